@@ -1,0 +1,3 @@
+//! Bytes to frames: synchronous state machines without I/O. Push bytes in, pop frames out, finish.
+
+pub mod events;

@@ -1,0 +1,238 @@
+//! A model as Dify sees it: features, properties, parameter rules, price.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::i18n::I18n;
+use crate::protocol::ModelType;
+
+/// A model's declaration, from a YAML file or made at run time for `get_ai_model_schemas`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSchema {
+    /// Id of the model.
+    pub model: String,
+    /// Name shown.
+    pub label: I18n,
+    /// Kind of the model.
+    pub model_type: ModelType,
+    /// What it can do.
+    #[serde(default)]
+    pub features: Vec<ModelFeature>,
+    /// Declared in a file, or made by the user.
+    #[serde(default)]
+    pub fetch_from: FetchFrom,
+    /// `mode`, `context_size`, `max_chunks`, `voices` …: a closed set of keys.
+    #[serde(default)]
+    pub model_properties: Map<String, Value>,
+    /// Hidden in lists; existing uses keep working.
+    #[serde(default)]
+    pub deprecated: bool,
+    /// The parameters a user may set.
+    #[serde(default)]
+    pub parameter_rules: Vec<ParameterRule>,
+    /// What it costs.
+    #[serde(default)]
+    pub pricing: Option<Pricing>,
+    /// Keys that Dify does not know: facts for the provider's code, never sent.
+    #[serde(flatten, skip_serializing)]
+    pub extra: Map<String, Value>,
+}
+
+impl ModelSchema {
+    /// A customizable model without features, rules or price.
+    pub fn customizable(model: impl Into<String>, model_type: ModelType) -> Self {
+        let model = model.into();
+        Self {
+            label: I18n::same(model.clone()),
+            model,
+            model_type,
+            features: Vec::new(),
+            fetch_from: FetchFrom::CustomizableModel,
+            model_properties: Map::new(),
+            deprecated: false,
+            parameter_rules: Vec::new(),
+            pricing: None,
+            extra: Map::new(),
+        }
+    }
+
+    /// Whether the model has this ability.
+    pub fn has(&self, feature: ModelFeature) -> bool {
+        self.features.contains(&feature)
+    }
+
+    /// The rule of a parameter.
+    pub fn rule(&self, name: &str) -> Option<&ParameterRule> {
+        self.parameter_rules.iter().find(|rule| rule.name == name)
+    }
+
+    /// A whole-number property (`context_size`), written as a number or as text.
+    pub fn number_property(&self, key: &str) -> Option<u64> {
+        match self.model_properties.get(key)? {
+            Value::Number(number) => number.as_u64().or_else(|| number.as_f64().map(|float| float as u64)),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// What a model can do; the closed set of the Dify API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelFeature {
+    /// Calls one tool at a time.
+    ToolCall,
+    /// Calls several tools at once.
+    MultiToolCall,
+    /// Shows its thoughts.
+    AgentThought,
+    /// Reads images.
+    Vision,
+    /// Streams tool calls.
+    StreamToolCall,
+    /// Reads documents.
+    Document,
+    /// Reads video.
+    Video,
+    /// Reads audio.
+    Audio,
+    /// Answers by a schema.
+    StructuredOutput,
+    /// Runs long; is polled.
+    Polling,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FetchFrom {
+    /// From a YAML file.
+    #[default]
+    PredefinedModel,
+    /// Made by the user.
+    CustomizableModel,
+}
+
+/// Type of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParameterType {
+    /// A number.
+    Float,
+    /// A whole number.
+    Int,
+    /// One line of text.
+    String,
+    /// Yes or no.
+    Boolean,
+    /// Several lines of text.
+    Text,
+}
+
+/// One parameter that a user may set. After loading, the template's defaults are filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParameterRule {
+    /// Name in `model_parameters`.
+    pub name: String,
+    /// One of Dify's eight templates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_template: Option<String>,
+    /// Name shown.
+    pub label: I18n,
+    /// Type of the value.
+    #[serde(rename = "type")]
+    pub kind: ParameterType,
+    /// Explanation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<I18n>,
+    /// Whether a value must be there; its default is used when it is not.
+    #[serde(default)]
+    pub required: bool,
+    /// Default: a scalar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// Lowest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Highest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// Decimal places of a float.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<u32>,
+    /// The values allowed; any when empty.
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+impl ParameterRule {
+    /// A rule with a name, a label and a type, everything else unset.
+    pub fn new(name: impl Into<String>, label: I18n, kind: ParameterType) -> Self {
+        Self {
+            name: name.into(),
+            use_template: None,
+            label,
+            kind,
+            help: None,
+            required: false,
+            default: None,
+            min: None,
+            max: None,
+            precision: None,
+            options: Vec::new(),
+        }
+    }
+
+    /// Sets the range.
+    #[must_use]
+    pub fn range(mut self, min: f64, max: f64) -> Self {
+        self.min = Some(min);
+        self.max = Some(max);
+        self
+    }
+
+    /// Sets the default.
+    #[must_use]
+    pub fn default_value(mut self, value: impl Into<Value>) -> Self {
+        self.default = Some(value.into());
+        self
+    }
+
+    /// Sets the explanation.
+    #[must_use]
+    pub fn help(mut self, help: I18n) -> Self {
+        self.help = Some(help);
+        self
+    }
+
+    /// Sets the values allowed.
+    #[must_use]
+    pub fn options<I: IntoIterator<Item = S>, S: Into<String>>(mut self, options: I) -> Self {
+        self.options = options.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the decimal places.
+    #[must_use]
+    pub fn precision(mut self, places: u32) -> Self {
+        self.precision = Some(places);
+        self
+    }
+}
+
+/// What a model costs: `tokens × price × unit`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pricing {
+    /// Per input unit.
+    #[serde(deserialize_with = "super::price::decimal")]
+    pub input: Decimal,
+    /// Per output unit.
+    #[serde(default, deserialize_with = "super::price::optional_decimal", skip_serializing_if = "Option::is_none")]
+    pub output: Option<Decimal>,
+    /// Tokens to unit (`0.000001`: price per million).
+    #[serde(deserialize_with = "super::price::decimal")]
+    pub unit: Decimal,
+    /// `USD`, `RMB`.
+    pub currency: String,
+}

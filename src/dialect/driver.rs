@@ -1,0 +1,108 @@
+//! The one driver of all stream mappers; it owns every policy.
+//!
+//! | what happens | what follows |
+//! |---|---|
+//! | silence, counted in events (keep-alive comments do not count) | connection error after the idle timeout |
+//! | an event over the limit | server error |
+//! | the connection breaks | deltas so far, then a connection error |
+//! | the mapper refuses an event | deltas so far, then its error |
+//! | the mapper is done | the upstream call is closed |
+//! | the stream ends | the mapper's `finish` decides whether the answer was complete |
+
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Flow, StreamMapper};
+use crate::codec::events::EventDecoder;
+use crate::error::InvokeError;
+use crate::upstream::UpstreamResponse;
+
+/// Longest event: an inline image or sound of some twenty megabytes.
+pub const LONGEST_EVENT: usize = 48 * 1024 * 1024;
+
+/// Drives a mapper over an answer's body.
+pub fn drive<M: StreamMapper>(
+    response: UpstreamResponse,
+    mapper: M,
+) -> BoxStream<'static, Result<M::Item, InvokeError>> {
+    let idle = response.idle;
+    drive_bytes(response.body, idle, mapper).boxed()
+}
+
+/// Drives a mapper over any stream of bytes.
+pub fn drive_bytes<M, S>(mut body: S, idle: Duration, mut mapper: M) -> impl Stream<Item = Result<M::Item, InvokeError>>
+where
+    M: StreamMapper,
+    S: Stream<Item = Result<bytes::Bytes, InvokeError>> + Send + Unpin + 'static,
+{
+    async_stream::stream! {
+        let mut decoder = EventDecoder::new(LONGEST_EVENT);
+        let mut events = Vec::new();
+        let mut out = Vec::new();
+        let mut deadline = Instant::now() + idle;
+        loop {
+            let piece = match timeout_at(deadline, body.next()).await {
+                Ok(piece) => piece,
+                Err(_) => {
+                    yield Err(InvokeError::connection(format!(
+                        "the upstream sent no event for {} s in the middle of its answer", idle.as_secs_f64()
+                    )));
+                    return;
+                }
+            };
+            let (ended, broken) = match piece {
+                Some(Ok(bytes)) => (false, decoder.push(&bytes, &mut events).err().map(|error| {
+                    InvokeError::server_unavailable(format!("the upstream's stream cannot be read: {error}"))
+                })),
+                Some(Err(error)) => (false, Some(error)),
+                None => {
+                    decoder.finish(&mut events);
+                    (true, None)
+                }
+            };
+            if !events.is_empty() {
+                deadline = Instant::now() + idle;
+            }
+            for event in events.drain(..) {
+                let flow = mapper.event(&event, &mut out);
+                for item in out.drain(..) {
+                    yield Ok(item);
+                }
+                match flow {
+                    Ok(Flow::Continue) => {}
+                    Ok(Flow::Done) => {
+                        let finished = mapper.finish(&mut out);
+                        for item in out.drain(..) {
+                            yield Ok(item);
+                        }
+                        if let Err(error) = finished {
+                            yield Err(error);
+                        }
+                        return;
+                    }
+                    Err(error) => {
+                        yield Err(error);
+                        return;
+                    }
+                }
+            }
+            if let Some(error) = broken {
+                yield Err(error);
+                return;
+            }
+            if ended {
+                let finished = mapper.finish(&mut out);
+                for item in out.drain(..) {
+                    yield Ok(item);
+                }
+                if let Err(error) = finished {
+                    yield Err(error);
+                }
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! A native runtime for Dify model plugins.
+//!
+//! Data flows one way: bytes → frame → typed request → dispatcher → provider → upstream request → SSE event →
+//! typed chunk → frame → bytes. The modules, from the ground up:
+//!
+//! 0. [`error`], [`protocol`]: words. No I/O.
+//! 1. [`codec`], [`declare`]: bytes and files.
+//! 2. [`upstream`], [`transport`]: HTTP out, and the host.
+//! 3. [`dialect`]: an upstream's language, as pure state machines under one driver.
+//! 4. [`providers`]: which dialect, which address, which credentials.
+//! 5. [`runtime`]: sessions and dispatch, where transports and providers meet.
+
+pub mod codec;
+pub mod declare;
+pub mod dialect;
+pub mod error;
+pub mod protocol;
+pub mod providers;
+pub mod runtime;
+pub mod transport;
+pub mod upstream;

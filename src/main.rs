@@ -1,0 +1,3 @@
+//! The executable: arguments → configuration → serve → exit code.
+
+fn main() {}

@@ -1,0 +1,108 @@
+//! The credential form as it arrives with a request: names and values that must never be printed.
+//!
+//! The values are secret from the first deserialisation on: `Debug` shows names only, and there is no `Serialize`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::error::InvokeError;
+
+/// What the user filled in, by variable name. Empty and null values count as absent.
+#[derive(Clone, Default)]
+pub struct Credentials(BTreeMap<String, SecretString>);
+
+impl Credentials {
+    /// Builds credentials from pairs; for tests and the command line.
+    pub fn from_pairs<I, K, V>(pairs: I) -> Self
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), SecretString::from(value.into()))).collect())
+    }
+
+    /// The trimmed value of a field, or `None` when it is absent or blank.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.get_raw(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// The value exactly as it was typed, blanks included.
+    pub fn get_raw(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(ExposeSecret::expose_secret)
+    }
+
+    /// The value of a field, or an error that names it.
+    pub fn require(&self, name: &str) -> Result<&str, InvokeError> {
+        self.get(name).ok_or_else(|| InvokeError::credentials(format!("credential `{name}` is required")))
+    }
+
+    /// A number field. Blank is `None`; anything else that is not a finite number is an error that names the field.
+    pub fn number(&self, name: &str) -> Result<Option<f64>, InvokeError> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Some(number)),
+            _ => Err(InvokeError::credentials(format!("credential `{name}` must be a number"))),
+        }
+    }
+
+    /// A yes/no field: `true`, `yes`, `on`, `1`, `enabled`, `supported` in any case are yes; blank is the default.
+    pub fn flag(&self, name: &str, default: bool) -> bool {
+        self.get(name).map_or(default, |text| {
+            matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1" | "enabled" | "supported")
+        })
+    }
+
+    /// The names of the fields that are filled in.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Sets a field; an empty value removes it.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), SecretString::from(value.into()));
+    }
+
+    /// A number that is equal for equal credentials within this process: the key of a cache, never a secret's stand-in on the wire.
+    pub fn fingerprint(&self) -> u64 {
+        use std::hash::BuildHasher;
+        use std::sync::OnceLock;
+        static STATE: OnceLock<std::collections::hash_map::RandomState> = OnceLock::new();
+        let mut hasher = STATE.get_or_init(Default::default).build_hasher();
+        for (name, value) in &self.0 {
+            name.hash(&mut hasher);
+            value.expose_secret().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl<'de> Deserialize<'de> for Credentials {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Option::<BTreeMap<String, Value>>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(Self(
+            fields
+                .into_iter()
+                .filter_map(|(name, value)| {
+                    let text = match value {
+                        Value::Null => return None,
+                        Value::String(text) => text,
+                        other => other.to_string(),
+                    };
+                    Some((name, SecretString::from(text)))
+                })
+                .collect(),
+        ))
+    }
+}

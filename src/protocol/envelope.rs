@@ -1,0 +1,173 @@
+//! The outermost JSON object of a line, in both directions.
+//!
+//! Inbound the payload stays raw until somebody needs it; outbound a line is written straight into a byte buffer.
+//! Source: protocol as in `dify-plugin-daemon: pkg/entities/plugin_entities/event.go` and `internal/core/session_manager/session.go`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::lenient::null_default;
+use crate::error::InvokeError;
+
+/// A line from the daemon. Fields that only inform (conversation, app, context) are not kept.
+#[derive(Debug, Deserialize)]
+pub struct Inbound<'a> {
+    /// Names the session; echoed in every answer.
+    #[serde(borrow)]
+    pub session_id: std::borrow::Cow<'a, str>,
+    /// What it is.
+    pub event: InboundEvent,
+    /// The payload, unread.
+    #[serde(borrow)]
+    pub data: Option<&'a RawValue>,
+}
+
+/// Kinds of inbound line.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InboundEvent {
+    /// A request to be answered.
+    Request,
+    /// The answer to a call that the plugin made; a model plugin makes none.
+    BackwardsResponse,
+    /// Anything newer.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl<'a> Inbound<'a> {
+    /// Reads a line.
+    pub fn parse(line: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
+
+    /// The session id of a line that could otherwise not be read, so that the caller can be told.
+    pub fn salvage_session_id(line: &[u8]) -> Option<String> {
+        #[derive(Deserialize)]
+        struct OnlyId {
+            #[serde(default, deserialize_with = "null_default")]
+            session_id: String,
+        }
+        serde_json::from_slice::<OnlyId>(line).ok().map(|head| head.session_id).filter(|id| !id.is_empty())
+    }
+}
+
+/// The error payload of a session: at most ten keys in `args`, no traceback, no secrets.
+#[derive(Debug, Serialize)]
+pub struct ErrorPayload {
+    /// One of the names of [`crate::error::ErrorKind::error_type`].
+    pub error_type: &'static str,
+    /// Text shown to the user.
+    pub message: String,
+    /// `description` and, where known, `status`, `code`, `request_id`.
+    pub args: Map<String, Value>,
+}
+
+impl ErrorPayload {
+    /// The payload of a failed call, with the text form of the reference: `[provider] description, detail`.
+    pub fn of(provider: &str, error: &InvokeError) -> Self {
+        let detail = error.detail();
+        let message = match error.kind {
+            crate::error::ErrorKind::CredentialsValidateFailed | crate::error::ErrorKind::PollingUnsupported => {
+                detail.clone()
+            }
+            crate::error::ErrorKind::Internal => format!("[{provider}] Error: {detail}"),
+            kind => format!("[{provider}] {}, {detail}", kind.description()),
+        };
+        let mut args = Map::new();
+        args.insert("description".to_owned(), Value::String(detail));
+        if let Some(status) = error.status {
+            args.insert("status".to_owned(), status.into());
+        }
+        if let Some(code) = &error.code {
+            args.insert("code".to_owned(), code.as_str().into());
+        }
+        if let Some(request_id) = &error.request_id {
+            args.insert("request_id".to_owned(), request_id.as_str().into());
+        }
+        if let Some(wait) = error.retry_after {
+            args.insert("retry_after_seconds".to_owned(), wait.as_secs().into());
+        }
+        Self { error_type: error.kind.error_type(), message, args }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    event: &'static str,
+    session_id: Option<&'a str>,
+    data: T,
+}
+
+#[derive(Serialize)]
+struct Message<T> {
+    r#type: &'static str,
+    data: T,
+}
+
+/// Severity of a protocol log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum LogLevel {
+    /// Debug.
+    Debug,
+    /// Information.
+    Info,
+    /// Warning.
+    Warning,
+    /// Error.
+    Error,
+}
+
+/// A protocol log record.
+#[derive(Debug, Serialize)]
+pub struct LogRecord<'a> {
+    /// Severity.
+    pub level: LogLevel,
+    /// Text.
+    pub message: &'a str,
+    /// Seconds since 1970; must be a number.
+    pub timestamp: f64,
+}
+
+fn write<T: Serialize>(out: &mut Vec<u8>, line: &T) -> Result<(), serde_json::Error> {
+    let start = out.len();
+    if let Err(error) = serde_json::to_writer(&mut *out, line) {
+        out.truncate(start);
+        return Err(error);
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+/// Appends one result item of a session.
+pub fn write_stream<T: Serialize>(out: &mut Vec<u8>, session_id: &str, item: &T) -> Result<(), serde_json::Error> {
+    write(out, &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "stream", data: item } })
+}
+
+/// Appends the failure of a session. The ending still has to follow.
+pub fn write_error(out: &mut Vec<u8>, session_id: &str, payload: &ErrorPayload) -> Result<(), serde_json::Error> {
+    write(
+        out,
+        &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "error", data: payload } },
+    )
+}
+
+/// Appends the ending of a session.
+pub fn write_end(out: &mut Vec<u8>, session_id: &str) -> Result<(), serde_json::Error> {
+    write(
+        out,
+        &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "end", data: Map::new() } },
+    )
+}
+
+/// Appends a heartbeat.
+pub fn write_heartbeat(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"event\":\"heartbeat\",\"session_id\":null,\"data\":{}}\n");
+}
+
+/// Appends a log record.
+pub fn write_log(out: &mut Vec<u8>, session_id: Option<&str>, record: &LogRecord<'_>) -> Result<(), serde_json::Error> {
+    write(out, &Line { event: "log", session_id, data: record })
+}

@@ -1,0 +1,72 @@
+//! Deserializers for what the daemon really sends: null for an absent list or object, `""` and `0` for an absent value.
+//!
+//! Nothing here is used when writing: what we send is strict.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// `null` becomes the default of the type.
+pub fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// `null` and `""` become `None`.
+pub fn empty_string_as_none<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
+}
+
+/// `null` and `0` become `None`; whole floats are accepted (`3.0` is `3`).
+pub fn zero_as_none<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let number = Option::<f64>::deserialize(deserializer)?;
+    match number {
+        None => Ok(None),
+        Some(value) if value < 0.0 || value.fract() != 0.0 => {
+            Err(serde::de::Error::custom(format!("expected a whole number, found {value}")))
+        }
+        Some(value) => Ok(Some(value as u64).filter(|whole| *whole != 0)),
+    }
+}
+
+/// `null` and `0.0` become `None`.
+pub fn zero_float_as_none<'de, D>(deserializer: D) -> Result<Option<f64>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(Option::<f64>::deserialize(deserializer)?.filter(|value| *value != 0.0))
+}
+
+/// An object; `null` is an empty one; a string holding a JSON object is read too.
+pub fn object_or_json_text<'de, D>(deserializer: D) -> Result<Option<Map<String, Value>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    match Option::<Value>::deserialize(deserializer)? {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(map)) => Ok(Some(map)),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => serde_json::from_str(&text).map(Some).map_err(serde::de::Error::custom),
+        Some(other) => Err(serde::de::Error::custom(format!("expected an object, found {}", kind_of(&other)))),
+    }
+}
+
+/// The JSON type of a value, in words for an error message.
+pub fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

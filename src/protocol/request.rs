@@ -1,0 +1,491 @@
+//! What the daemon asks of a model plugin: one variant per action, decoded leniently.
+//!
+//! Source: `dify-plugin-daemon: pkg/entities/requests/model.go`, `dify-plugin-sdks: src/dify_plugin/core/entities/plugin/request.py`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::credentials::Credentials;
+use super::lenient::{empty_string_as_none, null_default, object_or_json_text, zero_as_none, zero_float_as_none};
+use super::message::{PromptMessage, Tool, ToolChoice};
+
+/// Kinds of model that Dify knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelType {
+    /// Large language model.
+    Llm,
+    /// Text embedding.
+    TextEmbedding,
+    /// Rerank.
+    Rerank,
+    /// Speech to text.
+    Speech2text,
+    /// Moderation.
+    Moderation,
+    /// Text to speech.
+    Tts,
+}
+
+impl ModelType {
+    /// All of them, in the order Dify lists them.
+    pub const ALL: [Self; 6] =
+        [Self::Llm, Self::TextEmbedding, Self::Rerank, Self::Speech2text, Self::Moderation, Self::Tts];
+
+    /// The name on the wire (`text-embedding`).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Llm => "llm",
+            Self::TextEmbedding => "text-embedding",
+            Self::Rerank => "rerank",
+            Self::Speech2text => "speech2text",
+            Self::Moderation => "moderation",
+            Self::Tts => "tts",
+        }
+    }
+
+    /// The key in a provider YAML (`text_embedding`).
+    pub fn yaml_key(self) -> &'static str {
+        match self {
+            Self::TextEmbedding => "text_embedding",
+            other => other.as_str(),
+        }
+    }
+}
+
+/// Which model of which provider, and with whose credentials. Every request but the provider's validation has one.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Target {
+    /// Short provider name of the declaration (`google`).
+    pub provider: String,
+    /// Model id.
+    pub model: String,
+    /// What the user filled in.
+    #[serde(default, deserialize_with = "null_default")]
+    pub credentials: Credentials,
+    /// End user of the app; may be empty.
+    #[serde(default, deserialize_with = "null_default")]
+    pub user_id: String,
+}
+
+/// `invoke_llm` and `start_polling`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LlmRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Parameters by rule name. After dispatch: checked and completed by the model's rules.
+    #[serde(default, deserialize_with = "null_default")]
+    pub model_parameters: Map<String, Value>,
+    /// The conversation.
+    #[serde(default, deserialize_with = "null_default")]
+    pub prompt_messages: Vec<PromptMessage>,
+    /// Functions that the model may call.
+    #[serde(default, deserialize_with = "null_default")]
+    pub tools: Vec<Tool>,
+    /// Whether and which tool must be called.
+    #[serde(default)]
+    pub tool_choice: Option<ToolChoice>,
+    /// Texts at which the model stops.
+    #[serde(default, deserialize_with = "null_default")]
+    pub stop: Vec<String>,
+    /// Schema of the answer, from Dify's structured-output switch.
+    #[serde(default, deserialize_with = "object_or_json_text")]
+    pub json_schema: Option<Map<String, Value>>,
+    /// Whether the caller wants a stream. The answer is a stream either way.
+    #[serde(default = "yes", deserialize_with = "stream_flag")]
+    pub stream: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn stream_flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or(true))
+}
+
+/// `get_llm_num_tokens`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LlmNumTokensRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// The conversation.
+    #[serde(default, deserialize_with = "null_default")]
+    pub prompt_messages: Vec<PromptMessage>,
+    /// Functions that the model may call.
+    #[serde(default, deserialize_with = "null_default")]
+    pub tools: Vec<Tool>,
+}
+
+/// What an embedding is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmbeddingInputType {
+    /// A text to be found.
+    #[default]
+    #[serde(alias = "")]
+    Document,
+    /// A text to search with.
+    Query,
+}
+
+/// `invoke_text_embedding`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TextEmbeddingRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// One vector is made of each.
+    #[serde(default, deserialize_with = "null_default")]
+    pub texts: Vec<String>,
+    /// Documents or queries.
+    #[serde(default, deserialize_with = "null_default")]
+    pub input_type: EmbeddingInputType,
+}
+
+/// `get_text_embedding_num_tokens`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TextEmbeddingNumTokensRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// One count is made of each.
+    #[serde(default, deserialize_with = "null_default")]
+    pub texts: Vec<String>,
+}
+
+/// One text or picture of a multimodal embedding or rerank request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct MultimodalContent {
+    /// Text; or base64, a data URI or a URL of a picture.
+    #[serde(default, deserialize_with = "null_default")]
+    pub content: String,
+    /// Which of both.
+    #[serde(default, deserialize_with = "null_default")]
+    pub content_type: MultimodalContentType,
+}
+
+/// See [`MultimodalContent`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MultimodalContentType {
+    /// Text.
+    #[default]
+    #[serde(alias = "")]
+    Text,
+    /// A picture.
+    Image,
+}
+
+/// `invoke_multimodal_embedding`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MultimodalEmbeddingRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// One vector is made of each.
+    #[serde(default, deserialize_with = "null_default")]
+    pub documents: Vec<MultimodalContent>,
+    /// Documents or queries.
+    #[serde(default, deserialize_with = "null_default")]
+    pub input_type: EmbeddingInputType,
+}
+
+/// `invoke_rerank`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RerankRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// The question.
+    #[serde(default, deserialize_with = "null_default")]
+    pub query: String,
+    /// The texts to order.
+    #[serde(default, deserialize_with = "null_default")]
+    pub docs: Vec<String>,
+    /// Lowest score to keep; the daemon's 0 means "none".
+    #[serde(default, deserialize_with = "zero_float_as_none")]
+    pub score_threshold: Option<f64>,
+    /// How many to keep; the daemon's 0 means "all".
+    #[serde(default, deserialize_with = "zero_as_none")]
+    pub top_n: Option<u64>,
+}
+
+/// `invoke_multimodal_rerank`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MultimodalRerankRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// The question.
+    pub query: MultimodalContent,
+    /// The texts or pictures to order.
+    #[serde(default, deserialize_with = "null_default")]
+    pub docs: Vec<MultimodalContent>,
+    /// Lowest score to keep; the daemon's 0 means "none".
+    #[serde(default, deserialize_with = "zero_float_as_none")]
+    pub score_threshold: Option<f64>,
+    /// How many to keep; the daemon's 0 means "all".
+    #[serde(default, deserialize_with = "zero_as_none")]
+    pub top_n: Option<u64>,
+}
+
+/// `invoke_tts`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TtsRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// What is to be spoken.
+    #[serde(default, deserialize_with = "null_default")]
+    pub content_text: String,
+    /// The voice's `value`.
+    #[serde(default, deserialize_with = "empty_string_as_none")]
+    pub voice: Option<String>,
+}
+
+/// `get_tts_model_voices`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TtsVoicesRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Only voices of this language (`en-US`).
+    #[serde(default, deserialize_with = "empty_string_as_none")]
+    pub language: Option<String>,
+}
+
+/// `invoke_speech2text`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Speech2TextRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// The recording; hexadecimal on the wire, bytes here.
+    #[serde(deserialize_with = "hex_bytes")]
+    pub file: Vec<u8>,
+}
+
+fn hex_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?.unwrap_or_default();
+    hex::decode(text.as_ref()).map_err(|error| serde::de::Error::custom(format!("not hexadecimal: {error}")))
+}
+
+/// `invoke_moderation`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ModerationRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// What is to be judged.
+    #[serde(default, deserialize_with = "null_default")]
+    pub text: String,
+}
+
+/// `validate_provider_credentials`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ValidateProviderRequest {
+    /// Short provider name.
+    pub provider: String,
+    /// What the user filled in.
+    #[serde(default, deserialize_with = "null_default")]
+    pub credentials: Credentials,
+}
+
+/// `validate_model_credentials` and `get_ai_model_schemas`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ModelRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Kind of the model.
+    pub model_type: ModelType,
+}
+
+/// `check_polling`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CheckPollingRequest {
+    /// Model and credentials.
+    #[serde(flatten)]
+    pub target: Target,
+    /// What the last answer asked to be handed back.
+    #[serde(default, deserialize_with = "null_default")]
+    pub plugin_state: Map<String, Value>,
+}
+
+/// Every action of a model plugin.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// `invoke_llm`
+    InvokeLlm(LlmRequest),
+    /// `get_llm_num_tokens`
+    LlmNumTokens(LlmNumTokensRequest),
+    /// `invoke_text_embedding`
+    TextEmbedding(TextEmbeddingRequest),
+    /// `invoke_multimodal_embedding`
+    MultimodalEmbedding(MultimodalEmbeddingRequest),
+    /// `get_text_embedding_num_tokens`
+    TextEmbeddingNumTokens(TextEmbeddingNumTokensRequest),
+    /// `invoke_rerank`
+    Rerank(RerankRequest),
+    /// `invoke_multimodal_rerank`
+    MultimodalRerank(MultimodalRerankRequest),
+    /// `invoke_tts`
+    Tts(TtsRequest),
+    /// `get_tts_model_voices`
+    TtsVoices(TtsVoicesRequest),
+    /// `invoke_speech2text`
+    Speech2Text(Speech2TextRequest),
+    /// `invoke_moderation`
+    Moderation(ModerationRequest),
+    /// `validate_provider_credentials`
+    ValidateProvider(ValidateProviderRequest),
+    /// `validate_model_credentials`
+    ValidateModel(ModelRequest),
+    /// `get_ai_model_schemas`
+    ModelSchema(ModelRequest),
+    /// `start_polling`
+    StartPolling(LlmRequest),
+    /// `check_polling`
+    CheckPolling(CheckPollingRequest),
+}
+
+/// Why a request could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// A `type` that is not `model`.
+    #[error("this plugin serves model requests only, found type `{0}`")]
+    UnknownType(String),
+    /// An `action` that no model plugin has.
+    #[error("unknown action `{action}`; known: {known}")]
+    UnknownAction {
+        /// What was asked.
+        action: String,
+        /// What can be asked.
+        known: String,
+    },
+    /// A field that cannot be read.
+    #[error("cannot read `{action}`: field `{path}`: {reason}")]
+    Field {
+        /// The action.
+        action: String,
+        /// Path of the field below `data`.
+        path: String,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// Not even `type` and `action` can be read.
+    #[error("cannot read the request: {0}")]
+    Malformed(String),
+}
+
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "type", default, deserialize_with = "null_default")]
+    kind: String,
+    #[serde(default, deserialize_with = "null_default")]
+    action: String,
+}
+
+macro_rules! actions {
+    ($($name:literal => $variant:ident),+ $(,)?) => {
+        impl Request {
+            /// The names of all actions.
+            pub const ACTIONS: &'static [&'static str] = &[$($name),+];
+
+            /// The action of this request.
+            pub fn action(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name),+ }
+            }
+
+            /// Decodes one action's fields.
+            fn decode(action: &str, data: &str) -> Result<Self, RequestError> {
+                match action {
+                    $($name => decode_fields(action, data).map(Self::$variant),)+
+                    other => Err(RequestError::UnknownAction {
+                        action: other.to_owned(),
+                        known: Self::ACTIONS.join(", "),
+                    }),
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    "invoke_llm" => InvokeLlm,
+    "get_llm_num_tokens" => LlmNumTokens,
+    "invoke_text_embedding" => TextEmbedding,
+    "invoke_multimodal_embedding" => MultimodalEmbedding,
+    "get_text_embedding_num_tokens" => TextEmbeddingNumTokens,
+    "invoke_rerank" => Rerank,
+    "invoke_multimodal_rerank" => MultimodalRerank,
+    "invoke_tts" => Tts,
+    "get_tts_model_voices" => TtsVoices,
+    "invoke_speech2text" => Speech2Text,
+    "invoke_moderation" => Moderation,
+    "validate_provider_credentials" => ValidateProvider,
+    "validate_model_credentials" => ValidateModel,
+    "get_ai_model_schemas" => ModelSchema,
+    "start_polling" => StartPolling,
+    "check_polling" => CheckPolling,
+}
+
+fn decode_fields<'de, T: Deserialize<'de>>(action: &str, data: &'de str) -> Result<T, RequestError> {
+    let mut deserializer = serde_json::Deserializer::from_str(data);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| RequestError::Field {
+        action: action.to_owned(),
+        path: error.path().to_string(),
+        reason: error.inner().to_string(),
+    })
+}
+
+impl Request {
+    /// Reads the `data` of a `request` envelope: `type`, `action`, then the action's fields.
+    pub fn parse(data: &str) -> Result<Self, RequestError> {
+        let head: Head = serde_json::from_str(data).map_err(|error| RequestError::Malformed(error.to_string()))?;
+        if head.kind != "model" {
+            return Err(RequestError::UnknownType(head.kind));
+        }
+        Self::decode(&head.action, data)
+    }
+
+    /// Model and credentials; absent for the provider's validation.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::InvokeLlm(request) | Self::StartPolling(request) => Some(&request.target),
+            Self::LlmNumTokens(request) => Some(&request.target),
+            Self::TextEmbedding(request) => Some(&request.target),
+            Self::MultimodalEmbedding(request) => Some(&request.target),
+            Self::TextEmbeddingNumTokens(request) => Some(&request.target),
+            Self::Rerank(request) => Some(&request.target),
+            Self::MultimodalRerank(request) => Some(&request.target),
+            Self::Tts(request) => Some(&request.target),
+            Self::TtsVoices(request) => Some(&request.target),
+            Self::Speech2Text(request) => Some(&request.target),
+            Self::Moderation(request) => Some(&request.target),
+            Self::ValidateModel(request) | Self::ModelSchema(request) => Some(&request.target),
+            Self::CheckPolling(request) => Some(&request.target),
+            Self::ValidateProvider(_) => None,
+        }
+    }
+
+    /// Short provider name.
+    pub fn provider(&self) -> &str {
+        match (self, self.target()) {
+            (Self::ValidateProvider(request), _) => &request.provider,
+            (_, Some(target)) => &target.provider,
+            (_, None) => "",
+        }
+    }
+
+    /// What the user filled in.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::ValidateProvider(request) => Some(&request.credentials),
+            other => other.target().map(|target| &target.credentials),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! How a credential gets onto a request: once per attempt, with a say when the upstream refuses it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::response::ErrorResponse;
+use crate::error::InvokeError;
+
+/// The attempt that is about to be sent: final method, address and body; headers may still be added.
+pub struct Attempt<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The address; a credential that belongs into the query is added here and never logged.
+    pub url: &'a mut Url,
+    /// The headers.
+    pub headers: &'a mut HeaderMap,
+    /// The body.
+    pub body: &'a Bytes,
+}
+
+/// What to do about a refusal.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The upstream's words stand.
+    Final,
+    /// The credential was renewed: send once more.
+    Again,
+    /// The refusal has a better explanation.
+    Explained(InvokeError),
+}
+
+/// Adds a credential to each attempt.
+pub trait Authorize: Send + Sync {
+    /// Adds the credential; may fetch or sign one.
+    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>>;
+
+    /// Called with every non-2xx answer before it is read as an error. `attempt` counts from 0;
+    /// `Again` is honoured once per request.
+    fn refused<'a>(&'a self, _answer: &'a ErrorResponse, _attempt: u32) -> BoxFuture<'a, Verdict> {
+        Box::pin(std::future::ready(Verdict::Final))
+    }
+}
+
+/// No credential.
+pub struct NoAuthorization;
+
+impl Authorize for NoAuthorization {
+    fn authorize<'a>(&'a self, _attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Fixed secret headers: an API key, a bearer token, extra headers of the user. Marked sensitive, never printed.
+#[derive(Default)]
+pub struct HeaderAuthorization(BTreeMap<String, SecretString>);
+
+impl HeaderAuthorization {
+    /// No headers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `Authorization: Bearer …`.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.insert(name.into(), SecretString::from(value.into()));
+        self
+    }
+}
+
+impl Authorize for HeaderAuthorization {
+    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+        Box::pin(async move {
+            for (name, value) in &self.0 {
+                insert_secret(attempt.headers, name, value.expose_secret())?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Sets a header to a secret: marked sensitive, and an error that never shows the value.
+pub fn insert_secret(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), InvokeError> {
+    let header = HeaderName::try_from(name)
+        .map_err(|_| InvokeError::credentials(format!("`{name}` is not a valid header name")))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        InvokeError::credentials(format!(
+            "the value of header `{name}` holds characters that a header cannot carry (a line break or a non-ASCII letter?)"
+        ))
+    })?;
+    value.set_sensitive(true);
+    headers.insert(header, value);
+    Ok(())
+}

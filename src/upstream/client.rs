@@ -1,0 +1,293 @@
+//! The one HTTP client: pooled connections, roots, proxies, timeouts, attempts.
+//!
+//! Clients are built when first used and kept per proxy and certificate setting. Redirects are refused: a credential must
+//! not follow one to another host, and an API that redirects is addressed wrongly.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use reqwest::redirect;
+use secrecy::ExposeSecret;
+use tracing::{debug, warn};
+
+use super::auth::{Attempt, Verdict};
+use super::network::NetworkSettings;
+use super::request::UpstreamRequest;
+use super::response::{ErrorResponse, UpstreamResponse};
+use super::status;
+use crate::error::InvokeError;
+
+/// Longest error body that is read.
+const LONGEST_ERROR_BODY: usize = 64 * 1024;
+
+/// How long a refusal's body is waited for.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Different proxies and certificates that are kept open at once.
+const MOST_CLIENTS: usize = 64;
+
+type ClientKey = (Option<String>, Option<String>, Duration);
+
+/// A handle on the HTTP clients of the process; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Upstream {
+    clients: Arc<Mutex<HashMap<ClientKey, reqwest::Client>>>,
+}
+
+impl Upstream {
+    /// No client is built before the first request.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends a request: attempts until an answer is 2xx, or an error stands.
+    pub async fn send(&self, request: &UpstreamRequest) -> Result<UpstreamResponse, InvokeError> {
+        let client = self.client(&request.network, request.timeouts.connect)?;
+        let mut renewed = false;
+        let mut attempt = 0;
+        loop {
+            let error = match self.attempt(&client, request, &mut renewed, attempt).await {
+                Outcome::Answer(answer) => return Ok(answer),
+                Outcome::Again => continue,
+                Outcome::Failed(error) => error,
+            };
+            let Some(wait) = request.retry.wait(&error, attempt, jitter()) else { return Err(error) };
+            attempt += 1;
+            warn!(
+                host = request.url.host_str().unwrap_or_default(),
+                status = error.status,
+                attempt,
+                wait_ms = wait.as_millis() as u64,
+                "upstream call failed, trying again"
+            );
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        client: &reqwest::Client,
+        request: &UpstreamRequest,
+        renewed: &mut bool,
+        attempt: u32,
+    ) -> Outcome {
+        let mut url = request.url.clone();
+        let mut headers = request.headers.clone();
+        let parts = Attempt { method: &request.method, url: &mut url, headers: &mut headers, body: &request.body };
+        if let Err(error) = request.auth.authorize(parts).await {
+            return Outcome::Failed(error);
+        }
+        let mut call = client.request(request.method.clone(), url).headers(headers);
+        if !request.body.is_empty() {
+            call = call.body(request.body.clone());
+        }
+        let answer = match tokio::time::timeout(request.timeouts.first_byte, call.send()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Outcome::Failed(transport_error(&error, request)),
+            Err(_) => {
+                return Outcome::Failed(
+                    InvokeError::connection(format!(
+                        "no answer from {} within {} s",
+                        address(request),
+                        request.timeouts.first_byte.as_secs_f64()
+                    ))
+                    .with_hint("Raise the timeout of the credential if the model is slow to start."),
+                );
+            }
+        };
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        debug!(
+            host = request.url.host_str().unwrap_or_default(),
+            status = status.as_u16(),
+            upstream_request_id = status::request_id(&headers),
+            "upstream answered"
+        );
+        if status.is_success() {
+            let host = address(request);
+            let body = answer.bytes_stream().map(move |piece| piece.map_err(|error| body_error(&error, &host))).boxed();
+            return Outcome::Answer(UpstreamResponse { status, headers, idle: request.timeouts.idle, body });
+        }
+        let refusal = ErrorResponse { status, headers, body: error_body(answer).await, url: public_url(&request.url) };
+        if status.is_redirection() {
+            return Outcome::Failed(redirect_error(&refusal));
+        }
+        match request.auth.refused(&refusal, attempt).await {
+            Verdict::Again if !std::mem::replace(renewed, true) => Outcome::Again,
+            Verdict::Explained(error) => Outcome::Failed(error),
+            Verdict::Again | Verdict::Final => Outcome::Failed((request.error_reader)(&refusal)),
+        }
+    }
+
+    /// The pooled client for these settings. For calls with needs of their own (file downloads) as well.
+    pub fn client(&self, network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
+        let (proxy, extra_ca) = network.key();
+        let key = (proxy, extra_ca, connect);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = build(network, connect)?;
+        if clients.len() >= MOST_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+enum Outcome {
+    Answer(UpstreamResponse),
+    Again,
+    Failed(InvokeError),
+}
+
+/// Builds a client with the system's roots, or with the bundled ones where the system has none.
+#[allow(clippy::disallowed_methods)] // the one place that may
+fn build(network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
+    let extra = match &network.extra_ca {
+        Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+            .map_err(|error| InvokeError::credentials(format!("credential `tls_ca` cannot be read: {error}")))?,
+        None => Vec::new(),
+    };
+    let builder = || -> Result<reqwest::ClientBuilder, InvokeError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("dify-plugin-runtime/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(connect)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .tcp_keepalive(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_timeout(Duration::from_secs(20))
+            .http2_adaptive_window(true)
+            .redirect(redirect::Policy::none());
+        if let Some(proxy) = &network.proxy {
+            let address = proxy.expose_secret();
+            builder = match address {
+                "direct" => builder.no_proxy(),
+                _ => builder.proxy(reqwest::Proxy::all(address).map_err(|_| {
+                    InvokeError::credentials(
+                        "credential `proxy_url` must be an http://, https:// or socks5:// address, or `direct`",
+                    )
+                })?),
+            };
+        }
+        Ok(builder)
+    };
+    let system = builder()?.tls_certs_merge(extra.iter().cloned()).build();
+    system.or_else(|error| {
+        warn!(reason = %error, "no usable certificate store on this system, using the bundled roots");
+        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter_map(|root| reqwest::Certificate::from_der(root).ok());
+        builder()
+            .map(|builder| builder.tls_certs_only(bundled.chain(extra.iter().cloned())))?
+            .build()
+            .map_err(|error| InvokeError::internal(format!("cannot set up the HTTP client: {}", causes(&error))))
+    })
+}
+
+async fn error_body(answer: reqwest::Response) -> Bytes {
+    let mut stream = answer.bytes_stream();
+    let mut body = BytesMut::new();
+    let read = async {
+        while let Some(Ok(piece)) = stream.next().await {
+            let room = LONGEST_ERROR_BODY - body.len();
+            body.extend_from_slice(&piece[..piece.len().min(room)]);
+            if body.len() == LONGEST_ERROR_BODY {
+                break;
+            }
+        }
+    };
+    // A refusal whose body never ends is still a refusal.
+    let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, read).await;
+    body.freeze()
+}
+
+fn redirect_error(refusal: &ErrorResponse) -> InvokeError {
+    let target = refusal
+        .headers
+        .get(http::header::LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| refusal.url.join(location).ok())
+        .map_or_else(|| "another address".to_owned(), |url| public_url(&url).to_string());
+    InvokeError::bad_request(format!("HTTP {}: {} redirects to {target}", refusal.status.as_u16(), refusal.url))
+        .with_status(refusal.status.as_u16())
+        .with_hint("Redirects are not followed with a credential; set the address to the final one.")
+}
+
+fn transport_error(error: &reqwest::Error, request: &UpstreamRequest) -> InvokeError {
+    let what = if error.is_connect() {
+        "cannot connect to"
+    } else if error.is_timeout() {
+        "timed out calling"
+    } else {
+        "the connection broke while calling"
+    };
+    let detail = causes(error);
+    let failure = InvokeError::connection(format!("{what} {}: {detail}", address(request))).retryable();
+    match hint_of(&detail) {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+fn hint_of(detail: &str) -> Option<&'static str> {
+    let detail = detail.to_ascii_lowercase();
+    if detail.contains("certificate") || detail.contains("unknownissuer") {
+        Some("The server's certificate is not trusted: give its CA in the `tls_ca` credential (PEM).")
+    } else if detail.contains("dns") || detail.contains("lookup") || detail.contains("name or service") {
+        Some("The host name cannot be resolved from the plugin daemon's network.")
+    } else if detail.contains("proxy") || detail.contains("tunnel") {
+        Some("The proxy refused or is down: check HTTP_PROXY/HTTPS_PROXY and the `proxy_url` credential.")
+    } else if detail.contains("corrupt message") || detail.contains("invalidcontenttype") {
+        Some("The server does not speak TLS on this port: is it http:// instead of https://?")
+    } else {
+        None
+    }
+}
+
+fn body_error(error: &reqwest::Error, host: &str) -> InvokeError {
+    InvokeError::connection(format!("{host} cut its answer short: {}", causes(error)))
+}
+
+/// The chain of causes without the address, which may hold a secret in its query.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    if text.is_empty() { "no further detail".to_owned() } else { text }
+}
+
+fn address(request: &UpstreamRequest) -> String {
+    let host = request.url.host_str().unwrap_or_default();
+    match request.url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// The address without user part, query and fragment.
+pub fn public_url(url: &url::Url) -> url::Url {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Only addresses that cannot have a user part refuse this, and those hold no secret.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
+/// A number between 0 and 1 that differs between parallel calls.
+fn jitter() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0
+}

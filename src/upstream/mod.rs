@@ -1,0 +1,19 @@
+//! HTTP out: one pooled client, timeouts, retries before the first byte, credentials per attempt, errors in one shape.
+//!
+//! Nothing here knows a provider or an event's meaning.
+
+pub mod auth;
+pub mod client;
+pub mod multipart;
+pub mod network;
+pub mod request;
+pub mod response;
+pub mod retry;
+pub mod status;
+
+pub use auth::{Authorize, NoAuthorization, Verdict};
+pub use client::Upstream;
+pub use network::NetworkSettings;
+pub use request::{Timeouts, UpstreamRequest};
+pub use response::{ErrorResponse, UpstreamResponse};
+pub use retry::RetryPolicy;

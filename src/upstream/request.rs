@@ -1,0 +1,126 @@
+//! A request to an upstream, as plain data. The body is complete bytes, so that it can be signed and sent again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use serde::Serialize;
+use url::Url;
+
+use super::auth::{Authorize, NoAuthorization};
+use super::network::NetworkSettings;
+use super::response::ErrorResponse;
+use super::retry::RetryPolicy;
+use super::status;
+use crate::error::InvokeError;
+
+/// How a non-2xx answer becomes an error; a dialect may bring its own. The default is [`status::error_of`].
+pub type ErrorReader = fn(&ErrorResponse) -> InvokeError;
+
+/// A request that can be sent, signed and repeated.
+#[derive(Clone)]
+pub struct UpstreamRequest {
+    /// `GET`, `POST`.
+    pub method: Method,
+    /// The whole address; must hold no secret.
+    pub url: Url,
+    /// Headers without the credential.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// Proxy and certificates.
+    pub network: NetworkSettings,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// Adds the credential to each attempt.
+    pub auth: Arc<dyn Authorize>,
+    /// Reads a refusal.
+    pub error_reader: ErrorReader,
+}
+
+impl UpstreamRequest {
+    /// A request without body and credential.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            network: NetworkSettings::default(),
+            timeouts: Timeouts::default(),
+            retry: RetryPolicy::default(),
+            auth: Arc::new(NoAuthorization),
+            error_reader: status::error_of,
+        }
+    }
+
+    /// A `GET`.
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    /// A `POST` of JSON.
+    pub fn post_json<T: Serialize>(url: Url, body: &T) -> Result<Self, InvokeError> {
+        let bytes = serde_json::to_vec(body)
+            .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))?;
+        let mut request = Self::new(Method::POST, url);
+        request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = bytes.into();
+        Ok(request)
+    }
+
+    /// Sets the credential.
+    #[must_use]
+    pub fn with_auth(mut self, auth: Arc<dyn Authorize>) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Sets proxy and certificates.
+    #[must_use]
+    pub fn with_network(mut self, network: NetworkSettings) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Sets the timeouts.
+    #[must_use]
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets the retry policy.
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sets the reader of refusals.
+    #[must_use]
+    pub fn with_error_reader(mut self, reader: ErrorReader) -> Self {
+        self.error_reader = reader;
+        self
+    }
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timeouts {
+    /// To the connection.
+    pub connect: Duration,
+    /// From the sent request to the answer's headers.
+    pub first_byte: Duration,
+    /// Between two events of a stream (keep-alive comments do not count), or two pieces of a body.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), first_byte: Duration::from_secs(300), idle: Duration::from_secs(120) }
+    }
+}

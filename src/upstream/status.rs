@@ -1,0 +1,154 @@
+//! Status and body of a refusal → [`InvokeError`], for every dialect that brings no reader of its own.
+//!
+//! The upstream's words are found in the shapes that servers use: `error.message`, `error` as text, `detail`, `message`,
+//! `msg`, a page's title, plain text.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use super::response::ErrorResponse;
+use crate::error::{ErrorKind, InvokeError};
+
+/// Longest text of the upstream that is shown.
+const LONGEST_EXCERPT: usize = 500;
+
+/// The error of a non-2xx answer.
+pub fn error_of(answer: &ErrorResponse) -> InvokeError {
+    let said = said(&answer.body);
+    let mut error = InvokeError::new(
+        kind_of(answer.status),
+        match &said.message {
+            Some(message) => format!("HTTP {}: {message}", answer.status.as_u16()),
+            None => format!("HTTP {} without an explanation from {}", answer.status, host_of(answer)),
+        },
+    );
+    error.status = Some(answer.status.as_u16());
+    error.code = said.code;
+    error.request_id = request_id(&answer.headers);
+    error.retry_after = retry_after(&answer.headers);
+    error.retryable = is_transient(answer.status);
+    error
+}
+
+/// The category of a status.
+pub fn kind_of(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        401 | 403 => ErrorKind::Authorization,
+        408 => ErrorKind::Connection,
+        429 => ErrorKind::RateLimit,
+        400..=499 => ErrorKind::BadRequest,
+        500..=599 => ErrorKind::ServerUnavailable,
+        _ => ErrorKind::Connection,
+    }
+}
+
+/// Statuses that may pass by themselves.
+pub fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+fn host_of(answer: &ErrorResponse) -> &str {
+    answer.url.host_str().unwrap_or("the upstream")
+}
+
+/// What an error body says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The explanation.
+    pub message: Option<String>,
+    /// The upstream's own code.
+    pub code: Option<String>,
+}
+
+/// Finds the explanation in a body of any shape.
+pub fn said(body: &[u8]) -> Said {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => said_in(&value),
+        Err(_) => Said {
+            message: page_title(body).or_else(|| Some(excerpt(body))).filter(|text| !text.is_empty()),
+            code: None,
+        },
+    }
+}
+
+/// Finds the explanation in a JSON value.
+pub fn said_in(value: &Value) -> Said {
+    match value {
+        Value::String(text) => Said { message: Some(clip(text)), code: None },
+        Value::Array(items) => items.first().map(said_in).unwrap_or_default(),
+        Value::Object(map) => {
+            for key in ["error", "detail", "message", "msg", "error_msg", "errorMessage", "error_description"] {
+                let Some(inner) = map.get(key).filter(|inner| !inner.is_null()) else { continue };
+                let mut said = said_in(inner);
+                if said.message.is_none() {
+                    continue;
+                }
+                if said.code.is_none() {
+                    said.code = code_of(map);
+                }
+                return said;
+            }
+            Said { message: None, code: code_of(map) }
+        }
+        Value::Null => Said::default(),
+        other => Said { message: Some(other.to_string()), code: None },
+    }
+}
+
+fn code_of(map: &serde_json::Map<String, Value>) -> Option<String> {
+    ["status", "code", "type", "error"].iter().find_map(|key| match map.get(*key)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+/// The `<title>` of an HTML page.
+fn page_title(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(&body[..body.len().min(64 * 1024)]);
+    let lower = text.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find("</title")?;
+    Some(format!("an HTML page instead of JSON: \"{}\"", clip(text[start..end].trim())))
+}
+
+/// The beginning of a body, on one line.
+pub fn excerpt(body: &[u8]) -> String {
+    clip(&String::from_utf8_lossy(&body[..body.len().min(4 * LONGEST_EXCERPT)]))
+}
+
+fn clip(text: &str) -> String {
+    let mut clipped = String::new();
+    for word in text.split_whitespace() {
+        if !clipped.is_empty() {
+            clipped.push(' ');
+        }
+        clipped.push_str(word);
+        if clipped.chars().count() > LONGEST_EXCERPT {
+            return clipped.chars().take(LONGEST_EXCERPT).chain("…".chars()).collect();
+        }
+    }
+    clipped
+}
+
+/// The upstream's request id, from the headers that carry one.
+pub fn request_id(headers: &HeaderMap) -> Option<String> {
+    ["x-request-id", "x-ca-request-id", "request-id", "x-goog-request-id", "x-amzn-requestid", "eagleeye-traceid"]
+        .iter()
+        .find_map(|name| headers.get(*name)?.to_str().ok())
+        .filter(|id| !id.is_empty() && id.len() <= 128)
+        .map(str::to_owned)
+}
+
+/// How long to wait: `Retry-After` in seconds or as a date.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Duration::try_from_secs_f64(date.timestamp().duration_since(jiff::Timestamp::now()).as_secs_f64()).ok()
+}
