@@ -9,7 +9,9 @@
 //! 3. [`dialect`]: an upstream's language, as pure state machines under one driver.
 //! 4. [`providers`]: which dialect, which address, which credentials.
 //! 5. [`runtime`]: sessions and dispatch, where transports and providers meet.
+//! 6. [`cli`]: the terminal.
 
+pub mod cli;
 pub mod codec;
 pub mod declare;
 pub mod dialect;

@@ -1,3 +1,14 @@
-//! The executable: arguments → configuration → serve → exit code.
+//! The executable: arguments → command → exit code. Everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use dify_plugin_runtime::cli::Cli;
+
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -1,0 +1,150 @@
+//! Holds the floors of the house: which module may use which, and where tokio, reqwest and stdout may be named.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules by floor; a module may use modules of lower floors, and `upstream` may use `codec` and so on downwards.
+const FLOORS: &[(&str, u8)] = &[
+    ("error", 0),
+    ("protocol", 0),
+    ("codec", 1),
+    ("declare", 1),
+    ("upstream", 2),
+    ("transport", 2),
+    ("dialect", 3),
+    ("providers", 4),
+    ("runtime", 5),
+    ("package", 5),
+    ("config", 5),
+    ("cli", 6),
+];
+
+/// Pairs on one floor, or across floors, that must not know each other.
+const FORBIDDEN: &[(&str, &str)] = &[
+    ("transport", "upstream"),
+    ("upstream", "transport"),
+    ("providers", "transport"),
+    ("providers", "runtime"),
+    ("package", "providers"),
+    ("package", "runtime"),
+    ("codec", "declare"),
+    ("codec", "protocol"),
+    ("codec", "error"),
+    ("error", "protocol"),
+];
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn all_sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    found.sort();
+    found
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+fn floor(module: &str) -> Option<u8> {
+    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+}
+
+fn module_of(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap()
+}
+
+/// Names after `crate::` in code, comments and documentation left out.
+fn used_modules(code: &str) -> Vec<String> {
+    let mut used = Vec::new();
+    for line in code.lines().map(str::trim_start).filter(|line| !line.starts_with("//")) {
+        for (at, _) in line.match_indices("crate::") {
+            let rest = &line[at + "crate::".len()..];
+            let names = rest.strip_prefix('{').unwrap_or(rest);
+            let name: String = names.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+            used.push(name);
+        }
+    }
+    used
+}
+
+/// The code of a file without its unit tests, which may reach upwards for a harness.
+fn without_tests(code: &str) -> &str {
+    code.split("#[cfg(test)]").next().unwrap()
+}
+
+#[test]
+fn modules_depend_downwards_only() {
+    let mut wrong = Vec::new();
+    for (file, code) in all_sources() {
+        let module = module_of(&file);
+        if matches!(module, "main" | "lib") || file.ends_with("tests.rs") {
+            continue;
+        }
+        let own =
+            floor(module).unwrap_or_else(|| panic!("{file}: module `{module}` has no floor; add it to the table"));
+        for used in used_modules(without_tests(&code)) {
+            let Some(other) = floor(&used) else { continue };
+            let forbidden = FORBIDDEN.contains(&(module, used.as_str()));
+            if used != module && (other > own || forbidden) {
+                wrong.push(format!("{file} uses crate::{used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "upward or forbidden dependencies:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_lower_floors_do_no_io() {
+    const PURE: &[&str] = &["protocol/", "codec/", "dialect/", "error.rs"];
+    const IO: &[&str] = &["tokio", "reqwest", "async fn", "std::fs", "std::net", "std::io::stdout"];
+    let mut wrong = Vec::new();
+    for (file, code) in all_sources() {
+        if !PURE.iter().any(|pure| file.starts_with(pure)) || file == "dialect/driver.rs" || file.ends_with("tests.rs")
+        {
+            continue;
+        }
+        for line in without_tests(&code).lines().filter(|line| !line.trim_start().starts_with("//")) {
+            if let Some(word) = IO.iter().find(|word| line.contains(**word)) {
+                wrong.push(format!("{file} names {word}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "I/O on a floor that has none:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_transports_and_the_terminal_name_standard_output() {
+    let mut wrong = Vec::new();
+    for (file, code) in all_sources() {
+        if matches!(module_of(&file), "transport" | "cli" | "main") || file.ends_with("tests.rs") {
+            continue;
+        }
+        for line in without_tests(&code).lines().filter(|line| !line.trim_start().starts_with("//")) {
+            if line.contains("stdout()") || line.contains("println!") {
+                wrong.push(format!("{file}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "standard output is the wire:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<String> =
+        all_sources().into_iter().filter(|(_, code)| !code.starts_with("//!")).map(|(file, _)| file).collect();
+    assert!(silent.is_empty(), "files without a first paragraph: {silent:?}");
+}
