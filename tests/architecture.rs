@@ -1,5 +1,5 @@
 //! Holds the floors of the house: which module may use which, and where tokio, reqwest and stdout may be named.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -220,3 +220,6 @@ fn push_bare(text: &[u8], events: &mut Vec<Event>) {
         events.push(Event { name: String::new(), data, bare: true });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Cases of the event decoder as data, and the law that any split of the bytes gives the same events.
+
+use proptest::prelude::*;
+
+use super::{Event, EventDecoder, TooLong};
+
+fn decode(pieces: &[&[u8]]) -> Vec<Event> {
+    let mut decoder = EventDecoder::new(1 << 20);
+    let mut events = Vec::new();
+    for piece in pieces {
+        decoder.push(piece, &mut events).unwrap();
+    }
+    decoder.finish(&mut events);
+    events
+}
+
+fn data(input: &str) -> Vec<String> {
+    decode(&[input.as_bytes()]).into_iter().map(|event| event.data).collect()
+}
+
+/// Each case: what arrives, and the data of the events it makes.
+const CASES: &[(&str, &str, &[&str])] = &[
+    ("line feeds", "data: a\n\ndata: b\n\n", &["a", "b"]),
+    ("carriage returns and line feeds", "data: a\r\n\r\ndata: b\r\n\r\n", &["a", "b"]),
+    ("carriage returns alone", "data: a\r\rdata: b\r\r", &["a", "b"]),
+    ("no blank after the colon", "data:a\n\n", &["a"]),
+    ("only one blank is taken", "data:  a\n\n", &[" a"]),
+    ("several data lines are joined", "data: a\ndata: b\n\n", &["a\nb"]),
+    ("a field without a colon", "data\n\n", &[""]),
+    ("comments and keep-alives", ": ping\n\n:\n\ndata: a\n\n: ping\n\n", &["a"]),
+    ("id and retry", "id: 1\nretry: 5\ndata: a\n\n", &["a"]),
+    ("a byte-order mark", "\u{feff}data: a\n\n", &["a"]),
+    ("no final blank line", "data: a\n\ndata: b", &["a", "b"]),
+    ("line separators inside", "data: {\"t\":\"\u{2028}\u{85}\"}\n\n", &["{\"t\":\"\u{2028}\u{85}\"}"]),
+    ("JSON without data", "{\"a\":1}\n\n", &["{\"a\":1}"]),
+    ("JSON over several lines", "{\n \"a\": {\n  \"b\": \"}\"\n }\n}\n", &["{\n \"a\": {\n  \"b\": \"}\"\n }\n}"]),
+    (
+        "an error object between events",
+        "data: a\n\n{\n \"error\": {\"code\": 503}\n}\n",
+        &["a", "{\n \"error\": {\"code\": 503}\n}"],
+    ),
+    ("a streamed array", "[{\"a\":1}\n,\n{\"b\":[2]}\n]\n", &["{\"a\":1}", "{\"b\":[2]}"]),
+    ("an array on one line", "[{\"a\":1},{\"b\":2}]", &["{\"a\":1}", "{\"b\":2}"]),
+    ("JSON that never ends", "{\"a\":", &["{\"a\":"]),
+    ("noise", "hello\nworld\n\ndata: a\n\n", &["a"]),
+    ("nothing", "", &[]),
+];
+
+#[test]
+fn the_shapes_that_upstreams_send() {
+    for (name, input, expected) in CASES {
+        assert_eq!(data(input), *expected, "{name}");
+    }
+}
+
+#[test]
+fn the_event_field_names_an_event_and_does_not_stick() {
+    let events = decode(&[b"event: error\ndata: x\n\ndata: y\n\n"]);
+    assert_eq!(events[0].name, "error");
+    assert_eq!(events[1].name, "");
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_replaced_not_fatal() {
+    assert_eq!(decode(&[b"data: \xff\n\ndata: b\n\n"])[1].data, "b");
+}
+
+#[test]
+fn an_event_without_an_end_is_refused_at_the_limit() {
+    let mut decoder = EventDecoder::new(16);
+    let mut events = Vec::new();
+    assert_eq!(decoder.push(b"data: 0123456789", &mut events), Ok(()));
+    assert_eq!(decoder.push(b"0123456789", &mut events), Err(TooLong { limit: 16 }));
+}
+
+proptest! {
+    #[test]
+    fn any_split_gives_the_same_events(case in 0..CASES.len(), cuts in prop::collection::vec(0usize..200, 0..6)) {
+        let bytes = CASES[case].1.as_bytes();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+        cuts.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        for cut in cuts {
+            pieces.push(&bytes[start..cut]);
+            start = cut;
+        }
+        pieces.push(&bytes[start..]);
+        prop_assert_eq!(decode(&pieces), decode(&[bytes]));
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in 0usize..400) {
+        let cut = cut.min(bytes.len());
+        prop_assert_eq!(decode(&[&bytes[..cut], &bytes[cut..]]), decode(&[&bytes]));
+    }
+}

@@ -1,0 +1,273 @@
+//! The HTTP client against an upstream that misbehaves: attempts, refusals, silence, cuts, credentials.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/scripted.rs"]
+mod scripted;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dify_plugin_runtime::codec::events::Event;
+use dify_plugin_runtime::dialect::driver::drive;
+use dify_plugin_runtime::dialect::{Flow, StreamMapper};
+use dify_plugin_runtime::error::{ErrorKind, InvokeError};
+use dify_plugin_runtime::upstream::auth::{Attempt, HeaderAuthorization};
+use dify_plugin_runtime::upstream::{
+    Authorize, ErrorResponse, RetryPolicy, Timeouts, Upstream, UpstreamRequest, UpstreamResponse, Verdict,
+};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use scripted::{Scripted, Step, answer, event_stream};
+use url::Url;
+
+fn request(server: &Scripted) -> UpstreamRequest {
+    let url = Url::parse(&format!("{}/v1/chat?page=1", server.url)).unwrap();
+    let retry = RetryPolicy { first_wait: Duration::from_millis(5), ..RetryPolicy::default() };
+    let timeouts =
+        Timeouts { first_byte: Duration::from_millis(400), idle: Duration::from_millis(200), ..Timeouts::default() };
+    UpstreamRequest::post_json(url, &serde_json::json!({"hello": 1})).unwrap().with_retry(retry).with_timeouts(timeouts)
+}
+
+async fn send(server: &Scripted) -> Result<UpstreamResponse, InvokeError> {
+    Upstream::new().send(&request(server)).await
+}
+
+async fn failure(script: Vec<Vec<Step>>) -> (InvokeError, usize) {
+    let server = Scripted::start(script).await;
+    let error = send(&server).await.err().expect("the call must fail");
+    (error, server.requests().len())
+}
+
+#[tokio::test]
+async fn refusals_are_read_in_every_shape() {
+    let cases: &[(&str, &str, &str, ErrorKind, &str)] = &[
+        (
+            "400 Bad Request",
+            "",
+            r#"{"error":{"message":"no such model","code":"model_not_found"}}"#,
+            ErrorKind::BadRequest,
+            "no such model",
+        ),
+        ("401 Unauthorized", "", r#"{"error":"bad key"}"#, ErrorKind::Authorization, "bad key"),
+        ("403 Forbidden", "", "consumer not allowed", ErrorKind::Authorization, "consumer not allowed"),
+        ("404 Not Found", "", r#"{"detail":"Not Found"}"#, ErrorKind::BadRequest, "Not Found"),
+        ("422 Unprocessable", "", r#"{"detail":[{"msg":"field required"}]}"#, ErrorKind::BadRequest, "field required"),
+        (
+            "429 Too Many",
+            "retry-after: 100\r\n",
+            r#"[{"error":{"message":"slow down"}}]"#,
+            ErrorKind::RateLimit,
+            "slow down",
+        ),
+        ("500 Internal", "x-request-id: r-7\r\n", "", ErrorKind::ServerUnavailable, "r-7"),
+        (
+            "502 Bad Gateway",
+            "",
+            "<html><head><title>502 Bad Gateway</title></head></html>",
+            ErrorKind::ServerUnavailable,
+            "502 Bad Gateway",
+        ),
+    ];
+    for (status, headers, body, kind, said) in cases {
+        let (error, _) = failure(vec![answer(status, headers, body)]).await;
+        assert_eq!(error.kind, *kind, "{status}");
+        assert!(error.detail().contains(said), "{status}: {}", error.detail());
+        assert_eq!(error.status, status[..3].parse().ok(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+    let cases: &[(&str, &str, usize)] = &[
+        ("503 Unavailable", "", 3),
+        ("429 Too Many", "retry-after: 0\r\n", 3),
+        ("429 Too Many", "retry-after: 3600\r\n", 1),
+        ("400 Bad Request", "", 1),
+        ("401 Unauthorized", "", 1),
+    ];
+    for (status, headers, calls) in cases {
+        let (_, seen) = failure(vec![answer(status, headers, "{}")]).await;
+        assert_eq!(seen, *calls, "{status} {headers}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_that_succeeds_is_a_success() {
+    let server =
+        Scripted::start(vec![answer("503 Unavailable", "", ""), vec![Step::Reset], answer("200 OK", "", "fine")]).await;
+    let body = send(&server).await.unwrap().bytes(100).await.unwrap();
+    assert_eq!(body, "fine");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_redirect_is_refused_with_its_target_but_not_its_query() {
+    let (error, seen) =
+        failure(vec![answer("302 Found", "location: https://elsewhere.example/login?token=s3cret\r\n", "")]).await;
+    assert_eq!((error.kind, seen), (ErrorKind::BadRequest, 1));
+    assert!(error.detail().contains("https://elsewhere.example/login"), "{error}");
+    assert!(!error.detail().contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
+async fn silence_before_the_first_byte_is_a_connection_error() {
+    let server = Scripted::start(vec![vec![Step::Hang]]).await;
+    let mut request = request(&server);
+    request.retry = RetryPolicy::never();
+    let error = Upstream::new().send(&request).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Connection);
+    assert!(error.detail().contains("within 0.4 s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_connection_names_the_address() {
+    let mut request = UpstreamRequest::get(Url::parse("http://127.0.0.1:1/x?key=s3cret").unwrap());
+    request.retry = RetryPolicy::never();
+    let error = Upstream::new().send(&request).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Connection);
+    assert!(error.detail().contains("127.0.0.1:1") && !error.detail().contains("s3cret"), "{error}");
+}
+
+/// Passes events through; ends properly only after an event `end`.
+struct Echo(bool);
+
+impl StreamMapper for Echo {
+    type Item = String;
+
+    fn event(&mut self, event: &Event, out: &mut Vec<String>) -> Result<Flow, InvokeError> {
+        if event.data == "end" {
+            self.0 = true;
+            return Ok(Flow::Done);
+        }
+        out.push(event.data.clone());
+        Ok(Flow::Continue)
+    }
+
+    fn finish(&mut self, _out: &mut Vec<String>) -> Result<(), InvokeError> {
+        if self.0 { Ok(()) } else { Err(InvokeError::connection("cut short")) }
+    }
+}
+
+async fn stream(steps: Vec<Step>) -> (Vec<String>, Option<InvokeError>, Scripted) {
+    let mut script = vec![event_stream()];
+    script.extend(steps);
+    let server = Scripted::start(vec![script]).await;
+    let mut items = drive(send(&server).await.unwrap(), Echo(false));
+    let (mut seen, mut error) = (Vec::new(), None);
+    while let Some(item) = items.next().await {
+        match item {
+            Ok(text) => seen.push(text),
+            Err(failure) => error = Some(failure),
+        }
+    }
+    (seen, error, server)
+}
+
+fn text(bytes: &str) -> Step {
+    Step::Send(bytes.as_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn the_driver_delivers_what_came_and_names_what_did_not() {
+    let cases: Vec<(&str, Vec<Step>, &[&str], Option<&str>)> = vec![
+        ("a whole answer", vec![text("data: a\n\ndata: end\n\n")], &["a"], None),
+        ("an answer after its end is not read", vec![text("data: end\n\ndata: b\n\n")], &[], None),
+        ("an early end", vec![text("data: a\n\n")], &["a"], Some("cut short")),
+        (
+            "a cut",
+            vec![text("data: a\n\n"), Step::Pause(Duration::from_millis(50)), Step::Reset],
+            &["a"],
+            Some("cut its answer short"),
+        ),
+        ("silence", vec![text("data: a\n\n"), Step::Hang], &["a"], Some("no event for 0.2 s")),
+        (
+            "keep-alive comments are silence",
+            vec![text("data: a\n\n"), Step::Repeat(b": ping\n\n".to_vec(), Duration::from_millis(20))],
+            &["a"],
+            Some("no event for 0.2 s"),
+        ),
+    ];
+    for (name, steps, expected, failure) in cases {
+        let (seen, error, _) = stream(steps).await;
+        assert_eq!(seen, expected, "{name}");
+        let said = error.map(|error| error.detail());
+        match failure {
+            None => assert_eq!(said, None, "{name}"),
+            Some(part) => assert!(said.as_deref().is_some_and(|said| said.contains(part)), "{name}: {said:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_stream_closes_the_upstream_call() {
+    let server = Scripted::start(vec![vec![event_stream(), text("data: a\n\n"), Step::Hang]]).await;
+    let mut items = drive(send(&server).await.unwrap(), Echo(false));
+    assert_eq!(items.next().await.unwrap().unwrap(), "a");
+    assert_eq!(server.open_connections(), 1);
+    drop(items);
+    for _ in 0..100 {
+        if server.open_connections() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the upstream connection is still open");
+}
+
+/// A credential that is renewed when it is refused.
+#[derive(Default)]
+struct Renewing(AtomicUsize);
+
+impl Authorize for Renewing {
+    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+        Box::pin(async move {
+            let token = format!("token-{}", self.0.load(Ordering::SeqCst));
+            HeaderAuthorization::new().bearer(&token).authorize(attempt).await
+        })
+    }
+
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, _attempt: u32) -> BoxFuture<'a, Verdict> {
+        Box::pin(async move {
+            if answer.status != 401 {
+                return Verdict::Final;
+            }
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Verdict::Again
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_renewed_once() {
+    let refused = || answer("401 Unauthorized", "", "{}");
+    for (scripts, calls, succeeds) in
+        [(vec![refused(), answer("200 OK", "", "{}")], 2, true), (vec![refused()], 2, false)]
+    {
+        let server = Scripted::start(scripts).await;
+        let outcome = Upstream::new().send(&request(&server).with_auth(Arc::new(Renewing::default()))).await;
+        assert_eq!(outcome.is_ok(), succeeds);
+        let requests = server.requests();
+        assert_eq!(requests.len(), calls);
+        assert!(
+            requests[0].contains("authorization: Bearer token-0")
+                && requests[1].contains("authorization: Bearer token-1")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_no_header_can_carry_is_not_shown() {
+    let server = Scripted::start(vec![answer("200 OK", "", "")]).await;
+    let auth = HeaderAuthorization::new().header("x-key", "s3cret\r\nx-injected: 1");
+    let error = Upstream::new().send(&request(&server).with_auth(Arc::new(auth))).await.err().unwrap();
+    assert!(error.detail().contains("x-key") && !error.detail().contains("s3cret"), "{error}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_is_refused() {
+    let server = Scripted::start(vec![answer("200 OK", "", &"x".repeat(1000))]).await;
+    let error = send(&server).await.unwrap().bytes(999).await.err().unwrap();
+    assert!(error.detail().contains("longer than 999 bytes"), "{error}");
+}
