@@ -170,7 +170,8 @@ fn text(bytes: &str) -> Step {
 
 #[tokio::test]
 async fn the_driver_delivers_what_came_and_names_what_did_not() {
-    let cases: Vec<(&str, Vec<Step>, &[&str], Option<&str>)> = vec![
+    type Case = (&'static str, Vec<Step>, &'static [&'static str], Option<&'static str>);
+    let cases: Vec<Case> = vec![
         ("a whole answer", vec![text("data: a\n\ndata: end\n\n")], &["a"], None),
         ("an answer after its end is not read", vec![text("data: end\n\ndata: b\n\n")], &[], None),
         ("an early end", vec![text("data: a\n\n")], &["a"], Some("cut short")),
