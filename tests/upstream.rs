@@ -12,7 +12,7 @@ use dify_plugin_runtime::codec::events::Event;
 use dify_plugin_runtime::dialect::driver::drive;
 use dify_plugin_runtime::dialect::{Flow, StreamMapper};
 use dify_plugin_runtime::error::{ErrorKind, InvokeError};
-use dify_plugin_runtime::upstream::auth::{Attempt, HeaderAuthorization};
+use dify_plugin_runtime::upstream::auth::{Attempt, HeaderAuthorization, Sent};
 use dify_plugin_runtime::upstream::{
     Authorize, ErrorResponse, RetryPolicy, Timeouts, Upstream, UpstreamRequest, UpstreamResponse, Verdict,
 };
@@ -228,7 +228,7 @@ impl Authorize for Renewing {
         })
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, _attempt: u32) -> BoxFuture<'a, Verdict> {
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, _sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
         Box::pin(async move {
             if answer.status != 401 {
                 return Verdict::Final;

@@ -14,7 +14,7 @@ use reqwest::redirect;
 use secrecy::ExposeSecret;
 use tracing::{debug, warn};
 
-use super::auth::{Attempt, Verdict};
+use super::auth::{Attempt, Sent, Verdict};
 use super::network::NetworkSettings;
 use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
@@ -81,7 +81,7 @@ impl Upstream {
         if let Err(error) = request.auth.authorize(parts).await {
             return Outcome::Failed(error);
         }
-        let mut call = client.request(request.method.clone(), url).headers(headers);
+        let mut call = client.request(request.method.clone(), url.clone()).headers(headers.clone());
         if !request.body.is_empty() {
             call = call.body(request.body.clone());
         }
@@ -99,23 +99,29 @@ impl Upstream {
                 );
             }
         };
-        let (status, headers) = (answer.status(), answer.headers().clone());
+        let status = answer.status();
         debug!(
             host = request.url.host_str().unwrap_or_default(),
             status = status.as_u16(),
-            upstream_request_id = status::request_id(&headers),
+            upstream_request_id = status::request_id(answer.headers()),
             "upstream answered"
         );
         if status.is_success() {
-            let host = address(request);
+            let (host, headers) = (address(request), answer.headers().clone());
             let body = answer.bytes_stream().map(move |piece| piece.map_err(|error| body_error(&error, &host))).boxed();
             return Outcome::Answer(UpstreamResponse { status, headers, idle: request.timeouts.idle, body });
         }
-        let refusal = ErrorResponse { status, headers, body: error_body(answer).await, url: public_url(&request.url) };
+        let refusal = ErrorResponse {
+            status,
+            headers: answer.headers().clone(),
+            body: error_body(answer).await,
+            url: public_url(&request.url),
+        };
         if status.is_redirection() {
             return Outcome::Failed(redirect_error(&refusal));
         }
-        match request.auth.refused(&refusal, attempt).await {
+        let sent = Sent { method: &request.method, url: &url, headers: &headers, body: &request.body, attempt };
+        match request.auth.refused(&refusal, sent).await {
             Verdict::Again if !std::mem::replace(renewed, true) => Outcome::Again,
             Verdict::Explained(error) => Outcome::Failed(error),
             Verdict::Again | Verdict::Final => Outcome::Failed((request.error_reader)(&refusal)),

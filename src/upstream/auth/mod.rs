@@ -23,6 +23,20 @@ pub struct Attempt<'a> {
     pub body: &'a Bytes,
 }
 
+/// The attempt that was refused, exactly as it was sent.
+pub struct Sent<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The address, credential included: never print it.
+    pub url: &'a Url,
+    /// The headers, credential included.
+    pub headers: &'a HeaderMap,
+    /// The body.
+    pub body: &'a Bytes,
+    /// Counts from 0 over the repeats of the retry policy.
+    pub attempt: u32,
+}
+
 /// What to do about a refusal.
 #[derive(Debug)]
 pub enum Verdict {
@@ -39,9 +53,8 @@ pub trait Authorize: Send + Sync {
     /// Adds the credential; may fetch or sign one.
     fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>>;
 
-    /// Called with every non-2xx answer before it is read as an error. `attempt` counts from 0;
-    /// `Again` is honoured once per request.
-    fn refused<'a>(&'a self, _answer: &'a ErrorResponse, _attempt: u32) -> BoxFuture<'a, Verdict> {
+    /// Called with every non-2xx answer before it is read as an error. `Again` is honoured once per request.
+    fn refused<'a>(&'a self, _answer: &'a ErrorResponse, _sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
         Box::pin(std::future::ready(Verdict::Final))
     }
 }
