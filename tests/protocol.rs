@@ -209,6 +209,11 @@ fn errors_carry_category_text_and_at_most_ten_arguments() {
     assert_eq!(payload["error_type"], "InvokeRateLimitError");
     assert_eq!(payload["message"], "[acme] Rate Limit Error, slow down (request id r-1). Wait.");
     assert!(payload["args"].as_object().unwrap().len() <= 10);
+    let refused = ErrorPayload::of("acme", &InvokeError::authorization("HTTP 401: bad key"));
+    assert_eq!(
+        refused.message,
+        "[acme] Incorrect model credentials provided, please check and try again. HTTP 401: bad key"
+    );
     let credentials = ErrorPayload::of("acme", &InvokeError::authorization("no").into_credentials_failure());
     assert_eq!((credentials.error_type, credentials.message.as_str()), ("CredentialsValidateFailedError", "no"));
 }

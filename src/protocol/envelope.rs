@@ -67,16 +67,16 @@ pub struct ErrorPayload {
 impl ErrorPayload {
     /// The payload of a failed call, with the text form of the reference: `[provider] description, detail`.
     pub fn of(provider: &str, error: &InvokeError) -> Self {
+        use crate::error::ErrorKind;
         let detail = error.detail();
         let message = match error.kind {
-            crate::error::ErrorKind::CredentialsValidateFailed | crate::error::ErrorKind::PollingUnsupported => {
-                detail.clone()
-            }
-            crate::error::ErrorKind::Internal => format!("[{provider}] Error: {detail}"),
+            ErrorKind::CredentialsValidateFailed | ErrorKind::PollingUnsupported => detail,
+            ErrorKind::Internal => format!("[{provider}] Error: {detail}"),
+            ErrorKind::Authorization => format!("[{provider}] {} {detail}", error.kind.description()),
             kind => format!("[{provider}] {}, {detail}", kind.description()),
         };
         let mut args = Map::new();
-        args.insert("description".to_owned(), Value::String(detail));
+        args.insert("description".to_owned(), Value::String(message.clone()));
         if let Some(status) = error.status {
             args.insert("status".to_owned(), status.into());
         }
