@@ -1,3 +1,4 @@
 //! Bytes to frames: synchronous state machines without I/O. Push bytes in, pop frames out, finish.
 
 pub mod events;
+pub mod lines;

@@ -11,3 +11,12 @@ pub mod provider;
 pub use i18n::I18n;
 pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
 pub use provider::{CredentialField, CredentialForm, ProviderDeclaration};
+
+/// A provider with its models, as loaded from files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedProvider {
+    /// The provider.
+    pub declaration: ProviderDeclaration,
+    /// Its models, in the order Dify lists them.
+    pub models: Vec<ModelSchema>,
+}

@@ -1,1 +1,10 @@
-//! runtime
+//! Sessions and dispatch: where transports and providers meet.
+
+pub mod dispatch;
+pub mod form;
+pub mod registry;
+pub mod reply;
+pub mod serve;
+
+pub use registry::Registry;
+pub use serve::serve_io;

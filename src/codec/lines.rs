@@ -1,0 +1,128 @@
+//! Newline framer: bytes in, whole lines out. It knows where a line ends, not what it means.
+//!
+//! The daemon puts no limit on the lines it sends, so the limit here only protects memory: a line beyond it is dropped
+//! whole and reported once, and the lines after it are read as usual.
+
+/// What the framer yields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A line without its ending; never empty.
+    Whole(Vec<u8>),
+    /// A line that passed the limit: its beginning, and how long it was.
+    TooLong {
+        /// The first bytes, enough to find the session id.
+        head: Vec<u8>,
+        /// Bytes of the whole line.
+        length: usize,
+    },
+}
+
+/// Bytes of a dropped line that are kept.
+const HEAD: usize = 4096;
+
+/// Push bytes, pop lines, finish. Any split of the bytes gives the same lines.
+#[derive(Debug)]
+pub struct LineDecoder {
+    limit: usize,
+    held: Vec<u8>,
+    dropped: usize,
+}
+
+impl LineDecoder {
+    /// A framer that drops lines longer than `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, held: Vec::new(), dropped: 0 }
+    }
+
+    /// Takes bytes and hands each completed line to `take`.
+    pub fn push(&mut self, mut bytes: &[u8], mut take: impl FnMut(Line)) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            self.hold(&bytes[..end]);
+            self.complete(&mut take);
+            bytes = &bytes[end + 1..];
+        }
+        self.hold(bytes);
+    }
+
+    /// The input is over: a last line without an ending counts.
+    pub fn finish(&mut self, mut take: impl FnMut(Line)) {
+        self.complete(&mut take);
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        if self.dropped == 0 && self.held.len() + bytes.len() <= self.limit {
+            self.held.extend_from_slice(bytes);
+        } else {
+            let room = HEAD.saturating_sub(self.held.len());
+            self.dropped += self.held.len().saturating_sub(HEAD) + bytes.len();
+            self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            self.dropped -= bytes.len().min(room);
+            self.held.truncate(HEAD);
+            self.held.shrink_to_fit();
+        }
+    }
+
+    fn complete(&mut self, take: &mut impl FnMut(Line)) {
+        let mut line = std::mem::take(&mut self.held);
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            take(Line::TooLong { length: line.len() + dropped, head: line });
+            return;
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        if !line.is_empty() {
+            take(Line::Whole(line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lines(limit: usize, pieces: &[&[u8]]) -> Vec<Line> {
+        let mut decoder = LineDecoder::new(limit);
+        let mut lines = Vec::new();
+        for piece in pieces {
+            decoder.push(piece, |line| lines.push(line));
+        }
+        decoder.finish(|line| lines.push(line));
+        lines
+    }
+
+    fn whole(text: &str) -> Line {
+        Line::Whole(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn lines_end_at_newlines_and_empty_ones_are_skipped() {
+        assert_eq!(lines(100, &[b"a\n\nb\r\n\r\nc"]), [whole("a"), whole("b"), whole("c")]);
+        assert_eq!(lines(100, &[b""]), []);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_dropped_alone() {
+        let long = vec![b'x'; 10_000];
+        let found = lines(5_000, &[b"a\n", &long, b"\nb\n"]);
+        assert_eq!(found[0], whole("a"));
+        assert_eq!(found[1], Line::TooLong { head: vec![b'x'; HEAD], length: 10_000 });
+        assert_eq!(found[2], whole("b"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_lines(text in "[ab\r\n]{0,60}", cut in 0usize..60, second in 0usize..60, limit in 1usize..20) {
+            let bytes = text.as_bytes();
+            let (first, second) = (cut.min(bytes.len()), second.min(bytes.len()));
+            let (first, second) = (first.min(second), first.max(second));
+            prop_assert_eq!(
+                lines(limit, &[&bytes[..first], &bytes[first..second], &bytes[second..]]),
+                lines(limit, &[bytes])
+            );
+        }
+    }
+}

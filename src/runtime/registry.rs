@@ -1,0 +1,79 @@
+//! Which code serves which declaration: provider name → declaration, predefined models, implementation.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
+use crate::protocol::ModelType;
+use crate::providers::Provider;
+
+/// Every provider of this process.
+pub struct Registry {
+    providers: BTreeMap<String, Entry>,
+}
+
+/// One provider: what it declares and the code behind it.
+pub struct Entry {
+    /// The declaration.
+    pub declaration: Arc<ProviderDeclaration>,
+    /// The code.
+    pub provider: Arc<dyn Provider>,
+    /// Declared models in the order Dify lists them.
+    pub models: Vec<Arc<ModelSchema>>,
+    by_name: HashMap<(ModelType, String), Arc<ModelSchema>>,
+}
+
+/// A declaration without code.
+#[derive(Debug, thiserror::Error)]
+#[error("provider `{name}` is declared, but this executable has no code for it; it has: {known}")]
+pub struct UnknownProvider {
+    /// The declared name.
+    pub name: String,
+    /// What there is code for.
+    pub known: String,
+}
+
+impl Registry {
+    /// Joins declarations and code. Code without a declaration is not served.
+    pub fn new(declared: Vec<LoadedProvider>, code: Vec<Arc<dyn Provider>>) -> Result<Self, UnknownProvider> {
+        let mut providers = BTreeMap::new();
+        for loaded in declared {
+            let name = loaded.declaration.provider.clone();
+            let provider = code.iter().find(|provider| provider.name() == name).cloned().ok_or_else(|| {
+                let known: Vec<_> = code.iter().map(|provider| provider.name()).collect();
+                UnknownProvider { name: name.clone(), known: known.join(", ") }
+            })?;
+            let models: Vec<_> = loaded.models.into_iter().map(Arc::new).collect();
+            let by_name = models.iter().map(|model| ((model.model_type, model.model.clone()), model.clone())).collect();
+            providers.insert(name, Entry { declaration: Arc::new(loaded.declaration), provider, models, by_name });
+        }
+        Ok(Self { providers })
+    }
+
+    /// A provider by its short name; a longer form (`author/plugin/name`) is accepted.
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.providers.get(name).or_else(|| self.providers.get(name.rsplit('/').next()?))
+    }
+
+    /// The names of all providers.
+    pub fn names(&self) -> Vec<String> {
+        self.providers.keys().cloned().collect()
+    }
+
+    /// The declaration of a provider.
+    pub fn declaration(&self, name: &str) -> Option<Arc<ProviderDeclaration>> {
+        self.get(name).map(|entry| entry.declaration.clone())
+    }
+
+    /// The declared models of a provider, in the order Dify lists them.
+    pub fn models(&self, name: &str) -> &[Arc<ModelSchema>] {
+        self.get(name).map(|entry| entry.models.as_slice()).unwrap_or_default()
+    }
+}
+
+impl Entry {
+    /// A declared model.
+    pub fn model(&self, model_type: ModelType, name: &str) -> Option<Arc<ModelSchema>> {
+        self.by_name.get(&(model_type, name.to_owned())).cloned()
+    }
+}

@@ -1,0 +1,201 @@
+//! Serves one connection to the host: one reader, one writer, a task per session.
+//!
+//! The reader never waits for a write, and nothing but the writer touches the output: it puts whole lines together into
+//! one write and sends the heartbeats itself, so that no session can starve them.
+
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::MissedTickBehavior;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::dispatch;
+use super::registry::Registry;
+use super::reply::{Outlet, Reply};
+use crate::codec::lines::{Line, LineDecoder};
+use crate::error::InvokeError;
+use crate::protocol::envelope::write_heartbeat;
+use crate::protocol::{Inbound, InboundEvent};
+use crate::upstream::Upstream;
+
+/// Batches that wait for the writer, of all sessions together.
+const QUEUE: usize = 256;
+
+/// Bytes of one write.
+const WRITE: usize = 256 * 1024;
+
+/// Longest line that is read; far above what the daemon lets through.
+const LONGEST_INPUT: usize = 256 * 1024 * 1024;
+
+/// How a connection is served.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeOptions {
+    /// Time between heartbeats.
+    pub heartbeat: Duration,
+    /// Sessions at once; more wait for their turn.
+    pub most_sessions: usize,
+    /// Longest session; the daemon gives up after 600 s without telling the plugin.
+    pub longest_session: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(10), most_sessions: 1000, longest_session: Duration::from_secs(590) }
+    }
+}
+
+/// Serves a connection until the host closes its side; open sessions are finished first.
+pub async fn serve_io<R, W>(reader: R, writer: W, registry: Arc<Registry>, options: ServeOptions) -> io::Result<()>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let (outlet, queue) = mpsc::channel(QUEUE);
+    let mut writing = tokio::spawn(write(writer, queue, options.heartbeat));
+    let sessions = Sessions::new(registry, options);
+    tokio::select! {
+        read = read(reader, &sessions, outlet) => {
+            read?;
+            sessions.finish().await;
+        }
+        // The host closed our output: nobody hears the sessions any more.
+        written = &mut writing => return written.unwrap_or(Ok(())),
+    }
+    writing.await.unwrap_or(Ok(()))
+}
+
+/// Starts a task per request and waits for all of them at the end.
+#[derive(Clone)]
+pub struct Sessions {
+    registry: Arc<Registry>,
+    upstream: Upstream,
+    options: ServeOptions,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl Sessions {
+    /// No session yet.
+    pub fn new(registry: Arc<Registry>, options: ServeOptions) -> Self {
+        let places = Arc::new(Semaphore::new(options.most_sessions.max(1)));
+        Self { registry, upstream: Upstream::new(), options, places, tasks: TaskTracker::new() }
+    }
+
+    /// Takes a line from the host; what is a request starts a session that answers through `outlet`.
+    pub fn take(&self, line: Vec<u8>, outlet: &Outlet) {
+        let (session_id, problem) = match Inbound::parse(&line) {
+            Ok(inbound) => match inbound.event {
+                InboundEvent::Request if inbound.data.is_some() => (Arc::from(inbound.session_id), None),
+                InboundEvent::Request => (Arc::from(inbound.session_id), Some("the request has no `data`".to_owned())),
+                // A model plugin calls nobody back, so nothing waits for these.
+                InboundEvent::BackwardsResponse | InboundEvent::Other(_) => return,
+            },
+            Err(error) => match Inbound::salvage_session_id(&line) {
+                Some(session_id) => (Arc::from(session_id), Some(format!("cannot read the request: {error}"))),
+                None => return warn!(bytes = line.len(), %error, "a line from the host cannot be read"),
+            },
+        };
+        let reply = Reply::new(outlet.clone(), session_id);
+        match problem {
+            None => self.start(line, reply),
+            Some(problem) => self.refuse(reply, InvokeError::bad_request(problem)),
+        }
+    }
+
+    /// Answers a request with an error.
+    fn refuse(&self, reply: Reply, error: InvokeError) {
+        self.tasks.spawn(async move {
+            let _ = reply.fail(&error).await;
+        });
+    }
+
+    fn start(&self, line: Vec<u8>, reply: Reply) {
+        let this = self.clone();
+        let session_id = reply.session_id().clone();
+        let span = info_span!("session", session_id = %session_id);
+        let session = async move {
+            let Ok(_place) = this.places.clone().acquire_owned().await else { return };
+            this.answer(line, reply).await;
+        };
+        // A panic ends this session only; the reply's drop tells the caller.
+        let guarded = AssertUnwindSafe(session).catch_unwind().map(move |outcome| {
+            if outcome.is_err() {
+                warn!(session_id = %session_id, "a session panicked and was ended with an error");
+            }
+        });
+        self.tasks.spawn(guarded.instrument(span));
+    }
+
+    async fn answer(self, line: Vec<u8>, reply: Reply) {
+        let outlet = reply.outlet();
+        let Ok(inbound) = Inbound::parse(&line) else { return };
+        let data = inbound.data.map_or("{}", |data| data.get());
+        let work = dispatch::answer(self.registry, self.upstream, data, reply);
+        tokio::select! {
+            () = Box::pin(work) => {}
+            () = outlet.closed() => debug!("the caller went away; its upstream call is dropped"),
+            () = tokio::time::sleep(self.options.longest_session) => {
+                warn!(seconds = self.options.longest_session.as_secs(), "a session was given up");
+            }
+        }
+    }
+
+    /// Waits for the open sessions.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn read<R: AsyncRead + Unpin>(mut reader: R, sessions: &Sessions, outlet: Outlet) -> io::Result<()> {
+    let mut decoder = LineDecoder::new(LONGEST_INPUT);
+    let mut buffer = BytesMut::with_capacity(64 * 1024);
+    let take = |line: Line| match line {
+        Line::Whole(line) => sessions.take(line, &outlet),
+        Line::TooLong { length, .. } => warn!(bytes = length, "a line from the host is too long and was dropped"),
+    };
+    while reader.read_buf(&mut buffer).await? > 0 {
+        decoder.push(&buffer, take);
+        buffer.clear();
+    }
+    decoder.finish(take);
+    Ok(())
+}
+
+async fn write<W: AsyncWrite + Unpin>(
+    mut writer: W,
+    mut queue: mpsc::Receiver<Bytes>,
+    heartbeat: Duration,
+) -> io::Result<()> {
+    let mut beat = tokio::time::interval(heartbeat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut batch = Vec::new();
+    let mut open = true;
+    while open {
+        tokio::select! {
+            biased;
+            _ = beat.tick() => write_heartbeat(&mut batch),
+            lines = queue.recv() => match lines {
+                Some(lines) => batch.extend_from_slice(&lines),
+                None => open = false,
+            },
+        }
+        while batch.len() < WRITE
+            && let Ok(lines) = queue.try_recv()
+        {
+            batch.extend_from_slice(&lines);
+        }
+        writer.write_all(&batch).await?;
+        writer.flush().await?;
+        batch.clear();
+        batch.shrink_to(WRITE);
+    }
+    Ok(())
+}

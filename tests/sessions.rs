@@ -1,0 +1,229 @@
+//! Sessions through the whole runtime with a provider that does as it is told.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/harness.rs"]
+mod harness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dify_plugin_runtime::declare::{ModelSchema, ProviderDeclaration};
+use dify_plugin_runtime::error::InvokeError;
+use dify_plugin_runtime::protocol::{
+    AudioChunk, FinishReason, LlmDelta, LlmRequest, ModelRequest, ModelType, TtsRequest, ValidateProviderRequest,
+};
+use dify_plugin_runtime::providers::{Answer, CallContext, Chunks, Provider};
+use futures_util::{StreamExt, stream};
+use harness::Plugin;
+use serde_json::{Value, json};
+
+/// Does what the prompt says: `words N`, `fail`, `panic`, `hang`, `long N`.
+struct Obedient;
+
+impl Provider for Obedient {
+    fn name(&self) -> &'static str {
+        "obedient"
+    }
+
+    fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
+        let prompt = request.prompt_messages.last().map(|message| message.content.text()).unwrap_or_default();
+        let (verb, number) = prompt.split_once(' ').unwrap_or((prompt.as_str(), "0"));
+        let number: usize = number.parse().unwrap_or_default();
+        let usage = dify_plugin_runtime::declare::price::llm_usage(context.pricing(), 3, number as u64);
+        let last = LlmDelta { finish_reason: Some(FinishReason::Stop), usage: Some(usage), ..LlmDelta::default() };
+        match verb {
+            "words" => stream::iter((0..number).map(|word| Ok(LlmDelta::text(format!("w{word} ")))))
+                .chain(stream::iter([Ok(last)]))
+                .boxed(),
+            "long" => stream::iter([Ok(LlmDelta::text("ä".repeat(number))), Ok(last)]).boxed(),
+            "fail" => stream::iter([Ok(LlmDelta::text("so far")), Err(InvokeError::rate_limit("enough"))]).boxed(),
+            "panic" => stream::once(async { panic!("as told") }).boxed(),
+            _ => stream::pending().boxed(),
+        }
+    }
+
+    fn tts(&self, _context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
+        let bytes = bytes::Bytes::from(vec![0xAB; request.content_text.len()]);
+        stream::iter([Ok(AudioChunk { bytes, mime_type: Some("audio/mpeg".to_owned()) })]).boxed()
+    }
+
+    fn validate_provider(&self, _context: CallContext, request: ValidateProviderRequest) -> Answer<()> {
+        let right = request.credentials.get("api_key") == Some("right");
+        Box::pin(async move { if right { Ok(()) } else { Err(InvokeError::authorization("wrong key")) } })
+    }
+
+    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+        Box::pin(async move { Ok(ModelSchema::customizable(request.target.model, request.model_type)) })
+    }
+}
+
+fn plugin() -> Plugin {
+    let declaration: ProviderDeclaration = serde_json::from_value(json!({
+        "provider": "obedient", "label": {"en_US": "Obedient"}, "supported_model_types": ["llm", "tts"],
+        "configurate_methods": ["predefined-model", "customizable-model"],
+        "provider_credential_schema": {"credential_form_schemas": [
+            {"variable": "api_key", "label": {"en_US": "Key"}, "type": "secret-input", "required": true},
+            {"variable": "method", "label": {"en_US": "Method"}, "type": "select", "required": true, "default": "plain",
+             "options": [{"label": {"en_US": "Plain"}, "value": "plain"}, {"label": {"en_US": "Signed"}, "value": "signed"}]},
+            {"variable": "secret", "label": {"en_US": "Secret"}, "type": "secret-input", "required": true,
+             "show_on": [{"variable": "method", "value": "signed"}]},
+        ]},
+    }))
+    .unwrap();
+    let mut models =
+        vec![ModelSchema::customizable("m", ModelType::Llm), ModelSchema::customizable("t", ModelType::Tts)];
+    models[0].pricing =
+        serde_json::from_value(json!({"input": "0.1", "output": "0.2", "unit": "0.001", "currency": "USD"})).unwrap();
+    Plugin::of(vec![(declaration, models, Arc::new(Obedient))])
+}
+
+fn llm(prompt: &str) -> Value {
+    json!({"action": "invoke_llm", "provider": "obedient", "model": "m", "model_type": "llm", "credentials": {"api_key": "right"},
+        "model_parameters": {}, "prompt_messages": [{"role": "user", "content": prompt}], "stream": true})
+}
+
+#[tokio::test]
+async fn a_stream_is_numbered_priced_and_ended() {
+    let outcome = plugin().call(llm("words 3")).await;
+    assert_eq!(outcome.text(), "w0 w1 w2 ");
+    let indexes: Vec<u64> = outcome.items.iter().map(|item| item["delta"]["index"].as_u64().unwrap()).collect();
+    assert_eq!(indexes, (0..indexes.len() as u64).collect::<Vec<_>>());
+    assert_eq!(outcome.usage()["total_price"], "0.0009000");
+    assert!(outcome.usage()["latency"].as_f64().unwrap() > 0.0);
+    assert_eq!(outcome.finish_reason(), Some("stop"));
+}
+
+#[tokio::test]
+async fn a_blocking_call_is_one_item() {
+    let mut request = llm("words 3");
+    request["stream"] = json!(false);
+    let outcome = plugin().call(request).await;
+    assert_eq!(outcome.item()["delta"]["message"]["content"], "w0 w1 w2 ");
+    assert_eq!(outcome.item()["delta"]["index"], 0);
+}
+
+#[tokio::test]
+async fn failures_end_their_session_only() {
+    let mut connection = plugin().connect();
+    for (session, prompt) in [("a", "panic"), ("b", "fail"), ("c", "words 2")] {
+        connection.request(session, llm(prompt)).await;
+    }
+    connection.send("half a line").await;
+    connection.send(r#"{"session_id":"d","event":"request","data":7}"#).await;
+    connection.send(r#"{"session_id":"e","event":"request"}"#).await;
+    let mut ends = std::collections::BTreeMap::new();
+    while ends.len() < 5 {
+        let line = connection.next().await.unwrap();
+        let session = line["session_id"].as_str().unwrap_or_default().to_owned();
+        match line["data"]["type"].as_str() {
+            Some("error") => {
+                ends.insert(session, line["data"]["data"]["error_type"].as_str().unwrap().to_owned());
+            }
+            Some("end") => {
+                ends.entry(session).or_insert_with(|| "ended".to_owned());
+            }
+            _ => {}
+        }
+    }
+    let expected = [
+        ("a", "InvokeError"),
+        ("b", "InvokeRateLimitError"),
+        ("c", "ended"),
+        ("d", "InvokeBadRequestError"),
+        ("e", "InvokeBadRequestError"),
+    ];
+    assert_eq!(ends.iter().map(|(session, end)| (session.as_str(), end.as_str())).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn what_is_asked_wrongly_is_named() {
+    let plugin = plugin();
+    let cases = [
+        (json!({"credentials": {}}), "CredentialsValidateFailedError", "`api_key`"),
+        (
+            json!({"credentials": {"api_key": "right", "method": "signed"}}),
+            "CredentialsValidateFailedError",
+            "`secret`",
+        ),
+        (
+            json!({"credentials": {"api_key": "right", "method": "odd"}}),
+            "CredentialsValidateFailedError",
+            "plain, signed",
+        ),
+        (json!({"provider": "other"}), "InvokeBadRequestError", "unknown provider `other`"),
+        (json!({"action": "fly"}), "InvokeBadRequestError", "unknown action `fly`"),
+        (json!({"type": "tool"}), "InvokeBadRequestError", "`tool`"),
+        (json!({"action": "invoke_rerank", "query": "q"}), "InvokeBadRequestError", "no rerank models"),
+        (
+            json!({"prompt_messages": [{"role": "", "content": null}]}),
+            "InvokeBadRequestError",
+            "prompt_messages[0].role",
+        ),
+        (json!({"action": "start_polling"}), "PluginLLMPollingUnsupportedError", "not polled"),
+    ];
+    for (change, kind, said) in cases {
+        let mut request = llm("words 1");
+        for (name, value) in change.as_object().unwrap() {
+            request[name] = value.clone();
+        }
+        let outcome = plugin.call(request).await;
+        let (found, message) = outcome.failure();
+        assert_eq!(found, kind, "{change}: {message}");
+        assert!(message.contains(said), "{change}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn validation_answers_true_or_a_validation_error() {
+    let request = |key: &str| json!({"action": "validate_provider_credentials", "provider": "obedient", "credentials": {"api_key": key}});
+    assert_eq!(plugin().call(request("right")).await.item(), &json!({"result": true}));
+    assert_eq!(plugin().call(request("wrong")).await.failure(), ("CredentialsValidateFailedError", "wrong key"));
+}
+
+#[tokio::test]
+async fn long_text_is_cut_and_audio_is_hexadecimal() {
+    let outcome = plugin().call(llm("long 1500000")).await;
+    assert!(outcome.items.len() > 2);
+    assert_eq!(outcome.text().chars().count(), 1_500_000);
+    let speech = json!({"action": "invoke_tts", "provider": "obedient", "model": "t", "model_type": "tts",
+        "credentials": {"api_key": "right"}, "content_text": "abc", "voice": "v"});
+    assert_eq!(plugin().call(speech).await.item(), &json!({"result": "ababab", "mime_type": "audio/mpeg"}));
+}
+
+#[tokio::test]
+async fn a_closed_input_finishes_what_is_open() {
+    let mut connection = plugin().connect();
+    connection.request("a", llm("words 500")).await;
+    connection.close_input().await;
+    assert_eq!(connection.outcome("a").await.items.len(), 501);
+    assert!(connection.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_thousand_sessions_run_at_once() {
+    let mut connection = plugin().connect();
+    for session in 0..1000 {
+        connection.request(&format!("s{session}"), llm("words 20")).await;
+    }
+    let (mut ends, mut items) = (0, 0);
+    while ends < 1000 {
+        let line = connection.next().await.unwrap();
+        match line["data"]["type"].as_str() {
+            Some("end") => ends += 1,
+            Some("stream") => items += 1,
+            _ => {}
+        }
+    }
+    assert!(items >= 1000, "{items}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_come_first_and_go_on_while_a_session_hangs() {
+    let mut connection = plugin().connect();
+    connection.request("a", llm("hang")).await;
+    let start = tokio::time::Instant::now();
+    for beat in 0..4 {
+        assert_eq!(connection.next().await.unwrap()["event"], "heartbeat");
+        assert_eq!(start.elapsed(), Duration::from_secs(10 * beat));
+    }
+}
