@@ -6,6 +6,7 @@ pub mod auth;
 pub mod client;
 pub mod multipart;
 pub mod network;
+pub mod pem;
 pub mod request;
 pub mod response;
 pub mod retry;

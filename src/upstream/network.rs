@@ -4,6 +4,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::pem;
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
 
@@ -20,7 +21,7 @@ impl NetworkSettings {
     /// Reads the credential fields `proxy_url` and `tls_ca` (PEM text, line breaks may be lost or written as `\n`).
     pub fn from_credentials(credentials: &Credentials) -> Result<Self, InvokeError> {
         let proxy = credentials.get("proxy_url").map(|text| SecretString::from(text.to_owned()));
-        let extra_ca = credentials.get("tls_ca").map(normalise_pem).transpose()?;
+        let extra_ca = credentials.get("tls_ca").map(certificates).transpose()?;
         Ok(Self { proxy, extra_ca })
     }
 
@@ -30,31 +31,14 @@ impl NetworkSettings {
     }
 }
 
-/// A one-line form field loses line breaks: `-----BEGIN CERTIFICATE-----` is found again and the base64 re-wrapped.
-fn normalise_pem(text: &str) -> Result<String, InvokeError> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let text = text.replace("\\r", "").replace("\\n", "\n");
-    let mut pem = String::new();
-    let mut rest = text.as_str();
-    while let Some(begin) = rest.find(BEGIN) {
-        let body = &rest[begin + BEGIN.len()..];
-        let Some(end) = body.find(END) else { break };
-        let base64: String = body[..end].split_whitespace().collect();
-        pem.push_str(BEGIN);
-        pem.push('\n');
-        for line in base64.as_bytes().chunks(64) {
-            pem.push_str(&String::from_utf8_lossy(line));
-            pem.push('\n');
-        }
-        pem.push_str(END);
-        pem.push('\n');
-        rest = &body[end + END.len()..];
-    }
-    if pem.is_empty() {
+/// The certificates of a form field, each in its normal form.
+fn certificates(text: &str) -> Result<String, InvokeError> {
+    let found: String =
+        pem::blocks(text).iter().filter(|block| block.label == "CERTIFICATE").map(pem::Block::text).collect();
+    if found.is_empty() {
         return Err(InvokeError::credentials(
             "credential `tls_ca` holds no certificate: paste the PEM text with its BEGIN and END lines",
         ));
     }
-    Ok(pem)
+    Ok(found)
 }

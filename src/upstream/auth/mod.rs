@@ -1,5 +1,8 @@
 //! How a credential gets onto a request: once per attempt, with a say when the upstream refuses it.
 
+pub mod jwk;
+pub mod jws;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
