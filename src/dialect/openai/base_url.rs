@@ -1,0 +1,145 @@
+//! The address that a user typed → the root of an API, and the addresses below it.
+
+use url::Url;
+
+use crate::error::InvokeError;
+
+/// Paths of single endpoints that users paste with the address.
+const ENDPOINTS: [&str; 8] = [
+    "chat/completions",
+    "completions",
+    "embeddings",
+    "rerank",
+    "models",
+    "audio/speech",
+    "audio/transcriptions",
+    "audio/translations",
+];
+
+/// The root of an API: no trailing slash, no fragment, a query kept for every call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Reads an address; `field` names the credential in errors. Blanks, trailing slashes and the path of an endpoint are
+    /// removed, `http://` is added when there is no scheme.
+    pub fn parse(text: &str, field: &str) -> Result<Self, InvokeError> {
+        let wrong = |reason: String| InvokeError::credentials(format!("credential `{field}` {reason}"));
+        let text = text.trim().trim_matches(['"', '\'']);
+        if text.is_empty() {
+            return Err(wrong("is empty: give the address of the server, such as http://host:port".to_owned()));
+        }
+        let absolute = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let mut url = Url::parse(&absolute).map_err(|error| wrong(format!("is not an address: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong(format!("must begin with http:// or https://, not {}://", url.scheme())));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(wrong("names no host".to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("must not hold a user or password: use the key or the extra headers".to_owned()));
+        }
+        url.set_fragment(None);
+        let mut base = Self(url);
+        base.trim_slashes();
+        for endpoint in ENDPOINTS {
+            if base.strip_tail(endpoint) {
+                break;
+            }
+        }
+        Ok(base)
+    }
+
+    /// Without this last part of the path (`v1`, `ui`), where it is there.
+    #[must_use]
+    pub fn without_tail(mut self, tail: &str) -> Self {
+        self.strip_tail(tail);
+        self
+    }
+
+    /// The address below the root; each segment is percent-encoded, so that it may hold anything.
+    pub fn join(&self, segments: &[&str]) -> Url {
+        let mut url = self.0.clone();
+        // Only addresses without a host cannot have a path, and `parse` refuses them.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// The address below the root by a path without odd characters (`chat/completions`).
+    pub fn join_path(&self, path: &str) -> Url {
+        self.join(&path.split('/').collect::<Vec<_>>())
+    }
+
+    /// The root itself.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    fn trim_slashes(&mut self) {
+        let path = self.0.path().trim_end_matches('/').to_owned();
+        self.0.set_path(&path);
+    }
+
+    fn strip_tail(&mut self, tail: &str) -> bool {
+        let path = self.0.path().to_owned();
+        let Some(rest) = path.strip_suffix(tail).filter(|rest| rest.ends_with('/')) else { return false };
+        self.0.set_path(rest.trim_end_matches('/'));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_normalised() {
+        let cases = [
+            ("http://host:9997", "http://host:9997/v1/models/m"),
+            (" http://host:9997/ ", "http://host:9997/v1/models/m"),
+            ("host:9997", "http://host:9997/v1/models/m"),
+            ("localhost", "http://localhost/v1/models/m"),
+            ("https://host/v1", "https://host/v1/models/m"),
+            ("https://host/v1/", "https://host/v1/models/m"),
+            ("https://host//v1//", "https://host/v1/models/m"),
+            ("http://host:9997/ui/", "http://host:9997/v1/models/m"),
+            ("http://host:9997/ui/#/login", "http://host:9997/v1/models/m"),
+            ("http://host:9997/v1/chat/completions", "http://host:9997/v1/models/m"),
+            ("http://host/base/v1/models", "http://host/base/v1/models/m"),
+            ("http://[::1]:9997", "http://[::1]:9997/v1/models/m"),
+            ("http://host/v1?key=a", "http://host/v1/models/m?key=a"),
+        ];
+        for (text, expected) in cases {
+            let base = BaseUrl::parse(text, "server_url").unwrap().without_tail("v1").without_tail("ui");
+            assert_eq!(base.join(&["v1", "models", "m"]).as_str(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn odd_characters_are_encoded() {
+        let base = BaseUrl::parse("http://host", "server_url").unwrap();
+        assert_eq!(
+            base.join(&["v1", "models", "a b/c?d#é%"]).as_str(),
+            "http://host/v1/models/a%20b%2Fc%3Fd%23%C3%A9%25"
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_by_name() {
+        let cases = [
+            ("", "is empty"),
+            ("ftp://host", "http:// or https://"),
+            ("http://", "not an address"),
+            ("http://user:secret@host", "must not hold a user"),
+            ("http://ho st", "not an address"),
+        ];
+        for (text, expected) in cases {
+            let error = BaseUrl::parse(text, "server_url").unwrap_err();
+            assert!(error.message.contains("`server_url`") && error.message.contains(expected), "{text}: {error}");
+            assert!(!error.message.contains("secret"), "{error}");
+        }
+    }
+}

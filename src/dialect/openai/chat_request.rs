@@ -1,0 +1,211 @@
+//! Our request → the body of `/chat/completions` or `/completions`, by the switches of a [`Profile`].
+//!
+//! Parameters that the user did not set are not sent: the server's and the model's own defaults hold.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::messages::{Message, messages, prompt_text};
+use super::profile::{Mode, Profile, ToolForm};
+use super::structured::structured;
+use crate::error::InvokeError;
+use crate::protocol::{LlmRequest, Tool, ToolChoice, ToolChoiceMode};
+
+/// Names under which users switch thinking; the second is the official Xinference plugin's.
+const THINKING_SWITCHES: [&str; 2] = ["enable_thinking", "think"];
+
+#[derive(Debug, Serialize)]
+struct ChatBody<'a> {
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<Message<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stop: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+/// The body as JSON; `model` is the name on the wire.
+pub fn chat_request(model: &str, request: &LlmRequest, profile: &Profile) -> Result<Bytes, InvokeError> {
+    let mut rest: Map<String, Value> = request.model_parameters.clone();
+    rest.retain(|name, value| !value.is_null() && !profile.dropped.contains(name));
+    let structured = structured(&mut rest, request.json_schema.as_ref(), profile.structured)?;
+    let stop = stops(&mut rest, &request.stop);
+    thinking(&mut rest, profile);
+    guided(&mut rest)?;
+    rename(&mut rest, model, profile);
+    if let Some(format) = structured.response_format {
+        rest.insert("response_format".to_owned(), format);
+    }
+    offer_tools(&mut rest, request, profile.tools);
+    rest.extend(profile.extra_body.clone());
+    for own in ["model", "messages", "prompt", "stream", "stream_options", "stop", "user"] {
+        rest.remove(own);
+    }
+    let instruction = structured.instruction.as_deref();
+    let chat = profile.mode == Mode::Chat;
+    let body = ChatBody {
+        model,
+        messages: chat.then(|| messages(&request.prompt_messages, profile, instruction)).transpose()?,
+        prompt: (!chat).then(|| prompt_text(&request.prompt_messages, instruction)).transpose()?,
+        stream: request.stream,
+        stream_options: (request.stream && profile.include_usage).then_some(StreamOptions { include_usage: true }),
+        stop,
+        user: Some(request.target.user_id.as_str()).filter(|user| profile.send_user && !user.is_empty()),
+        rest,
+    };
+    serde_json::to_vec(&body)
+        .map(Bytes::from)
+        .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))
+}
+
+/// What the user chose: on, off, or nothing.
+pub fn thinking_switch(parameters: &Map<String, Value>) -> Option<bool> {
+    THINKING_SWITCHES.iter().find_map(|name| match parameters.get(*name)? {
+        Value::Bool(on) => Some(*on),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "on" | "enabled" => Some(true),
+            "false" | "off" | "disabled" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// Moves the thinking switch to where the upstream reads it.
+fn thinking(rest: &mut Map<String, Value>, profile: &Profile) {
+    let switch = thinking_switch(rest);
+    for name in THINKING_SWITCHES {
+        rest.remove(name);
+    }
+    let form = profile.thinking;
+    let mut template = Map::new();
+    if let Some(on) = switch {
+        if form.template_kwargs {
+            template.insert("enable_thinking".to_owned(), on.into());
+            template.insert("thinking".to_owned(), on.into());
+        }
+        if form.top_level {
+            rest.insert("enable_thinking".to_owned(), on.into());
+        }
+        if form.object {
+            rest.insert("thinking".to_owned(), json!({"type": if on { "enabled" } else { "disabled" }}));
+        }
+    }
+    if form.template_kwargs
+        && let Some(effort) = rest.get("reasoning_effort")
+    {
+        template.insert("reasoning_effort".to_owned(), effort.clone());
+    }
+    if !template.is_empty() {
+        match rest.get_mut("chat_template_kwargs") {
+            Some(Value::Object(own)) => own.extend(template),
+            _ => {
+                rest.insert("chat_template_kwargs".to_owned(), Value::Object(template));
+            }
+        }
+    }
+}
+
+/// The request's stop texts and those of the `stop` parameter: a list, a JSON list as text, or one per line.
+fn stops(rest: &mut Map<String, Value>, request: &[String]) -> Vec<String> {
+    let mut stops = request.to_vec();
+    let more: Vec<String> = match rest.remove("stop") {
+        Some(Value::Array(items)) => items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
+        Some(Value::String(text)) => match serde_json::from_str::<Vec<String>>(&text) {
+            Ok(items) => items,
+            Err(_) => text.lines().map(str::to_owned).collect(),
+        },
+        _ => Vec::new(),
+    };
+    stops.extend(more);
+    stops.retain(|stop| !stop.is_empty());
+    stops.dedup();
+    stops
+}
+
+/// A schema typed as text becomes the object it describes.
+fn guided(rest: &mut Map<String, Value>) -> Result<(), InvokeError> {
+    if let Some(Value::String(text)) = rest.get("guided_json") {
+        if text.trim().is_empty() {
+            rest.remove("guided_json");
+            return Ok(());
+        }
+        let schema: Value = serde_json::from_str(text)
+            .map_err(|error| InvokeError::bad_request(format!("parameter `guided_json` is not JSON: {error}")))?;
+        rest.insert("guided_json".to_owned(), schema);
+    }
+    Ok(())
+}
+
+fn rename(rest: &mut Map<String, Value>, model: &str, profile: &Profile) {
+    let limit = profile.max_tokens.for_model(model);
+    if limit != "max_tokens"
+        && let Some(value) = rest.remove("max_tokens")
+    {
+        rest.insert(limit.to_owned(), value);
+    }
+    for (from, to) in &profile.renames {
+        if let Some(value) = rest.remove(from) {
+            rest.insert(to.clone(), value);
+        }
+    }
+}
+
+fn offer_tools(rest: &mut Map<String, Value>, request: &LlmRequest, form: ToolForm) {
+    if request.tools.is_empty() || form == ToolForm::None {
+        return;
+    }
+    let functions = request.tools.iter().map(function);
+    let choice = request.tool_choice.as_ref();
+    if form == ToolForm::FunctionCall {
+        rest.insert("functions".to_owned(), functions.collect());
+        if let Some(choice) = choice {
+            rest.insert("function_call".to_owned(), choose(choice, |name| json!({"name": name})));
+        }
+        return;
+    }
+    let offered = functions.map(|function| json!({"type": "function", "function": function}));
+    // A tool that the model already has (a web search of the gateway) stays in the list.
+    let mut tools: Vec<Value> = rest.get("tools").and_then(Value::as_array).cloned().unwrap_or_default();
+    tools.extend(offered);
+    rest.insert("tools".to_owned(), Value::Array(tools));
+    if let Some(choice) = choice {
+        let named = |name: &str| json!({"type": "function", "function": {"name": name}});
+        rest.insert("tool_choice".to_owned(), choose(choice, named));
+    }
+}
+
+fn choose(choice: &ToolChoice, named: impl Fn(&str) -> Value) -> Value {
+    match (choice.mode, &choice.name) {
+        (ToolChoiceMode::Tool, Some(name)) => named(name),
+        (ToolChoiceMode::None, _) => "none".into(),
+        (ToolChoiceMode::Required | ToolChoiceMode::Tool, _) => "required".into(),
+        (ToolChoiceMode::Auto, _) => "auto".into(),
+    }
+}
+
+fn function(tool: &Tool) -> Value {
+    let parameters = if tool.parameters.is_empty() {
+        json!({"type": "object", "properties": {}})
+    } else {
+        Value::Object(tool.parameters.clone())
+    };
+    json!({"name": tool.name, "description": tool.description, "parameters": parameters})
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! The OpenAI-compatible dialect: request bodies, the mapper of its streams, embeddings, rerank, speech, errors.
+//!
+//! A compatible upstream is a [`Profile`] (which variant of the dialect it speaks) and an address; no code of its own is
+//! needed here. Nothing in this module sends a request.
+//! Source: OpenAI API reference (chat completions, completions, embeddings, audio); the deviations are those of
+//! `vllm-project/vllm`, `xorbitsai/inference`, `alibaba/higress` and of the endpoints users report.
+
+pub mod base_url;
+pub mod calls;
+pub mod chat_request;
+pub mod embeddings;
+pub mod errors;
+pub mod leaked_calls;
+pub mod mapper;
+pub mod messages;
+pub mod profile;
+pub mod rerank;
+pub mod speech;
+pub mod structured;
+pub mod wire;
+
+pub use base_url::BaseUrl;
+pub use chat_request::chat_request;
+pub use mapper::{ChatMapper, MapperOptions};
+pub use profile::Profile;

@@ -1,0 +1,178 @@
+//! An answer by a schema: `response_format` in the upstream's form, or the schema in the system message.
+
+use serde_json::{Map, Value, json};
+
+use super::profile::StructuredForm;
+use crate::error::InvokeError;
+
+/// What is asked of the answer's form.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Structured {
+    /// The `response_format` member.
+    pub response_format: Option<Value>,
+    /// Text for the system message.
+    pub instruction: Option<String>,
+}
+
+/// Takes `response_format` and `json_schema` out of the parameters; `schema` is the request's own, which wins.
+pub fn structured(
+    parameters: &mut Map<String, Value>,
+    schema: Option<&Map<String, Value>>,
+    form: StructuredForm,
+) -> Result<Structured, InvokeError> {
+    let asked = parameters.remove("response_format");
+    let parameter = parameters.remove("json_schema");
+    let kind = match (&asked, schema) {
+        (_, Some(_)) => "json_schema".to_owned(),
+        (Some(Value::Object(object)), None) => {
+            return Ok(Structured { response_format: Some(Value::Object(object.clone())), instruction: None });
+        }
+        (Some(Value::String(text)), None) => text.trim().to_ascii_lowercase(),
+        _ if parameter.as_ref().is_some_and(is_filled) => "json_schema".to_owned(),
+        _ => return Ok(Structured::default()),
+    };
+    match kind.as_str() {
+        "" | "text" => Ok(Structured::default()),
+        "json" | "json_object" => Ok(json_object(form)),
+        "json_schema" => {
+            let schema = match schema {
+                Some(schema) => schema.clone(),
+                None => schema_of(parameter)?,
+            };
+            Ok(json_schema(schema, form))
+        }
+        other => Err(InvokeError::bad_request(format!(
+            "parameter `response_format`: `{other}` is none of text, json_object, json_schema"
+        ))),
+    }
+}
+
+fn is_filled(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    }
+}
+
+fn schema_of(parameter: Option<Value>) -> Result<Map<String, Value>, InvokeError> {
+    let wrong = |reason: &str| InvokeError::bad_request(format!("parameter `json_schema` {reason}"));
+    match parameter {
+        Some(Value::Object(map)) => Ok(map),
+        Some(Value::String(text)) if !text.trim().is_empty() => {
+            match serde_json::from_str(&text).map_err(|error| wrong(&format!("is not JSON: {error}")))? {
+                Value::Object(map) => Ok(map),
+                _ => Err(wrong("must be a JSON object")),
+            }
+        }
+        None | Some(Value::Null | Value::String(_)) => {
+            Err(wrong("is needed when `response_format` is json_schema: give a JSON Schema"))
+        }
+        Some(_) => Err(wrong("must be a JSON object")),
+    }
+}
+
+fn json_object(form: StructuredForm) -> Structured {
+    let instruction = "Answer with one valid JSON object and nothing else.".to_owned();
+    match form {
+        StructuredForm::Native | StructuredForm::JsonObject => {
+            Structured { response_format: Some(json!({"type": "json_object"})), instruction: None }
+        }
+        StructuredForm::NativeAndPrompt => {
+            Structured { response_format: Some(json!({"type": "json_object"})), instruction: Some(instruction) }
+        }
+        StructuredForm::Prompt => Structured { response_format: None, instruction: Some(instruction) },
+    }
+}
+
+fn json_schema(schema: Map<String, Value>, form: StructuredForm) -> Structured {
+    // Some users give OpenAI's envelope, some the bare schema.
+    let is_envelope = schema.get("schema").is_some_and(Value::is_object) && !schema.contains_key("type");
+    let bare =
+        if is_envelope { schema.get("schema").cloned().unwrap_or_default() } else { Value::Object(schema.clone()) };
+    let instruction = format!(
+        "Answer with one JSON object and nothing else: no explanation, no code fence. \
+         The object must be valid against this JSON Schema:\n{bare}"
+    );
+    let native = || {
+        let mut envelope =
+            if is_envelope { schema.clone() } else { Map::from_iter([("schema".to_owned(), bare.clone())]) };
+        if !envelope.contains_key("name") {
+            envelope.insert("name".to_owned(), Value::from("answer"));
+        }
+        json!({"type": "json_schema", "json_schema": envelope})
+    };
+    match form {
+        StructuredForm::Native => Structured { response_format: Some(native()), instruction: None },
+        StructuredForm::NativeAndPrompt => {
+            Structured { response_format: Some(native()), instruction: Some(instruction) }
+        }
+        StructuredForm::JsonObject => {
+            Structured { response_format: Some(json!({"type": "json_object"})), instruction: Some(instruction) }
+        }
+        StructuredForm::Prompt => Structured { response_format: None, instruction: Some(instruction) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(parameters: Value, schema: Option<Value>, form: StructuredForm) -> Result<(Value, Option<String>), String> {
+        let mut parameters = parameters.as_object().unwrap().clone();
+        let schema = schema.map(|schema| schema.as_object().unwrap().clone());
+        let result = structured(&mut parameters, schema.as_ref(), form).map_err(|error| error.message)?;
+        assert!(!parameters.contains_key("response_format") && !parameters.contains_key("json_schema"));
+        Ok((result.response_format.unwrap_or_default(), result.instruction))
+    }
+
+    #[test]
+    fn forms_of_a_structured_answer() {
+        use StructuredForm::{JsonObject, Native, NativeAndPrompt, Prompt};
+        let bare = json!({"type": "object"});
+        let native = json!({"type": "json_schema", "json_schema": {"schema": {"type": "object"}, "name": "answer"}});
+        let object = json!({"type": "json_object"});
+        let cases = [
+            (json!({}), None, Native, Value::Null, false),
+            (json!({"response_format": "text", "json_schema": "{}"}), None, Native, Value::Null, false),
+            (json!({"response_format": "json_object", "json_schema": "x"}), None, Native, object.clone(), false),
+            (json!({"response_format": "JSON"}), None, NativeAndPrompt, object.clone(), true),
+            (
+                json!({"response_format": "json_schema", "json_schema": bare.to_string()}),
+                None,
+                Native,
+                native.clone(),
+                false,
+            ),
+            (json!({"json_schema": bare}), None, NativeAndPrompt, native.clone(), true),
+            (json!({}), Some(bare.clone()), Native, native.clone(), false),
+            (json!({"response_format": "text"}), Some(bare.clone()), JsonObject, object.clone(), true),
+            (json!({}), Some(bare.clone()), Prompt, Value::Null, true),
+            (
+                json!({"json_schema": {"name": "n", "schema": bare, "strict": true}}),
+                None,
+                Native,
+                json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": true}}),
+                false,
+            ),
+        ];
+        for (parameters, schema, form, expected, instructed) in cases {
+            let (format, instruction) = run(parameters.clone(), schema, form).unwrap();
+            assert_eq!((format, instruction.is_some()), (expected, instructed), "{parameters} {form:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_schemas_are_named() {
+        for (parameters, expected) in [
+            (json!({"response_format": "json_schema"}), "is needed"),
+            (json!({"response_format": "json_schema", "json_schema": "{"}), "is not JSON"),
+            (json!({"response_format": "json_schema", "json_schema": "[]"}), "must be a JSON object"),
+            (json!({"response_format": "yaml"}), "none of"),
+        ] {
+            let error = run(parameters.clone(), None, StructuredForm::Native).unwrap_err();
+            assert!(error.contains(expected), "{parameters}: {error}");
+        }
+    }
+}
