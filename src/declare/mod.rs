@@ -4,12 +4,22 @@
 //! and the stricter entities of `langgenius/graphon: src/graphon/model_runtime/`.
 
 pub mod i18n;
+pub mod load;
+pub mod manifest;
 pub mod model;
+pub mod parameters;
 pub mod price;
+pub mod problem;
 pub mod provider;
+pub mod remote;
+pub mod rules;
+pub mod template;
 
 pub use i18n::I18n;
+pub use load::{Declarations, check, load};
+pub use manifest::Manifest;
 pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
+pub use problem::{Problem, Problems, Severity};
 pub use provider::{CredentialField, CredentialForm, ProviderDeclaration};
 
 /// A provider with its models, as loaded from files.
@@ -19,4 +29,6 @@ pub struct LoadedProvider {
     pub declaration: ProviderDeclaration,
     /// Its models, in the order Dify lists them.
     pub models: Vec<ModelSchema>,
+    /// Its file, from the package's root.
+    pub file: String,
 }

@@ -6,10 +6,12 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::json;
+use tracing::debug;
 
 use super::form::{self, Form};
 use super::registry::{Entry, Registry};
 use super::reply::{Gone, Reply};
+use crate::declare::parameters;
 use crate::error::InvokeError;
 use crate::protocol::{
     AudioChunk, Content, ContentPart, Credentials, EmbeddingResult, LlmChunk, LlmDelta, LlmRequest, ModelRequest,
@@ -224,6 +226,12 @@ impl Call<'_> {
 
     async fn prepare_llm(&mut self, request: &mut LlmRequest) -> Result<(), InvokeError> {
         self.prepare(&mut request.target, ModelType::Llm).await?;
+        let Some(schema) = &self.context.model else { return Ok(()) };
+        let unknown = parameters::apply(&schema.parameter_rules, &mut request.model_parameters)?;
+        for name in unknown {
+            self.entry.provider.check_unknown_parameter(schema, &name)?;
+            debug!(parameter = name, model = schema.model, "the model has no such parameter; it is not sent");
+        }
         Ok(())
     }
 

@@ -38,7 +38,9 @@ impl Plugin {
     pub fn of(parts: Vec<(ProviderDeclaration, Vec<ModelSchema>, Arc<dyn Provider>)>) -> Self {
         let (declared, code) = parts
             .into_iter()
-            .map(|(declaration, models, provider)| (LoadedProvider { declaration, models }, provider))
+            .map(|(declaration, models, provider)| {
+                (LoadedProvider { declaration, models, file: String::new() }, provider)
+            })
             .unzip();
         Self { registry: Arc::new(Registry::new(declared, code).unwrap()), options: ServeOptions::default() }
     }

@@ -1,0 +1,328 @@
+//! Reads a plugin's folder: manifest, provider files, model files, positions. Every problem is collected before it stops.
+//!
+//! Globs of model files follow the daemon (`*` stays inside one folder); a `_position.yaml` is never a model.
+
+use std::path::{Path, PathBuf};
+
+use globset::GlobBuilder;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::manifest::Manifest;
+use super::model::ModelSchema;
+use super::problem::{Problem, Problems, Severity};
+use super::provider::ProviderDeclaration;
+use super::rules::Rules;
+use super::{LoadedProvider, template};
+use crate::protocol::ModelType;
+
+/// Everything a plugin declares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declarations {
+    /// The folder.
+    pub directory: PathBuf,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The providers in the manifest's order.
+    pub providers: Vec<LoadedProvider>,
+}
+
+/// Loads a folder; warnings do not stop it.
+pub fn load(directory: &Path) -> Result<Declarations, Problems> {
+    let (declarations, problems) = read(directory);
+    match declarations {
+        Some(declarations) if !problems.has_errors() => Ok(declarations),
+        _ => Err(Problems(problems.0.into_iter().filter(|problem| problem.severity == Severity::Error).collect())),
+    }
+}
+
+/// Everything that is wrong with a folder.
+pub fn check(directory: &Path) -> Vec<Problem> {
+    read(directory).1.0
+}
+
+fn read(directory: &Path) -> (Option<Declarations>, Problems) {
+    let mut loader = Loader { directory, problems: Vec::new() };
+    let declarations = loader.load();
+    (declarations, Problems(loader.problems))
+}
+
+struct Loader<'a> {
+    directory: &'a Path,
+    problems: Vec<Problem>,
+}
+
+impl Loader<'_> {
+    fn load(&mut self) -> Option<Declarations> {
+        let manifest = self.object("manifest.yaml")?;
+        self.rules("manifest.yaml", |rules| rules.manifest(&manifest));
+        for key in ["icon", "icon_dark"] {
+            if let Some(icon) = manifest.get(key).and_then(Value::as_str) {
+                self.asset("manifest.yaml", key, icon);
+            }
+        }
+        let manifest = Manifest(manifest);
+        let providers = manifest.provider_files().iter().filter_map(|file| self.provider(file)).collect();
+        Some(Declarations { directory: self.directory.to_owned(), manifest, providers })
+    }
+
+    fn provider(&mut self, file: &str) -> Option<LoadedProvider> {
+        let mut provider = self.object(file)?;
+        self.rules(file, |rules| rules.provider(&provider));
+        for key in ["icon_small", "icon_large", "icon_small_dark", "icon_large_dark"] {
+            for (language, icon) in provider.get(key).and_then(Value::as_object).into_iter().flatten() {
+                if let Some(icon) = icon.as_str().filter(|icon| !icon.is_empty()) {
+                    self.asset(file, &format!("{key}.{language}"), icon);
+                }
+            }
+        }
+        let models = self.models(file, provider.remove("models").as_ref());
+        fill_form_texts(&mut provider);
+        let declaration: ProviderDeclaration = self.typed(file, Value::Object(provider))?;
+        for model in &models {
+            if !declaration.supported_model_types.contains(&model.model_type) {
+                let message =
+                    format!("`{}` is not among them, but model `{}` is one", model.model_type.as_str(), model.model);
+                self.problem(Severity::Warning, file, "supported_model_types", message);
+            }
+        }
+        Some(LoadedProvider { declaration, models, file: file.to_owned() })
+    }
+
+    fn models(&mut self, file: &str, groups: Option<&Value>) -> Vec<ModelSchema> {
+        let groups = match groups {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Object(groups)) => groups,
+            Some(other) => {
+                let found = crate::protocol::lenient::kind_of(other);
+                self.problem(
+                    Severity::Error,
+                    file,
+                    "models",
+                    format!("must be an object of model types, found {found}"),
+                );
+                return Vec::new();
+            }
+        };
+        let mut models: Vec<ModelSchema> = Vec::new();
+        for (key, group) in groups {
+            if !ModelType::ALL.iter().any(|kind| kind.yaml_key() == key) {
+                let known: Vec<_> = ModelType::ALL.iter().map(|kind| kind.yaml_key()).collect();
+                let message = format!("is unknown and would be skipped; allowed are {}", known.join(", "));
+                self.problem(Severity::Error, file, &format!("models.{key}"), message);
+                continue;
+            }
+            let mut found = Vec::new();
+            let globs = group.get("predefined").and_then(Value::as_array).into_iter().flatten();
+            for (index, glob) in globs.enumerate() {
+                let path = format!("models.{key}.predefined[{index}]");
+                let Some(glob) = glob.as_str() else {
+                    self.problem(Severity::Error, file, &path, format!("must be a path, found {glob}"));
+                    continue;
+                };
+                for model_file in self.glob(file, &path, glob) {
+                    if let Some(model) = self.model(&model_file) {
+                        found.push((model_file, model));
+                    }
+                }
+            }
+            found.sort_by(|(left, _), (right, _)| left.cmp(right));
+            found.dedup_by(|(left, _), (right, _)| left == right);
+            let positions = self.positions(file, key, group, &found);
+            found
+                .sort_by_key(|(_, model)| positions.iter().position(|name| *name == model.model).unwrap_or(usize::MAX));
+            for (model_file, model) in found {
+                if models.iter().any(|known| known.model == model.model && known.model_type == model.model_type) {
+                    self.problem(Severity::Error, &model_file, "model", format!("`{}` is declared twice", model.model));
+                } else {
+                    models.push(model);
+                }
+            }
+        }
+        models
+    }
+
+    fn positions(&mut self, file: &str, key: &str, group: &Value, found: &[(String, ModelSchema)]) -> Vec<String> {
+        let Some(position) = group.get("position").and_then(Value::as_str) else { return Vec::new() };
+        if !self.directory.join(position).is_file() {
+            self.problem(
+                Severity::Error,
+                file,
+                &format!("models.{key}.position"),
+                format!("{position} does not exist"),
+            );
+            return Vec::new();
+        }
+        let names: Vec<String> = match self.yaml(position) {
+            Some(Value::Array(names)) => {
+                names.into_iter().map(|name| name.as_str().map_or(name.to_string(), str::to_owned)).collect()
+            }
+            Some(Value::Null) | None => Vec::new(),
+            Some(_) => {
+                self.problem(Severity::Error, position, "", "must be a list of model ids".to_owned());
+                Vec::new()
+            }
+        };
+        for (index, name) in names.iter().enumerate() {
+            if !found.iter().any(|(_, model)| model.model == *name) {
+                self.problem(
+                    Severity::Warning,
+                    position,
+                    &format!("[{index}]"),
+                    format!("no model `{name}` is declared"),
+                );
+            }
+        }
+        names
+    }
+
+    fn model(&mut self, file: &str) -> Option<ModelSchema> {
+        let mut model = self.object(file)?;
+        self.rules(file, |rules| rules.model(&model));
+        if model.get("label").is_none_or(Value::is_null)
+            && let Some(name) = model.get("model").cloned()
+        {
+            model.insert("label".to_owned(), serde_json::json!({"en_US": name}));
+        }
+        for rule in model.get_mut("parameter_rules").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(rule) = rule.as_object_mut() {
+                template::fill(rule);
+                if rule.get("label").is_none_or(Value::is_null)
+                    && let Some(name) = rule.get("name").cloned()
+                {
+                    rule.insert("label".to_owned(), serde_json::json!({"en_US": name}));
+                }
+            }
+        }
+        let mut model: ModelSchema = self.typed(file, Value::Object(model))?;
+        model.label = model.label.filled();
+        for rule in &mut model.parameter_rules {
+            rule.label = rule.label.clone().filled();
+            rule.help = rule.help.take().map(super::I18n::filled);
+        }
+        Some(model)
+    }
+
+    /// The model files of a glob, sorted.
+    fn glob(&mut self, file: &str, path: &str, glob: &str) -> Vec<String> {
+        let matcher = match GlobBuilder::new(glob).literal_separator(true).build() {
+            Ok(glob) => glob.compile_matcher(),
+            Err(error) => {
+                self.problem(Severity::Error, file, path, format!("is not a pattern: {error}"));
+                return Vec::new();
+            }
+        };
+        let fixed = glob.split(['*', '?', '[', '{']).next().unwrap_or_default();
+        let start = fixed.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let mut files = Vec::new();
+        walk(self.directory, start, &mut files);
+        files.retain(|file| matcher.is_match(file) && !file.ends_with("_position.yaml"));
+        files.sort();
+        if files.is_empty() {
+            self.problem(Severity::Warning, file, path, format!("`{glob}` matches no model file"));
+        }
+        files
+    }
+
+    fn asset(&mut self, file: &str, path: &str, name: &str) {
+        if !self.directory.join("_assets").join(name).is_file() {
+            self.problem(Severity::Error, file, path, format!("_assets/{name} does not exist"));
+        }
+    }
+
+    fn rules(&mut self, file: &str, check: impl FnOnce(&mut Rules<'_>)) {
+        check(&mut Rules::new(file, &mut self.problems));
+    }
+
+    fn object(&mut self, file: &str) -> Option<Map<String, Value>> {
+        match self.yaml(file)? {
+            Value::Object(map) => Some(map),
+            other => {
+                let found = crate::protocol::lenient::kind_of(&other);
+                self.problem(Severity::Error, file, "", format!("must be an object, found {found}"));
+                None
+            }
+        }
+    }
+
+    /// Reads a file. Straight into JSON: a key that stands twice keeps its last value, as the reference's parser does.
+    fn yaml(&mut self, file: &str) -> Option<Value> {
+        let legal = Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !legal {
+            self.problem(Severity::Error, file, "", "must be a path inside the package".to_owned());
+            return None;
+        }
+        let text = match std::fs::read_to_string(self.directory.join(file)) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problem(Severity::Error, file, "", format!("cannot be read: {error}"));
+                return None;
+            }
+        };
+        match serde_yaml::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(Severity::Error, file, "", format!("is not YAML: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The typed form. The rules have named every problem they know; what is left is named here.
+    fn typed<T: DeserializeOwned>(&mut self, file: &str, value: Value) -> Option<T> {
+        match serde_path_to_error::deserialize(value) {
+            Ok(typed) => Some(typed),
+            Err(error) => {
+                if !self.problems.iter().any(|problem| problem.file == file && problem.severity == Severity::Error) {
+                    let (path, message) = (error.path().to_string(), error.inner().to_string());
+                    self.problem(Severity::Error, file, &path, message);
+                }
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, severity: Severity, file: &str, path: &str, message: String) {
+        self.problems.push(Problem { severity, file: file.to_owned(), path: path.to_owned(), message });
+    }
+}
+
+/// Scalars of a form that authors write bare are text on the wire.
+fn fill_form_texts(provider: &mut Map<String, Value>) {
+    fn as_text(value: &mut Value) {
+        if matches!(value, Value::Bool(_) | Value::Number(_)) {
+            *value = value.to_string().into();
+        }
+    }
+    for form in ["provider_credential_schema", "model_credential_schema"] {
+        let fields = provider.get_mut(form).and_then(|form| form.get_mut("credential_form_schemas"));
+        for field in fields.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(default) = field.get_mut("default") {
+                as_text(default);
+            }
+            if field.get("required").is_some_and(|required| required == "yes" || required == "no") {
+                field["required"] = (field["required"] == "yes").into();
+            }
+            for key in ["options", "show_on"] {
+                for item in field.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
+                    if let Some(value) = item.get_mut("value") {
+                        as_text(value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn walk(root: &Path, folder: &str, files: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && !path.starts_with('.') && path != "target" => walk(root, &path, files),
+            Ok(kind) if kind.is_file() => files.push(path),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The manifest: the root one of this repository, and the one of each package derived from it.
+//!
+//! A Dify package holds exactly one model provider, while a repository may hold several. What differs between the packages
+//! (name, label, description, icon, tags, privacy) comes from the provider's own file, so nothing is written twice.
+//! A provider file may say more in a `package` object: `name`, `tags`, `privacy`, `description`.
+
+use serde_json::{Map, Value, json};
+
+use super::provider::ProviderDeclaration;
+
+/// The root manifest as it was written, keys in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest(pub Map<String, Value>);
+
+impl Manifest {
+    /// A text field; empty when it is absent.
+    pub fn text(&self, key: &str) -> &str {
+        self.0.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The provider files it lists.
+    pub fn provider_files(&self) -> Vec<String> {
+        let files = self.0.get("plugins").and_then(|plugins| plugins.get("models")).and_then(Value::as_array);
+        files.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// The manifest of one provider's package; with a single provider, this manifest as it is.
+    pub fn derive(&self, provider: &ProviderDeclaration, file: &str) -> Self {
+        if self.provider_files().len() == 1 {
+            return self.clone();
+        }
+        let mut manifest = self.0.clone();
+        let package = provider.extra.get("package").and_then(Value::as_object);
+        let own = |key: &str| package.and_then(|package| package.get(key)).cloned();
+        let name = own("name").unwrap_or_else(|| format!("{}-{}", self.text("name"), provider.provider).into());
+        manifest.insert("name".to_owned(), name);
+        manifest.insert("label".to_owned(), json!(provider.label));
+        let description = own("description").or_else(|| provider.description.as_ref().map(|text| json!(text)));
+        for (key, value) in [
+            ("description", description),
+            ("icon", provider.icon_small.as_ref().map(|icon| icon.en_us.clone().into())),
+            ("icon_dark", provider.icon_small_dark.as_ref().map(|icon| icon.en_us.clone().into())),
+            ("tags", own("tags")),
+            ("privacy", own("privacy")),
+        ] {
+            if let Some(value) = value {
+                manifest.insert(key.to_owned(), value);
+            }
+        }
+        manifest.insert("plugins".to_owned(), json!({"models": [file]}));
+        Self(manifest)
+    }
+}

@@ -1,0 +1,50 @@
+//! What is wrong with a declaration: file, path of the field, what was found, what is allowed.
+
+use std::fmt;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Dify takes it, but not as it was meant.
+    Warning,
+    /// The daemon or the Dify API refuses it.
+    Error,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, from the package's root.
+    pub file: String,
+    /// The field (`parameter_rules[2].type`); empty for the whole file.
+    pub path: String,
+    /// What was found and what is allowed.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.severity == Severity::Warning {
+            formatter.write_str("warning: ")?;
+        }
+        formatter.write_str(&self.file)?;
+        if !self.path.is_empty() {
+            write!(formatter, ": {}", self.path)?;
+        }
+        write!(formatter, ": {}", self.message)
+    }
+}
+
+/// Everything that is wrong, as one error: a line each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Whether anything is refused.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+}

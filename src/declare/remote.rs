@@ -1,0 +1,47 @@
+//! Declarations as JSON for the daemon's debugging port: languages filled in, models as a list, positions by type.
+//!
+//! Source: `dify-plugin-daemon: internal/core/debugging_runtime/`, `pkg/entities/plugin_entities/model_declaration.go`.
+
+use serde_json::{Map, Value, json};
+
+use super::LoadedProvider;
+use crate::protocol::ModelType;
+
+/// The provider declaration, with the key `models` always there.
+pub fn provider(loaded: &LoadedProvider) -> Value {
+    let mut value = json!(loaded.declaration);
+    fill_languages(&mut value);
+    let mut position = Map::new();
+    for kind in ModelType::ALL {
+        let names: Vec<&str> =
+            loaded.models.iter().filter(|model| model.model_type == kind).map(|model| model.model.as_str()).collect();
+        if !names.is_empty() {
+            position.insert(kind.yaml_key().to_owned(), json!(names));
+        }
+    }
+    value["models"] = json!(loaded.models);
+    if !position.is_empty() {
+        value["position"] = Value::Object(position);
+    }
+    value
+}
+
+/// Gives every text object its missing languages, as the reference does before it sends.
+pub fn fill_languages(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(english) = map.get("en_US").filter(|text| text.is_string()).cloned() {
+                for language in ["zh_Hans", "pt_BR", "ja_JP"] {
+                    let entry = map.entry(language).or_insert(Value::Null);
+                    if entry.as_str().is_none_or(str::is_empty) {
+                        *entry = english.clone();
+                    }
+                }
+                return;
+            }
+            map.values_mut().for_each(fill_languages);
+        }
+        Value::Array(items) => items.iter_mut().for_each(fill_languages),
+        _ => {}
+    }
+}

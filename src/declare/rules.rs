@@ -1,0 +1,492 @@
+//! The rules of the daemon and the stricter ones of the Dify API, over the YAML as it was written.
+//!
+//! Works on JSON values and collects every problem, so that a user sees all of them at once; it builds nothing.
+//! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/*.go`, `pkg/entities/manifest_entities/*.go`,
+//! `langgenius/graphon: src/graphon/model_runtime/entities/`.
+
+use serde_json::{Map, Value};
+
+use super::problem::{Problem, Severity};
+use super::template;
+use crate::protocol::lenient::kind_of;
+
+const MODEL_TYPES: &[&str] = &["llm", "text-embedding", "rerank", "speech2text", "moderation", "tts"];
+const FEATURES: &[&str] = &[
+    "tool-call",
+    "multi-tool-call",
+    "agent-thought",
+    "vision",
+    "stream-tool-call",
+    "document",
+    "video",
+    "audio",
+    "structured-output",
+    "polling",
+];
+const PROPERTIES: &[&str] = &[
+    "mode",
+    "context_size",
+    "max_chunks",
+    "file_upload_limit",
+    "supported_file_extensions",
+    "max_characters_per_chunk",
+    "default_voice",
+    "voices",
+    "word_limit",
+    "audio_type",
+    "max_workers",
+];
+const PARAMETER_TYPES: &[&str] = &["float", "int", "string", "boolean", "text"];
+const FIELD_TYPES: &[&str] = &["text-input", "secret-input", "select", "radio", "switch"];
+const METHODS: &[&str] = &["predefined-model", "customizable-model"];
+const TAGS: &[&str] = &[
+    "search",
+    "image",
+    "videos",
+    "weather",
+    "finance",
+    "design",
+    "travel",
+    "social",
+    "news",
+    "medical",
+    "productivity",
+    "education",
+    "business",
+    "entertainment",
+    "utilities",
+    "agent",
+    "rag",
+    "trigger",
+    "other",
+];
+const EXTENSIONS: &[&str] = &["tools", "models", "endpoints", "agent_strategies", "datasources", "triggers"];
+
+/// Checks one file and collects what is wrong with it.
+pub struct Rules<'a> {
+    file: &'a str,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Rules<'a> {
+    /// Rules for a file.
+    pub fn new(file: &'a str, problems: &'a mut Vec<Problem>) -> Self {
+        Self { file, problems }
+    }
+
+    /// Adds a problem.
+    pub fn error(&mut self, path: &str, message: impl Into<String>) {
+        self.add(Severity::Error, path, message.into());
+    }
+
+    /// Adds a warning.
+    pub fn warning(&mut self, path: &str, message: impl Into<String>) {
+        self.add(Severity::Warning, path, message.into());
+    }
+
+    fn add(&mut self, severity: Severity, path: &str, message: String) {
+        self.problems.push(Problem { severity, file: self.file.to_owned(), path: path.to_owned(), message });
+    }
+
+    /// The rules of `manifest.yaml`.
+    pub fn manifest(&mut self, manifest: &Map<String, Value>) {
+        self.version(manifest, "", "version");
+        self.one_of(manifest, "", "type", &["plugin"], true);
+        self.identifier(manifest, "author", 64);
+        self.identifier(manifest, "name", 128);
+        self.i18n(manifest, "", "label", true);
+        self.i18n(manifest, "", "description", true);
+        self.text(manifest, "", "icon", 128, true);
+        self.text(manifest, "", "icon_dark", 128, false);
+        self.created_at(manifest.get("created_at"));
+        for (index, tag) in self.list(manifest, "", "tags", 64).into_iter().enumerate() {
+            self.word(&tag, &format!("tags[{index}]"), TAGS);
+        }
+        if let Some(resource) = self.object(manifest, "", "resource", true) {
+            match resource.get("memory").and_then(Value::as_i64) {
+                Some(memory) if memory != 0 => {}
+                _ => self.error("resource.memory", "must be a number of bytes other than 0"),
+            }
+            self.permission(&resource);
+        }
+        self.plugins(manifest);
+        if let Some(meta) = self.object(manifest, "", "meta", true) {
+            self.version(&meta, "meta.", "version");
+            for (index, arch) in self.list(&meta, "meta.", "arch", 8).into_iter().enumerate() {
+                self.word(&arch, &format!("meta.arch[{index}]"), &["amd64", "arm64"]);
+            }
+            if let Some(runner) = self.object(&meta, "meta.", "runner", true) {
+                self.one_of(&runner, "meta.runner.", "language", &["python"], true);
+                self.text(&runner, "meta.runner.", "version", 128, true);
+                self.text(&runner, "meta.runner.", "entrypoint", 256, true);
+            }
+        }
+        if let Some(repo) = manifest.get("repo").filter(|repo| !repo.is_null())
+            && repo.as_str().and_then(|repo| url::Url::parse(repo).ok()).is_none()
+        {
+            self.error("repo", format!("must be an address like https://…, or be left out; found {repo}"));
+        }
+    }
+
+    fn plugins(&mut self, manifest: &Map<String, Value>) {
+        let Some(plugins) = self.object(manifest, "", "plugins", true) else { return };
+        let mut present = Vec::new();
+        for extension in EXTENSIONS {
+            let paths = self.list(&plugins, "plugins.", extension, usize::MAX);
+            for (index, path) in paths.iter().enumerate() {
+                match path.as_str() {
+                    Some(path) if path.len() <= 128 => {}
+                    _ => {
+                        self.error(&format!("plugins.{extension}[{index}]"), "must be a path of at most 128 characters")
+                    }
+                }
+            }
+            if !paths.is_empty() {
+                present.push(*extension);
+            }
+        }
+        match present.as_slice() {
+            [] => self.error("plugins", format!("lists nothing; allowed are {}", EXTENSIONS.join(", "))),
+            several if several.len() > 1 && several.contains(&"models") => {
+                self.error("plugins", format!("a model plugin can hold nothing else; found {}", several.join(", ")));
+            }
+            _ => {}
+        }
+    }
+
+    fn permission(&mut self, resource: &Map<String, Value>) {
+        let Some(permission) = self.object(resource, "resource.", "permission", false) else { return };
+        if let Some(storage) = self.object(&permission, "resource.permission.", "storage", false) {
+            let size = storage.get("size").and_then(Value::as_u64).unwrap_or_default();
+            if !(1024..=1_073_741_824).contains(&size) {
+                self.error(
+                    "resource.permission.storage.size",
+                    format!("must be 1024 to 1073741824 bytes, found {size}"),
+                );
+            }
+        }
+    }
+
+    /// The rules of a provider file.
+    pub fn provider(&mut self, provider: &Map<String, Value>) {
+        self.text(provider, "", "provider", 255, true);
+        self.i18n(provider, "", "label", true);
+        for key in ["description", "icon_small", "icon_large", "icon_small_dark", "icon_large_dark"] {
+            self.i18n(provider, "", key, false);
+        }
+        if let Some(help) = self.object(provider, "", "help", false) {
+            self.i18n(&help, "help.", "title", true);
+            self.i18n(&help, "help.", "url", true);
+        }
+        self.words(provider, "supported_model_types", MODEL_TYPES, 16);
+        self.words(provider, "configurate_methods", METHODS, 16);
+        if let Some(form) = self.object(provider, "", "provider_credential_schema", false) {
+            self.form(&form, "provider_credential_schema.");
+        }
+        if let Some(form) = self.object(provider, "", "model_credential_schema", false) {
+            if let Some(model) = self.object(&form, "model_credential_schema.", "model", true) {
+                self.i18n(&model, "model_credential_schema.model.", "label", true);
+                self.i18n(&model, "model_credential_schema.model.", "placeholder", false);
+            }
+            self.form(&form, "model_credential_schema.");
+        }
+    }
+
+    fn form(&mut self, form: &Map<String, Value>, prefix: &str) {
+        let fields = self.list(form, prefix, "credential_form_schemas", 32);
+        let mut seen: Vec<String> = Vec::new();
+        for (index, field) in fields.iter().enumerate() {
+            let path = format!("{prefix}credential_form_schemas[{index}].");
+            let Some(field) = self.item(field, &path) else { continue };
+            self.text(&field, &path, "variable", 255, true);
+            self.i18n(&field, &path, "label", true);
+            self.i18n(&field, &path, "placeholder", false);
+            self.i18n(&field, &path, "help", false);
+            self.one_of(&field, &path, "type", FIELD_TYPES, true);
+            if let Some(default) = field.get("default").filter(|default| !default.is_null()) {
+                match default {
+                    Value::String(text) if text.len() < 256 => {}
+                    Value::String(_) => self.error(&format!("{path}default"), "must be shorter than 256 characters"),
+                    other => {
+                        self.warning(&format!("{path}default"), format!("should be text, found {}", kind_of(other)))
+                    }
+                }
+            }
+            if let Some(name) = field.get("variable").and_then(Value::as_str) {
+                if seen.iter().any(|known| known == name) && !field.contains_key("show_on") {
+                    self.warning(&format!("{path}variable"), format!("`{name}` stands twice in this form"));
+                }
+                seen.push(name.to_owned());
+            }
+            let options = self.list(&field, &path, "options", 128);
+            let needs_options = matches!(field.get("type").and_then(Value::as_str), Some("select" | "radio"));
+            if needs_options && options.is_empty() {
+                self.error(&format!("{path}options"), "a select or radio field needs at least one option");
+            }
+            for (index, option) in options.iter().enumerate() {
+                let path = format!("{path}options[{index}].");
+                let Some(option) = self.item(option, &path) else { continue };
+                self.i18n(&option, &path, "label", true);
+                match option.get("value") {
+                    Some(Value::String(text)) if !text.is_empty() && text.len() < 256 => {}
+                    Some(Value::Bool(_) | Value::Number(_)) => {
+                        self.warning(&format!("{path}value"), "should be written as text, in quotes")
+                    }
+                    _ => self.error(&format!("{path}value"), "must be text of 1 to 255 characters"),
+                }
+                self.conditions(&option, &path);
+            }
+            self.conditions(&field, &path);
+        }
+    }
+
+    fn conditions(&mut self, owner: &Map<String, Value>, prefix: &str) {
+        for (index, condition) in self.list(owner, prefix, "show_on", 16).iter().enumerate() {
+            let path = format!("{prefix}show_on[{index}].");
+            let Some(condition) = self.item(condition, &path) else { continue };
+            self.text(&condition, &path, "variable", 255, true);
+            if !condition.get("value").is_some_and(Value::is_string) {
+                self.warning(&format!("{path}value"), "should be text, in quotes");
+            }
+        }
+    }
+
+    /// The rules of a model file, templates filled in or not.
+    pub fn model(&mut self, model: &Map<String, Value>) {
+        self.text(model, "", "model", 255, true);
+        self.i18n(model, "", "label", false);
+        self.one_of(model, "", "model_type", MODEL_TYPES, true);
+        self.words(model, "features", FEATURES, 256);
+        self.one_of(model, "", "fetch_from", METHODS, false);
+        if let Some(properties) = self.object(model, "", "model_properties", true) {
+            for key in properties.keys() {
+                if !PROPERTIES.contains(&key.as_str()) {
+                    self.error(
+                        &format!("model_properties.{key}"),
+                        format!("is unknown; allowed are {}", PROPERTIES.join(", ")),
+                    );
+                }
+            }
+        }
+        let mut seen: Vec<String> = Vec::new();
+        for (index, rule) in self.list(model, "", "parameter_rules", 128).iter().enumerate() {
+            let path = format!("parameter_rules[{index}].");
+            let Some(rule) = self.item(rule, &path) else { continue };
+            self.rule(&rule, &path);
+            if let Some(name) = rule.get("name").and_then(Value::as_str) {
+                if seen.iter().any(|known| known == name) {
+                    self.warning(&format!("{path}name"), format!("`{name}` stands twice"));
+                }
+                seen.push(name.to_owned());
+            }
+        }
+        if let Some(pricing) = self.object(model, "", "pricing", false) {
+            for (key, required) in [("input", true), ("output", false), ("unit", true)] {
+                match pricing.get(key) {
+                    None | Some(Value::Null) if !required => {}
+                    Some(Value::Number(_)) => {}
+                    Some(Value::String(text)) if text.trim().parse::<rust_decimal::Decimal>().is_ok() => {}
+                    found => self
+                        .error(&format!("pricing.{key}"), format!("must be a decimal number, found {}", show(found))),
+                }
+            }
+            self.text(&pricing, "pricing.", "currency", 255, true);
+        }
+    }
+
+    fn rule(&mut self, rule: &Map<String, Value>, path: &str) {
+        self.text(rule, path, "name", 255, true);
+        self.i18n(rule, path, "label", false);
+        self.i18n(rule, path, "help", false);
+        let template = rule.get("use_template").filter(|name| !name.is_null());
+        if let Some(name) = template {
+            self.word(name, &format!("{path}use_template"), &template::NAMES);
+        }
+        self.one_of(rule, path, "type", PARAMETER_TYPES, template.is_none());
+        if template.is_none() && !rule.contains_key("label") {
+            self.warning(&format!("{path}label"), "is missing; Dify shows the parameter's name");
+        }
+        if let Some(default @ (Value::Array(_) | Value::Object(_))) = rule.get("default") {
+            self.error(
+                &format!("{path}default"),
+                format!("must be a number, text, true or false; found {}", kind_of(default)),
+            );
+        }
+        for key in ["min", "max", "precision"] {
+            if let Some(value) = rule.get(key).filter(|value| !value.is_null() && !value.is_number()) {
+                self.error(&format!("{path}{key}"), format!("must be a number, found {}", kind_of(value)));
+            }
+        }
+        if let (Some(min), Some(max)) =
+            (rule.get("min").and_then(Value::as_f64), rule.get("max").and_then(Value::as_f64))
+            && min > max
+        {
+            self.error(&format!("{path}min"), format!("{min} is above max {max}"));
+        }
+        for (index, option) in self.list(rule, path, "options", 128).iter().enumerate() {
+            match option {
+                Value::String(text) if text.len() < 256 => {}
+                Value::String(_) => {
+                    self.error(&format!("{path}options[{index}]"), "must be shorter than 256 characters")
+                }
+                other => self
+                    .warning(&format!("{path}options[{index}]"), format!("should be text, found {}", kind_of(other))),
+            }
+        }
+    }
+
+    /// An object of a list.
+    fn item(&mut self, value: &Value, path: &str) -> Option<Map<String, Value>> {
+        match value {
+            Value::Object(map) => Some(map.clone()),
+            other => {
+                self.error(path.trim_end_matches('.'), format!("must be an object, found {}", kind_of(other)));
+                None
+            }
+        }
+    }
+
+    fn object(
+        &mut self,
+        owner: &Map<String, Value>,
+        prefix: &str,
+        key: &str,
+        required: bool,
+    ) -> Option<Map<String, Value>> {
+        match owner.get(key) {
+            Some(Value::Object(map)) => Some(map.clone()),
+            None | Some(Value::Null) if !required => None,
+            None | Some(Value::Null) => {
+                self.error(&format!("{prefix}{key}"), "is required and missing");
+                None
+            }
+            Some(other) => {
+                self.error(&format!("{prefix}{key}"), format!("must be an object, found {}", kind_of(other)));
+                None
+            }
+        }
+    }
+
+    fn list(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, most: usize) -> Vec<Value> {
+        match owner.get(key) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => {
+                if items.len() > most {
+                    self.error(
+                        &format!("{prefix}{key}"),
+                        format!("holds {} entries, at most {most} are allowed", items.len()),
+                    );
+                }
+                items.clone()
+            }
+            Some(other) => {
+                self.error(&format!("{prefix}{key}"), format!("must be a list, found {}", kind_of(other)));
+                Vec::new()
+            }
+        }
+    }
+
+    fn text(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, longest: usize, required: bool) {
+        let path = format!("{prefix}{key}");
+        match owner.get(key) {
+            None | Some(Value::Null) if !required => {}
+            None | Some(Value::Null) => self.error(&path, "is required and missing"),
+            Some(Value::String(text)) if text.is_empty() && required => self.error(&path, "must not be empty"),
+            Some(Value::String(text)) if text.chars().count() > longest => {
+                self.error(&path, format!("has {} characters, at most {longest} are allowed", text.chars().count()));
+            }
+            Some(Value::String(_)) => {}
+            Some(other) => self.error(&path, format!("must be text, found {}", kind_of(other))),
+        }
+    }
+
+    fn i18n(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, required: bool) {
+        let Some(texts) = self.object(owner, prefix, key, required) else { return };
+        match texts.get("en_US") {
+            Some(Value::String(text)) if !text.is_empty() && text.chars().count() < 1024 => {}
+            found => self.error(
+                &format!("{prefix}{key}.en_US"),
+                format!("must be text of 1 to 1023 characters, found {}", show(found)),
+            ),
+        }
+        for language in ["zh_Hans", "ja_JP", "pt_BR"] {
+            if let Some(text) = texts.get(language).and_then(Value::as_str)
+                && text.chars().count() >= 1024
+            {
+                self.error(&format!("{prefix}{key}.{language}"), "must be shorter than 1024 characters");
+            }
+        }
+    }
+
+    fn one_of(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, allowed: &[&str], required: bool) {
+        let path = format!("{prefix}{key}");
+        match owner.get(key) {
+            None | Some(Value::Null) if !required => {}
+            None | Some(Value::Null) => {
+                self.error(&path, format!("is required and missing; allowed are {}", allowed.join(", ")))
+            }
+            Some(value) => self.word(value, &path, allowed),
+        }
+    }
+
+    fn words(&mut self, owner: &Map<String, Value>, key: &str, allowed: &[&str], most: usize) {
+        for (index, word) in self.list(owner, "", key, most).iter().enumerate() {
+            self.word(word, &format!("{key}[{index}]"), allowed);
+        }
+    }
+
+    fn word(&mut self, value: &Value, path: &str, allowed: &[&str]) {
+        if !value.as_str().is_some_and(|word| allowed.contains(&word)) {
+            self.error(path, format!("must be one of {}, found {value}", allowed.join(", ")));
+        }
+    }
+
+    fn identifier(&mut self, owner: &Map<String, Value>, key: &str, longest: usize) {
+        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+        match owner.get(key) {
+            Some(Value::String(text)) if !text.is_empty() && text.len() <= longest && text.bytes().all(legal) => {}
+            found => self.error(
+                key,
+                format!("must be 1 to {longest} of the characters a-z, 0-9, `_` and `-`, found {}", show(found)),
+            ),
+        }
+    }
+
+    /// `1.2.3`, each part up to four digits, with a suffix that Python's version rules know.
+    fn version(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str) {
+        let legal = owner.get(key).and_then(Value::as_str).is_some_and(|text| {
+            let (numbers, suffix) =
+                text.split_once('-').map_or((text, None), |(numbers, suffix)| (numbers, Some(suffix)));
+            let parts: Vec<&str> = numbers.split('.').collect();
+            let number = |part: &&str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+            let word = |suffix: &str| {
+                (1..=16).contains(&suffix.len())
+                    && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            };
+            parts.len() == 3 && parts.iter().all(number) && suffix.is_none_or(word)
+        });
+        if !legal {
+            self.error(
+                &format!("{prefix}{key}"),
+                format!("must be three numbers like 1.2.3, found {}", show(owner.get(key))),
+            );
+        }
+    }
+
+    fn created_at(&mut self, value: Option<&Value>) {
+        // Unquoted YAML timestamps arrive as text; a bare date passes only unquoted, which cannot be told apart here.
+        let legal = value.and_then(Value::as_str).is_some_and(|text| {
+            text.parse::<jiff::Timestamp>().is_ok() || text.parse::<jiff::civil::Date>().is_ok() && !text.contains('T')
+        });
+        if !legal {
+            self.error(
+                "created_at",
+                format!("must be a time with a zone like 2026-01-31T00:00:00Z, found {}", show(value)),
+            );
+        }
+    }
+}
+
+fn show(value: Option<&Value>) -> String {
+    value.map_or_else(|| "nothing".to_owned(), ToString::to_string)
+}
