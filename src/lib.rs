@@ -13,6 +13,7 @@
 
 pub mod cli;
 pub mod codec;
+pub mod config;
 pub mod declare;
 pub mod dialect;
 pub mod error;

@@ -2,11 +2,24 @@
 //!
 //! The only module besides the transports that writes to standard output; nothing here knows a provider's wire format.
 
+mod check;
+mod credentials;
+mod demo;
+mod host;
+mod invoke;
+mod serve;
+mod try_prompt;
+
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::runtime::logs;
+
 /// A native runtime for Dify model plugins.
+///
+/// Without a subcommand it serves the plugin in the current directory, as Dify's plugin daemon expects.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None)]
 pub struct Cli {
@@ -16,14 +29,36 @@ pub struct Cli {
 
 /// What to do instead of serving.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Try(Box<try_prompt::TryArgs>),
+    Invoke(invoke::InvokeArgs),
+    Check(check::CheckArgs),
+}
 
 impl Cli {
     /// Runs the command and gives the exit code of the process.
     pub fn run(self) -> ExitCode {
-        match self.command {
-            None => ExitCode::SUCCESS,
-            Some(command) => match command {},
-        }
+        let outcome = match self.command {
+            None => serve::run(),
+            Some(Command::Check(args)) => args.run(),
+            Some(Command::Try(args)) => at_terminal(args.run()),
+            Some(Command::Invoke(args)) => at_terminal(args.run()),
+        };
+        outcome.unwrap_or_else(|error| {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        })
     }
+}
+
+/// Runs a command's future; logs show warnings only, unless asked for more.
+fn at_terminal(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let filter = std::env::var("DIFY_PLUGIN_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
+    logs::start(Some(filter.as_deref().unwrap_or("warn")));
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
+}
+
+/// Says something to the person at the terminal. Nobody may be listening.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -133,7 +133,12 @@ impl Loader<'_> {
                 .sort_by_key(|(_, model)| positions.iter().position(|name| *name == model.model).unwrap_or(usize::MAX));
             for (model_file, model) in found {
                 if models.iter().any(|known| known.model == model.model && known.model_type == model.model_type) {
-                    self.problem(Severity::Error, &model_file, "model", format!("`{}` is declared twice", model.model));
+                    self.problem(
+                        Severity::Warning,
+                        &model_file,
+                        "model",
+                        format!("`{}` is declared twice", model.model),
+                    );
                 } else {
                     models.push(model);
                 }
@@ -302,6 +307,11 @@ fn fill_form_texts(provider: &mut Map<String, Value>) {
             }
             if field.get("required").is_some_and(|required| required == "yes" || required == "no") {
                 field["required"] = (field["required"] == "yes").into();
+            }
+            for key in ["help", "placeholder"] {
+                if field.get(key).is_some_and(|text| text.get("en_US").is_none_or(|text| !text.is_string())) {
+                    field[key] = Value::Null;
+                }
             }
             for key in ["options", "show_on"] {
                 for item in field.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {

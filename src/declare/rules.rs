@@ -62,6 +62,9 @@ const TAGS: &[&str] = &[
 ];
 const EXTENSIONS: &[&str] = &["tools", "models", "endpoints", "agent_strategies", "datasources", "triggers"];
 
+/// Fields of one form that the debugging port accepts.
+const MOST_FIELDS: usize = 32;
+
 /// Checks one file and collects what is wrong with it.
 pub struct Rules<'a> {
     file: &'a str,
@@ -193,7 +196,14 @@ impl<'a> Rules<'a> {
     }
 
     fn form(&mut self, form: &Map<String, Value>, prefix: &str) {
-        let fields = self.list(form, prefix, "credential_form_schemas", 32);
+        let fields = self.list(form, prefix, "credential_form_schemas", usize::MAX);
+        if fields.len() > MOST_FIELDS {
+            let message = format!(
+                "holds {} entries; a package with more than {MOST_FIELDS} installs, but remote debugging refuses it",
+                fields.len()
+            );
+            self.warning(&format!("{prefix}credential_form_schemas"), message);
+        }
         let mut seen: Vec<String> = Vec::new();
         for (index, field) in fields.iter().enumerate() {
             let path = format!("{prefix}credential_form_schemas[{index}].");
@@ -404,10 +414,11 @@ impl<'a> Rules<'a> {
         let Some(texts) = self.object(owner, prefix, key, required) else { return };
         match texts.get("en_US") {
             Some(Value::String(text)) if !text.is_empty() && text.chars().count() < 1024 => {}
-            found => self.error(
-                &format!("{prefix}{key}.en_US"),
-                format!("must be text of 1 to 1023 characters, found {}", show(found)),
-            ),
+            found => {
+                let severity = if required { Severity::Error } else { Severity::Warning };
+                let message = format!("must be text of 1 to 1023 characters, found {}", show(found));
+                self.add(severity, &format!("{prefix}{key}.en_US"), message);
+            }
         }
         for language in ["zh_Hans", "ja_JP", "pt_BR"] {
             if let Some(text) = texts.get(language).and_then(Value::as_str)

@@ -2,9 +2,11 @@
 
 pub mod dispatch;
 pub mod form;
+pub mod local;
+pub mod logs;
 pub mod registry;
 pub mod reply;
 pub mod serve;
 
 pub use registry::Registry;
-pub use serve::serve_io;
+pub use serve::{ServeOptions, serve_io};

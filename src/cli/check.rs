@@ -1,0 +1,38 @@
+//! `check`: prints every problem of a plugin's declarations at once.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::host::print_line;
+use crate::declare::{self, Problems};
+
+/// Check the declarations of a plugin by the rules of the daemon and of the Dify API
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Folder that holds manifest.yaml
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+}
+
+impl CheckArgs {
+    /// Runs the command; exit code 1 when anything would be refused.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        if !self.dir.is_dir() {
+            bail!("{} is not a folder", self.dir.display());
+        }
+        let problems = Problems(declare::check(&self.dir));
+        if !problems.0.is_empty() {
+            print_line(&problems.to_string())?;
+        }
+        if problems.has_errors() {
+            return Ok(ExitCode::FAILURE);
+        }
+        let declarations = declare::load(&self.dir)?;
+        let models: usize = declarations.providers.iter().map(|provider| provider.models.len()).sum();
+        print_line(&format!("{} providers, {models} models: fine", declarations.providers.len()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

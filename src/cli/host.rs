@@ -1,0 +1,111 @@
+//! The daemon's side of one session, in process: sends a request through the whole runtime and reads the frames that come back.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+use crate::declare;
+use crate::runtime::{self, Registry, ServeOptions};
+
+/// The session's name in frames and logs.
+const SESSION: &str = "terminal";
+
+/// Bytes that may wait between the two sides.
+const PIPE: usize = 256 * 1024;
+
+/// What a session yields, one frame at a time.
+#[derive(Debug)]
+pub enum Frame {
+    /// A result item.
+    Item(Value),
+    /// The failure.
+    Failure {
+        /// `error_type`.
+        kind: String,
+        /// Text for the user.
+        message: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Outbound<'a> {
+    event: &'a str,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    r#type: String,
+    #[serde(default)]
+    data: Value,
+}
+
+/// Loads the declarations of a directory and the code that serves them.
+pub fn registry(directory: &Path) -> anyhow::Result<Arc<Registry>> {
+    let declarations = declare::load(directory)?;
+    let registry = Registry::new(declarations.providers, crate::providers::all())?;
+    Ok(Arc::new(registry))
+}
+
+/// Runs one request and hands every frame of its session to `take`; with `raw`, prints the lines as they are.
+/// Gives the wait for the first item.
+pub async fn session(
+    registry: Arc<Registry>,
+    mut data: Map<String, Value>,
+    raw: bool,
+    mut take: impl FnMut(Frame) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<Duration>> {
+    data.entry("user_id").or_insert_with(|| "terminal".into());
+    data.entry("type").or_insert_with(|| "model".into());
+    let envelope = json!({"session_id": SESSION, "event": "request", "data": data});
+    let (plugin, host) = tokio::io::duplex(PIPE);
+    let (plugin_in, plugin_out) = tokio::io::split(plugin);
+    let (host_in, mut host_out) = tokio::io::split(host);
+    let serving = tokio::spawn(runtime::serve_io(plugin_in, plugin_out, registry, ServeOptions::default()));
+    let started = Instant::now();
+    host_out.write_all(format!("{envelope}\n").as_bytes()).await?;
+
+    let mut first = None;
+    let mut lines = BufReader::new(host_in).lines();
+    while let Some(line) = lines.next_line().await.context("the runtime closed its output")? {
+        let Ok(frame) = serde_json::from_str::<Outbound<'_>>(&line) else { continue };
+        if frame.event != "session" {
+            continue;
+        }
+        first.get_or_insert_with(|| started.elapsed());
+        if raw {
+            print_line(&line)?;
+        }
+        let message: Message = serde_json::from_str(frame.data.get())?;
+        match message.r#type.as_str() {
+            "stream" => take(Frame::Item(message.data))?,
+            "error" => take(Frame::Failure {
+                kind: message.data["error_type"].as_str().unwrap_or_default().to_owned(),
+                message: message.data["message"].as_str().unwrap_or_default().to_owned(),
+            })?,
+            "end" => {
+                drop(host_out);
+                serving.abort();
+                return Ok(first);
+            }
+            other => bail!("unexpected message type `{other}`"),
+        }
+    }
+    bail!("the session ended without its end message")
+}
+
+/// Prints a line; a closed pipe ends the command like any other failed write.
+pub fn print_line(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}

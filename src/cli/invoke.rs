@@ -1,0 +1,56 @@
+//! `invoke`: any action from a JSON file or standard input, through the whole path.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::credentials::{CredentialArgs, read_object};
+use super::host::{self, Frame};
+use super::say;
+use crate::protocol::Request;
+
+/// Run any action from a JSON file or standard input; prints one result item a line
+#[derive(Debug, Args)]
+pub struct InvokeArgs {
+    /// Action, for example `invoke_text_embedding`
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Request::ACTIONS))]
+    action: String,
+    /// The request's fields as a JSON object (`provider`, `model`, `credentials` …); `-` is standard input
+    #[arg(default_value = "-", value_name = "FILE")]
+    request: PathBuf,
+    /// Print the raw protocol frames
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    /// Folder that holds manifest.yaml
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl InvokeArgs {
+    /// Runs the command; exit code 1 when the call failed.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let registry = host::registry(&self.dir)?;
+        let mut data = read_object(&self.request)?;
+        data.insert("action".to_owned(), self.action.into());
+        let provider = data.get("provider").and_then(|name| name.as_str()).unwrap_or_default();
+        let given = self.credentials.read(provider)?;
+        if let Some(fields) = data.entry("credentials").or_insert_with(|| serde_json::json!({})).as_object_mut() {
+            fields.extend(given);
+        }
+        let mut code = ExitCode::SUCCESS;
+        host::session(registry, data, self.json, |frame| match frame {
+            Frame::Item(item) if !self.json => host::print_line(&item.to_string()),
+            Frame::Item(_) => Ok(()),
+            Frame::Failure { kind, message } => {
+                say(&format!("{kind}: {message}"));
+                code = ExitCode::FAILURE;
+                Ok(())
+            }
+        })
+        .await?;
+        Ok(code)
+    }
+}

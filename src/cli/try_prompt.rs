@@ -1,0 +1,236 @@
+//! `try`: asks a model through the whole path and streams the answer to the terminal.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::credentials::{CredentialArgs, is_field, split_pair};
+use super::host::{self, Frame};
+use super::{demo, say};
+use crate::declare::{ModelSchema, ProviderDeclaration};
+use crate::protocol::ModelType;
+use crate::runtime::Registry;
+
+/// Ask a model through the whole path: declarations, protocol, provider, upstream, chunks
+#[derive(Debug, Args)]
+pub struct TryArgs {
+    /// The question
+    prompt: String,
+    /// Provider of the manifest
+    #[arg(long, default_value = "google")]
+    provider: String,
+    /// Model; the provider's first one by default
+    #[arg(long)]
+    model: Option<String>,
+    /// Model parameter, or field of the provider's credential form; repeat for more
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    /// Picture to ask about; repeat for more
+    #[arg(long = "image", value_name = "FILE")]
+    images: Vec<PathBuf>,
+    /// System message
+    #[arg(long)]
+    system: Option<String>,
+    /// Print the raw protocol frames
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    /// Folder that holds manifest.yaml
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl TryArgs {
+    /// Runs the command; exit code 1 when the model call failed.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let registry = host::registry(&self.dir)?;
+        let declaration = registry.declaration(&self.provider).with_context(|| {
+            format!("no provider `{}`; the manifest lists {}", self.provider, registry.names().join(", "))
+        })?;
+        let mut credentials = self.credentials.read(&self.provider)?;
+        let parameters = self.parameters(&declaration, &mut credentials)?;
+        if credentials.is_empty() && self.provider == "google" {
+            let url = demo::start().await?;
+            say("no GEMINI_API_KEY and no --credentials: using the embedded upstream on loopback, which is no model");
+            credentials.insert("google_base_url".to_owned(), url.into());
+            credentials.insert("google_api_key".to_owned(), "embedded-upstream".into());
+        }
+        let model = self.model(&registry, &credentials)?;
+        let request = json!({
+            "action": "invoke_llm",
+            "provider": self.provider,
+            "model": model,
+            "model_type": "llm",
+            "credentials": credentials,
+            "model_parameters": parameters,
+            "prompt_messages": self.messages()?,
+            "tools": [],
+            "stop": [],
+            "stream": true,
+        });
+        let Value::Object(data) = request else { bail!("the request is not an object") };
+        let started = Instant::now();
+        let mut answer = Answer::new(self.json);
+        let first = host::session(registry, data, self.json, |frame| answer.take(frame)).await?;
+        answer.finish(&model, first, started.elapsed())
+    }
+
+    /// Splits `--param` into model parameters and credential fields, by the provider's own form.
+    fn parameters(
+        &self,
+        declaration: &ProviderDeclaration,
+        credentials: &mut Map<String, Value>,
+    ) -> anyhow::Result<Map<String, Value>> {
+        let mut parameters = Map::new();
+        for pair in &self.params {
+            let (name, value) = split_pair(pair)?;
+            if is_field(declaration, name) {
+                credentials.insert(name.to_owned(), value.into());
+            } else {
+                parameters.insert(name.to_owned(), scalar(value));
+            }
+        }
+        Ok(parameters)
+    }
+
+    fn model(&self, registry: &Registry, credentials: &Map<String, Value>) -> anyhow::Result<String> {
+        if let Some(model) = &self.model {
+            return Ok(model.clone());
+        }
+        let usable = |model: &&std::sync::Arc<ModelSchema>| model.model_type == ModelType::Llm && !model.deprecated;
+        if let Some(model) = registry.models(&self.provider).iter().find(usable) {
+            return Ok(model.model.clone());
+        }
+        match credentials.get("model_uid").or_else(|| credentials.get("endpoint_model_name")).and_then(Value::as_str) {
+            Some(uid) => Ok(uid.to_owned()),
+            None => bail!("provider `{}` declares no model: name one with --model", self.provider),
+        }
+    }
+
+    fn messages(&self) -> anyhow::Result<Vec<Value>> {
+        let mut messages = Vec::new();
+        if let Some(system) = &self.system {
+            messages.push(json!({"role": "system", "content": system}));
+        }
+        let mut content = json!(self.prompt);
+        if !self.images.is_empty() {
+            let mut parts = vec![json!({"type": "text", "data": self.prompt})];
+            for path in &self.images {
+                parts.push(image_part(path)?);
+            }
+            content = parts.into();
+        }
+        messages.push(json!({"role": "user", "content": content}));
+        Ok(messages)
+    }
+}
+
+/// Numbers and booleans as such, everything else as text.
+fn scalar(text: &str) -> Value {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
+        _ => text.into(),
+    }
+}
+
+fn image_part(path: &Path) -> anyhow::Result<Value> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let extension =
+        path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let format = if extension == "jpg" { "jpeg" } else { extension.as_str() };
+    if !matches!(format, "png" | "jpeg" | "webp" | "gif" | "heic" | "heif" | "bmp") {
+        bail!("{} is not a picture that a model reads (png, jpg, webp, gif, heic, heif, bmp)", path.display());
+    }
+    Ok(json!({
+        "type": "image",
+        "format": format,
+        "mime_type": format!("image/{format}"),
+        "base64_data": STANDARD.encode(bytes),
+        "detail": "high",
+    }))
+}
+
+/// Prints an answer as it comes, and what it cost at the end.
+struct Answer {
+    quiet: bool,
+    usage: Value,
+    finish_reason: Option<String>,
+    failure: Option<String>,
+}
+
+impl Answer {
+    fn new(quiet: bool) -> Self {
+        Self { quiet, usage: Value::Null, finish_reason: None, failure: None }
+    }
+
+    fn take(&mut self, frame: Frame) -> anyhow::Result<()> {
+        let item = match frame {
+            Frame::Item(item) => item,
+            Frame::Failure { kind, message } => {
+                self.failure = Some(format!("{kind}: {message}"));
+                return Ok(());
+            }
+        };
+        let delta = &item["delta"];
+        if !delta["usage"].is_null() {
+            self.usage = delta["usage"].clone();
+        }
+        if let Some(reason) = delta["finish_reason"].as_str() {
+            self.finish_reason = Some(reason.to_owned());
+        }
+        if self.quiet {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        match &delta["message"]["content"] {
+            Value::String(text) => out.write_all(text.as_bytes())?,
+            Value::Array(parts) => {
+                for part in parts {
+                    match part["type"].as_str() {
+                        Some("text") => write!(out, "{}", part["data"].as_str().unwrap_or_default())?,
+                        Some(kind) => writeln!(out, "\n[{kind} {}]", part["mime_type"].as_str().unwrap_or_default())?,
+                        None => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        for call in delta["message"]["tool_calls"].as_array().into_iter().flatten() {
+            let function = &call["function"];
+            let text = |key: &str| function[key].as_str().unwrap_or_default().to_owned();
+            writeln!(out, "\n[call {}({})]", text("name"), text("arguments"))?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    fn finish(self, model: &str, first: Option<Duration>, total: Duration) -> anyhow::Result<ExitCode> {
+        if !self.quiet {
+            host::print_line("")?;
+        }
+        if let Some(failure) = self.failure {
+            say(&failure);
+            return Ok(ExitCode::FAILURE);
+        }
+        let number = |key: &str| self.usage[key].as_u64().unwrap_or_default();
+        say(&format!(
+            "{model}: first token after {} ms, {} ms in all, {} prompt + {} answer tokens, price {} {}, finish reason {}",
+            first.unwrap_or_default().as_millis(),
+            total.as_millis(),
+            number("prompt_tokens"),
+            number("completion_tokens"),
+            self.usage["total_price"].as_str().unwrap_or("0"),
+            self.usage["currency"].as_str().unwrap_or("USD"),
+            self.finish_reason.as_deref().unwrap_or("none"),
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,194 @@
+//! Every setting of the process, read once: the environment, then `.env` in the current directory, then the default.
+//!
+//! Names and defaults are those of the reference. Names are case-insensitive; unknown ones are ignored. The process's
+//! environment is never changed, and never printed: the daemon hands its own secrets down in it.
+//! Source: `dify-plugin-sdks: src/dify_plugin/config/config.py`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// How the host is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstallMethod {
+    /// Standard input and output of the daemon's child.
+    Local,
+    /// TCP to the daemon's debugging port.
+    Remote,
+    /// HTTP, called by the daemon.
+    Serverless,
+}
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `INSTALL_METHOD`: `local`, `remote`, `serverless` (or its old name `aws_lambda`).
+    pub install_method: InstallMethod,
+    /// `REMOTE_INSTALL_URL`, or `REMOTE_INSTALL_HOST` and `REMOTE_INSTALL_PORT`.
+    pub remote_host: String,
+    /// See [`Config::remote_host`].
+    pub remote_port: u16,
+    /// `REMOTE_INSTALL_KEY`.
+    pub remote_key: Option<SecretString>,
+    /// `HEARTBEAT_INTERVAL`, seconds.
+    pub heartbeat_interval: Duration,
+    /// `MAX_WORKER`: sessions at once.
+    pub max_worker: usize,
+    /// `MAX_REQUEST_TIMEOUT`, seconds: idle lifetime of a serverless stream.
+    pub max_request_timeout: Duration,
+    /// `SERVERLESS_HOST` (or `AWS_LAMBDA_HOST`).
+    pub serverless_host: String,
+    /// `SERVERLESS_PORT` (or `AWS_LAMBDA_PORT`).
+    pub serverless_port: u16,
+    /// `DIFY_PLUGIN_LOG_LEVEL`, else `RUST_LOG`: a level or a filter like `info,dify_plugin_runtime=debug`.
+    pub log_filter: Option<String>,
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("setting {name} {problem}")]
+pub struct ConfigError {
+    /// Its name.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Config {
+    /// Reads the process's environment and `.env` in a folder.
+    pub fn read(directory: &Path) -> Result<Self, ConfigError> {
+        let mut settings = HashMap::new();
+        if let Ok(file) = dotenvy::from_path_iter(directory.join(".env")) {
+            settings.extend(file.filter_map(Result::ok).map(|(name, value)| (name.to_ascii_uppercase(), value)));
+        }
+        settings.extend(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?.to_ascii_uppercase(), value.into_string().ok()?))
+        }));
+        Self::from_settings(&settings)
+    }
+
+    /// Reads settings by upper-case name.
+    pub fn from_settings(settings: &HashMap<String, String>) -> Result<Self, ConfigError> {
+        let text = |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let lambda = text("INSTALL_METHOD") == Some("aws_lambda");
+        let install_method = match text("INSTALL_METHOD").unwrap_or("local") {
+            "local" => InstallMethod::Local,
+            "remote" => InstallMethod::Remote,
+            "serverless" | "aws_lambda" => InstallMethod::Serverless,
+            other => {
+                return Err(refuse("INSTALL_METHOD", format!("must be local, remote or serverless, found `{other}`")));
+            }
+        };
+        let (mut remote_host, mut remote_port) = (
+            text("REMOTE_INSTALL_HOST").unwrap_or("localhost").to_owned(),
+            number(settings, "REMOTE_INSTALL_PORT", 5003)?,
+        );
+        if let Some(url) = text("REMOTE_INSTALL_URL") {
+            (remote_host, remote_port) = host_and_port(url)?;
+        }
+        let (host_name, port_name) =
+            if lambda { ("AWS_LAMBDA_HOST", "AWS_LAMBDA_PORT") } else { ("SERVERLESS_HOST", "SERVERLESS_PORT") };
+        Ok(Self {
+            install_method,
+            remote_host,
+            remote_port,
+            remote_key: text("REMOTE_INSTALL_KEY").map(SecretString::from),
+            heartbeat_interval: seconds(settings, "HEARTBEAT_INTERVAL", 10.0)?,
+            max_worker: number(settings, "MAX_WORKER", 1000)?,
+            max_request_timeout: seconds(settings, "MAX_REQUEST_TIMEOUT", 300.0)?,
+            serverless_host: text(host_name).unwrap_or("0.0.0.0").to_owned(),
+            serverless_port: number(settings, port_name, 8080)?,
+            log_filter: text("DIFY_PLUGIN_LOG_LEVEL").or(text("RUST_LOG")).map(str::to_owned),
+        })
+    }
+}
+
+fn refuse(name: &'static str, problem: String) -> ConfigError {
+    ConfigError { name, problem }
+}
+
+fn number<T: FromStr>(settings: &HashMap<String, String>, name: &'static str, default: T) -> Result<T, ConfigError> {
+    match settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()) {
+        None => Ok(default),
+        Some(text) => {
+            text.parse().map_err(|_| refuse(name, format!("must be a whole number in range, found `{text}`")))
+        }
+    }
+}
+
+fn seconds(settings: &HashMap<String, String>, name: &'static str, default: f64) -> Result<Duration, ConfigError> {
+    let value = number(settings, name, default)?;
+    match Duration::try_from_secs_f64(value) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(refuse(name, format!("must be a number of seconds above 0, found `{value}`"))),
+    }
+}
+
+/// `host:port`, `[::1]:port`, or an address whose scheme gives the port.
+fn host_and_port(text: &str) -> Result<(String, u16), ConfigError> {
+    let wrong = || {
+        refuse("REMOTE_INSTALL_URL", format!("must be host:port or an address like tcp://host:5003, found `{text}`"))
+    };
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("tcp://{text}") };
+    let url = url::Url::parse(&with_scheme).map_err(|_| wrong())?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
+    let port = url.port_or_known_default().ok_or_else(wrong)?;
+    Ok((host.trim_matches(['[', ']']).to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_settings(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn defaults_are_the_references() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.install_method, InstallMethod::Local);
+        assert_eq!((config.remote_host.as_str(), config.remote_port), ("localhost", 5003));
+        assert_eq!((config.heartbeat_interval, config.max_worker), (Duration::from_secs(10), 1000));
+        assert_eq!((config.serverless_host.as_str(), config.serverless_port), ("0.0.0.0", 8080));
+        assert_eq!(config.max_request_timeout, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn remote_addresses_in_every_form() {
+        for (text, host, port) in [
+            ("debug.dify.ai:5003", "debug.dify.ai", 5003),
+            ("[::1]:5003", "::1", 5003),
+            ("http://dify.example", "dify.example", 80),
+            ("https://dify.example", "dify.example", 443),
+            ("tcp://10.0.0.1:7000", "10.0.0.1", 7000),
+        ] {
+            let config = read(&[("REMOTE_INSTALL_URL", text)]).unwrap();
+            assert_eq!((config.remote_host.as_str(), config.remote_port), (host, port), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_settings_are_named() {
+        for (name, value) in [
+            ("INSTALL_METHOD", "LOCAL"),
+            ("REMOTE_INSTALL_URL", "no-port"),
+            ("REMOTE_INSTALL_PORT", "70000"),
+            ("HEARTBEAT_INTERVAL", "0"),
+            ("HEARTBEAT_INTERVAL", "soon"),
+            ("MAX_WORKER", "-1"),
+            ("SERVERLESS_PORT", "x"),
+        ] {
+            assert_eq!(read(&[(name, value)]).unwrap_err().name, name, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_old_name_of_serverless_has_its_own_settings() {
+        let config = read(&[("INSTALL_METHOD", "aws_lambda"), ("AWS_LAMBDA_PORT", "9000")]).unwrap();
+        assert_eq!((config.install_method, config.serverless_port), (InstallMethod::Serverless, 9000));
+    }
+}

@@ -1,0 +1,51 @@
+//! Serving as the daemon's child: standard input and output, and every way in which that can end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::registry::Registry;
+use super::serve::{ServeOptions, serve_io};
+use crate::transport::stdio;
+
+/// How long open sessions may go on after SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How often the parent is looked at.
+const PARENT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Serves until standard input ends, the host closes our output, the parent goes away, or SIGTERM.
+pub async fn serve(registry: Arc<Registry>, options: ServeOptions) -> io::Result<()> {
+    let (reader, writer) = stdio::open();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let serving = serve_io(reader, writer, registry, options);
+    tokio::pin!(serving);
+    let outcome = tokio::select! {
+        outcome = &mut serving => outcome,
+        () = parent_gone() => {
+            info!("the parent process is gone");
+            Ok(())
+        }
+        _ = terminate.recv() => {
+            info!("terminated; open sessions have {} s", GRACE.as_secs());
+            tokio::time::timeout(GRACE, serving).await.unwrap_or(Ok(()))
+        }
+    };
+    match outcome {
+        // The host closed its end: nothing is left to be said, and nobody to hear it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Compares with the parent at start: where the daemon is process 1, comparing with 1 would be wrong.
+async fn parent_gone() {
+    let parent = std::os::unix::process::parent_id();
+    let mut interval = tokio::time::interval(PARENT_INTERVAL);
+    while std::os::unix::process::parent_id() == parent {
+        interval.tick().await;
+    }
+}
