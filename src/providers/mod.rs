@@ -3,6 +3,9 @@
 //! A provider knows its upstream and nothing of the host: it takes typed requests and yields typed answers or
 //! [`InvokeError`]s. Dropping a future or stream cancels its upstream call.
 
+pub mod common;
+pub mod compatible;
+
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;

@@ -1,0 +1,134 @@
+//! Credential fields of the connection that every HTTP provider reads alike: timeout, retries, extra headers.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::error::InvokeError;
+use crate::protocol::Credentials;
+use crate::upstream::auth::HeaderAuthorization;
+use crate::upstream::{RetryPolicy, Timeouts};
+
+/// Longest timeout that makes sense: one day.
+const LONGEST_TIMEOUT: f64 = 86_400.0;
+
+/// Most repeats that a user may ask for.
+const MOST_RETRIES: f64 = 10.0;
+
+/// Headers that belong to the connection and cannot be set.
+const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "content-type", "te"];
+
+/// Reads a field of seconds as the wait for the first byte and between two events; connecting stays short.
+pub fn timeouts(credentials: &Credentials, field: &str) -> Result<Timeouts, InvokeError> {
+    let mut timeouts = Timeouts::default();
+    if let Some(seconds) = credentials.number(field)? {
+        if !(0.001..=LONGEST_TIMEOUT).contains(&seconds) {
+            return Err(InvokeError::credentials(format!(
+                "credential `{field}` must be between 0.001 and {LONGEST_TIMEOUT} seconds, found {seconds}"
+            )));
+        }
+        let wait = Duration::from_secs_f64(seconds);
+        timeouts.first_byte = wait;
+        timeouts.idle = wait;
+        timeouts.connect = timeouts.connect.min(wait);
+    }
+    Ok(timeouts)
+}
+
+/// Reads a field of repeats; blank is the default of the client.
+pub fn retries(credentials: &Credentials, field: &str) -> Result<RetryPolicy, InvokeError> {
+    let mut policy = RetryPolicy::default();
+    if let Some(number) = credentials.number(field)? {
+        if !(0.0..=MOST_RETRIES).contains(&number) || number.fract() != 0.0 {
+            return Err(InvokeError::credentials(format!(
+                "credential `{field}` must be a whole number from 0 to {MOST_RETRIES}, found {number}"
+            )));
+        }
+        policy.max_retries = number as u32;
+    }
+    Ok(policy)
+}
+
+/// Adds the headers of the `extra_headers` field: a JSON object of texts. Values are never shown, not even in errors.
+pub fn extra_headers(
+    credentials: &Credentials,
+    mut headers: HeaderAuthorization,
+) -> Result<HeaderAuthorization, InvokeError> {
+    let Some(text) = credentials.get("extra_headers") else { return Ok(headers) };
+    let wrong = |reason: String| InvokeError::credentials(format!("credential `extra_headers` {reason}"));
+    let map: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+        wrong(format!(
+            "is not a JSON object such as {{\"X-Team\": \"a\"}}: {:?} error at column {}",
+            error.classify(),
+            error.column()
+        ))
+    })?;
+    for (name, value) in map {
+        let value = match value {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Null => continue,
+            Value::Array(_) | Value::Object(_) => return Err(wrong(format!("has no plain value for `{name}`"))),
+        };
+        let header = http::HeaderName::try_from(name.trim())
+            .map_err(|_| wrong(format!("holds `{name}`, which is not a header name")))?;
+        if RESERVED.contains(&header.as_str()) {
+            return Err(wrong(format!("must not set `{header}`, which belongs to the connection")));
+        }
+        if http::HeaderValue::from_str(&value).is_err() {
+            return Err(wrong(format!("holds characters in the value of `{header}` that a header cannot carry")));
+        }
+        headers = headers.header(header.as_str(), value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> Credentials {
+        Credentials::from_pairs([(name, value)])
+    }
+
+    #[test]
+    fn numbers_are_read_and_wrong_ones_named() {
+        assert_eq!(timeouts(&with("t", ""), "t").unwrap(), Timeouts::default());
+        assert_eq!(timeouts(&with("t", "60"), "t").unwrap().first_byte, Duration::from_secs(60));
+        assert_eq!(timeouts(&with("t", "2"), "t").unwrap().connect, Duration::from_secs(2));
+        assert_eq!(retries(&with("r", "0"), "r").unwrap().max_retries, 0);
+        for wrong in ["0", "-1", "soon", "1e9"] {
+            assert!(timeouts(&with("t", wrong), "t").unwrap_err().message.contains("`t`"), "{wrong}");
+        }
+        for wrong in ["-1", "1.5", "many", "11"] {
+            assert!(retries(&with("r", wrong), "r").unwrap_err().message.contains("`r`"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn header_injection_is_refused_and_values_stay_secret() {
+        assert!(
+            extra_headers(
+                &with("extra_headers", r#"{"X-Team":"a","X-Number":1,"X-None":null}"#),
+                HeaderAuthorization::new()
+            )
+            .is_ok()
+        );
+        assert!(extra_headers(&Credentials::default(), HeaderAuthorization::new()).is_ok());
+        for wrong in [
+            r#"{"X-Team":"secret\r\nX-Evil: 1"}"#,
+            "{\"X-Team\\r\\nX-Evil\":\"secret\"}",
+            r#"{"Host":"secret"}"#,
+            r#"{"Content-Length":"secret"}"#,
+            r#"{"X-Team":{"secret":1}}"#,
+            r#"["secret"]"#,
+            "secret",
+        ] {
+            let Err(error) = extra_headers(&with("extra_headers", wrong), HeaderAuthorization::new()) else {
+                panic!("{wrong} was accepted")
+            };
+            assert!(error.message.contains("extra_headers") && !error.message.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Calls of an OpenAI-compatible upstream: chat, embeddings, rerank, speech. A provider brings an [`Endpoint`] (where and
+//! with which credential) and a [`crate::dialect::openai::Profile`] (which variant); it needs no calls of its own.
+//!
+//! Nothing here knows a provider.
+
+pub mod audio;
+pub mod chat;
+pub mod embeddings;
+pub mod rerank;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, header};
+
+use crate::dialect::openai::{BaseUrl, errors};
+use crate::error::InvokeError;
+use crate::upstream::request::ErrorReader;
+use crate::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, UpstreamRequest, UpstreamResponse};
+
+/// Longest JSON answer: the vectors of a large batch.
+pub const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
+
+/// Where an upstream is and how it is called.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Root of the compatible API; `chat/completions` follows.
+    pub base: BaseUrl,
+    /// Adds the credential.
+    pub auth: Arc<dyn Authorize>,
+    /// Proxy and certificates.
+    pub network: NetworkSettings,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// Reads a refusal.
+    pub error_reader: ErrorReader,
+}
+
+impl Endpoint {
+    /// An endpoint with the dialect's error table and default waits.
+    pub fn new(base: BaseUrl, auth: Arc<dyn Authorize>) -> Self {
+        Self {
+            base,
+            auth,
+            network: NetworkSettings::default(),
+            timeouts: Timeouts::default(),
+            retry: RetryPolicy::default(),
+            error_reader: errors::error_of,
+        }
+    }
+
+    /// A `POST` of a finished JSON body.
+    pub fn post(&self, path: &str, body: Bytes) -> UpstreamRequest {
+        let mut request = UpstreamRequest::new(http::Method::POST, self.base.join_path(path));
+        request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = body;
+        self.prepared(request)
+    }
+
+    /// A `POST` of JSON.
+    pub fn post_json<T: serde::Serialize>(&self, path: &str, body: &T) -> Result<UpstreamRequest, InvokeError> {
+        UpstreamRequest::post_json(self.base.join_path(path), body).map(|request| self.prepared(request))
+    }
+
+    /// Any request with this endpoint's credential, network, waits and error table.
+    pub fn prepared(&self, request: UpstreamRequest) -> UpstreamRequest {
+        request
+            .with_auth(self.auth.clone())
+            .with_network(self.network.clone())
+            .with_timeouts(self.timeouts)
+            .with_retry(self.retry)
+            .with_error_reader(self.error_reader)
+    }
+}
+
+/// Refuses a page of a proxy or of a web interface where an answer of the API belongs.
+pub async fn refuse_page(response: UpstreamResponse, address: &str) -> Result<UpstreamResponse, InvokeError> {
+    if response.content_type() != "text/html" {
+        return Ok(response);
+    }
+    let status = response.status.as_u16();
+    let body = response.bytes(64 * 1024).await.unwrap_or_default();
+    let said = crate::upstream::status::said(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
+    Err(InvokeError::server_unavailable(format!("{address} answered {said}"))
+        .with_status(status)
+        .with_hint("The address is that of a web page or a proxy, not of the API."))
+}

@@ -1,0 +1,74 @@
+//! Rerank calls: documents in one request or in batches, scores comparable across them because each is judged alone.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Endpoint, LONGEST_ANSWER};
+use crate::dialect::openai::rerank::{RerankAnswer, RerankBody, ScoreForm};
+use crate::error::InvokeError;
+use crate::protocol::RerankDocument;
+use crate::providers::common::batches::in_batches;
+use crate::upstream::Upstream;
+
+/// How documents are ranked.
+#[derive(Clone, Debug)]
+pub struct RerankCall {
+    /// Model on the wire.
+    pub model: String,
+    /// Path below the API's root (`rerank`).
+    pub path: &'static str,
+    /// Documents per request; all when `None`.
+    pub batch: Option<usize>,
+    /// How scores are shown.
+    pub scores: ScoreForm,
+    /// Lowest score to keep.
+    pub threshold: Option<f64>,
+    /// How many to keep.
+    pub top_n: Option<u64>,
+    /// More members.
+    pub extra: Map<String, Value>,
+}
+
+/// The documents, best first. `texts` are shown; `documents` are sent, in the same order.
+pub async fn invoke<T: Serialize + Send + Sync>(
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    call: &RerankCall,
+    query: &T,
+    documents: Vec<T>,
+    texts: &[String],
+) -> Result<Vec<RerankDocument>, InvokeError> {
+    if documents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let whole = documents.len();
+    let batch = call.batch.unwrap_or(whole).max(1);
+    let numbered: Vec<(usize, T)> = documents.into_iter().enumerate().collect();
+    let ranked = in_batches(numbered, batch, 1, |batch: Vec<(usize, T)>| async move {
+        let first = batch.first().map_or(0, |(index, _)| *index);
+        let documents: Vec<T> = batch.into_iter().map(|(_, document)| document).collect();
+        let body = RerankBody {
+            model: &call.model,
+            query,
+            documents: &documents,
+            // The best of each batch suffice for the best of all.
+            top_n: call.top_n.map(|top| top.min(documents.len() as u64)),
+            return_documents: false,
+            extra: &call.extra,
+        };
+        let request = endpoint.post_json(call.path, &body)?;
+        let answer: RerankAnswer = upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+        let within = first..first + documents.len();
+        let text_of = |index: usize| texts.get(within.clone()).and_then(|texts| texts.get(index)).map(String::as_str);
+        let mut ranked = answer.into_documents(text_of, call.scores, call.threshold, call.top_n)?;
+        for document in &mut ranked {
+            document.index += first;
+        }
+        Ok(ranked)
+    })
+    .await?;
+    let mut ranked: Vec<RerankDocument> = ranked.into_iter().flatten().collect();
+    ranked.sort_by(|left, right| right.score.total_cmp(&left.score));
+    ranked.truncate(call.top_n.and_then(|top| usize::try_from(top).ok()).unwrap_or(usize::MAX));
+    Ok(ranked)
+}
