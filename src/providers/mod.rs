@@ -3,6 +3,7 @@
 //! A provider knows its upstream and nothing of the host: it takes typed requests and yields typed answers or
 //! [`InvokeError`]s. Dropping a future or stream cancels its upstream call.
 
+pub mod aigateway;
 pub mod common;
 pub mod compatible;
 
@@ -164,5 +165,5 @@ pub trait Provider: Send + Sync {
 
 /// Every provider that this executable has code for.
 pub fn all() -> Vec<Arc<dyn Provider>> {
-    Vec::new()
+    vec![Arc::new(aigateway::AiGateway::default())]
 }

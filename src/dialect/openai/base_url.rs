@@ -5,11 +5,12 @@ use url::Url;
 use crate::error::InvokeError;
 
 /// Paths of single endpoints that users paste with the address.
-const ENDPOINTS: [&str; 8] = [
+const ENDPOINTS: [&str; 9] = [
     "chat/completions",
     "completions",
     "embeddings",
     "rerank",
+    "reranks",
     "models",
     "audio/speech",
     "audio/transcriptions",

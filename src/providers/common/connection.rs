@@ -18,16 +18,20 @@ const MOST_RETRIES: f64 = 10.0;
 /// Headers that belong to the connection and cannot be set.
 const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "content-type", "te"];
 
+/// Reads a field of seconds; blank is `None`.
+pub fn seconds(credentials: &Credentials, field: &str) -> Result<Option<Duration>, InvokeError> {
+    match credentials.number(field)? {
+        Some(seconds) if !(0.001..=LONGEST_TIMEOUT).contains(&seconds) => Err(InvokeError::credentials(format!(
+            "credential `{field}` must be between 0.001 and {LONGEST_TIMEOUT} seconds, found {seconds}"
+        ))),
+        number => Ok(number.map(Duration::from_secs_f64)),
+    }
+}
+
 /// Reads a field of seconds as the wait for the first byte and between two events; connecting stays short.
 pub fn timeouts(credentials: &Credentials, field: &str) -> Result<Timeouts, InvokeError> {
     let mut timeouts = Timeouts::default();
-    if let Some(seconds) = credentials.number(field)? {
-        if !(0.001..=LONGEST_TIMEOUT).contains(&seconds) {
-            return Err(InvokeError::credentials(format!(
-                "credential `{field}` must be between 0.001 and {LONGEST_TIMEOUT} seconds, found {seconds}"
-            )));
-        }
-        let wait = Duration::from_secs_f64(seconds);
+    if let Some(wait) = seconds(credentials, field)? {
         timeouts.first_byte = wait;
         timeouts.idle = wait;
         timeouts.connect = timeouts.connect.min(wait);

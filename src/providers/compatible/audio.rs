@@ -47,7 +47,7 @@ pub async fn transcribe(
         mime_type: container.mime_type.to_owned(),
         bytes: Bytes::from(recording),
     };
-    let request = endpoint.prepared(post_form(endpoint.base.join_path(path), &fields, file).await?);
+    let request = endpoint.prepared(post_form(endpoint.url(path), &fields, file).await?);
     let response = upstream.send(&request).await?;
     let content_type = response.content_type();
     transcript(&response.bytes(LONGEST_TRANSCRIPT).await?, &content_type)
@@ -152,7 +152,7 @@ async fn send(
         extra: &call.extra,
     };
     let request = endpoint.post_json("audio/speech", &body)?;
-    let response = refuse_page(upstream.send(&request).await?, request.url.as_str()).await?;
+    let response = refuse_page(upstream.send(&request).await?, &request.url).await?;
     if response.content_type() == "application/json" {
         let body = response.bytes(64 * 1024).await?;
         let value = serde_json::from_slice(&body).unwrap_or(Value::Null);

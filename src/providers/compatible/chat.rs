@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tracing::{debug, info};
 
 use super::{Endpoint, refuse_page};
+use crate::dialect::StreamMapper;
 use crate::dialect::driver::drive;
 use crate::dialect::openai::profile::MaxTokensName;
 use crate::dialect::openai::{ChatMapper, MapperOptions, Profile, chat_request};
@@ -40,9 +41,21 @@ pub fn invoke(
     options: MapperOptions,
     request: LlmRequest,
 ) -> Chunks<LlmDelta> {
+    invoke_mapped(upstream, endpoint, model, profile, ChatMapper::new(options), request)
+}
+
+/// The same with a mapper of the provider's own.
+pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
+    upstream: Upstream,
+    endpoint: Endpoint,
+    model: String,
+    profile: Profile,
+    mapper: M,
+    request: LlmRequest,
+) -> Chunks<LlmDelta> {
     try_stream! {
         let response = send(&upstream, &endpoint, &model, profile, request).await?;
-        let mut deltas = drive(response, ChatMapper::new(options));
+        let mut deltas = drive(response, mapper);
         while let Some(delta) = deltas.next().await {
             yield delta?;
         }
@@ -67,7 +80,7 @@ async fn send(
         match upstream.send(&call).await {
             Ok(response) => {
                 debug!(request_id = response.request_id(), "the model answers");
-                return refuse_page(response, address.as_str()).await;
+                return refuse_page(response, &address).await;
             }
             Err(error) => match refusal(&error, refused, &profile, &request) {
                 Some(learnt) => {

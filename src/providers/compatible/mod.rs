@@ -15,6 +15,7 @@ use http::{HeaderValue, header};
 
 use crate::dialect::openai::{BaseUrl, errors};
 use crate::error::InvokeError;
+use crate::upstream::client::public_url;
 use crate::upstream::request::ErrorReader;
 use crate::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, UpstreamRequest, UpstreamResponse};
 
@@ -26,6 +27,8 @@ pub const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 pub struct Endpoint {
     /// Root of the compatible API; `chat/completions` follows.
     pub base: BaseUrl,
+    /// A path below the root that stands in for every action's own, for a gateway that routes otherwise.
+    pub path: Option<String>,
     /// Adds the credential.
     pub auth: Arc<dyn Authorize>,
     /// Proxy and certificates.
@@ -43,6 +46,7 @@ impl Endpoint {
     pub fn new(base: BaseUrl, auth: Arc<dyn Authorize>) -> Self {
         Self {
             base,
+            path: None,
             auth,
             network: NetworkSettings::default(),
             timeouts: Timeouts::default(),
@@ -51,9 +55,14 @@ impl Endpoint {
         }
     }
 
+    /// The address of an action by its own path.
+    pub fn url(&self, path: &str) -> url::Url {
+        self.base.join_path(self.path.as_deref().unwrap_or(path))
+    }
+
     /// A `POST` of a finished JSON body.
     pub fn post(&self, path: &str, body: Bytes) -> UpstreamRequest {
-        let mut request = UpstreamRequest::new(http::Method::POST, self.base.join_path(path));
+        let mut request = UpstreamRequest::new(http::Method::POST, self.url(path));
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = body;
         self.prepared(request)
@@ -61,7 +70,7 @@ impl Endpoint {
 
     /// A `POST` of JSON.
     pub fn post_json<T: serde::Serialize>(&self, path: &str, body: &T) -> Result<UpstreamRequest, InvokeError> {
-        UpstreamRequest::post_json(self.base.join_path(path), body).map(|request| self.prepared(request))
+        UpstreamRequest::post_json(self.url(path), body).map(|request| self.prepared(request))
     }
 
     /// Any request with this endpoint's credential, network, waits and error table.
@@ -76,14 +85,14 @@ impl Endpoint {
 }
 
 /// Refuses a page of a proxy or of a web interface where an answer of the API belongs.
-pub async fn refuse_page(response: UpstreamResponse, address: &str) -> Result<UpstreamResponse, InvokeError> {
+pub async fn refuse_page(response: UpstreamResponse, address: &url::Url) -> Result<UpstreamResponse, InvokeError> {
     if response.content_type() != "text/html" {
         return Ok(response);
     }
     let status = response.status.as_u16();
     let body = response.bytes(64 * 1024).await.unwrap_or_default();
     let said = crate::upstream::status::said(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
-    Err(InvokeError::server_unavailable(format!("{address} answered {said}"))
+    Err(InvokeError::server_unavailable(format!("{} answered {said}", public_url(address)))
         .with_status(status)
         .with_hint("The address is that of a web page or a proxy, not of the API."))
 }

@@ -4,6 +4,7 @@ pub mod jwk;
 pub mod jws;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -93,6 +94,33 @@ impl HeaderAuthorization {
         self.0.insert(name.into(), SecretString::from(value.into()));
         self
     }
+
+    /// The names of the headers, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.0.keys().map(|name| name.to_ascii_lowercase())
+    }
+}
+
+/// Fixed headers besides another credential.
+pub struct WithHeaders {
+    /// What is added first.
+    pub headers: HeaderAuthorization,
+    /// The credential; it sees the headers and judges refusals.
+    pub inner: Arc<dyn Authorize>,
+}
+
+impl Authorize for WithHeaders {
+    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+        Box::pin(async move {
+            let Attempt { method, url, headers, body } = attempt;
+            self.headers.authorize(Attempt { method, url, headers, body }).await?;
+            self.inner.authorize(Attempt { method, url, headers, body }).await
+        })
+    }
+
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+        self.inner.refused(answer, sent)
+    }
 }
 
 impl Authorize for HeaderAuthorization {
@@ -103,6 +131,26 @@ impl Authorize for HeaderAuthorization {
             }
             Ok(())
         })
+    }
+}
+
+/// A secret as a parameter of the query. The address that errors and logs show is the request's own, without it.
+pub struct QueryAuthorization {
+    name: String,
+    value: SecretString,
+}
+
+impl QueryAuthorization {
+    /// Adds `name=value` behind the parameters that are there.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: SecretString::from(value.into()) }
+    }
+}
+
+impl Authorize for QueryAuthorization {
+    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+        attempt.url.query_pairs_mut().append_pair(&self.name, self.value.expose_secret());
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

@@ -1,0 +1,169 @@
+//! A credential form → where calls go, with which credential, and how long they may take. Everything that can be wrong
+//! with a form is found here, before a call.
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+
+use super::errors;
+use super::hmac::HmacAuthorization;
+use super::jwt::TokenCache;
+use crate::dialect::openai::BaseUrl;
+use crate::error::InvokeError;
+use crate::protocol::{Credentials, Target};
+use crate::providers::common::connection;
+use crate::providers::compatible::Endpoint;
+use crate::upstream::auth::{HeaderAuthorization, QueryAuthorization, WithHeaders};
+use crate::upstream::{Authorize, NetworkSettings, NoAuthorization, Timeouts};
+
+/// Headers that belong to HTTP, the body or the signature: neither a credential nor an extra header may take them.
+const OWN_HEADERS: [&str; 8] =
+    ["accept", "connection", "content-length", "content-md5", "content-type", "date", "host", "transfer-encoding"];
+
+/// Headers that carry a credential; one request carries one.
+const CREDENTIAL_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-hi-original-auth"];
+
+/// Where the calls of one model go, and its name on the wire.
+pub(super) fn connect(target: &Target, tokens: &TokenCache) -> Result<(Endpoint, String), InvokeError> {
+    let credentials = &target.credentials;
+    let base = address(credentials)?;
+    let (auth, header) = authorization(credentials, &base, tokens)?;
+    let headers = extra_headers(credentials, header.as_deref())?;
+    let endpoint = Endpoint {
+        path: custom_path(credentials)?,
+        network: NetworkSettings::from_credentials(credentials)?,
+        timeouts: timeouts(credentials)?,
+        retry: connection::retries(credentials, "max_retries")?,
+        error_reader: errors::read,
+        ..Endpoint::new(base, Arc::new(WithHeaders { headers, inner: auth }))
+    };
+    Ok((endpoint, credentials.get("endpoint_model_name").unwrap_or(&target.model).to_owned()))
+}
+
+fn wrong(field: &str, what: impl std::fmt::Display) -> InvokeError {
+    InvokeError::credentials(format!("credential `{field}` {what}"))
+}
+
+fn address(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
+    const FIELD: &str = "endpoint_url";
+    let text = credentials.require(FIELD)?;
+    // Guessing http:// would send a credential in clear text.
+    if !text.contains("://") {
+        return Err(wrong(FIELD, "has no scheme: begin it with https:// (or http://)"));
+    }
+    BaseUrl::parse(text, FIELD)
+}
+
+fn custom_path(credentials: &Credentials) -> Result<Option<String>, InvokeError> {
+    const FIELD: &str = "endpoint_path";
+    let Some(text) = credentials.get(FIELD) else { return Ok(None) };
+    if text.contains("://") || text.contains(['?', '#', '\\']) || text.split('/').any(|part| matches!(part, "." | ".."))
+    {
+        return Err(wrong(
+            FIELD,
+            "must be a plain path below `endpoint_url`, such as /v1/reranks; a query belongs to `endpoint_url`",
+        ));
+    }
+    Ok(Some(text.trim_matches('/').to_owned()).filter(|path| !path.is_empty()))
+}
+
+/// The one credential of a request, and the header it occupies.
+fn authorization(
+    credentials: &Credentials,
+    base: &BaseUrl,
+    tokens: &TokenCache,
+) -> Result<(Arc<dyn Authorize>, Option<String>), InvokeError> {
+    match credentials.get("auth_method").unwrap_or("api_key") {
+        "api_key" => api_key(credentials, base),
+        "jwt" => {
+            let authorization = tokens.authorization(credentials)?;
+            let header = header_name(authorization.header(), "jwt_header_name")?;
+            Ok((Arc::new(authorization), Some(header)))
+        }
+        "hmac" => {
+            let (key, secret) = (credentials.require("hmac_access_key")?, credentials.require("hmac_secret_key")?);
+            if HeaderValue::from_str(key).is_err() {
+                return Err(wrong("hmac_access_key", "holds characters that a header cannot carry"));
+            }
+            let digest = credentials.flag("hmac_content_digest", true);
+            Ok((Arc::new(HmacAuthorization::new(key, secret, digest)), None))
+        }
+        other => Err(wrong("auth_method", format_args!("must be api_key, jwt or hmac, not `{other}`"))),
+    }
+}
+
+fn api_key(credentials: &Credentials, base: &BaseUrl) -> Result<(Arc<dyn Authorize>, Option<String>), InvokeError> {
+    let Some(key) = credentials.get("api_key") else { return Ok((Arc::new(NoAuthorization), None)) };
+    let location = credentials.get("api_key_location").unwrap_or("bearer");
+    if location != "query" && HeaderValue::from_str(key).is_err() {
+        return Err(wrong("api_key", "holds characters that a header cannot carry (a line break?)"));
+    }
+    let headers = HeaderAuthorization::new();
+    match location {
+        "bearer" => Ok((Arc::new(headers.bearer(key)), Some("authorization".to_owned()))),
+        "header" => {
+            let name = header_name(credentials.get("api_key_name").unwrap_or("X-API-Key"), "api_key_name")?;
+            Ok((Arc::new(headers.header(name.clone(), key)), Some(name)))
+        }
+        "query" => {
+            let name = credentials.get("api_key_name").unwrap_or("apikey");
+            if base.as_url().query_pairs().any(|(known, _)| known == name) {
+                return Err(wrong(
+                    "endpoint_url",
+                    format_args!("already holds the query parameter `{name}` of the API key"),
+                ));
+            }
+            Ok((Arc::new(QueryAuthorization::new(name, key)), None))
+        }
+        other => Err(wrong("api_key_location", format_args!("must be bearer, header or query, not `{other}`"))),
+    }
+}
+
+/// A header that may carry the credential, in lower case.
+fn header_name(name: &str, field: &str) -> Result<String, InvokeError> {
+    let parsed = HeaderName::try_from(name).map_err(|_| wrong(field, "is not a valid header name"))?;
+    if is_own(parsed.as_str()) {
+        return Err(wrong(field, format_args!("must not be `{parsed}`, which has a meaning of its own")));
+    }
+    Ok(parsed.as_str().to_owned())
+}
+
+/// `extra_headers`, none of which may look like a second credential.
+fn extra_headers(
+    credentials: &Credentials,
+    credential_header: Option<&str>,
+) -> Result<HeaderAuthorization, InvokeError> {
+    let headers = connection::extra_headers(credentials, HeaderAuthorization::new())?;
+    for name in headers.names() {
+        if is_own(&name) {
+            return Err(wrong(
+                "extra_headers",
+                format_args!("must not set `{name}`: this plugin or its signature does"),
+            ));
+        }
+        if CREDENTIAL_HEADERS.contains(&name.as_str()) || credential_header == Some(name.as_str()) {
+            return Err(wrong(
+                "extra_headers",
+                format_args!("must not set `{name}`: a request carries one credential, that of `auth_method`"),
+            ));
+        }
+    }
+    Ok(headers)
+}
+
+fn is_own(header: &str) -> bool {
+    OWN_HEADERS.contains(&header) || header.starts_with("x-ca-")
+}
+
+fn timeouts(credentials: &Credentials) -> Result<Timeouts, InvokeError> {
+    let default = Timeouts::default();
+    let seconds = |field| connection::seconds(credentials, field);
+    Ok(Timeouts {
+        connect: seconds("connect_timeout")?.unwrap_or(default.connect),
+        first_byte: seconds("first_byte_timeout")?.unwrap_or(default.first_byte),
+        idle: seconds("idle_timeout")?.unwrap_or(default.idle),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Stream mapper around the dialect's: recognises denials by the gateway's content check wherever they come.
+//!
+//! A denial may be the whole answer or come after text that was already delivered; either way the answer ends with the
+//! reason as text and the finish reason `content_filter`. Everything else is the dialect's business.
+
+use serde_json::Value;
+
+use super::moderation::{self, Denial};
+use crate::codec::events::Event;
+use crate::declare::{Pricing, price};
+use crate::dialect::openai::ChatMapper;
+use crate::dialect::{Flow, StreamMapper};
+use crate::error::InvokeError;
+use crate::protocol::{FinishReason, LlmDelta};
+
+/// Text that only an event of the content check can hold; what has none of it is not parsed here.
+const SIGNS: [&str; 3] = [moderation::MODEL, "enyMessage", "lockedDetails"];
+
+/// See the module.
+pub(super) struct Guarded {
+    inner: ChatMapper,
+    pricing: Option<Pricing>,
+    denied: Option<Denied>,
+}
+
+/// What the content check has written so far.
+enum Denied {
+    /// The object itself.
+    Object(Denial),
+    /// Text of an answer, to be read when it is whole.
+    Text(String),
+}
+
+impl Guarded {
+    pub(super) fn new(inner: ChatMapper, pricing: Option<Pricing>) -> Self {
+        Self { inner, pricing, denied: None }
+    }
+
+    /// Keeps an event of the content check; `false` for any other.
+    fn keep(&mut self, data: &str) -> bool {
+        if !SIGNS.iter().any(|sign| data.contains(sign)) {
+            return false;
+        }
+        let Ok(value) = serde_json::from_str::<Value>(data) else { return false };
+        if let Some(denial) = moderation::denial(&value) {
+            self.denied = Some(Denied::Object(denial));
+            return true;
+        }
+        if value["model"] != moderation::MODEL {
+            return false;
+        }
+        let choice = &value["choices"][0];
+        let content = ["delta", "message"].iter().find_map(|part| choice[part]["content"].as_str());
+        let content = content.or(choice["text"].as_str()).unwrap_or_default();
+        match self.denied.get_or_insert(Denied::Text(String::new())) {
+            Denied::Text(text) => text.push_str(content),
+            Denied::Object(_) => {}
+        }
+        true
+    }
+}
+
+impl StreamMapper for Guarded {
+    type Item = LlmDelta;
+
+    fn event(&mut self, event: &Event, out: &mut Vec<LlmDelta>) -> Result<Flow, InvokeError> {
+        if self.keep(&event.data) {
+            return Ok(Flow::Continue);
+        }
+        self.inner.event(event, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
+        let denial = match self.denied.take() {
+            None => return self.inner.finish(out),
+            Some(Denied::Object(denial)) => denial,
+            Some(Denied::Text(text)) => moderation::denial_in_text(&text),
+        };
+        // What was cut off cannot be complete; only the text that was held back and the counts are of use.
+        let mut rest = Vec::new();
+        let _ = self.inner.finish(&mut rest);
+        let mut usage = None;
+        for delta in rest {
+            match delta.usage {
+                Some(counted) => usage = Some(counted),
+                None if delta.tool_calls.is_empty() => out.push(delta),
+                None => {}
+            }
+        }
+        out.push(LlmDelta::text(denial.explanation()));
+        out.push(LlmDelta {
+            finish_reason: Some(FinishReason::ContentFilter),
+            usage: Some(usage.unwrap_or_else(|| price::llm_usage(self.pricing.as_ref(), 0, 0))),
+            ..LlmDelta::default()
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Language models: the form's answers as a dialect profile, and one call.
+
+use futures_util::{StreamExt, stream};
+
+use super::AiGateway;
+use super::connection::connect;
+use super::guarded::Guarded;
+use super::moderation;
+use crate::declare::{Pricing, price};
+use crate::dialect::openai::profile::{
+    AudioForm, DocumentForm, ImageForm, MaxTokensName, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm,
+};
+use crate::dialect::openai::{ChatMapper, MapperOptions, Profile};
+use crate::error::InvokeError;
+use crate::protocol::{Content, Credentials, FinishReason, LlmDelta, LlmRequest};
+use crate::providers::compatible::chat;
+use crate::providers::{CallContext, Chunks};
+
+const THINKING: &str = "enable_thinking";
+
+/// How a model thinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Thinking {
+    /// Not at all.
+    No,
+    /// When asked to.
+    Switchable,
+    /// Always.
+    Always,
+}
+
+impl Thinking {
+    /// The form's answer; the field's name is misspelt in the original and kept.
+    pub(super) fn of(credentials: &Credentials) -> Self {
+        match credentials.get("agent_though_support") {
+            Some("supported") => Self::Switchable,
+            Some("only_thinking_supported") => Self::Always,
+            _ => Self::No,
+        }
+    }
+}
+
+/// Which variant of the dialect the model behind the route speaks.
+pub(super) fn profile(credentials: &Credentials) -> Profile {
+    let chosen = |field: &str| credentials.get(field).unwrap_or_default();
+    let supports = |field: &str| matches!(chosen(field), "support" | "supported");
+    Profile {
+        mode: if chosen("mode") == "completion" { Mode::Completion } else { Mode::Chat },
+        image: if supports("vision_support") { ImageForm::ImageUrl } else { ImageForm::Refused },
+        video: if supports("video_support") { VideoForm::VideoUrl } else { VideoForm::Refused },
+        audio: if supports("audio_support") { AudioForm::InputAudio } else { AudioForm::Refused },
+        document: if supports("document_support") { DocumentForm::File } else { DocumentForm::Refused },
+        tools: match chosen("function_calling_type") {
+            "tool_call" => ToolForm::ToolCall,
+            "function_call" => ToolForm::FunctionCall,
+            _ => ToolForm::None,
+        },
+        structured: match chosen("structured_output_support") {
+            "supported" => StructuredForm::Native,
+            "json_object" => StructuredForm::JsonObject,
+            "both" => StructuredForm::NativeAndPrompt,
+            _ => StructuredForm::Prompt,
+        },
+        thinking: match (Thinking::of(credentials), chosen("thinking_parameter")) {
+            (Thinking::No, _) | (_, "none") => ThinkingForm::default(),
+            (_, "chat_template_kwargs") => ThinkingForm { template_kwargs: true, ..ThinkingForm::default() },
+            (_, "both") => ThinkingForm { template_kwargs: true, top_level: true, object: false },
+            _ => ThinkingForm { top_level: true, ..ThinkingForm::default() },
+        },
+        max_tokens: MaxTokensName::Auto,
+        include_usage: true,
+        send_user: true,
+        ..Profile::default()
+    }
+}
+
+/// `invoke_llm`.
+pub(super) fn invoke(gateway: &AiGateway, context: CallContext, mut request: LlmRequest) -> Chunks<LlmDelta> {
+    let (endpoint, model) = match connect(&request.target, &gateway.tokens) {
+        Ok(connection) => connection,
+        Err(error) => return stream::once(std::future::ready(Err(error))).boxed(),
+    };
+    let profile = profile(&request.target.credentials);
+    match Thinking::of(&request.target.credentials) {
+        Thinking::Always => {
+            request.model_parameters.insert(THINKING.to_owned(), true.into());
+        }
+        Thinking::No => {
+            request.model_parameters.remove(THINKING);
+        }
+        Thinking::Switchable => {}
+    }
+    let pricing = context.pricing().cloned();
+    let options = MapperOptions::of(&request, &profile, pricing.as_ref());
+    let mapper = Guarded::new(ChatMapper::new(options), pricing.clone());
+    chat::invoke_mapped(context.upstream, endpoint, model, profile, mapper, request)
+        .map(move |delta| delta.or_else(|error| as_answer(error, pricing.as_ref())))
+        .boxed()
+}
+
+/// A denial is an answer, whatever status it comes with.
+fn as_answer(error: InvokeError, pricing: Option<&Pricing>) -> Result<LlmDelta, InvokeError> {
+    if error.code.as_deref() != Some(moderation::CODE) {
+        return Err(error);
+    }
+    Ok(LlmDelta {
+        content: Content::Text(error.message),
+        finish_reason: Some(FinishReason::ContentFilter),
+        usage: Some(price::llm_usage(pricing, 0, 0)),
+        ..LlmDelta::default()
+    })
+}

@@ -1,0 +1,80 @@
+//! Alibaba Cloud AI Gateway and Higress: the OpenAI-compatible dialect behind three ways to authenticate.
+//!
+//! Only customizable models exist; their forms say everything. What the gateway adds to the dialect is here: signatures
+//! and tokens ([`hmac`], [`jwt`]), its way to refuse ([`errors`]) and to censor ([`moderation`], [`guarded`]).
+
+mod connection;
+mod errors;
+mod guarded;
+mod hmac;
+mod jwt;
+mod llm;
+mod moderation;
+mod retrieval;
+mod schema;
+mod speech;
+mod validate;
+
+use crate::declare::ModelSchema;
+use crate::dialect::tokens::{estimate_prompt, estimate_text};
+use crate::protocol::{
+    AudioChunk, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, RerankRequest, RerankResult,
+    Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest, TtsVoicesRequest, Voice,
+};
+use crate::providers::{Answer, CallContext, Chunks, Provider};
+
+/// The provider `ai-gateway`.
+#[derive(Clone, Default)]
+pub struct AiGateway {
+    tokens: jwt::TokenCache,
+}
+
+impl Provider for AiGateway {
+    fn name(&self) -> &'static str {
+        "ai-gateway"
+    }
+
+    fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
+        llm::invoke(self, context, request)
+    }
+
+    fn llm_num_tokens(&self, _context: CallContext, request: LlmNumTokensRequest) -> Answer<u64> {
+        Box::pin(std::future::ready(Ok(estimate_prompt(&request.prompt_messages, &request.tools))))
+    }
+
+    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> Answer<EmbeddingResult> {
+        Box::pin(retrieval::embed(self.clone(), context, request))
+    }
+
+    fn text_embedding_num_tokens(
+        &self,
+        _context: CallContext,
+        request: TextEmbeddingNumTokensRequest,
+    ) -> Answer<Vec<u64>> {
+        Box::pin(std::future::ready(Ok(request.texts.iter().map(|text| estimate_text(text)).collect())))
+    }
+
+    fn rerank(&self, context: CallContext, request: RerankRequest) -> Answer<RerankResult> {
+        Box::pin(retrieval::rerank(self.clone(), context, request))
+    }
+
+    fn tts(&self, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
+        speech::speak(self, context, request)
+    }
+
+    fn tts_voices(&self, _context: CallContext, request: TtsVoicesRequest) -> Answer<Vec<Voice>> {
+        Box::pin(std::future::ready(Ok(speech::voices(&request.target.credentials))))
+    }
+
+    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
+        Box::pin(speech::transcribe(self.clone(), context, request))
+    }
+
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> Answer<()> {
+        Box::pin(validate::validate(self.clone(), context, request))
+    }
+
+    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+        Box::pin(std::future::ready(schema::schema(&request)))
+    }
+}

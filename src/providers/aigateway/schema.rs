@@ -1,0 +1,151 @@
+//! A customizable model's schema, made from its credential form.
+
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use super::llm::Thinking;
+use super::speech;
+use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
+use crate::error::InvokeError;
+use crate::protocol::{Credentials, ModelRequest, ModelType};
+
+/// Context of a model whose form says nothing, in tokens.
+const DEFAULT_CONTEXT: u64 = 4096;
+
+/// Texts per embedding call; the smallest limit among the gateway's usual services.
+const DEFAULT_CHUNKS: u64 = 10;
+
+/// The schema of a model.
+pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError> {
+    let credentials = &request.target.credentials;
+    let mut schema = ModelSchema::customizable(&request.target.model, request.model_type);
+    if let Some(name) = credentials.get("display_name") {
+        schema.label = I18n::same(name);
+    }
+    schema.pricing = pricing(credentials)?;
+    let properties = match request.model_type {
+        ModelType::Llm => {
+            schema.features = features(credentials);
+            schema.parameter_rules = rules(credentials)?;
+            json!({"mode": credentials.get("mode").unwrap_or("chat"), "context_size": context_size(credentials)?})
+        }
+        ModelType::TextEmbedding => {
+            json!({"context_size": context_size(credentials)?, "max_chunks": max_chunks(credentials)?})
+        }
+        ModelType::Rerank => json!({"context_size": context_size(credentials)?}),
+        ModelType::Speech2text => json!({
+            "file_upload_limit": speech::upload_limit(credentials)? / speech::MEBIBYTE,
+            "supported_file_extensions": speech::FILE_EXTENSIONS,
+        }),
+        ModelType::Tts => speech::properties(credentials)?,
+        ModelType::Moderation => {
+            return Err(InvokeError::bad_request("the AI Gateway provider has no moderation models"));
+        }
+    };
+    if let Value::Object(properties) = properties {
+        schema.model_properties = properties;
+    }
+    Ok(schema)
+}
+
+/// A whole number of at least 1.
+pub(super) fn count(credentials: &Credentials, field: &str, default: u64) -> Result<u64, InvokeError> {
+    let wrong = || InvokeError::credentials(format!("credential `{field}` must be a whole number above 0"));
+    match credentials.get(field) {
+        None => Ok(default),
+        Some(text) => text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong),
+    }
+}
+
+/// Tokens that the model reads.
+pub(super) fn context_size(credentials: &Credentials) -> Result<u64, InvokeError> {
+    count(credentials, "context_size", DEFAULT_CONTEXT)
+}
+
+/// Texts per embedding call.
+pub(super) fn max_chunks(credentials: &Credentials) -> Result<u64, InvokeError> {
+    count(credentials, "max_chunks", DEFAULT_CHUNKS)
+}
+
+fn features(credentials: &Credentials) -> Vec<ModelFeature> {
+    let chosen = |field: &str| credentials.get(field).unwrap_or_default();
+    let calls = chosen("function_calling_type");
+    let given = |field: &str| matches!(chosen(field), "support" | "supported");
+    [
+        (calls == "function_call", ModelFeature::ToolCall),
+        (calls == "tool_call", ModelFeature::MultiToolCall),
+        (
+            matches!(calls, "function_call" | "tool_call") && given("stream_function_calling"),
+            ModelFeature::StreamToolCall,
+        ),
+        (Thinking::of(credentials) != Thinking::No, ModelFeature::AgentThought),
+        (given("vision_support"), ModelFeature::Vision),
+        (given("audio_support"), ModelFeature::Audio),
+        (given("video_support"), ModelFeature::Video),
+        (given("document_support"), ModelFeature::Document),
+        (matches!(chosen("structured_output_support"), "supported" | "both"), ModelFeature::StructuredOutput),
+    ]
+    .into_iter()
+    .filter_map(|(has, feature)| has.then_some(feature))
+    .collect()
+}
+
+fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
+    let longest = count(credentials, "max_tokens_to_sample", 4096)?;
+    let float = |name: &str, label, (low, high), default: Option<f64>| {
+        let rule = ParameterRule::new(name, label, ParameterType::Float).range(low, high).precision(2);
+        match default {
+            Some(value) => rule.default_value(value),
+            None => rule,
+        }
+    };
+    let mut rules = vec![
+        float("temperature", I18n::new("Temperature", "温度"), (0.0, 2.0), Some(0.7)),
+        float("top_p", I18n::new("Top P", "Top P"), (0.0, 1.0), Some(1.0)),
+        ParameterRule::new("top_k", I18n::new("Top K", "Top K"), ParameterType::Int).range(0.0, 1000.0),
+        float("frequency_penalty", I18n::new("Frequency Penalty", "频率惩罚"), (-2.0, 2.0), Some(0.0)),
+        float("presence_penalty", I18n::new("Presence Penalty", "存在惩罚"), (-2.0, 2.0), Some(0.0)),
+        ParameterRule::new("max_tokens", I18n::new("Max Tokens", "最大标记"), ParameterType::Int)
+            .range(1.0, longest as f64)
+            .default_value(longest.min(512)),
+        ParameterRule::new("seed", I18n::new("Seed", "随机种子"), ParameterType::Int),
+        ParameterRule::new("stop", I18n::new("Stop sequences", "停止序列"), ParameterType::Text)
+            .help(I18n::new("One per line.", "每行一个。")),
+        ParameterRule::new("response_format", I18n::new("Response Format", "回复格式"), ParameterType::String)
+            .options(["text", "json_object", "json_schema"]),
+        ParameterRule {
+            use_template: Some("json_schema".to_owned()),
+            ..ParameterRule::new("json_schema", I18n::new("JSON Schema", "JSON Schema"), ParameterType::Text)
+        },
+    ];
+    let thinking = Thinking::of(credentials);
+    if thinking == Thinking::Switchable {
+        let label = I18n::new("Thinking mode", "思考模式");
+        rules.push(ParameterRule::new("enable_thinking", label, ParameterType::Boolean));
+    }
+    if thinking != Thinking::No || credentials.flag("structured_output_support", false) {
+        let label = I18n::new("Reasoning Format", "推理格式");
+        let formats = ["none", "auto", "deepseek", "deepseek-legacy"];
+        rules.push(ParameterRule::new("reasoning_format", label, ParameterType::String).options(formats));
+    }
+    Ok(rules)
+}
+
+/// The price list entry of the form, when it has an input price.
+fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
+    let decimal = |field: &str| match credentials.get(field) {
+        None => Ok(None),
+        Some(text) => {
+            text.parse::<Decimal>().ok().filter(|price| !price.is_sign_negative()).map(Some).ok_or_else(|| {
+                InvokeError::credentials(format!("credential `{field}` must be a decimal number of at least 0"))
+            })
+        }
+    };
+    let Some(input) = decimal("input_price")? else { return Ok(None) };
+    Ok(Some(Pricing {
+        input,
+        output: decimal("output_price")?,
+        unit: decimal("unit")?.unwrap_or(Decimal::new(1, 6)),
+        currency: credentials.get("currency").unwrap_or("USD").to_owned(),
+    }))
+}

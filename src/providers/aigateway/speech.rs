@@ -1,0 +1,125 @@
+//! Speech in both directions: voices of the form, text spoken sentence by sentence, recordings to text.
+
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use super::AiGateway;
+use super::connection::connect;
+use super::schema::count;
+use crate::dialect::openai::speech::mime_type;
+use crate::error::InvokeError;
+use crate::protocol::{AudioChunk, Credentials, Speech2TextRequest, TtsRequest, Voice};
+use crate::providers::compatible::Endpoint;
+use crate::providers::compatible::audio::{self, SpeechCall, TranscriptionCall};
+use crate::providers::{CallContext, Chunks};
+
+/// One mebibyte.
+pub(super) const MEBIBYTE: u64 = 1024 * 1024;
+
+/// Endings of recordings that transcription services take.
+pub(super) const FILE_EXTENSIONS: &str = "flac,mp3,mp4,mpeg,mpga,m4a,ogg,wav,webm";
+
+/// Longest recording when the form says nothing, in mebibytes: OpenAI's own limit.
+const DEFAULT_UPLOAD: u64 = 25;
+
+/// Letters per speech call when the form says nothing.
+const DEFAULT_LETTERS: u64 = 4096;
+
+/// Longest recording that is sent, in bytes.
+pub(super) fn upload_limit(credentials: &Credentials) -> Result<u64, InvokeError> {
+    Ok(count(credentials, "file_upload_limit", DEFAULT_UPLOAD)? * MEBIBYTE)
+}
+
+/// The voices of the form: ids by comma or line, each with a name in front of `=` if it has one.
+pub(super) fn voices(credentials: &Credentials) -> Vec<Voice> {
+    let listed = credentials.get("voices").unwrap_or("alloy");
+    let voice = |item: &str| {
+        let (name, value) = item.split_once('=').map_or((item, item), |(name, value)| (name.trim(), value.trim()));
+        Voice { name: name.to_owned(), value: value.to_owned() }
+    };
+    let items = listed.split([',', '，', '\n']).map(str::trim).filter(|item| !item.is_empty());
+    items.map(voice).filter(|voice| !voice.name.is_empty() && !voice.value.is_empty()).collect()
+}
+
+fn format(credentials: &Credentials) -> Result<&str, InvokeError> {
+    let format = credentials.get("audio_type").unwrap_or("mp3");
+    match mime_type(format) {
+        Some(_) => Ok(format),
+        None => Err(InvokeError::credentials(format!(
+            "credential `audio_type`: `{format}` is none of mp3, wav, opus, flac, aac, pcm"
+        ))),
+    }
+}
+
+/// The model properties of a text-to-speech model.
+pub(super) fn properties(credentials: &Credentials) -> Result<Value, InvokeError> {
+    let voices = voices(credentials);
+    let language = credentials.get("language").unwrap_or("en-US");
+    let default = voices.first().map(|voice| voice.value.clone());
+    let listed: Vec<Value> = voices
+        .into_iter()
+        .map(|voice| json!({"mode": voice.value, "name": voice.name, "language": [language]}))
+        .collect();
+    Ok(json!({
+        "default_voice": default,
+        "voices": listed,
+        "word_limit": count(credentials, "word_limit", DEFAULT_LETTERS)?,
+        "audio_type": format(credentials)?,
+        "max_workers": 1,
+    }))
+}
+
+/// The voice asked for, or the first; one that the form does not list is an error.
+fn chosen_voice(credentials: &Credentials, asked: Option<&str>) -> Result<Option<String>, InvokeError> {
+    let voices = voices(credentials);
+    let Some(asked) = asked.map(str::trim).filter(|voice| !voice.is_empty()) else {
+        return Ok(voices.into_iter().next().map(|voice| voice.value));
+    };
+    if voices.iter().any(|voice| voice.value == asked) {
+        return Ok(Some(asked.to_owned()));
+    }
+    let known: Vec<String> = voices.into_iter().map(|voice| voice.value).collect();
+    Err(InvokeError::bad_request(format!("voice `{asked}` is not one of this model's: {}", known.join(", ")))
+        .with_hint("Add it to `voices` in the model's credentials."))
+}
+
+/// `invoke_tts`.
+pub(super) fn speak(gateway: &AiGateway, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
+    match speech_call(gateway, &request) {
+        Ok((endpoint, call)) => audio::speak(context.upstream, endpoint, call, request.content_text),
+        Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
+    }
+}
+
+fn speech_call(gateway: &AiGateway, request: &TtsRequest) -> Result<(Endpoint, SpeechCall), InvokeError> {
+    let credentials = &request.target.credentials;
+    let (endpoint, model) = connect(&request.target, &gateway.tokens)?;
+    let call = SpeechCall {
+        model,
+        voice: chosen_voice(credentials, request.voice.as_deref())?,
+        format: format(credentials)?.to_owned(),
+        longest: usize::try_from(count(credentials, "word_limit", DEFAULT_LETTERS)?).unwrap_or(usize::MAX),
+        parallel: 1,
+        ..SpeechCall::default()
+    };
+    Ok((endpoint, call))
+}
+
+/// `invoke_speech2text`.
+pub(super) async fn transcribe(
+    gateway: AiGateway,
+    context: CallContext,
+    request: Speech2TextRequest,
+) -> Result<String, InvokeError> {
+    let credentials = &request.target.credentials;
+    let (endpoint, model) = connect(&request.target, &gateway.tokens)?;
+    let (size, limit) = (request.file.len() as u64, upload_limit(credentials)?);
+    if size > limit {
+        return Err(InvokeError::bad_request(format!("the recording has {size} bytes, at most {limit} are sent"))
+            .with_hint("Send a shorter or more compressed recording, or raise `file_upload_limit`."));
+    }
+    let chosen = |field: &str| credentials.get(field).map(str::to_owned);
+    let call =
+        TranscriptionCall { model, language: chosen("language"), prompt: chosen("initial_prompt"), translate: false };
+    audio::transcribe(&context.upstream, &endpoint, &call, request.file).await
+}

@@ -1,0 +1,170 @@
+//! `validate_model_credentials`: one small real call that is authenticated like every other, and, when it fails, which
+//! part of the form is wrong.
+
+use futures_util::StreamExt;
+use serde_json::{Map, json};
+
+use super::{AiGateway, llm, retrieval, speech};
+use crate::error::{ErrorKind, InvokeError};
+use crate::protocol::{
+    Content, EmbeddingInputType, LlmRequest, ModelRequest, ModelType, PromptMessage, RerankRequest, Role,
+    Speech2TextRequest, Target, TextEmbeddingRequest, TtsRequest,
+};
+use crate::providers::CallContext;
+
+/// Output limit of the check, in tokens.
+const FEW_TOKENS: u64 = 10;
+
+/// One second of silence: the smallest thing that every transcription service takes.
+const SILENCE_RATE: u32 = 16_000;
+
+/// Makes the call.
+pub(super) async fn validate(
+    gateway: AiGateway,
+    mut context: CallContext,
+    request: ModelRequest,
+) -> Result<(), InvokeError> {
+    let schema = super::schema::schema(&request)?;
+    context.model = Some(schema.into());
+    let target = request.target;
+    let outcome = match request.model_type {
+        ModelType::Llm => ask(&gateway, context, target).await,
+        ModelType::TextEmbedding => {
+            let request = TextEmbeddingRequest {
+                target,
+                texts: vec!["ping".to_owned()],
+                input_type: EmbeddingInputType::Document,
+            };
+            retrieval::embed(gateway, context, request).await.map(drop)
+        }
+        ModelType::Rerank => {
+            let docs = ["Paris is the capital of France.", "Bread is made of flour."].map(str::to_owned).to_vec();
+            let query = "What is the capital of France?".to_owned();
+            let request = RerankRequest { target, query, docs, score_threshold: None, top_n: None };
+            retrieval::rerank(gateway, context, request).await.map(drop)
+        }
+        ModelType::Tts => {
+            let request = TtsRequest { target, content_text: "Test.".to_owned(), voice: None };
+            drain(speech::speak(&gateway, context, request)).await
+        }
+        ModelType::Speech2text => {
+            let request = Speech2TextRequest { target, file: silence() };
+            speech::transcribe(gateway, context, request).await.map(drop)
+        }
+        ModelType::Moderation => Ok(()),
+    };
+    outcome.map_err(blame)
+}
+
+async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Result<(), InvokeError> {
+    // A route may be authenticated for streams only, or buffer them: the form says which one to try.
+    let stream = target.credentials.get("stream_mode_auth") == Some("use");
+    let message = PromptMessage {
+        role: Role::User,
+        content: Content::Text("ping".to_owned()),
+        name: None,
+        tool_calls: Vec::new(),
+        tool_call_id: None,
+        opaque_body: None,
+    };
+    let request = LlmRequest {
+        target,
+        model_parameters: Map::from_iter([("max_tokens".to_owned(), json!(FEW_TOKENS))]),
+        prompt_messages: vec![message],
+        tools: Vec::new(),
+        tool_choice: None,
+        stop: Vec::new(),
+        json_schema: None,
+        stream,
+    };
+    drain(llm::invoke(gateway, context, request)).await
+}
+
+async fn drain<T>(mut chunks: crate::providers::Chunks<T>) -> Result<(), InvokeError> {
+    while let Some(chunk) = chunks.next().await {
+        chunk?;
+    }
+    Ok(())
+}
+
+/// Says which part of the form is to be looked at.
+fn blame(mut error: InvokeError) -> InvokeError {
+    let said = error.message.to_ascii_lowercase();
+    let part = match (error.kind, error.status) {
+        // Our own words name the field already.
+        (ErrorKind::CredentialsValidateFailed, _) | (ErrorKind::BadRequest, None) => return error,
+        (ErrorKind::Connection, _) | (_, Some(300..=399)) => "The endpoint is wrong or out of reach (`endpoint_url`)",
+        (ErrorKind::Authorization, Some(403)) => "The consumer is not authorised for this route",
+        (ErrorKind::Authorization, _) => "The credential was refused",
+        (ErrorKind::RateLimit, _) => "The credential is right, but its quota or rate limit is used up",
+        (_, Some(400..=499)) if said.contains("model") => {
+            "The model is wrong (`endpoint_model_name` or the model's name)"
+        }
+        (_, Some(404 | 405)) => "The path is wrong (`endpoint_url`, `endpoint_path`)",
+        (_, Some(400..=499)) => "The endpoint refused the request",
+        _ => "The service behind the gateway failed",
+    };
+    error.message = format!("{part}: {}", error.message);
+    error
+}
+
+/// A second of silence as a WAV file: 16 bits, one channel.
+fn silence() -> Vec<u8> {
+    let data = vec![0u8; 2 * SILENCE_RATE as usize];
+    let length = data.len() as u32;
+    let mut file = Vec::with_capacity(44 + data.len());
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&(36 + length).to_le_bytes());
+    file.extend_from_slice(b"WAVEfmt ");
+    file.extend_from_slice(&16u32.to_le_bytes());
+    file.extend_from_slice(&1u16.to_le_bytes());
+    file.extend_from_slice(&1u16.to_le_bytes());
+    file.extend_from_slice(&SILENCE_RATE.to_le_bytes());
+    file.extend_from_slice(&(2 * SILENCE_RATE).to_le_bytes());
+    file.extend_from_slice(&2u16.to_le_bytes());
+    file.extend_from_slice(&16u16.to_le_bytes());
+    file.extend_from_slice(b"data");
+    file.extend_from_slice(&length.to_le_bytes());
+    file.extend_from_slice(&data);
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_that_is_wrong_is_named() {
+        let error = |kind, status: Option<u16>, message: &str| {
+            let mut error = InvokeError::new(kind, message);
+            error.status = status;
+            blame(error).message
+        };
+        use ErrorKind::{
+            Authorization, BadRequest, Connection, CredentialsValidateFailed, RateLimit, ServerUnavailable,
+        };
+        for (kind, status, message, expected) in [
+            (Connection, None, "cannot connect", "The endpoint is wrong"),
+            (BadRequest, Some(301), "redirects", "The endpoint is wrong"),
+            (Authorization, Some(401), "Invalid Key", "The credential was refused"),
+            (Authorization, Some(400), "Invalid Signature", "The credential was refused"),
+            (Authorization, Some(403), "Access Denied", "The consumer is not authorised"),
+            (RateLimit, Some(403), "No quota left", "The credential is right"),
+            (BadRequest, Some(404), "", "The path is wrong"),
+            (BadRequest, Some(404), "model m does not exist", "The model is wrong"),
+            (BadRequest, Some(400), "Model not exist.", "The model is wrong"),
+            (BadRequest, Some(400), "bad body", "The endpoint refused"),
+            (ServerUnavailable, Some(503), "no healthy upstream", "The service behind"),
+        ] {
+            assert!(error(kind, status, message).starts_with(expected), "{}", error(kind, status, message));
+        }
+        assert_eq!(error(CredentialsValidateFailed, None, "credential `x`"), "credential `x`");
+        assert_eq!(error(BadRequest, None, "voice `x`"), "voice `x`");
+    }
+
+    #[test]
+    fn silence_is_a_sound_file() {
+        let kind = crate::providers::common::audio::sniff(&silence()).unwrap();
+        assert_eq!((kind.extension, silence().len()), ("wav", 32_044));
+    }
+}
