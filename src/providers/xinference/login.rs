@@ -1,0 +1,114 @@
+//! Login by user and password: a token that the server gives for half an hour, fetched once and shared by all calls.
+//!
+//! A refused password is never tried again by itself: ten failures ban the address.
+//! Source: `xorbitsai/inference: xinference/api/oauth2/`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::error::InvokeError;
+use crate::upstream::auth::{Attempt, HeaderAuthorization, Sent, insert_secret};
+use crate::upstream::{Authorize, ErrorResponse, Upstream, UpstreamRequest, Verdict};
+
+/// How long a token is used; the server gives thirty minutes.
+const TOKEN_LIFE: Duration = Duration::from_secs(25 * 60);
+
+/// Logins that are kept at once.
+const MOST_LOGINS: usize = 256;
+
+/// The tokens of the process, by login.
+#[derive(Default)]
+pub(super) struct Tokens(std::sync::Mutex<HashMap<u64, Arc<Mutex<Option<Token>>>>>);
+
+struct Token {
+    text: SecretString,
+    until: Instant,
+}
+
+impl Tokens {
+    /// The place of one login's token; whoever locks it first fetches it, the others wait.
+    fn place(&self, key: u64) -> Arc<Mutex<Option<Token>>> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= MOST_LOGINS && !places.contains_key(&key) {
+            places.clear();
+        }
+        places.entry(key).or_default().clone()
+    }
+}
+
+/// Adds the token, and the user's own headers.
+pub(super) struct Login {
+    headers: HeaderAuthorization,
+    upstream: Upstream,
+    request: UpstreamRequest,
+    place: Arc<Mutex<Option<Token>>>,
+}
+
+impl Login {
+    /// `request` is the `POST /token`.
+    pub(super) fn new(
+        headers: HeaderAuthorization,
+        upstream: Upstream,
+        request: UpstreamRequest,
+        tokens: Arc<Tokens>,
+        key: u64,
+    ) -> Self {
+        Self { headers, upstream, request, place: tokens.place(key) }
+    }
+
+    async fn token(&self) -> Result<SecretString, InvokeError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            access_token: SecretString,
+        }
+        let mut place = self.place.lock().await;
+        if let Some(token) = place.as_ref().filter(|token| token.until > Instant::now()) {
+            return Ok(token.text.clone());
+        }
+        let response = self.upstream.send(&self.request).await.map_err(|error| match error.status {
+            Some(404 | 405) => InvokeError::credentials("the server has no login: it runs without users")
+                .with_hint("Leave `username` and `password` empty, or use `api_key`."),
+            Some(_) => InvokeError { message: format!("login failed: {}", error.message), ..error },
+            None => error,
+        })?;
+        let body = response.bytes(64 * 1024).await?;
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|_| InvokeError::server_unavailable("the server's answer to the login holds no token"))?;
+        *place = Some(Token { text: answer.access_token.clone(), until: Instant::now() + TOKEN_LIFE });
+        Ok(answer.access_token)
+    }
+}
+
+impl Authorize for Login {
+    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+        Box::pin(async move {
+            let token = self.token().await?;
+            let Attempt { method, url, headers, body } = attempt;
+            self.headers.authorize(Attempt { method, url, headers: &mut *headers, body }).await?;
+            insert_secret(headers, "authorization", &format!("Bearer {}", token.expose_secret()))
+        })
+    }
+
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(async move {
+            if answer.status.as_u16() != 401 {
+                return Verdict::Final;
+            }
+            // The server was restarted or the token ended early: one new login, unless another call just did it.
+            let mut place = self.place.lock().await;
+            let used = sent.headers.get("authorization").map(http::HeaderValue::as_bytes);
+            let current = place.as_ref().map(|token| format!("Bearer {}", token.text.expose_secret()));
+            if used == current.as_deref().map(str::as_bytes) {
+                *place = None;
+            }
+            Verdict::Again
+        })
+    }
+}

@@ -1,0 +1,351 @@
+//! Xinference: models that a user runs on a server of their own, described by that server.
+//!
+//! What a model can do is asked of the server and kept for a minute ([`catalog`]); schema, requests and validation follow
+//! from it. The words on the wire are those of the OpenAI-compatible dialect.
+//! Source: `xorbitsai/inference: xinference/api/restful_api.py`; fields as in
+//! `langgenius/dify-official-plugins: models/xinference/`.
+
+mod catalog;
+mod description;
+mod login;
+mod schema;
+mod settings;
+mod validate;
+mod voices;
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use serde_json::{Map, Value, json};
+
+use super::compatible::audio::{SpeechCall, TranscriptionCall};
+use super::compatible::embeddings::EmbeddingCall;
+use super::compatible::rerank::RerankCall;
+use super::{Answer, CallContext, Chunks, Provider, compatible};
+use crate::declare::{ModelSchema, price};
+use crate::dialect::openai::MapperOptions;
+use crate::dialect::openai::rerank::ScoreForm;
+use crate::dialect::think::ThinkPolicy;
+use crate::dialect::tokens::{estimate_prompt, estimate_text};
+use crate::error::InvokeError;
+use crate::protocol::{
+    AudioChunk, EmbeddingInputType, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest,
+    ModelType, MultimodalContent, MultimodalContentType, MultimodalEmbeddingRequest, MultimodalRerankRequest,
+    RerankRequest, RerankResult, Speech2TextRequest, Target, TextEmbeddingNumTokensRequest, TextEmbeddingRequest,
+    TtsRequest, TtsVoicesRequest, Voice,
+};
+use catalog::Catalog;
+use description::Description;
+use settings::Settings;
+
+/// Embedding requests at a time; the server merges what arrives together.
+const PARALLEL_EMBEDDINGS: usize = 4;
+
+/// Speech requests at a time.
+const PARALLEL_SPEECH: usize = 3;
+
+/// The provider.
+#[derive(Clone, Default)]
+pub struct Xinference {
+    catalog: Arc<Catalog>,
+    tokens: Arc<login::Tokens>,
+}
+
+/// Everything that one call needs.
+struct Call {
+    settings: Settings,
+    description: Arc<Description>,
+    context: CallContext,
+    catalog: Arc<Catalog>,
+}
+
+impl Xinference {
+    async fn call(&self, context: CallContext, target: &Target) -> Result<Call, InvokeError> {
+        let settings = Settings::read(target, &context.upstream, &self.tokens)?;
+        let description = self.catalog.describe(&context.upstream, &settings).await;
+        Ok(Call { settings, description, context, catalog: self.catalog.clone() })
+    }
+}
+
+impl Call {
+    /// A refusal may mean that the model was changed or is gone: it is described anew before the next call.
+    fn noticed(&self, error: InvokeError) -> InvokeError {
+        notice(&self.catalog, self.settings.key, error)
+    }
+}
+
+fn notice(catalog: &Catalog, key: u64, error: InvokeError) -> InvokeError {
+    if matches!(error.status, Some(400 | 404 | 500 | 503)) {
+        catalog.forget(key);
+    }
+    error
+}
+
+impl Provider for Xinference {
+    fn name(&self) -> &'static str {
+        "xinference"
+    }
+
+    fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
+        let this = self.clone();
+        async_stream::try_stream! {
+            let call = this.call(context, &request.target).await?;
+            let mut deltas = call.llm(request)?;
+            while let Some(delta) = deltas.next().await {
+                yield delta.map_err(|error| call.noticed(error))?;
+            }
+        }
+        .boxed()
+    }
+
+    fn llm_num_tokens(&self, _context: CallContext, request: LlmNumTokensRequest) -> Answer<u64> {
+        Box::pin(async move { Ok(estimate_prompt(&request.prompt_messages, &request.tools)) })
+    }
+
+    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> Answer<EmbeddingResult> {
+        let this = self.clone();
+        Box::pin(async move {
+            let call = this.call(context, &request.target).await?;
+            let limit = call.input_limit();
+            let estimate = compatible::embeddings::estimate(request.texts.iter().map(String::as_str));
+            let texts = request.texts.into_iter().map(|text| compatible::embeddings::cut(text, limit)).collect();
+            call.embed(&request.target, texts, request.input_type, estimate).await
+        })
+    }
+
+    fn multimodal_embedding(
+        &self,
+        context: CallContext,
+        request: MultimodalEmbeddingRequest,
+    ) -> Answer<EmbeddingResult> {
+        let this = self.clone();
+        Box::pin(async move {
+            let call = this.call(context, &request.target).await?;
+            let estimate = request.documents.len() as u64;
+            let documents: Vec<Value> = request.documents.into_iter().map(document).collect();
+            call.embed(&request.target, documents, request.input_type, estimate).await
+        })
+    }
+
+    fn text_embedding_num_tokens(
+        &self,
+        _context: CallContext,
+        request: TextEmbeddingNumTokensRequest,
+    ) -> Answer<Vec<u64>> {
+        Box::pin(async move { Ok(request.texts.iter().map(|text| estimate_text(text)).collect()) })
+    }
+
+    fn rerank(&self, context: CallContext, request: RerankRequest) -> Answer<RerankResult> {
+        let this = self.clone();
+        Box::pin(async move {
+            let call = this.call(context, &request.target).await?;
+            let ranking = call.ranking(&request.target, request.score_threshold, request.top_n)?;
+            call.rank(ranking, request.query, request.docs.clone(), &request.docs).await
+        })
+    }
+
+    fn multimodal_rerank(&self, context: CallContext, request: MultimodalRerankRequest) -> Answer<RerankResult> {
+        let this = self.clone();
+        Box::pin(async move {
+            let call = this.call(context, &request.target).await?;
+            let ranking = call.ranking(&request.target, request.score_threshold, request.top_n)?;
+            let texts: Vec<String> = request.docs.iter().map(|item| item.content.clone()).collect();
+            let documents: Vec<Value> = request.docs.into_iter().map(document).collect();
+            call.rank(ranking, document(request.query), documents, &texts).await
+        })
+    }
+
+    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
+        let this = self.clone();
+        Box::pin(async move {
+            let call = this.call(context, &request.target).await?;
+            let credentials = &request.target.credentials;
+            let transcription = TranscriptionCall {
+                model: call.settings.uid.clone(),
+                language: credentials.get("language").map(str::to_owned),
+                prompt: None,
+                translate: credentials.get("speech_task") == Some("translate"),
+            };
+            let upstream = &call.context.upstream;
+            compatible::audio::transcribe(upstream, &call.settings.api, &transcription, request.file)
+                .await
+                .map_err(|error| call.noticed(error))
+        })
+    }
+
+    fn tts(&self, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
+        let this = self.clone();
+        async_stream::try_stream! {
+            let call = this.call(context, &request.target).await?;
+            let speech = call.speech(&request);
+            let upstream = call.context.upstream.clone();
+            let mut sound = compatible::audio::speak(upstream, call.settings.api.clone(), speech, request.content_text);
+            while let Some(piece) = sound.next().await {
+                yield piece.map_err(|error| call.noticed(error))?;
+            }
+        }
+        .boxed()
+    }
+
+    fn tts_voices(&self, context: CallContext, request: TtsVoicesRequest) -> Answer<Vec<Voice>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let call = this.call(context, &request.target).await?;
+            let voices = voices::of_server(&call.context.upstream, &call.settings, &call.description).await;
+            Ok(voices::menu(&voices, request.language.as_deref()))
+        })
+    }
+
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> Answer<()> {
+        let this = self.clone();
+        Box::pin(async move { validate::validate(&this, context, request).await })
+    }
+
+    fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+        let this = self.clone();
+        Box::pin(async move {
+            let call = this.call(context, &request.target).await?;
+            schema::schema(&request, &call.settings, &call.description)
+        })
+    }
+}
+
+impl Call {
+    fn llm(&self, request: LlmRequest) -> Result<Chunks<LlmDelta>, InvokeError> {
+        let description = &self.description;
+        if !request.tools.is_empty() && !description.calls_tools() {
+            return Err(InvokeError::bad_request(format!(
+                "model `{}` ({}) cannot call tools: the server does not list the ability `tools` for it",
+                self.settings.uid,
+                description.family()
+            ))
+            .with_hint("Launch a model with that ability, or use the ReAct strategy."));
+        }
+        let profile = schema::profile(description, &self.settings);
+        let mut options = MapperOptions::of(&request, &profile, self.context.pricing());
+        let thinks = match crate::dialect::openai::chat_request::thinking_switch(&request.model_parameters) {
+            Some(on) => on,
+            None => description.always_thinks(),
+        };
+        if thinks {
+            options.think = ThinkPolicy::ShowUnopened;
+        }
+        let upstream = self.context.upstream.clone();
+        let model = self.settings.uid.clone();
+        Ok(compatible::chat::invoke(upstream, self.settings.api.clone(), model, profile, options, request))
+    }
+
+    /// Tokens of the longest text of an embedding model.
+    fn input_limit(&self) -> u64 {
+        self.settings.context_length.or(self.description.max_tokens).unwrap_or(schema::DEFAULT_EMBEDDING_CONTEXT)
+    }
+
+    async fn embed<T: serde::Serialize + Send + Sync>(
+        &self,
+        target: &Target,
+        inputs: Vec<T>,
+        input_type: EmbeddingInputType,
+        estimate: u64,
+    ) -> Result<EmbeddingResult, InvokeError> {
+        let batch = schema::max_chunks(&target.credentials)?;
+        let whole_in_one = inputs.len() <= batch;
+        let call = EmbeddingCall {
+            model: self.settings.uid.clone(),
+            batch,
+            parallel: PARALLEL_EMBEDDINGS,
+            encoding_format: None,
+            user: None,
+            extra: self.embedding_task(input_type),
+        };
+        let (embeddings, counted) =
+            compatible::embeddings::invoke(&self.context.upstream, &self.settings.api, &call, inputs)
+                .await
+                .map_err(|error| self.noticed(error))?;
+        // The server merges calls that arrive together and tells each of them the tokens of all.
+        let tokens = counted.filter(|_| whole_in_one).unwrap_or(estimate);
+        let usage = price::embedding_usage(self.context.pricing(), tokens);
+        Ok(EmbeddingResult { model: String::new(), embeddings, usage })
+    }
+
+    /// Jina's fourth model must be told what for.
+    fn embedding_task(&self, input_type: EmbeddingInputType) -> Map<String, Value> {
+        let name = self.description.model_name.as_deref().unwrap_or_default();
+        if !name.contains("jina-embeddings-v4") && !self.settings.uid.contains("jina-embeddings-v4") {
+            return Map::new();
+        }
+        let prompt = match input_type {
+            EmbeddingInputType::Query => "query",
+            EmbeddingInputType::Document => "passage",
+        };
+        Map::from_iter([("task".to_owned(), json!("retrieval")), ("prompt_name".to_owned(), json!(prompt))])
+    }
+
+    fn ranking(&self, target: &Target, threshold: Option<f64>, top_n: Option<u64>) -> Result<RerankCall, InvokeError> {
+        let credentials = &target.credentials;
+        let batch = settings::whole_number(credentials, "rerank_batch_size")?;
+        Ok(RerankCall {
+            model: self.settings.uid.clone(),
+            path: "rerank",
+            batch: batch.and_then(|size| usize::try_from(size).ok()),
+            scores: if credentials.flag("rerank_normalize", false) { ScoreForm::Sigmoid } else { ScoreForm::Raw },
+            threshold,
+            top_n,
+            extra: Map::new(),
+        })
+    }
+
+    async fn rank<T: serde::Serialize + Send + Sync>(
+        &self,
+        ranking: RerankCall,
+        query: T,
+        documents: Vec<T>,
+        texts: &[String],
+    ) -> Result<RerankResult, InvokeError> {
+        let upstream = &self.context.upstream;
+        let docs = compatible::rerank::invoke(upstream, &self.settings.api, &ranking, &query, documents, texts)
+            .await
+            .map_err(|error| self.noticed(error))?;
+        Ok(RerankResult { model: String::new(), docs })
+    }
+
+    fn speech(&self, request: &TtsRequest) -> SpeechCall {
+        let voice = request.voice.as_deref().filter(|voice| *voice != voices::DEFAULT);
+        SpeechCall {
+            model: self.settings.uid.clone(),
+            voice: voice.map(str::to_owned),
+            format: schema::audio_type(&request.target.credentials).to_owned(),
+            speed: None,
+            stream: Some(voices::streams(&self.description)),
+            longest: schema::WORD_LIMIT as usize,
+            parallel: PARALLEL_SPEECH,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// A text or picture as vision models of the server take it.
+fn document(content: MultimodalContent) -> Value {
+    match content.content_type {
+        MultimodalContentType::Text => json!({ "text": content.content }),
+        MultimodalContentType::Image => json!({ "image": image(content.content) }),
+    }
+}
+
+/// Base64 without a prefix becomes a data URI.
+fn image(content: String) -> String {
+    if content.contains("://") || content.starts_with("data:") {
+        return content;
+    }
+    let mime_type = match content.get(..4) {
+        Some("/9j/") => "image/jpeg",
+        Some("R0lG") => "image/gif",
+        Some("UklG") => "image/webp",
+        _ => "image/png",
+    };
+    format!("data:{mime_type};base64,{content}")
+}
+
+/// Whether a kind of model is served at all.
+fn is_served(model_type: ModelType) -> bool {
+    model_type != ModelType::Moderation
+}

@@ -1,0 +1,199 @@
+//! The server's description → Dify's schema and the dialect's profile: a rule only where the model has the ability.
+
+use serde_json::{Value, json};
+
+use super::description::Description;
+use super::is_served;
+use super::settings::{Settings, whole_number};
+use super::voices;
+use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType};
+use crate::dialect::openai::Profile;
+use crate::dialect::openai::profile::{AudioForm, ImageForm, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm};
+use crate::error::InvokeError;
+use crate::protocol::{Credentials, ModelRequest, ModelType};
+
+/// Context of an LLM whose server does not say.
+const DEFAULT_CONTEXT: u64 = 4096;
+
+/// Longest input of an embedding model whose server does not say.
+pub(super) const DEFAULT_EMBEDDING_CONTEXT: u64 = 512;
+
+/// Texts per embedding request.
+const DEFAULT_CHUNKS: u64 = 32;
+
+/// Most texts per embedding request.
+const MOST_CHUNKS: u64 = 2048;
+
+/// Tokens kept free for the shortest prompt: an answer as long as the context is refused by the server.
+const PROMPT_RESERVE: u64 = 64;
+
+/// Characters per speech request.
+pub(super) const WORD_LIMIT: u64 = 3500;
+
+/// The schema of a model used as one of `request.model_type`.
+pub(super) fn schema(
+    request: &ModelRequest,
+    settings: &Settings,
+    description: &Description,
+) -> Result<ModelSchema, InvokeError> {
+    let model_type = request.model_type;
+    if !is_served(model_type) {
+        return Err(InvokeError::bad_request(format!("Xinference has no {} models", model_type.as_str())));
+    }
+    let mut schema = ModelSchema::customizable(&request.target.model, model_type);
+    let credentials = &request.target.credentials;
+    let properties = match model_type {
+        ModelType::Llm => {
+            schema.features = features(settings, description);
+            schema.parameter_rules = rules(settings, description);
+            let mode = if chats(settings, description) { "chat" } else { "completion" };
+            json!({"mode": mode, "context_size": context(settings, description)})
+        }
+        ModelType::TextEmbedding => {
+            if description.takes_pictures() {
+                schema.features.push(ModelFeature::Vision);
+            }
+            let context = settings.context_length.or(description.max_tokens).unwrap_or(DEFAULT_EMBEDDING_CONTEXT);
+            json!({"context_size": context, "max_chunks": max_chunks(credentials)?})
+        }
+        ModelType::Rerank => {
+            if description.takes_pictures() {
+                schema.features.push(ModelFeature::Vision);
+            }
+            json!({"context_size": settings.context_length.or(description.max_tokens).unwrap_or(DEFAULT_EMBEDDING_CONTEXT)})
+        }
+        ModelType::Tts => voices::properties(settings, description, audio_type(credentials)),
+        ModelType::Speech2text | ModelType::Moderation => json!({}),
+    };
+    if let Value::Object(properties) = properties {
+        schema.model_properties = properties;
+    }
+    Ok(schema)
+}
+
+/// Texts per embedding request: the user's number, else a safe one.
+pub(super) fn max_chunks(credentials: &Credentials) -> Result<usize, InvokeError> {
+    let chunks = whole_number(credentials, "max_chunks")?.unwrap_or(DEFAULT_CHUNKS);
+    Ok(usize::try_from(chunks.min(MOST_CHUNKS)).unwrap_or(1))
+}
+
+/// The sound's format: the user's, else mp3.
+pub(super) fn audio_type(credentials: &Credentials) -> &str {
+    credentials.get("audio_type").unwrap_or("mp3")
+}
+
+fn chats(settings: &Settings, description: &Description) -> bool {
+    match settings.completion_type.as_deref() {
+        Some("completion") => {
+            description.model_type.is_some() && description.has("chat") && !description.has("generate")
+        }
+        _ => description.chats(),
+    }
+}
+
+fn context(settings: &Settings, description: &Description) -> u64 {
+    settings.context_length.or(description.context_length).unwrap_or(DEFAULT_CONTEXT)
+}
+
+fn features(settings: &Settings, description: &Description) -> Vec<ModelFeature> {
+    if !chats(settings, description) {
+        return Vec::new();
+    }
+    let streams_calls = settings.stream_function_calling.unwrap_or_else(|| description.has_strong_engine());
+    let tools = description.calls_tools();
+    [
+        (tools, ModelFeature::ToolCall),
+        (tools, ModelFeature::MultiToolCall),
+        (tools && streams_calls, ModelFeature::StreamToolCall),
+        (description.sees(), ModelFeature::Vision),
+        (description.sees_video(), ModelFeature::Video),
+        (description.hears_audio(), ModelFeature::Audio),
+        (description.reasons(), ModelFeature::AgentThought),
+        (description.has_strong_engine(), ModelFeature::StructuredOutput),
+    ]
+    .into_iter()
+    .filter_map(|(has, feature)| has.then_some(feature))
+    .collect()
+}
+
+/// The dialect's variant for this model.
+pub(super) fn profile(description: &Description, settings: &Settings) -> Profile {
+    let chat = chats(settings, description);
+    let thinking = ThinkingForm { template_kwargs: true, top_level: true, object: false };
+    Profile {
+        mode: if chat { Mode::Chat } else { Mode::Completion },
+        image: if description.sees() { ImageForm::ImageUrlWithoutDetail } else { ImageForm::Refused },
+        video: if description.sees_video() { VideoForm::VideoUrl } else { VideoForm::Refused },
+        audio: if description.hears_audio() { AudioForm::AudioUrl } else { AudioForm::Refused },
+        tools: if description.calls_tools() { ToolForm::ToolCall } else { ToolForm::None },
+        structured: if description.has_strong_engine() { StructuredForm::Native } else { StructuredForm::Prompt },
+        thinking: if chat && description.reasons() { thinking } else { ThinkingForm::default() },
+        include_usage: true,
+        send_user: true,
+        prefer_inline: true,
+        system_first: description.strict_system_first,
+        ..Profile::default()
+    }
+}
+
+fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
+    use ParameterType::{Boolean, Float, Int, String, Text};
+    let longest = context(settings, description).saturating_sub(PROMPT_RESERVE).max(1);
+    let rule = |name: &str, label: I18n, kind: ParameterType| ParameterRule::new(name, label, kind);
+    let number = |name, en, zh, low, high, default: f64| {
+        rule(name, I18n::new(en, zh), Float).range(low, high).precision(2).default_value(default)
+    };
+    let mut rules = vec![
+        number("temperature", "Temperature", "温度", 0.0, 2.0, 0.7),
+        number("top_p", "Top P", "Top P", 0.0, 1.0, 1.0),
+        rule("top_k", I18n::new("Top K", "取样数量"), Int).range(1.0, 1000.0).default_value(50),
+        rule("max_tokens", I18n::new("Max Tokens", "最大标记"), Int)
+            .range(1.0, longest as f64)
+            .default_value(longest.min(1024))
+            .help(I18n::new(
+                "Longest answer in tokens; the server's own limit when unset.",
+                "回答的最大 token 数；未设置时使用服务器自身的限制。",
+            )),
+        number("presence_penalty", "Presence Penalty", "存在惩罚", -2.0, 2.0, 0.0),
+        number("frequency_penalty", "Frequency Penalty", "频率惩罚", -2.0, 2.0, 0.0),
+        number("repetition_penalty", "Repetition Penalty", "重复惩罚", 0.01, 2.0, 1.0),
+        rule("seed", I18n::new("Seed", "随机种子"), Int).range(0.0, 2_147_483_647.0),
+        rule("stop", I18n::new("Stop Sequences", "停止序列"), Text)
+            .help(I18n::new("Texts at which the model stops, one per line.", "模型遇到这些文本时停止，每行一个。")),
+    ];
+    if !chats(settings, description) {
+        return rules;
+    }
+    if description.is_hybrid() {
+        rules.push(rule("enable_thinking", I18n::new("Thinking", "思考模式"), Boolean).help(I18n::new(
+            "Whether the model thinks before it answers; the model's own default when unset.",
+            "模型回答前是否思考；未设置时使用模型默认值。",
+        )));
+    }
+    if description.reasons() {
+        rules.push(
+            rule("reasoning_effort", I18n::new("Reasoning Effort", "推理强度"), String)
+                .options(["low", "medium", "high"])
+                .help(I18n::new(
+                    "How long the model thinks, where its chat template knows the setting.",
+                    "思考的强度，仅当模型的对话模板支持时有效。",
+                )),
+        );
+    }
+    rules.push(rule("response_format", I18n::new("Response Format", "回复格式"), String).options([
+        "text",
+        "json_object",
+        "json_schema",
+    ]));
+    rules.push(rule("json_schema", I18n::new("JSON Schema", "JSON Schema"), Text));
+    if description.has_guided_decoding() {
+        rules.push(rule("guided_json", I18n::new("Guided JSON Schema", "引导 JSON Schema"), Text).help(I18n::new(
+            "A JSON Schema that the engine enforces while it decodes.",
+            "引擎在解码时强制执行的 JSON Schema。",
+        )));
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests;

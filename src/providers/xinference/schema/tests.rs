@@ -1,0 +1,117 @@
+//! Tests of the schema: descriptions of real models in, features and rules out.
+
+use serde_json::{Value, json};
+
+use super::super::settings::Settings;
+use super::*;
+use crate::protocol::Target;
+use crate::upstream::Upstream;
+
+fn schema_of(model_type: &str, credentials: Value, description: Value) -> ModelSchema {
+    let mut all = json!({"server_url": "http://host", "model_uid": "m"});
+    all.as_object_mut().unwrap().extend(credentials.as_object().unwrap().clone());
+    let target: Target =
+        serde_json::from_value(json!({"provider": "xinference", "model": "mine", "credentials": all})).unwrap();
+    let settings = Settings::read(&target, &Upstream::new(), &Default::default()).unwrap();
+    let model_type = serde_json::from_value(json!(model_type)).unwrap();
+    let description: Description = serde_json::from_value(description).unwrap();
+    schema(&ModelRequest { target, model_type }, &settings, &description).unwrap()
+}
+
+fn llm(abilities: &[&str], engine: &str) -> Value {
+    json!({"model_type": "LLM", "model_ability": abilities, "model_engine": engine, "context_length": 8192})
+}
+
+#[test]
+fn features_and_rules_follow_from_abilities() {
+    let cases: &[(&[&str], &str, &[&str], &[&str])] = &[
+        (&["chat"], "transformers", &[], &["response_format", "json_schema"]),
+        (&["generate"], "transformers", &[], &[]),
+        (&["chat", "generate"], "transformers", &[], &["response_format", "json_schema"]),
+        (&["chat", "tools"], "transformers", &["tool-call", "multi-tool-call"], &["response_format", "json_schema"]),
+        (
+            &["chat", "tools"],
+            "vLLM",
+            &["tool-call", "multi-tool-call", "stream-tool-call", "structured-output"],
+            &["response_format", "json_schema", "guided_json"],
+        ),
+        (
+            &["chat", "reasoning"],
+            "llama.cpp",
+            &["agent-thought", "structured-output"],
+            &["reasoning_effort", "response_format", "json_schema"],
+        ),
+        (
+            &["chat", "reasoning", "hybrid"],
+            "transformers",
+            &["agent-thought"],
+            &["enable_thinking", "reasoning_effort", "response_format", "json_schema"],
+        ),
+        (&["chat", "vision"], "transformers", &["vision"], &["response_format", "json_schema"]),
+        (
+            &["chat", "omni", "audio"],
+            "transformers",
+            &["vision", "video", "audio"],
+            &["response_format", "json_schema"],
+        ),
+    ];
+    const ALWAYS: [&str; 9] = [
+        "temperature",
+        "top_p",
+        "top_k",
+        "max_tokens",
+        "presence_penalty",
+        "frequency_penalty",
+        "repetition_penalty",
+        "seed",
+        "stop",
+    ];
+    for (abilities, engine, features, rules) in cases {
+        let schema = schema_of("llm", json!({}), llm(abilities, engine));
+        assert_eq!(serde_json::to_value(&schema.features).unwrap(), json!(features), "{abilities:?} {engine}");
+        let names: Vec<&str> = schema.parameter_rules.iter().map(|rule| rule.name.as_str()).collect();
+        assert_eq!(names, [&ALWAYS, *rules].concat(), "{abilities:?} {engine}");
+        let mode = if abilities.contains(&"chat") { "chat" } else { "completion" };
+        assert_eq!(schema.model_properties["mode"], mode, "{abilities:?}");
+        assert!(schema.parameter_rules.iter().all(|rule| !rule.required), "nothing is sent that the user did not set");
+    }
+}
+
+#[test]
+fn limits_come_from_the_server_unless_the_user_says_otherwise() {
+    let limit = |credentials, description| {
+        let schema = schema_of("llm", credentials, description);
+        (schema.number_property("context_size").unwrap(), schema.rule("max_tokens").unwrap().max.unwrap())
+    };
+    assert_eq!(limit(json!({}), llm(&["chat"], "vLLM")), (8192, 8128.0));
+    assert_eq!(limit(json!({"context_length": "2048"}), llm(&["chat"], "vLLM")), (2048, 1984.0));
+    assert_eq!(limit(json!({}), json!({"model_ability": ["chat"]})), (4096, 4032.0));
+    assert_eq!(limit(json!({"context_length": "10"}), llm(&["chat"], "vLLM")), (10, 1.0));
+}
+
+#[test]
+fn other_kinds_have_their_properties() {
+    let embedding = json!({"model_type": "embedding", "max_tokens": 256, "dimensions": 384});
+    let schema = schema_of("text-embedding", json!({"max_chunks": "64"}), embedding);
+    assert_eq!(json!(schema.model_properties), json!({"context_size": 256, "max_chunks": 64}));
+    let vision = json!({"model_type": "embedding", "model_ability": ["embed", "embed_vision"]});
+    assert!(schema_of("text-embedding", json!({}), vision).has(ModelFeature::Vision));
+    let kokoro = json!({"model_type": "audio", "model_family": "Kokoro", "model_ability": ["text2audio"]});
+    let schema = schema_of("tts", json!({"audio_type": "wav"}), kokoro.clone());
+    assert_eq!(schema.model_properties["default_voice"], "af_alloy");
+    assert_eq!(schema.model_properties["audio_type"], "wav");
+    assert_eq!(schema_of("tts", json!({"voices": "a, b"}), kokoro).model_properties["default_voice"], "a");
+    assert!(schema_of("speech2text", json!({}), json!({"model_type": "audio"})).model_properties.is_empty());
+}
+
+#[test]
+fn a_stored_mode_does_not_outlive_the_model() {
+    let mode = |completion_type: &str, abilities: &[&str]| {
+        schema_of("llm", json!({"completion_type": completion_type}), llm(abilities, "vLLM")).model_properties["mode"]
+            .clone()
+    };
+    assert_eq!(mode("completion", &["chat"]), "chat");
+    assert_eq!(mode("completion", &["chat", "generate"]), "completion");
+    assert_eq!(mode("chat", &["generate"]), "completion");
+    assert_eq!(mode("auto", &["chat"]), "chat");
+}

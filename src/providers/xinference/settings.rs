@@ -1,0 +1,214 @@
+//! The credential form, read: where the server is, which model, how it is called.
+
+use std::hash::{BuildHasher, Hash};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use url::Url;
+
+use super::login::{Login, Tokens};
+use crate::dialect::openai::BaseUrl;
+use crate::error::InvokeError;
+use crate::protocol::{Credentials, Target};
+use crate::providers::common::connection;
+use crate::providers::compatible::Endpoint;
+use crate::upstream::auth::HeaderAuthorization;
+use crate::upstream::{Authorize, NetworkSettings, RetryPolicy, Upstream, UpstreamRequest};
+
+/// How long a description is waited for.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Settings {
+    /// UID of the running model.
+    pub(super) uid: String,
+    /// The compatible API, `…/v1`.
+    pub(super) api: Endpoint,
+    /// Root of the server.
+    pub(super) root: BaseUrl,
+    /// Key of everything that is remembered about this model of this server with this credential.
+    pub(super) key: u64,
+    /// The user's own number instead of the server's.
+    pub(super) context_length: Option<u64>,
+    /// The user's own mode.
+    pub(super) completion_type: Option<String>,
+    /// Whether streamed tool calls are advertised; by engine when `None`.
+    pub(super) stream_function_calling: Option<bool>,
+    /// The user's own voices.
+    pub(super) voices: Option<String>,
+    /// What is assumed of the model when the server cannot be asked.
+    pub(super) assumed: super::Description,
+}
+
+impl Settings {
+    pub(super) fn read(target: &Target, upstream: &Upstream, tokens: &Arc<Tokens>) -> Result<Self, InvokeError> {
+        let credentials = &target.credentials;
+        let root = root(credentials)?;
+        let uid = uid(credentials)?;
+        let network = NetworkSettings::from_credentials(credentials)?;
+        let timeouts = connection::timeouts(credentials, "invoke_timeout")?;
+        let retry = connection::retries(credentials, "max_retries")?;
+        let auth = authorization(credentials, &root, &network, upstream, tokens)?;
+        // BaseUrl::parse has seen this address already; only the path is new.
+        let base = BaseUrl::parse(root.join(&["v1"]).as_str(), "server_url")?;
+        let mut api = Endpoint::new(base, auth);
+        api.network = network;
+        api.timeouts = timeouts;
+        api.retry = retry;
+        let choice = |field: &str| match credentials.get(field) {
+            None | Some("auto") => None,
+            Some(other) => Some(other.to_owned()),
+        };
+        Ok(Self {
+            key: key(credentials, &uid),
+            uid,
+            root,
+            api,
+            context_length: whole_number(credentials, "context_length")?,
+            completion_type: choice("completion_type"),
+            stream_function_calling: choice("stream_function_calling").map(|choice| choice == "supported"),
+            voices: choice("voices"),
+            assumed: super::Description::assumed(credentials),
+        })
+    }
+
+    /// `GET` of an address below the server's root, with a short wait and one repeat at most.
+    pub(super) fn get(&self, url: Url) -> UpstreamRequest {
+        let mut request = self.api.prepared(UpstreamRequest::get(url));
+        request.timeouts.first_byte = request.timeouts.first_byte.min(DESCRIBE_TIMEOUT);
+        request.timeouts.idle = request.timeouts.idle.min(DESCRIBE_TIMEOUT);
+        request.retry = RetryPolicy { max_retries: request.retry.max_retries.min(1), ..request.retry };
+        request
+    }
+
+    /// Address of the model's description.
+    pub(super) fn description_url(&self) -> Url {
+        self.root.join(&["v1", "models", &self.uid])
+    }
+}
+
+/// Root of the server, whatever part of its addresses was pasted.
+fn root(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
+    Ok(BaseUrl::parse(credentials.require("server_url")?, "server_url")?.without_tail("v1").without_tail("ui"))
+}
+
+fn uid(credentials: &Credentials) -> Result<String, InvokeError> {
+    let uid = credentials.require("model_uid")?;
+    if uid.contains('/') || uid == "." || uid == ".." {
+        return Err(InvokeError::credentials(format!(
+            "credential `model_uid`: `{uid}` cannot be a UID, because the server's addresses cannot hold it"
+        ))
+        .with_hint("Use the UID shown in Xinference's list of running models, not the model's name on a hub."));
+    }
+    if uid.chars().any(char::is_control) {
+        return Err(InvokeError::credentials("credential `model_uid` holds a line break or another control character"));
+    }
+    Ok(uid.to_owned())
+}
+
+/// An API key, else user and password, else nothing: a placeholder would count as a failed login.
+fn authorization(
+    credentials: &Credentials,
+    root: &BaseUrl,
+    network: &NetworkSettings,
+    upstream: &Upstream,
+    tokens: &Arc<Tokens>,
+) -> Result<Arc<dyn Authorize>, InvokeError> {
+    let headers = connection::extra_headers(credentials, HeaderAuthorization::new())?;
+    if let Some(key) = credentials.get("api_key") {
+        return Ok(Arc::new(headers.bearer(key)));
+    }
+    match (credentials.get("username"), credentials.get("password")) {
+        (Some(user), Some(password)) => {
+            let request = UpstreamRequest::post_json(
+                root.join(&["token"]),
+                &serde_json::json!({"username": user, "password": password}),
+            )?
+            .with_network(network.clone())
+            .with_retry(RetryPolicy::never());
+            Ok(Arc::new(Login::new(headers, upstream.clone(), request, tokens.clone(), credentials.fingerprint())))
+        }
+        (None, None) => Ok(Arc::new(headers)),
+        (Some(_), None) => Err(InvokeError::credentials("credential `password` is missing for the given `username`")),
+        (None, Some(_)) => Err(InvokeError::credentials("credential `username` is missing for the given `password`")),
+    }
+}
+
+/// A field of a whole number above zero.
+pub(super) fn whole_number(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
+    match credentials.number(field)? {
+        None => Ok(None),
+        Some(number) if number >= 1.0 && number.fract() == 0.0 && number < 1e12 => Ok(Some(number as u64)),
+        Some(number) => Err(InvokeError::credentials(format!(
+            "credential `{field}` must be a whole number above zero, found {number}"
+        ))),
+    }
+}
+
+fn key(credentials: &Credentials, uid: &str) -> u64 {
+    static STATE: OnceLock<std::collections::hash_map::RandomState> = OnceLock::new();
+    let mut hasher = STATE.get_or_init(Default::default).build_hasher();
+    credentials.fingerprint().hash(&mut hasher);
+    uid.hash(&mut hasher);
+    std::hash::Hasher::finish(&hasher)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(credentials: Value) -> Result<Settings, InvokeError> {
+        let target: Target =
+            serde_json::from_value(json!({"provider": "xinference", "model": "m", "credentials": credentials}))
+                .unwrap();
+        Settings::read(&target, &Upstream::new(), &Arc::default())
+    }
+
+    #[test]
+    fn address_and_uid_are_enough() {
+        for server in [
+            "host:9997",
+            "http://host:9997/",
+            "http://host:9997/v1",
+            "http://host:9997/v1/chat/completions",
+            "http://host:9997/ui/",
+        ] {
+            let settings = read(json!({"server_url": server, "model_uid": "my model?#é"})).unwrap();
+            assert_eq!(
+                settings.description_url().as_str(),
+                "http://host:9997/v1/models/my%20model%3F%23%C3%A9",
+                "{server}"
+            );
+            assert_eq!(
+                settings.api.base.join_path("embeddings").as_str(),
+                "http://host:9997/v1/embeddings",
+                "{server}"
+            );
+        }
+        let below = read(json!({"server_url": "https://proxy/xinference/v1", "model_uid": "m"})).unwrap();
+        assert_eq!(below.description_url().as_str(), "https://proxy/xinference/v1/models/m");
+    }
+
+    #[test]
+    fn wrong_fields_are_named() {
+        let cases = [
+            (json!({"model_uid": "m"}), "`server_url`"),
+            (json!({"server_url": "h"}), "`model_uid`"),
+            (json!({"server_url": "h", "model_uid": "org/name"}), "`org/name` cannot be a UID"),
+            (json!({"server_url": "h", "model_uid": ".."}), "cannot be a UID"),
+            (json!({"server_url": "h", "model_uid": "m", "invoke_timeout": "soon"}), "`invoke_timeout`"),
+            (json!({"server_url": "h", "model_uid": "m", "max_retries": "-1"}), "`max_retries`"),
+            (json!({"server_url": "h", "model_uid": "m", "context_length": "0"}), "`context_length`"),
+            (json!({"server_url": "h", "model_uid": "m", "username": "u"}), "`password` is missing"),
+            (json!({"server_url": "h", "model_uid": "m", "password": "p"}), "`username` is missing"),
+            (json!({"server_url": "h", "model_uid": "m", "tls_ca": "x"}), "`tls_ca`"),
+        ];
+        for (credentials, expected) in cases {
+            let error = read(credentials.clone()).err().unwrap();
+            assert!(error.detail().contains(expected), "{credentials}: {error}");
+        }
+    }
+}

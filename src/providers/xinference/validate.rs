@@ -1,0 +1,194 @@
+//! Validation of a model's credentials: which field is wrong, and what would be right.
+//!
+//! The server is asked about the model, then the model is used once in the smallest way: a description outlives a
+//! replica that died.
+
+use futures_util::StreamExt;
+use serde_json::json;
+
+use super::catalog::{self, Running};
+use super::settings::Settings;
+use super::{Call, Xinference, is_served};
+use crate::error::{ErrorKind, InvokeError};
+use crate::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, TtsRequest};
+use crate::providers::CallContext;
+use crate::providers::compatible::audio::{TranscriptionCall, speak, transcribe};
+use crate::upstream::Upstream;
+
+/// Most models of a list that are named.
+const MOST_NAMED: usize = 20;
+
+pub(super) async fn validate(
+    provider: &Xinference,
+    context: CallContext,
+    request: ModelRequest,
+) -> Result<(), InvokeError> {
+    if !is_served(request.model_type) {
+        return Err(InvokeError::credentials(format!("Xinference has no {} models", request.model_type.as_str())));
+    }
+    let settings = Settings::read(&request.target, &context.upstream, &provider.tokens)?;
+    let description = match provider.catalog.ask(&context.upstream, &settings).await {
+        Ok(description) => description,
+        Err(error) => return Err(explain(error, &context.upstream, &settings, request.model_type).await),
+    };
+    if !description.serves(request.model_type) {
+        let message =
+            format!("model `{}` is {}, not {}", settings.uid, description.kinds(), request.model_type.as_str());
+        let hint = running(&context.upstream, &settings, request.model_type).await;
+        return Err(InvokeError::credentials(message).with_hint(hint));
+    }
+    let key = settings.key;
+    let call = Call { settings, description, context, catalog: provider.catalog.clone() };
+    call.probe(&request).await.map_err(|error| {
+        provider.catalog.forget(key);
+        used(error, &call.settings.uid)
+    })
+}
+
+/// Why the server could not be asked about the model.
+async fn explain(error: InvokeError, upstream: &Upstream, settings: &Settings, wanted: ModelType) -> InvokeError {
+    let address = settings.root.as_url();
+    match (error.status, error.kind) {
+        (None, ErrorKind::Connection) => unreachable_server(error, address),
+        (Some(400 | 404), _) => match catalog::list(upstream, settings).await {
+            Ok(models) => {
+                InvokeError::credentials(format!("no model with the UID `{}` runs on {address}", settings.uid))
+                    .with_hint(name_running(&models, wanted))
+            }
+            Err(_) => InvokeError::credentials(format!("{address} does not answer like Xinference: {}", error.message))
+                .with_hint("Give the address of the server itself, such as http://host:9997, in `server_url`."),
+        },
+        (Some(401 | 403), _) => error.with_hint(
+            "The server asks for a key: check `api_key` (or `username` and `password`), and that the key may list \
+             and use this model.",
+        ),
+        (Some(503), _) => {
+            InvokeError { message: format!("model `{}` is still loading: {}", settings.uid, error.message), ..error }
+        }
+        _ => error,
+    }
+}
+
+fn unreachable_server(error: InvokeError, address: &url::Url) -> InvokeError {
+    let local = matches!(address.host_str(), Some("localhost" | "127.0.0.1" | "[::1]" | "0.0.0.0"));
+    let hint = match (&error.hint, local) {
+        (Some(hint), _) => hint.clone(),
+        (None, true) => "This address is that of the plugin daemon's own container: use the host's name or \
+                         host.docker.internal, and start Xinference with `--host 0.0.0.0`."
+            .to_owned(),
+        (None, false) => {
+            "Check `server_url`, and that the server listens on an address the plugin daemon can reach.".to_owned()
+        }
+    };
+    error.with_hint(hint)
+}
+
+/// The model is listed but cannot be used.
+fn used(error: InvokeError, uid: &str) -> InvokeError {
+    let message = match (error.status, error.kind) {
+        (Some(404), _) => format!("model `{uid}` was stopped while it was tried: {}", error.message),
+        (Some(503), _) => format!("model `{uid}` is still loading: {}", error.message),
+        (_, ErrorKind::ServerUnavailable | ErrorKind::Connection) => {
+            format!("model `{uid}` is listed but does not answer (is its replica gone?): {}", error.message)
+        }
+        _ => format!("model `{uid}` refuses a test call: {}", error.message),
+    };
+    InvokeError { message, ..error }
+}
+
+async fn running(upstream: &Upstream, settings: &Settings, wanted: ModelType) -> String {
+    match catalog::list(upstream, settings).await {
+        Ok(models) => name_running(&models, wanted),
+        Err(_) => "Choose a model of the right kind.".to_owned(),
+    }
+}
+
+fn name_running(models: &[Running], wanted: ModelType) -> String {
+    let fitting: Vec<&str> = models
+        .iter()
+        .filter(|model| model.description.serves(wanted))
+        .map(|model| model.id.as_str())
+        .take(MOST_NAMED)
+        .collect();
+    let kind = wanted.as_str();
+    match (fitting.as_slice(), models) {
+        ([], []) => "No model runs on this server: launch one first.".to_owned(),
+        ([], models) => {
+            let all: Vec<&str> = models.iter().map(|model| model.id.as_str()).take(MOST_NAMED).collect();
+            format!("No {kind} model runs on this server; of other kinds: {}.", all.join(", "))
+        }
+        (fitting, _) => format!("Running {kind} models: {}.", fitting.join(", ")),
+    }
+}
+
+impl Call {
+    /// Uses the model once.
+    async fn probe(&self, request: &ModelRequest) -> Result<(), InvokeError> {
+        let target = &request.target;
+        match request.model_type {
+            ModelType::Llm => {
+                let request: LlmRequest = LlmRequest {
+                    target: target.clone(),
+                    model_parameters: serde_json::Map::from_iter([("max_tokens".to_owned(), json!(5))]),
+                    prompt_messages: ping()?,
+                    tools: Vec::new(),
+                    tool_choice: None,
+                    stop: Vec::new(),
+                    json_schema: None,
+                    stream: false,
+                };
+                let mut deltas = self.llm(request)?;
+                while let Some(delta) = deltas.next().await {
+                    delta?;
+                }
+                Ok(())
+            }
+            ModelType::TextEmbedding => {
+                self.embed(target, vec!["ping".to_owned()], EmbeddingInputType::Document, 1).await.map(|_| ())
+            }
+            ModelType::Rerank => {
+                let ranking = self.ranking(target, None, None)?;
+                let documents = vec!["pong".to_owned()];
+                self.rank(ranking, "ping".to_owned(), documents.clone(), &documents).await.map(|_| ())
+            }
+            ModelType::Speech2text => {
+                let call = TranscriptionCall { model: self.settings.uid.clone(), ..TranscriptionCall::default() };
+                transcribe(&self.context.upstream, &self.settings.api, &call, silence()).await.map(|_| ())
+            }
+            ModelType::Tts => {
+                let request = TtsRequest { target: target.clone(), content_text: "Hi.".to_owned(), voice: None };
+                let speech = self.speech(&request);
+                let upstream = self.context.upstream.clone();
+                let mut sound = speak(upstream, self.settings.api.clone(), speech, request.content_text);
+                // The first sound proves it; dropping the rest stops the model.
+                sound.next().await.transpose().map(|_| ())
+            }
+            ModelType::Moderation => Ok(()),
+        }
+    }
+}
+
+fn ping() -> Result<Vec<crate::protocol::PromptMessage>, InvokeError> {
+    serde_json::from_value(json!([{"role": "user", "content": "ping"}]))
+        .map_err(|error| InvokeError::internal(error.to_string()))
+}
+
+/// Half a second of silence: 16-bit mono at 16 kHz.
+fn silence() -> Vec<u8> {
+    const RATE: u32 = 16_000;
+    let data = vec![0u8; RATE as usize];
+    let length = data.len() as u32;
+    let mut wav = Vec::with_capacity(44 + data.len());
+    wav.extend_from_slice(b"RIFF");
+    wav.extend_from_slice(&(36 + length).to_le_bytes());
+    wav.extend_from_slice(b"WAVEfmt ");
+    wav.extend_from_slice(&16u32.to_le_bytes());
+    wav.extend_from_slice(&[1, 0, 1, 0]);
+    wav.extend_from_slice(&RATE.to_le_bytes());
+    wav.extend_from_slice(&(RATE * 2).to_le_bytes());
+    wav.extend_from_slice(&[2, 0, 16, 0]);
+    wav.extend_from_slice(b"data");
+    wav.extend_from_slice(&length.to_le_bytes());
+    wav.extend_from_slice(&data);
+    wav
+}

@@ -1,0 +1,168 @@
+//! Voices of speech models: the user's own list, the speakers that the server names, or what a family is known for.
+//!
+//! Source: `xorbitsai/inference: xinference/model/audio/{kokoro,melotts,chattts,cosyvoice,qwen3_tts}.py`; models that
+//! reject an unknown voice list their speakers in the error.
+
+use serde_json::{Value, json};
+use tracing::debug;
+
+use super::description::Description;
+use super::settings::Settings;
+use crate::dialect::openai::speech::SpeechBody;
+use crate::protocol::Voice;
+use crate::upstream::{RetryPolicy, Upstream};
+
+/// The entry of a model whose own default is used: no voice is sent.
+pub(super) const DEFAULT: &str = "default";
+
+/// Families that send sound while they make it.
+const STREAMING: [&str; 4] = ["cosyvoice", "chattts", "fishaudio", "voxcpm"];
+
+/// A voice and the languages it speaks; none is all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Speaker {
+    value: String,
+    languages: &'static [&'static str],
+}
+
+fn speakers(names: &[&str], languages: &'static [&'static str]) -> Vec<Speaker> {
+    names.iter().map(|name| Speaker { value: (*name).to_owned(), languages }).collect()
+}
+
+/// Whether sound is asked for while it is made.
+pub(super) fn streams(description: &Description) -> bool {
+    let family = description.family().to_ascii_lowercase();
+    STREAMING.iter().any(|name| family.starts_with(name))
+}
+
+/// The voices without asking the server.
+pub(super) fn known(settings: &Settings, description: &Description) -> Vec<Speaker> {
+    if let Some(list) = &settings.voices {
+        let own: Vec<&str> = list.split([',', '\n', '，']).map(str::trim).filter(|name| !name.is_empty()).collect();
+        if !own.is_empty() {
+            return speakers(&own, &[]);
+        }
+    }
+    let family = description.family().to_ascii_lowercase();
+    let name = description.model_name.as_deref().unwrap_or_default();
+    match family.as_str() {
+        "kokoro" | "kokoro-mlx" => [
+            speakers(
+                &["af_alloy", "af_bella", "af_heart", "af_nicole", "af_sarah", "af_sky", "am_adam", "am_michael"],
+                &["en-US"],
+            ),
+            speakers(&["bf_emma", "bf_isabella", "bm_george", "bm_lewis"], &["en-US"]),
+            speakers(&["zf_xiaobei", "zf_xiaoxiao", "zm_yunjian", "zm_yunxi"], &["zh-Hans"]),
+            speakers(&["jf_alpha", "jm_kumo"], &["ja-JP"]),
+        ]
+        .concat(),
+        "chattts" => speakers(&["alloy", "echo", "fable", "onyx", "nova", "shimmer"], &[]),
+        "cosyvoice" if name.contains("SFT") || name.contains("Instruct") => [
+            speakers(&["中文女", "中文男", "粤语女"], &["zh-Hans"]),
+            speakers(&["英文女", "英文男"], &["en-US"]),
+            speakers(&["日语男"], &["ja-JP"]),
+            speakers(&["韩语女"], &["ko-KR"]),
+        ]
+        .concat(),
+        _ => speakers(&[DEFAULT], &[]),
+    }
+}
+
+/// The voices, asked of the server where the model is known to name them.
+pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, description: &Description) -> Vec<Speaker> {
+    let family = description.family().to_ascii_lowercase();
+    let name = description.model_name.as_deref().unwrap_or_default();
+    let asks =
+        settings.voices.is_none() && (family == "melotts" || (family == "qwen3_tts" && name.ends_with("CustomVoice")));
+    if asks && let Some(named) = ask(upstream, settings).await {
+        return named;
+    }
+    known(settings, description)
+}
+
+/// Asks for a voice that nobody has; the refusal lists those that exist.
+async fn ask(upstream: &Upstream, settings: &Settings) -> Option<Vec<Speaker>> {
+    let body = SpeechBody {
+        model: &settings.uid,
+        input: ".",
+        voice: Some("?"),
+        response_format: "mp3",
+        speed: None,
+        stream: Some(false),
+        extra: &serde_json::Map::new(),
+    };
+    let request = settings.api.post_json("audio/speech", &body).ok()?.with_retry(RetryPolicy::never());
+    let refusal = upstream.send(&request).await.err()?;
+    debug!(reason = %refusal, "the server was asked for its speakers");
+    let names = named(&refusal.message);
+    (!names.is_empty()).then(|| names.into_iter().map(|value| Speaker { value, languages: &[] }).collect())
+}
+
+/// The speakers in a refusal: `…, available speakers: {'EN-US': 0, …}` or `Supported speakers are: a, b`.
+fn named(message: &str) -> Vec<String> {
+    let Some((_, list)) = message.split_once("speakers") else { return Vec::new() };
+    let Some((_, list)) = list.split_once(':') else { return Vec::new() };
+    let quoted: Vec<&str> = list.split(['\'', '"']).skip(1).step_by(2).collect();
+    let names: Vec<&str> = if quoted.is_empty() { list.split(',').collect() } else { quoted };
+    let plain = |name: &str| name.trim().trim_end_matches('.').to_owned();
+    names.into_iter().map(plain).filter(|name| !name.is_empty() && name.chars().count() <= 64).collect()
+}
+
+/// The menu of a language; all voices when none speaks it.
+pub(super) fn menu(speakers: &[Speaker], language: Option<&str>) -> Vec<Voice> {
+    let speaks = |speaker: &&Speaker| {
+        language.is_none_or(|language| speaker.languages.is_empty() || speaker.languages.contains(&language))
+    };
+    let mut chosen: Vec<&Speaker> = speakers.iter().filter(speaks).collect();
+    if chosen.is_empty() {
+        chosen = speakers.iter().collect();
+    }
+    chosen.into_iter().map(|speaker| Voice { name: speaker.value.clone(), value: speaker.value.clone() }).collect()
+}
+
+/// The schema's properties.
+pub(super) fn properties(settings: &Settings, description: &Description, audio_type: &str) -> Value {
+    const LANGUAGES: [&str; 6] = ["en-US", "zh-Hans", "ja-JP", "ko-KR", "fr-FR", "es-ES"];
+    let speakers = known(settings, description);
+    let voices: Vec<Value> = speakers
+        .iter()
+        .map(|speaker| {
+            let languages = if speaker.languages.is_empty() { &LANGUAGES } else { speaker.languages };
+            json!({"mode": speaker.value, "name": speaker.value, "language": languages})
+        })
+        .collect();
+    let first = speakers.first().map_or(DEFAULT, |speaker| &speaker.value);
+    json!({
+        "default_voice": first,
+        "voices": voices,
+        "audio_type": audio_type,
+        "word_limit": super::schema::WORD_LIMIT,
+        "max_workers": super::PARALLEL_SPEECH,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_the_speakers() {
+        let cases = [
+            ("HTTP 500: Invalid voice: ?, available speakers: {'EN-US': 0, 'EN-BR': 1}", vec!["EN-US", "EN-BR"]),
+            ("voice '?' is not supported. Supported speakers are: aiden, vivian", vec!["aiden", "vivian"]),
+            ("out of memory", vec![]),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(named(message), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_menu_goes_by_language_and_is_never_empty() {
+        let all = [speakers(&["a"], &["en-US"]), speakers(&["b"], &["zh-Hans"]), speakers(&["c"], &[])].concat();
+        let names = |language| menu(&all, language).into_iter().map(|voice| voice.value).collect::<Vec<_>>();
+        assert_eq!(names(None), ["a", "b", "c"]);
+        assert_eq!(names(Some("zh-Hans")), ["b", "c"]);
+        assert_eq!(menu(&all[..1], Some("ja-JP")).len(), 1);
+    }
+}
