@@ -22,9 +22,12 @@ fn llm(abilities: &[&str], engine: &str) -> Value {
     json!({"model_type": "LLM", "model_ability": abilities, "model_engine": engine, "context_length": 8192})
 }
 
+/// Abilities and engine of a model, then the features and the additional rules they give.
+type Case<'a> = (&'a [&'a str], &'a str, &'a [&'a str], &'a [&'a str]);
+
 #[test]
 fn features_and_rules_follow_from_abilities() {
-    let cases: &[(&[&str], &str, &[&str], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (&["chat"], "transformers", &[], &["response_format", "json_schema"]),
         (&["generate"], "transformers", &[], &[]),
         (&["chat", "generate"], "transformers", &[], &["response_format", "json_schema"]),
