@@ -116,7 +116,7 @@ impl Place {
 async fn ask(upstream: &Upstream, settings: &Settings) -> Result<Description, InvokeError> {
     let url = settings.description_url();
     let response = upstream.send(&settings.get(url.clone())).await?;
-    refuse_page(response, url.as_str()).await?.json(LONGEST_LIST).await
+    refuse_page(response, &url).await?.json(LONGEST_LIST).await
 }
 
 /// An entry of the list of running models.
@@ -136,6 +136,6 @@ pub(super) async fn list(upstream: &Upstream, settings: &Settings) -> Result<Vec
     }
     let url = settings.root.join(&["v1", "models"]);
     let response = upstream.send(&settings.get(url.clone())).await?;
-    let list: List = refuse_page(response, url.as_str()).await?.json(LONGEST_LIST).await?;
+    let list: List = refuse_page(response, &url).await?.json(LONGEST_LIST).await?;
     Ok(list.data)
 }
