@@ -1,0 +1,852 @@
+//! The AI Gateway provider in whole sessions against a gateway that verifies every credential by its own rules.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/aigateway.rs"]
+mod gateway;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/aigateway_rules.rs"]
+mod rules;
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use dify_plugin_runtime::declare::ProviderDeclaration;
+use dify_plugin_runtime::providers::aigateway::AiGateway;
+use gateway::{ANSWER, Gateway, Protection, Reply, SOUND};
+use harness::{Outcome, Plugin};
+use rules::{HmacRules, JwtRules, KeyPlace, KeyRules, Raw, hmac_verdict, jwt_verdict};
+use serde_json::{Map, Value, json};
+
+const HMAC_SECRET: &str = "CANARY-HMAC-SECRET-7f3c9b2e";
+const API_KEY: &str = "CANARY-API-KEY-55ab";
+const OCT_KEY: [u8; 64] = [0x5a; 64];
+const MODEL_TYPES: [&str; 5] = ["llm", "text-embedding", "rerank", "tts", "speech2text"];
+
+fn keys() -> Value {
+    let vectors: Value = serde_json::from_str(include_str!("data/aigateway/jwt.json")).unwrap();
+    vectors["keys"].clone()
+}
+
+fn oct_key() -> Value {
+    json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(OCT_KEY), "kid": "k-1"})
+}
+
+/// One way to authenticate: the gateway's side, the form, and the words that must appear nowhere.
+struct Method {
+    name: String,
+    protection: Protection,
+    form: Vec<(&'static str, String)>,
+    canaries: Vec<String>,
+}
+
+fn hmac(digest: &str) -> Method {
+    let consumers = vec![("ak-1".to_owned(), HMAC_SECRET.to_owned())];
+    let form = [
+        ("auth_method", "hmac"),
+        ("hmac_access_key", "ak-1"),
+        ("hmac_secret_key", HMAC_SECRET),
+        ("hmac_content_digest", digest),
+    ];
+    Method {
+        name: format!("hmac, digest {digest}"),
+        protection: Protection::Hmac(HmacRules { consumers, allowed: true, window: Some(300), strict: true }),
+        form: form.map(|(name, value)| (name, value.to_owned())).to_vec(),
+        canaries: vec![HMAC_SECRET.to_owned()],
+    }
+}
+
+fn jwt(algorithm: &str, private: &str, public: Value, header: &str, prefix: &str) -> Method {
+    let form = [
+        ("auth_method", "jwt"),
+        ("jwt_jwks", private),
+        ("jwt_algorithm", algorithm),
+        ("jwt_consumer_id", "consumer-1"),
+        ("jwt_issuer", "dify"),
+        ("jwt_header_name", header),
+        ("jwt_header_prefix", prefix),
+    ];
+    let secret = serde_json::from_str::<Value>(private).ok();
+    let part = |name: &str| secret.as_ref().and_then(|key| key[name].as_str()).map(str::to_owned);
+    let pem = secret.is_none().then(|| private.lines().nth(1).unwrap().to_owned());
+    Method {
+        name: format!("jwt {algorithm} in {header}"),
+        protection: Protection::Jwt(JwtRules {
+            keys: json!({ "keys": [public] }),
+            claims: vec![("uid".to_owned(), "consumer-1".to_owned()), ("iss".to_owned(), "dify".to_owned())],
+            allowed: true,
+            header: header.to_lowercase(),
+            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix} ") },
+        }),
+        form: form.map(|(name, value)| (name, value.to_owned())).to_vec(),
+        canaries: [part("k"), part("d"), pem].into_iter().flatten().collect(),
+    }
+}
+
+fn jwt_oct() -> Method {
+    jwt("HS256", &oct_key().to_string(), oct_key(), "Authorization", "Bearer")
+}
+
+fn key(location: &str, place: KeyPlace) -> Method {
+    Method {
+        name: format!("api key as {location}"),
+        protection: Protection::Key(KeyRules { key: API_KEY.to_owned(), place, allowed: true }),
+        form: vec![
+            ("auth_method", "api_key".to_owned()),
+            ("api_key", API_KEY.to_owned()),
+            ("api_key_location", location.to_owned()),
+        ],
+        canaries: vec![API_KEY.to_owned()],
+    }
+}
+
+fn methods() -> Vec<Method> {
+    let keys = keys();
+    let text = |name: &str| match &keys[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    vec![
+        hmac("on"),
+        hmac("off"),
+        jwt_oct(),
+        jwt("RS256", &text("rsa_private_pem_pkcs8"), keys["rsa_public_jwk"].clone(), "X-Token", "Tok"),
+        jwt("PS384", &text("rsa_private_jwk"), keys["rsa_public_jwk"].clone(), "X-Token", ""),
+        jwt("ES256", &text("ec_p256_private_jwk"), keys["ec_p256_public_jwk"].clone(), "Authorization", "Bearer"),
+        jwt("ES512", &text("ec_p521_pem_sec1"), keys["ec_p521_public_jwk"].clone(), "Authorization", ""),
+        jwt("EdDSA", &text("ed25519_private_jwk"), keys["ed25519_public_jwk"].clone(), "Authorization", "Bearer"),
+        key("bearer", KeyPlace::Header("authorization", "Bearer ")),
+        key("header", KeyPlace::Header("x-api-key", "")),
+        key("query", KeyPlace::Query("apikey")),
+    ]
+}
+
+/// A plugin and the credential form for a gateway.
+struct Setup {
+    plugin: Plugin,
+    gateway: Gateway,
+    form: Map<String, Value>,
+}
+
+impl Setup {
+    async fn of(method: &Method) -> Self {
+        let text = include_str!("../provider/aigateway.yaml");
+        let declaration: ProviderDeclaration = serde_yaml::from_str(text).unwrap();
+        let plugin = Plugin::of(vec![(declaration, Vec::new(), Arc::new(AiGateway::default()))]);
+        let gateway = Gateway::start(method.protection.clone()).await;
+        let mut form: Map<String, Value> =
+            method.form.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        form.insert("endpoint_url".to_owned(), json!(format!("{}/base/v1?b=2&a=%E4%B8%AD", gateway.url)));
+        form.insert("max_retries".to_owned(), json!("1"));
+        Self { plugin, gateway, form }
+    }
+
+    fn with(mut self, fields: &[(&str, &str)]) -> Self {
+        self.form.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        self
+    }
+
+    async fn call(&self, action: &str, fields: Value) -> Outcome {
+        let mut data =
+            json!({"action": action, "provider": "ai-gateway", "model": "qwen-max", "credentials": self.form});
+        data.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        self.plugin.call(data).await
+    }
+
+    async fn ask(&self, stream: bool, more: Value) -> Outcome {
+        let mut fields = json!({"model_parameters": {}, "stop": [], "stream": stream,
+            "prompt_messages": [{"role": "user", "content": "Hi"}]});
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.call("invoke_llm", fields).await
+    }
+
+    async fn use_model(&self, model_type: &str, stream: bool) -> Outcome {
+        match model_type {
+            "llm" => self.ask(stream, json!({})).await,
+            "text-embedding" => {
+                self.call("invoke_text_embedding", json!({"texts": ["one", "three"], "input_type": "document"})).await
+            }
+            "rerank" => {
+                self.call(
+                    "invoke_rerank",
+                    json!({"query": "q", "docs": ["one", "three"], "score_threshold": 0, "top_n": 0}),
+                )
+                .await
+            }
+            "tts" => {
+                self.call("invoke_tts", json!({"content_text": "Say this.", "voice": "alloy", "tenant_id": "t"})).await
+            }
+            _ => self.call("invoke_speech2text", json!({"file": hex::encode(wav(64))})).await,
+        }
+    }
+
+    async fn validate(&self, model_type: &str) -> Outcome {
+        self.call("validate_model_credentials", json!({"model_type": model_type})).await
+    }
+}
+
+fn wav(samples: usize) -> Vec<u8> {
+    [b"RIFF\0\0\0\0WAVEfmt ".as_slice(), &vec![0; samples]].concat()
+}
+
+fn check_answer(model_type: &str, outcome: &Outcome, case: &str) {
+    match model_type {
+        "llm" => {
+            assert_eq!(outcome.text(), ANSWER.concat(), "{case}");
+            assert_eq!(
+                (outcome.finish_reason(), &outcome.usage()["total_tokens"]),
+                (Some("stop"), &json!(7)),
+                "{case}"
+            );
+            assert!(outcome.items.iter().all(|item| item["model"] == "qwen-max"), "{case}");
+        }
+        "text-embedding" => assert_eq!(outcome.item()["embeddings"], json!([[3.0, 0.5], [5.0, 0.5]]), "{case}"),
+        "rerank" => assert_eq!(
+            outcome.item()["docs"],
+            json!([{"index": 1, "text": "three", "score": 0.05}, {"index": 0, "text": "one", "score": 0.03}]),
+            "{case}"
+        ),
+        "tts" => assert_eq!(sound(outcome), SOUND, "{case}"),
+        _ => assert_eq!(outcome.item()["result"], "Spoken words.", "{case}"),
+    }
+}
+
+fn sound(outcome: &Outcome) -> Vec<u8> {
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    outcome.items.iter().flat_map(|item| hex::decode(item["result"].as_str().unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn the_rules_agree_with_every_recorded_request() {
+    let vectors: Value = serde_json::from_str(include_str!("data/aigateway/hmac.json")).unwrap();
+    let mut checked = 0;
+    for vector in vectors["vectors"].as_array().unwrap() {
+        let (gateway, request) = (&vector["gateway"], &vector["request"]);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let consumers = gateway["consumers"].as_array().unwrap();
+        let rules = HmacRules {
+            consumers: consumers.iter().map(|consumer| (text(&consumer["key"]), text(&consumer["secret"]))).collect(),
+            allowed: gateway["allow"].is_null(),
+            window: gateway["date_offset_s"].as_u64(),
+            strict: false,
+        };
+        let raw = Raw {
+            method: text(&request["method"]),
+            target: text(&request["path"]),
+            headers: request["headers"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.clone(), text(value)))
+                .collect(),
+            body: match request["body_base64"].as_str() {
+                Some(body) => STANDARD.decode(body).unwrap(),
+                None => vec![b'a'; request["body_len"].as_u64().unwrap() as usize],
+            },
+        };
+        let verdict = hmac_verdict(&rules, gateway["now_ms"].as_i64().unwrap(), &raw);
+        let expected = &vector["verifier"];
+        assert_eq!(json!(verdict.status), expected["status"], "{} {verdict:?}", vector["id"]);
+        assert_eq!(json!(verdict.body), expected["body"], "{}", vector["id"]);
+        assert_eq!(json!(verdict.explanation), expected["x_ca_error_message"], "{}", vector["id"]);
+        checked += 1;
+    }
+    assert_eq!(checked, 49);
+}
+
+#[test]
+fn the_rules_agree_with_every_recorded_token() {
+    let vectors: Value = serde_json::from_str(include_str!("data/aigateway/jwt.json")).unwrap();
+    let now = vectors["clock_s"].as_f64().unwrap();
+    let rules = |keys: &Value, allowed: bool| JwtRules {
+        keys: keys.clone(),
+        claims: vec![("uid".to_owned(), "dify-consumer-1".to_owned()), ("iss".to_owned(), "dify".to_owned())],
+        allowed,
+        header: "authorization".to_owned(),
+        prefix: "Bearer ".to_owned(),
+    };
+    let raw = |value: String| Raw { headers: vec![("authorization".to_owned(), value)], ..Raw::default() };
+    for vector in vectors["positive"].as_array().unwrap() {
+        let token = raw(format!("Bearer {}", vector["token"].as_str().unwrap()));
+        let verdict = jwt_verdict(&rules(&vector["gateway_jwks"], true), now, &token);
+        assert_eq!(verdict.status, 200, "{} {verdict:?}", vector["id"]);
+    }
+    for vector in vectors["negative"].as_array().unwrap() {
+        let expected = &vector["expect"];
+        let place = vector["sent_as"].as_str().unwrap().split_once(": ").unwrap().1;
+        let token = vector["token"].as_str().map_or(raw(String::new()), |token| raw(format!("{place}{token}")));
+        let verdict = jwt_verdict(&rules(&vector["gateway"]["jwks"], expected["status"] != 403), now, &token);
+        assert_eq!(
+            (json!(verdict.status), json!(verdict.body)),
+            (expected["status"].clone(), expected["body"].clone()),
+            "{}",
+            vector["id"]
+        );
+        assert_eq!(
+            json!(verdict.explanation.contains("invalid_token")),
+            expected["www_authenticate_has_invalid_token"],
+            "{}",
+            vector["id"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_method_reaches_every_model_type() {
+    for method in methods() {
+        let setup = Setup::of(&method).await;
+        for model_type in MODEL_TYPES {
+            for stream in [true, false] {
+                let case = format!("{} {model_type} stream {stream}", method.name);
+                check_answer(model_type, &setup.use_model(model_type, stream).await, &case);
+            }
+            assert_eq!(setup.validate(model_type).await.item()["result"], true, "{} {model_type}", method.name);
+        }
+        assert_eq!(setup.gateway.seen().len(), 15, "{}: one request per call", method.name);
+        for raw in setup.gateway.seen() {
+            assert!(raw.target.starts_with("/base/v1/") && raw.target.contains("?b=2&a=%E4%B8%AD"), "{}", raw.target);
+            let has_digest = !raw.header("content-md5").is_empty();
+            assert_eq!(has_digest, method.name == "hmac, digest on", "{}", method.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_has_a_new_nonce_and_the_same_token() {
+    for method in [hmac("on"), jwt_oct()] {
+        let setup = Setup::of(&method).await;
+        for model_type in MODEL_TYPES {
+            setup.gateway.script(Reply::new(503, "text/plain", "no healthy upstream"));
+            check_answer(model_type, &setup.use_model(model_type, true).await, model_type);
+        }
+        let seen = setup.gateway.seen();
+        assert_eq!(seen.len(), 10);
+        let different = |name: &str| seen.iter().map(|raw| raw.header(name)).collect::<HashSet<_>>().len();
+        assert_eq!(seen[8].body, seen[9].body, "the form is sent as it was");
+        match method.name.starts_with("hmac") {
+            true => assert_eq!((different("x-ca-nonce"), different("x-ca-signature")), (10, 10)),
+            false => assert_eq!(different("authorization"), 1),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_made_again_once() {
+    let setup = Setup::of(&jwt_oct()).await;
+    let expired = || Reply::new(401, "text/plain", "Jwt is expired");
+    setup.gateway.script(expired());
+    check_answer("llm", &setup.use_model("llm", true).await, "renewed");
+    check_answer("tts", &setup.use_model("tts", true).await, "cached");
+    let tokens: Vec<String> = setup.gateway.seen().iter().map(|raw| raw.header("authorization").to_owned()).collect();
+    assert!(tokens.len() == 3 && tokens[0] != tokens[1] && tokens[1] == tokens[2]);
+    setup.gateway.script(expired());
+    setup.gateway.script(expired().header("date", "Thu, 09 Oct 2025 08:53:20 GMT"));
+    let outcome = setup.use_model("llm", true).await;
+    let (kind, message) = outcome.failure();
+    assert_eq!((kind, setup.gateway.seen().len()), ("InvokeAuthorizationError", 5));
+    assert!(message.contains("Jwt is expired") && message.contains("ahead of the gateway's"), "{message}");
+}
+
+#[tokio::test]
+async fn redirects_are_refused() {
+    for method in methods() {
+        let setup = Setup::of(&method).await;
+        let elsewhere = format!("{}/elsewhere", setup.gateway.url);
+        setup.gateway.script(Reply::new(307, "text/plain", "").header("location", &elsewhere));
+        let outcome = setup.use_model("llm", true).await;
+        assert!(outcome.failure().1.contains("redirects to"), "{:?}", outcome.error);
+        assert_eq!(setup.gateway.seen().len(), 1, "{}", method.name);
+    }
+}
+
+#[tokio::test]
+async fn refused_credentials_say_why() {
+    let changed = |method: Method, change: &dyn Fn(&mut Protection)| {
+        let mut method = method;
+        change(&mut method.protection);
+        method
+    };
+    let not_allowed = |protection: &mut Protection| match protection {
+        Protection::Hmac(rules) => rules.allowed = false,
+        Protection::Jwt(rules) => rules.allowed = false,
+        Protection::Key(rules) => rules.allowed = false,
+    };
+    let bearer = || key("bearer", KeyPlace::Header("authorization", "Bearer "));
+    let cases = [
+        (
+            changed(hmac("on"), &|protection| {
+                if let Protection::Hmac(rules) = protection {
+                    rules.consumers[0].0 = "other".to_owned()
+                }
+            }),
+            "Invalid Key",
+        ),
+        (
+            changed(hmac("on"), &|protection| {
+                if let Protection::Hmac(rules) = protection {
+                    rules.consumers[0].1 = "other".to_owned()
+                }
+            }),
+            "`hmac_secret_key` is not the secret",
+        ),
+        (changed(hmac("on"), &not_allowed), "not authorised for the route"),
+        (
+            changed(jwt_oct(), &|protection| {
+                if let Protection::Jwt(rules) = protection {
+                    rules.claims[0].1 = "other".to_owned()
+                }
+            }),
+            "Jwt verification fails",
+        ),
+        (
+            changed(jwt_oct(), &|protection| {
+                if let Protection::Jwt(rules) = protection {
+                    rules.header = "x-token".to_owned()
+                }
+            }),
+            "`jwt_header_name`",
+        ),
+        (changed(jwt_oct(), &not_allowed), "not authorised for the route"),
+        (
+            changed(bearer(), &|protection| {
+                if let Protection::Key(rules) = protection {
+                    rules.key = "other".to_owned()
+                }
+            }),
+            "did not accept the API key",
+        ),
+        (changed(bearer(), &not_allowed), "not authorised for the route"),
+    ];
+    for (method, expected) in cases {
+        let setup = Setup::of(&method).await;
+        for model_type in MODEL_TYPES {
+            let outcome = setup.use_model(model_type, true).await;
+            let (kind, message) = outcome.failure();
+            assert_eq!(kind, "InvokeAuthorizationError", "{message}");
+            assert!(message.contains(expected), "{message}");
+            let outcome = setup.validate(model_type).await;
+            let (kind, message) = outcome.failure();
+            assert_eq!(kind, "CredentialsValidateFailedError");
+            let part = if expected.contains("authorised") {
+                "The consumer is not authorised"
+            } else {
+                "The credential was refused"
+            };
+            assert!(message.contains(part) && message.contains(expected), "{message}");
+        }
+        assert_eq!(setup.gateway.seen().len(), 10, "a refused credential is not tried again");
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_the_gateway_are_explained() {
+    let plain = |status: u16, body: &str| Reply::new(status, "text/plain", body);
+    let cases = [
+        (
+            plain(429, "Too many requests").header("x-tokenratelimit-reset", "70"),
+            "InvokeRateLimitError",
+            "resets in 70 s",
+        ),
+        (plain(403, "Request denied by ai quota check, No quota left"), "InvokeRateLimitError", "No quota left"),
+        (plain(404, ""), "InvokeBadRequestError", "no route or model here"),
+        (plain(413, "Payload Too Large"), "InvokeBadRequestError", "connection buffer"),
+        (plain(500, "unsupported API name"), "InvokeServerUnavailableError", "unsupported API name"),
+        (
+            Reply::new(
+                400,
+                "application/json",
+                r#"{"code":"InvalidParameter","message":"url error","request_id":"d-7"}"#,
+            ),
+            "InvokeBadRequestError",
+            "url error (request id req-1)",
+        ),
+    ];
+    let setup = Setup::of(&jwt_oct()).await;
+    for (reply, kind, words) in cases {
+        for model_type in MODEL_TYPES {
+            setup.gateway.script(reply.clone());
+            let outcome = setup.use_model(model_type, true).await;
+            assert_eq!(outcome.failure().0, kind, "{model_type} {:?}", outcome.error);
+            assert!(outcome.failure().1.contains(words), "{model_type} {:?}", outcome.error);
+        }
+    }
+    for (status, body, expected) in [
+        (404, "", "The path is wrong"),
+        (404, "{\"error\":{\"message\":\"model x not found\"}}", "The model is wrong"),
+        (403, "No quota left", "The credential is right"),
+        (500, "boom", "The service behind the gateway failed"),
+    ] {
+        setup.gateway.script(plain(status, body));
+        let outcome = setup.validate("llm").await;
+        assert!(outcome.failure().1.contains(expected), "{:?}", outcome.error);
+    }
+    let setup = Setup::of(&jwt_oct()).await.with(&[("endpoint_url", "http://127.0.0.1:1/v1"), ("max_retries", "0")]);
+    assert!(setup.validate("rerank").await.failure().1.contains("The endpoint is wrong or out of reach"));
+}
+
+#[tokio::test]
+async fn answers_of_every_kind_are_shown_as_what_they_are() {
+    let object =
+        json!({"code": 403, "denyMessage": "Not here.", "blockedDetails": [{"type": "politics", "level": "high"}]});
+    let guard = |part: &str| {
+        json!({"model": "from-security-guard", "choices": [{"index": 0, part: {"role": "assistant",
+        "content": object.to_string()}, "finish_reason": "stop"}]})
+    };
+    let chunk = |text: &str| format!("data:{}\n\n", json!({"choices": [{"index": 0, "delta": {"content": text}}]}));
+    let json = |status: u16, value: &Value| Reply::new(status, "application/json", value.to_string());
+    let events = |text: String| Reply::new(200, "text/event-stream", text);
+    let whole = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Plain"}, "finish_reason": "stop"}]});
+    let reason = "Not here. (content check: politics (high))";
+    let cases = [
+        (json(200, &whole), "Plain".to_owned(), "stop"),
+        (events(format!("data:{whole}\n\ndata:[DONE]")), "Plain".to_owned(), "stop"),
+        (json(200, &guard("message")), reason.to_owned(), "content_filter"),
+        (events(format!("data:{}\n\ndata: [DONE]", guard("delta"))), reason.to_owned(), "content_filter"),
+        (
+            events(format!("{}data:{}\n\ndata: [DONE]", chunk("So far: "), guard("delta"))),
+            format!("So far: {reason}"),
+            "content_filter",
+        ),
+        (json(200, &object), reason.to_owned(), "content_filter"),
+        (json(403, &object), reason.to_owned(), "content_filter"),
+    ];
+    let setup = Setup::of(&hmac("on")).await;
+    for (reply, text, finish) in cases {
+        for stream in [true, false] {
+            setup.gateway.script(reply.clone());
+            let outcome = setup.ask(stream, json!({})).await;
+            assert_eq!((outcome.text(), outcome.finish_reason()), (text.clone(), Some(finish)), "{reply:?}");
+            outcome.usage();
+        }
+    }
+    for (reply, words) in [
+        (
+            events(format!("{}data: {}\n\n", chunk("So far"), json!({"error": {"message": "broken inside"}}))),
+            "broken inside",
+        ),
+        (Reply { cut: true, ..events(chunk("So far")) }, ""),
+        (events(chunk("So far")), "without a finish reason"),
+    ] {
+        setup.gateway.script(reply);
+        let outcome = setup.ask(true, json!({})).await;
+        assert!(outcome.failure().1.contains(words), "{:?}", outcome.error);
+        assert_eq!(outcome.items[0]["delta"]["message"]["content"], "So far", "what came is delivered");
+    }
+}
+
+#[tokio::test]
+async fn parameters_reach_the_model_in_its_own_words() {
+    let setup = Setup::of(&hmac("on")).await;
+    let parameters = json!({"temperature": 0.5, "top_p": 0.9, "top_k": 20, "max_tokens": 99, "frequency_penalty": 0.1,
+        "presence_penalty": 0.2, "seed": 7, "stop": "one\ntwo"});
+    setup.ask(true, json!({"model_parameters": parameters, "stop": ["three"]})).await.text();
+    let body = setup.gateway.last_json();
+    for (name, value) in parameters.as_object().unwrap().iter().filter(|(name, _)| *name != "stop") {
+        assert_eq!(&body[name], value, "{name}");
+    }
+    assert_eq!(body["stop"], json!(["three", "one", "two"]));
+    assert_eq!((&body["model"], &body["user"]), (&json!("qwen-max"), &json!("user-1")));
+    assert_eq!(body["stream_options"], json!({"include_usage": true}));
+
+    // Form, parameter, then what `enable_thinking` and `chat_template_kwargs` say.
+    let off = json!({"enable_thinking": false, "thinking": false});
+    let cases = [
+        ("not_supported", "both", json!(true), Value::Null, Value::Null),
+        ("supported", "enable_thinking", json!(false), json!(false), Value::Null),
+        ("supported", "chat_template_kwargs", json!(false), Value::Null, off.clone()),
+        ("supported", "both", json!(false), json!(false), off),
+        ("supported", "both", Value::Null, Value::Null, Value::Null),
+        ("only_thinking_supported", "enable_thinking", Value::Null, json!(true), Value::Null),
+        ("only_thinking_supported", "none", Value::Null, Value::Null, Value::Null),
+    ];
+    for (support, place, asked, top, template) in cases {
+        let setup =
+            Setup::of(&jwt_oct()).await.with(&[("agent_though_support", support), ("thinking_parameter", place)]);
+        setup.ask(false, json!({"model_parameters": {"enable_thinking": asked}})).await.text();
+        let body = setup.gateway.last_json();
+        assert_eq!((&body["enable_thinking"], &body["chat_template_kwargs"]), (&top, &template), "{support} {place}");
+    }
+}
+
+#[tokio::test]
+async fn structured_answers_use_one_mechanism_unless_both_are_asked_for() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    for (support, format, in_prompt) in [
+        ("supported", json!("json_schema"), false),
+        ("json_object", json!("json_object"), true),
+        ("both", json!("json_schema"), true),
+        ("not_supported", Value::Null, true),
+    ] {
+        let setup = Setup::of(&jwt_oct()).await.with(&[("structured_output_support", support)]);
+        let parameters = json!({"response_format": "json_schema", "json_schema": schema.to_string()});
+        setup.ask(false, json!({"model_parameters": parameters})).await.text();
+        let body = setup.gateway.last_json();
+        assert_eq!(body["response_format"]["type"], format, "{support}");
+        assert_eq!(body["messages"][0]["role"] == "system", in_prompt, "{support} {body}");
+        assert!(body.get("json_schema").is_none());
+    }
+}
+
+#[tokio::test]
+async fn tools_media_and_thoughts_go_both_ways() {
+    let tools = json!([{"name": "weather", "description": "d", "parameters": {"type": "object", "properties": {}}}]);
+    for (kind, member) in [("tool_call", "tools"), ("function_call", "functions"), ("no_call", "")] {
+        let setup = Setup::of(&hmac("on")).await.with(&[("function_calling_type", kind)]);
+        let call = json!({"name": "weather", "arguments": "{}"});
+        let message = if kind == "function_call" {
+            json!({"content": null, "function_call": call})
+        } else {
+            json!({"content": null, "tool_calls": [{"id": "c1", "type": "function", "function": call}]})
+        };
+        let reason = if kind == "no_call" { "stop" } else { "tool_calls" };
+        let answer = json!({"choices": [{"index": 0, "message": message, "finish_reason": reason}]});
+        setup.gateway.script(Reply::new(200, "application/json", answer.to_string()));
+        let outcome = setup.ask(true, json!({"tools": tools})).await;
+        assert_eq!(outcome.tool_calls().len(), usize::from(kind != "no_call"), "{kind} {outcome:?}");
+        let body = setup.gateway.last_json();
+        for name in ["tools", "functions"] {
+            assert_eq!(body.get(name).is_some(), name == member, "{kind} {name}");
+        }
+    }
+    let setup = Setup::of(&hmac("on")).await.with(&[
+        ("vision_support", "support"),
+        ("audio_support", "support"),
+        ("document_support", "support"),
+    ]);
+    let part = |kind: &str, mime: &str, format: &str| {
+        json!({"type": kind, "data": "", "format": format, "mime_type": mime,
+        "url": "", "base64_data": "QUJD", "filename": "f", "detail": "low"})
+    };
+    let parts = json!([
+        part("image", "image/png", "png"),
+        part("audio", "audio/wav", "wav"),
+        part("document", "application/pdf", "pdf")
+    ]);
+    setup.ask(false, json!({"prompt_messages": [{"role": "user", "content": parts}]})).await.text();
+    let content = setup.gateway.last_json()["messages"][0]["content"].clone();
+    let kinds: Vec<&str> = content.as_array().unwrap().iter().map(|part| part["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["image_url", "input_audio", "file"]);
+    let setup = Setup::of(&hmac("on")).await;
+    let outcome = setup.ask(false, json!({"prompt_messages": [{"role": "user", "content": parts}]})).await;
+    assert_eq!((outcome.failure().0, setup.gateway.seen().len()), ("InvokeBadRequestError", 0));
+    let thought = json!({"choices": [{"index": 0, "message": {"content": "42", "reasoning_content": "Hm."}, "finish_reason": "stop"}]});
+    setup.gateway.script(Reply::new(200, "application/json", thought.to_string()));
+    assert_eq!(setup.ask(false, json!({})).await.text(), "<think>\nHm.\n</think>42");
+    let setup = setup.with(&[("mode", "completion")]);
+    assert_eq!(setup.ask(false, json!({})).await.text(), ANSWER.concat());
+    assert!(setup.gateway.seen().last().unwrap().target.starts_with("/base/v1/completions?"));
+}
+
+#[tokio::test]
+async fn texts_are_embedded_in_batches_with_prefix_and_dimensions() {
+    let fields = [("max_chunks", "10"), ("dimensions", "256"), ("document_prefix", "doc:"), ("query_prefix", "ask:")];
+    let setup = Setup::of(&hmac("on")).await.with(&fields);
+    let texts: Vec<String> = (0..25).map(|number| "x".repeat(number + 1)).collect();
+    let outcome = setup.call("invoke_text_embedding", json!({"texts": texts, "input_type": "query"})).await;
+    let vectors = outcome.item()["embeddings"].as_array().unwrap().clone();
+    let lengths: Vec<f64> = vectors.iter().map(|vector| vector[0].as_f64().unwrap() - 5.0).collect();
+    assert_eq!(lengths, (1..=25).map(f64::from).collect::<Vec<_>>(), "in the order of the texts");
+    assert_eq!(outcome.item()["usage"]["total_tokens"], 15);
+    let seen = setup.gateway.seen();
+    assert_eq!(seen.len(), 3);
+    for raw in seen {
+        let body: Value = serde_json::from_slice(&raw.body).unwrap();
+        assert_eq!(body["dimensions"], 256);
+        assert!(body["input"].as_array().unwrap().iter().all(|text| text.as_str().unwrap().starts_with("ask: ")));
+    }
+}
+
+#[tokio::test]
+async fn documents_are_ranked_by_raw_scores_in_every_protocol() {
+    for (protocol, path) in [
+        ("reranks", "/base/v1/reranks?"),
+        ("rerank", "/base/v1/rerank?"),
+        ("dashscope", "/base/v1/api/v1/services/rerank/text-rerank/text-rerank?"),
+    ] {
+        let setup = Setup::of(&hmac("on")).await.with(&[("rerank_protocol", protocol)]);
+        let request = json!({"query": "q", "docs": ["1", "4444", "333"], "score_threshold": 0.03, "top_n": 2});
+        let outcome = setup.call("invoke_rerank", request).await;
+        let scores: Vec<f64> =
+            outcome.item()["docs"].as_array().unwrap().iter().map(|doc| doc["score"].as_f64().unwrap()).collect();
+        assert_eq!(scores, [0.04, 0.03], "{protocol}");
+        assert!(setup.gateway.seen()[0].target.starts_with(path));
+        let single = json!({"query": "q", "docs": ["only"], "score_threshold": 0, "top_n": 0});
+        assert_eq!(setup.call("invoke_rerank", single).await.item()["docs"][0]["score"], 0.04);
+    }
+}
+
+#[tokio::test]
+async fn long_text_is_spoken_sentence_by_sentence() {
+    let setup = Setup::of(&hmac("on")).await.with(&[("word_limit", "20"), ("voices", "alloy, Cherry=cherry-1")]);
+    let text = "The first sentence. And the second. A third one here.";
+    let outcome = setup.call("invoke_tts", json!({"content_text": text, "voice": "", "tenant_id": "t"})).await;
+    assert_eq!(sound(&outcome), SOUND.repeat(3));
+    let inputs: Vec<String> = setup
+        .gateway
+        .seen()
+        .iter()
+        .map(|raw| serde_json::from_slice::<Value>(&raw.body).unwrap()["input"].as_str().unwrap().trim().to_owned())
+        .collect();
+    assert_eq!(inputs, ["The first sentence.", "And the second.", "A third one here."]);
+    let voices = setup.call("get_tts_model_voices", json!({"language": ""})).await;
+    assert_eq!(
+        voices.item()["voices"],
+        json!([{"name": "alloy", "value": "alloy"}, {"name": "Cherry", "value": "cherry-1"}])
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_before_a_call() {
+    let setup = Setup::of(&hmac("on")).await.with(&[("file_upload_limit", "1")]);
+    let voice = setup.call("invoke_tts", json!({"content_text": "Hi.", "voice": "nobody", "tenant_id": "t"})).await;
+    assert!(voice.failure().1.contains("voice `nobody` is not one of this model's: alloy"), "{:?}", voice.error);
+    let large = setup.call("invoke_speech2text", json!({"file": hex::encode(wav(1024 * 1024))})).await;
+    assert!(large.failure().1.contains("at most 1048576"), "{:?}", large.error);
+    let noise = setup.call("invoke_speech2text", json!({"file": hex::encode(b"no sound at all")})).await;
+    assert!(noise.failure().1.contains("no known kind"), "{:?}", noise.error);
+    let silent = setup.call("invoke_tts", json!({"content_text": " ", "voice": "", "tenant_id": "t"})).await;
+    assert!(silent.failure().1.contains("no text"), "{:?}", silent.error);
+    assert!(setup.gateway.seen().is_empty());
+    for (field, value, expected) in [
+        ("endpoint_url", "gateway.example/v1", "`endpoint_url` has no scheme"),
+        ("extra_headers", "{\"X-A\": \"b\\r\\nX-C: d\"}", "`extra_headers`"),
+        ("context_size", "many", "`context_size` must be a whole number"),
+        ("max_chunks", "0", "`max_chunks` must be a whole number"),
+        ("dimensions", "x", "`dimensions` must be a whole number"),
+        ("rerank_protocol", "soap", "`rerank_protocol` must be"),
+        ("audio_type", "midi", "`audio_type`"),
+        ("input_price", "cheap", "`input_price`"),
+    ] {
+        let model_type = match field {
+            "max_chunks" | "dimensions" => "text-embedding",
+            "rerank_protocol" => "rerank",
+            "audio_type" => "tts",
+            _ => "llm",
+        };
+        let setup = Setup::of(&hmac("on")).await.with(&[(field, value)]);
+        let outcome = setup.validate(model_type).await;
+        assert!(outcome.failure().1.contains(expected), "{:?}", outcome.error);
+        assert!(setup.gateway.seen().is_empty(), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn the_schema_says_what_the_form_says() {
+    let fields = [
+        ("display_name", "My model"),
+        ("context_size", "32000"),
+        ("max_tokens_to_sample", "8000"),
+        ("function_calling_type", "tool_call"),
+        ("stream_function_calling", "supported"),
+        ("vision_support", "support"),
+        ("agent_though_support", "supported"),
+        ("structured_output_support", "supported"),
+        ("voices", "alloy, Cherry=cherry-1"),
+        ("input_price", "2.4"),
+        ("currency", "RMB"),
+    ];
+    let setup = Setup::of(&hmac("on")).await.with(&fields);
+    let schema = async |model_type: &str| {
+        setup.call("get_ai_model_schemas", json!({"model_type": model_type})).await.item()["model_schema"].clone()
+    };
+    let llm = schema("llm").await;
+    assert_eq!(llm["label"]["en_US"], "My model");
+    assert_eq!(llm["model_properties"], json!({"mode": "chat", "context_size": 32000}));
+    assert_eq!(
+        llm["features"],
+        json!(["multi-tool-call", "stream-tool-call", "agent-thought", "vision", "structured-output"])
+    );
+    assert_eq!(llm["pricing"]["currency"], "RMB");
+    let rules: Vec<&str> =
+        llm["parameter_rules"].as_array().unwrap().iter().map(|rule| rule["name"].as_str().unwrap()).collect();
+    for name in [
+        "temperature",
+        "top_p",
+        "top_k",
+        "max_tokens",
+        "frequency_penalty",
+        "presence_penalty",
+        "seed",
+        "stop",
+        "response_format",
+        "json_schema",
+        "enable_thinking",
+        "reasoning_format",
+    ] {
+        assert!(rules.contains(&name), "{name}");
+    }
+    assert_eq!(schema("text-embedding").await["model_properties"]["max_chunks"], 10);
+    let tts = schema("tts").await["model_properties"].clone();
+    assert_eq!((&tts["default_voice"], &tts["voices"][1]["mode"]), (&json!("alloy"), &json!("cherry-1")));
+    assert_eq!(schema("speech2text").await["model_properties"]["file_upload_limit"], 25);
+    assert_eq!(schema("rerank").await["model_properties"]["context_size"], 32000);
+}
+
+/// Everything that this process logs, down to the finest level.
+fn log() -> &'static Mutex<Vec<u8>> {
+    static LOG: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
+    LOG.get_or_init(|| {
+        struct Sink;
+        impl Write for Sink {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                log().lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let level = tracing_subscriber::filter::LevelFilter::TRACE;
+        let logger = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Sink).finish();
+        // Set outside of the cell: the first message must find it filled.
+        std::thread::spawn(move || tracing::subscriber::set_global_default(logger));
+        Mutex::default()
+    })
+}
+
+#[tokio::test]
+async fn no_secret_is_seen_anywhere() {
+    log();
+    let mut shown = String::new();
+    let mut canaries = Vec::new();
+    for method in methods() {
+        canaries.extend(method.canaries.clone());
+        let setup = Setup::of(&method).await;
+        for model_type in MODEL_TYPES {
+            for reply in [
+                None,
+                Some(Reply::new(401, "text/plain", "Jwt is expired")),
+                Some(Reply::new(500, "text/plain", "boom")),
+                Some(Reply::new(302, "text/plain", "").header("location", "/else")),
+            ] {
+                reply.into_iter().for_each(|reply| setup.gateway.script(reply));
+                shown.push_str(&format!("{:?}", setup.use_model(model_type, true).await));
+                shown.push_str(&format!("{:?}", setup.validate(model_type).await));
+            }
+        }
+        let unreachable =
+            Setup::of(&method).await.with(&[("endpoint_url", "http://127.0.0.1:1/v1"), ("max_retries", "0")]);
+        shown.push_str(&format!("{:?}", unreachable.validate("llm").await));
+        for raw in setup.gateway.seen() {
+            shown.push_str(&String::from_utf8_lossy(&raw.body));
+            if !method.name.ends_with("query") {
+                shown.push_str(&raw.target);
+            }
+            // What a request carries as proof is as secret as the key.
+            for name in ["x-ca-signature", "authorization", "x-token", "x-api-key"] {
+                let value = raw.header(name).rsplit(' ').next().unwrap();
+                canaries.extend((!value.is_empty()).then(|| value.to_owned()));
+            }
+        }
+    }
+    let logged = String::from_utf8_lossy(&log().lock().unwrap()).into_owned();
+    assert!(logged.contains("upstream answered"), "the log is being written");
+    assert!(canaries.len() > 100);
+    for canary in canaries {
+        assert!(!shown.contains(&canary), "{canary} was shown");
+        assert!(!logged.contains(&canary), "{canary} was logged");
+    }
+}
