@@ -5,12 +5,18 @@
 use serde_json::{Map, Value, json};
 
 use super::LoadedProvider;
+use super::rules::MOST_FIELDS;
 use crate::protocol::ModelType;
 
 /// The provider declaration, with the key `models` always there.
 pub fn provider(loaded: &LoadedProvider) -> Value {
     let mut value = json!(loaded.declaration);
     fill_languages(&mut value);
+    for form in ["provider_credential_schema", "model_credential_schema"] {
+        if let Some(Value::Array(fields)) = value.pointer_mut(&format!("/{form}/credential_form_schemas")) {
+            shorten(fields);
+        }
+    }
     let mut position = Map::new();
     for kind in ModelType::ALL {
         let names: Vec<&str> =
@@ -24,6 +30,18 @@ pub fn provider(loaded: &LoadedProvider) -> Value {
         value["position"] = Value::Object(position);
     }
     value
+}
+
+/// Keeps what the port takes: required fields first, then optional ones, in their order.
+fn shorten(fields: &mut Vec<Value>) {
+    let mut room = MOST_FIELDS.saturating_sub(fields.iter().filter(|field| field["required"] == true).count());
+    fields.retain(|field| {
+        let keep = field["required"] == true || room > 0;
+        if field["required"] != true {
+            room = room.saturating_sub(1);
+        }
+        keep
+    });
 }
 
 /// Gives every text object its missing languages, as the reference does before it sends.

@@ -63,7 +63,7 @@ const TAGS: &[&str] = &[
 const EXTENSIONS: &[&str] = &["tools", "models", "endpoints", "agent_strategies", "datasources", "triggers"];
 
 /// Fields of one form that the debugging port accepts.
-const MOST_FIELDS: usize = 32;
+pub const MOST_FIELDS: usize = 32;
 
 /// Checks one file and collects what is wrong with it.
 pub struct Rules<'a> {

@@ -3,6 +3,7 @@
 //! A dialect builds a request body and maps events to deltas. It holds no policy and does no I/O.
 
 pub mod driver;
+pub mod gemini;
 pub mod openai;
 pub mod think;
 pub mod tokens;

@@ -6,6 +6,7 @@
 pub mod aigateway;
 pub mod common;
 pub mod compatible;
+pub mod gemini;
 pub mod xinference;
 
 use std::sync::Arc;
@@ -166,5 +167,9 @@ pub trait Provider: Send + Sync {
 
 /// Every provider that this executable has code for.
 pub fn all() -> Vec<Arc<dyn Provider>> {
-    vec![Arc::new(aigateway::AiGateway::default()), Arc::new(xinference::Xinference::default())]
+    vec![
+        Arc::new(gemini::Gemini::default()),
+        Arc::new(aigateway::AiGateway::default()),
+        Arc::new(xinference::Xinference::default()),
+    ]
 }

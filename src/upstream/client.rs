@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -136,12 +137,24 @@ impl Upstream {
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(network, connect)?;
+        let client = build(network, connect, None)?;
         if clients.len() >= MOST_CLIENTS {
             clients.clear();
         }
         clients.insert(key, client.clone());
         Ok(client)
+    }
+}
+
+impl Upstream {
+    /// A client of its own that connects to these addresses only, whatever the host resolves to meanwhile.
+    pub fn client_for(
+        &self,
+        network: &NetworkSettings,
+        host: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<reqwest::Client, InvokeError> {
+        build(network, Duration::from_secs(10), Some((host, addresses)))
     }
 }
 
@@ -153,7 +166,11 @@ enum Outcome {
 
 /// Builds a client with the system's roots, or with the bundled ones where the system has none.
 #[allow(clippy::disallowed_methods)] // the one place that may
-fn build(network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
+fn build(
+    network: &NetworkSettings,
+    connect: Duration,
+    pinned: Option<(&str, &[SocketAddr])>,
+) -> Result<reqwest::Client, InvokeError> {
     let extra = match &network.extra_ca {
         Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes())
             .map_err(|error| InvokeError::credentials(format!("credential `tls_ca` cannot be read: {error}")))?,
@@ -170,6 +187,9 @@ fn build(network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client
             .http2_keep_alive_timeout(Duration::from_secs(20))
             .http2_adaptive_window(true)
             .redirect(redirect::Policy::none());
+        if let Some((host, addresses)) = pinned {
+            builder = builder.resolve_to_addrs(host, addresses);
+        }
         if let Some(proxy) = &network.proxy {
             let address = proxy.expose_secret();
             builder = match address {

@@ -5,4 +5,5 @@
 pub mod audio;
 pub mod batches;
 pub mod connection;
+pub mod download;
 pub mod sentences;

@@ -1,0 +1,186 @@
+//! Google's error object, before a stream and inside one → [`InvokeError`].
+//!
+//! Source: Gemini API, "Troubleshooting"; `google.rpc` error details (`ErrorInfo`, `RetryInfo`, `QuotaFailure`, `BadRequest`).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::{ErrorKind, InvokeError};
+
+/// Reads an error body of any shape: the object, a one-element array of it, `{"error": …}`, or a text.
+pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
+    let error = match value {
+        Value::Array(items) => return from_value(items.first().unwrap_or(&Value::Null), http_status),
+        Value::Object(map) => match map.get("error") {
+            Some(inner @ Value::Object(_)) => inner,
+            Some(Value::String(text)) => return plain(text, http_status),
+            _ => value,
+        },
+        Value::String(text) => return plain(text, http_status),
+        _ => return plain("an error without an explanation", http_status),
+    };
+    let status_word = error.get("status").and_then(Value::as_str).unwrap_or_default();
+    let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()).or(http_status);
+    let said = error.get("message").and_then(Value::as_str).unwrap_or("an error without an explanation");
+    let details = Details::read(error.get("details"));
+
+    let mut failure = InvokeError::new(kind(code, status_word, &details), message(said, &details));
+    failure.status = code;
+    failure.code =
+        Some(details.reason.clone().unwrap_or_else(|| status_word.to_owned())).filter(|code| !code.is_empty());
+    failure.retry_after = details.retry_delay;
+    failure.retryable = matches!(code, Some(408 | 429 | 500 | 502 | 503 | 504)) && !details.per_day;
+    failure.hint = hint(code, status_word, said, &details).map(str::to_owned);
+    failure
+}
+
+fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
+    let mut failure = InvokeError::new(kind(http_status, "", &Details::default()), text);
+    failure.status = http_status;
+    failure
+}
+
+/// What the details of an error say.
+#[derive(Default)]
+struct Details {
+    reason: Option<String>,
+    retry_delay: Option<Duration>,
+    per_day: bool,
+    fields: Vec<String>,
+}
+
+impl Details {
+    fn read(details: Option<&Value>) -> Self {
+        let mut found = Self::default();
+        for detail in details.and_then(Value::as_array).into_iter().flatten() {
+            match detail["@type"].as_str().unwrap_or_default().rsplit('.').next().unwrap_or_default() {
+                "ErrorInfo" => found.reason = detail["reason"].as_str().map(str::to_owned),
+                "RetryInfo" => found.retry_delay = detail["retryDelay"].as_str().and_then(duration),
+                "QuotaFailure" => {
+                    let violations = detail["violations"].as_array().into_iter().flatten();
+                    found.per_day |= violations
+                        .filter_map(|violation| violation["quotaId"].as_str())
+                        .any(|quota| quota.contains("PerDay"));
+                }
+                "BadRequest" => {
+                    for violation in detail["fieldViolations"].as_array().into_iter().flatten() {
+                        let text = |key: &str| violation[key].as_str().unwrap_or_default().to_owned();
+                        found.fields.push(format!("{}: {}", text("field"), text("description")));
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// `34s`, `1.5s`.
+fn duration(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.trim().strip_suffix('s')?.parse().ok()?).ok()
+}
+
+fn message(said: &str, details: &Details) -> String {
+    let said = said.trim();
+    if details.fields.is_empty() { said.to_owned() } else { format!("{said} ({})", details.fields.join("; ")) }
+}
+
+fn kind(code: Option<u16>, status: &str, details: &Details) -> ErrorKind {
+    if matches!(details.reason.as_deref(), Some("API_KEY_INVALID" | "API_KEY_EXPIRED")) {
+        return ErrorKind::Authorization;
+    }
+    match (code, status) {
+        (Some(401 | 403), _) | (_, "UNAUTHENTICATED" | "PERMISSION_DENIED") => ErrorKind::Authorization,
+        (Some(429), _) | (_, "RESOURCE_EXHAUSTED") => ErrorKind::RateLimit,
+        (Some(408), _) => ErrorKind::Connection,
+        (Some(500..=599), _) | (_, "INTERNAL" | "UNAVAILABLE" | "DEADLINE_EXCEEDED") => ErrorKind::ServerUnavailable,
+        (Some(400..=499), _) | (_, "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "NOT_FOUND") => ErrorKind::BadRequest,
+        _ => ErrorKind::ServerUnavailable,
+    }
+}
+
+fn hint(code: Option<u16>, status: &str, said: &str, details: &Details) -> Option<&'static str> {
+    match details.reason.as_deref() {
+        Some("API_KEY_INVALID") => return Some("Check the API key; make one at https://aistudio.google.com/apikey."),
+        Some("API_KEY_EXPIRED") => return Some("The API key has expired; make a new one."),
+        Some("SERVICE_DISABLED") => {
+            return Some("Enable the API for this project in the Google Cloud console, then wait a few minutes.");
+        }
+        Some("API_KEY_SERVICE_BLOCKED") => {
+            return Some("The API key is restricted to other services; allow this API for it.");
+        }
+        _ => {}
+    }
+    if details.per_day {
+        return Some("The daily quota is used up; waiting a moment does not help.");
+    }
+    match (code, status) {
+        (_, "FAILED_PRECONDITION") if said.to_ascii_lowercase().contains("location") => Some(
+            "Google does not serve the Gemini API in the region of this server; use Vertex AI or a gateway elsewhere.",
+        ),
+        (_, "FAILED_PRECONDITION") => Some("The project may need billing to be enabled."),
+        (Some(404), _) => Some("The model does not exist here or has been shut down; choose another one."),
+        (Some(413), _) => Some("The request is too large; send smaller files."),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_refusals() {
+        let info = |reason: &str| json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]);
+        let cases = [
+            (400, "INVALID_ARGUMENT", info("API_KEY_INVALID"), ErrorKind::Authorization, false, "aistudio"),
+            (
+                400,
+                "INVALID_ARGUMENT",
+                json!([{"@type": "x/google.rpc.BadRequest", "fieldViolations": [{"field": "tools[0]", "description": "odd"}]}]),
+                ErrorKind::BadRequest,
+                false,
+                "tools[0]: odd",
+            ),
+            (400, "FAILED_PRECONDITION", json!([]), ErrorKind::BadRequest, false, "region"),
+            (401, "UNAUTHENTICATED", json!([]), ErrorKind::Authorization, false, "location"),
+            (403, "PERMISSION_DENIED", info("SERVICE_DISABLED"), ErrorKind::Authorization, false, "Enable the API"),
+            (404, "NOT_FOUND", json!([]), ErrorKind::BadRequest, false, "shut down"),
+            (
+                429,
+                "RESOURCE_EXHAUSTED",
+                json!([{"@type": "x/google.rpc.RetryInfo", "retryDelay": "34s"}]),
+                ErrorKind::RateLimit,
+                true,
+                "location",
+            ),
+            (
+                429,
+                "RESOURCE_EXHAUSTED",
+                json!([{"@type": "x/google.rpc.QuotaFailure", "violations": [{"quotaId": "RequestsPerDayPerProject"}]}]),
+                ErrorKind::RateLimit,
+                false,
+                "daily quota",
+            ),
+            (500, "INTERNAL", json!([]), ErrorKind::ServerUnavailable, true, "location"),
+            (503, "UNAVAILABLE", json!([]), ErrorKind::ServerUnavailable, true, "location"),
+        ];
+        for (code, status, details, kind, retryable, said) in cases {
+            let body = json!({"error": {"code": code, "status": status, "message": "User location is wrong.", "details": details}});
+            for body in [body.clone(), json!([body])] {
+                let error = from_value(&body, None);
+                assert_eq!((error.kind, error.retryable), (kind, retryable), "{code} {status}");
+                assert!(error.detail().contains(said), "{code}: {}", error.detail());
+            }
+        }
+        let delay = from_value(
+            &json!({"error": {"code": 429, "details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": "1.5s"}]}}),
+            None,
+        );
+        assert_eq!(delay.retry_after, Some(Duration::from_millis(1500)));
+        assert_eq!(from_value(&json!("overloaded"), Some(503)).kind, ErrorKind::ServerUnavailable);
+    }
+}

@@ -1,0 +1,96 @@
+//! Why an answer ended, and what to say when nothing came: Google's reasons in Dify's words.
+
+use super::wire::SafetyRating;
+use crate::error::InvokeError;
+use crate::protocol::FinishReason;
+
+/// Google's word in Dify's. `calls`: whether functions were called.
+pub fn reason(word: &str, calls: bool) -> FinishReason {
+    match word {
+        "STOP" | "FINISH_REASON_UNSPECIFIED" if calls => FinishReason::ToolCalls,
+        "STOP" => FinishReason::Stop,
+        "MAX_TOKENS" => FinishReason::Length,
+        _ if is_filter(word) => FinishReason::ContentFilter,
+        other => FinishReason::Other(other.to_ascii_lowercase()),
+    }
+}
+
+/// Reasons that are a filter's.
+pub fn is_filter(word: &str) -> bool {
+    matches!(
+        word,
+        "SAFETY"
+            | "RECITATION"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION"
+            | "MODEL_ARMOR"
+            | "LANGUAGE"
+            | "ESCALATION"
+            | "JAILBREAK"
+    )
+}
+
+/// Reasons that mean that the model failed at its own form.
+pub fn is_malformed(word: &str) -> bool {
+    matches!(
+        word,
+        "MALFORMED_FUNCTION_CALL"
+            | "UNEXPECTED_TOOL_CALL"
+            | "TOO_MANY_TOOL_CALLS"
+            | "MISSING_THOUGHT_SIGNATURE"
+            | "MALFORMED_RESPONSE"
+    )
+}
+
+/// The error of a refused prompt.
+pub fn prompt_blocked(word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
+    explain(format!("the prompt was blocked ({word})"), word, said, ratings)
+}
+
+/// The error of an answer that holds nothing.
+pub fn nothing_said(word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
+    explain(format!("the model gave no answer ({word})"), word, said, ratings)
+}
+
+fn explain(mut text: String, word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
+    let guilty = guilty(ratings);
+    if !guilty.is_empty() {
+        let names: Vec<String> =
+            guilty.iter().map(|rating| format!("{} {}", short(&rating.category), rating.probability)).collect();
+        text.push_str(&format!(" for {}", names.join(", ")));
+    }
+    if let Some(said) = said.filter(|said| !said.is_empty()) {
+        text.push_str(&format!(": {said}"));
+    }
+    let error = InvokeError::bad_request(text).with_code(word);
+    match (word, guilty.first().and_then(|rating| parameter(&rating.category))) {
+        (_, Some(parameter)) => {
+            error.with_hint(format!("Loosen the parameter `{parameter}`, or word the prompt differently."))
+        }
+        ("SAFETY", None) => error.with_hint("Loosen the `safety_…` parameters, or word the prompt differently."),
+        ("PROHIBITED_CONTENT" | "JAILBREAK", _) => error.with_hint("This protection cannot be changed by a parameter."),
+        ("RECITATION", _) => error.with_hint("The answer would have repeated existing text; ask for a free wording."),
+        ("MAX_TOKENS", _) => error.with_hint("Thinking used up `max_output_tokens`; raise it or lower thinking."),
+        _ if is_malformed(word) => error.with_hint("Try again, or simplify the functions' schemas."),
+        _ => error,
+    }
+}
+
+/// The ratings that were the reason, else the high ones.
+fn guilty(ratings: &[SafetyRating]) -> Vec<&SafetyRating> {
+    let blocked: Vec<_> = ratings.iter().filter(|rating| rating.blocked).collect();
+    if blocked.is_empty() { ratings.iter().filter(|rating| rating.probability == "HIGH").collect() } else { blocked }
+}
+
+fn short(category: &str) -> &str {
+    category.strip_prefix("HARM_CATEGORY_").unwrap_or(category)
+}
+
+/// The parameter that sets the threshold of a category.
+fn parameter(category: &str) -> Option<&'static str> {
+    super::parameters::SAFETY.iter().find(|(_, known)| *known == category).map(|(parameter, _)| *parameter)
+}

@@ -1,0 +1,338 @@
+//! Model parameters → `generationConfig`, safety settings, tools: by the model's profile and the service's own set of fields.
+//!
+//! Names are those of the official plugin; old spellings of it are accepted. What a model refuses is not sent.
+
+use serde_json::{Map, Number, Value, json};
+
+use super::profile::{ModelProfile, Surface, Thinking};
+use super::wire::{GenerateContentRequest, SafetySetting};
+use crate::error::InvokeError;
+
+/// Parameter and category of each threshold.
+pub const SAFETY: [(&str, &str); 4] = [
+    ("safety_harassment", "HARM_CATEGORY_HARASSMENT"),
+    ("safety_hate_speech", "HARM_CATEGORY_HATE_SPEECH"),
+    ("safety_sexually_explicit", "HARM_CATEGORY_SEXUALLY_EXPLICIT"),
+    ("safety_dangerous_content", "HARM_CATEGORY_DANGEROUS_CONTENT"),
+];
+
+/// Thresholds from the loosest to the strictest.
+pub const THRESHOLDS: [&str; 5] =
+    ["OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"];
+
+/// Parameters that some Gemini model or Dify itself knows: dropped without a word where a model lacks them.
+pub const KNOWN: &[&str] = &[
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_output_tokens",
+    "max_tokens",
+    "max_tokens_to_sample",
+    "seed",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "safety_harassment",
+    "safety_hate_speech",
+    "safety_sexually_explicit",
+    "safety_dangerous_content",
+    "include_thoughts",
+    "thinking_mode",
+    "thinking_budget",
+    "thinking_level",
+    "json_schema",
+    "response_format",
+    "media_resolution",
+    "service_tier",
+    "flex_inference",
+    "grounding",
+    "grounding_search",
+    "url_context",
+    "code_execution",
+    "aspect_ratio",
+    "resolution",
+    "tool_choice",
+    "labels",
+    "use_inline_file",
+    "cached_content",
+    "candidate_count",
+    "logprobs",
+    "n",
+    "user",
+    "enable_stream",
+    "first_token_timeout",
+    "response_logprobs",
+    "reasoning_effort",
+    "enable_thinking",
+    "context_size",
+    "voice",
+    "speech_language",
+];
+
+/// Typed access to parameters; a wrong value is an error that names the parameter.
+pub struct Parameters<'a>(pub &'a Map<String, Value>);
+
+impl Parameters<'_> {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null() && *value != "")
+    }
+
+    /// A number.
+    pub fn number(&self, name: &str) -> Option<&Number> {
+        self.get(name).and_then(Value::as_number)
+    }
+
+    /// A whole number.
+    pub fn whole(&self, names: &[&str]) -> Option<i64> {
+        let number = names.iter().find_map(|name| self.number(name))?;
+        number.as_i64().or_else(|| number.as_f64().map(|float| float as i64))
+    }
+
+    /// Text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// Yes or no.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.get(name)
+            .and_then(|value| value.as_bool().or_else(|| value.as_str().map(|text| text.eq_ignore_ascii_case("true"))))
+    }
+}
+
+/// Fills everything but messages and functions into a request. `schema` is Dify's own structured-output switch.
+pub fn apply(
+    request: &mut GenerateContentRequest,
+    parameters: &Parameters<'_>,
+    profile: &ModelProfile,
+    surface: Surface,
+    schema: Option<&Map<String, Value>>,
+) -> Result<(), InvokeError> {
+    sampling(request, parameters, profile);
+    thinking(request, parameters, profile)?;
+    answer_form(request, parameters, schema)?;
+    media(request, parameters, profile);
+    google_tools(request, parameters);
+    if surface == Surface::Developer {
+        let flex = parameters.flag("flex_inference").unwrap_or(false).then_some("flex");
+        request.service_tier =
+            flex.or_else(|| parameters.text("service_tier").filter(|tier| *tier != "standard")).map(str::to_owned);
+    }
+    if surface.is_vertex()
+        && let Some(labels) = parameters.text("labels")
+    {
+        request.labels = serde_json::from_str(labels)
+            .map_err(|_| InvokeError::bad_request("parameter `labels` must be a JSON object of texts"))?;
+    }
+    request.cached_content = parameters.text("cached_content").map(str::to_owned);
+    Ok(())
+}
+
+fn sampling(request: &mut GenerateContentRequest, parameters: &Parameters<'_>, profile: &ModelProfile) {
+    let config = &mut request.generation_config;
+    if profile.sampling {
+        for (name, key) in [
+            ("temperature", "temperature"),
+            ("top_p", "topP"),
+            ("presence_penalty", "presencePenalty"),
+            ("frequency_penalty", "frequencyPenalty"),
+        ] {
+            if let Some(number) = parameters.number(name) {
+                config.insert(key.to_owned(), number.clone().into());
+            }
+        }
+        if let Some(top_k) = parameters.whole(&["top_k"]) {
+            config.insert("topK".to_owned(), top_k.into());
+        }
+    }
+    if let Some(limit) = parameters.whole(&["max_output_tokens", "max_tokens", "max_tokens_to_sample"]) {
+        config.insert("maxOutputTokens".to_owned(), limit.into());
+    }
+    if let Some(seed) = parameters.whole(&["seed"]) {
+        config.insert("seed".to_owned(), seed.into());
+    }
+}
+
+fn thinking(
+    request: &mut GenerateContentRequest,
+    parameters: &Parameters<'_>,
+    profile: &ModelProfile,
+) -> Result<(), InvokeError> {
+    let mut config = Map::new();
+    if profile.thinking == Thinking::None {
+        return Ok(());
+    }
+    if let Some(show) = parameters.flag("include_thoughts") {
+        config.insert("includeThoughts".to_owned(), show.into());
+    }
+    match profile.thinking {
+        Thinking::Level => {
+            if let Some(level) =
+                parameters.text("thinking_level").filter(|level| !level.eq_ignore_ascii_case("default"))
+            {
+                config.insert("thinkingLevel".to_owned(), level.to_ascii_uppercase().into());
+            }
+        }
+        Thinking::Budget => {
+            let budget = match (parameters.flag("thinking_mode"), parameters.whole(&["thinking_budget"])) {
+                (Some(false), _) if profile.thinking_off => Some(0),
+                (Some(false), _) => {
+                    return Err(InvokeError::bad_request(
+                        "parameter `thinking_mode`: this model cannot think less than always",
+                    ));
+                }
+                (Some(true), Some(0) | None) => Some(-1),
+                (None, Some(0)) if !profile.thinking_off => Some(-1),
+                (_, budget) => budget,
+            };
+            if let Some(budget) = budget {
+                config.insert("thinkingBudget".to_owned(), budget.into());
+            }
+        }
+        Thinking::None => {}
+    }
+    if !config.is_empty() {
+        request.generation_config.insert("thinkingConfig".to_owned(), config.into());
+    }
+    Ok(())
+}
+
+/// JSON answers: Dify's switch, a schema parameter, or the plain format.
+fn answer_form(
+    request: &mut GenerateContentRequest,
+    parameters: &Parameters<'_>,
+    switch: Option<&Map<String, Value>>,
+) -> Result<(), InvokeError> {
+    let schema = match (switch, parameters.text("json_schema")) {
+        (Some(schema), _) => Some(bare_schema(schema.clone())),
+        (None, Some(text)) => {
+            let value: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+                InvokeError::bad_request(format!("parameter `json_schema` is not a JSON object: {error}"))
+            })?;
+            Some(bare_schema(value))
+        }
+        (None, None) => None,
+    };
+    let config = &mut request.generation_config;
+    let json = parameters.text("response_format").is_some_and(|format| format.to_ascii_lowercase().contains("json"));
+    if schema.is_some() || json {
+        config.insert("responseMimeType".to_owned(), "application/json".into());
+    }
+    if let Some(schema) = schema.filter(|schema| !schema.is_empty()) {
+        config.insert("responseJsonSchema".to_owned(), schema.into());
+    }
+    Ok(())
+}
+
+/// Dify sends either the schema or `{"name", "schema"}`, and its booleans as text for models named like these.
+fn bare_schema(mut map: Map<String, Value>) -> Map<String, Value> {
+    let mut schema = match map.remove("schema") {
+        Some(Value::Object(inner)) if !map.contains_key("type") => inner,
+        Some(other) => {
+            map.insert("schema".to_owned(), other);
+            map
+        }
+        None => map,
+    };
+    schema.values_mut().for_each(fix_booleans);
+    schema
+}
+
+fn fix_booleans(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                match (key.as_str(), value.as_str()) {
+                    ("additionalProperties" | "nullable", Some("true" | "True")) => *value = true.into(),
+                    ("additionalProperties" | "nullable", Some("false" | "False")) => *value = false.into(),
+                    _ => fix_booleans(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(fix_booleans),
+        _ => {}
+    }
+}
+
+fn media(request: &mut GenerateContentRequest, parameters: &Parameters<'_>, profile: &ModelProfile) {
+    let config = &mut request.generation_config;
+    if let Some(level) = parameters.text("media_resolution").filter(|level| !level.eq_ignore_ascii_case("default")) {
+        config.insert("mediaResolution".to_owned(), format!("MEDIA_RESOLUTION_{}", level.to_ascii_uppercase()).into());
+    }
+    if !profile.response_modalities.is_empty() {
+        config.insert("responseModalities".to_owned(), json!(profile.response_modalities));
+    }
+    if profile.response_modalities.iter().any(|modality| modality == "IMAGE") {
+        let mut image = Map::new();
+        for (name, key) in [("aspect_ratio", "aspectRatio"), ("resolution", "imageSize")] {
+            if let Some(value) = parameters.text(name).filter(|value| !value.eq_ignore_ascii_case("auto")) {
+                image.insert(key.to_owned(), value.into());
+            }
+        }
+        if !image.is_empty() {
+            config.insert("imageConfig".to_owned(), image.into());
+        }
+    }
+}
+
+fn google_tools(request: &mut GenerateContentRequest, parameters: &Parameters<'_>) {
+    let on = |name: &str| parameters.flag(name).unwrap_or(false);
+    if on("grounding") || on("grounding_search") {
+        request.tools.push(json!({"googleSearch": {}}));
+    }
+    if on("url_context") {
+        request.tools.push(json!({"urlContext": {}}));
+    }
+    if on("code_execution") {
+        request.tools.push(json!({"codeExecution": {}}));
+    }
+}
+
+/// Thresholds by category: the parameter's, and never looser than the administrator's floor.
+pub fn safety(
+    parameters: &Parameters<'_>,
+    floor: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<SafetySetting>, InvokeError> {
+    let mut settings = Vec::new();
+    for (name, category) in SAFETY {
+        let chosen = parameters.text(name).map(|text| threshold(name, text)).transpose()?.flatten();
+        let least = floor(name).map(|text| threshold(name, &text)).transpose()?.flatten();
+        if let Some(rank) = chosen.max(least) {
+            settings.push(SafetySetting { category, threshold: THRESHOLDS[rank] });
+        }
+    }
+    Ok(settings)
+}
+
+/// Rank of a threshold; `Default` and the unspecified one are unset.
+fn threshold(name: &str, text: &str) -> Result<Option<usize>, InvokeError> {
+    let word = text.trim().to_ascii_uppercase().replace([' ', '-'], "_");
+    if matches!(word.as_str(), "" | "DEFAULT" | "UNSET" | "HARM_BLOCK_THRESHOLD_UNSPECIFIED") {
+        return Ok(None);
+    }
+    THRESHOLDS.iter().position(|known| *known == word).map(Some).ok_or_else(|| {
+        InvokeError::bad_request(format!("`{name}` must be one of {}, found `{text}`", THRESHOLDS.join(", ")))
+    })
+}
+
+/// The three known names that are spelled most like this one.
+pub fn nearest(name: &str) -> Vec<&'static str> {
+    let mut ranked: Vec<_> = KNOWN.iter().map(|known| (distance(name, known), *known)).collect();
+    ranked.sort_unstable();
+    ranked.into_iter().take(3).map(|(_, known)| known).collect()
+}
+
+/// Edits between two words.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
+    for (index, letter) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, other) in right.chars().enumerate() {
+            let change = diagonal + usize::from(letter != other);
+            diagonal = row[column + 1];
+            row[column + 1] = change.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,221 @@
+//! What a model takes, beyond what Dify's declaration can say: read from the `gemini` key of the model's YAML, or from the
+//! family that its name or the user names. Facts that Google changes live in that data, not here.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::declare::ModelSchema;
+
+/// Which of Google's services is spoken to; they refuse each other's fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Surface {
+    /// The Gemini developer API.
+    #[default]
+    Developer,
+    /// Vertex AI in a project and location.
+    Vertex,
+    /// Vertex AI with a key and without a project.
+    VertexExpress,
+}
+
+impl Surface {
+    /// Either form of Vertex AI.
+    pub fn is_vertex(self) -> bool {
+        !matches!(self, Self::Developer)
+    }
+}
+
+/// How thinking is controlled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Thinking {
+    /// Not at all; no field is sent.
+    None,
+    /// `thinkingBudget`.
+    Budget,
+    /// `thinkingLevel`.
+    #[default]
+    Level,
+}
+
+/// What a model takes.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelProfile {
+    /// How thinking is controlled.
+    pub thinking: Thinking,
+    /// Whether thinking can be switched off (budget 0).
+    pub thinking_off: bool,
+    /// Whether temperature, top-P, top-K and penalties are sent.
+    pub sampling: bool,
+    /// `TEXT`, `IMAGE`, `AUDIO`; empty sends nothing.
+    pub response_modalities: Vec<String>,
+    /// Whether a final model turn is refused.
+    pub refuses_prefill: bool,
+    /// Whether a call must come back with its signature.
+    pub needs_signatures: bool,
+    /// Whether functions and Google's own tools go together.
+    pub combines_tools: bool,
+    /// Whether a JSON schema and tools go together.
+    pub combines_schema: bool,
+    /// Whether call ids go back to the server.
+    pub sends_call_ids: bool,
+    /// Prices beyond input and output.
+    pub price: super::price::PriceDetails,
+    /// Said in place of a call when the model is gone.
+    pub retired: Option<String>,
+}
+
+impl Default for ModelProfile {
+    fn default() -> Self {
+        Self {
+            thinking: Thinking::Level,
+            thinking_off: false,
+            sampling: true,
+            response_modalities: Vec::new(),
+            refuses_prefill: false,
+            needs_signatures: true,
+            combines_tools: true,
+            combines_schema: true,
+            sends_call_ids: true,
+            price: super::price::PriceDetails::default(),
+            retired: None,
+        }
+    }
+}
+
+impl ModelProfile {
+    /// The profile in a model's YAML, or the one of the family that its name tells.
+    pub fn of(model: &ModelSchema) -> Result<Self, serde_json::Error> {
+        match model.extra.get("gemini") {
+            Some(Value::Null) | None => Ok(Self::of_family(Family::of_model(&model.model))),
+            Some(value) => ModelProfile::deserialize(value),
+        }
+    }
+
+    /// The profile of a family.
+    pub fn of_family(family: Family) -> Self {
+        let base = Self::default();
+        match family {
+            Family::Gemini4 | Family::Gemini3NoSampling => Self { sampling: false, refuses_prefill: true, ..base },
+            Family::Gemini3 => base,
+            Family::Gemini25Pro => Self { thinking: Thinking::Budget, ..Self::older() },
+            Family::Gemini25Flash => Self { thinking: Thinking::Budget, thinking_off: true, ..Self::older() },
+            Family::Gemini2 => Self { thinking: Thinking::None, ..Self::older() },
+            Family::Image => Self {
+                thinking: Thinking::None,
+                response_modalities: vec!["TEXT".to_owned(), "IMAGE".to_owned()],
+                ..base
+            },
+            Family::Tts => Self {
+                thinking: Thinking::None,
+                sampling: true,
+                response_modalities: vec!["AUDIO".to_owned()],
+                ..Self::older()
+            },
+        }
+    }
+
+    fn older() -> Self {
+        Self {
+            needs_signatures: false,
+            combines_tools: false,
+            combines_schema: false,
+            sends_call_ids: false,
+            ..Self::default()
+        }
+    }
+}
+
+/// Models that take the same parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Gemini 4.
+    Gemini4,
+    /// 3.5 Flash-Lite and 3.6 on: no sampling parameters.
+    Gemini3NoSampling,
+    /// 3 to 3.5.
+    Gemini3,
+    /// 2.5 Pro.
+    Gemini25Pro,
+    /// 2.5 Flash and Flash-Lite.
+    Gemini25Flash,
+    /// 2.0 and before, and other models.
+    Gemini2,
+    /// Models that draw.
+    Image,
+    /// Models that speak.
+    Tts,
+}
+
+impl Family {
+    /// The family by its name in the credential form.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "gemini-4" => Self::Gemini4,
+            "gemini-3.6" => Self::Gemini3NoSampling,
+            "gemini-3" => Self::Gemini3,
+            "gemini-2.5-pro" => Self::Gemini25Pro,
+            "gemini-2.5-flash" => Self::Gemini25Flash,
+            "gemini-2" => Self::Gemini2,
+            "image" => Self::Image,
+            "tts" => Self::Tts,
+            _ => return None,
+        })
+    }
+
+    /// The family that a model id tells, by comparing version numbers.
+    pub fn of_model(id: &str) -> Self {
+        let name = id.rsplit('/').next().unwrap_or(id).to_ascii_lowercase();
+        let words: Vec<&str> = name.split(['-', '@']).collect();
+        if words.contains(&"image") || name.starts_with("nano-banana") {
+            return Self::Image;
+        }
+        if words.contains(&"tts") {
+            return Self::Tts;
+        }
+        let version = words.get(1).and_then(|word| version(word));
+        match version {
+            Some((major, _)) if major >= 4 => Self::Gemini4,
+            Some((3, minor)) if minor >= 6 || (minor == 5 && words.contains(&"lite")) => Self::Gemini3NoSampling,
+            Some((3, _)) => Self::Gemini3,
+            Some((2, 5)) if words.contains(&"pro") => Self::Gemini25Pro,
+            Some((2, 5)) => Self::Gemini25Flash,
+            Some(_) => Self::Gemini2,
+            // Aliases (`gemini-flash-latest`) follow the newest models.
+            None if name.starts_with("gemini") => Self::Gemini3NoSampling,
+            None => Self::Gemini2,
+        }
+    }
+}
+
+fn version(word: &str) -> Option<(u32, u32)> {
+    let (major, minor) = word.split_once('.').unwrap_or((word, "0"));
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_told_by_version_not_by_prefix() {
+        for (id, family) in [
+            ("gemini-4-argon", Family::Gemini4),
+            ("gemini-10.2-x", Family::Gemini4),
+            ("gemini-3.8-flash", Family::Gemini3NoSampling),
+            ("gemini-3.5-flash-lite", Family::Gemini3NoSampling),
+            ("gemini-3.5-flash", Family::Gemini3),
+            ("gemini-3-flash-preview", Family::Gemini3),
+            ("models/gemini-2.5-pro", Family::Gemini25Pro),
+            ("gemini-2.5-flash-lite", Family::Gemini25Flash),
+            ("gemini-2.0-flash", Family::Gemini2),
+            ("gemini-3-pro-image", Family::Image),
+            ("gemini-3.8-flash-tts", Family::Tts),
+            ("gemini-flash-latest", Family::Gemini3NoSampling),
+            ("projects/p/locations/l/endpoints/123", Family::Gemini2),
+        ] {
+            assert_eq!(Family::of_model(id), family, "{id}");
+        }
+    }
+}

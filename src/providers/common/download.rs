@@ -1,0 +1,228 @@
+//! Files that a prompt names by address, fetched for an upstream that cannot: public addresses only, a size limit, no
+//! credential, and a connection to exactly the address that was checked.
+//!
+//! Dify's own file host may be private: it is the one that the `file_url` credential names.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use url::{Host, Url};
+
+use crate::error::InvokeError;
+use crate::upstream::client::public_url;
+use crate::upstream::{NetworkSettings, Upstream, response};
+
+/// Redirects that are followed, each checked like the first address.
+const MOST_REDIRECTS: usize = 3;
+
+/// Longest wait for the whole file.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A fetched file.
+pub struct File {
+    /// Media type of the answer.
+    pub mime_type: String,
+    /// The bytes in base64.
+    pub base64: String,
+}
+
+/// Fetches a file of at most `limit` bytes. `file_host` is the base of Dify's files: relative addresses are joined to it.
+pub async fn fetch(
+    upstream: &Upstream,
+    network: &NetworkSettings,
+    file_host: Option<&str>,
+    address: &str,
+    limit: usize,
+) -> Result<File, InvokeError> {
+    let file_host = file_host.map(Url::parse).transpose();
+    let file_host = file_host.map_err(|_| InvokeError::credentials("credential `file_url` is not an address"))?;
+    let url = absolute(address, file_host.as_ref())?;
+    let work = follow(upstream, network, file_host.as_ref(), url, limit);
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(InvokeError::bad_request(format!("a file did not arrive within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+fn absolute(address: &str, file_host: Option<&Url>) -> Result<Url, InvokeError> {
+    match (Url::parse(address), file_host) {
+        (Ok(url), _) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        (Ok(url), _) => {
+            Err(InvokeError::bad_request(format!("files are not fetched from {}: addresses", url.scheme())))
+        }
+        (Err(_), Some(base)) => base
+            .join(address)
+            .map_err(|error| InvokeError::bad_request(format!("a file's address cannot be read: {error}"))),
+        (Err(_), None) => Err(InvokeError::bad_request("a file has a relative address")
+            .with_hint("Set `file_url` in the provider's credentials to the address of your Dify (FILES_URL).")),
+    }
+}
+
+async fn follow(
+    upstream: &Upstream,
+    network: &NetworkSettings,
+    file_host: Option<&Url>,
+    mut url: Url,
+    limit: usize,
+) -> Result<File, InvokeError> {
+    for _ in 0..=MOST_REDIRECTS {
+        let shown = public_url(&url);
+        let trusted = file_host.is_some_and(|base| base.origin() == url.origin());
+        let addresses = resolve(&url, trusted).await?;
+        let client = upstream.client_for(network, url.host_str().unwrap_or_default(), &addresses)?;
+        let answer = client.get(url.clone()).send().await.map_err(|error| {
+            InvokeError::bad_request(format!("a file cannot be fetched from {shown}: {}", error.without_url()))
+        })?;
+        if answer.status().is_redirection() {
+            let target = answer.headers().get(http::header::LOCATION).and_then(|target| target.to_str().ok());
+            let target = target.and_then(|target| url.join(target).ok());
+            url = target.ok_or_else(|| InvokeError::bad_request(format!("{shown} redirects to nowhere")))?;
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(InvokeError::bad_request(format!("{shown} redirects to a {}: address", url.scheme())));
+            }
+            continue;
+        }
+        if !answer.status().is_success() {
+            return Err(InvokeError::bad_request(format!(
+                "a file cannot be fetched: {shown} answers {}",
+                answer.status()
+            )));
+        }
+        let mime_type = response::content_type(answer.headers());
+        let mut bytes = Vec::new();
+        let mut body = answer.bytes_stream();
+        while let Some(piece) = body.next().await {
+            let piece = piece
+                .map_err(|error| InvokeError::bad_request(format!("{shown} broke off: {}", error.without_url())))?;
+            if bytes.len() + piece.len() > limit {
+                return Err(InvokeError::bad_request(format!("the file at {shown} is larger than {limit} bytes")));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        return Ok(File { mime_type, base64: STANDARD.encode(bytes) });
+    }
+    Err(InvokeError::bad_request(format!("a file's address redirects more than {MOST_REDIRECTS} times")))
+}
+
+/// The addresses of a host; every one of them must be public unless the host is Dify's own.
+async fn resolve(url: &Url, trusted: bool) -> Result<Vec<SocketAddr>, InvokeError> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    let addresses: Vec<SocketAddr> = match url.host() {
+        Some(Host::Ipv4(address)) => vec![(address, port).into()],
+        Some(Host::Ipv6(address)) => vec![(address, port).into()],
+        Some(Host::Domain(name)) => tokio::net::lookup_host((name, port))
+            .await
+            .map_err(|error| InvokeError::bad_request(format!("a file's host {name} cannot be resolved: {error}")))?
+            .collect(),
+        None => Vec::new(),
+    };
+    if addresses.is_empty() {
+        return Err(InvokeError::bad_request("a file's address names no host"));
+    }
+    if !trusted && let Some(address) = addresses.iter().find(|address| !is_public(address.ip())) {
+        let host = url.host_str().unwrap_or_default();
+        return Err(InvokeError::bad_request(format!(
+            "files are not fetched from {host}, which is the private address {}",
+            address.ip()
+        ))
+        .with_hint("If it is your Dify, name its address in the `file_url` credential."));
+    }
+    Ok(addresses)
+}
+
+/// Whether an address belongs to the public internet.
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_broadcast()
+        || address.is_documentation()
+        || address.is_multicast()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && (18..20).contains(&b)))
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    if let Some(mapped) = address.to_ipv4() {
+        return is_public_v4(mapped);
+    }
+    let segments = address.segments();
+    if segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0] {
+        let [a, b] = segments[6].to_be_bytes();
+        let [c, d] = segments[7].to_be_bytes();
+        return is_public_v4(Ipv4Addr::new(a, b, c, d));
+    }
+    !(address.is_multicast()
+        || address.is_unique_local()
+        || address.is_unicast_link_local()
+        || segments[..2] == [0x2001, 0xdb8]
+        || segments[0] == 0x2002)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_public_internet_is_public() {
+        for address in ["8.8.8.8", "142.250.1.1", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_fetched_is_named() {
+        let upstream = Upstream::new();
+        for (address, host, said) in [
+            ("file:///etc/passwd", None, "file: addresses"),
+            ("/files/a.png", None, "relative address"),
+            ("http://169.254.169.254/latest", None, "private address 169.254.169.254"),
+            ("http://[::ffff:10.0.0.1]/", None, "private address"),
+            ("http://localhost:1/", None, "private address"),
+            (
+                "http://127.0.0.1:1/x?token=s3cret",
+                Some("http://127.0.0.1:1"),
+                "cannot be fetched from http://127.0.0.1:1/x:",
+            ),
+        ] {
+            let error = fetch(&upstream, &NetworkSettings::default(), host, address, 10).await.err().unwrap();
+            assert!(error.message.contains(said), "{address}: {error}");
+            assert!(!error.detail().contains("s3cret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Credentials → address, authorization and network of Gemini calls, for the developer API and Vertex AI.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::SecretString;
+use serde::Serialize;
+use url::Url;
+
+use crate::dialect::gemini::{Surface, errors};
+use crate::error::InvokeError;
+use crate::protocol::Credentials;
+use crate::providers::common::connection as common;
+use crate::upstream::auth::{Attempt, HeaderAuthorization, Sent};
+use crate::upstream::google::{GoogleBearer, Identity, TokenSource};
+use crate::upstream::{
+    Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, Verdict, status,
+};
+
+/// Base of the developer API.
+const DEVELOPER: &str = "https://generativelanguage.googleapis.com";
+
+/// Scopes of every token.
+const SCOPES: [&str; 2] =
+    ["https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/generative-language"];
+
+/// What stays as it is in a path segment.
+const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b':');
+
+/// How a set of credentials reaches Gemini.
+#[derive(Clone)]
+pub struct Connection {
+    /// Which service.
+    pub surface: Surface,
+    base: Url,
+    version: Option<String>,
+    project: Option<(String, String)>,
+    auth: Arc<dyn Authorize>,
+    network: NetworkSettings,
+    timeouts: Timeouts,
+    retry: RetryPolicy,
+}
+
+/// Token sources by credentials: parallel and later calls share one token.
+#[derive(Default)]
+pub struct TokenSources(Mutex<HashMap<u64, Arc<TokenSource>>>);
+
+/// Credentials whose tokens are kept at once.
+const MOST_SOURCES: usize = 256;
+
+impl TokenSources {
+    fn get(
+        &self,
+        credentials: &Credentials,
+        make: impl FnOnce() -> Result<TokenSource, InvokeError>,
+    ) -> Result<Arc<TokenSource>, InvokeError> {
+        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = credentials.fingerprint();
+        if let Some(source) = sources.get(&key) {
+            return Ok(source.clone());
+        }
+        let source = Arc::new(make()?);
+        if sources.len() >= MOST_SOURCES {
+            sources.clear();
+        }
+        sources.insert(key, source.clone());
+        Ok(source)
+    }
+}
+
+impl Connection {
+    /// Reads the credentials; what is missing or malformed is named.
+    pub fn new(credentials: &Credentials, upstream: &Upstream, sources: &TokenSources) -> Result<Self, InvokeError> {
+        let network = NetworkSettings::from_credentials(credentials)?;
+        let method = credentials.get("auth_method").unwrap_or("api_key");
+        let (auth, vertex_project): (Arc<dyn Authorize>, Option<String>) = match method {
+            "api_key" | "vertex_express" => {
+                let headers =
+                    HeaderAuthorization::new().header("x-goog-api-key", credentials.require("google_api_key")?);
+                (Arc::new(common::extra_headers(credentials, headers)?), None)
+            }
+            _ => {
+                let (identity, project) = identity(method, credentials)?;
+                let source = sources.get(credentials, || {
+                    let scopes = SCOPES.map(str::to_owned).to_vec();
+                    Ok(TokenSource::new(identity, scopes, network.clone(), upstream.clone()))
+                })?;
+                let quota = credentials.get("google_quota_project").map(str::to_owned);
+                let headers = common::extra_headers(credentials, HeaderAuthorization::new())?;
+                (Arc::new(Both(headers, GoogleBearer::new(source, quota))), project)
+            }
+        };
+        let project = credentials.get("google_project_id").map(str::to_owned).or(vertex_project);
+        let location = credentials.get("google_location").unwrap_or("global").to_owned();
+        let surface = match (method, &project) {
+            ("api_key", _) => Surface::Developer,
+            ("vertex_express", _) => Surface::VertexExpress,
+            (_, Some(_)) => Surface::Vertex,
+            (_, None) => Surface::Developer,
+        };
+        legal_name("google_location", &location)?;
+        if let Some(project) = &project {
+            legal_name("google_project_id", project)?;
+        }
+        let base = match credentials.get("google_base_url") {
+            Some(text) => base_url(text)?,
+            None => parse(&default_base(surface, &location))?,
+        };
+        Ok(Self {
+            surface,
+            version: version(&base, credentials.get("google_api_version"), surface)?,
+            base,
+            project: project.filter(|_| surface == Surface::Vertex).map(|project| (project, location)),
+            auth,
+            network,
+            timeouts: common::timeouts(credentials, "request_timeout")?,
+            retry: common::retries(credentials, "max_retries")?,
+        })
+    }
+
+    /// Proxy and certificates.
+    pub fn network(&self) -> &NetworkSettings {
+        &self.network
+    }
+
+    /// The address of a model's method (`generateContent`).
+    pub fn model_url(&self, model: &str, method: &str) -> Result<Url, InvokeError> {
+        let name = model.trim().trim_matches('/');
+        if name.is_empty() || name.contains("..") || name.contains(['?', '#', '\\', ' ']) {
+            return Err(InvokeError::bad_request(format!("`{model}` is not a model name")));
+        }
+        let short = name.trim_start_matches("publishers/google/").trim_start_matches("google/");
+        let short = short.strip_prefix("models/").unwrap_or(short);
+        let path = match (self.surface, &self.project) {
+            _ if name.starts_with("projects/") => name.to_owned(),
+            (Surface::Vertex, Some((project, location))) => {
+                format!("projects/{project}/locations/{location}/publishers/google/models/{short}")
+            }
+            (Surface::VertexExpress, _) => format!("publishers/google/models/{short}"),
+            _ if name.starts_with("tunedModels/") => name.to_owned(),
+            _ => format!("models/{short}"),
+        };
+        let suffix = if method.is_empty() { String::new() } else { format!(":{method}") };
+        self.url(&format!("{path}{suffix}"))
+    }
+
+    /// An address below the API's version.
+    pub fn url(&self, path: &str) -> Result<Url, InvokeError> {
+        let mut whole = self.base.path().trim_end_matches('/').to_owned();
+        for segment in self.version.as_deref().into_iter().chain(path.split('/')) {
+            whole.push('/');
+            whole.extend(utf8_percent_encode(segment, SEGMENT));
+        }
+        let mut url = self.base.clone();
+        url.set_path(&whole);
+        Ok(url)
+    }
+
+    /// A `POST` of JSON with everything that the credentials say.
+    pub fn post<T: Serialize>(&self, url: Url, body: &T) -> Result<UpstreamRequest, InvokeError> {
+        Ok(self.with_settings(UpstreamRequest::post_json(url, body)?))
+    }
+
+    /// A `GET` with everything that the credentials say.
+    pub fn get(&self, url: Url) -> UpstreamRequest {
+        self.with_settings(UpstreamRequest::new(Method::GET, url))
+    }
+
+    fn with_settings(&self, request: UpstreamRequest) -> UpstreamRequest {
+        request
+            .with_auth(self.auth.clone())
+            .with_network(self.network.clone())
+            .with_timeouts(self.timeouts)
+            .with_retry(self.retry)
+            .with_error_reader(read_error)
+    }
+}
+
+/// Two authorizers on one request.
+struct Both(HeaderAuthorization, GoogleBearer);
+
+impl Authorize for Both {
+    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+        Box::pin(async move {
+            let Attempt { method, url, headers, body } = attempt;
+            self.0.authorize(Attempt { method, url: &mut *url, headers: &mut *headers, body }).await?;
+            self.1.authorize(Attempt { method, url, headers, body }).await
+        })
+    }
+
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+        self.1.refused(answer, sent)
+    }
+}
+
+/// Who asks for tokens, and the project that the key file names.
+fn identity(method: &str, credentials: &Credentials) -> Result<(Identity, Option<String>), InvokeError> {
+    const KEY_FILE: &str = "google_service_account_json";
+    match method {
+        "service_account" => {
+            let text = credentials.require(KEY_FILE)?;
+            let identity = Identity::from_key_file(text, KEY_FILE)?;
+            if !matches!(identity, Identity::ServiceAccount { .. }) {
+                return Err(InvokeError::credentials(format!(
+                    "credential `{KEY_FILE}` is not a service account's key file"
+                ))
+                .with_hint("For other key files choose `application_default`."));
+            }
+            Ok((identity, Identity::project_of_key_file(text)))
+        }
+        "oauth_refresh_token" => {
+            let required = |name| credentials.require(name).map(str::to_owned);
+            let identity = Identity::RefreshToken {
+                client_id: required("google_oauth_client_id")?,
+                client_secret: SecretString::from(required("google_oauth_client_secret")?),
+                refresh_token: SecretString::from(required("google_oauth_refresh_token")?),
+                token_uri: token_uri(credentials)?,
+            };
+            Ok((identity, None))
+        }
+        "application_default" => match credentials.get(KEY_FILE) {
+            Some(text) => Ok((Identity::from_key_file(text, KEY_FILE)?, Identity::project_of_key_file(text))),
+            None => application_default(credentials),
+        },
+        other => Err(InvokeError::credentials(format!(
+            "credential `auth_method` must be api_key, service_account, oauth_refresh_token, application_default or \
+             vertex_express, found `{other}`"
+        ))),
+    }
+}
+
+/// Google's own endpoint, or one on this machine for a local stand-in.
+fn token_uri(credentials: &Credentials) -> Result<Url, InvokeError> {
+    let text = credentials.get("google_token_uri").unwrap_or(crate::upstream::google::TOKEN_ENDPOINT);
+    crate::upstream::google::google_url(text)
+        .ok_or_else(|| InvokeError::credentials("credential `google_token_uri` is not an address of Google's"))
+}
+
+/// The search of application default credentials: the named file, the well-known file, the metadata server.
+fn application_default(credentials: &Credentials) -> Result<(Identity, Option<String>), InvokeError> {
+    let named = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS").map(std::path::PathBuf::from);
+    let well_known = std::env::var_os("HOME")
+        .map(|home| std::path::Path::new(&home).join(".config/gcloud/application_default_credentials.json"));
+    if let Some(file) = named.or(well_known.filter(|path| path.is_file())) {
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| InvokeError::credentials(format!("{} cannot be read: {error}", file.display())))?;
+        let identity = Identity::from_key_file(&text, "GOOGLE_APPLICATION_CREDENTIALS")?;
+        return Ok((identity, Identity::project_of_key_file(&text)));
+    }
+    let host = credentials
+        .get("google_metadata_host")
+        .map(str::to_owned)
+        .or_else(|| std::env::var("GCE_METADATA_HOST").ok())
+        .unwrap_or_else(|| "metadata.google.internal".to_owned());
+    Ok((Identity::Metadata { host: parse(&format!("http://{host}/"))? }, None))
+}
+
+fn default_base(surface: Surface, location: &str) -> String {
+    match (surface, location) {
+        (Surface::Developer, _) => DEVELOPER.to_owned(),
+        (Surface::VertexExpress, _) | (_, "global") => "https://aiplatform.googleapis.com".to_owned(),
+        (_, "us" | "eu") => format!("https://aiplatform.{location}.rep.googleapis.com"),
+        (_, region) => format!("https://{region}-aiplatform.googleapis.com"),
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, InvokeError> {
+    let url = parse(text.trim_end_matches('/'))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(InvokeError::credentials("credential `google_base_url` must begin with http:// or https://"));
+    }
+    if url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(InvokeError::credentials("credential `google_base_url` must hold no user name and no query"));
+    }
+    Ok(url)
+}
+
+fn parse(text: &str) -> Result<Url, InvokeError> {
+    Url::parse(text)
+        .map_err(|error| InvokeError::credentials(format!("credential `google_base_url` is not an address: {error}")))
+}
+
+/// A base address that ends in a version keeps it.
+fn version(base: &Url, wanted: Option<&str>, surface: Surface) -> Result<Option<String>, InvokeError> {
+    let last = base.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    if matches!(last, "v1" | "v1beta" | "v1alpha" | "v1beta1") {
+        return Ok(None);
+    }
+    match wanted {
+        Some(version) => {
+            legal_name("google_api_version", version)?;
+            Ok(Some(version.to_owned()))
+        }
+        None => Ok(Some(if surface.is_vertex() { "v1" } else { "v1beta" }.to_owned())),
+    }
+}
+
+/// Names become part of a host or a path.
+fn legal_name(field: &str, text: &str) -> Result<(), InvokeError> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':' | b'.');
+    if text.bytes().all(legal) && !text.contains("..") {
+        Ok(())
+    } else {
+        Err(InvokeError::credentials(format!("credential `{field}` holds characters that it cannot have")))
+    }
+}
+
+/// Google's error object where there is one; a page of a proxy otherwise.
+fn read_error(answer: &ErrorResponse) -> InvokeError {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
+        let mut error = status::error_of(answer);
+        error.kind = crate::error::ErrorKind::Connection;
+        error.hint = Some("Something between the plugin and Google answered: check base URL and proxy.".to_owned());
+        return error;
+    };
+    let mut error = errors::from_value(&value, Some(answer.status.as_u16()));
+    error.request_id = status::request_id(&answer.headers);
+    error.retry_after = error.retry_after.or(status::retry_after(&answer.headers));
+    error
+}

@@ -1,0 +1,64 @@
+//! Are these credentials good? A wrong key, a busy server, a disabled service and a missing model are told apart.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::connection::Connection;
+use crate::dialect::gemini::Surface;
+use crate::error::{ErrorKind, InvokeError};
+use crate::providers::CallContext;
+
+/// Asked on Vertex AI, which lists no models with their limits: counting is free.
+const PROBE_MODEL: &str = "gemini-2.5-flash-lite";
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    models: Vec<serde::de::IgnoredAny>,
+}
+
+/// Validates by listing models, which costs nothing and names no model that may be gone.
+pub(super) async fn provider(context: &CallContext, connection: &Connection) -> Result<(), InvokeError> {
+    let outcome = match connection.surface {
+        Surface::Developer => list(context, connection).await,
+        Surface::Vertex | Surface::VertexExpress => count(context, connection, PROBE_MODEL).await,
+    };
+    judge(outcome)
+}
+
+/// Validates one model.
+pub(super) async fn model(context: &CallContext, connection: &Connection, model: &str) -> Result<(), InvokeError> {
+    judge(count(context, connection, model).await)
+}
+
+async fn list(context: &CallContext, connection: &Connection) -> Result<(), InvokeError> {
+    let mut url = connection.url("models")?;
+    url.set_query(Some("pageSize=1"));
+    match context.upstream.send(&connection.get(url)).await {
+        Ok(answer) => {
+            let listed: Listed = answer.json(4 * 1024 * 1024).await?;
+            tracing::debug!(models = listed.models.len(), "the credentials list models");
+            Ok(())
+        }
+        // A gateway may serve generation only.
+        Err(error) if error.status == Some(404) => count(context, connection, PROBE_MODEL).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn count(context: &CallContext, connection: &Connection, model: &str) -> Result<(), InvokeError> {
+    let url = connection.model_url(model, "countTokens")?;
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "ping"}]}]});
+    context.upstream.send(&connection.post(url, &body)?).await.map(drop)
+}
+
+/// A server that is busy says nothing against the credential: it is accepted, and the log says why.
+fn judge(outcome: Result<(), InvokeError>) -> Result<(), InvokeError> {
+    match outcome {
+        Err(error) if matches!(error.kind, ErrorKind::RateLimit | ErrorKind::ServerUnavailable) => {
+            tracing::warn!(%error, "the service is busy; the credentials could not be checked and are accepted");
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,235 @@
+//! The ways to a token: signed assertion, refresh token, metadata server, token exchange.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderValue, Method, header};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::Token;
+use super::identity::{ExternalAccount, Identity, SubjectSource};
+use crate::error::{ErrorKind, InvokeError};
+use crate::upstream::auth::HeaderAuthorization;
+use crate::upstream::{ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, status};
+
+/// Longest answer of a token endpoint.
+const LONGEST_ANSWER: usize = 256 * 1024;
+
+/// Life of a token whose end the endpoint does not tell.
+const UNTOLD_LIFE: u64 = 300;
+
+/// `iat` lies a little in the past, for clocks that differ.
+const SKEW: u64 = 10;
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: SecretString,
+    expires_in: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    scope: &'a str,
+    aud: &'a str,
+    iat: u64,
+    exp: u64,
+}
+
+/// Gets a token.
+pub(super) async fn fetch(
+    upstream: &Upstream,
+    network: &NetworkSettings,
+    identity: &Identity,
+    scopes: &[String],
+) -> Result<Token, InvokeError> {
+    let scope = scopes.join(" ");
+    match identity {
+        Identity::ServiceAccount { client_email, key_id, private_key, token_uri } => {
+            let assertion = assertion(client_email, key_id, private_key, token_uri, &scope)?;
+            let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", &assertion)];
+            token(upstream, post_form(token_uri, &form, network)?).await
+        }
+        Identity::RefreshToken { client_id, client_secret, refresh_token, token_uri } => {
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("client_id", client_id),
+                ("client_secret", client_secret.expose_secret()),
+                ("refresh_token", refresh_token.expose_secret()),
+            ];
+            token(upstream, post_form(token_uri, &form, network)?).await
+        }
+        Identity::Metadata { host } => metadata(upstream, host, &scopes.join(",")).await,
+        Identity::External(account) => external(upstream, network, account, &scope).await,
+    }
+}
+
+fn assertion(
+    email: &str,
+    key_id: &str,
+    key: &SecretString,
+    audience: &Url,
+    scope: &str,
+) -> Result<String, InvokeError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let key = EncodingKey::from_rsa_pem(key.expose_secret().as_bytes())
+        .map_err(|_| InvokeError::credentials("the service account's `private_key` is not an RSA key in PEM form"))?;
+    let mut header = Header::new(Algorithm::RS256);
+    header.kid = Some(key_id.to_owned()).filter(|id| !id.is_empty());
+    let claims = Claims { iss: email, scope, aud: audience.as_str(), iat: now - SKEW, exp: now - SKEW + 3600 };
+    jsonwebtoken::encode(&header, &claims, &key)
+        .map_err(|_| InvokeError::credentials("the service account's `private_key` cannot sign"))
+}
+
+fn post_form(url: &Url, form: &[(&str, &str)], network: &NetworkSettings) -> Result<UpstreamRequest, InvokeError> {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let mut request = UpstreamRequest::new(Method::POST, url.clone());
+    request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    request.body = body.into();
+    Ok(quick(request).with_network(network.clone()))
+}
+
+/// Token endpoints answer in a moment or not at all.
+fn quick(request: UpstreamRequest) -> UpstreamRequest {
+    let wait = Duration::from_secs(20);
+    request
+        .with_timeouts(Timeouts { first_byte: wait, idle: wait, ..Timeouts::default() })
+        .with_retry(RetryPolicy { first_wait: Duration::from_millis(200), ..RetryPolicy::default() })
+        .with_error_reader(token_refusal)
+}
+
+async fn token(upstream: &Upstream, request: UpstreamRequest) -> Result<Token, InvokeError> {
+    let answer: TokenAnswer = upstream.send(&request).await?.json(LONGEST_ANSWER).await.map_err(|error| {
+        // The answer may hold a token: its text is not repeated.
+        let mut error = InvokeError::new(error.kind, "the token endpoint's answer cannot be read");
+        error.retryable = true;
+        error
+    })?;
+    let life = Duration::from_secs(answer.expires_in.unwrap_or(UNTOLD_LIFE));
+    Ok(Token { secret: answer.access_token, expires: Instant::now() + life })
+}
+
+/// `{"error", "error_description"}`, another shape than the API's own.
+fn token_refusal(answer: &ErrorResponse) -> InvokeError {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let text = |key: &str| body[key].as_str().map(str::to_owned);
+    let (Some(word), described) = (text("error"), text("error_description")) else { return status::error_of(answer) };
+    let mut error =
+        InvokeError::authorization(format!("Google gave no token: {word}: {}", described.unwrap_or_default()));
+    error.status = Some(answer.status.as_u16());
+    error.hint = Some(
+        match word.as_str() {
+            "invalid_grant" => {
+                "The key or refresh token was deleted, revoked or has expired, or this machine's clock is wrong."
+            }
+            "invalid_rapt" => "Your organisation asks for a new login: make a new refresh token.",
+            "invalid_client" | "unauthorized_client" => "The OAuth client id and secret do not belong together.",
+            "invalid_scope" => "The account may not use this scope.",
+            _ => "Check the credential.",
+        }
+        .to_owned(),
+    );
+    if status::is_transient(answer.status) {
+        error.kind = ErrorKind::ServerUnavailable;
+        error.retryable = true;
+    }
+    error.code = Some(word);
+    error
+}
+
+async fn metadata(upstream: &Upstream, host: &Url, scopes: &str) -> Result<Token, InvokeError> {
+    let mut url = host
+        .join("computeMetadata/v1/instance/service-accounts/default/token")
+        .map_err(|_| InvokeError::internal("the metadata server's address is wrong"))?;
+    url.query_pairs_mut().append_pair("scopes", scopes);
+    let answer = upstream.send(&metadata_request(url)).await.map_err(no_metadata)?;
+    if answer.headers.get("metadata-flavor").is_none_or(|flavor| flavor != "Google") {
+        return Err(InvokeError::credentials("what answers as the metadata server is not Google's"));
+    }
+    let answer: TokenAnswer = answer.json(LONGEST_ANSWER).await?;
+    let life = Duration::from_secs(answer.expires_in.unwrap_or(UNTOLD_LIFE));
+    Ok(Token { secret: answer.access_token, expires: Instant::now() + life })
+}
+
+/// The metadata server is on this machine's network: no proxy, short waits.
+fn metadata_request(url: Url) -> UpstreamRequest {
+    let wait = Duration::from_secs(3);
+    let mut request = UpstreamRequest::get(url)
+        .with_timeouts(Timeouts { connect: wait, first_byte: wait, idle: wait })
+        .with_network(NetworkSettings { proxy: Some(SecretString::from("direct")), extra_ca: None });
+    request.headers.insert("metadata-flavor", HeaderValue::from_static("Google"));
+    request
+}
+
+fn no_metadata(error: InvokeError) -> InvokeError {
+    let mut error = error;
+    error.hint =
+        Some("Application default credentials need a machine of Google Cloud, or a credentials file.".to_owned());
+    error
+}
+
+/// Exchanges another cloud's token, and becomes a service account where that is asked for.
+async fn external(
+    upstream: &Upstream,
+    network: &NetworkSettings,
+    account: &ExternalAccount,
+    scope: &str,
+) -> Result<Token, InvokeError> {
+    let subject = subject_token(upstream, &account.source).await?;
+    let platform = "https://www.googleapis.com/auth/cloud-platform";
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("audience", &account.audience),
+        ("scope", if account.impersonation_url.is_some() { platform } else { scope }),
+        ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("subject_token", subject.expose_secret()),
+        ("subject_token_type", &account.subject_token_type),
+    ];
+    let federated = token(upstream, post_form(&account.token_url, &form, network)?).await?;
+    let Some(url) = &account.impersonation_url else { return Ok(federated) };
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Impersonated {
+        access_token: SecretString,
+        expire_time: String,
+    }
+    let scopes: Vec<&str> = scope.split(' ').collect();
+    let request = UpstreamRequest::post_json(url.clone(), &json!({"scope": scopes, "lifetime": "3600s"}))?;
+    let bearer = HeaderAuthorization::new().bearer(federated.secret.expose_secret());
+    let request = quick(request).with_network(network.clone()).with_auth(std::sync::Arc::new(bearer));
+    let answer: Impersonated = upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+    let expires = answer.expire_time.parse::<jiff::Timestamp>().ok();
+    let left = expires.map_or(UNTOLD_LIFE as f64, |end| end.duration_since(jiff::Timestamp::now()).as_secs_f64());
+    let life = Duration::try_from_secs_f64(left).unwrap_or_default();
+    Ok(Token { secret: answer.access_token, expires: Instant::now() + life })
+}
+
+async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<SecretString, InvokeError> {
+    let (text, field) = match source {
+        SubjectSource::File { path, field } => {
+            let text = tokio::fs::read_to_string(path).await.map_err(|error| {
+                InvokeError::credentials(format!("the token file {} cannot be read: {error}", path.display()))
+            })?;
+            (text, field)
+        }
+        SubjectSource::Url { url, headers, field } => {
+            let mut auth = HeaderAuthorization::new();
+            for (name, value) in headers {
+                auth = auth.header(name, value.expose_secret());
+            }
+            let request = metadata_request(url.clone()).with_auth(std::sync::Arc::new(auth));
+            let body = upstream.send(&request).await?.bytes(LONGEST_ANSWER).await?;
+            (String::from_utf8_lossy(&body).into_owned(), field)
+        }
+    };
+    let Some(field) = field else { return Ok(SecretString::from(text.trim().to_owned())) };
+    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+    match value[field.as_str()].as_str() {
+        Some(token) => Ok(SecretString::from(token.to_owned())),
+        None => Err(InvokeError::credentials(format!("the other cloud's token has no field `{field}`"))),
+    }
+}

@@ -1,0 +1,137 @@
+//! Google Cloud OAuth2: an identity → a bearer token, fetched once for many calls and renewed in time.
+//!
+//! Tokens live in memory only. Source: Google Identity, "Using OAuth 2.0 for server to server applications",
+//! "Workload identity federation"; AIP-4110 to AIP-4117.
+
+mod grants;
+mod identity;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+
+pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url};
+
+use super::auth::{Attempt, Sent, insert_secret};
+use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
+use crate::error::InvokeError;
+
+/// A token is renewed when less than this is left of it.
+const MARGIN: Duration = Duration::from_secs(225);
+
+/// How long a refusal that no repeat can change is remembered, so that the token endpoint is not hammered.
+const REFUSAL_MEMORY: Duration = Duration::from_secs(30);
+
+/// A token and when it ends.
+pub(super) struct Token {
+    secret: SecretString,
+    expires: Instant,
+}
+
+#[derive(Default)]
+struct Cache {
+    token: Option<Token>,
+    refusal: Option<(InvokeError, Instant)>,
+}
+
+/// Gives tokens of one identity. Parallel calls wait for one fetch.
+pub struct TokenSource {
+    identity: Identity,
+    scopes: Vec<String>,
+    network: NetworkSettings,
+    upstream: Upstream,
+    cache: Mutex<Cache>,
+}
+
+impl TokenSource {
+    /// A source that has fetched nothing yet.
+    pub fn new(identity: Identity, scopes: Vec<String>, network: NetworkSettings, upstream: Upstream) -> Self {
+        Self { identity, scopes, network, upstream, cache: Mutex::default() }
+    }
+
+    /// A token that is good for the next minutes.
+    pub async fn token(&self) -> Result<SecretString, InvokeError> {
+        let mut cache = self.cache.lock().await;
+        let now = Instant::now();
+        if let Some(token) = cache.token.as_ref().filter(|token| token.expires.saturating_duration_since(now) > MARGIN)
+        {
+            return Ok(token.secret.clone());
+        }
+        if let Some((refusal, until)) = &cache.refusal
+            && now < *until
+        {
+            return Err(refusal.clone());
+        }
+        match self.fetch().await {
+            Ok(token) => {
+                let secret = token.secret.clone();
+                *cache = Cache { token: Some(token), refusal: None };
+                Ok(secret)
+            }
+            // A token that still works is better than none.
+            Err(error) => match cache.token.as_ref().filter(|token| token.expires > now) {
+                Some(token) if error.retryable => Ok(token.secret.clone()),
+                _ => {
+                    if !error.retryable {
+                        cache.refusal = Some((error.clone(), now + REFUSAL_MEMORY));
+                    }
+                    Err(error)
+                }
+            },
+        }
+    }
+
+    /// Forgets a token that the API refused; a newer one stays.
+    async fn forget(&self, refused: &str) {
+        let mut cache = self.cache.lock().await;
+        if cache.token.as_ref().is_some_and(|token| token.secret.expose_secret() == refused) {
+            cache.token = None;
+        }
+    }
+
+    async fn fetch(&self) -> Result<Token, InvokeError> {
+        grants::fetch(&self.upstream, &self.network, &self.identity, &self.scopes).await
+    }
+}
+
+/// Puts a token on each attempt; a 401 renews it once.
+pub struct GoogleBearer {
+    source: Arc<TokenSource>,
+    quota_project: Option<String>,
+}
+
+impl GoogleBearer {
+    /// The bearer of a call. `quota_project` is charged in place of the token's own project.
+    pub fn new(source: Arc<TokenSource>, quota_project: Option<String>) -> Self {
+        Self { source, quota_project }
+    }
+}
+
+impl Authorize for GoogleBearer {
+    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+        Box::pin(async move {
+            let token = self.source.token().await?;
+            insert_secret(attempt.headers, "authorization", &format!("Bearer {}", token.expose_secret()))?;
+            if let Some(project) = &self.quota_project {
+                insert_secret(attempt.headers, "x-goog-user-project", project)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(async move {
+            let bearer = sent.headers.get("authorization").and_then(|value| value.to_str().ok());
+            match bearer.and_then(|bearer| bearer.strip_prefix("Bearer ")) {
+                Some(token) if answer.status == 401 => {
+                    self.source.forget(token).await;
+                    Verdict::Again
+                }
+                _ => Verdict::Final,
+            }
+        })
+    }
+}
