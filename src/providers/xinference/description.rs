@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use crate::error::InvokeError;
 use crate::protocol::lenient::null_default;
 use crate::protocol::{Credentials, ModelType};
 
@@ -93,6 +94,11 @@ impl Description {
             ([], None) => "of unknown kind".to_owned(),
             (kinds, _) => kinds.join(" or "),
         }
+    }
+
+    /// The error of a call as another kind.
+    pub(super) fn mismatch(&self, uid: &str, wanted: ModelType) -> InvokeError {
+        InvokeError::bad_request(format!("model `{uid}` is {}, not {}", self.kinds(), wanted.as_str()))
     }
 
     fn hears(&self) -> bool {

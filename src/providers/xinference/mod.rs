@@ -60,9 +60,14 @@ struct Call {
 }
 
 impl Xinference {
-    async fn call(&self, context: CallContext, target: &Target) -> Result<Call, InvokeError> {
+    /// Reads the form, knows the model, and refuses one that the server says is of another kind.
+    async fn call(&self, context: CallContext, target: &Target, wanted: ModelType) -> Result<Call, InvokeError> {
         let settings = Settings::read(target, &context.upstream, &self.tokens)?;
         let description = self.catalog.describe(&context.upstream, &settings).await;
+        if description.model_type.is_some() && !description.serves(wanted) {
+            self.catalog.forget(settings.key);
+            return Err(description.mismatch(&settings.uid, wanted));
+        }
         Ok(Call { settings, description, context, catalog: self.catalog.clone() })
     }
 }
@@ -89,7 +94,7 @@ impl Provider for Xinference {
     fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
         let this = self.clone();
         async_stream::try_stream! {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, ModelType::Llm).await?;
             let mut deltas = call.llm(request)?;
             while let Some(delta) = deltas.next().await {
                 yield delta.map_err(|error| call.noticed(error))?;
@@ -105,7 +110,7 @@ impl Provider for Xinference {
     fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> Answer<EmbeddingResult> {
         let this = self.clone();
         Box::pin(async move {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, ModelType::TextEmbedding).await?;
             let limit = call.input_limit();
             let estimate = compatible::embeddings::estimate(request.texts.iter().map(String::as_str));
             let texts = request.texts.into_iter().map(|text| compatible::embeddings::cut(text, limit)).collect();
@@ -120,7 +125,7 @@ impl Provider for Xinference {
     ) -> Answer<EmbeddingResult> {
         let this = self.clone();
         Box::pin(async move {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, ModelType::TextEmbedding).await?;
             let estimate = request.documents.len() as u64;
             let documents: Vec<Value> = request.documents.into_iter().map(document).collect();
             call.embed(&request.target, documents, request.input_type, estimate).await
@@ -138,7 +143,7 @@ impl Provider for Xinference {
     fn rerank(&self, context: CallContext, request: RerankRequest) -> Answer<RerankResult> {
         let this = self.clone();
         Box::pin(async move {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, ModelType::Rerank).await?;
             let ranking = call.ranking(&request.target, request.score_threshold, request.top_n)?;
             call.rank(ranking, request.query, request.docs.clone(), &request.docs).await
         })
@@ -147,7 +152,7 @@ impl Provider for Xinference {
     fn multimodal_rerank(&self, context: CallContext, request: MultimodalRerankRequest) -> Answer<RerankResult> {
         let this = self.clone();
         Box::pin(async move {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, ModelType::Rerank).await?;
             let ranking = call.ranking(&request.target, request.score_threshold, request.top_n)?;
             let texts: Vec<String> = request.docs.iter().map(|item| item.content.clone()).collect();
             let documents: Vec<Value> = request.docs.into_iter().map(document).collect();
@@ -158,7 +163,7 @@ impl Provider for Xinference {
     fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
         let this = self.clone();
         Box::pin(async move {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, ModelType::Speech2text).await?;
             let credentials = &request.target.credentials;
             let transcription = TranscriptionCall {
                 model: call.settings.uid.clone(),
@@ -176,7 +181,7 @@ impl Provider for Xinference {
     fn tts(&self, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
         let this = self.clone();
         async_stream::try_stream! {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, ModelType::Tts).await?;
             let speech = call.speech(&request);
             let upstream = call.context.upstream.clone();
             let mut sound = compatible::audio::speak(upstream, call.settings.api.clone(), speech, request.content_text);
@@ -190,7 +195,7 @@ impl Provider for Xinference {
     fn tts_voices(&self, context: CallContext, request: TtsVoicesRequest) -> Answer<Vec<Voice>> {
         let this = self.clone();
         Box::pin(async move {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, ModelType::Tts).await?;
             let voices = voices::of_server(&call.context.upstream, &call.settings, &call.description).await;
             Ok(voices::menu(&voices, request.language.as_deref()))
         })
@@ -204,7 +209,7 @@ impl Provider for Xinference {
     fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
         let this = self.clone();
         Box::pin(async move {
-            let call = this.call(context, &request.target).await?;
+            let call = this.call(context, &request.target, request.model_type).await?;
             schema::schema(&request, &call.settings, &call.description)
         })
     }

@@ -1,7 +1,6 @@
 //! The credential form, read: where the server is, which model, how it is called.
 
-use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -61,7 +60,7 @@ impl Settings {
             Some(other) => Some(other.to_owned()),
         };
         Ok(Self {
-            key: key(credentials, &uid),
+            key: key(credentials, &root, &uid),
             uid,
             root,
             api,
@@ -127,7 +126,7 @@ fn authorization(
             )?
             .with_network(network.clone())
             .with_retry(RetryPolicy::never());
-            Ok(Arc::new(Login::new(headers, upstream.clone(), request, tokens.clone(), credentials.fingerprint())))
+            Ok(Arc::new(Login::new(headers, upstream.clone(), request, tokens.clone(), key(credentials, root, ""))))
         }
         (None, None) => Ok(Arc::new(headers)),
         (Some(_), None) => Err(InvokeError::credentials("credential `password` is missing for the given `username`")),
@@ -146,12 +145,12 @@ pub(super) fn whole_number(credentials: &Credentials, field: &str) -> Result<Opt
     }
 }
 
-fn key(credentials: &Credentials, uid: &str) -> u64 {
-    static STATE: OnceLock<std::collections::hash_map::RandomState> = OnceLock::new();
-    let mut hasher = STATE.get_or_init(Default::default).build_hasher();
-    credentials.fingerprint().hash(&mut hasher);
-    uid.hash(&mut hasher);
-    std::hash::Hasher::finish(&hasher)
+/// Equal for calls of one model of one server with one credential: how it is called does not matter.
+fn key(credentials: &Credentials, root: &BaseUrl, uid: &str) -> u64 {
+    const WHO: [&str; 6] = ["api_key", "username", "password", "extra_headers", "proxy_url", "tls_ca"];
+    let who = WHO.iter().filter_map(|field| Some(((*field).to_owned(), credentials.get(field)?.to_owned())));
+    let model = [("server_url".to_owned(), root.as_url().to_string()), ("model_uid".to_owned(), uid.to_owned())];
+    Credentials::from_pairs(who.chain(model)).fingerprint()
 }
 
 #[cfg(test)]
