@@ -138,7 +138,7 @@ async fn completion_models_and_media_and_schemas() {
             .call(ask(&server, "tiny-gen", "Once", json!({"stream": stream, "model_parameters": {"max_tokens": 5}})))
             .await;
         assert!(!outcome.text().is_empty());
-        assert_eq!(outcome.usage()["prompt_tokens"].as_u64().unwrap() > 0, true);
+        assert!(outcome.usage()["prompt_tokens"].as_u64().unwrap() > 0);
     }
     assert_eq!(server.seen("/v1/completions")[0].body["prompt"], "Once");
     let picture = json!([{"type": "text", "data": "?"}, {"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AA==", "url": "http://10.0.0.1/files/a"}]);

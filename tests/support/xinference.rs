@@ -1,5 +1,6 @@
 //! A Xinference server made from recorded answers: it checks what it is sent as the real one does, and misbehaves on request.
 #![allow(dead_code)]
+#![allow(clippy::result_large_err)] // the error is the answer to send
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
