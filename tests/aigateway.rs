@@ -7,190 +7,20 @@ mod gateway;
 mod harness;
 #[path = "support/aigateway_rules.rs"]
 mod rules;
+#[path = "support/aigateway_setup.rs"]
+mod setup;
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use dify_plugin_runtime::declare::ProviderDeclaration;
-use dify_plugin_runtime::providers::aigateway::AiGateway;
-use gateway::{ANSWER, Gateway, Protection, Reply, SOUND};
-use harness::{Outcome, Plugin};
-use rules::{HmacRules, JwtRules, KeyPlace, KeyRules, Raw, hmac_verdict, jwt_verdict};
-use serde_json::{Map, Value, json};
-
-const HMAC_SECRET: &str = "CANARY-HMAC-SECRET-7f3c9b2e";
-const API_KEY: &str = "CANARY-API-KEY-55ab";
-const OCT_KEY: [u8; 64] = [0x5a; 64];
-const MODEL_TYPES: [&str; 5] = ["llm", "text-embedding", "rerank", "tts", "speech2text"];
-
-fn keys() -> Value {
-    let vectors: Value = serde_json::from_str(include_str!("data/aigateway/jwt.json")).unwrap();
-    vectors["keys"].clone()
-}
-
-fn oct_key() -> Value {
-    json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(OCT_KEY), "kid": "k-1"})
-}
-
-/// One way to authenticate: the gateway's side, the form, and the words that must appear nowhere.
-struct Method {
-    name: String,
-    protection: Protection,
-    form: Vec<(&'static str, String)>,
-    canaries: Vec<String>,
-}
-
-fn hmac(digest: &str) -> Method {
-    let consumers = vec![("ak-1".to_owned(), HMAC_SECRET.to_owned())];
-    let form = [
-        ("auth_method", "hmac"),
-        ("hmac_access_key", "ak-1"),
-        ("hmac_secret_key", HMAC_SECRET),
-        ("hmac_content_digest", digest),
-    ];
-    Method {
-        name: format!("hmac, digest {digest}"),
-        protection: Protection::Hmac(HmacRules { consumers, allowed: true, window: Some(300), strict: true }),
-        form: form.map(|(name, value)| (name, value.to_owned())).to_vec(),
-        canaries: vec![HMAC_SECRET.to_owned()],
-    }
-}
-
-fn jwt(algorithm: &str, private: &str, public: Value, header: &str, prefix: &str) -> Method {
-    let form = [
-        ("auth_method", "jwt"),
-        ("jwt_jwks", private),
-        ("jwt_algorithm", algorithm),
-        ("jwt_consumer_id", "consumer-1"),
-        ("jwt_issuer", "dify"),
-        ("jwt_header_name", header),
-        ("jwt_header_prefix", prefix),
-    ];
-    let secret = serde_json::from_str::<Value>(private).ok();
-    let part = |name: &str| secret.as_ref().and_then(|key| key[name].as_str()).map(str::to_owned);
-    let pem = secret.is_none().then(|| private.lines().nth(1).unwrap().to_owned());
-    Method {
-        name: format!("jwt {algorithm} in {header}"),
-        protection: Protection::Jwt(JwtRules {
-            keys: json!({ "keys": [public] }),
-            claims: vec![("uid".to_owned(), "consumer-1".to_owned()), ("iss".to_owned(), "dify".to_owned())],
-            allowed: true,
-            header: header.to_lowercase(),
-            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix} ") },
-        }),
-        form: form.map(|(name, value)| (name, value.to_owned())).to_vec(),
-        canaries: [part("k"), part("d"), pem].into_iter().flatten().collect(),
-    }
-}
-
-fn jwt_oct() -> Method {
-    jwt("HS256", &oct_key().to_string(), oct_key(), "Authorization", "Bearer")
-}
-
-fn key(location: &str, place: KeyPlace) -> Method {
-    Method {
-        name: format!("api key as {location}"),
-        protection: Protection::Key(KeyRules { key: API_KEY.to_owned(), place, allowed: true }),
-        form: vec![
-            ("auth_method", "api_key".to_owned()),
-            ("api_key", API_KEY.to_owned()),
-            ("api_key_location", location.to_owned()),
-        ],
-        canaries: vec![API_KEY.to_owned()],
-    }
-}
-
-fn methods() -> Vec<Method> {
-    let keys = keys();
-    let text = |name: &str| match &keys[name] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    vec![
-        hmac("on"),
-        hmac("off"),
-        jwt_oct(),
-        jwt("RS256", &text("rsa_private_pem_pkcs8"), keys["rsa_public_jwk"].clone(), "X-Token", "Tok"),
-        jwt("PS384", &text("rsa_private_jwk"), keys["rsa_public_jwk"].clone(), "X-Token", ""),
-        jwt("ES256", &text("ec_p256_private_jwk"), keys["ec_p256_public_jwk"].clone(), "Authorization", "Bearer"),
-        jwt("ES512", &text("ec_p521_pem_sec1"), keys["ec_p521_public_jwk"].clone(), "Authorization", ""),
-        jwt("EdDSA", &text("ed25519_private_jwk"), keys["ed25519_public_jwk"].clone(), "Authorization", "Bearer"),
-        key("bearer", KeyPlace::Header("authorization", "Bearer ")),
-        key("header", KeyPlace::Header("x-api-key", "")),
-        key("query", KeyPlace::Query("apikey")),
-    ]
-}
-
-/// A plugin and the credential form for a gateway.
-struct Setup {
-    plugin: Plugin,
-    gateway: Gateway,
-    form: Map<String, Value>,
-}
-
-impl Setup {
-    async fn of(method: &Method) -> Self {
-        let text = include_str!("../provider/aigateway.yaml");
-        let declaration: ProviderDeclaration = serde_yaml::from_str(text).unwrap();
-        let plugin = Plugin::of(vec![(declaration, Vec::new(), Arc::new(AiGateway::default()))]);
-        let gateway = Gateway::start(method.protection.clone()).await;
-        let mut form: Map<String, Value> =
-            method.form.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        form.insert("endpoint_url".to_owned(), json!(format!("{}/base/v1?b=2&a=%E4%B8%AD", gateway.url)));
-        form.insert("max_retries".to_owned(), json!("1"));
-        Self { plugin, gateway, form }
-    }
-
-    fn with(mut self, fields: &[(&str, &str)]) -> Self {
-        self.form.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
-        self
-    }
-
-    async fn call(&self, action: &str, fields: Value) -> Outcome {
-        let mut data =
-            json!({"action": action, "provider": "ai-gateway", "model": "qwen-max", "credentials": self.form});
-        data.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        self.plugin.call(data).await
-    }
-
-    async fn ask(&self, stream: bool, more: Value) -> Outcome {
-        let mut fields = json!({"model_parameters": {}, "stop": [], "stream": stream,
-            "prompt_messages": [{"role": "user", "content": "Hi"}]});
-        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.call("invoke_llm", fields).await
-    }
-
-    async fn use_model(&self, model_type: &str, stream: bool) -> Outcome {
-        match model_type {
-            "llm" => self.ask(stream, json!({})).await,
-            "text-embedding" => {
-                self.call("invoke_text_embedding", json!({"texts": ["one", "three"], "input_type": "document"})).await
-            }
-            "rerank" => {
-                self.call(
-                    "invoke_rerank",
-                    json!({"query": "q", "docs": ["one", "three"], "score_threshold": 0, "top_n": 0}),
-                )
-                .await
-            }
-            "tts" => {
-                self.call("invoke_tts", json!({"content_text": "Say this.", "voice": "alloy", "tenant_id": "t"})).await
-            }
-            _ => self.call("invoke_speech2text", json!({"file": hex::encode(wav(64))})).await,
-        }
-    }
-
-    async fn validate(&self, model_type: &str) -> Outcome {
-        self.call("validate_model_credentials", json!({"model_type": model_type})).await
-    }
-}
-
-fn wav(samples: usize) -> Vec<u8> {
-    [b"RIFF\0\0\0\0WAVEfmt ".as_slice(), &vec![0; samples]].concat()
-}
+use base64::engine::general_purpose::STANDARD;
+use gateway::{ANSWER, Protection, Reply, SOUND};
+use harness::Outcome;
+use rules::{HmacRules, JwtRules, KeyPlace, Raw, hmac_verdict, jwt_verdict};
+use serde_json::{Value, json};
+use setup::{MODEL_TYPES, Method, Setup, hmac, jwt_oct, key, methods, wav};
 
 fn check_answer(model_type: &str, outcome: &Outcome, case: &str) {
     match model_type {
@@ -348,6 +178,18 @@ async fn an_expired_token_is_made_again_once() {
     let (kind, message) = outcome.failure();
     assert_eq!((kind, setup.gateway.seen().len()), ("InvokeAuthorizationError", 5));
     assert!(message.contains("Jwt is expired") && message.contains("ahead of the gateway's"), "{message}");
+}
+
+#[tokio::test]
+async fn parallel_calls_share_one_token() {
+    let setup = Setup::of(&jwt_oct()).await;
+    let calls = MODEL_TYPES.iter().cycle().take(20).map(|model_type| setup.use_model(model_type, true));
+    for outcome in futures_util::future::join_all(calls).await {
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    }
+    let tokens: HashSet<String> =
+        setup.gateway.seen().iter().map(|raw| raw.header("authorization").to_owned()).collect();
+    assert_eq!(tokens.len(), 1);
 }
 
 #[tokio::test]

@@ -128,11 +128,12 @@ fn judge(inner: &Inner, raw: &Raw) -> Verdict {
     let credentials = ["authorization", "x-api-key", "x-token", "x-ca-signature", "cookie"];
     let count = credentials.iter().filter(|name| !raw.header(name).is_empty()).count()
         + usize::from(raw.target.contains("apikey="));
+    let tokens = raw.headers.iter().filter(|(_, value)| value.contains("eyJ")).count();
     let names: HashSet<&String> = raw.headers.iter().map(|(name, _)| name).collect();
     let body = String::from_utf8_lossy(&raw.body);
     if verdict.status != 200 {
         verdict
-    } else if count != 1 || names.len() != raw.headers.len() {
+    } else if count != 1 || tokens > 1 || names.len() != raw.headers.len() {
         deny(401, "two credentials, or a header twice")
     } else if ["extra_headers", "x-ca-", "Bearer ", "eyJ"].iter().any(|word| body.contains(word)) {
         deny(400, "something of the headers is in the body")

@@ -240,6 +240,9 @@ fn check_token(rules: &JwtRules, now: f64, token: &str) -> Result<(), String> {
     if claims["exp"].as_f64().is_some_and(|exp| now > exp + SKEW) {
         return Err("Jwt is expired".to_owned());
     }
+    if claims["exp"].as_f64().zip(claims["iat"].as_f64()).is_some_and(|(exp, iat)| exp - iat > 604_800.0) {
+        return Err("strict: the token lives longer than seven days".to_owned());
+    }
     check_signature(&rules.keys, &header, token.rsplit_once('.').unwrap().0, signature)
 }
 

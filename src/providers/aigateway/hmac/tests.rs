@@ -81,6 +81,23 @@ fn our_own_requests_are_those_of_the_vectors() {
     assert!(!headers.contains_key(CONTENT_MD5), "a form is signed by its parameters");
 }
 
+#[test]
+fn a_body_that_is_too_long_for_a_digest_is_refused_here() {
+    let body = Bytes::from(vec![b'a'; LONGEST_DIGESTED + 1]);
+    for (digest, length, refused) in
+        [(true, body.len(), true), (true, body.len() - 1, false), (false, body.len(), false)]
+    {
+        let (mut url, mut headers) = (Url::parse("https://g.example/").unwrap(), HeaderMap::new());
+        let body = body.slice(..length);
+        let attempt = Attempt { method: &Method::POST, url: &mut url, headers: &mut headers, body: &body };
+        let signed = HmacAuthorization::new("key", "secret", digest).sign(attempt, "n", 1);
+        assert_eq!(signed.is_err(), refused, "{digest} {length}");
+        if let Err(error) = signed {
+            assert!(error.detail().contains("`hmac_content_digest`"), "{error}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_attempt_has_its_own_nonce_and_time() {
     let signer = HmacAuthorization::new("key", "secret", true);
