@@ -4,11 +4,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::config::{Config, InstallMethod};
-use crate::declare;
-use crate::runtime::{Registry, ServeOptions, local, logs};
+use crate::declare::{self, Declarations};
+use crate::protocol::registration::Registration;
+use crate::runtime::remote::{self, RemoteOptions, State};
+use crate::runtime::{Registry, ServeOptions, local, logs, serverless};
 
 /// Threads that run sessions. Streams wait far more than they compute.
 const WORKERS: usize = 2;
@@ -19,6 +23,10 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     let config = Config::read(directory)?;
     logs::start(config.log_filter.as_deref());
     let declarations = declare::load(directory)?;
+    let registrations = match config.install_method {
+        InstallMethod::Remote => registrations(&declarations)?,
+        InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
+    };
     let registry = Arc::new(Registry::new(declarations.providers, crate::providers::all())?);
     let options = ServeOptions {
         heartbeat: config.heartbeat_interval,
@@ -29,10 +37,45 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     let outcome = runtime.block_on(async move {
         match config.install_method {
             InstallMethod::Local => Ok(local::serve(registry, options).await?),
-            InstallMethod::Remote | InstallMethod::Serverless => bail!("this transport is not served yet"),
+            InstallMethod::Serverless => {
+                Ok(serverless::serve(&config.serverless_host, config.serverless_port, registry, options).await?)
+            }
+            InstallMethod::Remote => {
+                let key = config
+                    .remote_key
+                    .clone()
+                    .context("setting REMOTE_INSTALL_KEY is missing: copy it from Plugins → Debug")?;
+                let options = RemoteOptions::new(config.remote_host.clone(), config.remote_port, key, options);
+                serve_remote(options, registrations, registry).await
+            }
         }
     });
     // Standard input is read on a thread that cannot be interrupted; the process does not wait for it.
     runtime.shutdown_background();
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn registrations(declarations: &Declarations) -> anyhow::Result<Vec<Registration>> {
+    declarations
+        .providers
+        .iter()
+        .map(|provider| declare::remote::registration(declarations, provider).context("an icon cannot be read"))
+        .collect()
+}
+
+/// One connection per provider; the first that ends for good ends all.
+async fn serve_remote(
+    options: RemoteOptions,
+    registrations: Vec<Registration>,
+    registry: Arc<Registry>,
+) -> anyhow::Result<()> {
+    let mut connections = JoinSet::new();
+    for registration in registrations {
+        let (state, _) = watch::channel(State::Connecting);
+        connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state));
+    }
+    match connections.join_next().await {
+        Some(outcome) => Ok(outcome??),
+        None => bail!("the manifest lists no provider"),
+    }
 }

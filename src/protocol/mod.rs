@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod envelope;
 pub mod lenient;
 pub mod message;
+pub mod registration;
 pub mod request;
 
 pub use answer::*;

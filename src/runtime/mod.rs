@@ -5,8 +5,10 @@ pub mod form;
 pub mod local;
 pub mod logs;
 pub mod registry;
+pub mod remote;
 pub mod reply;
 pub mod serve;
+pub mod serverless;
 
 pub use registry::Registry;
 pub use serve::{ServeOptions, serve_io};

@@ -57,9 +57,28 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
+    let stray = |line: &[u8]| warn!(bytes = line.len(), "a line from the host cannot be read");
+    serve_with(reader, writer, registry, options, Arc::new(stray)).await
+}
+
+/// Takes a line that belongs to no session.
+pub type Stray = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Like [`serve_io`]; lines that are no envelope go to `stray`.
+pub async fn serve_with<R, W>(
+    reader: R,
+    writer: W,
+    registry: Arc<Registry>,
+    options: ServeOptions,
+    stray: Stray,
+) -> io::Result<()>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
     let (outlet, queue) = mpsc::channel(QUEUE);
     let mut writing = tokio::spawn(write(writer, queue, options.heartbeat));
-    let sessions = Sessions::new(registry, options);
+    let sessions = Sessions { stray, ..Sessions::new(registry, options) };
     tokio::select! {
         read = read(reader, &sessions, outlet) => {
             read?;
@@ -79,13 +98,15 @@ pub struct Sessions {
     options: ServeOptions,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
+    stray: Stray,
 }
 
 impl Sessions {
     /// No session yet.
     pub fn new(registry: Arc<Registry>, options: ServeOptions) -> Self {
         let places = Arc::new(Semaphore::new(options.most_sessions.max(1)));
-        Self { registry, upstream: Upstream::new(), options, places, tasks: TaskTracker::new() }
+        let stray: Stray = Arc::new(|_| ());
+        Self { registry, upstream: Upstream::new(), options, places, tasks: TaskTracker::new(), stray }
     }
 
     /// Takes a line from the host; what is a request starts a session that answers through `outlet`.
@@ -99,7 +120,7 @@ impl Sessions {
             },
             Err(error) => match Inbound::salvage_session_id(&line) {
                 Some(session_id) => (Arc::from(session_id), Some(format!("cannot read the request: {error}"))),
-                None => return warn!(bytes = line.len(), %error, "a line from the host cannot be read"),
+                None => return (self.stray)(&line),
             },
         };
         let reply = Reply::new(outlet.clone(), session_id);

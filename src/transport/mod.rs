@@ -1,3 +1,5 @@
 //! Bytes in and out to the host. A transport knows no provider and reads no request.
 
+pub mod http;
 pub mod stdio;
+pub mod tcp;

@@ -1,0 +1,66 @@
+//! The lines that register a plugin at the daemon's debugging port.
+//!
+//! Source: `dify-plugin-daemon: internal/core/debugging_runtime/`, `dify-plugin-sdks: src/dify_plugin/core/entities/message.py`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+/// Raw bytes of an asset in one line.
+const ASSET_CHUNK: usize = 8192;
+
+/// Beginning of the daemon's answer to a key that it does not know.
+const INVALID_KEY: &str = "handshake failed, invalid key";
+
+/// What a plugin tells about itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// The package's manifest.
+    pub manifest: Value,
+    /// The provider's declaration, with its models as a list.
+    pub provider: Value,
+    /// Icons by bare file name; empty files cannot be sent.
+    pub assets: Vec<(String, Vec<u8>)>,
+}
+
+impl Registration {
+    /// All lines, from handshake to end. The key is a secret.
+    pub fn lines(&self, key: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut push = |kind: &str, data: Value| {
+            out.extend_from_slice(json!({"type": kind, "data": data}).to_string().as_bytes());
+            out.push(b'\n');
+        };
+        push("handshake", json!({ "key": key }));
+        push("manifest_declaration", self.manifest.clone());
+        push("model_declaration", json!([self.provider]));
+        for (filename, bytes) in &self.assets {
+            let count = bytes.chunks(ASSET_CHUNK).len();
+            for (number, chunk) in bytes.chunks(ASSET_CHUNK).enumerate() {
+                let data = STANDARD.encode(chunk);
+                push("asset_chunk", json!({"filename": filename, "data": data, "end": number + 1 == count}));
+            }
+        }
+        push("end", json!({}));
+        out
+    }
+}
+
+/// Why the daemon refused a registration: it answers a line of plain text and closes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The key is unknown or has expired; trying again is of no use.
+    #[error("Dify refused the debugging key: copy a new one from Plugins → Debug (a key lives two hours)")]
+    InvalidKey,
+    /// Anything else.
+    #[error("Dify refused the plugin: {0}")]
+    Other(String),
+}
+
+impl Refusal {
+    /// Reads the daemon's line.
+    pub fn of(line: &str) -> Self {
+        let line = line.trim();
+        if line.starts_with(INVALID_KEY) { Self::InvalidKey } else { Self::Other(line.chars().take(1000).collect()) }
+    }
+}

@@ -1,0 +1,341 @@
+//! The built executable in its three transports, with real pipes and sockets, against stand-ins for daemon and upstream.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/scripted.rs"]
+mod scripted;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use scripted::{Scripted, Step, answer, event_stream};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn command(method: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"));
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("INSTALL_METHOD", method)
+        .env("DIFY_PLUGIN_LOG_LEVEL", "info")
+        .env("SECRET_OF_THE_DAEMON", "s3cret-environment")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+struct Local {
+    child: Child,
+    input: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Local {
+    fn start() -> Self {
+        let mut child = command("local").spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, input, lines }
+    }
+
+    async fn next(&mut self) -> Option<Value> {
+        let line = timeout(PATIENCE, self.lines.next_line()).await.expect("no line in time").unwrap();
+        line.map(|line| serde_json::from_str(&line).unwrap())
+    }
+
+    async fn send(&mut self, line: &Value) {
+        self.input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+}
+
+fn llm(session: &str, base_url: &str) -> Value {
+    json!({"session_id": session, "event": "request", "data": {"user_id": "u", "type": "model", "action": "invoke_llm",
+        "provider": "google", "model": "gemini-3.5-flash", "model_type": "llm", "stream": true,
+        "credentials": {"google_api_key": "s3cret-key", "google_base_url": base_url, "max_retries": "0"},
+        "model_parameters": {}, "prompt_messages": [{"role": "user", "content": "hi"}]}})
+}
+
+const HELLO: &str = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hel\"}]}}]}\r\n\r\n\
+    data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"lo\"}]},\"finishReason\":\"STOP\"}],\
+    \"usageMetadata\":{\"promptTokenCount\":3,\"candidatesTokenCount\":2}}\r\n\r\n";
+
+async fn gemini() -> Scripted {
+    Scripted::start(vec![vec![event_stream(), Step::Send(HELLO.as_bytes().to_vec())]]).await
+}
+
+/// Text and error of a session's messages.
+#[derive(Default)]
+struct Heard {
+    text: String,
+    error: Option<Value>,
+    ended: bool,
+}
+
+impl Heard {
+    fn take(&mut self, line: &Value) {
+        match line["data"]["type"].as_str() {
+            Some("stream") => self.text.push_str(line["data"]["data"]["delta"]["message"]["content"].as_str().unwrap()),
+            Some("error") => self.error = Some(line["data"]["data"].clone()),
+            Some("end") => self.ended = true,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn over_pipes_a_heartbeat_comes_first_and_the_end_of_input_ends_the_process() {
+    let upstream = gemini().await;
+    let mut plugin = Local::start();
+    assert_eq!(plugin.next().await.unwrap(), json!({"event": "heartbeat", "session_id": null, "data": {}}));
+    plugin.send(&llm("a", &upstream.url)).await;
+    drop(plugin.input);
+    let mut heard = Heard::default();
+    while let Some(line) = timeout(PATIENCE, plugin.lines.next_line()).await.unwrap().unwrap() {
+        heard.take(&serde_json::from_str(&line).unwrap());
+    }
+    assert_eq!((heard.text.as_str(), heard.ended), ("Hello", true));
+    let output = timeout(PATIENCE, plugin.child.wait_with_output()).await.unwrap().unwrap();
+    assert!(output.status.success());
+    let logs = String::from_utf8_lossy(&output.stderr);
+    assert!(!logs.contains("s3cret"), "{logs}");
+    let request = &upstream.requests()[0];
+    assert!(request.contains("x-goog-api-key: s3cret-key") && !request.lines().next().unwrap().contains("s3cret"));
+    assert!(request.starts_with("POST /v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse "), "{request}");
+}
+
+#[tokio::test]
+async fn a_host_that_stops_listening_ends_the_process_quietly() {
+    let upstream = Scripted::start(vec![vec![
+        event_stream(),
+        Step::Repeat(
+            b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}\n\n".to_vec(),
+            Duration::from_millis(5),
+        ),
+    ]])
+    .await;
+    let mut plugin = Local::start();
+    plugin.next().await.unwrap();
+    plugin.send(&llm("a", &upstream.url)).await;
+    plugin.next().await.unwrap();
+    drop(plugin.lines);
+    let output = timeout(PATIENCE, plugin.child.wait_with_output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn sigterm_ends_the_process_within_its_grace() {
+    let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
+    let mut plugin = Local::start();
+    plugin.next().await.unwrap();
+    plugin.send(&llm("a", &upstream.url)).await;
+    let pid = plugin.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    assert!(timeout(PATIENCE, plugin.child.wait()).await.unwrap().unwrap().success());
+}
+
+/// The daemon's side of a registration.
+struct Debugger {
+    lines: Lines<BufReader<tokio::net::tcp::OwnedReadHalf>>,
+    writer: tokio::net::tcp::OwnedWriteHalf,
+}
+
+impl Debugger {
+    fn new(stream: TcpStream) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self { lines: BufReader::new(reader).lines(), writer }
+    }
+
+    async fn next(&mut self) -> Value {
+        let line = timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap().expect("the plugin closed");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Reads a registration: (key, manifest, provider, assets by name).
+    async fn registration(&mut self) -> (String, Value, Value, Vec<String>) {
+        let handshake = self.next().await;
+        assert_eq!(handshake["type"], "handshake");
+        let manifest = self.next().await;
+        assert_eq!(manifest["type"], "manifest_declaration");
+        let provider = self.next().await;
+        assert_eq!(provider["type"], "model_declaration");
+        assert_eq!(provider["data"].as_array().unwrap().len(), 1);
+        let mut assets = Vec::new();
+        loop {
+            let line = self.next().await;
+            match line["type"].as_str().unwrap() {
+                "asset_chunk" => {
+                    assert!(!line["data"]["data"].as_str().unwrap().is_empty());
+                    assets.push(line["data"]["filename"].as_str().unwrap().to_owned());
+                }
+                "end" => break,
+                other => panic!("unexpected {other}"),
+            }
+        }
+        let key = handshake["data"]["key"].as_str().unwrap().to_owned();
+        (key, manifest["data"].clone(), provider["data"][0].clone(), assets)
+    }
+}
+
+fn remote(port: u16) -> Command {
+    let mut command = command("remote");
+    command.env("REMOTE_INSTALL_URL", format!("127.0.0.1:{port}")).env("REMOTE_INSTALL_KEY", "s3cret-debug-key");
+    command
+}
+
+#[tokio::test]
+async fn remote_debugging_registers_every_provider_and_serves_each() {
+    let upstream = gemini().await;
+    let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
+    let mut names = Vec::new();
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+        let mut debugger = Debugger::new(stream);
+        let (key, manifest, provider, assets) = debugger.registration().await;
+        assert_eq!(key, "s3cret-debug-key");
+        assert_eq!(debugger.next().await["event"], "heartbeat");
+        for icon in ["icon_small", "icon_large"] {
+            for file in provider[icon].as_object().unwrap().values() {
+                assert!(assets.iter().any(|asset| asset == file.as_str().unwrap()), "{file}");
+            }
+        }
+        assert!(assets.iter().any(|asset| asset == manifest["icon"].as_str().unwrap()));
+        assert!(provider["models"].is_array());
+        for form in ["provider_credential_schema", "model_credential_schema"] {
+            let fields = provider[form]["credential_form_schemas"].as_array();
+            assert!(fields.is_none_or(|fields| fields.len() <= 32), "{form}");
+        }
+        assert_eq!(manifest["plugins"]["models"].as_array().unwrap().len(), 1);
+        names.push(manifest["name"].as_str().unwrap().to_owned());
+        if provider["provider"] == "google" {
+            debugger.writer.write_all(format!("{}\n", llm("a", &upstream.url)).as_bytes()).await.unwrap();
+            let mut heard = Heard::default();
+            while !heard.ended {
+                heard.take(&debugger.next().await);
+            }
+            assert_eq!(heard.text, "Hello");
+        }
+        open.push(debugger);
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 3, "each provider has a name of its own: {names:?}");
+    plugin.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
+    let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
+    let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+    let mut debugger = Debugger::new(stream);
+    debugger.registration().await;
+    debugger.writer.write_all(b"handshake failed, invalid key\n").await.unwrap();
+    drop(debugger);
+    let output = timeout(PATIENCE, plugin.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("copy a new one"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[tokio::test]
+async fn a_missing_key_is_named() {
+    let output = command("remote").env_remove("REMOTE_INSTALL_KEY").output().await.unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("REMOTE_INSTALL_KEY"));
+}
+
+struct Serverless {
+    _child: Child,
+    url: String,
+}
+
+impl Serverless {
+    async fn start(method: &str, port: &str) -> Self {
+        let mut child = command(method).env(port, "0").env("SERVERLESS_HOST", "127.0.0.1").spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        assert!(line.contains("Serving Flask app"), "{line}");
+        let url = line.rsplit(' ').next().unwrap().replace("0.0.0.0", "127.0.0.1");
+        Self { _child: child, url }
+    }
+}
+
+#[tokio::test]
+async fn over_http_each_request_is_a_session() {
+    for (method, port) in [("serverless", "SERVERLESS_PORT"), ("aws_lambda", "AWS_LAMBDA_PORT")] {
+        let upstream = gemini().await;
+        let server = Serverless::start(method, port).await;
+        let client = http_client();
+        for path in ["/health", "/"] {
+            assert_eq!(client.get(format!("{}{path}", server.url)).send().await.unwrap().status(), 200);
+        }
+        // A retry and a batch use the same session id.
+        for _ in 0..2 {
+            let answer = client
+                .post(format!("{}/invoke?action=invoke_llm", server.url))
+                .header("Dify-Plugin-Session-ID", "a")
+                .body(llm("a", &upstream.url).to_string())
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(answer.status(), 200);
+            let mut heard = Heard::default();
+            for line in answer.text().await.unwrap().lines() {
+                heard.take(&serde_json::from_str(line).unwrap());
+            }
+            assert_eq!((heard.text.as_str(), heard.ended), ("Hello", true));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_cancels_the_upstream_call() {
+    let event = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}\n\n";
+    let upstream = Scripted::start(vec![vec![event_stream(), Step::Send(event.to_vec()), Step::Hang]]).await;
+    let server = Serverless::start("serverless", "SERVERLESS_PORT").await;
+    let mut answer = http_client()
+        .post(format!("{}/invoke", server.url))
+        .body(llm("a", &upstream.url).to_string())
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.chunk().await.unwrap().is_some());
+    assert_eq!(upstream.open_connections(), 1);
+    drop(answer);
+    for _ in 0..200 {
+        if upstream.open_connections() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the upstream call is still open");
+}
+
+#[tokio::test]
+async fn an_upstream_error_reaches_the_host_in_its_words() {
+    let body = r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"API key not valid.","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}]}}"#;
+    let upstream = Scripted::start(vec![answer("400 Bad Request", "content-type: application/json\r\n", body)]).await;
+    let mut plugin = Local::start();
+    plugin.send(&llm("a", &upstream.url)).await;
+    let mut heard = Heard::default();
+    while !heard.ended {
+        let line = plugin.next().await.unwrap();
+        heard.take(&line);
+    }
+    let error = heard.error.unwrap();
+    assert_eq!(error["error_type"], "InvokeAuthorizationError");
+    assert!(error["message"].as_str().unwrap().contains("API key not valid."), "{error}");
+}
+
+#[allow(clippy::disallowed_methods)]
+fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
