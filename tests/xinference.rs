@@ -154,6 +154,17 @@ async fn completion_models_and_media_and_schemas() {
         sent["messages"][0]["content"][1]["image_url"]["url"], "data:image/png;base64,AA==",
         "the server cannot reach Dify's files"
     );
+    let files = axum::Router::new().route("/files/a.png", axum::routing::get(|| async { "abc" }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dify = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, files).await });
+    for address in ["/files/a.png".to_owned(), format!("{dify}/files/a.png")] {
+        let part = json!({"type": "image", "format": "png", "mime_type": "image/png", "url": address});
+        let fields = json!({"prompt_messages": [{"role": "user", "content": [part]}]});
+        plugin().call(request(&server, "invoke_llm", "vision", json!({"file_url": dify}), fields)).await.text();
+        let sent = &server.seen("/v1/chat/completions").pop().unwrap().body;
+        assert_eq!(sent["messages"][0]["content"][0]["image_url"]["url"], "data:image/png;base64,YWJj", "{address}");
+    }
     let schema = json!({"json_schema": {"type": "object", "title": "only this"}});
     plugin().call(ask(&server, "chat-inline", "Give me JSON", schema)).await.text();
     let sent = &server.seen("/v1/chat/completions").pop().unwrap().body;

@@ -62,6 +62,11 @@ impl Description {
         }
     }
 
+    /// Whether the server said it, rather than us assuming it.
+    pub(super) fn is_told(&self) -> bool {
+        self.model_type.is_some()
+    }
+
     pub(super) fn has(&self, ability: &str) -> bool {
         self.model_ability.iter().any(|own| own == ability)
     }

@@ -8,6 +8,7 @@
 mod catalog;
 mod description;
 mod login;
+mod media;
 mod schema;
 mod settings;
 mod validate;
@@ -64,7 +65,7 @@ impl Xinference {
     async fn call(&self, context: CallContext, target: &Target, wanted: ModelType) -> Result<Call, InvokeError> {
         let settings = Settings::read(target, &context.upstream, &self.tokens)?;
         let description = self.catalog.describe(&context.upstream, &settings).await;
-        if description.model_type.is_some() && !description.serves(wanted) {
+        if description.is_told() && !description.serves(wanted) {
             self.catalog.forget(settings.key);
             return Err(description.mismatch(&settings.uid, wanted));
         }
@@ -91,10 +92,11 @@ impl Provider for Xinference {
         "xinference"
     }
 
-    fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
+    fn invoke_llm(&self, context: CallContext, mut request: LlmRequest) -> Chunks<LlmDelta> {
         let this = self.clone();
         async_stream::try_stream! {
             let call = this.call(context, &request.target, ModelType::Llm).await?;
+            media::inline(&call.context.upstream, &call.settings, &mut request.prompt_messages).await?;
             let mut deltas = call.llm(request)?;
             while let Some(delta) = deltas.next().await {
                 yield delta.map_err(|error| call.noticed(error))?;
@@ -218,7 +220,7 @@ impl Provider for Xinference {
 impl Call {
     fn llm(&self, request: LlmRequest) -> Result<Chunks<LlmDelta>, InvokeError> {
         let description = &self.description;
-        if !request.tools.is_empty() && !description.calls_tools() {
+        if !request.tools.is_empty() && description.is_told() && !description.calls_tools() {
             return Err(InvokeError::bad_request(format!(
                 "model `{}` ({}) cannot call tools: the server does not list the ability `tools` for it",
                 self.settings.uid,

@@ -120,12 +120,14 @@ fn features(settings: &Settings, description: &Description) -> Vec<ModelFeature>
 pub(super) fn profile(description: &Description, settings: &Settings) -> Profile {
     let chat = chats(settings, description);
     let thinking = ThinkingForm { template_kwargs: true, top_level: true, object: false };
+    // Of a model that nobody described, the server is the judge.
+    let unknown = !description.is_told();
     Profile {
         mode: if chat { Mode::Chat } else { Mode::Completion },
-        image: if description.sees() { ImageForm::ImageUrlWithoutDetail } else { ImageForm::Refused },
+        image: if description.sees() || unknown { ImageForm::ImageUrlWithoutDetail } else { ImageForm::Refused },
         video: if description.sees_video() { VideoForm::VideoUrl } else { VideoForm::Refused },
         audio: if description.hears_audio() { AudioForm::AudioUrl } else { AudioForm::Refused },
-        tools: if description.calls_tools() { ToolForm::ToolCall } else { ToolForm::None },
+        tools: if description.calls_tools() || unknown { ToolForm::ToolCall } else { ToolForm::None },
         structured: if description.has_strong_engine() { StructuredForm::Native } else { StructuredForm::Prompt },
         thinking: if chat && description.reasons() { thinking } else { ThinkingForm::default() },
         include_usage: true,

@@ -36,6 +36,8 @@ pub(super) struct Settings {
     pub(super) stream_function_calling: Option<bool>,
     /// The user's own voices.
     pub(super) voices: Option<String>,
+    /// Base of Dify's own files, which the server cannot reach.
+    pub(super) file_url: Option<String>,
     /// What is assumed of the model when the server cannot be asked.
     pub(super) assumed: super::Description,
 }
@@ -68,6 +70,7 @@ impl Settings {
             completion_type: choice("completion_type"),
             stream_function_calling: choice("stream_function_calling").map(|choice| choice == "supported"),
             voices: choice("voices"),
+            file_url: choice("file_url"),
             assumed: super::Description::assumed(credentials),
         })
     }
