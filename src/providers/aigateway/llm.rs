@@ -30,7 +30,7 @@ pub(super) enum Thinking {
 }
 
 impl Thinking {
-    /// The form's answer; the field's name is misspelt in the original and kept.
+    /// The form's answer; the misspelt name stays because stored forms use it.
     pub(super) fn of(credentials: &Credentials) -> Self {
         match credentials.get("agent_though_support") {
             Some("supported") => Self::Switchable,

@@ -92,19 +92,15 @@ fn features(credentials: &Credentials) -> Vec<ModelFeature> {
 
 fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
     let longest = count(credentials, "max_tokens_to_sample", 4096)?;
-    let float = |name: &str, label, (low, high), default: Option<f64>| {
-        let rule = ParameterRule::new(name, label, ParameterType::Float).range(low, high).precision(2);
-        match default {
-            Some(value) => rule.default_value(value),
-            None => rule,
-        }
+    let float = |name: &str, label, (low, high), default: f64| {
+        ParameterRule::new(name, label, ParameterType::Float).range(low, high).precision(2).default_value(default)
     };
     let mut rules = vec![
-        float("temperature", I18n::new("Temperature", "温度"), (0.0, 2.0), Some(0.7)),
-        float("top_p", I18n::new("Top P", "Top P"), (0.0, 1.0), Some(1.0)),
+        float("temperature", I18n::new("Temperature", "温度"), (0.0, 2.0), 0.7),
+        float("top_p", I18n::new("Top P", "Top P"), (0.0, 1.0), 1.0),
         ParameterRule::new("top_k", I18n::new("Top K", "Top K"), ParameterType::Int).range(0.0, 1000.0),
-        float("frequency_penalty", I18n::new("Frequency Penalty", "频率惩罚"), (-2.0, 2.0), Some(0.0)),
-        float("presence_penalty", I18n::new("Presence Penalty", "存在惩罚"), (-2.0, 2.0), Some(0.0)),
+        float("frequency_penalty", I18n::new("Frequency Penalty", "频率惩罚"), (-2.0, 2.0), 0.0),
+        float("presence_penalty", I18n::new("Presence Penalty", "存在惩罚"), (-2.0, 2.0), 0.0),
         ParameterRule::new("max_tokens", I18n::new("Max Tokens", "最大标记"), ParameterType::Int)
             .range(1.0, longest as f64)
             .default_value(longest.min(512)),

@@ -27,7 +27,7 @@ const DEFAULT_LETTERS: u64 = 4096;
 
 /// Longest recording that is sent, in bytes.
 pub(super) fn upload_limit(credentials: &Credentials) -> Result<u64, InvokeError> {
-    Ok(count(credentials, "file_upload_limit", DEFAULT_UPLOAD)? * MEBIBYTE)
+    Ok(count(credentials, "file_upload_limit", DEFAULT_UPLOAD)?.saturating_mul(MEBIBYTE))
 }
 
 /// The voices of the form: ids by comma or line, each with a name in front of `=` if it has one.
