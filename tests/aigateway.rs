@@ -164,6 +164,18 @@ async fn a_repeat_has_a_new_nonce_and_the_same_token() {
 }
 
 #[tokio::test]
+async fn odd_queries_are_signed_as_the_gateway_reads_them() {
+    let mut setup = Setup::of(&hmac("on")).await;
+    let root = setup.gateway.url.clone();
+    for query in
+        ["", "?", "?a=1&a=2&B=3&flag", "?x=%E4%B8%AD+y%2B&e=&=v", "?a=1&&b=2&", "?a=b=c&%61=2", "?q=ä b&Z=1&a=~!*'()"]
+    {
+        setup = setup.with(&[("endpoint_url", &format!("{root}/Base%20Path/ü/v1{query}"))]);
+        check_answer("llm", &setup.use_model("llm", true).await, query);
+    }
+}
+
+#[tokio::test]
 async fn an_expired_token_is_made_again_once() {
     let setup = Setup::of(&jwt_oct()).await;
     let expired = || Reply::new(401, "text/plain", "Jwt is expired");
@@ -552,8 +564,21 @@ async fn what_is_wrong_is_named_before_a_call() {
     let silent = setup.call("invoke_tts", json!({"content_text": " ", "voice": "", "tenant_id": "t"})).await;
     assert!(silent.failure().1.contains("no text"), "{:?}", silent.error);
     assert!(setup.gateway.seen().is_empty());
+    let short = r#"{"kty":"oct","k":"c2hvcnQ"}"#;
+    for (field, value, expected) in [
+        ("jwt_jwks", "{\"keys\":", "`jwt_jwks`: it is neither a JWK"),
+        ("jwt_jwks", short, "`jwt_jwks`: the key is too short: 40 bits, HS256 needs at least 256"),
+        ("jwt_algorithm", "RS256", "`jwt_jwks`: key `k-1` is symmetric (kty oct), but RS256 needs a key that is RSA"),
+        ("jwt_expiration", "604801", "`jwt_expiration` must be"),
+    ] {
+        let setup = Setup::of(&jwt_oct()).await.with(&[(field, value)]);
+        let outcome = setup.validate("rerank").await;
+        assert!(outcome.failure().1.contains(expected), "{:?}", outcome.error);
+        assert!(setup.gateway.seen().is_empty(), "{field}");
+    }
     for (field, value, expected) in [
         ("endpoint_url", "gateway.example/v1", "`endpoint_url` has no scheme"),
+        ("endpoint_url", "https://gateway.example/v1?a=%zz", "`endpoint_url` holds a `%`"),
         ("extra_headers", "{\"X-A\": \"b\\r\\nX-C: d\"}", "`extra_headers`"),
         ("context_size", "many", "`context_size` must be a whole number"),
         ("max_chunks", "0", "`max_chunks` must be a whole number"),

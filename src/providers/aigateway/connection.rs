@@ -51,7 +51,20 @@ fn address(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
     if !text.contains("://") {
         return Err(wrong(FIELD, "has no scheme: begin it with https:// (or http://)"));
     }
-    BaseUrl::parse(text, FIELD)
+    let base = BaseUrl::parse(text, FIELD)?;
+    // The gateway decodes such an escape to something that nobody can sign.
+    if base.as_url().query().is_some_and(|query| !escapes_are_whole(query)) {
+        return Err(wrong(
+            FIELD,
+            "holds a `%` in its query without two hexadecimal digits behind it (a percent sign is %25)",
+        ));
+    }
+    Ok(base)
+}
+
+fn escapes_are_whole(query: &str) -> bool {
+    let mut behind = query.split('%').skip(1);
+    behind.all(|text| text.len() >= 2 && text.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()))
 }
 
 fn custom_path(credentials: &Credentials) -> Result<Option<String>, InvokeError> {
