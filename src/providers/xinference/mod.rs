@@ -76,15 +76,11 @@ impl Xinference {
 impl Call {
     /// A refusal may mean that the model was changed or is gone: it is described anew before the next call.
     fn noticed(&self, error: InvokeError) -> InvokeError {
-        notice(&self.catalog, self.settings.key, error)
+        if matches!(error.status, Some(400 | 404 | 500 | 503)) {
+            self.catalog.forget(self.settings.key);
+        }
+        error
     }
-}
-
-fn notice(catalog: &Catalog, key: u64, error: InvokeError) -> InvokeError {
-    if matches!(error.status, Some(400 | 404 | 500 | 503)) {
-        catalog.forget(key);
-    }
-    error
 }
 
 impl Provider for Xinference {
