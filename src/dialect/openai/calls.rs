@@ -68,11 +68,11 @@ impl CallMerger {
         };
         let call = &self.calls[at];
         let other_id = !id.is_empty() && !call.id.is_empty() && call.id != id;
-        let begun = is_json(&call.arguments);
-        let other_name = !name.is_empty() && !call.name.is_empty() && call.name != name && begun;
+        let other_name = !name.is_empty() && !call.name.is_empty() && call.name != name;
         // Without index and id only the name tells that a new call begins.
-        let same_name_again = index.is_none() && id.is_empty() && !name.is_empty() && begun;
-        if (other_id && !name.is_empty()) || other_name || same_name_again { None } else { Some(at) }
+        let name_again = index.is_none() && id.is_empty() && !name.is_empty();
+        let is_new = if other_id { !name.is_empty() } else { (other_name || name_again) && is_json(&call.arguments) };
+        (!is_new).then_some(at)
     }
 
     /// The whole calls. A call without a name is an answer that nobody can act on.

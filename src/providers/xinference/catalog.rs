@@ -128,14 +128,14 @@ pub(super) struct Running {
     pub(super) description: Description,
 }
 
-/// The models that run.
+/// The models that run; an entry that cannot be read is passed over.
 pub(super) async fn list(upstream: &Upstream, settings: &Settings) -> Result<Vec<Running>, InvokeError> {
     #[derive(Deserialize)]
     struct List {
-        data: Vec<Running>,
+        data: Vec<serde_json::Value>,
     }
     let url = settings.root.join(&["v1", "models"]);
     let response = upstream.send(&settings.get(url.clone())).await?;
     let list: List = refuse_page(response, &url).await?.json(LONGEST_LIST).await?;
-    Ok(list.data)
+    Ok(list.data.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect())
 }

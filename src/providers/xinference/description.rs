@@ -3,7 +3,8 @@
 //! `model_type` decides first, abilities second, the family's name last.
 //! Source: `xorbitsai/inference: xinference/model/{llm,embedding,rerank,audio}/core.py`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::error::InvokeError;
 use crate::protocol::lenient::null_default;
@@ -29,16 +30,27 @@ pub(super) struct Description {
     pub(super) model_engine: Option<String>,
     #[serde(default, deserialize_with = "null_default")]
     pub(super) model_ability: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub(super) context_length: Option<u64>,
     /// Longest input of an embedding model.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub(super) max_tokens: Option<u64>,
-    #[serde(default)]
+    /// Numbers in a vector.
+    #[serde(default, deserialize_with = "whole_number")]
     pub(super) dimensions: Option<u64>,
     /// The template refuses a system message that is not the first.
     #[serde(default, deserialize_with = "null_default")]
     pub(super) strict_system_first: bool,
+}
+
+/// A number above zero, as number or text; anything else is none.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::Number(number)) => number.as_f64().map(|number| number as u64),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    };
+    Ok(number.filter(|number| *number > 0))
 }
 
 impl Description {
@@ -202,6 +214,20 @@ mod tests {
         ];
         for (json, kinds) in cases {
             assert_eq!(read(json).kinds(), kinds, "{json}");
+        }
+    }
+
+    #[test]
+    fn careless_numbers_are_read() {
+        for (json, expected) in [
+            (r#"{"context_length":4096}"#, Some(4096)),
+            (r#"{"context_length":"4096"}"#, Some(4096)),
+            (r#"{"context_length":4096.0}"#, Some(4096)),
+            (r#"{"context_length":-1}"#, None),
+            (r#"{"context_length":null}"#, None),
+            (r#"{"context_length":[]}"#, None),
+        ] {
+            assert_eq!(read(json).context_length, expected, "{json}");
         }
     }
 

@@ -53,6 +53,10 @@ pub(super) fn schema(
             if description.takes_pictures() {
                 schema.features.push(ModelFeature::Vision);
             }
+            if let Some(dimensions) = description.dimensions {
+                // Dify has no property for it: a fact for our own checks.
+                schema.extra.insert("dimensions".to_owned(), dimensions.into());
+            }
             let context = settings.context_length.or(description.max_tokens).unwrap_or(DEFAULT_EMBEDDING_CONTEXT);
             json!({"context_size": context, "max_chunks": max_chunks(credentials)?})
         }

@@ -5,6 +5,7 @@
 
 use futures_util::StreamExt;
 use serde_json::json;
+use tracing::warn;
 
 use super::catalog::{self, Running};
 use super::settings::Settings;
@@ -144,7 +145,13 @@ impl Call {
                 Ok(())
             }
             ModelType::TextEmbedding => {
-                self.embed(target, vec!["ping".to_owned()], EmbeddingInputType::Document, 1).await.map(|_| ())
+                let texts = vec!["ping".to_owned()];
+                let result = self.embed(target, texts, EmbeddingInputType::Document, 1).await?;
+                let found = result.embeddings.first().map(|vector| vector.len() as u64);
+                if self.description.dimensions.is_some() && found != self.description.dimensions {
+                    warn!(described = self.description.dimensions, found, "the model's vectors are not as described");
+                }
+                Ok(())
             }
             ModelType::Rerank => {
                 let ranking = self.ranking(target, None, None)?;

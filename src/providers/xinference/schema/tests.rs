@@ -97,6 +97,8 @@ fn other_kinds_have_their_properties() {
     let embedding = json!({"model_type": "embedding", "max_tokens": 256, "dimensions": 384});
     let schema = schema_of("text-embedding", json!({"max_chunks": "64"}), embedding);
     assert_eq!(json!(schema.model_properties), json!({"context_size": 256, "max_chunks": 64}));
+    assert_eq!(schema.extra["dimensions"], 384);
+    assert!(serde_json::to_value(&schema).unwrap().get("dimensions").is_none(), "Dify knows no such key");
     let vision = json!({"model_type": "embedding", "model_ability": ["embed", "embed_vision"]});
     assert!(schema_of("text-embedding", json!({}), vision).has(ModelFeature::Vision));
     let kokoro = json!({"model_type": "audio", "model_family": "Kokoro", "model_ability": ["text2audio"]});
