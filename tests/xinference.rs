@@ -448,6 +448,27 @@ async fn a_login_is_shared_and_renewed() {
 }
 
 #[tokio::test]
+async fn calls_side_by_side_share_one_question_and_one_login() {
+    let server = Server::start_with_key("xf-secret").await;
+    let plugin = plugin();
+    let mut connection = plugin.connect();
+    let login = json!({"username": "anna", "password": "right"});
+    let prompt = json!({"prompt_messages": [{"role": "user", "content": "Hi"}]});
+    for number in 0..20 {
+        let call = request(&server, "invoke_llm", "chat-inline", login.clone(), prompt.clone());
+        connection.request(&format!("s{number}"), call).await;
+    }
+    let mut ended = 0;
+    while ended < 20 {
+        let line = connection.next().await.unwrap();
+        assert_ne!(line["data"]["type"], "error", "{line}");
+        ended += usize::from(line["data"]["type"] == "end");
+    }
+    assert_eq!(server.seen("/v1/chat/completions").len(), 20);
+    assert_eq!((server.seen("/v1/models/").len(), server.seen("/token").len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_changed_model_is_noticed_and_a_silent_server_gives_a_usable_schema() {
     let server = Server::start().await;
     let plugin = plugin();

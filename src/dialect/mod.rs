@@ -5,6 +5,7 @@
 pub mod driver;
 pub mod gemini;
 pub mod openai;
+pub mod sound;
 pub mod think;
 pub mod tokens;
 

@@ -5,6 +5,7 @@ use futures_util::StreamExt;
 use serde_json::{Map, json};
 
 use super::{AiGateway, llm, retrieval, speech};
+use crate::dialect::sound::silence;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{
     Content, EmbeddingInputType, LlmRequest, ModelRequest, ModelType, PromptMessage, RerankRequest, Role,
@@ -14,9 +15,6 @@ use crate::providers::CallContext;
 
 /// Output limit of the check, in tokens.
 const FEW_TOKENS: u64 = 10;
-
-/// One second of silence: the smallest thing that every transcription service takes.
-const SILENCE_RATE: u32 = 16_000;
 
 /// Makes the call.
 pub(super) async fn validate(
@@ -108,27 +106,6 @@ fn blame(mut error: InvokeError) -> InvokeError {
     error
 }
 
-/// A second of silence as a WAV file: 16 bits, one channel.
-fn silence() -> Vec<u8> {
-    let data = vec![0u8; 2 * SILENCE_RATE as usize];
-    let length = data.len() as u32;
-    let mut file = Vec::with_capacity(44 + data.len());
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(36 + length).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt ");
-    file.extend_from_slice(&16u32.to_le_bytes());
-    file.extend_from_slice(&1u16.to_le_bytes());
-    file.extend_from_slice(&1u16.to_le_bytes());
-    file.extend_from_slice(&SILENCE_RATE.to_le_bytes());
-    file.extend_from_slice(&(2 * SILENCE_RATE).to_le_bytes());
-    file.extend_from_slice(&2u16.to_le_bytes());
-    file.extend_from_slice(&16u16.to_le_bytes());
-    file.extend_from_slice(b"data");
-    file.extend_from_slice(&length.to_le_bytes());
-    file.extend_from_slice(&data);
-    file
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,11 +137,5 @@ mod tests {
         }
         assert_eq!(error(CredentialsValidateFailed, None, "credential `x`"), "credential `x`");
         assert_eq!(error(BadRequest, None, "voice `x`"), "voice `x`");
-    }
-
-    #[test]
-    fn silence_is_a_sound_file() {
-        let kind = crate::providers::common::audio::sniff(&silence()).unwrap();
-        assert_eq!((kind.extension, silence().len()), ("wav", 32_044));
     }
 }

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::catalog::{self, Running};
 use super::settings::Settings;
 use super::{Call, Xinference, is_served};
+use crate::dialect::sound::silence;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, TtsRequest};
 use crate::providers::CallContext;
@@ -178,24 +179,4 @@ impl Call {
 fn ping() -> Result<Vec<crate::protocol::PromptMessage>, InvokeError> {
     serde_json::from_value(json!([{"role": "user", "content": "ping"}]))
         .map_err(|error| InvokeError::internal(error.to_string()))
-}
-
-/// Half a second of silence: 16-bit mono at 16 kHz.
-fn silence() -> Vec<u8> {
-    const RATE: u32 = 16_000;
-    let data = vec![0u8; RATE as usize];
-    let length = data.len() as u32;
-    let mut wav = Vec::with_capacity(44 + data.len());
-    wav.extend_from_slice(b"RIFF");
-    wav.extend_from_slice(&(36 + length).to_le_bytes());
-    wav.extend_from_slice(b"WAVEfmt ");
-    wav.extend_from_slice(&16u32.to_le_bytes());
-    wav.extend_from_slice(&[1, 0, 1, 0]);
-    wav.extend_from_slice(&RATE.to_le_bytes());
-    wav.extend_from_slice(&(RATE * 2).to_le_bytes());
-    wav.extend_from_slice(&[2, 0, 16, 0]);
-    wav.extend_from_slice(b"data");
-    wav.extend_from_slice(&length.to_le_bytes());
-    wav.extend_from_slice(&data);
-    wav
 }
