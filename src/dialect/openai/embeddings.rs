@@ -51,7 +51,7 @@ impl EmbeddingAnswer {
                 self.data.len()
             )));
         }
-        let tokens = self.usage.and_then(|usage| usage.total_tokens.or(usage.prompt_tokens));
+        let tokens = self.usage.and_then(|usage| usage.total_tokens.or(usage.prompt()));
         let mut vectors = vec![Vec::new(); texts];
         for (place, entry) in self.data.into_iter().enumerate() {
             let index = entry.index.unwrap_or(place);

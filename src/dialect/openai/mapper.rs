@@ -4,6 +4,7 @@
 //! one last delta carries usage and finish reason. Holds no policy: time, size and connection belong to the driver.
 
 use serde_json::Value;
+use tracing::debug;
 
 use super::calls::CallMerger;
 use super::errors;
@@ -97,7 +98,7 @@ impl ChatMapper {
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage);
         }
-        if let Some(fingerprint) = chunk.system_fingerprint
+        if let Some(fingerprint) = chunk.system_fingerprint.0
             && self.fingerprint.is_none()
         {
             self.fingerprint = Some(fingerprint.into_owned());
@@ -200,11 +201,19 @@ impl ChatMapper {
 
     fn usage(&self) -> LlmUsage {
         let counted = self.usage.unwrap_or_default();
-        let prompt = counted.prompt_tokens.unwrap_or(self.prompt_estimate);
+        let prompt = counted.prompt().unwrap_or(self.prompt_estimate);
         let completion = counted
-            .completion_tokens
+            .completion()
             .or_else(|| counted.total_tokens.and_then(|total| total.checked_sub(prompt)))
             .unwrap_or_else(|| self.output.total());
+        debug!(
+            prompt,
+            completion,
+            cached = counted.prompt_tokens_details.and_then(|details| details.cached_tokens),
+            thoughts = counted.completion_tokens_details.and_then(|details| details.reasoning_tokens),
+            estimated = counted.prompt().is_none() || counted.completion().is_none(),
+            "tokens of an answer"
+        );
         price::llm_usage(self.pricing.as_ref(), prompt, completion)
     }
 }

@@ -28,8 +28,11 @@ pub struct RerankBody<'a, T> {
 /// Answer of `POST /rerank`.
 #[derive(Debug, Deserialize)]
 pub struct RerankAnswer {
-    #[serde(default, alias = "data")]
+    #[serde(default)]
     results: Option<Vec<RerankEntry>>,
+    /// Some gateways' name for the results.
+    #[serde(default)]
+    data: Option<Vec<RerankEntry>>,
     /// DashScope's native form nests the results.
     #[serde(default)]
     output: Option<NestedResults>,
@@ -43,8 +46,10 @@ struct NestedResults {
 #[derive(Debug, Deserialize)]
 struct RerankEntry {
     index: usize,
-    #[serde(alias = "score", default)]
+    #[serde(default)]
     relevance_score: Option<f64>,
+    #[serde(default)]
+    score: Option<f64>,
 }
 
 /// How scores are shown.
@@ -68,6 +73,7 @@ impl RerankAnswer {
     ) -> Result<Vec<RerankDocument>, InvokeError> {
         let entries = self
             .results
+            .or(self.data)
             .or(self.output.map(|output| output.results))
             .ok_or_else(|| InvokeError::server_unavailable("the upstream's answer has no `results`"))?;
         let mut documents = Vec::with_capacity(entries.len());
@@ -78,7 +84,7 @@ impl RerankAnswer {
                     entry.index
                 ))
             })?;
-            let raw = entry.relevance_score.unwrap_or_default();
+            let raw = entry.relevance_score.or(entry.score).unwrap_or_default();
             let score = match form {
                 ScoreForm::Raw => raw,
                 ScoreForm::Sigmoid => 1.0 / (1.0 + (-raw).exp()),
@@ -124,6 +130,13 @@ mod tests {
                 None,
                 None,
                 vec![(1, 0.5)],
+            ),
+            (
+                r#"{"results":[{"index":1,"score":0.2,"relevance_score":0.2}],"data":null}"#,
+                ScoreForm::Raw,
+                None,
+                None,
+                vec![(1, 0.2)],
             ),
             (r#"{"results":[]}"#, ScoreForm::Raw, None, None, vec![]),
         ];

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// A chunk of a stream, or a whole `chat.completion` / `text_completion`.
@@ -22,8 +23,8 @@ pub struct Chunk<'a> {
     #[serde(default)]
     pub error: Option<&'a RawValue>,
     /// Fingerprint of the model's build.
-    #[serde(default, borrow)]
-    pub system_fingerprint: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub system_fingerprint: Text<'a>,
 }
 
 /// The first element of a list, and whether there was a list at all.
@@ -142,16 +143,18 @@ impl FunctionFragment<'_> {
     }
 }
 
-/// Counts. Null and negative counts are missing ones.
+/// Counts. Null, negative and unreadable counts are missing ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct Usage {
-    /// Tokens of the prompt.
-    #[serde(default, alias = "input_tokens", deserialize_with = "count")]
-    pub prompt_tokens: Option<u64>,
-    /// Tokens of the answer.
-    #[serde(default, alias = "output_tokens", deserialize_with = "count")]
-    pub completion_tokens: Option<u64>,
-    /// Both.
+    #[serde(default, deserialize_with = "count")]
+    prompt_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
+    input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
+    completion_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "count")]
+    output_tokens: Option<u64>,
+    /// Both together.
     #[serde(default, deserialize_with = "count")]
     pub total_tokens: Option<u64>,
     /// Of the prompt: read from a cache.
@@ -160,6 +163,18 @@ pub struct Usage {
     /// Of the answer: thoughts.
     #[serde(default)]
     pub completion_tokens_details: Option<CompletionDetails>,
+}
+
+impl Usage {
+    /// Tokens of the prompt, under either of their names.
+    pub fn prompt(&self) -> Option<u64> {
+        self.prompt_tokens.or(self.input_tokens)
+    }
+
+    /// Tokens of the answer, under either of their names.
+    pub fn completion(&self) -> Option<u64> {
+        self.completion_tokens.or(self.output_tokens)
+    }
 }
 
 /// See [`Usage`].
@@ -179,7 +194,11 @@ pub struct CompletionDetails {
 }
 
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let number = Option::<f64>::deserialize(deserializer)?;
+    let number = match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
     Ok(number.filter(|number| *number >= 0.0).map(|number| number as u64))
 }
 
@@ -316,9 +335,19 @@ mod tests {
     }
 
     #[test]
-    fn missing_counts_are_none() {
-        let usage: Usage =
-            serde_json::from_str(r#"{"prompt_tokens":-1,"completion_tokens":null,"total_tokens":3.0}"#).unwrap();
-        assert_eq!(usage, Usage { total_tokens: Some(3), ..Usage::default() });
+    fn counts_have_two_names_and_may_be_missing() {
+        let cases = [
+            (r#"{"prompt_tokens":-1,"completion_tokens":null,"total_tokens":3.0}"#, (None, None, Some(3))),
+            (
+                r#"{"prompt_tokens":1,"input_tokens":1,"output_tokens":2,"completion_tokens":2}"#,
+                (Some(1), Some(2), None),
+            ),
+            (r#"{"input_tokens":"1","output_tokens":{}}"#, (Some(1), None, None)),
+            (r#"{}"#, (None, None, None)),
+        ];
+        for (json, expected) in cases {
+            let usage: Usage = serde_json::from_str(json).unwrap();
+            assert_eq!((usage.prompt(), usage.completion(), usage.total_tokens), expected, "{json}");
+        }
     }
 }
