@@ -17,6 +17,7 @@ pub mod config;
 pub mod declare;
 pub mod dialect;
 pub mod error;
+pub mod package;
 pub mod protocol;
 pub mod providers;
 pub mod runtime;

@@ -7,6 +7,7 @@ mod credentials;
 mod demo;
 mod host;
 mod invoke;
+mod package;
 mod serve;
 mod try_prompt;
 
@@ -33,6 +34,12 @@ enum Command {
     Try(Box<try_prompt::TryArgs>),
     Invoke(invoke::InvokeArgs),
     Check(check::CheckArgs),
+    Package(package::PackageArgs),
+    Keygen(package::KeygenArgs),
+    Sign(package::SignArgs),
+    Verify(package::VerifyArgs),
+    Checksum(package::ChecksumArgs),
+    Inspect(package::InspectArgs),
 }
 
 impl Cli {
@@ -41,6 +48,12 @@ impl Cli {
         let outcome = match self.command {
             None => serve::run(),
             Some(Command::Check(args)) => args.run(),
+            Some(Command::Package(args)) => args.run(),
+            Some(Command::Keygen(args)) => args.run(),
+            Some(Command::Sign(args)) => args.run(),
+            Some(Command::Verify(args)) => args.run(),
+            Some(Command::Checksum(args)) => args.run(),
+            Some(Command::Inspect(args)) => args.run(),
             Some(Command::Try(args)) => at_terminal(args.run()),
             Some(Command::Invoke(args)) => at_terminal(args.run()),
         };

@@ -76,7 +76,7 @@ impl Loader<'_> {
                 }
             }
         }
-        let models = self.models(file, provider.remove("models").as_ref());
+        let (models, model_files) = self.models(file, provider.remove("models").as_ref());
         fill_form_texts(&mut provider);
         let declaration: ProviderDeclaration = self.typed(file, Value::Object(provider))?;
         for model in &models {
@@ -86,12 +86,13 @@ impl Loader<'_> {
                 self.problem(Severity::Warning, file, "supported_model_types", message);
             }
         }
-        Some(LoadedProvider { declaration, models, file: file.to_owned() })
+        Some(LoadedProvider { declaration, models, file: file.to_owned(), model_files })
     }
 
-    fn models(&mut self, file: &str, groups: Option<&Value>) -> Vec<ModelSchema> {
+    fn models(&mut self, file: &str, groups: Option<&Value>) -> (Vec<ModelSchema>, Vec<String>) {
+        let mut files = Vec::new();
         let groups = match groups {
-            None | Some(Value::Null) => return Vec::new(),
+            None | Some(Value::Null) => return (Vec::new(), files),
             Some(Value::Object(groups)) => groups,
             Some(other) => {
                 let found = crate::protocol::lenient::kind_of(other);
@@ -101,7 +102,7 @@ impl Loader<'_> {
                     "models",
                     format!("must be an object of model types, found {found}"),
                 );
-                return Vec::new();
+                return (Vec::new(), files);
             }
         };
         let mut models: Vec<ModelSchema> = Vec::new();
@@ -131,7 +132,9 @@ impl Loader<'_> {
             let positions = self.positions(file, key, group, &found);
             found
                 .sort_by_key(|(_, model)| positions.iter().position(|name| *name == model.model).unwrap_or(usize::MAX));
+            files.extend(group.get("position").and_then(Value::as_str).map(str::to_owned));
             for (model_file, model) in found {
+                files.push(model_file.clone());
                 if models.iter().any(|known| known.model == model.model && known.model_type == model.model_type) {
                     self.problem(
                         Severity::Warning,
@@ -144,7 +147,7 @@ impl Loader<'_> {
                 }
             }
         }
-        models
+        (models, files)
     }
 
     fn positions(&mut self, file: &str, key: &str, group: &Value, found: &[(String, ModelSchema)]) -> Vec<String> {

@@ -31,4 +31,6 @@ pub struct LoadedProvider {
     pub models: Vec<ModelSchema>,
     /// Its file, from the package's root.
     pub file: String,
+    /// Files of its models and positions.
+    pub model_files: Vec<String>,
 }

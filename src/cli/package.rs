@@ -1,0 +1,269 @@
+//! `package`, `keygen`, `sign`, `verify`, `checksum`, `inspect`: from a checkout to something that Dify installs.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::host::print_line;
+use super::say;
+use crate::declare::{self, Problems};
+use crate::package::build::{self, Binary, COMFORTABLE, Package};
+use crate::package::{Target, inspect, output, signature};
+
+/// Name of this executable, as cargo leaves it.
+const EXECUTABLE: &str = env!("CARGO_PKG_NAME");
+
+/// Write one .difypkg per provider of the manifest
+#[derive(Debug, Args)]
+pub struct PackageArgs {
+    /// Provider to package; all of the manifest by default; repeat for more
+    #[arg(long = "provider", value_name = "NAME")]
+    providers: Vec<String>,
+    /// Machines the package is for
+    #[arg(long = "target", value_delimiter = ',', default_value = "linux-amd64,linux-arm64")]
+    targets: Vec<Target>,
+    /// Folder for the packages
+    #[arg(long, default_value = "dist", value_name = "DIR")]
+    out: PathBuf,
+    /// Executable of a target, in place of the one that cargo built; repeat for more
+    #[arg(long = "binary", value_name = "TARGET=PATH")]
+    binaries: Vec<String>,
+    /// Leave the files of each package in a folder too, as Dify's own command line packages them
+    #[arg(long, value_name = "DIR")]
+    stage: Option<PathBuf>,
+    /// Add what the marketplace's reviewers ask for
+    #[arg(long)]
+    marketplace: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Folder that holds manifest.yaml
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl PackageArgs {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let problems = Problems(declare::check(&self.dir));
+        if problems.has_errors() {
+            bail!("the declarations are wrong, nothing is written:\n{problems}");
+        }
+        let declarations = declare::load(&self.dir)?;
+        let known: Vec<&str> =
+            declarations.providers.iter().map(|loaded| loaded.declaration.provider.as_str()).collect();
+        for name in &self.providers {
+            if !known.contains(&name.as_str()) {
+                bail!("the manifest has no provider `{name}`; it has {}", known.join(", "));
+            }
+        }
+        let binaries = self.binaries()?;
+        let chosen = |name: &str| self.providers.is_empty() || self.providers.iter().any(|provider| provider == name);
+        let mut packages = Vec::new();
+        for loaded in declarations.providers.iter().filter(|loaded| chosen(&loaded.declaration.provider)) {
+            self.progress(&format!("packaging {}", loaded.declaration.provider));
+            packages.push(build::build(&declarations, loaded, &binaries, self.marketplace)?);
+        }
+        let mut summaries = Vec::new();
+        for package in &packages {
+            let path = self.out.join(package.file_name());
+            self.write(package, &path)?;
+            summaries.push(build::summary(package, &path));
+        }
+        if self.json {
+            print_line(&serde_json::to_string_pretty(&summaries)?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn write(&self, package: &Package, path: &Path) -> anyhow::Result<()> {
+        output::write_whole(path, &package.bytes)?;
+        if let Some(stage) = &self.stage {
+            let folder = stage.join(package.manifest.text("name"));
+            if folder.exists() {
+                bail!("{} exists already; a stage is written into a new folder", folder.display());
+            }
+            for (name, bytes) in &package.files {
+                output::write_whole(&folder.join(name), bytes)?;
+            }
+            self.progress(&format!("staged {}", folder.display()));
+        }
+        if package.bytes.len() > COMFORTABLE {
+            say(&format!("warning: {} is larger than the 15 MiB that every part of Dify takes", path.display()));
+        }
+        if !self.json {
+            print_line(&format!(
+                "{}  {:.1} MB, {:.1} MB unpacked, {}",
+                path.display(),
+                package.bytes.len() as f64 / 1e6,
+                package.unpacked() as f64 / 1e6,
+                package.identifier()
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn progress(&self, text: &str) {
+        if !self.json {
+            say(text);
+        }
+    }
+
+    fn binaries(&self) -> anyhow::Result<Vec<Binary>> {
+        let mut given = Vec::new();
+        for pair in &self.binaries {
+            let (target, path) =
+                pair.split_once('=').with_context(|| format!("expected TARGET=PATH, found `{pair}`"))?;
+            given.push((target.parse::<Target>().map_err(anyhow::Error::msg)?, PathBuf::from(path)));
+        }
+        let mut targets = self.targets.clone();
+        targets.sort_unstable();
+        targets.dedup();
+        let mut binaries = Vec::new();
+        for target in targets {
+            let path = given.iter().find(|(known, _)| *known == target).map(|(_, path)| path.clone());
+            let path =
+                path.unwrap_or_else(|| self.dir.join("target").join(target.triple()).join("release").join(EXECUTABLE));
+            if !path.is_file() {
+                bail!(
+                    "no executable for {target} at {}; build it with `{}`, or name it with --binary {target}=PATH",
+                    path.display(),
+                    target.build_command()
+                );
+            }
+            let bytes = output::read_limited(&path, build::LARGEST as u64)?;
+            binaries.push(Binary { target, path: path.display().to_string(), bytes });
+        }
+        Ok(binaries)
+    }
+}
+
+/// Make a key pair for signing packages
+#[derive(Debug, Args)]
+pub struct KeygenArgs {
+    /// Beginning of the two file names: PREFIX.private.pem and PREFIX.public.pem
+    #[arg(long, value_name = "PREFIX")]
+    out: PathBuf,
+}
+
+impl KeygenArgs {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let keys = signature::generate()?;
+        let file = |kind: &str| PathBuf::from(format!("{}.{kind}.pem", self.out.display()));
+        output::write_secret(&file("private"), keys.private.as_bytes())?;
+        output::write_whole(&file("public"), keys.public.as_bytes())?;
+        print_line(&format!("{}\n{}", file("private").display(), file("public").display()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Sign a package
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// The package
+    file: PathBuf,
+    /// Private key in PEM
+    #[arg(long, value_name = "PRIVATE")]
+    key: PathBuf,
+    /// File for the signed package
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// In whose name: langgenius, partner or community
+    #[arg(long, default_value = "community", value_parser = ["langgenius", "partner", "community"])]
+    category: String,
+}
+
+impl SignArgs {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let key = read_key(&self.key)?;
+        let bytes = signature::sign(&self.file, &key, &self.category)?;
+        output::write_whole(&self.out, &bytes)?;
+        print_line(&self.out.display().to_string())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Check a package's signature
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The package
+    file: PathBuf,
+    /// Public key in PEM
+    #[arg(long, value_name = "PUBLIC")]
+    key: PathBuf,
+}
+
+impl VerifyArgs {
+    /// Runs the command; exit code 1 when the signature does not hold.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        signature::verify(&self.file, &read_key(&self.key)?)?;
+        print_line(&format!("{}: the signature holds", self.file.display()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn read_key(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read the key {}", path.display()))
+}
+
+/// Print a package's checksum and identifier
+#[derive(Debug, Args)]
+pub struct ChecksumArgs {
+    /// The package
+    file: PathBuf,
+}
+
+impl ChecksumArgs {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let contents = inspect::read(&self.file)?;
+        let checksum = contents.checksum();
+        print_line(&checksum)?;
+        print_line(&build::identifier(&contents.manifest()?, &checksum))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Show what a package holds
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The package
+    file: PathBuf,
+}
+
+impl InspectArgs {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let contents = inspect::read(&self.file)?;
+        let manifest = contents.manifest().with_context(|| self.file.display().to_string())?;
+        print_line(&format!("identity   {}", build::identifier(&manifest, &contents.checksum())))?;
+        for file in manifest.provider_files() {
+            print_line(&format!("provider   {file}"))?;
+        }
+        let models = contents.entries.iter().filter(|entry| {
+            entry.path.starts_with("models/")
+                && entry.path.ends_with(".yaml")
+                && !entry.path.ends_with("_position.yaml")
+        });
+        print_line(&format!("models     {}", models.count()))?;
+        for wheel in contents.entries.iter().filter(|entry| entry.path.ends_with(".whl")) {
+            print_line(&format!("wheel      {} ({} bytes)", wheel.path, wheel.bytes.len()))?;
+        }
+        let signed = if contents.comment.is_some() { "yes (check it with `verify`)" } else { "no" };
+        print_line(&format!("signed     {signed}"))?;
+        print_line(&format!(
+            "size       {} bytes, {} unpacked, {} files",
+            contents.packed,
+            contents.unpacked(),
+            contents.entries.len()
+        ))?;
+        for warning in &contents.warnings {
+            print_line(&format!("warning    {warning}"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,233 @@
+//! What goes into the package of one provider: derived manifest, its YAML and models, its icons, texts, launcher, wheels.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use serde_json::{Value, json};
+
+use super::archive::{self, Files};
+use super::wheel::{DISTRIBUTION, Wheel};
+use super::{PackageError, Target, elf};
+use crate::declare::rules::Rules;
+use crate::declare::{Declarations, LoadedProvider, Manifest, Problems};
+
+/// The launcher, one for every package.
+pub const LAUNCHER: &str = include_str!("launcher.py");
+
+/// Most bytes of a package, packed and unpacked, with the daemon's defaults.
+pub const LARGEST: usize = 52_428_800;
+
+/// Above this, other parts of Dify may refuse a package.
+pub const COMFORTABLE: usize = 15 * 1024 * 1024;
+
+/// An executable and the machine it is for.
+pub struct Binary {
+    /// The machine.
+    pub target: Target,
+    /// Where it was found.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A package that is ready to be written.
+pub struct Package {
+    /// Short provider name.
+    pub provider: String,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its files.
+    pub files: Files,
+    /// The bytes of the `.difypkg`.
+    pub bytes: Vec<u8>,
+}
+
+impl Package {
+    /// `name-version.difypkg`
+    pub fn file_name(&self) -> String {
+        format!("{}-{}.difypkg", self.manifest.text("name"), self.manifest.text("version"))
+    }
+
+    /// The daemon's identifier: `author/name:version@checksum`.
+    pub fn identifier(&self) -> String {
+        let files = self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        identifier(&self.manifest, &archive::checksum(files))
+    }
+
+    /// Bytes of all files, unpacked.
+    pub fn unpacked(&self) -> usize {
+        self.files.values().map(Vec::len).sum()
+    }
+}
+
+/// `author/name:version@checksum`
+pub fn identifier(manifest: &Manifest, checksum: &str) -> String {
+    format!("{}/{}:{}@{checksum}", manifest.text("author"), manifest.text("name"), manifest.text("version"))
+}
+
+/// What the marketplace's reviewers ask for beyond a working package; given in `marketplace` of the root manifest.
+const MARKETPLACE_KEYS: [&str; 3] = ["repo", "contact", "network"];
+
+/// Builds the package of one provider. Everything that Dify would refuse is refused here.
+pub fn build(
+    declarations: &Declarations,
+    loaded: &LoadedProvider,
+    binaries: &[Binary],
+    marketplace: bool,
+) -> Result<Package, PackageError> {
+    let directory = &declarations.directory;
+    let mut manifest = declarations.manifest.derive(&loaded.declaration, &loaded.file);
+    manifest.0["meta"]["arch"] = binaries.iter().map(|binary| binary.target.arch()).collect::<Vec<_>>().into();
+    let additions = manifest.0.remove("marketplace");
+    if marketplace {
+        add_marketplace(&mut manifest, additions.as_ref())?;
+    }
+    check_manifest(&manifest)?;
+
+    let mut files = Files::new();
+    let ignored = ignore_rules(directory)?;
+    for path in sources(directory, &manifest, loaded)? {
+        if is_ignored(&ignored, &path) {
+            return Err(PackageError::Wrong(format!("{path} is needed, but .difyignore leaves it out")));
+        }
+        files.insert(path.clone(), read(directory, &path)?);
+    }
+    for path in texts(directory) {
+        if !is_ignored(&ignored, &path) {
+            files.insert(path.clone(), read(directory, &path)?);
+        }
+    }
+    let yaml = serde_yaml::to_string(&manifest.0)
+        .map_err(|error| PackageError::Wrong(format!("the manifest cannot be written: {error}")))?;
+    files.insert("manifest.yaml".to_owned(), yaml.into_bytes());
+    files.insert("main.py".to_owned(), LAUNCHER.as_bytes().to_vec());
+    add_wheels(&mut files, &manifest, binaries)?;
+
+    let bytes = archive::write(&files, None, |_| 0o644)?;
+    let package = Package { provider: loaded.declaration.provider.clone(), manifest, files, bytes };
+    check_size(&package)?;
+    Ok(package)
+}
+
+fn check_manifest(manifest: &Manifest) -> Result<(), PackageError> {
+    let mut problems = Vec::new();
+    Rules::new("manifest.yaml", &mut problems).manifest(&manifest.0);
+    let problems = Problems(problems);
+    if problems.has_errors() {
+        Err(PackageError::Wrong(format!("the package's manifest is wrong:\n{problems}")))
+    } else {
+        Ok(())
+    }
+}
+
+fn add_marketplace(manifest: &mut Manifest, additions: Option<&Value>) -> Result<(), PackageError> {
+    for key in MARKETPLACE_KEYS {
+        let value = additions.and_then(|additions| additions.get(key)).filter(|value| !value.is_null());
+        match value {
+            Some(value) => drop(manifest.0.insert(key.to_owned(), value.clone())),
+            None if key == "network" => {}
+            None => {
+                return Err(PackageError::Wrong(format!(
+                    "reviewers ask for `{key}`: write it under `marketplace:` in manifest.yaml"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files that Dify reads.
+fn sources(directory: &Path, manifest: &Manifest, loaded: &LoadedProvider) -> Result<BTreeSet<String>, PackageError> {
+    let mut paths = BTreeSet::from([loaded.file.clone()]);
+    paths.extend(loaded.model_files.iter().cloned());
+    let declaration = &loaded.declaration;
+    let icons =
+        [&declaration.icon_small, &declaration.icon_large, &declaration.icon_small_dark, &declaration.icon_large_dark];
+    let named = icons.into_iter().flatten().flat_map(|icon| icon.texts().map(str::to_owned).collect::<Vec<_>>());
+    let own = ["icon", "icon_dark"].map(|key| manifest.text(key).to_owned());
+    paths.extend(named.chain(own).filter(|icon| !icon.is_empty()).map(|icon| format!("_assets/{icon}")));
+    let privacy = manifest.text("privacy");
+    if !privacy.is_empty() && !privacy.contains("://") {
+        paths.insert(privacy.trim_start_matches("./").to_owned());
+    }
+    if !directory.join("README.md").is_file() {
+        return Err(PackageError::Wrong("README.md is missing: Dify shows it beside the plugin".to_owned()));
+    }
+    Ok(paths)
+}
+
+/// Texts for people: README, its translations, licence.
+fn texts(directory: &Path) -> Vec<String> {
+    let mut paths: Vec<String> = ["README.md", "LICENSE", "PRIVACY.md"].map(str::to_owned).to_vec();
+    if let Ok(entries) = std::fs::read_dir(directory.join("readme")) {
+        paths.extend(entries.flatten().map(|entry| format!("readme/{}", entry.file_name().to_string_lossy())));
+    }
+    paths.retain(|path| directory.join(path).is_file());
+    paths
+}
+
+fn read(directory: &Path, path: &str) -> Result<Vec<u8>, PackageError> {
+    let file = directory.join(path);
+    std::fs::read(&file).map_err(|error| PackageError::file(&file, error))
+}
+
+fn ignore_rules(directory: &Path) -> Result<Gitignore, PackageError> {
+    let mut builder = GitignoreBuilder::new(directory);
+    let file = directory.join(".difyignore");
+    if file.is_file()
+        && let Some(error) = builder.add(&file)
+    {
+        return Err(PackageError::Wrong(format!(".difyignore cannot be read: {error}")));
+    }
+    builder.build().map_err(|error| PackageError::Wrong(format!(".difyignore cannot be read: {error}")))
+}
+
+fn is_ignored(rules: &Gitignore, path: &str) -> bool {
+    rules.matched_path_or_any_parents(path, false).is_ignore()
+}
+
+/// The wheels, and the files that let the installer find them without a network.
+fn add_wheels(files: &mut Files, manifest: &Manifest, binaries: &[Binary]) -> Result<(), PackageError> {
+    let version = manifest.text("version").to_owned();
+    let mut requirement = format!("--find-links wheels\n{DISTRIBUTION}=={version}");
+    for binary in binaries {
+        elf::check(&binary.path, &binary.bytes, binary.target)?;
+        let wheel = Wheel::build(binary.target, &version, &binary.bytes)?;
+        requirement.push_str(&format!(" --hash=sha256:{}", wheel.sha256()));
+        files.insert(format!("wheels/{}", wheel.name), wheel.bytes);
+    }
+    requirement.push('\n');
+    files.insert("requirements.txt".to_owned(), requirement.into_bytes());
+    files.insert("uv.toml".to_owned(), b"no-index = true\nfind-links = [\"./wheels\"]\n".to_vec());
+    Ok(())
+}
+
+fn check_size(package: &Package) -> Result<(), PackageError> {
+    for (what, size) in [("packed", package.bytes.len()), ("unpacked", package.unpacked())] {
+        if size > LARGEST {
+            let mut parts: Vec<_> = package.files.iter().map(|(path, bytes)| (bytes.len(), path)).collect();
+            parts.sort_unstable_by(|left, right| right.cmp(left));
+            let largest: Vec<String> =
+                parts.iter().take(5).map(|(size, path)| format!("{path} ({size} bytes)")).collect();
+            return Err(PackageError::Wrong(format!(
+                "the package of `{}` has {size} bytes {what}, Dify takes {LARGEST}; the largest parts are {}",
+                package.provider,
+                largest.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What a script wants to know about a package.
+pub fn summary(package: &Package, path: &Path) -> Value {
+    json!({
+        "provider": package.provider,
+        "file": path.display().to_string(),
+        "identifier": package.identifier(),
+        "bytes": package.bytes.len(),
+        "unpacked_bytes": package.unpacked(),
+        "files": package.files.len(),
+    })
+}

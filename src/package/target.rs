@@ -1,0 +1,81 @@
+//! The machines a package carries an executable for.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// An operating system and CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// Linux on x86-64.
+    LinuxAmd64,
+    /// Linux on 64-bit ARM.
+    LinuxArm64,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::LinuxAmd64, Self::LinuxArm64];
+
+    /// Dify's name (`linux-amd64`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LinuxAmd64 => "linux-amd64",
+            Self::LinuxArm64 => "linux-arm64",
+        }
+    }
+
+    /// The word in a manifest's `meta.arch`.
+    pub fn arch(self) -> &'static str {
+        match self {
+            Self::LinuxAmd64 => "amd64",
+            Self::LinuxArm64 => "arm64",
+        }
+    }
+
+    /// The compiler's target.
+    pub fn triple(self) -> &'static str {
+        match self {
+            Self::LinuxAmd64 => "x86_64-unknown-linux-musl",
+            Self::LinuxArm64 => "aarch64-unknown-linux-musl",
+        }
+    }
+
+    /// The platform tags of a wheel: any C library of the last ten years, for the executable needs none.
+    pub fn platform_tags(self) -> [String; 3] {
+        let cpu = match self {
+            Self::LinuxAmd64 => "x86_64",
+            Self::LinuxArm64 => "aarch64",
+        };
+        [format!("manylinux_2_17_{cpu}"), format!("manylinux2014_{cpu}"), format!("musllinux_1_1_{cpu}")]
+    }
+
+    /// The machine in an ELF header.
+    pub fn elf_machine(self) -> u16 {
+        match self {
+            Self::LinuxAmd64 => 62,
+            Self::LinuxArm64 => 183,
+        }
+    }
+
+    /// The command that builds the executable.
+    pub fn build_command(self) -> String {
+        format!("rustup target add {0} && cargo zigbuild --release --target {0}", self.triple())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|target| target.name() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|target| target.name()).collect();
+            format!("`{text}` is not a target; known are {}", known.join(", "))
+        })
+    }
+}

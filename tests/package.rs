@@ -1,0 +1,335 @@
+//! Packages: reproducible, complete, refused when Dify would refuse them; signatures; hostile archives.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use dify_plugin_runtime::package::{archive, inspect, signature};
+use serde_json::Value;
+use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+
+/// A static executable, as far as its header tells.
+fn elf(machine: u16, interpreter: bool) -> Vec<u8> {
+    let mut file = vec![0; 64];
+    file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    file[18..20].copy_from_slice(&machine.to_le_bytes());
+    file[32..40].copy_from_slice(&64u64.to_le_bytes());
+    file[54..56].copy_from_slice(&56u16.to_le_bytes());
+    file[56..58].copy_from_slice(&1u16.to_le_bytes());
+    file.extend_from_slice(&(if interpreter { 3u32 } else { 1 }).to_le_bytes());
+    file.resize(4096, 0);
+    file
+}
+
+struct Workshop {
+    folder: TempDir,
+}
+
+impl Workshop {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("amd64"), elf(62, false)).unwrap();
+        std::fs::write(folder.path().join("arm64"), elf(183, false)).unwrap();
+        std::fs::write(folder.path().join("dynamic"), elf(62, true)).unwrap();
+        std::fs::write(folder.path().join("text"), "#!/bin/sh\n").unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    fn package(&self, out: &str, more: &[&str]) -> Output {
+        let (amd64, arm64, out) = (self.binary("amd64", "amd64"), self.binary("arm64", "arm64"), self.path(out));
+        let mut arguments = vec!["package", "--binary", &amd64, "--binary", &arm64, "--out", out.to_str().unwrap()];
+        arguments.extend(more);
+        self.run(&arguments)
+    }
+
+    fn binary(&self, arch: &str, file: &str) -> String {
+        format!("linux-{arch}={}", self.path(file).display())
+    }
+
+    /// A built package of Gemini.
+    fn built(&self) -> PathBuf {
+        let output = self.package("built", &["--provider", "google"]);
+        assert!(output.status.success(), "{}", said(&output));
+        self.path("built").join(format!("gemini-{}.difypkg", env!("CARGO_PKG_VERSION")))
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    inspect::read(path).unwrap().entries.into_iter().map(|entry| (entry.path, entry.bytes)).collect()
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_and_one_package_a_provider() {
+    let workshop = Workshop::new();
+    for out in ["a", "b"] {
+        assert!(workshop.package(out, &[]).status.success());
+    }
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(workshop.path("a")).unwrap() {
+        let path = entry.unwrap().path();
+        let other = workshop.path("b").join(path.file_name().unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(other).unwrap());
+        let contents = inspect::read(&path).unwrap();
+        assert_eq!(contents.warnings, Vec::<String>::new());
+        let manifest = contents.manifest().unwrap();
+        assert_eq!(manifest.provider_files().len(), 1);
+        assert_eq!(manifest.text("version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!(manifest.0["meta"]["arch"], serde_json::json!(["amd64", "arm64"]));
+        names.push(manifest.text("name").to_owned());
+    }
+    names.sort();
+    assert_eq!(names, ["ai-gateway", "gemini", "xinference"]);
+}
+
+#[test]
+fn a_package_holds_what_dify_and_the_installer_read() {
+    let workshop = Workshop::new();
+    let found = files(&workshop.built());
+    for needed in [
+        "manifest.yaml",
+        "main.py",
+        "requirements.txt",
+        "uv.toml",
+        "README.md",
+        "PRIVACY.md",
+        "LICENSE",
+        "provider/gemini.yaml",
+        "models/gemini/llm/_position.yaml",
+    ] {
+        assert!(found.contains_key(needed), "{needed}");
+    }
+    assert!(
+        !found.keys().any(|path| path.contains("xinference") || path.contains("aigateway") || path.starts_with("src/"))
+    );
+    let wheels: Vec<_> = found.keys().filter(|path| path.ends_with(".whl")).collect();
+    assert_eq!(wheels.len(), 2);
+    let requirements = String::from_utf8(found["requirements.txt"].clone()).unwrap();
+    assert_eq!(requirements.matches("--hash=sha256:").count(), 2);
+    // The daemon reads the package as a plugin folder: it must be one.
+    let folder = TempDir::new().unwrap();
+    for (path, bytes) in &found {
+        let file = folder.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+    }
+    let problems = dify_plugin_runtime::declare::check(folder.path());
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+#[test]
+fn a_stage_holds_the_same_files() {
+    let workshop = Workshop::new();
+    let stage = workshop.path("stage");
+    let output = workshop.package("out", &["--provider", "google", "--stage", stage.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packaged = files(Path::new(summary[0]["file"].as_str().unwrap()));
+    for (path, bytes) in &packaged {
+        assert_eq!(&std::fs::read(stage.join("gemini").join(path)).unwrap(), bytes, "{path}");
+    }
+    let checksum = archive::checksum(packaged.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
+    assert!(summary[0]["identifier"].as_str().unwrap().ends_with(&checksum));
+}
+
+#[test]
+fn what_cannot_be_packaged_is_named_with_the_way_out() {
+    let workshop = Workshop::new();
+    let one = |binary: &str| {
+        let out = workshop.path("refused");
+        workshop.run(&["package", "--target", "linux-amd64", "--binary", binary, "--out", out.to_str().unwrap()])
+    };
+    let cases = [
+        (one(&workshop.binary("amd64", "missing")), "rustup target add x86_64-unknown-linux-musl"),
+        (one(&workshop.binary("amd64", "arm64")), "is an executable for linux-arm64, not for linux-amd64"),
+        (one(&workshop.binary("amd64", "dynamic")), "is linked dynamically"),
+        (one(&workshop.binary("amd64", "text")), "is not a 64-bit Linux executable"),
+        (one("linux-amd64"), "expected TARGET=PATH"),
+        (
+            workshop.package("refused", &["--provider", "nobody"]),
+            "no provider `nobody`; it has google, ai-gateway, xinference",
+        ),
+        (workshop.run(&["package", "--target", "windows-amd64"]), "known are linux-amd64, linux-arm64"),
+    ];
+    for (output, expected) in cases {
+        assert!(!output.status.success(), "{expected}");
+        assert!(said(&output).contains(expected), "{expected}: {}", said(&output));
+    }
+    assert!(!workshop.path("refused").exists(), "something was written");
+}
+
+#[test]
+fn an_oversize_package_names_its_largest_parts() {
+    let workshop = Workshop::new();
+    // Random enough not to shrink.
+    let mut state = 1u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as u8
+    })
+    .take(30_000_000)
+    .collect();
+    for (name, machine) in [("huge-amd64", 62), ("huge-arm64", 183)] {
+        std::fs::write(workshop.path(name), [elf(machine, false), noise.clone()].concat()).unwrap();
+    }
+    let out = workshop.path("refused");
+    let output = workshop.run(&[
+        "package",
+        "--binary",
+        &workshop.binary("amd64", "huge-amd64"),
+        "--binary",
+        &workshop.binary("arm64", "huge-arm64"),
+        "--provider",
+        "google",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("Dify takes 52428800; the largest parts are wheels/"), "{}", said(&output));
+    assert!(!out.exists());
+}
+
+#[test]
+fn an_existing_output_is_replaced_whole_or_stays() {
+    let workshop = Workshop::new();
+    let built = workshop.built();
+    let before = std::fs::read(&built).unwrap();
+    let output = workshop.package("built", &["--provider", "google", "--binary", "linux-amd64=/nonexistent"]);
+    drop(output);
+    assert_eq!(std::fs::read(&built).unwrap(), before);
+    let left: Vec<_> =
+        std::fs::read_dir(workshop.path("built")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn signatures_hold_until_anything_changes() {
+    let workshop = Workshop::new();
+    let built = workshop.built();
+    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+    for prefix in ["mine", "other"] {
+        assert!(workshop.run(&["keygen", "--out", &text(workshop.path(prefix))]).status.success());
+    }
+    let mode = std::fs::metadata(workshop.path("mine.private.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(
+        !workshop.run(&["keygen", "--out", &text(workshop.path("mine"))]).status.success(),
+        "a key was overwritten"
+    );
+    assert!(
+        std::fs::read_to_string(workshop.path("mine.private.pem"))
+            .unwrap()
+            .starts_with("-----BEGIN RSA PRIVATE KEY-----")
+    );
+
+    let signed = workshop.path("signed.difypkg");
+    let output = workshop.run(&[
+        "sign",
+        &text(built.clone()),
+        "--key",
+        &text(workshop.path("mine.private.pem")),
+        "--out",
+        &text(signed.clone()),
+    ]);
+    assert!(output.status.success(), "{}", said(&output));
+    let verify =
+        |file: &Path, key: &str| workshop.run(&["verify", file.to_str().unwrap(), "--key", &text(workshop.path(key))]);
+    assert!(verify(&signed, "mine.public.pem").status.success());
+    assert!(said(&verify(&signed, "other.public.pem")).contains("the signature does not fit"));
+    assert!(said(&verify(&built, "mine.public.pem")).contains("is not signed"));
+    assert!(said(&verify(&signed, "mine.private.pem")).contains("`RSA PUBLIC KEY` is needed"));
+
+    let contents = inspect::read(&signed).unwrap();
+    assert_eq!(contents.entries.last().unwrap().path, signature::VERIFICATION_FILE);
+    assert_eq!(contents.entries.last().unwrap().bytes, br#"{"authorized_category":"community"}"#);
+    // The checksum covers the added file: a signed package is another plugin version to Dify.
+    assert_ne!(contents.checksum(), inspect::read(&built).unwrap().checksum());
+
+    let mut changed = contents.entries;
+    changed[0].bytes.push(b' ');
+    let entries = changed.iter().map(|entry| (entry.path.as_str(), entry.bytes.as_slice()));
+    let bytes = archive::write_in_order(entries, contents.comment.as_deref(), |_| 0o644).unwrap();
+    let tampered = workshop.path("tampered.difypkg");
+    std::fs::write(&tampered, bytes).unwrap();
+    assert!(said(&verify(&tampered, "mine.public.pem")).contains("the signature does not fit"));
+}
+
+/// The rule of the checksum, worked out with another tool: `sha256` of sorted (hash of path, hash of content).
+#[test]
+fn the_checksum_follows_difys_rule() {
+    let entries = [("b.txt", b"two".as_slice()), ("a.txt", b"one".as_slice())];
+    assert_eq!(
+        archive::checksum(entries.into_iter()),
+        "fab3c3cce0803c4e2fd32203e03a69fb89c37aa81c0f56093da4326cd24dc9aa"
+    );
+}
+
+fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, bytes) in entries {
+        writer.start_file(*path, SimpleFileOptions::default()).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn hostile_archives_are_refused_with_their_reason() {
+    let mut link = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    link.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).unwrap();
+    let bomb = vec![0; 300 * 1024 * 1024];
+    let good = zip_of(&[("manifest.yaml", b"version: 0.1.0")]);
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("climbs out", zip_of(&[("../evil", b"x")]), "leads out of the package"),
+        ("absolute", zip_of(&[("/etc/evil", b"x")]), "leads out of the package"),
+        ("backslashes", zip_of(&[("a\\..\\evil", b"x")]), "leads out of the package"),
+        ("a link", link.finish().unwrap().into_inner(), "is a link"),
+        ("a bomb", zip_of(&[("bomb", &bomb)]), "unpacks to more than"),
+        ("no zip", b"hello".to_vec(), "not a readable package"),
+        ("nothing", Vec::new(), "not a readable package"),
+        ("truncated", good[..good.len() / 2].to_vec(), "not a readable package"),
+    ];
+    let folder = TempDir::new().unwrap();
+    for (name, bytes, expected) in cases {
+        let path = folder.path().join("hostile.difypkg");
+        std::fs::write(&path, bytes).unwrap();
+        let error = inspect::read(&path).err().unwrap_or_else(|| panic!("{name} was read")).to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+        assert!(error.contains("hostile.difypkg"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn inspect_shows_identity_models_wheels_and_signature() {
+    let workshop = Workshop::new();
+    let output = workshop.run(&["inspect", workshop.built().to_str().unwrap()]);
+    let shown = said(&output);
+    for expected in [
+        "native-runtime/gemini:",
+        "provider/gemini.yaml",
+        "manylinux_2_17_x86_64",
+        "manylinux_2_17_aarch64",
+        "signed     no",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+}
