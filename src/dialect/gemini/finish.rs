@@ -73,6 +73,9 @@ fn explain(mut text: String, word: &str, said: Option<&str>, ratings: &[SafetyRa
         }
         ("SAFETY", None) => error.with_hint("Loosen the `safety_…` parameters, or word the prompt differently."),
         ("PROHIBITED_CONTENT" | "JAILBREAK", _) => error.with_hint("This protection cannot be changed by a parameter."),
+        ("OTHER" | "BLOCKLIST" | "MODEL_ARMOR" | "SPII", _) => {
+            error.with_hint("No parameter lifts this; word the prompt differently or ask Google's support why.")
+        }
         ("RECITATION", _) => error.with_hint("The answer would have repeated existing text; ask for a free wording."),
         ("MAX_TOKENS", _) => error.with_hint("Thinking used up `max_output_tokens`; raise it or lower thinking."),
         _ if is_malformed(word) => error.with_hint("Try again, or simplify the functions' schemas."),

@@ -3,14 +3,20 @@
 //! Pure: it builds bodies and maps events. Addresses and credentials are the provider's.
 //! Source: Gemini API reference, "generateContent"; `googleapis/python-genai: google/genai/types.py`.
 
+pub mod answer;
 pub mod errors;
 pub mod finish;
 pub mod mapper;
+pub mod media;
 pub mod parameters;
+pub mod partial_calls;
 pub mod price;
 pub mod profile;
 pub mod request;
+pub mod signatures;
+pub mod sources;
 pub mod wire;
 
-pub use mapper::GenerateMapper;
+pub use answer::{Answer, AnswerOptions, Step};
+pub use mapper::{GenerateMapper, SharedAnswer};
 pub use profile::{ModelProfile, Surface, Thinking};

@@ -5,6 +5,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::profile::{ModelProfile, Surface, Thinking};
+use super::sources::Citations;
 use super::wire::{GenerateContentRequest, SafetySetting};
 use crate::error::InvokeError;
 
@@ -52,6 +53,7 @@ pub const KNOWN: &[&str] = &[
     "aspect_ratio",
     "resolution",
     "tool_choice",
+    "citations",
     "labels",
     "use_inline_file",
     "cached_content",
@@ -285,6 +287,17 @@ fn google_tools(request: &mut GenerateContentRequest, parameters: &Parameters<'_
     }
     if on("code_execution") {
         request.tools.push(json!({"codeExecution": {}}));
+    }
+}
+
+/// What is shown of the sources: as asked for, else marks in an answer that comes in one piece and a list after a stream.
+pub fn citations(parameters: &Parameters<'_>, stream: bool) -> Citations {
+    let searches = ["grounding", "grounding_search"].iter().any(|name| parameters.flag(name) == Some(true));
+    match parameters.text("citations") {
+        Some("off") => Citations::Off,
+        Some("inline") if searches => Citations::Inline,
+        None if searches && !stream => Citations::Inline,
+        _ => Citations::List,
     }
 }
 

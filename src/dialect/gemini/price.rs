@@ -28,6 +28,8 @@ pub struct PriceDetails {
     pub audio_output: Option<Decimal>,
     /// Prices of a long prompt.
     pub long_context: Option<LongContext>,
+    /// Announced prices, in order of days.
+    pub changes: Vec<Change>,
     /// Factor of each service tier other than `standard`.
     pub service_tiers: BTreeMap<String, Factor>,
 }
@@ -36,6 +38,23 @@ pub struct PriceDetails {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Factor(#[serde(deserialize_with = "price::decimal")] pub Decimal);
+
+/// Prices from a day on.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The first day, UTC (`2026-12-01`).
+    pub from: String,
+    /// Input.
+    #[serde(deserialize_with = "price::decimal")]
+    pub input: Decimal,
+    /// Output.
+    #[serde(deserialize_with = "price::decimal")]
+    pub output: Decimal,
+    /// Tokens read from a cache.
+    #[serde(default, deserialize_with = "price::optional_decimal")]
+    pub cached_input: Option<Decimal>,
+}
 
 /// Prices of a long prompt; they count for the whole call.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -63,67 +82,116 @@ pub struct PriceList {
     pub details: PriceDetails,
     /// The tier that really served, from the answer's header, else the one asked for.
     pub service_tier: Option<String>,
+    /// The day of the call, UTC (`2026-11-20`).
+    pub day: String,
 }
 
 fn of_modality(details: &[ModalityTokens], modality: &str) -> u64 {
     details.iter().filter(|entry| entry.modality == modality).map(|entry| entry.token_count).sum()
 }
 
+/// The prices that hold for one request.
+struct Rates {
+    input: Decimal,
+    output: Decimal,
+    cached: Decimal,
+}
+
 impl PriceList {
-    /// The usage of a call.
-    pub fn usage(&self, tokens: &UsageMetadata) -> LlmUsage {
-        let prompt =
-            tokens.prompt_token_count.unwrap_or_default() + tokens.tool_use_prompt_token_count.unwrap_or_default();
-        let answer =
-            tokens.candidates_token_count.unwrap_or_default() + tokens.thoughts_token_count.unwrap_or_default();
+    /// The usage of an answer: of each request that it took, at its own prices.
+    pub fn usage(&self, requests: &[UsageMetadata]) -> LlmUsage {
+        let prompt: u64 = requests.iter().map(prompt_tokens).sum();
+        let answer: u64 = requests.iter().map(answer_tokens).sum();
         let mut usage = price::llm_usage(self.pricing.as_ref(), prompt, answer);
         let Some(pricing) = &self.pricing else { return usage };
-
-        let long = self
-            .details
-            .long_context
-            .as_ref()
-            .filter(|long| tokens.prompt_token_count.unwrap_or_default() > long.above);
-        let input = long.map_or(pricing.input, |long| long.input);
-        let output = long.map_or(pricing.output.unwrap_or_default(), |long| long.output);
-        let cached_price = long.map_or(self.details.cached_input, |long| long.cached_input).unwrap_or(input);
-        let factor = self
-            .service_tier
-            .as_ref()
-            .and_then(|tier| self.details.service_tiers.get(tier))
-            .map_or(Decimal::ONE, |factor| factor.0);
-
-        let cached = tokens.cached_content_token_count.unwrap_or_default().min(prompt);
-        let audio = of_modality(&tokens.prompt_tokens_details, "AUDIO").min(prompt - cached);
-        let image_out = of_modality(&tokens.candidates_tokens_details, "IMAGE").min(answer);
-        let audio_out = of_modality(&tokens.candidates_tokens_details, "AUDIO").min(answer - image_out);
-        let prompt_price = sum(
-            &[
-                (prompt - cached - audio, input),
-                (cached, cached_price),
-                (audio, self.details.audio_input.unwrap_or(input)),
-            ],
-            pricing.unit * factor,
-        );
-        let answer_price = sum(
-            &[
-                (answer - image_out - audio_out, output),
-                (image_out, self.details.image_output.unwrap_or(output)),
-                (audio_out, self.details.audio_output.unwrap_or(output)),
-            ],
-            pricing.unit * factor,
-        );
-        usage.prompt_unit_price = price::text((input * factor).normalize());
-        usage.completion_unit_price = price::text((output * factor).normalize());
+        let (mut prompt_exact, mut answer_exact) = (Decimal::ZERO, Decimal::ZERO);
+        for tokens in requests {
+            let (prompt, answer) = self.cost(pricing, tokens);
+            prompt_exact += prompt;
+            answer_exact += answer;
+        }
+        let (prompt_price, answer_price) = (rounded(prompt_exact), rounded(answer_exact));
+        // What a token cost on average; for a plain call that is the list price.
+        let average = |exact: Decimal, tokens: u64, list: Decimal| match Decimal::from(tokens) * pricing.unit {
+            units if units.is_zero() => list,
+            units => (exact / units).round_dp(7).normalize(),
+        };
+        usage.prompt_unit_price = price::text(average(prompt_exact, prompt, pricing.input));
+        usage.completion_unit_price = price::text(average(answer_exact, answer, pricing.output.unwrap_or_default()));
         usage.prompt_price = price::text(prompt_price);
         usage.completion_price = price::text(answer_price);
         usage.total_price = price::text(prompt_price + answer_price);
         usage
     }
+
+    /// Exact prices of prompt and answer of one request.
+    fn cost(&self, pricing: &Pricing, tokens: &UsageMetadata) -> (Decimal, Decimal) {
+        let (prompt, answer) = (prompt_tokens(tokens), answer_tokens(tokens));
+        let rates = self.rates(pricing, tokens);
+        let unit = pricing.unit * self.tier_factor(tokens);
+        let cached = tokens.cached_content_token_count.unwrap_or_default().min(prompt);
+        // Of the sound in the prompt, the cached share is already paid as cached.
+        let audio = of_modality(&tokens.prompt_tokens_details, "AUDIO")
+            .saturating_sub(of_modality(&tokens.cache_tokens_details, "AUDIO"))
+            .min(prompt - cached);
+        let image_out = of_modality(&tokens.candidates_tokens_details, "IMAGE").min(answer);
+        let audio_out = of_modality(&tokens.candidates_tokens_details, "AUDIO").min(answer - image_out);
+        let prompt_price = sum(
+            &[
+                (prompt - cached - audio, rates.input),
+                (cached, rates.cached),
+                (audio, self.details.audio_input.unwrap_or(rates.input)),
+            ],
+            unit,
+        );
+        let answer_price = sum(
+            &[
+                (answer - image_out - audio_out, rates.output),
+                (image_out, self.details.image_output.unwrap_or(rates.output)),
+                (audio_out, self.details.audio_output.unwrap_or(rates.output)),
+            ],
+            unit,
+        );
+        (prompt_price, answer_price)
+    }
+
+    fn rates(&self, pricing: &Pricing, tokens: &UsageMetadata) -> Rates {
+        let listed = pricing.output.unwrap_or_default();
+        let changed = self.details.changes.iter().rev().find(|change| *change.from <= *self.day);
+        let (input, output, cached) = match changed {
+            Some(change) => (change.input, change.output, change.cached_input),
+            None => (pricing.input, listed, self.details.cached_input),
+        };
+        let long = self.details.long_context.as_ref();
+        match long.filter(|long| tokens.prompt_token_count.unwrap_or_default() > long.above) {
+            Some(long) => {
+                Rates { input: long.input, output: long.output, cached: long.cached_input.unwrap_or(long.input) }
+            }
+            None => Rates { input, output, cached: cached.unwrap_or(input) },
+        }
+    }
+
+    /// Of the tier that served: as the header says, else as the usage says, else as it was asked for.
+    fn tier_factor(&self, tokens: &UsageMetadata) -> Decimal {
+        let told = tokens.service_tier.as_deref().map(|tier| tier.trim_start_matches("ON_DEMAND_"));
+        let tier = self.service_tier.as_deref().or(told).unwrap_or_default().to_ascii_lowercase();
+        self.details.service_tiers.get(&tier).map_or(Decimal::ONE, |factor| factor.0)
+    }
+}
+
+fn prompt_tokens(tokens: &UsageMetadata) -> u64 {
+    tokens.prompt_token_count.unwrap_or_default() + tokens.tool_use_prompt_token_count.unwrap_or_default()
+}
+
+fn answer_tokens(tokens: &UsageMetadata) -> u64 {
+    tokens.candidates_token_count.unwrap_or_default() + tokens.thoughts_token_count.unwrap_or_default()
 }
 
 fn sum(shares: &[(u64, Decimal)], unit: Decimal) -> Decimal {
-    let exact: Decimal = shares.iter().map(|(tokens, price)| Decimal::from(*tokens) * price * unit).sum();
+    shares.iter().map(|(tokens, price)| Decimal::from(*tokens) * price * unit).sum()
+}
+
+fn rounded(exact: Decimal) -> Decimal {
     let mut rounded = exact.round_dp_with_strategy(7, RoundingStrategy::MidpointAwayFromZero);
     rounded.rescale(7);
     rounded
@@ -148,7 +216,12 @@ mod tests {
             }))
             .unwrap(),
             service_tier: tier.map(str::to_owned),
+            day: "2026-11-30".to_owned(),
         }
+    }
+
+    fn one(list: &PriceList, tokens: Value) -> LlmUsage {
+        list.usage(&[serde_json::from_value(tokens).unwrap()])
     }
 
     /// Prices worked out by hand.
@@ -188,15 +261,46 @@ mod tests {
             ("nothing", json!({}), None, "0E-7"),
         ];
         for (name, tokens, tier, expected) in cases {
-            let usage = list(tier).usage(&serde_json::from_value(tokens).unwrap());
+            let usage = one(&list(tier), tokens);
             assert_eq!(usage.total_price.0, expected, "{name}");
         }
     }
 
     #[test]
     fn without_a_price_tokens_still_count() {
-        let usage = PriceList::default()
-            .usage(&serde_json::from_value(json!({"promptTokenCount": 3, "candidatesTokenCount": 2})).unwrap());
+        let usage = one(&PriceList::default(), json!({"promptTokenCount": 3, "candidatesTokenCount": 2}));
         assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (3, 2, 5));
+    }
+
+    #[test]
+    fn each_request_of_a_long_answer_is_priced_by_itself() {
+        let hop = |prompt: u64| {
+            serde_json::from_value(json!({"promptTokenCount": prompt, "candidatesTokenCount": 10})).unwrap()
+        };
+        let usage = list(None).usage(&[hop(150_000), hop(150_000)]);
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (300_000, 20));
+        assert_eq!(usage.total_price.0, "0.6002400");
+    }
+
+    #[test]
+    fn announced_prices_hold_from_their_day() {
+        let mut list = list(None);
+        list.details.changes =
+            serde_json::from_value(json!([{"from": "2026-12-01", "input": "4", "output": "20"}])).unwrap();
+        let tokens = json!({"promptTokenCount": 1000, "candidatesTokenCount": 100});
+        assert_eq!(one(&list, tokens.clone()).total_price.0, "0.0032000");
+        list.day = "2026-12-01".to_owned();
+        let usage = one(&list, tokens);
+        assert_eq!((usage.total_price.0.as_str(), usage.prompt_unit_price.0.as_str()), ("0.0060000", "4"));
+    }
+
+    #[test]
+    fn the_average_price_is_shown_and_vertex_names_its_tier() {
+        let tokens = json!({"promptTokenCount": 1000, "cachedContentTokenCount": 500, "candidatesTokenCount": 1, "trafficType": "ON_DEMAND_FLEX"});
+        let usage = one(&list(None), tokens);
+        assert_eq!(usage.prompt_unit_price.0, "0.55");
+        assert_eq!(usage.completion_unit_price.0, "6");
+        let plain = one(&list(None), json!({"promptTokenCount": 7, "candidatesTokenCount": 3}));
+        assert_eq!((plain.prompt_unit_price.0.as_str(), plain.completion_unit_price.0.as_str()), ("2", "12"));
     }
 }

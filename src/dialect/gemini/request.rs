@@ -1,8 +1,6 @@
 //! Dify's conversation → Gemini's contents: system messages joined, turns merged, tool results paired with their calls,
 //! signatures put back byte for byte.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value, json};
 
 use super::profile::{ModelProfile, Surface};
@@ -13,9 +11,7 @@ use crate::protocol::{
     Content as Said, ContentPart, MediaPart, PromptMessage, Role, Tool, ToolCall, ToolChoice, ToolChoiceMode,
 };
 
-/// Stands for the signature of a call that the API did not make, or whose signature the host lost.
-/// Documented by Google for histories of other models.
-pub const BYPASS_SIGNATURE: &str = "skip_thought_signature_validator";
+pub use super::signatures::BYPASS as BYPASS_SIGNATURE;
 
 /// Key of our private JSON in a message's `opaque_body`.
 pub const OPAQUE_KEY: &str = "gemini";
@@ -32,8 +28,8 @@ pub struct Conversation<'a> {
     pub profile: &'a ModelProfile,
     /// Which service.
     pub surface: Surface,
-    /// Signatures by call id that this process remembers, for hosts that drop `opaque_body`.
-    pub remembered: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// Signatures of calls that this process remembers, for hosts that drop `opaque_body`.
+    pub remembered: &'a (dyn Fn(&ToolCall) -> Option<String> + Sync),
     /// Leave every signature out and use the bypass: the server called one corrupted.
     pub distrust_signatures: bool,
 }
@@ -88,44 +84,102 @@ impl Conversation<'_> {
 
     fn contents(&self) -> Result<Vec<Content>, InvokeError> {
         let mut contents: Vec<Content> = Vec::new();
-        let names = self.call_names();
         let current = self.messages.iter().rposition(|message| message.role == Role::User);
-        for (index, message) in self.messages.iter().enumerate() {
-            let (role, parts) = match message.role {
-                Role::System => continue,
-                Role::User => ("user", said_parts(&message.content)?),
+        let mut messages =
+            self.messages.iter().enumerate().filter(|(_, message)| message.role != Role::System).peekable();
+        // Calls of the step whose results come next.
+        let mut open: Vec<&ToolCall> = Vec::new();
+        while let Some((index, message)) = messages.next() {
+            match message.role {
+                Role::System => {}
+                Role::User => add(&mut contents, "user", said_parts(&message.content)?),
                 Role::Assistant => {
-                    ("model", self.assistant_parts(message, current.is_none_or(|current| index > current))?)
+                    let parts = self.assistant_parts(message, current.is_none_or(|current| index > current))?;
+                    add(&mut contents, "model", parts);
+                    open = message.tool_calls.iter().collect();
                 }
-                Role::Tool => ("user", vec![self.tool_result(message, &names)?]),
-            };
-            if parts.is_empty() {
-                continue;
+                Role::Tool => {
+                    let mut results = vec![message];
+                    while let Some((_, next)) = messages.next_if(|(_, next)| next.role == Role::Tool) {
+                        results.push(next);
+                    }
+                    self.results(&mut contents, &std::mem::take(&mut open), results)?;
+                    continue;
+                }
             }
-            let answers = |parts: &[Part]| parts.iter().any(|part| part.function_response.is_some());
-            match contents.last_mut() {
-                // Results of one step go into one content, and nothing else goes into it.
-                Some(last) if last.role.as_deref() == Some(role) && answers(&last.parts) == answers(&parts) => {
-                    last.parts.extend(parts);
-                }
-                _ => contents.push(turn(role, parts)),
+            let next_is_result = messages.peek().is_some_and(|(_, next)| next.role == Role::Tool);
+            if !next_is_result && !open.is_empty() {
+                self.results(&mut contents, &std::mem::take(&mut open), Vec::new())?;
             }
         }
         Ok(contents)
     }
 
-    /// Names of all functions that were called, by call id.
-    fn call_names(&self) -> HashMap<&str, &str> {
-        let calls = self.messages.iter().flat_map(|message| &message.tool_calls);
-        calls.map(|call| (call.id.as_str(), call.function.name.as_str())).collect()
+    /// The results of one step: as many as calls, in their order, in one content. A call that nobody answered gets an
+    /// error as its result; a result whose call was cut from the history goes as the user's text.
+    fn results(
+        &self,
+        contents: &mut Vec<Content>,
+        calls: &[&ToolCall],
+        mut results: Vec<&PromptMessage>,
+    ) -> Result<(), InvokeError> {
+        let mut parts = Vec::new();
+        let mut media = Vec::new();
+        for call in calls {
+            let place = results.iter().position(|result| result.tool_call_id.as_deref() == Some(call.id.as_str()));
+            // A host may lose ids: what is left is taken in order.
+            let place = place.or_else(|| results.iter().position(|result| result.tool_call_id.is_none()));
+            let (response, files) = match place.map(|place| results.remove(place)) {
+                Some(result) => (response_of(result), media_of(result)?),
+                None => (Map::from_iter([("error".to_owned(), json!("this call was not answered"))]), Vec::new()),
+            };
+            let (inside, beside) =
+                if self.profile.needs_signatures { (files, Vec::new()) } else { (Vec::new(), files) };
+            media.extend(beside);
+            parts.push(Part {
+                function_response: Some(FunctionResponse {
+                    id: self.wire_id(&call.id),
+                    name: call.function.name.clone(),
+                    response,
+                    parts: inside,
+                }),
+                ..Part::default()
+            });
+        }
+        if !parts.is_empty() {
+            contents.push(turn("user", parts));
+        }
+        for orphan in results {
+            let name = orphan.name.as_deref().unwrap_or("a tool");
+            add(contents, "user", vec![Part::text(format!("Result of {name}: {}", orphan.content.text()))]);
+            media.extend(media_of(orphan)?);
+        }
+        add(contents, "user", media);
+        Ok(())
     }
 
     fn assistant_parts(&self, message: &PromptMessage, in_current_turn: bool) -> Result<Vec<Part>, InvokeError> {
-        let opaque = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY));
-        let signature = |key: &str| {
-            let signature = opaque.and_then(|opaque| opaque.get("signatures")).and_then(|map| map.get(key));
-            signature.and_then(Value::as_str).map(str::to_owned).filter(|_| !self.distrust_signatures)
+        let own = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY));
+        let mut parts = match own.and_then(|own| replay(message, own)) {
+            Some(parts) => self.own_ids(parts),
+            None => self.rebuilt(message)?,
         };
+        if self.distrust_signatures {
+            parts.iter_mut().for_each(|part| part.thought_signature = None);
+            parts.retain(|part| part.text.as_deref() != Some(""));
+        }
+        // Only the first call of a step carries one; without it the server refuses the current turn.
+        if in_current_turn
+            && self.profile.needs_signatures
+            && let Some(first) = parts.iter_mut().find(|part| part.function_call.is_some())
+        {
+            first.thought_signature.get_or_insert_with(|| BYPASS_SIGNATURE.to_owned());
+        }
+        Ok(parts)
+    }
+
+    /// The parts of an answer from what Dify shows of it, with the signatures that are known.
+    fn rebuilt(&self, message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
         let mut parts = match &message.content {
             Said::Text(text) => {
                 let text = strip_thoughts(text);
@@ -133,19 +187,22 @@ impl Conversation<'_> {
             }
             content => said_parts(content)?,
         };
-        if let (Some(last), Some(text_signature)) = (parts.last_mut(), signature("text")) {
-            last.thought_signature = Some(text_signature);
-        }
-        for (number, call) in message.tool_calls.iter().enumerate() {
-            let remembered = || (self.remembered)(&call.id).filter(|_| !self.distrust_signatures);
-            let mut own = signature(&call.id).or_else(remembered);
-            // Only the first call of a step carries one; without it the server refuses the current turn.
-            if own.is_none() && number == 0 && in_current_turn && self.profile.needs_signatures {
-                own = Some(BYPASS_SIGNATURE.to_owned());
-            }
-            parts.push(Part { function_call: Some(self.call(call)?), thought_signature: own, ..Part::default() });
+        for call in &message.tool_calls {
+            parts.push(Part {
+                function_call: Some(self.call(call)?),
+                thought_signature: kept_signature(message, &call.id).or_else(|| (self.remembered)(call)),
+                ..Part::default()
+            });
         }
         Ok(parts)
+    }
+
+    /// Ids of calls stand in every kept part; they go out only to models that have them.
+    fn own_ids(&self, mut parts: Vec<Part>) -> Vec<Part> {
+        for call in parts.iter_mut().filter_map(|part| part.function_call.as_mut()) {
+            call.id = call.id.take().and_then(|id| self.wire_id(&id));
+        }
+        parts
     }
 
     fn call(&self, call: &ToolCall) -> Result<FunctionCall, InvokeError> {
@@ -159,29 +216,16 @@ impl Conversation<'_> {
                 ))
             })?),
         };
-        Ok(FunctionCall { id: self.wire_id(&call.id), name: call.function.name.clone(), args })
+        Ok(FunctionCall {
+            id: self.wire_id(&call.id),
+            name: call.function.name.clone(),
+            args,
+            ..FunctionCall::default()
+        })
     }
 
     fn wire_id(&self, id: &str) -> Option<String> {
         (self.profile.sends_call_ids && !id.is_empty()).then(|| id.to_owned())
-    }
-
-    fn tool_result(&self, message: &PromptMessage, names: &HashMap<&str, &str>) -> Result<Part, InvokeError> {
-        let id = message.tool_call_id.as_deref().unwrap_or_default();
-        let name = names.get(id).copied().or(message.name.as_deref()).ok_or_else(|| {
-            InvokeError::bad_request(format!(
-                "the tool result for call `{id}` fits no call in the conversation and names no tool"
-            ))
-        })?;
-        let text = message.content.text();
-        let response = match serde_json::from_str::<Value>(&text) {
-            Ok(Value::Object(map)) if map.contains_key("output") || map.contains_key("error") => map,
-            _ => Map::from_iter([("output".to_owned(), Value::String(text))]),
-        };
-        Ok(Part {
-            function_response: Some(FunctionResponse { id: self.wire_id(id), name: name.to_owned(), response }),
-            ..Part::default()
-        })
     }
 
     fn functions(&self, request: &mut GenerateContentRequest) -> Result<(), InvokeError> {
@@ -222,6 +266,60 @@ impl Conversation<'_> {
             _ => json!({"mode": "AUTO"}),
         }
     }
+}
+
+/// Adds a turn; neighbours of one speaker become one, except results of calls, which stand alone, and signed answers.
+fn add(contents: &mut Vec<Content>, role: &str, parts: Vec<Part>) {
+    if parts.is_empty() {
+        return;
+    }
+    let alone =
+        |parts: &[Part]| parts.iter().any(|part| part.function_response.is_some() || part.function_call.is_some());
+    match contents.last_mut() {
+        Some(last) if last.role.as_deref() == Some(role) && !alone(&last.parts) && !alone(&parts) => {
+            last.parts.extend(parts);
+        }
+        _ => contents.push(turn(role, parts)),
+    }
+}
+
+/// The parts that were kept with an answer, when the message is still the one they were kept with.
+fn replay(message: &PromptMessage, own: &Value) -> Option<Vec<Part>> {
+    let length = own.get("length")?.as_u64()?;
+    let mut parts: Vec<Part> = serde_json::from_value(own.get("parts")?.clone()).ok()?;
+    let calls = parts.iter().filter_map(|part| part.function_call.as_ref()?.id.as_deref());
+    if message.content.text().len() as u64 != length
+        || !calls.eq(message.tool_calls.iter().map(|call| call.id.as_str()))
+    {
+        return None;
+    }
+    let mut media = media_of(message).ok()?.into_iter();
+    for part in parts.iter_mut().filter(|part| part.inline_data.is_some()) {
+        let shown = media.next()?;
+        (part.inline_data, part.file_data) = (shown.inline_data, shown.file_data);
+    }
+    (media.next().is_none() && !parts.is_empty()).then_some(parts)
+}
+
+/// The signature that was kept for a call.
+fn kept_signature(message: &PromptMessage, id: &str) -> Option<String> {
+    let parts = message.opaque_body.as_ref()?.get(OPAQUE_KEY)?.get("parts")?.as_array()?;
+    let part = parts.iter().find(|part| part["functionCall"]["id"] == id)?;
+    part["thoughtSignature"].as_str().map(str::to_owned)
+}
+
+/// `{"output": …}` or `{"error": …}` around a tool's text, unless it is one already.
+fn response_of(result: &PromptMessage) -> Map<String, Value> {
+    let text = result.content.text();
+    match serde_json::from_str::<Value>(&text) {
+        Ok(Value::Object(map)) if map.contains_key("output") || map.contains_key("error") => map,
+        _ => Map::from_iter([("output".to_owned(), Value::String(text))]),
+    }
+}
+
+fn media_of(message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
+    let Said::Parts(parts) = &message.content else { return Ok(Vec::new()) };
+    parts.iter().filter_map(|part| media_part(part).transpose()).collect()
 }
 
 fn turn(role: &str, parts: Vec<Part>) -> Content {
@@ -302,4 +400,13 @@ fn mime_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> {
         ("document", format) => format!("text/{format}"),
         (kind, format) => format!("{kind}/{format}"),
     })
+}
+
+/// Has calls held to their schema; for the repeat after a malformed call.
+pub fn demand_valid_calls(request: &mut GenerateContentRequest) {
+    let config = request.tool_config.get_or_insert_with(|| json!({"functionCallingConfig": {}}));
+    let mode = &mut config["functionCallingConfig"]["mode"];
+    if mode.is_null() || *mode == "AUTO" {
+        *mode = json!("VALIDATED");
+    }
 }

@@ -89,9 +89,18 @@ pub struct Part {
     /// What the code printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code_execution_result: Option<CodeExecutionResult>,
+    /// A call of a tool that the service runs itself; goes back as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<Value>,
+    /// The result of such a call; goes back as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_response: Option<Value>,
     /// Clip and frame rate of a video.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video_metadata: Option<Value>,
+    /// Resolution of this picture or film alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_resolution: Option<Value>,
 }
 
 impl Part {
@@ -124,16 +133,38 @@ pub struct FileData {
 
 /// A call of a function.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct FunctionCall {
     /// Id; not every surface gives one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Name.
+    /// Name; absent in later fragments.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub name: String,
     /// Arguments; absent for a function without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Map<String, Value>>,
+    /// Fragments of arguments, on Vertex.
+    #[serde(skip_serializing)]
+    pub partial_args: Option<Vec<PartialArg>>,
+    /// Whether more fragments of this call follow.
+    #[serde(skip_serializing)]
+    pub will_continue: Option<bool>,
+}
+
+/// A fragment of a call's arguments.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PartialArg {
+    /// `$.city`, `$.list[0].name`.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
+    pub json_path: String,
+    /// Text, joined with what came before at the same path.
+    pub string_value: Option<String>,
+    /// A number.
+    pub number_value: Option<serde_json::Number>,
+    /// Yes or no.
+    pub bool_value: Option<bool>,
 }
 
 /// The result of a call.
@@ -147,12 +178,18 @@ pub struct FunctionResponse {
     pub name: String,
     /// Always an object: `output` or `error`.
     pub response: Map<String, Value>,
+    /// Media of the result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
 }
 
 /// Code the model wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExecutableCode {
+    /// Id of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// `PYTHON`.
     pub language: String,
     /// The code.
@@ -163,6 +200,9 @@ pub struct ExecutableCode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CodeExecutionResult {
+    /// Id of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// `OUTCOME_OK`, `OUTCOME_FAILED`, `OUTCOME_DEADLINE_EXCEEDED`.
     pub outcome: String,
     /// What it printed.
@@ -232,10 +272,13 @@ pub struct PromptFeedback {
 #[serde(default)]
 pub struct SafetyRating {
     /// `HARM_CATEGORY_…`
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub category: String,
     /// `NEGLIGIBLE` to `HIGH`.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub probability: String,
     /// Whether it was the reason.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub blocked: bool,
 }
 
@@ -249,6 +292,32 @@ pub struct GroundingMetadata {
     /// What was searched for.
     #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub web_search_queries: Vec<String>,
+    /// Which passage rests on which sources.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
+    pub grounding_supports: Vec<GroundingSupport>,
+}
+
+/// A passage and its sources.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GroundingSupport {
+    /// The passage.
+    pub segment: Option<Segment>,
+    /// Numbers of its sources.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
+    pub grounding_chunk_indices: Vec<usize>,
+}
+
+/// A passage of the answer, in bytes of UTF-8.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Segment {
+    /// Its first byte; absent is 0.
+    pub start_index: Option<usize>,
+    /// The byte after its last.
+    pub end_index: Option<usize>,
+    /// The passage itself.
+    pub text: Option<String>,
 }
 
 /// One source.
@@ -259,8 +328,17 @@ pub struct GroundingChunk {
     pub web: Option<WebSource>,
     /// A place on the map.
     pub maps: Option<WebSource>,
+    /// A picture.
+    pub image: Option<WebSource>,
     /// A document of the user's.
     pub retrieved_context: Option<WebSource>,
+}
+
+impl GroundingChunk {
+    /// The source, whatever its kind.
+    pub fn source(&self) -> Option<&WebSource> {
+        [&self.web, &self.maps, &self.image, &self.retrieved_context].into_iter().find_map(Option::as_ref)
+    }
 }
 
 /// Address and title of a source.
@@ -289,8 +367,10 @@ pub struct UrlContextMetadata {
 #[serde(rename_all = "camelCase", default)]
 pub struct UrlMetadata {
     /// Its address.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub retrieved_url: String,
     /// `URL_RETRIEVAL_STATUS_…`
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub url_retrieval_status: String,
 }
 
@@ -329,6 +409,12 @@ pub struct UsageMetadata {
     /// The answer by modality.
     #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub candidates_tokens_details: Vec<ModalityTokens>,
+    /// The cached share by modality.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
+    pub cache_tokens_details: Vec<ModalityTokens>,
+    /// The tier that served; Vertex says it as `trafficType`.
+    #[serde(alias = "trafficType")]
+    pub service_tier: Option<String>,
 }
 
 /// Tokens of one modality.
@@ -336,7 +422,9 @@ pub struct UsageMetadata {
 #[serde(rename_all = "camelCase", default)]
 pub struct ModalityTokens {
     /// `TEXT`, `IMAGE`, `AUDIO` …
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub modality: String,
     /// How many.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub token_count: u64,
 }

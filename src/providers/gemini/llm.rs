@@ -1,8 +1,11 @@
-//! Chat: request built, answer streamed. A signature that the server calls corrupted is replaced once.
+//! Chat: request built, answer streamed, and sent again where the answer needs more requests than one.
+//!
+//! A signature that the server calls corrupted is replaced once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_stream::stream;
+use async_stream::try_stream;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,83 +15,153 @@ use super::{Chunks, Shared};
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
-use crate::dialect::gemini::request::{Conversation, OPAQUE_KEY};
+use crate::dialect::gemini::request::Conversation;
 use crate::dialect::gemini::wire::GenerateContentRequest;
-use crate::dialect::gemini::{GenerateMapper, ModelProfile};
+use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, mapper};
+use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{LlmDelta, LlmNumTokensRequest, LlmRequest};
+use crate::protocol::{LlmDelta, LlmNumTokensRequest, LlmRequest, PromptMessage};
 use crate::providers::CallContext;
 use crate::upstream::{UpstreamRequest, UpstreamResponse};
 
 /// Stop sequences that the API takes.
 const MOST_STOPS: usize = 5;
 
+/// Wait before a request is repeated because its stream broke before any output.
+const REPEAT_WAIT: Duration = Duration::from_millis(500);
+
+/// Longest page that is read to quote its title.
+const LONGEST_PAGE: usize = 64 * 1024;
+
 pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
-    stream! {
-        match start(&shared, &context, &request).await {
-            Err(error) => yield Err(error),
-            Ok((response, mapper)) => {
-                let mut deltas = drive(response, mapper);
-                while let Some(delta) = deltas.next().await {
-                    if let Ok(delta) = &delta {
-                        remember(&shared, delta);
-                    }
-                    yield delta;
+    try_stream! {
+        let mut call = Call::prepare(&shared, context, request).await?;
+        loop {
+            let response = call.send(&shared).await?;
+            let mut deltas = drive(response, GenerateMapper::new(call.answer.clone()));
+            let mut broken = None;
+            while let Some(delta) = deltas.next().await {
+                match delta {
+                    Ok(delta) => yield delta,
+                    Err(error) => broken = Some(error),
                 }
             }
+            // Dropped before the next request, so that this one is closed.
+            drop(deltas);
+            if call.goes_on(broken).await? {
+                continue;
+            }
+            for delta in call.conclude(&shared) {
+                yield delta;
+            }
+            return;
         }
     }
     .boxed()
 }
 
-/// Keeps signatures by call id, for hosts that hand a call back without its `opaque_body`.
-fn remember(shared: &Shared, delta: &LlmDelta) {
-    let signatures = delta.opaque_body.as_ref().and_then(|body| body[OPAQUE_KEY]["signatures"].as_object());
-    for call in delta.tool_calls.iter().filter(|_| signatures.is_some()) {
-        if let Some(signature) = signatures.and_then(|signatures| signatures.get(&call.id)).and_then(Value::as_str) {
-            shared.remember(&call.id, signature);
+/// One answer on its way: what is sent, again if need be, and what has come.
+struct Call {
+    context: CallContext,
+    request: LlmRequest,
+    prompt: Vec<PromptMessage>,
+    profile: ModelProfile,
+    connection: Connection,
+    body: GenerateContentRequest,
+    answer: SharedAnswer,
+}
+
+impl Call {
+    async fn prepare(shared: &Shared, context: CallContext, request: LlmRequest) -> Result<Self, InvokeError> {
+        let profile = profile(&context)?;
+        if let Some(reason) = &profile.retired {
+            return Err(InvokeError::bad_request(format!("model `{}` is gone: {reason}", request.target.model)));
         }
+        let connection = shared.connect(&request.target.credentials, &context)?;
+        let prompt =
+            super::media::prepare(&context, &connection, &request.target.credentials, &request.prompt_messages)
+                .await?
+                .into_owned();
+        let body = build(shared, &request, &prompt, &profile, &connection, false)?;
+        let expects_json = body.generation_config.contains_key("responseMimeType");
+        let prices = PriceList {
+            pricing: context.pricing().cloned(),
+            details: profile.price.clone(),
+            service_tier: body.service_tier.clone(),
+            day: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+        };
+        let citations = parameters::citations(&Parameters(&request.model_parameters), request.stream);
+        let answer = SharedAnswer::new(Answer::new(AnswerOptions { prices, expects_json, citations }));
+        Ok(Self { context, request, prompt, profile, connection, body, answer })
+    }
+
+    async fn send(&mut self, shared: &Shared) -> Result<UpstreamResponse, InvokeError> {
+        let upstream = &self.context.upstream;
+        let response = match upstream.send(&post(&self.connection, &self.request.target.model, &self.body)?).await {
+            Err(error) if is_corrupted_signature(&error) => {
+                tracing::warn!("the server refused a thought signature; sent once more without signatures");
+                let token = self.body.continuation_token.take();
+                self.body = build(shared, &self.request, &self.prompt, &self.profile, &self.connection, true)?;
+                self.body.continuation_token = token;
+                upstream.send(&post(&self.connection, &self.request.target.model, &self.body)?).await?
+            }
+            response => response?,
+        };
+        if response.content_type() == "text/html" {
+            let page = response.bytes(LONGEST_PAGE).await.unwrap_or_default();
+            return Err(mapper::page(&String::from_utf8_lossy(&page)));
+        }
+        if let Some(tier) = response.headers.get("x-gemini-service-tier").and_then(|tier| tier.to_str().ok()) {
+            self.answer.lock().set_service_tier(tier.to_owned());
+        }
+        Ok(response)
+    }
+
+    /// Prepares the next request, if there is one.
+    async fn goes_on(&mut self, broken: Option<InvokeError>) -> Result<bool, InvokeError> {
+        let step = self.answer.lock().end_of_request(broken);
+        match step {
+            Step::Done => return Ok(false),
+            Step::Fail(error) => return Err(error),
+            Step::Continue(token) => self.body.continuation_token = Some(token),
+            Step::Again => tokio::time::sleep(REPEAT_WAIT).await,
+            Step::ValidCalls => {
+                tracing::warn!("the model made a malformed call; asked once more with calls held to their schema");
+                crate::dialect::gemini::request::demand_valid_calls(&mut self.body);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The last deltas. Signatures are kept by call, for hosts that hand a call back without its `opaque_body`.
+    fn conclude(&self, shared: &Shared) -> Vec<LlmDelta> {
+        let mut answer = self.answer.lock();
+        for (call, signature) in answer.signed_calls() {
+            let arguments = Value::Object(call.args.clone().unwrap_or_default()).to_string();
+            shared.signatures.keep(call.id.as_deref().unwrap_or_default(), &call.name, &arguments, signature);
+        }
+        answer.conclude(|| tokens::estimate_prompt(&self.request.prompt_messages, &self.request.tools))
     }
 }
 
-async fn start(
+fn build(
     shared: &Shared,
-    context: &CallContext,
     request: &LlmRequest,
-) -> Result<(UpstreamResponse, GenerateMapper), InvokeError> {
-    let profile = profile(context)?;
-    if let Some(reason) = &profile.retired {
-        return Err(InvokeError::bad_request(format!("model `{}` is gone: {reason}", request.target.model)));
-    }
-    let connection = shared.connect(&request.target.credentials, context)?;
-    let prompt =
-        super::media::prepare(context, &connection, &request.target.credentials, &request.prompt_messages).await?;
-    let build = |distrust_signatures| {
-        let conversation = Conversation {
-            messages: &prompt,
-            tools: &request.tools,
-            choice: request.tool_choice.as_ref(),
-            profile: &profile,
-            surface: connection.surface,
-            remembered: &|id| shared.remembered(id),
-            distrust_signatures,
-        };
-        body(request, &profile, &connection, &conversation)
+    prompt: &[PromptMessage],
+    profile: &ModelProfile,
+    connection: &Connection,
+    distrust_signatures: bool,
+) -> Result<GenerateContentRequest, InvokeError> {
+    let conversation = Conversation {
+        messages: prompt,
+        tools: &request.tools,
+        choice: request.tool_choice.as_ref(),
+        profile,
+        surface: connection.surface,
+        remembered: &|call| shared.remembered(call),
+        distrust_signatures,
     };
-    let body = build(false)?;
-    let expects_json = body.generation_config.contains_key("responseMimeType");
-    let tier = body.service_tier.clone();
-    let answer = match context.upstream.send(&post(&connection, &request.target.model, &body)?).await {
-        Err(error) if is_corrupted_signature(&error) => {
-            tracing::warn!("the server refused a thought signature; sent once more without signatures");
-            context.upstream.send(&post(&connection, &request.target.model, &build(true)?)?).await?
-        }
-        answer => answer?,
-    };
-    let served = answer.headers.get("x-gemini-service-tier").and_then(|tier| tier.to_str().ok()).map(str::to_owned);
-    let prices =
-        PriceList { pricing: context.pricing().cloned(), details: profile.price, service_tier: served.or(tier) };
-    Ok((answer, GenerateMapper::new(prices, expects_json)))
+    body(request, profile, connection, &conversation)
 }
 
 fn profile(context: &CallContext) -> Result<ModelProfile, InvokeError> {
@@ -152,7 +225,7 @@ pub(super) async fn count_tokens(
         choice: None,
         profile: &profile,
         surface: connection.surface,
-        remembered: &|id| shared.remembered(id),
+        remembered: &|call| shared.remembered(call),
         distrust_signatures: false,
     };
     let mut body = GenerateContentRequest::default();

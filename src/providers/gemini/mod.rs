@@ -6,17 +6,19 @@ mod media;
 mod schema;
 mod validate;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use connection::{Connection, TokenSources};
 
 use super::{Answer, CallContext, Chunks, Provider};
 use crate::declare::ModelSchema;
 use crate::dialect::gemini::parameters;
+use crate::dialect::gemini::signatures::SignatureStore;
 use crate::dialect::tokens;
 use crate::error::InvokeError;
-use crate::protocol::{Credentials, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, ValidateProviderRequest};
+use crate::protocol::{
+    Credentials, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, ToolCall, ValidateProviderRequest,
+};
 
 /// The provider `google`.
 #[derive(Default)]
@@ -28,27 +30,16 @@ pub struct Gemini {
 #[derive(Default)]
 struct Shared {
     tokens: TokenSources,
-    signatures: Mutex<HashMap<String, String>>,
+    signatures: SignatureStore,
 }
-
-/// Signatures that are remembered at once.
-const MOST_SIGNATURES: usize = 4096;
 
 impl Shared {
     fn connect(&self, credentials: &Credentials, context: &CallContext) -> Result<Connection, InvokeError> {
         Connection::new(credentials, &context.upstream, &self.tokens)
     }
 
-    fn remember(&self, call_id: &str, signature: &str) {
-        let mut signatures = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
-        if signatures.len() >= MOST_SIGNATURES {
-            signatures.clear();
-        }
-        signatures.insert(call_id.to_owned(), signature.to_owned());
-    }
-
-    fn remembered(&self, call_id: &str) -> Option<String> {
-        self.signatures.lock().unwrap_or_else(PoisonError::into_inner).get(call_id).cloned()
+    fn remembered(&self, call: &ToolCall) -> Option<String> {
+        self.signatures.find(&call.id, &call.function.name, &call.function.arguments)
     }
 }
 

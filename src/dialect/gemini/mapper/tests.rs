@@ -1,0 +1,495 @@
+//! Tests of mapper and answer: the shapes of answers one by one, any split of the bytes, several requests in a row.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::codec::events::EventDecoder;
+use crate::dialect::gemini::answer::{AnswerOptions, Step};
+use crate::dialect::gemini::sources::Citations;
+use crate::error::ErrorKind;
+use crate::protocol::Content;
+
+/// What came out of one answer, in a form that is easy to compare.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    text: String,
+    calls: Vec<(String, String)>,
+    media: Vec<String>,
+    reason: Option<String>,
+    usage: Option<(u64, u64)>,
+    opaque: Option<Value>,
+    steps: Vec<Step>,
+}
+
+impl Seen {
+    fn add(&mut self, delta: LlmDelta) {
+        self.text.push_str(&delta.content.text());
+        if let Content::Parts(parts) = &delta.content {
+            self.media
+                .extend(parts.iter().map(|part| format!("{} {}", part.type_name(), part.media().unwrap().mime_type)));
+        }
+        self.calls.extend(delta.tool_calls.into_iter().map(|call| (call.function.name, call.function.arguments)));
+        if let Some(reason) = delta.finish_reason {
+            assert!(self.reason.is_none(), "one finish reason");
+            self.reason = Some(reason.as_str().to_owned());
+        }
+        if let Some(usage) = delta.usage {
+            assert!(self.usage.is_none(), "usage comes once");
+            self.usage = Some((usage.prompt_tokens, usage.completion_tokens));
+        }
+        self.opaque = delta.opaque_body.or(self.opaque.take());
+    }
+
+    fn failure(&self) -> &InvokeError {
+        match self.steps.last() {
+            Some(Step::Fail(error)) => error,
+            other => panic!("no failure but {other:?}"),
+        }
+    }
+}
+
+/// One request after the other, each the bytes of its stream in pieces and how it broke.
+fn run<'a>(options: AnswerOptions, requests: impl IntoIterator<Item = (Vec<&'a [u8]>, Option<InvokeError>)>) -> Seen {
+    let answer = SharedAnswer::new(Answer::new(options));
+    let mut seen = Seen::default();
+    for (pieces, mut broken) in requests {
+        let mut mapper = GenerateMapper::new(answer.clone());
+        let mut decoder = EventDecoder::new(1 << 24);
+        let (mut events, mut out) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            decoder.push(piece, &mut events).unwrap();
+        }
+        decoder.finish(&mut events);
+        for event in &events {
+            if let Err(error) = mapper.event(event, &mut out) {
+                broken = Some(error);
+                break;
+            }
+        }
+        out.drain(..).for_each(|delta| seen.add(delta));
+        let step = answer.lock().end_of_request(broken);
+        if step == Step::Done {
+            answer.lock().conclude(|| 1000).into_iter().for_each(|delta| seen.add(delta));
+        }
+        seen.steps.push(step);
+    }
+    seen
+}
+
+fn stream(events: &[Value]) -> String {
+    events.iter().map(|event| format!("data: {event}\r\n\r\n")).collect()
+}
+
+/// Name, events, text, calls, finish reason.
+type Case = (&'static str, Vec<Value>, &'static str, &'static [(&'static str, &'static str)], &'static str);
+
+/// Name, events, category, words of the error.
+type Refusal = (&'static str, Vec<Value>, ErrorKind, &'static [&'static str]);
+
+fn one(events: &[Value]) -> Seen {
+    run(AnswerOptions::default(), [(vec![stream(events).as_bytes()], None)])
+}
+
+fn parts(parts: Value) -> Value {
+    json!({"candidates": [{"content": {"role": "model", "parts": parts}}]})
+}
+
+fn text(text: &str) -> Value {
+    parts(json!([{"text": text}]))
+}
+
+fn end(reason: &str) -> Value {
+    json!({"candidates": [{"finishReason": reason}], "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3}})
+}
+
+#[test]
+fn text_thoughts_calls_code_and_their_endings() {
+    let cases: Vec<Case> = vec![
+        ("deltas", vec![text("He"), text("llo"), end("STOP")], "Hello", &[], "stop"),
+        (
+            "no content, no parts, empty part",
+            vec![
+                json!({}),
+                json!({"candidates": []}),
+                json!({"candidates": null}),
+                json!({"candidates": [{"content": {}}]}),
+                json!({"candidates": [{"content": {"parts": null}}]}),
+                parts(json!([{}])),
+                text(""),
+                text("x"),
+                end("STOP"),
+            ],
+            "x",
+            &[],
+            "stop",
+        ),
+        (
+            "thoughts first",
+            vec![
+                parts(json!([{"text": "hm", "thought": true}])),
+                parts(json!([{"text": "Yes", "thought": false}])),
+                end("STOP"),
+            ],
+            "<think>\nhm\n</think>Yes",
+            &[],
+            "stop",
+        ),
+        (
+            "thought, then a call",
+            vec![parts(json!([{"text": "hm", "thought": true}, {"functionCall": {"name": "f"}}])), end("STOP")],
+            "<think>\nhm\n</think>",
+            &[("f", "{}")],
+            "tool_calls",
+        ),
+        (
+            "parallel calls",
+            vec![
+                parts(
+                    json!([{"functionCall": {"name": "f", "args": {"b": [1, {"c": "ü"}], "a": 2.5}}}, {"functionCall": {"name": "f", "args": null}}]),
+                ),
+                end("STOP"),
+            ],
+            "",
+            &[("f", r#"{"b":[1,{"c":"ü"}],"a":2.5}"#), ("f", "{}")],
+            "tool_calls",
+        ),
+        (
+            "calls in events of their own",
+            vec![
+                text("Looking."),
+                parts(json!([{"functionCall": {"id": "1", "name": "f"}}])),
+                parts(json!([{"functionCall": {"id": "2", "name": "g"}}])),
+                end("STOP"),
+            ],
+            "Looking.",
+            &[("f", "{}"), ("g", "{}")],
+            "tool_calls",
+        ),
+        (
+            "streamed call",
+            vec![
+                parts(json!([{"functionCall": {"name": "f", "willContinue": true}, "thoughtSignature": "sig"}])),
+                parts(
+                    json!([{"functionCall": {"partialArgs": [{"jsonPath": "$.q", "stringValue": "ca"}], "willContinue": true}}]),
+                ),
+                parts(json!([{"functionCall": {"partialArgs": [{"jsonPath": "$.q", "stringValue": "t"}]}}])),
+                end("STOP"),
+            ],
+            "",
+            &[("f", r#"{"q":"cat"}"#)],
+            "tool_calls",
+        ),
+        (
+            "code",
+            vec![
+                parts(
+                    json!([{"executableCode": {"language": "PYTHON", "code": "print(1)\n"}}, {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1\n"}}]),
+                ),
+                parts(json!([{"codeExecutionResult": {"outcome": "OUTCOME_DEADLINE_EXCEEDED"}}])),
+                end("STOP"),
+            ],
+            "\n```python\nprint(1)\n```\n\n```\n1\n```\n\n```\ndeadline exceeded\n\n```\n",
+            &[],
+            "stop",
+        ),
+        (
+            "the second candidate is left out",
+            vec![
+                json!({"candidates": [{"index": 1, "content": {"parts": [{"text": "no"}]}}, {"index": 0, "content": {"parts": [{"text": "yes"}]}}]}),
+                end("STOP"),
+            ],
+            "yes",
+            &[],
+            "stop",
+        ),
+        ("length", vec![text("cut"), end("MAX_TOKENS")], "cut", &[], "length"),
+        ("filtered in the middle", vec![text("half"), end("SAFETY")], "half", &[], "content_filter"),
+        ("recitation", vec![text("half"), end("RECITATION")], "half", &[], "content_filter"),
+        ("a reason of the future", vec![text("x"), end("NEW_REASON")], "x", &[], "new_reason"),
+        (
+            "unknown fields and words",
+            vec![
+                json!({"zz": 1, "candidates": [{"zz": {}, "content": {"parts": [{"text": "x", "zz": 1}]}, "safetyRatings": [{"category": "NEW", "probability": "NEW", "zz": 1}]}]}),
+                end("STOP"),
+            ],
+            "x",
+            &[],
+            "stop",
+        ),
+        ("nothing at all, and stop", vec![end("STOP")], "", &[], "stop"),
+        ("an array in an event", vec![json!([text("a"), text("b")]), end("STOP")], "ab", &[], "stop"),
+    ];
+    for (name, events, said, calls, reason) in cases {
+        let seen = one(&events);
+        assert_eq!(seen.text, said, "{name}");
+        let expected: Vec<(String, String)> =
+            calls.iter().map(|(name, args)| ((*name).to_owned(), (*args).to_owned())).collect();
+        assert_eq!(seen.calls, expected, "{name}");
+        assert_eq!(seen.reason.as_deref(), Some(reason), "{name}");
+        assert_eq!(seen.usage, Some((7, 3)), "{name}");
+    }
+}
+
+#[test]
+fn refusals_and_empty_answers_say_why() {
+    let rated = json!([{"category": "HARM_CATEGORY_HATE_SPEECH", "probability": "HIGH", "blocked": true}]);
+    let cases: Vec<Refusal> = vec![
+        (
+            "blocked prompt",
+            vec![json!({"promptFeedback": {"blockReason": "SAFETY", "safetyRatings": rated}})],
+            ErrorKind::BadRequest,
+            &["prompt was blocked", "HATE_SPEECH", "safety_hate_speech"],
+        ),
+        (
+            "blocked for good",
+            vec![
+                json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 3}}),
+            ],
+            ErrorKind::BadRequest,
+            &["PROHIBITED_CONTENT", "cannot be changed"],
+        ),
+        (
+            "vertex says more",
+            vec![json!({"promptFeedback": {"blockReason": "MODEL_ARMOR", "blockReasonMessage": "policy 7"}})],
+            ErrorKind::BadRequest,
+            &["policy 7"],
+        ),
+        (
+            "blocked for other reasons",
+            vec![json!({"promptFeedback": {"blockReason": "OTHER"}})],
+            ErrorKind::BadRequest,
+            &["OTHER", "No parameter"],
+        ),
+        (
+            "an answer of nothing",
+            vec![json!({"candidates": [{"finishReason": "SAFETY", "safetyRatings": rated}]})],
+            ErrorKind::BadRequest,
+            &["no answer", "safety_hate_speech"],
+        ),
+        (
+            "thoughts ate the limit",
+            vec![parts(json!([{"text": "hm", "thought": true}])), end("MAX_TOKENS")],
+            ErrorKind::BadRequest,
+            &["max_output_tokens"],
+        ),
+        (
+            "no image",
+            vec![json!({"candidates": [{"finishReason": "NO_IMAGE", "finishMessage": "Nothing to draw."}]})],
+            ErrorKind::BadRequest,
+            &["NO_IMAGE", "Nothing to draw."],
+        ),
+        (
+            "a missing signature",
+            vec![text("x"), json!({"candidates": [{"finishReason": "MISSING_THOUGHT_SIGNATURE"}]})],
+            ErrorKind::BadRequest,
+            &["MISSING_THOUGHT_SIGNATURE"],
+        ),
+        ("no finish reason", vec![text("half")], ErrorKind::Connection, &["cut short"]),
+        (
+            "error event",
+            vec![text("a"), json!({"error": {"code": 503, "status": "UNAVAILABLE", "message": "busy"}})],
+            ErrorKind::ServerUnavailable,
+            &["busy"],
+        ),
+        (
+            "error array",
+            vec![text("a"), json!([{"error": {"code": 429, "message": "slow down"}}])],
+            ErrorKind::RateLimit,
+            &["slow down"],
+        ),
+        ("error text", vec![text("a"), json!("gone wrong")], ErrorKind::ServerUnavailable, &["gone wrong"]),
+        ("wrong types", vec![json!({"candidates": 5})], ErrorKind::ServerUnavailable, &["cannot be read"]),
+    ];
+    for (name, events, kind, words) in cases {
+        let seen = one(&events);
+        let error = seen.failure();
+        assert_eq!(error.kind, kind, "{name}: {error}");
+        for word in words {
+            assert!(error.detail().contains(word), "{name}: `{word}` is missing in: {}", error.detail());
+        }
+        assert_eq!((seen.reason, seen.usage), (None, None), "{name}");
+    }
+    let bare =
+        format!("{}{{\n  \"error\": {{\n \"code\": 500,\n \"message\": \"down\"\n}}\n}}\n", stream(&[text("a")]));
+    let seen = run(AnswerOptions::default(), [(vec![bare.as_bytes()], None)]);
+    assert_eq!((seen.text.as_str(), seen.failure().kind), ("a", ErrorKind::ServerUnavailable));
+}
+
+#[test]
+fn a_break_before_any_output_is_repeated_and_later_it_stands() {
+    let broken = || Some(InvokeError::connection("cut").retryable());
+    let nothing = Vec::new;
+    let seen = run(
+        AnswerOptions::default(),
+        [(nothing(), broken()), (vec![stream(&[text("x"), end("STOP")]).as_bytes()], None)],
+    );
+    assert_eq!(seen.steps, [Step::Again, Step::Done]);
+    let seen = run(AnswerOptions::default(), (0..5).map(|_| (nothing(), broken())));
+    assert_eq!(seen.steps[..3], [Step::Again, Step::Again, Step::Again]);
+    assert!(matches!(seen.steps[3], Step::Fail(_)));
+    let seen = run(AnswerOptions::default(), [(vec![stream(&[text("x")]).as_bytes()], broken())]);
+    assert!(matches!(seen.steps[0], Step::Fail(_)));
+    let refused = InvokeError::bad_request("no");
+    let seen = run(AnswerOptions::default(), [(nothing(), Some(refused.clone()))]);
+    assert_eq!(seen.steps, [Step::Fail(refused)]);
+}
+
+#[test]
+fn a_malformed_call_is_asked_for_once_more() {
+    let malformed =
+        stream(&[json!({"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "call:f{"}]})]);
+    let seen = run(AnswerOptions::default(), [(vec![malformed.as_bytes()], None), (vec![malformed.as_bytes()], None)]);
+    assert_eq!(seen.steps[0], Step::ValidCalls);
+    assert!(seen.failure().detail().contains("call:f{"));
+}
+
+#[test]
+fn a_long_answer_goes_on_and_is_one() {
+    let hop = |said: &str, token: Option<&str>, reason: Option<&str>| {
+        let mut event = text(said);
+        let candidate = &mut event["candidates"][0];
+        if let Some(token) = token {
+            candidate["continuationToken"] = json!(token);
+        }
+        if let Some(reason) = reason {
+            candidate["finishReason"] = json!(reason);
+            event["usageMetadata"] = json!({"promptTokenCount": 5, "candidatesTokenCount": 2});
+        }
+        stream(&[event])
+    };
+    let first = hop("{\"a\":", Some("t1"), Some("CONTINUATION"));
+    let second = hop("[1,", Some("t2"), None);
+    let third = hop("2]}", None, Some("STOP"));
+    let seen = run(
+        AnswerOptions::default(),
+        [
+            (vec![first.as_bytes()], None),
+            (vec![second.as_bytes()], Some(InvokeError::connection("cut"))),
+            (vec![third.as_bytes()], None),
+        ],
+    );
+    assert_eq!(seen.steps, [Step::Continue("t1".to_owned()), Step::Continue("t2".to_owned()), Step::Done]);
+    assert_eq!(seen.text, "{\"a\":[1,2]}");
+    assert_eq!((seen.usage, seen.reason.as_deref()), (Some((10, 4)), Some("stop")));
+    // Checkpoints without any progress between them end after some repeats.
+    let stuck = hop("", Some("t"), None);
+    let seen =
+        run(AnswerOptions::default(), (0..6).map(|_| (vec![stuck.as_bytes()], Some(InvokeError::connection("cut")))));
+    assert!(matches!(seen.steps.last(), Some(Step::Fail(_))), "{:?}", seen.steps);
+}
+
+#[test]
+fn what_must_come_back_is_kept_part_by_part() {
+    let seen = one(&[
+        parts(json!([{"text": "thinking", "thought": true}, {"text": "Hel"}])),
+        parts(
+            json!([{"text": "lo"}, {"functionCall": {"id": "c1", "name": "f", "args": {"q": 1}}, "thoughtSignature": "AbC+/=="}]),
+        ),
+        parts(
+            json!([{"toolCall": {"id": "t", "toolType": "GOOGLE_SEARCH"}, "thoughtSignature": "S2"}, {"toolResponse": {"id": "t"}}]),
+        ),
+        parts(
+            json!([{"inlineData": {"mimeType": "image/png", "data": "aGk="}, "thoughtSignature": "S3"}, {"text": "", "thoughtSignature": "S4"}]),
+        ),
+        end("STOP"),
+    ]);
+    assert_eq!(seen.media, ["image image/png"]);
+    assert_eq!(
+        seen.opaque.unwrap()["gemini"],
+        json!({"length": seen.text.len(), "parts": [
+            {"text": "Hello"},
+            {"functionCall": {"id": "c1", "name": "f", "args": {"q": 1}}, "thoughtSignature": "AbC+/=="},
+            {"toolCall": {"id": "t", "toolType": "GOOGLE_SEARCH"}, "thoughtSignature": "S2"},
+            {"toolResponse": {"id": "t"}},
+            {"inlineData": {"mimeType": "image/png", "data": ""}, "thoughtSignature": "S3"},
+            {"text": "", "thoughtSignature": "S4"},
+        ]})
+    );
+    assert_eq!(one(&[text("plain"), end("STOP")]).opaque, None);
+}
+
+#[test]
+fn sources_are_listed_or_marked_in_the_text() {
+    let said = "Zürich ist groß. Ja.";
+    let first = "Zürich ist groß.".len();
+    let last = json!({"candidates": [{"finishReason": "STOP", "groundingMetadata": {
+        "webSearchQueries": ["zürich"],
+        "groundingChunks": [{"web": {"uri": "https://g/1", "title": "a.ch"}}],
+        "groundingSupports": [{"segment": {"endIndex": first, "text": "Zürich ist groß."}, "groundingChunkIndices": [0]}],
+    }}]});
+    let events = stream(&[text(&said[..9]), text(&said[9..]), last]);
+    let list = "\n\nSources:\n[1] [a.ch](https://g/1)\n\nSearch suggestions: [zürich](https://www.google.com/search?q=z%C3%BCrich)";
+    for (citations, expected) in [
+        (Citations::List, format!("{said}{list}")),
+        (Citations::Inline, format!("Zürich ist groß.[1] Ja.{list}")),
+        (Citations::Off, said.to_owned()),
+    ] {
+        let options = AnswerOptions { citations, ..AnswerOptions::default() };
+        assert_eq!(run(options, [(vec![events.as_bytes()], None)]).text, expected);
+    }
+    let json = AnswerOptions { expects_json: true, ..AnswerOptions::default() };
+    assert_eq!(run(json, [(vec![events.as_bytes()], None)]).text, said);
+}
+
+#[test]
+fn sound_becomes_a_wav_file() {
+    let event = parts(json!([{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=16000", "data": "AAAAAA=="}}]));
+    assert_eq!(one(&[event, end("STOP")]).media, ["audio audio/wav"]);
+    let file = wav(&[0; 4], 16_000);
+    assert_eq!((&file[..4], &file[24..28], file.len()), (&b"RIFF"[..], &16_000u32.to_le_bytes()[..], 48));
+}
+
+#[test]
+fn without_usage_the_tokens_are_estimated() {
+    let seen = one(&[text("some words of an answer"), json!({"candidates": [{"finishReason": "STOP"}]})]);
+    let (prompt, answer) = seen.usage.unwrap();
+    assert_eq!(prompt, 1000);
+    assert!((4..10).contains(&answer), "{answer}");
+}
+
+#[test]
+fn the_last_usage_counts_wherever_it_stands() {
+    let usage = |count: u64| json!({"usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": count, "thoughtsTokenCount": 1}});
+    let seen = one(&[usage(1), text("a"), usage(2), end("STOP"), usage(9)]);
+    assert_eq!(seen.usage, Some((7, 10)));
+}
+
+proptest! {
+    #[test]
+    fn any_split_of_the_bytes_is_the_same_answer(cuts in prop::collection::vec(0usize..900, 0..12), tail in any::<bool>()) {
+        let mut bytes = stream(&[
+            parts(json!([{"text": "überlegt 🤔", "thought": true}])),
+            text("Grüße, 世界 🌍!"),
+            parts(json!([{"functionCall": {"id": "c", "name": "f", "args": {"x": "ß🙂"}}, "thoughtSignature": "Zz+/=="}])),
+            end("STOP"),
+        ]).into_bytes();
+        bytes.splice(0..0, *b": ping\r\n\r\n");
+        if tail {
+            bytes.truncate(bytes.len() - 4);
+        }
+        let mut places: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+        places.extend([0, bytes.len()]);
+        places.sort_unstable();
+        let pieces: Vec<&[u8]> = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+        let split = run(AnswerOptions::default(), [(pieces, None)]);
+        let whole = run(AnswerOptions::default(), [(vec![&bytes[..]], None)]);
+        prop_assert_eq!(split, whole);
+    }
+}
+
+/// Not a limit that is asserted closely (machines differ), but a mapper ten times slower than promised fails here.
+#[test]
+fn small_chunks_are_mapped_fast() {
+    let answer = SharedAnswer::new(Answer::new(AnswerOptions::default()));
+    let mut mapper = GenerateMapper::new(answer);
+    let event = Event { data: text("word ").to_string(), ..Event::default() };
+    let mut out = Vec::new();
+    let started = std::time::Instant::now();
+    for _ in 0..20_000 {
+        mapper.event(&event, &mut out).unwrap();
+        out.clear();
+    }
+    let rate = 20_000.0 / started.elapsed().as_secs_f64();
+    assert!(rate > 10_000.0, "{rate} chunks/s");
+}

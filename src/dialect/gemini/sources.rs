@@ -1,0 +1,229 @@
+//! Sources behind an answer: marks in the text, a list after it, search suggestions, pages that could not be read.
+//!
+//! Google counts passages in bytes of the answer's text (thoughts not counted). A passage that does not lie where it is
+//! said to is looked up by its own words, and left unmarked when it is not found.
+//! Source: Gemini API, "Grounding with Google Search", "URL context".
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::wire::{GroundingMetadata, GroundingSupport, Segment, UrlMetadata, WebSource};
+
+/// What is shown of the sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Citations {
+    /// Nothing.
+    Off,
+    /// A list after the answer.
+    #[default]
+    List,
+    /// Marks in the text, and the list: the text is held until its end, as the places are told last.
+    Inline,
+}
+
+/// The sources of a whole answer.
+#[derive(Debug, Default)]
+pub struct Sources {
+    grounding: GroundingMetadata,
+    quoted: Vec<WebSource>,
+    pages: Vec<UrlMetadata>,
+}
+
+impl Sources {
+    /// Adds what one request told; `offset` is where its text begins in the whole answer's.
+    pub fn add(&mut self, grounding: GroundingMetadata, offset: usize) {
+        let shift = self.grounding.grounding_chunks.len();
+        self.grounding.grounding_chunks.extend(grounding.grounding_chunks);
+        for query in grounding.web_search_queries {
+            if !self.grounding.web_search_queries.contains(&query) {
+                self.grounding.web_search_queries.push(query);
+            }
+        }
+        self.grounding.grounding_supports.extend(grounding.grounding_supports.into_iter().map(|support| {
+            GroundingSupport {
+                segment: support.segment.map(|segment| Segment {
+                    start_index: Some(segment.start_index.unwrap_or(0) + offset),
+                    end_index: segment.end_index.map(|end| end + offset),
+                    text: segment.text,
+                }),
+                grounding_chunk_indices: support.grounding_chunk_indices.iter().map(|index| index + shift).collect(),
+            }
+        }));
+    }
+
+    /// Adds recited sources.
+    pub fn quote(&mut self, sources: Vec<WebSource>) {
+        for source in sources {
+            let known = self.quoted.iter().any(|known| known.uri == source.uri && known.title == source.title);
+            let empty = source.uri.is_empty() && source.title.is_empty();
+            if !known && !empty {
+                self.quoted.push(source);
+            }
+        }
+    }
+
+    /// Adds pages that were asked for; a later word about a page replaces an earlier one.
+    pub fn pages(&mut self, pages: Vec<UrlMetadata>) {
+        for page in pages {
+            self.pages.retain(|known| known.retrieved_url != page.retrieved_url);
+            self.pages.push(page);
+        }
+    }
+
+    /// Marks (`[1][3]`) by the byte of `text` in front of which they stand.
+    pub fn marks(&self, text: &str) -> BTreeMap<usize, String> {
+        let mut numbers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for support in &self.grounding.grounding_supports {
+            let Some(end) = support.segment.as_ref().and_then(|segment| end_of(segment, text)) else { continue };
+            let at = numbers.entry(end).or_default();
+            for index in &support.grounding_chunk_indices {
+                if *index < self.grounding.grounding_chunks.len() && !at.contains(index) {
+                    at.push(*index);
+                }
+            }
+        }
+        numbers
+            .into_iter()
+            .map(|(at, mut indexes)| {
+                indexes.sort_unstable();
+                (at, indexes.iter().map(|index| format!("[{}]", index + 1)).collect())
+            })
+            .collect()
+    }
+
+    /// The list after the answer, in Markdown; empty when there is nothing to say.
+    pub fn list(&self) -> String {
+        let mut text = String::new();
+        let listed: Vec<_> = self.grounding.grounding_chunks.iter().map(|chunk| chunk.source()).collect();
+        section(&mut text, "Sources", listed.into_iter());
+        section(&mut text, "Quoted from", self.quoted.iter().map(Some));
+        if !self.grounding.web_search_queries.is_empty() {
+            let links: Vec<String> = self
+                .grounding
+                .web_search_queries
+                .iter()
+                .map(|query| {
+                    let encoded = utf8_percent_encode(query, NON_ALPHANUMERIC);
+                    format!("[{}](https://www.google.com/search?q={encoded})", label(query))
+                })
+                .collect();
+            let _ = write!(text, "\n\nSearch suggestions: {}", links.join(" · "));
+        }
+        for page in self.pages.iter().filter(|page| !page.url_retrieval_status.ends_with("_SUCCESS")) {
+            let why = match page.url_retrieval_status.trim_start_matches("URL_RETRIEVAL_STATUS_") {
+                "" | "UNSPECIFIED" => "no reason given".to_owned(),
+                word => word.to_ascii_lowercase(),
+            };
+            let _ = write!(text, "\n\nCould not read {} ({why})", page.retrieved_url);
+        }
+        text
+    }
+}
+
+fn section<'a>(text: &mut String, title: &str, sources: impl Iterator<Item = Option<&'a WebSource>>) {
+    let mut open = false;
+    for (number, source) in sources.enumerate() {
+        let Some(source) = source else { continue };
+        if !std::mem::replace(&mut open, true) {
+            let _ = write!(text, "\n\n{title}:");
+        }
+        let name = label(if source.title.is_empty() { &source.uri } else { &source.title });
+        let _ = match source.uri.as_str() {
+            "" => write!(text, "\n[{}] {name}", number + 1),
+            uri => write!(text, "\n[{}] [{name}]({uri})", number + 1),
+        };
+    }
+}
+
+/// Text that cannot end a Markdown link early.
+fn label(text: &str) -> String {
+    text.replace(['[', ']', '\n'], " ")
+}
+
+/// Where a passage ends in the text.
+fn end_of(segment: &Segment, text: &str) -> Option<usize> {
+    let start = segment.start_index.unwrap_or(0);
+    let told = segment.end_index.filter(|end| *end <= text.len() && text.is_char_boundary(*end) && *end > 0);
+    let Some(words) = segment.text.as_deref().filter(|words| !words.is_empty()) else { return told };
+    if let Some(end) = told
+        && text.get(start..end) == Some(words)
+    {
+        return Some(end);
+    }
+    text.find(words).map(|at| at + words.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sources(grounding: serde_json::Value) -> Sources {
+        let mut sources = Sources::default();
+        sources.add(serde_json::from_value(grounding).unwrap(), 0);
+        sources
+    }
+
+    #[test]
+    fn marks_stand_at_bytes_not_letters() {
+        let text = "Zürich ist größer. Bern nicht.";
+        let first = text.find(" Bern").unwrap();
+        let chunk = |name: &str| json!({"web": {"uri": format!("https://{name}"), "title": name}});
+        let sources = sources(json!({
+            "groundingChunks": [chunk("a"), chunk("b")],
+            "groundingSupports": [
+                {"segment": {"endIndex": first, "text": "Zürich ist größer."}, "groundingChunkIndices": [1, 0]},
+                {"segment": {"startIndex": 3, "endIndex": 7, "text": "Bern nicht."}, "groundingChunkIndices": [1]},
+                {"segment": {"startIndex": 1, "endIndex": 2}, "groundingChunkIndices": [0]},
+                {"segment": {"endIndex": 9999}, "groundingChunkIndices": [0]},
+                {"segment": {"endIndex": 4, "text": "not said"}, "groundingChunkIndices": [0]},
+                {"segment": {"endIndex": text.len(), "text": "Bern nicht."}, "groundingChunkIndices": [7]},
+            ],
+        }));
+        let marks = sources.marks(text);
+        assert_eq!(marks.get(&first).map(String::as_str), Some("[1][2]"));
+        assert_eq!(marks.get(&text.len()).map(String::as_str), Some("[2]"));
+        assert_eq!(marks.len(), 2, "{marks:?}");
+    }
+
+    #[test]
+    fn later_requests_shift_numbers_and_places() {
+        let part = |name: &str| {
+            serde_json::from_value(json!({
+                "groundingChunks": [{"web": {"uri": format!("https://{name}")}}],
+                "groundingSupports": [{"segment": {"endIndex": 3, "text": name}, "groundingChunkIndices": [0]}],
+            }))
+            .unwrap()
+        };
+        let mut sources = Sources::default();
+        sources.add(part("one"), 0);
+        sources.add(part("two"), 3);
+        let marks = sources.marks("onetwo");
+        assert_eq!(marks.into_iter().collect::<Vec<_>>(), [(3, "[1]".to_owned()), (6, "[2]".to_owned())]);
+    }
+
+    #[test]
+    fn the_list_names_sources_searches_and_unread_pages() {
+        let mut sources = sources(json!({
+            "groundingChunks": [{"web": {"uri": "https://a", "title": "A [1]"}}, {"retrievedContext": {"title": "Notes"}}],
+            "webSearchQueries": ["größe?"],
+        }));
+        sources.quote(vec![WebSource { uri: "https://q".to_owned(), title: String::new() }; 2]);
+        sources.pages(
+            serde_json::from_value(json!([
+                {"retrievedUrl": "https://ok", "urlRetrievalStatus": "URL_RETRIEVAL_STATUS_SUCCESS"},
+                {"retrievedUrl": "https://pay", "urlRetrievalStatus": "URL_RETRIEVAL_STATUS_PAYWALL"},
+            ]))
+            .unwrap(),
+        );
+        assert_eq!(
+            sources.list(),
+            "\n\nSources:\n[1] [A  1 ](https://a)\n[2] Notes\n\nQuoted from:\n[1] [https://q](https://q)\n\n\
+             Search suggestions: [größe?](https://www.google.com/search?q=gr%C3%B6%C3%9Fe%3F)\n\nCould not read https://pay (paywall)"
+        );
+        assert_eq!(Sources::default().list(), "");
+    }
+}
