@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod errors;
 pub mod finish;
+pub mod functions;
 pub mod mapper;
 pub mod media;
 pub mod parameters;
@@ -13,6 +14,7 @@ pub mod partial_calls;
 pub mod price;
 pub mod profile;
 pub mod request;
+pub mod schema;
 pub mod signatures;
 pub mod sources;
 pub mod wire;

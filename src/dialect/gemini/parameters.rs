@@ -5,6 +5,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::profile::{ModelProfile, Surface, Thinking};
+use super::schema;
 use super::sources::Citations;
 use super::wire::{GenerateContentRequest, SafetySetting};
 use crate::error::InvokeError;
@@ -54,6 +55,9 @@ pub const KNOWN: &[&str] = &[
     "resolution",
     "tool_choice",
     "citations",
+    "video_start",
+    "video_end",
+    "video_fps",
     "labels",
     "use_inline_file",
     "cached_content",
@@ -112,7 +116,7 @@ pub fn apply(
 ) -> Result<(), InvokeError> {
     sampling(request, parameters, profile);
     thinking(request, parameters, profile)?;
-    answer_form(request, parameters, schema)?;
+    answer_form(request, parameters, schema, profile)?;
     media(request, parameters, profile);
     google_tools(request, parameters);
     if surface == Surface::Developer {
@@ -123,8 +127,10 @@ pub fn apply(
     if surface.is_vertex()
         && let Some(labels) = parameters.text("labels")
     {
-        request.labels = serde_json::from_str(labels)
-            .map_err(|_| InvokeError::bad_request("parameter `labels` must be a JSON object of texts"))?;
+        request.labels = serde_json::from_str::<Map<String, Value>>(labels)
+            .ok()
+            .filter(|labels| labels.values().all(Value::is_string))
+            .ok_or_else(|| InvokeError::bad_request("parameter `labels` must be a JSON object of texts"))?;
     }
     request.cached_content = parameters.text("cached_content").map(str::to_owned);
     Ok(())
@@ -199,45 +205,34 @@ fn thinking(
     Ok(())
 }
 
-/// JSON answers: Dify's switch, a schema parameter, or the plain format.
+/// JSON answers: Dify's switch, a schema parameter, or the plain format; `text` switches the parameter off.
 fn answer_form(
     request: &mut GenerateContentRequest,
     parameters: &Parameters<'_>,
     switch: Option<&Map<String, Value>>,
+    profile: &ModelProfile,
 ) -> Result<(), InvokeError> {
+    let format = parameters.text("response_format").map(str::to_ascii_lowercase);
     let schema = match (switch, parameters.text("json_schema")) {
-        (Some(schema), _) => Some(bare_schema(schema.clone())),
-        (None, Some(text)) => {
-            let value: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-                InvokeError::bad_request(format!("parameter `json_schema` is not a JSON object: {error}"))
-            })?;
-            Some(bare_schema(value))
-        }
-        (None, None) => None,
+        (Some(schema), _) => Some(schema::unwrap(schema.clone())),
+        (None, Some(text)) if format.as_deref() != Some("text") => schema::from_text(text)?,
+        (None, _) => None,
     };
     let config = &mut request.generation_config;
-    let json = parameters.text("response_format").is_some_and(|format| format.to_ascii_lowercase().contains("json"));
-    if schema.is_some() || json {
+    if schema.is_some() || format.is_some_and(|format| format.contains("json")) {
         config.insert("responseMimeType".to_owned(), "application/json".into());
     }
     if let Some(schema) = schema.filter(|schema| !schema.is_empty()) {
-        config.insert("responseJsonSchema".to_owned(), schema.into());
+        let (key, mut value) = if profile.full_schemas {
+            ("responseJsonSchema", schema::full(schema))
+        } else {
+            ("responseSchema", schema::subset(&schema))
+        };
+        // Dify writes booleans as text for models named like these.
+        fix_booleans(&mut value);
+        config.insert(key.to_owned(), value);
     }
     Ok(())
-}
-
-/// Dify sends either the schema or `{"name", "schema"}`, and its booleans as text for models named like these.
-fn bare_schema(mut map: Map<String, Value>) -> Map<String, Value> {
-    let mut schema = match map.remove("schema") {
-        Some(Value::Object(inner)) if !map.contains_key("type") => inner,
-        Some(other) => {
-            map.insert("schema".to_owned(), other);
-            map
-        }
-        None => map,
-    };
-    schema.values_mut().for_each(fix_booleans);
-    schema
 }
 
 fn fix_booleans(value: &mut Value) {
@@ -275,6 +270,18 @@ fn media(request: &mut GenerateContentRequest, parameters: &Parameters<'_>, prof
             config.insert("imageConfig".to_owned(), image.into());
         }
     }
+    if profile.response_modalities.iter().any(|modality| modality == "AUDIO") {
+        let mut speech = Map::new();
+        if let Some(voice) = parameters.text("voice") {
+            speech.insert("voiceConfig".to_owned(), json!({"prebuiltVoiceConfig": {"voiceName": voice}}));
+        }
+        if let Some(language) = parameters.text("speech_language") {
+            speech.insert("languageCode".to_owned(), language.into());
+        }
+        if !speech.is_empty() {
+            config.insert("speechConfig".to_owned(), speech.into());
+        }
+    }
 }
 
 fn google_tools(request: &mut GenerateContentRequest, parameters: &Parameters<'_>) {
@@ -288,6 +295,26 @@ fn google_tools(request: &mut GenerateContentRequest, parameters: &Parameters<'_
     if on("code_execution") {
         request.tools.push(json!({"codeExecution": {}}));
     }
+}
+
+/// Clip and frame rate of the films in the prompt, as `videoMetadata`.
+pub fn clip(parameters: &Parameters<'_>) -> Result<Option<Value>, InvokeError> {
+    let mut clip = Map::new();
+    for (name, key) in [("video_start", "startOffset"), ("video_end", "endOffset")] {
+        if let Some(seconds) = parameters.number(name) {
+            clip.insert(key.to_owned(), format!("{seconds}s").into());
+        }
+    }
+    let seconds = |name: &str| parameters.number(name).and_then(Number::as_f64);
+    if let (Some(start), Some(end)) = (seconds("video_start"), seconds("video_end"))
+        && end <= start
+    {
+        return Err(InvokeError::bad_request("parameter `video_end` must be later than `video_start`"));
+    }
+    if let Some(fps) = parameters.number("video_fps") {
+        clip.insert("fps".to_owned(), fps.clone().into());
+    }
+    Ok((!clip.is_empty()).then_some(Value::Object(clip)))
 }
 
 /// What is shown of the sources: as asked for, else marks in an answer that comes in one piece and a list after a stream.

@@ -58,6 +58,8 @@ pub struct ModelProfile {
     pub combines_tools: bool,
     /// Whether a JSON schema and tools go together.
     pub combines_schema: bool,
+    /// Whether full JSON Schemas are understood; else they are reduced to the OpenAPI subset.
+    pub full_schemas: bool,
     /// Whether call ids go back to the server.
     pub sends_call_ids: bool,
     /// Prices beyond input and output.
@@ -77,6 +79,7 @@ impl Default for ModelProfile {
             needs_signatures: true,
             combines_tools: true,
             combines_schema: true,
+            full_schemas: true,
             sends_call_ids: true,
             price: super::price::PriceDetails::default(),
             retired: None,
@@ -101,7 +104,7 @@ impl ModelProfile {
             Family::Gemini3 => base,
             Family::Gemini25Pro => Self { thinking: Thinking::Budget, ..Self::older() },
             Family::Gemini25Flash => Self { thinking: Thinking::Budget, thinking_off: true, ..Self::older() },
-            Family::Gemini2 => Self { thinking: Thinking::None, ..Self::older() },
+            Family::Gemini2 => Self { thinking: Thinking::None, full_schemas: false, ..Self::older() },
             Family::Image => Self {
                 thinking: Thinking::None,
                 response_modalities: vec!["TEXT".to_owned(), "IMAGE".to_owned()],

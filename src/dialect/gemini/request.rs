@@ -3,13 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::functions::Functions;
 use super::profile::{ModelProfile, Surface};
 use super::wire::{Blob, Content, FileData, FunctionCall, FunctionResponse, GenerateContentRequest, Part};
 use crate::dialect::think::strip_thoughts;
 use crate::error::InvokeError;
-use crate::protocol::{
-    Content as Said, ContentPart, MediaPart, PromptMessage, Role, Tool, ToolCall, ToolChoice, ToolChoiceMode,
-};
+use crate::protocol::{Content as Said, ContentPart, MediaPart, PromptMessage, Role, Tool, ToolCall, ToolChoice};
 
 pub use super::signatures::BYPASS as BYPASS_SIGNATURE;
 
@@ -24,6 +23,10 @@ pub struct Conversation<'a> {
     pub tools: &'a [Tool],
     /// Whether and which function must be called.
     pub choice: Option<&'a ToolChoice>,
+    /// The mode of calling as a parameter; the request's own choice goes before it.
+    pub mode: Option<&'a str>,
+    /// Clip and frame rate of the films.
+    pub clip: Option<Value>,
     /// What the model takes.
     pub profile: &'a ModelProfile,
     /// Which service.
@@ -60,8 +63,23 @@ impl Conversation<'_> {
                 "this model does not continue an answer: the last message must be the user's",
             ));
         }
+        let first_is_model = contents.first().is_some_and(|content| content.role.as_deref() == Some("model"));
+        if first_is_model && self.profile.refuses_prefill {
+            // Dify cuts long conversations at the front.
+            contents.insert(0, turn("user", vec![Part::text("(The beginning of the conversation is left out.)")]));
+        }
+        if let Some(clip) = &self.clip {
+            clip_videos(&mut contents, clip);
+        }
         request.contents = contents;
-        self.functions(request)
+        Functions {
+            tools: self.tools,
+            choice: self.choice,
+            mode: self.mode,
+            profile: self.profile,
+            surface: self.surface,
+        }
+        .fill(request)
     }
 
     /// All system texts in order, and their media.
@@ -227,45 +245,6 @@ impl Conversation<'_> {
     fn wire_id(&self, id: &str) -> Option<String> {
         (self.profile.sends_call_ids && !id.is_empty()).then(|| id.to_owned())
     }
-
-    fn functions(&self, request: &mut GenerateContentRequest) -> Result<(), InvokeError> {
-        if self.tools.is_empty() {
-            return Ok(());
-        }
-        if request.generation_config.contains_key("responseMimeType") && !self.profile.combines_schema {
-            return Err(InvokeError::bad_request(
-                "this model gives JSON answers or calls tools, not both in one request",
-            )
-            .with_hint("Remove the tools or the structured output, or choose a Gemini 3 model."));
-        }
-        let declarations: Vec<Value> = self.tools.iter().map(declaration).collect();
-        let google_tools = !request.tools.is_empty();
-        if google_tools && (!self.profile.combines_tools || self.surface.is_vertex()) {
-            request.tools.clear();
-        }
-        let combined = !request.tools.is_empty();
-        request.tools.push(json!({"functionDeclarations": declarations}));
-        let mut config = json!({"functionCallingConfig": self.calling_mode(combined)});
-        if combined {
-            config["includeServerSideToolInvocations"] = true.into();
-        }
-        if combined || self.choice.is_some() {
-            request.tool_config = Some(config);
-        }
-        Ok(())
-    }
-
-    fn calling_mode(&self, combined: bool) -> Value {
-        match self.choice {
-            Some(ToolChoice { mode: ToolChoiceMode::None, .. }) => json!({"mode": "NONE"}),
-            Some(ToolChoice { mode: ToolChoiceMode::Required, .. }) => json!({"mode": "ANY"}),
-            Some(ToolChoice { mode: ToolChoiceMode::Tool, name: Some(name) }) => {
-                json!({"mode": "ANY", "allowedFunctionNames": [name]})
-            }
-            _ if combined => json!({"mode": "VALIDATED"}),
-            _ => json!({"mode": "AUTO"}),
-        }
-    }
 }
 
 /// Adds a turn; neighbours of one speaker become one, except results of calls, which stand alone, and signed answers.
@@ -322,18 +301,24 @@ fn media_of(message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
     parts.iter().filter_map(|part| media_part(part).transpose()).collect()
 }
 
-fn turn(role: &str, parts: Vec<Part>) -> Content {
-    Content { role: Some(role.to_owned()), parts }
+/// Films by address or inline that have no clip of their own.
+fn clip_videos(contents: &mut [Content], clip: &Value) {
+    for part in contents.iter_mut().flat_map(|content| &mut content.parts) {
+        let mime_type = part.inline_data.as_ref().map(|blob| blob.mime_type.as_str());
+        let of_file = part.file_data.as_ref().map(|file| (file.mime_type.as_deref(), file.file_uri.as_str()));
+        let film = match (mime_type, of_file) {
+            (Some(mime), _) | (None, Some((Some(mime), _))) => mime.starts_with("video/"),
+            (None, Some((None, uri))) => uri.contains("youtu"),
+            (None, None) => false,
+        };
+        if film {
+            part.video_metadata.get_or_insert_with(|| clip.clone());
+        }
+    }
 }
 
-/// A function without arguments has no schema at all.
-fn declaration(tool: &Tool) -> Value {
-    let mut declaration = json!({"name": tool.name, "description": tool.description});
-    let properties = tool.parameters.get("properties").and_then(Value::as_object);
-    if properties.is_some_and(|properties| !properties.is_empty()) || tool.parameters.contains_key("$ref") {
-        declaration["parametersJsonSchema"] = tool.parameters.clone().into();
-    }
-    declaration
+fn turn(role: &str, parts: Vec<Part>) -> Content {
+    Content { role: Some(role.to_owned()), parts }
 }
 
 fn said_parts(content: &Said) -> Result<Vec<Part>, InvokeError> {
@@ -402,11 +387,6 @@ fn mime_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> {
     })
 }
 
-/// Has calls held to their schema; for the repeat after a malformed call.
-pub fn demand_valid_calls(request: &mut GenerateContentRequest) {
-    let config = request.tool_config.get_or_insert_with(|| json!({"functionCallingConfig": {}}));
-    let mode = &mut config["functionCallingConfig"]["mode"];
-    if mode.is_null() || *mode == "AUTO" {
-        *mode = json!("VALIDATED");
-    }
-}
+#[cfg(test)]
+#[path = "request/tests.rs"]
+mod tests;

@@ -127,7 +127,7 @@ impl Call {
             Step::Again => tokio::time::sleep(REPEAT_WAIT).await,
             Step::ValidCalls => {
                 tracing::warn!("the model made a malformed call; asked once more with calls held to their schema");
-                crate::dialect::gemini::request::demand_valid_calls(&mut self.body);
+                crate::dialect::gemini::functions::demand_valid_calls(&mut self.body);
             }
         }
         Ok(true)
@@ -152,10 +152,13 @@ fn build(
     connection: &Connection,
     distrust_signatures: bool,
 ) -> Result<GenerateContentRequest, InvokeError> {
+    let parameters = Parameters(&request.model_parameters);
     let conversation = Conversation {
         messages: prompt,
         tools: &request.tools,
         choice: request.tool_choice.as_ref(),
+        mode: parameters.text("tool_choice"),
+        clip: parameters::clip(&parameters)?,
         profile,
         surface: connection.surface,
         remembered: &|call| shared.remembered(call),
@@ -223,6 +226,8 @@ pub(super) async fn count_tokens(
         messages: &request.prompt_messages,
         tools: &request.tools,
         choice: None,
+        mode: None,
+        clip: None,
         profile: &profile,
         surface: connection.surface,
         remembered: &|call| shared.remembered(call),
