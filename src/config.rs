@@ -60,14 +60,19 @@ pub struct ConfigError {
 impl Config {
     /// Reads the process's environment and `.env` in a folder.
     pub fn read(directory: &Path) -> Result<Self, ConfigError> {
+        Self::from_settings(&Self::settings(&directory.join(".env")))
+    }
+
+    /// The process's environment over a file of settings, by upper-case name. A file that is not there is empty.
+    pub fn settings(file: &Path) -> HashMap<String, String> {
         let mut settings = HashMap::new();
-        if let Ok(file) = dotenvy::from_path_iter(directory.join(".env")) {
+        if let Ok(file) = dotenvy::from_path_iter(file) {
             settings.extend(file.filter_map(Result::ok).map(|(name, value)| (name.to_ascii_uppercase(), value)));
         }
         settings.extend(std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?.to_ascii_uppercase(), value.into_string().ok()?))
         }));
-        Self::from_settings(&settings)
+        settings
     }
 
     /// Reads settings by upper-case name.

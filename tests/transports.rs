@@ -246,6 +246,48 @@ async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn debug_registers_again_when_a_declaration_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in
+        ["provider/xinference.yaml", "_assets/icon.svg", "_assets/xinference-small.svg", "_assets/xinference-large.svg"]
+    {
+        let target = folder.path().join(path);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(root.join(path), target).unwrap();
+    }
+    let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
+    let only = manifest.replace("    - provider/gemini.yaml\n", "").replace("    - provider/aigateway.yaml\n", "");
+    std::fs::write(folder.path().join("manifest.yaml"), &only).unwrap();
+    let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    std::fs::write(
+        folder.path().join(".env"),
+        format!(
+            "INSTALL_METHOD=remote\nREMOTE_INSTALL_URL={}\nREMOTE_INSTALL_KEY=from-the-file\n",
+            daemon.local_addr().unwrap()
+        ),
+    )
+    .unwrap();
+    let mut plugin = command("local")
+        .args(["debug", "--dir"])
+        .arg(folder.path())
+        .arg("--env-file")
+        .arg(folder.path().join(".env"))
+        .spawn()
+        .unwrap();
+    let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+    let mut debugger = Debugger::new(stream);
+    let (key, before, ..) = debugger.registration().await;
+    assert_eq!(key, "from-the-file");
+    std::fs::write(folder.path().join("manifest.yaml"), only.replace("Gemini, Alibaba", "Altered Gemini, Alibaba"))
+        .unwrap();
+    let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+    let (_, after, ..) = Debugger::new(stream).registration().await;
+    assert_ne!(before["description"], after["description"]);
+    plugin.kill().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_key_is_named() {
     let output = command("remote").env_remove("REMOTE_INSTALL_KEY").output().await.unwrap();
     assert!(!output.status.success());

@@ -4,6 +4,7 @@
 
 mod check;
 mod credentials;
+mod debug;
 mod demo;
 mod host;
 mod invoke;
@@ -34,6 +35,7 @@ enum Command {
     Try(Box<try_prompt::TryArgs>),
     Invoke(invoke::InvokeArgs),
     Check(check::CheckArgs),
+    Debug(debug::DebugArgs),
     Package(package::PackageArgs),
     Keygen(package::KeygenArgs),
     Sign(package::SignArgs),
@@ -56,6 +58,7 @@ impl Cli {
             Some(Command::Inspect(args)) => args.run(),
             Some(Command::Try(args)) => at_terminal(args.run()),
             Some(Command::Invoke(args)) => at_terminal(args.run()),
+            Some(Command::Debug(args)) => at_terminal(args.run()),
         };
         outcome.unwrap_or_else(|error| {
             say(&format!("error: {error:#}"));

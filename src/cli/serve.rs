@@ -55,7 +55,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-fn registrations(declarations: &Declarations) -> anyhow::Result<Vec<Registration>> {
+pub(super) fn registrations(declarations: &Declarations) -> anyhow::Result<Vec<Registration>> {
     declarations
         .providers
         .iter()

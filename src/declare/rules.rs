@@ -199,7 +199,7 @@ impl<'a> Rules<'a> {
         let fields = self.list(form, prefix, "credential_form_schemas", usize::MAX);
         if fields.len() > MOST_FIELDS {
             let message = format!(
-                "holds {} entries; a package with more than {MOST_FIELDS} installs, but remote debugging refuses it",
+                "holds {} entries; remote debugging takes {MOST_FIELDS} and leaves the last optional ones out",
                 fields.len()
             );
             self.warning(&format!("{prefix}credential_form_schemas"), message);

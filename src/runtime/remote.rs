@@ -53,7 +53,7 @@ impl RemoteOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The daemon refused.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] Refusal),
     /// No connection at all.
     #[error("cannot connect to Dify at {address}: {source}")]
