@@ -70,7 +70,7 @@ impl Cli {
 /// Runs a command's future; logs show warnings only, unless asked for more.
 fn at_terminal(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let filter = std::env::var("DIFY_PLUGIN_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
-    logs::start(Some(filter.as_deref().unwrap_or("warn")));
+    logs::start(filter.ok().as_deref(), logs::QUIET);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::json;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::form::{self, Form};
 use super::registry::{Entry, Registry};
@@ -34,6 +34,16 @@ enum Stop {
     Gone,
 }
 
+impl Stop {
+    /// The upstream's HTTP status.
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Failed(error) => error.status,
+            Self::Gone => None,
+        }
+    }
+}
+
 impl From<InvokeError> for Stop {
     fn from(error: InvokeError) -> Self {
         Self::Failed(error)
@@ -48,13 +58,34 @@ impl From<Gone> for Stop {
 
 /// Answers one request, to its end.
 pub async fn answer(registry: Arc<Registry>, upstream: Upstream, data: &str, mut reply: Reply) {
+    let started = Instant::now();
+    let mut summary = Summary::default();
     let outcome = match Request::parse(data) {
         Ok(request) => {
             reply.set_provider(request.provider());
-            run(&registry, upstream, request, &mut reply).await
+            summary.action = request.action();
+            request.provider().clone_into(&mut summary.provider);
+            summary.model = request.target().map(|target| target.model.clone()).unwrap_or_default();
+            run(&registry, upstream, request, &mut reply, &mut summary).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
+    let word = match &outcome {
+        Ok(()) => "ok",
+        Err(Stop::Failed(error)) => error.kind.error_type(),
+        Err(Stop::Gone) => "the host went away",
+    };
+    info!(
+        action = summary.action,
+        provider = summary.provider,
+        model = summary.model,
+        duration_ms = started.elapsed().as_millis() as u64,
+        outcome = word,
+        status = outcome.as_ref().err().and_then(Stop::status),
+        tokens_in = summary.tokens.map(|tokens| tokens.0),
+        tokens_out = summary.tokens.map(|tokens| tokens.1),
+        "call"
+    );
     // A host that is gone needs no ending.
     let _ = match outcome {
         Ok(()) => reply.end().await,
@@ -63,15 +94,31 @@ pub async fn answer(registry: Arc<Registry>, upstream: Upstream, data: &str, mut
     };
 }
 
+/// What the log says about a call: never its content.
+#[derive(Default)]
+struct Summary {
+    action: &'static str,
+    provider: String,
+    model: String,
+    tokens: Option<(u64, u64)>,
+}
+
 /// What every action is run with.
 struct Call<'a> {
     entry: &'a Entry,
     context: CallContext,
     reply: &'a mut Reply,
     started: Instant,
+    summary: &'a mut Summary,
 }
 
-async fn run(registry: &Registry, upstream: Upstream, request: Request, reply: &mut Reply) -> Result<(), Stop> {
+async fn run(
+    registry: &Registry,
+    upstream: Upstream,
+    request: Request,
+    reply: &mut Reply,
+    summary: &mut Summary,
+) -> Result<(), Stop> {
     let Some(entry) = registry.get(request.provider()) else {
         let known = registry.names().join(", ");
         return Err(InvokeError::bad_request(format!(
@@ -87,7 +134,7 @@ async fn run(registry: &Registry, upstream: Upstream, request: Request, reply: &
         upstream,
     };
     let validates = matches!(request, Request::ValidateProvider(_) | Request::ValidateModel(_));
-    let mut call = Call { entry, context, reply, started: Instant::now() };
+    let mut call = Call { entry, context, reply, started: Instant::now(), summary };
     match call.run(request).await {
         Err(Stop::Failed(error)) if validates => Err(error.into_credentials_failure().into()),
         outcome => outcome,
@@ -294,6 +341,9 @@ impl Call<'_> {
             && usage.latency == 0.0
         {
             usage.latency = self.latency();
+        }
+        if let Some(usage) = &delta.usage {
+            self.summary.tokens = Some((usage.prompt_tokens, usage.completion_tokens));
         }
         while let Content::Text(text) = &mut delta.content
             && text.len() > LONGEST_TEXT

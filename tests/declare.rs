@@ -1,0 +1,330 @@
+//! Wrong declarations: each is named with file, path, what was found and what is allowed. And our own are right.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+use std::path::Path;
+use std::process::Command;
+
+use dify_plugin_runtime::declare::{self, Problem, Severity, remote};
+use tempfile::TempDir;
+
+const MANIFEST: &str = r#"version: 0.1.0
+type: plugin
+author: acme
+name: acme
+label:
+  en_US: Acme
+description:
+  en_US: Models of Acme
+icon: icon.svg
+resource:
+  memory: 1048576
+  permission: {}
+plugins:
+  models:
+    - provider/acme.yaml
+meta:
+  version: 0.0.1
+  arch:
+    - amd64
+  runner:
+    language: python
+    version: "3.12"
+    entrypoint: main
+created_at: 2026-01-31T00:00:00Z
+"#;
+
+const PROVIDER: &str = r#"provider: acme
+label:
+  en_US: Acme
+icon_small:
+  en_US: icon.svg
+supported_model_types:
+  - llm
+configurate_methods:
+  - predefined-model
+provider_credential_schema:
+  credential_form_schemas:
+    - variable: api_key
+      label:
+        en_US: Key
+      type: secret-input
+      required: true
+    - variable: region
+      label:
+        en_US: Region
+      type: select
+      required: false
+      options:
+        - value: eu
+          label:
+            en_US: Europe
+models:
+  llm:
+    predefined:
+      - models/llm/*.yaml
+    position: models/llm/_position.yaml
+"#;
+
+const MODEL: &str = r#"model: acme-1
+label:
+  en_US: Acme 1
+model_type: llm
+features:
+  - vision
+model_properties:
+  mode: chat
+  context_size: 4096
+parameter_rules:
+  - name: temperature
+    use_template: temperature
+  - name: style
+    label:
+      en_US: Style
+    type: string
+    options:
+      - a
+pricing:
+  input: "0.1"
+  output: "0.2"
+  unit: "0.000001"
+  currency: USD
+"#;
+
+fn plugin(changes: &[(&str, &str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (path, text) in [
+        ("manifest.yaml", MANIFEST),
+        ("provider/acme.yaml", PROVIDER),
+        ("models/llm/acme-1.yaml", MODEL),
+        ("models/llm/_position.yaml", "- acme-1\n"),
+        ("_assets/icon.svg", "<svg/>"),
+    ] {
+        let mut text = text.to_owned();
+        for (_, from, to) in changes.iter().filter(|(file, ..)| *file == path) {
+            assert!(text.contains(from), "{path} has no `{from}`");
+            text = text.replacen(from, to, 1);
+        }
+        let file = folder.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    folder
+}
+
+fn problems(changes: &[(&str, &str, &str)]) -> Vec<Problem> {
+    declare::check(plugin(changes).path())
+}
+
+/// File, text, its replacement, the beginning of the problem.
+const WRONG: &[(&str, &str, &str, &str)] = &[
+    ("manifest.yaml", "version: 0.1.0", "version: 0.1", "manifest.yaml: version: must be three numbers"),
+    ("manifest.yaml", "author: acme", "author: Acme", "manifest.yaml: author: must be 1 to 64 of the characters a-z"),
+    ("manifest.yaml", "type: plugin", "type: bundle", "manifest.yaml: type: must be one of plugin, found \"bundle\""),
+    ("manifest.yaml", "icon: icon.svg", "icon: gone.svg", "manifest.yaml: icon: _assets/gone.svg does not exist"),
+    ("manifest.yaml", "memory: 1048576", "memory: 0", "manifest.yaml: resource.memory: must be a number of bytes"),
+    (
+        "manifest.yaml",
+        "permission: {}",
+        "permission: {storage: {enabled: true, size: 0}}",
+        "manifest.yaml: resource.permission.storage.size: must be 1024 to",
+    ),
+    ("manifest.yaml", "- amd64", "- riscv", "manifest.yaml: meta.arch[0]: must be one of amd64, arm64"),
+    (
+        "manifest.yaml",
+        "language: python",
+        "language: rust",
+        "manifest.yaml: meta.runner.language: must be one of python",
+    ),
+    (
+        "manifest.yaml",
+        "2026-01-31T00:00:00Z",
+        "\"2026-01-31T00:00:00\"",
+        "manifest.yaml: created_at: must be a time with a zone",
+    ),
+    ("manifest.yaml", "created_at:", "tags: [fun]\ncreated_at:", "manifest.yaml: tags[0]: must be one of search"),
+    ("manifest.yaml", "created_at:", "repo: \"\"\ncreated_at:", "manifest.yaml: repo: must be an address"),
+    (
+        "manifest.yaml",
+        "  models:\n",
+        "  tools: [a.yaml]\n  models:\n",
+        "manifest.yaml: plugins: a model plugin can hold nothing else",
+    ),
+    ("manifest.yaml", "provider/acme.yaml", "provider/none.yaml", "provider/none.yaml: cannot be read"),
+    ("manifest.yaml", "provider/acme.yaml", "../acme.yaml", "../acme.yaml: must be a path inside the package"),
+    ("provider/acme.yaml", "- llm", "- chat", "provider/acme.yaml: supported_model_types[0]: must be one of llm"),
+    (
+        "provider/acme.yaml",
+        "predefined-model",
+        "fetch-from-remote",
+        "provider/acme.yaml: configurate_methods[0]: must be one of",
+    ),
+    (
+        "provider/acme.yaml",
+        "secret-input",
+        "password",
+        "provider/acme.yaml: provider_credential_schema.credential_form_schemas[0].type: must be one of",
+    ),
+    (
+        "provider/acme.yaml",
+        "        - value: eu\n          label:\n            en_US: Europe\n",
+        "        []\n",
+        "provider/acme.yaml: provider_credential_schema.credential_form_schemas[1].options: a select or radio",
+    ),
+    (
+        "provider/acme.yaml",
+        "  en_US: icon.svg",
+        "  en_US: icon.svg\n  zh_Hans: gone.svg",
+        "provider/acme.yaml: icon_small.zh_Hans: _assets/gone.svg does not exist",
+    ),
+    (
+        "provider/acme.yaml",
+        "  llm:\n",
+        "  text-embedding:\n",
+        "provider/acme.yaml: models.text-embedding: is unknown and would be skipped",
+    ),
+    (
+        "provider/acme.yaml",
+        "_position.yaml",
+        "_order.yaml",
+        "provider/acme.yaml: models.llm.position: models/llm/_order.yaml does not exist",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "model_type: llm",
+        "model_type: text2img",
+        "models/llm/acme-1.yaml: model_type: must be one of",
+    ),
+    ("models/llm/acme-1.yaml", "- vision", "- sight", "models/llm/acme-1.yaml: features[0]: must be one of tool-call"),
+    (
+        "models/llm/acme-1.yaml",
+        "mode: chat",
+        "modus: chat",
+        "models/llm/acme-1.yaml: model_properties.modus: is unknown",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "use_template: temperature",
+        "use_template: heat",
+        "models/llm/acme-1.yaml: parameter_rules[0].use_template: must be one of",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "type: string",
+        "type: str",
+        "models/llm/acme-1.yaml: parameter_rules[1].type: must be one of",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "type: string",
+        "type: string\n    default: [a]",
+        "models/llm/acme-1.yaml: parameter_rules[1].default: must be a number, text",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "type: string",
+        "type: string\n    min: 2\n    max: 1",
+        "models/llm/acme-1.yaml: parameter_rules[1].min: 2 is above max 1",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "input: \"0.1\"",
+        "input: cheap",
+        "models/llm/acme-1.yaml: pricing.input: must be a decimal number",
+    ),
+    ("models/llm/acme-1.yaml", "model: acme-1\n", "", "models/llm/acme-1.yaml: model: is required and missing"),
+    ("models/llm/acme-1.yaml", "label:\n", "label: [\n", "models/llm/acme-1.yaml: is not YAML"),
+];
+
+#[test]
+fn the_plain_plugin_is_right() {
+    assert_eq!(problems(&[]), []);
+}
+
+#[test]
+fn every_wrong_declaration_is_named() {
+    for (file, from, to, said) in WRONG {
+        let found = problems(&[(file, from, to)]);
+        let errors: Vec<String> =
+            found.iter().filter(|problem| problem.severity == Severity::Error).map(ToString::to_string).collect();
+        assert!(errors.iter().any(|error| error.starts_with(said)), "{file}: `{from}` → `{to}`: {errors:?}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_and_the_command_fails() {
+    let changes: Vec<_> = [0, 1, 14, 22].map(|index: usize| (WRONG[index].0, WRONG[index].1, WRONG[index].2)).to_vec();
+    let folder = plugin(&changes);
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime")).arg("check").arg(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    for index in [0, 1, 14, 22] {
+        assert!(shown.contains(WRONG[index].3), "{}: {shown}", WRONG[index].3);
+    }
+    assert!(declare::load(folder.path()).is_err());
+}
+
+#[test]
+fn what_dify_forgives_is_a_warning() {
+    let cases = [
+        ("models/llm/_position.yaml", "- acme-1", "- acme-1\n- acme-2", "no model `acme-2` is declared"),
+        ("provider/acme.yaml", "models/llm/*.yaml", "models/none/*.yaml", "matches no model file"),
+    ];
+    for (file, from, to, said) in cases {
+        let found = problems(&[(file, from, to)]);
+        assert!(found.iter().all(|problem| problem.severity == Severity::Warning), "{found:?}");
+        assert!(found.iter().any(|problem| problem.message.contains(said)), "{found:?}");
+    }
+}
+
+#[test]
+fn habits_of_authors_are_read() {
+    for (file, from, to) in [
+        ("manifest.yaml", "version: 0.1.0", "\u{feff}version: 0.1.0"),
+        ("manifest.yaml", "author: acme", "author: other\nauthor: acme"),
+        ("manifest.yaml", "created_at: 2026-01-31T00:00:00Z", "created_at: 2026-01-31"),
+        ("provider/acme.yaml", "required: true", "required: yes"),
+        ("models/llm/acme-1.yaml", "label:\n  en_US: Acme 1\n", ""),
+        ("models/llm/acme-1.yaml", "input: \"0.1\"", "input: 1e-1"),
+    ] {
+        let folder = plugin(&[(file, from, to)]);
+        assert!(declare::load(folder.path()).is_ok(), "{to}: {:?}", declare::check(folder.path()));
+    }
+}
+
+#[test]
+fn templates_labels_and_positions_are_filled_in() {
+    let folder = plugin(&[]);
+    std::fs::write(folder.path().join("models/llm/a-2.yaml"), MODEL.replace("acme-1", "acme-2")).unwrap();
+    std::fs::write(folder.path().join("models/llm/_position.yaml"), "- acme-2\n- acme-1\n").unwrap();
+    let loaded = declare::load(folder.path()).unwrap();
+    let names: Vec<&str> = loaded.providers[0].models.iter().map(|model| model.model.as_str()).collect();
+    assert_eq!(names, ["acme-2", "acme-1"]);
+    let rule = loaded.providers[0].models[0].rule("temperature").unwrap();
+    assert_eq!((rule.min, rule.max, rule.precision), (Some(0.0), Some(1.0), Some(2)));
+    assert_eq!(rule.label.en_us, "Temperature");
+    let sent = remote::provider(&loaded.providers[0]);
+    assert_eq!(sent["models"].as_array().unwrap().len(), 2);
+    assert_eq!(sent["position"]["llm"], serde_json::json!(["acme-2", "acme-1"]));
+    assert_eq!(sent["label"]["ja_JP"], "Acme");
+    assert_eq!(sent["models"][0]["label"]["zh_Hans"], "Acme 1");
+}
+
+#[test]
+fn our_own_declarations_have_no_errors_and_one_version() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let errors: Vec<Problem> =
+        declare::check(root).into_iter().filter(|problem| problem.severity == Severity::Error).collect();
+    assert_eq!(errors, []);
+    let loaded = declare::load(root).unwrap();
+    assert_eq!(loaded.manifest.text("version"), env!("CARGO_PKG_VERSION"));
+    let mut names = Vec::new();
+    for provider in &loaded.providers {
+        let manifest = loaded.manifest.derive(&provider.declaration, &provider.file);
+        names.push(manifest.text("name").to_owned());
+        assert_eq!(manifest.provider_files(), std::slice::from_ref(&provider.file));
+        assert!(remote::registration(&loaded, provider).unwrap().assets.iter().all(|(_, bytes)| !bytes.is_empty()));
+    }
+    names.dedup();
+    assert_eq!(names.len(), 3);
+}
