@@ -138,6 +138,11 @@ impl Answer {
         if let Some(usage) = response.usage_metadata {
             self.now.usage = Some(usage);
         }
+        if let Some(version) = response.model_version
+            && self.options.prices.model_version.is_none()
+        {
+            self.options.prices.model_version = Some(version);
+        }
         if let Some(feedback) = response.prompt_feedback
             && feedback.block_reason.is_some()
         {

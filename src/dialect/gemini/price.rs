@@ -30,6 +30,8 @@ pub struct PriceDetails {
     pub long_context: Option<LongContext>,
     /// Announced prices, in order of days.
     pub changes: Vec<Change>,
+    /// Prices of the models that an alias stands for, by the version that answers.
+    pub by_model_version: BTreeMap<String, VersionPrice>,
     /// Factor of each service tier other than `standard`.
     pub service_tiers: BTreeMap<String, Factor>,
 }
@@ -45,6 +47,21 @@ pub struct Factor(#[serde(deserialize_with = "price::decimal")] pub Decimal);
 pub struct Change {
     /// The first day, UTC (`2026-12-01`).
     pub from: String,
+    /// Input.
+    #[serde(deserialize_with = "price::decimal")]
+    pub input: Decimal,
+    /// Output.
+    #[serde(deserialize_with = "price::decimal")]
+    pub output: Decimal,
+    /// Tokens read from a cache.
+    #[serde(default, deserialize_with = "price::optional_decimal")]
+    pub cached_input: Option<Decimal>,
+}
+
+/// Prices of one model behind an alias.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionPrice {
     /// Input.
     #[serde(deserialize_with = "price::decimal")]
     pub input: Decimal,
@@ -82,6 +99,8 @@ pub struct PriceList {
     pub details: PriceDetails,
     /// The tier that really served, from the answer's header, else the one asked for.
     pub service_tier: Option<String>,
+    /// The model that answered, as it says itself.
+    pub model_version: Option<String>,
     /// The day of the call, UTC (`2026-11-20`).
     pub day: String,
 }
@@ -156,18 +175,23 @@ impl PriceList {
     }
 
     fn rates(&self, pricing: &Pricing, tokens: &UsageMetadata) -> Rates {
-        let listed = pricing.output.unwrap_or_default();
-        let changed = self.details.changes.iter().rev().find(|change| *change.from <= *self.day);
-        let (input, output, cached) = match changed {
-            Some(change) => (change.input, change.output, change.cached_input),
-            None => (pricing.input, listed, self.details.cached_input),
+        let listed = Rates {
+            input: pricing.input,
+            output: pricing.output.unwrap_or_default(),
+            cached: self.details.cached_input.unwrap_or(pricing.input),
         };
+        let rates = |input, output, cached: Option<Decimal>| Rates { input, output, cached: cached.unwrap_or(input) };
+        let version = self.model_version.as_deref().and_then(|version| self.details.by_model_version.get(version));
+        if let Some(price) = version {
+            return rates(price.input, price.output, price.cached_input);
+        }
+        if let Some(change) = self.details.changes.iter().rev().find(|change| *change.from <= *self.day) {
+            return rates(change.input, change.output, change.cached_input);
+        }
         let long = self.details.long_context.as_ref();
         match long.filter(|long| tokens.prompt_token_count.unwrap_or_default() > long.above) {
-            Some(long) => {
-                Rates { input: long.input, output: long.output, cached: long.cached_input.unwrap_or(long.input) }
-            }
-            None => Rates { input, output, cached: cached.unwrap_or(input) },
+            Some(long) => rates(long.input, long.output, long.cached_input),
+            None => listed,
         }
     }
 
@@ -216,6 +240,7 @@ mod tests {
             }))
             .unwrap(),
             service_tier: tier.map(str::to_owned),
+            model_version: None,
             day: "2026-11-30".to_owned(),
         }
     }
@@ -302,5 +327,17 @@ mod tests {
         assert_eq!(usage.completion_unit_price.0, "6");
         let plain = one(&list(None), json!({"promptTokenCount": 7, "candidatesTokenCount": 3}));
         assert_eq!((plain.prompt_unit_price.0.as_str(), plain.completion_unit_price.0.as_str()), ("2", "12"));
+    }
+
+    #[test]
+    fn an_alias_costs_what_the_model_behind_it_costs() {
+        let mut list = list(None);
+        list.details.by_model_version =
+            serde_json::from_value(json!({"gemini-9": {"input": "1", "output": "2"}})).unwrap();
+        let tokens = json!({"promptTokenCount": 1000, "candidatesTokenCount": 100});
+        for (version, price) in [("gemini-9", "0.0012000"), ("gemini-10", "0.0032000")] {
+            list.model_version = Some(version.to_owned());
+            assert_eq!(one(&list, tokens.clone()).total_price.0, price, "{version}");
+        }
     }
 }

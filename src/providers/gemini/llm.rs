@@ -88,6 +88,7 @@ impl Call {
             pricing: context.pricing().cloned(),
             details: profile.price.clone(),
             service_tier: body.service_tier.clone(),
+            model_version: None,
             day: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         };
         let citations = parameters::citations(&Parameters(&request.model_parameters), request.stream);

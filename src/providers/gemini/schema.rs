@@ -14,6 +14,9 @@ const CONTEXT: u64 = 1_048_576;
 /// Longest answer of every text model of the line-up.
 const LONGEST_ANSWER: f64 = 65_536.0;
 
+/// Levels of thinking; Gemini 4 refuses the first.
+const LEVELS: [&str; 4] = ["Minimal", "Low", "Medium", "High"];
+
 pub(super) fn customizable(request: &ModelRequest) -> Result<ModelSchema, InvokeError> {
     let credentials = &request.target.credentials;
     let mut schema = ModelSchema::customizable(&request.target.model, request.model_type);
@@ -108,7 +111,8 @@ fn rules(family: Family, longest_answer: f64) -> Vec<ParameterRule> {
     match family {
         Family::Gemini4 | Family::Gemini3NoSampling | Family::Gemini3 => {
             rules.push(flag("include_thoughts", "Show thoughts", "显示思考"));
-            rules.push(choice("thinking_level", "Thinking level", "思考等级", &["Minimal", "Low", "Medium", "High"]));
+            let levels = if family == Family::Gemini4 { &LEVELS[1..] } else { &LEVELS };
+            rules.push(choice("thinking_level", "Thinking level", "思考等级", levels));
         }
         Family::Gemini25Pro | Family::Gemini25Flash => {
             rules.push(flag("include_thoughts", "Show thoughts", "显示思考"));
