@@ -1,0 +1,206 @@
+//! A strict Gemini upstream: it refuses what the real one refuses, answers by script, and misbehaves on request.
+//!
+//! The rules of a request stand in [`super::rules`].
+#![allow(dead_code)]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::rules;
+
+/// The key that the upstream takes.
+pub const KEY: &str = "secret-key-of-the-test";
+
+/// What the upstream answers to a call of generation.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// These events, then the end.
+    Events(Vec<Value>),
+    /// These events, then the connection breaks.
+    Cut(Vec<Value>),
+    /// These bytes as the body of a stream, one write each.
+    Bytes(Vec<Vec<u8>>),
+    /// Status, media type, body.
+    Refuse(u16, &'static str, String),
+    /// The events with this value of `x-gemini-service-tier`.
+    Tier(&'static str, Vec<Value>),
+}
+
+/// A call as it was seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub path: String,
+    pub body: Value,
+}
+
+#[derive(Default)]
+struct Inner {
+    script: Mutex<VecDeque<Reply>>,
+    seen: Mutex<Vec<Seen>>,
+    signatures: Mutex<Vec<String>>,
+    bypasses: Mutex<usize>,
+}
+
+/// A running upstream.
+#[derive(Clone)]
+pub struct Gemini {
+    pub url: String,
+    inner: Arc<Inner>,
+}
+
+impl Gemini {
+    /// Answers calls in the order of the script; the last reply serves all further calls.
+    pub async fn start(script: Vec<Reply>) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let inner = Arc::new(Inner { script: Mutex::new(script.into()), ..Inner::default() });
+        let routes = Router::new().fallback(answer).with_state(inner.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { url, inner }
+    }
+
+    /// The calls so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.inner.seen.lock().unwrap().clone()
+    }
+
+    /// Signatures that the upstream made; any other one is corrupted.
+    pub fn issue(&self, signature: &str) {
+        self.inner.signatures.lock().unwrap().push(signature.to_owned());
+    }
+
+    /// How often the bypass value was sent.
+    pub fn bypasses(&self) -> usize {
+        *self.inner.bypasses.lock().unwrap()
+    }
+}
+
+fn refuse(status: u16, word: &str, message: &str, reason: Option<&str>) -> Response {
+    let details = reason.map_or_else(
+        || json!([]),
+        |reason| json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]),
+    );
+    let body = json!({"error": {"code": status, "status": word, "message": message, "details": details}});
+    (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, "application/json")], body.to_string())
+        .into_response()
+}
+
+async fn answer(
+    State(inner): State<Arc<Inner>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri.path().to_owned();
+    let keys: Vec<_> = headers.get_all("x-goog-api-key").iter().collect();
+    if uri.query().is_some_and(|query| query.contains("key=")) || headers.contains_key("authorization") {
+        return refuse(400, "INVALID_ARGUMENT", "the key belongs in one header", None);
+    }
+    if keys.len() != 1 || keys[0] != KEY {
+        return refuse(
+            400,
+            "INVALID_ARGUMENT",
+            "API key not valid. Please pass a valid API key.",
+            Some("API_KEY_INVALID"),
+        );
+    }
+    let script = || {
+        let mut script = inner.script.lock().unwrap();
+        if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
+    };
+    if method == Method::GET {
+        inner.seen.lock().unwrap().push(Seen { path: path.clone(), body: Value::Null });
+        return match script() {
+            Some(Reply::Refuse(status, kind, body)) => raw(status, kind, body),
+            _ if path.ends_with("/models") => {
+                axum::Json(json!({"models": [{"name": "models/gemini-3.8-flash"}]})).into_response()
+            }
+            _ => axum::Json(json!({"name": path, "inputTokenLimit": 5000, "outputTokenLimit": 700, "thinking": true}))
+                .into_response(),
+        };
+    }
+    let Ok(request) = serde_json::from_slice::<Value>(&body) else {
+        return refuse(400, "INVALID_ARGUMENT", "the body is no JSON", None);
+    };
+    inner.seen.lock().unwrap().push(Seen { path: path.clone(), body: request.clone() });
+    let Some((model, call)) = path.strip_prefix("/v1beta/models/").and_then(|rest| rest.split_once(':')) else {
+        return refuse(404, "NOT_FOUND", &format!("no such path: {path}"), None);
+    };
+    if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+        return refuse(400, "INVALID_ARGUMENT", "the media type must be application/json", None);
+    }
+    if model == "gone" {
+        return refuse(404, "NOT_FOUND", "models/gone is not found for API version v1beta", None);
+    }
+    if call == "countTokens" {
+        return match script() {
+            Some(Reply::Refuse(status, kind, body)) => raw(status, kind, body),
+            _ => axum::Json(json!({"totalTokens": 42})).into_response(),
+        };
+    }
+    if call != "streamGenerateContent" || uri.query() != Some("alt=sse") {
+        return refuse(400, "INVALID_ARGUMENT", "a stream needs streamGenerateContent?alt=sse", None);
+    }
+    let signatures = inner.signatures.lock().unwrap().clone();
+    match rules::check(model, &request, &signatures) {
+        Err(message) => return refuse(400, "INVALID_ARGUMENT", &message, None),
+        Ok(bypasses) => *inner.bypasses.lock().unwrap() += bypasses,
+    }
+    reply(script().unwrap_or(Reply::Events(vec![])))
+}
+
+fn raw(status: u16, kind: &'static str, body: String) -> Response {
+    (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+fn reply(reply: Reply) -> Response {
+    let event = |event: &Value| Bytes::from(format!("data: {event}\r\n\r\n"));
+    let (pieces, cut, tier): (Vec<Bytes>, bool, Option<&str>) = match reply {
+        Reply::Events(events) => (events.iter().map(event).collect(), false, None),
+        Reply::Tier(tier, events) => (events.iter().map(event).collect(), false, Some(tier)),
+        Reply::Cut(events) => (events.iter().map(event).collect(), true, None),
+        Reply::Bytes(pieces) => (pieces.into_iter().map(Bytes::from).collect(), false, None),
+        Reply::Refuse(status, kind, body) => return raw(status, kind, body),
+    };
+    let body = async_stream::stream! {
+        for piece in pieces {
+            yield Ok(piece);
+            tokio::task::yield_now().await;
+        }
+        if cut {
+            // What was written is to arrive before the break.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            yield Err(std::io::Error::other("cut"));
+        }
+    };
+    let mut response = ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(body)).into_response();
+    if let Some(tier) = tier {
+        response.headers_mut().insert("x-gemini-service-tier", tier.parse().unwrap());
+    }
+    response
+}
+
+/// An event of parts.
+pub fn parts(parts: Value) -> Value {
+    json!({"candidates": [{"content": {"role": "model", "parts": parts}}]})
+}
+
+/// An event of text.
+pub fn text(text: &str) -> Value {
+    parts(json!([{ "text": text }]))
+}
+
+/// The last event.
+pub fn end(reason: &str) -> Value {
+    json!({"candidates": [{"finishReason": reason}], "modelVersion": "gemini-3.8-flash",
+        "usageMetadata": {"promptTokenCount": 1000, "candidatesTokenCount": 60, "thoughtsTokenCount": 40, "totalTokenCount": 1100}})
+}

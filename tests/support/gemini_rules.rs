@@ -1,0 +1,320 @@
+//! What the Gemini API refuses in a request, model by model. Every refusal says what was wrong.
+#![allow(dead_code)]
+
+use serde_json::{Map, Value};
+
+const TOP: &[&str] = &[
+    "systemInstruction",
+    "contents",
+    "tools",
+    "toolConfig",
+    "safetySettings",
+    "generationConfig",
+    "serviceTier",
+    "cachedContent",
+    "continuationToken",
+];
+const GENERATION: &[&str] = &[
+    "temperature",
+    "topP",
+    "topK",
+    "maxOutputTokens",
+    "stopSequences",
+    "seed",
+    "presencePenalty",
+    "frequencyPenalty",
+    "responseMimeType",
+    "responseSchema",
+    "responseJsonSchema",
+    "responseModalities",
+    "thinkingConfig",
+    "imageConfig",
+    "mediaResolution",
+    "speechConfig",
+];
+const DATA: &[&str] = &[
+    "text",
+    "inlineData",
+    "fileData",
+    "functionCall",
+    "functionResponse",
+    "executableCode",
+    "codeExecutionResult",
+    "toolCall",
+    "toolResponse",
+];
+const BESIDE: &[&str] = &["thought", "thoughtSignature", "videoMetadata", "mediaResolution"];
+const THRESHOLDS: &[&str] = &["OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"];
+const ADJUSTABLE: &[&str] = &[
+    "HARM_CATEGORY_HARASSMENT",
+    "HARM_CATEGORY_HATE_SPEECH",
+    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
+    "HARM_CATEGORY_DANGEROUS_CONTENT",
+];
+
+/// The value for signatures of other origin.
+pub const BYPASS: &str = "skip_thought_signature_validator";
+
+type Checked<T = ()> = Result<T, String>;
+
+/// Major and minor version of a model; an alias counts as the newest.
+fn version(model: &str) -> (u32, u32) {
+    let word = model.split('-').nth(1).unwrap_or_default();
+    let (major, minor) = word.split_once('.').unwrap_or((word, "0"));
+    (major.parse().unwrap_or(3), minor.parse().unwrap_or(8))
+}
+
+fn is_lite_3_5(model: &str) -> bool {
+    version(model) == (3, 5) && model.contains("lite")
+}
+
+fn without_sampling(model: &str) -> bool {
+    version(model) >= (3, 6) || is_lite_3_5(model)
+}
+
+/// Checks a request; gives how often the bypass value stood for a signature.
+pub fn check(model: &str, request: &Value, issued: &[String]) -> Checked<usize> {
+    no_nulls(request, "request")?;
+    let map = request.as_object().ok_or("the request is no object")?;
+    known(map, TOP, "request")?;
+    generation(model, map.get("generationConfig"), map.get("tools"))?;
+    safety(map.get("safetySettings"))?;
+    if map.contains_key("cachedContent")
+        && ["systemInstruction", "tools", "toolConfig"].iter().any(|key| map.contains_key(*key))
+    {
+        return Err("cachedContent excludes systemInstruction, tools and toolConfig".to_owned());
+    }
+    tools(model, map)?;
+    if let Some(system) = map.get("systemInstruction") {
+        parts_of(system)?.iter().try_for_each(|part| self::part(part).map(drop))?;
+    }
+    let contents = map
+        .get("contents")
+        .and_then(Value::as_array)
+        .filter(|contents| !contents.is_empty())
+        .ok_or("contents is empty")?;
+    conversation(model, contents)?;
+    signatures(model, contents, issued)
+}
+
+fn known(map: &Map<String, Value>, keys: &[&str], place: &str) -> Checked {
+    match map.keys().find(|key| !keys.contains(&key.as_str())) {
+        Some(key) => Err(format!("Unknown name \"{key}\" at '{place}': Cannot find field.")),
+        None => Ok(()),
+    }
+}
+
+fn no_nulls(value: &Value, place: &str) -> Checked {
+    match value {
+        Value::Null => Err(format!("null at {place}")),
+        Value::Array(items) => items.iter().try_for_each(|item| no_nulls(item, place)),
+        // Arguments, results and schemas are the user's.
+        Value::Object(map) => map
+            .iter()
+            .filter(|(key, _)| {
+                !matches!(key.as_str(), "args" | "response" | "parametersJsonSchema" | "responseJsonSchema")
+            })
+            .try_for_each(|(key, value)| no_nulls(value, &format!("{place}.{key}"))),
+        _ => Ok(()),
+    }
+}
+
+fn number(config: &Map<String, Value>, key: &str, low: f64, high: f64, whole: bool) -> Checked {
+    match config.get(key) {
+        None => Ok(()),
+        Some(value) if whole && !value.is_i64() && !value.is_u64() => Err(format!("{key} must be a whole number")),
+        Some(value) => match value.as_f64() {
+            Some(number) if (low..=high).contains(&number) => Ok(()),
+            _ => Err(format!("{key} is out of range")),
+        },
+    }
+}
+
+fn generation(model: &str, config: Option<&Value>, tools: Option<&Value>) -> Checked {
+    let Some(config) = config else { return Ok(()) };
+    let config = config.as_object().filter(|config| !config.is_empty()).ok_or("generationConfig is empty")?;
+    known(config, GENERATION, "generation_config")?;
+    number(config, "temperature", 0.0, 2.0, false)?;
+    number(config, "topP", 0.0, 1.0, false)?;
+    number(config, "topK", 1.0, 1000.0, true)?;
+    number(config, "maxOutputTokens", 1.0, 65_536.0, true)?;
+    number(config, "seed", -2_147_483_648.0, 2_147_483_647.0, true)?;
+    if without_sampling(model)
+        && ["temperature", "topP", "topK", "presencePenalty", "frequencyPenalty"]
+            .iter()
+            .any(|key| config.contains_key(*key))
+    {
+        return Err(format!("{model} takes no sampling parameters"));
+    }
+    if let Some(stops) = config.get("stopSequences").and_then(Value::as_array)
+        && (stops.len() > 5 || stops.iter().any(|stop| stop == ""))
+    {
+        return Err("stopSequences must be one to five texts".to_owned());
+    }
+    let schema = ["responseSchema", "responseJsonSchema"].iter().filter(|key| config.contains_key(**key)).count();
+    if schema > 1 || (schema == 1 && config.get("responseMimeType").is_none_or(|kind| kind != "application/json")) {
+        return Err("one schema, and the media type application/json".to_owned());
+    }
+    if config.contains_key("responseMimeType") && version(model) < (3, 0) && tools.is_some() {
+        return Err("JSON mode does not go with tools".to_owned());
+    }
+    thinking(model, config.get("thinkingConfig"))
+}
+
+fn thinking(model: &str, config: Option<&Value>) -> Checked {
+    let Some(config) = config else { return Ok(()) };
+    let config = config.as_object().filter(|config| !config.is_empty()).ok_or("thinkingConfig is empty")?;
+    known(config, &["includeThoughts", "thinkingBudget", "thinkingLevel"], "thinking_config")?;
+    match (config.get("thinkingBudget"), config.get("thinkingLevel").and_then(Value::as_str)) {
+        (Some(_), Some(_)) => Err("thinkingBudget and thinkingLevel".to_owned()),
+        (None, Some(_)) if version(model) < (3, 0) => Err(format!("{model} takes no thinkingLevel")),
+        (None, Some("MINIMAL")) if version(model) >= (3, 7) || model.contains("pro") => {
+            Err(format!("{model} cannot think that little"))
+        }
+        (None, Some("MINIMAL" | "LOW" | "MEDIUM" | "HIGH") | None) => Ok(()),
+        (None, Some(other)) => Err(format!("thinkingLevel {other}")),
+        (Some(budget), None) => match (budget.as_i64(), model) {
+            (Some(-1), _) => Ok(()),
+            (Some(0), model) if model.contains("flash") => Ok(()),
+            (Some(budget), model) if model.contains("pro") && (128..=32_768).contains(&budget) => Ok(()),
+            (Some(budget), model) if model.contains("lite") && (512..=24_576).contains(&budget) => Ok(()),
+            (Some(1..=24_576), model) if model.contains("flash") && !model.contains("lite") => Ok(()),
+            _ => Err(format!("thinkingBudget {budget}")),
+        },
+    }
+}
+
+fn safety(settings: Option<&Value>) -> Checked {
+    let mut seen = Vec::new();
+    for setting in settings.and_then(Value::as_array).into_iter().flatten() {
+        let category = setting["category"].as_str().unwrap_or_default();
+        if !ADJUSTABLE.contains(&category) || seen.contains(&category) {
+            return Err(format!("category {category}"));
+        }
+        if !THRESHOLDS.contains(&setting["threshold"].as_str().unwrap_or_default()) {
+            return Err(format!("threshold {}", setting["threshold"]));
+        }
+        seen.push(category);
+    }
+    Ok(())
+}
+
+fn tools(model: &str, request: &Map<String, Value>) -> Checked {
+    let tools: Vec<&Map<String, Value>> =
+        request.get("tools").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object).collect();
+    let functions = tools.iter().any(|tool| tool.contains_key("functionDeclarations"));
+    let own = tools.iter().any(|tool| !tool.contains_key("functionDeclarations"));
+    for tool in &tools {
+        known(tool, &["functionDeclarations", "googleSearch", "urlContext", "codeExecution"], "tools")?;
+        for declaration in tool.get("functionDeclarations").and_then(Value::as_array).into_iter().flatten() {
+            let declaration = declaration.as_object().ok_or("a declaration is an object")?;
+            known(
+                declaration,
+                &["name", "description", "parameters", "parametersJsonSchema"],
+                "function_declarations",
+            )?;
+            if declaration.get("parametersJsonSchema").is_some_and(|schema| schema["type"] != "object") {
+                return Err("parameters must be an object".to_owned());
+            }
+        }
+    }
+    let combined = request.get("toolConfig").is_some_and(|config| config["includeServerSideToolInvocations"] == true);
+    match (functions && own, combined) {
+        (true, false) => Err("functions with Google's tools need includeServerSideToolInvocations".to_owned()),
+        (true, true) if version(model) < (3, 0) => Err(format!("{model} does not combine tools")),
+        _ => Ok(()),
+    }
+}
+
+fn parts_of(content: &Value) -> Checked<&Vec<Value>> {
+    content["parts"].as_array().filter(|parts| !parts.is_empty()).ok_or_else(|| "a content has no parts".to_owned())
+}
+
+/// The kind of data of a part.
+fn part(part: &Value) -> Checked<&'static str> {
+    let map = part.as_object().ok_or("a part is an object")?;
+    let all: Vec<&str> = DATA.iter().chain(BESIDE).copied().collect();
+    known(map, &all, "parts")?;
+    let kinds: Vec<&&str> = DATA.iter().filter(|key| map.contains_key(**key)).collect();
+    match kinds.as_slice() {
+        [kind] if **kind == "text" && map["text"] == "" && !map.contains_key("thoughtSignature") => {
+            Err("an empty text part".to_owned())
+        }
+        [kind] => Ok(kind),
+        _ => Err("a part must hold exactly one kind of data".to_owned()),
+    }
+}
+
+fn conversation(model: &str, contents: &[Value]) -> Checked {
+    let mut open: Vec<(Option<&str>, &str)> = Vec::new();
+    for content in contents {
+        known(content.as_object().ok_or("a content is an object")?, &["role", "parts"], "contents")?;
+        let role = content["role"].as_str().unwrap_or_default();
+        if !matches!(role, "user" | "model") {
+            return Err(format!("role {role}"));
+        }
+        let mut answers = Vec::new();
+        let mut calls = Vec::new();
+        for item in parts_of(content)? {
+            match part(item)? {
+                "functionCall" => calls.push((
+                    item["functionCall"]["id"].as_str(),
+                    item["functionCall"]["name"].as_str().unwrap_or_default(),
+                )),
+                "functionResponse" => {
+                    let response = &item["functionResponse"];
+                    if !response["response"].is_object() {
+                        return Err("a function's response must be an object".to_owned());
+                    }
+                    answers.push((response["id"].as_str(), response["name"].as_str().unwrap_or_default()));
+                }
+                _ => {}
+            }
+        }
+        if answers != open {
+            return Err(format!("the function responses {answers:?} do not match the calls {open:?}"));
+        }
+        open = calls;
+    }
+    let role =
+        |content: Option<&Value>| content.and_then(|content| content["role"].as_str()).unwrap_or_default().to_owned();
+    if without_sampling(model) && (role(contents.first()) != "user" || role(contents.last()) != "user") {
+        return Err(format!("{model} wants the user's turn first and last"));
+    }
+    Ok(())
+}
+
+fn signatures(model: &str, contents: &[Value], issued: &[String]) -> Checked<usize> {
+    let items = |content: &Value| content["parts"].as_array().cloned().unwrap_or_default();
+    let ordinary = |content: &Value| {
+        content["role"] == "user" && items(content).iter().any(|part| part.get("functionResponse").is_none())
+    };
+    let current = contents.iter().rposition(ordinary).unwrap_or(0);
+    let mut bypasses = 0;
+    for (index, content) in contents.iter().enumerate() {
+        let mut first = true;
+        for item in items(content) {
+            let signature = item["thoughtSignature"].as_str();
+            match signature {
+                Some(BYPASS) => bypasses += 1,
+                Some(signature) if !issued.iter().any(|known| known == signature) => {
+                    return Err("Corrupted thought signature.".to_owned());
+                }
+                _ => {}
+            }
+            let is_call = item.get("functionCall").is_some();
+            if is_call
+                && std::mem::take(&mut first)
+                && signature.is_none()
+                && index > current
+                && version(model) >= (3, 0)
+            {
+                return Err(format!(
+                    "Function call `{}` is missing a thought_signature.",
+                    item["functionCall"]["name"]
+                ));
+            }
+        }
+    }
+    Ok(bypasses)
+}
