@@ -353,6 +353,33 @@ async fn a_model_of_the_users_own_has_the_rules_of_its_family() {
 }
 
 #[tokio::test]
+async fn the_limits_of_a_users_own_model_are_asked_of_the_service_once() {
+    let upstream = Gemini::start(hello()).await;
+    let plugin = plugin();
+    let schema = |credentials: Value| {
+        let mut request =
+            ask(&upstream, "gemini-9-new", json!({"action": "get_ai_model_schemas", "model_type": "llm"}));
+        request["credentials"].as_object_mut().unwrap().extend(credentials.as_object().unwrap().clone());
+        request
+    };
+    let told = plugin.call(schema(json!({}))).await.item()["model_schema"].clone();
+    assert_eq!(told["model_properties"]["context_size"], 5000);
+    let rules = told["parameter_rules"].as_array().unwrap().clone();
+    let rule = |name: &str| rules.iter().find(|rule| rule["name"] == name).cloned();
+    assert_eq!(rule("max_output_tokens").unwrap()["max"], 700.0);
+    assert!(rule("temperature").is_none() && rule("safety_harassment").is_some());
+    assert_eq!(rule("thinking_level").unwrap()["options"], json!(["Low", "Medium", "High"]));
+    plugin.call(schema(json!({}))).await.item();
+    assert_eq!(upstream.seen().len(), 1);
+    let own = plugin.call(schema(json!({"context_size": "9000", "max_output_tokens": "80"}))).await;
+    assert_eq!(own.item()["model_schema"]["model_properties"]["context_size"], 9000);
+    // A service that does not tell is no failure.
+    let silent = Gemini::start(vec![refusal(503, "UNAVAILABLE", json!([]))]).await;
+    let request = ask(&silent, "gemini-9-new", json!({"action": "get_ai_model_schemas", "model_type": "llm"}));
+    assert_eq!(plugin.call(request).await.item()["model_schema"]["model_properties"]["context_size"], 1_048_576);
+}
+
+#[tokio::test]
 async fn counts_are_the_servers_and_an_estimate_when_it_fails() {
     for (reply, exact) in [(hello().remove(0), true), (refusal(503, "UNAVAILABLE", json!([])), false)] {
         let upstream = Gemini::start(vec![reply]).await;

@@ -1,6 +1,7 @@
 //! Gemini: Google's models on the developer API and on Vertex AI. Wire form and stream mapping are the dialect's.
 
 mod connection;
+mod limits;
 mod llm;
 mod media;
 mod schema;
@@ -9,6 +10,7 @@ mod validate;
 use std::sync::Arc;
 
 use connection::{Connection, TokenSources};
+use limits::LimitsCache;
 
 use super::{Answer, CallContext, Chunks, Provider};
 use crate::declare::ModelSchema;
@@ -26,11 +28,12 @@ pub struct Gemini {
     shared: Arc<Shared>,
 }
 
-/// What calls share: tokens, and the signatures of calls that a host may not hand back.
+/// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take.
 #[derive(Default)]
 struct Shared {
     tokens: TokenSources,
     signatures: SignatureStore,
+    limits: LimitsCache,
 }
 
 impl Shared {
@@ -91,7 +94,12 @@ impl Provider for Gemini {
         })
     }
 
-    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
-        Box::pin(async move { schema::customizable(&request) })
+    fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let connection = shared.connect(&request.target.credentials, &context)?;
+            let limits = shared.limits.get(&connection, &context.upstream, &request.target).await;
+            schema::customizable(&request, limits)
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 
+use super::limits::Limits;
 use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
 use crate::dialect::gemini::parameters::{SAFETY, THRESHOLDS};
 use crate::dialect::gemini::profile::Family;
@@ -17,13 +18,13 @@ const LONGEST_ANSWER: f64 = 65_536.0;
 /// Levels of thinking; Gemini 4 refuses the first.
 const LEVELS: [&str; 4] = ["Minimal", "Low", "Medium", "High"];
 
-pub(super) fn customizable(request: &ModelRequest) -> Result<ModelSchema, InvokeError> {
+pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<ModelSchema, InvokeError> {
     let credentials = &request.target.credentials;
     let mut schema = ModelSchema::customizable(&request.target.model, request.model_type);
     if let Some(name) = credentials.get("display_name") {
         schema.label = I18n::same(name);
     }
-    let context = whole(credentials, "context_size")?.unwrap_or(CONTEXT);
+    let context = whole(credentials, "context_size")?.or(limits.input_token_limit).unwrap_or(CONTEXT);
     schema.model_properties.insert("context_size".to_owned(), context.into());
     schema.pricing = pricing(credentials)?;
     if request.model_type != ModelType::Llm {
@@ -35,10 +36,10 @@ pub(super) fn customizable(request: &ModelRequest) -> Result<ModelSchema, Invoke
         Some(name) => Family::by_name(name)
             .ok_or_else(|| InvokeError::credentials(format!("credential `model_family` does not know `{name}`")))?,
     };
+    let longest_answer = whole(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     schema.model_properties.insert("mode".to_owned(), "chat".into());
     schema.features = features(family);
-    schema.parameter_rules =
-        rules(family, whole(credentials, "max_output_tokens")?.map_or(LONGEST_ANSWER, |limit| limit as f64));
+    schema.parameter_rules = rules(family, longest_answer.map_or(LONGEST_ANSWER, |limit| limit as f64));
     Ok(schema)
 }
 
