@@ -167,6 +167,12 @@ impl Family {
         })
     }
 
+    /// The version that a model id tells (`gemini-3.8-flash` is 3.8).
+    pub fn version_of(id: &str) -> Option<(u32, u32)> {
+        let name = id.rsplit('/').next().unwrap_or(id);
+        name.split(['-', '@']).nth(1).and_then(version)
+    }
+
     /// The family that a model id tells, by comparing version numbers.
     pub fn of_model(id: &str) -> Self {
         let name = id.rsplit('/').next().unwrap_or(id).to_ascii_lowercase();
@@ -177,8 +183,7 @@ impl Family {
         if words.contains(&"tts") {
             return Self::Tts;
         }
-        let version = words.get(1).and_then(|word| version(word));
-        match version {
+        match Self::version_of(&name) {
             Some((major, _)) if major >= 4 => Self::Gemini4,
             Some((3, minor)) if minor >= 6 || (minor == 5 && words.contains(&"lite")) => Self::Gemini3NoSampling,
             Some((3, _)) => Self::Gemini3,

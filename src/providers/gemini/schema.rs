@@ -15,7 +15,7 @@ const CONTEXT: u64 = 1_048_576;
 /// Longest answer of every text model of the line-up.
 const LONGEST_ANSWER: f64 = 65_536.0;
 
-/// Levels of thinking; Gemini 4 refuses the first.
+/// Levels of thinking; 3.7 and later refuse the first.
 const LEVELS: [&str; 4] = ["Minimal", "Low", "Medium", "High"];
 
 pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<ModelSchema, InvokeError> {
@@ -39,8 +39,21 @@ pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<Mod
     let longest_answer = whole(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     schema.model_properties.insert("mode".to_owned(), "chat".into());
     schema.features = features(family);
-    schema.parameter_rules = rules(family, longest_answer.map_or(LONGEST_ANSWER, |limit| limit as f64));
+    schema.parameter_rules = rules(
+        family,
+        takes_minimal(&request.target.model, family),
+        longest_answer.map_or(LONGEST_ANSWER, |limit| limit as f64),
+    );
     Ok(schema)
+}
+
+/// Whether the model thinks as little as `Minimal`: told by its name, else by its family.
+fn takes_minimal(model: &str, family: Family) -> bool {
+    match (Family::version_of(model), family) {
+        (_, Family::Gemini4) => false,
+        (Some(version), _) => version < (3, 7),
+        (None, _) => true,
+    }
 }
 
 fn whole(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
@@ -84,7 +97,7 @@ fn features(family: Family) -> Vec<ModelFeature> {
     }
 }
 
-fn rules(family: Family, longest_answer: f64) -> Vec<ParameterRule> {
+fn rules(family: Family, least_thinking: bool, longest_answer: f64) -> Vec<ParameterRule> {
     let flag = |name: &str, english: &str, chinese: &str| {
         ParameterRule::new(name, I18n::new(english, chinese), ParameterType::Boolean).default_value(false)
     };
@@ -112,7 +125,7 @@ fn rules(family: Family, longest_answer: f64) -> Vec<ParameterRule> {
     match family {
         Family::Gemini4 | Family::Gemini3NoSampling | Family::Gemini3 => {
             rules.push(flag("include_thoughts", "Show thoughts", "显示思考"));
-            let levels = if family == Family::Gemini4 { &LEVELS[1..] } else { &LEVELS };
+            let levels = if least_thinking { &LEVELS[..] } else { &LEVELS[1..] };
             rules.push(choice("thinking_level", "Thinking level", "思考等级", levels));
         }
         Family::Gemini25Pro | Family::Gemini25Flash => {

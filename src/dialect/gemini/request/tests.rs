@@ -1,5 +1,7 @@
 //! Goldens: Dify's request in, the body on the wire out.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::profile::Family;
@@ -277,4 +279,82 @@ fn films_are_clipped_and_turns_stand_as_the_model_wants() {
     let first =
         contents("gemini-3.8-flash", json!([{"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]));
     assert_eq!((first[0]["role"].as_str(), first.as_array().unwrap().len()), (Some("user"), 3));
+}
+
+/// A part of an answer, of any kind that must come back.
+fn any_part() -> BoxedStrategy<Value> {
+    let signature = proptest::option::of("[A-Za-z0-9+/]{1,12}==");
+    let with = |part: Value, signature: Option<String>| {
+        let mut part = part;
+        if let Some(signature) = signature {
+            part["thoughtSignature"] = json!(signature);
+        }
+        part
+    };
+    prop_oneof![
+        ("[a-zäß🌍 ]{1,6}", signature.clone())
+            .prop_map(move |(text, signature)| with(json!({"text": text}), signature)),
+        (0u32..1000, signature.clone()).prop_map(move |(id, signature)| with(
+            json!({"functionCall": {"id": format!("c{id}"), "name": "f", "args": {"z": id, "a": [id, null]}}}),
+            signature
+        )),
+        signature.clone().prop_map(move |signature| with(
+            json!({"inlineData": {"mimeType": "image/png", "data": "aGk="}}),
+            signature
+        )),
+        signature
+            .prop_map(move |signature| with(json!({"toolCall": {"id": "t", "toolType": "GOOGLE_SEARCH"}}), signature)),
+        "[a-z]{1,5}".prop_map(|text| json!({"text": text, "thought": true})),
+    ]
+    .boxed()
+}
+
+/// What of an answer goes back: no thoughts, and neighbouring text without signatures as one part.
+fn expected(parts: &[Value]) -> Vec<Value> {
+    let mut expected: Vec<Value> = Vec::new();
+    for part in parts.iter().filter(|part| part["thought"] != true) {
+        let plain = |part: &Value| part["text"].is_string() && part.get("thoughtSignature").is_none();
+        match expected.last_mut() {
+            Some(last) if plain(last) && plain(part) => {
+                last["text"] = json!(format!("{}{}", last["text"].as_str().unwrap(), part["text"].as_str().unwrap()));
+            }
+            _ => expected.push(part.clone()),
+        }
+    }
+    expected
+}
+
+proptest! {
+    /// Answer → message of Dify → next request: the same parts in the same order.
+    #[test]
+    fn an_answer_comes_back_as_it_was(mut parts in proptest::collection::vec(any_part(), 1..8)) {
+        use crate::codec::events::Event;
+        use crate::dialect::StreamMapper;
+        use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, SharedAnswer};
+        // Something private makes the parts be kept; without it the message itself says everything that counts.
+        parts.push(json!({"text": "", "thoughtSignature": "End+/=="}));
+        let answer = SharedAnswer::new(Answer::new(AnswerOptions::default()));
+        let mut deltas = Vec::new();
+        for part in &parts {
+            let data = json!({"candidates": [{"content": {"parts": [part]}}]}).to_string();
+            GenerateMapper::new(answer.clone()).event(&Event { data, ..Event::default() }, &mut deltas).unwrap();
+        }
+        let data = json!({"candidates": [{"finishReason": "STOP"}]}).to_string();
+        GenerateMapper::new(answer.clone()).event(&Event { data, ..Event::default() }, &mut deltas).unwrap();
+        answer.lock().end_of_request(None);
+        deltas.extend(answer.lock().conclude(|| 0));
+
+        let (mut content, mut calls, mut opaque) = (Vec::new(), Vec::new(), None);
+        for delta in deltas {
+            match delta.content {
+                Said::Text(text) => content.push(ContentPart::text(text)),
+                Said::Parts(parts) => content.extend(parts),
+            }
+            calls.extend(delta.tool_calls);
+            opaque = delta.opaque_body.or(opaque);
+        }
+        let message = json!({"role": "assistant", "content": content, "tool_calls": calls, "opaque_body": opaque});
+        let found = contents("gemini-3.5-flash", json!([message, {"role": "user", "content": "Go on"}]));
+        prop_assert_eq!(&found[0]["parts"], &json!(expected(&parts)));
+    }
 }
