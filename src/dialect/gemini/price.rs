@@ -28,10 +28,10 @@ pub struct PriceDetails {
     pub audio_output: Option<Decimal>,
     /// Prices of a long prompt.
     pub long_context: Option<LongContext>,
-    /// Announced prices, in order of days.
-    pub changes: Vec<Change>,
+    /// Announced prices by their first day, UTC (`2026-12-01`).
+    pub changes: BTreeMap<String, Replacement>,
     /// Prices of the models that an alias stands for, by the version that answers.
-    pub by_model_version: BTreeMap<String, VersionPrice>,
+    pub by_model_version: BTreeMap<String, Replacement>,
     /// Factor of each service tier other than `standard`.
     pub service_tiers: BTreeMap<String, Factor>,
 }
@@ -41,27 +41,10 @@ pub struct PriceDetails {
 #[serde(transparent)]
 pub struct Factor(#[serde(deserialize_with = "price::decimal")] pub Decimal);
 
-/// Prices from a day on.
+/// Prices that replace the listed ones.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
-    /// The first day, UTC (`2026-12-01`).
-    pub from: String,
-    /// Input.
-    #[serde(deserialize_with = "price::decimal")]
-    pub input: Decimal,
-    /// Output.
-    #[serde(deserialize_with = "price::decimal")]
-    pub output: Decimal,
-    /// Tokens read from a cache.
-    #[serde(default, deserialize_with = "price::optional_decimal")]
-    pub cached_input: Option<Decimal>,
-}
-
-/// Prices of one model behind an alias.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VersionPrice {
+pub struct Replacement {
     /// Input.
     #[serde(deserialize_with = "price::decimal")]
     pub input: Decimal,
@@ -181,12 +164,10 @@ impl PriceList {
             cached: self.details.cached_input.unwrap_or(pricing.input),
         };
         let rates = |input, output, cached: Option<Decimal>| Rates { input, output, cached: cached.unwrap_or(input) };
-        let version = self.model_version.as_deref().and_then(|version| self.details.by_model_version.get(version));
-        if let Some(price) = version {
+        let of_version = || self.details.by_model_version.get(self.model_version.as_deref()?);
+        let announced = || self.details.changes.range(..=self.day.clone()).next_back().map(|(_, price)| price);
+        if let Some(price) = of_version().or_else(announced) {
             return rates(price.input, price.output, price.cached_input);
-        }
-        if let Some(change) = self.details.changes.iter().rev().find(|change| *change.from <= *self.day) {
-            return rates(change.input, change.output, change.cached_input);
         }
         let long = self.details.long_context.as_ref();
         match long.filter(|long| tokens.prompt_token_count.unwrap_or_default() > long.above) {
@@ -310,8 +291,7 @@ mod tests {
     #[test]
     fn announced_prices_hold_from_their_day() {
         let mut list = list(None);
-        list.details.changes =
-            serde_json::from_value(json!([{"from": "2026-12-01", "input": "4", "output": "20"}])).unwrap();
+        list.details.changes = serde_json::from_value(json!({"2026-12-01": {"input": "4", "output": "20"}})).unwrap();
         let tokens = json!({"promptTokenCount": 1000, "candidatesTokenCount": 100});
         assert_eq!(one(&list, tokens.clone()).total_price.0, "0.0032000");
         list.day = "2026-12-01".to_owned();
