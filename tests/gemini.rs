@@ -256,7 +256,7 @@ async fn failures_in_the_middle_of_a_stream_keep_what_came() {
 #[tokio::test]
 async fn bad_input_is_named_before_any_call() {
     let cases = [
-        (json!({"model_parameters": {"temperatur": 1}}), "temperatur"),
+        (json!({"model_parameters": {"safety_harasment": 1}}), "`safety_harasment`; nearest are safety_harassment"),
         (json!({"model_parameters": {"max_output_tokens": 0}}), "max_output_tokens"),
         (json!({"model_parameters": {"thinking_level": "Huge"}}), "thinking_level"),
         (json!({"model_parameters": {"safety_harassment": "SOME"}}), "safety_harassment"),

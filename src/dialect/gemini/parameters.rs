@@ -355,9 +355,9 @@ fn threshold(name: &str, text: &str) -> Result<Option<usize>, InvokeError> {
     })
 }
 
-/// The three known names that are spelled most like this one.
-pub fn nearest(name: &str) -> Vec<&'static str> {
-    let mut ranked: Vec<_> = KNOWN.iter().map(|known| (distance(name, known), *known)).collect();
+/// The three names that are spelled most like this one.
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut ranked: Vec<_> = names.map(|known| (distance(name, known), known)).collect();
     ranked.sort_unstable();
     ranked.into_iter().take(3).map(|(_, known)| known).collect()
 }

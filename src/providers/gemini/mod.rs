@@ -55,9 +55,8 @@ impl Provider for Gemini {
         if parameters::KNOWN.contains(&name) {
             return Ok(());
         }
-        let mut known: Vec<&str> = parameters::nearest(name);
-        known.retain(|name| model.rule(name).is_some());
-        let meant = if known.is_empty() { String::new() } else { format!("; did you mean {}?", known.join(" or ")) };
+        let known = parameters::nearest(name, model.parameter_rules.iter().map(|rule| rule.name.as_str()));
+        let meant = if known.is_empty() { String::new() } else { format!("; nearest are {}", known.join(", ")) };
         Err(InvokeError::bad_request(format!("model `{}` has no parameter `{name}`{meant}", model.model)))
     }
 
