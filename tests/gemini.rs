@@ -282,6 +282,8 @@ async fn bad_input_is_named_before_any_call() {
         let outcome = plugin.call(ask(&upstream, "gemini-3.8-flash", fields.clone())).await;
         assert!(outcome.failure().1.contains(named), "{fields}: {}", outcome.failure().1);
     }
+    let small = ask(&upstream, "gemini-2.5-flash-lite", json!({"model_parameters": {"thinking_budget": 5}}));
+    assert!(plugin.call(small).await.failure().1.contains("at least 512"));
     assert!(upstream.seen().is_empty());
     // What another Gemini model or Dify knows is left out without a word.
     let moved = json!({"model_parameters": {"temperature": 0.3, "thinking_budget": 5, "enable_thinking": true}});

@@ -46,6 +46,8 @@ pub struct ModelProfile {
     pub thinking: Thinking,
     /// Whether thinking can be switched off (budget 0).
     pub thinking_off: bool,
+    /// Smallest budget other than 0 (off) and -1 (the model decides).
+    pub smallest_budget: i64,
     /// Whether temperature, top-P, top-K and penalties are sent.
     pub sampling: bool,
     /// `TEXT`, `IMAGE`, `AUDIO`; empty sends nothing.
@@ -73,6 +75,7 @@ impl Default for ModelProfile {
         Self {
             thinking: Thinking::Level,
             thinking_off: false,
+            smallest_budget: 1,
             sampling: true,
             response_modalities: Vec::new(),
             refuses_prefill: false,
@@ -102,7 +105,7 @@ impl ModelProfile {
         match family {
             Family::Gemini4 | Family::Gemini3NoSampling => Self { sampling: false, refuses_prefill: true, ..base },
             Family::Gemini3 => base,
-            Family::Gemini25Pro => Self { thinking: Thinking::Budget, ..Self::older() },
+            Family::Gemini25Pro => Self { thinking: Thinking::Budget, smallest_budget: 128, ..Self::older() },
             Family::Gemini25Flash => Self { thinking: Thinking::Budget, thinking_off: true, ..Self::older() },
             Family::Gemini2 => Self { thinking: Thinking::None, full_schemas: false, ..Self::older() },
             Family::Image => Self {
