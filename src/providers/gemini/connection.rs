@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::BoxFuture;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
@@ -14,10 +13,10 @@ use crate::dialect::gemini::{Surface, errors};
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
 use crate::providers::common::connection as common;
-use crate::upstream::auth::{Attempt, HeaderAuthorization, Sent};
+use crate::upstream::auth::{HeaderAuthorization, WithHeaders};
 use crate::upstream::google::{GoogleBearer, Identity, TokenSource};
 use crate::upstream::{
-    Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, Verdict, status,
+    Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, status,
 };
 
 /// Base of the developer API.
@@ -91,7 +90,8 @@ impl Connection {
                 })?;
                 let quota = credentials.get("google_quota_project").map(str::to_owned);
                 let headers = common::extra_headers(credentials, HeaderAuthorization::new())?;
-                (Arc::new(Both(headers, GoogleBearer::new(source, quota))), project)
+                let inner = Arc::new(GoogleBearer::new(source, quota));
+                (Arc::new(WithHeaders { headers, inner }), project)
             }
         };
         let project = credentials.get("google_project_id").map(str::to_owned).or(vertex_project);
@@ -177,23 +177,6 @@ impl Connection {
             .with_timeouts(self.timeouts)
             .with_retry(self.retry)
             .with_error_reader(read_error)
-    }
-}
-
-/// Two authorizers on one request.
-struct Both(HeaderAuthorization, GoogleBearer);
-
-impl Authorize for Both {
-    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
-        Box::pin(async move {
-            let Attempt { method, url, headers, body } = attempt;
-            self.0.authorize(Attempt { method, url: &mut *url, headers: &mut *headers, body }).await?;
-            self.1.authorize(Attempt { method, url, headers, body }).await
-        })
-    }
-
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
-        self.1.refused(answer, sent)
     }
 }
 
@@ -321,4 +304,66 @@ fn read_error(answer: &ErrorResponse) -> InvokeError {
     error.request_id = status::request_id(&answer.headers);
     error.retry_after = error.retry_after.or(status::retry_after(&answer.headers));
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The address of a call with these credentials.
+    fn address(more: &[(&str, &str)], model: &str) -> Result<String, InvokeError> {
+        let user = r#"{"type":"authorized_user","client_id":"c","client_secret":"s","refresh_token":"r"}"#;
+        let mut fields = serde_json::Map::new();
+        for (name, value) in
+            [("auth_method", "application_default"), ("google_service_account_json", user), ("google_api_key", "k")]
+        {
+            fields.insert(name.to_owned(), value.into());
+        }
+        fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())));
+        let credentials: Credentials = serde_json::from_value(fields.into()).unwrap();
+        let connection = Connection::new(&credentials, &Upstream::new(), &TokenSources::default())?;
+        connection.model_url(model, "generateContent").map(String::from)
+    }
+
+    type Case<'a> = (Vec<(&'a str, &'a str)>, &'a str, String);
+
+    #[test]
+    fn each_service_and_location_has_its_host() {
+        const KEY: (&str, &str) = ("auth_method", "api_key");
+        const EXPRESS: (&str, &str) = ("auth_method", "vertex_express");
+        const PROJECT: (&str, &str) = ("google_project_id", "p-1");
+        let place = |name| ("google_location", name);
+        let base = |url| ("google_base_url", url);
+        let developer = "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent";
+        let vertex = |host: &str, location: &str, rest: &str| {
+            format!(
+                "https://{host}/v1/projects/p-1/locations/{location}/publishers/google/models/{rest}:generateContent"
+            )
+        };
+        let cases: Vec<Case<'_>> = vec![
+            (vec![KEY], "m", developer.to_owned()),
+            (vec![KEY], "models/m", developer.to_owned()),
+            (vec![KEY, PROJECT], "google/m", developer.to_owned()),
+            (vec![KEY], "tunedModels/t-1", developer.replace("models/m", "tunedModels/t-1")),
+            (vec![], "m", developer.to_owned()),
+            (vec![PROJECT], "m", vertex("aiplatform.googleapis.com", "global", "m")),
+            (vec![PROJECT, place("us-central1")], "m@001", vertex("us-central1-aiplatform.googleapis.com", "us-central1", "m@001")),
+            (vec![PROJECT, place("us")], "m", vertex("aiplatform.us.rep.googleapis.com", "us", "m")),
+            (vec![PROJECT, place("eu")], "publishers/google/models/m", vertex("aiplatform.eu.rep.googleapis.com", "eu", "m")),
+            (
+                vec![PROJECT, place("us-east1")],
+                "projects/2/locations/us-east1/endpoints/3",
+                "https://us-east1-aiplatform.googleapis.com/v1/projects/2/locations/us-east1/endpoints/3:generateContent".to_owned(),
+            ),
+            (vec![EXPRESS], "m", "https://aiplatform.googleapis.com/v1/publishers/google/models/m:generateContent".to_owned()),
+            (vec![KEY, base("https://gate.example/gemini/")], "m", "https://gate.example/gemini/v1beta/models/m:generateContent".to_owned()),
+            (vec![KEY, base("https://gate.example/v1beta/")], "m", "https://gate.example/v1beta/models/m:generateContent".to_owned()),
+        ];
+        for (fields, model, expected) in cases {
+            assert_eq!(address(&fields, model).unwrap(), expected, "{fields:?} {model}");
+        }
+        for model in ["", "a/../b", "m?x=1", "m#x", "a b"] {
+            assert!(address(&[KEY], model).is_err(), "{model}");
+        }
+    }
 }

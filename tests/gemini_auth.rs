@@ -1,0 +1,313 @@
+//! Every way to sign in to Gemini, in whole sessions against a fake that checks credentials as Google does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/google_api.rs"]
+mod api;
+#[path = "support/google.rs"]
+mod google;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/google_setup.rs"]
+mod setup;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use google::{API_KEY, AUDIENCE, CLIENT_SECRET, EMAIL, Google, REFRESH_TOKEN, SUBJECT_TOKEN, refusal};
+use harness::Outcome;
+use serde_json::{Value, json};
+use setup::{ask, plugin, private_key};
+
+const VERTEX: &str = "projects/my-project/locations/global/publishers/google/models/gemini-2.5-flash-lite";
+
+fn key_file(google: &Google) -> Value {
+    json!({"type": "service_account", "project_id": "my-project", "private_key_id": "key-1", "private_key": private_key(),
+        "client_email": EMAIL, "client_id": "1", "token_uri": format!("{}/token", google.url)})
+}
+
+fn service_account(google: &Google) -> Value {
+    json!({"auth_method": "service_account", "google_service_account_json": key_file(google).to_string()})
+}
+
+fn refresh_token(google: &Google) -> Value {
+    json!({"auth_method": "oauth_refresh_token", "google_oauth_client_id": "client-1",
+        "google_oauth_client_secret": CLIENT_SECRET, "google_oauth_refresh_token": REFRESH_TOKEN,
+        "google_token_uri": format!("{}/token", google.url)})
+}
+
+fn with(mut credentials: Value, more: Value) -> Value {
+    credentials.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    credentials
+}
+
+/// The failure is of this kind, says these words, and shows no secret.
+fn check_failure(outcome: &Outcome, kind: &str, words: &[&str]) {
+    let (found, message) = outcome.failure();
+    assert_eq!(found, kind, "{message}");
+    for word in words {
+        assert!(message.contains(word), "`{word}` is missing: {message}");
+    }
+    let shown = format!("{:?}", outcome.error);
+    let key = private_key();
+    let line = key.lines().nth(1).unwrap();
+    assert!(!shown.contains("CANARY") && !shown.contains(line), "a secret is shown: {shown}");
+}
+
+#[tokio::test]
+async fn every_method_reaches_its_service() {
+    let google = Google::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let subject = directory.path().join("token");
+    std::fs::write(&subject, format!("{SUBJECT_TOKEN}\n")).unwrap();
+    let subject_json = directory.path().join("token.json");
+    std::fs::write(&subject_json, json!({"id_token": SUBJECT_TOKEN}).to_string()).unwrap();
+    let federated = |source: Value, impersonated: bool| {
+        let mut file = json!({"type": "external_account", "audience": AUDIENCE, "credential_source": source,
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": format!("{}/sts/v1/token", google.url)});
+        if impersonated {
+            file["service_account_impersonation_url"] =
+                json!(format!("{}/iam/{EMAIL}:generateAccessToken", google.url));
+        }
+        json!({"auth_method": "application_default", "google_service_account_json": file.to_string(),
+            "google_project_id": "my-project"})
+    };
+    let user_file = json!({"type": "authorized_user", "client_id": "client-1", "client_secret": CLIENT_SECRET,
+        "refresh_token": REFRESH_TOKEN, "token_uri": format!("{}/token", google.url)});
+    let v1beta = "/v1beta/models/gemini-2.5-flash-lite".to_owned();
+    let vertex = format!("/v1/{VERTEX}");
+    let cases = [
+        (json!({"google_api_key": API_KEY}), None, v1beta.clone()),
+        (json!({"google_api_key": API_KEY, "google_api_version": "v1"}), None, v1beta.replace("v1beta", "v1")),
+        (
+            json!({"auth_method": "vertex_express", "google_api_key": API_KEY}),
+            None,
+            "/v1/publishers/google/models/gemini-2.5-flash-lite".to_owned(),
+        ),
+        (service_account(&google), Some("assertion"), vertex.clone()),
+        (
+            with(service_account(&google), json!({"google_location": "us-central1", "google_project_id": "other"})),
+            Some("assertion"),
+            vertex.replace("my-project", "other").replace("global", "us-central1"),
+        ),
+        (refresh_token(&google), Some("refresh"), v1beta.clone()),
+        (
+            with(refresh_token(&google), json!({"google_project_id": "my-project", "google_location": "eu"})),
+            Some("refresh"),
+            vertex.replace("global", "eu"),
+        ),
+        (
+            json!({"auth_method": "application_default", "google_service_account_json": user_file.to_string()}),
+            Some("refresh"),
+            v1beta.clone(),
+        ),
+        (federated(json!({"file": subject}), false), Some("exchange"), vertex.clone()),
+        (
+            federated(
+                json!({"file": subject_json, "format": {"type": "json", "subject_token_field_name": "id_token"}}),
+                true,
+            ),
+            Some("impersonated"),
+            vertex.clone(),
+        ),
+    ];
+    for (credentials, grant, path) in cases {
+        let before = google.grants().len();
+        let outcome = plugin().call(ask(&google, credentials.clone())).await;
+        assert_eq!(outcome.text(), "Hello", "{credentials}");
+        let seen = google.seen(":streamGenerateContent").pop().unwrap();
+        assert_eq!(seen.path, format!("{path}:streamGenerateContent"));
+        assert_eq!(google.grants()[before..].last().map(String::as_str), grant, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_metadata_server_is_asked_with_its_flavour() {
+    let google = Google::start().await;
+    let credentials = json!({"auth_method": "application_default", "google_metadata_host": google.host()});
+    assert_eq!(plugin().call(ask(&google, credentials.clone())).await.text(), "Hello");
+    assert_eq!(google.grants(), ["metadata"]);
+    google.refuse_token(0, Value::Null);
+    check_failure(
+        &plugin().call(ask(&google, credentials)).await,
+        "CredentialsValidateFailedError",
+        &["metadata server", "not Google's"],
+    );
+    let nobody = json!({"auth_method": "application_default", "google_metadata_host": "127.0.0.1:1"});
+    let outcome = plugin().call(with(ask(&google, nobody), json!({}))).await;
+    check_failure(&outcome, "InvokeConnectionError", &["a credentials file"]);
+}
+
+#[tokio::test]
+async fn the_quota_project_is_named() {
+    let google = Google::start().await;
+    let credentials = with(refresh_token(&google), json!({"google_quota_project": "payer"}));
+    assert_eq!(plugin().call(ask(&google, credentials)).await.text(), "Hello");
+    assert_eq!(google.seen("streamGenerate")[0].header("x-goog-user-project"), Some("payer"));
+}
+
+#[tokio::test]
+async fn parallel_calls_share_one_token_and_a_refusal_renews_it_once() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    let calls = (0..50).map(|_| plugin.call(ask(&google, service_account(&google))));
+    for outcome in futures_util::future::join_all(calls).await {
+        assert_eq!(outcome.text(), "Hello");
+    }
+    assert_eq!(google.grants(), ["assertion"]);
+    google.end_tokens();
+    assert_eq!(plugin.call(ask(&google, service_account(&google))).await.text(), "Hello");
+    assert_eq!(google.grants().len(), 2, "renewed once");
+    for _ in 0..2 {
+        let (status, body) = refusal(401, "UNAUTHENTICATED", "Request had invalid credentials.");
+        google.reply(status, body);
+    }
+    let outcome = plugin.call(ask(&google, service_account(&google))).await;
+    check_failure(&outcome, "InvokeAuthorizationError", &["invalid credentials"]);
+    assert_eq!(google.grants().len(), 3, "and not for ever");
+}
+
+#[tokio::test]
+async fn a_refused_grant_is_explained_and_not_asked_for_again_at_once() {
+    let google = Google::start().await;
+    let cases = [
+        (with(refresh_token(&google), json!({"google_oauth_refresh_token": "1//CANARY-OLD"})), "revoked"),
+        (with(refresh_token(&google), json!({"google_oauth_client_secret": "CANARY-WRONG"})), "belong together"),
+        (
+            json!({"auth_method": "service_account", "google_service_account_json":
+                with(key_file(&google), json!({"client_email": "other@x.iam.gserviceaccount.com"})).to_string()}),
+            "clock",
+        ),
+    ];
+    for (credentials, said) in cases {
+        let outcome = plugin().call(ask(&google, credentials)).await;
+        check_failure(&outcome, "InvokeAuthorizationError", &["Google gave no token", said]);
+    }
+    assert!(google.seen("").is_empty(), "nothing is asked without a token");
+    let plugin = plugin();
+    let body = json!({"error": "invalid_grant", "error_description": "Token has been revoked."});
+    google.refuse_token(400, body);
+    for _ in 0..2 {
+        check_failure(
+            &plugin.call(ask(&google, refresh_token(&google))).await,
+            "InvokeAuthorizationError",
+            &["revoked"],
+        );
+    }
+    assert!(google.grants().is_empty(), "the second call did not ask");
+}
+
+#[tokio::test]
+async fn a_busy_token_endpoint_is_asked_again() {
+    let google = Google::start().await;
+    google.refuse_token(503, json!({"error": "temporarily_unavailable", "error_description": "later"}));
+    assert_eq!(plugin().call(ask(&google, refresh_token(&google))).await.text(), "Hello");
+}
+
+#[tokio::test]
+async fn key_files_are_read_in_every_form_that_people_paste() {
+    let google = Google::start().await;
+    let file = key_file(&google);
+    let raw = file.to_string();
+    let pretty = serde_json::to_string_pretty(&file).unwrap();
+    let wrapped: Vec<String> =
+        STANDARD.encode(&raw).as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    let forms = [
+        raw.clone(),
+        format!("  {pretty}\r\n"),
+        pretty.replace("\\n", "\n"),
+        pretty.replace("\\n", "\r\n"),
+        raw.replace("\\n", "\\\\n"),
+        STANDARD.encode(&raw),
+        wrapped.join("\n"),
+        URL_SAFE_NO_PAD.encode(&raw),
+        json!(raw).to_string(),
+    ];
+    for (number, text) in forms.into_iter().enumerate() {
+        let credentials = json!({"auth_method": "service_account", "google_service_account_json": text});
+        assert_eq!(plugin().call(ask(&google, credentials)).await.text(), "Hello", "form {number}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_key_files_are_named() {
+    let google = Google::start().await;
+    let changed = |more: Value| with(key_file(&google), more).to_string();
+    let mut keyless = key_file(&google);
+    keyless.as_object_mut().unwrap().remove("client_email");
+    let external = json!({"type": "external_account", "audience": AUDIENCE, "subject_token_type": "t",
+        "token_url": format!("{}/sts/v1/token", google.url), "credential_source": {"executable": {"command": "id"}}});
+    let cases = [
+        ("service_account", private_key(), "only the private key"),
+        ("service_account", "{\"type\": \"service_account\",".to_owned(), "not JSON (line 1"),
+        ("service_account", "CANARY not a key file!".to_owned(), "neither JSON nor base64"),
+        ("service_account", "[1]".to_owned(), "neither JSON nor base64"),
+        ("service_account", "{}".to_owned(), "has no `type`"),
+        ("service_account", changed(json!({"type": "gdch_service_account"})), "gdch_service_account"),
+        ("service_account", changed(json!({"private_key": "CANARY"})), "`private_key`"),
+        ("service_account", changed(json!({"token_uri": "https://evil.example/token"})), "googleapis.com"),
+        ("service_account", changed(json!({"token_uri": "https://evilgoogleapis.com/token"})), "googleapis.com"),
+        ("service_account", keyless.to_string(), "lacks `client_email`"),
+        ("service_account", external.to_string(), "neither a file nor a URL"),
+        (
+            "service_account",
+            json!({"type": "authorized_user", "client_id": "c", "client_secret": CLIENT_SECRET, "refresh_token": "r"})
+                .to_string(),
+            "application_default",
+        ),
+        ("application_default", external.to_string(), "neither a file nor a URL"),
+        (
+            "application_default",
+            with(external.clone(), json!({"credential_source": {"file": "/nonexistent/token"}})).to_string(),
+            "cannot be read",
+        ),
+    ];
+    for (method, text, said) in cases {
+        let credentials = json!({"auth_method": method, "google_service_account_json": text});
+        let outcome = plugin().call(ask(&google, credentials)).await;
+        check_failure(&outcome, "CredentialsValidateFailedError", &[said]);
+    }
+    assert!(google.grants().is_empty() && google.seen("").is_empty());
+}
+
+#[tokio::test]
+async fn wrong_settings_are_named_before_anything_is_sent() {
+    let google = Google::start().await;
+    let key = |more: Value| with(json!({"google_api_key": API_KEY}), more);
+    let cases = [
+        (json!({}), "`google_api_key`"),
+        (json!({"auth_method": "service_account"}), "`google_service_account_json`"),
+        (with(refresh_token(&google), json!({"google_oauth_client_id": ""})), "`google_oauth_client_id`"),
+        (key(json!({"auth_method": "magic"})), "auth_method"),
+        (key(json!({"google_base_url": "ftp://x"})), "`google_base_url`"),
+        (key(json!({"google_base_url": "https://user:CANARY@x"})), "`google_base_url`"),
+        (with(service_account(&google), json!({"google_location": "evil.example/"})), "`google_location`"),
+        (with(service_account(&google), json!({"google_project_id": "../x"})), "`google_project_id`"),
+        (with(refresh_token(&google), json!({"google_token_uri": "https://evil.example/"})), "`google_token_uri`"),
+        (key(json!({"google_api_key": "CANARY\nkey"})), "x-goog-api-key"),
+    ];
+    for (credentials, said) in cases {
+        let outcome = plugin().call(ask(&google, credentials)).await;
+        check_failure(&outcome, "CredentialsValidateFailedError", &[said]);
+    }
+    assert!(google.seen("").is_empty());
+}
+
+#[tokio::test]
+async fn validation_signs_in_and_asks_something_free() {
+    let google = Google::start().await;
+    let validate = |credentials: Value| {
+        let mut request = ask(&google, credentials);
+        request["action"] = json!("validate_provider_credentials");
+        request
+    };
+    for credentials in [json!({"google_api_key": API_KEY}), service_account(&google), refresh_token(&google)] {
+        assert_eq!(plugin().call(validate(credentials)).await.item(), &json!({"result": true}));
+    }
+    assert!(google.seen("generateContent").is_empty());
+    let outcome = plugin().call(validate(json!({"google_api_key": "AIza-CANARY-WRONG"}))).await;
+    check_failure(&outcome, "CredentialsValidateFailedError", &["invalid credentials"]);
+    let (status, body) = refusal(429, "RESOURCE_EXHAUSTED", "slow down");
+    google.reply(status, body);
+    let busy = json!({"google_api_key": API_KEY, "max_retries": "0"});
+    assert_eq!(plugin().call(validate(busy)).await.item(), &json!({"result": true}), "busy is not wrong");
+}
