@@ -15,18 +15,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use google::{API_KEY, AUDIENCE, CLIENT_SECRET, EMAIL, Google, REFRESH_TOKEN, SUBJECT_TOKEN, refusal};
 use harness::Outcome;
 use serde_json::{Value, json};
-use setup::{ask, plugin, private_key};
+use setup::{ask, key_file, plugin, private_key, vertex};
 
 const VERTEX: &str = "projects/my-project/locations/global/publishers/google/models/gemini-2.5-flash-lite";
-
-fn key_file(google: &Google) -> Value {
-    json!({"type": "service_account", "project_id": "my-project", "private_key_id": "key-1", "private_key": private_key(),
-        "client_email": EMAIL, "client_id": "1", "token_uri": format!("{}/token", google.url)})
-}
-
-fn service_account(google: &Google) -> Value {
-    json!({"auth_method": "service_account", "google_service_account_json": key_file(google).to_string()})
-}
 
 fn refresh_token(google: &Google) -> Value {
     json!({"auth_method": "oauth_refresh_token", "google_oauth_client_id": "client-1",
@@ -74,7 +65,7 @@ async fn every_method_reaches_its_service() {
     let user_file = json!({"type": "authorized_user", "client_id": "client-1", "client_secret": CLIENT_SECRET,
         "refresh_token": REFRESH_TOKEN, "token_uri": format!("{}/token", google.url)});
     let v1beta = "/v1beta/models/gemini-2.5-flash-lite".to_owned();
-    let vertex = format!("/v1/{VERTEX}");
+    let path = format!("/v1/{VERTEX}");
     let cases = [
         (json!({"google_api_key": API_KEY}), None, v1beta.clone()),
         (json!({"google_api_key": API_KEY, "google_api_version": "v1"}), None, v1beta.replace("v1beta", "v1")),
@@ -83,31 +74,31 @@ async fn every_method_reaches_its_service() {
             None,
             "/v1/publishers/google/models/gemini-2.5-flash-lite".to_owned(),
         ),
-        (service_account(&google), Some("assertion"), vertex.clone()),
+        (vertex(&google), Some("assertion"), path.clone()),
         (
-            with(service_account(&google), json!({"google_location": "us-central1", "google_project_id": "other"})),
+            with(vertex(&google), json!({"google_location": "us-central1", "google_project_id": "other"})),
             Some("assertion"),
-            vertex.replace("my-project", "other").replace("global", "us-central1"),
+            path.replace("my-project", "other").replace("global", "us-central1"),
         ),
         (refresh_token(&google), Some("refresh"), v1beta.clone()),
         (
             with(refresh_token(&google), json!({"google_project_id": "my-project", "google_location": "eu"})),
             Some("refresh"),
-            vertex.replace("global", "eu"),
+            path.replace("global", "eu"),
         ),
         (
             json!({"auth_method": "application_default", "google_service_account_json": user_file.to_string()}),
             Some("refresh"),
             v1beta.clone(),
         ),
-        (federated(json!({"file": subject}), false), Some("exchange"), vertex.clone()),
+        (federated(json!({"file": subject}), false), Some("exchange"), path.clone()),
         (
             federated(
                 json!({"file": subject_json, "format": {"type": "json", "subject_token_field_name": "id_token"}}),
                 true,
             ),
             Some("impersonated"),
-            vertex.clone(),
+            path.clone(),
         ),
     ];
     for (credentials, grant, path) in cases {
@@ -149,19 +140,19 @@ async fn the_quota_project_is_named() {
 async fn parallel_calls_share_one_token_and_a_refusal_renews_it_once() {
     let google = Google::start().await;
     let plugin = plugin();
-    let calls = (0..50).map(|_| plugin.call(ask(&google, service_account(&google))));
+    let calls = (0..50).map(|_| plugin.call(ask(&google, vertex(&google))));
     for outcome in futures_util::future::join_all(calls).await {
         assert_eq!(outcome.text(), "Hello");
     }
     assert_eq!(google.grants(), ["assertion"]);
     google.end_tokens();
-    assert_eq!(plugin.call(ask(&google, service_account(&google))).await.text(), "Hello");
+    assert_eq!(plugin.call(ask(&google, vertex(&google))).await.text(), "Hello");
     assert_eq!(google.grants().len(), 2, "renewed once");
     for _ in 0..2 {
         let (status, body) = refusal(401, "UNAUTHENTICATED", "Request had invalid credentials.");
         google.reply(status, body);
     }
-    let outcome = plugin.call(ask(&google, service_account(&google))).await;
+    let outcome = plugin.call(ask(&google, vertex(&google))).await;
     check_failure(&outcome, "InvokeAuthorizationError", &["invalid credentials"]);
     assert_eq!(google.grants().len(), 3, "and not for ever");
 }
@@ -280,8 +271,8 @@ async fn wrong_settings_are_named_before_anything_is_sent() {
         (key(json!({"auth_method": "magic"})), "auth_method"),
         (key(json!({"google_base_url": "ftp://x"})), "`google_base_url`"),
         (key(json!({"google_base_url": "https://user:CANARY@x"})), "`google_base_url`"),
-        (with(service_account(&google), json!({"google_location": "evil.example/"})), "`google_location`"),
-        (with(service_account(&google), json!({"google_project_id": "../x"})), "`google_project_id`"),
+        (with(vertex(&google), json!({"google_location": "evil.example/"})), "`google_location`"),
+        (with(vertex(&google), json!({"google_project_id": "../x"})), "`google_project_id`"),
         (with(refresh_token(&google), json!({"google_token_uri": "https://evil.example/"})), "`google_token_uri`"),
         (key(json!({"google_api_key": "CANARY\nkey"})), "x-goog-api-key"),
     ];
@@ -300,7 +291,7 @@ async fn validation_signs_in_and_asks_something_free() {
         request["action"] = json!("validate_provider_credentials");
         request
     };
-    for credentials in [json!({"google_api_key": API_KEY}), service_account(&google), refresh_token(&google)] {
+    for credentials in [json!({"google_api_key": API_KEY}), vertex(&google), refresh_token(&google)] {
         assert_eq!(plugin().call(validate(credentials)).await.item(), &json!({"result": true}));
     }
     assert!(google.seen("generateContent").is_empty());

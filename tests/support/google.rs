@@ -2,6 +2,7 @@
 //!
 //! Every credential is checked as Google checks it, and everything that was sent is kept for the test to look at.
 #![allow(dead_code)]
+#![allow(clippy::result_large_err)] // the error is the answer to send
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};

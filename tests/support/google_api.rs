@@ -23,6 +23,9 @@ pub fn answer(_state: &Shared, seen: &Seen) -> Response {
             let event = format!("data: {}\r\n\r\n", said(json!([{"text": "Hello"}])));
             ([(header::CONTENT_TYPE, "text/event-stream")], event).into_response()
         }
+        "batchEmbedContents" => embed_batch(seen),
+        "embedContent" => embed_one(seen),
+        "predict" => predict(seen),
         "countTokens" => json_answer(200, &json!({"totalTokens": 7})),
         _ if seen.path.ends_with("/models") => json_answer(200, &json!({"models": [{"name": "models/gemini-x"}]})),
         _ => {
@@ -30,4 +33,78 @@ pub fn answer(_state: &Shared, seen: &Seen) -> Response {
             json_answer(status, &body)
         }
     }
+}
+
+/// The vector of a text: its length, its first letter, and zeros.
+pub fn vector(text: &str, length: usize) -> Vec<f32> {
+    let mut vector = vec![0.0; length];
+    vector[0] = text.chars().count() as f32;
+    vector[1] = text.chars().next().map_or(0.0, |letter| (letter as u32 % 1000) as f32);
+    vector
+}
+
+fn invalid(why: &str) -> Response {
+    let (status, body) = refusal(400, "INVALID_ARGUMENT", why);
+    json_answer(status, &body)
+}
+
+/// The vector of one content: everything in it is fused.
+fn fused(content: &Value, length: &Value) -> Result<Vec<f32>, String> {
+    let parts = content["parts"].as_array().filter(|parts| !parts.is_empty()).ok_or("no parts")?;
+    let mut text = String::new();
+    for part in parts {
+        match (part["text"].as_str(), part["inlineData"]["mimeType"].as_str()) {
+            (Some(""), _) => return Err("empty text".to_owned()),
+            (Some(words), None) => text.push_str(words),
+            (None, Some("image/png" | "image/jpeg")) => text.push('#'),
+            _ => return Err(format!("unreadable part {part}")),
+        }
+    }
+    Ok(vector(&text, length.as_u64().unwrap_or(4) as usize))
+}
+
+fn embed_batch(seen: &Seen) -> Response {
+    let requests = seen.body["requests"].as_array().cloned().unwrap_or_default();
+    let model = seen.path.split("/v1beta/").last().unwrap().trim_end_matches(":batchEmbedContents");
+    let mut vectors = Vec::new();
+    if requests.is_empty() || requests.len() > 100 {
+        return invalid("BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch");
+    }
+    for request in &requests {
+        let known = ["model", "content", "taskType", "outputDimensionality"];
+        if let Some(key) = request.as_object().unwrap().keys().find(|key| !known.contains(&key.as_str())) {
+            return invalid(&format!("Unknown name \"{key}\""));
+        }
+        if request["model"] != model || (model.contains("embedding-2") && request.get("taskType").is_some()) {
+            return invalid("model or task type do not match");
+        }
+        match fused(&request["content"], &request["outputDimensionality"]) {
+            Ok(vector) => vectors.push(json!({ "values": vector })),
+            Err(why) => return invalid(&why),
+        }
+    }
+    json_answer(200, &json!({ "embeddings": vectors }))
+}
+
+fn embed_one(seen: &Seen) -> Response {
+    let config = &seen.body["embedContentConfig"];
+    match fused(&seen.body["content"], &config["outputDimensionality"]) {
+        Ok(vector) => {
+            json_answer(200, &json!({"embedding": {"values": vector}, "usageMetadata": {"promptTokenCount": 5}}))
+        }
+        Err(why) => invalid(&why),
+    }
+}
+
+fn predict(seen: &Seen) -> Response {
+    let instances = seen.body["instances"].as_array().cloned().unwrap_or_default();
+    if instances.len() > 1 && seen.path.contains("gemini-embedding-001") {
+        return invalid("one instance per call");
+    }
+    let length = seen.body["parameters"]["outputDimensionality"].as_u64().unwrap_or(4) as usize;
+    let predictions = instances.iter().map(|instance| {
+        let text = instance["content"].as_str().unwrap();
+        json!({"embeddings": {"values": vector(text, length), "statistics": {"token_count": 3, "truncated": false}}})
+    });
+    json_answer(200, &json!({ "predictions": predictions.collect::<Vec<_>>() }))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use dify_plugin_runtime::{declare, providers};
 use serde_json::{Value, json};
 
-use super::google::Google;
+use super::google::{EMAIL, Google};
 use super::harness::Plugin;
 
 /// The provider as the repository declares it.
@@ -36,4 +36,15 @@ pub fn request(google: &Google, action: &str, model: &str, credentials: Value, f
 pub fn ask(google: &Google, credentials: Value) -> Value {
     let fields = json!({"model_type": "llm", "prompt_messages": [{"role": "user", "content": "Hi"}]});
     request(google, "invoke_llm", "gemini-2.5-flash-lite", credentials, fields)
+}
+
+/// A service account whose project is on Vertex AI.
+pub fn vertex(google: &Google) -> Value {
+    json!({"auth_method": "service_account", "google_service_account_json": key_file(google).to_string()})
+}
+
+/// A service account's key file that the fake accepts.
+pub fn key_file(google: &Google) -> Value {
+    json!({"type": "service_account", "project_id": "my-project", "private_key_id": "key-1", "private_key": private_key(),
+        "client_email": EMAIL, "client_id": "1", "token_uri": format!("{}/token", google.url)})
 }

@@ -1,6 +1,7 @@
 //! Gemini: Google's models on the developer API and on Vertex AI. Wire form and stream mapping are the dialect's.
 
 mod connection;
+mod embedding;
 mod limits;
 mod llm;
 mod media;
@@ -19,7 +20,8 @@ use crate::dialect::gemini::signatures::SignatureStore;
 use crate::dialect::tokens;
 use crate::error::InvokeError;
 use crate::protocol::{
-    Credentials, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, ToolCall, ValidateProviderRequest,
+    Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, ModelType,
+    MultimodalEmbeddingRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall, ValidateProviderRequest,
 };
 
 /// The provider `google`.
@@ -77,6 +79,29 @@ impl Provider for Gemini {
         })
     }
 
+    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> Answer<EmbeddingResult> {
+        let shared = self.shared.clone();
+        Box::pin(async move { embedding::texts(&shared, &context, request).await })
+    }
+
+    fn multimodal_embedding(
+        &self,
+        context: CallContext,
+        request: MultimodalEmbeddingRequest,
+    ) -> Answer<EmbeddingResult> {
+        let shared = self.shared.clone();
+        Box::pin(async move { embedding::documents(&shared, &context, request).await })
+    }
+
+    /// Counted here: a request to Google for every text of an index would cost more time than the indexing.
+    fn text_embedding_num_tokens(
+        &self,
+        _context: CallContext,
+        request: TextEmbeddingNumTokensRequest,
+    ) -> Answer<Vec<u64>> {
+        Box::pin(async move { Ok(request.texts.iter().map(|text| tokens::estimate_text(text)).collect()) })
+    }
+
     fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> Answer<()> {
         let shared = self.shared.clone();
         Box::pin(async move {
@@ -88,6 +113,9 @@ impl Provider for Gemini {
     fn validate_model(&self, context: CallContext, request: ModelRequest) -> Answer<()> {
         let shared = self.shared.clone();
         Box::pin(async move {
+            if request.model_type == ModelType::TextEmbedding {
+                return validate::judge(embedding::validate(&shared, &context, &request).await);
+            }
             let connection = shared.connect(&request.target.credentials, &context)?;
             validate::model(&context, &connection, &request.target.model).await
         })

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use super::limits::Limits;
 use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
+use crate::dialect::gemini::embedding::{EmbeddingProfile, Task};
 use crate::dialect::gemini::parameters::{SAFETY, THRESHOLDS};
 use crate::dialect::gemini::profile::Family;
 use crate::error::InvokeError;
@@ -24,11 +25,20 @@ pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<Mod
     if let Some(name) = credentials.get("display_name") {
         schema.label = I18n::same(name);
     }
-    let context = whole(credentials, "context_size")?.or(limits.input_token_limit).unwrap_or(CONTEXT);
+    let embeds_pictures = EmbeddingProfile::of_name(&request.target.model).task == Task::Prompt;
+    let context = whole(credentials, "context_size")?.or(limits.input_token_limit);
+    let context = context.unwrap_or(match (request.model_type, embeds_pictures) {
+        (ModelType::TextEmbedding, true) => 8192,
+        (ModelType::TextEmbedding, false) => 2048,
+        _ => CONTEXT,
+    });
     schema.model_properties.insert("context_size".to_owned(), context.into());
     schema.pricing = pricing(credentials)?;
     if request.model_type != ModelType::Llm {
-        schema.model_properties.insert("max_chunks".to_owned(), 100.into());
+        if request.model_type == ModelType::TextEmbedding {
+            schema.model_properties.insert("max_chunks".to_owned(), 100.into());
+            schema.features.extend(embeds_pictures.then_some(ModelFeature::Vision));
+        }
         return Ok(schema);
     }
     let family = match credentials.get("model_family") {

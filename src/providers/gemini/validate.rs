@@ -53,7 +53,7 @@ async fn count(context: &CallContext, connection: &Connection, model: &str) -> R
 }
 
 /// A server that is busy says nothing against the credential: it is accepted, and the log says why.
-fn judge(outcome: Result<(), InvokeError>) -> Result<(), InvokeError> {
+pub(super) fn judge(outcome: Result<(), InvokeError>) -> Result<(), InvokeError> {
     match outcome {
         Err(error) if matches!(error.kind, ErrorKind::RateLimit | ErrorKind::ServerUnavailable) => {
             tracing::warn!(%error, "the service is busy; the credentials could not be checked and are accepted");

@@ -1,0 +1,309 @@
+//! Embedding requests and answers in their three forms: `batchEmbedContents`, Vertex's `embedContent`, and `:predict`.
+//!
+//! Source: Gemini API, "Embeddings"; `googleapis/python-genai: google/genai/models.py` (which model takes which form).
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::Surface;
+use super::wire::{Blob, Part};
+use crate::declare::ModelSchema;
+use crate::error::InvokeError;
+use crate::protocol::EmbeddingInputType;
+
+/// Vectors of this length come normalised; shorter ones may not.
+pub const FULL_LENGTH: usize = 3072;
+
+/// How a model is told what a vector is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// In the field `taskType`.
+    #[default]
+    Field,
+    /// In words before the text.
+    Prompt,
+}
+
+/// What an embedding model takes: the `gemini` key of its YAML, or what its name tells.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmbeddingProfile {
+    /// How the task is told.
+    pub task: Task,
+    /// Whether Vertex AI has it behind `:predict`.
+    pub predict: bool,
+    /// Texts of one `:predict` call.
+    pub predict_batch: usize,
+    /// Whether the developer API has it at all.
+    pub vertex_only: bool,
+}
+
+impl Default for EmbeddingProfile {
+    fn default() -> Self {
+        Self { task: Task::Field, predict: true, predict_batch: 1, vertex_only: false }
+    }
+}
+
+impl EmbeddingProfile {
+    /// The profile in a model's YAML, or the one that its name tells.
+    pub fn of(model: &ModelSchema) -> Result<Self, serde_json::Error> {
+        match model.extra.get("gemini") {
+            Some(Value::Null) | None => Ok(Self::of_name(&model.model)),
+            Some(value) => Self::deserialize(value),
+        }
+    }
+
+    /// `gemini-embedding-001` and the models before it are one kind, later ones the other.
+    pub fn of_name(model: &str) -> Self {
+        let short = model.rsplit('/').next().unwrap_or(model);
+        if short.starts_with("gemini-embedding-") && short != "gemini-embedding-001" {
+            return Self { task: Task::Prompt, predict: false, ..Self::default() };
+        }
+        Self::default()
+    }
+
+    /// The form that a surface takes.
+    pub fn form(&self, surface: Surface) -> Form {
+        match (surface, self.predict) {
+            (Surface::Developer, _) => Form::Batch,
+            (_, true) => Form::Predict,
+            (_, false) => Form::Single,
+        }
+    }
+
+    /// A text as one content: one vector comes of it, whatever its parts.
+    pub fn text(&self, text: &str, purpose: EmbeddingInputType) -> Vec<Part> {
+        let text = match (self.task, purpose) {
+            (Task::Field, _) => text.to_owned(),
+            (Task::Prompt, EmbeddingInputType::Document) => format!("title: none | text: {text}"),
+            (Task::Prompt, EmbeddingInputType::Query) => format!("task: search result | query: {text}"),
+        };
+        vec![Part::text(text)]
+    }
+
+    /// A picture as one content.
+    pub fn image(mime_type: &str, base64: String) -> Vec<Part> {
+        vec![Part { inline_data: Some(Blob { mime_type: mime_type.to_owned(), data: base64 }), ..Part::default() }]
+    }
+}
+
+/// The form of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `batchEmbedContents`: many contents.
+    Batch,
+    /// `embedContent` of Vertex AI: one.
+    Single,
+    /// `predict`: as many as the model takes.
+    Predict,
+}
+
+impl Form {
+    /// The method in the address.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Batch => "batchEmbedContents",
+            Self::Single => "embedContent",
+            Self::Predict => "predict",
+        }
+    }
+}
+
+/// What goes with every content of a call.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Model id without a path.
+    pub model: String,
+    /// `RETRIEVAL_DOCUMENT`; `None` where the text says it.
+    pub task_type: Option<&'static str>,
+    /// Length of the vectors; the model's own when `None`.
+    pub dimensions: Option<usize>,
+}
+
+impl Options {
+    /// The options of a purpose.
+    pub fn new(
+        profile: &EmbeddingProfile,
+        model: &str,
+        purpose: EmbeddingInputType,
+        dimensions: Option<usize>,
+    ) -> Self {
+        let task_type = match purpose {
+            EmbeddingInputType::Document => "RETRIEVAL_DOCUMENT",
+            EmbeddingInputType::Query => "RETRIEVAL_QUERY",
+        };
+        Self {
+            model: model.trim_start_matches("models/").to_owned(),
+            task_type: (profile.task == Task::Field).then_some(task_type),
+            dimensions,
+        }
+    }
+
+    /// The body of a request with these contents.
+    pub fn body(&self, form: Form, contents: &[Vec<Part>]) -> Value {
+        match form {
+            Form::Batch => {
+                let model = format!("models/{}", self.model);
+                let requests = contents.iter().map(|parts| {
+                    let mut request = self.fields();
+                    request.insert("model".to_owned(), json!(model));
+                    request.insert("content".to_owned(), json!({ "parts": parts }));
+                    request
+                });
+                json!({ "requests": requests.collect::<Vec<_>>() })
+            }
+            Form::Single => {
+                let mut body = json!({"content": {"role": "user", "parts": contents.first()}});
+                let config = self.fields();
+                if !config.is_empty() {
+                    body["embedContentConfig"] = config.into();
+                }
+                body
+            }
+            Form::Predict => {
+                let instances = contents.iter().map(|parts| {
+                    let text: String = parts.iter().filter_map(|part| part.text.as_deref()).collect();
+                    let mut instance = Map::from_iter([("content".to_owned(), json!(text))]);
+                    instance.extend(self.task_type.map(|task| ("task_type".to_owned(), json!(task))));
+                    instance
+                });
+                let mut body = json!({ "instances": instances.collect::<Vec<_>>() });
+                if let Some(dimensions) = self.dimensions {
+                    body["parameters"] = json!({ "outputDimensionality": dimensions });
+                }
+                body
+            }
+        }
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.extend(self.task_type.map(|word| ("taskType".to_owned(), json!(word))));
+        fields.extend(self.dimensions.map(|length| ("outputDimensionality".to_owned(), json!(length))));
+        fields
+    }
+}
+
+/// An answer in any of the forms.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EmbeddingAnswer {
+    embeddings: Vec<Vector>,
+    embedding: Option<Vector>,
+    predictions: Vec<Prediction>,
+    usage_metadata: Option<Usage>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Vector {
+    values: Vec<f32>,
+    statistics: Option<Statistics>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Statistics {
+    #[serde(alias = "tokenCount")]
+    token_count: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Prediction {
+    embeddings: Vector,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Usage {
+    prompt_token_count: Option<u64>,
+}
+
+impl EmbeddingAnswer {
+    /// The vectors of `count` contents in their order, and the tokens where the server counted them.
+    pub fn into_vectors(self, count: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), InvokeError> {
+        let predicted = self.predictions.into_iter().map(|prediction| prediction.embeddings);
+        let vectors: Vec<Vector> = self.embeddings.into_iter().chain(self.embedding).chain(predicted).collect();
+        if vectors.len() != count || vectors.iter().any(|vector| vector.values.is_empty()) {
+            return Err(InvokeError::server_unavailable(format!(
+                "{count} vectors were asked for and {} came",
+                vectors.iter().filter(|vector| !vector.values.is_empty()).count()
+            )));
+        }
+        let counted = vectors.iter().map(|vector| vector.statistics.as_ref().map(|found| found.token_count as u64));
+        let tokens = match self.usage_metadata.and_then(|usage| usage.prompt_token_count) {
+            None => counted.sum(),
+            known => known,
+        };
+        Ok((vectors.into_iter().map(|vector| vector.values).collect(), tokens))
+    }
+}
+
+/// Scales a vector to length 1; one of zeros stays.
+pub fn normalise(vector: &mut [f32]) {
+    let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        for value in vector {
+            *value = (f64::from(*value) / length) as f32;
+        }
+    }
+}
+
+/// The mean of vectors with these weights, normalised; `None` of no vectors.
+pub fn mean(pieces: &[(Vec<f32>, u64)]) -> Option<Vec<f32>> {
+    let (first, _) = pieces.first()?;
+    let mut sum = vec![0.0; first.len()];
+    for (vector, weight) in pieces {
+        for (place, value) in sum.iter_mut().zip(vector) {
+            *place += value * *weight as f32;
+        }
+    }
+    normalise(&mut sum);
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_kind() {
+        for (name, task, form) in [
+            ("gemini-embedding-001", Task::Field, Form::Predict),
+            ("models/gemini-embedding-001", Task::Field, Form::Predict),
+            ("text-embedding-005", Task::Field, Form::Predict),
+            ("gemini-embedding-2", Task::Prompt, Form::Single),
+            ("models/gemini-embedding-2-preview", Task::Prompt, Form::Single),
+        ] {
+            let profile = EmbeddingProfile::of_name(name);
+            assert_eq!((profile.task, profile.form(Surface::Vertex)), (task, form), "{name}");
+            assert_eq!(profile.form(Surface::Developer), Form::Batch);
+        }
+    }
+
+    #[test]
+    fn answers_of_every_form_are_counted() {
+        let read = |value: Value, count| serde_json::from_value::<EmbeddingAnswer>(value).unwrap().into_vectors(count);
+        let predicted = json!({"predictions": [{"embeddings": {"values": [1.0], "statistics": {"token_count": 3, "truncated": false}}}]});
+        for (value, tokens) in [
+            (json!({"embeddings": [{"values": [1.0]}]}), None),
+            (json!({"embeddings": [{"values": [1.0]}], "usageMetadata": {"promptTokenCount": 3}}), Some(3)),
+            (json!({"embedding": {"values": [1.0]}, "usageMetadata": {"promptTokenCount": 3}}), Some(3)),
+            (predicted, Some(3)),
+        ] {
+            assert_eq!(read(value.clone(), 1).unwrap(), (vec![vec![1.0]], tokens), "{value}");
+            assert!(read(value, 2).unwrap_err().message.contains("2 vectors"));
+        }
+        assert!(read(json!({"embeddings": [{"values": []}]}), 1).is_err());
+    }
+
+    #[test]
+    fn means_are_weighted_and_normalised() {
+        let mean = mean(&[(vec![1.0, 0.0], 3), (vec![0.0, 1.0], 4)]).unwrap();
+        assert!((mean[0] - 0.6).abs() < 1e-6 && (mean[1] - 0.8).abs() < 1e-6, "{mean:?}");
+        assert_eq!(super::mean(&[]), None);
+        let mut zeros = [0.0, 0.0];
+        normalise(&mut zeros);
+        assert_eq!(zeros, [0.0, 0.0]);
+    }
+}

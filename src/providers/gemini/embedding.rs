@@ -1,0 +1,251 @@
+//! Embeddings: one vector per text or picture, in batches side by side; long texts in pieces whose vectors are averaged.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Shared;
+use super::connection::Connection;
+use crate::declare::price;
+use crate::dialect::gemini::Surface;
+use crate::dialect::gemini::embedding::{
+    EmbeddingAnswer, EmbeddingProfile, FULL_LENGTH, Form, Options, mean, normalise,
+};
+use crate::dialect::gemini::wire::Part;
+use crate::dialect::tokens::estimate_text;
+use crate::error::InvokeError;
+use crate::protocol::{
+    Credentials, EmbeddingInputType, EmbeddingResult, ModelRequest, MultimodalContentType, MultimodalEmbeddingRequest,
+    Target, TextEmbeddingRequest,
+};
+use crate::providers::CallContext;
+use crate::providers::common::batches::in_batches;
+use crate::providers::common::{download, sentences};
+
+/// Contents of one `batchEmbedContents`.
+const MOST_TEXTS: usize = 100;
+
+/// Pictures of one request.
+const MOST_IMAGES: usize = 6;
+
+/// Requests at a time.
+const PARALLEL: usize = 4;
+
+/// Tokens of a picture.
+const IMAGE_TOKENS: u64 = 258;
+
+/// Largest picture.
+const LARGEST_IMAGE: usize = 15 * 1024 * 1024;
+
+/// Longest answer: 100 vectors of 3072 numbers are about 4 MB.
+const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// Tokens of a text that every model reads.
+const DEFAULT_LIMIT: u64 = 2048;
+
+/// One content on the wire, and what it weighs.
+type Piece = (Vec<Part>, u64);
+
+pub(super) async fn texts(
+    shared: &Shared,
+    context: &CallContext,
+    request: TextEmbeddingRequest,
+) -> Result<EmbeddingResult, InvokeError> {
+    let call = Call::new(shared, context, &request.target, request.input_type)?;
+    let inputs =
+        request.texts.iter().enumerate().map(|(number, text)| call.text(number, text)).collect::<Result<_, _>>()?;
+    call.run(inputs, MOST_TEXTS).await
+}
+
+pub(super) async fn documents(
+    shared: &Shared,
+    context: &CallContext,
+    request: MultimodalEmbeddingRequest,
+) -> Result<EmbeddingResult, InvokeError> {
+    let call = Call::new(shared, context, &request.target, request.input_type)?;
+    let mut inputs = Vec::with_capacity(request.documents.len());
+    let mut pictures = false;
+    for (number, document) in request.documents.iter().enumerate() {
+        inputs.push(match document.content_type {
+            MultimodalContentType::Text => call.text(number, &document.content)?,
+            MultimodalContentType::Image => {
+                pictures = true;
+                vec![call.image(&request.target.credentials, &document.content).await?]
+            }
+        });
+    }
+    call.run(inputs, if pictures { MOST_IMAGES } else { MOST_TEXTS }).await
+}
+
+/// Validates a model by embedding a word.
+pub(super) async fn validate(
+    shared: &Shared,
+    context: &CallContext,
+    request: &ModelRequest,
+) -> Result<(), InvokeError> {
+    let call = Call::new(shared, context, &request.target, EmbeddingInputType::Query)?;
+    call.run(vec![call.text(0, "ping")?], 1).await.map(drop)
+}
+
+struct Call<'a> {
+    context: &'a CallContext,
+    connection: Connection,
+    profile: EmbeddingProfile,
+    options: Options,
+    purpose: EmbeddingInputType,
+    limit: u64,
+    model: &'a str,
+}
+
+impl<'a> Call<'a> {
+    fn new(
+        shared: &Shared,
+        context: &'a CallContext,
+        target: &'a Target,
+        purpose: EmbeddingInputType,
+    ) -> Result<Self, InvokeError> {
+        let model = &target.model;
+        let connection = shared.connect(&target.credentials, context)?;
+        let profile = match context.model.as_deref() {
+            None => EmbeddingProfile::of_name(model),
+            Some(schema) => EmbeddingProfile::of(schema).map_err(|error| {
+                InvokeError::internal(format!("the `gemini` data of model `{model}` cannot be read: {error}"))
+            })?,
+        };
+        if profile.vertex_only && connection.surface != Surface::Vertex {
+            return Err(InvokeError::bad_request(format!("model `{model}` is on Vertex AI only"))
+                .with_hint("Sign in with a Google Cloud account and name a project, or use gemini-embedding-001."));
+        }
+        let dimensions = dimensions(&target.credentials)?;
+        let declared = context.model.as_ref().and_then(|schema| schema.number_property("context_size"));
+        Ok(Self {
+            context,
+            options: Options::new(&profile, model, purpose, dimensions),
+            connection,
+            profile,
+            purpose,
+            // The estimate may be low, and the task's words count as well.
+            limit: declared.unwrap_or(DEFAULT_LIMIT) * 9 / 10,
+            model,
+        })
+    }
+
+    /// The pieces of a text that the model reads at once.
+    fn text(&self, number: usize, text: &str) -> Result<Vec<Piece>, InvokeError> {
+        if text.trim().is_empty() {
+            return Err(InvokeError::bad_request(format!("text {} of the request is empty", number + 1)));
+        }
+        let mut pieces = Vec::new();
+        split(text, self.limit, &mut pieces);
+        Ok(pieces.into_iter().map(|piece| (self.profile.text(piece, self.purpose), estimate_text(piece))).collect())
+    }
+
+    async fn image(&self, credentials: &Credentials, content: &str) -> Result<Piece, InvokeError> {
+        if self.profile.form(self.connection.surface) == Form::Predict || self.options.task_type.is_some() {
+            return Err(InvokeError::bad_request(format!("model `{}` reads no pictures", self.model))
+                .with_hint("Use gemini-embedding-2."));
+        }
+        let base64 = match content.split_once(";base64,") {
+            Some((_, data)) => data.to_owned(),
+            None if content.starts_with("http") || content.starts_with("/files/") => {
+                let (upstream, network) = (&self.context.upstream, self.connection.network());
+                download::fetch(upstream, network, credentials.get("file_url"), content, LARGEST_IMAGE).await?.base64
+            }
+            None => content.to_owned(),
+        };
+        // Sixteen letters of base64 tell the kind.
+        let head = base64.get(..16).and_then(|head| STANDARD.decode(head).ok()).unwrap_or_default();
+        let mime_type = match head.as_slice() {
+            [0x89, b'P', b'N', b'G', ..] => "image/png",
+            [0xFF, 0xD8, 0xFF, ..] => "image/jpeg",
+            _ => return Err(InvokeError::bad_request("a picture to embed is neither PNG nor JPEG")),
+        };
+        Ok((EmbeddingProfile::image(mime_type, base64), IMAGE_TOKENS))
+    }
+
+    /// Asks for all pieces and puts the vectors of each input together.
+    async fn run(&self, inputs: Vec<Vec<Piece>>, batch: usize) -> Result<EmbeddingResult, InvokeError> {
+        let form = self.profile.form(self.connection.surface);
+        let batch = match form {
+            Form::Batch => batch,
+            Form::Single => 1,
+            Form::Predict => self.profile.predict_batch,
+        };
+        let counts: Vec<usize> = inputs.iter().map(Vec::len).collect();
+        let pieces: Vec<Piece> = inputs.into_iter().flatten().collect();
+        let answers = in_batches(pieces, batch, PARALLEL, |batch| self.ask(form, batch)).await?;
+        let tokens = answers.iter().map(|(_, tokens)| tokens).sum();
+        let mut vectors = answers.into_iter().flat_map(|(vectors, _)| vectors);
+        let embeddings = counts.into_iter().filter_map(|count| self.joined(vectors.by_ref().take(count).collect()));
+        let embeddings = embeddings.collect();
+        Ok(EmbeddingResult {
+            model: self.model.to_owned(),
+            embeddings,
+            usage: price::embedding_usage(self.context.pricing(), tokens),
+        })
+    }
+
+    async fn ask(&self, form: Form, batch: Vec<Piece>) -> Result<(Vec<(Vec<f32>, u64)>, u64), InvokeError> {
+        let (contents, weights): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let url = self.connection.model_url(self.model, form.method())?;
+        let request = self.connection.post(url, &self.options.body(form, &contents))?;
+        let answer: EmbeddingAnswer = self.context.upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+        let (vectors, counted) = answer.into_vectors(weights.len())?;
+        let tokens = counted.unwrap_or_else(|| weights.iter().sum());
+        Ok((vectors.into_iter().zip(weights).collect(), tokens))
+    }
+
+    fn joined(&self, mut pieces: Vec<(Vec<f32>, u64)>) -> Option<Vec<f32>> {
+        if pieces.len() > 1 {
+            return mean(&pieces);
+        }
+        let (mut vector, _) = pieces.pop()?;
+        if self.options.dimensions.is_some() && vector.len() < FULL_LENGTH {
+            normalise(&mut vector);
+        }
+        Some(vector)
+    }
+}
+
+fn dimensions(credentials: &Credentials) -> Result<Option<usize>, InvokeError> {
+    match credentials.number("embedding_dimensions")? {
+        None => Ok(None),
+        Some(number) if number.fract() == 0.0 && (1.0..=FULL_LENGTH as f64).contains(&number) => {
+            Ok(Some(number as usize))
+        }
+        Some(number) => Err(InvokeError::credentials(format!(
+            "credential `embedding_dimensions` must be a whole number from 1 to {FULL_LENGTH}, found {number}"
+        ))),
+    }
+}
+
+/// Pieces of at most `limit` tokens, cut after sentences where possible.
+fn split<'t>(text: &'t str, limit: u64, pieces: &mut Vec<&'t str>) {
+    // A token is at least one byte: most texts need no counting.
+    let tokens = if text.len() as u64 <= limit { 0 } else { estimate_text(text) };
+    let letters = text.chars().count();
+    if tokens <= limit || letters < 2 {
+        pieces.push(text);
+        return;
+    }
+    let parts = tokens.div_ceil(limit.max(1)).max(2) as usize;
+    for piece in sentences::split(text, letters.div_ceil(parts)) {
+        split(piece, limit, pieces);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_fit_and_keep_the_text() {
+        let long = "A sentence of some words. ".repeat(400);
+        let dense = "漢字".repeat(900);
+        for (text, limit) in [("short", 10), (long.as_str(), 100), (dense.as_str(), 50), ("abc", 0)] {
+            let mut pieces = Vec::new();
+            split(text, limit, &mut pieces);
+            assert_eq!(pieces.concat(), text, "nothing is lost");
+            assert!(limit == 0 || pieces.iter().all(|piece| estimate_text(piece) <= limit), "{limit}");
+        }
+    }
+}
