@@ -32,6 +32,22 @@ async fn embed(google: &Google, model: &str, credentials: Value, texts: Value, p
 }
 
 #[tokio::test]
+async fn the_official_plugins_names_are_served_or_say_what_to_use() {
+    let google = Google::start().await;
+    let preview = embed(&google, "gemini-embedding-2-preview", key(json!({})), json!(["sky"]), "query").await;
+    assert_eq!(preview.item()["embeddings"].as_array().unwrap().len(), 1);
+    let sent = &google.seen("models/gemini-embedding-2-preview:batchEmbedContents")[0].body["requests"][0];
+    assert_eq!(sent["content"]["parts"][0]["text"], "task: search result | query: sky");
+    for model in ["text-embedding-004", "embedding-001"] {
+        let gone = embed(&google, model, key(json!({})), json!(["sky"]), "query").await;
+        let (kind, said) = gone.failure();
+        assert_eq!(kind, "InvokeBadRequestError");
+        assert!(said.contains("is gone") && said.contains("gemini-embedding-001"), "{said}");
+        assert!(google.seen(&format!("models/{model}:batchEmbedContents")).is_empty(), "a call was made");
+    }
+}
+
+#[tokio::test]
 async fn texts_keep_their_order_in_batches() {
     let google = Google::start().await;
     let texts: Vec<String> = (0..250).map(|number| format!("{}{number}", "x".repeat(number % 9 + 1))).collect();

@@ -37,11 +37,13 @@ pub struct EmbeddingProfile {
     pub predict_batch: usize,
     /// Whether the developer API has it at all.
     pub vertex_only: bool,
+    /// Said in place of a call when the model is gone.
+    pub retired: Option<String>,
 }
 
 impl Default for EmbeddingProfile {
     fn default() -> Self {
-        Self { task: Task::Field, predict: true, predict_batch: 1, vertex_only: false }
+        Self { task: Task::Field, predict: true, predict_batch: 1, vertex_only: false, retired: None }
     }
 }
 

@@ -111,6 +111,9 @@ impl<'a> Call<'a> {
                 InvokeError::internal(format!("the `gemini` data of model `{model}` cannot be read: {error}"))
             })?,
         };
+        if let Some(reason) = &profile.retired {
+            return Err(InvokeError::bad_request(format!("model `{model}` is gone: {reason}")));
+        }
         if profile.vertex_only && connection.surface != Surface::Vertex {
             return Err(InvokeError::bad_request(format!("model `{model}` is on Vertex AI only"))
                 .with_hint("Sign in with a Google Cloud account and name a project, or use gemini-embedding-001."));
