@@ -31,6 +31,9 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Different proxies and certificates that are kept open at once.
 const MOST_CLIENTS: usize = 64;
 
+/// Idle connections to one host that are kept: after a burst, memory goes back.
+const MOST_IDLE: usize = 32;
+
 type ClientKey = (Option<String>, Option<String>, Duration);
 
 /// A handle on the HTTP clients of the process; cheap to clone.
@@ -181,6 +184,7 @@ fn build(
             .user_agent(concat!("dify-plugin-runtime/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect)
             .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(MOST_IDLE)
             .tcp_keepalive(Duration::from_secs(30))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(30))
