@@ -3,6 +3,8 @@
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::google::{Seen, Shared, json_answer, refusal};
@@ -23,6 +25,8 @@ pub fn answer(_state: &Shared, seen: &Seen) -> Response {
             let event = format!("data: {}\r\n\r\n", said(json!([{"text": "Hello"}])));
             ([(header::CONTENT_TYPE, "text/event-stream")], event).into_response()
         }
+        "generateContent" if seen.body["generationConfig"]["responseModalities"] == json!(["AUDIO"]) => speak(seen),
+        "generateContent" => transcribe(seen),
         "batchEmbedContents" => embed_batch(seen),
         "embedContent" => embed_one(seen),
         "predict" => predict(seen),
@@ -107,4 +111,36 @@ fn predict(seen: &Seen) -> Response {
         json!({"embeddings": {"values": vector(text, length), "statistics": {"token_count": 3, "truncated": false}}})
     });
     json_answer(200, &json!({ "predictions": predictions.collect::<Vec<_>>() }))
+}
+
+/// Samples that tell what was spoken: each byte of the text as one of them.
+pub fn spoken(text: &str) -> Vec<u8> {
+    text.bytes().flat_map(|byte| [byte, 0]).collect()
+}
+
+fn speak(seen: &Seen) -> Response {
+    let text = seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap();
+    let voice = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"];
+    if !["Kore", "Puck"].contains(&voice.as_str().unwrap_or_default()) {
+        return invalid(&format!("Voice name {voice} is not supported."));
+    }
+    if text == "What is the time?" {
+        return invalid("Model tried to generate text, but it should only be used for TTS.");
+    }
+    let data = STANDARD.encode(spoken(text));
+    let part = json!({"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": data}});
+    json_answer(200, &json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}))
+}
+
+fn transcribe(seen: &Seen) -> Response {
+    let parts = seen.body["contents"][0]["parts"].as_array().cloned().unwrap_or_default();
+    let (Some(blob), Some(asked)) = (parts.first(), parts.get(1).and_then(|part| part["text"].as_str())) else {
+        return invalid("two parts were expected");
+    };
+    if !asked.contains("word for word") || STANDARD.decode(blob["inlineData"]["data"].as_str().unwrap()).is_err() {
+        return invalid("not a transcription");
+    }
+    let words = format!(" Heard {}.\n", blob["inlineData"]["mimeType"].as_str().unwrap());
+    let part = json!({"text": words});
+    json_answer(200, &json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}))
 }

@@ -13,8 +13,6 @@ use crate::error::InvokeError;
 use crate::protocol::LlmDelta;
 use crate::upstream::status::{excerpt, said};
 
-pub use super::media::wav;
-
 /// An answer that several requests may make, one after the other.
 #[derive(Clone)]
 pub struct SharedAnswer(Arc<Mutex<Answer>>);

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::request::OPAQUE_KEY;
 use super::wire::Blob;
+use crate::dialect::sound::wav;
 use crate::protocol::{ContentPart, MediaPart};
 
 /// Inline bytes as Dify shows them; raw PCM becomes a WAV file.
@@ -36,29 +37,8 @@ pub(super) fn media(blob: Blob, signature: Option<&str>) -> ContentPart {
     }
 }
 
-fn sample_rate(mime_type: &str) -> u32 {
+/// Samples a second, as the media type tells.
+pub(super) fn sample_rate(mime_type: &str) -> u32 {
     let rate = mime_type.split(';').find_map(|parameter| parameter.trim().strip_prefix("rate="));
     rate.and_then(|rate| rate.parse().ok()).unwrap_or(24_000)
-}
-
-/// A WAV file of 16-bit mono samples.
-pub fn wav(samples: &[u8], rate: u32) -> Vec<u8> {
-    let length = u32::try_from(samples.len()).unwrap_or(u32::MAX - 36);
-    let mut file = Vec::with_capacity(samples.len() + 44);
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(length + 36).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt ");
-    file.extend_from_slice(&16u32.to_le_bytes());
-    for field in [1u16, 1] {
-        file.extend_from_slice(&field.to_le_bytes());
-    }
-    file.extend_from_slice(&rate.to_le_bytes());
-    file.extend_from_slice(&(rate * 2).to_le_bytes());
-    for field in [2u16, 16] {
-        file.extend_from_slice(&field.to_le_bytes());
-    }
-    file.extend_from_slice(b"data");
-    file.extend_from_slice(&length.to_le_bytes());
-    file.extend_from_slice(samples);
-    file
 }

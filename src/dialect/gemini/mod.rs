@@ -18,6 +18,7 @@ pub mod request;
 pub mod schema;
 pub mod signatures;
 pub mod sources;
+pub mod speech;
 pub mod wire;
 
 pub use answer::{Answer, AnswerOptions, Step};

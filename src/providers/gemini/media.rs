@@ -9,7 +9,7 @@ use crate::providers::CallContext;
 use crate::providers::common::download;
 
 /// Raw bytes of all inline parts together; above it the API refuses the request.
-const MOST_INLINE: usize = 15 * 1024 * 1024;
+pub(super) const MOST_INLINE: usize = 15 * 1024 * 1024;
 
 /// Documents that the API reads.
 const OFFICE: &[&str] = &["doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "epub"];

@@ -6,6 +6,7 @@ mod limits;
 mod llm;
 mod media;
 mod schema;
+mod speech;
 mod validate;
 
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use crate::dialect::gemini::signatures::SignatureStore;
 use crate::dialect::tokens;
 use crate::error::InvokeError;
 use crate::protocol::{
-    Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, ModelType,
-    MultimodalEmbeddingRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall, ValidateProviderRequest,
+    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, ModelType,
+    MultimodalEmbeddingRequest, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall,
+    TtsRequest, TtsVoicesRequest, ValidateProviderRequest, Voice,
 };
 
 /// The provider `google`.
@@ -100,6 +102,19 @@ impl Provider for Gemini {
         request: TextEmbeddingNumTokensRequest,
     ) -> Answer<Vec<u64>> {
         Box::pin(async move { Ok(request.texts.iter().map(|text| tokens::estimate_text(text)).collect()) })
+    }
+
+    fn tts(&self, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
+        speech::speak(self.shared.clone(), context, request)
+    }
+
+    fn tts_voices(&self, _context: CallContext, _request: TtsVoicesRequest) -> Answer<Vec<Voice>> {
+        Box::pin(std::future::ready(Ok(speech::voices())))
+    }
+
+    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
+        let shared = self.shared.clone();
+        Box::pin(async move { speech::transcribe(&shared, &context, &request).await })
     }
 
     fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> Answer<()> {

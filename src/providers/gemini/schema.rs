@@ -39,6 +39,9 @@ pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<Mod
             schema.model_properties.insert("max_chunks".to_owned(), 100.into());
             schema.features.extend(embeds_pictures.then_some(ModelFeature::Vision));
         }
+        if request.model_type == ModelType::Tts {
+            schema.model_properties.insert("audio_type".to_owned(), "wav".into());
+        }
         return Ok(schema);
     }
     let family = match credentials.get("model_family") {

@@ -436,7 +436,7 @@ fn sources_are_listed_or_marked_in_the_text() {
 fn sound_becomes_a_wav_file() {
     let event = parts(json!([{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=16000", "data": "AAAAAA=="}}]));
     assert_eq!(one(&[event, end("STOP")]).media, ["audio audio/wav"]);
-    let file = wav(&[0; 4], 16_000);
+    let file = crate::dialect::sound::wav(&[0; 4], 16_000);
     assert_eq!((&file[..4], &file[24..28], file.len()), (&b"RIFF"[..], &16_000u32.to_le_bytes()[..], 48));
 }
 

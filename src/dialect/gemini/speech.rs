@@ -1,0 +1,190 @@
+//! Speech in both directions as `generateContent` writes it: text to samples, a recording to its words.
+//!
+//! Source: Gemini API, "Speech generation", "Audio understanding".
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::errors;
+use super::finish;
+use super::media::sample_rate;
+use super::wire::{Blob, Content, GenerateContentRequest, GenerateContentResponse, Part};
+use crate::error::InvokeError;
+
+/// The voices that every speech model has; each speaks every language.
+pub const VOICES: [(&str, &str); 30] = [
+    ("Zephyr", "bright"),
+    ("Puck", "upbeat"),
+    ("Charon", "informative"),
+    ("Kore", "firm"),
+    ("Fenrir", "excitable"),
+    ("Leda", "youthful"),
+    ("Orus", "firm"),
+    ("Aoede", "breezy"),
+    ("Callirrhoe", "easy-going"),
+    ("Autonoe", "bright"),
+    ("Enceladus", "breathy"),
+    ("Iapetus", "clear"),
+    ("Umbriel", "easy-going"),
+    ("Algieba", "smooth"),
+    ("Despina", "smooth"),
+    ("Erinome", "clear"),
+    ("Algenib", "gravelly"),
+    ("Rasalgethi", "informative"),
+    ("Laomedeia", "upbeat"),
+    ("Achernar", "soft"),
+    ("Alnilam", "firm"),
+    ("Schedar", "even"),
+    ("Gacrux", "mature"),
+    ("Pulcherrima", "forward"),
+    ("Achird", "friendly"),
+    ("Zubenelgenubi", "casual"),
+    ("Vindemiatrix", "gentle"),
+    ("Sadachbia", "lively"),
+    ("Sadaltager", "knowledgeable"),
+    ("Sulafat", "warm"),
+];
+
+/// Put before a text that the model answered in place of reading.
+const READ_ALOUD: &str = "Read the following text aloud, exactly as it is written:\n\n";
+
+/// What a transcript is asked for with.
+const TRANSCRIBE: &str = "Write down what is said in this recording, word for word, in the language that is spoken. \
+    Answer with the transcript alone: no time stamps, no names of speakers, no remarks. \
+    If nothing is said, answer with nothing.";
+
+/// A request for the sound of a text. `insist` says in words that it is to be read.
+pub fn speak(text: &str, voice: &str, insist: bool) -> GenerateContentRequest {
+    let text = if insist { format!("{READ_ALOUD}{text}") } else { text.to_owned() };
+    let mut request = question(vec![Part::text(text)]);
+    request.generation_config.insert("responseModalities".to_owned(), json!(["AUDIO"]));
+    let voice = json!({"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}});
+    request.generation_config.insert("speechConfig".to_owned(), voice);
+    request
+}
+
+/// A request for the words of a recording.
+pub fn transcribe(mime_type: &str, recording: &[u8]) -> GenerateContentRequest {
+    let data = Blob { mime_type: mime_type.to_owned(), data: STANDARD.encode(recording) };
+    question(vec![Part { inline_data: Some(data), ..Part::default() }, Part::text(TRANSCRIBE)])
+}
+
+fn question(parts: Vec<Part>) -> GenerateContentRequest {
+    let content = Content { role: Some("user".to_owned()), parts };
+    GenerateContentRequest { contents: vec![content], ..GenerateContentRequest::default() }
+}
+
+/// Raw sound: 16-bit mono samples.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Samples {
+    /// The samples.
+    pub bytes: Vec<u8>,
+    /// So many of them a second.
+    pub rate: u32,
+}
+
+/// The sound of an answer; `None` when the model said nothing without giving a reason.
+pub fn samples(answer: &Value) -> Result<Option<Samples>, InvokeError> {
+    let (parts, ended) = parts(answer)?;
+    let mut sound = Samples { bytes: Vec::new(), rate: 24_000 };
+    for blob in parts.into_iter().filter_map(|part| part.inline_data) {
+        let mime_type = blob.mime_type.to_ascii_lowercase();
+        if !mime_type.starts_with("audio/l16") && !mime_type.starts_with("audio/pcm") {
+            return Err(InvokeError::server_unavailable(format!(
+                "the sound came as `{mime_type}`, not as raw samples"
+            )));
+        }
+        sound.rate = sample_rate(&mime_type);
+        let bytes = STANDARD.decode(&blob.data);
+        sound.bytes.extend(bytes.map_err(|_| InvokeError::server_unavailable("the sound is not base64"))?);
+    }
+    match sound.bytes.is_empty() {
+        false => Ok(Some(sound)),
+        true => ended.refuse_filtered().map(|()| None),
+    }
+}
+
+/// The words of an answer and whether they are all.
+pub fn transcript(answer: &Value) -> Result<(String, bool), InvokeError> {
+    let (parts, ended) = parts(answer)?;
+    let spoken = parts.into_iter().filter(|part| part.thought != Some(true)).filter_map(|part| part.text);
+    let text = spoken.collect::<String>().trim().to_owned();
+    let complete = ended.reason != "MAX_TOKENS";
+    if text.is_empty() {
+        ended.refuse_filtered()?;
+    }
+    Ok((text, complete))
+}
+
+/// How an answer ended.
+struct Ended {
+    reason: String,
+    error: InvokeError,
+}
+
+impl Ended {
+    fn refuse_filtered(self) -> Result<(), InvokeError> {
+        if finish::is_filter(&self.reason) { Err(self.error) } else { Ok(()) }
+    }
+}
+
+fn parts(answer: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
+    let read: GenerateContentResponse =
+        serde::Deserialize::deserialize(answer).map_err(|error: serde_json::Error| {
+            InvokeError::server_unavailable(format!("the answer cannot be read: {error}"))
+        })?;
+    if read.error.is_some() {
+        return Err(errors::from_value(answer, None));
+    }
+    let feedback = read.prompt_feedback.unwrap_or_default();
+    if let Some(word) = feedback.block_reason {
+        let said = feedback.block_reason_message.as_deref();
+        return Err(finish::prompt_blocked(&word, said, &feedback.safety_ratings));
+    }
+    let candidate = read.candidates.into_iter().next().unwrap_or_default();
+    let reason = candidate.finish_reason.unwrap_or_default();
+    let error = finish::nothing_said(&reason, candidate.finish_message.as_deref(), &candidate.safety_ratings);
+    Ok((candidate.content.unwrap_or_default().parts, Ended { reason, error }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(parts: Value, reason: &str) -> Value {
+        json!({"candidates": [{"content": {"parts": parts}, "finishReason": reason}]})
+    }
+
+    #[test]
+    fn sound_is_put_together_and_refusals_are_told() {
+        let blob = |kind: &str, data: &str| json!({"inlineData": {"mimeType": kind, "data": data}});
+        let l16 = "audio/L16;codec=pcm;rate=16000";
+        let found = samples(&answer(json!([blob(l16, "AQI="), blob(l16, "AwQ=")]), "STOP")).unwrap();
+        assert_eq!(found, Some(Samples { bytes: vec![1, 2, 3, 4], rate: 16_000 }));
+        for silent in [answer(json!([]), "OTHER"), json!({"candidates": []}), json!({})] {
+            assert_eq!(samples(&silent).unwrap(), None);
+        }
+        let cases = [
+            (answer(json!([]), "SAFETY"), "SAFETY"),
+            (json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}), "PROHIBITED_CONTENT"),
+            (json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}), "overloaded"),
+            (answer(json!([blob("audio/mpeg", "AQI=")]), "STOP"), "audio/mpeg"),
+            (answer(json!([blob(l16, "%")]), "STOP"), "base64"),
+            (json!({"candidates": 7}), "cannot be read"),
+        ];
+        for (value, said) in cases {
+            let error = samples(&value).unwrap_err();
+            assert!(error.message.contains(said), "{said}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_transcript_leaves_thoughts_out() {
+        let parts = json!([{"text": "Hm.", "thought": true}, {"text": " Hello"}, {"text": " world.\n"}]);
+        assert_eq!(transcript(&answer(parts.clone(), "STOP")).unwrap(), ("Hello world.".to_owned(), true));
+        assert_eq!(transcript(&answer(parts, "MAX_TOKENS")).unwrap(), ("Hello world.".to_owned(), false));
+        assert_eq!(transcript(&answer(json!([]), "STOP")).unwrap(), (String::new(), true));
+        assert!(transcript(&answer(json!([]), "RECITATION")).is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! Text to speech and speech to text, both by `generateContent`.
+
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt};
+use serde_json::Value;
+use tracing::{info, warn};
+
+use super::connection::Connection;
+use super::{Chunks, Shared};
+use crate::dialect::gemini::speech::{self, Samples, VOICES};
+use crate::dialect::gemini::wire::GenerateContentRequest;
+use crate::dialect::sound;
+use crate::error::{ErrorKind, InvokeError};
+use crate::protocol::{AudioChunk, Speech2TextRequest, TtsRequest, Voice};
+use crate::providers::CallContext;
+use crate::providers::common::{audio, batches, sentences};
+
+/// Spoken when the app names nobody and the model's data neither.
+const DEFAULT_VOICE: &str = "Kore";
+
+/// Letters of one request: the model's answer is limited to about ten minutes.
+const DEFAULT_WORDS: u64 = 2000;
+
+/// Requests at a time.
+const PARALLEL: usize = 3;
+
+/// Ten minutes of sound in base64 are about 40 MB.
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+
+/// The voices; all speak all languages.
+pub(super) fn voices() -> Vec<Voice> {
+    VOICES
+        .iter()
+        .map(|(name, manner)| Voice { name: format!("{name} ({manner})"), value: (*name).to_owned() })
+        .collect()
+}
+
+pub(super) fn speak(shared: Arc<Shared>, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
+    async move { whole(&shared, &context, &request).await }.into_stream().boxed()
+}
+
+/// One WAV file: its header tells its length, so the pieces are joined before it is written.
+async fn whole(shared: &Shared, context: &CallContext, request: &TtsRequest) -> Result<AudioChunk, InvokeError> {
+    if request.content_text.trim().is_empty() {
+        return Err(InvokeError::bad_request("there is no text to speak"));
+    }
+    let connection = shared.connect(&request.target.credentials, context)?;
+    let schema = context.model.as_deref();
+    let declared = schema.and_then(|schema| schema.model_properties.get("default_voice")).and_then(Value::as_str);
+    let wanted = request.voice.as_deref().or(declared).unwrap_or(DEFAULT_VOICE);
+    let voice = VOICES.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(wanted)).unwrap_or(wanted);
+    let longest = schema.and_then(|schema| schema.number_property("word_limit")).unwrap_or(DEFAULT_WORDS);
+    let pieces = sentences::split(&request.content_text, usize::try_from(longest).unwrap_or(usize::MAX));
+    let pieces: Vec<String> = pieces.into_iter().map(str::to_owned).collect();
+    let (connection, model) = (&connection, request.target.model.as_str());
+    let sounds = batches::in_batches(pieces, 1, PARALLEL, |piece| async move {
+        let piece = piece.concat();
+        match ask_for_sound(context, connection, model, speech::speak(&piece, voice, false)).await? {
+            Some(sound) => Ok(sound),
+            None => {
+                info!("the model did not read the text: asked once more in words");
+                ask_for_sound(context, connection, model, speech::speak(&piece, voice, true))
+                    .await?
+                    .ok_or_else(|| InvokeError::server_unavailable("the model answered no sound"))
+            }
+        }
+    })
+    .await?;
+    let rate = sounds.first().map_or(24_000, |sound| sound.rate);
+    if sounds.iter().any(|sound| sound.rate != rate) {
+        return Err(InvokeError::server_unavailable("the pieces of the sound have different rates"));
+    }
+    let samples: Vec<u8> = sounds.into_iter().flat_map(|sound| sound.bytes).collect();
+    Ok(AudioChunk { bytes: sound::wav(&samples, rate).into(), mime_type: Some("audio/wav".to_owned()) })
+}
+
+/// The sound, or `None` where the model answered the text in place of reading it.
+async fn ask_for_sound(
+    context: &CallContext,
+    connection: &Connection,
+    model: &str,
+    request: GenerateContentRequest,
+) -> Result<Option<Samples>, InvokeError> {
+    match ask(context, connection, model, &request).await {
+        Ok(answer) => speech::samples(&answer),
+        Err(error) if error.kind == ErrorKind::BadRequest && error.message.contains("tried to generate text") => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn transcribe(
+    shared: &Shared,
+    context: &CallContext,
+    request: &Speech2TextRequest,
+) -> Result<String, InvokeError> {
+    let container = audio::require(&request.file)?;
+    if request.file.len() > super::media::MOST_INLINE {
+        return Err(InvokeError::bad_request(format!(
+            "the recording has {} bytes, at most {} are taken",
+            request.file.len(),
+            super::media::MOST_INLINE
+        ))
+        .with_hint("Compress it (MP3, OGG) or cut it into parts."));
+    }
+    let connection = shared.connect(&request.target.credentials, context)?;
+    let body = speech::transcribe(container.mime_type, &request.file);
+    let answer = ask(context, &connection, &request.target.model, &body).await?;
+    let (text, complete) = speech::transcript(&answer)?;
+    if !complete {
+        warn!(model = request.target.model, "the transcript ends at the model's longest answer");
+    }
+    Ok(text)
+}
+
+async fn ask(
+    context: &CallContext,
+    connection: &Connection,
+    model: &str,
+    body: &GenerateContentRequest,
+) -> Result<Value, InvokeError> {
+    let url = connection.model_url(model, "generateContent")?;
+    context.upstream.send(&connection.post(url, body)?).await?.json(LONGEST_ANSWER).await
+}

@@ -1,0 +1,147 @@
+//! Gemini's speech in both directions, in whole sessions.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/google_api.rs"]
+mod api;
+#[path = "support/google.rs"]
+mod google;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/google_setup.rs"]
+mod setup;
+
+use api::spoken;
+use dify_plugin_runtime::dialect::sound;
+use google::{API_KEY, Google, refusal};
+use harness::Outcome;
+use serde_json::{Value, json};
+use setup::{plugin, request, vertex};
+
+const SPEAKER: &str = "gemini-3.8-flash-tts";
+
+fn key() -> Value {
+    json!({"google_api_key": API_KEY, "max_retries": "0"})
+}
+
+async fn speak(google: &Google, credentials: Value, text: &str, voice: Value) -> Outcome {
+    let fields = json!({"model_type": "tts", "content_text": text, "voice": voice, "tenant_id": "t"});
+    plugin().call(request(google, "invoke_tts", SPEAKER, credentials, fields)).await
+}
+
+fn sound_of(outcome: &Outcome) -> Vec<u8> {
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    outcome.items.iter().flat_map(|item| hex::decode(item["result"].as_str().unwrap()).unwrap()).collect()
+}
+
+async fn transcribe(google: &Google, credentials: Value, recording: &[u8]) -> Outcome {
+    let fields = json!({"model_type": "speech2text", "file": hex::encode(recording)});
+    plugin().call(request(google, "invoke_speech2text", "gemini-3.5-transcribe", credentials, fields)).await
+}
+
+#[tokio::test]
+async fn text_becomes_one_wav_file() {
+    let google = Google::start().await;
+    for (credentials, voice, sent) in [
+        (key(), json!("Puck"), "Puck"),
+        (key(), json!("kore"), "Kore"),
+        (key(), json!(""), "Kore"),
+        (key(), Value::Null, "Kore"),
+        (vertex(&google), json!("Puck"), "Puck"),
+    ] {
+        let outcome = speak(&google, credentials, "Hello there.", voice).await;
+        assert_eq!(sound_of(&outcome), sound::wav(&spoken("Hello there."), 24_000));
+        assert!(outcome.items.iter().all(|item| item["mime_type"] == "audio/wav"));
+        let seen = google.seen(":generateContent").pop().unwrap();
+        let config = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"];
+        assert_eq!(config["voiceName"], sent);
+    }
+}
+
+#[tokio::test]
+async fn long_text_is_spoken_in_pieces_and_joined_in_order() {
+    let google = Google::start().await;
+    let text: String = (0..300).map(|number| format!("This is sentence {number}. ")).collect();
+    let outcome = speak(&google, key(), &text, json!("Kore")).await;
+    let file = sound_of(&outcome);
+    assert_eq!(file, sound::wav(&spoken(&text), 24_000), "one header, all samples in order");
+    let calls = google.seen(":generateContent");
+    let lengths: Vec<usize> =
+        calls.iter().map(|seen| seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap().len()).collect();
+    assert!(calls.len() > 3 && lengths.iter().all(|length| *length <= 2000), "{lengths:?}");
+}
+
+#[tokio::test]
+async fn a_model_that_answers_in_place_of_reading_is_asked_once_more() {
+    let google = Google::start().await;
+    let outcome = speak(&google, key(), "What is the time?", json!("Kore")).await;
+    let samples = sound_of(&outcome);
+    assert!(samples.ends_with(&spoken("What is the time?")));
+    assert_eq!(google.seen(":generateContent").len(), 2);
+    for _ in 0..2 {
+        google.reply(200, json!({"candidates": [{"finishReason": "OTHER"}]}));
+    }
+    let outcome = speak(&google, key(), "Silence", json!("Kore")).await;
+    assert_eq!(outcome.failure().0, "InvokeServerUnavailableError");
+    assert!(outcome.failure().1.contains("no sound"), "{:?}", outcome.failure());
+}
+
+#[tokio::test]
+async fn speech_that_fails_says_why() {
+    let google = Google::start().await;
+    let outcome = speak(&google, key(), " \n", json!("Kore")).await;
+    assert!(outcome.failure().1.contains("no text to speak"));
+    assert!(google.seen("").is_empty());
+    let outcome = speak(&google, key(), "Hi", json!("alloy")).await;
+    assert!(outcome.failure().1.contains("Voice name \"alloy\""), "{:?}", outcome.failure());
+    google.reply(200, json!({"promptFeedback": {"blockReason": "SAFETY"}}));
+    let outcome = speak(&google, key(), "Hi", json!("Kore")).await;
+    assert!(outcome.failure().1.contains("blocked (SAFETY)"), "{:?}", outcome.failure());
+    let (status, body) = refusal(429, "RESOURCE_EXHAUSTED", "quota");
+    google.reply(status, body);
+    assert_eq!(speak(&google, key(), "Hi", json!("Kore")).await.failure().0, "InvokeRateLimitError");
+}
+
+#[tokio::test]
+async fn voices_are_listed_without_a_request() {
+    let google = Google::start().await;
+    let fields = json!({"model_type": "tts", "language": "zh-Hans"});
+    let outcome = plugin().call(request(&google, "get_tts_model_voices", SPEAKER, key(), fields)).await;
+    let voices = outcome.item()["voices"].as_array().unwrap();
+    assert_eq!(voices.len(), 30);
+    assert_eq!(voices[3], json!({"name": "Kore (firm)", "value": "Kore"}));
+    assert!(google.seen("").is_empty());
+}
+
+#[tokio::test]
+async fn a_recording_becomes_text() {
+    let google = Google::start().await;
+    let recordings: [(Vec<u8>, &str); 4] = [
+        (sound::silence(), "audio/wav"),
+        (b"ID3\x04\0\0\0\0\0\0".to_vec(), "audio/mpeg"),
+        (b"OggS\0\0".to_vec(), "audio/ogg"),
+        (b"\x1A\x45\xDF\xA3\x01".to_vec(), "audio/webm"),
+    ];
+    for (recording, mime_type) in recordings {
+        let outcome = transcribe(&google, key(), &recording).await;
+        assert_eq!(outcome.item()["result"], format!("Heard {mime_type}."));
+    }
+    assert_eq!(transcribe(&google, vertex(&google), &sound::silence()).await.item()["result"], "Heard audio/wav.");
+    google.reply(200, json!({"candidates": [{"finishReason": "STOP"}]}));
+    assert_eq!(transcribe(&google, key(), &sound::silence()).await.item()["result"], "", "silence is no error");
+}
+
+#[tokio::test]
+async fn recordings_that_cannot_be_read_are_refused_before_they_are_sent() {
+    let google = Google::start().await;
+    let cases = [
+        (Vec::new(), "empty"),
+        (b"%PDF-1.7 not a recording".to_vec(), "no known kind"),
+        (sound::wav(&vec![0; 16 * 1024 * 1024], 16_000), "at most 15728640"),
+    ];
+    for (recording, said) in cases {
+        let outcome = transcribe(&google, key(), &recording).await;
+        let (kind, message) = outcome.failure();
+        assert!(kind == "InvokeBadRequestError" && message.contains(said), "{said}: {kind} {message}");
+    }
+    assert!(google.seen("").is_empty());
+}
