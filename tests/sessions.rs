@@ -10,9 +10,11 @@ use std::time::Duration;
 use dify_plugin_runtime::declare::{ModelSchema, ProviderDeclaration};
 use dify_plugin_runtime::error::InvokeError;
 use dify_plugin_runtime::protocol::{
-    AudioChunk, FinishReason, LlmDelta, LlmRequest, ModelRequest, ModelType, TtsRequest, ValidateProviderRequest,
+    AudioChunk, Content, ContentPart, FinishReason, LlmDelta, LlmRequest, MediaPart, ModelRequest, ModelType,
+    TtsRequest, ValidateProviderRequest,
 };
 use dify_plugin_runtime::providers::{Answer, CallContext, Chunks, Provider};
+use dify_plugin_runtime::runtime::ServeOptions;
 use futures_util::{StreamExt, stream};
 use harness::Plugin;
 use serde_json::{Value, json};
@@ -35,6 +37,17 @@ impl Provider for Obedient {
             "words" => stream::iter((0..number).map(|word| Ok(LlmDelta::text(format!("w{word} ")))))
                 .chain(stream::iter([Ok(last)]))
                 .boxed(),
+            "picture" => {
+                let media = MediaPart {
+                    format: "png".to_owned(),
+                    mime_type: "image/png".to_owned(),
+                    base64_data: Some("A".repeat(number)),
+                    detail: Some("high".to_owned()),
+                    ..MediaPart::default()
+                };
+                let content = Content::Parts(vec![ContentPart::Image(media)]);
+                stream::iter([Ok(LlmDelta { content, ..LlmDelta::default() }), Ok(last)]).boxed()
+            }
             "long" => stream::iter([Ok(LlmDelta::text("ä".repeat(number))), Ok(last)]).boxed(),
             "fail" => stream::iter([Ok(LlmDelta::text("so far")), Err(InvokeError::rate_limit("enough"))]).boxed(),
             "panic" => stream::once(async { panic!("as told") }).boxed(),
@@ -226,4 +239,48 @@ async fn heartbeats_come_first_and_go_on_while_a_session_hangs() {
         assert_eq!(connection.next().await.unwrap()["event"], "heartbeat");
         assert_eq!(start.elapsed(), Duration::from_secs(10 * beat));
     }
+}
+
+#[tokio::test]
+async fn what_no_line_can_carry_ends_its_session_with_an_error() {
+    let outcome = plugin().call(llm("picture 1000000")).await;
+    assert_eq!(outcome.items.len(), 2);
+    let outcome = plugin().call(llm("picture 6000000")).await;
+    let (kind, message) = outcome.failure();
+    assert_eq!(kind, "InvokeError");
+    assert!(message.contains("too large for one line"), "{message}");
+}
+
+#[tokio::test]
+async fn while_nobody_reads_text_is_joined_in_place_of_queued() {
+    const WORDS: usize = 300_000;
+    let mut connection = plugin().connect();
+    connection.request("a", llm(&format!("words {WORDS}"))).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let outcome = connection.outcome("a").await;
+    assert!(outcome.items.len() < WORDS, "{} items", outcome.items.len());
+    let text = outcome.text();
+    assert_eq!(text.split_whitespace().count(), WORDS);
+    assert!(text.starts_with("w0 w1 w2 ") && text.ends_with(&format!("w{} ", WORDS - 1)));
+    assert_eq!(outcome.finish_reason(), Some("stop"));
+}
+
+#[tokio::test]
+async fn sessions_beyond_the_limit_wait_for_their_turn() {
+    let options = ServeOptions { most_sessions: 3, ..ServeOptions::default() };
+    let mut connection = plugin().with_options(options).connect();
+    for session in 0..10_000 {
+        connection.request(&format!("s{session}"), llm("words 1")).await;
+    }
+    let mut ends = 0;
+    while ends < 10_000 {
+        ends += usize::from(connection.next().await.unwrap()["data"]["type"] == "end");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_takes_too_long_is_ended_with_an_error() {
+    let options = ServeOptions { longest_session: Duration::from_millis(100), ..ServeOptions::default() };
+    let outcome = plugin().with_options(options).call(llm("hang")).await;
+    assert!(outcome.failure().1.contains("given up"), "{:?}", outcome.error);
 }
