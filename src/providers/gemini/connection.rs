@@ -14,7 +14,7 @@ use crate::error::InvokeError;
 use crate::protocol::Credentials;
 use crate::providers::common::connection as common;
 use crate::upstream::auth::{HeaderAuthorization, WithHeaders};
-use crate::upstream::google::{GoogleBearer, Identity, TokenSource};
+use crate::upstream::google::{GoogleBearer, Identity, TokenSource, is_loopback};
 use crate::upstream::{
     Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, status,
 };
@@ -234,12 +234,22 @@ fn application_default(credentials: &Credentials) -> Result<(Identity, Option<St
         let identity = Identity::from_key_file(&text, "GOOGLE_APPLICATION_CREDENTIALS")?;
         return Ok((identity, Identity::project_of_key_file(&text)));
     }
-    let host = credentials
-        .get("google_metadata_host")
-        .map(str::to_owned)
-        .or_else(|| std::env::var("GCE_METADATA_HOST").ok())
-        .unwrap_or_else(|| "metadata.google.internal".to_owned());
-    Ok((Identity::Metadata { host: parse(&format!("http://{host}/"))? }, None))
+    Ok((Identity::Metadata { host: metadata_host(credentials)? }, None))
+}
+
+/// Google's metadata server, or the one of `GCE_METADATA_HOST`. A credential may name one on this machine only: what a
+/// workspace fills in must not send the process to other hosts of the network.
+fn metadata_host(credentials: &Credentials) -> Result<Url, InvokeError> {
+    let parse = |host: &str| Url::parse(&format!("http://{host}/")).ok();
+    if let Some(host) = credentials.get("google_metadata_host") {
+        return parse(host).filter(is_loopback).ok_or_else(|| {
+            InvokeError::credentials(
+                "credential `google_metadata_host` may only name this machine; set GCE_METADATA_HOST for another one",
+            )
+        });
+    }
+    let host = std::env::var("GCE_METADATA_HOST").unwrap_or_else(|_| "metadata.google.internal".to_owned());
+    parse(&host).ok_or_else(|| InvokeError::credentials("GCE_METADATA_HOST is not a host"))
 }
 
 fn default_base(surface: Surface, location: &str) -> String {

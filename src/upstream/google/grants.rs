@@ -74,12 +74,12 @@ fn assertion(
     audience: &Url,
     scope: &str,
 ) -> Result<String, InvokeError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let issued = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).saturating_sub(SKEW);
     let key = EncodingKey::from_rsa_pem(key.expose_secret().as_bytes())
         .map_err(|_| InvokeError::credentials("the service account's `private_key` is not an RSA key in PEM form"))?;
     let mut header = Header::new(Algorithm::RS256);
     header.kid = Some(key_id.to_owned()).filter(|id| !id.is_empty());
-    let claims = Claims { iss: email, scope, aud: audience.as_str(), iat: now - SKEW, exp: now - SKEW + 3600 };
+    let claims = Claims { iss: email, scope, aud: audience.as_str(), iat: issued, exp: issued + 3600 };
     jsonwebtoken::encode(&header, &claims, &key)
         .map_err(|_| InvokeError::credentials("the service account's `private_key` cannot sign"))
 }

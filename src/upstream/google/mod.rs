@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
-pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url};
+pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url, is_loopback};
 
 use super::auth::{Attempt, Sent, insert_secret};
 use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
