@@ -1,7 +1,7 @@
 //! Alibaba Cloud AI Gateway and Higress: the OpenAI-compatible dialect behind three ways to authenticate.
 //!
 //! Only customizable models exist; their forms say everything. What the gateway adds to the dialect is here: signatures
-//! and tokens ([`hmac`], [`jwt`]), its way to refuse ([`errors`]) and to censor ([`moderation`], [`guarded`]).
+//! and tokens (`hmac`, `jwt`), its way to refuse (`errors`) and to censor (`moderation`, `guarded`).
 
 mod connection;
 mod errors;

@@ -1,6 +1,6 @@
 //! Xinference: models that a user runs on a server of their own, described by that server.
 //!
-//! What a model can do is asked of the server and kept for a minute ([`catalog`]); schema, requests and validation follow
+//! What a model can do is asked of the server and kept for a minute (`catalog`); schema, requests and validation follow
 //! from it. The words on the wire are those of the OpenAI-compatible dialect.
 //! Source: `xorbitsai/inference: xinference/api/restful_api.py`; fields as in
 //! `langgenius/dify-official-plugins: models/xinference/`.
