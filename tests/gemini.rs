@@ -10,8 +10,9 @@ mod upstream;
 
 use std::path::Path;
 
-use dify_plugin_runtime::declare::{self, LoadedProvider, ParameterType};
+use dify_plugin_runtime::declare::{self, LoadedProvider, ModelFeature, ModelSchema, ParameterType};
 use dify_plugin_runtime::dialect::gemini::ModelProfile;
+use dify_plugin_runtime::protocol::ModelType;
 use dify_plugin_runtime::providers;
 use harness::{Outcome, Plugin};
 use serde_json::{Value, json};
@@ -77,7 +78,9 @@ async fn every_live_model_sends_only_what_it_takes() {
     let upstream = Gemini::start(hello()).await;
     let plugin = plugin();
     let (mut live, mut retired) = (0, 0);
-    for model in declared().models.iter().filter(|model| model.model_type.as_str() == "llm") {
+    // Agents do not chat: they are polled.
+    let chats = |model: &&ModelSchema| model.model_type == ModelType::Llm && !model.has(ModelFeature::Polling);
+    for model in declared().models.iter().filter(chats) {
         let profile = ModelProfile::of(model).unwrap_or_else(|error| panic!("{}: {error}", model.model));
         let mut parameters = json!({});
         for rule in &model.parameter_rules {

@@ -1,4 +1,4 @@
-//! Gemini's speech in both directions, in whole sessions.
+//! Gemini's speech in both directions and its background agents, in whole sessions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -144,4 +144,87 @@ async fn recordings_that_cannot_be_read_are_refused_before_they_are_sent() {
         assert!(kind == "InvokeBadRequestError" && message.contains(said), "{said}: {kind} {message}");
     }
     assert!(google.seen("").is_empty());
+}
+
+const AGENT: &str = "deep-research-preview-04-2026";
+
+fn start_task(google: &Google, agent: &str, credentials: Value, fields: Value) -> Value {
+    let mut all = json!({"model_type": "llm", "stream": false, "prompt_messages": [
+        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why is the sky blue?"}]});
+    all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    request(google, "start_polling", agent, credentials, all)
+}
+
+fn look(google: &Google, state: Value) -> Value {
+    request(google, "check_polling", AGENT, key(), json!({"model_type": "llm", "plugin_state": state}))
+}
+
+#[tokio::test]
+async fn an_agent_is_started_once_and_looked_at_until_it_ends() {
+    let google = Google::start().await;
+    google.reply(200, json!({"id": "v1_Chd-x=", "status": "in_progress", "object": "interaction"}));
+    let started = plugin().call(start_task(&google, AGENT, key(), json!({}))).await.item().clone();
+    assert_eq!((&started["status"], &started["next_check_after_seconds"]), (&json!("running"), &json!(15)));
+    let sent = &google.seen("/v1beta/interactions")[0].body;
+    let expected =
+        json!({"agent": AGENT, "input": "Be brief.\n\nWhy is the sky blue?", "background": true, "store": true});
+    assert_eq!(sent, &expected);
+    google.reply(200, json!({"id": "v1_Chd-x=", "status": "in_progress"}));
+    let state = started["plugin_state"].clone();
+    assert_eq!(plugin().call(look(&google, state.clone())).await.item()["plugin_state"], state);
+    let (status, body) = refusal(503, "UNAVAILABLE", "overloaded");
+    google.reply(status, body);
+    let busy = plugin().call(look(&google, state.clone())).await;
+    assert_eq!(busy.item()["status"], "running", "a busy server does not end the task");
+    google.reply(200, json!({"id": "v1_Chd-x=", "status": "completed", "outputs": [{"type": "text", "text": "Scattering."}],
+        "usage": {"total_input_tokens": 20, "total_tool_use_tokens": 5, "total_output_tokens": 7, "total_thought_tokens": 3}}));
+    let done = plugin().call(look(&google, state.clone())).await.item().clone();
+    assert_eq!((&done["status"], &done["result"]["message"]["content"]), (&json!("succeeded"), &json!("Scattering.")));
+    let usage = &done["result"]["usage"];
+    assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(25), &json!(10)));
+    assert!(google.seen("/v1beta/interactions/v1_Chd-x=").iter().all(|seen| seen.method == "GET"));
+    google.reply(200, json!({"id": "v1_Chd-x=", "status": "failed", "error": {"message": "no budget"}}));
+    let failed = plugin().call(look(&google, state)).await.item().clone();
+    assert_eq!(
+        (&failed["status"], &failed["error"]),
+        (&json!("failed"), &json!("the agent's task ended as `failed`: no budget"))
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_polled_is_told() {
+    let google = Google::start().await;
+    let tools =
+        json!({"tools": [{"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}]});
+    let cases = [
+        (start_task(&google, "gemini-2.5-flash-lite", key(), json!({})), "PluginLLMPollingUnsupportedError", "at once"),
+        (start_task(&google, AGENT, key(), tools), "InvokeBadRequestError", "calls no functions"),
+        (start_task(&google, AGENT, vertex(&google), json!({})), "InvokeBadRequestError", "developer API only"),
+        (look(&google, json!({"interaction": "../files"})), "InvokeBadRequestError", "names no task"),
+        (look(&google, json!({"other": 1})), "InvokeBadRequestError", "names no task"),
+    ];
+    for (request, kind, said) in cases {
+        let outcome = plugin().call(request).await;
+        let (found, message) = outcome.failure();
+        assert!(found == kind && message.contains(said), "{said}: {found} {message}");
+    }
+    let mut at_once = start_task(&google, AGENT, key(), json!({}));
+    at_once["action"] = json!("invoke_llm");
+    assert!(plugin().call(at_once).await.failure().1.contains("is polled"));
+    assert!(google.seen("").is_empty());
+    let (status, body) = refusal(503, "UNAVAILABLE", "overloaded");
+    google.reply(status, body);
+    let patient = json!({"google_api_key": API_KEY, "max_retries": "3"});
+    let outcome = plugin().call(start_task(&google, AGENT, patient, json!({}))).await;
+    assert_eq!(outcome.failure().0, "InvokeServerUnavailableError");
+    assert_eq!(google.seen("/interactions").len(), 1, "a task is never started twice");
+}
+
+#[tokio::test]
+async fn an_agent_of_ones_own_is_polled_by_its_name() {
+    let google = Google::start().await;
+    google.reply(404, json!({}));
+    google.reply(200, json!({"id": "v1_a", "status": "completed", "steps": [{"type": "model_output", "content": [{"type": "text", "text": "Done."}]}]}));
+    let outcome = plugin().call(start_task(&google, "antigravity-preview-09-2026", key(), json!({}))).await;
+    assert_eq!(outcome.item()["result"]["message"]["content"], "Done.");
 }

@@ -8,6 +8,7 @@ pub mod embedding;
 pub mod errors;
 pub mod finish;
 pub mod functions;
+pub mod interactions;
 pub mod mapper;
 pub mod media;
 pub mod parameters;

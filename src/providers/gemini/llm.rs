@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::{Chunks, Shared};
+use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
@@ -76,6 +77,12 @@ impl Call {
         let profile = profile(&context)?;
         if let Some(reason) = &profile.retired {
             return Err(InvokeError::bad_request(format!("model `{}` is gone: {reason}", request.target.model)));
+        }
+        if context.model.as_ref().is_some_and(|model| model.has(ModelFeature::Polling)) {
+            let message = format!("agent `{}` works in the background and is polled", request.target.model);
+            return Err(
+                InvokeError::bad_request(message).with_hint("Dify polls it from the version on that knows polling.")
+            );
         }
         let connection = shared.connect(&request.target.credentials, &context)?;
         let prompt =

@@ -1,5 +1,6 @@
 //! Gemini: Google's models on the developer API and on Vertex AI. Wire form and stream mapping are the dialect's.
 
+mod agents;
 mod connection;
 mod embedding;
 mod limits;
@@ -21,9 +22,10 @@ use crate::dialect::gemini::signatures::SignatureStore;
 use crate::dialect::tokens;
 use crate::error::InvokeError;
 use crate::protocol::{
-    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, ModelType,
-    MultimodalEmbeddingRequest, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall,
-    TtsRequest, TtsVoicesRequest, ValidateProviderRequest, Voice,
+    AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
+    ModelRequest, ModelType, MultimodalEmbeddingRequest, PollingAnswer, Speech2TextRequest,
+    TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall, TtsRequest, TtsVoicesRequest,
+    ValidateProviderRequest, Voice,
 };
 
 /// The provider `google`.
@@ -115,6 +117,16 @@ impl Provider for Gemini {
     fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
         let shared = self.shared.clone();
         Box::pin(async move { speech::transcribe(&shared, &context, &request).await })
+    }
+
+    fn start_polling(&self, context: CallContext, request: LlmRequest) -> Answer<PollingAnswer> {
+        let shared = self.shared.clone();
+        Box::pin(async move { agents::start(&shared, &context, &request).await })
+    }
+
+    fn check_polling(&self, context: CallContext, request: CheckPollingRequest) -> Answer<PollingAnswer> {
+        let shared = self.shared.clone();
+        Box::pin(async move { agents::check(&shared, &context, &request).await })
     }
 
     fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> Answer<()> {

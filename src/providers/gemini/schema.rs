@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use super::limits::Limits;
 use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
 use crate::dialect::gemini::embedding::{EmbeddingProfile, Task};
+use crate::dialect::gemini::interactions::is_agent;
 use crate::dialect::gemini::parameters::{SAFETY, THRESHOLDS};
 use crate::dialect::gemini::profile::Family;
 use crate::error::InvokeError;
@@ -51,6 +52,10 @@ pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<Mod
     };
     let longest_answer = whole(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     schema.model_properties.insert("mode".to_owned(), "chat".into());
+    if is_agent(&request.target.model) {
+        schema.features = vec![ModelFeature::Polling];
+        return Ok(schema);
+    }
     schema.features = features(family);
     schema.parameter_rules = rules(
         family,

@@ -1,0 +1,191 @@
+//! Background agents (Deep Research) as the Interactions API writes them: a task is started, then looked at until it ends.
+//!
+//! Source: Gemini API, "Interactions API", "Deep Research".
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::InvokeError;
+use crate::protocol::{Content, PromptMessage, Role};
+
+/// Whether a name is an agent's, not a model's.
+pub fn is_agent(name: &str) -> bool {
+    let short = name.rsplit('/').next().unwrap_or(name);
+    short.starts_with("deep-research-") || short.starts_with("antigravity-")
+}
+
+/// The body that starts a task.
+pub fn start(agent: &str, messages: &[PromptMessage]) -> Result<Value, InvokeError> {
+    let agent = agent.rsplit('/').next().unwrap_or(agent);
+    Ok(json!({"agent": agent, "input": input(messages)?, "background": true, "store": true}))
+}
+
+/// The conversation as one text: an agent is given a task, not turns.
+fn input(messages: &[PromptMessage]) -> Result<String, InvokeError> {
+    let media = |message: &PromptMessage| match &message.content {
+        Content::Text(_) => false,
+        Content::Parts(parts) => parts.iter().any(|part| part.media().is_some()),
+    };
+    if messages.iter().any(media) {
+        return Err(InvokeError::bad_request("a background agent takes text only; the prompt has files"));
+    }
+    let several = messages.iter().filter(|message| message.role != Role::System).count() > 1;
+    let paragraphs = messages.iter().filter_map(|message| {
+        let text = message.content.text();
+        let speaker = match message.role {
+            Role::User if several => "User: ",
+            Role::Assistant => "Assistant: ",
+            Role::Tool => "Result: ",
+            Role::System | Role::User => "",
+        };
+        (!text.trim().is_empty()).then(|| format!("{speaker}{}", text.trim()))
+    });
+    let text = paragraphs.collect::<Vec<_>>().join("\n\n");
+    if text.is_empty() {
+        return Err(InvokeError::bad_request("the prompt is empty"));
+    }
+    Ok(text)
+}
+
+/// A task, in either of the API's forms (`outputs`, later `steps`).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Interaction {
+    /// Names the task.
+    pub id: String,
+    status: String,
+    outputs: Vec<Value>,
+    steps: Vec<Value>,
+    /// Tokens so far.
+    pub usage: Usage,
+    error: Value,
+}
+
+/// Tokens of a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    total_input_tokens: u64,
+    total_tool_use_tokens: u64,
+    total_output_tokens: u64,
+    total_thought_tokens: u64,
+}
+
+impl Usage {
+    /// Tokens read: prompt and what tools found.
+    pub fn prompt(self) -> u64 {
+        self.total_input_tokens + self.total_tool_use_tokens
+    }
+
+    /// Tokens written: thoughts and answer.
+    pub fn answer(self) -> u64 {
+        self.total_output_tokens + self.total_thought_tokens
+    }
+}
+
+/// How a task stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Not done yet.
+    Running,
+    /// Done; or stopped early with what there was.
+    Done {
+        /// The report.
+        text: String,
+        /// Whether it is all of it.
+        complete: bool,
+    },
+    /// Ended without an answer.
+    Failed(String),
+}
+
+impl Interaction {
+    /// How the task stands.
+    pub fn standing(&self) -> Standing {
+        let text = self.text();
+        match self.status.as_str() {
+            "in_progress" | "queued" => Standing::Running,
+            "completed" if !text.is_empty() => Standing::Done { text, complete: true },
+            "incomplete" | "budget_exceeded" if !text.is_empty() => Standing::Done { text, complete: false },
+            status => {
+                let said = self.error["message"].as_str().or(self.error.as_str());
+                let why = match status {
+                    "completed" => "ended without an answer".to_owned(),
+                    "requires_action" => "waits for the result of a function, which Dify cannot give".to_owned(),
+                    "" => "has no status".to_owned(),
+                    other => format!("ended as `{other}`"),
+                };
+                Standing::Failed(match said {
+                    Some(said) => format!("the agent's task {why}: {said}"),
+                    None => format!("the agent's task {why}"),
+                })
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let said = |content: &Value| match content["type"].as_str() {
+            Some("text") => content["text"].as_str().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        let steps = self.steps.iter().filter(|step| step["type"] == "model_output");
+        let steps = steps.map(|step| step["content"].as_array().into_iter().flatten().map(said).collect());
+        let paragraphs = self.outputs.iter().map(said).chain(steps).filter(|text: &String| !text.is_empty());
+        paragraphs.collect::<Vec<_>>().join("\n\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(value: Value) -> Standing {
+        serde_json::from_value::<Interaction>(value).unwrap().standing()
+    }
+
+    #[test]
+    fn tasks_are_read_in_both_forms() {
+        let done = |complete| Standing::Done { text: "One.\n\nTwo.".to_owned(), complete };
+        let outputs = json!([{"type": "thought", "text": "hm"}, {"type": "text", "text": "One."}, {"type": "text", "text": "Two."}]);
+        let steps = json!([
+            {"type": "thought", "content": [{"type": "text", "text": "hm"}]},
+            {"type": "model_output", "content": [{"type": "text", "text": "On"}, {"type": "text", "text": "e."}]},
+            {"type": "model_output", "content": [{"type": "image", "data": "AA=="}, {"type": "text", "text": "Two."}]},
+        ]);
+        assert_eq!(standing(json!({"status": "completed", "outputs": outputs.clone()})), done(true));
+        assert_eq!(standing(json!({"status": "completed", "steps": steps})), done(true));
+        assert_eq!(standing(json!({"status": "budget_exceeded", "outputs": outputs.clone()})), done(false));
+        for status in ["in_progress", "queued"] {
+            assert_eq!(standing(json!({"status": status, "outputs": outputs.clone()})), Standing::Running);
+        }
+        for (value, said) in [
+            (json!({"status": "failed", "error": {"message": "no budget"}}), "ended as `failed`: no budget"),
+            (json!({"status": "cancelled", "outputs": outputs}), "cancelled"),
+            (json!({"status": "completed"}), "without an answer"),
+            (json!({"status": "requires_action"}), "waits for the result"),
+            (json!({}), "has no status"),
+        ] {
+            match standing(value) {
+                Standing::Failed(text) => assert!(text.contains(said), "{text}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_conversation_becomes_one_task() {
+        let read = |value: Value| serde_json::from_value::<Vec<PromptMessage>>(value).unwrap();
+        let one = read(json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]));
+        assert_eq!(
+            start("agents/deep-research-x", &one).unwrap(),
+            json!({"agent": "deep-research-x", "input": "Be brief.\n\nWhy?", "background": true, "store": true})
+        );
+        let turns = read(
+            json!([{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}, {"role": "user", "content": "C"}]),
+        );
+        assert_eq!(input(&turns).unwrap(), "User: A\n\nAssistant: B\n\nUser: C");
+        assert!(input(&read(json!([{"role": "user", "content": " "}]))).is_err());
+        let picture = json!([{"type": "image", "format": "png", "base64_data": "AA=="}]);
+        assert!(input(&read(json!([{"role": "user", "content": picture}]))).unwrap_err().message.contains("text only"));
+    }
+}

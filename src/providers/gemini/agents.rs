@@ -1,0 +1,103 @@
+//! Background agents through Dify's polling: started once, looked at until they end.
+
+use serde_json::{Map, Value};
+
+use super::Shared;
+use super::connection::Connection;
+use crate::declare::{ModelFeature, price};
+use crate::dialect::gemini::Surface;
+use crate::dialect::gemini::interactions::{self, Interaction, Standing};
+use crate::error::InvokeError;
+use crate::protocol::{CheckPollingRequest, Content, FinishReason, LlmDelta, LlmRequest, PollingAnswer, Target};
+use crate::providers::CallContext;
+use crate::upstream::RetryPolicy;
+
+/// Names the task in what Dify hands back.
+const STATE: &str = "interaction";
+
+/// Seconds between two looks; with Dify's 240 looks that is the hour that a task may take.
+const INTERVAL: u64 = 15;
+
+/// Longest task in seconds.
+const LONGEST: u64 = 3600;
+
+/// Longest report with everything that led to it.
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+
+pub(super) async fn start(
+    shared: &Shared,
+    context: &CallContext,
+    request: &LlmRequest,
+) -> Result<PollingAnswer, InvokeError> {
+    let connection = connect(shared, context, &request.target)?;
+    if !request.tools.is_empty() {
+        return Err(InvokeError::bad_request(format!("agent `{}` calls no functions of Dify", request.target.model)));
+    }
+    let body = interactions::start(&request.target.model, &request.prompt_messages)?;
+    // A task costs dollars: it is never started twice because an answer got lost.
+    let request = connection.post(connection.url("interactions")?, &body)?.with_retry(RetryPolicy::never());
+    let task: Interaction = context.upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+    answer(context, task)
+}
+
+pub(super) async fn check(
+    shared: &Shared,
+    context: &CallContext,
+    request: &CheckPollingRequest,
+) -> Result<PollingAnswer, InvokeError> {
+    let connection = connect(shared, context, &request.target)?;
+    let id = request.plugin_state.get(STATE).and_then(Value::as_str).unwrap_or_default();
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'=' | b'~');
+    if id.is_empty() || !id.bytes().all(legal) {
+        return Err(InvokeError::bad_request("the polling state names no task of this agent"));
+    }
+    let upstream = &context.upstream;
+    match upstream.send(&connection.get(connection.url(&format!("interactions/{id}"))?)).await {
+        Ok(found) => answer(context, found.json(LONGEST_ANSWER).await?),
+        // The task goes on whether or not it can be looked at.
+        Err(error) if error.retryable => {
+            tracing::warn!(%error, "the task cannot be looked at now; it goes on");
+            Ok(running(id.to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(shared: &Shared, context: &CallContext, target: &Target) -> Result<Connection, InvokeError> {
+    let polled = context.model.as_ref().is_some_and(|model| model.has(ModelFeature::Polling));
+    if !polled {
+        let message = format!("model `{}` answers at once and is not polled", target.model);
+        return Err(InvokeError::new(crate::error::ErrorKind::PollingUnsupported, message));
+    }
+    let connection = shared.connect(&target.credentials, context)?;
+    if connection.surface != Surface::Developer {
+        return Err(InvokeError::bad_request(format!("agent `{}` is on the developer API only", target.model))
+            .with_hint("Sign in with an API key, or leave the project empty."));
+    }
+    Ok(connection)
+}
+
+fn answer(context: &CallContext, task: Interaction) -> Result<PollingAnswer, InvokeError> {
+    Ok(match task.standing() {
+        Standing::Running if task.id.is_empty() => {
+            return Err(InvokeError::server_unavailable("the task was started without an id"));
+        }
+        Standing::Running => running(task.id),
+        Standing::Failed(why) => PollingAnswer::Failed(why),
+        Standing::Done { text, complete } => PollingAnswer::Succeeded(Box::new(LlmDelta {
+            content: Content::Text(text),
+            finish_reason: Some(if complete { FinishReason::Stop } else { FinishReason::Length }),
+            usage: Some(price::llm_usage(context.pricing(), task.usage.prompt(), task.usage.answer())),
+            ..LlmDelta::default()
+        })),
+    })
+}
+
+fn running(id: String) -> PollingAnswer {
+    PollingAnswer::Running {
+        plugin_state: Map::from_iter([(STATE.to_owned(), id.into())]),
+        next_check_after_seconds: Some(INTERVAL),
+        expires_after_seconds: Some(LONGEST),
+        max_attempts: Some(LONGEST / INTERVAL),
+    }
+}
