@@ -1,0 +1,111 @@
+//! The commands of a person at the terminal, run as they run them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(arguments)
+        .env_remove("GEMINI_API_KEY")
+        .env_remove("GOOGLE_API_KEY")
+        .env_remove("RUST_LOG")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn try_streams_an_answer_and_says_what_it_cost() {
+    let output = run(&["try", "Why is the sky blue?", "--system", "Be brief.", "--param", "seed=7"], "", &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(out(&output).contains("You asked: \"Why is the sky blue?\""), "{}", out(&output));
+    let said = said(&output);
+    for expected in [
+        "the embedded upstream on loopback, which is no model",
+        "first token after",
+        "prompt +",
+        "USD",
+        "finish reason stop",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
+#[test]
+fn try_shows_raw_frames_on_request() {
+    let output = run(&["try", "hi", "--json"], "", &[]);
+    let frames: Vec<Value> = out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(frames.len() > 3);
+    assert!(frames.iter().all(|frame| frame["event"] == "session"));
+    assert_eq!(frames.last().unwrap()["data"]["type"], "end");
+}
+
+#[test]
+fn it_runs_on_a_system_without_certificates() {
+    let nowhere = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
+    let output = run(&["try", "hi"], "", &nowhere);
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn invoke_runs_any_action_from_standard_input() {
+    let request =
+        r#"{"provider": "google", "model": "my-own", "model_type": "llm", "credentials": {"google_api_key": "k"}}"#;
+    let output = run(&["invoke", "get_ai_model_schemas"], request, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let item: Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(item["model_schema"]["model"], "my-own");
+}
+
+#[test]
+fn what_is_wrong_is_said_and_the_exit_code_tells() {
+    let invoke = r#"{"provider": "google", "model": "gemini-3.5-flash", "model_type": "llm"}"#;
+    let cases: [(&[&str], &str, &str); 6] = [
+        (&["try", "hi", "--provider", "nobody"], "", "the manifest lists ai-gateway, google, xinference"),
+        (
+            &["try", "hi", "--param", "temperature=9", "--model", "gemini-3.5-flash"],
+            "",
+            "`temperature` must be at most 2",
+        ),
+        (&["try", "hi", "--param", "tempreature=1"], "", "tempreature"),
+        (&["try", "hi", "--image", "Cargo.toml"], "", "is not a picture"),
+        (&["invoke", "invoke_llm"], invoke, "credential `google_api_key`"),
+        (&["invoke", "invoke_llm"], "[1]", "must hold an object"),
+    ];
+    for (arguments, input, expected) in cases {
+        let output = run(arguments, input, &[]);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(said(&output).contains(expected), "{arguments:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn secrets_of_a_credentials_file_are_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials.yaml");
+    std::fs::write(&file, "google_api_key: \"s3cret-key\n").unwrap();
+    let output = run(&["try", "hi", "--credentials", file.to_str().unwrap()], "", &[]);
+    assert!(!output.status.success());
+    assert!(
+        said(&output).contains("is neither JSON nor YAML") && !said(&output).contains("s3cret"),
+        "{}",
+        said(&output)
+    );
+}
