@@ -9,7 +9,7 @@ mod upstream;
 
 use driver::{Plugin, Run};
 
-/// Runs of each measurement; medians are printed.
+/// Runs of each measurement unless `RUNS` says otherwise; medians are printed.
 const RUNS: usize = 3;
 
 struct Subject {
@@ -81,7 +81,8 @@ const ROWS: [(&str, &str, bool); 15] = [
 ];
 
 fn measure(subject: &Subject, address: &str) -> Vec<f64> {
-    let mut runs: Vec<Vec<f64>> = (0..RUNS).map(|_| once(subject, address)).collect();
+    let count = std::env::var("RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS);
+    let mut runs: Vec<Vec<f64>> = (0..count).map(|_| once(subject, address)).collect();
     (0..ROWS.len())
         .map(|row| {
             let mut values: Vec<f64> = runs.iter_mut().map(|run| run[row]).collect();
