@@ -366,7 +366,7 @@ fn media_part(part: &ContentPart) -> Result<Option<Part>, InvokeError> {
 }
 
 /// The media type, from the part or its file ending.
-fn mime_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> {
+pub fn mime_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> {
     if media.mime_type.contains('/') {
         return Ok(media.mime_type.clone());
     }

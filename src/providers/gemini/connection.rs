@@ -160,6 +160,34 @@ impl Connection {
         Ok(url)
     }
 
+    /// Where uploads are opened.
+    pub fn upload_url(&self) -> Url {
+        let base = self.base.path().trim_end_matches('/');
+        // A base that ends in a version has the word before it.
+        let (prefix, version) = match (&self.version, base.rsplit_once('/')) {
+            (None, Some(split)) => split,
+            (version, _) => (base, version.as_deref().unwrap_or_default()),
+        };
+        let mut url = self.base.clone();
+        url.set_path(&format!("{prefix}/upload/{version}/files"));
+        url
+    }
+
+    /// The same address at the host that the credentials name: no key goes elsewhere.
+    pub fn own_address(&self, address: &Url) -> Url {
+        let mut own = self.upload_url();
+        let prefix = own.path().split("/upload/").next().unwrap_or_default().to_owned();
+        let path = address.path();
+        own.set_path(&if path.starts_with(&prefix) { path.to_owned() } else { format!("{prefix}{path}") });
+        own.set_query(address.query());
+        own
+    }
+
+    /// A request with everything that the credentials say.
+    pub fn request(&self, method: Method, url: Url) -> UpstreamRequest {
+        self.with_settings(UpstreamRequest::new(method, url))
+    }
+
     /// A `POST` of JSON with everything that the credentials say.
     pub fn post<T: Serialize>(&self, url: Url, body: &T) -> Result<UpstreamRequest, InvokeError> {
         Ok(self.with_settings(UpstreamRequest::post_json(url, body)?))
@@ -167,7 +195,7 @@ impl Connection {
 
     /// A `GET` with everything that the credentials say.
     pub fn get(&self, url: Url) -> UpstreamRequest {
-        self.with_settings(UpstreamRequest::new(Method::GET, url))
+        self.request(Method::GET, url)
     }
 
     fn with_settings(&self, request: UpstreamRequest) -> UpstreamRequest {
@@ -318,6 +346,8 @@ fn read_error(answer: &ErrorResponse) -> InvokeError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// The address of a call with these credentials.
@@ -374,6 +404,22 @@ mod tests {
         }
         for model in ["", "a/../b", "m?x=1", "m#x", "a b"] {
             assert!(address(&[KEY], model).is_err(), "{model}");
+        }
+    }
+    #[test]
+    fn uploads_stay_at_the_host_that_the_credentials_name() {
+        for (base, opened, session) in [
+            ("https://gate.example", "/upload/v1beta/files", "/upload/v1beta/files"),
+            ("https://gate.example/gemini/", "/gemini/upload/v1beta/files", "/gemini/upload/v1beta/files"),
+            ("https://gate.example/gemini/v1", "/gemini/upload/v1/files", "/gemini/upload/v1beta/files"),
+        ] {
+            let fields = json!({"google_api_key": "k", "google_base_url": base});
+            let credentials: Credentials = serde_json::from_value(fields).unwrap();
+            let connection = Connection::new(&credentials, &Upstream::new(), &TokenSources::default()).unwrap();
+            assert_eq!(connection.upload_url().as_str(), format!("https://gate.example{opened}"));
+            let told = Url::parse("https://evil.example/upload/v1beta/files?upload_id=x").unwrap();
+            let own = connection.own_address(&told);
+            assert_eq!(own.as_str(), format!("https://gate.example{session}?upload_id=x"));
         }
     }
 }

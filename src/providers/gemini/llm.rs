@@ -86,7 +86,7 @@ impl Call {
         }
         let connection = shared.connect(&request.target.credentials, &context)?;
         let prompt =
-            super::media::prepare(&context, &connection, &request.target.credentials, &request.prompt_messages)
+            super::media::prepare(shared, &context, &connection, &request.target.credentials, &request.prompt_messages)
                 .await?
                 .into_owned();
         let body = build(shared, &request, &prompt, &profile, &connection, false)?;
@@ -103,6 +103,11 @@ impl Call {
         Ok(Self { context, request, prompt, profile, connection, body, answer })
     }
 
+    /// Whose files are whose.
+    fn owner(&self) -> u64 {
+        self.request.target.credentials.fingerprint()
+    }
+
     async fn send(&mut self, shared: &Shared) -> Result<UpstreamResponse, InvokeError> {
         let upstream = &self.context.upstream;
         let response = match upstream.send(&post(&self.connection, &self.request.target.model, &self.body)?).await {
@@ -110,6 +115,18 @@ impl Call {
                 tracing::warn!("the server refused a thought signature; sent once more without signatures");
                 let token = self.body.continuation_token.take();
                 self.body = build(shared, &self.request, &self.prompt, &self.profile, &self.connection, true)?;
+                self.body.continuation_token = token;
+                upstream.send(&post(&self.connection, &self.request.target.model, &self.body)?).await?
+            }
+            Err(error) if super::files::is_foreign(&error) && shared.files.forget(self.owner()) => {
+                tracing::warn!(%error, "the service refuses an uploaded file; uploaded once more");
+                let credentials = &self.request.target.credentials;
+                let messages = &self.request.prompt_messages;
+                self.prompt = super::media::prepare(shared, &self.context, &self.connection, credentials, messages)
+                    .await?
+                    .into_owned();
+                let token = self.body.continuation_token.take();
+                self.body = build(shared, &self.request, &self.prompt, &self.profile, &self.connection, false)?;
                 self.body.continuation_token = token;
                 upstream.send(&post(&self.connection, &self.request.target.model, &self.body)?).await?
             }

@@ -1,8 +1,16 @@
-//! Media of a prompt before it is built: what Google reads itself is passed on, everything else becomes inline bytes.
+//! Media of a prompt before it is built: what Google reads itself is passed on, everything else becomes inline bytes,
+//! or an uploaded file where it is too large for that.
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
 use super::connection::Connection;
+use super::{Shared, files};
+use crate::dialect::gemini::Surface;
+use crate::dialect::gemini::request::mime_type;
 use crate::error::InvokeError;
 use crate::protocol::{Content, ContentPart, Credentials, MediaPart, PromptMessage};
 use crate::providers::CallContext;
@@ -11,11 +19,15 @@ use crate::providers::common::download;
 /// Raw bytes of all inline parts together; above it the API refuses the request.
 pub(super) const MOST_INLINE: usize = 15 * 1024 * 1024;
 
+/// Largest file that is fetched for an upload: it is held in memory.
+const MOST_UPLOADED: usize = 100 * 1024 * 1024;
+
 /// Documents that the API reads.
 const OFFICE: &[&str] = &["doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "epub"];
 
 /// Fetches what the API cannot.
 pub(super) async fn prepare<'a>(
+    shared: &Shared,
     context: &CallContext,
     connection: &Connection,
     credentials: &Credentials,
@@ -33,14 +45,7 @@ pub(super) async fn prepare<'a>(
     for message in &mut prepared {
         let Content::Parts(parts) = &mut message.content else { continue };
         for part in parts {
-            let kind = part.type_name();
-            let (ContentPart::Image(media)
-            | ContentPart::Audio(media)
-            | ContentPart::Video(media)
-            | ContentPart::Document(media)) = part
-            else {
-                continue;
-            };
+            let Some((kind, media)) = media_of(part) else { continue };
             refuse_office(media)?;
             if media.base64_data.is_none() {
                 fetch(context, connection, credentials, kind, media).await?;
@@ -49,12 +54,65 @@ pub(super) async fn prepare<'a>(
         }
     }
     if inline > MOST_INLINE {
-        return Err(InvokeError::bad_request(format!(
-            "the files of this prompt are {inline} bytes together, at most {MOST_INLINE} go inline"
-        ))
-        .with_hint("Send smaller files, or addresses that Google reads itself."));
+        if connection.surface != Surface::Developer {
+            return Err(InvokeError::bad_request(format!(
+                "the files of this prompt are {inline} bytes together, at most {MOST_INLINE} go inline"
+            ))
+            .with_hint("Send smaller files, or addresses that Google reads itself (gs://)."));
+        }
+        upload(shared, context, connection, credentials, &mut prepared, inline).await?;
     }
     Ok(Cow::Owned(prepared))
+}
+
+/// Uploads the largest files until the rest goes inline. A gateway without an upload gets everything inline.
+async fn upload(
+    shared: &Shared,
+    context: &CallContext,
+    connection: &Connection,
+    credentials: &Credentials,
+    messages: &mut [PromptMessage],
+    mut inline: usize,
+) -> Result<(), InvokeError> {
+    let parts = messages.iter_mut().filter_map(|message| match &mut message.content {
+        Content::Text(_) => None,
+        Content::Parts(parts) => Some(parts),
+    });
+    let mut files: Vec<(&'static str, &mut MediaPart)> = parts.flatten().filter_map(media_of).collect();
+    files.sort_by_key(|(_, media)| std::cmp::Reverse(media.base64_data.as_ref().map_or(0, String::len)));
+    for (kind, media) in files {
+        let Some(data) = media.base64_data.as_ref().filter(|_| inline > MOST_INLINE) else { break };
+        let mime_type = mime_type(kind, media)?;
+        let bytes: Bytes = STANDARD
+            .decode(data)
+            .map_err(|_| InvokeError::bad_request(format!("the data of a {kind} part is not base64")))?
+            .into();
+        let size = bytes.len();
+        let owner = credentials.fingerprint();
+        match shared.files.address(&context.upstream, connection, owner, &mime_type, bytes).await {
+            Ok(address) => {
+                media.mime_type = mime_type;
+                (media.url, media.base64_data) = (Some(address), None);
+                inline = inline.saturating_sub(size);
+            }
+            Err(error) if files::is_missing(&error) && credentials.get("google_base_url").is_some() => {
+                tracing::warn!(%error, "the gateway takes no uploads; the files go inline");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn media_of(part: &mut ContentPart) -> Option<(&'static str, &mut MediaPart)> {
+    match part {
+        ContentPart::Image(media) => Some(("image", media)),
+        ContentPart::Audio(media) => Some(("audio", media)),
+        ContentPart::Video(media) => Some(("video", media)),
+        ContentPart::Document(media) => Some(("document", media)),
+        ContentPart::Text(_) => None,
+    }
 }
 
 fn refuse_office(media: &MediaPart) -> Result<(), InvokeError> {
@@ -106,8 +164,9 @@ async fn fetch(
         media.url = None;
         return Ok(());
     }
-    let file = download::fetch(&context.upstream, connection.network(), credentials.get("file_url"), &url, MOST_INLINE)
-        .await?;
+    let most = if connection.surface == Surface::Developer { MOST_UPLOADED } else { MOST_INLINE };
+    let file =
+        download::fetch(&context.upstream, connection.network(), credentials.get("file_url"), &url, most).await?;
     if !media.mime_type.contains('/') {
         media.mime_type = file.mime_type;
     }

@@ -3,6 +3,7 @@
 mod agents;
 mod connection;
 mod embedding;
+mod files;
 mod limits;
 mod llm;
 mod media;
@@ -34,12 +35,14 @@ pub struct Gemini {
     shared: Arc<Shared>,
 }
 
-/// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take.
+/// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take,
+/// uploaded files.
 #[derive(Default)]
 struct Shared {
     tokens: TokenSources,
     signatures: SignatureStore,
     limits: LimitsCache,
+    files: files::Files,
 }
 
 impl Shared {
