@@ -56,23 +56,26 @@ pub fn llm_usage(pricing: Option<&Pricing>, prompt_tokens: u64, completion_token
             ..LlmUsage::default()
         };
     };
-    let output = pricing.output.unwrap_or_default();
     let prompt_price = amount(prompt_tokens, pricing.input, pricing.unit);
-    let completion_price = amount(completion_tokens, output, pricing.unit);
-    LlmUsage {
+    let mut usage = LlmUsage {
         prompt_tokens,
         prompt_unit_price: text(pricing.input),
         prompt_price_unit: text(pricing.unit),
         prompt_price: text(prompt_price),
         completion_tokens,
-        completion_unit_price: text(output),
-        completion_price_unit: text(pricing.unit),
-        completion_price: text(completion_price),
         total_tokens,
-        total_price: text(prompt_price + completion_price),
+        total_price: text(prompt_price),
         currency: pricing.currency.clone(),
-        latency: 0.0,
+        ..LlmUsage::default()
+    };
+    if let Some(output) = pricing.output {
+        let completion_price = amount(completion_tokens, output, pricing.unit);
+        usage.completion_unit_price = text(output);
+        usage.completion_price_unit = text(pricing.unit);
+        usage.completion_price = text(completion_price);
+        usage.total_price = text(prompt_price + completion_price);
     }
+    usage
 }
 
 /// The usage of an embedding call at the model's list price.

@@ -94,14 +94,14 @@ pub struct LlmUsage {
     pub latency: f64,
 }
 
-/// A decimal number as text; `0` by default.
+/// A decimal number as text; `0.0` by default, as the reference writes a price that is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DecimalText(pub String);
 
 impl Default for DecimalText {
     fn default() -> Self {
-        Self("0".to_owned())
+        Self("0.0".to_owned())
     }
 }
 
