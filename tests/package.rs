@@ -209,6 +209,53 @@ fn an_oversize_package_names_its_largest_parts() {
 }
 
 #[test]
+fn the_marketplace_form_adds_what_reviewers_ask_for_and_says_it() {
+    let workshop = Workshop::new();
+    let refused = workshop.package("market", &["--provider", "google", "--marketplace"]);
+    assert!(said(&refused).contains("reviewers ask for `repo`: give --repo"), "{}", said(&refused));
+    let given =
+        ["--provider", "google", "--marketplace", "--repo", "https://github.com/a/b", "--contact", "a@example.com"];
+    let output = workshop.package("market", &given);
+    assert!(said(&output).contains("added for the marketplace: repo: \"https://github.com/a/b\""), "{}", said(&output));
+    let file = workshop.path("market").join(format!("gemini-{}.difypkg", env!("CARGO_PKG_VERSION")));
+    let manifest = inspect::read(&file).unwrap().manifest().unwrap();
+    assert_eq!((manifest.text("repo"), manifest.text("contact")), ("https://github.com/a/b", "a@example.com"));
+}
+
+#[test]
+fn a_needed_file_that_is_ignored_is_named() {
+    let workshop = Workshop::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copy = workshop.path("plugin");
+    for path in [
+        "manifest.yaml",
+        "README.md",
+        "LICENSE",
+        "PRIVACY.md",
+        "provider/xinference.yaml",
+        "_assets/icon.svg",
+        "_assets/xinference-small.svg",
+        "_assets/xinference-large.svg",
+    ] {
+        let target = copy.join(path);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(root.join(path), target).unwrap();
+    }
+    let manifest = std::fs::read_to_string(copy.join("manifest.yaml")).unwrap();
+    let only = manifest.replace("    - provider/gemini.yaml\n", "").replace("    - provider/aigateway.yaml\n", "");
+    std::fs::write(copy.join("manifest.yaml"), only).unwrap();
+    let run = |ignored: &str| {
+        std::fs::write(copy.join(".difyignore"), ignored).unwrap();
+        workshop.package("ignored", &["--dir", copy.to_str().unwrap()])
+    };
+    let output = run("LICENSE\n");
+    assert!(output.status.success(), "{}", said(&output));
+    let file = std::fs::read_dir(workshop.path("ignored")).unwrap().next().unwrap().unwrap().path();
+    assert!(!files(&file).contains_key("LICENSE"));
+    assert!(said(&run("_assets/\n")).contains("is needed, but .difyignore leaves it out"));
+}
+
+#[test]
 fn an_existing_output_is_replaced_whole_or_stays() {
     let workshop = Workshop::new();
     let built = workshop.built();

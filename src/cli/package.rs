@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use serde_json::Map;
 
 use super::host::print_line;
 use super::say;
@@ -33,9 +34,15 @@ pub struct PackageArgs {
     /// Leave the files of each package in a folder too, as Dify's own command line packages them
     #[arg(long, value_name = "DIR")]
     stage: Option<PathBuf>,
-    /// Add what the marketplace's reviewers ask for
+    /// Add what the marketplace's reviewers ask for, and say what
     #[arg(long)]
     marketplace: bool,
+    /// Address of the source, for --marketplace
+    #[arg(long, value_name = "URL", requires = "marketplace")]
+    repo: Option<String>,
+    /// E-mail address of the maintainer, for --marketplace
+    #[arg(long, value_name = "MAIL", requires = "marketplace")]
+    contact: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -61,15 +68,27 @@ impl PackageArgs {
         }
         let binaries = self.binaries()?;
         let chosen = |name: &str| self.providers.is_empty() || self.providers.iter().any(|provider| provider == name);
+        let mut additions = Map::new();
+        for (key, value) in [("repo", &self.repo), ("contact", &self.contact)] {
+            if let Some(value) = value {
+                additions.insert(key.to_owned(), value.as_str().into());
+            }
+        }
+        let additions = self.marketplace.then_some(&additions);
         let mut packages = Vec::new();
         for loaded in declarations.providers.iter().filter(|loaded| chosen(&loaded.declaration.provider)) {
             self.progress(&format!("packaging {}", loaded.declaration.provider));
-            packages.push(build::build(&declarations, loaded, &binaries, self.marketplace)?);
+            packages.push(build::build(&declarations, loaded, &binaries, additions)?);
         }
         let mut summaries = Vec::new();
         for package in &packages {
             let path = self.out.join(package.file_name());
             self.write(package, &path)?;
+            for key in build::MARKETPLACE_KEYS.iter().filter(|_| self.marketplace) {
+                if let Some(value) = package.manifest.0.get(*key) {
+                    self.progress(&format!("added for the marketplace: {key}: {value}"));
+                }
+            }
             summaries.push(build::summary(package, &path));
         }
         if self.json {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::archive::{self, Files};
 use super::wheel::{DISTRIBUTION, Wheel};
@@ -67,21 +67,22 @@ pub fn identifier(manifest: &Manifest, checksum: &str) -> String {
 }
 
 /// What the marketplace's reviewers ask for beyond a working package; given in `marketplace` of the root manifest.
-const MARKETPLACE_KEYS: [&str; 3] = ["repo", "contact", "network"];
+pub const MARKETPLACE_KEYS: [&str; 3] = ["repo", "contact", "network"];
 
 /// Builds the package of one provider. Everything that Dify would refuse is refused here.
+/// `marketplace` holds what is added for reviewers, on top of the manifest's own `marketplace` object.
 pub fn build(
     declarations: &Declarations,
     loaded: &LoadedProvider,
     binaries: &[Binary],
-    marketplace: bool,
+    marketplace: Option<&Map<String, Value>>,
 ) -> Result<Package, PackageError> {
     let directory = &declarations.directory;
     let mut manifest = declarations.manifest.derive(&loaded.declaration, &loaded.file);
     manifest.0["meta"]["arch"] = binaries.iter().map(|binary| binary.target.arch()).collect::<Vec<_>>().into();
     let additions = manifest.0.remove("marketplace");
-    if marketplace {
-        add_marketplace(&mut manifest, additions.as_ref())?;
+    if let Some(given) = marketplace {
+        add_marketplace(&mut manifest, additions.as_ref(), given)?;
     }
     check_manifest(&manifest)?;
 
@@ -121,15 +122,19 @@ fn check_manifest(manifest: &Manifest) -> Result<(), PackageError> {
     }
 }
 
-fn add_marketplace(manifest: &mut Manifest, additions: Option<&Value>) -> Result<(), PackageError> {
+fn add_marketplace(
+    manifest: &mut Manifest,
+    own: Option<&Value>,
+    given: &Map<String, Value>,
+) -> Result<(), PackageError> {
     for key in MARKETPLACE_KEYS {
-        let value = additions.and_then(|additions| additions.get(key)).filter(|value| !value.is_null());
-        match value {
+        let own = own.and_then(|own| own.get(key)).filter(|value| !value.is_null());
+        match given.get(key).or(own) {
             Some(value) => drop(manifest.0.insert(key.to_owned(), value.clone())),
             None if key == "network" => {}
             None => {
                 return Err(PackageError::Wrong(format!(
-                    "reviewers ask for `{key}`: write it under `marketplace:` in manifest.yaml"
+                    "reviewers ask for `{key}`: give --{key}, or write it under `marketplace:` in manifest.yaml"
                 )));
             }
         }
