@@ -83,6 +83,7 @@ pub struct Answer {
     spent: Vec<UsageMetadata>,
     requests: u32,
     repeats: u32,
+    most_repeats: u32,
     validated: bool,
     /// What the request that is running told.
     now: Request,
@@ -120,9 +121,16 @@ impl Answer {
             spent: Vec::new(),
             requests: 0,
             repeats: 0,
+            most_repeats: MOST_REPEATS,
             validated: false,
             now: Request::default(),
         }
+    }
+
+    /// Sends a request whose stream broke before any output at most this often again. A checkpoint, which costs nothing
+    /// that was already paid for, is still resumed.
+    pub fn limit_repeats(&mut self, most: u32) {
+        self.most_repeats = most.min(MOST_REPEATS);
     }
 
     /// The tier that really serves, from the answer's header.
@@ -343,6 +351,7 @@ impl Answer {
         self.repeats += 1;
         match now.token {
             Some(token) => Step::Continue(token),
+            None if self.repeats > self.most_repeats => Step::Fail(error),
             None if !now.progress && self.shown == 0 && !self.has_output() => Step::Again,
             None => Step::Fail(error),
         }

@@ -122,6 +122,11 @@ impl Connection {
         })
     }
 
+    /// How often a failed request may be sent again.
+    pub fn most_repeats(&self) -> u32 {
+        self.retry.max_retries
+    }
+
     /// Proxy and certificates.
     pub fn network(&self) -> &NetworkSettings {
         &self.network

@@ -99,7 +99,9 @@ impl Call {
             day: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         };
         let citations = parameters::citations(&Parameters(&request.model_parameters), request.stream);
-        let answer = SharedAnswer::new(Answer::new(AnswerOptions { prices, expects_json, citations }));
+        let mut answer = Answer::new(AnswerOptions { prices, expects_json, citations });
+        answer.limit_repeats(connection.most_repeats());
+        let answer = SharedAnswer::new(answer);
         Ok(Self { context, request, prompt, profile, connection, body, answer })
     }
 
