@@ -152,6 +152,30 @@ fn a_stage_holds_the_same_files() {
 }
 
 #[test]
+fn the_package_of_models_with_polling_asks_for_a_dify_that_knows_it() {
+    let manifest = inspect::read(&Workshop::new().built()).unwrap().manifest().unwrap();
+    assert_eq!(manifest.0["meta"]["minimum_dify_version"], "1.15.0");
+}
+
+#[test]
+fn a_second_stage_is_refused_before_anything_is_written() {
+    let workshop = Workshop::new();
+    let stage = workshop.path("stage");
+    std::fs::create_dir_all(stage.join("xinference")).unwrap();
+    let output = workshop.package("out", &["--stage", stage.to_str().unwrap()]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("exists already"), "{}", said(&output));
+    assert!(!workshop.path("out").exists() && !stage.join("gemini").exists());
+}
+
+#[test]
+fn what_never_ends_is_not_read() {
+    let output = Workshop::new().run(&["inspect", "/dev/zero"]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("/dev/zero is not a regular file"), "{}", said(&output));
+}
+
+#[test]
 fn what_cannot_be_packaged_is_named_with_the_way_out() {
     let workshop = Workshop::new();
     let one = |binary: &str| {

@@ -80,6 +80,7 @@ impl PackageArgs {
             self.progress(&format!("packaging {}", loaded.declaration.provider));
             packages.push(build::build(&declarations, loaded, &binaries, additions)?);
         }
+        self.check_stage(&packages)?;
         let mut summaries = Vec::new();
         for package in &packages {
             let path = self.out.join(package.file_name());
@@ -97,13 +98,21 @@ impl PackageArgs {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Before anything is written: no stage is mixed with an older one.
+    fn check_stage(&self, packages: &[Package]) -> anyhow::Result<()> {
+        for stage in self.stage.iter() {
+            let mut folders = packages.iter().map(|package| stage.join(package.manifest.text("name")));
+            if let Some(folder) = folders.find(|folder| folder.exists()) {
+                bail!("{} exists already; a stage is written into a new folder", folder.display());
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, package: &Package, path: &Path) -> anyhow::Result<()> {
         output::write_whole(path, &package.bytes)?;
         if let Some(stage) = &self.stage {
             let folder = stage.join(package.manifest.text("name"));
-            if folder.exists() {
-                bail!("{} exists already; a stage is written into a new folder", folder.display());
-            }
             for (name, bytes) in &package.files {
                 output::write_whole(&folder.join(name), bytes)?;
             }

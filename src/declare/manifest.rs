@@ -2,7 +2,8 @@
 //!
 //! A Dify package holds exactly one model provider, while a repository may hold several. What differs between the packages
 //! (name, label, description, icon, tags, privacy) comes from the provider's own file, so nothing is written twice.
-//! A provider file may say more in a `package` object: `name`, `tags`, `privacy`, `description`.
+//! A provider file may say more in a `package` object: `name`, `tags`, `privacy`, `description`,
+//! `minimum_dify_version`.
 
 use serde_json::{Map, Value, json};
 
@@ -46,6 +47,10 @@ impl Manifest {
             if let Some(value) = value {
                 manifest.insert(key.to_owned(), value);
             }
+        }
+        let meta = manifest.get_mut("meta").and_then(Value::as_object_mut);
+        if let (Some(version), Some(meta)) = (own("minimum_dify_version"), meta) {
+            meta.insert("minimum_dify_version".to_owned(), version);
         }
         manifest.insert("plugins".to_owned(), json!({"models": [file]}));
         Self(manifest)

@@ -38,11 +38,14 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PackageError> {
     })
 }
 
-/// Reads a file of at most `limit` bytes.
+/// Reads a file of at most `limit` bytes; a device or a pipe, which may never end, is refused.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
-    let size = fs::metadata(path).map_err(|error| PackageError::file(path, error))?.len();
-    if size > limit {
-        return Err(PackageError::Wrong(format!("{} has {size} bytes, more than {limit}", path.display())));
+    let about = fs::metadata(path).map_err(|error| PackageError::file(path, error))?;
+    if !about.is_file() {
+        return Err(PackageError::Wrong(format!("{} is not a regular file", path.display())));
+    }
+    if about.len() > limit {
+        return Err(PackageError::Wrong(format!("{} has {} bytes, more than {limit}", path.display(), about.len())));
     }
     fs::read(path).map_err(|error| PackageError::file(path, error))
 }
