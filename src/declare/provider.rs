@@ -49,6 +49,16 @@ pub struct ProviderDeclaration {
     pub extra: Map<String, Value>,
 }
 
+impl ProviderDeclaration {
+    /// Every icon file it names, in any size and language.
+    pub fn icons(&self) -> impl Iterator<Item = &str> {
+        [&self.icon_small, &self.icon_large, &self.icon_small_dark, &self.icon_large_dark]
+            .into_iter()
+            .flatten()
+            .flat_map(I18n::texts)
+    }
+}
+
 /// How a provider is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -14,17 +14,12 @@ use crate::protocol::registration::Registration;
 /// Everything that registers one provider: derived manifest, declaration, the icons that both name.
 pub fn registration(declarations: &Declarations, loaded: &LoadedProvider) -> std::io::Result<Registration> {
     let manifest = declarations.manifest.derive(&loaded.declaration, &loaded.file);
-    let declaration = &loaded.declaration;
-    let mut icons = BTreeSet::from([manifest.text("icon").to_owned(), manifest.text("icon_dark").to_owned()]);
-    for icon in
-        [&declaration.icon_small, &declaration.icon_large, &declaration.icon_small_dark, &declaration.icon_large_dark]
-    {
-        icons.extend(icon.iter().flat_map(|icon| icon.texts()).map(str::to_owned));
-    }
+    let mut icons = BTreeSet::from([manifest.text("icon"), manifest.text("icon_dark")]);
+    icons.extend(loaded.declaration.icons());
     let mut assets = Vec::new();
     for icon in icons.into_iter().filter(|icon| !icon.is_empty()) {
-        let bytes = std::fs::read(declarations.directory.join("_assets").join(&icon))?;
-        assets.push((icon, bytes));
+        let bytes = std::fs::read(declarations.directory.join("_assets").join(icon))?;
+        assets.push((icon.to_owned(), bytes));
     }
     let mut manifest = Value::Object(manifest.0);
     fill_languages(&mut manifest);

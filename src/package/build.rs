@@ -146,12 +146,9 @@ fn add_marketplace(
 fn sources(directory: &Path, manifest: &Manifest, loaded: &LoadedProvider) -> Result<BTreeSet<String>, PackageError> {
     let mut paths = BTreeSet::from([loaded.file.clone()]);
     paths.extend(loaded.model_files.iter().cloned());
-    let declaration = &loaded.declaration;
-    let icons =
-        [&declaration.icon_small, &declaration.icon_large, &declaration.icon_small_dark, &declaration.icon_large_dark];
-    let named = icons.into_iter().flatten().flat_map(|icon| icon.texts().map(str::to_owned).collect::<Vec<_>>());
-    let own = ["icon", "icon_dark"].map(|key| manifest.text(key).to_owned());
-    paths.extend(named.chain(own).filter(|icon| !icon.is_empty()).map(|icon| format!("_assets/{icon}")));
+    let own = ["icon", "icon_dark"].map(|key| manifest.text(key));
+    let icons = loaded.declaration.icons().chain(own).filter(|icon| !icon.is_empty());
+    paths.extend(icons.map(|icon| format!("_assets/{icon}")));
     let privacy = manifest.text("privacy");
     if !privacy.is_empty() && !privacy.contains("://") {
         paths.insert(privacy.trim_start_matches("./").to_owned());
