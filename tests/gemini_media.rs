@@ -24,8 +24,12 @@ fn key() -> Value {
 }
 
 async fn speak(google: &Google, credentials: Value, text: &str, voice: Value) -> Outcome {
+    speak_with(google, SPEAKER, credentials, text, voice).await
+}
+
+async fn speak_with(google: &Google, model: &str, credentials: Value, text: &str, voice: Value) -> Outcome {
     let fields = json!({"model_type": "tts", "content_text": text, "voice": voice, "tenant_id": "t"});
-    plugin().call(request(google, "invoke_tts", SPEAKER, credentials, fields)).await
+    plugin().call(request(google, "invoke_tts", model, credentials, fields)).await
 }
 
 fn sound_of(outcome: &Outcome) -> Vec<u8> {
@@ -34,8 +38,12 @@ fn sound_of(outcome: &Outcome) -> Vec<u8> {
 }
 
 async fn transcribe(google: &Google, credentials: Value, recording: &[u8]) -> Outcome {
+    transcribe_with(google, "gemini-3.5-transcribe", credentials, recording).await
+}
+
+async fn transcribe_with(google: &Google, model: &str, credentials: Value, recording: &[u8]) -> Outcome {
     let fields = json!({"model_type": "speech2text", "file": hex::encode(recording)});
-    plugin().call(request(google, "invoke_speech2text", "gemini-3.5-transcribe", credentials, fields)).await
+    plugin().call(request(google, "invoke_speech2text", model, credentials, fields)).await
 }
 
 #[tokio::test]
@@ -54,6 +62,10 @@ async fn text_becomes_one_wav_file() {
         let seen = google.seen(":generateContent").pop().unwrap();
         let config = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"];
         assert_eq!(config["voiceName"], sent);
+    }
+    for (model, voice) in [("gemini-3.1-flash-tts-preview", "Kore"), ("gemini-3.8-flash-lite-tts", "voice_1")] {
+        let outcome = speak_with(&google, model, key(), "Hello there.", json!(voice)).await;
+        assert_eq!(sound_of(&outcome), sound::wav(&spoken("Hello there."), 24_000), "{model}");
     }
 }
 
@@ -92,7 +104,7 @@ async fn speech_that_fails_says_why() {
     assert!(outcome.failure().1.contains("no text to speak"));
     assert!(google.seen("").is_empty());
     let outcome = speak(&google, key(), "Hi", json!("alloy")).await;
-    assert!(outcome.failure().1.contains("Voice name \"alloy\""), "{:?}", outcome.failure());
+    assert!(outcome.failure().1.contains("found for name: alloy"), "{:?}", outcome.failure());
     google.reply(200, json!({"promptFeedback": {"blockReason": "SAFETY"}}));
     let outcome = speak(&google, key(), "Hi", json!("Kore")).await;
     assert!(outcome.failure().1.contains("blocked (SAFETY)"), "{:?}", outcome.failure());
@@ -123,6 +135,8 @@ async fn a_recording_becomes_text() {
     ];
     for (recording, mime_type) in recordings {
         let outcome = transcribe(&google, key(), &recording).await;
+        assert_eq!(outcome.item()["result"], format!("Heard {mime_type}."));
+        let outcome = transcribe_with(&google, "gemini-3.5-flash-lite", key(), &recording).await;
         assert_eq!(outcome.item()["result"], format!("Heard {mime_type}."));
     }
     assert_eq!(transcribe(&google, vertex(&google), &sound::silence()).await.item()["result"], "Heard audio/wav.");

@@ -1,4 +1,4 @@
-//! Raw samples → a file that any player reads.
+//! Raw samples → a file that any player reads, and back.
 
 /// A WAV file of 16-bit mono samples, `rate` of them a second.
 pub fn wav(samples: &[u8], rate: u32) -> Vec<u8> {
@@ -18,6 +18,31 @@ pub fn wav(samples: &[u8], rate: u32) -> Vec<u8> {
     file
 }
 
+/// Samples and their rate, of a WAV file of 16-bit mono samples; `None` of anything else.
+pub fn samples(file: &[u8]) -> Option<(&[u8], u32)> {
+    const HEAD: usize = 8;
+    let number = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    if !file.starts_with(b"RIFF") || file.get(8..12)? != b"WAVE" {
+        return None;
+    }
+    let (mut rest, mut rate) = (&file[12..], None);
+    while let Some((head, body)) = rest.split_at_checked(HEAD) {
+        // A file that was written while it grew tells no length, or one beyond its end.
+        let length = (number(&head[4..])? as usize).min(body.len());
+        match &head[..4] {
+            b"fmt " => {
+                let plain = body.get(..4)? == [1, 0, 1, 0] && body.get(14..16)? == [16, 0];
+                rate = plain.then(|| number(&body[4..])).flatten();
+            }
+            b"data" => return Some((&body[..length], rate?)),
+            _ => {}
+        }
+        // Chunks begin at even places.
+        rest = body.get(length + length % 2..)?;
+    }
+    None
+}
+
 /// A second of silence: the smallest recording that every transcription service takes.
 pub fn silence() -> Vec<u8> {
     const RATE: u32 = 16_000;
@@ -35,5 +60,22 @@ mod tests {
         assert_eq!((&file[..4], &file[8..16], &file[36..40]), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..]));
         assert_eq!((number(4), number(24), number(28), number(40)), (40, 24_000, 48_000, 4));
         assert_eq!((file.len(), silence().len()), (48, 32_044));
+    }
+
+    #[test]
+    fn samples_come_back_as_they_went_in() {
+        let file = wav(&[1, 2, 3, 4], 16_000);
+        assert_eq!(samples(&file), Some((&[1, 2, 3, 4][..], 16_000)));
+        let mut extended = file.clone();
+        extended.splice(36..36, *b"LIST\x03\0\0\0abc\0");
+        assert_eq!(samples(&extended), Some((&[1, 2, 3, 4][..], 16_000)), "other chunks are passed over");
+        let mut endless = file.clone();
+        endless[40..44].copy_from_slice(&[0xFF; 4]);
+        assert_eq!(samples(&endless), Some((&[1, 2, 3, 4][..], 16_000)));
+        let mut stereo = file.clone();
+        stereo[22] = 2;
+        for wrong in [&stereo[..], &file[..40], &file[..30], b"RIFF", b"", b"ID3\x04"] {
+            assert_eq!(samples(wrong), None, "{wrong:?}");
+        }
     }
 }

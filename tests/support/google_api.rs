@@ -8,6 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use dify_plugin_runtime::dialect::sound;
 use serde_json::{Value, json};
 
 use super::google::{Seen, Shared, json_answer, refusal};
@@ -189,27 +190,43 @@ pub fn spoken(text: &str) -> Vec<u8> {
 
 fn speak(seen: &Seen) -> Response {
     let text = seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap();
-    let voice = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"];
-    if !["Kore", "Puck"].contains(&voice.as_str().unwrap_or_default()) {
-        return invalid(&format!("Voice name {voice} is not supported."));
+    let chosen = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"];
+    let voice = match chosen["prebuiltVoiceConfig"]["voiceName"].as_str() {
+        Some(name) => name,
+        None => chosen["voice"].as_str().unwrap_or_default(),
+    };
+    if !["Kore", "Puck", "voice_1"].contains(&voice) {
+        return invalid(&format!("No matching speaker voice found for name: {voice}"));
     }
     if text == "What is the time?" {
         return invalid("Model tried to generate text, but it should only be used for TTS.");
     }
-    let data = STANDARD.encode(spoken(text));
-    let part = json!({"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": data}});
+    let (mime_type, sound) = match seen.path.contains("3.1-flash-tts") {
+        true => ("audio/L16;codec=pcm;rate=24000", spoken(text)),
+        false => ("audio/wav", sound::wav(&spoken(text), 24_000)),
+    };
+    let part = json!({"inlineData": {"mimeType": mime_type, "data": STANDARD.encode(sound)}});
     json_answer(200, &json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}))
 }
 
+/// A model that only transcribes takes the recording alone; another one is asked in words.
 fn transcribe(seen: &Seen) -> Response {
     let parts = seen.body["contents"][0]["parts"].as_array().cloned().unwrap_or_default();
-    let (Some(blob), Some(asked)) = (parts.first(), parts.get(1).and_then(|part| part["text"].as_str())) else {
-        return invalid("two parts were expected");
-    };
-    if !asked.contains("word for word") || STANDARD.decode(blob["inlineData"]["data"].as_str().unwrap()).is_err() {
-        return invalid("not a transcription");
+    let dedicated = seen.path.contains("transcribe");
+    let asked = parts.get(1).and_then(|part| part["text"].as_str()).is_some_and(|text| text.contains("word for word"));
+    if dedicated == asked || parts.len() != 2 - usize::from(dedicated) {
+        return invalid("a dedicated model takes the recording, another one the recording and the question");
     }
-    let words = format!(" Heard {}.\n", blob["inlineData"]["mimeType"].as_str().unwrap());
-    let part = json!({"text": words});
-    json_answer(200, &json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}))
+    let blob = &parts[0]["inlineData"];
+    if STANDARD.decode(blob["data"].as_str().unwrap_or("?")).is_err() {
+        return invalid("not a recording");
+    }
+    let mime_type = blob["mimeType"].as_str().unwrap();
+    let parts = match dedicated {
+        true => {
+            json!([{"audioTranscription": {"text": "Heard"}}, {"audioTranscription": {"text": format!("{mime_type}.")}}])
+        }
+        false => json!([{"text": format!(" Heard {mime_type}.\n")}]),
+    };
+    json_answer(200, &json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}))
 }

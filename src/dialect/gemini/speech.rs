@@ -10,6 +10,8 @@ use super::errors;
 use super::finish;
 use super::media::sample_rate;
 use super::wire::{Blob, Content, GenerateContentRequest, GenerateContentResponse, Part};
+use crate::declare::ModelSchema;
+use crate::dialect::sound;
 use crate::error::InvokeError;
 
 /// The voices that every speech model has; each speaks every language.
@@ -59,15 +61,27 @@ pub fn speak(text: &str, voice: &str, insist: bool) -> GenerateContentRequest {
     let text = if insist { format!("{READ_ALOUD}{text}") } else { text.to_owned() };
     let mut request = question(vec![Part::text(text)]);
     request.generation_config.insert("responseModalities".to_owned(), json!(["AUDIO"]));
-    let voice = json!({"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}});
-    request.generation_config.insert("speechConfig".to_owned(), voice);
+    // Voices of one's own have ids; so have those of the catalogue that only newer models know.
+    let chosen = match VOICES.iter().any(|(name, _)| *name == voice) {
+        true => json!({"prebuiltVoiceConfig": {"voiceName": voice}}),
+        false => json!({"voice": voice}),
+    };
+    request.generation_config.insert("speechConfig".to_owned(), json!({ "voiceConfig": chosen }));
     request
 }
 
-/// A request for the words of a recording.
-pub fn transcribe(mime_type: &str, recording: &[u8]) -> GenerateContentRequest {
+/// Whether a model does nothing but transcribe: it takes the recording alone and answers in parts of its own kind.
+/// Told by `transcribes` in the model's data, else by its name.
+pub fn only_transcribes(model: &ModelSchema) -> bool {
+    let told = model.extra.get("gemini").and_then(|data| data.get("transcribes")).and_then(Value::as_bool);
+    told.unwrap_or_else(|| model.model.contains("transcribe"))
+}
+
+/// A request for the words of a recording; other models than those that only transcribe are asked `in_words`.
+pub fn transcribe(mime_type: &str, recording: &[u8], in_words: bool) -> GenerateContentRequest {
     let data = Blob { mime_type: mime_type.to_owned(), data: STANDARD.encode(recording) };
-    question(vec![Part { inline_data: Some(data), ..Part::default() }, Part::text(TRANSCRIBE)])
+    let recording = Part { inline_data: Some(data), ..Part::default() };
+    question(std::iter::once(recording).chain(in_words.then(|| Part::text(TRANSCRIBE))).collect())
 }
 
 fn question(parts: Vec<Part>) -> GenerateContentRequest {
@@ -90,14 +104,22 @@ pub fn samples(answer: &Value) -> Result<Option<Samples>, InvokeError> {
     let mut sound = Samples { bytes: Vec::new(), rate: 24_000 };
     for blob in parts.into_iter().filter_map(|part| part.inline_data) {
         let mime_type = blob.mime_type.to_ascii_lowercase();
-        if !mime_type.starts_with("audio/l16") && !mime_type.starts_with("audio/pcm") {
-            return Err(InvokeError::server_unavailable(format!(
-                "the sound came as `{mime_type}`, not as raw samples"
-            )));
-        }
-        sound.rate = sample_rate(&mime_type);
-        let bytes = STANDARD.decode(&blob.data);
-        sound.bytes.extend(bytes.map_err(|_| InvokeError::server_unavailable("the sound is not base64"))?);
+        let bytes =
+            STANDARD.decode(&blob.data).map_err(|_| InvokeError::server_unavailable("the sound is not base64"))?;
+        // From 3.8 on an answer in one piece is a file, a streamed one raw samples.
+        let (samples, rate) = match sound::samples(&bytes) {
+            Some(found) => found,
+            None if mime_type.starts_with("audio/l16") || mime_type.starts_with("audio/pcm") => {
+                (&bytes[..], sample_rate(&mime_type))
+            }
+            None => {
+                return Err(InvokeError::server_unavailable(format!(
+                    "the sound came as `{mime_type}`, neither as raw samples nor as a WAV file of 16-bit mono samples"
+                )));
+            }
+        };
+        sound.rate = rate;
+        sound.bytes.extend_from_slice(samples);
     }
     match sound.bytes.is_empty() {
         false => Ok(Some(sound)),
@@ -108,8 +130,15 @@ pub fn samples(answer: &Value) -> Result<Option<Samples>, InvokeError> {
 /// The words of an answer and whether they are all.
 pub fn transcript(answer: &Value) -> Result<(String, bool), InvokeError> {
     let (parts, ended) = parts(answer)?;
-    let spoken = parts.into_iter().filter(|part| part.thought != Some(true)).filter_map(|part| part.text);
-    let text = spoken.collect::<String>().trim().to_owned();
+    let mut turns = Vec::new();
+    let mut text = String::new();
+    for part in parts.into_iter().filter(|part| part.thought != Some(true)) {
+        text.extend(part.text);
+        turns.extend(part.audio_transcription.map(|turn| turn.text));
+    }
+    // A part of a model that only transcribes is a speaker's whole turn.
+    turns.retain(|turn| !turn.is_empty());
+    let text = if turns.is_empty() { text.trim().to_owned() } else { turns.join(" ") };
     let complete = ended.reason != "MAX_TOKENS";
     if text.is_empty() {
         ended.refuse_filtered()?;
@@ -162,6 +191,9 @@ mod tests {
         let l16 = "audio/L16;codec=pcm;rate=16000";
         let found = samples(&answer(json!([blob(l16, "AQI="), blob(l16, "AwQ=")]), "STOP")).unwrap();
         assert_eq!(found, Some(Samples { bytes: vec![1, 2, 3, 4], rate: 16_000 }));
+        let file = blob("audio/wav", &STANDARD.encode(sound::wav(&[5, 6], 22_050)));
+        let found = samples(&answer(json!([file]), "STOP")).unwrap();
+        assert_eq!(found, Some(Samples { bytes: vec![5, 6], rate: 22_050 }));
         for silent in [answer(json!([]), "OTHER"), json!({"candidates": []}), json!({})] {
             assert_eq!(samples(&silent).unwrap(), None);
         }
@@ -170,6 +202,7 @@ mod tests {
             (json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}), "PROHIBITED_CONTENT"),
             (json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}), "overloaded"),
             (answer(json!([blob("audio/mpeg", "AQI=")]), "STOP"), "audio/mpeg"),
+            (answer(json!([blob("audio/wav", "AQI=")]), "STOP"), "audio/wav"),
             (answer(json!([blob(l16, "%")]), "STOP"), "base64"),
             (json!({"candidates": 7}), "cannot be read"),
         ];
@@ -186,5 +219,8 @@ mod tests {
         assert_eq!(transcript(&answer(parts, "MAX_TOKENS")).unwrap(), ("Hello world.".to_owned(), false));
         assert_eq!(transcript(&answer(json!([]), "STOP")).unwrap(), (String::new(), true));
         assert!(transcript(&answer(json!([]), "RECITATION")).is_err());
+        let turn = |text: &str| json!({"audioTranscription": {"text": text, "speakerLabel": "spk_1"}});
+        let turns = answer(json!([turn("Good morning."), turn(""), turn("Morning!")]), "STOP");
+        assert_eq!(transcript(&turns).unwrap(), ("Good morning. Morning!".to_owned(), true));
     }
 }

@@ -95,6 +95,9 @@ pub struct Part {
     /// The result of such a call; goes back as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_response: Option<Value>,
+    /// What was said in a recording; models that only transcribe answer so.
+    #[serde(skip_serializing)]
+    pub audio_transcription: Option<AudioTranscription>,
     /// Clip and frame rate of a video.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video_metadata: Option<Value>,
@@ -108,6 +111,15 @@ impl Part {
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), ..Self::default() }
     }
+}
+
+/// The words of a recording, or of one speaker's turn in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct AudioTranscription {
+    /// The words.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
+    pub text: String,
 }
 
 /// Bytes and what they are.

@@ -106,7 +106,8 @@ pub(super) async fn transcribe(
         .with_hint("Compress it (MP3, OGG) or cut it into parts."));
     }
     let connection = shared.connect(&request.target.credentials, context)?;
-    let body = speech::transcribe(container.mime_type, &request.file);
+    let in_words = !context.model.as_ref().is_some_and(|model| speech::only_transcribes(model));
+    let body = speech::transcribe(container.mime_type, &request.file, in_words);
     let answer = ask(context, &connection, &request.target.model, &body).await?;
     let (text, complete) = speech::transcript(&answer)?;
     if !complete {
