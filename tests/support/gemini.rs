@@ -3,6 +3,9 @@
 //! The rules of a request stand in [`super::rules`].
 #![allow(dead_code)]
 
+#[path = "gemini_caches.rs"]
+mod caches;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::rules;
+use caches::Caches;
 
 /// The key that the upstream takes.
 pub const KEY: &str = "secret-key-of-the-test";
@@ -47,6 +51,7 @@ struct Inner {
     seen: Mutex<Vec<Seen>>,
     signatures: Mutex<Vec<String>>,
     bypasses: Mutex<usize>,
+    caches: Caches,
 }
 
 /// A running upstream.
@@ -75,6 +80,11 @@ impl Gemini {
     /// Signatures that the upstream made; any other one is corrupted.
     pub fn issue(&self, signature: &str) {
         self.inner.signatures.lock().unwrap().push(signature.to_owned());
+    }
+
+    /// Loses the explicit caches.
+    pub fn lose_caches(&self) {
+        self.inner.caches.lose();
     }
 
     /// How often the bypass value was sent.
@@ -132,6 +142,12 @@ async fn answer(
         return refuse(400, "INVALID_ARGUMENT", "the body is no JSON", None);
     };
     inner.seen.lock().unwrap().push(Seen { path: path.clone(), body: request.clone() });
+    if path.starts_with("/v1beta/cachedContents") {
+        return match inner.caches.answer(&method, &path, uri.query(), &request) {
+            Ok(cache) => axum::Json(cache).into_response(),
+            Err((status, word, message)) => refuse(status, word, &message, None),
+        };
+    }
     let Some((model, call)) = path.strip_prefix("/v1beta/models/").and_then(|rest| rest.split_once(':')) else {
         return refuse(404, "NOT_FOUND", &format!("no such path: {path}"), None);
     };
@@ -150,6 +166,10 @@ async fn answer(
     if call != "streamGenerateContent" || uri.query() != Some("alt=sse") {
         return refuse(400, "INVALID_ARGUMENT", "a stream needs streamGenerateContent?alt=sse", None);
     }
+    let request = match inner.caches.whole(model, &request) {
+        Ok(request) => request,
+        Err((status, word, message)) => return refuse(status, word, &message, None),
+    };
     let signatures = inner.signatures.lock().unwrap().clone();
     match rules::check(model, &request, &signatures) {
         Err(message) => return refuse(400, "INVALID_ARGUMENT", &message, None),

@@ -13,6 +13,7 @@ pub mod mapper;
 pub mod media;
 pub mod parameters;
 pub mod partial_calls;
+pub mod prefix;
 pub mod price;
 pub mod profile;
 pub mod request;

@@ -60,7 +60,8 @@ pub const KNOWN: &[&str] = &[
     "video_fps",
     "labels",
     "use_inline_file",
-    "cached_content",
+    "context_cache",
+    "context_cache_minutes",
     "candidate_count",
     "logprobs",
     "n",
@@ -132,7 +133,6 @@ pub fn apply(
             .filter(|labels| labels.values().all(Value::is_string))
             .ok_or_else(|| InvokeError::bad_request("parameter `labels` must be a JSON object of texts"))?;
     }
-    request.cached_content = parameters.text("cached_content").map(str::to_owned);
     Ok(())
 }
 

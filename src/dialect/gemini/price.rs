@@ -34,9 +34,36 @@ pub struct PriceDetails {
     pub by_model_version: BTreeMap<String, Replacement>,
     /// Factor of each service tier other than `standard`.
     pub service_tiers: BTreeMap<String, Factor>,
+    /// Tokens that an explicit cache keeps, per hour.
+    #[serde(deserialize_with = "price::optional_decimal")]
+    pub cache_storage: Option<Decimal>,
+    /// What Google Search costs beside the tokens.
+    pub search: Option<SearchPrice>,
 }
 
-/// A factor, written as text or number.
+/// The list price of Google Search in currency, beyond what is free in a month.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub enum SearchPrice {
+    /// A thousand searches that the model made.
+    #[serde(rename = "per_1000_queries")]
+    Per1000Queries(Factor),
+    /// A thousand prompts that were answered with searches.
+    #[serde(rename = "per_1000_prompts")]
+    Per1000Prompts(Factor),
+}
+
+impl SearchPrice {
+    /// The price of an answer that took so many searches.
+    pub fn of(self, queries: u64) -> Decimal {
+        let (price, units) = match self {
+            Self::Per1000Queries(price) => (price, queries),
+            Self::Per1000Prompts(price) => (price, queries.min(1)),
+        };
+        price.0 * Decimal::from(units) / Decimal::from(1000)
+    }
+}
+
+/// A decimal, written as text or number.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Factor(#[serde(deserialize_with = "price::decimal")] pub Decimal);
@@ -54,6 +81,15 @@ pub struct Replacement {
     /// Tokens read from a cache.
     #[serde(default, deserialize_with = "price::optional_decimal")]
     pub cached_input: Option<Decimal>,
+    /// Tokens that an explicit cache keeps, per hour; as before when absent.
+    #[serde(default, deserialize_with = "price::optional_decimal")]
+    pub cache_storage: Option<Decimal>,
+    /// Prices of a long prompt.
+    #[serde(default)]
+    pub long_context: Option<LongContext>,
+    /// Announced prices by their first day, UTC.
+    #[serde(default)]
+    pub changes: BTreeMap<String, Replacement>,
 }
 
 /// Prices of a long prompt; they count for the whole call.
@@ -86,6 +122,17 @@ pub struct PriceList {
     pub model_version: Option<String>,
     /// The day of the call, UTC (`2026-11-20`).
     pub day: String,
+    /// What this call put into an explicit cache.
+    pub stored: Stored,
+}
+
+/// What a call put into an explicit cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Tokens that were read to make it.
+    pub created: u64,
+    /// Tokens kept × seconds that they are kept longer.
+    pub token_seconds: u64,
 }
 
 fn of_modality(details: &[ModalityTokens], modality: &str) -> u64 {
@@ -93,10 +140,15 @@ fn of_modality(details: &[ModalityTokens], modality: &str) -> u64 {
 }
 
 /// The prices that hold for one request.
-struct Rates {
-    input: Decimal,
-    output: Decimal,
-    cached: Decimal,
+pub struct Rates {
+    /// Input.
+    pub input: Decimal,
+    /// Output.
+    pub output: Decimal,
+    /// Input from a cache.
+    pub cached: Decimal,
+    /// Tokens kept in an explicit cache, per hour.
+    pub storage: Option<Decimal>,
 }
 
 impl PriceList {
@@ -112,6 +164,7 @@ impl PriceList {
             prompt_exact += prompt;
             answer_exact += answer;
         }
+        prompt_exact += self.price_of_stored(pricing);
         let (prompt_price, answer_price) = (rounded(prompt_exact), rounded(answer_exact));
         // What a token cost on average; for a plain call that is the list price.
         let average = |exact: Decimal, tokens: u64, list: Decimal| match Decimal::from(tokens) * pricing.unit {
@@ -129,7 +182,7 @@ impl PriceList {
     /// Exact prices of prompt and answer of one request.
     fn cost(&self, pricing: &Pricing, tokens: &UsageMetadata) -> (Decimal, Decimal) {
         let (prompt, answer) = (prompt_tokens(tokens), answer_tokens(tokens));
-        let rates = self.rates(pricing, tokens);
+        let rates = self.rates(pricing, tokens.prompt_token_count.unwrap_or_default());
         let unit = pricing.unit * self.tier_factor(tokens);
         let cached = tokens.cached_content_token_count.unwrap_or_default().min(prompt);
         // Of the sound in the prompt, the cached share is already paid as cached.
@@ -157,22 +210,34 @@ impl PriceList {
         (prompt_price, answer_price)
     }
 
-    fn rates(&self, pricing: &Pricing, tokens: &UsageMetadata) -> Rates {
-        let listed = Rates {
+    /// Making a cache costs what reading the prompt costs; keeping it costs by the hour.
+    fn price_of_stored(&self, pricing: &Pricing) -> Decimal {
+        let Stored { created, token_seconds } = self.stored;
+        let rates = self.rates(pricing, created);
+        let hours = Decimal::from(token_seconds) / Decimal::from(3600);
+        (Decimal::from(created) * rates.input + hours * rates.storage.unwrap_or_default()) * pricing.unit
+    }
+
+    /// The prices of a prompt of so many tokens: of the version that answers, on that day.
+    pub fn rates(&self, pricing: &Pricing, prompt: u64) -> Rates {
+        let details = &self.details;
+        let listed = Replacement {
             input: pricing.input,
             output: pricing.output.unwrap_or_default(),
-            cached: self.details.cached_input.unwrap_or(pricing.input),
+            cached_input: details.cached_input,
+            cache_storage: details.cache_storage,
+            long_context: details.long_context.clone(),
+            changes: BTreeMap::new(),
         };
-        let rates = |input, output, cached: Option<Decimal>| Rates { input, output, cached: cached.unwrap_or(input) };
-        let of_version = || self.details.by_model_version.get(self.model_version.as_deref()?);
-        let announced = || self.details.changes.range(..=self.day.clone()).next_back().map(|(_, price)| price);
-        if let Some(price) = of_version().or_else(announced) {
-            return rates(price.input, price.output, price.cached_input);
-        }
-        let long = self.details.long_context.as_ref();
-        match long.filter(|long| tokens.prompt_token_count.unwrap_or_default() > long.above) {
+        let version = self.model_version.as_deref().and_then(|version| details.by_model_version.get(version));
+        let (basis, changes) = version.map_or((&listed, &details.changes), |version| (version, &version.changes));
+        let price = changes.range(..=self.day.clone()).next_back().map_or(basis, |(_, price)| price);
+        let storage = price.cache_storage.or(basis.cache_storage).or(listed.cache_storage);
+        let rates =
+            |input, output, cached: Option<Decimal>| Rates { input, output, cached: cached.unwrap_or(input), storage };
+        match price.long_context.as_ref().filter(|long| prompt > long.above) {
             Some(long) => rates(long.input, long.output, long.cached_input),
-            None => listed,
+            None => rates(price.input, price.output, price.cached_input),
         }
     }
 
@@ -221,8 +286,8 @@ mod tests {
             }))
             .unwrap(),
             service_tier: tier.map(str::to_owned),
-            model_version: None,
             day: "2026-11-30".to_owned(),
+            ..PriceList::default()
         }
     }
 
@@ -318,6 +383,47 @@ mod tests {
         for (version, price) in [("gemini-9", "0.0012000"), ("gemini-10", "0.0032000")] {
             list.model_version = Some(version.to_owned());
             assert_eq!(one(&list, tokens.clone()).total_price.0, price, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_version_behind_an_alias_has_long_prompts_and_announced_prices_of_its_own() {
+        let mut list = list(None);
+        list.details.by_model_version = serde_json::from_value(json!({"gemini-9": {
+            "input": "1", "output": "2", "long_context": {"above": 1000, "input": "3", "output": "4"},
+            "changes": {"2027-01-01": {"input": "5", "output": "6"}},
+        }}))
+        .unwrap();
+        list.model_version = Some("gemini-9".to_owned());
+        for (day, prompt, price) in
+            [("2026-12-31", 1000, "0.0010000"), ("2026-12-31", 1001, "0.0030030"), ("2027-01-01", 1001, "0.0050050")]
+        {
+            list.day = day.to_owned();
+            assert_eq!(one(&list, json!({"promptTokenCount": prompt})).total_price.0, price, "{day} {prompt}");
+        }
+    }
+
+    /// A cache of 100,000 tokens for six minutes at 4.50 an hour and million: 0.2 to read, 0.045 to keep.
+    #[test]
+    fn an_explicit_cache_is_paid_by_the_call_that_makes_or_prolongs_it() {
+        let mut list = list(Some("flex"));
+        list.details.cache_storage = Some("4.50".parse().unwrap());
+        let hit = json!({"promptTokenCount": 100_100, "cachedContentTokenCount": 100_000});
+        for (created, seconds, price) in [(0, 0, "0.0101000"), (100_000, 360, "0.2551000"), (0, 360, "0.0551000")] {
+            list.stored = Stored { created, token_seconds: 100_000 * seconds };
+            assert_eq!(one(&list, hit.clone()).total_price.0, price, "{created} {seconds}");
+        }
+    }
+
+    #[test]
+    fn searches_are_priced_by_query_or_by_prompt() {
+        for (price, queries, expected) in [
+            (json!({"per_1000_queries": "14"}), 3, "0.042"),
+            (json!({"per_1000_prompts": 35}), 3, "0.035"),
+            (json!({"per_1000_prompts": 35}), 0, "0"),
+        ] {
+            let price: SearchPrice = serde_json::from_value(price).unwrap();
+            assert_eq!(price.of(queries).normalize().to_string(), expected);
         }
     }
 }

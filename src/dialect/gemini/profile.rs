@@ -38,6 +38,9 @@ pub enum Thinking {
     Level,
 }
 
+/// Tokens of the smallest explicit cache. A service that wants more says so, and is not asked again for a while.
+const SMALLEST_CACHE: u64 = 1024;
+
 /// What a model takes.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -64,6 +67,8 @@ pub struct ModelProfile {
     pub full_schemas: bool,
     /// Whether call ids go back to the server.
     pub sends_call_ids: bool,
+    /// Tokens that an explicit cache must have at least; nothing where the model has none.
+    pub cache_minimum: Option<u64>,
     /// Prices beyond input and output.
     pub price: super::price::PriceDetails,
     /// Said in place of a call when the model is gone.
@@ -84,6 +89,7 @@ impl Default for ModelProfile {
             combines_schema: true,
             full_schemas: true,
             sends_call_ids: true,
+            cache_minimum: None,
             price: super::price::PriceDetails::default(),
             retired: None,
         }
@@ -102,11 +108,17 @@ impl ModelProfile {
     /// The profile of a family.
     pub fn of_family(family: Family) -> Self {
         let base = Self::default();
+        let cache_minimum = Some(SMALLEST_CACHE);
         match family {
-            Family::Gemini4 | Family::Gemini3NoSampling => Self { sampling: false, refuses_prefill: true, ..base },
-            Family::Gemini3 => base,
-            Family::Gemini25Pro => Self { thinking: Thinking::Budget, smallest_budget: 128, ..Self::older() },
-            Family::Gemini25Flash => Self { thinking: Thinking::Budget, thinking_off: true, ..Self::older() },
+            Family::Gemini4 => Self { sampling: false, refuses_prefill: true, ..base },
+            Family::Gemini3NoSampling => Self { sampling: false, refuses_prefill: true, cache_minimum, ..base },
+            Family::Gemini3 => Self { cache_minimum, ..base },
+            Family::Gemini25Pro => {
+                Self { thinking: Thinking::Budget, smallest_budget: 128, cache_minimum, ..Self::older() }
+            }
+            Family::Gemini25Flash => {
+                Self { thinking: Thinking::Budget, thinking_off: true, cache_minimum, ..Self::older() }
+            }
             Family::Gemini2 => Self { thinking: Thinking::None, full_schemas: false, ..Self::older() },
             Family::Image => Self {
                 thinking: Thinking::None,

@@ -132,15 +132,15 @@ impl Connection {
         &self.network
     }
 
-    /// The address of a model's method (`generateContent`).
-    pub fn model_url(&self, model: &str, method: &str) -> Result<Url, InvokeError> {
+    /// The name of a model as requests and addresses of this service say it.
+    pub fn model_name(&self, model: &str) -> Result<String, InvokeError> {
         let name = model.trim().trim_matches('/');
         if name.is_empty() || name.contains("..") || name.contains(['?', '#', '\\', ' ']) {
             return Err(InvokeError::bad_request(format!("`{model}` is not a model name")));
         }
         let short = name.trim_start_matches("publishers/google/").trim_start_matches("google/");
         let short = short.strip_prefix("models/").unwrap_or(short);
-        let path = match (self.surface, &self.project) {
+        Ok(match (self.surface, &self.project) {
             _ if name.starts_with("projects/") => name.to_owned(),
             (Surface::Vertex, Some((project, location))) => {
                 format!("projects/{project}/locations/{location}/publishers/google/models/{short}")
@@ -148,9 +148,26 @@ impl Connection {
             (Surface::VertexExpress, _) => format!("publishers/google/models/{short}"),
             _ if name.starts_with("tunedModels/") => name.to_owned(),
             _ => format!("models/{short}"),
-        };
+        })
+    }
+
+    /// The address of a model's method (`generateContent`).
+    pub fn model_url(&self, model: &str, method: &str) -> Result<Url, InvokeError> {
+        let name = self.model_name(model)?;
         let suffix = if method.is_empty() { String::new() } else { format!(":{method}") };
-        self.url(&format!("{path}{suffix}"))
+        self.url(&format!("{name}{suffix}"))
+    }
+
+    /// The address of the explicit caches; a service in express mode has none.
+    pub fn caches_url(&self) -> Option<Url> {
+        let path = match (self.surface, &self.project) {
+            (Surface::VertexExpress, _) => return None,
+            (Surface::Vertex, Some((project, location))) => {
+                format!("projects/{project}/locations/{location}/cachedContents")
+            }
+            _ => "cachedContents".to_owned(),
+        };
+        self.url(&path).ok()
     }
 
     /// An address below the API's version.

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::caching::{self, Used, Wish};
 use super::connection::Connection;
 use super::{Chunks, Shared};
 use crate::declare::ModelFeature;
@@ -23,7 +24,7 @@ use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{LlmDelta, LlmNumTokensRequest, LlmRequest, PromptMessage};
 use crate::providers::CallContext;
-use crate::upstream::{UpstreamRequest, UpstreamResponse};
+use crate::upstream::UpstreamResponse;
 
 /// Stop sequences that the API takes.
 const MOST_STOPS: usize = 5;
@@ -49,7 +50,7 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
             }
             // Dropped before the next request, so that this one is closed.
             drop(deltas);
-            if call.goes_on(broken).await? {
+            if call.goes_on(&shared, broken).await? {
                 continue;
             }
             for delta in call.conclude(&shared) {
@@ -69,6 +70,7 @@ struct Call {
     profile: ModelProfile,
     connection: Connection,
     body: GenerateContentRequest,
+    cache: Option<Used>,
     answer: SharedAnswer,
 }
 
@@ -89,20 +91,40 @@ impl Call {
             super::media::prepare(shared, &context, &connection, &request.target.credentials, &request.prompt_messages)
                 .await?
                 .into_owned();
-        let body = build(shared, &request, &prompt, &profile, &connection, false)?;
+        let mut body = build(shared, &request, &prompt, &profile, &connection, false)?;
         let expects_json = body.generation_config.contains_key("responseMimeType");
-        let prices = PriceList {
+        let mut prices = PriceList {
             pricing: context.pricing().cloned(),
             details: profile.price.clone(),
             service_tier: body.service_tier.clone(),
-            model_version: None,
             day: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+            ..PriceList::default()
         };
-        let citations = parameters::citations(&Parameters(&request.model_parameters), request.stream);
+        let parameters = Parameters(&request.model_parameters);
+        let wish = Wish {
+            connection: &connection,
+            upstream: &context.upstream,
+            owner: request.target.credentials.fingerprint(),
+            model: &request.target.model,
+            minimum: profile.cache_minimum,
+            prices: &prices,
+        };
+        let (cache, stored) = shared.caches.apply(&wish, &parameters, &mut body).await;
+        prices.stored = stored;
+        let citations = parameters::citations(&parameters, request.stream);
         let mut answer = Answer::new(AnswerOptions { prices, expects_json, citations });
         answer.limit_repeats(connection.most_repeats());
         let answer = SharedAnswer::new(answer);
-        Ok(Self { context, request, prompt, profile, connection, body, answer })
+        Ok(Self { context, request, prompt, profile, connection, body, cache, answer })
+    }
+
+    /// Builds the request anew and whole, with the token by which an answer goes on.
+    fn rebuild(&mut self, shared: &Shared, distrust_signatures: bool) -> Result<(), InvokeError> {
+        let token = self.body.continuation_token.take();
+        self.body = build(shared, &self.request, &self.prompt, &self.profile, &self.connection, distrust_signatures)?;
+        self.body.continuation_token = token;
+        self.cache = None;
+        Ok(())
     }
 
     /// Whose files are whose.
@@ -110,28 +132,39 @@ impl Call {
         self.request.target.credentials.fingerprint()
     }
 
+    async fn post(&self) -> Result<UpstreamResponse, InvokeError> {
+        let mut url = self.connection.model_url(&self.request.target.model, "streamGenerateContent")?;
+        url.set_query(Some("alt=sse"));
+        self.context.upstream.send(&self.connection.post(url, &self.body)?).await
+    }
+
+    /// Changes a request that was refused for something of ours that the service no longer takes; false when there is
+    /// nothing of that.
+    async fn mend(&mut self, shared: &Shared, error: &InvokeError) -> Result<bool, InvokeError> {
+        if is_corrupted_signature(error) {
+            tracing::warn!("the server refused a thought signature; sent once more without signatures");
+            self.rebuild(shared, true)?;
+        } else if let Some(cache) = self.cache.take_if(|_| caching::is_gone(error)) {
+            tracing::warn!(%error, "the service lost a cache; the prompt goes whole");
+            cache.forget().await;
+            self.rebuild(shared, false)?;
+        } else if super::files::is_foreign(error) && shared.files.forget(self.owner()) {
+            tracing::warn!(%error, "the service refuses an uploaded file; uploaded once more");
+            let credentials = &self.request.target.credentials;
+            let messages = &self.request.prompt_messages;
+            self.prompt = super::media::prepare(shared, &self.context, &self.connection, credentials, messages)
+                .await?
+                .into_owned();
+            self.rebuild(shared, false)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
     async fn send(&mut self, shared: &Shared) -> Result<UpstreamResponse, InvokeError> {
-        let upstream = &self.context.upstream;
-        let response = match upstream.send(&post(&self.connection, &self.request.target.model, &self.body)?).await {
-            Err(error) if is_corrupted_signature(&error) => {
-                tracing::warn!("the server refused a thought signature; sent once more without signatures");
-                let token = self.body.continuation_token.take();
-                self.body = build(shared, &self.request, &self.prompt, &self.profile, &self.connection, true)?;
-                self.body.continuation_token = token;
-                upstream.send(&post(&self.connection, &self.request.target.model, &self.body)?).await?
-            }
-            Err(error) if super::files::is_foreign(&error) && shared.files.forget(self.owner()) => {
-                tracing::warn!(%error, "the service refuses an uploaded file; uploaded once more");
-                let credentials = &self.request.target.credentials;
-                let messages = &self.request.prompt_messages;
-                self.prompt = super::media::prepare(shared, &self.context, &self.connection, credentials, messages)
-                    .await?
-                    .into_owned();
-                let token = self.body.continuation_token.take();
-                self.body = build(shared, &self.request, &self.prompt, &self.profile, &self.connection, false)?;
-                self.body.continuation_token = token;
-                upstream.send(&post(&self.connection, &self.request.target.model, &self.body)?).await?
-            }
+        let response = match self.post().await {
+            Err(error) if self.mend(shared, &error).await? => self.post().await?,
             response => response?,
         };
         if response.content_type() == "text/html" {
@@ -145,7 +178,7 @@ impl Call {
     }
 
     /// Prepares the next request, if there is one.
-    async fn goes_on(&mut self, broken: Option<InvokeError>) -> Result<bool, InvokeError> {
+    async fn goes_on(&mut self, shared: &Shared, broken: Option<InvokeError>) -> Result<bool, InvokeError> {
         let step = self.answer.lock().end_of_request(broken);
         match step {
             Step::Done => return Ok(false),
@@ -154,6 +187,9 @@ impl Call {
             Step::Again => tokio::time::sleep(REPEAT_WAIT).await,
             Step::ValidCalls => {
                 tracing::warn!("the model made a malformed call; asked once more with calls held to their schema");
+                if self.cache.is_some() {
+                    self.rebuild(shared, false)?;
+                }
                 crate::dialect::gemini::functions::demand_valid_calls(&mut self.body);
             }
         }
@@ -224,12 +260,6 @@ fn body(
     }
     conversation.fill(&mut body)?;
     Ok(body)
-}
-
-fn post(connection: &Connection, model: &str, body: &GenerateContentRequest) -> Result<UpstreamRequest, InvokeError> {
-    let mut url = connection.model_url(model, "streamGenerateContent")?;
-    url.set_query(Some("alt=sse"));
-    connection.post(url, body)
 }
 
 fn is_corrupted_signature(error: &InvokeError) -> bool {

@@ -1,6 +1,7 @@
 //! Gemini: Google's models on the developer API and on Vertex AI. Wire form and stream mapping are the dialect's.
 
 mod agents;
+mod caching;
 mod connection;
 mod embedding;
 mod files;
@@ -36,13 +37,14 @@ pub struct Gemini {
 }
 
 /// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take,
-/// uploaded files.
+/// uploaded files, kept prompts, counted prompts.
 #[derive(Default)]
 struct Shared {
     tokens: TokenSources,
     signatures: SignatureStore,
     limits: LimitsCache,
     files: files::Files,
+    caches: caching::Caches,
 }
 
 impl Shared {

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use super::limits::Limits;
 use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
+use crate::dialect::gemini::ModelProfile;
 use crate::dialect::gemini::embedding::{EmbeddingProfile, Task};
 use crate::dialect::gemini::interactions::is_agent;
 use crate::dialect::gemini::parameters::{SAFETY, THRESHOLDS};
@@ -166,6 +167,11 @@ fn rules(family: Family, least_thinking: bool, longest_answer: f64) -> Vec<Param
         rules.push(flag("code_execution", "Code execution", "代码执行"));
         rules.push(ParameterRule::new("json_schema", I18n::same("JSON Schema"), ParameterType::Text));
         rules.push(choice("media_resolution", "Media resolution", "媒体分辨率", &["Default", "Low", "Medium", "High"]));
+    }
+    if ModelProfile::of_family(family).cache_minimum.is_some() {
+        rules.push(flag("context_cache", "Context cache", "上下文缓存"));
+        let label = I18n::new("Context cache minutes", "上下文缓存分钟数");
+        rules.push(ParameterRule::new("context_cache_minutes", label, ParameterType::Int).range(1.0, 1440.0));
     }
     let safety_labels = [
         ("Harassment filter", "骚扰内容过滤"),
