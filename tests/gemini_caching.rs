@@ -166,3 +166,22 @@ async fn a_malformed_call_is_asked_once_more_without_the_cache() {
     assert_eq!(again["toolConfig"]["functionCallingConfig"]["mode"], "VALIDATED");
     assert!(again.get("cachedContent").is_none() && again["tools"].is_array());
 }
+
+#[tokio::test]
+async fn a_prompt_is_counted_once_with_its_files() {
+    let (upstream, plugin) = (upstream().await, plugin());
+    let film = json!({"prompt_messages": [{"role": "user", "content": [
+        {"type": "video", "url": "https://www.youtube.com/watch?v=x", "format": "mp4", "mime_type": "video/mp4"},
+        {"type": "image", "base64_data": "AAAA", "format": "png", "mime_type": "image/png"},
+        {"type": "text", "data": "Why?"}]}]});
+    for (fields, asked) in [(json!({}), 1), (json!({}), 1), (film.clone(), 2), (film, 2)] {
+        let mut request = ask(&upstream, MODEL, json!({}), fields);
+        request["action"] = json!("get_llm_num_tokens");
+        assert_eq!(plugin.call(request).await.item()["num_tokens"], 42);
+        assert_eq!(upstream.seen().len(), asked);
+    }
+    let sent = &last(&upstream)["generateContentRequest"];
+    assert_eq!(sent["model"], "models/gemini-3.8-flash");
+    assert_eq!(sent["contents"][0]["parts"][0]["fileData"]["fileUri"], "https://www.youtube.com/watch?v=x");
+    assert_eq!(sent["contents"][0]["parts"][1]["inlineData"]["data"], "AAAA");
+}

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_util::StreamExt;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::caching::{self, Used, Wish};
@@ -22,7 +21,7 @@ use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, mapper};
 use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{LlmDelta, LlmNumTokensRequest, LlmRequest, PromptMessage};
+use crate::protocol::{LlmDelta, LlmRequest, PromptMessage};
 use crate::providers::CallContext;
 use crate::upstream::UpstreamResponse;
 
@@ -230,7 +229,7 @@ fn build(
     body(request, profile, connection, &conversation)
 }
 
-fn profile(context: &CallContext) -> Result<ModelProfile, InvokeError> {
+pub(super) fn profile(context: &CallContext) -> Result<ModelProfile, InvokeError> {
     let model = context.model.as_ref().ok_or_else(|| InvokeError::internal("the call has no model"))?;
     ModelProfile::of(model).map_err(|error| {
         InvokeError::internal(format!("the `gemini` data of model `{}` cannot be read: {error}", model.model))
@@ -264,42 +263,4 @@ fn body(
 
 fn is_corrupted_signature(error: &InvokeError) -> bool {
     error.kind == ErrorKind::BadRequest && error.message.to_ascii_lowercase().contains("signature")
-}
-
-/// `countTokens`: free of charge, and only when Dify asks for a count.
-pub(super) async fn count_tokens(
-    shared: &Shared,
-    context: &CallContext,
-    request: &LlmNumTokensRequest,
-) -> Result<u64, InvokeError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Counted {
-        total_tokens: u64,
-    }
-    let profile = profile(context)?;
-    let connection = shared.connect(&request.target.credentials, context)?;
-    let conversation = Conversation {
-        messages: &request.prompt_messages,
-        tools: &request.tools,
-        choice: None,
-        mode: None,
-        clip: None,
-        profile: &profile,
-        surface: connection.surface,
-        remembered: &|call| shared.remembered(call),
-        distrust_signatures: false,
-    };
-    let mut body = GenerateContentRequest::default();
-    conversation.fill(&mut body)?;
-    let url = connection.model_url(&request.target.model, "countTokens")?;
-    let body = if connection.surface.is_vertex() {
-        json!(body)
-    } else {
-        let mut inner = json!(body);
-        inner["model"] = format!("models/{}", request.target.model.trim_start_matches("models/")).into();
-        json!({"generateContentRequest": inner})
-    };
-    let answer = context.upstream.send(&connection.post(url, &body)?).await?;
-    Ok(answer.json::<Counted>(64 * 1024).await?.total_tokens)
 }

@@ -3,6 +3,7 @@
 mod agents;
 mod caching;
 mod connection;
+mod counting;
 mod embedding;
 mod files;
 mod limits;
@@ -45,6 +46,7 @@ struct Shared {
     limits: LimitsCache,
     files: files::Files,
     caches: caching::Caches,
+    counts: counting::Counts,
 }
 
 impl Shared {
@@ -78,7 +80,7 @@ impl Provider for Gemini {
     fn llm_num_tokens(&self, context: CallContext, request: LlmNumTokensRequest) -> Answer<u64> {
         let shared = self.shared.clone();
         Box::pin(async move {
-            match llm::count_tokens(&shared, &context, &request).await {
+            match counting::count(&shared, &context, &request).await {
                 Ok(count) => Ok(count),
                 Err(error) => {
                     tracing::warn!(%error, "countTokens failed; the count is an estimate");
