@@ -251,6 +251,16 @@ async fn wrong_key_files_are_named() {
             with(external.clone(), json!({"credential_source": {"file": "/nonexistent/token"}})).to_string(),
             "cannot be read",
         ),
+        (
+            "application_default",
+            with(external.clone(), json!({"credential_source": {"file": "/dev/zero"}})).to_string(),
+            "no file of the size of a token",
+        ),
+        (
+            "application_default",
+            with(external.clone(), json!({"credential_source": {"file": "Cargo.toml"}})).to_string(),
+            "holds no token",
+        ),
     ];
     for (method, text, said) in cases {
         let credentials = json!({"auth_method": method, "google_service_account_json": text});

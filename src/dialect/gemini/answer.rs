@@ -4,6 +4,7 @@
 //! Pure: it decides ([`Step`]), somebody else sends. All state is this answer's own.
 //! Source: Gemini API, "Long decode", "Thought signatures"; `googleapis/python-genai: google/genai/models.py`.
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::media::media;
@@ -450,6 +451,13 @@ impl Answer {
     /// Signatures of calls, for the second carrier.
     pub fn signed_calls(&self) -> impl Iterator<Item = (&FunctionCall, &str)> {
         self.parts.iter().filter_map(|part| Some((part.function_call.as_ref()?, part.thought_signature.as_deref()?)))
+    }
+
+    /// Searches that the model made, and their list price where the model's data tells one. Google gives a share of them
+    /// free each month, so it is no part of the price of the answer.
+    pub fn searches(&self) -> (usize, Option<Decimal>) {
+        let searches = self.sources.searches();
+        (searches, self.options.prices.details.search.map(|price| price.of(searches as u64)))
     }
 
     fn usage(&self, prompt_estimate: impl FnOnce() -> u64) -> crate::protocol::LlmUsage {

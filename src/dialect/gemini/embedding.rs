@@ -14,23 +14,29 @@ use crate::protocol::EmbeddingInputType;
 /// Vectors of this length come normalised; shorter ones may not.
 pub const FULL_LENGTH: usize = 3072;
 
-/// How a model is told what a vector is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// In the field `taskType`.
-    #[default]
-    Field,
-    /// In words before the text.
-    Prompt,
+/// What tells a model without the field `taskType` what a vector is for.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskWords {
+    /// What stands before a text that is stored: `title: none | text: `.
+    pub document: String,
+    /// What stands before a text that is searched for: `task: search result | query: `.
+    pub query: String,
+}
+
+impl Default for TaskWords {
+    /// Those of `gemini-embedding-2`, for models without a YAML of their own.
+    fn default() -> Self {
+        Self { document: "title: none | text: ".to_owned(), query: "task: search result | query: ".to_owned() }
+    }
 }
 
 /// What an embedding model takes: the `gemini` key of its YAML, or what its name tells.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddingProfile {
-    /// How the task is told.
-    pub task: Task,
+    /// The words that tell the task; without them the field `taskType` does.
+    pub task_words: Option<TaskWords>,
     /// Whether Vertex AI has it behind `:predict`.
     pub predict: bool,
     /// Texts of one `:predict` call.
@@ -43,7 +49,7 @@ pub struct EmbeddingProfile {
 
 impl Default for EmbeddingProfile {
     fn default() -> Self {
-        Self { task: Task::Field, predict: true, predict_batch: 1, vertex_only: false, retired: None }
+        Self { task_words: None, predict: true, predict_batch: 1, vertex_only: false, retired: None }
     }
 }
 
@@ -60,7 +66,7 @@ impl EmbeddingProfile {
     pub fn of_name(model: &str) -> Self {
         let short = model.rsplit('/').next().unwrap_or(model);
         if short.starts_with("gemini-embedding-") && short != "gemini-embedding-001" {
-            return Self { task: Task::Prompt, predict: false, ..Self::default() };
+            return Self { task_words: Some(TaskWords::default()), predict: false, ..Self::default() };
         }
         Self::default()
     }
@@ -76,12 +82,11 @@ impl EmbeddingProfile {
 
     /// A text as one content: one vector comes of it, whatever its parts.
     pub fn text(&self, text: &str, purpose: EmbeddingInputType) -> Vec<Part> {
-        let text = match (self.task, purpose) {
-            (Task::Field, _) => text.to_owned(),
-            (Task::Prompt, EmbeddingInputType::Document) => format!("title: none | text: {text}"),
-            (Task::Prompt, EmbeddingInputType::Query) => format!("task: search result | query: {text}"),
-        };
-        vec![Part::text(text)]
+        let words = self.task_words.as_ref().map(|words| match purpose {
+            EmbeddingInputType::Document => words.document.as_str(),
+            EmbeddingInputType::Query => words.query.as_str(),
+        });
+        vec![Part::text([words.unwrap_or_default(), text].concat())]
     }
 
     /// A picture as one content.
@@ -137,7 +142,7 @@ impl Options {
         };
         Self {
             model: model.trim_start_matches("models/").to_owned(),
-            task_type: (profile.task == Task::Field).then_some(task_type),
+            task_type: profile.task_words.is_none().then_some(task_type),
             dimensions,
         }
     }
@@ -270,15 +275,15 @@ mod tests {
 
     #[test]
     fn names_tell_the_kind() {
-        for (name, task, form) in [
-            ("gemini-embedding-001", Task::Field, Form::Predict),
-            ("models/gemini-embedding-001", Task::Field, Form::Predict),
-            ("text-embedding-005", Task::Field, Form::Predict),
-            ("gemini-embedding-2", Task::Prompt, Form::Single),
-            ("models/gemini-embedding-2-preview", Task::Prompt, Form::Single),
+        for (name, words, form) in [
+            ("gemini-embedding-001", false, Form::Predict),
+            ("models/gemini-embedding-001", false, Form::Predict),
+            ("text-embedding-005", false, Form::Predict),
+            ("gemini-embedding-2", true, Form::Single),
+            ("models/gemini-embedding-2-preview", true, Form::Single),
         ] {
             let profile = EmbeddingProfile::of_name(name);
-            assert_eq!((profile.task, profile.form(Surface::Vertex)), (task, form), "{name}");
+            assert_eq!((profile.task_words.is_some(), profile.form(Surface::Vertex)), (words, form), "{name}");
             assert_eq!(profile.form(Surface::Developer), Form::Batch);
         }
     }

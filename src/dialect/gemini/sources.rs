@@ -72,6 +72,11 @@ impl Sources {
         }
     }
 
+    /// Searches that the model made.
+    pub fn searches(&self) -> usize {
+        self.grounding.web_search_queries.len()
+    }
+
     /// Marks (`[1][3]`) by the byte of `text` in front of which they stand.
     pub fn marks(&self, text: &str) -> BTreeMap<usize, String> {
         let mut numbers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

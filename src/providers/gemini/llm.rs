@@ -202,6 +202,9 @@ impl Call {
             let arguments = Value::Object(call.args.clone().unwrap_or_default()).to_string();
             shared.signatures.keep(call.id.as_deref().unwrap_or_default(), &call.name, &arguments, signature);
         }
+        if let (searches @ 1.., Some(price)) = answer.searches() {
+            tracing::info!(searches, list_price_usd = %price.normalize(), "searched; free share and fee are not in the price");
+        }
         answer.conclude(|| tokens::estimate_prompt(&self.request.prompt_messages, &self.request.tools))
     }
 }

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use super::limits::Limits;
 use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
 use crate::dialect::gemini::ModelProfile;
-use crate::dialect::gemini::embedding::{EmbeddingProfile, Task};
+use crate::dialect::gemini::embedding::EmbeddingProfile;
 use crate::dialect::gemini::interactions::is_agent;
 use crate::dialect::gemini::parameters::{SAFETY, THRESHOLDS};
 use crate::dialect::gemini::profile::Family;
@@ -27,7 +27,7 @@ pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<Mod
     if let Some(name) = credentials.get("display_name") {
         schema.label = I18n::same(name);
     }
-    let embeds_pictures = EmbeddingProfile::of_name(&request.target.model).task == Task::Prompt;
+    let embeds_pictures = EmbeddingProfile::of_name(&request.target.model).task_words.is_some();
     let context = whole(credentials, "context_size")?.or(limits.input_token_limit);
     let context = context.unwrap_or(match (request.model_type, embeds_pictures) {
         (ModelType::TextEmbedding, true) => 8192,

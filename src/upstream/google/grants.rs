@@ -1,5 +1,6 @@
 //! The ways to a token: signed assertion, refresh token, metadata server, token exchange.
 
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method, header};
@@ -211,7 +212,7 @@ async fn external(
 async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<SecretString, InvokeError> {
     let (text, field) = match source {
         SubjectSource::File { path, field } => {
-            let text = tokio::fs::read_to_string(path).await.map_err(|error| {
+            let text = read_token_file(path).await.map_err(|error| {
                 InvokeError::credentials(format!("the token file {} cannot be read: {error}", path.display()))
             })?;
             (text, field)
@@ -226,10 +227,28 @@ async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<Se
             (String::from_utf8_lossy(&body).into_owned(), field)
         }
     };
-    let Some(field) = field else { return Ok(SecretString::from(text.trim().to_owned())) };
-    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    match value[field.as_str()].as_str() {
-        Some(token) => Ok(SecretString::from(token.to_owned())),
-        None => Err(InvokeError::credentials(format!("the other cloud's token has no field `{field}`"))),
+    let value: Value;
+    let token = match field {
+        None => text.trim(),
+        Some(field) => {
+            value = serde_json::from_str(&text).unwrap_or_default();
+            value[field.as_str()]
+                .as_str()
+                .ok_or_else(|| InvokeError::credentials(format!("the other cloud's token has no field `{field}`")))?
+        }
+    };
+    // Whoever fills in the form names the file: what is no token must not leave this machine.
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(InvokeError::credentials("what `credential_source` names holds no token"));
     }
+    Ok(SecretString::from(token.to_owned()))
+}
+
+/// Reads a small regular file; a pipe or device would never end.
+async fn read_token_file(path: &Path) -> std::io::Result<String> {
+    let metadata = tokio::fs::metadata(path).await?;
+    if !metadata.is_file() || metadata.len() > LONGEST_ANSWER as u64 {
+        return Err(std::io::Error::other("it is no file of the size of a token"));
+    }
+    tokio::fs::read_to_string(path).await
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::codec::events::EventDecoder;
 use crate::dialect::gemini::answer::{AnswerOptions, Step};
+use crate::dialect::gemini::price::{PriceDetails, PriceList};
 use crate::dialect::gemini::sources::Citations;
 use crate::error::ErrorKind;
 use crate::protocol::Content;
@@ -430,6 +431,23 @@ fn sources_are_listed_or_marked_in_the_text() {
     }
     let json = AnswerOptions { expects_json: true, ..AnswerOptions::default() };
     assert_eq!(run(json, [(vec![events.as_bytes()], None)]).text, said);
+}
+
+#[test]
+fn searches_are_counted_once_each_and_priced() {
+    let search = serde_json::from_value(json!({"per_1000_queries": "14"})).unwrap();
+    let details = PriceDetails { search: Some(search), ..PriceDetails::default() };
+    let prices = PriceList { details, ..PriceList::default() };
+    let answer = SharedAnswer::new(Answer::new(AnswerOptions { prices, ..AnswerOptions::default() }));
+    let mut mapper = GenerateMapper::new(answer.clone());
+    for queries in [json!(["one", "two"]), json!(["two", "three"])] {
+        let event =
+            json!({"candidates": [{"finishReason": "STOP", "groundingMetadata": {"webSearchQueries": queries}}]});
+        mapper.event(&Event { name: String::new(), data: event.to_string(), bare: false }, &mut Vec::new()).unwrap();
+        let _ = answer.lock().end_of_request(None);
+    }
+    let (searches, price) = answer.lock().searches();
+    assert_eq!((searches, price.unwrap().normalize().to_string().as_str()), (3, "0.042"));
 }
 
 #[test]
