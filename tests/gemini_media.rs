@@ -83,6 +83,38 @@ async fn long_text_is_spoken_in_pieces_and_joined_in_order() {
 }
 
 #[tokio::test]
+async fn speech_has_a_language_a_manner_and_two_speakers() {
+    let google = Google::start().await;
+    let speakers = json!({"Anna": "Kore", "Ben": "Puck"});
+    let options = json!({"language": "de-DE", "style": "Say calmly:", "speakers": speakers}).to_string();
+    let mut credentials = key();
+    credentials["speech_options"] = json!(options);
+    let outcome = speak(&google, credentials.clone(), "Hello there.", json!("Puck")).await;
+    assert_eq!(sound_of(&outcome), sound::wav(&spoken("Say calmly:\n\nHello there."), 24_000));
+    let seen = google.seen(":generateContent").pop().unwrap();
+    let config = json!({"languageCode": "de-DE", "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Puck"}}});
+    assert_eq!(seen.body["generationConfig"]["speechConfig"], config);
+
+    let long = "I go on. ".repeat(300);
+    let outcome = speak(&google, credentials, &format!("Anna: Hi.\nBen: {long}\nand on.\nAnna: Bye."), json!("")).await;
+    sound_of(&outcome);
+    let pieces: Vec<String> = google.seen(":generateContent")[1..]
+        .iter()
+        .map(|seen| {
+            let voices =
+                &seen.body["generationConfig"]["speechConfig"]["multiSpeakerVoiceConfig"]["speakerVoiceConfigs"];
+            assert_eq!(voices[1]["speaker"], "Ben");
+            assert_eq!(voices[1]["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"], "Puck");
+            let text = seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap();
+            text.strip_prefix("Say calmly:\n\n").unwrap().to_owned()
+        })
+        .collect();
+    assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.starts_with("Anna: ") || piece.starts_with("Ben: ")));
+    assert!(pieces.iter().any(|piece| piece.starts_with("Ben: ") && piece.ends_with("Ben: and on.\nAnna: Bye.")));
+    assert!(pieces.iter().all(|piece| piece.len() <= 2000));
+}
+
+#[tokio::test]
 async fn a_model_that_answers_in_place_of_reading_is_asked_once_more() {
     let google = Google::start().await;
     let outcome = speak(&google, key(), "What is the time?", json!("Kore")).await;

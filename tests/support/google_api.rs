@@ -190,7 +190,15 @@ pub fn spoken(text: &str) -> Vec<u8> {
 
 fn speak(seen: &Seen) -> Response {
     let text = seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap();
-    let chosen = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"];
+    let config = &seen.body["generationConfig"]["speechConfig"];
+    let speakers = config["multiSpeakerVoiceConfig"]["speakerVoiceConfigs"].as_array();
+    if config["voiceConfig"].is_object() == speakers.is_some() {
+        return invalid("`voiceConfig` and `multiSpeakerVoiceConfig` exclude each other, and one of them is needed");
+    }
+    if speakers.is_some_and(|speakers| speakers.len() != 2) {
+        return invalid("exactly two speakers are taken");
+    }
+    let chosen = speakers.map_or(&config["voiceConfig"], |speakers| &speakers[0]["voiceConfig"]);
     let voice = match chosen["prebuiltVoiceConfig"]["voiceName"].as_str() {
         Some(name) => name,
         None => chosen["voice"].as_str().unwrap_or_default(),

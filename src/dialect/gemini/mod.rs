@@ -4,6 +4,7 @@
 //! Source: Gemini API reference, "generateContent"; `googleapis/python-genai: google/genai/types.py`.
 
 pub mod answer;
+pub mod dialogue;
 pub mod embedding;
 pub mod errors;
 pub mod finish;

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::dialogue::SpeechOptions;
 use super::errors;
 use super::finish;
 use super::media::sample_rate;
@@ -57,16 +58,21 @@ const TRANSCRIBE: &str = "Write down what is said in this recording, word for wo
     If nothing is said, answer with nothing.";
 
 /// A request for the sound of a text. `insist` says in words that it is to be read.
-pub fn speak(text: &str, voice: &str, insist: bool) -> GenerateContentRequest {
-    let text = if insist { format!("{READ_ALOUD}{text}") } else { text.to_owned() };
-    let mut request = question(vec![Part::text(text)]);
+pub fn speak(text: &str, voice: &str, options: &SpeechOptions, insist: bool) -> GenerateContentRequest {
+    let words = match (options.manner(), insist) {
+        ("", false) => text.to_owned(),
+        (manner, false) => format!("{manner}:\n\n{text}"),
+        ("", true) => format!("{READ_ALOUD}{text}"),
+        (manner, true) => format!("{manner}. {READ_ALOUD}{text}"),
+    };
+    let mut request = question(vec![Part::text(words)]);
     request.generation_config.insert("responseModalities".to_owned(), json!(["AUDIO"]));
     // Voices of one's own have ids; so have those of the catalogue that only newer models know.
     let chosen = match VOICES.iter().any(|(name, _)| *name == voice) {
         true => json!({"prebuiltVoiceConfig": {"voiceName": voice}}),
         false => json!({"voice": voice}),
     };
-    request.generation_config.insert("speechConfig".to_owned(), json!({ "voiceConfig": chosen }));
+    request.generation_config.insert("speechConfig".to_owned(), options.config(text, chosen));
     request
 }
 

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::connection::Connection;
 use super::{Chunks, Shared};
+use crate::dialect::gemini::dialogue::SpeechOptions;
 use crate::dialect::gemini::speech::{self, Samples, VOICES};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::sound;
@@ -51,16 +52,16 @@ async fn whole(shared: &Shared, context: &CallContext, request: &TtsRequest) -> 
     let wanted = request.voice.as_deref().or(declared).unwrap_or(DEFAULT_VOICE);
     let voice = VOICES.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(wanted)).unwrap_or(wanted);
     let longest = schema.and_then(|schema| schema.number_property("word_limit")).unwrap_or(DEFAULT_WORDS);
-    let pieces = sentences::split(&request.content_text, usize::try_from(longest).unwrap_or(usize::MAX));
-    let pieces: Vec<String> = pieces.into_iter().map(str::to_owned).collect();
-    let (connection, model) = (&connection, request.target.model.as_str());
+    let options = SpeechOptions::read(request.target.credentials.get("speech_options"))?;
+    let pieces = pieces(&options, &request.content_text, usize::try_from(longest).unwrap_or(usize::MAX));
+    let (connection, model, options) = (&connection, request.target.model.as_str(), &options);
     let sounds = batches::in_batches(pieces, 1, PARALLEL, |piece| async move {
         let piece = piece.concat();
-        match ask_for_sound(context, connection, model, speech::speak(&piece, voice, false)).await? {
+        match ask_for_sound(context, connection, model, speech::speak(&piece, voice, options, false)).await? {
             Some(sound) => Ok(sound),
             None => {
                 info!("the model did not read the text: asked once more in words");
-                ask_for_sound(context, connection, model, speech::speak(&piece, voice, true))
+                ask_for_sound(context, connection, model, speech::speak(&piece, voice, options, true))
                     .await?
                     .ok_or_else(|| InvokeError::server_unavailable("the model answered no sound"))
             }
@@ -73,6 +74,28 @@ async fn whole(shared: &Shared, context: &CallContext, request: &TtsRequest) -> 
     }
     let samples: Vec<u8> = sounds.into_iter().flat_map(|sound| sound.bytes).collect();
     Ok(AudioChunk { bytes: sound::wav(&samples, rate).into(), mime_type: Some("audio/wav".to_owned()) })
+}
+
+/// The text in pieces of one request each. Every piece of a dialogue begins with its speaker.
+fn pieces(options: &SpeechOptions, text: &str, longest: usize) -> Vec<String> {
+    if !options.is_dialogue(text) {
+        return sentences::split(text, longest).into_iter().map(str::to_owned).collect();
+    }
+    let mut pieces: Vec<String> = Vec::new();
+    for (speaker, said) in options.turns(text) {
+        let name = speaker.map(|name| format!("{name}: ")).unwrap_or_default();
+        for said in sentences::split(said, longest.saturating_sub(name.chars().count())) {
+            let line = format!("{name}{}", said.trim());
+            match pieces.last_mut() {
+                Some(piece) if piece.chars().count() + 1 + line.chars().count() <= longest => {
+                    piece.push('\n');
+                    piece.push_str(&line);
+                }
+                _ => pieces.push(line),
+            }
+        }
+    }
+    pieces
 }
 
 /// The sound, or `None` where the model answered the text in place of reading it.

@@ -1,0 +1,141 @@
+//! How a text is spoken beyond its voice: language, manner, and the two speakers of a dialogue.
+//!
+//! Source: Gemini API, "Speech generation" (style in words before the text, exactly two speakers).
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::InvokeError;
+
+/// The credential `speech_options`, a JSON object.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpeechOptions {
+    /// Language of the text, `de-DE`; the model hears it from the text when absent.
+    pub language: Option<String>,
+    /// Manner, said before the text: `Say calmly, in a low voice`.
+    pub style: Option<String>,
+    /// Voices by the names that stand before the lines of a dialogue: `{"Anna": "Kore", "Ben": "Puck"}`.
+    pub speakers: Map<String, Value>,
+}
+
+impl SpeechOptions {
+    /// Reads and checks the credential.
+    pub fn read(text: Option<&str>) -> Result<Self, InvokeError> {
+        let Some(text) = text else { return Ok(Self::default()) };
+        let wrong = |what: String| {
+            InvokeError::credentials(format!("credential `speech_options` {what}")).with_hint(
+                r#"Write {"language": "de-DE", "style": "Say calmly", "speakers": {"Anna": "Kore", "Ben": "Puck"}}."#,
+            )
+        };
+        let options: Self = serde_json::from_str(text).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let is_code = |code: &String| {
+            !code.is_empty()
+                && code.len() <= 35
+                && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        if !options.language.iter().all(is_code) {
+            return Err(wrong("has a `language` that is no code such as de-DE".to_owned()));
+        }
+        if !matches!(options.speakers.len(), 0 | 2) {
+            return Err(wrong(format!("names {} speakers: the model takes exactly two", options.speakers.len())));
+        }
+        match options.speakers.iter().find(|(name, voice)| name.trim().is_empty() || !voice.is_string()) {
+            Some((name, _)) => Err(wrong(format!("needs a name and the name of a voice for speaker `{name}`"))),
+            None => Ok(options),
+        }
+    }
+
+    /// The words before a text that say how to speak it; empty when nothing does.
+    pub fn manner(&self) -> &str {
+        self.style.as_deref().unwrap_or_default().trim().trim_end_matches([':', '.'])
+    }
+
+    /// Whether a text has lines of the speakers.
+    pub fn is_dialogue(&self, text: &str) -> bool {
+        text.lines().any(|line| self.speaker(line).is_some())
+    }
+
+    /// The `speechConfig` of a text.
+    pub fn config(&self, text: &str, voice: Value) -> Value {
+        let mut config = match self.is_dialogue(text) {
+            true => {
+                let speakers = self.speakers.iter().map(|(name, voice)| {
+                    json!({"speaker": name, "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}})
+                });
+                json!({"multiSpeakerVoiceConfig": {"speakerVoiceConfigs": speakers.collect::<Vec<_>>()}})
+            }
+            false => json!({ "voiceConfig": voice }),
+        };
+        if let Some(language) = &self.language {
+            config["languageCode"] = json!(language);
+        }
+        config
+    }
+
+    /// The lines of a dialogue, each with its speaker: a line without one belongs to the speaker before it.
+    /// Lines before the first speaker stay without.
+    pub fn turns<'a>(&'a self, text: &'a str) -> Vec<(Option<&'a str>, &'a str)> {
+        let mut speaker = None;
+        let mut turns = Vec::new();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let said = match self.speaker(line) {
+                Some((name, said)) => {
+                    speaker = Some(name);
+                    said
+                }
+                None => line,
+            };
+            turns.push((speaker, said));
+        }
+        turns
+    }
+
+    fn speaker<'a>(&'a self, line: &'a str) -> Option<(&'a str, &'a str)> {
+        let (name, said) = line.split_once([':', '：'])?;
+        let (name, _) = self.speakers.get_key_value(name.trim().trim_matches('*'))?;
+        Some((name, said.trim_start_matches('*').trim()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(text: &str) -> SpeechOptions {
+        SpeechOptions::read(Some(text)).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_spoken_is_refused() {
+        for (text, said) in [
+            ("nothing", "cannot be read"),
+            (r#"{"pitch": 3}"#, "pitch"),
+            (r#"{"language": "de_DE!"}"#, "language"),
+            (r#"{"speakers": {"Anna": "Kore"}}"#, "exactly two"),
+            (r#"{"speakers": {"Anna": "Kore", "Ben": 1}}"#, "`Ben`"),
+        ] {
+            let error = SpeechOptions::read(Some(text)).unwrap_err();
+            assert!(error.message.contains(said), "{text}: {}", error.message);
+        }
+        assert_eq!(SpeechOptions::read(None).unwrap(), SpeechOptions::default());
+    }
+
+    #[test]
+    fn lines_belong_to_the_speaker_before_them() {
+        let options = options(r#"{"speakers": {"Anna": "Kore", "Ben": "Puck"}}"#);
+        assert_eq!(
+            options.turns("Intro\nAnna: Hi: you\n and more\n\n**Ben:** Yes\nCarl: who\nAnna： end"),
+            [
+                (None, "Intro"),
+                (Some("Anna"), "Hi: you"),
+                (Some("Anna"), "and more"),
+                (Some("Ben"), "Yes"),
+                (Some("Ben"), "Carl: who"),
+                (Some("Anna"), "end"),
+            ]
+        );
+        assert!(!options.is_dialogue("Carl: who"));
+        assert!(SpeechOptions::default().turns("a\nb").iter().all(|(speaker, _)| speaker.is_none()));
+    }
+}
