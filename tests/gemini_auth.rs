@@ -10,12 +10,16 @@ mod harness;
 #[path = "support/google_setup.rs"]
 mod setup;
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use dify_plugin_runtime::dialect::sound;
 use google::{API_KEY, AUDIENCE, CLIENT_SECRET, EMAIL, Google, REFRESH_TOKEN, SUBJECT_TOKEN, refusal};
 use harness::Outcome;
 use serde_json::{Value, json};
-use setup::{ask, key_file, plugin, private_key, vertex};
+use setup::{ask, key_file, plugin, private_key, request, vertex};
 
 const VERTEX: &str = "projects/my-project/locations/global/publishers/google/models/gemini-2.5-flash-lite";
 
@@ -155,6 +159,80 @@ async fn parallel_calls_share_one_token_and_a_refusal_renews_it_once() {
     let outcome = plugin.call(ask(&google, vertex(&google))).await;
     check_failure(&outcome, "InvokeAuthorizationError", &["invalid credentials"]);
     assert_eq!(google.grants().len(), 3, "and not for ever");
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends() {
+    let google = Google::start().await;
+    google.state.token_life.store(2, Ordering::Relaxed);
+    let plugin = plugin();
+    for (pause, grants) in [(0, 1), (0, 1), (1600, 2)] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        assert_eq!(plugin.call(ask(&google, refresh_token(&google))).await.text(), "Hello");
+        assert_eq!(google.grants().len(), grants);
+    }
+    assert_eq!(google.seen("streamGenerate").len(), 3, "no call was refused");
+}
+
+#[tokio::test]
+async fn a_gateway_stands_before_every_route() {
+    let google = Google::start().await;
+    let credentials = json!({"google_api_key": API_KEY, "google_base_url": format!("{}/team/gemini", google.url),
+        "google_api_version": "v1", "extra_headers": "{\"x-team\": \"a\"}", "max_retries": "0"});
+    let film = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4",
+        "base64_data": STANDARD.encode(vec![7; 17 * 1024 * 1024])});
+    let question = json!([{"role": "user", "content": [film, {"type": "text", "data": "What is this?"}]}]);
+    let short = json!([{"role": "user", "content": "Hi"}]);
+    let lite = "gemini-2.5-flash-lite";
+    let cases = [
+        ("validate_provider_credentials", lite, json!({}), "/v1/models"),
+        ("validate_model_credentials", lite, json!({"model_type": "llm"}), ":countTokens"),
+        ("invoke_llm", lite, json!({"model_type": "llm", "prompt_messages": short}), ":streamGenerateContent"),
+        ("invoke_llm", lite, json!({"model_type": "llm", "prompt_messages": question}), "/upload/v1/files"),
+        ("get_llm_num_tokens", lite, json!({"model_type": "llm", "prompt_messages": short}), ":countTokens"),
+        (
+            "invoke_text_embedding",
+            "gemini-embedding-001",
+            json!({"model_type": "text-embedding", "texts": ["sky"], "input_type": "query"}),
+            ":batchEmbedContents",
+        ),
+        (
+            "invoke_tts",
+            "gemini-3.8-flash-tts",
+            json!({"model_type": "tts", "content_text": "Hi", "voice": "Kore", "tenant_id": "t"}),
+            ":generateContent",
+        ),
+        (
+            "invoke_speech2text",
+            "gemini-3.5-transcribe",
+            json!({"model_type": "speech2text", "file": hex::encode(sound::wav(&[0; 4], 16_000))}),
+            ":generateContent",
+        ),
+    ];
+    for (action, model, fields, path) in cases {
+        let before = google.seen("").len();
+        plugin().call(request(&google, action, model, credentials.clone(), fields)).await;
+        let seen = &google.seen("")[before..];
+        assert!(seen.iter().any(|seen| seen.path.contains(path)), "{action}: {seen:?}");
+        for seen in seen {
+            assert!(seen.path.starts_with("/team/gemini/"), "{action}: {}", seen.path);
+            assert_eq!(seen.header("x-team"), Some("a"), "{action}: {}", seen.path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_and_a_timeout_come_from_the_credentials() {
+    let google = Google::start().await;
+    let proxied =
+        json!({"google_api_key": API_KEY, "google_base_url": "http://gateway.invalid", "proxy_url": google.url});
+    assert_eq!(plugin().call(ask(&google, proxied)).await.text(), "Hello");
+    assert_eq!(google.seen("streamGenerate")[0].header("host"), Some("gateway.invalid"));
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let credentials = json!({"google_api_key": API_KEY, "request_timeout": "1", "max_retries": "0",
+        "google_base_url": format!("http://{}", silent.local_addr().unwrap())});
+    let outcome = plugin().call(ask(&google, credentials)).await;
+    check_failure(&outcome, "InvokeConnectionError", &["1 s"]);
 }
 
 #[tokio::test]
@@ -304,6 +382,13 @@ async fn validation_signs_in_and_asks_something_free() {
     for credentials in [json!({"google_api_key": API_KEY}), vertex(&google), refresh_token(&google)] {
         assert_eq!(plugin().call(validate(credentials)).await.item(), &json!({"result": true}));
     }
+    let (status, body) = refusal(404, "NOT_FOUND", "Publisher model was not found.");
+    google.reply(status, body);
+    assert_eq!(
+        plugin().call(validate(vertex(&google))).await.item(),
+        &json!({"result": true}),
+        "another model is there"
+    );
     assert!(google.seen("generateContent").is_empty());
     let outcome = plugin().call(validate(json!({"google_api_key": "AIza-CANARY-WRONG"}))).await;
     check_failure(&outcome, "CredentialsValidateFailedError", &["invalid credentials"]);

@@ -5,6 +5,7 @@
 #![allow(clippy::result_large_err)] // the error is the answer to send
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct Shared {
     grants: Mutex<Vec<String>>,
     refusals: Mutex<VecDeque<Reply>>,
     replies: Mutex<VecDeque<Reply>>,
+    /// Seconds that the tokens live from now on; an hour when 0.
+    pub token_life: AtomicU64,
     pub files: api::Files,
 }
 
@@ -202,7 +205,11 @@ async fn token(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         other => return json_answer(400, &json!({"error": "unsupported_grant_type", "error_description": other})),
     };
     let token = state.give(grant).await;
-    json_answer(200, &json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer", "scope": SCOPES}))
+    let life = match state.token_life.load(Ordering::Relaxed) {
+        0 => 3599,
+        life => life,
+    };
+    json_answer(200, &json!({"access_token": token, "expires_in": life, "token_type": "Bearer", "scope": SCOPES}))
 }
 
 async fn metadata(State(state): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {

@@ -8,8 +8,9 @@ use crate::dialect::gemini::Surface;
 use crate::error::{ErrorKind, InvokeError};
 use crate::providers::CallContext;
 
-/// Asked on Vertex AI, which lists no models with their limits: counting is free.
-const PROBE_MODEL: &str = "gemini-2.5-flash-lite";
+/// Asked one after the other on Vertex AI, which lists no models with their limits: counting is free, and one of them
+/// may be gone or be served elsewhere.
+const PROBE_MODELS: [&str; 2] = ["gemini-2.5-flash-lite", "gemini-3.5-flash-lite"];
 
 #[derive(Deserialize)]
 struct Listed {
@@ -21,7 +22,7 @@ struct Listed {
 pub(super) async fn provider(context: &CallContext, connection: &Connection) -> Result<(), InvokeError> {
     let outcome = match connection.surface {
         Surface::Developer => list(context, connection).await,
-        Surface::Vertex | Surface::VertexExpress => count(context, connection, PROBE_MODEL).await,
+        Surface::Vertex | Surface::VertexExpress => probe(context, connection).await,
     };
     judge(outcome)
 }
@@ -41,8 +42,16 @@ async fn list(context: &CallContext, connection: &Connection) -> Result<(), Invo
             Ok(())
         }
         // A gateway may serve generation only.
-        Err(error) if error.status == Some(404) => count(context, connection, PROBE_MODEL).await,
+        Err(error) if error.status == Some(404) => probe(context, connection).await,
         Err(error) => Err(error),
+    }
+}
+
+async fn probe(context: &CallContext, connection: &Connection) -> Result<(), InvokeError> {
+    let [first, second] = PROBE_MODELS;
+    match count(context, connection, first).await {
+        Err(error) if error.status == Some(404) => count(context, connection, second).await,
+        outcome => outcome,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ways to a token: signed assertion, refresh token, metadata server, token exchange.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method, header};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -110,7 +110,7 @@ async fn token(upstream: &Upstream, request: UpstreamRequest) -> Result<Token, I
         error
     })?;
     let life = Duration::from_secs(answer.expires_in.unwrap_or(UNTOLD_LIFE));
-    Ok(Token { secret: answer.access_token, expires: Instant::now() + life })
+    Ok(Token::new(answer.access_token, life))
 }
 
 /// `{"error", "error_description"}`, another shape than the API's own.
@@ -152,7 +152,7 @@ async fn metadata(upstream: &Upstream, host: &Url, scopes: &str) -> Result<Token
     }
     let answer: TokenAnswer = answer.json(LONGEST_ANSWER).await?;
     let life = Duration::from_secs(answer.expires_in.unwrap_or(UNTOLD_LIFE));
-    Ok(Token { secret: answer.access_token, expires: Instant::now() + life })
+    Ok(Token::new(answer.access_token, life))
 }
 
 /// The metadata server is on this machine's network: no proxy, short waits.
@@ -206,7 +206,7 @@ async fn external(
     let expires = answer.expire_time.parse::<jiff::Timestamp>().ok();
     let left = expires.map_or(UNTOLD_LIFE as f64, |end| end.duration_since(jiff::Timestamp::now()).as_secs_f64());
     let life = Duration::try_from_secs_f64(left).unwrap_or_default();
-    Ok(Token { secret: answer.access_token, expires: Instant::now() + life })
+    Ok(Token::new(answer.access_token, life))
 }
 
 async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<SecretString, InvokeError> {

@@ -19,16 +19,24 @@ use super::auth::{Attempt, Sent, insert_secret};
 use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
 use crate::error::InvokeError;
 
-/// A token is renewed when less than this is left of it.
+/// A token is renewed when less than this is left of it, or less than a quarter of a short life.
 const MARGIN: Duration = Duration::from_secs(225);
 
 /// How long a refusal that no repeat can change is remembered, so that the token endpoint is not hammered.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(30);
 
-/// A token and when it ends.
+/// A token, when it is renewed and when it ends.
 pub(super) struct Token {
     secret: SecretString,
+    fresh_until: Instant,
     expires: Instant,
+}
+
+impl Token {
+    fn new(secret: SecretString, life: Duration) -> Self {
+        let expires = Instant::now() + life;
+        Self { secret, fresh_until: expires - MARGIN.min(life / 4), expires }
+    }
 }
 
 #[derive(Default)]
@@ -56,8 +64,7 @@ impl TokenSource {
     pub async fn token(&self) -> Result<SecretString, InvokeError> {
         let mut cache = self.cache.lock().await;
         let now = Instant::now();
-        if let Some(token) = cache.token.as_ref().filter(|token| token.expires.saturating_duration_since(now) > MARGIN)
-        {
+        if let Some(token) = cache.token.as_ref().filter(|token| now < token.fresh_until) {
             return Ok(token.secret.clone());
         }
         if let Some((refusal, until)) = &cache.refusal
