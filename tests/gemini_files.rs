@@ -10,15 +10,18 @@ mod harness;
 #[path = "support/google_setup.rs"]
 mod setup;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::SeqCst;
 
+use api::files::Loss;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use google::{API_KEY, Google, refusal};
+use dify_plugin_runtime::dialect::sound;
+use google::{API_KEY, Google, OTHER_KEY};
 use serde_json::{Value, json};
 use setup::{plugin, request, vertex};
 
-const LARGE: usize = 17 * 1024 * 1024;
+const MIB: usize = 1024 * 1024;
+const LARGE: usize = 17 * MIB;
 
 fn key() -> Value {
     json!({"google_api_key": API_KEY, "max_retries": "0"})
@@ -26,14 +29,21 @@ fn key() -> Value {
 
 /// A question about a large film and a small picture.
 fn ask(google: &Google, credentials: Value, first: u8) -> Value {
+    ask_about(google, credentials, first, "video/mp4")
+}
+
+fn ask_about(google: &Google, credentials: Value, first: u8, mime_type: &str) -> Value {
     let mut film = vec![7; LARGE];
     film[0] = first;
-    let film =
-        json!({"type": "video", "format": "mp4", "mime_type": "video/mp4", "base64_data": STANDARD.encode(film)});
+    let film = json!({"type": "video", "format": "mp4", "mime_type": mime_type, "base64_data": STANDARD.encode(film)});
     let picture = json!({"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AAAA"});
     let message = json!({"role": "user", "content": [picture, film, {"type": "text", "data": "What is this?"}]});
     let fields = json!({"model_type": "llm", "prompt_messages": [message]});
     request(google, "invoke_llm", "gemini-2.5-flash-lite", credentials, fields)
+}
+
+fn parts_sent(google: &Google) -> Value {
+    google.seen(":streamGenerateContent").pop().unwrap().body["contents"][0]["parts"].clone()
 }
 
 #[tokio::test]
@@ -44,14 +54,19 @@ async fn a_large_file_is_uploaded_once_for_parallel_and_later_calls() {
     assert!(both.iter().all(|outcome| outcome.text() == "Hello"));
     assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello");
     assert_eq!(google.state.files.uploaded(), [(LARGE, "video/mp4".to_owned())]);
-    let pieces = google.seen("/upload/v1beta/files");
-    assert_eq!(pieces.len(), 4, "opened, then three pieces of at most 8 MiB");
-    let sent = google.seen(":streamGenerateContent").pop().unwrap().body["contents"][0]["parts"].clone();
+    assert_eq!(google.state.files.steps(), ["start", "upload 0", "upload 8388608", "finalize 16777216", "get"]);
+    let parts = parts_sent(&google);
     let uri = "https://generativelanguage.googleapis.com/v1beta/files/f0";
-    assert_eq!(sent[0]["inlineData"]["data"], "AAAA", "what fits stays inline");
-    assert_eq!(sent[1]["fileData"], json!({"mimeType": "video/mp4", "fileUri": uri}));
-    assert_eq!(plugin.call(ask(&google, key(), 2)).await.text(), "Hello");
-    assert_eq!(google.state.files.uploaded().len(), 2, "another file is another upload");
+    assert_eq!(parts[0]["inlineData"]["data"], "AAAA", "what fits stays inline");
+    assert_eq!(parts[1]["fileData"], json!({"mimeType": "video/mp4", "fileUri": uri}));
+    let other = json!({"google_api_key": OTHER_KEY});
+    for (uploads, credentials, first, mime_type) in
+        [(2, key(), 2, "video/mp4"), (3, key(), 2, "video/webm"), (4, other, 2, "video/webm")]
+    {
+        let outcome = plugin.call(ask_about(&google, credentials, first, mime_type)).await;
+        assert_eq!(outcome.text(), "Hello");
+        assert_eq!(google.state.files.uploaded().len(), uploads, "content, type and key make a file another one");
+    }
 }
 
 #[tokio::test]
@@ -59,37 +74,124 @@ async fn a_file_that_is_gone_is_uploaded_once_more() {
     let google = Google::start().await;
     let plugin = plugin();
     assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello");
-    let gone =
-        || refusal(403, "PERMISSION_DENIED", "You do not have permission to access the File f0 or it may not exist.");
-    let (status, body) = gone();
-    google.reply(status, body);
-    assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello");
-    assert_eq!(google.state.files.uploaded().len(), 2);
-    let sent = google.seen(":streamGenerateContent").pop().unwrap();
-    assert!(sent.body["contents"][0]["parts"][1]["fileData"]["fileUri"].as_str().unwrap().ends_with("/f1"));
+    google.state.files.expire();
+    let all = futures_util::future::join_all((0..3).map(|_| plugin.call(ask(&google, key(), 1)))).await;
+    assert!(all.iter().all(|outcome| outcome.text() == "Hello"));
+    assert_eq!(google.state.files.uploaded().len(), 2, "parallel calls share the new upload too");
+    assert!(parts_sent(&google)[1]["fileData"]["fileUri"].as_str().unwrap().ends_with("/f1"));
+    // A service that refuses the new file as well is believed.
+    google.state.files.expire();
+    let refused = "You do not have permission to access the File f1 or it may not exist.";
+    for _ in 0..2 {
+        let (status, body) = google::refusal(403, "PERMISSION_DENIED", refused);
+        google.reply_to(":streamGenerateContent", status, body);
+    }
+    let outcome = plugin.call(ask(&google, key(), 1)).await;
+    assert_eq!(outcome.failure().0, "InvokeAuthorizationError");
+    assert_eq!(google.state.files.uploaded().len(), 3);
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_told_and_not_kept() {
+async fn a_file_is_waited_for_and_one_that_cannot_be_read_is_told_and_not_kept() {
     let google = Google::start().await;
     let plugin = plugin();
-    google.state.files.fails.store(true, Ordering::SeqCst);
-    for uploads in 1..=2 {
-        let outcome = plugin.call(ask(&google, key(), 1)).await;
+    google.state.files.processing.store(2, SeqCst);
+    assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello");
+    assert_eq!(google.state.files.steps().iter().filter(|step| *step == "get").count(), 3);
+    google.state.files.fails.store(true, SeqCst);
+    for uploads in 2..=3 {
+        let outcome = plugin.call(ask(&google, key(), 2)).await;
         assert!(outcome.failure().1.contains("unreadable film"), "{:?}", outcome.failure());
         assert!(!outcome.failure().1.contains("CANARY"), "the upload's address is a secret");
         assert_eq!(google.state.files.uploaded().len(), uploads);
     }
-    assert!(google.seen(":streamGenerateContent").is_empty());
+    assert_eq!(google.seen(":streamGenerateContent").len(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_interrupted_goes_on_where_the_service_got_to() {
+    let cases: [(&[Loss], &[&str]); 5] = [
+        (&[Loss::Refused(503, 0)], &["upload 0", "query", "upload 0", "upload 8388608", "finalize 16777216"]),
+        (&[Loss::Refused(500, 3 * MIB)], &["upload 0", "query", "upload 3145728", "finalize 11534336"]),
+        (
+            &[Loss::Broken(MIB), Loss::Refused(502, MIB)],
+            &["upload 0", "query", "upload 1048576", "query", "upload 2097152", "finalize 10485760"],
+        ),
+        // All was received, but not what was answered.
+        (&[Loss::Refused(503, 8 * MIB)], &["upload 0", "query", "upload 8388608", "finalize 16777216"]),
+        // The service has the whole file, but its last word got lost.
+        (
+            &[Loss::Refused(503, 8 * MIB), Loss::Refused(503, 8 * MIB), Loss::Unheard],
+            &["upload 0", "query", "upload 8388608", "query", "finalize 16777216", "query"],
+        ),
+    ];
+    for (losses, steps) in cases {
+        let google = Google::start().await;
+        losses.iter().for_each(|loss| google.state.files.lose(*loss));
+        assert_eq!(plugin().call(ask(&google, key(), 1)).await.text(), "Hello", "{losses:?}");
+        let expected: Vec<&str> = ["start"].iter().chain(steps).chain(&["get"]).copied().collect();
+        assert_eq!(google.state.files.steps(), expected, "{losses:?}");
+        assert_eq!(google.state.files.uploaded(), [(LARGE, "video/mp4".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_never_gets_on_is_given_up() {
+    let google = Google::start().await;
+    (0..9).for_each(|_| google.state.files.lose(Loss::Refused(503, 0)));
+    let outcome = plugin().call(ask(&google, key(), 1)).await;
+    assert_eq!(outcome.failure().0, "InvokeServerUnavailableError");
+    let count = |word: &str| google.state.files.steps().iter().filter(|step| *step == word).count();
+    assert_eq!((count("start"), count("upload 0"), count("query")), (1, 5, 4));
+    let google = Google::start().await;
+    google.state.files.lose(Loss::Refused(400, 0));
+    assert_eq!(plugin().call(ask(&google, key(), 1)).await.failure().0, "InvokeBadRequestError");
+    assert_eq!(google.state.files.steps(), ["start", "upload 0"], "what is refused for good is not tried again");
 }
 
 #[tokio::test]
 async fn where_nothing_can_be_uploaded_files_go_inline_or_are_refused() {
+    for absence in [404, 405, 501, 0] {
+        let google = Google::start().await;
+        google.state.files.absent.store(absence, SeqCst);
+        google.state.files.nameless.store(absence == 0, SeqCst);
+        let plugin = plugin();
+        for _ in 0..2 {
+            assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello");
+            assert!(parts_sent(&google)[1]["inlineData"]["data"].as_str().unwrap().len() > LARGE);
+        }
+        assert_eq!(google.state.files.steps().len(), 1, "a gateway is asked once");
+    }
     let google = Google::start().await;
-    google.state.files.absent.store(true, Ordering::SeqCst);
-    assert_eq!(plugin().call(ask(&google, key(), 1)).await.text(), "Hello");
-    let sent = google.seen(":streamGenerateContent").pop().unwrap();
-    assert!(sent.body["contents"][0]["parts"][1]["inlineData"]["data"].as_str().unwrap().len() > LARGE);
+    google.state.files.absent.store(503, SeqCst);
+    let busy = plugin().call(ask(&google, key(), 1)).await;
+    assert_eq!(busy.failure().0, "InvokeServerUnavailableError", "a busy service is no missing one");
     let outcome = plugin().call(ask(&google, vertex(&google), 1)).await;
     assert!(outcome.failure().1.contains("at most 15728640 go inline"), "{:?}", outcome.failure());
+    assert!(google.seen("enerateContent").is_empty());
+}
+
+#[tokio::test]
+async fn a_long_recording_is_uploaded_for_its_transcript() {
+    let recording = hex::encode(sound::wav(&vec![0; 16 * MIB], 16_000));
+    let transcribe = |google: &Google, credentials: Value| {
+        let fields = json!({"model_type": "speech2text", "file": recording});
+        request(google, "invoke_speech2text", "gemini-3.5-transcribe", credentials, fields)
+    };
+    let google = Google::start().await;
+    let plugin = plugin();
+    for uploads in [1, 1, 2] {
+        assert_eq!(plugin.call(transcribe(&google, key())).await.item()["result"], "Heard audio/wav.");
+        assert_eq!(google.state.files.uploaded().len(), uploads);
+        if google.seen(":generateContent").len() == 2 {
+            google.state.files.expire();
+        }
+    }
+    let refused = plugin.call(transcribe(&google, vertex(&google))).await;
+    assert!(refused.failure().1.contains("at most 15 MiB"), "{:?}", refused.failure());
+    google.state.files.absent.store(404, SeqCst);
+    let outcome = setup::plugin().call(transcribe(&google, key())).await;
+    assert_eq!(outcome.item()["result"], "Heard audio/wav.");
+    let sent = google.seen(":generateContent").pop().unwrap();
+    assert!(sent.body["contents"][0]["parts"][0]["inlineData"].is_object(), "a gateway without uploads gets it inline");
 }

@@ -179,11 +179,7 @@ async fn a_recording_becomes_text() {
 #[tokio::test]
 async fn recordings_that_cannot_be_read_are_refused_before_they_are_sent() {
     let google = Google::start().await;
-    let cases = [
-        (Vec::new(), "empty"),
-        (b"%PDF-1.7 not a recording".to_vec(), "no known kind"),
-        (sound::wav(&vec![0; 16 * 1024 * 1024], 16_000), "at most 15728640"),
-    ];
+    let cases: [(Vec<u8>, &str); 2] = [(Vec::new(), "empty"), (b"%PDF-1.7 not a recording".to_vec(), "no known kind")];
     for (recording, said) in cases {
         let outcome = transcribe(&google, key(), &recording).await;
         let (kind, message) = outcome.failure();

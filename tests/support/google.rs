@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use super::api;
 
 pub const API_KEY: &str = "AIza-CANARY-KEY";
+/// Another project's key.
+pub const OTHER_KEY: &str = "AIza-CANARY-OTHER-KEY";
 pub const CLIENT_SECRET: &str = "CANARY-CLIENT-SECRET";
 pub const REFRESH_TOKEN: &str = "1//CANARY-REFRESH";
 pub const SUBJECT_TOKEN: &str = "CANARY-SUBJECT-TOKEN";
@@ -56,10 +58,10 @@ pub struct Shared {
     live: Mutex<HashSet<String>>,
     grants: Mutex<Vec<String>>,
     refusals: Mutex<VecDeque<Reply>>,
-    replies: Mutex<VecDeque<Reply>>,
+    replies: Mutex<VecDeque<(&'static str, Reply)>>,
     /// Seconds that the tokens live from now on; an hour when 0.
     pub token_life: AtomicU64,
-    pub files: api::Files,
+    pub files: api::files::Files,
 }
 
 pub struct Google {
@@ -101,7 +103,12 @@ impl Google {
 
     /// The next call of the API answers so.
     pub fn reply(&self, status: u16, body: Value) {
-        self.state.replies.lock().unwrap().push_back((status, body));
+        self.reply_to("", status, body);
+    }
+
+    /// The next call of the API whose path contains this answers so.
+    pub fn reply_to(&self, part: &'static str, status: u16, body: Value) {
+        self.state.replies.lock().unwrap().push_back((part, (status, body)));
     }
 
     /// No token is good any more.
@@ -145,6 +152,12 @@ impl Shared {
         let token = format!("ya29.CANARY-{grant}-{}", grants.len());
         self.live.lock().unwrap().insert(token.clone());
         token
+    }
+
+    fn scripted(&self, path: &str) -> Option<Reply> {
+        let mut replies = self.replies.lock().unwrap();
+        let place = replies.iter().position(|(part, _)| path.contains(part))?;
+        replies.remove(place).map(|(_, reply)| reply)
     }
 
     fn refused(&self) -> Option<Response> {
@@ -280,14 +293,14 @@ async fn call(State(state): State<Arc<Shared>>, method: Method, uri: Uri, header
     state.seen.lock().unwrap().push(seen.clone());
     let bearer = seen.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let allowed = match (seen.header("x-goog-api-key"), bearer) {
-        (Some(key), None) => key == API_KEY,
+        (Some(key), None) => key == API_KEY || key == OTHER_KEY,
         (None, Some(token)) => state.live.lock().unwrap().contains(token),
         _ => false,
     };
     if seen.query.contains("key=") || !allowed {
         return json_answer(401, &refusal(401, "UNAUTHENTICATED", "Request had invalid credentials.").1);
     }
-    if let Some((status, body)) = state.replies.lock().unwrap().pop_front() {
+    if let Some((status, body)) = state.scripted(&seen.path) {
         return json_answer(status, &body);
     }
     api::answer(&state, &seen)

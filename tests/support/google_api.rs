@@ -1,8 +1,8 @@
 //! What the fake of Google's API answers to each method.
 #![allow(dead_code)]
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+#[path = "google_files.rs"]
+pub mod files;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -13,76 +13,15 @@ use serde_json::{Value, json};
 
 use super::google::{Seen, Shared, json_answer, refusal};
 
-/// Files that were uploaded, and what becomes of the next ones.
-#[derive(Default)]
-pub struct Files {
-    uploads: Mutex<Vec<Upload>>,
-    pub fails: AtomicBool,
-    pub absent: AtomicBool,
-}
-
-struct Upload {
-    length: usize,
-    mime_type: String,
-    bytes: Vec<u8>,
-}
-
-impl Files {
-    /// Sizes and types of the files, in order.
-    pub fn uploaded(&self) -> Vec<(usize, String)> {
-        self.uploads.lock().unwrap().iter().map(|upload| (upload.bytes.len(), upload.mime_type.clone())).collect()
-    }
-
-    fn state(&self, id: usize, state: &str) -> Value {
-        json!({"name": format!("files/f{id}"), "mimeType": self.uploads.lock().unwrap()[id].mime_type, "state": state,
-            "uri": format!("https://generativelanguage.googleapis.com/v1beta/files/f{id}"),
-            "error": {"code": 3, "message": "unreadable film"}})
-    }
-}
-
-/// The resumable upload: opened with a length, then piece by piece at the right offset.
-fn upload(state: &Shared, seen: &Seen) -> Response {
-    let files = &state.files;
-    if files.absent.load(Ordering::SeqCst) {
-        return (axum::http::StatusCode::NOT_FOUND, "404 page not found").into_response();
-    }
-    let header = |name: &str| seen.header(name).unwrap_or_default().to_owned();
-    let mut uploads = files.uploads.lock().unwrap();
-    let Some(id) = seen.query.strip_prefix("upload_id=CANARY-") else {
-        if (header("x-goog-upload-protocol"), header("x-goog-upload-command"))
-            != ("resumable".to_owned(), "start".to_owned())
-        {
-            return invalid("not a resumable upload");
-        }
-        let length = header("x-goog-upload-header-content-length").parse().unwrap();
-        uploads.push(Upload { length, mime_type: header("x-goog-upload-header-content-type"), bytes: Vec::new() });
-        let address = format!("https://elsewhere.example/upload/v1beta/files?upload_id=CANARY-{}", uploads.len() - 1);
-        return ([("x-goog-upload-url", address), ("x-goog-upload-status", "active".to_owned())], "").into_response();
-    };
-    let id: usize = id.parse().unwrap();
-    let upload = &mut uploads[id];
-    if header("x-goog-upload-offset") != upload.bytes.len().to_string() {
-        return invalid("wrong offset");
-    }
-    upload.bytes.extend_from_slice(&seen.bytes);
-    if header("x-goog-upload-command") == "upload" {
-        return ([("x-goog-upload-status", "active")], "").into_response();
-    }
-    if upload.bytes.len() != upload.length {
-        return invalid("wrong length");
-    }
-    drop(uploads);
-    let file = json!({ "file": files.state(id, "PROCESSING") });
-    ([("x-goog-upload-status", "final")], file.to_string()).into_response()
-}
-
 pub fn answer(state: &Shared, seen: &Seen) -> Response {
     if seen.path.contains("/upload/") {
-        return upload(state, seen);
+        return files::upload(state, seen);
     }
     if let Some((_, id)) = seen.path.split_once("/files/f") {
-        let word = if state.files.fails.load(Ordering::SeqCst) { "FAILED" } else { "ACTIVE" };
-        return json_answer(200, &state.files.state(id.parse().unwrap(), word));
+        return files::get(state, seen, id);
+    }
+    if let Err(refused) = files::check_uses(state, seen, &seen.body) {
+        return refused;
     }
     let method = seen.path.rsplit(':').next().unwrap_or_default();
     let usage = json!({"promptTokenCount": 4, "candidatesTokenCount": 1, "totalTokenCount": 5});
@@ -225,11 +164,11 @@ fn transcribe(seen: &Seen) -> Response {
     if dedicated == asked || parts.len() != 2 - usize::from(dedicated) {
         return invalid("a dedicated model takes the recording, another one the recording and the question");
     }
-    let blob = &parts[0]["inlineData"];
-    if STANDARD.decode(blob["data"].as_str().unwrap_or("?")).is_err() {
+    let (blob, file) = (&parts[0]["inlineData"], &parts[0]["fileData"]);
+    if file.is_null() && STANDARD.decode(blob["data"].as_str().unwrap_or("?")).is_err() {
         return invalid("not a recording");
     }
-    let mime_type = blob["mimeType"].as_str().unwrap();
+    let mime_type = blob["mimeType"].as_str().or(file["mimeType"].as_str()).unwrap();
     let parts = match dedicated {
         true => {
             json!([{"audioTranscription": {"text": "Heard"}}, {"audioTranscription": {"text": format!("{mime_type}.")}}])

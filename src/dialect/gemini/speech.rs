@@ -10,7 +10,7 @@ use super::dialogue::SpeechOptions;
 use super::errors;
 use super::finish;
 use super::media::sample_rate;
-use super::wire::{Blob, Content, GenerateContentRequest, GenerateContentResponse, Part};
+use super::wire::{Blob, Content, FileData, GenerateContentRequest, GenerateContentResponse, Part};
 use crate::declare::ModelSchema;
 use crate::dialect::sound;
 use crate::error::InvokeError;
@@ -83,10 +83,27 @@ pub fn only_transcribes(model: &ModelSchema) -> bool {
     told.unwrap_or_else(|| model.model.contains("transcribe"))
 }
 
+/// Where the service finds a recording.
+#[derive(Clone, Copy, Debug)]
+pub enum Recording<'a> {
+    /// In the request.
+    Inline(&'a [u8]),
+    /// At an address that it reads itself.
+    At(&'a str),
+}
+
 /// A request for the words of a recording; other models than those that only transcribe are asked `in_words`.
-pub fn transcribe(mime_type: &str, recording: &[u8], in_words: bool) -> GenerateContentRequest {
-    let data = Blob { mime_type: mime_type.to_owned(), data: STANDARD.encode(recording) };
-    let recording = Part { inline_data: Some(data), ..Part::default() };
+pub fn transcribe(mime_type: &str, recording: Recording<'_>, in_words: bool) -> GenerateContentRequest {
+    let mime_type = mime_type.to_owned();
+    let recording = match recording {
+        Recording::Inline(bytes) => {
+            Part { inline_data: Some(Blob { mime_type, data: STANDARD.encode(bytes) }), ..Part::default() }
+        }
+        Recording::At(address) => {
+            let file = FileData { mime_type: Some(mime_type), file_uri: address.to_owned() };
+            Part { file_data: Some(file), ..Part::default() }
+        }
+    };
     question(std::iter::once(recording).chain(in_words.then(|| Part::text(TRANSCRIBE))).collect())
 }
 

@@ -92,13 +92,17 @@ async fn follow(
             )));
         }
         let mime_type = response::content_type(answer.headers());
+        let too_large = || InvokeError::bad_request(format!("the file at {shown} is larger than {limit} bytes"));
+        if answer.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
         let mut bytes = Vec::new();
         let mut body = answer.bytes_stream();
         while let Some(piece) = body.next().await {
             let piece = piece
                 .map_err(|error| InvokeError::bad_request(format!("{shown} broke off: {}", error.without_url())))?;
             if bytes.len() + piece.len() > limit {
-                return Err(InvokeError::bad_request(format!("the file at {shown} is larger than {limit} bytes")));
+                return Err(too_large());
             }
             bytes.extend_from_slice(&piece);
         }

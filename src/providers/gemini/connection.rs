@@ -182,6 +182,11 @@ impl Connection {
         Ok(url)
     }
 
+    /// Whether somebody stands between us and Google, who may serve less than Google does.
+    pub fn is_gateway(&self) -> bool {
+        !self.base.domain().is_some_and(|host| host.ends_with(".googleapis.com"))
+    }
+
     /// Where uploads are opened.
     pub fn upload_url(&self) -> Url {
         let base = self.base.path().trim_end_matches('/');

@@ -62,9 +62,9 @@ pub(super) async fn count(
     let profile = llm::profile(context)?;
     let credentials = &request.target.credentials;
     let connection = shared.connect(credentials, context)?;
-    let messages = media::prepare(shared, context, &connection, credentials, &request.prompt_messages).await?;
+    let prepared = media::prepare(shared, context, &connection, credentials, &request.prompt_messages).await?;
     let conversation = Conversation {
-        messages: &messages,
+        messages: &prepared.messages,
         tools: &request.tools,
         choice: None,
         mode: None,

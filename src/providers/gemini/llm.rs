@@ -66,6 +66,8 @@ struct Call {
     context: CallContext,
     request: LlmRequest,
     prompt: Vec<PromptMessage>,
+    /// Addresses of the files that were uploaded for the prompt.
+    uploaded: Vec<String>,
     profile: ModelProfile,
     connection: Connection,
     body: GenerateContentRequest,
@@ -86,10 +88,7 @@ impl Call {
             );
         }
         let connection = shared.connect(&request.target.credentials, &context)?;
-        let prompt =
-            super::media::prepare(shared, &context, &connection, &request.target.credentials, &request.prompt_messages)
-                .await?
-                .into_owned();
+        let (prompt, uploaded) = prompt(shared, &context, &connection, &request).await?;
         let mut body = build(shared, &request, &prompt, &profile, &connection, false)?;
         let expects_json = body.generation_config.contains_key("responseMimeType");
         let mut prices = PriceList {
@@ -114,7 +113,7 @@ impl Call {
         let mut answer = Answer::new(AnswerOptions { prices, expects_json, citations });
         answer.limit_repeats(connection.most_repeats());
         let answer = SharedAnswer::new(answer);
-        Ok(Self { context, request, prompt, profile, connection, body, cache, answer })
+        Ok(Self { context, request, prompt, uploaded, profile, connection, body, cache, answer })
     }
 
     /// Builds the request anew and whole, with the token by which an answer goes on.
@@ -147,13 +146,10 @@ impl Call {
             tracing::warn!(%error, "the service lost a cache; the prompt goes whole");
             cache.forget().await;
             self.rebuild(shared, false)?;
-        } else if super::files::is_foreign(error) && shared.files.forget(self.owner()) {
+        } else if super::files::is_gone(error) && !self.uploaded.is_empty() {
             tracing::warn!(%error, "the service refuses an uploaded file; uploaded once more");
-            let credentials = &self.request.target.credentials;
-            let messages = &self.request.prompt_messages;
-            self.prompt = super::media::prepare(shared, &self.context, &self.connection, credentials, messages)
-                .await?
-                .into_owned();
+            shared.files.forget(self.owner(), &self.uploaded);
+            (self.prompt, self.uploaded) = prompt(shared, &self.context, &self.connection, &self.request).await?;
             self.rebuild(shared, false)?;
         } else {
             return Ok(false);
@@ -207,6 +203,18 @@ impl Call {
         }
         answer.conclude(|| tokens::estimate_prompt(&self.request.prompt_messages, &self.request.tools))
     }
+}
+
+/// The messages with media that the API can read, and the addresses of what was uploaded for them.
+async fn prompt(
+    shared: &Shared,
+    context: &CallContext,
+    connection: &Connection,
+    request: &LlmRequest,
+) -> Result<(Vec<PromptMessage>, Vec<String>), InvokeError> {
+    let credentials = &request.target.credentials;
+    let prepared = super::media::prepare(shared, context, connection, credentials, &request.prompt_messages).await?;
+    Ok((prepared.messages.into_owned(), prepared.uploaded))
 }
 
 fn build(

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use super::Shared;
 use super::connection::Connection;
-use super::{Shared, files};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::request::mime_type;
 use crate::error::InvokeError;
@@ -25,20 +25,27 @@ const MOST_UPLOADED: usize = 100 * 1024 * 1024;
 /// Documents that the API reads.
 const OFFICE: &[&str] = &["doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "epub"];
 
-/// Fetches what the API cannot.
+/// Messages whose media the API can read.
+pub(super) struct Prepared<'a> {
+    pub messages: Cow<'a, [PromptMessage]>,
+    /// Addresses of the files that were uploaded for them.
+    pub uploaded: Vec<String>,
+}
+
+/// Fetches what the API cannot, and uploads what is too large to go inline.
 pub(super) async fn prepare<'a>(
     shared: &Shared,
     context: &CallContext,
     connection: &Connection,
     credentials: &Credentials,
     messages: &'a [PromptMessage],
-) -> Result<Cow<'a, [PromptMessage]>, InvokeError> {
+) -> Result<Prepared<'a>, InvokeError> {
     let media = |message: &PromptMessage| match &message.content {
         Content::Text(_) => false,
         Content::Parts(parts) => parts.iter().any(|part| part.media().is_some()),
     };
     if !messages.iter().any(media) {
-        return Ok(Cow::Borrowed(messages));
+        return Ok(Prepared { messages: Cow::Borrowed(messages), uploaded: Vec::new() });
     }
     let mut prepared = messages.to_vec();
     let mut inline = 0;
@@ -53,19 +60,22 @@ pub(super) async fn prepare<'a>(
             inline += media.base64_data.as_ref().map_or(0, |data| data.len() / 4 * 3);
         }
     }
+    let mut uploaded = Vec::new();
     if inline > MOST_INLINE {
         if connection.surface != Surface::Developer {
             return Err(InvokeError::bad_request(format!(
-                "the files of this prompt are {inline} bytes together, at most {MOST_INLINE} go inline"
+                "the files of this prompt are {inline} bytes together, at most {MOST_INLINE} go inline, and Vertex AI \
+                 takes no uploads"
             ))
             .with_hint("Send smaller files, or addresses that Google reads itself (gs://)."));
         }
-        upload(shared, context, connection, credentials, &mut prepared, inline).await?;
+        uploaded = upload(shared, context, connection, credentials, &mut prepared, inline).await?;
     }
-    Ok(Cow::Owned(prepared))
+    Ok(Prepared { messages: Cow::Owned(prepared), uploaded })
 }
 
-/// Uploads the largest files until the rest goes inline. A gateway without an upload gets everything inline.
+/// Uploads the largest files until the rest goes inline; gives their addresses. A gateway without an upload gets
+/// everything inline.
 async fn upload(
     shared: &Shared,
     context: &CallContext,
@@ -73,12 +83,13 @@ async fn upload(
     credentials: &Credentials,
     messages: &mut [PromptMessage],
     mut inline: usize,
-) -> Result<(), InvokeError> {
+) -> Result<Vec<String>, InvokeError> {
     let parts = messages.iter_mut().filter_map(|message| match &mut message.content {
         Content::Text(_) => None,
         Content::Parts(parts) => Some(parts),
     });
     let mut files: Vec<(&'static str, &mut MediaPart)> = parts.flatten().filter_map(media_of).collect();
+    let mut uploaded = Vec::new();
     files.sort_by_key(|(_, media)| std::cmp::Reverse(media.base64_data.as_ref().map_or(0, String::len)));
     for (kind, media) in files {
         let Some(data) = media.base64_data.as_ref().filter(|_| inline > MOST_INLINE) else { break };
@@ -89,20 +100,15 @@ async fn upload(
             .into();
         let size = bytes.len();
         let owner = credentials.fingerprint();
-        match shared.files.address(&context.upstream, connection, owner, &mime_type, bytes).await {
-            Ok(address) => {
-                media.mime_type = mime_type;
-                (media.url, media.base64_data) = (Some(address), None);
-                inline = inline.saturating_sub(size);
-            }
-            Err(error) if files::is_missing(&error) && credentials.get("google_base_url").is_some() => {
-                tracing::warn!(%error, "the gateway takes no uploads; the files go inline");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        }
+        let Some(address) = shared.files.address(&context.upstream, connection, owner, &mime_type, bytes).await? else {
+            break;
+        };
+        media.mime_type = mime_type;
+        (media.url, media.base64_data) = (Some(address.clone()), None);
+        inline = inline.saturating_sub(size);
+        uploaded.push(address);
     }
-    Ok(())
+    Ok(uploaded)
 }
 
 fn media_of(part: &mut ContentPart) -> Option<(&'static str, &mut MediaPart)> {

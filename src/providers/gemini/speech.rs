@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
 use tracing::{info, warn};
 
 use super::connection::Connection;
-use super::{Chunks, Shared};
+use super::media::MOST_INLINE;
+use super::{Chunks, Shared, files};
+use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::dialogue::SpeechOptions;
-use crate::dialect::gemini::speech::{self, Samples, VOICES};
+use crate::dialect::gemini::speech::{self, Recording, Samples, VOICES};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::sound;
 use crate::error::{ErrorKind, InvokeError};
@@ -22,6 +25,9 @@ const DEFAULT_VOICE: &str = "Kore";
 
 /// Letters of one request: the model's answer is limited to about ten minutes.
 const DEFAULT_WORDS: u64 = 2000;
+
+/// MiB of the longest recording where the model's data does not tell: it is held in memory.
+const DEFAULT_UPLOAD: u64 = 100;
 
 /// Requests at a time.
 const PARALLEL: usize = 3;
@@ -119,24 +125,57 @@ pub(super) async fn transcribe(
     context: &CallContext,
     request: &Speech2TextRequest,
 ) -> Result<String, InvokeError> {
-    let container = audio::require(&request.file)?;
-    if request.file.len() > super::media::MOST_INLINE {
-        return Err(InvokeError::bad_request(format!(
-            "the recording has {} bytes, at most {} are taken",
-            request.file.len(),
-            super::media::MOST_INLINE
-        ))
-        .with_hint("Compress it (MP3, OGG) or cut it into parts."));
-    }
+    let mime_type = audio::require(&request.file)?.mime_type;
+    let limit = context.model.as_ref().and_then(|model| model.number_property("file_upload_limit"));
+    refuse_longer(request.file.len(), limit.unwrap_or(DEFAULT_UPLOAD))?;
     let connection = shared.connect(&request.target.credentials, context)?;
     let in_words = !context.model.as_ref().is_some_and(|model| speech::only_transcribes(model));
-    let body = speech::transcribe(container.mime_type, &request.file, in_words);
-    let answer = ask(context, &connection, &request.target.model, &body).await?;
+    let mut uploaded = upload(shared, context, &connection, mime_type, request).await?;
+    let question = |uploaded: &Option<String>| {
+        let recording = uploaded.as_deref().map_or(Recording::Inline(&request.file), Recording::At);
+        speech::transcribe(mime_type, recording, in_words)
+    };
+    let answer = match ask(context, &connection, &request.target.model, &question(&uploaded)).await {
+        Err(error) if uploaded.is_some() && files::is_gone(&error) => {
+            warn!(%error, "the service refuses an uploaded recording; uploaded once more");
+            shared.files.forget(request.target.credentials.fingerprint(), uploaded.as_slice());
+            uploaded = upload(shared, context, &connection, mime_type, request).await?;
+            ask(context, &connection, &request.target.model, &question(&uploaded)).await?
+        }
+        answer => answer?,
+    };
     let (text, complete) = speech::transcript(&answer)?;
     if !complete {
         warn!(model = request.target.model, "the transcript ends at the model's longest answer");
     }
     Ok(text)
+}
+
+fn refuse_longer(length: usize, limit: u64) -> Result<(), InvokeError> {
+    if length as u64 <= limit * 1024 * 1024 {
+        return Ok(());
+    }
+    Err(InvokeError::bad_request(format!("the recording has {length} bytes, at most {limit} MiB are taken"))
+        .with_hint("Compress it (MP3, OGG) or cut it into parts."))
+}
+
+/// The address of a recording that is too large to go inline; `None` for one that goes inline.
+async fn upload(
+    shared: &Shared,
+    context: &CallContext,
+    connection: &Connection,
+    mime_type: &str,
+    request: &Speech2TextRequest,
+) -> Result<Option<String>, InvokeError> {
+    if request.file.len() <= MOST_INLINE {
+        return Ok(None);
+    }
+    if connection.surface != Surface::Developer {
+        return refuse_longer(request.file.len(), MOST_INLINE as u64 / 1024 / 1024).map(|()| None);
+    }
+    let owner = request.target.credentials.fingerprint();
+    let bytes = Bytes::copy_from_slice(&request.file);
+    shared.files.address(&context.upstream, connection, owner, mime_type, bytes).await
 }
 
 async fn ask(

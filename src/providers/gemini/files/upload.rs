@@ -1,0 +1,159 @@
+//! One resumable upload: opened, sent piece by piece, and taken up again where the service got to when a piece got lost.
+//!
+//! Source: Gemini API, "Files API" (resumable upload).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::super::connection::Connection;
+use super::{File, LONGEST};
+use crate::error::InvokeError;
+use crate::upstream::{RetryPolicy, Upstream, UpstreamResponse};
+
+/// Bytes of one piece; the API wants multiples of 256 KiB.
+const PIECE: usize = 8 * 1024 * 1024;
+
+/// Lost pieces in a row after which the upload is given up.
+const MOST_LOSSES: u32 = 4;
+
+/// Wait before a lost piece is looked into; doubles with each further one.
+const LOSS_WAIT: Duration = Duration::from_millis(250);
+
+#[derive(Deserialize)]
+struct Answer {
+    file: File,
+}
+
+/// How an upload stands after a call.
+enum Standing {
+    /// The service has so many bytes.
+    At(usize),
+    /// The service has all.
+    Done(Box<File>),
+}
+
+/// Opens an upload; `None` where a gateway has none. The address is a secret and leads to the host that the credentials
+/// name, whatever the service says.
+pub(super) async fn open(
+    upstream: &Upstream,
+    connection: &Connection,
+    mime_type: &str,
+    length: usize,
+) -> Result<Option<Url>, InvokeError> {
+    let mut request = connection.post(connection.upload_url(), &json!({"file": {"display_name": "dify"}}))?;
+    set(&mut request.headers, "x-goog-upload-protocol", "resumable");
+    set(&mut request.headers, "x-goog-upload-command", "start");
+    set(&mut request.headers, "x-goog-upload-header-content-length", &length.to_string());
+    set(&mut request.headers, "x-goog-upload-header-content-type", mime_type);
+    let answer = match upstream.send(&request).await {
+        Ok(answer) => answer,
+        Err(error) if connection.is_gateway() && matches!(error.status, Some(404 | 405 | 501)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let session = header(&answer, "x-goog-upload-url").and_then(|address| Url::parse(address).ok());
+    match session {
+        Some(session) => Ok(Some(connection.own_address(&session))),
+        // A gateway that answers everything, but passes no upload on.
+        None if connection.is_gateway() => Ok(None),
+        None => Err(InvokeError::server_unavailable("the service opened an upload without an address")),
+    }
+}
+
+/// Sends the bytes to an open upload.
+pub(super) async fn send(
+    upstream: &Upstream,
+    connection: &Connection,
+    session: &Url,
+    bytes: &Bytes,
+) -> Result<File, InvokeError> {
+    let mut offset = 0;
+    let mut losses = 0;
+    loop {
+        let lost = match piece(upstream, connection, session, bytes, offset).await {
+            Ok(Standing::Done(file)) => return Ok(*file),
+            Ok(Standing::At(next)) if next > offset => {
+                (offset, losses) = (next, 0);
+                continue;
+            }
+            Ok(Standing::At(_)) => InvokeError::server_unavailable(format!("an upload stays at byte {offset}")),
+            Err(error) if error.retryable => error,
+            Err(error) => return Err(error),
+        };
+        losses += 1;
+        if losses > MOST_LOSSES {
+            return Err(lost);
+        }
+        tracing::warn!(error = %lost, offset, "a piece of an upload got lost; taken up again");
+        tokio::time::sleep(LOSS_WAIT * 2u32.pow(losses - 1)).await;
+        match ask(upstream, connection, session, bytes.len()).await {
+            Ok(Standing::Done(file)) => return Ok(*file),
+            Ok(Standing::At(kept)) => offset = kept,
+            // The next piece tells whether the service is back.
+            Err(error) if error.retryable => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Sends the piece at an offset.
+async fn piece(
+    upstream: &Upstream,
+    connection: &Connection,
+    session: &Url,
+    bytes: &Bytes,
+    offset: usize,
+) -> Result<Standing, InvokeError> {
+    let end = bytes.len().min(offset + PIECE);
+    let last = end == bytes.len();
+    let mut request = connection.request(Method::POST, session.clone()).with_retry(RetryPolicy::never());
+    set(&mut request.headers, "x-goog-upload-command", if last { "upload, finalize" } else { "upload" });
+    set(&mut request.headers, "x-goog-upload-offset", &offset.to_string());
+    request.body = bytes.slice(offset..end);
+    standing(upstream.send(&request).await?, if last { offset } else { end }).await
+}
+
+/// Asks how far an upload got.
+async fn ask(
+    upstream: &Upstream,
+    connection: &Connection,
+    session: &Url,
+    length: usize,
+) -> Result<Standing, InvokeError> {
+    let mut request = connection.request(Method::POST, session.clone()).with_retry(RetryPolicy::never());
+    set(&mut request.headers, "x-goog-upload-command", "query");
+    let answer = upstream.send(&request).await?;
+    let kept = header(&answer, "x-goog-upload-size-received").and_then(|kept| kept.parse().ok());
+    match standing(answer, kept.unwrap_or(0)).await? {
+        Standing::At(kept) if kept > length => {
+            Err(InvokeError::server_unavailable(format!("an upload of {length} bytes stands at byte {kept}")))
+        }
+        standing => Ok(standing),
+    }
+}
+
+/// Reads how an upload stands; `kept` is where it is while it goes on.
+async fn standing(answer: UpstreamResponse, kept: usize) -> Result<Standing, InvokeError> {
+    match header(&answer, "x-goog-upload-status") {
+        Some("active") => Ok(Standing::At(kept)),
+        Some("final") => Ok(Standing::Done(Box::new(answer.json::<Answer>(LONGEST).await?.file))),
+        status => {
+            let status = status.unwrap_or("unknown").to_owned();
+            Err(InvokeError::server_unavailable(format!("an upload ended as `{status}`")))
+        }
+    }
+}
+
+fn header<'a>(answer: &'a UpstreamResponse, name: &str) -> Option<&'a str> {
+    answer.headers.get(name)?.to_str().ok()
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    // A media type that no header can hold names no kind of file.
+    let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    headers.insert(HeaderName::from_static(name), value);
+}
