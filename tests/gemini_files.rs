@@ -195,3 +195,45 @@ async fn a_long_recording_is_uploaded_for_its_transcript() {
     let sent = google.seen(":generateContent").pop().unwrap();
     assert!(sent.body["contents"][0]["parts"][0]["inlineData"].is_object(), "a gateway without uploads gets it inline");
 }
+
+#[tokio::test]
+async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
+    let google = Google::start().await;
+    let part = |kind: &str, url: &str, mime_type: &str| json!({"type": kind, "url": url, "mime_type": mime_type});
+    let films = [
+        (part("video", "https://www.youtube.com/watch?v=x", "text/html"), Value::Null),
+        (part("video", "gs://bucket/film.mp4", "video/mp4"), json!("video/mp4")),
+        (part("video", "https://142.250.1.1/film.mp4?sign=1", "video/mp4"), json!("video/mp4")),
+    ];
+    let content: Vec<Value> = films.iter().map(|(film, _)| film.clone()).collect();
+    let ask = |credentials: Value| {
+        let fields = json!({"model_type": "llm", "prompt_messages": [{"role": "user", "content": content}],
+            "model_parameters": {"video_start": 10, "video_end": 25.5, "video_fps": 2}});
+        request(&google, "invoke_llm", "gemini-3.8-flash", credentials, fields)
+    };
+    for (credentials, of_youtube) in [(key(), Value::Null), (vertex(&google), json!("video/mp4"))] {
+        assert_eq!(plugin().call(ask(credentials)).await.text(), "Hello");
+        for (index, (film, mime_type)) in films.iter().enumerate() {
+            let sent = &parts_sent(&google)[index];
+            let mime_type = if index == 0 { &of_youtube } else { mime_type };
+            assert_eq!((&sent["fileData"]["fileUri"], &sent["fileData"]["mimeType"]), (&film["url"], mime_type));
+            assert_eq!(sent["videoMetadata"], json!({"startOffset": "10s", "endOffset": "25.5s", "fps": 2}));
+        }
+    }
+    // An address that Google cannot read is fetched here; behind this proxy nobody can.
+    google.reply_to(
+        ":streamGenerateContent",
+        400,
+        google::refusal(400, "INVALID_ARGUMENT", "Cannot fetch content from the provided URL.").1,
+    );
+    let proxied =
+        json!({"google_api_key": API_KEY, "proxy_url": google.url, "google_base_url": "http://gateway.invalid"});
+    let outcome = plugin().call(ask(proxied)).await;
+    assert!(
+        outcome.failure().1.contains("cannot be fetched from https://142.250.1.1/film.mp4"),
+        "{:?}",
+        outcome.failure()
+    );
+    assert_eq!(google.seen(":streamGenerateContent").len(), 3);
+    assert!(google.seen("").iter().any(|seen| seen.method == "CONNECT"), "the fetch was tried");
+}

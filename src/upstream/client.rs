@@ -285,7 +285,7 @@ fn body_error(error: &reqwest::Error, host: &str) -> InvokeError {
 }
 
 /// The chain of causes without the address, which may hold a secret in its query.
-fn causes(error: &reqwest::Error) -> String {
+pub fn causes(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut cause = error.source();
     while let Some(error) = cause {

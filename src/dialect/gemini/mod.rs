@@ -12,6 +12,7 @@ pub mod functions;
 pub mod interactions;
 pub mod mapper;
 pub mod media;
+pub mod media_types;
 pub mod parameters;
 pub mod partial_calls;
 pub mod prefix;

@@ -229,6 +229,7 @@ fn answer_form(
         config.insert("responseMimeType".to_owned(), "application/json".into());
     }
     if let Some(schema) = schema.filter(|schema| !schema.is_empty()) {
+        schema::check(&schema)?;
         let (key, mut value) = if profile.full_schemas {
             ("responseJsonSchema", schema::full(schema))
         } else {

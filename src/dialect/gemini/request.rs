@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::functions::Functions;
+use super::media_types::media_type;
 use super::profile::{ModelProfile, Surface};
 use super::wire::{Blob, Content, FileData, FunctionCall, FunctionResponse, GenerateContentRequest, Part};
 use crate::dialect::think::strip_thoughts;
@@ -308,7 +309,7 @@ fn clip_videos(contents: &mut [Content], clip: &Value) {
         let of_file = part.file_data.as_ref().map(|file| (file.mime_type.as_deref(), file.file_uri.as_str()));
         let film = match (mime_type, of_file) {
             (Some(mime), _) | (None, Some((Some(mime), _))) => mime.starts_with("video/"),
-            (None, Some((None, uri))) => uri.contains("youtu"),
+            (None, Some((None, uri))) => is_youtube(uri),
             (None, None) => false,
         };
         if film {
@@ -345,17 +346,14 @@ fn media_part(part: &ContentPart) -> Result<Option<Part>, InvokeError> {
     let mut found = Part::default();
     match (&media.base64_data, &media.url) {
         (Some(data), _) => {
-            found.inline_data = Some(Blob { mime_type: mime_type(part.type_name(), media)?, data: data.clone() });
+            found.inline_data = Some(Blob { mime_type: media_type(part.type_name(), media)?, data: data.clone() });
         }
         (None, Some(url)) => {
-            let mime_type = Some(media.mime_type.clone()).filter(|mime| !mime.is_empty());
-            found.file_data = Some(FileData { mime_type, file_uri: url.clone() });
+            found.file_data =
+                Some(FileData { mime_type: type_at(part.type_name(), media, url)?, file_uri: url.clone() });
         }
         (None, None) => {
-            return Err(InvokeError::bad_request(format!(
-                "a {} part has neither data nor an address",
-                part.type_name()
-            )));
+            return Err(InvokeError::bad_request(format!("this {} has neither data nor an address", part.type_name())));
         }
     }
     if let Some(Value::Object(opaque)) = &media.opaque_body {
@@ -365,26 +363,19 @@ fn media_part(part: &ContentPart) -> Result<Option<Part>, InvokeError> {
     Ok(Some(found))
 }
 
-/// The media type, from the part or its file ending.
-pub fn mime_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> {
-    if media.mime_type.contains('/') {
-        return Ok(media.mime_type.clone());
+/// The type of what is behind an address. A film of YouTube's is a film, whatever a host found at its page.
+fn type_at(kind: &str, media: &MediaPart, url: &str) -> Result<Option<String>, InvokeError> {
+    if is_youtube(url) {
+        return Ok(Some(media.mime_type.clone()).filter(|mime_type| mime_type.starts_with("video/")));
     }
-    let format = match media.format.trim_start_matches('.').to_ascii_lowercase() {
-        format if format.is_empty() => {
-            return Err(InvokeError::bad_request(format!("a {kind} part says neither its media type nor its format")));
-        }
-        format => format,
-    };
-    Ok(match (kind, format.as_str()) {
-        ("image", "jpg") => "image/jpeg".to_owned(),
-        ("audio", "mp3") => "audio/mpeg".to_owned(),
-        ("document", "pdf") => "application/pdf".to_owned(),
-        ("document", "txt") => "text/plain".to_owned(),
-        ("document", "md" | "markdown") => "text/markdown".to_owned(),
-        ("document", format) => format!("text/{format}"),
-        (kind, format) => format!("{kind}/{format}"),
-    })
+    media_type(kind, media).map(Some)
+}
+
+/// Whether an address is a film of YouTube's.
+pub fn is_youtube(url: &str) -> bool {
+    const PREFIXES: [&str; 4] =
+        ["https://www.youtube.com/", "https://youtube.com/", "https://m.youtube.com/", "https://youtu.be/"];
+    PREFIXES.iter().any(|prefix| url.starts_with(prefix))
 }
 
 #[cfg(test)]

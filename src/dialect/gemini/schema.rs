@@ -4,7 +4,11 @@
 //! `additionalProperties`. What cannot be said in it is widened, never made stricter.
 //! Source: Gemini API, `Schema` and `FunctionDeclaration`.
 
+mod check;
+
 use serde_json::{Map, Value, json};
+
+pub use check::check;
 
 use crate::error::InvokeError;
 

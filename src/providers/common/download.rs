@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use url::{Host, Url};
 
 use crate::error::InvokeError;
-use crate::upstream::client::public_url;
+use crate::upstream::client::{causes, public_url};
 use crate::upstream::{NetworkSettings, Upstream, response};
 
 /// Redirects that are followed, each checked like the first address.
@@ -47,6 +47,18 @@ pub async fn fetch(
     }
 }
 
+/// Whether an address is of the public internet and not of Dify: then an upstream may be able to fetch it by itself. A
+/// private address is an error.
+pub async fn is_elsewhere(file_host: Option<&str>, address: &str) -> Result<bool, InvokeError> {
+    let file_host = file_host.and_then(|host| Url::parse(host).ok());
+    match Url::parse(address) {
+        Ok(url) if url.scheme() == "https" && file_host.is_none_or(|base| base.origin() != url.origin()) => {
+            resolve(&url, false).await.map(|_| true)
+        }
+        _ => Ok(false),
+    }
+}
+
 fn absolute(address: &str, file_host: Option<&Url>) -> Result<Url, InvokeError> {
     match (Url::parse(address), file_host) {
         (Ok(url), _) if matches!(url.scheme(), "http" | "https") => Ok(url),
@@ -74,7 +86,8 @@ async fn follow(
         let addresses = resolve(&url, trusted).await?;
         let client = upstream.client_for(network, url.host_str().unwrap_or_default(), &addresses)?;
         let answer = client.get(url.clone()).send().await.map_err(|error| {
-            InvokeError::bad_request(format!("a file cannot be fetched from {shown}: {}", error.without_url()))
+            InvokeError::bad_request(format!("a file cannot be fetched from {shown}: {}", causes(&error)))
+                .with_hint("The plugin must reach that address; for files of Dify see the `file_url` credential.")
         })?;
         if answer.status().is_redirection() {
             let target = answer.headers().get(http::header::LOCATION).and_then(|target| target.to_str().ok());
@@ -99,8 +112,8 @@ async fn follow(
         let mut bytes = Vec::new();
         let mut body = answer.bytes_stream();
         while let Some(piece) = body.next().await {
-            let piece = piece
-                .map_err(|error| InvokeError::bad_request(format!("{shown} broke off: {}", error.without_url())))?;
+            let piece =
+                piece.map_err(|error| InvokeError::bad_request(format!("{shown} broke off: {}", causes(&error))))?;
             if bytes.len() + piece.len() > limit {
                 return Err(too_large());
             }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::caching::{self, Used, Wish};
 use super::connection::Connection;
+use super::media::{self, Links};
 use super::{Chunks, Shared};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
@@ -68,6 +69,8 @@ struct Call {
     prompt: Vec<PromptMessage>,
     /// Addresses of the files that were uploaded for the prompt.
     uploaded: Vec<String>,
+    /// Whether the service is to fetch files of the public internet.
+    linked: bool,
     profile: ModelProfile,
     connection: Connection,
     body: GenerateContentRequest,
@@ -88,7 +91,11 @@ impl Call {
             );
         }
         let connection = shared.connect(&request.target.credentials, &context)?;
-        let (prompt, uploaded) = prompt(shared, &context, &connection, &request).await?;
+        let messages = &request.prompt_messages;
+        let credentials = &request.target.credentials;
+        let prepared = media::prepare(shared, &context, &connection, credentials, messages, Links::PassedOn).await?;
+        let (uploaded, linked) = (prepared.uploaded, prepared.linked);
+        let prompt = prepared.messages.into_owned();
         let mut body = build(shared, &request, &prompt, &profile, &connection, false)?;
         let expects_json = body.generation_config.contains_key("responseMimeType");
         let mut prices = PriceList {
@@ -113,7 +120,7 @@ impl Call {
         let mut answer = Answer::new(AnswerOptions { prices, expects_json, citations });
         answer.limit_repeats(connection.most_repeats());
         let answer = SharedAnswer::new(answer);
-        Ok(Self { context, request, prompt, uploaded, profile, connection, body, cache, answer })
+        Ok(Self { context, request, prompt, uploaded, linked, profile, connection, body, cache, answer })
     }
 
     /// Builds the request anew and whole, with the token by which an answer goes on.
@@ -123,6 +130,16 @@ impl Call {
         self.body.continuation_token = token;
         self.cache = None;
         Ok(())
+    }
+
+    /// Makes the media readable anew.
+    async fn prepare_again(&mut self, shared: &Shared, links: Links) -> Result<(), InvokeError> {
+        let messages = &self.request.prompt_messages;
+        let credentials = &self.request.target.credentials;
+        let prepared = media::prepare(shared, &self.context, &self.connection, credentials, messages, links).await?;
+        (self.uploaded, self.linked) = (prepared.uploaded, prepared.linked);
+        self.prompt = prepared.messages.into_owned();
+        self.rebuild(shared, false)
     }
 
     /// Whose files are whose.
@@ -149,8 +166,10 @@ impl Call {
         } else if super::files::is_gone(error) && !self.uploaded.is_empty() {
             tracing::warn!(%error, "the service refuses an uploaded file; uploaded once more");
             shared.files.forget(self.owner(), &self.uploaded);
-            (self.prompt, self.uploaded) = prompt(shared, &self.context, &self.connection, &self.request).await?;
-            self.rebuild(shared, false)?;
+            self.prepare_again(shared, if self.linked { Links::PassedOn } else { Links::Fetched }).await?;
+        } else if self.linked && media::is_unread_link(error) {
+            tracing::warn!(%error, "the service cannot read the address of a file; it is fetched here");
+            self.prepare_again(shared, Links::Fetched).await?;
         } else {
             return Ok(false);
         }
@@ -203,18 +222,6 @@ impl Call {
         }
         answer.conclude(|| tokens::estimate_prompt(&self.request.prompt_messages, &self.request.tools))
     }
-}
-
-/// The messages with media that the API can read, and the addresses of what was uploaded for them.
-async fn prompt(
-    shared: &Shared,
-    context: &CallContext,
-    connection: &Connection,
-    request: &LlmRequest,
-) -> Result<(Vec<PromptMessage>, Vec<String>), InvokeError> {
-    let credentials = &request.target.credentials;
-    let prepared = super::media::prepare(shared, context, connection, credentials, &request.prompt_messages).await?;
-    Ok((prepared.messages.into_owned(), prepared.uploaded))
 }
 
 fn build(

@@ -1,5 +1,5 @@
 //! Media of a prompt before it is built: what Google reads itself is passed on, everything else becomes inline bytes,
-//! or an uploaded file where it is too large for that.
+//! or an uploaded file where it is too large for that. A public address that Google cannot read is fetched here.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::Shared;
 use super::connection::Connection;
 use crate::dialect::gemini::Surface;
-use crate::dialect::gemini::request::mime_type;
+use crate::dialect::gemini::media_types::{self, media_type};
+use crate::dialect::gemini::request::is_youtube;
 use crate::error::InvokeError;
 use crate::protocol::{Content, ContentPart, Credentials, MediaPart, PromptMessage};
 use crate::providers::CallContext;
@@ -22,14 +23,13 @@ pub(super) const MOST_INLINE: usize = 15 * 1024 * 1024;
 /// Largest file that is fetched for an upload: it is held in memory.
 const MOST_UPLOADED: usize = 100 * 1024 * 1024;
 
-/// Documents that the API reads.
-const OFFICE: &[&str] = &["doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "epub"];
-
 /// Messages whose media the API can read.
 pub(super) struct Prepared<'a> {
     pub messages: Cow<'a, [PromptMessage]>,
     /// Addresses of the files that were uploaded for them.
     pub uploaded: Vec<String>,
+    /// Whether the service is to fetch files of the public internet.
+    pub linked: bool,
 }
 
 /// Fetches what the API cannot, and uploads what is too large to go inline.
@@ -39,25 +39,34 @@ pub(super) async fn prepare<'a>(
     connection: &Connection,
     credentials: &Credentials,
     messages: &'a [PromptMessage],
+    links: Links,
 ) -> Result<Prepared<'a>, InvokeError> {
     let media = |message: &PromptMessage| match &message.content {
         Content::Text(_) => false,
         Content::Parts(parts) => parts.iter().any(|part| part.media().is_some()),
     };
     if !messages.iter().any(media) {
-        return Ok(Prepared { messages: Cow::Borrowed(messages), uploaded: Vec::new() });
+        return Ok(Prepared { messages: Cow::Borrowed(messages), uploaded: Vec::new(), linked: false });
     }
     let mut prepared = messages.to_vec();
-    let mut inline = 0;
+    let (mut inline, mut linked) = (0, false);
     for message in &mut prepared {
         let Content::Parts(parts) = &mut message.content else { continue };
         for part in parts {
             let Some((kind, media)) = media_of(part) else { continue };
-            refuse_office(media)?;
-            if media.base64_data.is_none() {
-                fetch(context, connection, credentials, kind, media).await?;
+            // What cannot be read is refused before anything is fetched or uploaded.
+            if media_types::is_told(media) && !media.url.as_deref().is_some_and(is_youtube) {
+                media_type(kind, media)?;
             }
-            inline += media.base64_data.as_ref().map_or(0, |data| data.len() / 4 * 3);
+            if media.base64_data.is_none() {
+                linked |= resolve(context, connection, credentials, links, kind, media).await?;
+            }
+            if let Some(data) = &media.base64_data {
+                if !is_base64(data) {
+                    return Err(InvokeError::bad_request(format!("the data of this {kind} is not base64")));
+                }
+                inline += data.len() / 4 * 3;
+            }
         }
     }
     let mut uploaded = Vec::new();
@@ -71,7 +80,7 @@ pub(super) async fn prepare<'a>(
         }
         uploaded = upload(shared, context, connection, credentials, &mut prepared, inline).await?;
     }
-    Ok(Prepared { messages: Cow::Owned(prepared), uploaded })
+    Ok(Prepared { messages: Cow::Owned(prepared), uploaded, linked })
 }
 
 /// Uploads the largest files until the rest goes inline; gives their addresses. A gateway without an upload gets
@@ -93,10 +102,10 @@ async fn upload(
     files.sort_by_key(|(_, media)| std::cmp::Reverse(media.base64_data.as_ref().map_or(0, String::len)));
     for (kind, media) in files {
         let Some(data) = media.base64_data.as_ref().filter(|_| inline > MOST_INLINE) else { break };
-        let mime_type = mime_type(kind, media)?;
+        let mime_type = media_type(kind, media)?;
         let bytes: Bytes = STANDARD
             .decode(data)
-            .map_err(|_| InvokeError::bad_request(format!("the data of a {kind} part is not base64")))?
+            .map_err(|_| InvokeError::bad_request(format!("the data of this {kind} is not base64")))?
             .into();
         let size = bytes.len();
         let owner = credentials.fingerprint();
@@ -111,6 +120,13 @@ async fn upload(
     Ok(uploaded)
 }
 
+/// Whether text can be base64 as the API reads it: of either alphabet, padded or not.
+fn is_base64(data: &str) -> bool {
+    let letters = data.trim_end_matches('=');
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    data.len() - letters.len() <= 2 && letters.len() % 4 != 1 && letters.bytes().all(legal)
+}
+
 fn media_of(part: &mut ContentPart) -> Option<(&'static str, &mut MediaPart)> {
     match part {
         ContentPart::Image(media) => Some(("image", media)),
@@ -121,62 +137,64 @@ fn media_of(part: &mut ContentPart) -> Option<(&'static str, &mut MediaPart)> {
     }
 }
 
-fn refuse_office(media: &MediaPart) -> Result<(), InvokeError> {
-    let format = media.format.trim_start_matches('.').to_ascii_lowercase();
-    let mime = media.mime_type.to_ascii_lowercase();
-    let office = OFFICE.contains(&format.as_str())
-        || ["officedocument", "msword", "ms-excel", "ms-powerpoint", "opendocument"]
-            .iter()
-            .any(|word| mime.contains(word));
-    if !office {
-        return Ok(());
-    }
-    let name = media.filename.as_deref().unwrap_or("the document");
-    Err(InvokeError::bad_request(format!(
-        "Gemini does not read {name} ({}{mime})",
-        if mime.is_empty() { &format } else { "" }
-    ))
-    .with_hint("Convert it to PDF or text, or put Dify's document extractor in front."))
-}
-
-/// Addresses that Google reads: YouTube, Cloud Storage, its own files.
+/// Addresses that Google reads with rights of its own: YouTube, Cloud Storage, its own files.
 fn is_googles(url: &str) -> bool {
-    const PREFIXES: [&str; 5] = [
-        "gs://",
-        "https://www.youtube.com/",
-        "https://youtube.com/",
-        "https://youtu.be/",
-        "https://generativelanguage.googleapis.com/",
-    ];
-    PREFIXES.iter().any(|prefix| url.starts_with(prefix))
+    is_youtube(url) || url.starts_with("gs://") || url.starts_with("https://generativelanguage.googleapis.com/")
 }
 
-async fn fetch(
+/// How files behind addresses come to the service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// Public https addresses are passed on.
+    PassedOn,
+    /// The service could not read one: all files are fetched here.
+    Fetched,
+}
+
+/// Whether a request was refused because the service could not read an address.
+pub(super) fn is_unread_link(error: &InvokeError) -> bool {
+    let said = error.message.to_ascii_lowercase();
+    error.status == Some(400) && ["url", "uri", "fetch"].iter().any(|word| said.contains(word))
+}
+
+/// Makes an address readable for the service; true when the service is to fetch a file of the public internet.
+async fn resolve(
     context: &CallContext,
     connection: &Connection,
     credentials: &Credentials,
+    links: Links,
     kind: &str,
     media: &mut MediaPart,
-) -> Result<(), InvokeError> {
+) -> Result<bool, InvokeError> {
     let Some(url) = media.url.clone() else {
-        return Err(InvokeError::bad_request(format!("a {kind} part has neither data nor an address")));
+        return Err(InvokeError::bad_request(format!("this {kind} has neither data nor an address")));
     };
     if is_googles(&url) {
-        return Ok(());
+        // Vertex AI wants a type of everything; a film's page has none.
+        if connection.surface.is_vertex() && is_youtube(&url) {
+            media.mime_type = "video/mp4".to_owned();
+        }
+        return Ok(false);
     }
     if let Some((mime_type, data)) = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
         media.mime_type = mime_type.to_owned();
         media.base64_data = Some(data.to_owned());
         media.url = None;
-        return Ok(());
+        return Ok(false);
+    }
+    let file_host = credentials.get("file_url");
+    if links == Links::PassedOn && media_types::is_told(media) && download::is_elsewhere(file_host, &url).await? {
+        return Ok(true);
     }
     let most = if connection.surface == Surface::Developer { MOST_UPLOADED } else { MOST_INLINE };
-    let file =
-        download::fetch(&context.upstream, connection.network(), credentials.get("file_url"), &url, most).await?;
-    if !media.mime_type.contains('/') {
+    let file = download::fetch(&context.upstream, connection.network(), file_host, &url, most).await?;
+    if !media_types::is_told(media) {
         media.mime_type = file.mime_type;
+    } else if file.mime_type == "text/html" && !media_type(kind, media)?.starts_with("text/") {
+        return Err(InvokeError::bad_request(format!("the address of this {kind} leads to a web page, not to a file"))
+            .with_hint("Its link may have ended or may want a login: attach the file anew."));
     }
     media.base64_data = Some(file.base64);
     media.url = None;
-    Ok(())
+    Ok(false)
 }

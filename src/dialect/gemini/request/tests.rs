@@ -265,12 +265,12 @@ fn functions_and_choices() {
 #[test]
 fn films_are_clipped_and_turns_stand_as_the_model_wants() {
     let body = built("gemini-3.8-flash", Surface::Developer, json!({"model_parameters": {"video_start": 10, "video_end": 25.5, "video_fps": 2},
-        "prompt_messages": [{"role": "user", "content": [{"type": "video", "url": "https://www.youtube.com/watch?v=x"}, {"type": "image", "url": "https://youtu.be/i", "mime_type": "image/png"}]}]})).unwrap();
+        "prompt_messages": [{"role": "user", "content": [{"type": "video", "url": "https://www.youtube.com/watch?v=x"}, {"type": "image", "url": "https://pictures.example/i", "mime_type": "image/png"}]}]})).unwrap();
     assert_eq!(
         body["contents"][0]["parts"],
         json!([
             {"fileData": {"fileUri": "https://www.youtube.com/watch?v=x"}, "videoMetadata": {"startOffset": "10s", "endOffset": "25.5s", "fps": 2}},
-            {"fileData": {"mimeType": "image/png", "fileUri": "https://youtu.be/i"}},
+            {"fileData": {"mimeType": "image/png", "fileUri": "https://pictures.example/i"}},
         ])
     );
     let last = json!({"prompt_messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
