@@ -9,7 +9,7 @@
 //! 3. [`dialect`]: an upstream's language, as pure state machines under one driver.
 //! 4. [`providers`]: which dialect, which address, which credentials.
 //! 5. [`runtime`]: sessions and dispatch, where transports and providers meet.
-//! 6. [`cli`]: the terminal.
+//! 6. [`cli`]: the terminal; [`memory`]: what an idle process gives back.
 
 pub mod cli;
 pub mod codec;
@@ -17,6 +17,7 @@ pub mod config;
 pub mod declare;
 pub mod dialect;
 pub mod error;
+pub mod memory;
 pub mod package;
 pub mod protocol;
 pub mod providers;

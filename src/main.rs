@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use dify_plugin_runtime::cli::Cli;
 
-#[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("runtime", 5),
     ("package", 5),
     ("config", 5),
+    ("memory", 5),
     ("cli", 6),
 ];
 
@@ -147,4 +148,13 @@ fn every_file_says_what_it_is_for() {
     let silent: Vec<String> =
         all_sources().into_iter().filter(|(_, code)| !code.starts_with("//!")).map(|(file, _)| file).collect();
     assert!(silent.is_empty(), "files without a first paragraph: {silent:?}");
+}
+
+#[test]
+fn one_line_is_unsafe() {
+    let found: Vec<String> = all_sources()
+        .into_iter()
+        .flat_map(|(file, code)| vec![file; code.lines().filter(|line| line.contains("unsafe {")).count()])
+        .collect();
+    assert_eq!(found, ["memory.rs"]);
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, InstallMethod};
 use crate::declare::{self, Declarations};
+use crate::memory;
 use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions, local, logs, serverless};
@@ -36,6 +37,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let outcome = runtime.block_on(async move {
+        tokio::spawn(memory::give_back(WORKERS));
         match config.install_method {
             InstallMethod::Local => Ok(local::serve(registry, options).await?),
             InstallMethod::Serverless => {

@@ -4,9 +4,6 @@ import sys
 
 NAME = "native-model-runtime"
 
-# The executable's allocator gives memory back at once: a plugin idles most of its life.
-ALLOCATOR = {"MIMALLOC_PURGE_DELAY": "0", "MIMALLOC_EAGER_COMMIT": "0", "MIMALLOC_ARENA_EAGER_COMMIT": "0"}
-
 
 def give_up(text, code):
     sys.stderr.write("%s: %s\n" % (NAME, text))
@@ -46,8 +43,8 @@ def from_memory(path):
 
 def main():
     path = find()
-    for name, value in ALLOCATOR.items():
-        os.environ.setdefault(name, value)
+    # Unused pages of the executable go back to the system at once: a plugin idles most of its life.
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
     try:
         try:
             os.execv(path, [path] + sys.argv[1:])
