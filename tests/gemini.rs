@@ -5,54 +5,17 @@
 mod harness;
 #[path = "support/gemini_rules.rs"]
 mod rules;
+#[path = "support/gemini_session.rs"]
+mod session;
 #[path = "support/gemini.rs"]
 mod upstream;
 
-use std::path::Path;
-
-use dify_plugin_runtime::declare::{self, LoadedProvider, ModelFeature, ModelSchema, ParameterType};
+use dify_plugin_runtime::declare::{ModelFeature, ModelSchema, ParameterType};
 use dify_plugin_runtime::dialect::gemini::ModelProfile;
 use dify_plugin_runtime::protocol::ModelType;
-use dify_plugin_runtime::providers;
-use harness::{Outcome, Plugin};
 use serde_json::{Value, json};
+use session::{ask, declared, hello, one, plugin, refusal};
 use upstream::{Gemini, KEY, Reply, end, parts, text};
-
-fn declared() -> LoadedProvider {
-    let all = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers;
-    all.into_iter().find(|provider| provider.declaration.provider == "google").unwrap()
-}
-
-fn plugin() -> Plugin {
-    let LoadedProvider { declaration, models, .. } = declared();
-    let provider = providers::all().into_iter().find(|provider| provider.name() == "google").unwrap();
-    Plugin::of(vec![(declaration, models, provider)])
-}
-
-fn ask(upstream: &Gemini, model: &str, fields: Value) -> Value {
-    let mut request = json!({
-        "action": "invoke_llm", "provider": "google", "model": model, "stream": true,
-        "credentials": {"google_api_key": KEY, "google_base_url": upstream.url, "max_retries": "0"},
-        "prompt_messages": [{"role": "user", "content": "Why is the sky blue?"}],
-    });
-    for (key, value) in fields.as_object().unwrap() {
-        match (request.get_mut(key), value) {
-            (Some(Value::Object(known)), Value::Object(more)) => known.extend(more.clone()),
-            _ => request[key] = value.clone(),
-        }
-    }
-    request
-}
-
-async fn one(script: Vec<Reply>, model: &str, fields: Value) -> (Gemini, Outcome) {
-    let upstream = Gemini::start(script).await;
-    let outcome = plugin().call(ask(&upstream, model, fields)).await;
-    (upstream, outcome)
-}
-
-fn hello() -> Vec<Reply> {
-    vec![Reply::Events(vec![text("Hel"), text("lo"), end("STOP")])]
-}
 
 #[tokio::test]
 async fn an_answer_streams_with_usage_and_price() {
@@ -140,7 +103,7 @@ async fn an_agent_gives_signatures_back_byte_for_byte() {
     };
     // The message's own JSON; the process's memory; both lost.
     for (plugin, opaque, bypasses) in
-        [(&plugin, opaque.clone(), 0), (&plugin, Value::Null, 0), (&self::plugin(), Value::Null, 1)]
+        [(&plugin, opaque.clone(), 0), (&plugin, Value::Null, 0), (&session::plugin(), Value::Null, 1)]
     {
         let outcome = plugin.call(ask(&upstream, "gemini-3.8-flash", history(opaque))).await;
         assert_eq!(outcome.text(), "Done.");
@@ -177,85 +140,6 @@ async fn a_malformed_call_is_repeated_with_validated_calls() {
     assert_eq!(upstream.seen()[1].body["toolConfig"], json!({"functionCallingConfig": {"mode": "VALIDATED"}}));
 }
 
-fn refusal(status: u16, word: &str, details: Value) -> Reply {
-    Reply::Refuse(
-        status,
-        "application/json",
-        json!({"error": {"code": status, "status": word, "message": "User location said so.", "details": details}})
-            .to_string(),
-    )
-}
-
-#[tokio::test]
-async fn refusals_become_errors_of_dify() {
-    let info = |reason: &str| json!([{"@type": "x/google.rpc.ErrorInfo", "reason": reason}]);
-    let per_day = json!([{"@type": "x/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}]);
-    let delay = |delay: &str| json!([{"@type": "x/google.rpc.RetryInfo", "retryDelay": delay}]);
-    let html = |status| Reply::Refuse(status, "text/html", "<html><title>Bad Gateway</title></html>".to_owned());
-    let cases = [
-        ("wrong key", refusal(400, "INVALID_ARGUMENT", info("API_KEY_INVALID")), "InvokeAuthorizationError", 1),
-        ("region", refusal(400, "FAILED_PRECONDITION", json!([])), "InvokeBadRequestError", 1),
-        ("token", refusal(401, "UNAUTHENTICATED", json!([])), "InvokeAuthorizationError", 1),
-        ("disabled", refusal(403, "PERMISSION_DENIED", info("SERVICE_DISABLED")), "InvokeAuthorizationError", 1),
-        ("gone", refusal(404, "NOT_FOUND", json!([])), "InvokeBadRequestError", 1),
-        ("too large", refusal(413, "", json!([])), "InvokeBadRequestError", 1),
-        ("per minute", refusal(429, "RESOURCE_EXHAUSTED", delay("0.01s")), "InvokeRateLimitError", 2),
-        ("per day", refusal(429, "RESOURCE_EXHAUSTED", per_day), "InvokeRateLimitError", 1),
-        ("an hour", refusal(429, "RESOURCE_EXHAUSTED", delay("3600s")), "InvokeRateLimitError", 1),
-        ("internal", refusal(500, "INTERNAL", json!([])), "InvokeServerUnavailableError", 2),
-        ("overloaded", refusal(503, "UNAVAILABLE", json!([])), "InvokeServerUnavailableError", 2),
-        ("deadline", refusal(504, "DEADLINE_EXCEEDED", json!([])), "InvokeServerUnavailableError", 2),
-        ("a proxy's page", html(502), "InvokeConnectionError", 1),
-        ("a page with 200", html(200), "InvokeConnectionError", 1),
-        ("nothing", Reply::Refuse(502, "text/plain", String::new()), "InvokeConnectionError", 1),
-    ];
-    for (name, reply, kind, calls) in cases {
-        let (upstream, outcome) =
-            one(vec![reply], "gemini-3.8-flash", json!({"credentials": {"max_retries": "1"}})).await;
-        let (found, message) = outcome.failure();
-        assert_eq!(found, kind, "{name}: {message}");
-        assert!(message.starts_with("[google] ") && !message.contains(KEY), "{name}: {message}");
-        assert!(
-            upstream.seen().len() <= 2 && upstream.seen().len() >= calls.min(2),
-            "{name}: {} calls",
-            upstream.seen().len()
-        );
-        if calls == 1 && !name.contains("page") && name != "nothing" {
-            assert_eq!(upstream.seen().len(), 1, "{name}");
-        }
-    }
-    let script = vec![
-        refusal(503, "UNAVAILABLE", json!([])),
-        refusal(429, "RESOURCE_EXHAUSTED", delay("0.01s")),
-        hello().remove(0),
-    ];
-    let (upstream, outcome) = one(script, "gemini-3.8-flash", json!({"credentials": {"max_retries": "2"}})).await;
-    assert_eq!((outcome.text().as_str(), upstream.seen().len()), ("Hello", 3));
-}
-
-#[tokio::test]
-async fn failures_in_the_middle_of_a_stream_keep_what_came() {
-    let error = json!({"error": {"code": 503, "status": "UNAVAILABLE", "message": "overloaded"}});
-    let bare = format!("data: {}\r\n\r\n{}", text("half"), serde_json::to_string_pretty(&error).unwrap());
-    for (name, reply, kind) in [
-        ("error event", Reply::Events(vec![text("half"), error.clone()]), "InvokeServerUnavailableError"),
-        ("array", Reply::Events(vec![text("half"), json!([error])]), "InvokeServerUnavailableError"),
-        ("bare", Reply::Bytes(vec![bare.into_bytes()]), "InvokeServerUnavailableError"),
-        ("cut", Reply::Cut(vec![text("half")]), "InvokeConnectionError"),
-        ("no reason", Reply::Events(vec![text("half")]), "InvokeConnectionError"),
-    ] {
-        let (upstream, outcome) = one(vec![reply], "gemini-3.8-flash", json!({})).await;
-        assert_eq!(outcome.failure().0, kind, "{name}");
-        assert_eq!(outcome.items[0]["delta"]["message"]["content"], "half", "{name}");
-        assert_eq!(upstream.seen().len(), 1, "{name}: never again after output");
-    }
-    // A JSON array in place of a stream, as without `alt=sse`, byte by byte.
-    let array = json!([text("Grüße "), text("🌍"), end("STOP")]).to_string();
-    let bytes = array.into_bytes().into_iter().map(|byte| vec![byte]).collect();
-    let (_, outcome) = one(vec![Reply::Bytes(bytes)], "gemini-3.8-flash", json!({})).await;
-    assert_eq!(outcome.text(), "Grüße 🌍");
-}
-
 #[tokio::test]
 async fn parameters_of_other_models_are_left_out() {
     let upstream = Gemini::start(hello()).await;
@@ -290,10 +174,14 @@ async fn validation_tells_a_wrong_key_from_a_busy_server() {
     for (reply, key, said) in [
         (hello().remove(0), KEY, None),
         (hello().remove(0), "wrong", Some("API key")),
-        (refusal(503, "UNAVAILABLE", json!([])), KEY, None),
-        (refusal(429, "RESOURCE_EXHAUSTED", json!([])), KEY, None),
-        (refusal(403, "PERMISSION_DENIED", info("SERVICE_DISABLED")), KEY, Some("Enable the API")),
-        (refusal(400, "FAILED_PRECONDITION", json!([])), KEY, Some("region")),
+        (refusal(503, "UNAVAILABLE", "User location said so.", json!([])), KEY, None),
+        (refusal(429, "RESOURCE_EXHAUSTED", "User location said so.", json!([])), KEY, None),
+        (
+            refusal(403, "PERMISSION_DENIED", "User location said so.", info("SERVICE_DISABLED")),
+            KEY,
+            Some("Enable the API"),
+        ),
+        (refusal(400, "FAILED_PRECONDITION", "User location said so.", json!([])), KEY, Some("region")),
     ] {
         let upstream = Gemini::start(vec![reply]).await;
         let outcome = plugin().call(validate(&upstream, key)).await;
@@ -350,14 +238,16 @@ async fn the_limits_of_a_users_own_model_are_asked_of_the_service_once() {
     let own = plugin.call(schema(json!({"context_size": "9000", "max_output_tokens": "80"}))).await;
     assert_eq!(own.item()["model_schema"]["model_properties"]["context_size"], 9000);
     // A service that does not tell is no failure.
-    let silent = Gemini::start(vec![refusal(503, "UNAVAILABLE", json!([]))]).await;
+    let silent = Gemini::start(vec![refusal(503, "UNAVAILABLE", "User location said so.", json!([]))]).await;
     let request = ask(&silent, "gemini-9-new", json!({"action": "get_ai_model_schemas", "model_type": "llm"}));
     assert_eq!(plugin.call(request).await.item()["model_schema"]["model_properties"]["context_size"], 1_048_576);
 }
 
 #[tokio::test]
 async fn counts_are_the_servers_and_an_estimate_when_it_fails() {
-    for (reply, exact) in [(hello().remove(0), true), (refusal(503, "UNAVAILABLE", json!([])), false)] {
+    for (reply, exact) in
+        [(hello().remove(0), true), (refusal(503, "UNAVAILABLE", "User location said so.", json!([])), false)]
+    {
         let upstream = Gemini::start(vec![reply]).await;
         let request = ask(&upstream, "gemini-3.8-flash", json!({"action": "get_llm_num_tokens"}));
         let count = plugin().call(request).await.item()["num_tokens"].as_u64().unwrap();

@@ -237,3 +237,26 @@ async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
     assert_eq!(google.seen(":streamGenerateContent").len(), 3);
     assert!(google.seen("").iter().any(|seen| seen.method == "CONNECT"), "the fetch was tried");
 }
+
+#[tokio::test]
+async fn files_of_a_request_that_is_too_large_are_uploaded() {
+    let google = Google::start().await;
+    let small = |url: &str| {
+        let picture = json!({"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AAAA"});
+        let fields = json!({"model_type": "llm", "prompt_messages": [{"role": "user", "content": [picture]}]});
+        let credentials = json!({"google_api_key": API_KEY, "google_base_url": url});
+        request(&google, "invoke_llm", "gemini-3.8-flash", credentials, fields)
+    };
+    let too_large = || google.reply_to(":streamGenerateContent", 413, google::refusal(413, "", "Payload too large").1);
+    too_large();
+    assert_eq!(plugin().call(small(&google.url)).await.text(), "Hello");
+    assert_eq!(google.state.files.uploaded(), [(3, "image/png".to_owned())]);
+    assert!(parts_sent(&google)[0]["fileData"]["fileUri"].as_str().unwrap().ends_with("/f0"));
+    // Where nothing can be uploaded, it stands.
+    google.state.files.absent.store(404, SeqCst);
+    too_large();
+    too_large();
+    let outcome = plugin().call(small(&google.url)).await;
+    assert_eq!(outcome.failure().0, "InvokeBadRequestError");
+    assert!(outcome.failure().1.contains("Payload too large. The request is too large; send smaller files."));
+}

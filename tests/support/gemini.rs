@@ -34,6 +34,8 @@ pub enum Reply {
     Bytes(Vec<Vec<u8>>),
     /// Status, media type, body.
     Refuse(u16, &'static str, String),
+    /// Status, headers, body.
+    Headed(u16, &'static [(&'static str, &'static str)], String),
     /// The events with this value of `x-gemini-service-tier`.
     Tier(&'static str, Vec<Value>),
 }
@@ -190,6 +192,13 @@ fn reply(reply: Reply) -> Response {
         Reply::Cut(events) => (events.iter().map(event).collect(), true, None),
         Reply::Bytes(pieces) => (pieces.into_iter().map(Bytes::from).collect(), false, None),
         Reply::Refuse(status, kind, body) => return raw(status, kind, body),
+        Reply::Headed(status, headers, body) => {
+            let mut response = raw(status, "application/json", body);
+            for (name, value) in headers {
+                response.headers_mut().insert(*name, value.parse().unwrap());
+            }
+            return response;
+        }
     };
     let body = async_stream::stream! {
         for piece in pieces {

@@ -7,6 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{ErrorKind, InvokeError};
+use crate::upstream::status::said_in;
+
+/// Words of a limit of money.
+const SPENT: [&str; 5] = ["spending limit", "spending cap", "spend cap", "prepayment credits", "credits are depleted"];
 
 /// Reads an error body of any shape: the object, a one-element array of it, `{"error": …}`, or a text.
 pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
@@ -22,15 +26,21 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     };
     let status_word = error.get("status").and_then(Value::as_str).unwrap_or_default();
     let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()).or(http_status);
-    let said = error.get("message").and_then(Value::as_str).unwrap_or("an error without an explanation");
-    let details = Details::read(error.get("details"));
+    let said = match error.get("message").and_then(Value::as_str) {
+        Some(message) => message.to_owned(),
+        // A gateway's own words, in a shape of its own.
+        None => said_in(value).message.unwrap_or_else(|| "an error without an explanation".to_owned()),
+    };
+    let said = said.as_str();
+    let mut details = Details::read(error.get("details"));
+    details.spent |= SPENT.iter().any(|word| said.to_ascii_lowercase().contains(word));
 
     let mut failure = InvokeError::new(kind(code, status_word, &details), message(said, &details));
     failure.status = code;
     failure.code =
         Some(details.reason.clone().unwrap_or_else(|| status_word.to_owned())).filter(|code| !code.is_empty());
     failure.retry_after = details.retry_delay;
-    failure.retryable = matches!(code, Some(408 | 429 | 500 | 502 | 503 | 504)) && !details.per_day;
+    failure.retryable = matches!(code, Some(408 | 429 | 500 | 502 | 503 | 504)) && !details.is_used_up();
     failure.hint = hint(code, status_word, said, &details).map(str::to_owned);
     failure
 }
@@ -47,6 +57,10 @@ struct Details {
     reason: Option<String>,
     retry_delay: Option<Duration>,
     per_day: bool,
+    /// The model has no share of the free tier.
+    no_share: bool,
+    /// A limit of money.
+    spent: bool,
     fields: Vec<String>,
 }
 
@@ -58,10 +72,12 @@ impl Details {
                 "ErrorInfo" => found.reason = detail["reason"].as_str().map(str::to_owned),
                 "RetryInfo" => found.retry_delay = detail["retryDelay"].as_str().and_then(duration),
                 "QuotaFailure" => {
-                    let violations = detail["violations"].as_array().into_iter().flatten();
-                    found.per_day |= violations
-                        .filter_map(|violation| violation["quotaId"].as_str())
-                        .any(|quota| quota.contains("PerDay"));
+                    for violation in detail["violations"].as_array().into_iter().flatten() {
+                        let quota = violation["quotaId"].as_str().unwrap_or_default();
+                        found.per_day |= quota.contains("PerDay");
+                        found.spent |= quota.contains("PerMonth") || quota.contains("Spend");
+                        found.no_share |= violation["quotaValue"] == "0";
+                    }
                 }
                 "BadRequest" => {
                     for violation in detail["fieldViolations"].as_array().into_iter().flatten() {
@@ -73,6 +89,11 @@ impl Details {
             }
         }
         found
+    }
+
+    /// Waiting a moment does not help.
+    fn is_used_up(&self) -> bool {
+        self.per_day || self.no_share || self.spent
     }
 }
 
@@ -93,7 +114,8 @@ fn kind(code: Option<u16>, status: &str, details: &Details) -> ErrorKind {
     match (code, status) {
         (Some(401 | 403), _) | (_, "UNAUTHENTICATED" | "PERMISSION_DENIED") => ErrorKind::Authorization,
         (Some(429), _) | (_, "RESOURCE_EXHAUSTED") => ErrorKind::RateLimit,
-        (Some(408), _) => ErrorKind::Connection,
+        // Somebody on the way gave up.
+        (Some(408 | 499), _) | (_, "CANCELLED") => ErrorKind::Connection,
         (Some(500..=599), _) | (_, "INTERNAL" | "UNAVAILABLE" | "DEADLINE_EXCEEDED") => ErrorKind::ServerUnavailable,
         (Some(400..=499), _) | (_, "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "NOT_FOUND") => ErrorKind::BadRequest,
         _ => ErrorKind::ServerUnavailable,
@@ -112,11 +134,26 @@ fn hint(code: Option<u16>, status: &str, said: &str, details: &Details) -> Optio
         }
         _ => {}
     }
+    if details.spent {
+        return Some("Raise the spending limit or add credit in Google's console; waiting a moment does not help.");
+    }
+    if details.no_share {
+        return Some("This model has no free share; enable billing for the project of the key.");
+    }
     if details.per_day {
         return Some("The daily quota is used up; waiting a moment does not help.");
     }
+    let lower = said.to_ascii_lowercase();
     match (code, status) {
-        (_, "FAILED_PRECONDITION") if said.to_ascii_lowercase().contains("location") => Some(
+        (Some(401), _) if lower.contains("api keys are not supported") => {
+            Some("This service takes no API key: choose `service_account`, or `vertex_express` with an express key.")
+        }
+        (Some(401), _) => Some("The sign-in is not valid or has ended: check key, account and project."),
+        (Some(403), _) if lower.contains("leaked") => Some("Google has locked this API key; make a new one."),
+        (Some(403), _) if !lower.contains("file") => {
+            Some("The key or account may not use this; check its roles and restrictions.")
+        }
+        (_, "FAILED_PRECONDITION") if lower.contains("location") => Some(
             "Google does not serve the Gemini API in the region of this server; use Vertex AI or a gateway elsewhere.",
         ),
         (_, "FAILED_PRECONDITION") => Some("The project may need billing to be enabled."),
@@ -146,7 +183,7 @@ mod tests {
                 "tools[0]: odd",
             ),
             (400, "FAILED_PRECONDITION", json!([]), ErrorKind::BadRequest, false, "region"),
-            (401, "UNAUTHENTICATED", json!([]), ErrorKind::Authorization, false, "location"),
+            (401, "UNAUTHENTICATED", json!([]), ErrorKind::Authorization, false, "sign-in"),
             (403, "PERMISSION_DENIED", info("SERVICE_DISABLED"), ErrorKind::Authorization, false, "Enable the API"),
             (404, "NOT_FOUND", json!([]), ErrorKind::BadRequest, false, "shut down"),
             (

@@ -47,6 +47,10 @@ impl StreamMapper for GenerateMapper {
         if data.is_empty() || data == "[DONE]" {
             return Ok(Flow::Continue);
         }
+        if event.name == "error" {
+            let told = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
+            return Err(errors::from_value(&told, None));
+        }
         match serde_json::from_str::<GenerateContentResponse>(data) {
             Ok(response) if !data.starts_with('[') => self.0.lock().take(response, out)?,
             Ok(_) => self.other(data, None, out)?,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::media::{self, Links};
+use super::media::{Media, Way};
 use super::{Shared, llm};
 use crate::dialect::gemini::request::Conversation;
 use crate::dialect::gemini::wire::GenerateContentRequest;
@@ -63,8 +63,8 @@ pub(super) async fn count(
     let profile = llm::profile(context)?;
     let credentials = &request.target.credentials;
     let connection = shared.connect(credentials, context)?;
-    let prepared =
-        media::prepare(shared, context, &connection, credentials, &request.prompt_messages, Links::PassedOn).await?;
+    let media = Media { shared, context, connection: &connection, credentials, way: Way::default() };
+    let prepared = media.prepare(&request.prompt_messages).await?;
     let conversation = Conversation {
         messages: &prepared.messages,
         tools: &request.tools,

@@ -11,15 +11,17 @@ use serde_json::{Value, json};
 
 use super::caching::{self, Used, Wish};
 use super::connection::Connection;
-use super::media::{self, Links};
-use super::{Chunks, Shared};
+use super::media::{self, Media, Prepared, Way};
+use super::{Chunks, Shared, files};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
 use crate::dialect::gemini::request::Conversation;
 use crate::dialect::gemini::wire::GenerateContentRequest;
-use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, mapper};
+use crate::dialect::gemini::{
+    Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, Surface, mapper,
+};
 use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{LlmDelta, LlmRequest, PromptMessage};
@@ -66,11 +68,9 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
 struct Call {
     context: CallContext,
     request: LlmRequest,
-    prompt: Vec<PromptMessage>,
-    /// Addresses of the files that were uploaded for the prompt.
-    uploaded: Vec<String>,
-    /// Whether the service is to fetch files of the public internet.
-    linked: bool,
+    prompt: Prepared,
+    /// How the media of the prompt go.
+    way: Way,
     profile: ModelProfile,
     connection: Connection,
     body: GenerateContentRequest,
@@ -91,12 +91,10 @@ impl Call {
             );
         }
         let connection = shared.connect(&request.target.credentials, &context)?;
-        let messages = &request.prompt_messages;
         let credentials = &request.target.credentials;
-        let prepared = media::prepare(shared, &context, &connection, credentials, messages, Links::PassedOn).await?;
-        let (uploaded, linked) = (prepared.uploaded, prepared.linked);
-        let prompt = prepared.messages.into_owned();
-        let mut body = build(shared, &request, &prompt, &profile, &connection, false)?;
+        let media = Media { shared, context: &context, connection: &connection, credentials, way: Way::default() };
+        let prompt = media.prepare(&request.prompt_messages).await?;
+        let mut body = build(shared, &request, &prompt.messages, &profile, &connection, false)?;
         let expects_json = body.generation_config.contains_key("responseMimeType");
         let mut prices = PriceList {
             pricing: context.pricing().cloned(),
@@ -120,25 +118,24 @@ impl Call {
         let mut answer = Answer::new(AnswerOptions { prices, expects_json, citations });
         answer.limit_repeats(connection.most_repeats());
         let answer = SharedAnswer::new(answer);
-        Ok(Self { context, request, prompt, uploaded, linked, profile, connection, body, cache, answer })
+        Ok(Self { context, request, prompt, way: Way::default(), profile, connection, body, cache, answer })
     }
 
     /// Builds the request anew and whole, with the token by which an answer goes on.
     fn rebuild(&mut self, shared: &Shared, distrust_signatures: bool) -> Result<(), InvokeError> {
         let token = self.body.continuation_token.take();
-        self.body = build(shared, &self.request, &self.prompt, &self.profile, &self.connection, distrust_signatures)?;
+        self.body =
+            build(shared, &self.request, &self.prompt.messages, &self.profile, &self.connection, distrust_signatures)?;
         self.body.continuation_token = token;
         self.cache = None;
         Ok(())
     }
 
     /// Makes the media readable anew.
-    async fn prepare_again(&mut self, shared: &Shared, links: Links) -> Result<(), InvokeError> {
-        let messages = &self.request.prompt_messages;
+    async fn prepare_again(&mut self, shared: &Shared) -> Result<(), InvokeError> {
         let credentials = &self.request.target.credentials;
-        let prepared = media::prepare(shared, &self.context, &self.connection, credentials, messages, links).await?;
-        (self.uploaded, self.linked) = (prepared.uploaded, prepared.linked);
-        self.prompt = prepared.messages.into_owned();
+        let media = Media { shared, context: &self.context, connection: &self.connection, credentials, way: self.way };
+        self.prompt = media.prepare(&self.request.prompt_messages).await?;
         self.rebuild(shared, false)
     }
 
@@ -163,13 +160,18 @@ impl Call {
             tracing::warn!(%error, "the service lost a cache; the prompt goes whole");
             cache.forget().await;
             self.rebuild(shared, false)?;
-        } else if super::files::is_gone(error) && !self.uploaded.is_empty() {
+        } else if files::is_gone(error) && !self.prompt.uploaded.is_empty() {
             tracing::warn!(%error, "the service refuses an uploaded file; uploaded once more");
-            shared.files.forget(self.owner(), &self.uploaded);
-            self.prepare_again(shared, if self.linked { Links::PassedOn } else { Links::Fetched }).await?;
-        } else if self.linked && media::is_unread_link(error) {
+            shared.files.forget(self.owner(), &self.prompt.uploaded);
+            self.prepare_again(shared).await?;
+        } else if self.prompt.linked && media::is_unread_link(error) {
             tracing::warn!(%error, "the service cannot read the address of a file; it is fetched here");
-            self.prepare_again(shared, Links::Fetched).await?;
+            self.way.links = false;
+            self.prepare_again(shared).await?;
+        } else if error.status == Some(413) && self.prompt.inline > 0 && self.connection.surface == Surface::Developer {
+            tracing::warn!(%error, "the request is too large; its files are uploaded");
+            self.way.room = 0;
+            self.prepare_again(shared).await?;
         } else {
             return Ok(false);
         }
