@@ -488,6 +488,34 @@ async fn a_stream_comes_through_in_every_form() {
 }
 
 #[tokio::test]
+async fn a_break_after_the_last_word_breaks_nothing() {
+    let (upstream, outcome) = one(vec![Reply::Cut(vec![text("Hello"), end("STOP")])], MODEL, json!({})).await;
+    assert_eq!((outcome.text().as_str(), outcome.finish_reason()), ("Hello", Some("stop")));
+    assert_eq!((&outcome.usage()["prompt_tokens"], upstream.seen().len()), (&json!(1000), 1));
+}
+
+#[tokio::test]
+async fn large_events_and_compressed_streams_come_through() {
+    let picture = "A".repeat(4 << 20);
+    let event = upstream::parts(json!([{"inlineData": {"mimeType": "image/png", "data": picture}}]));
+    let (_, outcome) = one(vec![Reply::Events(vec![event, end("STOP")])], MODEL, json!({})).await;
+    let data: usize = outcome
+        .items
+        .iter()
+        .map(|item| item["delta"]["message"]["content"][0]["base64_data"].as_str().map_or(0, str::len))
+        .sum();
+    assert_eq!(data, picture.len());
+    // `Hello` and `STOP`, each an event, packed.
+    let packed = "\
+        1f8b08000000000002034b492c49b452a8564a4ecc4bc94c492c492d56b2528806f2f3f34a52f34a94407245f939a9408652\
+        6e7e4a6a8e928e825241625109545d496a05489192476a4e4ebe526d6c2d10f172f172a5e030372d332fb338232835b1383f\
+        0fa42f38c43f4009aa0700a756cbf28c000000";
+    let packed = Reply::Packed(hex::decode(packed).unwrap());
+    let (_, outcome) = one(vec![packed], MODEL, json!({})).await;
+    assert_eq!(outcome.text(), "Hello");
+}
+
+#[tokio::test]
 async fn what_cannot_be_reached_is_told() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -19,7 +19,7 @@ use super::auth::{Attempt, Sent, Verdict};
 use super::network::NetworkSettings;
 use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
-use super::status;
+use super::{echo, status};
 use crate::error::InvokeError;
 
 /// Longest error body that is read.
@@ -127,8 +127,8 @@ impl Upstream {
         let sent = Sent { method: &request.method, url: &url, headers: &headers, body: &request.body, attempt };
         match request.auth.refused(&refusal, sent).await {
             Verdict::Again if !std::mem::replace(renewed, true) => Outcome::Again,
-            Verdict::Explained(error) => Outcome::Failed(error),
-            Verdict::Again | Verdict::Final => Outcome::Failed((request.error_reader)(&refusal)),
+            Verdict::Explained(error) => Outcome::Failed(echo::hide(error, &headers)),
+            Verdict::Again | Verdict::Final => Outcome::Failed(echo::hide((request.error_reader)(&refusal), &headers)),
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod auth;
 pub mod client;
+mod echo;
 pub mod google;
 pub mod multipart;
 pub mod network;

@@ -36,6 +36,8 @@ pub enum Reply {
     Refuse(u16, &'static str, String),
     /// Status, headers, body.
     Headed(u16, &'static [(&'static str, &'static str)], String),
+    /// A stream packed by gzip.
+    Packed(Vec<u8>),
     /// The events with this value of `x-gemini-service-tier`.
     Tier(&'static str, Vec<Value>),
 }
@@ -140,10 +142,17 @@ async fn answer(
                 .into_response(),
         };
     }
-    let Ok(request) = serde_json::from_slice::<Value>(&body) else {
-        return refuse(400, "INVALID_ARGUMENT", "the body is no JSON", None);
+    let lenient = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+    inner.seen.lock().unwrap().push(Seen { path: path.clone(), body: lenient });
+    let message = match path.rsplit(':').next() {
+        Some("countTokens") => "CountRequest",
+        _ if path.contains("/cachedContents") => "CachedContent",
+        _ => "Request",
     };
-    inner.seen.lock().unwrap().push(Seen { path: path.clone(), body: request.clone() });
+    let request = match rules::fields::read(rules::Surface::Developer, message, &body) {
+        Ok(request) => request,
+        Err(why) => return refuse(400, "INVALID_ARGUMENT", &why, None),
+    };
     if path.starts_with("/v1beta/cachedContents") {
         return match inner.caches.answer(&method, &path, uri.query(), &request) {
             Ok(cache) => axum::Json(cache).into_response(),
@@ -192,6 +201,10 @@ fn reply(reply: Reply) -> Response {
         Reply::Cut(events) => (events.iter().map(event).collect(), true, None),
         Reply::Bytes(pieces) => (pieces.into_iter().map(Bytes::from).collect(), false, None),
         Reply::Refuse(status, kind, body) => return raw(status, kind, body),
+        Reply::Packed(bytes) => {
+            let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CONTENT_ENCODING, "gzip")];
+            return (headers, bytes).into_response();
+        }
         Reply::Headed(status, headers, body) => {
             let mut response = raw(status, "application/json", body);
             for (name, value) in headers {

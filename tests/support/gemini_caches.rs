@@ -55,10 +55,6 @@ impl Caches {
             }
             return Ok(json!({"name": format!("cachedContents/{known}")}));
         }
-        let keys = ["model", "systemInstruction", "contents", "tools", "toolConfig", "ttl", "displayName"];
-        if let Some(key) = map.keys().find(|key| !keys.contains(&key.as_str())) {
-            return Err(invalid(&format!("Unknown name \"{key}\": Cannot find field.")));
-        }
         if !map["model"].as_str().is_some_and(|model| model.starts_with("models/")) || !is_life(&map["ttl"]) {
             return Err(invalid("model or ttl are wrong"));
         }

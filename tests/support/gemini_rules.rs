@@ -3,54 +3,13 @@
 
 use serde_json::{Map, Value};
 
-const TOP: &[&str] = &[
-    "systemInstruction",
-    "contents",
-    "tools",
-    "toolConfig",
-    "safetySettings",
-    "generationConfig",
-    "serviceTier",
-    "cachedContent",
-    "continuationToken",
-];
-const GENERATION: &[&str] = &[
-    "temperature",
-    "topP",
-    "topK",
-    "maxOutputTokens",
-    "stopSequences",
-    "seed",
-    "presencePenalty",
-    "frequencyPenalty",
-    "responseMimeType",
-    "responseSchema",
-    "responseJsonSchema",
-    "responseModalities",
-    "thinkingConfig",
-    "imageConfig",
-    "mediaResolution",
-    "speechConfig",
-];
-const DATA: &[&str] = &[
-    "text",
-    "inlineData",
-    "fileData",
-    "functionCall",
-    "functionResponse",
-    "executableCode",
-    "codeExecutionResult",
-    "toolCall",
-    "toolResponse",
-];
-const BESIDE: &[&str] = &["thought", "thoughtSignature", "videoMetadata", "mediaResolution"];
-const THRESHOLDS: &[&str] = &["OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"];
-const ADJUSTABLE: &[&str] = &[
-    "HARM_CATEGORY_HARASSMENT",
-    "HARM_CATEGORY_HATE_SPEECH",
-    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-    "HARM_CATEGORY_DANGEROUS_CONTENT",
-];
+#[path = "gemini_fields.rs"]
+pub mod fields;
+
+pub use fields::Surface;
+
+/// Bytes of all inline parts together.
+const MOST_INLINE: usize = 24 * 1024 * 1024;
 
 /// The value for signatures of other origin.
 pub const BYPASS: &str = "skip_thought_signature_validator";
@@ -72,11 +31,9 @@ fn without_sampling(model: &str) -> bool {
     version(model) >= (3, 6) || is_lite_3_5(model)
 }
 
-/// Checks a request; gives how often the bypass value stood for a signature.
+/// Checks a request that was read as [`fields::read`] does; gives how often the bypass value stood for a signature.
 pub fn check(model: &str, request: &Value, issued: &[String]) -> Checked<usize> {
-    no_nulls(request, "request")?;
     let map = request.as_object().ok_or("the request is no object")?;
-    known(map, TOP, "request")?;
     generation(model, map.get("generationConfig"), map.get("tools"))?;
     safety(map.get("safetySettings"))?;
     if map.contains_key("cachedContent")
@@ -93,29 +50,21 @@ pub fn check(model: &str, request: &Value, issued: &[String]) -> Checked<usize> 
         .and_then(Value::as_array)
         .filter(|contents| !contents.is_empty())
         .ok_or("contents is empty")?;
+    if inline(request) > MOST_INLINE {
+        return Err("Request payload size exceeds the limit".to_owned());
+    }
     conversation(model, contents)?;
     signatures(model, contents, issued)
 }
 
-fn known(map: &Map<String, Value>, keys: &[&str], place: &str) -> Checked {
-    match map.keys().find(|key| !keys.contains(&key.as_str())) {
-        Some(key) => Err(format!("Unknown name \"{key}\" at '{place}': Cannot find field.")),
-        None => Ok(()),
-    }
-}
-
-fn no_nulls(value: &Value, place: &str) -> Checked {
+fn inline(value: &Value) -> usize {
     match value {
-        Value::Null => Err(format!("null at {place}")),
-        Value::Array(items) => items.iter().try_for_each(|item| no_nulls(item, place)),
-        // Arguments, results and schemas are the user's.
-        Value::Object(map) => map
-            .iter()
-            .filter(|(key, _)| {
-                !matches!(key.as_str(), "args" | "response" | "parametersJsonSchema" | "responseJsonSchema")
-            })
-            .try_for_each(|(key, value)| no_nulls(value, &format!("{place}.{key}"))),
-        _ => Ok(()),
+        Value::Array(items) => items.iter().map(inline).sum(),
+        Value::Object(map) => {
+            let own = map.get("inlineData").and_then(|blob| blob["data"].as_str()).map_or(0, str::len);
+            own + map.values().map(inline).sum::<usize>()
+        }
+        _ => 0,
     }
 }
 
@@ -133,7 +82,6 @@ fn number(config: &Map<String, Value>, key: &str, low: f64, high: f64, whole: bo
 fn generation(model: &str, config: Option<&Value>, tools: Option<&Value>) -> Checked {
     let Some(config) = config else { return Ok(()) };
     let config = config.as_object().filter(|config| !config.is_empty()).ok_or("generationConfig is empty")?;
-    known(config, GENERATION, "generation_config")?;
     number(config, "temperature", 0.0, 2.0, false)?;
     number(config, "topP", 0.0, 1.0, false)?;
     number(config, "topK", 1.0, 1000.0, true)?;
@@ -151,9 +99,18 @@ fn generation(model: &str, config: Option<&Value>, tools: Option<&Value>) -> Che
     {
         return Err("stopSequences must be one to five texts".to_owned());
     }
-    let schema = ["responseSchema", "responseJsonSchema"].iter().filter(|key| config.contains_key(**key)).count();
-    if schema > 1 || (schema == 1 && config.get("responseMimeType").is_none_or(|kind| kind != "application/json")) {
-        return Err("one schema, and the media type application/json".to_owned());
+    let schema = ["responseSchema", "responseJsonSchema"].iter().any(|key| config.contains_key(*key));
+    if schema && config.get("responseMimeType").is_none_or(|kind| kind != "application/json") {
+        return Err("a schema needs the media type application/json".to_owned());
+    }
+    if let Some(image) = config.get("imageConfig") {
+        let wide = matches!(image["aspectRatio"].as_str(), Some("1:4" | "4:1" | "1:8" | "8:1"));
+        if !model.contains("image") || (wide || image["imageSize"] == "512") && !model.contains("3.1-flash") {
+            return Err(format!("{model} makes no such picture: {image}"));
+        }
+    }
+    if model.contains("image") && config.get("maxOutputTokens").is_some_and(|limit| limit.as_u64() > Some(32_768)) {
+        return Err("maxOutputTokens is out of range".to_owned());
     }
     if config.contains_key("responseMimeType") && version(model) < (3, 0) && tools.is_some() {
         return Err("JSON mode does not go with tools".to_owned());
@@ -164,9 +121,8 @@ fn generation(model: &str, config: Option<&Value>, tools: Option<&Value>) -> Che
 fn thinking(model: &str, config: Option<&Value>) -> Checked {
     let Some(config) = config else { return Ok(()) };
     let config = config.as_object().filter(|config| !config.is_empty()).ok_or("thinkingConfig is empty")?;
-    known(config, &["includeThoughts", "thinkingBudget", "thinkingLevel"], "thinking_config")?;
     match (config.get("thinkingBudget"), config.get("thinkingLevel").and_then(Value::as_str)) {
-        (Some(_), Some(_)) => Err("thinkingBudget and thinkingLevel".to_owned()),
+        (Some(_), Some(_)) => Err("thinkingBudget and thinkingLevel together".to_owned()),
         (None, Some(_)) if version(model) < (3, 0) => Err(format!("{model} takes no thinkingLevel")),
         (None, Some("MINIMAL")) if version(model) >= (3, 7) || model.contains("pro") => {
             Err(format!("{model} cannot think that little"))
@@ -188,11 +144,8 @@ fn safety(settings: Option<&Value>) -> Checked {
     let mut seen = Vec::new();
     for setting in settings.and_then(Value::as_array).into_iter().flatten() {
         let category = setting["category"].as_str().unwrap_or_default();
-        if !ADJUSTABLE.contains(&category) || seen.contains(&category) {
-            return Err(format!("category {category}"));
-        }
-        if !THRESHOLDS.contains(&setting["threshold"].as_str().unwrap_or_default()) {
-            return Err(format!("threshold {}", setting["threshold"]));
+        if seen.contains(&category) {
+            return Err(format!("category {category} twice"));
         }
         seen.push(category);
     }
@@ -204,19 +157,29 @@ fn tools(model: &str, request: &Map<String, Value>) -> Checked {
         request.get("tools").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object).collect();
     let functions = tools.iter().any(|tool| tool.contains_key("functionDeclarations"));
     let own = tools.iter().any(|tool| !tool.contains_key("functionDeclarations"));
-    for tool in &tools {
-        known(tool, &["functionDeclarations", "googleSearch", "urlContext", "codeExecution"], "tools")?;
-        for declaration in tool.get("functionDeclarations").and_then(Value::as_array).into_iter().flatten() {
-            let declaration = declaration.as_object().ok_or("a declaration is an object")?;
-            known(
-                declaration,
-                &["name", "description", "parameters", "parametersJsonSchema"],
-                "function_declarations",
-            )?;
-            if declaration.get("parametersJsonSchema").is_some_and(|schema| schema["type"] != "object") {
-                return Err("parameters must be an object".to_owned());
-            }
+    let declarations = tools.iter().filter_map(|tool| tool.get("functionDeclarations")?.as_array()).flatten();
+    let mut names = Vec::new();
+    for declaration in declarations {
+        let name = declaration["name"].as_str().unwrap_or_default();
+        if name.is_empty() || name.len() > 64 || names.contains(&name) {
+            return Err(format!("Invalid or duplicate function declaration found: {name}"));
         }
+        names.push(name);
+        if declaration.get("parametersJsonSchema").is_some_and(|schema| schema["type"] != "object")
+            || declaration.get("parameters").is_some_and(|schema| schema["type"] != "OBJECT")
+        {
+            return Err(format!("the parameters of {name} must be an object"));
+        }
+    }
+    let calling = request.get("toolConfig").map(|config| &config["functionCallingConfig"]);
+    let allowed = calling.and_then(|calling| calling["allowedFunctionNames"].as_array());
+    if allowed.is_some_and(|allowed| allowed.iter().any(|name| !names.contains(&name.as_str().unwrap_or_default()))) {
+        return Err("allowed_function_names names an unknown function".to_owned());
+    }
+    if allowed.is_some()
+        && calling.is_some_and(|calling| !matches!(calling["mode"].as_str(), Some("ANY" | "VALIDATED")))
+    {
+        return Err("allowed_function_names goes with ANY or VALIDATED".to_owned());
     }
     let combined = request.get("toolConfig").is_some_and(|config| config["includeServerSideToolInvocations"] == true);
     match (functions && own, combined) {
@@ -230,29 +193,33 @@ fn parts_of(content: &Value) -> Checked<&Vec<Value>> {
     content["parts"].as_array().filter(|parts| !parts.is_empty()).ok_or_else(|| "a content has no parts".to_owned())
 }
 
+/// Data that a part may hold.
+const DATA: &[&str] = &[
+    "text",
+    "inlineData",
+    "fileData",
+    "functionCall",
+    "functionResponse",
+    "executableCode",
+    "codeExecutionResult",
+    "toolCall",
+    "toolResponse",
+];
+
 /// The kind of data of a part.
 fn part(part: &Value) -> Checked<&'static str> {
-    let map = part.as_object().ok_or("a part is an object")?;
-    let all: Vec<&str> = DATA.iter().chain(BESIDE).copied().collect();
-    known(map, &all, "parts")?;
-    let kinds: Vec<&&str> = DATA.iter().filter(|key| map.contains_key(**key)).collect();
-    match kinds.as_slice() {
-        [kind] if **kind == "text" && map["text"] == "" && !map.contains_key("thoughtSignature") => {
-            Err("an empty text part".to_owned())
-        }
-        [kind] => Ok(kind),
-        _ => Err("a part must hold exactly one kind of data".to_owned()),
+    let kind = *DATA.iter().find(|key| part.get(**key).is_some()).ok_or("a part without data")?;
+    match kind {
+        "text" if part["text"] == "" && part.get("thoughtSignature").is_none() => Err("an empty text part".to_owned()),
+        kind => Ok(kind),
     }
 }
 
 fn conversation(model: &str, contents: &[Value]) -> Checked {
     let mut open: Vec<(Option<&str>, &str)> = Vec::new();
+    let mut last = "model";
     for content in contents {
-        known(content.as_object().ok_or("a content is an object")?, &["role", "parts"], "contents")?;
-        let role = content["role"].as_str().unwrap_or_default();
-        if !matches!(role, "user" | "model") {
-            return Err(format!("role {role}"));
-        }
+        let role = content["role"].as_str().ok_or("Please use a valid role: user, model.")?;
         let mut answers = Vec::new();
         let mut calls = Vec::new();
         for item in parts_of(content)? {
@@ -263,9 +230,6 @@ fn conversation(model: &str, contents: &[Value]) -> Checked {
                 )),
                 "functionResponse" => {
                     let response = &item["functionResponse"];
-                    if !response["response"].is_object() {
-                        return Err("a function's response must be an object".to_owned());
-                    }
                     answers.push((response["id"].as_str(), response["name"].as_str().unwrap_or_default()));
                 }
                 _ => {}
@@ -274,7 +238,19 @@ fn conversation(model: &str, contents: &[Value]) -> Checked {
         if answers != open {
             return Err(format!("the function responses {answers:?} do not match the calls {open:?}"));
         }
+        if role == "model" && std::mem::replace(&mut last, "model") == "model" {
+            return Err(
+                "function call turn comes immediately after a user turn or after a function response turn".to_owned()
+            );
+        }
+        if role == "user" && !calls.is_empty() || role == "model" && !answers.is_empty() {
+            return Err(format!("role {role} neither calls nor answers that"));
+        }
+        last = role;
         open = calls;
+    }
+    if !open.is_empty() {
+        return Err(format!("the calls {open:?} have no responses"));
     }
     let role =
         |content: Option<&Value>| content.and_then(|content| content["role"].as_str()).unwrap_or_default().to_owned();

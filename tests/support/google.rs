@@ -101,7 +101,7 @@ impl Google {
         self.state.refusals.lock().unwrap().push_back((status, body));
     }
 
-    /// The next call of the API answers so.
+    /// The next call of the API answers so; `ECHO` stands for the key or token that it shows.
     pub fn reply(&self, status: u16, body: Value) {
         self.reply_to("", status, body);
     }
@@ -300,8 +300,13 @@ async fn call(State(state): State<Arc<Shared>>, method: Method, uri: Uri, header
     if seen.query.contains("key=") || !allowed {
         return json_answer(401, &refusal(401, "UNAUTHENTICATED", "Request had invalid credentials.").1);
     }
+    if seen.path.contains("/projects/") && bearer.is_none() {
+        return json_answer(401, &refusal(401, "UNAUTHENTICATED", "API keys are not supported by this API.").1);
+    }
     if let Some((status, body)) = state.scripted(&seen.path) {
-        return json_answer(status, &body);
+        let shown = seen.header("x-goog-api-key").or(bearer).unwrap_or_default();
+        let body = body.to_string().replace("ECHO", shown);
+        return json_answer(status, &serde_json::from_str(&body).unwrap());
     }
     api::answer(&state, &seen)
 }

@@ -3,6 +3,8 @@
 
 #[path = "google_files.rs"]
 pub mod files;
+#[path = "gemini_rules.rs"]
+pub mod rules;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -24,6 +26,9 @@ pub fn answer(state: &Shared, seen: &Seen) -> Response {
         return refused;
     }
     let method = seen.path.rsplit(':').next().unwrap_or_default();
+    if let Err(why) = check(seen, method) {
+        return invalid(&why);
+    }
     let usage = json!({"promptTokenCount": 4, "candidatesTokenCount": 1, "totalTokenCount": 5});
     let said = |parts: Value| {
         json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
@@ -46,6 +51,33 @@ pub fn answer(state: &Shared, seen: &Seen) -> Response {
             json_answer(status, &body)
         }
     }
+}
+
+/// The request holds what its method takes on its service.
+fn check(seen: &Seen, method: &str) -> Result<(), String> {
+    let message = match method {
+        "streamGenerateContent" | "generateContent" => "Request",
+        "countTokens" => "CountRequest",
+        "batchEmbedContents" => "BatchEmbedRequest",
+        "embedContent" => "EmbedRequest",
+        _ => return Ok(()),
+    };
+    let vertex = seen.path.contains("/publishers/");
+    let surface = if vertex { rules::Surface::Vertex } else { rules::Surface::Developer };
+    let request = rules::fields::read(surface, message, &seen.bytes)?;
+    if seen.header("content-type") != Some("application/json") {
+        return Err("the media type must be application/json".to_owned());
+    }
+    if method == "streamGenerateContent" && seen.query != "alt=sse"
+        || method == "generateContent" && !seen.query.is_empty()
+    {
+        return Err(format!("query {}", seen.query));
+    }
+    if message == "Request" && !seen.path.contains("-tts") && !seen.path.contains("transcribe") {
+        let model = seen.path.rsplit("/models/").next().unwrap_or_default().split(':').next().unwrap_or_default();
+        rules::check(model, &request, &[])?;
+    }
+    Ok(())
 }
 
 /// The vector of a text: its length, its first letter, and zeros.
@@ -84,9 +116,14 @@ fn embed_batch(seen: &Seen) -> Response {
         return invalid("BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch");
     }
     for request in &requests {
-        let known = ["model", "content", "taskType", "outputDimensionality"];
-        if let Some(key) = request.as_object().unwrap().keys().find(|key| !known.contains(&key.as_str())) {
-            return invalid(&format!("Unknown name \"{key}\""));
+        let texts =
+            request["content"]["parts"].as_array().into_iter().flatten().filter(|part| part.get("text").is_some());
+        if texts.count() > 1 {
+            return invalid("several texts of one content become one vector");
+        }
+        let shortest = if model.contains("embedding-2") { 128 } else { 1 };
+        if request["outputDimensionality"].as_u64().is_some_and(|length| !(shortest..=3072).contains(&length)) {
+            return invalid("output_dimensionality is out of range");
         }
         if request["model"] != model || (model.contains("embedding-2") && request.get("taskType").is_some()) {
             return invalid("model or task type do not match");

@@ -326,6 +326,8 @@ impl Answer {
             let said = feedback.block_reason_message.as_deref();
             return Step::Fail(finish::prompt_blocked(word, said, &feedback.safety_ratings));
         }
+        // What breaks after the last word breaks nothing.
+        let broken = broken.filter(|error| now.reason.is_none() || error.kind != ErrorKind::Connection);
         let broken = broken.or_else(|| {
             now.reason.is_none().then(|| {
                 InvokeError::connection("the answer was cut short: the stream ended without a finish reason")

@@ -65,7 +65,7 @@ impl Conversation<'_> {
             ));
         }
         let first_is_model = contents.first().is_some_and(|content| content.role.as_deref() == Some("model"));
-        if first_is_model && self.profile.refuses_prefill {
+        if first_is_model {
             // Dify cuts long conversations at the front.
             contents.insert(0, turn("user", vec![Part::text("(The beginning of the conversation is left out.)")]));
         }
@@ -248,7 +248,7 @@ impl Conversation<'_> {
     }
 }
 
-/// Adds a turn; neighbours of one speaker become one, except results of calls, which stand alone, and signed answers.
+/// Adds a turn; neighbours of one speaker become one, parts as they are. Results stand alone, and calls end a turn.
 fn add(contents: &mut Vec<Content>, role: &str, parts: Vec<Part>) {
     if parts.is_empty() {
         return;
@@ -256,7 +256,9 @@ fn add(contents: &mut Vec<Content>, role: &str, parts: Vec<Part>) {
     let alone =
         |parts: &[Part]| parts.iter().any(|part| part.function_response.is_some() || part.function_call.is_some());
     match contents.last_mut() {
-        Some(last) if last.role.as_deref() == Some(role) && !alone(&last.parts) && !alone(&parts) => {
+        Some(last)
+            if last.role.as_deref() == Some(role) && !alone(&last.parts) && (role == "model" || !alone(&parts)) =>
+        {
             last.parts.extend(parts);
         }
         _ => contents.push(turn(role, parts)),

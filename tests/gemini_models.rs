@@ -1,0 +1,118 @@
+//! Every model that is declared, with every parameter at every end of its range and every option, on every surface: a
+//! strict upstream must take what is sent.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/google_api.rs"]
+mod api;
+#[path = "support/google.rs"]
+mod google;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/google_setup.rs"]
+mod setup;
+
+use std::path::Path;
+
+use dify_plugin_runtime::declare::{self, ModelFeature, ModelSchema, ParameterRule, ParameterType};
+use dify_plugin_runtime::dialect::gemini::ModelProfile;
+use dify_plugin_runtime::protocol::ModelType;
+use google::{API_KEY, Google};
+use serde_json::{Map, Value, json};
+use setup::{plugin, request, vertex};
+
+/// The models that chat; agents do not, they are polled.
+fn chats() -> Vec<(ModelSchema, ModelProfile)> {
+    let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers;
+    let gemini = declared.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
+    let chats = |model: &ModelSchema| model.model_type == ModelType::Llm && !model.has(ModelFeature::Polling);
+    let models = gemini.models.into_iter().filter(chats);
+    models.map(|model| (model.clone(), ModelProfile::of(&model).unwrap())).collect()
+}
+
+fn surfaces(google: &Google) -> [(&'static str, Value); 3] {
+    let key = json!({"google_api_key": API_KEY});
+    let express = json!({"google_api_key": API_KEY, "auth_method": "vertex_express"});
+    [("developer", key), ("vertex", vertex(google)), ("express", express)]
+}
+
+/// Both ends of a range, or all options.
+fn values(rule: &ParameterRule) -> Vec<Value> {
+    if !rule.options.is_empty() {
+        return rule.options.iter().map(|option| json!(option)).collect();
+    }
+    let number = |number: f64| if rule.kind == ParameterType::Int { json!(number as i64) } else { json!(number) };
+    match (rule.kind, rule.name.as_str()) {
+        (ParameterType::Int | ParameterType::Float, _) => {
+            [rule.min, rule.max].into_iter().flatten().map(number).collect()
+        }
+        (ParameterType::Boolean, _) => vec![json!(true), json!(false)],
+        (_, "json_schema") => vec![json!("{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}}}")],
+        (_, "labels") => vec![json!("{\"team\": \"a\"}")],
+        (_, "stop") => vec![json!("END")],
+        _ => vec![json!("a")],
+    }
+}
+
+fn ask(google: &Google, model: &str, credentials: &Value, parameters: Value, fields: Value) -> Value {
+    let mut all = json!({"model_type": "llm", "model_parameters": parameters,
+        "prompt_messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]});
+    all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    request(google, "invoke_llm", model, credentials.clone(), all)
+}
+
+#[tokio::test]
+async fn every_live_model_takes_every_value_of_every_parameter_on_every_surface() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    let mut failures = Vec::new();
+    let mut asked = 0;
+    for (model, _) in chats().into_iter().filter(|(_, profile)| profile.retired.is_none()) {
+        for (surface, credentials) in surfaces(&google) {
+            let mut defaults = Map::new();
+            for rule in &model.parameter_rules {
+                defaults.extend(rule.default.clone().map(|default| (rule.name.clone(), default)));
+            }
+            let singles = model
+                .parameter_rules
+                .iter()
+                .flat_map(|rule| values(rule).into_iter().map(|value| json!({ &rule.name: value })));
+            let name = "lookup";
+            let tool = json!({"name": name, "description": "d", "parameters": {"type": "object", "properties": {"q": {"type": "integer"}}, "required": ["q"]}});
+            let calls = model.has(ModelFeature::ToolCall);
+            let searches = model.parameter_rules.iter().any(|rule| rule.name == "grounding");
+            let mut cases = vec![(Value::Object(defaults), json!({}))];
+            cases.extend(singles.map(|single| (single, json!({}))));
+            if calls {
+                cases.push((json!({}), json!({"tools": [tool]})));
+                cases.push((json!({}), json!({"tools": [tool], "tool_choice": {"mode": "tool", "name": name}})));
+            }
+            if calls && searches {
+                cases.push((json!({"grounding": true, "url_context": true}), json!({"tools": [tool]})));
+            }
+            for (parameters, fields) in cases {
+                asked += 1;
+                let outcome = plugin.call(ask(&google, &model.model, &credentials, parameters.clone(), fields)).await;
+                if outcome.error.is_some() {
+                    failures.push(format!("{} on {surface} with {parameters}: {:?}", model.model, outcome.failure()));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(asked > 2000, "{asked}");
+}
+
+#[tokio::test]
+async fn retired_models_load_and_say_what_to_choose() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    let (retired, live): (Vec<_>, Vec<_>) = chats().into_iter().partition(|(_, profile)| profile.retired.is_some());
+    for (model, profile) in &retired {
+        assert!(model.deprecated, "{}", model.model);
+        let outcome =
+            plugin.call(ask(&google, &model.model, &json!({"google_api_key": API_KEY}), json!({}), json!({}))).await;
+        assert!(outcome.failure().1.contains(profile.retired.as_ref().unwrap()), "{}", model.model);
+    }
+    assert!(google.seen("").is_empty(), "a model that is gone is not called");
+    assert!(live.len() >= 18 && retired.len() >= 30, "{} live, {} retired", live.len(), retired.len());
+}
