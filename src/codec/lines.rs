@@ -53,11 +53,11 @@ impl LineDecoder {
         if self.dropped == 0 && self.held.len() + bytes.len() <= self.limit {
             self.held.extend_from_slice(bytes);
         } else {
-            let room = HEAD.saturating_sub(self.held.len());
-            self.dropped += self.held.len().saturating_sub(HEAD) + bytes.len();
-            self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            self.dropped -= bytes.len().min(room);
-            self.held.truncate(HEAD);
+            let head = HEAD.min(self.limit);
+            let kept = bytes.len().min(head.saturating_sub(self.held.len()));
+            self.dropped += self.held.len().saturating_sub(head) + bytes.len() - kept;
+            self.held.extend_from_slice(&bytes[..kept]);
+            self.held.truncate(head);
             self.held.shrink_to_fit();
         }
     }
@@ -119,10 +119,14 @@ mod tests {
             let bytes = text.as_bytes();
             let (first, second) = (cut.min(bytes.len()), second.min(bytes.len()));
             let (first, second) = (first.min(second), first.max(second));
-            prop_assert_eq!(
-                lines(limit, &[&bytes[..first], &bytes[first..second], &bytes[second..]]),
-                lines(limit, &[bytes])
-            );
+            let found = lines(limit, &[&bytes[..first], &bytes[first..second], &bytes[second..]]);
+            prop_assert_eq!(&found, &lines(limit, &[bytes]));
+            for line in found {
+                match line {
+                    Line::Whole(line) => prop_assert!(line.len() <= limit),
+                    Line::TooLong { head, length } => prop_assert!(length > limit && head.len() <= limit),
+                }
+            }
         }
     }
 }
