@@ -166,7 +166,7 @@ async fn files_are_refused_by_type_size_and_address() {
     let cases = vec![
         case("office", inline("document", "", "docx"), &["`my.docx`", "PDF"]),
         case("archive", inline("document", "application/zip", "zip"), &["`my.zip`", "`application/zip`", "PDF"]),
-        case("picture", inline("image", "image/gif", "gif"), &["`my.gif`", "`image/gif`", "PNG"]),
+        case("picture", inline("image", "image/svg+xml", "svg"), &["`my.svg`", "`image/svg+xml`", "PNG"]),
         case("a page as a picture", inline("image", "text/html", "png"), &["`my.png`", "`text/html`"]),
         case("a picture as a film", inline("video", "image/png", "mp4"), &["`my.mp4`", "`image/png`", "MP4"]),
         case("of no type", media(json!({"type": "image", "base64_data": "AAAA"})), &["this image", "format"]),

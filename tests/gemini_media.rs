@@ -234,6 +234,30 @@ async fn an_agent_is_started_once_and_looked_at_until_it_ends() {
 }
 
 #[tokio::test]
+async fn an_agent_reads_files_and_its_report_names_its_sources() {
+    let google = Google::start().await;
+    let report = json!([
+        {"type": "text", "text": "Größe zählt.", "annotations": [{"type": "url_citation", "url": "https://a", "title": "A", "end_index": "Größe".len()}]},
+        {"type": "image", "mime_type": "image/png", "data": "AA=="},
+    ]);
+    google.reply(200, json!({"id": "v1_a", "status": "completed", "outputs": report}));
+    let pdf = json!({"type": "document", "format": "pdf", "mime_type": "application/pdf", "base64_data": "AAAA"});
+    let question = json!([{"role": "user", "content": [pdf, {"type": "text", "data": "What does it say?"}]}]);
+    let task = start_task(&google, AGENT, key(), json!({"prompt_messages": question}));
+    let done = plugin().call(task).await.item()["result"]["message"]["content"].clone();
+    assert_eq!(
+        google.seen("/v1beta/interactions")[0].body["input"],
+        json!([{"type": "text", "text": "What does it say?"}, {"type": "document", "mime_type": "application/pdf", "data": "AAAA"}])
+    );
+    assert_eq!((&done[0]["data"], &done[1]["type"]), (&json!("Größe[1] zählt."), &json!("image")));
+    assert_eq!(done[2]["data"], "\n\nSources:\n[1] [A](https://a)");
+    let office = json!([{"role": "user", "content": [{"type": "document", "format": "docx", "base64_data": "AAAA"}]}]);
+    let refused = plugin().call(start_task(&google, AGENT, key(), json!({"prompt_messages": office}))).await;
+    assert!(refused.failure().1.contains("docx"), "{:?}", refused.failure());
+    assert_eq!(google.seen("/v1beta/interactions").len(), 1, "nothing was started");
+}
+
+#[tokio::test]
 async fn what_cannot_be_polled_is_told() {
     let google = Google::start().await;
     let tools =

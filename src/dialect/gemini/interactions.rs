@@ -5,8 +5,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::media_types::{self, media_type};
+use super::report::Report;
 use crate::error::InvokeError;
-use crate::protocol::{Content, PromptMessage, Role};
+use crate::protocol::{Content, ContentPart, PromptMessage, Role};
 
 /// Whether a name is an agent's, not a model's.
 pub fn is_agent(name: &str) -> bool {
@@ -20,15 +22,8 @@ pub fn start(agent: &str, messages: &[PromptMessage]) -> Result<Value, InvokeErr
     Ok(json!({"agent": agent, "input": input(messages)?, "background": true, "store": true}))
 }
 
-/// The conversation as one text: an agent is given a task, not turns.
-fn input(messages: &[PromptMessage]) -> Result<String, InvokeError> {
-    let media = |message: &PromptMessage| match &message.content {
-        Content::Text(_) => false,
-        Content::Parts(parts) => parts.iter().any(|part| part.media().is_some()),
-    };
-    if messages.iter().any(media) {
-        return Err(InvokeError::bad_request("a background agent takes text only; the prompt has files"));
-    }
+/// The conversation as one text, an agent is given a task, not turns; and its files behind it.
+fn input(messages: &[PromptMessage]) -> Result<Value, InvokeError> {
     let several = messages.iter().filter(|message| message.role != Role::System).count() > 1;
     let paragraphs = messages.iter().filter_map(|message| {
         let text = message.content.text();
@@ -44,7 +39,29 @@ fn input(messages: &[PromptMessage]) -> Result<String, InvokeError> {
     if text.is_empty() {
         return Err(InvokeError::bad_request("the prompt is empty"));
     }
-    Ok(text)
+    let parts = messages.iter().filter_map(|message| match &message.content {
+        Content::Text(_) => None,
+        Content::Parts(parts) => Some(parts),
+    });
+    let files: Vec<Value> = parts.flatten().filter_map(|part| file(part).transpose()).collect::<Result<_, _>>()?;
+    if files.is_empty() {
+        return Ok(text.into());
+    }
+    Ok(std::iter::once(json!({"type": "text", "text": text})).chain(files).collect())
+}
+
+/// A file of the prompt: its bytes, or an address that Google reads.
+fn file(part: &ContentPart) -> Result<Option<Value>, InvokeError> {
+    let Some(media) = part.media() else { return Ok(None) };
+    let mut file = json!({"type": part.type_name()});
+    if media_types::is_told(media) {
+        file["mime_type"] = media_type(part.type_name(), media)?.into();
+    }
+    match (&media.base64_data, &media.url) {
+        (Some(data), _) => file["data"] = data.as_str().into(),
+        (None, url) => file["uri"] = url.as_deref().unwrap_or_default().into(),
+    }
+    Ok(Some(file))
 }
 
 /// A task, in either of the API's forms (`outputs`, later `steps`).
@@ -54,8 +71,8 @@ pub struct Interaction {
     /// Names the task.
     pub id: String,
     status: String,
-    outputs: Vec<Value>,
-    steps: Vec<Value>,
+    pub(super) outputs: Vec<Value>,
+    pub(super) steps: Vec<Value>,
     /// Tokens so far.
     pub usage: Usage,
     error: Value,
@@ -84,14 +101,14 @@ impl Usage {
 }
 
 /// How a task stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     /// Not done yet.
     Running,
     /// Done; or stopped early with what there was.
     Done {
-        /// The report.
-        text: String,
+        /// The report, with marks at its passages and its sources behind it.
+        report: Content,
         /// Whether it is all of it.
         complete: bool,
     },
@@ -102,11 +119,13 @@ pub enum Standing {
 impl Interaction {
     /// How the task stands.
     pub fn standing(&self) -> Standing {
-        let text = self.text();
+        let report = Report::of(self);
         match self.status.as_str() {
             "in_progress" | "queued" => Standing::Running,
-            "completed" if !text.is_empty() => Standing::Done { text, complete: true },
-            "incomplete" | "budget_exceeded" if !text.is_empty() => Standing::Done { text, complete: false },
+            "completed" if !report.is_empty() => Standing::Done { report: report.into_content(), complete: true },
+            "incomplete" | "budget_exceeded" if !report.is_empty() => {
+                Standing::Done { report: report.into_content(), complete: false }
+            }
             status => {
                 let said = self.error["message"].as_str().or(self.error.as_str());
                 let why = match status {
@@ -122,17 +141,6 @@ impl Interaction {
             }
         }
     }
-
-    fn text(&self) -> String {
-        let said = |content: &Value| match content["type"].as_str() {
-            Some("text") => content["text"].as_str().unwrap_or_default().to_owned(),
-            _ => String::new(),
-        };
-        let steps = self.steps.iter().filter(|step| step["type"] == "model_output");
-        let steps = steps.map(|step| step["content"].as_array().into_iter().flatten().map(said).collect());
-        let paragraphs = self.outputs.iter().map(said).chain(steps).filter(|text: &String| !text.is_empty());
-        paragraphs.collect::<Vec<_>>().join("\n\n")
-    }
 }
 
 #[cfg(test)]
@@ -145,12 +153,12 @@ mod tests {
 
     #[test]
     fn tasks_are_read_in_both_forms() {
-        let done = |complete| Standing::Done { text: "One.\n\nTwo.".to_owned(), complete };
+        let done = |complete| Standing::Done { report: Content::Text("One.\n\nTwo.".to_owned()), complete };
         let outputs = json!([{"type": "thought", "text": "hm"}, {"type": "text", "text": "One."}, {"type": "text", "text": "Two."}]);
         let steps = json!([
             {"type": "thought", "content": [{"type": "text", "text": "hm"}]},
             {"type": "model_output", "content": [{"type": "text", "text": "On"}, {"type": "text", "text": "e."}]},
-            {"type": "model_output", "content": [{"type": "image", "data": "AA=="}, {"type": "text", "text": "Two."}]},
+            {"type": "model_output", "content": [{"type": "text", "text": "Two."}]},
         ]);
         assert_eq!(standing(json!({"status": "completed", "outputs": outputs.clone()})), done(true));
         assert_eq!(standing(json!({"status": "completed", "steps": steps})), done(true));
@@ -185,7 +193,12 @@ mod tests {
         );
         assert_eq!(input(&turns).unwrap(), "User: A\n\nAssistant: B\n\nUser: C");
         assert!(input(&read(json!([{"role": "user", "content": " "}]))).is_err());
-        let picture = json!([{"type": "image", "format": "png", "base64_data": "AA=="}]);
-        assert!(input(&read(json!([{"role": "user", "content": picture}]))).unwrap_err().message.contains("text only"));
+        let files = json!([{"type": "text", "data": "Read."}, {"type": "document", "format": "pdf", "base64_data": "AA=="},
+            {"type": "video", "url": "https://www.youtube.com/watch?v=x"}]);
+        assert_eq!(
+            input(&read(json!([{"role": "user", "content": files}]))).unwrap(),
+            json!([{"type": "text", "text": "Read."}, {"type": "document", "mime_type": "application/pdf", "data": "AA=="},
+                {"type": "video", "uri": "https://www.youtube.com/watch?v=x"}])
+        );
     }
 }

@@ -5,8 +5,8 @@
 use crate::error::InvokeError;
 use crate::protocol::MediaPart;
 
-/// Pictures that are read.
-const PICTURES: &[&str] = &["png", "jpeg", "webp", "heic", "heif", "bmp"];
+/// Pictures that some model reads; which ones is the service's to say.
+const PICTURES: &[&str] = &["png", "jpeg", "webp", "heic", "heif", "bmp", "gif", "tiff"];
 
 /// Documents beside `text/…` that are read as what they are.
 const DOCUMENTS: &[&str] = &["pdf", "json", "xml", "rtf", "x-javascript", "x-typescript", "x-python-code"];
@@ -197,8 +197,7 @@ mod tests {
             ),
             ("document", "application/zip", "zip", "`application/zip`", "PDF"),
             ("document", "", "exe", "`application/exe`", "PDF"),
-            ("image", "image/gif", "gif", "`image/gif`", "PNG"),
-            ("image", "", "tif", "`image/tiff`", "PNG"),
+            ("image", "image/vnd.adobe.photoshop", "psd", "photoshop", "PNG"),
             ("image", "", "svg", "`image/svg+xml`", "PNG"),
             ("image", "text/html", "png", "`text/html`", "PNG"),
             ("video", "image/png", "mp4", "`image/png`", "MP4"),

@@ -18,6 +18,7 @@ pub mod partial_calls;
 pub mod prefix;
 pub mod price;
 pub mod profile;
+mod report;
 pub mod request;
 pub mod schema;
 pub mod signatures;

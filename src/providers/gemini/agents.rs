@@ -4,11 +4,12 @@ use serde_json::{Map, Value};
 
 use super::Shared;
 use super::connection::Connection;
+use super::media::{Media, Way};
 use crate::declare::{ModelFeature, price};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::interactions::{self, Interaction, Standing};
 use crate::error::InvokeError;
-use crate::protocol::{CheckPollingRequest, Content, FinishReason, LlmDelta, LlmRequest, PollingAnswer, Target};
+use crate::protocol::{CheckPollingRequest, FinishReason, LlmDelta, LlmRequest, PollingAnswer, Target};
 use crate::providers::CallContext;
 use crate::upstream::RetryPolicy;
 
@@ -33,7 +34,11 @@ pub(super) async fn start(
     if !request.tools.is_empty() {
         return Err(InvokeError::bad_request(format!("agent `{}` calls no functions of Dify", request.target.model)));
     }
-    let body = interactions::start(&request.target.model, &request.prompt_messages)?;
+    let credentials = &request.target.credentials;
+    // A task takes minutes: what it is to read must not be gone before it gets there.
+    let way = Way { links: false, ..Way::default() };
+    let media = Media { shared, context, connection: &connection, credentials, way };
+    let body = interactions::start(&request.target.model, &media.prepare(&request.prompt_messages).await?.messages)?;
     // A task costs dollars: it is never started twice because an answer got lost.
     let request = connection.post(connection.url("interactions")?, &body)?.with_retry(RetryPolicy::never());
     let task: Interaction = context.upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
@@ -84,8 +89,8 @@ fn answer(context: &CallContext, task: Interaction) -> Result<PollingAnswer, Inv
         }
         Standing::Running => running(task.id),
         Standing::Failed(why) => PollingAnswer::Failed(why),
-        Standing::Done { text, complete } => PollingAnswer::Succeeded(Box::new(LlmDelta {
-            content: Content::Text(text),
+        Standing::Done { report, complete } => PollingAnswer::Succeeded(Box::new(LlmDelta {
+            content: report,
             finish_reason: Some(if complete { FinishReason::Stop } else { FinishReason::Length }),
             usage: Some(price::llm_usage(context.pricing(), task.usage.prompt(), task.usage.answer())),
             ..LlmDelta::default()

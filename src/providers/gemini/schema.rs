@@ -54,7 +54,7 @@ pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<Mod
     let longest_answer = whole(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     schema.model_properties.insert("mode".to_owned(), "chat".into());
     if is_agent(&request.target.model) {
-        schema.features = vec![ModelFeature::Polling];
+        schema.features = vec![ModelFeature::Polling, ModelFeature::Vision, ModelFeature::Document];
         return Ok(schema);
     }
     schema.features = features(family);
