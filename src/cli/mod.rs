@@ -6,6 +6,7 @@ mod check;
 mod credentials;
 mod debug;
 mod demo;
+mod doctor;
 mod host;
 mod invoke;
 mod package;
@@ -35,6 +36,7 @@ enum Command {
     Try(Box<try_prompt::TryArgs>),
     Invoke(invoke::InvokeArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
     Debug(debug::DebugArgs),
     Package(package::PackageArgs),
     Keygen(package::KeygenArgs),
@@ -59,6 +61,7 @@ impl Cli {
             Some(Command::Try(args)) => at_terminal(args.run()),
             Some(Command::Invoke(args)) => at_terminal(args.run()),
             Some(Command::Debug(args)) => at_terminal(args.run()),
+            Some(Command::Doctor(args)) => at_terminal(args.run()),
         };
         outcome.unwrap_or_else(|error| {
             say(&format!("error: {error:#}"));

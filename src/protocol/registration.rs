@@ -23,15 +23,21 @@ pub struct Registration {
     pub assets: Vec<(String, Vec<u8>)>,
 }
 
+/// The first line: the debugging key, which is a secret. Alone it registers nothing.
+pub fn handshake(key: &str) -> Vec<u8> {
+    let mut line = json!({"type": "handshake", "data": {"key": key}}).to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
 impl Registration {
     /// All lines, from handshake to end. The key is a secret.
     pub fn lines(&self, key: &str) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = handshake(key);
         let mut push = |kind: &str, data: Value| {
             out.extend_from_slice(json!({"type": kind, "data": data}).to_string().as_bytes());
             out.push(b'\n');
         };
-        push("handshake", json!({ "key": key }));
         push("manifest_declaration", self.manifest.clone());
         push("model_declaration", json!([self.provider]));
         for (filename, bytes) in &self.assets {

@@ -13,14 +13,15 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use url::Url;
 
 use crate::declare::{ModelSchema, ProviderDeclaration};
 use crate::error::InvokeError;
 use crate::protocol::{
-    AudioChunk, CheckPollingRequest, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest,
-    ModerationRequest, MultimodalEmbeddingRequest, MultimodalRerankRequest, PollingAnswer, RerankRequest, RerankResult,
-    Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest, TtsVoicesRequest,
-    ValidateProviderRequest, Voice,
+    AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
+    ModelRequest, ModerationRequest, MultimodalEmbeddingRequest, MultimodalRerankRequest, PollingAnswer, RerankRequest,
+    RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
+    TtsVoicesRequest, ValidateProviderRequest, Voice,
 };
 use crate::upstream::Upstream;
 
@@ -150,6 +151,12 @@ pub trait Provider: Send + Sync {
     /// `get_ai_model_schemas` for a model that no file declares; also asked before each call of such a model, so it must be cheap or cached.
     fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
         unsupported!(context, request, "customizable models")
+    }
+
+    /// Where calls with these credentials go: the API first, then whoever gives out its tokens. For diagnosis.
+    fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
+        let _ = credentials;
+        Ok(Vec::new())
     }
 
     /// `start_polling`.

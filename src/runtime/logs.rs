@@ -22,6 +22,11 @@ fn own(text: &str) -> String {
     }
 }
 
+/// What is wrong with a level or filter, if anything is.
+pub fn problem_of(text: &str) -> Option<String> {
+    EnvFilter::try_new(own(text)).err().map(|error| format!("log level `{text}` cannot be read: {error}"))
+}
+
 /// Starts logging by a level or filter; one that cannot be read is replaced by `default`. A second call changes nothing.
 pub fn start(filter: Option<&str>, default: &str) {
     let filter = filter.and_then(|text| EnvFilter::try_new(own(text)).ok()).unwrap_or_else(|| EnvFilter::new(default));

@@ -249,7 +249,8 @@ fn redirect_error(refusal: &ErrorResponse) -> InvokeError {
         .with_hint("Redirects are not followed with a credential; set the address to the final one.")
 }
 
-fn transport_error(error: &reqwest::Error, request: &UpstreamRequest) -> InvokeError {
+/// What became of a call that brought no answer.
+pub(super) fn transport_error(error: &reqwest::Error, request: &UpstreamRequest) -> InvokeError {
     let what = if error.is_connect() {
         "cannot connect to"
     } else if error.is_timeout() {

@@ -9,10 +9,12 @@ pub mod google;
 pub mod multipart;
 pub mod network;
 pub mod pem;
+pub mod probe;
 pub mod request;
 pub mod response;
 pub mod retry;
 pub mod status;
+pub mod trust;
 
 pub use auth::{Authorize, NoAuthorization, Verdict};
 pub use client::Upstream;

@@ -44,7 +44,8 @@ fn wrong(field: &str, what: impl std::fmt::Display) -> InvokeError {
     InvokeError::credentials(format!("credential `{field}` {what}"))
 }
 
-fn address(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
+/// The endpoint of the form.
+pub(super) fn address(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
     const FIELD: &str = "endpoint_url";
     let text = credentials.require(FIELD)?;
     // Guessing http:// would send a credential in clear text.

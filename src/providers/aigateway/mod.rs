@@ -15,11 +15,15 @@ mod schema;
 mod speech;
 mod validate;
 
+use url::Url;
+
 use crate::declare::ModelSchema;
 use crate::dialect::tokens::{estimate_prompt, estimate_text};
+use crate::error::InvokeError;
 use crate::protocol::{
-    AudioChunk, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, RerankRequest, RerankResult,
-    Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest, TtsVoicesRequest, Voice,
+    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, RerankRequest,
+    RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
+    TtsVoicesRequest, Voice,
 };
 use crate::providers::{Answer, CallContext, Chunks, Provider};
 
@@ -76,5 +80,9 @@ impl Provider for AiGateway {
 
     fn model_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
         Box::pin(std::future::ready(schema::schema(&request)))
+    }
+
+    fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
+        Ok(vec![connection::address(credentials)?.as_url().clone()])
     }
 }

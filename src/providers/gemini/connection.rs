@@ -235,6 +235,16 @@ impl Connection {
     }
 }
 
+/// The API's base, and where its tokens come from.
+pub(super) fn endpoints(credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
+    let connection = Connection::new(credentials, &Upstream::new(), &TokenSources::default())?;
+    let tokens = match credentials.get("auth_method").unwrap_or("api_key") {
+        "api_key" | "vertex_express" => None,
+        method => Some(identity(method, credentials)?.0.token_endpoint().clone()),
+    };
+    Ok(std::iter::once(connection.base).chain(tokens).collect())
+}
+
 /// Who asks for tokens, and the project that the key file names.
 fn identity(method: &str, credentials: &Credentials) -> Result<(Identity, Option<String>), InvokeError> {
     const KEY_FILE: &str = "google_service_account_json";

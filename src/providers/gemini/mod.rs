@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use connection::{Connection, TokenSources};
 use limits::LimitsCache;
+use url::Url;
 
 use super::{Answer, CallContext, Chunks, Provider};
 use crate::declare::ModelSchema;
@@ -162,5 +163,9 @@ impl Provider for Gemini {
             let limits = shared.limits.get(&connection, &context.upstream, &request.target).await;
             schema::customizable(&request, limits)
         })
+    }
+
+    fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
+        connection::endpoints(credentials)
     }
 }

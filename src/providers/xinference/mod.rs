@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::compatible::audio::{SpeechCall, TranscriptionCall};
 use super::compatible::embeddings::EmbeddingCall;
@@ -30,10 +31,10 @@ use crate::dialect::think::ThinkPolicy;
 use crate::dialect::tokens::{estimate_prompt, estimate_text};
 use crate::error::InvokeError;
 use crate::protocol::{
-    AudioChunk, EmbeddingInputType, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest,
-    ModelType, MultimodalContent, MultimodalContentType, MultimodalEmbeddingRequest, MultimodalRerankRequest,
-    RerankRequest, RerankResult, Speech2TextRequest, Target, TextEmbeddingNumTokensRequest, TextEmbeddingRequest,
-    TtsRequest, TtsVoicesRequest, Voice,
+    AudioChunk, Credentials, EmbeddingInputType, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
+    ModelRequest, ModelType, MultimodalContent, MultimodalContentType, MultimodalEmbeddingRequest,
+    MultimodalRerankRequest, RerankRequest, RerankResult, Speech2TextRequest, Target, TextEmbeddingNumTokensRequest,
+    TextEmbeddingRequest, TtsRequest, TtsVoicesRequest, Voice,
 };
 use catalog::Catalog;
 use description::Description;
@@ -86,6 +87,10 @@ impl Call {
 impl Provider for Xinference {
     fn name(&self) -> &'static str {
         "xinference"
+    }
+
+    fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
+        Ok(vec![settings::root(credentials)?.as_url().clone()])
     }
 
     fn invoke_llm(&self, context: CallContext, mut request: LlmRequest) -> Chunks<LlmDelta> {

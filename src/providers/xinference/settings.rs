@@ -91,7 +91,7 @@ impl Settings {
 }
 
 /// Root of the server, whatever part of its addresses was pasted.
-fn root(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
+pub(super) fn root(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
     Ok(BaseUrl::parse(credentials.require("server_url")?, "server_url")?.without_tail("v1").without_tail("ui"))
 }
 

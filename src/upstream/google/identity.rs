@@ -108,6 +108,15 @@ impl Identity {
         }
     }
 
+    /// Where its tokens come from.
+    pub fn token_endpoint(&self) -> &Url {
+        match self {
+            Self::ServiceAccount { token_uri, .. } | Self::RefreshToken { token_uri, .. } => token_uri,
+            Self::Metadata { host } => host,
+            Self::External(account) => &account.token_url,
+        }
+    }
+
     /// The project a key file names.
     pub fn project_of_key_file(text: &str) -> Option<String> {
         read_object(text, "").ok()?.get("project_id")?.as_str().map(str::to_owned)

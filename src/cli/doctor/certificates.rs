@@ -1,0 +1,95 @@
+//! Certificates that servers are checked against: the system's, a file's, the form field's.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::finding::Report;
+use crate::protocol::Credentials;
+use crate::upstream::trust;
+
+const CHECK: &str = "certificates";
+
+/// A store that holds no more is a site's own.
+const FEW: usize = 20;
+
+/// A certificate that ends sooner is told of.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Looks at the store, at `SSL_CERT_FILE`, and at the form field `tls_ca`.
+pub fn check(report: &mut Report, settings: &HashMap<String, String>, credentials: &Credentials) -> anyhow::Result<()> {
+    let from_process = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let file = from_process("SSL_CERT_FILE");
+    let store = trust::system_store();
+    let whose = match (&file, from_process("SSL_CERT_DIR")) {
+        (None, None) => "of this system".to_owned(),
+        (file, directory) => {
+            let places: Vec<String> = [("SSL_CERT_FILE", file.clone()), ("SSL_CERT_DIR", directory)]
+                .into_iter()
+                .filter_map(|(name, place)| Some(format!("{name} {}", place?)))
+                .collect();
+            format!("of {}", places.join(" and "))
+        }
+    };
+    for problem in &store.problems {
+        report.warning(CHECK, format!("the store {whose}: {problem}"), "Mend or remove what cannot be read.")?;
+    }
+    match (store.certificates, file.is_some()) {
+        (0, true) => report.error(
+            CHECK,
+            format!("the store {whose} holds no certificate; {} bundled roots are used", trust::bundled_roots()),
+            "Point SSL_CERT_FILE to a PEM file that the plugin's process may read.",
+        )?,
+        (0, false) => {
+            report.ok(CHECK, format!("this system has no store; {} bundled roots are used", trust::bundled_roots()))?
+        }
+        (count, _) => report.ok(CHECK, format!("{count} certificates {whose}"))?,
+    }
+    // A whole system's bundle always holds some old root, which breaks nothing; a site's own few must all be good.
+    if store.certificates <= FEW
+        && let Some(Ok(text)) = file.map(std::fs::read_to_string)
+    {
+        dates(report, "SSL_CERT_FILE", &text)?;
+    }
+    if settings.contains_key("REQUESTS_CA_BUNDLE") && from_process("SSL_CERT_FILE").is_none() {
+        let hint = "Set SSL_CERT_FILE to the same file: it is passed on to plugins as well.";
+        report.warning(CHECK, "REQUESTS_CA_BUNDLE is set, which only Python reads", hint)?;
+    }
+    match credentials.get("tls_ca") {
+        Some(text) => dates(report, "credential `tls_ca`", text),
+        None => Ok(()),
+    }
+}
+
+/// Says of each certificate of a text until when it is good.
+fn dates(report: &mut Report, place: &str, text: &str) -> anyhow::Result<()> {
+    let found = trust::certificates(text);
+    if found.is_empty() {
+        let hint = "Paste the CA's certificate as PEM text, with its BEGIN and END lines; never a private key.";
+        return report.error(CHECK, format!("{place} holds no certificate"), hint);
+    }
+    let now = Timestamp::now();
+    let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
+    for certificate in found {
+        match certificate {
+            Err(why) => {
+                let hint = "Export it anew as PEM (base64) and paste the whole text.";
+                report.error(CHECK, format!("a certificate of {place} cannot be read: {why}"), hint)?;
+            }
+            Ok(facts) if facts.until < now => {
+                let found = format!("{place}: {} has expired on {}", facts.subject, day(facts.until));
+                report.error(CHECK, found, "Replace it by the current one.")?;
+            }
+            Ok(facts) if facts.from > now => {
+                let found = format!("{place}: {} is good only from {} on", facts.subject, day(facts.from));
+                report.error(CHECK, found, "Check the clock of this machine, or wait.")?;
+            }
+            Ok(facts) if facts.until.duration_since(now) < SOON => {
+                let found = format!("{place}: {} ends on {}", facts.subject, day(facts.until));
+                report.warning(CHECK, found, "Replace it before that day.")?;
+            }
+            Ok(facts) => report.ok(CHECK, format!("{place}: {} until {}", facts.subject, day(facts.until)))?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `doctor`: looks at everything between this executable and an answer, and says what to do about what is wrong.
+//!
+//! It changes nothing, registers nothing and shows no secret. Looked at, in this order: declarations, settings and
+//! environment, certificates, proxies; then what was asked for: a provider's endpoint, Dify's debugging port.
+
+mod certificates;
+mod debug_port;
+mod endpoint;
+mod environment;
+mod finding;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use self::finding::Report;
+use super::credentials::CredentialArgs;
+use super::{host, say};
+use crate::config::Config;
+use crate::declare::{self, Severity};
+use crate::protocol::{Credentials, ModelType};
+
+/// Look for what keeps the plugin from working: one line per finding, with what to do about it
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Provider whose endpoint is to be reached and whose credentials are to be validated
+    #[arg(long)]
+    provider: Option<String>,
+    /// Model to validate, for providers whose credentials belong to a model
+    #[arg(long)]
+    model: Option<String>,
+    /// Type of that model
+    #[arg(long, default_value = "llm", value_name = "TYPE", value_parser = model_type)]
+    model_type: ModelType,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    /// Dify's debugging address, host:port; by default REMOTE_INSTALL_URL of the environment or the file
+    #[arg(long)]
+    url: Option<String>,
+    /// Debugging key of Plugins → Debug; by default REMOTE_INSTALL_KEY of the environment or the file
+    #[arg(long)]
+    key: Option<String>,
+    /// File of settings, as Dify's command line writes it
+    #[arg(long, default_value = ".env", value_name = "FILE")]
+    env_file: PathBuf,
+    /// Folder that holds manifest.yaml
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+    /// Print each finding as a JSON object on its line
+    #[arg(long)]
+    json: bool,
+}
+
+fn model_type(text: &str) -> Result<ModelType, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+impl DoctorArgs {
+    /// Runs the command; exit code 1 when anything does not work.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let mut report = Report::new(self.json);
+        let mut unchecked = Vec::new();
+        self.declarations(&mut report)?;
+        let mut settings = Config::settings(&self.env_file);
+        environment::check(&mut report, &settings, &self.env_file)?;
+        let fields = self.provider.as_deref().map(|name| self.credentials.read(name)).transpose()?.unwrap_or_default();
+        let credentials: Credentials = serde_json::from_value(fields.clone().into())?;
+        certificates::check(&mut report, &settings, &credentials)?;
+        environment::proxies(&mut report, &settings)?;
+        match &self.provider {
+            Some(provider) => {
+                let asked =
+                    endpoint::Asked { provider, model: self.model.as_deref(), model_type: self.model_type, fields };
+                endpoint::check(&mut report, &self.dir, &asked, &credentials).await?;
+            }
+            None => unchecked.push("a provider's endpoint (give --provider and its credentials)"),
+        }
+        if let Some(url) = &self.url {
+            settings.insert("REMOTE_INSTALL_URL".to_owned(), url.clone());
+        }
+        if let Some(key) = &self.key {
+            settings.insert("REMOTE_INSTALL_KEY".to_owned(), key.clone());
+        }
+        if debug_port::is_set(&settings) {
+            debug_port::check(&mut report, &settings).await?;
+        } else {
+            unchecked.push("Dify's debugging port (give --url and --key, or a .env)");
+        }
+        say(&report.summary());
+        if !unchecked.is_empty() {
+            say(&format!("not looked at: {}", unchecked.join("; ")));
+        }
+        Ok(if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    fn declarations(&self, report: &mut Report) -> anyhow::Result<()> {
+        const CHECK: &str = "declarations";
+        if !self.dir.join("manifest.yaml").is_file() {
+            let found = format!("{} holds no manifest.yaml", self.dir.display());
+            return report.error(CHECK, found, "Run in the plugin's folder, or name it with --dir.");
+        }
+        for problem in declare::check(&self.dir) {
+            let place = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
+            let found = format!("{}{place}: {}", problem.file, problem.message);
+            match problem.severity {
+                Severity::Warning => report.warning(CHECK, found, "Dify takes it, but not as it was meant.")?,
+                Severity::Error => report.error(CHECK, found, "Dify would refuse the plugin: mend this file.")?,
+            }
+        }
+        if report.has_errors() {
+            return Ok(());
+        }
+        match host::registry(&self.dir) {
+            Ok(registry) => {
+                let names = registry.names();
+                let models: usize = names.iter().map(|name| registry.models(name).len()).sum();
+                report.ok(CHECK, format!("{} with {models} models", names.join(", ")))
+            }
+            Err(error) => report.error(CHECK, format!("{error:#}"), "Remove it from the manifest."),
+        }
+    }
+}

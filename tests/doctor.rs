@@ -1,0 +1,290 @@
+//! `doctor`, run as a person runs it, against servers on loopback that are well, ill, or late.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+const CANARY: &str = "canary-3f9a";
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_clear()
+        .envs(environment.iter().copied())
+        .arg("doctor")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Runs the doctor and gives its findings as `level check: found`; no canary may be anywhere.
+fn findings(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, Vec<String>) {
+    let output = run(&[arguments, &["--json"]].concat(), environment);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains(CANARY), "{text}");
+    assert!(!String::from_utf8(output.stderr).unwrap().contains(CANARY));
+    let line = |line: &str| {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        let word = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        format!("{} {}: {} → {}", word("level"), word("check"), word("found"), word("hint"))
+    };
+    (output.status.success(), text.lines().map(line).collect())
+}
+
+/// Holds that the findings contain each expected beginning, and that the exit code says whether any is an error.
+fn check(arguments: &[&str], environment: &[(&str, &str)], expected: &[&str]) {
+    let (success, found) = findings(arguments, environment);
+    let all = found.join("\n");
+    for expected in expected {
+        assert!(all.contains(expected), "expected `{expected}` with {arguments:?} {environment:?}:\n{all}");
+    }
+    assert_eq!(success, !found.iter().any(|finding| finding.starts_with("error")), "{all}");
+}
+
+/// Answers every connection on loopback by `answer`.
+fn listen(answer: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().flatten().for_each(&answer));
+    address
+}
+
+/// A developer API that knows one key, with a clock that is `late` seconds behind.
+fn gemini(late: u64) -> SocketAddr {
+    listen(move |stream| {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let head: Vec<String> = lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        let (status, body) = match head.iter().find(|line| line.starts_with("x-goog-api-key")) {
+            Some(line) if line.ends_with("good") => ("200 OK", r#"{"models": [{"name": "models/one"}]}"#),
+            Some(_) => (
+                "400 Bad Request",
+                r#"{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}"#,
+            ),
+            None => ("404 Not Found", ""),
+        };
+        let time = jiff::Timestamp::try_from(SystemTime::now() - Duration::from_secs(late)).unwrap();
+        let date = time.strftime("%a, %d %b %Y %H:%M:%S GMT");
+        let length = body.len();
+        let mut stream = stream;
+        let _ = write!(
+            stream,
+            "HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+    })
+}
+
+fn with_key<'a>(base: &'a str, key: &'a str) -> Vec<&'a str> {
+    vec!["--provider", "google", "--credential", base, "--credential", key]
+}
+
+#[test]
+fn a_person_reads_a_line_for_each_finding_and_a_summary() {
+    let output = run(&[], &[("SSL_CERT_FILE", "/nowhere.pem")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in [
+        "ok       declarations  ai-gateway, google, xinference with",
+        "ok       environment   transport local, 1000 sessions at once",
+        "error    certificates  the store of SSL_CERT_FILE /nowhere.pem holds no certificate",
+        " → Point SSL_CERT_FILE to a PEM file",
+        "ok       proxy         none in the environment",
+    ] {
+        assert!(text.contains(expected), "{expected}:\n{text}");
+    }
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("1 error") && said.contains("not looked at: a provider's endpoint"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn settings_that_do_not_arrive_or_do_nothing_are_named() {
+    for (name, value, expected) in [
+        ("MAX_WORKER", "5", "warning environment: MAX_WORKER is set, and newer plugin daemons do not pass it on"),
+        ("SSL_CERT_DIR", "/etc/ssl/certs", "warning environment: SSL_CERT_DIR is set"),
+        ("HTTPX_TIMEOUT", "5", "warning environment: HTTPX_TIMEOUT is set and has no effect"),
+        ("HEARTBEAT_INTERVAL", "soon", "error environment: setting HEARTBEAT_INTERVAL must be"),
+        ("INSTALL_METHOD", "LOCAL", "error environment: setting INSTALL_METHOD must be"),
+        ("RUST_LOG", "a=b=c", "warning environment: log level `a=b=c` cannot be read"),
+        ("REQUESTS_CA_BUNDLE", "/ca.pem", "warning certificates: REQUESTS_CA_BUNDLE is set, which only Python reads"),
+        ("HTTPS_PROXY", "http://user:canary-3f9a@proxy.test:3128", "ok proxy: HTTPS_PROXY is http://proxy.test:3128/"),
+        ("https_proxy", "proxy.test:3128", "warning proxy: NO_PROXY is not set"),
+        ("HTTP_PROXY", "http://", "error proxy: HTTP_PROXY is not an address"),
+        ("REMOTE_INSTALL_URL", "no-port", "error debug port: setting REMOTE_INSTALL_URL must be host:port"),
+    ] {
+        check(&[], &[(name, value)], &[expected]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    std::fs::write(&file, "HTTPS_PROXY=http://proxy.test\nMAX_WORKER=7\n").unwrap();
+    check(&["--env-file", file.to_str().unwrap()], &[], &["HTTPS_PROXY stands in", "7 sessions at once"]);
+}
+
+#[test]
+fn declarations_that_dify_would_refuse_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    check(&["--dir", dir], &[], &["holds no manifest.yaml → Run in the plugin's folder"]);
+    std::fs::write(folder.path().join("manifest.yaml"), "version: x\n").unwrap();
+    check(&["--dir", dir], &[], &["error declarations: manifest.yaml"]);
+    check(&["--dir", dir, "--provider", "google"], &[], &["error endpoint: `google` cannot be asked"]);
+}
+
+#[test]
+fn an_endpoint_is_walked_to_step_by_step() {
+    let (well, late, very_late) = (gemini(0), gemini(90), gemini(4000));
+    let silent = listen(|mut stream| drop(stream.write_all(b"nonsense\r\n\r\n")));
+    let base = |rest: &str| format!("google_base_url={rest}");
+    for (base, key, expected) in [
+        (
+            base(&format!("http://{well}")),
+            "google_api_key=good".to_owned(),
+            &[
+                "ok tcp: connected to",
+                "ok http:",
+                "answers HTTP 404",
+                "ok clock: as that",
+                "ok credentials: `google` takes them",
+            ][..],
+        ),
+        (
+            base(&format!("http://{well}")),
+            format!("google_api_key={CANARY}"),
+            &["error credentials:", "API key not valid"],
+        ),
+        (
+            base(&format!("http://{late}")),
+            "google_api_key=good".to_owned(),
+            &["warning clock: this machine's clock is 9"],
+        ),
+        (
+            base(&format!("http://{very_late}")),
+            "google_api_key=good".to_owned(),
+            &["error clock:", "s ahead of that of"],
+        ),
+        (
+            base(&format!("https://{well}")),
+            "google_api_key=good".to_owned(),
+            &["ok tcp:", "error tls:", "is it http:// instead"],
+        ),
+        (base(&format!("http://{silent}")), "google_api_key=good".to_owned(), &["ok tcp:", "error http:"]),
+        (
+            base("http://127.0.0.1:1"),
+            "google_api_key=good".to_owned(),
+            &["error tcp: 127.0.0.1:1 refuses the connection"],
+        ),
+        (
+            base("http://nowhere.invalid"),
+            "google_api_key=good".to_owned(),
+            &["error dns: nowhere.invalid cannot be resolved"],
+        ),
+        (
+            base("ftp://x"),
+            "google_api_key=good".to_owned(),
+            &["error credentials: credential `google_base_url` must begin"],
+        ),
+    ] {
+        check(&with_key(&base, &key), &[], expected);
+    }
+    check(&["--provider", "gogle"], &[], &["error endpoint: no provider `gogle` → The manifest lists"]);
+    let server = format!("server_url=http://{well}");
+    check(
+        &["--provider", "xinference", "--credential", &server],
+        &[],
+        &["ok http:", "not validated: they belong to a model"],
+    );
+    let uid = ["--provider", "xinference", "--credential", &server, "--model", "m", "--credential", "model_uid=m"];
+    check(&uid, &[], &["error credentials:", "does not answer like Xinference"]);
+}
+
+#[test]
+fn the_way_by_a_proxy_is_told() {
+    let well = gemini(0);
+    let asks = listen(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+    });
+    let base = format!("google_base_url=http://{well}");
+    let far = "google_base_url=http://upstream.test";
+    let credential = |proxy: &str| format!("proxy_url={proxy}");
+    for (base, proxy, environment, expected) in [
+        (base.as_str(), credential("direct"), Some("http://127.0.0.1:1"), &["ok credentials: `google` takes them"][..]),
+        (
+            far,
+            credential(&format!("http://u:{CANARY}@{asks}")),
+            None,
+            &["is used (credential `proxy_url`)", "error proxy: the proxy wants a user"],
+        ),
+        (
+            far,
+            String::from("max_retries=0"),
+            Some("http://127.0.0.1:1"),
+            &["is used (the environment)", "error tcp: 127.0.0.1:1 refuses"],
+        ),
+    ] {
+        let mut arguments = with_key(base, "google_api_key=good");
+        arguments.extend(["--credential", &proxy]);
+        let environment: Vec<_> = environment.map(|proxy| ("http_proxy", proxy)).into_iter().collect();
+        check(&arguments, &environment, expected);
+    }
+}
+
+#[test]
+fn certificates_of_the_form_are_read() {
+    let well = gemini(0);
+    let base = format!("google_base_url=http://{well}");
+    let old = include_str!("data/expired-ca.pem");
+    for (ca, expected) in [
+        ("rubbish", "error certificates: credential `tls_ca` holds no certificate"),
+        (old, "error certificates: credential `tls_ca`: CN=Expired CA has expired on 2020-01-31"),
+    ] {
+        let ca = format!("tls_ca={ca}");
+        let mut arguments = with_key(&base, "google_api_key=good");
+        arguments.extend(["--credential", &ca]);
+        check(&arguments, &[], &[expected]);
+    }
+}
+
+#[test]
+fn the_debugging_port_is_shown_the_key_and_nothing_is_registered() {
+    let heard = |stream: &TcpStream| {
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["type"], "handshake");
+        line["data"]["key"] == CANARY
+    };
+    let daemon = listen(move |mut stream| {
+        if heard(&stream) {
+            // Whatever follows would be a registration.
+            let mut more = Vec::new();
+            stream.read_to_end(&mut more).unwrap();
+            assert!(more.is_empty());
+        } else {
+            let _ = stream.write_all(b"handshake failed, invalid key\n");
+        }
+    });
+    let web = listen(move |mut stream| {
+        heard(&stream);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let mute = listen(move |stream| {
+        heard(&stream);
+    });
+    for (address, key, expected) in [
+        (daemon, CANARY, "ok debug port: 127.0.0.1"),
+        (daemon, "old", "error debug port: 127.0.0.1"),
+        (web, CANARY, "Is this the debugging port (usually 5003), not that of the web page"),
+        (mute, CANARY, "closed the connection without a word"),
+        (SocketAddr::from(([127, 0, 0, 1], 1)), CANARY, "cannot connect to 127.0.0.1:1"),
+    ] {
+        let url = address.to_string();
+        check(&["--url", &url, "--key", key], &[], &[expected]);
+        check(&[], &[("REMOTE_INSTALL_URL", &url), ("REMOTE_INSTALL_KEY", key)], &[expected]);
+    }
+    check(&["--url", &daemon.to_string()], &[], &["warning debug port:", "there is no key to try"]);
+}
