@@ -75,6 +75,7 @@ impl EventDecoder {
             }
         }
         while let Some(end) = memchr2(b'\n', b'\r', bytes) {
+            self.check_size(end)?;
             if self.line.is_empty() {
                 self.take_line(&bytes[..end], events);
             } else {
@@ -84,7 +85,7 @@ impl EventDecoder {
                 line.clear();
                 self.line = line;
             }
-            self.check_size()?;
+            self.check_size(0)?;
             let mut next = end + 1;
             if bytes[end] == b'\r' {
                 match bytes.get(next) {
@@ -95,8 +96,9 @@ impl EventDecoder {
             }
             bytes = &bytes[next..];
         }
+        self.check_size(bytes.len())?;
         self.line.extend_from_slice(bytes);
-        self.check_size()
+        Ok(())
     }
 
     /// The stream is over: delivers what is still held, blank line or not.
@@ -111,9 +113,10 @@ impl EventDecoder {
         }
     }
 
-    fn check_size(&self) -> Result<(), TooLong> {
+    /// Whether `more` bytes may be held too. A line counts before it is read: how it was cut makes no difference.
+    fn check_size(&self, more: usize) -> Result<(), TooLong> {
         let held = self.line.len() + self.data.len() + self.json.as_ref().map_or(0, |json| json.text.len());
-        if held > self.limit { Err(TooLong { limit: self.limit }) } else { Ok(()) }
+        if held + more > self.limit { Err(TooLong { limit: self.limit }) } else { Ok(()) }
     }
 
     fn take_line(&mut self, mut line: &[u8], events: &mut Vec<Event>) {

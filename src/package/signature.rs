@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::inspect::Entry;
+use super::inspect::{Contents, Entry};
 use super::{PackageError, archive, inspect};
 
 /// Says in whose name a package is signed; the last entry of a signed package.
@@ -79,26 +79,26 @@ pub fn sign(path: &Path, private_key: &str, category: &str) -> Result<Vec<u8>, P
     archive::write_in_order(files, Some(&comment), |_| 0o644)
 }
 
-/// Checks a package's signature; says why it does not hold.
+/// Checks the signature of a package file; says why it does not hold.
 pub fn verify(path: &Path, public_key: &str) -> Result<(), PackageError> {
+    verify_contents(&inspect::read(path)?, public_key).map_err(|error| match error {
+        PackageError::Wrong(reason) => wrong(format!("{}: {reason}", path.display())),
+        other => other,
+    })
+}
+
+/// Checks the signature of a package that was read.
+pub fn verify_contents(package: &Contents, public_key: &str) -> Result<(), PackageError> {
     let pem = pem::parse(public_key).map_err(|_| wrong("the public key is not PEM"))?;
     if !matches!(pem.tag(), "RSA PUBLIC KEY" | "PUBLIC KEY") {
         return Err(wrong(format!("the public key is a `{}`; an `RSA PUBLIC KEY` is needed", pem.tag())));
     }
-    let package = inspect::read(path)?;
-    let Some(comment) = package.comment.filter(|comment| !comment.is_empty()) else {
-        return Err(wrong(format!("{} is not signed", path.display())));
-    };
-    let comment: Comment = serde_json::from_str(&comment)
-        .map_err(|_| wrong(format!("{} has a comment that is no signature", path.display())))?;
-    let signature = STANDARD
-        .decode(&comment.signature)
-        .map_err(|_| wrong(format!("{} has a signature that is not base64", path.display())))?;
+    let comment = package.comment.as_deref().ok_or_else(|| wrong("it is not signed"))?;
+    let comment: Comment = serde_json::from_str(comment).map_err(|_| wrong("its comment is no signature"))?;
+    let signature = STANDARD.decode(&comment.signature).map_err(|_| wrong("its signature is not base64"))?;
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pem.contents())
         .verify(&signed_data(&package.entries, comment.time), &signature)
-        .map_err(|_| {
-            wrong(format!("{}: the signature does not fit: another key signed it, or it was changed", path.display()))
-        })
+        .map_err(|_| wrong("the signature does not fit: another key signed it, or it was changed"))
 }
 
 /// Hashes of the contents in the archive's order, then the time as text. Names are not part of it.

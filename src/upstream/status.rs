@@ -76,7 +76,7 @@ pub fn said(body: &[u8]) -> Said {
 /// Finds the explanation in a JSON value.
 pub fn said_in(value: &Value) -> Said {
     match value {
-        Value::String(text) => Said { message: Some(clip(text)), code: None },
+        Value::String(text) => Said { message: Some(clip(text)).filter(|text| !text.is_empty()), code: None },
         Value::Array(items) => items.first().map(said_in).unwrap_or_default(),
         Value::Object(map) => {
             for key in ["error", "detail", "message", "msg", "error_msg", "errorMessage", "error_description"] {

@@ -12,6 +12,9 @@ use crate::upstream::status::said_in;
 /// Words of a limit of money.
 const SPENT: [&str; 5] = ["spending limit", "spending cap", "spend cap", "prepayment credits", "credits are depleted"];
 
+/// What is said when the service says nothing.
+const UNEXPLAINED: &str = "an error without an explanation";
+
 /// Reads an error body of any shape: the object, a one-element array of it, `{"error": …}`, or a text.
 pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     let error = match value {
@@ -22,14 +25,14 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
             _ => value,
         },
         Value::String(text) => return plain(text, http_status),
-        _ => return plain("an error without an explanation", http_status),
+        _ => return plain("", http_status),
     };
     let status_word = error.get("status").and_then(Value::as_str).unwrap_or_default();
     let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()).or(http_status);
-    let said = match error.get("message").and_then(Value::as_str) {
+    let said = match error.get("message").and_then(Value::as_str).filter(|message| !message.trim().is_empty()) {
         Some(message) => message.to_owned(),
         // A gateway's own words, in a shape of its own.
-        None => said_in(value).message.unwrap_or_else(|| "an error without an explanation".to_owned()),
+        None => said_in(value).message.unwrap_or_else(|| UNEXPLAINED.to_owned()),
     };
     let said = said.as_str();
     let mut details = Details::read(error.get("details"));
@@ -46,6 +49,7 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
 }
 
 fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
+    let text = if text.trim().is_empty() { UNEXPLAINED } else { text };
     let mut failure = InvokeError::new(kind(http_status, "", &Details::default()), text);
     failure.status = http_status;
     failure
@@ -168,6 +172,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn silence_is_told_too() {
+        for body in
+            [json!(null), json!(" "), json!([]), json!({"error": ""}), json!({"error": {"message": " ", "code": 500}})]
+        {
+            assert_eq!(from_value(&body, Some(500)).message, UNEXPLAINED, "{body}");
+        }
+    }
 
     #[test]
     fn the_table_of_refusals() {

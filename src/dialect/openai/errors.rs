@@ -92,7 +92,7 @@ fn field_error(error: &Value) -> Option<String> {
     Some(if path.is_empty() { message.to_owned() } else { format!("{}: {message}", path.join(".")) })
 }
 
-/// Removes Xinference's `[address=…, pid=…]`, which tells a user nothing.
+/// Removes Xinference's `[address=…, pid=…]`, which tells a user nothing; a text of nothing else stays.
 pub fn without_worker_address(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -102,7 +102,7 @@ pub fn without_worker_address(text: &str) -> String {
         rest = rest[at + end + 1..].trim_start();
     }
     clean.push_str(rest);
-    clean
+    if clean.is_empty() { text.to_owned() } else { clean }
 }
 
 /// The error inside a stream that began with 200: text, or any object.
@@ -250,12 +250,14 @@ mod tests {
         let cases = [
             (json!("The request failed."), ServerUnavailable, "The request failed."),
             (json!({"error": "[address=1:2, pid=3] boom"}), ServerUnavailable, "boom"),
+            (json!({"error": "[address=1:2, pid=3]"}), ServerUnavailable, "[address=1:2, pid=3]"),
             (json!({"error": {"message": "slow", "type": "rate_limit_error"}}), RateLimit, "slow"),
             (json!({"message": "bad key", "type": "authentication_error"}), Authorization, "bad key"),
             (json!({"message": "too long", "code": "context_length_exceeded"}), BadRequest, "too long"),
             (json!({"object": "error", "message": "no", "code": 400}), BadRequest, "no"),
             (json!({"error": {"message": "late", "code": "429"}}), RateLimit, "late"),
             (json!({"code": "InvalidParameter", "msg": "bad"}), BadRequest, "bad"),
+            (json!(" "), ServerUnavailable, "the upstream failed in the middle of its answer"),
             (json!({"error": {}}), ServerUnavailable, "the upstream failed in the middle of its answer"),
         ];
         for (value, kind, message) in cases {

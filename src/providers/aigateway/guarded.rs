@@ -17,7 +17,7 @@ use crate::protocol::{FinishReason, LlmDelta};
 const SIGNS: [&str; 3] = [moderation::MODEL, "enyMessage", "lockedDetails"];
 
 /// See the module.
-pub(super) struct Guarded {
+pub struct Guarded {
     inner: ChatMapper,
     pricing: Option<Pricing>,
     denied: Option<Denied>,
@@ -32,7 +32,8 @@ enum Denied {
 }
 
 impl Guarded {
-    pub(super) fn new(inner: ChatMapper, pricing: Option<Pricing>) -> Self {
+    /// A mapper at the beginning of an answer, around the dialect's.
+    pub fn new(inner: ChatMapper, pricing: Option<Pricing>) -> Self {
         Self { inner, pricing, denied: None }
     }
 

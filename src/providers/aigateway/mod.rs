@@ -27,6 +27,8 @@ use crate::protocol::{
 };
 use crate::providers::{Answer, CallContext, Chunks, Provider};
 
+pub use guarded::Guarded;
+
 /// The provider `ai-gateway`.
 #[derive(Clone, Default)]
 pub struct AiGateway {
