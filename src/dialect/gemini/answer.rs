@@ -183,7 +183,8 @@ impl Answer {
             self.now.grounding = Some(grounding);
         }
         if let Some(quoted) = candidate.citation_metadata {
-            self.sources.quote(quoted.sources);
+            self.sources.quote(quoted.citation_sources);
+            self.sources.quote(quoted.citations);
         }
         if let Some(pages) = candidate.url_context_metadata {
             self.sources.pages(pages.url_metadata);

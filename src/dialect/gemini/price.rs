@@ -243,7 +243,8 @@ impl PriceList {
 
     /// Of the tier that served: as the header says, else as the usage says, else as it was asked for.
     fn tier_factor(&self, tokens: &UsageMetadata) -> Decimal {
-        let told = tokens.service_tier.as_deref().map(|tier| tier.trim_start_matches("ON_DEMAND_"));
+        let told = tokens.service_tier.as_deref().or(tokens.traffic_type.as_deref());
+        let told = told.map(|tier| tier.trim_start_matches("ON_DEMAND_"));
         let tier = self.service_tier.as_deref().or(told).unwrap_or_default().to_ascii_lowercase();
         self.details.service_tiers.get(&tier).map_or(Decimal::ONE, |factor| factor.0)
     }
@@ -366,7 +367,7 @@ mod tests {
 
     #[test]
     fn the_average_price_is_shown_and_vertex_names_its_tier() {
-        let tokens = json!({"promptTokenCount": 1000, "cachedContentTokenCount": 500, "candidatesTokenCount": 1, "trafficType": "ON_DEMAND_FLEX"});
+        let tokens = json!({"promptTokenCount": 1000, "cachedContentTokenCount": 500, "candidatesTokenCount": 1, "serviceTier": null, "trafficType": "ON_DEMAND_FLEX"});
         let usage = one(&list(None), tokens);
         assert_eq!(usage.prompt_unit_price.0, "0.55");
         assert_eq!(usage.completion_unit_price.0, "6");

@@ -386,17 +386,16 @@ pub struct UrlMetadata {
     pub url_retrieval_status: String,
 }
 
-/// Quoted sources: the developer API says `citationSources`, Vertex `citations`.
+/// Quoted sources; an answer may name them under both words.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct CitationMetadata {
-    /// The sources.
-    #[serde(
-        alias = "citationSources",
-        alias = "citations",
-        deserialize_with = "crate::protocol::lenient::null_default"
-    )]
-    pub sources: Vec<WebSource>,
+    /// As the developer API says it.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
+    pub citation_sources: Vec<WebSource>,
+    /// As Vertex says it.
+    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
+    pub citations: Vec<WebSource>,
 }
 
 /// Tokens. `promptTokenCount` includes cached ones.
@@ -424,9 +423,10 @@ pub struct UsageMetadata {
     /// The cached share by modality.
     #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub cache_tokens_details: Vec<ModalityTokens>,
-    /// The tier that served; Vertex says it as `trafficType`.
-    #[serde(alias = "trafficType")]
+    /// The tier that served, as the developer API says it.
     pub service_tier: Option<String>,
+    /// The tier that served, as Vertex says it: `ON_DEMAND_FLEX` …
+    pub traffic_type: Option<String>,
 }
 
 /// Tokens of one modality.
