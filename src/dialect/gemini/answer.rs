@@ -396,6 +396,9 @@ impl Answer {
         self.shown += text.len();
         let word = self.now.reason.take().map_or_else(|| "STOP".to_owned(), |(word, _)| word);
         let word = if word == "CONTINUATION" { "MAX_TOKENS" } else { &word };
+        if word == "MAX_TOKENS" && self.options.expects_json {
+            tracing::warn!("the JSON is cut off: raise `max_output_tokens` or lower thinking");
+        }
         out.push(LlmDelta {
             content: Content::Text(text),
             opaque_body: self.opaque_body(),
