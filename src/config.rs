@@ -43,8 +43,29 @@ pub struct Config {
     pub serverless_host: String,
     /// `SERVERLESS_PORT` (or `AWS_LAMBDA_PORT`).
     pub serverless_port: u16,
+    /// What is logged, and how.
+    pub log: LogSettings,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
     /// `DIFY_PLUGIN_LOG_LEVEL`, else `RUST_LOG`: a level or a filter like `info,dify_plugin_runtime=debug`.
-    pub log_filter: Option<String>,
+    pub filter: Option<String>,
+    /// `DIFY_PLUGIN_LOG_FORMAT`.
+    pub format: LogFormat,
+    /// `DIFY_PLUGIN_LOG_CONTENT`: prompts and answers too.
+    pub content: bool,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people: `time level session{session_id=…}: message name=value …`.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
 }
 
 /// A setting that cannot be used.
@@ -106,8 +127,31 @@ impl Config {
             max_request_timeout: seconds(settings, "MAX_REQUEST_TIMEOUT", 300.0)?,
             serverless_host: text(host_name).unwrap_or("0.0.0.0").to_owned(),
             serverless_port: number(settings, port_name, 8080)?,
-            log_filter: text("DIFY_PLUGIN_LOG_LEVEL").or(text("RUST_LOG")).map(str::to_owned),
+            log: LogSettings::from_settings(settings)?,
         })
+    }
+}
+
+impl LogSettings {
+    /// Reads settings by upper-case name.
+    pub fn from_settings(settings: &HashMap<String, String>) -> Result<Self, ConfigError> {
+        let text = |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let format = match text("DIFY_PLUGIN_LOG_FORMAT") {
+            None | Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => {
+                return Err(refuse("DIFY_PLUGIN_LOG_FORMAT", format!("must be text or json, found `{other}`")));
+            }
+        };
+        let content = match text("DIFY_PLUGIN_LOG_CONTENT") {
+            None | Some("false" | "0") => false,
+            Some("true" | "1") => true,
+            Some(other) => {
+                return Err(refuse("DIFY_PLUGIN_LOG_CONTENT", format!("must be true or false, found `{other}`")));
+            }
+        };
+        let filter = text("DIFY_PLUGIN_LOG_LEVEL").or(text("RUST_LOG")).map(str::to_owned);
+        Ok(Self { filter, format, content })
     }
 }
 
@@ -186,6 +230,8 @@ mod tests {
             ("HEARTBEAT_INTERVAL", "soon"),
             ("MAX_WORKER", "-1"),
             ("SERVERLESS_PORT", "x"),
+            ("DIFY_PLUGIN_LOG_FORMAT", "xml"),
+            ("DIFY_PLUGIN_LOG_CONTENT", "perhaps"),
         ] {
             assert_eq!(read(&[(name, value)]).unwrap_err().name, name, "{value}");
         }

@@ -164,6 +164,26 @@ impl InvokeError {
         self
     }
 
+    /// The failure in a few words for logs. What an upstream says may repeat the prompt, so of a refusal only status and
+    /// code are told; what never arrived has our own words.
+    pub fn brief(&self) -> String {
+        match (self.status, self.code_word()) {
+            (Some(status), Some(code)) => format!("HTTP {status} {code}"),
+            (Some(status), None) => format!("HTTP {status}"),
+            (None, _) if self.kind == ErrorKind::Connection => self.message.clone(),
+            (None, Some(code)) => format!("{} {code}", self.kind.error_type()),
+            (None, None) => self.kind.error_type().to_owned(),
+        }
+    }
+
+    /// The upstream's code where it is a word; some servers put a sentence there.
+    pub fn code_word(&self) -> Option<&str> {
+        let is_word = |code: &&str| {
+            code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        self.code.as_deref().filter(is_word)
+    }
+
     /// Message, request id, and hint in one sentence, without the category.
     pub fn detail(&self) -> String {
         let mut text = self.message.trim().to_owned();

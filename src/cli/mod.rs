@@ -14,10 +14,12 @@ mod serve;
 mod try_prompt;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::{Config, LogSettings};
 use crate::runtime::logs;
 
 /// A native runtime for Dify model plugins.
@@ -72,8 +74,8 @@ impl Cli {
 
 /// Runs a command's future; logs show warnings only, unless asked for more.
 fn at_terminal(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let filter = std::env::var("DIFY_PLUGIN_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
-    logs::start(filter.ok().as_deref(), logs::QUIET);
+    let settings = Config::settings(Path::new(".env"));
+    logs::start(&LogSettings::from_settings(&settings)?, logs::QUIET);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
 }
 

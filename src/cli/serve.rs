@@ -23,7 +23,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     let directory = Path::new(".");
     let config = Config::read(directory)?;
     let default = if config.install_method == InstallMethod::Local { logs::QUIET } else { logs::TALKATIVE };
-    logs::start(config.log_filter.as_deref(), default);
+    logs::start(&config.log, default);
     let declarations = declare::load(directory)?;
     let registrations = match config.install_method {
         InstallMethod::Remote => registrations(&declarations)?,

@@ -472,6 +472,24 @@ impl Request {
         }
     }
 
+    /// Kind of the model; absent for the provider's validation.
+    pub fn model_type(&self) -> Option<ModelType> {
+        match self {
+            Self::InvokeLlm(_) | Self::StartPolling(_) | Self::CheckPolling(_) | Self::LlmNumTokens(_) => {
+                Some(ModelType::Llm)
+            }
+            Self::TextEmbedding(_) | Self::MultimodalEmbedding(_) | Self::TextEmbeddingNumTokens(_) => {
+                Some(ModelType::TextEmbedding)
+            }
+            Self::Rerank(_) | Self::MultimodalRerank(_) => Some(ModelType::Rerank),
+            Self::Tts(_) | Self::TtsVoices(_) => Some(ModelType::Tts),
+            Self::Speech2Text(_) => Some(ModelType::Speech2text),
+            Self::Moderation(_) => Some(ModelType::Moderation),
+            Self::ValidateModel(request) | Self::ModelSchema(request) => Some(request.model_type),
+            Self::ValidateProvider(_) => None,
+        }
+    }
+
     /// Short provider name.
     pub fn provider(&self) -> &str {
         match (self, self.target()) {

@@ -6,11 +6,13 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::json;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::form::{self, Form};
+use super::logs;
 use super::registry::{Entry, Registry};
 use super::reply::{Gone, Reply};
+use super::session_log::SessionLog;
 use crate::declare::parameters;
 use crate::error::InvokeError;
 use crate::protocol::{
@@ -34,16 +36,6 @@ enum Stop {
     Gone,
 }
 
-impl Stop {
-    /// The upstream's HTTP status.
-    fn status(&self) -> Option<u16> {
-        match self {
-            Self::Failed(error) => error.status,
-            Self::Gone => None,
-        }
-    }
-}
-
 impl From<InvokeError> for Stop {
     fn from(error: InvokeError) -> Self {
         Self::Failed(error)
@@ -58,34 +50,22 @@ impl From<Gone> for Stop {
 
 /// Answers one request, to its end.
 pub async fn answer(registry: Arc<Registry>, upstream: Upstream, data: &str, mut reply: Reply) {
-    let started = Instant::now();
-    let mut summary = Summary::default();
+    let mut log = SessionLog::start();
     let outcome = match Request::parse(data) {
         Ok(request) => {
             reply.set_provider(request.provider());
-            summary.action = request.action();
-            request.provider().clone_into(&mut summary.provider);
-            summary.model = request.target().map(|target| target.model.clone()).unwrap_or_default();
-            run(&registry, upstream, request, &mut reply, &mut summary).await
+            log.asked(&request);
+            logs::request(data);
+            run(&registry, upstream.counting(log.tally.clone()), request, &mut reply, &mut log).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
-    let word = match &outcome {
-        Ok(()) => "ok",
-        Err(Stop::Failed(error)) => error.kind.error_type(),
-        Err(Stop::Gone) => "the host went away",
-    };
-    info!(
-        action = summary.action,
-        provider = summary.provider,
-        model = summary.model,
-        duration_ms = started.elapsed().as_millis() as u64,
-        outcome = word,
-        status = outcome.as_ref().err().and_then(Stop::status),
-        tokens_in = summary.tokens.map(|tokens| tokens.0),
-        tokens_out = summary.tokens.map(|tokens| tokens.1),
-        "call"
-    );
+    match &outcome {
+        Ok(()) => log.succeeded(),
+        Err(Stop::Failed(error)) => log.failed(error),
+        Err(Stop::Gone) => {}
+    }
+    drop(log);
     // A host that is gone needs no ending.
     let _ = match outcome {
         Ok(()) => reply.end().await,
@@ -94,22 +74,13 @@ pub async fn answer(registry: Arc<Registry>, upstream: Upstream, data: &str, mut
     };
 }
 
-/// What the log says about a call: never its content.
-#[derive(Default)]
-struct Summary {
-    action: &'static str,
-    provider: String,
-    model: String,
-    tokens: Option<(u64, u64)>,
-}
-
 /// What every action is run with.
 struct Call<'a> {
     entry: &'a Entry,
     context: CallContext,
     reply: &'a mut Reply,
     started: Instant,
-    summary: &'a mut Summary,
+    log: &'a mut SessionLog,
 }
 
 async fn run(
@@ -117,7 +88,7 @@ async fn run(
     upstream: Upstream,
     request: Request,
     reply: &mut Reply,
-    summary: &mut Summary,
+    log: &mut SessionLog,
 ) -> Result<(), Stop> {
     let Some(entry) = registry.get(request.provider()) else {
         let known = registry.names().join(", ");
@@ -134,7 +105,7 @@ async fn run(
         upstream,
     };
     let validates = matches!(request, Request::ValidateProvider(_) | Request::ValidateModel(_));
-    let mut call = Call { entry, context, reply, started: Instant::now(), summary };
+    let mut call = Call { entry, context, reply, started: Instant::now(), log };
     match call.run(request).await {
         Err(Stop::Failed(error)) if validates => Err(error.into_credentials_failure().into()),
         outcome => outcome,
@@ -239,7 +210,15 @@ impl Call<'_> {
     }
 
     fn item<T: Serialize>(&mut self, item: &T) -> Result<(), Stop> {
-        Ok(self.reply.push(item)?)
+        Ok(self.push(item)?)
+    }
+
+    /// Collects one result item, and counts it.
+    fn push<T: Serialize>(&mut self, item: &T) -> Result<(), InvokeError> {
+        self.reply.push(item)?;
+        self.log.chunk();
+        logs::item(item);
+        Ok(())
     }
 
     fn latency(&self) -> f64 {
@@ -343,17 +322,17 @@ impl Call<'_> {
             usage.latency = self.latency();
         }
         if let Some(usage) = &delta.usage {
-            self.summary.tokens = Some((usage.prompt_tokens, usage.completion_tokens));
+            self.log.used(usage);
         }
         while let Content::Text(text) = &mut delta.content
             && text.len() > LONGEST_TEXT
         {
             let rest = text.split_off(text.floor_char_boundary(LONGEST_TEXT));
             let first = LlmDelta::text(std::mem::replace(text, rest));
-            self.reply.push(&LlmChunk::of(model, *index, &first))?;
+            self.push(&LlmChunk::of(model, *index, &first))?;
             *index += 1;
         }
-        self.reply.push(&LlmChunk::of(model, *index, &delta))?;
+        self.push(&LlmChunk::of(model, *index, &delta))?;
         *index += 1;
         Ok(())
     }
@@ -369,7 +348,7 @@ impl Call<'_> {
             let chunk = chunk?;
             for piece in chunk.bytes.chunks(LONGEST_AUDIO) {
                 let item = Item { result: hex::encode(piece), mime_type: chunk.mime_type.as_deref() };
-                self.reply.push(&item)?;
+                self.push(&item)?;
                 self.reply.flush().await?;
             }
         }
@@ -383,8 +362,9 @@ impl Call<'_> {
         if result.usage.latency == 0.0 {
             result.usage.latency = self.latency();
         }
+        self.log.used(&result.usage);
         let count = result.embeddings.len();
-        self.reply.push(&result).map_err(|error| {
+        self.push(&result).map_err(|error| {
             InvokeError::bad_request(format!("{count} vectors do not fit: {}", error.message))
                 .with_hint("Lower `max_chunks` of the model, so that Dify sends fewer texts at once.")
         })?;
@@ -413,6 +393,7 @@ impl Call<'_> {
                 if usage.latency == 0.0 {
                     usage.latency = self.latency();
                 }
+                self.log.used(&usage);
                 json!({
                     "status": "succeeded", "plugin_state": null, "error": null,
                     "result": {

@@ -6,13 +6,22 @@
 
 use std::io::IsTerminal;
 
+use serde_json::{Map, Value};
 use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, LogSettings};
 
 /// Level of the daemon's child when nothing is set.
 pub const QUIET: &str = "warn";
 
 /// Level where a person or a platform reads along, when nothing is set.
 pub const TALKATIVE: &str = "warn,dify_plugin_runtime=info";
+
+/// Target of the events that show prompts and answers. Only the setting of its own turns them on, never a level.
+const CONTENT: &str = "dify_plugin_runtime::content";
+
+/// Longest content of one line; readers of log lines give up on longer ones.
+const LONGEST_CONTENT: usize = 16 * 1024;
 
 /// A bare level is meant for this program; the libraries below it would say too much, and not in our words.
 fn own(text: &str) -> String {
@@ -27,16 +36,75 @@ pub fn problem_of(text: &str) -> Option<String> {
     EnvFilter::try_new(own(text)).err().map(|error| format!("log level `{text}` cannot be read: {error}"))
 }
 
-/// Starts logging by a level or filter; one that cannot be read is replaced by `default`. A second call changes nothing.
-pub fn start(filter: Option<&str>, default: &str) {
-    let filter = filter.and_then(|text| EnvFilter::try_new(own(text)).ok()).unwrap_or_else(|| EnvFilter::new(default));
-    let started = tracing_subscriber::fmt()
+/// Starts logging; a filter that cannot be read is replaced by `default`. A second call changes nothing.
+pub fn start(settings: &LogSettings, default: &str) {
+    let asked = settings.filter.as_deref().filter(|text| problem_of(text).is_none()).map(own);
+    let content = if settings.content { "info" } else { "off" };
+    let filter = EnvFilter::new(format!("{},{CONTENT}={content}", asked.as_deref().unwrap_or(default)));
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
+        .with_target(false);
+    let started = match settings.format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+    };
     if started.is_err() {
         tracing::debug!("logging was started already");
+    }
+}
+
+/// Whether prompts and answers are asked for.
+pub(super) fn shows_content() -> bool {
+    tracing::enabled!(target: CONTENT, tracing::Level::INFO)
+}
+
+/// Tells a request without its credentials, when content is asked for.
+pub(super) fn request(data: &str) {
+    if !shows_content() {
+        return;
+    }
+    let fields: Map<String, Value> = serde_json::from_str::<Map<String, Value>>(data).unwrap_or_default();
+    let shown: Map<String, Value> = fields.into_iter().filter(|(name, _)| name != "credentials").collect();
+    let text = Value::Object(shown).to_string();
+    tracing::info!(target: CONTENT, request = clip(&text), "content");
+}
+
+/// Tells a result item, when content is asked for.
+pub(super) fn item<T: serde::Serialize>(item: &T) {
+    if !shows_content() {
+        return;
+    }
+    let text = serde_json::to_string(item).unwrap_or_default();
+    tracing::info!(target: CONTENT, item = clip(&text), "content");
+}
+
+fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_CONTENT)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_level_is_that_of_this_program() {
+        for (text, filter) in [
+            ("debug", "warn,dify_plugin_runtime=DEBUG"),
+            ("WARN", "warn,dify_plugin_runtime=WARN"),
+            ("info,hyper=trace", "info,hyper=trace"),
+        ] {
+            assert_eq!(own(text), filter);
+            assert_eq!(problem_of(text), None);
+        }
+        assert!(problem_of("a=b=c").is_some());
+    }
+
+    #[test]
+    fn long_content_is_clipped_at_a_letter() {
+        let text = "é".repeat(LONGEST_CONTENT);
+        assert_eq!(clip(&text).len(), LONGEST_CONTENT);
+        assert_eq!(clip(&format!("a{text}")).len(), LONGEST_CONTENT - 1);
     }
 }

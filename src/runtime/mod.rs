@@ -9,6 +9,7 @@ pub mod remote;
 pub mod reply;
 pub mod serve;
 pub mod serverless;
+mod session_log;
 
 pub use registry::Registry;
 pub use serve::{ServeOptions, serve_io};

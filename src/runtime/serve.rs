@@ -14,11 +14,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, Span, debug, error_span, warn};
 
 use super::dispatch;
 use super::registry::Registry;
 use super::reply::{Outlet, Reply};
+use super::session_log::SessionLog;
 use crate::codec::lines::{Line, LineDecoder};
 use crate::error::InvokeError;
 use crate::protocol::envelope::write_heartbeat;
@@ -132,15 +133,20 @@ impl Sessions {
 
     /// Answers a request with an error.
     fn refuse(&self, reply: Reply, error: InvokeError) {
-        self.tasks.spawn(async move {
+        let span = span_of(reply.session_id());
+        let refusal = async move {
+            let mut log = SessionLog::start();
+            log.failed(&error);
+            drop(log);
             let _ = reply.fail(&error).await;
-        });
+        };
+        self.tasks.spawn(refusal.instrument(span));
     }
 
     fn start(&self, line: Vec<u8>, reply: Reply) {
         let this = self.clone();
         let session_id = reply.session_id().clone();
-        let span = info_span!("session", session_id = %session_id);
+        let span = span_of(&session_id);
         let session = async move {
             let Ok(_place) = this.places.clone().acquire_owned().await else { return };
             this.answer(line, reply).await;
@@ -173,6 +179,11 @@ impl Sessions {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// Names the session in every line of the log, warnings included.
+fn span_of(session_id: &str) -> Span {
+    error_span!("session", session_id)
 }
 
 async fn read<R: AsyncRead + Unpin>(mut reader: R, sessions: &Sessions, outlet: Outlet) -> io::Result<()> {

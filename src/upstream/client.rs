@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -19,6 +19,7 @@ use super::auth::{Attempt, Sent, Verdict};
 use super::network::NetworkSettings;
 use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
+use super::tally::Tally;
 use super::{echo, status};
 use crate::error::InvokeError;
 
@@ -40,6 +41,7 @@ type ClientKey = (Option<String>, Option<String>, Duration);
 #[derive(Clone, Default)]
 pub struct Upstream {
     clients: Arc<Mutex<HashMap<ClientKey, reqwest::Client>>>,
+    tally: Tally,
 }
 
 impl Upstream {
@@ -48,22 +50,34 @@ impl Upstream {
         Self::default()
     }
 
+    /// A handle on the same clients whose calls are counted apart: for one session, or for what outlives a session.
+    #[must_use]
+    pub fn counting(&self, tally: Tally) -> Self {
+        Self { tally, ..self.clone() }
+    }
+
     /// Sends a request: attempts until an answer is 2xx, or an error stands.
     pub async fn send(&self, request: &UpstreamRequest) -> Result<UpstreamResponse, InvokeError> {
         let client = self.client(&request.network, request.timeouts.connect)?;
         let mut renewed = false;
         let mut attempt = 0;
+        self.tally.call();
         loop {
             let error = match self.attempt(&client, request, &mut renewed, attempt).await {
                 Outcome::Answer(answer) => return Ok(answer),
-                Outcome::Again => continue,
+                Outcome::Again => {
+                    debug!(host = request.url.host_str(), "the credential was renewed, sending once more");
+                    continue;
+                }
                 Outcome::Failed(error) => error,
             };
             let Some(wait) = request.retry.wait(&error, attempt, jitter()) else { return Err(error) };
             attempt += 1;
             warn!(
-                host = request.url.host_str().unwrap_or_default(),
+                host = request.url.host_str(),
+                reason = error.brief(),
                 status = error.status,
+                upstream_request_id = error.request_id,
                 attempt,
                 wait_ms = wait.as_millis() as u64,
                 "upstream call failed, trying again"
@@ -89,6 +103,8 @@ impl Upstream {
         if !request.body.is_empty() {
             call = call.body(request.body.clone());
         }
+        self.tally.attempt();
+        let started = Instant::now();
         let answer = match tokio::time::timeout(request.timeouts.first_byte, call.send()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Outcome::Failed(transport_error(&error, request)),
@@ -104,10 +120,13 @@ impl Upstream {
             }
         };
         let status = answer.status();
+        let request_id = status::request_id(answer.headers());
+        self.tally.answered(status.as_u16(), request_id.as_deref());
         debug!(
-            host = request.url.host_str().unwrap_or_default(),
+            host = request.url.host_str(),
             status = status.as_u16(),
-            upstream_request_id = status::request_id(answer.headers()),
+            after_ms = started.elapsed().as_millis() as u64,
+            upstream_request_id = request_id,
             "upstream answered"
         );
         if status.is_success() {

@@ -14,6 +14,7 @@ pub mod request;
 pub mod response;
 pub mod retry;
 pub mod status;
+pub mod tally;
 pub mod trust;
 
 pub use auth::{Authorize, NoAuthorization, Verdict};

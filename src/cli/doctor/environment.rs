@@ -17,6 +17,7 @@ const CHECK: &str = "environment";
 const NOT_PASSED_ON: &[(&str, &str)] = &[
     ("DIFY_PLUGIN_LOG_LEVEL", IN_FILE),
     ("DIFY_PLUGIN_LOG_FORMAT", IN_FILE),
+    ("DIFY_PLUGIN_LOG_CONTENT", IN_FILE),
     ("RUST_LOG", IN_FILE),
     ("HEARTBEAT_INTERVAL", IN_FILE),
     ("MAX_WORKER", IN_FILE),
@@ -57,13 +58,13 @@ fn in_process(name: &str) -> Option<String> {
 pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Path) -> anyhow::Result<()> {
     let method = match Config::from_settings(settings) {
         Ok(config) => {
-            let logging = config.log_filter.as_deref().unwrap_or("as by default");
+            let logging = config.log.filter.as_deref().unwrap_or("as by default");
             let method = format!("{:?}", config.install_method).to_lowercase();
             report.ok(
                 CHECK,
                 format!("transport {method}, {} sessions at once, log level {logging}", config.max_worker),
             )?;
-            if let Some(problem) = config.log_filter.as_deref().and_then(logs::problem_of) {
+            if let Some(problem) = config.log.filter.as_deref().and_then(logs::problem_of) {
                 report.warning(
                     CHECK,
                     problem,

@@ -61,7 +61,7 @@ pub(super) async fn check(
         Ok(found) => answer(context, found.json(LONGEST_ANSWER).await?),
         // The task goes on whether or not it can be looked at.
         Err(error) if error.retryable => {
-            tracing::warn!(%error, "the task cannot be looked at now; it goes on");
+            tracing::warn!(error = error.brief(), "the task cannot be looked at now; it goes on");
             Ok(running(id.to_owned()))
         }
         Err(error) => Err(error),

@@ -125,7 +125,7 @@ impl Caches {
                         Stored { created: 0, token_seconds: *tokens * more }
                     }
                     Err(error) => {
-                        tracing::debug!(%error, "a cache could not be prolonged");
+                        tracing::debug!(error = error.brief(), "a cache could not be prolonged");
                         *state = State::Seen(now);
                         return nothing;
                     }
@@ -139,7 +139,10 @@ impl Caches {
                         Stored { created: tokens, token_seconds: tokens * life.as_secs() }
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "the service keeps no cache of this prompt; it goes whole");
+                        tracing::warn!(
+                            error = error.brief(),
+                            "the service keeps no cache of this prompt; it goes whole"
+                        );
                         *state = State::Refused(now + REFUSAL);
                         return nothing;
                     }

@@ -157,19 +157,19 @@ impl Call {
             tracing::warn!("the server refused a thought signature; sent once more without signatures");
             self.rebuild(shared, true)?;
         } else if let Some(cache) = self.cache.take_if(|_| caching::is_gone(error)) {
-            tracing::warn!(%error, "the service lost a cache; the prompt goes whole");
+            tracing::warn!(error = error.brief(), "the service lost a cache; the prompt goes whole");
             cache.forget().await;
             self.rebuild(shared, false)?;
         } else if files::is_gone(error) && !self.prompt.uploaded.is_empty() {
-            tracing::warn!(%error, "the service refuses an uploaded file; uploaded once more");
+            tracing::warn!(error = error.brief(), "the service refuses an uploaded file; uploaded once more");
             shared.files.forget(self.owner(), &self.prompt.uploaded);
             self.prepare_again(shared).await?;
         } else if self.prompt.linked && media::is_unread_link(error) {
-            tracing::warn!(%error, "the service cannot read the address of a file; it is fetched here");
+            tracing::warn!(error = error.brief(), "the service cannot read the address of a file; it is fetched here");
             self.way.links = false;
             self.prepare_again(shared).await?;
         } else if error.status == Some(413) && self.prompt.inline > 0 && self.connection.surface == Surface::Developer {
-            tracing::warn!(%error, "the request is too large; its files are uploaded");
+            tracing::warn!(error = error.brief(), "the request is too large; its files are uploaded");
             self.way.room = 0;
             self.prepare_again(shared).await?;
         } else {

@@ -84,7 +84,7 @@ impl Provider for Gemini {
             match counting::count(&shared, &context, &request).await {
                 Ok(count) => Ok(count),
                 Err(error) => {
-                    tracing::warn!(%error, "countTokens failed; the count is an estimate");
+                    tracing::warn!(error = error.brief(), "countTokens failed; the count is an estimate");
                     Ok(tokens::estimate_prompt(&request.prompt_messages, &request.tools))
                 }
             }

@@ -137,7 +137,7 @@ pub(super) async fn transcribe(
     };
     let answer = match ask(context, &connection, &request.target.model, &question(&uploaded)).await {
         Err(error) if uploaded.is_some() && files::is_gone(&error) => {
-            warn!(%error, "the service refuses an uploaded recording; uploaded once more");
+            warn!(error = error.brief(), "the service refuses an uploaded recording; uploaded once more");
             shared.files.forget(request.target.credentials.fingerprint(), uploaded.as_slice());
             uploaded = upload(shared, context, &connection, mime_type, request).await?;
             ask(context, &connection, &request.target.model, &question(&uploaded)).await?

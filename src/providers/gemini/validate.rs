@@ -65,7 +65,10 @@ async fn count(context: &CallContext, connection: &Connection, model: &str) -> R
 pub(super) fn judge(outcome: Result<(), InvokeError>) -> Result<(), InvokeError> {
     match outcome {
         Err(error) if matches!(error.kind, ErrorKind::RateLimit | ErrorKind::ServerUnavailable) => {
-            tracing::warn!(%error, "the service is busy; the credentials could not be checked and are accepted");
+            tracing::warn!(
+                error = error.brief(),
+                "the service is busy; the credentials could not be checked and are accepted"
+            );
             Ok(())
         }
         outcome => outcome,

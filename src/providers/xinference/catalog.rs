@@ -105,7 +105,7 @@ impl Place {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let last = known.as_ref().filter(|known| known.told).cloned();
         let source = if last.is_some() { "the last description" } else { "the stored credentials" };
-        warn!(uid = settings.uid, reason = %error, source, "the server cannot be asked about the model");
+        warn!(uid = settings.uid, reason = error.brief(), source, "the server cannot be asked about the model");
         let told = last.is_some();
         let description = last.map_or_else(|| Arc::new(settings.assumed.clone()), |last| last.description);
         *known = Some(Known { description: description.clone(), until: Instant::now() + PAUSE, told });

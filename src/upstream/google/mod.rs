@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url, is_loopback};
 
 use super::auth::{Attempt, Sent, insert_secret};
+use super::tally::Tally;
 use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
 use crate::error::InvokeError;
 
@@ -57,6 +58,8 @@ pub struct TokenSource {
 impl TokenSource {
     /// A source that has fetched nothing yet.
     pub fn new(identity: Identity, scopes: Vec<String>, network: NetworkSettings, upstream: Upstream) -> Self {
+        // Tokens serve many sessions, and are no call of the first one.
+        let upstream = upstream.counting(Tally::default());
         Self { identity, scopes, network, upstream, cache: Mutex::default() }
     }
 

@@ -88,7 +88,7 @@ pub(super) async fn send(
         if losses > MOST_LOSSES {
             return Err(lost);
         }
-        tracing::warn!(error = %lost, offset, "a piece of an upload got lost; taken up again");
+        tracing::warn!(error = lost.brief(), offset, "a piece of an upload got lost; taken up again");
         tokio::time::sleep(LOSS_WAIT * 2u32.pow(losses - 1)).await;
         match ask(upstream, connection, session, bytes.len()).await {
             Ok(Standing::Done(file)) => return Ok(*file),
