@@ -63,9 +63,7 @@ where
                     (true, None)
                 }
             };
-            if !events.is_empty() {
-                deadline = Instant::now() + idle;
-            }
+            let spoke = !events.is_empty();
             for event in events.drain(..) {
                 let flow = mapper.event(&event, &mut out);
                 for item in out.drain(..) {
@@ -89,6 +87,10 @@ where
                     }
                 }
             }
+            // Counted from here: the time that a slow host took for the items is not the upstream's silence.
+            if spoke {
+                deadline = Instant::now() + idle;
+            }
             if let Some(error) = broken {
                 yield Err(error);
                 return;
@@ -104,5 +106,52 @@ where
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::events::Event;
+
+    /// Hands on each event's text; done at `done`.
+    struct Echo;
+
+    impl StreamMapper for Echo {
+        type Item = String;
+
+        fn event(&mut self, event: &Event, out: &mut Vec<String>) -> Result<Flow, InvokeError> {
+            out.push(event.data.clone());
+            Ok(if event.data == "done" { Flow::Done } else { Flow::Continue })
+        }
+
+        fn finish(&mut self, _out: &mut Vec<String>) -> Result<(), InvokeError> {
+            Ok(())
+        }
+    }
+
+    /// Two events, and the third so much later; the host takes its time over each.
+    async fn items(pause: Duration, host: Duration) -> Vec<Result<String, InvokeError>> {
+        let body = Box::pin(async_stream::stream! {
+            yield Ok(bytes::Bytes::from_static(b"data: a\n\ndata: b\n\n"));
+            tokio::time::sleep(pause).await;
+            yield Ok(bytes::Bytes::from_static(b"data: done\n\n"));
+        });
+        let mut stream = std::pin::pin!(drive_bytes(body, Duration::from_secs(10), Echo));
+        let mut items = Vec::new();
+        while let Some(item) = stream.next().await {
+            items.push(item);
+            tokio::time::sleep(host).await;
+        }
+        items
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_host_is_not_taken_for_the_upstreams_silence() {
+        let seconds = Duration::from_secs;
+        let slow_host = items(seconds(9), seconds(60)).await;
+        assert_eq!(slow_host.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), ["a", "b", "done"]);
+        let silent = items(seconds(11), seconds(0)).await.pop().unwrap();
+        assert!(silent.unwrap_err().message.contains("no event for 10 s"));
     }
 }

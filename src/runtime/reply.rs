@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use crate::error::InvokeError;
 use crate::protocol::envelope::{ErrorPayload, write_end, write_error, write_stream};
+use crate::transport::outlet::{Closed, Outlet};
 
 /// Longest line that is written. The daemon ends the whole process over one line of 5 MiB.
 pub const LONGEST_LINE: usize = 5 * 1024 * 1024 - 64 * 1024;
@@ -16,11 +16,9 @@ pub const LONGEST_LINE: usize = 5 * 1024 * 1024 - 64 * 1024;
 /// Bytes that are collected before they must be handed on.
 const FULL: usize = 64 * 1024;
 
-/// Where a session's lines go. On stdio and TCP all sessions share one; over HTTP it is one response body.
-pub type Outlet = mpsc::Sender<Bytes>;
-
 /// Answers one session.
 pub struct Reply {
+    /// On stdio and TCP all sessions share one; over HTTP it is one response body.
     outlet: Outlet,
     session_id: Arc<str>,
     provider: String,
@@ -31,6 +29,12 @@ pub struct Reply {
 /// The host does not listen any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
+
+impl From<Closed> for Gone {
+    fn from(_: Closed) -> Self {
+        Self
+    }
+}
 
 impl Reply {
     /// A handle for a session; the provider's name stands in front of its error texts.
@@ -80,12 +84,12 @@ impl Reply {
 
     /// Whether the writer is behind: there is no room for another batch.
     pub fn is_lagging(&self) -> bool {
-        self.outlet.capacity() == 0
+        self.outlet.is_full()
     }
 
     /// Waits until the writer has room for a batch, without giving it one.
     pub async fn room(&self) -> Result<(), Gone> {
-        self.outlet.reserve().await.map(drop).map_err(|_| Gone)
+        Ok(self.outlet.room().await?)
     }
 
     /// Waits until the writer takes the collected lines. Cancelling loses nothing.
@@ -93,9 +97,8 @@ impl Reply {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let permit = self.outlet.reserve().await.map_err(|_| Gone)?;
-        permit.send(Bytes::from(std::mem::take(&mut self.lines)));
-        Ok(())
+        let lines = &mut self.lines;
+        Ok(self.outlet.send(lines.len(), || Bytes::from(std::mem::take(lines))).await?)
     }
 
     /// Ends the session well.
@@ -131,12 +134,12 @@ impl Drop for Reply {
             return;
         }
         let lines = Bytes::from(std::mem::take(&mut self.lines));
-        if let Err(mpsc::error::TrySendError::Full(lines)) = self.outlet.try_send(lines)
+        if let Err(lines) = self.outlet.try_send(lines)
             && let Ok(handle) = tokio::runtime::Handle::try_current()
         {
             let outlet = self.outlet.clone();
             handle.spawn(async move {
-                let _ = outlet.send(lines).await;
+                let _ = outlet.send(lines.len(), || lines).await;
             });
         }
     }

@@ -8,26 +8,27 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, debug, error_span, warn};
 
 use super::dispatch;
 use super::registry::Registry;
-use super::reply::{Outlet, Reply};
+use super::reply::Reply;
 use super::session_log::SessionLog;
 use crate::codec::lines::{Line, LineDecoder};
 use crate::error::InvokeError;
 use crate::protocol::envelope::write_heartbeat;
 use crate::protocol::{Inbound, InboundEvent};
+use crate::transport::outlet::{self, Outlet, Queue};
 use crate::upstream::Upstream;
 
-/// Batches that wait for the writer, of all sessions together.
-const QUEUE: usize = 256;
+/// Batches that wait for the writer, of all sessions together, and their bytes.
+const QUEUE: (usize, u32) = (256, 8 * 1024 * 1024);
 
 /// Bytes of one write.
 const WRITE: usize = 256 * 1024;
@@ -77,7 +78,7 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let (outlet, queue) = mpsc::channel(QUEUE);
+    let (outlet, queue) = outlet::queue(QUEUE.0, QUEUE.1);
     let mut writing = tokio::spawn(write(writer, queue, options.heartbeat));
     let sessions = Sessions { stray, ..Sessions::new(registry, options) };
     tokio::select! {
@@ -201,11 +202,7 @@ async fn read<R: AsyncRead + Unpin>(mut reader: R, sessions: &Sessions, outlet: 
     Ok(())
 }
 
-async fn write<W: AsyncWrite + Unpin>(
-    mut writer: W,
-    mut queue: mpsc::Receiver<Bytes>,
-    heartbeat: Duration,
-) -> io::Result<()> {
+async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut queue: Queue, heartbeat: Duration) -> io::Result<()> {
     let mut beat = tokio::time::interval(heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
@@ -215,14 +212,14 @@ async fn write<W: AsyncWrite + Unpin>(
             biased;
             _ = beat.tick() => write_heartbeat(&mut batch),
             lines = queue.recv() => match lines {
-                Some(lines) => batch.extend_from_slice(&lines),
+                Some(more) => batch.extend_from_slice(&more.lines),
                 None => open = false,
             },
         }
         while batch.len() < WRITE
-            && let Ok(lines) = queue.try_recv()
+            && let Ok(more) = queue.try_recv()
         {
-            batch.extend_from_slice(&lines);
+            batch.extend_from_slice(&more.lines);
         }
         writer.write_all(&batch).await?;
         writer.flush().await?;

@@ -5,22 +5,23 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 
-/// Batches that wait for one response's reader.
-const QUEUE: usize = 32;
+use super::outlet::{self, Outlet};
+
+/// Batches that wait for one response's reader, and their bytes.
+const QUEUE: (usize, u32) = (32, 1024 * 1024);
 
 /// Longest request; above what the platform lets through.
 const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
 
 /// Takes a request's body and the outlet of its response.
-pub type OnRequest = Arc<dyn Fn(Vec<u8>, mpsc::Sender<Bytes>) + Send + Sync>;
+pub type OnRequest = Arc<dyn Fn(Vec<u8>, Outlet) + Send + Sync>;
 
 /// Serves until the listener fails or `stop` is done.
 pub async fn serve(
@@ -49,11 +50,11 @@ async fn invoke(State(on_request): State<OnRequest>, request: Request) -> Respon
         return (StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {LONGEST_REQUEST} bytes"))
             .into_response();
     };
-    let (outlet, mut lines) = mpsc::channel(QUEUE);
+    let (outlet, mut lines) = outlet::queue(QUEUE.0, QUEUE.1);
     on_request(body.into(), outlet);
     let body = async_stream::stream! {
         while let Some(batch) = lines.recv().await {
-            yield Ok::<_, Infallible>(batch);
+            yield Ok::<_, Infallible>(batch.lines);
         }
     };
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(body)).into_response()

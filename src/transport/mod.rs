@@ -1,5 +1,6 @@
 //! Bytes in and out to the host. A transport knows no provider and reads no request.
 
 pub mod http;
+pub mod outlet;
 pub mod stdio;
 pub mod tcp;

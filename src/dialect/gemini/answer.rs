@@ -25,6 +25,9 @@ use crate::protocol::{Content, LlmDelta, ToolCall};
 /// Most requests that one answer may take.
 const MOST_REQUESTS: u32 = 64;
 
+/// Most bytes of an answer that are kept until its end: far more than a model writes, and room for a dozen pictures.
+const LONGEST_KEPT: usize = 32 * 1024 * 1024;
+
 /// Repeats in a row that bring nothing new.
 const MOST_REPEATS: u32 = 3;
 
@@ -68,8 +71,12 @@ enum Held {
 pub struct Answer {
     options: AnswerOptions,
     think: ThinkWriter,
-    /// The answer's text without thoughts.
+    /// The answer's text without thoughts, where marks go into it.
     text: String,
+    /// Bytes of the answer's text without thoughts.
+    text_length: usize,
+    /// Bytes that are kept until the answer's end.
+    kept: usize,
     /// What the model said, as it goes back with the next request.
     parts: Vec<Part>,
     /// Bytes of text that were handed on.
@@ -110,6 +117,8 @@ impl Answer {
             options,
             think: ThinkWriter::new(ThinkPolicy::Show),
             text: String::new(),
+            text_length: 0,
+            kept: 0,
             parts: Vec::new(),
             shown: 0,
             held: Vec::new(),
@@ -160,6 +169,11 @@ impl Answer {
         for candidate in response.candidates.into_iter().filter(|candidate| candidate.index.unwrap_or(0) == 0) {
             self.candidate(candidate, out);
         }
+        if self.kept > LONGEST_KEPT {
+            return Err(InvokeError::server_unavailable(format!(
+                "the answer is longer than {LONGEST_KEPT} bytes, more than any model writes"
+            )));
+        }
         Ok(())
     }
 
@@ -208,6 +222,9 @@ impl Answer {
             self.call(call, part.thought_signature.take(), text, calls);
             return;
         } else if let Some(blob) = &part.inline_data {
+            if self.options.citations == Citations::Inline {
+                self.kept += blob.data.len();
+            }
             self.show(media(blob.clone(), part.thought_signature.as_deref()), text, out);
         } else if let Some(code) = &part.executable_code {
             let language = code.language.to_ascii_lowercase();
@@ -224,9 +241,11 @@ impl Answer {
 
     /// Text of the answer: on at once, or held for its marks.
     fn say(&mut self, said: &str, text: &mut String) {
-        self.text.push_str(said);
+        self.text_length += said.len();
+        self.kept += said.len();
         self.output.push(said);
         if self.options.citations == Citations::Inline {
+            self.text.push_str(said);
             match self.held.last_mut() {
                 Some(Held::Text(length)) => *length += said.len(),
                 _ => self.held.push(Held::Text(said.len())),
@@ -237,6 +256,7 @@ impl Answer {
     }
 
     fn code(&mut self, block: String, text: &mut String) {
+        self.kept += block.len();
         (self.spoke, self.now.progress) = (true, true);
         if self.options.citations == Citations::Inline {
             self.held.push(Held::Code(block));
@@ -265,6 +285,8 @@ impl Answer {
         calls: &mut Vec<ToolCall>,
     ) {
         self.now.progress = true;
+        let fragments = fragment.partial_args.iter().flatten();
+        self.kept += fragments.filter_map(|fragment| fragment.string_value.as_ref()).map(String::len).sum::<usize>();
         self.partial_signature = signature.or(self.partial_signature.take());
         let Some(mut call) = self.partial.take(fragment) else { return };
         let signature = self.partial_signature.take();
@@ -276,6 +298,7 @@ impl Answer {
         };
         let arguments = Value::Object(call.args.clone().unwrap_or_default()).to_string();
         self.output.push(&arguments);
+        self.kept += arguments.len();
         calls.push(ToolCall::function(id.clone(), call.name.clone(), arguments));
         call.id = Some(id);
         self.parts.push(Part { function_call: Some(call), thought_signature: signature, ..Part::default() });
@@ -283,6 +306,7 @@ impl Answer {
 
     /// Keeps a part for the next request: signed parts stay whole, unsigned text is joined, media are left to the message.
     fn keep(&mut self, mut part: Part, thought: bool) {
+        self.kept += part.thought_signature.as_ref().map_or(0, String::len);
         if part.thought_signature.is_none() {
             if thought || part.text.as_deref() == Some("") {
                 return;
@@ -311,7 +335,7 @@ impl Answer {
 
     /// A request is over, by itself or by an error: what now?
     pub fn end_of_request(&mut self, broken: Option<InvokeError>) -> Step {
-        let mut now = std::mem::replace(&mut self.now, Request { text_start: self.text.len(), ..Request::default() });
+        let mut now = std::mem::replace(&mut self.now, Request { text_start: self.text_length, ..Request::default() });
         self.requests += 1;
         self.spent.extend(now.usage.take());
         if let Some(grounding) = now.grounding.take() {
@@ -327,7 +351,7 @@ impl Answer {
             let said = feedback.block_reason_message.as_deref();
             return Step::Fail(finish::prompt_blocked(word, said, &feedback.safety_ratings));
         }
-        // What breaks after the last word breaks nothing.
+        // What breaks after the finish reason takes nothing away from the answer.
         let broken = broken.filter(|error| now.reason.is_none() || error.kind != ErrorKind::Connection);
         let broken = broken.or_else(|| {
             now.reason.is_none().then(|| {

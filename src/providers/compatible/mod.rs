@@ -20,7 +20,7 @@ use crate::upstream::request::ErrorReader;
 use crate::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, UpstreamRequest, UpstreamResponse};
 
 /// Longest JSON answer: the vectors of a large batch.
-pub const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
+pub const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Where an upstream is and how it is called.
 #[derive(Clone)]

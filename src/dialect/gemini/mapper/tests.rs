@@ -451,6 +451,31 @@ fn searches_are_counted_once_each_and_priced() {
 }
 
 #[test]
+fn what_is_kept_until_the_end_has_a_limit() {
+    let long = "a".repeat(1 << 20);
+    let picture = parts(json!([{"inlineData": {"mimeType": "image/png", "data": long}}]));
+    let fragment = json!({"partialArgs": [{"jsonPath": "$.a", "stringValue": long}], "willContinue": true});
+    let cases = [
+        ("text", Citations::Off, text(&long), true),
+        ("text that waits for its marks", Citations::Inline, text(&long), true),
+        ("code", Citations::Off, parts(json!([{"executableCode": {"language": "PYTHON", "code": long}}])), true),
+        ("calls", Citations::Off, parts(json!([{"functionCall": {"name": "f", "args": {"a": long}}}])), true),
+        ("fragments of a call", Citations::Off, parts(json!([{ "functionCall": fragment }])), true),
+        ("signatures", Citations::Off, parts(json!([{"text": "a", "thoughtSignature": long}])), true),
+        ("pictures that wait for the text's marks", Citations::Inline, picture.clone(), true),
+        ("pictures", Citations::Off, picture, false),
+        ("thoughts", Citations::Off, parts(json!([{"text": long, "thought": true}])), false),
+    ];
+    for (name, citations, event, limited) in cases {
+        let mut answer = Answer::new(AnswerOptions { citations, ..AnswerOptions::default() });
+        let taken =
+            (0..40).try_for_each(|_| answer.take(serde_json::from_value(event.clone()).unwrap(), &mut Vec::new()));
+        assert_eq!(taken.is_err(), limited, "{name}: {taken:?}");
+        assert!(taken.map_or_else(|error| error.message.contains("longer than"), |()| true), "{name}");
+    }
+}
+
+#[test]
 fn sound_becomes_a_wav_file() {
     let event = parts(json!([{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=16000", "data": "AAAAAA=="}}]));
     assert_eq!(one(&[event, end("STOP")]).media, ["audio audio/wav"]);
