@@ -198,6 +198,19 @@ async fn each_level_tells_what_it_promises() {
 }
 
 #[tokio::test]
+async fn credentials_raise_the_level_of_their_own_sessions() {
+    for (asked, answered, ends) in [("info", 0, 1), ("debug", 1, 1), ("", 0, 0)] {
+        let upstream = Scripted::start(vec![hello(), hello()]).await;
+        let raised = chat("loud", &upstream.url)
+            .replace("\"google_base_url\"", &format!("\"log_level\":\"{asked}\",\"google_base_url\""));
+        let events = events("warn", &[raised, chat("quiet", &upstream.url)]).await;
+        let found = ["upstream answered", "session ended"].map(|message| named(&events, message).len());
+        assert_eq!(found, [answered, ends], "{asked}: {events:?}");
+        assert!(events.iter().all(|event| event["span"]["session_id"] == "loud"), "{events:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_goes_away_is_told_too() {
     let upstream = Scripted::start(vec![vec![event_stream(), Step::Hang]]).await;
     let settings = [("INSTALL_METHOD", "serverless"), ("SERVERLESS_HOST", "127.0.0.1"), ("SERVERLESS_PORT", "0")];

@@ -55,6 +55,7 @@ pub async fn answer(registry: Arc<Registry>, upstream: Upstream, data: &str, mut
         Ok(request) => {
             reply.set_provider(request.provider());
             log.asked(&request);
+            logs::raise(request.credentials()).await;
             logs::request(data);
             run(&registry, upstream.counting(log.tally.clone()), request, &mut reply, &mut log).await
         }

@@ -5,11 +5,14 @@
 //! takes each line of a child's standard error for a warning, so a child says warnings only unless asked for more.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
+use tracing::{Span, error_span, field};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, LogSettings};
+use crate::protocol::Credentials;
 
 /// Level of the daemon's child when nothing is set.
 pub const QUIET: &str = "warn";
@@ -17,8 +20,18 @@ pub const QUIET: &str = "warn";
 /// Level where a person or a platform reads along, when nothing is set.
 pub const TALKATIVE: &str = "warn,dify_plugin_runtime=info";
 
-/// Target of the events that show prompts and answers. Only the setting of its own turns them on, never a level.
+/// Credential field that lets the sessions of these credentials tell more than the filter does: `info` or `debug`.
+const LEVEL: &str = "log_level";
+
+/// The filter's part for that field, which stands on a session's span.
+const RAISED: &str =
+    "dify_plugin_runtime[session{log_level=info}]=info,dify_plugin_runtime[session{log_level=debug}]=debug";
+
+/// Target of the events that show prompts and answers.
 const CONTENT: &str = "dify_plugin_runtime::content";
+
+/// Whether prompts and answers are shown. Only the setting of its own turns this on, never a level.
+static SHOWS_CONTENT: AtomicBool = AtomicBool::new(false);
 
 /// Longest content of one line; readers of log lines give up on longer ones.
 const LONGEST_CONTENT: usize = 16 * 1024;
@@ -39,8 +52,8 @@ pub fn problem_of(text: &str) -> Option<String> {
 /// Starts logging; a filter that cannot be read is replaced by `default`. A second call changes nothing.
 pub fn start(settings: &LogSettings, default: &str) {
     let asked = settings.filter.as_deref().filter(|text| problem_of(text).is_none()).map(own);
-    let content = if settings.content { "info" } else { "off" };
-    let filter = EnvFilter::new(format!("{},{CONTENT}={content}", asked.as_deref().unwrap_or(default)));
+    SHOWS_CONTENT.store(settings.content, Ordering::Relaxed);
+    let filter = EnvFilter::new(format!("{},{RAISED},{CONTENT}=info", asked.as_deref().unwrap_or(default)));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -55,9 +68,23 @@ pub fn start(settings: &LogSettings, default: &str) {
     }
 }
 
+/// Names the session in every line of the log, warnings included.
+pub(super) fn session(session_id: &str) -> Span {
+    error_span!("session", session_id, log_level = field::Empty)
+}
+
+/// Lets the current session tell as much as its credentials ask for.
+pub(super) async fn raise(credentials: Option<&Credentials>) {
+    if let Some(level) = credentials.and_then(|credentials| credentials.get(LEVEL)) {
+        Span::current().record(LEVEL, level);
+        // What stands on a span counts from its next entering on.
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Whether prompts and answers are asked for.
 pub(super) fn shows_content() -> bool {
-    tracing::enabled!(target: CONTENT, tracing::Level::INFO)
+    SHOWS_CONTENT.load(Ordering::Relaxed)
 }
 
 /// Tells a request without its credentials, when content is asked for.

@@ -14,9 +14,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, Span, debug, error_span, warn};
+use tracing::{Instrument, debug, warn};
 
 use super::dispatch;
+use super::logs;
 use super::registry::Registry;
 use super::reply::Reply;
 use super::session_log::SessionLog;
@@ -134,7 +135,7 @@ impl Sessions {
 
     /// Answers a request with an error.
     fn refuse(&self, reply: Reply, error: InvokeError) {
-        let span = span_of(reply.session_id());
+        let span = logs::session(reply.session_id());
         let refusal = async move {
             let mut log = SessionLog::start();
             log.failed(&error);
@@ -147,7 +148,7 @@ impl Sessions {
     fn start(&self, line: Vec<u8>, reply: Reply) {
         let this = self.clone();
         let session_id = reply.session_id().clone();
-        let span = span_of(&session_id);
+        let span = logs::session(&session_id);
         let session = async move {
             let Ok(_place) = this.places.clone().acquire_owned().await else { return };
             this.answer(line, reply).await;
@@ -180,11 +181,6 @@ impl Sessions {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-/// Names the session in every line of the log, warnings included.
-fn span_of(session_id: &str) -> Span {
-    error_span!("session", session_id)
 }
 
 async fn read<R: AsyncRead + Unpin>(mut reader: R, sessions: &Sessions, outlet: Outlet) -> io::Result<()> {

@@ -15,7 +15,7 @@ const CHECK: &str = "environment";
 /// What matters to this runtime, is not on the short list of variables that newer daemons pass to a plugin, and where it
 /// can be set instead. Source: `dify-plugin-daemon` pull request 799.
 const NOT_PASSED_ON: &[(&str, &str)] = &[
-    ("DIFY_PLUGIN_LOG_LEVEL", IN_FILE),
+    ("DIFY_PLUGIN_LOG_LEVEL", "Write it into .env in the plugin's folder, or use the credential field `log_level`."),
     ("DIFY_PLUGIN_LOG_FORMAT", IN_FILE),
     ("DIFY_PLUGIN_LOG_CONTENT", IN_FILE),
     ("RUST_LOG", IN_FILE),
