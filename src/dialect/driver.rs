@@ -28,8 +28,8 @@ pub fn drive<M: StreamMapper>(
     response: UpstreamResponse,
     mapper: M,
 ) -> BoxStream<'static, Result<M::Item, InvokeError>> {
-    let idle = response.idle;
-    drive_bytes(response.body, idle, mapper).boxed()
+    let UpstreamResponse { idle, body, proofs, .. } = response;
+    drive_bytes(body, idle, mapper).map(move |item| item.map_err(|error| proofs.hide(error))).boxed()
 }
 
 /// Drives a mapper over any stream of bytes.

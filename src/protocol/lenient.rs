@@ -59,6 +59,15 @@ where
     }
 }
 
+/// Why a text cannot be read, without the value that was found there: it may be a secret in the wrong place.
+pub fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match (text.find(" \""), text.rfind('"')) {
+        (Some(from), Some(to)) if from < to => format!("{}{}", &text[..from], &text[to + 1..]),
+        _ => text,
+    }
+}
+
 /// The JSON type of a value, in words for an error message.
 pub fn kind_of(value: &Value) -> &'static str {
     match value {

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::credentials::Credentials;
-use super::lenient::{empty_string_as_none, null_default, object_or_json_text, zero_as_none, zero_float_as_none};
+use super::lenient::{
+    empty_string_as_none, null_default, object_or_json_text, reason, zero_as_none, zero_float_as_none,
+};
 use super::message::{PromptMessage, Tool, ToolChoice};
 
 /// Kinds of model that Dify knows.
@@ -438,14 +440,14 @@ fn decode_fields<'de, T: Deserialize<'de>>(action: &str, data: &'de str) -> Resu
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| RequestError::Field {
         action: action.to_owned(),
         path: error.path().to_string(),
-        reason: error.inner().to_string(),
+        reason: reason(error.inner()),
     })
 }
 
 impl Request {
     /// Reads the `data` of a `request` envelope: `type`, `action`, then the action's fields.
     pub fn parse(data: &str) -> Result<Self, RequestError> {
-        let head: Head = serde_json::from_str(data).map_err(|error| RequestError::Malformed(error.to_string()))?;
+        let head: Head = serde_json::from_str(data).map_err(|error| RequestError::Malformed(reason(&error)))?;
         if head.kind != "model" {
             return Err(RequestError::UnknownType(head.kind));
         }

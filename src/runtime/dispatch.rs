@@ -51,16 +51,25 @@ impl From<Gone> for Stop {
 /// Answers one request, to its end.
 pub async fn answer(registry: Arc<Registry>, upstream: Upstream, data: &str, mut reply: Reply) {
     let mut log = SessionLog::start();
+    let upstream = upstream.counting(log.tally.clone());
+    let proofs = upstream.proofs().clone();
     let outcome = match Request::parse(data) {
         Ok(request) => {
             reply.set_provider(request.provider());
             log.asked(&request);
             logs::raise(request.credentials()).await;
             logs::request(data);
-            run(&registry, upstream.counting(log.tally.clone()), request, &mut reply, &mut log).await
+            run(&registry, upstream, request, &mut reply, &mut log).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
+    let outcome = outcome.map_err(|stop| match stop {
+        Stop::Failed(error) => {
+            proofs.keep_addresses(data);
+            Stop::Failed(proofs.hide(error))
+        }
+        Stop::Gone => Stop::Gone,
+    });
     match &outcome {
         Ok(()) => log.succeeded(),
         Err(Stop::Failed(error)) => log.failed(error),
@@ -404,10 +413,13 @@ impl Call<'_> {
                     "next_check_after_seconds": null, "expires_after_seconds": null, "max_attempts": null,
                 })
             }
-            PollingAnswer::Failed(error) => json!({
-                "status": "failed", "plugin_state": null, "result": null, "error": error,
-                "next_check_after_seconds": null, "expires_after_seconds": null, "max_attempts": null,
-            }),
+            PollingAnswer::Failed(mut error) => {
+                self.context.upstream.proofs().hide_in(&mut error);
+                json!({
+                    "status": "failed", "plugin_state": null, "result": null, "error": error,
+                    "next_check_after_seconds": null, "expires_after_seconds": null, "max_attempts": null,
+                })
+            }
         };
         self.item(&item)
     }

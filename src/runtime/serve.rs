@@ -24,6 +24,7 @@ use super::session_log::SessionLog;
 use crate::codec::lines::{Line, LineDecoder};
 use crate::error::InvokeError;
 use crate::protocol::envelope::write_heartbeat;
+use crate::protocol::lenient::reason;
 use crate::protocol::{Inbound, InboundEvent};
 use crate::transport::outlet::{self, Outlet, Queue};
 use crate::upstream::Upstream;
@@ -122,7 +123,9 @@ impl Sessions {
                 InboundEvent::BackwardsResponse | InboundEvent::Other(_) => return,
             },
             Err(error) => match Inbound::salvage_session_id(&line) {
-                Some(session_id) => (Arc::from(session_id), Some(format!("cannot read the request: {error}"))),
+                Some(session_id) => {
+                    (Arc::from(session_id), Some(format!("cannot read the request: {}", reason(&error))))
+                }
                 None => return (self.stray)(&line),
             },
         };

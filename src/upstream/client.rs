@@ -17,10 +17,11 @@ use tracing::{debug, warn};
 
 use super::auth::{Attempt, Sent, Verdict};
 use super::network::NetworkSettings;
+use super::proofs::Proofs;
 use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
+use super::status;
 use super::tally::Tally;
-use super::{echo, status};
 use crate::error::InvokeError;
 
 /// Longest error body that is read.
@@ -42,6 +43,7 @@ type ClientKey = (Option<String>, Option<String>, Duration);
 pub struct Upstream {
     clients: Arc<Mutex<HashMap<ClientKey, reqwest::Client>>>,
     tally: Tally,
+    proofs: Proofs,
 }
 
 impl Upstream {
@@ -50,10 +52,16 @@ impl Upstream {
         Self::default()
     }
 
-    /// A handle on the same clients whose calls are counted apart: for one session, or for what outlives a session.
+    /// A handle on the same clients whose calls are counted and whose proofs are remembered apart: for one session, or for
+    /// what outlives a session.
     #[must_use]
     pub fn counting(&self, tally: Tally) -> Self {
-        Self { tally, ..self.clone() }
+        Self { tally, proofs: Proofs::default(), clients: self.clients.clone() }
+    }
+
+    /// What this handle sent as proof, to be hidden in whatever comes back.
+    pub fn proofs(&self) -> &Proofs {
+        &self.proofs
     }
 
     /// Sends a request: attempts until an answer is 2xx, or an error stands.
@@ -69,7 +77,10 @@ impl Upstream {
                     debug!(host = request.url.host_str(), "the credential was renewed, sending once more");
                     continue;
                 }
-                Outcome::Failed(error) => error,
+                Outcome::Failed(error) => {
+                    self.proofs.keep_addresses(&String::from_utf8_lossy(&request.body));
+                    self.proofs.hide(error)
+                }
             };
             let Some(wait) = request.retry.wait(&error, attempt, jitter()) else { return Err(error) };
             attempt += 1;
@@ -99,6 +110,8 @@ impl Upstream {
         if let Err(error) = request.auth.authorize(parts).await {
             return Outcome::Failed(error);
         }
+        self.proofs.keep_attempt(&url, &headers, &request.network);
+        request.secrets.iter().for_each(|secret| self.proofs.keep(secret.expose_secret()));
         let mut call = client.request(request.method.clone(), url.clone()).headers(headers.clone());
         if !request.body.is_empty() {
             call = call.body(request.body.clone());
@@ -120,7 +133,8 @@ impl Upstream {
             }
         };
         let status = answer.status();
-        let request_id = status::request_id(answer.headers());
+        let mut request_id = status::request_id(answer.headers());
+        request_id.iter_mut().for_each(|id| self.proofs.hide_in(id));
         self.tally.answered(status.as_u16(), request_id.as_deref());
         debug!(
             host = request.url.host_str(),
@@ -132,7 +146,8 @@ impl Upstream {
         if status.is_success() {
             let (host, headers) = (address(request), answer.headers().clone());
             let body = answer.bytes_stream().map(move |piece| piece.map_err(|error| body_error(&error, &host))).boxed();
-            return Outcome::Answer(UpstreamResponse { status, headers, idle: request.timeouts.idle, body });
+            let (idle, proofs) = (request.timeouts.idle, self.proofs.clone());
+            return Outcome::Answer(UpstreamResponse { status, headers, idle, body, proofs });
         }
         let refusal = ErrorResponse {
             status,
@@ -146,8 +161,8 @@ impl Upstream {
         let sent = Sent { method: &request.method, url: &url, headers: &headers, body: &request.body, attempt };
         match request.auth.refused(&refusal, sent).await {
             Verdict::Again if !std::mem::replace(renewed, true) => Outcome::Again,
-            Verdict::Explained(error) => Outcome::Failed(echo::hide(error, &headers)),
-            Verdict::Again | Verdict::Final => Outcome::Failed(echo::hide((request.error_reader)(&refusal), &headers)),
+            Verdict::Explained(error) => Outcome::Failed(error),
+            Verdict::Again | Verdict::Final => Outcome::Failed((request.error_reader)(&refusal)),
         }
     }
 

@@ -4,12 +4,12 @@
 
 pub mod auth;
 pub mod client;
-mod echo;
 pub mod google;
 pub mod multipart;
 pub mod network;
 pub mod pem;
 pub mod probe;
+mod proofs;
 pub mod request;
 pub mod response;
 pub mod retry;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
+use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
 
@@ -29,6 +30,8 @@ pub struct UpstreamRequest {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// Secrets within the body, which no answer may repeat.
+    pub secrets: Vec<SecretString>,
     /// Proxy and certificates.
     pub network: NetworkSettings,
     /// How long to wait for what.
@@ -49,6 +52,7 @@ impl UpstreamRequest {
             url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            secrets: Vec::new(),
             network: NetworkSettings::default(),
             timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),

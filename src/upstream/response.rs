@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::proofs::Proofs;
 use super::status::{excerpt, request_id};
 use crate::error::InvokeError;
 
@@ -22,6 +23,8 @@ pub struct UpstreamResponse {
     pub idle: Duration,
     /// The body. Dropping it closes the upstream call.
     pub body: BoxStream<'static, Result<Bytes, InvokeError>>,
+    /// What was sent as proof: errors that quote the answer must not repeat it.
+    pub proofs: Proofs,
 }
 
 /// A non-2xx answer, its body read up to a limit.
@@ -76,6 +79,7 @@ impl UpstreamResponse {
         let content_type = self.content_type();
         let status = self.status.as_u16();
         let id = self.request_id();
+        let proofs = self.proofs.clone();
         let body = self.bytes(limit).await?;
         let mut deserializer = serde_json::Deserializer::from_slice(&body);
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -87,7 +91,7 @@ impl UpstreamResponse {
             ))
             .with_status(status);
             failure.request_id = id;
-            failure
+            proofs.hide(failure)
         })
     }
 }

@@ -195,7 +195,7 @@ impl ChatMapper {
         self.release(out);
         InvokeError::server_unavailable(format!(
             "the upstream sent an event that is no chunk of an answer ({reason}): {}",
-            status::excerpt(&event.data.as_bytes()[..event.data.len().min(200)])
+            status::excerpt(event.data.as_bytes())
         ))
     }
 

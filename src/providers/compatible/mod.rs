@@ -89,10 +89,11 @@ pub async fn refuse_page(response: UpstreamResponse, address: &url::Url) -> Resu
     if response.content_type() != "text/html" {
         return Ok(response);
     }
-    let status = response.status.as_u16();
+    let (status, proofs) = (response.status.as_u16(), response.proofs.clone());
     let body = response.bytes(64 * 1024).await.unwrap_or_default();
     let said = crate::upstream::status::said(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
-    Err(InvokeError::server_unavailable(format!("{} answered {said}", public_url(address)))
+    let error = InvokeError::server_unavailable(format!("{} answered {said}", public_url(address)))
         .with_status(status)
-        .with_hint("The address is that of a web page or a proxy, not of the API."))
+        .with_hint("The address is that of a web page or a proxy, not of the API.");
+    Err(proofs.hide(error))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use url::Url;
 
 use super::login::{Login, Tokens};
@@ -123,12 +124,13 @@ fn authorization(
     }
     match (credentials.get("username"), credentials.get("password")) {
         (Some(user), Some(password)) => {
-            let request = UpstreamRequest::post_json(
+            let mut request = UpstreamRequest::post_json(
                 root.join(&["token"]),
                 &serde_json::json!({"username": user, "password": password}),
             )?
             .with_network(network.clone())
             .with_retry(RetryPolicy::never());
+            request.secrets = vec![SecretString::from(password)];
             Ok(Arc::new(Login::new(headers, upstream.clone(), request, tokens.clone(), key(credentials, root, ""))))
         }
         (None, None) => Ok(Arc::new(headers)),

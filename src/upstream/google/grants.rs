@@ -22,6 +22,9 @@ const LONGEST_ANSWER: usize = 256 * 1024;
 /// Life of a token whose end the endpoint does not tell.
 const UNTOLD_LIFE: u64 = 300;
 
+/// Fields of a token endpoint's form that prove who asks.
+const SECRET_FIELDS: [&str; 4] = ["assertion", "client_secret", "refresh_token", "subject_token"];
+
 /// `iat` lies a little in the past, for clocks that differ.
 const SKEW: u64 = 10;
 
@@ -90,6 +93,8 @@ fn post_form(url: &Url, form: &[(&str, &str)], network: &NetworkSettings) -> Res
     let mut request = UpstreamRequest::new(Method::POST, url.clone());
     request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     request.body = body.into();
+    let secret = form.iter().filter(|(name, _)| SECRET_FIELDS.contains(name));
+    request.secrets = secret.map(|(_, value)| SecretString::from(*value)).collect();
     Ok(quick(request).with_network(network.clone()))
 }
 
@@ -103,14 +108,14 @@ fn quick(request: UpstreamRequest) -> UpstreamRequest {
 }
 
 async fn token(upstream: &Upstream, request: UpstreamRequest) -> Result<Token, InvokeError> {
-    let answer: TokenAnswer = upstream.send(&request).await?.json(LONGEST_ANSWER).await.map_err(|error| {
-        // The answer may hold a token: its text is not repeated.
-        let mut error = InvokeError::new(error.kind, "the token endpoint's answer cannot be read");
-        error.retryable = true;
-        error
-    })?;
+    let answer: TokenAnswer = upstream.send(&request).await?.json(LONGEST_ANSWER).await.map_err(unreadable)?;
     let life = Duration::from_secs(answer.expires_in.unwrap_or(UNTOLD_LIFE));
     Ok(Token::new(answer.access_token, life))
+}
+
+/// The answer may hold a token: its text is not repeated.
+fn unreadable(error: InvokeError) -> InvokeError {
+    InvokeError::new(error.kind, "the token endpoint's answer cannot be read").retryable()
 }
 
 /// `{"error", "error_description"}`, another shape than the API's own.
@@ -150,7 +155,7 @@ async fn metadata(upstream: &Upstream, host: &Url, scopes: &str) -> Result<Token
     if answer.headers.get("metadata-flavor").is_none_or(|flavor| flavor != "Google") {
         return Err(InvokeError::credentials("what answers as the metadata server is not Google's"));
     }
-    let answer: TokenAnswer = answer.json(LONGEST_ANSWER).await?;
+    let answer: TokenAnswer = answer.json(LONGEST_ANSWER).await.map_err(unreadable)?;
     let life = Duration::from_secs(answer.expires_in.unwrap_or(UNTOLD_LIFE));
     Ok(Token::new(answer.access_token, life))
 }
@@ -202,7 +207,7 @@ async fn external(
     let request = UpstreamRequest::post_json(url.clone(), &json!({"scope": scopes, "lifetime": "3600s"}))?;
     let bearer = HeaderAuthorization::new().bearer(federated.secret.expose_secret());
     let request = quick(request).with_network(network.clone()).with_auth(std::sync::Arc::new(bearer));
-    let answer: Impersonated = upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+    let answer: Impersonated = upstream.send(&request).await?.json(LONGEST_ANSWER).await.map_err(unreadable)?;
     let expires = answer.expire_time.parse::<jiff::Timestamp>().ok();
     let left = expires.map_or(UNTOLD_LIFE as f64, |end| end.duration_since(jiff::Timestamp::now()).as_secs_f64());
     let life = Duration::try_from_secs_f64(left).unwrap_or_default();

@@ -1,0 +1,244 @@
+//! What a session sent as proof, kept so that it can be taken out of the words that come back: many upstreams and proxies
+//! repeat the key, token or signed address that they refuse, and not only in a refusal.
+//!
+//! It is no filter of logs or answers: nothing there is made of credentials.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use http::HeaderMap;
+use memchr::memmem;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::network::NetworkSettings;
+use crate::error::InvokeError;
+
+/// What stands in place of a secret.
+const HIDDEN: &str = "***";
+
+/// Shorter values are words that an explanation may need; and so much of a secret, before a cut, gives it away.
+const SHORTEST: usize = 8;
+
+/// Proofs kept at once: a source of tokens lives as long as the process.
+const MOST: usize = 64;
+
+/// The proofs of one session, or of one source of tokens; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Proofs(Arc<Mutex<VecDeque<SecretString>>>);
+
+impl Proofs {
+    /// Keeps a secret that is about to be sent.
+    pub(super) fn keep(&self, secret: &str) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if secret.len() < SHORTEST || kept.iter().any(|known| known.expose_secret() == secret) {
+            return;
+        }
+        kept.push_back(SecretString::from(secret.to_owned()));
+        if kept.len() > MOST {
+            kept.pop_front();
+        }
+    }
+
+    /// Keeps what an attempt carries as proof: sensitive headers, what stands in the query, the proxy's password.
+    pub(super) fn keep_attempt(&self, url: &Url, headers: &HeaderMap, network: &NetworkSettings) {
+        let secrets = headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
+        for secret in secrets {
+            // `Bearer …`: the scheme is no secret.
+            self.keep(secret.split_once(' ').map_or(secret, |(_, token)| token));
+            self.keep(secret);
+        }
+        self.keep_query(url);
+        if let Some(proxy) = network.proxy.as_ref().and_then(|proxy| Url::parse(proxy.expose_secret()).ok()) {
+            let plain = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+            let (user, password) = (plain(proxy.username()), plain(proxy.password().unwrap_or_default()));
+            self.keep(&STANDARD.encode(format!("{user}:{password}")));
+            self.keep(&password);
+        }
+    }
+
+    /// Keeps the queries of the addresses in a JSON text: files are signed there.
+    pub fn keep_addresses(&self, json: &str) {
+        for at in memmem::find_iter(json.as_bytes(), "://") {
+            let start = json[..at].rfind('"').map_or(0, |quote| quote + 1);
+            let whole = json[start..].split('"').next().unwrap_or_default();
+            // Some writers escape `&`.
+            let Ok(text) = serde_json::from_str::<String>(&format!("\"{whole}\"")) else { continue };
+            for word in text.split_whitespace().filter(|word| word.contains('?')) {
+                let address = word.find("http").and_then(|from| Url::parse(&word[from..]).ok());
+                address.iter().for_each(|url| self.keep_query(url));
+            }
+        }
+    }
+
+    fn keep_query(&self, url: &Url) {
+        self.keep(url.query().unwrap_or_default());
+        url.query_pairs().for_each(|(_, value)| self.keep(&value));
+    }
+
+    /// Takes every proof out of an error's words.
+    pub fn hide(&self, mut error: InvokeError) -> InvokeError {
+        self.hide_in(&mut error.message);
+        for text in [&mut error.code, &mut error.hint, &mut error.request_id].into_iter().flatten() {
+            self.hide_in(text);
+        }
+        error
+    }
+
+    /// Takes every proof out of a text, whether it is written plainly, in base64, percent-encoded or with JSON's escapes.
+    pub fn hide_in(&self, text: &mut String) {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forms: Vec<String> = kept.iter().flat_map(|secret| forms(secret.expose_secret())).collect();
+        // The whole before its parts.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        forms.iter().for_each(|form| replace(text, form.as_bytes()));
+    }
+}
+
+/// A secret and its base64, wherever it may begin in what was encoded.
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.to_owned()];
+    for before in 0..3 {
+        let bytes = [&b"\0\0"[..before], secret.as_bytes()].concat();
+        // The first and last letters hold bits of the neighbours too.
+        let ends = usize::from(!bytes.len().is_multiple_of(3));
+        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            forms.push(encoded[[0, 2, 3][before]..encoded.len() - ends].to_owned());
+        }
+    }
+    forms.retain(|form| form.len() >= SHORTEST);
+    forms
+}
+
+/// Replaces a secret in all its spellings.
+fn replace(text: &mut String, secret: &[u8]) {
+    let mut at = 0;
+    while at < text.len() {
+        match text.is_char_boundary(at).then(|| length_of(&text.as_bytes()[at..], secret)).flatten() {
+            // An escape may end within a letter only where it was no text at all.
+            Some(length) if text.is_char_boundary(at + length) => {
+                text.replace_range(at..at + length, HIDDEN);
+                at += HIDDEN.len();
+            }
+            _ => at += 1,
+        }
+    }
+}
+
+/// How many bytes at the beginning of a text spell the secret, or the beginning of it before a cut.
+fn length_of(text: &[u8], secret: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for (matched, byte) in secret.iter().enumerate() {
+        let escapes = text[at..].iter().take_while(|letter| **letter == b'\\').count();
+        let rest = &text[at..];
+        at += match spelled(rest, *byte) {
+            Some(length) => length,
+            None => match spelled(&rest[escapes..], *byte) {
+                Some(length) if matched > 0 => escapes + length,
+                _ if matched >= SHORTEST && is_cut(&rest[escapes..]) => return Some(at),
+                _ => return None,
+            },
+        };
+    }
+    Some(at)
+}
+
+/// Whether a text ends here, maybe within an escape.
+fn is_cut(text: &[u8]) -> bool {
+    let rest = match text {
+        [b'%', digit, rest @ ..] if digit.is_ascii_hexdigit() => rest,
+        [b'%', rest @ ..] => rest,
+        rest => rest,
+    };
+    rest.is_empty() || rest.starts_with("…".as_bytes())
+}
+
+/// How many bytes at the beginning of a text stand for this one.
+fn spelled(text: &[u8], byte: u8) -> Option<usize> {
+    match text {
+        [first, ..] if *first == byte => Some(1),
+        [b'+', ..] if byte == b' ' => Some(1),
+        [b'%', high, low, ..] => {
+            let digits = [*high, *low];
+            let code = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            (code == Some(byte)).then_some(3)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::auth::insert_secret;
+
+    fn proofs() -> Proofs {
+        let mut sent = HeaderMap::new();
+        insert_secret(&mut sent, "authorization", "Bearer token-of-mine").unwrap();
+        insert_secret(&mut sent, "x-key", "key of/mine\"+1").unwrap();
+        insert_secret(&mut sent, "x-team", "a").unwrap();
+        sent.insert("x-open", "everybody".parse().unwrap());
+        let network = NetworkSettings { proxy: Some("http://user:pass%2Fword@proxy".into()), extra_ca: None };
+        let proofs = Proofs::default();
+        proofs.keep_attempt(&"http://host/?b=2&apikey=query-key".parse().unwrap(), &sent, &network);
+        proofs
+    }
+
+    #[test]
+    fn what_was_sent_as_proof_is_not_repeated() {
+        let error = InvokeError::bad_request("key of/mine\"+1 and token-of-mine are wrong for everybody, a")
+            .with_hint("Not token-of-mine.")
+            .with_code("query-key");
+        let error = proofs().hide(error);
+        assert_eq!(error.message, "*** and *** are wrong for everybody, a");
+        assert_eq!((error.hint.as_deref(), error.code.as_deref()), (Some("Not ***."), Some("***")));
+    }
+
+    #[test]
+    fn every_spelling_is_found_and_nothing_else() {
+        for (said, shown) in [
+            ("ä key%20of%2fmine%22%2B1!".to_owned(), "ä ***!"),
+            ("key+of/mine%22+1".to_owned(), "***"),
+            (r#"{"a":"key of/mine\"+1"}"#.to_owned(), r#"{"a":"***"}"#),
+            (r#"\"key of\\/mine\\\"+1\""#.to_owned(), r#"\"***\""#),
+            ("bad token-of-m…".to_owned(), "bad ***…"),
+            ("bad token-of-m".to_owned(), "bad ***"),
+            ("bad token%2Dof%2".to_owned(), "bad ***%2"),
+            ("token-of-m is a word, and so is pass/wor-".to_owned(), "token-of-m is a word, and so is pass/wor-"),
+            ("pass/word pass%2Fword".to_owned(), "*** ***"),
+            ("tok\u{20ac}en-of-mine % %4".to_owned(), "tok\u{20ac}en-of-mine % %4"),
+        ] {
+            let mut text = said.clone();
+            proofs().hide_in(&mut text);
+            assert_eq!(text, shown, "{said}");
+        }
+        for before in ["", "u", "us", "user:"] {
+            let mut text = STANDARD.encode(format!("{before}token-of-mine!"));
+            proofs().hide_in(&mut text);
+            assert!(text.contains(HIDDEN) && text.len() < 16, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_queries_of_addresses_are_secret() {
+        let proofs = Proofs::default();
+        proofs.keep_addresses(
+            r#"{"a": "see https://h/f?sign=0123456789&t=1 there", "b": ["http://h/g?x=a\u0026key=abcdefghi"], "c": "://"}"#,
+        );
+        let mut text =
+            "no https://h/f?sign=0123456789&t=1, no x=a&key=abcdefghi, no abcdefghi, no 0123456789".to_owned();
+        proofs.hide_in(&mut text);
+        assert_eq!(text, "no https://h/f?***, no ***, no ***, no ***");
+    }
+
+    #[test]
+    fn only_the_latest_are_kept() {
+        let proofs = Proofs::default();
+        for number in 0..1000 {
+            proofs.keep(&format!("token-number-{number}"));
+        }
+        assert_eq!(proofs.0.lock().unwrap().len(), MOST);
+    }
+}

@@ -1,0 +1,183 @@
+//! Secrets of every kind through every path of the built executable, and then nowhere: not in frames, errors, logs, at
+//! the terminal, in addresses, or at hosts that must not get them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/broken.rs"]
+mod broken;
+#[path = "support/canaries.rs"]
+mod canaries;
+#[path = "support/echoing.rs"]
+mod echoing;
+#[path = "support/pipes.rs"]
+mod pipes;
+
+use canaries::{Kind, Place, Search, kinds};
+use echoing::{ACCESS_TOKEN, At, Echoing, FAULTS, Seen};
+use pipes::Process;
+use serde_json::{Value, json};
+
+/// Says where any of the secrets stands in any of these texts, in any form.
+fn leaks(case: &str, texts: &[(&str, &str)], secrets: &Search) -> Vec<String> {
+    let found = texts.iter().filter_map(|(place, text)| Some(format!("{case}, {place}: {}", secrets.find(text)?)));
+    found.collect()
+}
+
+/// Nothing leaked.
+fn check(leaks: &[String]) {
+    assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
+}
+
+/// What a request carried as proof is as secret as what it was made of.
+fn with_proofs(kind: &Kind, seen: &[Seen]) -> Search {
+    let mut secrets: Vec<String> = seen.iter().flat_map(Seen::proofs).collect();
+    secrets.extend(seen.iter().flat_map(|seen| {
+        let form: Vec<_> = url::form_urlencoded::parse(&seen.body).into_owned().collect();
+        form.into_iter().filter(|(name, _)| name == "assertion").map(|(_, value)| value)
+    }));
+    secrets.extend(kind.secrets.iter().cloned());
+    secrets.extend([ACCESS_TOKEN, pipes::ENVIRONMENT].map(str::to_owned));
+    Search::of(&secrets)
+}
+
+/// A secret is seen only where it belongs.
+fn check_requests(kind: &Kind, seen: &[Seen]) {
+    let is_token = |seen: &Seen| seen.target.contains("/token") || seen.target.contains(":generateAccessToken");
+    let search = Search::of(&kind.secrets);
+    assert!(!seen.is_empty(), "{}: nothing was asked", kind.name);
+    let sent = kind.place == Place::Nowhere || seen.iter().any(|request| search.find(&request.text()).is_some());
+    assert!(sent, "{}: the secret was never used", kind.name);
+    for request in seen {
+        let (head, all) = (request.target.as_str(), request.text());
+        let hidden = match kind.place {
+            Place::Query => false,
+            Place::TokenEndpoint if is_token(request) => false,
+            // The proxy itself is told its password.
+            Place::Nowhere | Place::TokenEndpoint if !kind.name.contains("proxy") => search.find(&all).is_some(),
+            _ => search.find(head).is_some(),
+        };
+        assert!(!hidden, "{}: {all}", kind.name);
+    }
+}
+
+/// One kind of secret through every fault; gives what leaked.
+async fn leaks_of(kind: &Kind) -> Vec<String> {
+    let secrets = Search::of(&kind.secrets);
+    let mut told = Vec::new();
+    let other = Echoing::start("").await;
+    let upstream = Echoing::start(other.host()).await;
+    let mut process = Process::start();
+    let mut refused = 0;
+    for (number, fault) in FAULTS.iter().enumerate() {
+        for at in [At::Everything, At::Calls] {
+            upstream.play(Some((at, *fault)));
+            let mut credentials = kind.credentials(&upstream.url, &format!("{number}-{at:?}"));
+            if fault.name == "a refusal that may pass" {
+                credentials["max_retries"] = json!("1");
+            }
+            for error in process.run(kind.requests(&credentials)).await.into_iter().flatten() {
+                refused += 1;
+                let case = format!("{}, {}, {at:?}", kind.name, fault.name);
+                told.extend(leaks(&case, &[("an error", &error.to_string())], &secrets));
+            }
+        }
+    }
+    assert!(refused > FAULTS.len() * 5, "{}: {refused} errors", kind.name);
+    let (said, log) = process.finish().await;
+    assert!(log.contains("TRACE session{"), "the log is being written: {log}");
+    let seen = upstream.seen();
+    check_requests(kind, &seen);
+    told.extend(leaks(kind.name, &[("standard output", &said), ("the log", &log)], &with_proofs(kind, &seen)));
+    assert!(other.seen().is_empty(), "{}: a redirect was followed", kind.name);
+    told
+}
+
+#[tokio::test]
+async fn whatever_an_upstream_repeats_no_secret_comes_back() {
+    let (_directory, subject) = canaries::subject();
+    let kinds = kinds(&subject);
+    let told = futures_util::future::join_all(kinds.iter().map(leaks_of)).await;
+    check(&told.concat());
+}
+
+/// Nobody answers, or somebody who speaks something else, or too slowly.
+#[tokio::test]
+async fn an_upstream_out_of_reach_brings_no_secret_to_light() {
+    let (_directory, subject) = canaries::subject();
+    let silent = Echoing::start("").await;
+    let mut process = Process::start();
+    let kinds = kinds(&subject);
+    let tls = silent.url.replace("http:", "https:");
+    for url in ["http://127.0.0.1:9", &tls, "http://no-such-host.invalid", &silent.url] {
+        let mut requests = Vec::new();
+        for kind in &kinds {
+            let mut credentials = kind.credentials(&silent.url, &url[8..]);
+            for field in ["google_base_url", "server_url", "endpoint_url"] {
+                if let Some(address) = credentials[field].as_str() {
+                    credentials[field] = json!(address.replace(&silent.url, url));
+                }
+            }
+            for field in ["request_timeout", "invoke_timeout", "connect_timeout", "first_byte_timeout"] {
+                credentials[field] = json!("0.3");
+            }
+            requests.extend(kind.requests(&credentials));
+        }
+        let count = requests.len();
+        let errors = process.run(requests).await.into_iter().flatten().count();
+        assert!(errors > count / 2, "{errors} of {count} at {url}");
+    }
+    let (said, log) = process.finish().await;
+    let secrets = Search::of(kinds.iter().flat_map(|kind| &kind.secrets));
+    check(&leaks("out of reach", &[("standard output", &said), ("the log", &log)], &secrets));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_repeated() {
+    let upstream = Echoing::start("").await;
+    upstream.play(Some((At::Calls, FAULTS[0])));
+    let mut process = Process::start();
+    let broken = broken::broken();
+    for (kind, field, value, _) in &broken {
+        let mut credentials = kind.credentials(&upstream.url, "x");
+        credentials[*field] = value.clone();
+        let errors = process.run(kind.requests(&credentials)).await;
+        assert!(errors.iter().flatten().count() >= 3, "{} {field} {value}: {errors:?}", kind.name);
+    }
+    let (_directory, subject) = canaries::subject();
+    let kind = kinds(&subject).remove(0);
+    let whole = kind.credentials(&upstream.url, "x");
+    let canary = canaries::GOOGLE_KEY;
+    let request = |more: Value| {
+        let mut request = kind.requests(&whole).remove(0);
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    // Fields of other types, and requests that nobody knows.
+    let mut odd: Vec<Value> =
+        ["credentials", "model_parameters", "prompt_messages", "tools", "stream", "json_schema", "stop"]
+            .map(|field| request(json!({ field: canary })))
+            .to_vec();
+    odd.extend([
+        request(json!({"credentials": [canary]})),
+        request(json!({"credentials": {"google_api_key": {"key": canary}, "max_retries": canary}})),
+        request(json!({"credentials": {"google_api_key": canary, "google_base_url": format!("http://{canary}@host/?k={canary}")}})),
+        request(json!({"prompt_messages": [{"role": "user", "content": {"text": canary}}]})),
+        request(json!({"action": "steal_credentials"})),
+        request(json!({"type": "endpoint"})),
+        request(json!({"provider": "nobody"})),
+        request(json!({"model": ["m"]})),
+    ]);
+    let count = odd.len();
+    let errors = process.run(odd).await;
+    assert_eq!(errors.iter().flatten().count(), count, "{errors:?}");
+    // Lines that are cut, at every place around the secret.
+    let line = json!({"session_id": "cut", "event": "request", "data": request(json!({}))}).to_string();
+    let at = line.find(canary).unwrap();
+    for end in [at - 1, at, at + 10, at + canary.len(), line.len() - 1] {
+        process.write(&format!("{}\n", &line[..end])).await;
+    }
+    process.write(&format!("{{\"session_id\": \"odd\", \"event\": [\"{canary}\"], \"data\": {{}}}}\n")).await;
+    process.write(&format!("{canary}\n\"{canary}\"\n[\"{canary}\"]\n{{\"{canary}\": 1}}\n{}", &line[..at + 20])).await;
+    let (said, log) = process.finish().await;
+    let secrets = Search::of(broken.iter().map(|(.., secret)| secret));
+    check(&leaks("not readable", &[("standard output", &said), ("the log", &log)], &secrets));
+}
