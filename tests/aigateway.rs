@@ -5,19 +5,20 @@
 mod gateway;
 #[path = "support/harness.rs"]
 mod harness;
+#[path = "support/own_log.rs"]
+mod own_log;
 #[path = "support/aigateway_rules.rs"]
 mod rules;
 #[path = "support/aigateway_setup.rs"]
 mod setup;
 
 use std::collections::HashSet;
-use std::io::Write;
-use std::sync::{Mutex, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateway::{ANSWER, Protection, Reply, SOUND};
 use harness::Outcome;
+use own_log::log;
 use rules::{HmacRules, JwtRules, KeyPlace, Raw, hmac_verdict, jwt_verdict};
 use serde_json::{Value, json};
 use setup::{MODEL_TYPES, Method, Setup, hmac, jwt_oct, key, methods, wav};
@@ -650,28 +651,6 @@ async fn the_schema_says_what_the_form_says() {
     assert_eq!((&tts["default_voice"], &tts["voices"][1]["mode"]), (&json!("alloy"), &json!("cherry-1")));
     assert_eq!(schema("speech2text").await["model_properties"]["file_upload_limit"], 25);
     assert_eq!(schema("rerank").await["model_properties"]["context_size"], 32000);
-}
-
-/// Everything that this process logs, down to the finest level.
-fn log() -> &'static Mutex<Vec<u8>> {
-    static LOG: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
-    LOG.get_or_init(|| {
-        struct Sink;
-        impl Write for Sink {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                log().lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let level = tracing_subscriber::filter::LevelFilter::TRACE;
-        let logger = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Sink).finish();
-        // Set outside of the cell: the first message must find it filled.
-        std::thread::spawn(move || tracing::subscriber::set_global_default(logger));
-        Mutex::default()
-    })
 }
 
 #[tokio::test]

@@ -7,40 +7,18 @@ mod api;
 mod google;
 #[path = "support/harness.rs"]
 mod harness;
+#[path = "support/own_log.rs"]
+mod own_log;
 #[path = "support/google_setup.rs"]
 mod setup;
-
-use std::io::Write;
-use std::sync::{Mutex, OnceLock};
 
 use api::files::Loss;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use google::{API_KEY, CLIENT_SECRET, Google, REFRESH_TOKEN};
+use own_log::log;
 use serde_json::{Value, json};
 use setup::{plugin, private_key, request, vertex};
-
-/// Everything that this process logs, down to the finest level.
-fn log() -> &'static Mutex<Vec<u8>> {
-    static LOG: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
-    LOG.get_or_init(|| {
-        struct Sink;
-        impl Write for Sink {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                log().lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let level = tracing_subscriber::filter::LevelFilter::TRACE;
-        let logger = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Sink).finish();
-        // Set outside of the cell: the first message must find it filled.
-        std::thread::spawn(move || tracing::subscriber::set_global_default(logger));
-        Mutex::default()
-    })
-}
 
 #[tokio::test]
 async fn no_secret_is_seen_anywhere() {
