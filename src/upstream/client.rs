@@ -4,7 +4,6 @@
 //! not follow one to another host, and an API that redirects is addressed wrongly.
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use secrecy::ExposeSecret;
 use tracing::{debug, warn};
 
 use super::auth::{Attempt, Sent, Verdict};
+use super::failure::{address, body_error, causes, transport_error};
 use super::network::NetworkSettings;
 use super::proofs::Proofs;
 use super::request::UpstreamRequest;
@@ -281,64 +281,6 @@ fn redirect_error(refusal: &ErrorResponse) -> InvokeError {
     InvokeError::bad_request(format!("HTTP {}: {} redirects to {target}", refusal.status.as_u16(), refusal.url))
         .with_status(refusal.status.as_u16())
         .with_hint("Redirects are not followed with a credential; set the address to the final one.")
-}
-
-/// What became of a call that brought no answer.
-pub(super) fn transport_error(error: &reqwest::Error, request: &UpstreamRequest) -> InvokeError {
-    let what = if error.is_connect() {
-        "cannot connect to"
-    } else if error.is_timeout() {
-        "timed out calling"
-    } else {
-        "the connection broke while calling"
-    };
-    let detail = causes(error);
-    let failure = InvokeError::connection(format!("{what} {}: {detail}", address(request))).retryable();
-    match hint_of(&detail) {
-        Some(hint) => failure.with_hint(hint),
-        None => failure,
-    }
-}
-
-fn hint_of(detail: &str) -> Option<&'static str> {
-    let detail = detail.to_ascii_lowercase();
-    if detail.contains("certificate") || detail.contains("unknownissuer") {
-        Some("The server's certificate is not trusted: give its CA in the `tls_ca` credential (PEM).")
-    } else if detail.contains("dns") || detail.contains("lookup") || detail.contains("name or service") {
-        Some("The host name cannot be resolved from the plugin daemon's network.")
-    } else if detail.contains("proxy") || detail.contains("tunnel") {
-        Some("The proxy refused or is down: check HTTP_PROXY/HTTPS_PROXY and the `proxy_url` credential.")
-    } else if detail.contains("corrupt message") || detail.contains("invalidcontenttype") {
-        Some("The server does not speak TLS on this port: is it http:// instead of https://?")
-    } else {
-        None
-    }
-}
-
-fn body_error(error: &reqwest::Error, host: &str) -> InvokeError {
-    InvokeError::connection(format!("{host} cut its answer short: {}", causes(error)))
-}
-
-/// The chain of causes without the address, which may hold a secret in its query.
-pub fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    if text.is_empty() { "no further detail".to_owned() } else { text }
-}
-
-fn address(request: &UpstreamRequest) -> String {
-    let host = request.url.host_str().unwrap_or_default();
-    match request.url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
 }
 
 /// The address without user part, query and fragment.

@@ -4,6 +4,7 @@
 
 pub mod auth;
 pub mod client;
+pub mod failure;
 pub mod google;
 pub mod multipart;
 pub mod network;

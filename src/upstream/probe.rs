@@ -12,7 +12,8 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::client::{public_url, transport_error};
+use super::client::public_url;
+use super::failure::{tls_error, transport_error};
 use super::network::NetworkSettings;
 use super::request::UpstreamRequest;
 use super::{Upstream, status};
@@ -130,7 +131,7 @@ impl Probe {
         let answer = match tokio::time::timeout(PATIENCE, client.get(request.url.clone()).send()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                let name = if is_tls(&error) { "tls" } else { "http" };
+                let name = if tls_error(&error).is_some() { "tls" } else { "http" };
                 return self.tell(name, Err(transport_error(&error, &request)));
             }
             Err(_) => {
@@ -191,10 +192,4 @@ async fn open(host: &str, port: u16, addresses: &[SocketAddr]) -> Result<String,
                 ))
         }
     }
-}
-
-/// Whether the TLS handshake is what failed.
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || wrapped.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
 }

@@ -12,7 +12,8 @@ use futures_util::StreamExt;
 use url::{Host, Url};
 
 use crate::error::InvokeError;
-use crate::upstream::client::{causes, public_url};
+use crate::upstream::client::public_url;
+use crate::upstream::failure::causes;
 use crate::upstream::{NetworkSettings, Upstream, response};
 
 /// Redirects that are followed, each checked like the first address.

@@ -1,0 +1,113 @@
+//! Calls that brought no answer, or only a part of one: what broke, where, and what to do about it.
+//!
+//! It judges what the HTTP client reports; what a server says is read in [`super::status`].
+
+use std::error::Error;
+use std::io;
+
+use rustls::CertificateError;
+
+use super::UpstreamRequest;
+use super::probe::{Route, route};
+use crate::error::InvokeError;
+
+/// What became of a call that brought no answer.
+pub(super) fn transport_error(error: &reqwest::Error, request: &UpstreamRequest) -> InvokeError {
+    let (address, detail) = (address(request), causes(error));
+    let what = match (error.is_connect(), error.is_timeout()) {
+        (true, true) => {
+            let seconds = request.timeouts.connect.as_secs_f64();
+            format!("cannot connect to {address} within {seconds} s: {detail}")
+        }
+        (true, false) => format!("cannot connect to {address}: {detail}"),
+        (false, true) => format!("timed out calling {address}: {detail}"),
+        (false, false) => format!("the connection broke while calling {address}: {detail}"),
+    };
+    let failure = InvokeError::connection(what).retryable();
+    match hint_of(error, request) {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+/// What became of an answer that broke off.
+pub(super) fn body_error(error: &reqwest::Error, host: &str) -> InvokeError {
+    InvokeError::connection(format!("{host} cut its answer short: {}", causes(error)))
+}
+
+fn hint_of(error: &reqwest::Error, request: &UpstreamRequest) -> Option<String> {
+    if let Some(error) = tls_error(error) {
+        return tls_hint(error).map(str::to_owned);
+    }
+    let detail = causes(error).to_ascii_lowercase();
+    if !error.is_connect() {
+        let other = detail.contains("invalid http version");
+        return other
+            .then(|| "The server does not speak HTTP on this port: is it https:// instead of http://?".to_owned());
+    }
+    if detail.contains("resolving for socks") {
+        return Some(
+            "A proxy at socks5:// has names resolved on this machine; at socks5h:// it does so itself.".to_owned(),
+        );
+    }
+    if let Ok(Route::Proxy { url, from }) = route(&request.url, &request.network) {
+        return Some(format!(
+            "The way leads by the proxy {url} ({from}), which is down or refuses: check its address."
+        ));
+    }
+    let unresolved = ["dns error", "lookup", "name or service"].iter().any(|word| detail.contains(word));
+    unresolved.then(|| "The host name cannot be resolved from the plugin daemon's network.".to_owned())
+}
+
+/// The TLS library's error in a chain of causes.
+pub(super) fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let wrapped = || error.downcast_ref::<io::Error>()?.get_ref().and_then(|inner| tls_error(inner));
+    error.downcast_ref().or_else(wrapped).or_else(|| tls_error(error.source()?))
+}
+
+fn tls_hint(error: &rustls::Error) -> Option<&'static str> {
+    use CertificateError::NotValidYetContext;
+    use CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet};
+    use rustls::Error::{InvalidCertificate, InvalidMessage};
+
+    Some(match error {
+        InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            "The server's certificate is for another host: call it by the name that the certificate bears."
+        }
+        InvalidCertificate(Expired | ExpiredContext { .. }) => {
+            "The server's certificate has expired, or the clock of this machine is wrong."
+        }
+        InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
+            "The server's certificate is not valid yet, or the clock of this machine is wrong."
+        }
+        InvalidCertificate(_) => {
+            "The server's certificate is not trusted: give its CA in the `tls_ca` credential (PEM), or name a file with \
+             it in SSL_CERT_FILE."
+        }
+        InvalidMessage(_) => "The server does not speak TLS on this port: is it http:// instead of https://?",
+        _ => return None,
+    })
+}
+
+/// The chain of causes without the address, which may hold a secret in its query.
+pub fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    if text.is_empty() { "no further detail".to_owned() } else { text }
+}
+
+/// Host and port as they stand in messages.
+pub(super) fn address(request: &UpstreamRequest) -> String {
+    let host = request.url.host_str().unwrap_or_default();
+    match request.url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
