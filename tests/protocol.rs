@@ -174,7 +174,16 @@ fn envelopes_are_read_and_salvaged() {
         InboundEvent::Other("new_thing".into())
     );
     assert_eq!(Inbound::salvage_session_id(br#"{"session_id":"s","event":7}"#).as_deref(), Some("s"));
-    assert_eq!(Inbound::salvage_session_id(b"{half"), None);
+    for cut in
+        ["{\"session_id\":\"s\",\"event\":\"requ", "{\"a\": [1], \"session_id\":\"s\"", "{\"session_id\":\"s\"} x"]
+    {
+        assert_eq!(Inbound::salvage_session_id(cut.as_bytes()).as_deref(), Some("s"), "{cut}");
+    }
+    for none in
+        ["{half", "{\"session_id\":\"s", "{\"session_id\":5}", "{\"session_id\":null}", "{\"data\":\"x", "[]", ""]
+    {
+        assert_eq!(Inbound::salvage_session_id(none.as_bytes()), None, "{none}");
+    }
 }
 
 fn line(write: impl FnOnce(&mut Vec<u8>)) -> Value {

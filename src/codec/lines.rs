@@ -1,14 +1,14 @@
 //! Newline framer: bytes in, whole lines out. It knows where a line ends, not what it means.
 //!
-//! The daemon puts no limit on the lines it sends, so the limit here only protects memory: a line beyond it is dropped
-//! whole and reported once, and the lines after it are read as usual.
+//! The daemon puts no limit on the lines it sends, so the limit here only protects memory: a line beyond it, or one that
+//! finds no memory, is dropped whole and reported once, and the lines after it are read as usual.
 
 /// What the framer yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     /// A line without its ending; never empty.
     Whole(Vec<u8>),
-    /// A line that passed the limit: its beginning, and how long it was.
+    /// A line that was not kept: its beginning, and how long it was.
     TooLong {
         /// The first bytes, enough to find the session id.
         head: Vec<u8>,
@@ -50,7 +50,8 @@ impl LineDecoder {
     }
 
     fn hold(&mut self, bytes: &[u8]) {
-        if self.dropped == 0 && self.held.len() + bytes.len() <= self.limit {
+        let room = || self.held.len() + bytes.len() <= self.limit;
+        if self.dropped == 0 && room() && self.held.try_reserve(bytes.len()).is_ok() {
             self.held.extend_from_slice(bytes);
         } else {
             let head = HEAD.min(self.limit);

@@ -17,12 +17,12 @@ pub use target::Target;
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// A file that cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     File {
         /// The file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// An archive that is none, or that is damaged.
     #[error("{path}: not a readable package: {reason}")]
@@ -39,7 +39,7 @@ pub enum PackageError {
 
 impl PackageError {
     /// A file that cannot be read or written.
-    pub fn file(path: &std::path::Path, source: std::io::Error) -> Self {
-        Self::File { path: path.display().to_string(), source }
+    pub fn file(path: &std::path::Path, reason: std::io::Error) -> Self {
+        Self::File { path: path.display().to_string(), reason }
     }
 }

@@ -3,11 +3,13 @@
 //! Inbound the payload stays raw until somebody needs it; outbound a line is written straight into a byte buffer.
 //! Source: protocol as in `dify-plugin-daemon: pkg/entities/plugin_entities/event.go` and `internal/core/session_manager/session.go`.
 
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::lenient::null_default;
 use crate::error::InvokeError;
 
 /// A line from the daemon. Fields that only inform (conversation, app, context) are not kept.
@@ -42,14 +44,34 @@ impl<'a> Inbound<'a> {
         serde_json::from_slice(line)
     }
 
-    /// The session id of a line that could otherwise not be read, so that the caller can be told.
+    /// The session id of a line that cannot be read, or of its beginning, so that the caller can be told.
     pub fn salvage_session_id(line: &[u8]) -> Option<String> {
-        #[derive(Deserialize)]
-        struct OnlyId {
-            #[serde(default, deserialize_with = "null_default")]
-            session_id: String,
+        let mut found = None;
+        // What comes after the id may be broken or missing.
+        let _ = serde_json::Deserializer::from_slice(line).deserialize_map(FindId(&mut found));
+        found.filter(|id| !id.is_empty())
+    }
+}
+
+/// Reads an object up to its `session_id`.
+struct FindId<'a>(&'a mut Option<String>);
+
+impl<'de> Visitor<'de> for FindId<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an envelope")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<String>()? {
+            if name == "session_id" {
+                *self.0 = fields.next_value()?;
+                break;
+            }
+            fields.next_value::<IgnoredAny>()?;
         }
-        serde_json::from_slice::<OnlyId>(line).ok().map(|head| head.session_id).filter(|id| !id.is_empty())
+        Ok(())
     }
 }
 

@@ -25,6 +25,9 @@ use crate::upstream::Upstream;
 /// Longest text of one chunk; longer deltas are cut at a character boundary.
 const LONGEST_TEXT: usize = 1024 * 1024;
 
+/// Text that is joined while the host does not read. After that the upstream waits too.
+const LONGEST_JOINED: usize = 64 * 1024;
+
 /// Raw audio bytes of one item; hexadecimal doubles them.
 const LONGEST_AUDIO: usize = 512 * 1024;
 
@@ -433,9 +436,9 @@ fn is_plain_text(delta: &LlmDelta) -> bool {
         && delta.usage.is_none()
 }
 
-/// Whether two deltas say the same as one.
+/// Whether two deltas say the same as one, and are not too much to wait for a host that does not read.
 fn joins(first: &LlmDelta, next: &LlmDelta) -> bool {
-    matches!(&first.content, Content::Text(text) if text.len() < LONGEST_TEXT)
+    matches!(&first.content, Content::Text(text) if text.len() < LONGEST_JOINED)
         && is_plain_text(next)
         && first.system_fingerprint == next.system_fingerprint
 }

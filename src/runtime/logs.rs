@@ -58,7 +58,9 @@ pub fn start(settings: &LogSettings, default: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
+        .with_target(false)
+        // A full disk costs log lines; to complain of it on the same standard error would cost sessions.
+        .log_internal_errors(false);
     let started = match settings.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),

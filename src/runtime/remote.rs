@@ -56,12 +56,12 @@ pub enum RemoteError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// No connection at all.
-    #[error("cannot connect to Dify at {address}: {source}")]
+    #[error("cannot connect to Dify at {address}: {reason}")]
     Unreachable {
         /// `host:port`
         address: String,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -110,12 +110,12 @@ pub async fn serve(
                     (None, Ok(())) => "Dify closed the connection".to_owned(),
                 }
             }
-            Err(source) => {
+            Err(reason) => {
                 attempts += 1;
                 if !connected && attempts >= options.first_attempts {
-                    return Err(RemoteError::Unreachable { address, source });
+                    return Err(RemoteError::Unreachable { address, reason });
                 }
-                format!("cannot connect to {address}: {source}")
+                format!("cannot connect to {address}: {reason}")
             }
         };
         // A connection that held for a while was no failure of ours.

@@ -136,6 +136,16 @@ impl Sessions {
         }
     }
 
+    /// A line that was too long to be kept: who asked is told, if the line's beginning names the session.
+    fn refuse_line(&self, head: &[u8], length: usize, outlet: &Outlet) {
+        warn!(bytes = length, "a line from the host is too long and was dropped");
+        if let Some(session_id) = Inbound::salvage_session_id(head) {
+            let problem = format!("the request is too long: {length} bytes");
+            let reply = Reply::new(outlet.clone(), Arc::from(session_id));
+            self.refuse(reply, InvokeError::bad_request(problem).with_hint("Send fewer or smaller files at once."));
+        }
+    }
+
     /// Answers a request with an error.
     fn refuse(&self, reply: Reply, error: InvokeError) {
         let span = logs::session(reply.session_id());
@@ -191,7 +201,7 @@ async fn read<R: AsyncRead + Unpin>(mut reader: R, sessions: &Sessions, outlet: 
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     let take = |line: Line| match line {
         Line::Whole(line) => sessions.take(line, &outlet),
-        Line::TooLong { length, .. } => warn!(bytes = length, "a line from the host is too long and was dropped"),
+        Line::TooLong { head, length } => sessions.refuse_line(&head, length, &outlet),
     };
     while reader.read_buf(&mut buffer).await? > 0 {
         decoder.push(&buffer, take);
@@ -201,7 +211,13 @@ async fn read<R: AsyncRead + Unpin>(mut reader: R, sessions: &Sessions, outlet: 
     Ok(())
 }
 
-async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut queue: Queue, heartbeat: Duration) -> io::Result<()> {
+/// Writes until the queue ends; an error keeps its kind.
+async fn write<W: AsyncWrite + Unpin>(writer: W, queue: Queue, heartbeat: Duration) -> io::Result<()> {
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("cannot write to the host: {error}"));
+    write_queue(writer, queue, heartbeat).await.map_err(failed)
+}
+
+async fn write_queue<W: AsyncWrite + Unpin>(mut writer: W, mut queue: Queue, heartbeat: Duration) -> io::Result<()> {
     let mut beat = tokio::time::interval(heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
