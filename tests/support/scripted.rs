@@ -18,6 +18,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Wait.
     Pause(Duration),
+    /// Write these bytes so many times.
+    Times(Vec<u8>, usize),
     /// Repeat these bytes with a pause until the peer goes away.
     Repeat(Vec<u8>, Duration),
     /// Keep the connection open and say nothing until the peer goes away.
@@ -102,6 +104,13 @@ async fn run(socket: &mut tokio::net::TcpStream, script: Vec<Step>) {
                 }
             }
             Step::Pause(wait) => tokio::time::sleep(wait).await,
+            Step::Times(bytes, times) => {
+                for _ in 0..times {
+                    if socket.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+            }
             Step::Repeat(bytes, wait) => {
                 while socket.write_all(&bytes).await.is_ok() {
                     tokio::time::sleep(wait).await;

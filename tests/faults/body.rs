@@ -1,0 +1,101 @@
+//! Bodies of 500 MB: what is valid goes through in little memory, what is not is cut off.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::plugin::{CANARY, GEMINI, Language, OPENAI, Outcome, Plugin, healthy, llm, send};
+use crate::scripted::{Scripted, Step, event_stream};
+use crate::table::Table;
+
+const MEGABYTE: usize = 1 << 20;
+const SIZE: usize = 500 * MEGABYTE;
+
+/// Nothing that counts as an event: reported after a second, or at the body's end when that comes sooner.
+const SILENT: &str = "no event for 1 s|cut short|answered with";
+
+/// Reads what a session says without keeping it: how many characters arrived, and its error.
+async fn drain(plugin: &mut Plugin, session: &str) -> (usize, Option<Value>) {
+    let (mut characters, mut error) = (0, None);
+    let ours = format!("\"session_id\":\"{session}\"");
+    loop {
+        let line = plugin.line().await.expect("the process ended");
+        if !line.contains(&ours) {
+            continue;
+        }
+        if line.contains("\"type\":\"stream\"") {
+            let at = line.find("\"content\":\"").unwrap() + 11;
+            characters += line[at..].find('"').unwrap();
+            continue;
+        }
+        let line: Value = serde_json::from_str(&line).unwrap();
+        match line["data"]["type"].as_str() {
+            Some("error") => error = Some(line["data"]["data"].clone()),
+            _ => return (characters, error),
+        }
+    }
+}
+
+fn embedding(session: &str, address: &str) -> String {
+    let line = json!({"session_id": session, "event": "request", "data": {"user_id": "u", "type": "model",
+        "action": "invoke_text_embedding", "provider": "ai-gateway", "model": "m", "model_type": "text-embedding",
+        "credentials": {"auth_method": "api_key", "api_key": CANARY, "endpoint_url": format!("{address}/v1"),
+            "max_retries": "0"}, "texts": ["a"], "input_type": "document"}});
+    format!("{line}\n")
+}
+
+fn head(status: &str, kind: &str) -> Step {
+    let length = if status == "200 OK" { String::new() } else { format!("content-length: {SIZE}\r\n") };
+    Step::Send(format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n{length}\r\n").into_bytes())
+}
+
+#[tokio::test]
+async fn half_a_gigabyte_of_body_costs_little_memory() {
+    let pieces = |language: &Language| {
+        let piece = language.piece.replace("\"x\"", &format!("\"{}\"", "x".repeat(MEGABYTE)));
+        vec![event_stream(), Step::Times(piece.into_bytes(), SIZE / MEGABYTE), send(language.hello)]
+    };
+    let again = |bytes: Vec<u8>| {
+        let times = SIZE / bytes.len();
+        Step::Times(bytes, times)
+    };
+    let json = "application/json";
+    let chat = |address: &str| llm("large", address, &json!({}));
+    let compatible = |address: &str| OPENAI.chat("large", address, &json!({}));
+    let embed = |address: &str| embedding("large", address);
+    type Ask<'a> = &'a dyn Fn(&str) -> String;
+    let cases: [(&str, Ask<'_>, Vec<Step>, &str); 7] = [
+        ("a valid stream, OpenAI-compatible", &compatible, pieces(&OPENAI), ""),
+        ("a valid stream, Gemini, whose answers are kept until their end", &chat, pieces(&GEMINI), "longer than"),
+        ("a line without an end", &chat, vec![event_stream(), again(vec![b'a'; MEGABYTE])], "longer than"),
+        ("lines that are no events", &chat, vec![event_stream(), again(b"garbage\n".repeat(8192))], SILENT),
+        ("keep-alive comments", &chat, vec![event_stream(), again(b": ping\n\n".repeat(8192))], SILENT),
+        ("an error's body", &chat, vec![head("500 Internal Server Error", json), again(vec![b'a'; MEGABYTE])], "500"),
+        ("a JSON answer (embeddings)", &embed, vec![head("200 OK", json), again(vec![b'['; MEGABYTE])], "longer than"),
+    ];
+    let neighbour = healthy().await;
+    let mut table = Table::new("body");
+    for (fault, ask, script, word) in cases {
+        let upstream = Scripted::start(vec![script]).await;
+        let mut plugin = Plugin::start("");
+        let start = Instant::now();
+        plugin.send(&ask(&upstream.url)).await;
+        let (characters, error) = drain(&mut plugin, "large").await;
+        let outcome = Outcome { text: String::new(), error, took: start.elapsed() };
+        plugin.neighbour(&neighbour, fault).await;
+        let peak = plugin.peak();
+        if word.is_empty() {
+            assert_eq!((characters, &outcome.error), (SIZE + 5, &None), "{fault}");
+            assert!(peak < 100, "{fault}: {peak} MB");
+        } else {
+            assert!(
+                outcome.error.is_some() && word.split('|').any(|word| outcome.message().contains(word)),
+                "{fault}: {outcome:?}"
+            );
+            assert!(outcome.took < Duration::from_secs(30) && peak < 250, "{fault}: {peak} MB, {:?}", outcome.took);
+        }
+        table.outcome(fault, &outcome, &plugin);
+        plugin.finish().await;
+    }
+    table.write();
+}

@@ -1,0 +1,166 @@
+//! The host's faults: lines that are none, a host that does not listen or hangs up, more sessions than anybody asks for.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::plugin::{GEMINI, OPENAI, Plugin, healthy, llm, send};
+use crate::scripted::{Scripted, Step, event_stream};
+use crate::table::Table;
+
+/// The first warning of a log, without its time.
+fn warning(log: &str) -> &str {
+    log.lines().find_map(|line| line.find("WARN").map(|at| &line[at..])).unwrap_or("–")
+}
+
+#[tokio::test]
+async fn lines_that_are_no_request_cost_nothing() {
+    let upstream = healthy().await;
+    let request = llm("whole", &upstream.url, &json!({}));
+    let (half, rest) = request.split_at(request.len() / 2);
+    let longest = [half.as_bytes(), &vec![b'x'; 300 << 20], b"\n"].concat();
+    let large = llm("whole", &upstream.url, &json!({"extra_headers": "x".repeat(100 << 20)}));
+    let unreadable = "a line from the host cannot be read";
+    // Fault, what is written, a word of the log, and of the answer to the session `whole` if it is asked for.
+    type Case = (&'static str, Vec<Vec<u8>>, &'static str, Option<&'static str>);
+    let cases: [Case; 7] = [
+        ("a line that is no JSON", vec![b"{oops\n".to_vec()], unreadable, None),
+        ("bytes that are no UTF-8", vec![b"\xff\xfe\xc3(\n".to_vec()], unreadable, None),
+        ("brackets, two thousand deep", vec![[vec![b'['; 2000], b"\n".to_vec()].concat()], unreadable, None),
+        ("a line of 100 MB", vec![[vec![b'x'; 100 << 20], b"\n".to_vec()].concat()], unreadable, None),
+        ("a request of 100 MB", vec![large.into_bytes()], "", Some("`extra_headers`")),
+        ("a request of 300 MB", vec![longest], "too long", Some("too long")),
+        ("half a line, and the rest later", vec![half.into(), rest.into()], "", Some("")),
+    ];
+    let mut table = Table::new("host-lines");
+    for (fault, pieces, word, answer) in cases {
+        let mut plugin = Plugin::start("");
+        let start = Instant::now();
+        for piece in pieces {
+            plugin.send(piece).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if let Some(answer) = answer {
+            let outcome = plugin.outcomes(&["whole"]).await.remove(0);
+            assert_eq!(outcome.error.is_some(), !answer.is_empty(), "{fault}: {outcome:?}");
+            assert!(outcome.message().contains(answer) && outcome.message().len() < 1000, "{fault}: {outcome:?}");
+            table.outcome(fault, &outcome, &plugin);
+        }
+        plugin.neighbour(&upstream, fault).await;
+        let (took, peak) = (start.elapsed(), plugin.peak());
+        assert!(peak < 700, "{fault}: {peak} MB");
+        let log = plugin.finish().await;
+        assert!(log.contains(word), "{fault}: {log}");
+        if answer.is_none() {
+            table.row(fault, "the line", warning(&log), took, peak);
+        }
+    }
+    table.write();
+}
+
+/// Sessions, and the text of each.
+const STREAMS: usize = 40;
+const PIECES: usize = 2000;
+const PIECE: usize = 1000;
+
+#[tokio::test]
+async fn a_host_that_stops_reading_loses_nothing_and_costs_little_memory() {
+    let piece = OPENAI.piece.replace("\"x\"", &format!("\"{}\"", "x".repeat(PIECE)));
+    let script = vec![event_stream(), Step::Times(piece.into_bytes(), PIECES), send(OPENAI.hello)];
+    let upstream = Scripted::start(vec![script]).await;
+    let mut plugin = Plugin::start("");
+    let mut texts: HashMap<String, usize> = (0..STREAMS).map(|number| (format!("s{number}"), 0)).collect();
+    let start = Instant::now();
+    for session in texts.keys() {
+        plugin.send(OPENAI.chat(session, &upstream.url, &json!({}))).await;
+    }
+    // Longer than the idle timeout of a second: the host's silence is not taken for the upstream's.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let held = plugin.peak();
+    let mut ended = 0;
+    while ended < STREAMS {
+        let line: Value = serde_json::from_str(&plugin.line().await.expect("the process ended")).unwrap();
+        let Some(text) = line["session_id"].as_str().and_then(|session| texts.get_mut(session)) else { continue };
+        match line["data"]["type"].as_str() {
+            Some("stream") => {
+                let content = line["data"]["data"]["delta"]["message"]["content"].as_str();
+                *text += content.unwrap_or_default().len();
+            }
+            Some("end") => ended += 1,
+            other => panic!("{other:?}: {line}"),
+        }
+    }
+    assert!(texts.values().all(|length| *length == PIECES * PIECE + "Hello".len()), "{texts:?}");
+    assert!(held < 120, "{held} MB while nobody read");
+    let mut table = Table::new("host-silence");
+    let fault = format!("nobody reads for 3 s, {STREAMS} streams of {} MB", PIECES * PIECE / 1_000_000);
+    table.row(&fault, "nothing", "–", start.elapsed(), plugin.peak());
+    plugin.neighbour(&healthy().await, "a host that stopped reading").await;
+    plugin.finish().await;
+    table.write();
+}
+
+#[tokio::test]
+async fn a_host_that_hangs_up_ends_the_process_in_order() {
+    let mut table = Table::new("host-end");
+    let pause = Step::Pause(Duration::from_millis(300));
+    let slow = vec![event_stream(), send(GEMINI.piece), pause, send(GEMINI.hello)];
+    let upstream = Scripted::start(vec![slow]).await;
+
+    let mut plugin = Plugin::start("");
+    plugin.neighbour(&healthy().await, "a host that hangs up").await;
+    plugin.send(llm("open", &upstream.url, &json!({}))).await;
+    let peak = plugin.peak();
+    plugin.input = None;
+    let outcome = plugin.outcomes(&["open"]).await.remove(0);
+    assert_eq!((outcome.text.as_str(), &outcome.error), ("xHello", &None));
+    plugin.finish().await;
+    let report = "the session is finished first; exit code 0";
+    table.row("the input is closed while a session is open", "nothing", report, outcome.took, peak);
+
+    let mut plugin = Plugin::start("");
+    plugin.neighbour(&healthy().await, "a host that hangs up").await;
+    plugin.send("{\"session_id\": \"half\", \"event\": \"requ").await;
+    let peak = plugin.peak();
+    plugin.input = None;
+    let outcome = plugin.outcomes(&["half"]).await.remove(0);
+    assert!(outcome.message().contains("cannot read the request"), "{outcome:?}");
+    table.ended("half a line, and the input is closed", &outcome, peak);
+    plugin.finish().await;
+
+    let endless = vec![event_stream(), Step::Repeat(GEMINI.piece.into(), Duration::from_millis(20))];
+    let upstream = Scripted::start(vec![endless]).await;
+    let mut plugin = Plugin::start("");
+    plugin.send(llm("open", &upstream.url, &json!({}))).await;
+    while !plugin.line().await.unwrap().contains("\"open\"") {}
+    let (start, peak) = (Instant::now(), plugin.peak());
+    plugin.hang_up().await;
+    let took = start.elapsed();
+    while upstream.open_connections() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let report = "the calls of the upstream are dropped; exit code 0";
+    table.row(
+        "the output is closed in the middle of a stream",
+        "the open sessions, which nobody hears",
+        report,
+        took,
+        peak,
+    );
+    table.write();
+}
+
+#[tokio::test]
+async fn ten_thousand_sessions_at_once_are_answered() {
+    let upstream = healthy().await;
+    let mut plugin = Plugin::start("");
+    let seen = plugin.many(10_000, &upstream.url).await;
+    assert_eq!((seen.answered, seen.report.as_str()), (10_000, "–"));
+    let peak = plugin.peak();
+    assert!(peak < 400, "{peak} MB");
+    let mut table = Table::new("host-many");
+    table.row("ten thousand sessions at once", &seen.lost(), &seen.report, seen.took, peak);
+    plugin.finish().await;
+    table.write();
+}

@@ -1,0 +1,150 @@
+//! The machine's limits: descriptors, memory, a full disk, a folder that cannot be written.
+
+use std::path::Path;
+use std::process::Command as Builder;
+use std::time::Instant;
+
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::plugin::{EXECUTABLE, Plugin, healthy, llm};
+use crate::table::Table;
+
+#[tokio::test]
+async fn under_a_limit_every_session_ends_and_the_next_is_answered() {
+    let mut table = Table::new("machine-limits");
+    for (fault, limits, sessions) in [
+        ("24 file descriptors, 200 sessions", "ulimit -n 24;", 200),
+        ("1 GB of address space, 1000 sessions", "ulimit -v 1048576;", 1000),
+        ("no file may be written, 20 sessions", "ulimit -f 0;", 20),
+    ] {
+        let upstream = healthy().await;
+        let mut plugin = Plugin::start(limits);
+        let seen = plugin.many(sessions, &upstream.url).await;
+        let peak = plugin.peak();
+        match limits {
+            "ulimit -n 24;" => assert!(seen.answered > 0 && seen.report.contains("Too many open files"), "{seen:?}"),
+            _ => assert_eq!(seen.answered, sessions, "{fault}: {seen:?}"),
+        }
+        table.row(fault, &seen.lost(), &seen.report, seen.took, peak);
+        plugin.neighbour(&upstream, fault).await;
+        plugin.finish().await;
+    }
+    table.write();
+}
+
+#[tokio::test]
+async fn a_line_that_finds_no_memory_costs_its_session_only() {
+    let upstream = healthy().await;
+    let mut plugin = Plugin::start("ulimit -v 262144;");
+    plugin.neighbour(&upstream, "before the line").await;
+    let request = llm("large", &upstream.url, &json!({}));
+    plugin.send(&request[..request.len() / 2]).await;
+    for _ in 0..200 {
+        plugin.send(vec![b'x'; 1 << 20]).await;
+    }
+    plugin.send("\n").await;
+    let outcome = plugin.outcomes(&["large"]).await.remove(0);
+    assert!(outcome.message().contains("too long"), "{outcome:?}");
+    let mut table = Table::new("machine-memory");
+    table.outcome("256 MB of address space, a request of 200 MB", &outcome, &plugin);
+    plugin.neighbour(&upstream, "after the line").await;
+    plugin.finish().await;
+    table.write();
+}
+
+/// Where the folder `$0` is a full disk.
+const FULL: &str = r#"mount -t tmpfs -o size=64k tmpfs "$0" || exit 99; cat /dev/zero 2>&- > "$0/filling"; exec "$@""#;
+
+/// Where neither the folder `$0` nor the checkout can be written.
+const READ_ONLY: &str = r#"mount --bind . . && mount -o remount,bind,ro . && cd "$PWD" && mount -t tmpfs -o ro tmpfs "$0" ||
+    exit 99; exec "$@""#;
+
+/// The executable with its log on the disk of its home.
+const LOGGED: [&str; 4] = ["sh", "-c", r#"exec "$0" 2>> "$HOME/log""#, EXECUTABLE];
+
+/// A program whose home is the folder, in a namespace of its own with other file systems.
+fn elsewhere(script: &str, folder: &Path, program: &[&str]) -> Builder {
+    let mut command = Builder::new("unshare");
+    command.args(["-Urm", "sh", "-c", script]).arg(folder).args(program);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HOME", folder).env("TMPDIR", folder);
+    command
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_costs_no_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let permitted = |script| elsewhere(script, folder.path(), &["true"]).status().is_ok_and(|status| status.success());
+    let mut cases = Vec::new();
+    if permitted(FULL) && permitted(READ_ONLY) {
+        cases.push(("a full disk (tmpfs) as home, its log too", elsewhere(FULL, folder.path(), &LOGGED)));
+        cases.push(("home and plugin folder read-only", elsewhere(READ_ONLY, folder.path(), &[EXECUTABLE])));
+    }
+    let mut command = Builder::new("sh");
+    command.args(["-c", "exec \"$0\" 2> /dev/full", EXECUTABLE]);
+    cases.push(("a log on a full disk (/dev/full)", command));
+    let mut table = Table::new("machine-disk");
+    for (fault, command) in cases {
+        let upstream = healthy().await;
+        let mut plugin = Plugin::spawn(Command::from(command));
+        // Which is logged, at the level that the suite asks for.
+        plugin.send("{oops\n").await;
+        let seen = plugin.many(20, &upstream.url).await;
+        assert_eq!(seen.answered, 20, "{fault}: {seen:?}");
+        table.row(fault, &seen.lost(), &seen.report, seen.took, plugin.peak());
+        plugin.finish().await;
+    }
+    table.write();
+}
+
+#[test]
+fn what_cannot_be_written_is_named_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    let keygen = [EXECUTABLE, "keygen", "--out", keys.to_str().unwrap()];
+    // What the command left in the folder is listed after it.
+    let listed = [&["sh", "-c", r#""$@"; code=$?; ls -A "$HOME"; exit $code"#, "sh"][..], &keygen].concat();
+    let mut table = Table::new("machine-files");
+    let cases = [
+        ("`keygen` on a full disk (tmpfs)", FULL, "No space left on device", "filling\n"),
+        ("`keygen` in a read-only folder", READ_ONLY, "Read-only file system", ""),
+    ];
+    for (fault, script, word, left) in cases {
+        let start = Instant::now();
+        let ended = elsewhere(script, folder.path(), &listed).output();
+        let Ok(ended) = ended.map(|ended| (ended.status.code(), text(&ended.stdout), text(&ended.stderr))) else {
+            return;
+        };
+        // A machine that permits no namespace says so by another code.
+        let (Some(1), listing, said) = ended else { return };
+        if said.contains("unshare") {
+            return;
+        }
+        assert!(said.contains(word) && said.contains("keys.private.pem"), "{fault}: {said}");
+        assert_eq!(listing, left, "{fault}");
+        let said = said.replace(folder.path().to_str().unwrap(), "FOLDER");
+        table.row(fault, "the command, exit code 1", said.trim(), start.elapsed(), None);
+    }
+    table.write();
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test]
+async fn an_output_that_takes_nothing_ends_the_process_with_the_reason() {
+    let upstream = healthy().await;
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" > /dev/full", EXECUTABLE]);
+    let mut plugin = Plugin::spawn(command);
+    let start = Instant::now();
+    plugin.send(llm("lost", &upstream.url, &json!({}))).await;
+    let (code, log) = plugin.failure().await;
+    assert!(code == Some(1) && log.contains("No space left on device"), "{code:?}: {log}");
+    let mut table = Table::new("machine-output");
+    let said = log.lines().last().unwrap_or_default();
+    let fault = "standard output on a full disk (/dev/full)";
+    table.row(fault, "the process, which nobody hears: exit code 1", said, start.elapsed(), None);
+    table.write();
+}

@@ -1,0 +1,275 @@
+//! The executable as the daemon's child, the requests that are put to it, and the tables of what was seen.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::scripted::{Scripted, Step, event_stream};
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The key that every request carries and no output may show.
+pub const CANARY: &str = "canary-5f1e-key";
+
+pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_dify-plugin-runtime");
+
+/// An upstream's language: a provider that speaks it, and its events.
+pub struct Language {
+    pub title: &'static str,
+    provider: &'static str,
+    model: &'static str,
+    /// An event with the text `x`, not the last.
+    pub piece: &'static str,
+    /// A whole answer with the text `Hello`.
+    pub hello: &'static str,
+}
+
+pub const GEMINI: Language = Language {
+    title: "Gemini",
+    provider: "google",
+    model: "gemini-3.5-flash",
+    piece: "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}\r\n\r\n",
+    hello: "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hello\"}]},\"finishReason\":\"STOP\"}],\
+        \"usageMetadata\":{\"promptTokenCount\":3,\"candidatesTokenCount\":2}}\r\n\r\n",
+};
+
+pub const OPENAI: Language = Language {
+    title: "OpenAI-compatible",
+    provider: "ai-gateway",
+    model: "m",
+    piece: "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n",
+    hello: "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}],\
+        \"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\ndata: [DONE]\n\n",
+};
+
+impl Language {
+    /// A chat request's line; `more` credentials replace the usual ones, which wait a second and never retry.
+    pub fn chat(&self, session: &str, address: &str, more: &Value) -> String {
+        let mut credentials = match self.provider {
+            "google" => json!({"google_api_key": CANARY, "google_base_url": address, "request_timeout": "1"}),
+            _ => json!({"auth_method": "api_key", "api_key": CANARY, "endpoint_url": format!("{address}/v1"),
+                "mode": "chat", "connect_timeout": "1", "first_byte_timeout": "1", "idle_timeout": "1"}),
+        };
+        credentials["max_retries"] = json!("0");
+        for (name, value) in more.as_object().into_iter().flatten() {
+            credentials[name] = value.clone();
+        }
+        let line = json!({"session_id": session, "event": "request", "data": {"user_id": "u", "type": "model",
+            "action": "invoke_llm", "provider": self.provider, "model": self.model, "model_type": "llm",
+            "stream": true, "credentials": credentials, "model_parameters": {},
+            "prompt_messages": [{"role": "user", "content": "hi"}]}});
+        format!("{line}\n")
+    }
+}
+
+/// A chat request to Gemini.
+pub fn llm(session: &str, address: &str, more: &Value) -> String {
+    GEMINI.chat(session, address, more)
+}
+
+/// An upstream without a fault.
+pub async fn healthy() -> Scripted {
+    Scripted::start(vec![vec![event_stream(), send(GEMINI.hello)]]).await
+}
+
+pub fn send(text: &str) -> Step {
+    Step::Send(text.as_bytes().to_vec())
+}
+
+/// The running executable.
+pub struct Plugin {
+    child: Child,
+    pub input: Option<ChildStdin>,
+    pub lines: Lines<BufReader<ChildStdout>>,
+    log: JoinHandle<String>,
+}
+
+/// What a session sent before its end.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub text: String,
+    pub error: Option<Value>,
+    pub took: Duration,
+}
+
+/// What became of many sessions.
+#[derive(Debug)]
+pub struct Crowd {
+    sessions: usize,
+    pub answered: usize,
+    /// The last error.
+    pub report: String,
+    pub took: Duration,
+}
+
+impl Crowd {
+    pub fn lost(&self) -> String {
+        match self.sessions - self.answered {
+            0 => "nothing".to_owned(),
+            lost => format!("{lost} of {} sessions", self.sessions),
+        }
+    }
+}
+
+impl Outcome {
+    pub fn message(&self) -> &str {
+        self.error.as_ref().map_or("", |error| error["message"].as_str().unwrap())
+    }
+}
+
+impl Plugin {
+    /// Under a shell's limits, in the checkout.
+    pub fn start(limits: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limits} exec \"$0\""), EXECUTABLE]);
+        Self::spawn(command)
+    }
+
+    /// By a command that becomes the executable.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("INSTALL_METHOD", "local")
+            .env("DIFY_PLUGIN_LOG_LEVEL", "debug")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // Read along like the daemon: a full pipe would hold the process up.
+        let mut errors = child.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            errors.read_to_string(&mut log).await.unwrap();
+            log
+        });
+        Self { child, input, lines, log }
+    }
+
+    pub async fn send(&mut self, line: impl AsRef<[u8]>) {
+        self.input.as_mut().unwrap().write_all(line.as_ref()).await.unwrap();
+    }
+
+    /// The next line; `None` at the end of the output.
+    pub async fn line(&mut self) -> Option<String> {
+        let line = timeout(PATIENCE, self.lines.next_line()).await.expect("no line in time").unwrap()?;
+        assert!(!line.contains(CANARY), "{line}");
+        Some(line)
+    }
+
+    /// Reads until each of these sessions has ended; outcomes in the order given.
+    pub async fn outcomes(&mut self, sessions: &[&str]) -> Vec<Outcome> {
+        let start = Instant::now();
+        let mut outcomes: Vec<Outcome> = sessions.iter().map(|_| Outcome::default()).collect();
+        let mut open = sessions.len();
+        while open > 0 {
+            let line: Value = serde_json::from_str(&self.line().await.expect("the process ended")).unwrap();
+            let Some(place) = sessions.iter().position(|session| line["session_id"] == *session) else { continue };
+            let data = &line["data"];
+            match data["type"].as_str() {
+                Some("stream") => {
+                    let text = data["data"]["delta"]["message"]["content"].as_str().unwrap_or_default();
+                    outcomes[place].text.push_str(text);
+                }
+                Some("error") => outcomes[place].error = Some(data["data"].clone()),
+                Some("end") => {
+                    outcomes[place].took = start.elapsed();
+                    open -= 1;
+                }
+                other => panic!("unknown message type {other:?}"),
+            }
+        }
+        outcomes
+    }
+
+    /// A session beside or after a fault, which must be answered.
+    pub async fn neighbour(&mut self, upstream: &Scripted, beside: &str) {
+        self.send(&llm("neighbour", &upstream.url, &json!({"request_timeout": "20"}))).await;
+        let outcome = self.outcomes(&["neighbour"]).await.remove(0);
+        assert_eq!((outcome.text.as_str(), &outcome.error), ("Hello", &None), "beside {beside}");
+    }
+
+    /// So many chats at once, read until each has ended.
+    pub async fn many(&mut self, sessions: usize, address: &str) -> Crowd {
+        let patient = json!({"request_timeout": "30"});
+        let lines: String = (0..sessions).map(|number| llm(&format!("s{number}"), address, &patient)).collect();
+        let start = Instant::now();
+        let mut input = self.input.take().unwrap();
+        // Beside the reading, as the daemon writes: all of it does not fit into the pipes.
+        let writing = tokio::spawn(async move {
+            input.write_all(lines.as_bytes()).await.unwrap();
+            input
+        });
+        let mut crowd = Crowd { sessions, answered: 0, report: "–".to_owned(), took: Duration::ZERO };
+        let mut ended = 0;
+        while ended < sessions {
+            let line: Value = serde_json::from_str(&self.line().await.expect("the process ended")).unwrap();
+            let data = &line["data"];
+            match data["type"].as_str() {
+                Some("end") => ended += 1,
+                Some("error") => data["data"]["message"].as_str().unwrap().clone_into(&mut crowd.report),
+                Some("stream") => {
+                    crowd.answered += usize::from(data["data"]["delta"]["message"]["content"] == "Hello");
+                }
+                _ => {}
+            }
+        }
+        crowd.took = start.elapsed();
+        self.input = Some(writing.await.unwrap());
+        crowd
+    }
+
+    /// Most memory since the start or the last [`Plugin::forget_peak`], in megabytes.
+    pub fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
+    /// From now on [`Plugin::peak`] counts anew.
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").unwrap();
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Ends the input; the process must succeed, and its log must not show the key.
+    pub async fn finish(mut self) -> String {
+        self.input = None;
+        while self.line().await.is_some() {}
+        Self::over(self.child, self.log).await
+    }
+
+    /// Stops listening; the process must end by itself, and well.
+    pub async fn hang_up(self) -> String {
+        let Self { child, input, lines, log } = self;
+        drop(lines);
+        let log = Self::over(child, log).await;
+        drop(input);
+        log
+    }
+
+    /// The process must end by itself, in failure: its exit code and its log.
+    pub async fn failure(mut self) -> (Option<i32>, String) {
+        let log = timeout(PATIENCE, self.log).await.unwrap().unwrap();
+        assert!(!log.contains(CANARY), "{log}");
+        (timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().code(), log)
+    }
+
+    async fn over(mut child: Child, log: JoinHandle<String>) -> String {
+        let log = timeout(PATIENCE, log).await.unwrap().unwrap();
+        assert!(timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success(), "{log}");
+        assert!(!log.contains(CANARY), "{log}");
+        log
+    }
+}

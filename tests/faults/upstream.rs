@@ -1,0 +1,212 @@
+//! An upstream's faults, in both languages, each beside a healthy session of the same process.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::plugin::{EXECUTABLE, GEMINI, Language, OPENAI, Outcome, Plugin, healthy, llm, send};
+use crate::scripted::{Scripted, Step, answer, event_stream};
+use crate::table::Table;
+
+/// What is played, and how it must end.
+struct Case {
+    fault: &'static str,
+    script: Vec<Step>,
+    address: Option<&'static str>,
+    credentials: Value,
+    expected: Expected,
+}
+
+/// A word of the report (one of several), or the text of an answer that stands in spite of the fault.
+enum Expected {
+    Report(&'static str),
+    Answer(&'static str),
+}
+use Expected::{Answer, Report};
+
+impl Expected {
+    fn is(&self, outcome: &Outcome) -> bool {
+        match self {
+            Report(words) => outcome.error.is_some() && words.split('|').any(|word| outcome.message().contains(word)),
+            Answer(text) => outcome.text == *text && outcome.error.is_none(),
+        }
+    }
+}
+
+fn case(fault: &'static str, script: Vec<Step>, expected: Expected) -> Case {
+    Case { fault, script, address: None, credentials: json!({}), expected }
+}
+
+/// The head of an event stream and then these steps.
+fn stream(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+    std::iter::once(event_stream()).chain(steps).collect()
+}
+
+fn connection_cases(language: &Language) -> Vec<Case> {
+    let piece = || send(language.piece);
+    let half = &language.piece[..12];
+    // A reset discards what the peer has not read yet.
+    let rest = || Step::Pause(Duration::from_millis(50));
+    vec![
+        case("reset instead of an answer", vec![Step::Reset], Report("the connection broke")),
+        case("reset within the head", vec![send("HTTP/1.1 200 O"), Step::Reset], Report("the connection broke")),
+        case("reset after the head", stream([Step::Reset]), Report("cut its answer short")),
+        case("reset between two events", stream([piece(), rest(), Step::Reset]), Report("cut its answer short")),
+        case(
+            "reset within an event",
+            stream([piece(), send(half), rest(), Step::Reset]),
+            Report("cut its answer short"),
+        ),
+        case("reset after the last event", stream([send(language.hello), rest(), Step::Reset]), Answer("Hello")),
+        case("end before the first event", stream([]), Report("cut short|without an answer")),
+        case("end without a finish reason", stream([piece()]), Report("without a finish reason")),
+        case("end within an event", stream([piece(), send(half)]), Report("EOF")),
+        case("no HTTP", vec![send("SSH-2.0-OpenSSH_9.2\r\n\r\n")], Report("invalid HTTP")),
+    ]
+}
+
+fn silence_cases(language: &Language) -> Vec<Case> {
+    let every = Duration::from_millis;
+    let ping = || Step::Repeat(b": ping\n\n".to_vec(), every(100));
+    let dripped = language.hello.bytes().flat_map(|byte| [Step::Send(vec![byte]), Step::Pause(every(2))]);
+    let silent = "the upstream sent no event for 1 s";
+    vec![
+        case("silence before the head", vec![Step::Hang], Report("no answer from")),
+        case("silence after the head", stream([Step::Hang]), Report(silent)),
+        case("silence within a stream", stream([send(language.piece), Step::Hang]), Report(silent)),
+        case("keep-alive comments only", stream([ping()]), Report(silent)),
+        case("keep-alive comments after an event", stream([send(language.piece), ping()]), Report(silent)),
+        case("one byte at a time, never an event", stream([Step::Repeat(b"d".to_vec(), every(100))]), Report(silent)),
+        case("one byte at a time, a whole answer", stream(dripped), Answer("Hello")),
+    ]
+}
+
+fn content_cases(language: &Language) -> Vec<Case> {
+    let (html, page) = ("content-type: text/html\r\n", "<html><body>Bad gateway</body></html>");
+    let json = "content-type: application/json\r\n";
+    let elsewhere = "location: http://127.0.0.1:9/again?key=canary-5f1e-key\r\n";
+    let broken = language.hello.replace("Hello", "Hell\u{1}").into_bytes();
+    let broken: Vec<u8> =
+        broken.into_iter().flat_map(|byte| if byte == 1 { vec![0xff, b'o'] } else { vec![byte] }).collect();
+    let mut wrong_json = b"HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n{\"error\":\"".to_vec();
+    wrong_json.extend([0xff, 0xfe, b'"', b'}']);
+    vec![
+        case("an event that is no JSON", stream([send("data: {oops\n\n")]), Report("cannot be read|no chunk")),
+        case("bytes in an answer's text that are no UTF-8", stream([Step::Send(broken)]), Answer("Hell\u{fffd}o")),
+        case("bytes in an error that are no UTF-8", vec![Step::Send(wrong_json)], Report("500")),
+        case(
+            "events that are no UTF-8",
+            stream([Step::Send(b"data: \xff\xfe\xc3(\n\n".to_vec())]),
+            Report("cannot be read|no chunk"),
+        ),
+        case("an empty answer", answer("200 OK", json, ""), Report("")),
+        case("a page in place of a stream", answer("200 OK", html, page), Report("Bad gateway")),
+        case("a proxy's 502 page", answer("502 Bad Gateway", html, page), Report("502")),
+        case("a redirect", answer("302 Found", elsewhere, ""), Report("redirects to")),
+        case(
+            "a redirect to itself",
+            answer("307 Temporary Redirect", "location: ?again\r\n", ""),
+            Report("redirects to"),
+        ),
+    ]
+}
+
+fn network_cases(language: &Language) -> Vec<Case> {
+    let at = |fault, address, credentials, word| Case {
+        address: Some(address),
+        credentials,
+        ..case(fault, Vec::new(), Report(word))
+    };
+    let mut cases = vec![
+        at("nobody listens", "http://127.0.0.1:9", json!({}), "127.0.0.1:9"),
+        at("a name that does not resolve", "http://no-such-host.invalid", json!({}), "cannot be resolved"),
+        at("a proxy that is down, `proxy_url`", "http://models.invalid", proxy("http://127.0.0.1:9"), DOWN),
+        at("a proxy that is down, to https://", "https://models.invalid", proxy("http://127.0.0.1:9"), DOWN),
+        at("a SOCKS proxy that is down", "https://models.invalid", proxy("socks5h://127.0.0.1:9"), DOWN),
+        at("a SOCKS proxy, no names here", "https://models.invalid", proxy("socks5://127.0.0.1:9"), "socks5h"),
+        at(
+            "a proxy that does not resolve",
+            "http://models.invalid",
+            proxy("http://proxy.invalid:8080"),
+            "proxy.invalid",
+        ),
+    ];
+    if language.title == GEMINI.title {
+        let public = "https://generativelanguage.googleapis.com";
+        cases.push(at(
+            "a proxy that is down, to Google",
+            public,
+            proxy("http://user:canary-5f1e-key@127.0.0.1:9"),
+            DOWN,
+        ));
+    }
+    cases
+}
+
+/// How a dead proxy is told from a dead upstream.
+const DOWN: &str = "The way leads by the proxy";
+
+fn proxy(address: &str) -> Value {
+    json!({ "proxy_url": address })
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_that_is_down_is_named() {
+    let mut command = Command::new(EXECUTABLE);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
+        command.env(name, "http://127.0.0.1:9");
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        command.env(name, "127.0.0.1");
+    }
+    let mut plugin = Plugin::spawn(command);
+    let neighbour = healthy().await;
+    let mut table = Table::new("upstream-proxy");
+    for (fault, address) in [("to http://", "http://models.invalid"), ("to https://", "https://models.invalid")] {
+        plugin.forget_peak();
+        plugin.send(llm("proxied", address, &json!({}))).await;
+        let outcome = plugin.outcomes(&["proxied"]).await.remove(0);
+        assert!(outcome.message().contains(DOWN) && outcome.message().contains("environment"), "{fault}: {outcome:?}");
+        table.outcome(&format!("the environment's proxy is down, {fault}"), &outcome, &plugin);
+        plugin.neighbour(&neighbour, fault).await;
+    }
+    plugin.finish().await;
+    table.write();
+}
+
+#[tokio::test]
+async fn an_upstreams_fault_ends_its_own_session_with_a_report() {
+    let mut plugin = Plugin::start("");
+    let neighbour = healthy().await;
+    let mut wrong = Vec::new();
+    for (language, file) in [(&GEMINI, "upstream-gemini"), (&OPENAI, "upstream-openai")] {
+        let mut table = Table::new(file);
+        let cases = [connection_cases, silence_cases, content_cases, network_cases];
+        for case in cases.iter().flat_map(|cases| cases(language)) {
+            let outcome = play(&mut plugin, language, &case, &neighbour).await;
+            table.outcome(case.fault, &outcome, &plugin);
+            assert!(plugin.peak() < 100, "{}: {} MB", case.fault, plugin.peak());
+            if !case.expected.is(&outcome) {
+                wrong.push(format!("{}, {}: {outcome:?}", language.title, case.fault));
+            }
+        }
+        table.write();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    plugin.finish().await;
+}
+
+async fn play(plugin: &mut Plugin, language: &Language, case: &Case, neighbour: &Scripted) -> Outcome {
+    let name = format!("{}, {}", language.title, case.fault);
+    plugin.forget_peak();
+    let upstream = Scripted::start(vec![case.script.clone()]).await;
+    let start = Instant::now();
+    plugin.send(&language.chat("fault", case.address.unwrap_or(&upstream.url), &case.credentials)).await;
+    plugin.send(&llm("neighbour", &neighbour.url, &json!({}))).await;
+    let mut outcomes = plugin.outcomes(&["fault", "neighbour"]).await;
+    assert_eq!((outcomes[1].text.as_str(), &outcomes[1].error), ("Hello", &None), "beside {name}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{name}: {:?}", start.elapsed());
+    assert!(upstream.requests().len() <= 1, "{name}: sent again although retries are off");
+    outcomes.swap_remove(0)
+}
