@@ -178,9 +178,9 @@ fn seconds(settings: &HashMap<String, String>, name: &'static str, default: f64)
 
 /// `host:port`, `[::1]:port`, or an address whose scheme gives the port.
 fn host_and_port(text: &str) -> Result<(String, u16), ConfigError> {
-    let wrong = || {
-        refuse("REMOTE_INSTALL_URL", format!("must be host:port or an address like tcp://host:5003, found `{text}`"))
-    };
+    let found = if text.contains('@') { "one with a user".to_owned() } else { format!("`{text}`") };
+    let wrong =
+        || refuse("REMOTE_INSTALL_URL", format!("must be host:port or an address like tcp://host:5003, found {found}"));
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("tcp://{text}") };
     let url = url::Url::parse(&with_scheme).map_err(|_| wrong())?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?;

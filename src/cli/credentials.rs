@@ -70,7 +70,9 @@ pub fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
 pub fn split_pair(text: &str) -> anyhow::Result<(&str, &str)> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim(), value)),
-        _ => bail!("expected NAME=VALUE, found `{}`", text.split('=').next().unwrap_or_default()),
+        // What stands alone may be the value.
+        Some(_) => bail!("expected NAME=VALUE, found nothing before `=`"),
+        None => bail!("expected NAME=VALUE, found no `=`"),
     }
 }
 

@@ -64,9 +64,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Reads the daemon's line.
-    pub fn of(line: &str) -> Self {
+    /// Reads the daemon's line, which may repeat the key.
+    pub fn of(line: &str, key: &str) -> Self {
         let line = line.trim();
-        if line.starts_with(INVALID_KEY) { Self::InvalidKey } else { Self::Other(line.chars().take(1000).collect()) }
+        if line.starts_with(INVALID_KEY) {
+            return Self::InvalidKey;
+        }
+        let line = if key.is_empty() { line.to_owned() } else { line.replace(key, "***") };
+        Self::Other(line.chars().take(1000).collect())
     }
 }

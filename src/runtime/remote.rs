@@ -103,7 +103,7 @@ pub async fn serve(
                 };
                 let ended = serve_with(reader, writer, registry.clone(), options.serve, Arc::new(stray)).await;
                 let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
-                match (said.map(|line| Refusal::of(&line)), ended) {
+                match (said.map(|line| Refusal::of(&line, options.key.expose_secret())), ended) {
                     (Some(Refusal::InvalidKey), _) => return Err(Refusal::InvalidKey.into()),
                     (Some(refusal), _) => refusal.to_string(),
                     (None, Err(error)) => format!("the connection was lost: {error}"),

@@ -36,7 +36,8 @@ pub async fn check(report: &mut Report, settings: &HashMap<String, String>) -> a
         Err(error) => return report.error(CHECK, error.to_string(), "Copy it from Plugins → Debug in Dify."),
     };
     let address = format!("{}:{}", config.remote_host, config.remote_port);
-    let greeting = config.remote_key.as_ref().map(|key| handshake(key.expose_secret())).unwrap_or_default();
+    let key = config.remote_key.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+    let greeting = if key.is_empty() { Vec::new() } else { handshake(key) };
     let (mut reader, writer) = match tcp::connect(&config.remote_host, config.remote_port, &greeting).await {
         Ok(halves) => halves,
         Err(error) => {
@@ -54,7 +55,7 @@ pub async fn check(report: &mut Report, settings: &HashMap<String, String>) -> a
     let heard = tokio::time::timeout(MOMENT, limited.read_to_end(&mut said)).await;
     drop(writer);
     let line = String::from_utf8_lossy(&said);
-    match (line.lines().find(|line| !line.trim().is_empty()).map(Refusal::of), heard) {
+    match (line.lines().find(|line| !line.trim().is_empty()).map(|line| Refusal::of(line, key)), heard) {
         (Some(refusal), _) => {
             let hint = match refusal {
                 Refusal::InvalidKey => "The key is that of one workspace; open Plugins → Debug there.",
