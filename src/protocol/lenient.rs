@@ -1,4 +1,5 @@
-//! Deserializers for what the daemon really sends: null for an absent list or object, `""` and `0` for an absent value.
+//! Deserializers for what the daemon really sends: null for an absent list or object, `""` and `0` for an absent value;
+//! and for the counts of careless upstreams.
 //!
 //! Nothing here is used when writing: what we send is strict.
 
@@ -35,6 +36,22 @@ where
         }
         Some(value) => Ok(Some(value as u64).filter(|whole| *whole != 0)),
     }
+}
+
+/// Most that a count may say, so that no sum of counts overflows.
+const MOST: f64 = (1u64 << 53) as f64;
+
+/// A count that an upstream tells: number or text; null, negative and unreadable counts are missing ones.
+pub fn count<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let number = match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    Ok(number.filter(|number| *number >= 0.0).map(|number| number.min(MOST) as u64))
 }
 
 /// `null` and `0.0` become `None`.
@@ -77,5 +94,29 @@ pub fn kind_of(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn counts_are_taken_as_they_come() {
+        for (told, expected) in [
+            (json!(3), Some(3)),
+            (json!(3.0), Some(3)),
+            (json!("3"), Some(3)),
+            (json!(u64::MAX), Some(1 << 53)),
+            (json!(1e300), Some(1 << 53)),
+            (json!(-1), None),
+            (json!(null), None),
+            (json!("many"), None),
+            (json!([3]), None),
+        ] {
+            assert_eq!(count(&told).unwrap(), expected, "{told}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::Surface;
 use super::wire::{Blob, Part};
 use crate::declare::ModelSchema;
 use crate::error::InvokeError;
-use crate::protocol::EmbeddingInputType;
+use crate::protocol::{EmbeddingInputType, lenient};
 
 /// Vectors of this length come normalised; shorter ones may not.
 pub const FULL_LENGTH: usize = 3072;
@@ -211,8 +211,8 @@ struct Vector {
 
 #[derive(Debug, Deserialize)]
 struct Statistics {
-    #[serde(alias = "tokenCount")]
-    token_count: f64,
+    #[serde(default, alias = "tokenCount", deserialize_with = "lenient::count")]
+    token_count: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -223,6 +223,7 @@ struct Prediction {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Usage {
+    #[serde(default, deserialize_with = "lenient::count")]
     prompt_token_count: Option<u64>,
 }
 
@@ -237,7 +238,7 @@ impl EmbeddingAnswer {
                 vectors.iter().filter(|vector| !vector.values.is_empty()).count()
             )));
         }
-        let counted = vectors.iter().map(|vector| vector.statistics.as_ref().map(|found| found.token_count as u64));
+        let counted = vectors.iter().map(|vector| vector.statistics.as_ref()?.token_count);
         let tokens = match self.usage_metadata.and_then(|usage| usage.prompt_token_count) {
             None => counted.sum(),
             known => known,

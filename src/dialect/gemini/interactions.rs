@@ -82,21 +82,25 @@ pub struct Interaction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Usage {
-    total_input_tokens: u64,
-    total_tool_use_tokens: u64,
-    total_output_tokens: u64,
-    total_thought_tokens: u64,
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    total_input_tokens: Option<u64>,
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    total_tool_use_tokens: Option<u64>,
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    total_output_tokens: Option<u64>,
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    total_thought_tokens: Option<u64>,
 }
 
 impl Usage {
     /// Tokens read: prompt and what tools found.
     pub fn prompt(self) -> u64 {
-        self.total_input_tokens + self.total_tool_use_tokens
+        self.total_input_tokens.unwrap_or_default() + self.total_tool_use_tokens.unwrap_or_default()
     }
 
     /// Tokens written: thoughts and answer.
     pub fn answer(self) -> u64 {
-        self.total_output_tokens + self.total_thought_tokens
+        self.total_output_tokens.unwrap_or_default() + self.total_thought_tokens.unwrap_or_default()
     }
 }
 

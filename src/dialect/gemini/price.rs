@@ -136,7 +136,7 @@ pub struct Stored {
 }
 
 fn of_modality(details: &[ModalityTokens], modality: &str) -> u64 {
-    details.iter().filter(|entry| entry.modality == modality).map(|entry| entry.token_count).sum()
+    details.iter().filter(|entry| entry.modality == modality).filter_map(|entry| entry.token_count).sum()
 }
 
 /// The prices that hold for one request.
@@ -336,6 +336,15 @@ mod tests {
             let usage = one(&list(tier), tokens);
             assert_eq!(usage.total_price.0, expected, "{name}");
         }
+    }
+
+    #[test]
+    fn absurd_counts_overflow_nothing() {
+        let tokens: UsageMetadata = serde_json::from_value(json!({"promptTokenCount": u64::MAX, "cachedContentTokenCount": u64::MAX,
+            "candidatesTokenCount": "18446744073709551615", "thoughtsTokenCount": 1e300, "toolUsePromptTokenCount": -1}))
+        .unwrap();
+        let usage = list(None).usage(&vec![tokens; 64]);
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (64 << 53, 128 << 53));
     }
 
     #[test]

@@ -403,16 +403,22 @@ pub struct CitationMetadata {
 #[serde(rename_all = "camelCase", default)]
 pub struct UsageMetadata {
     /// Tokens of the prompt.
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
     pub prompt_token_count: Option<u64>,
     /// Of these, read from a cache.
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
     pub cached_content_token_count: Option<u64>,
     /// Tokens of the answer, without thoughts.
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
     pub candidates_token_count: Option<u64>,
     /// Tokens of thoughts.
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
     pub thoughts_token_count: Option<u64>,
     /// Tokens of results of Google's own tools.
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
     pub tool_use_prompt_token_count: Option<u64>,
     /// All together.
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
     pub total_token_count: Option<u64>,
     /// The prompt by modality.
     #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
@@ -437,6 +443,6 @@ pub struct ModalityTokens {
     #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
     pub modality: String,
     /// How many.
-    #[serde(deserialize_with = "crate::protocol::lenient::null_default")]
-    pub token_count: u64,
+    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    pub token_count: Option<u64>,
 }

@@ -6,8 +6,9 @@ use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::protocol::lenient;
 
 /// A chunk of a stream, or a whole `chat.completion` / `text_completion`.
 #[derive(Debug, Default, Deserialize)]
@@ -146,16 +147,16 @@ impl FunctionFragment<'_> {
 /// Counts. Null, negative and unreadable counts are missing ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct Usage {
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default, deserialize_with = "lenient::count")]
     prompt_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default, deserialize_with = "lenient::count")]
     input_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default, deserialize_with = "lenient::count")]
     completion_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default, deserialize_with = "lenient::count")]
     output_tokens: Option<u64>,
     /// Both together.
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default, deserialize_with = "lenient::count")]
     pub total_tokens: Option<u64>,
     /// Of the prompt: read from a cache.
     #[serde(default)]
@@ -181,7 +182,7 @@ impl Usage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct PromptDetails {
     /// Tokens read from a cache.
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default, deserialize_with = "lenient::count")]
     pub cached_tokens: Option<u64>,
 }
 
@@ -189,17 +190,8 @@ pub struct PromptDetails {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct CompletionDetails {
     /// Tokens of thoughts.
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default, deserialize_with = "lenient::count")]
     pub reasoning_tokens: Option<u64>,
-}
-
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let number = match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    Ok(number.filter(|number| *number >= 0.0).map(|number| number as u64))
 }
 
 fn first<'de, D, T>(deserializer: D) -> Result<First<T>, D::Error>
