@@ -151,7 +151,7 @@ async fn resolve(url: &Url, trusted: bool) -> Result<Vec<SocketAddr>, InvokeErro
     Ok(addresses)
 }
 
-/// Whether an address belongs to the public internet.
+/// Whether an address belongs to the public internet. Source: IANA's special-purpose address registries.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -171,6 +171,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || a >= 240
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
         || (a == 198 && (18..20).contains(&b)))
 }
 
@@ -184,11 +185,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         let [c, d] = segments[7].to_be_bytes();
         return is_public_v4(Ipv4Addr::new(a, b, c, d));
     }
-    !(address.is_multicast()
-        || address.is_unique_local()
-        || address.is_unicast_link_local()
+    // Only 2000::/3 is given out; in it, some blocks are for protocols, for documentation, or lead to IPv4.
+    let is_given_out = segments[0] & 0xe000 == 0x2000;
+    let is_special = (segments[0] == 0x2001 && segments[1] < 0x200)
         || segments[..2] == [0x2001, 0xdb8]
-        || segments[0] == 0x2002)
+        || segments[0] == 0x2002
+        || (segments[0] == 0x3fff && segments[1] < 0x1000);
+    is_given_out && !is_special
 }
 
 #[cfg(test)]
@@ -197,7 +200,9 @@ mod tests {
 
     #[test]
     fn only_the_public_internet_is_public() {
-        for address in ["8.8.8.8", "142.250.1.1", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"] {
+        for address in
+            ["8.8.8.8", "142.250.1.1", "2606:4700::1", "2001:4860:4860::8888", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+        {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
         for address in [
@@ -218,6 +223,16 @@ mod tests {
             "::ffff:10.0.0.1",
             "64:ff9b::a00:1",
             "2002:a00:1::",
+            "::ffff:0:10.0.0.1",
+            "64:ff9b:1::a00:1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "3fff::1",
+            "4000::1",
+            "fec0::1",
+            "ff02::1",
+            "192.88.99.1",
         ] {
             assert!(!is_public(address.parse().unwrap()), "{address}");
         }

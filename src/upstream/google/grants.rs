@@ -214,6 +214,11 @@ async fn external(
     Ok(Token::new(answer.access_token, life))
 }
 
+/// Whoever fills in the form names the address: what else is on this network must not be read by its refusals.
+fn without_words(answer: &ErrorResponse) -> InvokeError {
+    InvokeError::credentials(format!("what `credential_source` names answers HTTP {}", answer.status.as_u16()))
+}
+
 async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<SecretString, InvokeError> {
     let (text, field) = match source {
         SubjectSource::File { path, field } => {
@@ -228,6 +233,7 @@ async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<Se
                 auth = auth.header(name, value.expose_secret());
             }
             let request = metadata_request(url.clone()).with_auth(std::sync::Arc::new(auth));
+            let request = request.with_error_reader(without_words);
             let body = upstream.send(&request).await?.bytes(LONGEST_ANSWER).await?;
             (String::from_utf8_lossy(&body).into_owned(), field)
         }
