@@ -5,11 +5,13 @@
 //! Source: `dify-plugin-sdks: src/dify_plugin/config/config.py`.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
+
+use crate::upstream::recording::Taping;
 
 /// How the host is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Config {
     pub serverless_port: u16,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Whether upstream traffic is recorded or replayed.
+    pub taping: Option<Taping>,
 }
 
 /// What is logged, and how.
@@ -128,7 +132,22 @@ impl Config {
             serverless_host: text(host_name).unwrap_or("0.0.0.0").to_owned(),
             serverless_port: number(settings, port_name, 8080)?,
             log: LogSettings::from_settings(settings)?,
+            taping: taping(settings)?,
         })
+    }
+}
+
+/// Reads `DIFY_PLUGIN_RECORD` and `DIFY_PLUGIN_REPLAY`, each a folder, from settings by upper-case name.
+pub fn taping(settings: &HashMap<String, String>) -> Result<Option<Taping>, ConfigError> {
+    let folder =
+        |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()).map(PathBuf::from);
+    match (folder("DIFY_PLUGIN_RECORD"), folder("DIFY_PLUGIN_REPLAY")) {
+        (None, None) => Ok(None),
+        (Some(folder), None) => Ok(Some(Taping::Record { folder, shorten_files: false })),
+        (None, Some(folder)) => Ok(Some(Taping::Replay { folder, timed: false })),
+        (Some(_), Some(_)) => {
+            Err(refuse("DIFY_PLUGIN_REPLAY", "cannot be set together with DIFY_PLUGIN_RECORD".to_owned()))
+        }
     }
 }
 

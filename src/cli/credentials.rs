@@ -78,7 +78,5 @@ pub fn split_pair(text: &str) -> anyhow::Result<(&str, &str)> {
 
 /// Whether a provider's forms have a field of this name.
 pub fn is_field(declaration: &ProviderDeclaration, name: &str) -> bool {
-    let provider = declaration.provider_credential_schema.iter().flat_map(|form| &form.credential_form_schemas);
-    let model = declaration.model_credential_schema.iter().flat_map(|form| &form.credential_form_schemas);
-    provider.chain(model).any(|field| field.variable == name)
+    declaration.credential_fields().any(|field| field.variable == name)
 }

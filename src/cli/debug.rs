@@ -15,10 +15,12 @@ use tokio::task::JoinSet;
 
 use super::say;
 use super::serve::registrations;
+use super::taping::TapingArgs;
 use crate::config::Config;
 use crate::declare::{self, Declarations, Problems};
 use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions};
+use crate::upstream::Upstream;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -38,6 +40,8 @@ pub struct DebugArgs {
     /// File of settings, as Dify's command line writes it
     #[arg(long, default_value = ".env", value_name = "FILE")]
     env_file: PathBuf,
+    #[command(flatten)]
+    taping: TapingArgs,
     /// Folder that holds manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -47,12 +51,13 @@ impl DebugArgs {
     /// Runs until the key is refused or the user stops it.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let options = self.options()?;
+        let upstream = self.taping.upstream()?;
         say(&format!("connecting to {}:{}; stop with Ctrl-C", options.host, options.port));
         loop {
             let seen = times(&self.dir);
             match load(&self.dir) {
                 Ok(declarations) => {
-                    let mut connections = connect(&options, declarations)?;
+                    let mut connections = connect(&options, &upstream, declarations)?;
                     tokio::select! {
                         ended = connections.join_next() => {
                             if let Some(outcome) = ended {
@@ -96,9 +101,14 @@ fn load(directory: &Path) -> Result<Declarations, Problems> {
 }
 
 /// One task per provider, and a line whenever its state changes.
-fn connect(options: &RemoteOptions, declarations: Declarations) -> anyhow::Result<JoinSet<Result<(), RemoteError>>> {
+fn connect(
+    options: &RemoteOptions,
+    upstream: &Upstream,
+    declarations: Declarations,
+) -> anyhow::Result<JoinSet<Result<(), RemoteError>>> {
     let registrations = registrations(&declarations)?;
-    let registry = Arc::new(Registry::new(declarations.providers, crate::providers::all())?);
+    let registry = Registry::new(declarations.providers, crate::providers::all())?;
+    let registry = Arc::new(registry.with_upstream(upstream.clone()));
     let mut connections = JoinSet::new();
     for registration in registrations {
         let name = registration.provider["provider"].as_str().unwrap_or_default().to_owned();

@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::declare;
 use crate::runtime::{self, Registry, ServeOptions};
+use crate::upstream::Upstream;
 
 /// The session's name in frames and logs.
 const SESSION: &str = "terminal";
@@ -49,10 +50,10 @@ struct Message {
 }
 
 /// Loads the declarations of a directory and the code that serves them.
-pub fn registry(directory: &Path) -> anyhow::Result<Arc<Registry>> {
+pub fn registry(directory: &Path, upstream: Upstream) -> anyhow::Result<Arc<Registry>> {
     let declarations = declare::load(directory)?;
     let registry = Registry::new(declarations.providers, crate::providers::all())?;
-    Ok(Arc::new(registry))
+    Ok(Arc::new(registry.with_upstream(upstream)))
 }
 
 /// Runs one request and hands every frame of its session to `take`; with `raw`, prints the lines as they are.

@@ -8,6 +8,7 @@ use clap::Args;
 use super::credentials::{CredentialArgs, read_object};
 use super::host::{self, Frame};
 use super::say;
+use super::taping::TapingArgs;
 use crate::protocol::Request;
 
 /// Run any action from a JSON file or standard input; prints one result item a line
@@ -24,6 +25,8 @@ pub struct InvokeArgs {
     json: bool,
     #[command(flatten)]
     credentials: CredentialArgs,
+    #[command(flatten)]
+    taping: TapingArgs,
     /// Folder that holds manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -32,7 +35,7 @@ pub struct InvokeArgs {
 impl InvokeArgs {
     /// Runs the command; exit code 1 when the call failed.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let registry = host::registry(&self.dir)?;
+        let registry = host::registry(&self.dir, self.taping.upstream()?)?;
         let mut data = read_object(&self.request)?;
         data.insert("action".to_owned(), self.action.into());
         let provider = data.get("provider").and_then(|name| name.as_str()).unwrap_or_default();

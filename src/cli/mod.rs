@@ -11,6 +11,7 @@ mod host;
 mod invoke;
 mod package;
 mod serve;
+mod taping;
 mod try_prompt;
 
 use std::io::Write;

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::taping;
 use crate::config::{Config, InstallMethod};
 use crate::declare::{self, Declarations};
 use crate::memory;
@@ -29,7 +30,8 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
         InstallMethod::Remote => registrations(&declarations)?,
         InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
     };
-    let registry = Arc::new(Registry::new(declarations.providers, crate::providers::all())?);
+    let registry = Registry::new(declarations.providers, crate::providers::all())?;
+    let registry = Arc::new(registry.with_upstream(taping::upstream(config.taping.as_ref())?));
     let options = ServeOptions {
         heartbeat: config.heartbeat_interval,
         most_sessions: config.max_worker,

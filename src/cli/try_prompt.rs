@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::credentials::{CredentialArgs, is_field, split_pair};
 use super::host::{self, Frame};
+use super::taping::TapingArgs;
 use super::{demo, say};
 use crate::declare::{ModelSchema, ProviderDeclaration};
 use crate::protocol::ModelType;
@@ -43,6 +44,8 @@ pub struct TryArgs {
     json: bool,
     #[command(flatten)]
     credentials: CredentialArgs,
+    #[command(flatten)]
+    taping: TapingArgs,
     /// Folder that holds manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -51,7 +54,7 @@ pub struct TryArgs {
 impl TryArgs {
     /// Runs the command; exit code 1 when the model call failed.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let registry = host::registry(&self.dir)?;
+        let registry = host::registry(&self.dir, self.taping.upstream()?)?;
         let declaration = registry.declaration(&self.provider).with_context(|| {
             format!("no provider `{}`; the manifest lists {}", self.provider, registry.names().join(", "))
         })?;

@@ -57,6 +57,22 @@ impl ProviderDeclaration {
             .flatten()
             .flat_map(I18n::texts)
     }
+
+    /// The fields of both forms.
+    pub fn credential_fields(&self) -> impl Iterator<Item = &CredentialField> {
+        let provider = self.provider_credential_schema.iter().flat_map(|form| &form.credential_form_schemas);
+        let model = self.model_credential_schema.iter().flat_map(|form| &form.credential_form_schemas);
+        provider.chain(model)
+    }
+
+    /// Whether the value of a credential field must not be shown: Dify hides it, it is a key by its name, or no form knows
+    /// it.
+    pub fn is_secret(&self, name: &str) -> bool {
+        let mut fields = self.credential_fields().filter(|field| field.variable == name).peekable();
+        fields.peek().is_none()
+            || name.ends_with("_key")
+            || fields.any(|field| field.kind == CredentialFieldType::SecretInput)
+    }
 }
 
 /// How a provider is set up.

@@ -21,6 +21,7 @@ use crate::protocol::{
 };
 use crate::providers::{CallContext, Chunks};
 use crate::upstream::Upstream;
+use crate::upstream::recording::Case;
 
 /// Longest text of one chunk; longer deltas are cut at a character boundary.
 const LONGEST_TEXT: usize = 1024 * 1024;
@@ -52,9 +53,9 @@ impl From<Gone> for Stop {
 }
 
 /// Answers one request, to its end.
-pub async fn answer(registry: Arc<Registry>, upstream: Upstream, data: &str, mut reply: Reply) {
+pub async fn answer(registry: Arc<Registry>, data: &str, mut reply: Reply) {
     let mut log = SessionLog::start();
-    let upstream = upstream.counting(log.tally.clone());
+    let upstream = registry.upstream().for_session(reply.session_id(), log.tally.clone());
     let proofs = upstream.proofs().clone();
     let outcome = match Request::parse(data) {
         Ok(request) => {
@@ -62,6 +63,9 @@ pub async fn answer(registry: Arc<Registry>, upstream: Upstream, data: &str, mut
             log.asked(&request);
             logs::raise(request.credentials()).await;
             logs::request(data);
+            let declaration = registry.declaration(request.provider());
+            let is_secret = |field: &str| declaration.as_ref().is_none_or(|form| form.is_secret(field));
+            upstream.begin(&Case { session_id: reply.session_id(), data, is_secret: &is_secret });
             run(&registry, upstream, request, &mut reply, &mut log).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),

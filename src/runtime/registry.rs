@@ -6,10 +6,12 @@ use std::sync::Arc;
 use crate::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use crate::protocol::ModelType;
 use crate::providers::Provider;
+use crate::upstream::Upstream;
 
-/// Every provider of this process.
+/// Every provider of this process, and the way out that they share.
 pub struct Registry {
     providers: BTreeMap<String, Entry>,
+    upstream: Upstream,
 }
 
 /// One provider: what it declares and the code behind it.
@@ -47,7 +49,19 @@ impl Registry {
             let by_name = models.iter().map(|model| ((model.model_type, model.model.clone()), model.clone())).collect();
             providers.insert(name, Entry { declaration: Arc::new(loaded.declaration), provider, models, by_name });
         }
-        Ok(Self { providers })
+        Ok(Self { providers, upstream: Upstream::new() })
+    }
+
+    /// Sets the way out.
+    #[must_use]
+    pub fn with_upstream(mut self, upstream: Upstream) -> Self {
+        self.upstream = upstream;
+        self
+    }
+
+    /// The way out that all sessions share.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     /// A provider by its short name; a longer form (`author/plugin/name`) is accepted.

@@ -27,7 +27,6 @@ use crate::protocol::envelope::write_heartbeat;
 use crate::protocol::lenient::reason;
 use crate::protocol::{Inbound, InboundEvent};
 use crate::transport::outlet::{self, Outlet, Queue};
-use crate::upstream::Upstream;
 
 /// Batches that wait for the writer, of all sessions together, and their bytes.
 const QUEUE: (usize, u32) = (256, 8 * 1024 * 1024);
@@ -98,7 +97,6 @@ where
 #[derive(Clone)]
 pub struct Sessions {
     registry: Arc<Registry>,
-    upstream: Upstream,
     options: ServeOptions,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -110,7 +108,7 @@ impl Sessions {
     pub fn new(registry: Arc<Registry>, options: ServeOptions) -> Self {
         let places = Arc::new(Semaphore::new(options.most_sessions.max(1)));
         let stray: Stray = Arc::new(|_| ());
-        Self { registry, upstream: Upstream::new(), options, places, tasks: TaskTracker::new(), stray }
+        Self { registry, options, places, tasks: TaskTracker::new(), stray }
     }
 
     /// Takes a line from the host; what is a request starts a session that answers through `outlet`.
@@ -179,7 +177,7 @@ impl Sessions {
         let outlet = reply.outlet();
         let Ok(inbound) = Inbound::parse(&line) else { return };
         let data = inbound.data.map_or("{}", |data| data.get());
-        let work = dispatch::answer(self.registry, self.upstream, data, reply);
+        let work = dispatch::answer(self.registry, data, reply);
         tokio::select! {
             () = Box::pin(work) => {}
             () = outlet.closed() => debug!("the caller went away; its upstream call is dropped"),

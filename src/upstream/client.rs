@@ -4,20 +4,25 @@
 //! not follow one to another host, and an API that redirects is addressed wrongly.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use http::HeaderMap;
 use reqwest::redirect;
 use secrecy::ExposeSecret;
 use tracing::{debug, warn};
+use url::Url;
 
 use super::auth::{Attempt, Sent, Verdict};
 use super::failure::{address, body_error, causes, transport_error};
 use super::network::NetworkSettings;
 use super::proofs::Proofs;
+use super::recording::{Case, Incoming, Tape, Taping};
 use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
 use super::status;
@@ -44,6 +49,8 @@ pub struct Upstream {
     clients: Arc<Mutex<HashMap<ClientKey, reqwest::Client>>>,
     tally: Tally,
     proofs: Proofs,
+    pub(super) session_id: Option<Arc<str>>,
+    pub(super) tape: Option<Arc<Tape>>,
 }
 
 impl Upstream {
@@ -52,16 +59,34 @@ impl Upstream {
         Self::default()
     }
 
-    /// A handle on the same clients whose calls are counted and whose proofs are remembered apart: for one session, or for
-    /// what outlives a session.
-    #[must_use]
-    pub fn counting(&self, tally: Tally) -> Self {
-        Self { tally, proofs: Proofs::default(), clients: self.clients.clone() }
-    }
-
     /// What this handle sent as proof, to be hidden in whatever comes back.
     pub fn proofs(&self) -> &Proofs {
         &self.proofs
+    }
+
+    /// Records or replays all traffic.
+    pub fn taped(taping: &Taping) -> io::Result<Self> {
+        Ok(Self { tape: Some(Arc::new(Tape::open(taping)?)), ..Self::default() })
+    }
+
+    /// A handle on the same clients for one session: its calls are counted and its proofs remembered there, and what it
+    /// sends is recorded under its name.
+    #[must_use]
+    pub fn for_session(&self, session_id: &Arc<str>, tally: Tally) -> Self {
+        Self { tally, proofs: Proofs::default(), session_id: Some(session_id.clone()), ..self.clone() }
+    }
+
+    /// A handle on the same clients for what outlives a session.
+    #[must_use]
+    pub fn for_no_session(&self) -> Self {
+        Self { tally: Tally::default(), proofs: Proofs::default(), session_id: None, ..self.clone() }
+    }
+
+    /// Tells what a session was asked, when traffic is recorded or replayed.
+    pub fn begin(&self, case: &Case<'_>) {
+        if let Some(tape) = &self.tape {
+            tape.begin(case);
+        }
     }
 
     /// Sends a request: attempts until an answer is 2xx, or an error stands.
@@ -93,7 +118,9 @@ impl Upstream {
                 wait_ms = wait.as_millis() as u64,
                 "upstream call failed, trying again"
             );
-            tokio::time::sleep(wait).await;
+            if !self.tape.as_ref().is_some_and(|tape| tape.is_hurried()) {
+                tokio::time::sleep(wait).await;
+            }
         }
     }
 
@@ -112,28 +139,19 @@ impl Upstream {
         }
         self.proofs.keep_attempt(&url, &headers, &request.network);
         request.secrets.iter().for_each(|secret| self.proofs.keep(secret.expose_secret()));
-        let mut call = client.request(request.method.clone(), url.clone()).headers(headers.clone());
-        if !request.body.is_empty() {
-            call = call.body(request.body.clone());
-        }
         self.tally.attempt();
         let started = Instant::now();
-        let answer = match tokio::time::timeout(request.timeouts.first_byte, call.send()).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Outcome::Failed(transport_error(&error, request)),
-            Err(_) => {
-                return Outcome::Failed(
-                    InvokeError::connection(format!(
-                        "no answer from {} within {} s",
-                        address(request),
-                        request.timeouts.first_byte.as_secs_f64()
-                    ))
-                    .with_hint("Raise the timeout of the credential if the model is slow to start."),
-                );
-            }
+        let network = over_network(client, request, &url, &headers);
+        let answer = match &self.tape {
+            None => network.await,
+            Some(tape) => tape.exchange(self.outgoing(request, &url, &headers), network).await,
         };
-        let status = answer.status();
-        let mut request_id = status::request_id(answer.headers());
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Outcome::Failed(error),
+        };
+        let status = answer.status;
+        let mut request_id = status::request_id(&answer.headers);
         request_id.iter_mut().for_each(|id| self.proofs.hide_in(id));
         self.tally.answered(status.as_u16(), request_id.as_deref());
         debug!(
@@ -144,15 +162,14 @@ impl Upstream {
             "upstream answered"
         );
         if status.is_success() {
-            let (host, headers) = (address(request), answer.headers().clone());
-            let body = answer.bytes_stream().map(move |piece| piece.map_err(|error| body_error(&error, &host))).boxed();
+            let Incoming { status, headers, body } = answer;
             let (idle, proofs) = (request.timeouts.idle, self.proofs.clone());
             return Outcome::Answer(UpstreamResponse { status, headers, idle, body, proofs });
         }
         let refusal = ErrorResponse {
             status,
-            headers: answer.headers().clone(),
-            body: error_body(answer).await,
+            headers: answer.headers,
+            body: error_body(answer.body).await,
             url: public_url(&request.url),
         };
         if status.is_redirection() {
@@ -166,7 +183,7 @@ impl Upstream {
         }
     }
 
-    /// The pooled client for these settings. For calls with needs of their own (file downloads) as well.
+    /// The pooled client for these settings.
     pub fn client(&self, network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
         let (proxy, extra_ca) = network.key();
         let key = (proxy, extra_ca, connect);
@@ -183,18 +200,6 @@ impl Upstream {
     }
 }
 
-impl Upstream {
-    /// A client of its own that connects to these addresses only, whatever the host resolves to meanwhile.
-    pub fn client_for(
-        &self,
-        network: &NetworkSettings,
-        host: &str,
-        addresses: &[SocketAddr],
-    ) -> Result<reqwest::Client, InvokeError> {
-        build(network, Duration::from_secs(10), Some((host, addresses)))
-    }
-}
-
 enum Outcome {
     Answer(UpstreamResponse),
     Again,
@@ -203,7 +208,7 @@ enum Outcome {
 
 /// Builds a client with the system's roots, or with the bundled ones where the system has none.
 #[allow(clippy::disallowed_methods)] // the one place that may
-fn build(
+pub(super) fn build(
     network: &NetworkSettings,
     connect: Duration,
     pinned: Option<(&str, &[SocketAddr])>,
@@ -254,8 +259,29 @@ fn build(
     })
 }
 
-async fn error_body(answer: reqwest::Response) -> Bytes {
-    let mut stream = answer.bytes_stream();
+/// Sends an attempt and waits for the answer's headers.
+pub(super) async fn over_network(
+    client: &reqwest::Client,
+    request: &UpstreamRequest,
+    url: &Url,
+    headers: &HeaderMap,
+) -> Result<Incoming, InvokeError> {
+    let mut call = client.request(request.method.clone(), url.clone()).headers(headers.clone());
+    if !request.body.is_empty() {
+        call = call.body(request.body.clone());
+    }
+    let wait = request.timeouts.first_byte;
+    let answer = tokio::time::timeout(wait, call.send()).await.map_err(|_| {
+        InvokeError::connection(format!("no answer from {} within {} s", address(request), wait.as_secs_f64()))
+            .with_hint("Raise the timeout of the credential if the model is slow to start.")
+    })?;
+    let answer = answer.map_err(|error| transport_error(&error, request))?;
+    let (host, status, headers) = (address(request), answer.status(), answer.headers().clone());
+    let body = answer.bytes_stream().map(move |piece| piece.map_err(|error| body_error(&error, &host))).boxed();
+    Ok(Incoming { status, headers, body })
+}
+
+async fn error_body(mut stream: BoxStream<'static, Result<Bytes, InvokeError>>) -> Bytes {
     let mut body = BytesMut::new();
     let read = async {
         while let Some(Ok(piece)) = stream.next().await {

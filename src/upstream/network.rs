@@ -3,6 +3,7 @@
 //! Every setting is a credential field too, because newer daemons hand a plugin only a short list of environment variables.
 
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::pem;
 use crate::error::InvokeError;
@@ -29,6 +30,12 @@ impl NetworkSettings {
     pub(super) fn key(&self) -> (Option<String>, Option<String>) {
         (self.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()), self.extra_ca.clone())
     }
+}
+
+/// A proxy's address; without a scheme it is an `http://` one, as the client takes it.
+pub(super) fn proxy_address(text: &str) -> Option<Url> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    Url::parse(&with_scheme).ok().filter(Url::has_host)
 }
 
 /// The certificates of a form field, each in its normal form.

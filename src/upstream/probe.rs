@@ -14,7 +14,7 @@ use url::Url;
 
 use super::client::public_url;
 use super::failure::{tls_error, transport_error};
-use super::network::NetworkSettings;
+use super::network::{NetworkSettings, proxy_address};
 use super::request::UpstreamRequest;
 use super::{Upstream, status};
 use crate::error::InvokeError;
@@ -67,7 +67,7 @@ pub fn route(url: &Url, network: &NetworkSettings) -> Result<Route, InvokeError>
         }
     };
     let wrong = || InvokeError::credentials(format!("the proxy that {from} names is not an address"));
-    Ok(Route::Proxy { url: public_url(&Url::parse(&address).map_err(|_| wrong())?), from })
+    Ok(Route::Proxy { url: public_url(&proxy_address(&address).ok_or_else(wrong)?), from })
 }
 
 /// Walks the way to an address.

@@ -13,7 +13,7 @@ use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::network::NetworkSettings;
+use super::network::{NetworkSettings, proxy_address};
 use crate::error::InvokeError;
 
 /// What stands in place of a secret.
@@ -51,7 +51,7 @@ impl Proofs {
             self.keep(secret);
         }
         self.keep_query(url);
-        if let Some(proxy) = network.proxy.as_ref().and_then(|proxy| Url::parse(proxy.expose_secret()).ok()) {
+        if let Some(proxy) = network.proxy.as_ref().and_then(|proxy| proxy_address(proxy.expose_secret())) {
             let plain = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
             let (user, password) = (plain(proxy.username()), plain(proxy.password().unwrap_or_default()));
             self.keep(&STANDARD.encode(format!("{user}:{password}")));

@@ -42,6 +42,8 @@ pub struct UpstreamRequest {
     pub auth: Arc<dyn Authorize>,
     /// Reads a refusal.
     pub error_reader: ErrorReader,
+    /// Whether request and answer are themselves credentials, as a token endpoint's are: nothing of them is recorded.
+    pub is_confidential: bool,
 }
 
 impl UpstreamRequest {
@@ -58,6 +60,7 @@ impl UpstreamRequest {
             retry: RetryPolicy::default(),
             auth: Arc::new(NoAuthorization),
             error_reader: status::error_of,
+            is_confidential: false,
         }
     }
 
@@ -101,6 +104,13 @@ impl UpstreamRequest {
     #[must_use]
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Marks request and answer as credentials.
+    #[must_use]
+    pub fn confidential(mut self) -> Self {
+        self.is_confidential = true;
         self
     }
 

@@ -31,7 +31,7 @@ pub fn oct_key() -> Value {
 pub struct Method {
     pub name: String,
     pub protection: Protection,
-    form: Vec<(&'static str, String)>,
+    pub form: Vec<(&'static str, String)>,
     pub canaries: Vec<String>,
 }
 

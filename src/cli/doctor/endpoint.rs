@@ -36,7 +36,7 @@ pub async fn check(
     asked: &Asked<'_>,
     credentials: &Credentials,
 ) -> anyhow::Result<()> {
-    let Ok(registry) = host::registry(directory) else {
+    let Ok(registry) = host::registry(directory, Upstream::new()) else {
         let hint = "Mend the declarations first.";
         return report.error("endpoint", format!("`{}` cannot be asked", asked.provider), hint);
     };

@@ -18,6 +18,8 @@ const NOT_PASSED_ON: &[(&str, &str)] = &[
     ("DIFY_PLUGIN_LOG_LEVEL", "Write it into .env in the plugin's folder, or use the credential field `log_level`."),
     ("DIFY_PLUGIN_LOG_FORMAT", IN_FILE),
     ("DIFY_PLUGIN_LOG_CONTENT", IN_FILE),
+    ("DIFY_PLUGIN_RECORD", IN_FILE),
+    ("DIFY_PLUGIN_REPLAY", IN_FILE),
     ("RUST_LOG", IN_FILE),
     ("HEARTBEAT_INTERVAL", IN_FILE),
     ("MAX_WORKER", IN_FILE),

@@ -20,6 +20,7 @@ use super::{host, say};
 use crate::config::Config;
 use crate::declare::{self, Severity};
 use crate::protocol::{Credentials, ModelType};
+use crate::upstream::Upstream;
 
 /// Look for what keeps the plugin from working: one line per finding, with what to do about it
 #[derive(Debug, Args)]
@@ -111,7 +112,7 @@ impl DoctorArgs {
         if report.has_errors() {
             return Ok(());
         }
-        match host::registry(&self.dir) {
+        match host::registry(&self.dir, Upstream::new()) {
             Ok(registry) => {
                 let names = registry.names();
                 let models: usize = names.iter().map(|name| registry.models(name).len()).sum();

@@ -13,8 +13,7 @@ use url::{Host, Url};
 
 use crate::error::InvokeError;
 use crate::upstream::client::public_url;
-use crate::upstream::failure::causes;
-use crate::upstream::{NetworkSettings, Upstream, response};
+use crate::upstream::{NetworkSettings, Upstream, UpstreamRequest, UpstreamResponse};
 
 /// Redirects that are followed, each checked like the first address.
 const MOST_REDIRECTS: usize = 3;
@@ -50,11 +49,11 @@ pub async fn fetch(
 
 /// Whether an address is of the public internet and not of Dify: then an upstream may be able to fetch it by itself. A
 /// private address is an error.
-pub async fn is_elsewhere(file_host: Option<&str>, address: &str) -> Result<bool, InvokeError> {
+pub async fn is_elsewhere(upstream: &Upstream, file_host: Option<&str>, address: &str) -> Result<bool, InvokeError> {
     let file_host = file_host.and_then(|host| Url::parse(host).ok());
     match Url::parse(address) {
         Ok(url) if url.scheme() == "https" && file_host.is_none_or(|base| base.origin() != url.origin()) => {
-            resolve(&url, false).await.map(|_| true)
+            resolve(upstream, &url, false).await.map(|_| true)
         }
         _ => Ok(false),
     }
@@ -84,14 +83,14 @@ async fn follow(
     for _ in 0..=MOST_REDIRECTS {
         let shown = public_url(&url);
         let trusted = file_host.is_some_and(|base| base.origin() == url.origin());
-        let addresses = resolve(&url, trusted).await?;
-        let client = upstream.client_for(network, url.host_str().unwrap_or_default(), &addresses)?;
-        let answer = client.get(url.clone()).send().await.map_err(|error| {
-            InvokeError::bad_request(format!("a file cannot be fetched from {shown}: {}", causes(&error)))
+        let addresses = resolve(upstream, &url, trusted).await?;
+        let request = UpstreamRequest::get(url.clone()).with_network(network.clone());
+        let answer = upstream.send_to(&request, &addresses).await.map_err(|error| {
+            InvokeError::bad_request(format!("a file cannot be fetched from {shown}: {}", error.message))
                 .with_hint("The plugin must reach that address; for files of Dify see the `file_url` credential.")
         })?;
-        if answer.status().is_redirection() {
-            let target = answer.headers().get(http::header::LOCATION).and_then(|target| target.to_str().ok());
+        if answer.status.is_redirection() {
+            let target = answer.headers.get(http::header::LOCATION).and_then(|target| target.to_str().ok());
             let target = target.and_then(|target| url.join(target).ok());
             url = target.ok_or_else(|| InvokeError::bad_request(format!("{shown} redirects to nowhere")))?;
             if !matches!(url.scheme(), "http" | "https") {
@@ -99,22 +98,22 @@ async fn follow(
             }
             continue;
         }
-        if !answer.status().is_success() {
+        if !answer.status.is_success() {
             return Err(InvokeError::bad_request(format!(
                 "a file cannot be fetched: {shown} answers {}",
-                answer.status()
+                answer.status
             )));
         }
-        let mime_type = response::content_type(answer.headers());
+        let mime_type = answer.content_type();
         let too_large = || InvokeError::bad_request(format!("the file at {shown} is larger than {limit} bytes"));
-        if answer.content_length().is_some_and(|length| length > limit as u64) {
+        if length(&answer).is_some_and(|length| length > limit as u64) {
             return Err(too_large());
         }
         let mut bytes = Vec::new();
-        let mut body = answer.bytes_stream();
+        let mut body = answer.body;
         while let Some(piece) = body.next().await {
             let piece =
-                piece.map_err(|error| InvokeError::bad_request(format!("{shown} broke off: {}", causes(&error))))?;
+                piece.map_err(|error| InvokeError::bad_request(format!("{shown} broke off: {}", error.message)))?;
             if bytes.len() + piece.len() > limit {
                 return Err(too_large());
             }
@@ -125,16 +124,20 @@ async fn follow(
     Err(InvokeError::bad_request(format!("a file's address redirects more than {MOST_REDIRECTS} times")))
 }
 
+/// How long the server says that the file is.
+fn length(answer: &UpstreamResponse) -> Option<u64> {
+    answer.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// The addresses of a host; every one of them must be public unless the host is Dify's own.
-async fn resolve(url: &Url, trusted: bool) -> Result<Vec<SocketAddr>, InvokeError> {
+async fn resolve(upstream: &Upstream, url: &Url, trusted: bool) -> Result<Vec<SocketAddr>, InvokeError> {
     let port = url.port_or_known_default().unwrap_or(443);
     let addresses: Vec<SocketAddr> = match url.host() {
         Some(Host::Ipv4(address)) => vec![(address, port).into()],
         Some(Host::Ipv6(address)) => vec![(address, port).into()],
-        Some(Host::Domain(name)) => tokio::net::lookup_host((name, port))
-            .await
-            .map_err(|error| InvokeError::bad_request(format!("a file's host {name} cannot be resolved: {error}")))?
-            .collect(),
+        Some(Host::Domain(name)) => upstream.lookup(name, port).await.map_err(|error| {
+            InvokeError::bad_request(format!("a file's host {name} cannot be resolved: {}", error.message))
+        })?,
         None => Vec::new(),
     };
     if addresses.is_empty() {

@@ -137,7 +137,10 @@ impl Media<'_> {
             return Ok(false);
         }
         let file_host = self.credentials.get("file_url");
-        if self.way.links && media_types::is_told(media) && download::is_elsewhere(file_host, &url).await? {
+        if self.way.links
+            && media_types::is_told(media)
+            && download::is_elsewhere(&self.context.upstream, file_host, &url).await?
+        {
             return Ok(true);
         }
         let most = if surface == Surface::Developer { MOST_UPLOADED } else { MOST_INLINE };

@@ -129,7 +129,8 @@ fn authorization(
                 &serde_json::json!({"username": user, "password": password}),
             )?
             .with_network(network.clone())
-            .with_retry(RetryPolicy::never());
+            .with_retry(RetryPolicy::never())
+            .confidential();
             request.secrets = vec![SecretString::from(password)];
             Ok(Arc::new(Login::new(headers, upstream.clone(), request, tokens.clone(), key(credentials, root, ""))))
         }

@@ -105,6 +105,7 @@ fn quick(request: UpstreamRequest) -> UpstreamRequest {
         .with_timeouts(Timeouts { first_byte: wait, idle: wait, ..Timeouts::default() })
         .with_retry(RetryPolicy { first_wait: Duration::from_millis(200), ..RetryPolicy::default() })
         .with_error_reader(token_refusal)
+        .confidential()
 }
 
 async fn token(upstream: &Upstream, request: UpstreamRequest) -> Result<Token, InvokeError> {
@@ -165,7 +166,8 @@ fn metadata_request(url: Url) -> UpstreamRequest {
     let wait = Duration::from_secs(3);
     let mut request = UpstreamRequest::get(url)
         .with_timeouts(Timeouts { connect: wait, first_byte: wait, idle: wait })
-        .with_network(NetworkSettings { proxy: Some(SecretString::from("direct")), extra_ca: None });
+        .with_network(NetworkSettings { proxy: Some(SecretString::from("direct")), extra_ca: None })
+        .confidential();
     request.headers.insert("metadata-flavor", HeaderValue::from_static("Google"));
     request
 }

@@ -16,7 +16,6 @@ use tokio::sync::Mutex;
 pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url, is_loopback};
 
 use super::auth::{Attempt, Sent, insert_secret};
-use super::tally::Tally;
 use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
 use crate::error::InvokeError;
 
@@ -59,7 +58,7 @@ impl TokenSource {
     /// A source that has fetched nothing yet.
     pub fn new(identity: Identity, scopes: Vec<String>, network: NetworkSettings, upstream: Upstream) -> Self {
         // Tokens serve many sessions, and are no call of the first one.
-        let upstream = upstream.counting(Tally::default());
+        let upstream = upstream.for_no_session();
         Self { identity, scopes, network, upstream, cache: Mutex::default() }
     }
 

@@ -1,0 +1,230 @@
+//! Writes exchanges as they end. A recording that cannot be written is told in the log and breaks no call.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
+use http::HeaderMap;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tracing::warn;
+
+use super::exchange::{Answer, Data, End, Exchange, FORMAT, Failure, Piece, Request, shortened};
+use super::scrub::{Openness, Secrets, clip};
+use super::{Case, Incoming, Outgoing, at};
+use crate::error::InvokeError;
+
+/// Files after which nothing more is written: a recording that somebody forgot must not fill the disk.
+const MOST_FILES: u32 = 9_999;
+
+/// Bytes of one body after which nothing more of it is kept.
+const LONGEST_BODY: usize = 64 * 1024 * 1024;
+
+/// A folder that is being written.
+pub(in crate::upstream) struct Recorder {
+    folder: PathBuf,
+    shorten_files: bool,
+    secrets: Secrets,
+    next: AtomicU32,
+}
+
+impl Recorder {
+    /// Makes the folder. Files that are there stay, and numbers go on behind them.
+    pub(super) fn open(folder: &Path, shorten_files: bool) -> io::Result<Arc<Self>> {
+        fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
+        let names = fs::read_dir(folder).map_err(|error| at(folder, &error))?.filter_map(Result::ok);
+        let number = |name: &str| name.split('-').next().and_then(|number| number.parse::<u32>().ok());
+        let last = names.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max().unwrap_or(0);
+        let next = AtomicU32::new(last + 1);
+        Ok(Arc::new(Self { folder: folder.to_owned(), shorten_files, secrets: Secrets::default(), next }))
+    }
+
+    /// Writes a session's request as `invoke` reads it, its credentials hidden.
+    pub(super) fn begin(&self, case: &Case<'_>) {
+        let Ok(mut data) = serde_json::from_str::<Map<String, Value>>(case.data) else { return };
+        if let Some(Value::Object(credentials)) = data.remove("credentials") {
+            let shown = self.secrets.learn_credentials(credentials, case.is_secret);
+            data.insert("credentials".to_owned(), shown.into());
+        }
+        let data = if self.shorten_files { shortened(data.into()) } else { data.into() };
+        let text = self.secrets.scrub(&HeaderMap::new()).text(&data.to_string());
+        match serde_json::from_str::<Value>(&text) {
+            Ok(data) => self.write(self.number(), "request", &data),
+            Err(error) => warn!(%error, "a request cannot be recorded"),
+        }
+    }
+
+    /// Makes an attempt and writes what became of it.
+    pub(super) async fn exchange(
+        self: &Arc<Self>,
+        outgoing: &Outgoing<'_>,
+        network: impl Future<Output = Result<Incoming, InvokeError>>,
+    ) -> Result<Incoming, InvokeError> {
+        let mut open = Open::new(self.clone(), outgoing);
+        let outcome = network.await;
+        match outcome {
+            Ok(incoming) => {
+                let Incoming { status, headers, body } = incoming;
+                open.answered(status.as_u16(), &headers);
+                let body = Taped { body, open: Some(open) }.boxed();
+                Ok(Incoming { status, headers, body })
+            }
+            Err(error) => {
+                open.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn number(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Readable by its owner only: it holds prompts and answers.
+    fn write<T: Serialize>(&self, number: u32, name: &str, content: &T) {
+        if number > MOST_FILES {
+            if number == MOST_FILES + 1 {
+                warn!(files = MOST_FILES, "the recording is full; nothing more is recorded");
+            }
+            return;
+        }
+        let path = self.folder.join(format!("{number:04}-{name}.json"));
+        let written = serde_json::to_vec_pretty(content).map_err(io::Error::other).and_then(|mut bytes| {
+            bytes.push(b'\n');
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(&bytes)
+        });
+        if let Err(error) = written {
+            warn!(%error, file = %path.display(), "an exchange cannot be recorded");
+        }
+    }
+}
+
+/// An exchange that goes on. It is written when it is dropped, so that one that is given up is written too.
+struct Open {
+    recorder: Arc<Recorder>,
+    number: u32,
+    host: String,
+    openness: Openness,
+    sent: HeaderMap,
+    started: Instant,
+    exchange: Exchange,
+    body: BytesMut,
+    /// Where each piece of the body ends, and when it came.
+    pieces: Vec<(usize, u64)>,
+}
+
+impl Open {
+    fn new(recorder: Arc<Recorder>, outgoing: &Outgoing<'_>) -> Self {
+        let scrub = recorder.secrets.scrub(outgoing.headers);
+        let request = outgoing.request;
+        let openness = if request.is_confidential { Openness::Confidential } else { Openness::Open };
+        if request.is_confidential {
+            recorder.secrets.learn_hidden(&request.body, &scrub.ranges(&request.body, openness));
+        }
+        let exchange = Exchange {
+            format: FORMAT.to_owned(),
+            recorded_at: jiff::Timestamp::now(),
+            session_id: outgoing.session_id.map(str::to_owned),
+            request: Request::of(outgoing, &scrub, recorder.shorten_files),
+            answer: None,
+            failure: None,
+        };
+        let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-');
+        Self {
+            number: recorder.number(),
+            host: request.url.host_str().unwrap_or_default().chars().filter(is_plain).collect(),
+            openness,
+            sent: outgoing.headers.clone(),
+            started: Instant::now(),
+            exchange,
+            body: BytesMut::new(),
+            pieces: Vec::new(),
+            recorder,
+        }
+    }
+
+    fn elapsed(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    fn answered(&mut self, status: u16, headers: &HeaderMap) {
+        let headers = self.recorder.secrets.scrub(&self.sent).headers(headers);
+        let after_ms = self.elapsed();
+        self.exchange.answer = Some(Answer { after_ms, status, headers, pieces: Vec::new(), end: End::NotReadOn });
+    }
+
+    fn failed(&mut self, error: &InvokeError) {
+        let mut failure = Failure::of(error, self.elapsed());
+        failure.message = self.recorder.secrets.scrub(&self.sent).text(&failure.message);
+        self.exchange.failure = Some(failure);
+    }
+
+    fn piece(&mut self, bytes: &[u8]) {
+        if self.body.len() + bytes.len() <= LONGEST_BODY {
+            self.body.extend_from_slice(bytes);
+            self.pieces.push((self.body.len(), self.elapsed()));
+        }
+    }
+
+    fn ended(&mut self, end: End) {
+        if let Some(answer) = &mut self.exchange.answer {
+            answer.end = end;
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let secrets = &self.recorder.secrets;
+        let ranges = secrets.scrub(&self.sent).ranges(&self.body, self.openness);
+        if self.openness == Openness::Confidential {
+            secrets.learn_hidden(&self.body, &ranges);
+        }
+        if let Some(answer) = &mut self.exchange.answer {
+            let mut start = 0;
+            for (end, at_ms) in &self.pieces {
+                let shown = clip(&self.body[start..*end], start, &ranges);
+                answer.pieces.push(Piece { at_ms: *at_ms, data: Data::of(&shown) });
+                start = *end;
+            }
+        }
+        self.recorder.write(self.number, &self.host, &self.exchange);
+    }
+}
+
+/// A body that is written down as it is read.
+struct Taped {
+    body: BoxStream<'static, Result<Bytes, InvokeError>>,
+    open: Option<Open>,
+}
+
+impl Stream for Taped {
+    type Item = Result<Bytes, InvokeError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(self.body.poll_next_unpin(context));
+        if let Some(open) = &mut self.open {
+            match &item {
+                Some(Ok(bytes)) => open.piece(bytes),
+                Some(Err(error)) => {
+                    open.ended(End::Cut(error.message.clone()));
+                    self.open = None;
+                }
+                None => {
+                    open.ended(End::Complete);
+                    self.open = None;
+                }
+            }
+        }
+        Poll::Ready(item)
+    }
+}

@@ -1,0 +1,569 @@
+//! Upstream traffic on tape: what the built executable records it replays without the upstream, and no secret is on it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/google_api.rs"]
+mod api;
+#[path = "support/aigateway.rs"]
+mod gateway;
+#[path = "support/aigateway_setup.rs"]
+mod gateway_setup;
+#[path = "support/google.rs"]
+mod google;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/aigateway_rules.rs"]
+mod rules;
+#[path = "support/scripted.rs"]
+mod scripted;
+#[path = "support/xinference.rs"]
+mod server;
+#[path = "support/google_setup.rs"]
+mod setup;
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use gateway::{Gateway, Protection, Reply};
+use google::Google;
+use rules::{HmacRules, KeyPlace, KeyRules};
+use scripted::{Scripted, Step, event_stream};
+use serde_json::{Value, json};
+use server::{Server, Trouble};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// Every secret of these tests begins so, but for those of the fakes.
+const CANARY: &str = "CANARY";
+
+/// What a command said.
+#[derive(Debug, PartialEq)]
+struct Said {
+    success: bool,
+    items: Vec<Value>,
+    errors: Vec<String>,
+}
+
+fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_clear()
+        .envs(environment.iter().copied())
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Runs `invoke` with a request on standard input. How long a call took is not compared.
+fn invoke(request: &Value, more: &[&str]) -> Said {
+    let action = request["action"].as_str().unwrap();
+    let output = run(&[&["invoke", action], more].concat(), &request.to_string(), &[]);
+    let items = String::from_utf8(output.stdout).unwrap();
+    let items = items.lines().map(|line| {
+        let mut item: Value = serde_json::from_str(line).unwrap();
+        for place in ["/delta/usage/latency", "/usage/latency"] {
+            if let Some(latency) = item.pointer_mut(place) {
+                *latency = json!(0);
+            }
+        }
+        item
+    });
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let is_notice = |line: &&str| !line.starts_with("recording upstream") && !line.starts_with("answering from");
+    // Warnings of a repeat tell waits, which differ.
+    let errors = errors.lines().filter(is_notice).filter(|line| !line.contains(" WARN ")).map(str::to_owned);
+    Said { success: output.status.success(), items: items.collect(), errors: errors.collect() }
+}
+
+/// The files of a recording, by name.
+fn files(folder: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
+            (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn exchanges(folder: &Path) -> Vec<Value> {
+    let files = files(folder).into_iter().filter(|(name, _)| !name.ends_with("-request.json"));
+    files.map(|(_, text)| serde_json::from_str(&text).unwrap()).collect()
+}
+
+struct Case {
+    upstream: Runtime,
+    request: Value,
+    secrets: Vec<String>,
+}
+
+/// A case whose upstream lives until it is dropped.
+fn case<F: Future<Output = (Value, Vec<String>)>>(start: impl FnOnce() -> F) -> Case {
+    let upstream = Runtime::new().unwrap();
+    let (request, secrets) = upstream.block_on(start());
+    Case { upstream, request, secrets }
+}
+
+/// Records a case; no secret may be in the files.
+fn record(name: &str, case: &Case, expected: &str) -> (TempDir, PathBuf, Said) {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("recording");
+    let live = invoke(&case.request, &["--record", folder.to_str().unwrap()]);
+    assert!(format!("{live:?}").contains(expected), "{name}: {live:?}");
+    for (file, text) in files(&folder) {
+        for secret in case.secrets.iter().map(String::as_str).chain([CANARY]) {
+            assert!(!text.contains(secret), "{name}: {secret} is in {file}:\n{text}");
+        }
+    }
+    (place, folder, live)
+}
+
+/// Records a case, takes its upstream away, and replays it: with its own request, and with the recorded one.
+fn check(name: &str, case: Case, expected: &str) -> (TempDir, PathBuf) {
+    let (place, folder, live) = record(name, &case, expected);
+    drop(case.upstream);
+    let at = folder.to_str().unwrap();
+    assert_eq!(invoke(&case.request, &["--replay", at]), live, "{name}");
+    let (first, text) = files(&folder).remove(0);
+    assert_eq!(first, "0001-request.json", "{name}");
+    let mut recorded: Value = serde_json::from_str(&text).unwrap();
+    // A key that signs cannot be made up, nor can an address; every other secret can.
+    for field in ["google_service_account_json", "google_token_uri", "jwt_jwks"] {
+        if recorded["credentials"][field].is_string() {
+            recorded["credentials"][field] = case.request["credentials"][field].clone();
+        }
+    }
+    assert_eq!(invoke(&recorded, &["--replay", at]), live, "{name}, with the recorded request");
+    (place, folder)
+}
+
+fn with(mut request: Value, credentials: &Value) -> Value {
+    request["credentials"].as_object_mut().unwrap().extend(credentials.as_object().unwrap().clone());
+    request
+}
+
+async fn vertex() -> (Value, Vec<String>) {
+    let google = Google::start().await;
+    let request =
+        with(setup::ask(&google, setup::vertex(&google)), &json!({"extra_headers": "{\"x-team\": \"CANARY-team\"}"}));
+    let key = setup::private_key();
+    (request, vec![key.lines().nth(1).unwrap().to_owned(), "ya29".to_owned(), "key-1".to_owned()])
+}
+
+async fn hmac(reply: Option<Reply>) -> (Value, Vec<String>) {
+    let secret = "CANARY-hmac-secret";
+    let consumers = vec![("CANARY-access-key".to_owned(), secret.to_owned())];
+    let rules = HmacRules { consumers, allowed: true, window: Some(300), strict: true };
+    let gateway = Gateway::start(Protection::Hmac(rules)).await;
+    reply.into_iter().for_each(|reply| gateway.script(reply));
+    let credentials = json!({"auth_method": "hmac", "hmac_access_key": "CANARY-access-key", "hmac_secret_key": secret,
+        "endpoint_url": format!("{}/v1", gateway.url), "mode": "chat", "max_retries": "0"});
+    let request = json!({"action": "invoke_llm", "provider": "ai-gateway", "model": "qwen-max", "model_type": "llm",
+        "credentials": credentials, "prompt_messages": [{"role": "user", "content": "Hi"}], "stream": true});
+    (request, Vec::new())
+}
+
+async fn key_in_query(path: &str) -> (Value, Gateway) {
+    let rules = KeyRules { key: "CANARY-key-+/=".to_owned(), place: KeyPlace::Query("apikey"), allowed: true };
+    let gateway = Gateway::start(Protection::Key(rules)).await;
+    let credentials = json!({"auth_method": "api_key", "api_key": "CANARY-key-+/=", "api_key_location": "query",
+        "endpoint_url": format!("{}{path}", gateway.url), "max_retries": "0"});
+    (json!({"provider": "ai-gateway", "model": "m", "credentials": credentials}), gateway)
+}
+
+fn fields(mut request: Value, more: &Value) -> Value {
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request
+}
+
+#[test]
+fn streams_with_tokens_and_signatures_replay_without_their_upstream() {
+    let (_place, folder) = check("Vertex AI", case(vertex), "Hello");
+    let recorded = exchanges(&folder);
+    let urls: Vec<&str> = recorded.iter().map(|exchange| exchange["request"]["url"].as_str().unwrap()).collect();
+    assert!(urls[0].contains(":streamGenerateContent?alt=sse") || urls[1].contains(":streamGenerateContent?alt=sse"));
+    let token =
+        recorded.iter().find(|exchange| exchange["request"]["url"].as_str().unwrap().ends_with("/token")).unwrap();
+    assert_eq!(
+        token["request"]["body"]["text"],
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=***"
+    );
+    assert_eq!(token["answer"]["pieces"][0]["json"]["access_token"], "***");
+    assert_eq!(token["answer"]["pieces"][0]["json"]["expires_in"], 3599);
+    assert!(recorded.iter().all(|exchange| exchange["session_id"] == "terminal" || exchange["session_id"].is_null()));
+
+    check(
+        "refresh token",
+        case(async || {
+            let google = Google::start().await;
+            let credentials = json!({"auth_method": "oauth_refresh_token", "google_oauth_client_id": "client-1",
+            "google_oauth_client_secret": google::CLIENT_SECRET, "google_oauth_refresh_token": google::REFRESH_TOKEN,
+            "google_token_uri": format!("{}/token", google.url)});
+            (setup::ask(&google, credentials), vec!["ya29".to_owned()])
+        }),
+        "Hello",
+    );
+    let (_place, folder) = check("HMAC", case(|| hmac(None)), "world");
+    let headers = &exchanges(&folder)[0]["request"]["headers"];
+    for (name, value) in [("x-ca-signature", "***"), ("x-ca-key", "***"), ("content-type", "application/json")] {
+        assert_eq!(headers[name], value, "{headers}");
+    }
+}
+
+#[test]
+fn no_way_to_sign_in_leaves_a_secret_on_the_tape() {
+    for method in gateway_setup::methods() {
+        let name = method.name.clone();
+        let case = case(async || {
+            let gateway = Gateway::start(method.protection.clone()).await;
+            let mut credentials = json!({"endpoint_url": format!("{}/v1", gateway.url), "max_retries": "0",
+                "extra_headers": "{\"X-Team\": \"CANARY-header\"}"});
+            for (field, value) in &method.form {
+                credentials[field] = json!(value);
+            }
+            let request = json!({"action": "invoke_rerank", "provider": "ai-gateway", "model": "m", "model_type": "rerank",
+                "credentials": credentials, "query": "q", "docs": ["one", "three"]});
+            (request, [method.canaries.clone(), vec!["eyJ".to_owned()]].concat())
+        });
+        check(&name, case, "three");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let subject = directory.path().join("token");
+    std::fs::write(&subject, google::SUBJECT_TOKEN).unwrap();
+    let federated = case(async || {
+        let google = Google::start().await;
+        let file = json!({"type": "external_account", "audience": google::AUDIENCE,
+            "credential_source": {"file": subject.to_str().unwrap()},
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": format!("{}/sts/v1/token", google.url),
+            "service_account_impersonation_url": format!("{}/iam/{}:generateAccessToken", google.url, google::EMAIL)});
+        let credentials = json!({"auth_method": "application_default", "google_service_account_json": file.to_string(),
+            "google_project_id": "my-project"});
+        (setup::ask(&google, credentials), vec!["ya29".to_owned()])
+    });
+    let (_place, folder) = check("federation", federated, "Hello");
+    assert_eq!(exchanges(&folder).len(), 3);
+}
+
+#[test]
+fn one_answer_calls_replay_without_their_upstream() {
+    check(
+        "Xinference embeddings after a login",
+        case(async || {
+            let server = Server::start_with_key("CANARY-xinference").await;
+            let credentials =
+                json!({"server_url": server.url, "model_uid": "minilm", "username": "anna", "password": "right"});
+            let request = json!({"action": "invoke_text_embedding", "provider": "xinference", "model": "mine",
+            "model_type": "text-embedding", "credentials": credentials, "texts": ["one", "two"]});
+            (request, vec!["\"right\"".to_owned(), "token-".to_owned()])
+        }),
+        "embeddings",
+    );
+    check(
+        "a repeat",
+        case(async || {
+            let server = Server::start_with_key("CANARY-xinference").await;
+            server.trouble(Trouble::Answer(503, "application/json", r#"{"detail":"busy"}"#.to_owned(), Some("1")));
+            let credentials = json!({"server_url": server.url, "model_uid": "minilm", "api_key": "CANARY-xinference"});
+            let request = json!({"action": "invoke_text_embedding", "provider": "xinference", "model": "mine",
+            "model_type": "text-embedding", "credentials": credentials, "texts": ["one"]});
+            (request, Vec::new())
+        }),
+        "embeddings",
+    );
+    let (_place, folder) = check(
+        "a form with a file",
+        case(async || {
+            let (request, gateway) = key_in_query("/v1?route=a").await;
+            drop(gateway);
+            let file = hex::encode(
+                b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0",
+            );
+            let more = json!({"action": "invoke_speech2text", "model_type": "speech2text", "file": file});
+            (fields(request, &more), vec!["%2B%2F%3D".to_owned()])
+        }),
+        "Spoken words.",
+    );
+    let url = exchanges(&folder)[0]["request"]["url"].as_str().unwrap().to_owned();
+    assert!(url.ends_with("/v1/audio/transcriptions?route=a&apikey=***"), "{url}");
+}
+
+#[test]
+fn failures_replay_as_they_were() {
+    let echo = || Reply::new(429, "application/json", r#"{"error":{"message":"CANARY-key-+/= is over its limit"}}"#);
+    check(
+        "a refusal that repeats the key",
+        case(async || {
+            let (request, gateway) = key_in_query("/v1").await;
+            gateway.script(echo());
+            let more = json!({"action": "invoke_text_embedding", "model_type": "text-embedding", "texts": ["one"]});
+            (fields(with(request, &json!({"context_size": "100", "max_chunks": "1"})), &more), Vec::new())
+        }),
+        "InvokeRateLimitError",
+    );
+    check(
+        "a cut stream",
+        case(|| {
+            let mut reply =
+                Reply::new(200, "text/event-stream", "data:{\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n");
+            reply.cut = true;
+            hmac(Some(reply))
+        }),
+        "cut its answer short",
+    );
+    check(
+        "nobody there",
+        case(async || {
+            let (mut request, _) = hmac(None).await;
+            request["credentials"]["endpoint_url"] = json!("http://127.0.0.1:1/v1");
+            (request, Vec::new())
+        }),
+        "cannot connect to 127.0.0.1:1",
+    );
+    check(
+        "a refused token",
+        case(async || {
+            let google = Google::start().await;
+            google.refuse_token(400, json!({"error": "invalid_grant", "error_description": "Account deleted."}));
+            (setup::ask(&google, setup::vertex(&google)), Vec::new())
+        }),
+        "Account deleted.",
+    );
+}
+
+#[test]
+fn files_that_are_fetched_are_on_the_tape() {
+    let case = case(async || {
+        let picture = scripted::answer("200 OK", "content-type: image/png\r\n", "not quite a picture");
+        let dify = Scripted::start(vec![picture]).await;
+        let upstream = Scripted::start(vec![vec![event_stream(), piece("a cat", ",\"finishReason\":\"STOP\"")]]).await;
+        let host = dify.url.replace("127.0.0.1", "localhost");
+        let image = json!({"type": "image", "format": "png", "mime_type": "image/png", "detail": "high",
+            "url": format!("{host}/files/1.png?timestamp=5&sign=CANARY-sign")});
+        let request = json!({"action": "invoke_llm", "provider": "google", "model": "gemini-3.5-flash", "stream": true,
+            "model_type": "llm", "prompt_messages": [{"role": "user", "content": [image]}],
+            "credentials": {"google_api_key": "CANARY-api-key", "google_base_url": upstream.url, "file_url": host}});
+        (request, Vec::new())
+    });
+    let (place, folder, live) = record("a file", &case, "a cat");
+    drop(case.upstream);
+    assert_eq!(invoke(&case.request, &["--replay", folder.to_str().unwrap()]), live);
+    let methods: Vec<Value> = exchanges(&folder).iter().map(|exchange| exchange["request"]["method"].clone()).collect();
+    assert_eq!(json!(methods), json!(["LOOKUP", "GET", "POST"]));
+    drop(place);
+}
+
+/// A question to a scripted Gemini.
+fn scripted(script: Vec<Step>, prompt: &str) -> Case {
+    let prompt = json!([{"role": "user", "content": prompt}]);
+    case(async move || {
+        let upstream = Scripted::start(vec![script]).await;
+        let request = json!({"action": "invoke_llm", "provider": "google", "model": "gemini-3.5-flash", "stream": true,
+            "model_type": "llm", "prompt_messages": prompt,
+            "credentials": {"google_api_key": "CANARY-api-key", "google_base_url": upstream.url}});
+        (request, Vec::new())
+    })
+}
+
+fn piece(text: &str, more: &str) -> Step {
+    Step::Send(
+        format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}]}}{more}}}]}}\r\n\r\n")
+            .into(),
+    )
+}
+
+#[test]
+fn a_secret_is_found_wherever_it_stands() {
+    let end = ",\"finishReason\":\"STOP\"";
+    let signed = "https://bucket.test/a.png?X-Goog-Algorithm=RSA&X-Goog-Signature=CANARY-1\\u0026sign=CANARY-2&width=3";
+    // In a text, across the pieces of a stream, in the query of a signed address, in the prompt.
+    let mut split = String::from_utf8(match piece("my CANARY-api-key, and", "") {
+        Step::Send(bytes) => bytes,
+        _ => Vec::new(),
+    })
+    .unwrap();
+    let rest = split.split_off(split.find("api-key").unwrap() + 2);
+    let script = vec![
+        event_stream(),
+        Step::Send(split.into_bytes()),
+        Step::Pause(Duration::from_millis(100)),
+        Step::Send(rest.into_bytes()),
+        piece(signed, end),
+    ];
+    let prompt = "CANARY-api-key https://dify.test/files/1?timestamp=5&nonce=6&sign=CANARY-3 and on";
+    let case = scripted(script, prompt);
+    let (_place, folder, _) = record("everywhere", &case, "width=3");
+    drop(case.upstream);
+    // What was taken out of the answer is not there any more.
+    let replayed = invoke(&case.request, &["--replay", folder.to_str().unwrap()]);
+    assert!(replayed.success && format!("{replayed:?}").contains("my ***, and"), "{replayed:?}");
+    let text: String = files(&folder).into_iter().map(|(_, text)| text).collect();
+    for kept in ["and on", "X-Goog-Algorithm=RSA", "width=3", "timestamp=5"] {
+        assert!(text.contains(kept), "{kept}: {text}");
+    }
+}
+
+#[test]
+fn pauses_are_kept_when_asked_for() {
+    let pause = Duration::from_millis(700);
+    let script = vec![event_stream(), piece("one", ""), Step::Pause(pause), piece("two", ",\"finishReason\":\"STOP\"")];
+    let case = scripted(script, "Hi");
+    let request = case.request.clone();
+    let (_place, folder) = check("pauses", case, "two");
+    let at = folder.to_str().unwrap();
+    let took = |more: &[&str]| {
+        let started = Instant::now();
+        assert!(invoke(&request, &[&["--replay", at], more].concat()).success);
+        started.elapsed()
+    };
+    assert!(took(&["--timed"]) >= pause);
+}
+
+#[test]
+fn what_differs_from_the_recording_is_told() {
+    let script = vec![event_stream(), piece("one", ",\"finishReason\":\"STOP\"")];
+    let case = scripted(script, "Hi");
+    let mut request = case.request.clone();
+    let (_place, folder) = check("differences", case, "one");
+    let at = folder.to_str().unwrap();
+    request["prompt_messages"][0]["content"] = json!("Ho");
+    let said = invoke(&request, &["--replay", at]);
+    let error = said.errors.join("\n");
+    assert!(!said.success);
+    let expected = "0002-127.0.0.1.json: body.contents[0].parts[0].text was recorded as \"Hi\", is now \"Ho\"";
+    assert!(error.contains(expected), "{error}");
+    request["model"] = json!("gemini-3.6-flash");
+    let error = invoke(&request, &["--replay", at]).errors.join("\n");
+    assert!(error.contains("address was recorded as ") && error.contains("gemini-3.6-flash"), "{error}");
+}
+
+#[test]
+fn files_are_left_out_when_asked_for() {
+    let picture = "iVBORw0KGgo".repeat(200);
+    let script = vec![event_stream(), piece("a cat", ",\"finishReason\":\"STOP\"")];
+    let mut case = scripted(script, "Hi");
+    case.request["prompt_messages"][0]["content"] = json!([{"type": "image", "format": "png", "mime_type": "image/png",
+        "base64_data": picture, "detail": "high"}, {"type": "text", "data": "What is it?"}]);
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("new");
+    let at = folder.to_str().unwrap();
+    let live = invoke(&case.request, &["--record", at, "--shorten-files"]);
+    assert!(live.success, "{live:?}");
+    drop(case.upstream);
+    let text: String = files(&folder).into_iter().map(|(_, text)| text).collect();
+    assert!(!text.contains(&picture) && text.matches("(file of 2200 characters, SHA-256 ").count() == 2, "{text}");
+    assert!(text.contains("What is it?"));
+    assert_eq!(invoke(&case.request, &["--replay", at]), live);
+}
+
+/// The committed recording, replayed as whoever gets a bug report replays it.
+#[test]
+fn a_recording_of_a_bug_report_is_replayed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings/vertex-chat");
+    let text = std::fs::read_to_string(folder.join("0001-request.json")).unwrap();
+    let mut request: Value = serde_json::from_str(&text).unwrap();
+    // The key is hidden; any other signs as well.
+    let file = request["credentials"]["google_service_account_json"].as_str().unwrap();
+    let mut file: Value = serde_json::from_str(file).unwrap();
+    assert_eq!(file["private_key"], "***");
+    file["private_key"] = json!(setup::private_key());
+    request["credentials"]["google_service_account_json"] = json!(file.to_string());
+    let said = invoke(&request, &["--replay", folder.to_str().unwrap()]);
+    assert!(said.success, "{said:?}");
+    let content = |item: &Value| item["delta"]["message"]["content"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(said.items.iter().map(content).collect::<String>(), "Hello");
+    let usage = &said.items.last().unwrap()["delta"]["usage"];
+    assert!(usage["prompt_tokens"].as_u64().unwrap() > 0, "{usage}");
+}
+
+#[test]
+fn the_daemons_child_records_and_replays_by_its_settings() {
+    let case = case(|| hmac(None));
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("deep/recording");
+    let at = folder.to_str().unwrap();
+    let line = |session: &str| {
+        let data = fields(case.request.clone(), &json!({"user_id": "u", "type": "model"}));
+        format!("{}\n", json!({"session_id": session, "event": "request", "data": data}))
+    };
+    let text = |output: &Output| {
+        let lines = String::from_utf8(output.stdout.clone()).unwrap();
+        let frames = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut texts = std::collections::BTreeMap::<String, String>::new();
+        for frame in frames.filter(|frame| frame["event"] == "session") {
+            let text = texts.entry(frame["session_id"].as_str().unwrap().to_owned()).or_default();
+            let data = &frame["data"]["data"];
+            text.push_str(
+                data["delta"]["message"]["content"].as_str().or(data["message"].as_str()).unwrap_or_default(),
+            );
+        }
+        texts
+    };
+    let live = run(&[], &format!("{}{}", line("s-1"), line("s-2")), &[("DIFY_PLUGIN_RECORD", at)]);
+    let said = String::from_utf8(live.stderr.clone()).unwrap();
+    assert!(said.contains("recording upstream traffic to ") && said.contains("prompts and answers"), "{said}");
+    assert!(
+        text(&live)["s-1"].ends_with("world")
+            && text(&live) == json!(text(&live)).as_object().map(|_| text(&live)).unwrap()
+    );
+    drop(case.upstream);
+    let mut sessions: Vec<String> =
+        exchanges(&folder).iter().map(|exchange| exchange["session_id"].as_str().unwrap().to_owned()).collect();
+    sessions.sort();
+    assert_eq!((sessions, files(&folder).len()), (vec!["s-1".to_owned(), "s-2".to_owned()], 4));
+
+    let input = format!("{}{}", line("s-1"), line("s-2"));
+    assert_eq!(text(&run(&[], &input, &[("DIFY_PLUGIN_REPLAY", at)])), text(&live));
+    let third = text(&run(&[], &format!("{input}{}", line("s-3")), &[("DIFY_PLUGIN_REPLAY", at)]));
+    let refused = third.values().filter(|text| text.contains("2 time(s), and all were played")).count();
+    assert_eq!((refused, third.len()), (1, 3), "{third:?}");
+
+    for (environment, expected) in [
+        (
+            vec![("DIFY_PLUGIN_RECORD", at), ("DIFY_PLUGIN_REPLAY", at)],
+            "setting DIFY_PLUGIN_REPLAY cannot be set together",
+        ),
+        (vec![("DIFY_PLUGIN_REPLAY", "/nowhere")], "the recording cannot be opened: /nowhere: No such file"),
+        (vec![("DIFY_PLUGIN_REPLAY", place.path().to_str().unwrap())], "holds no recorded exchange"),
+        (vec![("DIFY_PLUGIN_RECORD", "/proc/x")], "the recording cannot be opened: /proc/x"),
+    ] {
+        let output = run(&[], "", &environment);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(expected), "{expected}: {said}");
+    }
+    let output = run(&["invoke", "invoke_llm", "--record", at], "{}", &[]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("holds files already"));
+}
+
+#[test]
+fn a_recording_that_cannot_be_written_breaks_no_call() {
+    let case = case(|| hmac(None));
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("recording");
+    std::fs::create_dir(&folder).unwrap();
+    let data = fields(case.request.clone(), &json!({"user_id": "u", "type": "model"}));
+    let line = format!("{}\n", json!({"session_id": "s", "event": "request", "data": data}));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("DIFY_PLUGIN_RECORD", &folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    std::fs::remove_dir(&folder).unwrap();
+    child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("world"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("an exchange cannot be recorded"));
+}
