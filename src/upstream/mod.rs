@@ -16,6 +16,7 @@ pub mod recording;
 pub mod request;
 pub mod response;
 pub mod retry;
+mod spelling;
 pub mod status;
 pub mod tally;
 pub mod trust;

@@ -3,24 +3,19 @@
 //!
 //! It is no filter of logs or answers: nothing there is made of credentials.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::network::{NetworkSettings, proxy_address};
+use super::spelling::{self, HIDDEN, SHORTEST};
 use crate::error::InvokeError;
-
-/// What stands in place of a secret.
-const HIDDEN: &str = "***";
-
-/// Shorter values are words that an explanation may need; and so much of a secret, before a cut, gives it away.
-const SHORTEST: usize = 8;
 
 /// Proofs kept at once: a source of tokens lives as long as the process.
 const MOST: usize = 64;
@@ -89,83 +84,19 @@ impl Proofs {
 
     /// Takes every proof out of a text, whether it is written plainly, in base64, percent-encoded or with JSON's escapes.
     pub fn hide_in(&self, text: &mut String) {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut forms: Vec<String> = kept.iter().flat_map(|secret| forms(secret.expose_secret())).collect();
-        // The whole before its parts.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        forms.iter().for_each(|form| replace(text, form.as_bytes()));
-    }
-}
-
-/// A secret and its base64, wherever it may begin in what was encoded.
-fn forms(secret: &str) -> Vec<String> {
-    let mut forms = vec![secret.to_owned()];
-    for before in 0..3 {
-        let bytes = [&b"\0\0"[..before], secret.as_bytes()].concat();
-        // The first and last letters hold bits of the neighbours too.
-        let ends = usize::from(!bytes.len().is_multiple_of(3));
-        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            forms.push(encoded[[0, 2, 3][before]..encoded.len() - ends].to_owned());
-        }
-    }
-    forms.retain(|form| form.len() >= SHORTEST);
-    forms
-}
-
-/// Replaces a secret in all its spellings.
-fn replace(text: &mut String, secret: &[u8]) {
-    let mut at = 0;
-    while at < text.len() {
-        match text.is_char_boundary(at).then(|| length_of(&text.as_bytes()[at..], secret)).flatten() {
-            // An escape may end within a letter only where it was no text at all.
-            Some(length) if text.is_char_boundary(at + length) => {
-                text.replace_range(at..at + length, HIDDEN);
-                at += HIDDEN.len();
+        let forms = self.forms();
+        let found = spelling::find(text.as_bytes(), &forms);
+        // From the end on, so that places stay where they are. What ends within a letter was no text at all.
+        for place in found.into_iter().rev() {
+            if text.is_char_boundary(place.start) && text.is_char_boundary(place.end) {
+                text.replace_range(place, HIDDEN);
             }
-            _ => at += 1,
         }
     }
-}
 
-/// How many bytes at the beginning of a text spell the secret, or the beginning of it before a cut.
-fn length_of(text: &[u8], secret: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    for (matched, byte) in secret.iter().enumerate() {
-        let escapes = text[at..].iter().take_while(|letter| **letter == b'\\').count();
-        let rest = &text[at..];
-        at += match spelled(rest, *byte) {
-            Some(length) => length,
-            None => match spelled(&rest[escapes..], *byte) {
-                Some(length) if matched > 0 => escapes + length,
-                _ if matched >= SHORTEST && is_cut(&rest[escapes..]) => return Some(at),
-                _ => return None,
-            },
-        };
-    }
-    Some(at)
-}
-
-/// Whether a text ends here, maybe within an escape.
-fn is_cut(text: &[u8]) -> bool {
-    let rest = match text {
-        [b'%', digit, rest @ ..] if digit.is_ascii_hexdigit() => rest,
-        [b'%', rest @ ..] => rest,
-        rest => rest,
-    };
-    rest.is_empty() || rest.starts_with("…".as_bytes())
-}
-
-/// How many bytes at the beginning of a text stand for this one.
-fn spelled(text: &[u8], byte: u8) -> Option<usize> {
-    match text {
-        [first, ..] if *first == byte => Some(1),
-        [b'+', ..] if byte == b' ' => Some(1),
-        [b'%', high, low, ..] => {
-            let digits = [*high, *low];
-            let code = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
-            (code == Some(byte)).then_some(3)
-        }
-        _ => None,
+    fn forms(&self) -> BTreeSet<String> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().flat_map(|secret| spelling::forms(secret.expose_secret())).collect()
     }
 }
 

@@ -8,8 +8,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderMap, header};
-use memchr::memmem;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -17,12 +16,7 @@ use url::Url;
 
 use super::exchange::Headers;
 use crate::upstream::network::proxy_address;
-
-/// What stands in place of a secret.
-pub(super) const HIDDEN: &str = "***";
-
-/// Shorter secrets are taken out by their place only: as text they would be found everywhere.
-const SHORTEST: usize = 6;
+use crate::upstream::spelling::{self, HIDDEN, SHORTEST};
 
 /// Most secrets that are kept in mind.
 const MOST_SECRETS: usize = 10_000;
@@ -179,33 +173,26 @@ impl Secrets {
 
 /// Takes secrets out of one exchange.
 pub(super) struct Scrub {
-    /// In every form in which they are written; the longest first.
-    needles: Vec<String>,
+    /// In every form in which they may be written.
+    forms: BTreeSet<String>,
 }
 
 impl Scrub {
     fn of(secrets: impl Iterator<Item = String>) -> Self {
         let mut forms = BTreeSet::new();
         for secret in secrets {
+            // As JSON, and as JSON that may stand in a page.
             let quoted = Value::String(secret.clone()).to_string();
-            let quoted = &quoted[1..quoted.len() - 1];
-            forms.insert(quoted.to_owned());
-            forms.insert(quoted.replace('/', "\\/"));
-            // As JSON that may stand in a page.
-            let mut safe = quoted.to_owned();
+            let quoted = quoted[1..quoted.len() - 1].to_owned();
+            let mut safe = quoted.clone();
             for (letter, escape) in
                 [('=', "\\u003d"), ('&', "\\u0026"), ('<', "\\u003c"), ('>', "\\u003e"), ('\'', "\\u0027")]
             {
                 safe = safe.replace(letter, escape);
             }
-            forms.insert(safe);
-            forms.insert(utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string());
-            forms.insert(url::form_urlencoded::byte_serialize(secret.as_bytes()).collect());
-            forms.insert(secret);
+            forms.extend([secret, quoted, safe].iter().flat_map(|form| spelling::forms(form)));
         }
-        let mut needles: Vec<String> = forms.into_iter().collect();
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-        Self { needles }
+        Self { forms }
     }
 
     /// A text without secrets.
@@ -247,10 +234,7 @@ impl Scrub {
 
     /// Where secrets stand in a body: in order, apart from each other.
     pub(super) fn ranges(&self, body: &[u8], openness: Openness) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
-        for needle in &self.needles {
-            found.extend(memmem::find_iter(body, needle).map(|at| at..at + needle.len()));
-        }
+        let mut found = spelling::find(body, &self.forms);
         if let Ok(text) = std::str::from_utf8(body) {
             signed_queries(text, &mut found);
             let is_json =
@@ -263,7 +247,7 @@ impl Scrub {
         } else if openness == Openness::Confidential {
             found.push(0..body.len());
         }
-        merged(found)
+        spelling::merged(found)
     }
 
     /// A body with [`HIDDEN`] in place of these ranges.
@@ -370,18 +354,6 @@ fn signed_queries(text: &str, found: &mut Vec<Range<usize>>) {
             }
         }
     }
-}
-
-fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    ranges.sort_by_key(|range| (range.start, range.end));
-    let mut merged: Vec<Range<usize>> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ fn bodies_lose_their_secrets_and_nothing_else() {
         ("a s3cret \"of/mine b", "a *** b"),
         (r#"{"text":"a s3cret \"of/mine b"}"#, r#"{"text":"a *** b"}"#),
         ("a=s3cret+%22of%2Fmine&b=1", "a=***&b=1"),
+        ("Basic bWU6czNjcmV0ICJvZi9taW5l and on", "Basic bWU6*** and on"),
         ("see https://x.test/?q=s3cret%20%22of%2Fmine&b=1", "see https://x.test/?q=***&b=1"),
         (r#"{"password":"pw","max_tokens":5,"token":"Hi"}"#, r#"{"password":"***","max_tokens":5,"token":"Hi"}"#),
         (r#"{"a":[{"access_token":"x"}],"b":"x"}"#, r#"{"a":[{"access_token":"***"}],"b":"x"}"#),
