@@ -43,7 +43,7 @@ where
         let mut events = Vec::new();
         let mut out = Vec::new();
         let mut deadline = Instant::now() + idle;
-        loop {
+        'answer: loop {
             let piece = match timeout_at(deadline, body.next()).await {
                 Ok(piece) => piece,
                 Err(_) => {
@@ -71,16 +71,7 @@ where
                 }
                 match flow {
                     Ok(Flow::Continue) => {}
-                    Ok(Flow::Done) => {
-                        let finished = mapper.finish(&mut out);
-                        for item in out.drain(..) {
-                            yield Ok(item);
-                        }
-                        if let Err(error) = finished {
-                            yield Err(error);
-                        }
-                        return;
-                    }
+                    Ok(Flow::Done) => break 'answer,
                     Err(error) => {
                         yield Err(error);
                         return;
@@ -96,15 +87,15 @@ where
                 return;
             }
             if ended {
-                let finished = mapper.finish(&mut out);
-                for item in out.drain(..) {
-                    yield Ok(item);
-                }
-                if let Err(error) = finished {
-                    yield Err(error);
-                }
-                return;
+                break;
             }
+        }
+        let finished = mapper.finish(&mut out);
+        for item in out.drain(..) {
+            yield Ok(item);
+        }
+        if let Err(error) = finished {
+            yield Err(error);
         }
     }
 }
