@@ -32,6 +32,7 @@ impl Table {
             Some(error) => {
                 let lost = match outcome.text.len() {
                     0 => "its session".to_owned(),
+                    1 => "its session, after a byte of text".to_owned(),
                     length => format!("its session, after {length} bytes of text"),
                 };
                 (lost, format!("{}: {}", error["error_type"].as_str().unwrap(), outcome.message()))

@@ -61,15 +61,21 @@ impl Authority {
     }
 }
 
-/// A server that answers whatever is said to it as web servers answer what is no HTTP.
-async fn plain_server() -> String {
+/// What web servers answer to what is no HTTP.
+const PAGE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
+
+/// A server that answers whatever is said to it with these bytes, or breaks the connection when there are none.
+async fn raw_server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();
             let _ = socket.read(&mut [0; 4096]).await;
-            let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await;
+            if answer.is_empty() {
+                socket.set_zero_linger().unwrap();
+            }
+            let _ = socket.write_all(answer).await;
         }
     });
     address
@@ -95,8 +101,9 @@ async fn cases(ours: &Authority) -> Vec<Case> {
         ("a certificate for another host", ours.serve("models.example", always).await, given(), "another host"),
         ("a certificate that has expired", ours.serve("127.0.0.1", (2000, 2001)).await, given(), "has expired"),
         ("a certificate that is not valid yet", ours.serve("127.0.0.1", (2099, 2100)).await, given(), "not valid yet"),
-        ("https:// where plain HTTP is spoken", plain_server().await, json!({}), "does not speak TLS"),
-        ("http:// where TLS is spoken", good.replace("https:", "http:"), json!({}), "127.0.0.1"),
+        ("https:// where plain HTTP is spoken", raw_server(PAGE).await, json!({}), "does not speak TLS"),
+        ("a reset in the TLS handshake", raw_server(b"").await, json!({}), "cannot connect"),
+        ("http:// where TLS is spoken", good.replace("https:", "http:"), json!({}), "is it https://"),
         ("a TLS handshake that is never answered", silent.url.replace("http:", "https:"), json!({}), "within 1 s"),
     ]
 }

@@ -45,6 +45,8 @@ fn stream(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
 
 fn connection_cases(language: &Language) -> Vec<Case> {
     let piece = || send(language.piece);
+    let header = Step::Times(format!("x-a: {}\r\n", "a".repeat(1000)).into_bytes(), 10_000);
+    let chunked = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     let half = &language.piece[..12];
     // A reset discards what the peer has not read yet.
     let rest = || Step::Pause(Duration::from_millis(50));
@@ -62,6 +64,8 @@ fn connection_cases(language: &Language) -> Vec<Case> {
         case("end before the first event", stream([]), Report("cut short|without an answer")),
         case("end without a finish reason", stream([piece()]), Report("without a finish reason")),
         case("end within an event", stream([piece(), send(half)]), Report("EOF")),
+        case("no end of the head", vec![send("HTTP/1.1 200 OK\r\n"), header], Report("the connection broke")),
+        case("a chunk that is none", vec![send(chunked), send("zz\r\n")], Report("cut its answer short")),
         case("no HTTP", vec![send("SSH-2.0-OpenSSH_9.2\r\n\r\n")], Report("invalid HTTP")),
     ]
 }
@@ -100,6 +104,7 @@ fn content_cases(language: &Language) -> Vec<Case> {
             stream([Step::Send(b"data: \xff\xfe\xc3(\n\n".to_vec())]),
             Report("cannot be read|no chunk"),
         ),
+        case("a body that is no gzip", packed(b"no gzip at all"), Report("cut its answer short")),
         case("an empty answer", answer("200 OK", json, ""), Report("")),
         case("a page in place of a stream", answer("200 OK", html, page), Report("Bad gateway")),
         case("a proxy's 502 page", answer("502 Bad Gateway", html, page), Report("502")),
@@ -110,6 +115,13 @@ fn content_cases(language: &Language) -> Vec<Case> {
             Report("redirects to"),
         ),
     ]
+}
+
+/// A stream that says of itself to be compressed.
+pub fn packed(body: &[u8]) -> Vec<Step> {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n";
+    vec![send(head), Step::Send(body.to_vec())]
 }
 
 fn network_cases(language: &Language) -> Vec<Case> {
