@@ -31,6 +31,7 @@ fn findings(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, Vec<Stri
     let line = |line: &str| {
         let finding: Value = serde_json::from_str(line).unwrap();
         let word = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        assert!(finding["level"] == "ok" || finding["hint"].is_string(), "no hint: {finding}");
         format!("{} {}: {} → {}", word("level"), word("check"), word("found"), word("hint"))
     };
     (output.status.success(), text.lines().map(line).collect())
@@ -110,6 +111,10 @@ fn settings_that_do_not_arrive_or_do_nothing_are_named() {
         ("HEARTBEAT_INTERVAL", "soon", "error environment: setting HEARTBEAT_INTERVAL must be"),
         ("INSTALL_METHOD", "LOCAL", "error environment: setting INSTALL_METHOD must be"),
         ("RUST_LOG", "a=b=c", "warning environment: log level `a=b=c` cannot be read"),
+        ("DIFY_PLUGIN_LOG_FORMAT", "xml", "error environment: setting DIFY_PLUGIN_LOG_FORMAT must be text or json"),
+        ("DIFY_PLUGIN_LOG_CONTENT", "true", "warning environment: prompts and answers are logged"),
+        ("DIFY_PLUGIN_RECORD", "/tmp/case", "warning environment: upstream traffic is recorded to /tmp/case"),
+        ("DIFY_PLUGIN_REPLAY", "/tmp/case", "warning environment: answers come from the recording in /tmp/case"),
         ("REQUESTS_CA_BUNDLE", "/ca.pem", "warning certificates: REQUESTS_CA_BUNDLE is set, which only Python reads"),
         ("HTTPS_PROXY", "http://user:canary-3f9a@proxy.test:3128", "ok proxy: HTTPS_PROXY is http://proxy.test:3128/"),
         ("https_proxy", "proxy.test:3128", "warning proxy: NO_PROXY is not set"),
@@ -190,6 +195,10 @@ fn an_endpoint_is_walked_to_step_by_step() {
     ] {
         check(&with_key(&base, &key), &[], expected);
     }
+    let nowhere = ["--provider", "google", "--credentials", "/nowhere.json"];
+    check(&nowhere, &[], &["error credentials: cannot read /nowhere.json", "ok proxy"]);
+    let lacking = with_key("auth_method=service_account", "google_service_account_json={\"type\":\"service_account\"}");
+    check(&lacking, &[], &["error credentials: credential `google_service_account_json` lacks"]);
     check(&["--provider", "gogle"], &[], &["error endpoint: no provider `gogle` → The manifest lists"]);
     let server = format!("server_url=http://{well}");
     check(

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, LogSettings};
+use crate::config::{Config, ConfigError, LogSettings};
 use crate::runtime::logs;
 
 /// A native runtime for Dify model plugins.
@@ -64,7 +64,8 @@ impl Cli {
             Some(Command::Try(args)) => at_terminal(args.run()),
             Some(Command::Invoke(args)) => at_terminal(args.run()),
             Some(Command::Debug(args)) => at_terminal(args.run()),
-            Some(Command::Doctor(args)) => at_terminal(args.run()),
+            // A setting that cannot be read is a finding.
+            Some(Command::Doctor(args)) => run(log_settings().unwrap_or_default(), args.run()),
         };
         outcome.unwrap_or_else(|error| {
             say(&format!("error: {error:#}"));
@@ -75,8 +76,15 @@ impl Cli {
 
 /// Runs a command's future; logs show warnings only, unless asked for more.
 fn at_terminal(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let settings = Config::settings(Path::new(".env"));
-    logs::start(&LogSettings::from_settings(&settings)?, logs::QUIET);
+    run(log_settings()?, command)
+}
+
+fn log_settings() -> Result<LogSettings, ConfigError> {
+    LogSettings::from_settings(&Config::settings(Path::new(".env")))
+}
+
+fn run(log: LogSettings, command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    logs::start(&log, logs::QUIET);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
 }
 

@@ -80,6 +80,11 @@ fn tls_hint(error: &rustls::Error) -> Option<&'static str> {
         InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
             "The server's certificate is not valid yet, or the clock of this machine is wrong."
         }
+        // What `openssl req -x509` makes, and webpki tells by name only.
+        InvalidCertificate(CertificateError::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "The server shows the certificate of a CA as its own: give the server one that was made with \
+             basicConstraints CA:FALSE, and `tls_ca` the CA that issued it."
+        }
         InvalidCertificate(_) => {
             "The server's certificate is not trusted: give its CA in the `tls_ca` credential (PEM), or name a file with \
              it in SSL_CERT_FILE."
@@ -109,5 +114,29 @@ pub(super) fn address(request: &UpstreamRequest) -> String {
     match request.url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_no_ca_mends_is_told_apart() {
+        let other = |text: &str| CertificateError::Other(OtherError(Arc::new(io::Error::other(text.to_owned()))));
+        for (error, expected) in [
+            (other("CaUsedAsEndEntity"), "CA:FALSE"),
+            (other("something else"), "give its CA"),
+            (CertificateError::UnknownIssuer, "give its CA"),
+            (CertificateError::Expired, "has expired"),
+            (CertificateError::NotValidForName, "for another host"),
+        ] {
+            let hint = tls_hint(&rustls::Error::InvalidCertificate(error)).unwrap();
+            assert!(hint.contains(expected), "{expected}: {hint}");
+        }
     }
 }

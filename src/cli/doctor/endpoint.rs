@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::finding::{Level, Report};
+use super::finding::Report;
 use crate::cli::host::{self, Frame};
 use crate::protocol::{Credentials, ModelType};
 use crate::runtime::registry::Entry;
@@ -66,7 +66,7 @@ pub async fn check(
     .await?;
     match failure {
         None => report.ok("credentials", format!("`{}` takes them", asked.provider)),
-        Some(message) => report.tell(Level::Error, "credentials", message, None),
+        Some(message) => report.error("credentials", message, "This is what Dify would show when they are saved."),
     }
 }
 
@@ -76,7 +76,7 @@ async fn walk(report: &mut Report, entry: &Entry, credentials: &Credentials) -> 
     let (endpoints, network) = match (entry.provider.endpoints(credentials), network) {
         (Ok(endpoints), Ok(network)) => (endpoints, network),
         (Err(error), _) | (_, Err(error)) => {
-            report.failure("credentials", &error)?;
+            report.failure("credentials", &error, "Correct this field of the form.")?;
             return Ok(false);
         }
     };
@@ -89,7 +89,7 @@ async fn walk(report: &mut Report, entry: &Entry, credentials: &Credentials) -> 
                 Ok(found) => report.ok(step.name, found)?,
                 Err(error) => {
                     reached = false;
-                    report.failure(step.name, &error)?;
+                    report.failure(step.name, &error, "Mend this first: what follows needs it.")?;
                 }
             }
         }

@@ -9,6 +9,7 @@ use super::finding::Report;
 use crate::config::{Config, InstallMethod};
 use crate::runtime::logs;
 use crate::upstream::client::public_url;
+use crate::upstream::recording::Taping;
 
 const CHECK: &str = "environment";
 
@@ -73,6 +74,7 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Pat
                     "Use error, warn, info, debug, trace, or a filter such as warn,dify_plugin_runtime=debug.",
                 )?;
             }
+            on_request(report, &config)?;
             config.install_method
         }
         Err(error) => {
@@ -103,6 +105,25 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Pat
         }
     }
     Ok(())
+}
+
+/// What is kept because somebody asked for it, and may have forgotten.
+fn on_request(report: &mut Report, config: &Config) -> anyhow::Result<()> {
+    if config.log.content {
+        let hint = "Unset DIFY_PLUGIN_LOG_CONTENT when what you look for is found.";
+        report.warning(CHECK, "prompts and answers are logged", hint)?;
+    }
+    match &config.taping {
+        None => Ok(()),
+        Some(Taping::Record { folder, .. }) => {
+            let found = format!("upstream traffic is recorded to {}, prompts and answers included", folder.display());
+            report.warning(CHECK, found, "Unset DIFY_PLUGIN_RECORD when the case is caught.")
+        }
+        Some(Taping::Replay { folder, .. }) => {
+            let found = format!("answers come from the recording in {}, no upstream is called", folder.display());
+            report.warning(CHECK, found, "Unset DIFY_PLUGIN_REPLAY to call the upstreams again.")
+        }
+    }
 }
 
 /// The proxies that calls without a `proxy_url` use.

@@ -78,13 +78,12 @@ impl Report {
         self.tell(Level::Error, check, found.into(), Some(hint.into()))
     }
 
-    /// A failed call, with the hint it brings.
-    pub fn failure(&mut self, check: &str, error: &InvokeError) -> anyhow::Result<()> {
-        self.tell(Level::Error, check, error.message.clone(), error.hint.clone())
+    /// A failed call, with the hint it brings, or else this one.
+    pub fn failure(&mut self, check: &str, error: &InvokeError, hint: &str) -> anyhow::Result<()> {
+        self.error(check, error.message.clone(), error.hint.as_deref().unwrap_or(hint))
     }
 
-    /// One finding.
-    pub fn tell(&mut self, level: Level, check: &str, found: String, hint: Option<String>) -> anyhow::Result<()> {
+    fn tell(&mut self, level: Level, check: &str, found: String, hint: Option<String>) -> anyhow::Result<()> {
         self.counts[level as usize] += 1;
         let finding = Finding { level, check: check.to_owned(), found, hint };
         print_line(&if self.json { serde_json::to_string(&finding)? } else { finding.to_string() })

@@ -65,17 +65,22 @@ impl DoctorArgs {
         self.declarations(&mut report)?;
         let mut settings = Config::settings(&self.env_file);
         environment::check(&mut report, &settings, &self.env_file)?;
-        let fields = self.provider.as_deref().map(|name| self.credentials.read(name)).transpose()?.unwrap_or_default();
+        let read = self.provider.as_deref().map(|name| self.credentials.read(name)).transpose();
+        let unreadable = read.as_ref().err().map(|error| format!("{error:#}"));
+        let fields = read.ok().flatten().unwrap_or_default();
         let credentials: Credentials = serde_json::from_value(fields.clone().into())?;
         certificates::check(&mut report, &settings, &credentials)?;
         environment::proxies(&mut report, &settings)?;
-        match &self.provider {
-            Some(provider) => {
+        match (&self.provider, unreadable) {
+            (Some(_), Some(why)) => {
+                report.error("credentials", why, "Give a file with a JSON or YAML object, or NAME=VALUE.")?;
+            }
+            (Some(provider), None) => {
                 let asked =
                     endpoint::Asked { provider, model: self.model.as_deref(), model_type: self.model_type, fields };
                 endpoint::check(&mut report, &self.dir, &asked, &credentials).await?;
             }
-            None => unchecked.push("a provider's endpoint (give --provider and its credentials)"),
+            (None, _) => unchecked.push("a provider's endpoint (give --provider and its credentials)"),
         }
         if let Some(url) = &self.url {
             settings.insert("REMOTE_INSTALL_URL".to_owned(), url.clone());
