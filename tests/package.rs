@@ -363,29 +363,16 @@ fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
+/// What hostile ones claim stands in `security_packages.rs`.
 #[test]
-fn hostile_archives_are_refused_with_their_reason() {
-    let mut link = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    link.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).unwrap();
-    let bomb = vec![0; 300 * 1024 * 1024];
+fn a_file_that_is_no_package_is_named() {
     let good = zip_of(&[("manifest.yaml", b"version: 0.1.0")]);
-    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("climbs out", zip_of(&[("../evil", b"x")]), "leads out of the package"),
-        ("absolute", zip_of(&[("/etc/evil", b"x")]), "leads out of the package"),
-        ("backslashes", zip_of(&[("a\\..\\evil", b"x")]), "leads out of the package"),
-        ("a link", link.finish().unwrap().into_inner(), "is a link"),
-        ("a bomb", zip_of(&[("bomb", &bomb)]), "unpacks to more than"),
-        ("no zip", b"hello".to_vec(), "not a readable package"),
-        ("nothing", Vec::new(), "not a readable package"),
-        ("truncated", good[..good.len() / 2].to_vec(), "not a readable package"),
-    ];
     let folder = TempDir::new().unwrap();
-    for (name, bytes, expected) in cases {
-        let path = folder.path().join("hostile.difypkg");
+    let path = folder.path().join("broken.difypkg");
+    for bytes in [b"hello".as_slice(), b"", &good[..good.len() / 2]] {
         std::fs::write(&path, bytes).unwrap();
-        let error = inspect::read(&path).err().unwrap_or_else(|| panic!("{name} was read")).to_string();
-        assert!(error.contains(expected), "{name}: {error}");
-        assert!(error.contains("hostile.difypkg"), "{name}: {error}");
+        let error = inspect::read(&path).err().unwrap().to_string();
+        assert!(error.contains("broken.difypkg: not a readable package"), "{error}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use zip::ZipArchive;
 
-use super::{PackageError, archive, output};
+use super::{PackageError, archive, directory, output};
 use crate::declare::Manifest;
 
 /// Largest file that is opened.
@@ -16,8 +16,17 @@ const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 /// Most bytes that are unpacked in all.
 const MOST_UNPACKED: u64 = 256 * 1024 * 1024;
 
+/// Largest manifest: YAML that nests takes longer than it is long.
+const LARGEST_MANIFEST: usize = 64 * 1024;
+
 /// Most entries.
 const MOST_ENTRIES: usize = 10_000;
+
+/// The part of a Unix mode that tells what a file is, and the kinds that are known.
+const KIND: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+const FOLDER: u32 = 0o040_000;
+const LINK: u32 = 0o120_000;
 
 /// One file of a package.
 pub struct Entry {
@@ -51,38 +60,59 @@ pub fn read(path: &Path) -> Result<Contents, PackageError> {
 pub fn read_bytes(bytes: Vec<u8>) -> Result<Contents, PackageError> {
     let wrong = |text: String| PackageError::Wrong(text);
     let packed = bytes.len();
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| wrong(error.to_string()))?;
+    let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice())).map_err(|error| wrong(error.to_string()))?;
     if archive.len() > MOST_ENTRIES {
         return Err(wrong(format!("it has {} entries, at most {MOST_ENTRIES} are read", archive.len())));
+    }
+    let names = directory::names(&bytes).map_err(wrong)?;
+    // The reader goes by names of its own where an entry brings two.
+    if archive.file_names().ne(names.iter().map(String::as_str)) {
+        return Err(wrong("an entry has two names".to_owned()));
     }
     let comment = Some(String::from_utf8_lossy(archive.comment()).into_owned()).filter(|comment| !comment.is_empty());
     let mut contents = Contents { entries: Vec::new(), comment, warnings: Vec::new(), packed };
     let mut room = MOST_UNPACKED;
     let mut seen = BTreeSet::new();
     for index in 0..archive.len() {
-        let file = archive.by_index(index).map_err(|error| wrong(format!("entry {index}: {error}")))?;
+        let mut file = archive.by_index(index).map_err(|error| wrong(format!("entry {index}: {error}")))?;
         let path = file.name().to_owned();
-        if file.enclosed_name().is_none() || path.contains('\\') || path.starts_with('/') {
-            return Err(wrong(format!("entry `{}` leads out of the package", path.escape_debug())));
-        }
-        if file.is_symlink() {
-            return Err(wrong(format!("entry `{path}` is a link")));
+        match file.unix_mode().unwrap_or_default() & KIND {
+            0 | REGULAR | FOLDER => {}
+            LINK => return Err(wrong(format!("entry `{path}` is a link"))),
+            _ => return Err(wrong(format!("entry `{path}` is not a regular file"))),
         }
         if file.is_dir() {
             contents.warnings.push(format!("`{path}` is a directory entry: Dify cannot compute the checksum"));
             continue;
         }
         let mut bytes = Vec::new();
-        file.take(room + 1).read_to_end(&mut bytes).map_err(|error| wrong(format!("entry `{path}`: {error}")))?;
+        let told = file.size();
+        (&mut file)
+            .take(room + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| wrong(format!("entry `{path}`: {error}")))?;
         room = room
             .checked_sub(bytes.len() as u64)
             .ok_or_else(|| wrong(format!("it unpacks to more than {MOST_UNPACKED} bytes")))?;
-        if !seen.insert(path.clone()) {
-            contents.warnings.push(format!("`{path}` stands twice"));
+        if bytes.len() as u64 != told {
+            return Err(wrong(format!("entry `{path}` has {} bytes and tells of {told}", bytes.len())));
+        }
+        if !seen.insert(path.to_lowercase()) {
+            contents.warnings.push(format!("`{path}` is there in another case too: some systems keep one of both"));
+        }
+        if path.split('/').any(is_reserved) {
+            contents.warnings.push(format!("`{path}` cannot be a file on Windows"));
         }
         contents.entries.push(Entry { path, bytes });
     }
     Ok(contents)
+}
+
+/// Whether Windows keeps this name for a device.
+fn is_reserved(part: &str) -> bool {
+    let name = part.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let numbered = |device| name.strip_prefix(device).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']));
+    matches!(name.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
 impl Contents {
@@ -105,6 +135,9 @@ impl Contents {
     pub fn manifest(&self) -> Result<Manifest, PackageError> {
         let yaml =
             self.file("manifest.yaml").ok_or_else(|| PackageError::Wrong("it has no manifest.yaml".to_owned()))?;
+        if yaml.len() > LARGEST_MANIFEST {
+            return Err(PackageError::Wrong(format!("its manifest.yaml is larger than {LARGEST_MANIFEST} bytes")));
+        }
         match serde_yaml::from_slice(yaml) {
             Ok(Value::Object(map)) => Ok(Manifest(map)),
             Ok(_) => Err(PackageError::Wrong("its manifest.yaml is not an object".to_owned())),

@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod build;
+mod directory;
 pub mod elf;
 pub mod inspect;
 pub mod output;
