@@ -1,6 +1,7 @@
 //! What is taken out, and what stays.
 
 use http::HeaderValue;
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -137,5 +138,46 @@ fn parts_of_a_body_are_clipped_as_the_whole() {
         let mut joined = clip(first, 0, std::slice::from_ref(&range));
         joined.extend(clip(second, split, std::slice::from_ref(&range)));
         assert_eq!(joined, b"one *** two", "{split}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_spelling_and_no_cut_lets_a_secret_through(
+        before in "[ -~é]{0,20}", after in "[ -~é]{0,20}", spelling in 0..4usize, split in any::<prop::sample::Index>(),
+    ) {
+        let secret = "s3cret \"of/mine";
+        let spelled = match spelling {
+            0 => secret.to_owned(),
+            1 => Value::from(secret).to_string().trim_matches('"').to_owned(),
+            2 => url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+            _ => percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string(),
+        };
+        let body = format!("{before}{spelled}{after}");
+        let scrub = scrub();
+        for openness in [Openness::Open, Openness::Confidential] {
+            let ranges = scrub.ranges(body.as_bytes(), openness);
+            prop_assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "{:?}", ranges);
+            let (first, second) = body.as_bytes().split_at(split.index(body.len() + 1));
+            let shown = [clip(first, 0, &ranges), clip(second, first.len(), &ranges)].concat();
+            prop_assert_eq!(&shown, &scrub.without(body.as_bytes(), &ranges));
+            let shown = String::from_utf8_lossy(&shown).into_owned();
+            prop_assert!(!shown.contains(&spelled) && shown.contains("***"), "{}", shown);
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_token_endpoint_is_seen_and_json_stays_json(
+        value in "\\PC{1,12}", other in "\\PC{0,12}", nested in any::<bool>(),
+    ) {
+        let token = json!({"access_token": value, "expires_in": 5, "x": [other, null, 1.5, {"y": value}]});
+        let body = if nested { json!([token]) } else { token }.to_string();
+        let scrub = scrub();
+        let shown = scrub.without(body.as_bytes(), &scrub.ranges(body.as_bytes(), Openness::Confidential));
+        let mut shown: Value = serde_json::from_slice(&shown).unwrap();
+        let shown = if nested { shown[0].take() } else { shown };
+        prop_assert_eq!(&shown["access_token"], "***");
+        prop_assert_eq!(&shown["x"][3]["y"], "***");
+        prop_assert_eq!(&shown["expires_in"], 5);
     }
 }
