@@ -158,9 +158,17 @@ impl Plugin {
         self.input.as_mut().unwrap().write_all(line.as_ref()).await.unwrap();
     }
 
-    /// The next line; `None` at the end of the output.
+    /// The next line that is no heartbeat; `None` at the end of the output.
     pub async fn line(&mut self) -> Option<String> {
-        let line = timeout(PATIENCE, self.lines.next_line()).await.expect("no line in time").unwrap()?;
+        let next = async {
+            loop {
+                match self.lines.next_line().await.unwrap() {
+                    Some(line) if line.contains("\"heartbeat\"") => {}
+                    line => return line,
+                }
+            }
+        };
+        let line = timeout(PATIENCE, next).await.expect("no line in time")?;
         assert!(!line.contains(CANARY), "{line}");
         Some(line)
     }
