@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::Args;
-use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::dify::DifyArgs;
 use super::say;
 use super::serve::registrations;
 use super::taping::TapingArgs;
@@ -31,15 +31,8 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// Connect to a running Dify and register anew when a YAML file changes
 #[derive(Debug, Args)]
 pub struct DebugArgs {
-    /// Dify's debugging address, host:port; by default REMOTE_INSTALL_URL of the environment or the file
-    #[arg(long)]
-    url: Option<String>,
-    /// Debugging key of Plugins → Debug; by default REMOTE_INSTALL_KEY of the environment or the file
-    #[arg(long)]
-    key: Option<String>,
-    /// File of settings, as Dify's command line writes it
-    #[arg(long, default_value = ".env", value_name = "FILE")]
-    env_file: PathBuf,
+    #[command(flatten)]
+    dify: DifyArgs,
     #[command(flatten)]
     taping: TapingArgs,
     /// Folder that holds manifest.yaml
@@ -79,13 +72,10 @@ impl DebugArgs {
     }
 
     fn options(&self) -> anyhow::Result<RemoteOptions> {
-        let mut settings = Config::settings(&self.env_file);
-        if let Some(url) = &self.url {
-            settings.insert("REMOTE_INSTALL_URL".to_owned(), url.clone());
-        }
-        let config = Config::from_settings(&settings)?;
-        let key = self.key.clone().map(SecretString::from).or(config.remote_key);
-        let key = key.context("no debugging key: give --key, or REMOTE_INSTALL_KEY in the environment or in .env")?;
+        let config = Config::from_settings(&self.dify.settings())?;
+        let key = config
+            .remote_key
+            .context("no debugging key: give --key, or REMOTE_INSTALL_KEY in the environment or in .env")?;
         let serve = ServeOptions { heartbeat: config.heartbeat_interval, ..ServeOptions::default() };
         Ok(RemoteOptions::new(config.remote_host, config.remote_port, key, serve))
     }

@@ -6,6 +6,7 @@ mod check;
 mod credentials;
 mod debug;
 mod demo;
+mod dify;
 mod doctor;
 mod host;
 mod invoke;

@@ -16,8 +16,8 @@ use clap::Args;
 
 use self::finding::Report;
 use super::credentials::CredentialArgs;
+use super::dify::DifyArgs;
 use super::{host, say};
-use crate::config::Config;
 use crate::declare::{self, Severity};
 use crate::protocol::{Credentials, ModelType};
 use crate::upstream::Upstream;
@@ -36,15 +36,8 @@ pub struct DoctorArgs {
     model_type: ModelType,
     #[command(flatten)]
     credentials: CredentialArgs,
-    /// Dify's debugging address, host:port; by default REMOTE_INSTALL_URL of the environment or the file
-    #[arg(long)]
-    url: Option<String>,
-    /// Debugging key of Plugins → Debug; by default REMOTE_INSTALL_KEY of the environment or the file
-    #[arg(long)]
-    key: Option<String>,
-    /// File of settings, as Dify's command line writes it
-    #[arg(long, default_value = ".env", value_name = "FILE")]
-    env_file: PathBuf,
+    #[command(flatten)]
+    dify: DifyArgs,
     /// Folder that holds manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -63,8 +56,8 @@ impl DoctorArgs {
         let mut report = Report::new(self.json);
         let mut unchecked = Vec::new();
         self.declarations(&mut report)?;
-        let mut settings = Config::settings(&self.env_file);
-        environment::check(&mut report, &settings, &self.env_file)?;
+        let settings = self.dify.settings();
+        environment::check(&mut report, &settings, &self.dify.env_file)?;
         let read = self.provider.as_deref().map(|name| self.credentials.read(name)).transpose();
         let unreadable = read.as_ref().err().map(|error| format!("{error:#}"));
         let fields = read.ok().flatten().unwrap_or_default();
@@ -81,12 +74,6 @@ impl DoctorArgs {
                 endpoint::check(&mut report, &self.dir, &asked, &credentials).await?;
             }
             (None, _) => unchecked.push("a provider's endpoint (give --provider and its credentials)"),
-        }
-        if let Some(url) = &self.url {
-            settings.insert("REMOTE_INSTALL_URL".to_owned(), url.clone());
-        }
-        if let Some(key) = &self.key {
-            settings.insert("REMOTE_INSTALL_KEY".to_owned(), key.clone());
         }
         if debug_port::is_set(&settings) {
             debug_port::check(&mut report, &settings).await?;
