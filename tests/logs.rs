@@ -4,12 +4,13 @@
 #[path = "support/scripted.rs"]
 mod scripted;
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
 use scripted::{Scripted, Step, answer, event_stream};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -211,31 +212,50 @@ async fn credentials_raise_the_level_of_their_own_sessions() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_is_told_too() {
+async fn callers_that_go_away_are_told_too() {
     let upstream = Scripted::start(vec![vec![event_stream(), Step::Hang]]).await;
-    let settings = [("INSTALL_METHOD", "serverless"), ("SERVERLESS_HOST", "127.0.0.1"), ("SERVERLESS_PORT", "0")];
-    let mut child = command(&settings).env("DIFY_PLUGIN_LOG_FORMAT", "json").spawn().unwrap();
+    let settings = [
+        ("INSTALL_METHOD", "serverless"),
+        ("SERVERLESS_HOST", "127.0.0.1"),
+        ("SERVERLESS_PORT", "0"),
+        ("DIFY_PLUGIN_LOG_FORMAT", "json"),
+        ("MAX_WORKER", "2"),
+    ];
+    let mut child = command(&settings).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let announced = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
-    let mut caller = TcpStream::connect(announced.rsplit_once("http://").unwrap().1).await.unwrap();
-    let body = chat("gone", &upstream.url);
-    let head = format!("POST /invoke HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
-    caller.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let address = announced.rsplit_once("http://").unwrap().1;
+    let call = async |session: &str| {
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        let body = chat(session, &upstream.url);
+        let head = format!("POST /invoke HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+        caller.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        caller
+    };
+    let patient = call("patient").await;
     while upstream.requests().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // The answer's head is on its way.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    drop(caller);
+    for number in 0..30 {
+        // The session has begun once there is a head; it may not have been looked at.
+        let mut hurried = call(&format!("hurried-{number}")).await;
+        hurried.read_exact(&mut [0]).await.unwrap();
+    }
+    drop(patient);
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    loop {
-        let line = timeout(PATIENCE, log.next_line()).await.expect("nothing is told").unwrap().unwrap();
-        let event: Value = serde_json::from_str(&line).unwrap();
+    let mut told = BTreeMap::new();
+    while told.len() < 31 {
+        let line = timeout(PATIENCE, log.next_line()).await.unwrap_or_else(|_| panic!("only {told:?}"));
+        let event: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
         if event["message"] == "session ended" {
-            let span = json!({"name": "session", "session_id": "gone"});
-            return check(&event, &json!({"outcome": "cancelled", "attempts": 1, "status": 200, "span": span}));
+            assert_eq!(event["outcome"], "cancelled");
+            let session = event["span"]["session_id"].as_str().unwrap().to_owned();
+            assert!(told.insert(session, event).is_none());
         }
     }
+    check(&told["patient"], &json!({"action": "invoke_llm", "attempts": 1, "status": 200}));
 }
 
 #[tokio::test]
