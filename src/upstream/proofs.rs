@@ -22,18 +22,27 @@ const MOST: usize = 64;
 
 /// The proofs of one session, or of one source of tokens; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Proofs(Arc<Mutex<VecDeque<SecretString>>>);
+pub struct Proofs(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    /// What requests carried, the latest last.
+    sent: VecDeque<SecretString>,
+    /// The queries of addresses that requests name: as many as there are, so that they push nothing else out.
+    named: BTreeSet<String>,
+}
 
 impl Proofs {
     /// Keeps a secret that is about to be sent.
     pub(super) fn keep(&self, secret: &str) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if secret.len() < SHORTEST || kept.iter().any(|known| known.expose_secret() == secret) {
+        if secret.len() < SHORTEST {
             return;
         }
-        kept.push_back(SecretString::from(secret.to_owned()));
-        if kept.len() > MOST {
-            kept.pop_front();
+        let sent = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).sent;
+        sent.retain(|known| known.expose_secret() != secret);
+        sent.push_back(SecretString::from(secret.to_owned()));
+        if sent.len() > MOST {
+            sent.pop_front();
         }
     }
 
@@ -45,7 +54,7 @@ impl Proofs {
             self.keep(secret.split_once(' ').map_or(secret, |(_, token)| token));
             self.keep(secret);
         }
-        self.keep_query(url);
+        secrets_of(url).iter().for_each(|secret| self.keep(secret));
         if let Some(proxy) = network.proxy.as_ref().and_then(|proxy| proxy_address(proxy.expose_secret())) {
             let plain = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
             let (user, password) = (plain(proxy.username()), plain(proxy.password().unwrap_or_default()));
@@ -63,14 +72,10 @@ impl Proofs {
             let Ok(text) = serde_json::from_str::<String>(&format!("\"{whole}\"")) else { continue };
             for word in text.split_whitespace().filter(|word| word.contains('?')) {
                 let address = word.find("http").and_then(|from| Url::parse(&word[from..]).ok());
-                address.iter().for_each(|url| self.keep_query(url));
+                let secrets = address.iter().flat_map(secrets_of).filter(|secret| secret.len() >= SHORTEST);
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).named.extend(secrets);
             }
         }
-    }
-
-    fn keep_query(&self, url: &Url) {
-        self.keep(url.query().unwrap_or_default());
-        url.query_pairs().for_each(|(_, value)| self.keep(&value));
     }
 
     /// Takes every proof out of an error's words.
@@ -96,8 +101,15 @@ impl Proofs {
 
     fn forms(&self) -> BTreeSet<String> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().flat_map(|secret| spelling::forms(secret.expose_secret())).collect()
+        let sent = kept.sent.iter().map(ExposeSecret::expose_secret);
+        sent.chain(kept.named.iter().map(String::as_str)).flat_map(spelling::forms).collect()
     }
+}
+
+/// What may be secret in an address: its query, as a whole and by value.
+fn secrets_of(url: &Url) -> Vec<String> {
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    url.query().map(str::to_owned).into_iter().chain(values).collect()
 }
 
 #[cfg(test)]
@@ -168,8 +180,13 @@ mod tests {
     fn only_the_latest_are_kept() {
         let proofs = Proofs::default();
         for number in 0..1000 {
+            proofs.keep("key-of-every-call");
             proofs.keep(&format!("token-number-{number}"));
+            proofs.keep_addresses(&format!("\"https://h/f?sign=signature-{number}\""));
         }
-        assert_eq!(proofs.0.lock().unwrap().len(), MOST);
+        assert_eq!(proofs.0.lock().unwrap().sent.len(), MOST);
+        let mut text = "key-of-every-call token-number-999 signature-0 token-number-0".to_owned();
+        proofs.hide_in(&mut text);
+        assert_eq!(text, "*** *** *** token-number-0");
     }
 }
