@@ -53,8 +53,7 @@ impl From<Gone> for Stop {
 }
 
 /// Answers one request, to its end.
-pub async fn answer(registry: Arc<Registry>, data: &str, mut reply: Reply) {
-    let mut log = SessionLog::start();
+pub(super) async fn answer(registry: Arc<Registry>, data: &str, mut reply: Reply, mut log: SessionLog) {
     let upstream = registry.upstream().for_session(reply.session_id(), log.tally.clone());
     let proofs = upstream.proofs().clone();
     let outcome = match Request::parse(data) {

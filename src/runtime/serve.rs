@@ -160,9 +160,11 @@ impl Sessions {
         let this = self.clone();
         let session_id = reply.session_id().clone();
         let span = logs::session(&session_id);
+        // From here on: a caller that goes away while the session waits for its turn is told too.
+        let log = SessionLog::start();
         let session = async move {
             let Ok(_place) = this.places.clone().acquire_owned().await else { return };
-            this.answer(line, reply).await;
+            this.answer(line, reply, log).await;
         };
         // A panic ends this session only; the reply's drop tells the caller.
         let guarded = AssertUnwindSafe(session).catch_unwind().map(move |outcome| {
@@ -173,11 +175,11 @@ impl Sessions {
         self.tasks.spawn(guarded.instrument(span));
     }
 
-    async fn answer(self, line: Vec<u8>, reply: Reply) {
+    async fn answer(self, line: Vec<u8>, reply: Reply, log: SessionLog) {
         let outlet = reply.outlet();
         let Ok(inbound) = Inbound::parse(&line) else { return };
         let data = inbound.data.map_or("{}", |data| data.get());
-        let work = dispatch::answer(self.registry, data, reply);
+        let work = dispatch::answer(self.registry, data, reply, log);
         tokio::select! {
             () = Box::pin(work) => {}
             () = outlet.closed() => debug!("the caller went away; its upstream call is dropped"),
