@@ -11,10 +11,13 @@ mod echoing;
 #[path = "support/pipes.rs"]
 mod pipes;
 
+use std::sync::atomic::Ordering;
+
 use canaries::{Kind, Place, Search, kinds};
-use echoing::{ACCESS_TOKEN, At, Echoing, FAULTS, Seen};
+use echoing::{ACCESS_TOKEN, At, Echoing, FAULTS, Seen, untrusted};
 use pipes::Process;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 /// Says where any of the secrets stands in any of these texts, in any form.
 fn leaks(case: &str, texts: &[(&str, &str)], secrets: &Search) -> Vec<String> {
@@ -107,7 +110,8 @@ async fn an_upstream_out_of_reach_brings_no_secret_to_light() {
     let mut process = Process::start();
     let kinds = kinds(&subject);
     let tls = silent.url.replace("http:", "https:");
-    for url in ["http://127.0.0.1:9", &tls, "http://no-such-host.invalid", &silent.url] {
+    let (untrusted, spoken) = untrusted().await;
+    for url in ["http://127.0.0.1:9", &tls, &untrusted, "http://no-such-host.invalid", &silent.url] {
         let mut requests = Vec::new();
         for kind in &kinds {
             let mut credentials = kind.credentials(&silent.url, &url[8..]);
@@ -126,6 +130,7 @@ async fn an_upstream_out_of_reach_brings_no_secret_to_light() {
         assert!(errors > count / 2, "{errors} of {count} at {url}");
     }
     let (said, log) = process.finish().await;
+    assert_eq!(spoken.load(Ordering::SeqCst), 0, "somebody spoke to a server that is not trusted");
     let secrets = Search::of(kinds.iter().flat_map(|kind| &kind.secrets));
     check(&leaks("out of reach", &[("standard output", &said), ("the log", &log)], &secrets));
 }
@@ -180,4 +185,39 @@ async fn what_cannot_be_read_is_not_repeated() {
     let (said, log) = process.finish().await;
     let secrets = Search::of(broken.iter().map(|(.., secret)| secret));
     check(&leaks("not readable", &[("standard output", &said), ("the log", &log)], &secrets));
+}
+
+/// Over HTTP each request has a response of its own; what stands in it and in the log is searched alike.
+#[allow(clippy::disallowed_methods)] // the host's client, not the plugin's
+#[tokio::test]
+async fn over_http_no_secret_comes_back_either() {
+    let (_directory, subject) = canaries::subject();
+    let upstream = Echoing::start("").await;
+    let mut child = pipes::command(&[])
+        .envs([("INSTALL_METHOD", "serverless"), ("SERVERLESS_PORT", "0"), ("SERVERLESS_HOST", "127.0.0.1")])
+        .spawn()
+        .unwrap();
+    let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
+    let url = format!("{}/invoke", line.rsplit(' ').next().unwrap());
+    let mut errors = child.stderr.take().unwrap();
+    let log = tokio::spawn(async move {
+        let mut log = String::new();
+        errors.read_to_string(&mut log).await.unwrap();
+        log
+    });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (mut said, mut secrets) = (String::new(), vec![pipes::ENVIRONMENT.to_owned()]);
+    for (number, kind) in kinds(&subject).iter().enumerate() {
+        // A different fault for each kind.
+        upstream.play(Some((At::Everything, FAULTS[number % FAULTS.len()])));
+        let mut data = kind.requests(&kind.credentials(&upstream.url, "http")).remove(0);
+        (data["user_id"], data["type"]) = (json!("u"), json!("model"));
+        let body = json!({"session_id": "s", "event": "request", "data": data}).to_string();
+        said.push_str(&client.post(&url).body(body).send().await.unwrap().text().await.unwrap());
+        secrets.extend(kind.secrets.iter().cloned());
+    }
+    child.kill().await.unwrap();
+    assert!(said.matches("\"error\"").count() > secrets.len() / 2, "{said}");
+    let texts = [("a response", said.as_str()), ("the log", &log.await.unwrap())];
+    check(&leaks("over HTTP", &texts, &Search::of(&secrets)));
 }

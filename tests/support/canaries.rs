@@ -83,10 +83,34 @@ impl Kind {
             json!({"action": "invoke_text_embedding", "model": embedding, "texts": ["a"], "input_type": "query"}),
             json!({"action": "validate_model_credentials", "model": llm, "model_type": "llm"}),
         ];
-        works.push(match self.provider {
-            "google" => json!({"action": "validate_provider_credentials"}),
-            _ => json!({"action": "invoke_rerank", "model": "m", "query": "q", "docs": ["a", "b"]}),
-        });
+        let (tts, recording, voice) = match self.provider {
+            "google" => ("gemini-3.8-flash-tts", "gemini-2.5-flash-lite", "Kore"),
+            _ => ("m", "m", ""),
+        };
+        let sound = hex::encode([b"RIFF\0\0\0\0WAVEfmt ".as_slice(), &[0; 64]].concat());
+        works.extend([
+            json!({"action": "invoke_tts", "model": tts, "content_text": "Hi.", "voice": voice, "tenant_id": "t"}),
+            json!({"action": "get_tts_model_voices", "model": tts, "language": ""}),
+            json!({"action": "invoke_speech2text", "model": recording, "file": sound}),
+            json!({"action": "invoke_multimodal_embedding", "model": embedding,
+                "documents": [{"content": "a", "content_type": "text"}]}),
+            json!({"action": "get_llm_num_tokens", "model": llm, "model_type": "llm", "prompt_messages": asked}),
+            json!({"action": "get_ai_model_schemas", "model": "not-declared", "model_type": "llm"}),
+        ]);
+        match self.provider {
+            "google" => {
+                let agent = "deep-research-preview-04-2026";
+                works.extend([
+                    json!({"action": "validate_provider_credentials"}),
+                    json!({"action": "start_polling", "model": agent, "model_type": "llm", "prompt_messages": asked}),
+                    json!({"action": "check_polling", "model": agent, "model_type": "llm", "plugin_state": {"interaction": "i-1"}}),
+                ]);
+            }
+            _ => works.extend([
+                json!({"action": "invoke_rerank", "model": "m", "query": "q", "docs": ["a", "b"]}),
+                json!({"action": "invoke_moderation", "model": "m", "text": "a"}),
+            ]),
+        }
         for work in &mut works {
             work["provider"] = json!(self.provider);
             work["credentials"] = credentials.clone();

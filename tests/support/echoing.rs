@@ -3,6 +3,7 @@
 //! It gives tokens and model descriptions as the real ones do, until a fault is played.
 #![allow(dead_code)]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 /// The access token that the token endpoint gives.
 pub const ACCESS_TOKEN: &str = "ya29.CANARY-ACCESS-TOKEN-0f6b2c81d94e";
@@ -178,6 +183,12 @@ pub const FAULTS: &[Fault] = &[
         answer: |seen, _| json_with(200, &json!({"error": {"message": seen.said(), "code": seen.said()}})),
     },
     Fault {
+        name: "a task that failed",
+        answer: |seen, _| {
+            json_with(200, &json!({"id": "i-1", "status": "failed", "error": {"message": seen.said(), "code": 3}}))
+        },
+    },
+    Fault {
         name: "texts in place of objects and numbers",
         answer: |seen, _| {
             let said = seen.said();
@@ -297,6 +308,31 @@ impl Echoing {
     pub fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
+}
+
+/// The address of a server whose certificate nobody trusts, and how many callers spoke to it all the same.
+pub async fn untrusted() -> (String, Arc<AtomicUsize>) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let spoken = Arc::new(AtomicUsize::new(0));
+    let count = spoken.clone();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let (acceptor, count) = (acceptor.clone(), count.clone());
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(socket).await else { return };
+                if stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (url, spoken)
 }
 
 async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response {
