@@ -77,7 +77,11 @@ async fn leaks_of(kind: &Kind) -> Vec<String> {
             if fault.name == "a refusal that may pass" {
                 credentials["max_retries"] = json!("1");
             }
-            for error in process.run(kind.requests(&credentials)).await.into_iter().flatten() {
+            let mut requests = kind.requests(&credentials);
+            if at == At::Everything && kind.begins_with_a_token() {
+                requests.truncate(4);
+            }
+            for error in process.run(requests).await.into_iter().flatten() {
                 refused += 1;
                 let case = format!("{}, {}, {at:?}", kind.name, fault.name);
                 told.extend(leaks(&case, &[("an error", &error.to_string())], &secrets));

@@ -66,6 +66,12 @@ impl Kind {
         credentials
     }
 
+    /// Whether Google is asked for a token first: when that fails, no action does anything else.
+    pub fn begins_with_a_token(&self) -> bool {
+        let method = self.credentials["auth_method"].as_str().unwrap_or_default();
+        matches!(method, "service_account" | "oauth_refresh_token" | "application_default")
+    }
+
     /// Requests of several actions with these credentials.
     pub fn requests(&self, credentials: &Value) -> Vec<Value> {
         let content = match &self.picture {

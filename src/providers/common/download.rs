@@ -143,15 +143,20 @@ async fn resolve(upstream: &Upstream, url: &Url, trusted: bool) -> Result<Vec<So
     if addresses.is_empty() {
         return Err(InvokeError::bad_request("a file's address names no host"));
     }
-    if !trusted && let Some(address) = addresses.iter().find(|address| !is_public(address.ip())) {
-        let host = url.host_str().unwrap_or_default();
-        return Err(InvokeError::bad_request(format!(
-            "files are not fetched from {host}, which is the private address {}",
-            address.ip()
-        ))
-        .with_hint("If it is your Dify, name its address in the `file_url` credential."));
+    if !trusted {
+        refuse_private(url.host_str().unwrap_or_default(), &addresses)?;
     }
     Ok(addresses)
+}
+
+/// One private address among those of a host is enough.
+fn refuse_private(host: &str, addresses: &[SocketAddr]) -> Result<(), InvokeError> {
+    let Some(address) = addresses.iter().find(|address| !is_public(address.ip())) else { return Ok(()) };
+    Err(InvokeError::bad_request(format!(
+        "files are not fetched from {host}, which is the private address {}",
+        address.ip()
+    ))
+    .with_hint("If it is your Dify, name its address in the `file_url` credential."))
 }
 
 /// Whether an address belongs to the public internet. Source: IANA's special-purpose address registries.
@@ -239,6 +244,35 @@ mod tests {
         ] {
             assert!(!is_public(address.parse().unwrap()), "{address}");
         }
+    }
+
+    #[test]
+    fn a_host_with_one_private_address_is_private() {
+        let of = |addresses: &[&str]| {
+            let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            refuse_private("files.example", &addresses)
+        };
+        assert!(of(&["8.8.8.8:80", "[2606:4700::1]:80"]).is_ok());
+        for addresses in [["8.8.8.8:80", "10.0.0.1:80"], ["[fd00::1]:80", "8.8.8.8:80"], ["8.8.8.8:80", "127.0.0.1:80"]]
+        {
+            assert!(
+                of(&addresses).unwrap_err().message.contains("files.example, which is the private"),
+                "{addresses:?}"
+            );
+        }
+    }
+
+    /// A name that resolves to something else a moment later: the connection goes to what was checked.
+    #[tokio::test]
+    async fn the_connection_goes_to_the_address_that_was_checked() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepted = tokio::spawn(async move { listener.accept().await.is_ok() });
+        let direct = NetworkSettings { proxy: Some("direct".into()), extra_ca: None };
+        let url = Url::parse(&format!("http://changes.invalid:{}/", address.port())).unwrap();
+        let (upstream, request) = (Upstream::new(), UpstreamRequest::get(url).with_network(direct));
+        let _ = tokio::time::timeout(Duration::from_millis(300), upstream.send_to(&request, &[address])).await;
+        assert!(tokio::time::timeout(Duration::from_secs(5), accepted).await.unwrap().unwrap());
     }
 
     #[tokio::test]
