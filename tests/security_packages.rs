@@ -103,6 +103,7 @@ fn hostile_packages_are_refused_with_their_reason() {
         // Kinds.
         ("a link", with(|entry| entry.mode = 0o120_777), "is a link"),
         ("a device", with(|entry| entry.mode = 0o060_644), "not a regular file"),
+        ("a folder by its mode only", with(|entry| entry.mode = 0o040_755), "not a regular file"),
         ("a pipe", with(|entry| entry.mode = 0o010_644), "not a regular file"),
         // Names twice.
         ("twice", archive(vec![entry("manifest.yaml", MANIFEST), entry("manifest.yaml", b"x")]).bytes(), "twice"),

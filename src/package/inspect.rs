@@ -77,7 +77,9 @@ pub fn read_bytes(bytes: Vec<u8>) -> Result<Contents, PackageError> {
         let mut file = archive.by_index(index).map_err(|error| wrong(format!("entry {index}: {error}")))?;
         let path = file.name().to_owned();
         match file.unix_mode().unwrap_or_default() & KIND {
-            0 | REGULAR | FOLDER => {}
+            0 => {}
+            REGULAR if file.is_file() => {}
+            FOLDER if file.is_dir() => {}
             LINK => return Err(wrong(format!("entry `{path}` is a link"))),
             _ => return Err(wrong(format!("entry `{path}` is not a regular file"))),
         }
