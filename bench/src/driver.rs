@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A running plugin.
 pub struct Plugin {
@@ -18,14 +18,63 @@ pub struct Plugin {
     sessions: usize,
 }
 
+/// What every session of a run asks for.
+#[derive(Clone, Copy)]
+pub enum Ask {
+    /// So many chunks, so many milliseconds apart.
+    Chunks(usize, u64),
+    /// One chunk about a prompt of so many bytes.
+    Prompt(usize),
+    /// One chunk about a picture of so many bytes.
+    Picture(usize),
+    /// Vectors of so many texts.
+    Vectors(usize),
+}
+
+/// Marks each text to be embedded, so that the upstream can count them.
+pub const TEXT: &[u8] = b"a text of some hundred letters";
+
 /// A number of equal sessions.
 pub struct Run<'a> {
     pub provider: &'a str,
     pub address: &'a str,
     pub sessions: usize,
-    pub chunks: usize,
-    pub pause_ms: u64,
-    pub prompt: usize,
+    pub ask: Ask,
+}
+
+impl Run<'_> {
+    fn chunks(&self) -> usize {
+        if let Ask::Chunks(chunks, _) = self.ask { chunks } else { 1 }
+    }
+
+    /// The `data` of a request.
+    fn request(&self) -> Value {
+        let (chunks, pause) = if let Ask::Chunks(chunks, pause) = self.ask { (chunks, pause) } else { (1, 0) };
+        let mut data = json!({"user_id": "u", "type": "model", "action": "invoke_llm", "provider": self.provider,
+            "model": format!("chunks-{chunks}-{pause}"), "model_type": "llm",
+            "credentials": {"endpoint_url": self.address, "auth_method": "api_key", "api_key": "k", "mode": "chat",
+                "context_size": "20000000", "max_tokens_to_sample": "4096", "vision_support": "support", "max_chunks": "32"},
+            "model_parameters": {}, "tools": [], "stop": [], "stream": true});
+        let content = match self.ask {
+            Ask::Chunks(..) => json!("Hi"),
+            Ask::Prompt(bytes) => json!("x".repeat(bytes)),
+            Ask::Picture(bytes) => json!([
+                {"type": "text", "data": "What is this?"},
+                {"type": "image", "format": "png", "mime_type": "image/png", "url": "", "detail": "low",
+                    "base64_data": "AAAA".repeat(bytes / 3)},
+            ]),
+            Ask::Vectors(texts) => {
+                data["action"] = json!("invoke_text_embedding");
+                data["model_type"] = json!("text-embedding");
+                data["texts"] = (0..texts).map(|text| format!("{} {text}", String::from_utf8_lossy(TEXT))).collect();
+                data["input_type"] = json!("document");
+                return data;
+            }
+        };
+        data["prompt_messages"] =
+            json!([{"role": "user", "content": content, "name": "", "tool_calls": [], "tool_call_id": ""}]);
+        data
+    }
 }
 
 /// What came back.
@@ -46,6 +95,16 @@ impl Outcome {
         sorted.sort_by(f64::total_cmp);
         sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
     }
+}
+
+/// The first chunks of several runs together.
+pub fn merged(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+    outcomes
+        .reduce(|mut all, more| {
+            all.first_chunk_ms.extend(more.first_chunk_ms);
+            all
+        })
+        .unwrap()
 }
 
 impl Plugin {
@@ -92,42 +151,38 @@ impl Plugin {
         (field("VmRSS"), field("VmHWM"))
     }
 
-    /// CPU time so far, in ms.
+    /// CPU time so far of the threads that live, in ms; the kernel tells it in nanoseconds.
     fn cpu_ms(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) * 10.0
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let spent = tasks.filter_map(|task| {
+            let told = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            told.split_whitespace().next()?.parse::<f64>().ok()
+        });
+        spent.sum::<f64>() / 1e6
     }
 
     pub fn run(&mut self, run: &Run<'_>) -> Outcome {
-        let prompt = "x".repeat(run.prompt);
+        let data = run.request().to_string();
         let cpu = self.cpu_ms();
         let started = Instant::now();
         let mut asked = HashMap::new();
         for _ in 0..run.sessions {
             self.sessions += 1;
             let session = format!("s{}", self.sessions);
-            let line = json!({"session_id": session, "event": "request", "data": {
-                "user_id": "u", "type": "model", "action": "invoke_llm", "provider": run.provider,
-                "model": format!("chunks-{}-{}", run.chunks, run.pause_ms), "model_type": "llm",
-                "credentials": {"endpoint_url": run.address, "auth_method": "api_key", "api_key": "k", "mode": "chat",
-                    "context_size": "20000000", "max_tokens_to_sample": "4096"},
-                "model_parameters": {}, "tools": [], "stop": [], "stream": true,
-                "prompt_messages": [{"role": "user", "content": prompt, "name": "", "tool_calls": [], "tool_call_id": ""}],
-            }});
+            let line = format!("{{\"session_id\":\"{session}\",\"event\":\"request\",\"data\":{data}}}\n");
             asked.insert(session, Instant::now());
-            self.input.write_all(format!("{line}\n").as_bytes()).unwrap();
+            self.input.write_all(line.as_bytes()).unwrap();
             self.input.flush().unwrap();
         }
         let mut first = HashMap::with_capacity(run.sessions);
         let (mut ended, mut last) = (0, started);
         while ended < run.sessions {
-            let (at, line) = self.lines.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| {
+            let (at, line) = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
                 panic!(
                     "the plugin is silent: {ended} of {} ended, {} began, chunks {}",
                     run.sessions,
                     first.len(),
-                    run.chunks
+                    run.chunks()
                 )
             });
             let Some(session) = session_of(&line) else { continue };
@@ -145,7 +200,7 @@ impl Plugin {
         Outcome {
             first_chunk_ms,
             wall_ms: last.duration_since(started).as_secs_f64() * 1000.0,
-            chunks: run.sessions * run.chunks,
+            chunks: run.sessions * run.chunks(),
             cpu_ms: self.cpu_ms() - cpu,
         }
     }

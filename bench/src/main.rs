@@ -1,13 +1,16 @@
 //! Side by side in one run: our executable, a Python plugin on the reference SDK, and a bare relay as the floor.
 //!
 //! `bench` drives each plugin over pipes as the daemon does and prints a Markdown table, ratios to the floor first.
-//! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding.
+//! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding. `bench echo` calls nobody and answers by
+//! itself: what it reaches is what the driver can measure at most.
 
 mod driver;
 mod relay;
 mod upstream;
 
-use driver::{Plugin, Run};
+use std::time::Duration;
+
+use driver::{Ask, Plugin, Run};
 
 /// Runs of each measurement unless `RUNS` says otherwise; medians are printed.
 const RUNS: usize = 3;
@@ -19,144 +22,162 @@ struct Subject {
     provider: &'static str,
 }
 
+impl Subject {
+    /// The reference takes minutes where the others take seconds: it is asked for a tenth, or not at all.
+    fn is_slow(&self) -> bool {
+        self.provider == "bench"
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).is_some_and(|word| word == "relay") {
-        return relay::run();
+    match arguments.get(1).map(String::as_str) {
+        Some("relay") => return relay::run(true),
+        Some("echo") => return relay::run(false),
+        _ => {}
     }
-    let root = std::env::current_dir().unwrap();
-    let own = std::env::current_exe().unwrap().display().to_string();
-    let ours = std::env::var("PLUGIN")
-        .unwrap_or_else(|_| root.join("target/release/dify-plugin-runtime").display().to_string());
-    let mut subjects = vec![
-        Subject {
-            name: "floor",
-            command: vec![own, "relay".into()],
-            directory: root.display().to_string(),
-            provider: "ai-gateway",
-        },
-        Subject { name: "ours", command: vec![ours], directory: root.display().to_string(), provider: "ai-gateway" },
-    ];
-    if let Ok(installed) = std::env::var("INSTALLED") {
-        let python = format!("{installed}/.venv/bin/python");
-        subjects.push(Subject {
-            name: "ours, installed (launcher)",
-            command: vec![python, "-m".into(), "main".into()],
-            directory: installed,
-            provider: "ai-gateway",
-        });
-    }
-    if let Ok(python) = std::env::var("REFERENCE_PYTHON") {
-        let directory = root.join("bench/python").display().to_string();
-        subjects.push(Subject {
-            name: "Python reference",
-            command: vec![python, "-m".into(), "main".into()],
-            directory,
-            provider: "bench",
-        });
-    }
+    let subjects = subjects();
     let address = upstream::start();
-    let results: Vec<(&str, Vec<f64>)> =
+    let results: Vec<(&str, Vec<Cell>)> =
         subjects.iter().map(|subject| (subject.name, measure(subject, &address))).collect();
     print(&results);
 }
 
-/// What is measured: name, unit, and whether more is better.
-const ROWS: [(&str, &str, bool); 15] = [
-    ("cold start to first heartbeat", "ms", false),
-    ("resident memory, idle", "MB", false),
-    ("first chunk, one request", "ms", false),
-    ("one stream of 20,000 chunks", "chunks/s", true),
-    ("ten streams of 5,000 chunks", "chunks/s", true),
-    ("CPU per 1,000 chunks", "ms", false),
-    ("100 slow streams: first chunk p50", "ms", false),
-    ("100 slow streams: first chunk p99", "ms", false),
-    ("1,000 slow streams: first chunk p50", "ms", false),
-    ("1,000 slow streams: first chunk p99", "ms", false),
-    ("1,000 slow streams: wall (ideal 2,500)", "ms", false),
-    ("1,000 slow streams: peak memory", "MB", false),
-    ("1,000 slow streams: memory 15 s after", "MB", false),
-    ("5,000 slow streams: first chunk p99", "ms", false),
-    ("prompt of 10 MB: first chunk", "ms", false),
-];
-
-fn measure(subject: &Subject, address: &str) -> Vec<f64> {
-    let count = std::env::var("RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS);
-    let mut runs: Vec<Vec<f64>> = (0..count).map(|_| once(subject, address)).collect();
-    (0..ROWS.len())
-        .map(|row| {
-            let mut values: Vec<f64> = runs.iter_mut().map(|run| run[row]).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        })
-        .collect()
+fn subjects() -> Vec<Subject> {
+    let root = std::env::current_dir().unwrap();
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let here = root.display().to_string();
+    let ours = std::env::var("PLUGIN").unwrap_or_else(|_| format!("{here}/target/release/dify-plugin-runtime"));
+    let subject = |name, command: &[&str], directory: &str, provider| Subject {
+        name,
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
+        directory: directory.to_owned(),
+        provider,
+    };
+    let mut subjects = vec![
+        subject("floor", &[&own, "relay"], &here, "ai-gateway"),
+        subject("driver's limit", &[&own, "echo"], &here, "ai-gateway"),
+        subject("ours", &[&ours], &here, "ai-gateway"),
+    ];
+    if let Ok(installed) = std::env::var("INSTALLED") {
+        let python = format!("{installed}/.venv/bin/python");
+        subjects.push(subject("ours, installed (launcher)", &[&python, "-m", "main"], &installed, "ai-gateway"));
+    }
+    if let Ok(python) = std::env::var("REFERENCE_PYTHON") {
+        subjects.push(subject("Python reference", &[&python, "-m", "main"], &format!("{here}/bench/python"), "bench"));
+    }
+    subjects
 }
 
-fn once(subject: &Subject, address: &str) -> Vec<f64> {
-    let start = || Plugin::start(&subject.command, &subject.directory);
-    let run = |sessions, chunks, pause_ms, prompt| Run {
-        provider: subject.provider,
-        address,
-        sessions,
-        chunks,
-        pause_ms,
-        prompt,
+/// One measured value.
+struct Cell {
+    what: String,
+    unit: &'static str,
+    more_is_better: bool,
+    value: f64,
+}
+
+/// Medians of several runs.
+fn measure(subject: &Subject, address: &str) -> Vec<Cell> {
+    let count = std::env::var("RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS);
+    let mut runs: Vec<Vec<Cell>> = (0..count).map(|_| once(subject, address)).collect();
+    let mut medians = runs.pop().unwrap();
+    for (row, cell) in medians.iter_mut().enumerate() {
+        let mut values: Vec<f64> = runs.iter().map(|run| run[row].value).chain([cell.value]).collect();
+        values.sort_by(f64::total_cmp);
+        cell.value = values[values.len() / 2];
+    }
+    medians
+}
+
+fn once(subject: &Subject, address: &str) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    let mut add = |what: &str, unit, value| {
+        cells.push(Cell { what: what.to_owned(), unit, more_is_better: unit == "chunks/s", value });
     };
-    let mut values = Vec::new();
+    let run = |sessions, ask| Run { provider: subject.provider, address, sessions, ask };
+    let start = || Plugin::start(&subject.command, &subject.directory);
+    let warm = |mut plugin: Plugin| {
+        plugin.run(&run(1, Ask::Chunks(1, 0)));
+        plugin
+    };
+    let part = if subject.is_slow() { 10 } else { 1 };
+
     let mut plugin = start();
-    values.push(plugin.cold_start_ms);
-    std::thread::sleep(std::time::Duration::from_secs(1));
-    values.push(plugin.memory().0);
-    plugin.run(&run(1, 1, 0, 2));
-    values.push(plugin.run(&run(1, 1, 0, 2)).first_chunk_ms[0]);
-    let slow = subject.provider == "bench";
-    let one = plugin.run(&run(1, if slow { 2_000 } else { 20_000 }, 0, 2));
-    values.push(one.chunks_per_second());
-    let ten = plugin.run(&run(10, if slow { 500 } else { 5_000 }, 0, 2));
-    values.push(ten.chunks_per_second());
-    values.push(ten.cpu_ms / (ten.chunks as f64 / 1000.0));
+    add("cold start to first heartbeat", "ms", plugin.cold_start_ms);
+    std::thread::sleep(Duration::from_secs(1));
+    add("resident memory, idle", "MB", plugin.memory().0);
+    plugin.run(&run(1, Ask::Chunks(1, 0)));
+    let mut singles = driver::merged((0..100 / part).map(|_| plugin.run(&run(1, Ask::Chunks(1, 0)))));
+    add("first chunk, one request: p50", "ms", singles.percentile(50));
+    add("first chunk, one request: p99", "ms", singles.percentile(99));
+    add(
+        "one stream of 20,000 chunks",
+        "chunks/s",
+        plugin.run(&run(1, Ask::Chunks(20_000 / part, 0))).chunks_per_second(),
+    );
+    let ten = plugin.run(&run(10, Ask::Chunks(5_000 / part, 0)));
+    add("ten streams of 5,000 chunks", "chunks/s", ten.chunks_per_second());
+    add("CPU per 1,000 chunks", "ms", ten.cpu_ms / (ten.chunks as f64 / 1000.0));
     drop(plugin);
-    for (sessions, wall) in [(100, false), (1000, true)] {
-        let mut plugin = start();
-        plugin.run(&run(1, 1, 0, 2));
-        let streams = plugin.run(&run(sessions, 50, 50, 2));
-        values.push(streams.percentile(50));
-        values.push(streams.percentile(99));
-        if wall {
-            values.push(streams.wall_ms);
-            values.push(plugin.memory().1);
-            std::thread::sleep(std::time::Duration::from_secs(15));
-            values.push(plugin.memory().0);
+
+    for sessions in [100, 500, 1_000, 5_000] {
+        if subject.is_slow() && sessions > 1_000 {
+            add("5,000 slow streams: first chunk p99", "ms", f64::NAN);
+            continue;
+        }
+        let mut plugin = warm(start());
+        let streams = plugin.run(&run(sessions, Ask::Chunks(50, 50)));
+        let row = |what: &str| format!("{} slow streams: {what}", thousands(sessions));
+        if sessions < 5_000 {
+            add(&row("first chunk p50"), "ms", streams.percentile(50));
+        }
+        add(&row("first chunk p99"), "ms", streams.percentile(99));
+        if sessions == 1_000 {
+            add(&row("wall (ideal 2,500)"), "ms", streams.wall_ms);
+            add(&row("peak memory"), "MB", plugin.memory().1);
+            std::thread::sleep(Duration::from_secs(15));
+            add(&row("memory 15 s after"), "MB", plugin.memory().0);
         }
     }
-    // The reference would take many minutes for these.
-    let most = if slow { 0 } else { 5000 };
-    let mut plugin = start();
-    plugin.run(&run(1, 1, 0, 2));
-    values.push(if most == 0 { f64::NAN } else { plugin.run(&run(most, 50, 50, 2)).percentile(99) });
-    values.push(plugin.run(&run(1, 1, 0, 10_000_000)).first_chunk_ms[0]);
-    values
+
+    let mut plugin = warm(start());
+    singles = plugin.run(&run(1, Ask::Prompt(10_000_000)));
+    add("prompt of 10 MB: first chunk", "ms", singles.percentile(50));
+    singles = plugin.run(&run(1, Ask::Picture(10_000_000)));
+    add("picture of 10 MB: first chunk", "ms", singles.percentile(50));
+    add("prompt and picture of 10 MB: peak memory", "MB", plugin.memory().1);
+    plugin.run(&run(1, Ask::Vectors(1)));
+    add("vectors of 1,000 texts", "ms", plugin.run(&run(1, Ask::Vectors(1_000))).wall_ms);
+    cells
 }
 
-fn print(results: &[(&str, Vec<f64>)]) {
+fn thousands(number: usize) -> String {
+    if number < 1_000 { number.to_string() } else { format!("{},{:03}", number / 1_000, number % 1_000) }
+}
+
+fn print(results: &[(&str, Vec<Cell>)]) {
     let names: Vec<&str> = results.iter().map(|(name, _)| *name).collect();
     println!("| | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(names.len()));
-    for (row, (what, unit, more)) in ROWS.iter().enumerate() {
-        let floor = results[0].1[row];
+    for (row, floor) in results[0].1.iter().enumerate() {
         let cells: Vec<String> = results
             .iter()
             .enumerate()
-            .map(|(column, (_, values))| {
-                let value = values[row];
+            .map(|(column, (_, cells))| {
+                let value = cells[row].value;
                 if value.is_nan() {
                     return "–".to_owned();
                 }
-                let ratio = if *more { floor / value } else { value / floor };
-                let shown = if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") };
-                if column == 0 { format!("{shown} {unit}") } else { format!("×{ratio:.1} ({shown})") }
+                let ratio = if floor.more_is_better { floor.value / value } else { value / floor.value };
+                let shown = match value {
+                    100.0.. => format!("{value:.0}"),
+                    1.0.. => format!("{value:.1}"),
+                    _ => format!("{value:.2}"),
+                };
+                if column == 0 { format!("{shown} {}", floor.unit) } else { format!("×{ratio:.1} ({shown})") }
             })
             .collect();
-        println!("| {what} | {} |", cells.join(" | "));
+        println!("| {} | {} |", floor.what, cells.join(" | "));
     }
 }

@@ -1,4 +1,5 @@
-//! A mock upstream on loopback: OpenAI-compatible event streams, as many chunks and as slowly as the model's name says.
+//! A mock upstream on loopback: OpenAI-compatible event streams, as many chunks and as slowly as the model's name says,
+//! and vectors.
 
 use std::time::Duration;
 
@@ -31,11 +32,19 @@ async fn serve(mut socket: TcpStream) {
     let mut held = Vec::new();
     loop {
         let Some((body, length)) = request(&mut socket, &mut held).await else { return };
-        let (chunks, pause) = wanted(&held[body..body + length]);
-        held.drain(..body + length);
-        if answer(&mut socket, chunks, pause).await.is_err() {
+        let embeds = held.starts_with(b"POST /v1/embeddings");
+        let asked = &held[body..body + length];
+        let sent = if embeds {
+            let texts = memchr::memmem::find_iter(asked, crate::driver::TEXT).count();
+            vectors(&mut socket, texts).await
+        } else {
+            let (chunks, pause) = wanted(asked);
+            answer(&mut socket, chunks, pause).await
+        };
+        if sent.is_err() {
             return;
         }
+        held.drain(..body + length);
     }
 }
 
@@ -84,6 +93,24 @@ async fn answer(socket: &mut TcpStream, chunks: usize, pause: u64) -> std::io::R
     }
     piece(socket, LAST).await?;
     socket.write_all(b"0\r\n\r\n").await
+}
+
+/// Numbers of one vector.
+const DIMENSIONS: usize = 256;
+
+/// One vector per text.
+async fn vectors(socket: &mut TcpStream, texts: usize) -> std::io::Result<()> {
+    let vector = vec!["-0.012345678"; DIMENSIONS].join(",");
+    let data: Vec<String> = (0..texts)
+        .map(|index| format!("{{\"object\":\"embedding\",\"index\":{index},\"embedding\":[{vector}]}}"))
+        .collect();
+    let body = format!(
+        "{{\"object\":\"list\",\"model\":\"m\",\"data\":[{}],\"usage\":{{\"prompt_tokens\":{texts},\"total_tokens\":{texts}}}}}",
+        data.join(",")
+    );
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    socket.write_all(head.as_bytes()).await?;
+    socket.write_all(body.as_bytes()).await
 }
 
 async fn piece(socket: &mut TcpStream, text: &str) -> std::io::Result<()> {
