@@ -1,0 +1,25 @@
+//! The gateway's mapper around the dialect's, which looks for denials of the content check.
+#![no_main]
+
+use dify_plugin_runtime::dialect::openai::{ChatMapper, MapperOptions};
+use dify_plugin_runtime::providers::aigateway::Guarded;
+use dify_plugin_runtime_fuzz::{Outcome, map, pieces, pricing, tools};
+use libfuzzer_sys::fuzz_target;
+
+fn run(flags: u8, pieces: &[&[u8]]) -> Outcome {
+    let tools = if flags & 1 == 0 { tools() } else { Vec::new() };
+    let inner = ChatMapper::new(MapperOptions { accept_calls: true, tools, ..MapperOptions::default() });
+    let mut deltas = Vec::new();
+    let end = map(&mut Guarded::new(inner, (flags & 2 == 0).then(pricing)), pieces, &mut deltas);
+    if end.is_ok() {
+        assert_eq!(deltas.iter().filter(|delta| delta.usage.is_some()).count(), 1, "usage comes once");
+        assert_eq!(deltas.iter().filter(|delta| delta.finish_reason.is_some()).count(), 1, "one finish reason");
+    }
+    Outcome::of(&deltas, end)
+}
+
+// First byte: options; second: where the bytes are cut; the rest: what the gateway sends.
+fuzz_target!(|data: &[u8]| {
+    let [flags, seed, bytes @ ..] = data else { return };
+    assert_eq!(run(*flags, &[bytes]), run(*flags, &pieces(*seed, bytes)), "a split changes the answer");
+});

@@ -1,0 +1,48 @@
+//! A plugin's YAML: manifest, provider, model. Problems are told, and what was accepted can be used.
+#![no_main]
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use dify_plugin_runtime::declare::{self, parameters, price, remote};
+use dify_plugin_runtime::dialect::gemini::embedding::EmbeddingProfile;
+use dify_plugin_runtime::dialect::gemini::profile::ModelProfile;
+use libfuzzer_sys::fuzz_target;
+
+/// Between two files of an input: manifest, provider, model, positions.
+const NEXT_FILE: &str = "\n%%%\n";
+
+/// The folder that each input is written to; in memory where the machine has such a place.
+static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let shared_memory = PathBuf::from("/dev/shm");
+    let parent = if shared_memory.is_dir() { shared_memory } else { std::env::temp_dir() };
+    let folder = tempfile::tempdir_in(parent).expect("a folder");
+    for name in ["provider", "models/llm", "_assets"] {
+        std::fs::create_dir_all(folder.path().join(name)).expect("a folder");
+    }
+    std::fs::write(folder.path().join("_assets/icon.svg"), "<svg/>").expect("an icon");
+    folder
+});
+
+fuzz_target!(|text: &str| {
+    let root = FOLDER.path();
+    let files = ["manifest.yaml", "provider/p.yaml", "models/llm/m.yaml", "models/llm/_position.yaml"];
+    let mut texts = text.split(NEXT_FILE);
+    for file in files {
+        std::fs::write(root.join(file), texts.next().unwrap_or_default()).expect("a file");
+    }
+    let problems = declare::check(root);
+    assert!(problems.iter().all(|problem| !problem.message.is_empty()), "a problem without words");
+    let Ok(declarations) = declare::load(root) else { return };
+    for provider in &declarations.providers {
+        serde_json::to_vec(&remote::provider(provider)).expect("a registration is JSON");
+        let _ = remote::registration(&declarations, provider);
+        for model in &provider.models {
+            serde_json::to_vec(model).expect("a model is JSON");
+            let _ = parameters::apply(&model.parameter_rules, &mut serde_json::Map::new());
+            price::llm_usage(model.pricing.as_ref(), 1_000, 1_000_000);
+            let _ = ModelProfile::of(model);
+            let _ = EmbeddingProfile::of(model);
+        }
+    }
+});

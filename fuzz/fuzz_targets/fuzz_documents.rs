@@ -1,0 +1,84 @@
+//! Whole answers, which are no streams: tasks of agents, sound, transcripts, vectors, rankings, errors of every upstream.
+#![no_main]
+
+use dify_plugin_runtime::declare::price;
+use dify_plugin_runtime::dialect::gemini::{embedding, errors as gemini_errors, interactions::Interaction, speech};
+use dify_plugin_runtime::dialect::openai::embeddings::EmbeddingAnswer;
+use dify_plugin_runtime::dialect::openai::errors as openai_errors;
+use dify_plugin_runtime::dialect::openai::rerank::{RerankAnswer, ScoreForm};
+use dify_plugin_runtime::dialect::sound;
+use dify_plugin_runtime::error::InvokeError;
+use dify_plugin_runtime::protocol::envelope::ErrorPayload;
+use dify_plugin_runtime::upstream::response::ErrorResponse;
+use dify_plugin_runtime::upstream::status;
+use dify_plugin_runtime_fuzz::pricing;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+fn told(error: &InvokeError) {
+    assert!(!error.message.is_empty(), "an error without words");
+    serde_json::to_vec(&ErrorPayload::of("provider", error)).expect("an error is JSON");
+}
+
+fn vectors(count: usize, found: Result<(Vec<Vec<f32>>, Option<u64>), InvokeError>) {
+    match found {
+        Err(error) => told(&error),
+        Ok((mut vectors, tokens)) => {
+            assert_eq!(vectors.len(), count);
+            vectors.iter_mut().for_each(|vector| embedding::normalise(vector));
+            price::embedding_usage(Some(&pricing()), tokens.unwrap_or_default());
+        }
+    }
+}
+
+fn refusal(code: u8, body: &[u8]) {
+    let status = http::StatusCode::from_u16(400 + u16::from(code)).expect("a status");
+    let url = url::Url::parse("https://example.com/v1/chat/completions").expect("an address");
+    let answer = ErrorResponse { status, headers: http::HeaderMap::new(), body: body.to_vec().into(), url };
+    told(&status::error_of(&answer));
+    told(&openai_errors::error_of(&answer));
+    assert!(status::excerpt(body).len() < 4096, "an excerpt is short");
+    if let Ok(value) = serde_json::from_slice(body) {
+        told(&gemini_errors::from_value(&value, Some(status.as_u16())));
+        told(&openai_errors::error_in(&value));
+    }
+}
+
+// First byte: what the document is; second: how many things were asked for; the rest: the document.
+fuzz_target!(|data: &[u8]| {
+    let [kind, number, body @ ..] = data else { return };
+    let count = usize::from(number % 4);
+    match kind % 7 {
+        0 => {
+            let Ok(task) = serde_json::from_slice::<Interaction>(body) else { return };
+            task.standing();
+            price::llm_usage(Some(&pricing()), task.usage.prompt(), task.usage.answer());
+        }
+        1 => {
+            let Ok(answer) = serde_json::from_slice::<Value>(body) else { return };
+            let _ = speech::samples(&answer).map_err(|error| told(&error));
+            let _ = speech::transcript(&answer).map_err(|error| told(&error));
+        }
+        2 => {
+            let Ok(answer) = serde_json::from_slice::<embedding::EmbeddingAnswer>(body) else { return };
+            vectors(count, answer.into_vectors(count));
+        }
+        3 => {
+            let Ok(answer) = serde_json::from_slice::<EmbeddingAnswer>(body) else { return };
+            vectors(count, answer.into_vectors(count));
+        }
+        4 => {
+            let Ok(answer) = serde_json::from_slice::<RerankAnswer>(body) else { return };
+            let form = if number & 8 == 0 { ScoreForm::Raw } else { ScoreForm::Sigmoid };
+            let texts = ["a", "b", "c", "d"];
+            match answer.into_documents(|index| texts.get(index).copied(), form, Some(0.1), Some(count as u64)) {
+                Ok(documents) => assert!(documents.len() <= count && documents.is_sorted_by(|a, b| a.score >= b.score)),
+                Err(error) => told(&error),
+            }
+        }
+        5 => {
+            let _ = sound::samples(body);
+        }
+        _ => refusal(*number, body),
+    }
+});

@@ -1,0 +1,93 @@
+//! Gemini's mapper over several requests of one answer: any split gives the same deltas, the answer always comes to an end,
+//! and what it leaves in Dify's history can be sent with the next request.
+#![no_main]
+
+use dify_plugin_runtime::dialect::gemini::answer::{Answer, AnswerOptions, Step};
+use dify_plugin_runtime::dialect::gemini::price::PriceList;
+use dify_plugin_runtime::dialect::gemini::profile::{Family, ModelProfile, Surface};
+use dify_plugin_runtime::dialect::gemini::request::Conversation;
+use dify_plugin_runtime::dialect::gemini::sources::Citations;
+use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;
+use dify_plugin_runtime::dialect::gemini::{GenerateMapper, SharedAnswer};
+use dify_plugin_runtime::protocol::{Content, ContentPart, LlmDelta, PromptMessage, Role};
+use dify_plugin_runtime_fuzz::{Outcome, map, pieces, pricing};
+use libfuzzer_sys::fuzz_target;
+
+/// Between the streams of two requests; no byte of UTF-8.
+const NEXT_REQUEST: u8 = 0xFF;
+
+fn options(flags: u8) -> AnswerOptions {
+    let citations = [Citations::Off, Citations::List, Citations::Inline, Citations::Inline];
+    AnswerOptions {
+        prices: PriceList { pricing: (flags & 1 == 0).then(pricing), ..PriceList::default() },
+        expects_json: flags & 2 != 0,
+        citations: citations[usize::from(flags >> 6)],
+    }
+}
+
+fn run(flags: u8, streams: &[Vec<&[u8]>]) -> (Outcome, Vec<LlmDelta>) {
+    let answer = SharedAnswer::new(Answer::new(options(flags)));
+    let mut deltas = Vec::new();
+    for stream in streams {
+        let broken = map(&mut GenerateMapper::new(answer.clone()), stream, &mut deltas).err();
+        let step = answer.lock().end_of_request(broken);
+        match step {
+            Step::Done => {
+                deltas.extend(answer.lock().conclude(|| 1000));
+                assert_eq!(deltas.iter().filter(|delta| delta.usage.is_some()).count(), 1, "usage comes once");
+                assert_eq!(deltas.iter().filter(|delta| delta.finish_reason.is_some()).count(), 1);
+                break;
+            }
+            Step::Fail(error) => return (Outcome::of(&deltas, Err(error)), deltas),
+            Step::Continue(_) | Step::Again | Step::ValidCalls => {}
+        }
+    }
+    (Outcome::of(&deltas, Ok(())), deltas)
+}
+
+/// The deltas as Dify keeps them: one message of the assistant.
+fn message(deltas: Vec<LlmDelta>) -> PromptMessage {
+    let (mut parts, mut tool_calls, mut opaque_body) = (Vec::new(), Vec::new(), None);
+    for delta in deltas {
+        match delta.content {
+            Content::Text(text) => parts.push(ContentPart::text(text)),
+            Content::Parts(more) => parts.extend(more),
+        }
+        tool_calls.extend(delta.tool_calls);
+        opaque_body = delta.opaque_body.or(opaque_body);
+    }
+    let content = Content::Parts(parts);
+    PromptMessage { role: Role::Assistant, content, name: None, tool_calls, tool_call_id: None, opaque_body }
+}
+
+fn next_request(flags: u8, deltas: Vec<LlmDelta>) {
+    let question = PromptMessage { role: Role::User, content: "Go on".into(), ..message(Vec::new()) };
+    let messages = [question.clone(), message(deltas), question];
+    let families = [Family::Gemini4, Family::Gemini3, Family::Gemini25Flash, Family::Gemini2];
+    let mut body = GenerateContentRequest::default();
+    let conversation = Conversation {
+        messages: &messages,
+        tools: &[],
+        choice: None,
+        mode: None,
+        clip: None,
+        profile: &ModelProfile::of_family(families[usize::from(flags >> 3 & 3)]),
+        surface: Surface::Developer,
+        remembered: &|_| None,
+        distrust_signatures: flags & 32 != 0,
+    };
+    if conversation.fill(&mut body).is_ok() {
+        serde_json::to_vec(&body).expect("a request is JSON");
+    }
+}
+
+// First byte: options; second: where the bytes are cut; the rest: the streams of one or more requests.
+fuzz_target!(|data: &[u8]| {
+    let [flags, seed, bytes @ ..] = data else { return };
+    let streams: Vec<&[u8]> = bytes.split(|byte| *byte == NEXT_REQUEST).collect();
+    let whole: Vec<_> = streams.iter().map(|stream| vec![*stream]).collect();
+    let cut: Vec<_> = streams.iter().map(|stream| pieces(*seed, stream)).collect();
+    let (outcome, deltas) = run(*flags, &whole);
+    assert_eq!(outcome, run(*flags, &cut).0, "a split changes the answer");
+    next_request(*flags, deltas);
+});

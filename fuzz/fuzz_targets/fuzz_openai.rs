@@ -1,0 +1,32 @@
+//! The mapper of OpenAI-compatible streams, thoughts and leaked calls included: any split gives the same deltas; an answer
+//! that ends well has one usage and one finish reason.
+#![no_main]
+
+use dify_plugin_runtime::dialect::openai::{ChatMapper, MapperOptions};
+use dify_plugin_runtime::dialect::think::ThinkPolicy;
+use dify_plugin_runtime_fuzz::{Outcome, map, pieces, pricing, tools};
+use libfuzzer_sys::fuzz_target;
+
+fn run(flags: u8, pieces: &[&[u8]]) -> Outcome {
+    let policies = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide];
+    let options = MapperOptions {
+        think: policies[usize::from(flags & 3) % policies.len()],
+        accept_calls: flags & 4 == 0,
+        tools: if flags & 8 == 0 { tools() } else { Vec::new() },
+        pricing: (flags & 16 == 0).then(pricing),
+        prompt_estimate: 1000,
+    };
+    let mut deltas = Vec::new();
+    let end = map(&mut ChatMapper::new(options), pieces, &mut deltas);
+    if end.is_ok() {
+        assert_eq!(deltas.iter().filter(|delta| delta.usage.is_some()).count(), 1, "usage comes once");
+        assert_eq!(deltas.iter().filter(|delta| delta.finish_reason.is_some()).count(), 1, "one finish reason");
+    }
+    Outcome::of(&deltas, end)
+}
+
+// First byte: options; second: where the bytes are cut; the rest: what an upstream sends.
+fuzz_target!(|data: &[u8]| {
+    let [flags, seed, bytes @ ..] = data else { return };
+    assert_eq!(run(*flags, &[bytes]), run(*flags, &pieces(*seed, bytes)), "a split changes the answer");
+});
