@@ -16,11 +16,17 @@ use proptest::prelude::*;
 use scripted::{Scripted, Step, event_stream};
 use serde_json::{Map, Value, json};
 
-/// What a model says: texts and calls, in any order.
+/// What a model says: thoughts first, then texts and calls in any order.
 #[derive(Clone, Debug)]
 enum Said {
     Text(String),
-    Call { name: String, arguments: Map<String, Value>, signature: Option<String> },
+    /// Of letters that no text has.
+    Thought(String),
+    Call {
+        name: String,
+        arguments: Map<String, Value>,
+        signature: Option<String>,
+    },
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -62,8 +68,14 @@ struct Turn {
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    (prop::collection::vec(said(), 1..5), 1..9_usize, prop::collection::vec(0..4000_usize, 0..5), any::<bool>())
-        .prop_map(|(said, letters, cuts, keeps_opaque)| Turn { said, letters, cuts, keeps_opaque })
+    let thought = prop::option::of("[♠♥ ]{1,9}♣".prop_map(Said::Thought));
+    let cuts = prop::collection::vec(0..4000_usize, 0..5);
+    (thought, prop::collection::vec(said(), 1..5), 1..9_usize, cuts, any::<bool>()).prop_map(
+        |(thought, said, letters, cuts, keeps_opaque)| {
+            let said = thought.into_iter().chain(said).collect();
+            Turn { said, letters, cuts, keeps_opaque }
+        },
+    )
 }
 
 impl Turn {
@@ -77,7 +89,7 @@ impl Turn {
     /// Name, arguments and signature of each call.
     fn calls(&self) -> Vec<(String, Value, Option<String>)> {
         let call = |said: &Said| match said {
-            Said::Text(_) => None,
+            Said::Text(_) | Said::Thought(_) => None,
             Said::Call { name, arguments, signature } => {
                 Some((name.clone(), Value::Object(arguments.clone()), signature.clone()))
             }
@@ -148,6 +160,17 @@ trait Dialect {
     fn check(turn: &Turn, body: &Value) -> Result<(), TestCaseError>;
 }
 
+/// A text without the breaks that stand around thoughts.
+fn plain(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// An answer as it is read, without the thoughts that are shown in it.
+fn without_thoughts(text: &str) -> String {
+    let shown: String = text.split("<think>").map(|part| part.rsplit("</think>").next().unwrap()).collect();
+    plain(&shown)
+}
+
 /// The declared provider of this name in a plugin.
 fn plugin(name: &str) -> Plugin {
     let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
@@ -170,13 +193,14 @@ async fn round_trip<D: Dialect>(turn: &Turn) -> Result<(), TestCaseError> {
     let question = json!({"role": "user", "content": "Why?"});
     let outcome = plugin.call(ask(vec![question.clone()])).await;
     prop_assert_eq!(&outcome.error, &None);
-    prop_assert_eq!(outcome.text(), turn.text());
+    prop_assert_eq!(without_thoughts(&outcome.text()), plain(&turn.text()));
     let mut messages = vec![question];
     messages.extend(turn.history(&outcome));
     messages.push(json!({"role": "user", "content": "And then?"}));
     plugin.call(ask(messages)).await;
     let requests = upstream.requests();
     let body = requests[1].split_once("\r\n\r\n").unwrap().1;
+    prop_assert!(!body.contains(['♠', '♥', '♣']), "a thought was sent back: {}", body);
     D::check(turn, &serde_json::from_str(body).unwrap())
 }
 
@@ -197,6 +221,10 @@ impl Dialect for Gemini {
             match said {
                 Said::Text(text) => {
                     events.extend(turn.fragments(text).into_iter().map(|text| event(json!({ "text": text }))));
+                }
+                Said::Thought(text) => {
+                    let thoughts = turn.fragments(text).into_iter();
+                    events.extend(thoughts.map(|text| event(json!({"text": text, "thought": true}))));
                 }
                 Said::Call { name, arguments, signature } => {
                     let mut part = json!({"functionCall": {"name": name, "args": arguments}});
@@ -220,7 +248,7 @@ impl Dialect for Gemini {
         };
         let model = of("model");
         let text: String = model.iter().filter_map(|part| part["text"].as_str()).collect();
-        prop_assert_eq!(text, turn.text());
+        prop_assert_eq!(plain(&text), plain(&turn.text()));
         let called: Vec<&Value> = model.iter().filter(|part| !part["functionCall"].is_null()).collect();
         let calls = turn.calls();
         prop_assert_eq!(called.len(), calls.len(), "{}", body);
@@ -260,6 +288,10 @@ impl Dialect for OpenAi {
                 Said::Text(text) => {
                     events.extend(turn.fragments(text).into_iter().map(|text| event(json!({ "content": text }))));
                 }
+                Said::Thought(text) => {
+                    let thoughts = turn.fragments(text).into_iter();
+                    events.extend(thoughts.map(|text| event(json!({ "reasoning_content": text }))));
+                }
                 Said::Call { name, arguments, .. } => {
                     let call = |function: Value| json!({"tool_calls": [{"index": index, "function": function}]});
                     let mut first = call(json!({"name": name, "arguments": ""}));
@@ -282,7 +314,7 @@ impl Dialect for OpenAi {
     fn check(turn: &Turn, body: &Value) -> Result<(), TestCaseError> {
         let messages = body["messages"].as_array().unwrap();
         let answer = messages.iter().find(|message| message["role"] == "assistant").unwrap();
-        prop_assert_eq!(answer["content"].as_str().unwrap_or_default(), turn.text());
+        prop_assert_eq!(plain(answer["content"].as_str().unwrap_or_default()), plain(&turn.text()));
         let none = Vec::new();
         let called = answer["tool_calls"].as_array().unwrap_or(&none);
         let calls = turn.calls();

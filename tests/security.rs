@@ -51,14 +51,14 @@ fn check_requests(kind: &Kind, seen: &[Seen]) {
     assert!(sent, "{}: the secret was never used", kind.name);
     for request in seen {
         let (head, all) = (request.target.as_str(), request.text());
-        let hidden = match kind.place {
+        let is_shown = match kind.place {
             Place::Query => false,
             Place::TokenEndpoint if is_token(request) => false,
             // The proxy itself is told its password.
             Place::Nowhere | Place::TokenEndpoint if !kind.name.contains("proxy") => search.find(&all).is_some(),
             _ => search.find(head).is_some(),
         };
-        assert!(!hidden, "{}: {all}", kind.name);
+        assert!(!is_shown, "{}: {all}", kind.name);
     }
 }
 
