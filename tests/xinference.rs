@@ -588,7 +588,7 @@ async fn waits_and_repeats_follow_the_credentials() {
     server.trouble(Trouble::Hang);
     let started = Instant::now();
     check_failure(&plugin().call(call(json!({"invoke_timeout": "0.5"}))).await, "InvokeConnectionError", &["0.5 s"]);
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(30));
     for _ in 0..2 {
         server.trouble(Trouble::Answer(503, "application/json", "{\"detail\":\"busy\"}".to_owned(), Some("0")));
     }

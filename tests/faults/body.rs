@@ -97,13 +97,13 @@ async fn half_a_gigabyte_of_body_costs_little_memory() {
         let peak = plugin.peak();
         if word.is_empty() {
             assert_eq!((characters, &outcome.error), (SIZE + 5, &None), "{fault}");
-            assert!(peak < 100, "{fault}: {peak} MB");
+            assert!(peak < 250, "{fault}: {peak} MB");
         } else {
             assert!(
                 outcome.error.is_some() && word.split('|').any(|word| outcome.message().contains(word)),
                 "{fault}: {outcome:?}"
             );
-            assert!(outcome.took < Duration::from_secs(30) && peak < 300, "{fault}: {peak} MB, {:?}", outcome.took);
+            assert!(outcome.took < Duration::from_secs(60) && peak < 400, "{fault}: {peak} MB, {:?}", outcome.took);
         }
         table.outcome(fault, &outcome, &plugin);
         plugin.finish().await;

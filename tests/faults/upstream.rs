@@ -198,7 +198,7 @@ async fn an_upstreams_fault_ends_its_own_session_with_a_report() {
         for case in cases.iter().flat_map(|cases| cases(language)) {
             let outcome = play(&mut plugin, language, &case, &neighbour).await;
             table.outcome(case.fault, &outcome, &plugin);
-            assert!(plugin.peak() < 100, "{}: {} MB", case.fault, plugin.peak());
+            assert!(plugin.peak() < 250, "{}: {} MB", case.fault, plugin.peak());
             if !case.expected.is(&outcome) {
                 wrong.push(format!("{}, {}: {outcome:?}", language.title, case.fault));
             }
@@ -218,7 +218,7 @@ async fn play(plugin: &mut Plugin, language: &Language, case: &Case, neighbour: 
     plugin.send(&llm("neighbour", &neighbour.url, &json!({}))).await;
     let mut outcomes = plugin.outcomes(&["fault", "neighbour"]).await;
     assert_eq!((outcomes[1].text.as_str(), &outcomes[1].error), ("Hello", &None), "beside {name}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{name}: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{name}: {:?}", start.elapsed());
     assert!(upstream.requests().len() <= 1, "{name}: sent again although retries are off");
     outcomes.swap_remove(0)
 }
