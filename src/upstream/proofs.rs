@@ -115,14 +115,14 @@ fn secrets_of(url: &Url) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::auth::insert_secret;
+    use crate::upstream::auth::{insert_public, insert_secret};
 
     fn proofs() -> Proofs {
         let mut sent = HeaderMap::new();
         insert_secret(&mut sent, "authorization", "Bearer token-of-mine").unwrap();
         insert_secret(&mut sent, "x-key", "key of/mine\"+1").unwrap();
         insert_secret(&mut sent, "x-team", "a").unwrap();
-        sent.insert("x-open", "everybody".parse().unwrap());
+        insert_public(&mut sent, "x-open", "everybody").unwrap();
         let network = NetworkSettings { proxy: Some("http://user:pass%2Fword@proxy".into()), extra_ca: None };
         let proofs = Proofs::default();
         proofs.keep_attempt(&"http://host/?b=2&apikey=query-key".parse().unwrap(), &sent, &network);

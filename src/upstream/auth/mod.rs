@@ -156,6 +156,15 @@ impl Authorize for QueryAuthorization {
 
 /// Sets a header to a secret: marked sensitive, and an error that never shows the value.
 pub fn insert_secret(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), InvokeError> {
+    insert(headers, name, value, true)
+}
+
+/// Sets a header to what may be shown; errors do not show it either.
+pub fn insert_public(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), InvokeError> {
+    insert(headers, name, value, false)
+}
+
+fn insert(headers: &mut HeaderMap, name: &str, value: &str, secret: bool) -> Result<(), InvokeError> {
     let header = HeaderName::try_from(name)
         .map_err(|_| InvokeError::credentials(format!("`{name}` is not a valid header name")))?;
     let mut value = HeaderValue::from_str(value).map_err(|_| {
@@ -163,7 +172,7 @@ pub fn insert_secret(headers: &mut HeaderMap, name: &str, value: &str) -> Result
             "the value of header `{name}` holds characters that a header cannot carry (a line break or a non-ASCII letter?)"
         ))
     })?;
-    value.set_sensitive(true);
+    value.set_sensitive(secret);
     headers.insert(header, value);
     Ok(())
 }

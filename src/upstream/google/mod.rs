@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url, is_loopback};
 
-use super::auth::{Attempt, Sent, insert_secret};
+use super::auth::{Attempt, Sent, insert_public, insert_secret};
 use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
 use crate::error::InvokeError;
 
@@ -125,7 +125,7 @@ impl Authorize for GoogleBearer {
             let token = self.source.token().await?;
             insert_secret(attempt.headers, "authorization", &format!("Bearer {}", token.expose_secret()))?;
             if let Some(project) = &self.quota_project {
-                insert_secret(attempt.headers, "x-goog-user-project", project)?;
+                insert_public(attempt.headers, "x-goog-user-project", project)?;
             }
             Ok(())
         })
