@@ -200,23 +200,22 @@ const MESSAGES: &[Message] = &[
     ("SpeakerVoice", &[("speaker", "text"), ("voiceConfig", "VoiceConfig")]),
 ];
 
+/// Data that a part may hold.
+pub const DATA: &[&str] = &[
+    "text",
+    "inlineData",
+    "fileData",
+    "functionCall",
+    "functionResponse",
+    "executableCode",
+    "codeExecutionResult",
+    "toolCall",
+    "toolResponse",
+];
+
 /// Fields of a message of which there must be exactly one, or at most one.
 const ONE_OF: &[(&str, usize, &[&str])] = &[
-    (
-        "Part",
-        1,
-        &[
-            "text",
-            "inlineData",
-            "fileData",
-            "functionCall",
-            "functionResponse",
-            "executableCode",
-            "codeExecutionResult",
-            "toolCall",
-            "toolResponse",
-        ],
-    ),
+    ("Part", 1, DATA),
     ("FunctionResponsePart", 1, &["inlineData", "fileData"]),
     ("Tool", 1, &["functionDeclarations", "googleSearch", "urlContext", "codeExecution"]),
     ("FunctionDeclaration", 0, &["parameters", "parametersJsonSchema"]),

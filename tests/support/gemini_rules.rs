@@ -193,22 +193,9 @@ fn parts_of(content: &Value) -> Checked<&Vec<Value>> {
     content["parts"].as_array().filter(|parts| !parts.is_empty()).ok_or_else(|| "a content has no parts".to_owned())
 }
 
-/// Data that a part may hold.
-const DATA: &[&str] = &[
-    "text",
-    "inlineData",
-    "fileData",
-    "functionCall",
-    "functionResponse",
-    "executableCode",
-    "codeExecutionResult",
-    "toolCall",
-    "toolResponse",
-];
-
 /// The kind of data of a part.
 fn part(part: &Value) -> Checked<&'static str> {
-    let kind = *DATA.iter().find(|key| part.get(**key).is_some()).ok_or("a part without data")?;
+    let kind = *fields::DATA.iter().find(|key| part.get(**key).is_some()).ok_or("a part without data")?;
     match kind {
         "text" if part["text"] == "" && part.get("thoughtSignature").is_none() => Err("an empty text part".to_owned()),
         kind => Ok(kind),
