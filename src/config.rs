@@ -102,7 +102,7 @@ impl Config {
 
     /// Reads settings by upper-case name.
     pub fn from_settings(settings: &HashMap<String, String>) -> Result<Self, ConfigError> {
-        let text = |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let text = |name: &str| text(settings, name);
         let lambda = text("INSTALL_METHOD") == Some("aws_lambda");
         let install_method = match text("INSTALL_METHOD").unwrap_or("local") {
             "local" => InstallMethod::Local,
@@ -139,8 +139,7 @@ impl Config {
 
 /// Reads `DIFY_PLUGIN_RECORD` and `DIFY_PLUGIN_REPLAY`, each a folder, from settings by upper-case name.
 pub fn taping(settings: &HashMap<String, String>) -> Result<Option<Taping>, ConfigError> {
-    let folder =
-        |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = |name: &str| text(settings, name).map(PathBuf::from);
     match (folder("DIFY_PLUGIN_RECORD"), folder("DIFY_PLUGIN_REPLAY")) {
         (None, None) => Ok(None),
         (Some(folder), None) => Ok(Some(Taping::Record { folder, shorten_files: false })),
@@ -154,7 +153,7 @@ pub fn taping(settings: &HashMap<String, String>) -> Result<Option<Taping>, Conf
 impl LogSettings {
     /// Reads settings by upper-case name.
     pub fn from_settings(settings: &HashMap<String, String>) -> Result<Self, ConfigError> {
-        let text = |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let text = |name: &str| text(settings, name);
         let format = match text("DIFY_PLUGIN_LOG_FORMAT") {
             None | Some("text") => LogFormat::Text,
             Some("json") => LogFormat::Json,
@@ -174,12 +173,17 @@ impl LogSettings {
     }
 }
 
+/// A setting without blanks around it; one of nothing else is none.
+fn text<'a>(settings: &'a HashMap<String, String>, name: &str) -> Option<&'a str> {
+    settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
 fn refuse(name: &'static str, problem: String) -> ConfigError {
     ConfigError { name, problem }
 }
 
 fn number<T: FromStr>(settings: &HashMap<String, String>, name: &'static str, default: T) -> Result<T, ConfigError> {
-    match settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()) {
+    match text(settings, name) {
         None => Ok(default),
         Some(text) => {
             text.parse().map_err(|_| refuse(name, format!("must be a whole number in range, found `{text}`")))

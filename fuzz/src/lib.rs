@@ -78,6 +78,17 @@ pub fn map<M: StreamMapper>(mapper: &mut M, pieces: &[&[u8]], out: &mut Vec<M::I
     mapper.finish(out)
 }
 
+/// What a chat mapper makes of one stream. An answer that ends well has one usage and one finish reason.
+pub fn chat(mut mapper: impl StreamMapper<Item = LlmDelta>, pieces: &[&[u8]]) -> Outcome {
+    let mut deltas = Vec::new();
+    let end = map(&mut mapper, pieces, &mut deltas);
+    if end.is_ok() {
+        assert_eq!(deltas.iter().filter(|delta| delta.usage.is_some()).count(), 1, "usage comes once");
+        assert_eq!(deltas.iter().filter(|delta| delta.finish_reason.is_some()).count(), 1, "one finish reason");
+    }
+    Outcome::of(&deltas, end)
+}
+
 /// A price list with all shares of a kind that real models have.
 pub fn pricing() -> Pricing {
     serde_json::from_str(r#"{"input":"0.30","output":"2.50","unit":"0.000001","currency":"USD"}"#).expect("a price list")

@@ -176,6 +176,14 @@ impl ContentPart {
             Self::Image(media) | Self::Audio(media) | Self::Video(media) | Self::Document(media) => Some(media),
         }
     }
+
+    /// The same, to be changed.
+    pub fn media_mut(&mut self) -> Option<&mut MediaPart> {
+        match self {
+            Self::Text(_) => None,
+            Self::Image(media) | Self::Audio(media) | Self::Video(media) | Self::Document(media) => Some(media),
+        }
+    }
 }
 
 /// A part as the daemon writes it: every key present, whatever the type. Read flat, so that media bytes are copied once.

@@ -62,8 +62,8 @@ pub(super) async fn answer(registry: Arc<Registry>, data: &str, mut reply: Reply
             log.asked(&request);
             logs::raise(request.credentials()).await;
             logs::request(data);
-            let declaration = registry.declaration(request.provider());
-            let is_secret = |field: &str| declaration.as_ref().is_none_or(|form| form.is_secret(field));
+            let entry = registry.get(request.provider());
+            let is_secret = |field: &str| entry.is_none_or(|entry| entry.declaration.is_secret(field));
             upstream.begin(&Case { session_id: reply.session_id(), data, is_secret: &is_secret });
             run(&registry, upstream, request, &mut reply, &mut log).await
         }

@@ -141,12 +141,7 @@ impl Upstream {
         request.secrets.iter().for_each(|secret| self.proofs.keep(secret.expose_secret()));
         self.tally.attempt();
         let started = Instant::now();
-        let network = over_network(client, request, &url, &headers);
-        let answer = match &self.tape {
-            None => network.await,
-            Some(tape) => tape.exchange(self.outgoing(request, &url, &headers), network).await,
-        };
-        let answer = match answer {
+        let answer = match self.exchange(client, request, &url, &headers).await {
             Ok(answer) => answer,
             Err(error) => return Outcome::Failed(error),
         };
@@ -180,6 +175,21 @@ impl Upstream {
             Verdict::Again if !std::mem::replace(renewed, true) => Outcome::Again,
             Verdict::Explained(error) => Outcome::Failed(error),
             Verdict::Again | Verdict::Final => Outcome::Failed((request.error_reader)(&refusal)),
+        }
+    }
+
+    /// Sends what is ready to go out, by the tape where there is one.
+    pub(super) async fn exchange(
+        &self,
+        client: &reqwest::Client,
+        request: &UpstreamRequest,
+        url: &Url,
+        headers: &HeaderMap,
+    ) -> Result<Incoming, InvokeError> {
+        let network = over_network(client, request, url, headers);
+        match &self.tape {
+            None => network.await,
+            Some(tape) => tape.exchange(self.outgoing(request, url, headers), network).await,
         }
     }
 
@@ -260,7 +270,7 @@ pub(super) fn build(
 }
 
 /// Sends an attempt and waits for the answer's headers.
-pub(super) async fn over_network(
+async fn over_network(
     client: &reqwest::Client,
     request: &UpstreamRequest,
     url: &Url,

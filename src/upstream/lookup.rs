@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use super::Upstream;
-use super::client::{build, over_network};
+use super::client::build;
 use super::recording::{Incoming, Outgoing};
 use super::request::UpstreamRequest;
 use super::response::UpstreamResponse;
@@ -50,11 +50,8 @@ impl Upstream {
     ) -> Result<UpstreamResponse, InvokeError> {
         let host = request.url.host_str().unwrap_or_default();
         let client = build(&request.network, Duration::from_secs(10), Some((host, addresses)))?;
-        let network = over_network(&client, request, &request.url, &request.headers);
-        let Incoming { status, headers, body } = match &self.tape {
-            None => network.await?,
-            Some(tape) => tape.exchange(self.outgoing(request, &request.url, &request.headers), network).await?,
-        };
+        let answer = self.exchange(&client, request, &request.url, &request.headers).await?;
+        let Incoming { status, headers, body } = answer;
         Ok(UpstreamResponse { status, headers, idle: request.timeouts.idle, body, proofs: self.proofs().clone() })
     }
 

@@ -80,29 +80,32 @@ impl Proofs {
 
     /// Takes every proof out of an error's words.
     pub fn hide(&self, mut error: InvokeError) -> InvokeError {
-        self.hide_in(&mut error.message);
+        let forms = self.forms();
+        hide_forms(&mut error.message, &forms);
         for text in [&mut error.code, &mut error.hint, &mut error.request_id].into_iter().flatten() {
-            self.hide_in(text);
+            hide_forms(text, &forms);
         }
         error
     }
 
     /// Takes every proof out of a text, whether it is written plainly, in base64, percent-encoded or with JSON's escapes.
     pub fn hide_in(&self, text: &mut String) {
-        let forms = self.forms();
-        let found = spelling::find(text.as_bytes(), &forms);
-        // From the end on, so that places stay where they are. What ends within a letter was no text at all.
-        for place in found.into_iter().rev() {
-            if text.is_char_boundary(place.start) && text.is_char_boundary(place.end) {
-                text.replace_range(place, HIDDEN);
-            }
-        }
+        hide_forms(text, &self.forms());
     }
 
     fn forms(&self) -> BTreeSet<String> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = kept.sent.iter().map(ExposeSecret::expose_secret);
         sent.chain(kept.named.iter().map(String::as_str)).flat_map(spelling::forms).collect()
+    }
+}
+
+fn hide_forms(text: &mut String, forms: &BTreeSet<String>) {
+    // From the end on, so that places stay where they are. What ends within a letter was no text at all.
+    for place in spelling::find(text.as_bytes(), forms).into_iter().rev() {
+        if text.is_char_boundary(place.start) && text.is_char_boundary(place.end) {
+            text.replace_range(place, HIDDEN);
+        }
     }
 }
 

@@ -446,13 +446,7 @@ impl Answer {
             match item {
                 Held::Text(length) => {
                     let end = from + length;
-                    let mut last = from;
-                    for (at, mark) in marks.range(from + 1..=end) {
-                        self.think.text(&whole[last..*at], text);
-                        self.think.text(mark, text);
-                        last = *at;
-                    }
-                    self.think.text(&whole[last..end], text);
+                    Sources::marked(&whole, from..end, &marks, |piece| self.think.text(piece, text));
                     from = end;
                 }
                 Held::Code(block) => self.think.text(&block, text),

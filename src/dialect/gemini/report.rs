@@ -113,15 +113,7 @@ impl Report {
         let mut text = String::new();
         for item in self.items {
             match item {
-                Item::Text(range) => {
-                    let mut last = range.start;
-                    for (at, mark) in marks.range(range.start + 1..=range.end) {
-                        text.push_str(&self.text[last..*at]);
-                        text.push_str(mark);
-                        last = *at;
-                    }
-                    text.push_str(&self.text[last..range.end]);
-                }
+                Item::Text(range) => Sources::marked(&self.text, range, &marks, |piece| text.push_str(piece)),
                 Item::Media(part) => {
                     if !text.is_empty() {
                         parts.push(ContentPart::text(std::mem::take(&mut text)));

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -96,6 +97,22 @@ impl Sources {
                 (at, indexes.iter().map(|index| format!("[{}]", index + 1)).collect())
             })
             .collect()
+    }
+
+    /// A range of a text in pieces, with its marks between them.
+    pub fn marked<'a>(
+        text: &'a str,
+        range: Range<usize>,
+        marks: &'a BTreeMap<usize, String>,
+        mut piece: impl FnMut(&'a str),
+    ) {
+        let mut last = range.start;
+        for (at, mark) in marks.range(range.start + 1..=range.end) {
+            piece(&text[last..*at]);
+            piece(mark);
+            last = *at;
+        }
+        piece(&text[last..range.end]);
     }
 
     /// The list after the answer, in Markdown; empty when there is nothing to say.

@@ -11,7 +11,7 @@ use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::media_types::{self, media_type};
 use crate::dialect::gemini::request::is_youtube;
 use crate::error::InvokeError;
-use crate::protocol::{Content, ContentPart, Credentials, MediaPart, PromptMessage};
+use crate::protocol::{Content, Credentials, MediaPart, PromptMessage};
 use crate::providers::CallContext;
 use crate::providers::common::download;
 
@@ -171,13 +171,7 @@ fn media_of(messages: &mut [PromptMessage]) -> impl Iterator<Item = (&'static st
         Content::Text(_) => None,
         Content::Parts(parts) => Some(parts),
     });
-    parts.flatten().filter_map(|part| match part {
-        ContentPart::Image(media) => Some(("image", media)),
-        ContentPart::Audio(media) => Some(("audio", media)),
-        ContentPart::Video(media) => Some(("video", media)),
-        ContentPart::Document(media) => Some(("document", media)),
-        ContentPart::Text(_) => None,
-    })
+    parts.flatten().filter_map(|part| Some((part.type_name(), part.media_mut()?)))
 }
 
 /// Addresses that Google reads with rights of its own: YouTube, Cloud Storage, its own files.
