@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -107,7 +107,8 @@ impl Sources {
         mut piece: impl FnMut(&'a str),
     ) {
         let mut last = range.start;
-        for (at, mark) in marks.range(range.start + 1..=range.end) {
+        // An empty range is legal here, as `start + 1..=end` would not be.
+        for (at, mark) in marks.range((Bound::Excluded(range.start), Bound::Included(range.end))) {
             piece(&text[last..*at]);
             piece(mark);
             last = *at;

@@ -434,6 +434,19 @@ fn sources_are_listed_or_marked_in_the_text() {
 }
 
 #[test]
+fn an_empty_text_before_code_is_held_too() {
+    let answer = json!({"candidates": [{
+        "content": {"parts": [{"text": ""}, {"executableCode": {"language": "PYTHON", "code": "1"}}, {"text": "Ja."}]},
+        "finishReason": "STOP",
+        "groundingMetadata": {
+            "groundingChunks": [{"web": {"uri": "https://g/1", "title": "a.ch"}}],
+            "groundingSupports": [{"segment": {"endIndex": 3, "text": "Ja."}, "groundingChunkIndices": [0]}]}}]});
+    let options = AnswerOptions { citations: Citations::Inline, ..AnswerOptions::default() };
+    let seen = run(options, [(vec![stream(&[answer]).as_bytes()], None)]);
+    assert!(seen.text.contains("Ja.[1]"), "{}", seen.text);
+}
+
+#[test]
 fn searches_are_counted_once_each_and_priced() {
     let search = serde_json::from_value(json!({"per_1000_queries": "14"})).unwrap();
     let details = PriceDetails { search: Some(search), ..PriceDetails::default() };
