@@ -1,8 +1,11 @@
 //! Every setting of the process, read once: the environment, then `.env` in the current directory, then the default.
 //!
 //! Names and defaults are those of the reference. Names are case-insensitive; unknown ones are ignored. The process's
-//! environment is never changed, and never printed: the daemon hands its own secrets down in it.
+//! environment is never changed, and never printed: the daemon hands its own secrets down in it. What the operator allows
+//! outside of every plugin's folder is read in [`operator`].
 //! Source: `dify-plugin-sdks: src/dify_plugin/config/config.py`.
+
+pub mod operator;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 //! `FAULTS_TABLE=1 cargo test --test faults` writes what was seen to the tables in `tests/faults/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "faults/body.rs"]
 mod body;
 #[path = "faults/clock.rs"]

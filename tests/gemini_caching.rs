@@ -21,7 +21,7 @@ const MODEL: &str = "gemini-3.8-flash";
 fn plugin() -> Plugin {
     let all = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers;
     let loaded = all.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
-    let provider = providers::all().into_iter().find(|provider| provider.name() == "google").unwrap();
+    let provider = providers::all(Default::default()).into_iter().find(|provider| provider.name() == "google").unwrap();
     Plugin::of(vec![(loaded.declaration, loaded.models, provider)])
 }
 

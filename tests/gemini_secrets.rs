@@ -31,7 +31,6 @@ async fn no_secret_is_seen_anywhere() {
         json!({"auth_method": "oauth_refresh_token", "google_oauth_client_id": "client-1",
             "google_oauth_client_secret": CLIENT_SECRET, "google_oauth_refresh_token": REFRESH_TOKEN,
             "google_token_uri": format!("{}/token", google.url)}),
-        json!({"auth_method": "application_default", "google_metadata_host": google.host()}),
     ];
     let film = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4", "base64_data": STANDARD.encode(vec![7; 16 << 20])});
     let lost = json!({"type": "image", "format": "png", "mime_type": "image/png", "url": "http://127.0.0.1:9/a?sign=CANARY-LINK"});

@@ -175,7 +175,7 @@ fn without_thoughts(text: &str) -> String {
 fn plugin(name: &str) -> Plugin {
     let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let found = declared.providers.into_iter().find(|provider| provider.declaration.provider == name).unwrap();
-    let code = providers::all().into_iter().find(|provider| provider.name() == name).unwrap();
+    let code = providers::all(Default::default()).into_iter().find(|provider| provider.name() == name).unwrap();
     Plugin::of(vec![(found.declaration, found.models, code)])
 }
 

@@ -3,12 +3,16 @@
 
 #[path = "support/google_api.rs"]
 mod api;
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/aigateway.rs"]
 mod gateway;
 #[path = "support/aigateway_setup.rs"]
 mod gateway_setup;
 #[path = "support/google.rs"]
 mod google;
+#[path = "support/googleapis.rs"]
+mod googleapis;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/aigateway_rules.rs"]
@@ -28,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use gateway::{Gateway, Protection, Reply};
 use google::Google;
+use googleapis::Googleapis;
 use rules::{HmacRules, KeyPlace, KeyRules};
 use scripted::{Scripted, Step, event_stream};
 use serde_json::{Value, json};
@@ -63,8 +68,14 @@ fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output 
 
 /// Runs `invoke` with a request on standard input. How long a call took is not compared.
 fn invoke(request: &Value, more: &[&str]) -> Said {
+    invoke_in(&[], request, more)
+}
+
+/// The same with an environment.
+fn invoke_in(environment: &[(String, String)], request: &Value, more: &[&str]) -> Said {
     let action = request["action"].as_str().unwrap();
-    let output = run(&[&["invoke", action], more].concat(), &request.to_string(), &[]);
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let output = run(&[&["invoke", action], more].concat(), &request.to_string(), &environment);
     let items = String::from_utf8(output.stdout).unwrap();
     let items = items.lines().map(|line| {
         let mut item: Value = serde_json::from_str(line).unwrap();
@@ -105,20 +116,21 @@ struct Case {
     upstream: Runtime,
     request: Value,
     secrets: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// A case whose upstream lives until it is dropped.
 fn case<F: Future<Output = (Value, Vec<String>)>>(start: impl FnOnce() -> F) -> Case {
     let upstream = Runtime::new().unwrap();
     let (request, secrets) = upstream.block_on(start());
-    Case { upstream, request, secrets }
+    Case { upstream, request, secrets, environment: Vec::new() }
 }
 
 /// Records a case; no secret may be in the files.
 fn record(name: &str, case: &Case, expected: &str) -> (TempDir, PathBuf, Said) {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("recording");
-    let live = invoke(&case.request, &["--record", folder.to_str().unwrap()]);
+    let live = invoke_in(&case.environment, &case.request, &["--record", folder.to_str().unwrap()]);
     assert!(format!("{live:?}").contains(expected), "{name}: {live:?}");
     for (file, text) in files(&folder) {
         for secret in case.secrets.iter().map(String::as_str).chain([CANARY]) {
@@ -133,7 +145,7 @@ fn check(name: &str, case: Case, expected: &str) -> (TempDir, PathBuf) {
     let (place, folder, live) = record(name, &case, expected);
     drop(case.upstream);
     let at = folder.to_str().unwrap();
-    assert_eq!(invoke(&case.request, &["--replay", at]), live, "{name}");
+    assert_eq!(invoke_in(&case.environment, &case.request, &["--replay", at]), live, "{name}");
     let (first, text) = files(&folder).remove(0);
     assert_eq!(first, "0001-request.json", "{name}");
     let mut recorded: Value = serde_json::from_str(&text).unwrap();
@@ -143,7 +155,8 @@ fn check(name: &str, case: Case, expected: &str) -> (TempDir, PathBuf) {
             recorded["credentials"][field] = case.request["credentials"][field].clone();
         }
     }
-    assert_eq!(invoke(&recorded, &["--replay", at]), live, "{name}, with the recorded request");
+    let again = invoke_in(&case.environment, &recorded, &["--replay", at]);
+    assert_eq!(again, live, "{name}, with the recorded request");
     (place, folder)
 }
 
@@ -240,16 +253,24 @@ fn no_way_to_sign_in_leaves_a_secret_on_the_tape() {
     let directory = tempfile::tempdir().unwrap();
     let subject = directory.path().join("token");
     std::fs::write(&subject, google::SUBJECT_TOKEN).unwrap();
-    let federated = case(async || {
+    let mut network = None;
+    let mut federated = case(async || {
         let google = Google::start().await;
+        network = Some(Googleapis::before(google.host()).await);
+        let account = format!("projects/-/serviceAccounts/{}:generateAccessToken", google::EMAIL);
         let file = json!({"type": "external_account", "audience": google::AUDIENCE,
             "credential_source": {"file": subject.to_str().unwrap()},
-            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": format!("{}/sts/v1/token", google.url),
-            "service_account_impersonation_url": format!("{}/iam/{}:generateAccessToken", google.url, google::EMAIL)});
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "service_account_impersonation_url": format!("https://iamcredentials.googleapis.com/v1/{account}")});
         let credentials = json!({"auth_method": "application_default", "google_service_account_json": file.to_string(),
             "google_project_id": "my-project"});
-        (setup::ask(&google, credentials), vec!["ya29".to_owned()])
+        let mut request = setup::ask(&google, credentials);
+        request["credentials"]["google_base_url"] = Value::Null;
+        (request, vec!["ya29".to_owned()])
     });
+    federated.environment = network.as_ref().unwrap().environment();
+    federated.environment.push(("DIFY_PLUGIN_ALLOW_TOKEN_FILES".to_owned(), subject.display().to_string()));
     let (_place, folder) = check("federation", federated, "Hello");
     assert_eq!(exchanges(&folder).len(), 3);
 }

@@ -2,19 +2,25 @@
 //! the terminal, in addresses, or at hosts that must not get them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/broken.rs"]
 mod broken;
 #[path = "support/canaries.rs"]
 mod canaries;
 #[path = "support/echoing.rs"]
 mod echoing;
+#[path = "support/googleapis.rs"]
+mod googleapis;
 #[path = "support/pipes.rs"]
 mod pipes;
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use canaries::{Kind, Place, Search, kinds};
 use echoing::{ACCESS_TOKEN, At, Echoing, FAULTS, Seen, untrusted};
+use googleapis::Googleapis;
 use pipes::Process;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -63,12 +69,14 @@ fn check_requests(kind: &Kind, seen: &[Seen]) {
 }
 
 /// One kind of secret through every fault; gives what leaked.
-async fn leaks_of(kind: &Kind) -> Vec<String> {
+async fn leaks_of(kind: &Kind, subject: &Path) -> Vec<String> {
     let secrets = Search::of(&kind.secrets);
     let mut told = Vec::new();
     let other = Echoing::start("").await;
     let upstream = Echoing::start(other.host()).await;
-    let mut process = Process::start();
+    let google = Googleapis::before(upstream.host()).await;
+    let environment = if kind.of_machine { canaries::operator(&google, upstream.host(), subject) } else { Vec::new() };
+    let mut process = Process::with(&environment);
     let mut refused = 0;
     for (number, fault) in FAULTS.iter().enumerate() {
         for at in [At::Everything, At::Calls] {
@@ -102,7 +110,7 @@ async fn leaks_of(kind: &Kind) -> Vec<String> {
 async fn whatever_an_upstream_repeats_no_secret_comes_back() {
     let (_directory, subject) = canaries::subject();
     let kinds = kinds(&subject);
-    let told = futures_util::future::join_all(kinds.iter().map(leaks_of)).await;
+    let told = futures_util::future::join_all(kinds.iter().map(|kind| leaks_of(kind, &subject))).await;
     check(&told.concat());
 }
 
@@ -197,7 +205,9 @@ async fn what_cannot_be_read_is_not_repeated() {
 async fn over_http_no_secret_comes_back_either() {
     let (_directory, subject) = canaries::subject();
     let upstream = Echoing::start("").await;
+    let google = Googleapis::before(upstream.host()).await;
     let mut child = pipes::command(&[])
+        .envs(canaries::operator(&google, upstream.host(), &subject))
         .envs([("INSTALL_METHOD", "serverless"), ("SERVERLESS_PORT", "0"), ("SERVERLESS_HOST", "127.0.0.1")])
         .spawn()
         .unwrap();

@@ -17,7 +17,8 @@ use server::{Server, Trouble, vector};
 fn plugin() -> Plugin {
     let yaml = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/provider/xinference.yaml")).unwrap();
     let declaration: ProviderDeclaration = serde_yaml::from_str(&yaml).unwrap();
-    let provider = providers::all().into_iter().find(|provider| provider.name() == "xinference").unwrap();
+    let provider =
+        providers::all(Default::default()).into_iter().find(|provider| provider.name() == "xinference").unwrap();
     Plugin::of(vec![(declaration, Vec::new(), provider)])
 }
 

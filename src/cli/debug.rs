@@ -17,6 +17,7 @@ use super::say;
 use super::serve::registrations;
 use super::taping::TapingArgs;
 use crate::config::Config;
+use crate::config::operator::Operator;
 use crate::declare::{self, Declarations, Problems};
 use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions};
@@ -97,7 +98,7 @@ fn connect(
     declarations: Declarations,
 ) -> anyhow::Result<JoinSet<Result<(), RemoteError>>> {
     let registrations = registrations(&declarations)?;
-    let registry = Registry::new(declarations.providers, crate::providers::all())?;
+    let registry = Registry::new(declarations.providers, crate::providers::all(Operator::read().access))?;
     let registry = Arc::new(registry.with_upstream(upstream.clone()));
     let mut connections = JoinSet::new();
     for registration in registrations {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
+use crate::config::operator::Operator;
 use crate::declare;
 use crate::runtime::{self, Registry, ServeOptions};
 use crate::upstream::Upstream;
@@ -52,7 +53,7 @@ struct Message {
 /// Loads the declarations of a directory and the code that serves them.
 pub fn registry(directory: &Path, upstream: Upstream) -> anyhow::Result<Arc<Registry>> {
     let declarations = declare::load(directory)?;
-    let registry = Registry::new(declarations.providers, crate::providers::all())?;
+    let registry = Registry::new(declarations.providers, crate::providers::all(Operator::read().access))?;
     Ok(Arc::new(registry.with_upstream(upstream)))
 }
 

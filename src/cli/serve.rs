@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::taping;
+use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
 use crate::declare::{self, Declarations};
 use crate::memory;
@@ -30,7 +31,9 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
         InstallMethod::Remote => registrations(&declarations)?,
         InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
     };
-    let registry = Registry::new(declarations.providers, crate::providers::all())?;
+    let operator = Operator::read();
+    operator.problems.iter().for_each(|problem| tracing::warn!(problem, "nothing is allowed by it"));
+    let registry = Registry::new(declarations.providers, crate::providers::all(operator.access))?;
     let registry = Arc::new(registry.with_upstream(taping::upstream(config.taping.as_ref())?));
     let options = ServeOptions {
         heartbeat: config.heartbeat_interval,

@@ -24,6 +24,7 @@ use crate::protocol::{
     TtsVoicesRequest, ValidateProviderRequest, Voice,
 };
 use crate::upstream::Upstream;
+use crate::upstream::google::MachineAccess;
 
 /// The answer of an action with one result.
 pub type Answer<T> = BoxFuture<'static, Result<T, InvokeError>>;
@@ -172,10 +173,10 @@ pub trait Provider: Send + Sync {
     }
 }
 
-/// Every provider that this executable has code for.
-pub fn all() -> Vec<Arc<dyn Provider>> {
+/// Every provider that this executable has code for. `machine` is what their credential forms may use of this machine.
+pub fn all(machine: MachineAccess) -> Vec<Arc<dyn Provider>> {
     vec![
-        Arc::new(gemini::Gemini::default()),
+        Arc::new(gemini::Gemini::new(machine)),
         Arc::new(aigateway::AiGateway::default()),
         Arc::new(xinference::Xinference::default()),
     ]

@@ -19,8 +19,9 @@ use tracing::{debug, warn};
 use url::Url;
 
 use super::auth::{Attempt, Sent, Verdict};
-use super::failure::{address, body_error, causes, transport_error};
-use super::network::NetworkSettings;
+use super::failure::{address, body_error, causes, forbidden_error, transport_error};
+use super::instance::{self, Resolver};
+use super::network::{DIRECT, NetworkKey, NetworkSettings};
 use super::proofs::Proofs;
 use super::recording::{Case, Incoming, Tape, Taping};
 use super::request::UpstreamRequest;
@@ -41,7 +42,7 @@ const MOST_CLIENTS: usize = 64;
 /// Idle connections to one host that are kept: after a burst, memory goes back.
 const MOST_IDLE: usize = 32;
 
-type ClientKey = (Option<String>, Option<String>, Duration);
+type ClientKey = (NetworkKey, Duration);
 
 /// A handle on the HTTP clients of the process; cheap to clone.
 #[derive(Clone, Default)]
@@ -133,7 +134,13 @@ impl Upstream {
     ) -> Outcome {
         let mut url = request.url.clone();
         let mut headers = request.headers.clone();
-        let parts = Attempt { method: &request.method, url: &mut url, headers: &mut headers, body: &request.body };
+        let parts = Attempt {
+            method: &request.method,
+            url: &mut url,
+            headers: &mut headers,
+            body: &request.body,
+            network: &request.network,
+        };
         if let Err(error) = request.auth.authorize(parts).await {
             return Outcome::Failed(error);
         }
@@ -195,8 +202,7 @@ impl Upstream {
 
     /// The pooled client for these settings.
     pub fn client(&self, network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
-        let (proxy, extra_ca) = network.key();
-        let key = (proxy, extra_ca, connect);
+        let key = (network.key(), connect);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
@@ -240,13 +246,16 @@ pub(super) fn build(
             .http2_keep_alive_timeout(Duration::from_secs(20))
             .http2_adaptive_window(true)
             .redirect(redirect::Policy::none());
+        if !network.is_of_machine() {
+            builder = builder.dns_resolver(Resolver);
+        }
         if let Some((host, addresses)) = pinned {
             builder = builder.resolve_to_addrs(host, addresses);
         }
         if let Some(proxy) = &network.proxy {
             let address = proxy.expose_secret();
             builder = match address {
-                "direct" => builder.no_proxy(),
+                DIRECT => builder.no_proxy(),
                 _ => builder.proxy(reqwest::Proxy::all(address).map_err(|_| {
                     InvokeError::credentials(
                         "credential `proxy_url` must be an http://, https:// or socks5:// address, or `direct`",
@@ -276,6 +285,7 @@ async fn over_network(
     url: &Url,
     headers: &HeaderMap,
 ) -> Result<Incoming, InvokeError> {
+    instance::check(url, &request.network).map_err(forbidden_error)?;
     let mut call = client.request(request.method.clone(), url.clone()).headers(headers.clone());
     if !request.body.is_empty() {
         call = call.body(request.body.clone());

@@ -8,11 +8,20 @@ use std::io;
 use rustls::CertificateError;
 
 use super::UpstreamRequest;
+use super::instance::Forbidden;
 use super::probe::{Route, route};
 use crate::error::InvokeError;
 
+/// A call that is not made.
+pub(super) fn forbidden_error(error: Forbidden) -> InvokeError {
+    InvokeError::bad_request(error.to_string())
+}
+
 /// What became of a call that brought no answer.
 pub(super) fn transport_error(error: &reqwest::Error, request: &UpstreamRequest) -> InvokeError {
+    if let Some(forbidden) = cause::<Forbidden>(error) {
+        return forbidden_error(forbidden.clone());
+    }
     let (address, detail) = (address(request), causes(error));
     let what = match (error.is_connect(), error.is_timeout()) {
         (true, true) => {
@@ -61,8 +70,13 @@ fn hint_of(error: &reqwest::Error, request: &UpstreamRequest) -> Option<String> 
 
 /// The TLS library's error in a chain of causes.
 pub(super) fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let wrapped = || error.downcast_ref::<io::Error>()?.get_ref().and_then(|inner| tls_error(inner));
-    error.downcast_ref().or_else(wrapped).or_else(|| tls_error(error.source()?))
+    cause(error)
+}
+
+/// The error of a type in a chain of causes.
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let wrapped = || error.downcast_ref::<io::Error>()?.get_ref().and_then(|inner| cause(inner));
+    error.downcast_ref().or_else(wrapped).or_else(|| cause(error.source()?))
 }
 
 fn tls_hint(error: &rustls::Error) -> Option<&'static str> {

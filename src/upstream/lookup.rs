@@ -12,6 +12,8 @@ use url::Url;
 
 use super::Upstream;
 use super::client::build;
+use super::failure::forbidden_error;
+use super::instance;
 use super::recording::{Incoming, Outgoing};
 use super::request::UpstreamRequest;
 use super::response::UpstreamResponse;
@@ -49,6 +51,7 @@ impl Upstream {
         addresses: &[SocketAddr],
     ) -> Result<UpstreamResponse, InvokeError> {
         let host = request.url.host_str().unwrap_or_default();
+        instance::check_addresses(host, addresses).map_err(forbidden_error)?;
         let client = build(&request.network, Duration::from_secs(10), Some((host, addresses)))?;
         let answer = self.exchange(&client, request, &request.url, &request.headers).await?;
         let Incoming { status, headers, body } = answer;

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod client;
 pub mod failure;
 pub mod google;
+mod instance;
 mod lookup;
 pub mod multipart;
 pub mod network;

@@ -9,6 +9,12 @@ use super::pem;
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
 
+/// The word for no proxy at all, whatever the environment says.
+pub(super) const DIRECT: &str = "direct";
+
+/// What tells two networks apart.
+pub(super) type NetworkKey = (Option<String>, Option<String>, bool);
+
 /// Proxy and certificates of one provider's calls. The default: environment proxies, system roots or the bundled ones.
 #[derive(Clone, Default)]
 pub struct NetworkSettings {
@@ -16,6 +22,8 @@ pub struct NetworkSettings {
     pub proxy: Option<SecretString>,
     /// Certificates in PEM that are trusted in addition.
     pub extra_ca: Option<String>,
+    /// Whether the addresses of [`super::instance`] may be called.
+    of_machine: bool,
 }
 
 impl NetworkSettings {
@@ -23,12 +31,33 @@ impl NetworkSettings {
     pub fn from_credentials(credentials: &Credentials) -> Result<Self, InvokeError> {
         let proxy = credentials.get("proxy_url").map(|text| SecretString::from(text.to_owned()));
         let extra_ca = credentials.get("tls_ca").map(certificates).transpose()?;
-        Ok(Self { proxy, extra_ca })
+        Ok(Self::new(proxy, extra_ca))
+    }
+
+    /// Proxy and certificates as a caller names them.
+    pub fn new(proxy: Option<SecretString>, extra_ca: Option<String>) -> Self {
+        Self { proxy, extra_ca, of_machine: false }
+    }
+
+    /// Straight to what answers this machine only: its cloud's metadata server, or an address that the operator allowed.
+    /// No form has a say in it.
+    pub(super) fn of_machine() -> Self {
+        Self { proxy: Some(SecretString::from(DIRECT)), extra_ca: None, of_machine: true }
+    }
+
+    /// Whether this is [`NetworkSettings::of_machine`].
+    pub(super) fn is_of_machine(&self) -> bool {
+        self.of_machine
+    }
+
+    /// Whether calls go by nothing that a form named: the operator's proxies or none, the system's roots.
+    pub fn is_operators(&self) -> bool {
+        self.extra_ca.is_none() && self.proxy.as_ref().is_none_or(|proxy| proxy.expose_secret() == DIRECT)
     }
 
     /// The key of the client pool.
-    pub(super) fn key(&self) -> (Option<String>, Option<String>) {
-        (self.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()), self.extra_ca.clone())
+    pub(super) fn key(&self) -> NetworkKey {
+        (self.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()), self.extra_ca.clone(), self.of_machine)
     }
 }
 

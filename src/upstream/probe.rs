@@ -14,7 +14,7 @@ use url::Url;
 
 use super::client::public_url;
 use super::failure::{tls_error, transport_error};
-use super::network::{NetworkSettings, proxy_address};
+use super::network::{DIRECT, NetworkSettings, proxy_address};
 use super::request::UpstreamRequest;
 use super::{Upstream, status};
 use crate::error::InvokeError;
@@ -56,7 +56,7 @@ pub enum Route {
 /// Which way a call to an address goes: the credential's choice, else that of the environment, as the client decides it.
 pub fn route(url: &Url, network: &NetworkSettings) -> Result<Route, InvokeError> {
     let (address, from) = match &network.proxy {
-        Some(proxy) if proxy.expose_secret() == "direct" => return Ok(Route::Direct),
+        Some(proxy) if proxy.expose_secret() == DIRECT => return Ok(Route::Direct),
         Some(proxy) => (proxy.expose_secret().to_owned(), "credential `proxy_url`"),
         None => {
             let target: Option<Uri> = url.as_str().parse().ok();

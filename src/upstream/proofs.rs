@@ -126,7 +126,7 @@ mod tests {
         insert_secret(&mut sent, "x-key", "key of/mine\"+1").unwrap();
         insert_secret(&mut sent, "x-team", "a").unwrap();
         insert_public(&mut sent, "x-open", "everybody").unwrap();
-        let network = NetworkSettings { proxy: Some("http://user:pass%2Fword@proxy".into()), extra_ca: None };
+        let network = NetworkSettings::new(Some("http://user:pass%2Fword@proxy".into()), None);
         let proofs = Proofs::default();
         proofs.keep_attempt(&"http://host/?b=2&apikey=query-key".parse().unwrap(), &sent, &network);
         proofs

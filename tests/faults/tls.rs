@@ -1,64 +1,35 @@
 //! TLS with certificates of a private authority: trusted only when it is given, and refused with the reason.
 
-use std::sync::Arc;
-
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
+use crate::authority::Authority;
 use crate::plugin::{EXECUTABLE, GEMINI, Plugin, healthy, llm};
 use crate::scripted::{Scripted, Step};
 use crate::table::Table;
 
-/// A private authority.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    pub fn new() -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.distinguished_name.push(rcgen::DnType::CommonName, "a private authority");
-        Self(CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    /// Its certificate, as it is pasted into the credential form.
-    pub fn pem(&self) -> String {
-        self.0.as_ref().pem()
-    }
-
-    /// A healthy upstream with a certificate for a host, valid between two years; its address.
-    pub async fn serve(&self, host: &str, years: (i32, i32)) -> String {
-        let mut parameters = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        (parameters.not_before, parameters.not_after) = (date_time_ymd(years.0, 1, 1), date_time_ymd(years.1, 1, 1));
-        let key = KeyPair::generate().unwrap();
-        let certificate = parameters.signed_by(&key, &self.0).unwrap();
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let config = ServerConfig::builder().with_no_client_auth();
-        let config = config.with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("https://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    let Ok(mut stream) = acceptor.accept(socket).await else { return };
-                    let mut buffer = vec![0; 65536];
-                    let _ = stream.read(&mut buffer).await;
-                    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-                    let _ = stream.write_all(format!("{head}{}", GEMINI.hello).as_bytes()).await;
-                    let _ = stream.shutdown().await;
-                });
-            }
-        });
-        address
-    }
+/// A healthy upstream with a certificate for a host, valid between two years; its address.
+async fn serve(authority: &Authority, host: &str, years: (i32, i32)) -> String {
+    let acceptor = authority.acceptor(&[host], years);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(socket).await else { return };
+                let mut buffer = vec![0; 65536];
+                let _ = stream.read(&mut buffer).await;
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+                let _ = stream.write_all(format!("{head}{}", GEMINI.hello).as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    address
 }
 
 /// What web servers answer to what is no HTTP.
@@ -87,7 +58,7 @@ type Case = (&'static str, String, Value, &'static str);
 async fn cases(ours: &Authority) -> Vec<Case> {
     let other = Authority::new();
     let always = (2020, 2100);
-    let good = ours.serve("127.0.0.1", always).await;
+    let good = serve(ours, "127.0.0.1", always).await;
     let silent = Scripted::start(vec![vec![Step::Hang]]).await;
     let ca = |text: String| json!({ "tls_ca": text });
     let given = || ca(ours.pem());
@@ -98,9 +69,9 @@ async fn cases(ours: &Authority) -> Vec<Case> {
         ("another CA in `tls_ca`", good.clone(), ca(other.pem()), "not trusted"),
         ("two CAs in `tls_ca`", good.clone(), ca(other.pem() + &ours.pem()), ""),
         ("`tls_ca` without a certificate", good.clone(), ca("trust me".to_owned()), "holds no certificate"),
-        ("a certificate for another host", ours.serve("models.example", always).await, given(), "another host"),
-        ("a certificate that has expired", ours.serve("127.0.0.1", (2000, 2001)).await, given(), "has expired"),
-        ("a certificate that is not valid yet", ours.serve("127.0.0.1", (2099, 2100)).await, given(), "not valid yet"),
+        ("a certificate for another host", serve(ours, "models.example", always).await, given(), "another host"),
+        ("a certificate that has expired", serve(ours, "127.0.0.1", (2000, 2001)).await, given(), "has expired"),
+        ("a certificate that is not valid yet", serve(ours, "127.0.0.1", (2099, 2100)).await, given(), "not valid yet"),
         ("https:// where plain HTTP is spoken", raw_server(PAGE).await, json!({}), "does not speak TLS"),
         ("a reset in the TLS handshake", raw_server(b"").await, json!({}), "cannot connect"),
         ("http:// where TLS is spoken", good.replace("https:", "http:"), json!({}), "is it https://"),
@@ -119,8 +90,8 @@ async fn a_certificate_is_trusted_only_when_its_authority_is() {
     std::fs::write(&file, ours.pem()).unwrap();
     let mut command = Command::new(EXECUTABLE);
     command.env("SSL_CERT_FILE", &file);
-    let (good, stranger) = (ours.serve("127.0.0.1", (2020, 2100)).await, Authority::new());
-    let theirs = stranger.serve("127.0.0.1", (2020, 2100)).await;
+    let (good, stranger) = (serve(&ours, "127.0.0.1", (2020, 2100)).await, Authority::new());
+    let theirs = serve(&stranger, "127.0.0.1", (2020, 2100)).await;
     let both = json!({"tls_ca": stranger.pem()});
     let cases: Vec<Case> = vec![
         ("a private CA in SSL_CERT_FILE", good.clone(), json!({}), ""),

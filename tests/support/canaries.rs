@@ -9,6 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::echoing::ACCESS_TOKEN;
+use super::googleapis::Googleapis;
 
 /// Shortest part of a secret that counts as the secret.
 const PART: usize = 16;
@@ -37,6 +38,22 @@ pub struct Kind {
     pub place: Place,
     /// The picture of the prompt.
     pub picture: Option<String>,
+    /// Whether it is the machine's, and so goes to Google alone.
+    pub of_machine: bool,
+}
+
+/// The environment of a process whose operator lets forms use the machine, behind a stand-in for Google: its network, the
+/// metadata server (host and port), and a file that holds [`SUBJECT_TOKEN`].
+pub fn operator(google: &Googleapis, metadata: &str, subject: &std::path::Path) -> Vec<(String, String)> {
+    let mut environment = google.environment();
+    for (name, value) in [
+        ("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY", "true"),
+        ("DIFY_PLUGIN_ALLOW_TOKEN_FILES", subject.to_str().unwrap()),
+        ("GCE_METADATA_HOST", metadata),
+    ] {
+        environment.push((name.to_owned(), value.to_owned()));
+    }
+    environment
 }
 
 impl Kind {
@@ -53,7 +70,7 @@ impl Kind {
             "xinference" => "server_url",
             _ => "endpoint_url",
         };
-        if credentials[address].is_null() {
+        if credentials[address].is_null() && !self.of_machine {
             credentials[address] = json!(format!("{url}/{path}"));
         }
         for (name, value) in [("max_retries", "0"), ("model_uid", "m"), ("jwt_consumer_id", "c")] {
@@ -167,15 +184,17 @@ pub fn kinds(subject: &std::path::Path) -> Vec<Kind> {
         secrets: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
         place,
         picture: None,
+        of_machine: false,
     };
+    let of_machine = |kind: Kind| Kind { of_machine: true, ..kind };
     let gateway = |name, more: Value, secrets: &[&str], place| kind(name, "ai-gateway", more, secrets, place);
     let key_at = |place: &str| json!({"auth_method": "api_key", "api_key": GATEWAY_KEY, "api_key_location": place});
     let jwt = |key: &str, algorithm: &str| json!({"auth_method": "jwt", "jwt_jwks": key, "jwt_algorithm": algorithm});
     let pem = text("rsa_private_pem_pkcs8");
     let external = json!({"type": "external_account", "audience": "//iam.googleapis.com/projects/1/x",
         "credential_source": {"file": subject}, "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": "{url}/sts/token",
-        "service_account_impersonation_url": "{url}/iam/a@b:generateAccessToken"});
+        "token_url": "https://sts.googleapis.com/v1/token", "service_account_impersonation_url":
+            "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/a@b:generateAccessToken"});
     let user_file = json!({"type": "authorized_user", "client_id": "client-1", "client_secret": CLIENT_SECRET,
         "refresh_token": REFRESH_TOKEN, "token_uri": "{url}/token"});
     let oct = URL_SAFE_NO_PAD.encode([0x5a; 64]);
@@ -236,21 +255,21 @@ pub fn kinds(subject: &std::path::Path) -> Vec<Kind> {
             &[CLIENT_SECRET, REFRESH_TOKEN],
             Place::TokenEndpoint,
         ),
-        kind(
+        of_machine(kind(
             "federation token",
             "google",
             json!({"auth_method": "application_default", "google_service_account_json": external.to_string(),
                 "google_project_id": "my-project"}),
             &[SUBJECT_TOKEN],
             Place::TokenEndpoint,
-        ),
-        kind(
+        )),
+        of_machine(kind(
             "token of the metadata server",
             "google",
-            json!({"auth_method": "application_default", "google_metadata_host": "{host}"}),
+            json!({"auth_method": "application_default"}),
             &[ACCESS_TOKEN],
             Place::Header,
-        ),
+        )),
         kind("password of a proxy", "google", proxied("http://gemini.example"), &[PROXY_PASSWORD], Place::Nowhere),
         kind(
             "password of a proxy that tunnels",

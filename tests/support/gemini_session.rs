@@ -18,7 +18,7 @@ pub fn declared() -> LoadedProvider {
 
 pub fn plugin() -> Plugin {
     let LoadedProvider { declaration, models, .. } = declared();
-    let provider = providers::all().into_iter().find(|provider| provider.name() == "google").unwrap();
+    let provider = providers::all(Default::default()).into_iter().find(|provider| provider.name() == "google").unwrap();
     Plugin::of(vec![(declaration, models, provider)])
 }
 

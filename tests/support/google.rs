@@ -77,8 +77,8 @@ impl Google {
         let router = Router::new()
             .route("/token", post(token))
             .route("/computeMetadata/v1/instance/service-accounts/default/token", get(metadata))
-            .route("/sts/v1/token", post(exchange))
-            .route("/iam/{account}", post(impersonate))
+            .route("/v1/token", post(exchange))
+            .route("/v1/projects/-/serviceAccounts/{account}", post(impersonate))
             .fallback(call)
             .layer(axum::extract::DefaultBodyLimit::max(64 * 1024 * 1024))
             .with_state(state.clone());
@@ -174,7 +174,7 @@ fn verify(assertion: &str, audience: &str) -> Result<(), String> {
     let vectors: Value = serde_json::from_str(include_str!("../data/aigateway/jwt.json")).unwrap();
     let public = vectors["keys"]["rsa_public_pem"].as_str().unwrap();
     let mut rules = Validation::new(Algorithm::RS256);
-    rules.set_audience(&[audience]);
+    rules.set_audience(&[audience, "https://oauth2.googleapis.com/token"]);
     rules.set_issuer(&[EMAIL]);
     rules.set_required_spec_claims(&["exp", "aud", "iss"]);
     let key = DecodingKey::from_rsa_pem(public.as_bytes()).unwrap();

@@ -13,7 +13,7 @@ use super::harness::Plugin;
 pub fn plugin() -> Plugin {
     let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let gemini = declared.providers.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
-    let code = providers::all().into_iter().find(|provider| provider.name() == "google").unwrap();
+    let code = providers::all(Default::default()).into_iter().find(|provider| provider.name() == "google").unwrap();
     Plugin::of(vec![(gemini.declaration, gemini.models, code)])
 }
 

@@ -21,16 +21,20 @@ pub const ENVIRONMENT: &str = "CANARY-environment-of-the-daemon-1";
 /// The executable in the plugin's folder, logging everything.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"));
+    as_plugin(command.args(arguments));
     command
-        .args(arguments)
+}
+
+/// A program as the executable is started: in the plugin's folder, by pipes, logging everything.
+pub fn as_plugin(command: &mut Command) -> &mut Command {
+    command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("DIFY_PLUGIN_LOG_LEVEL", EVERYTHING)
         .env("SECRET_OF_THE_DAEMON", ENVIRONMENT)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
+        .kill_on_drop(true)
 }
 
 /// A plugin as the daemon starts it.
@@ -45,7 +49,17 @@ pub struct Process {
 
 impl Process {
     pub fn start() -> Self {
-        let mut child = command(&[]).env("INSTALL_METHOD", "local").spawn().unwrap();
+        Self::with(&[])
+    }
+
+    /// With more in its environment.
+    pub fn with(environment: &[(String, String)]) -> Self {
+        Self::spawn(command(&[]).envs(environment.iter().cloned()))
+    }
+
+    /// A plugin that a command starts.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.env("INSTALL_METHOD", "local").spawn().unwrap();
         let input = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut errors = child.stderr.take().unwrap();

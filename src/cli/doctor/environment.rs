@@ -6,7 +6,7 @@ use std::path::Path;
 use url::Url;
 
 use super::finding::Report;
-use crate::config::{Config, InstallMethod};
+use crate::config::{Config, InstallMethod, operator};
 use crate::runtime::logs;
 use crate::upstream::client::public_url;
 use crate::upstream::recording::Taping;
@@ -26,14 +26,16 @@ const NOT_PASSED_ON: &[(&str, &str)] = &[
     ("MAX_WORKER", IN_FILE),
     ("SSL_CERT_DIR", "Use SSL_CERT_FILE, which is passed on, or the credential field `tls_ca`."),
     ("ALL_PROXY", "Use HTTP_PROXY and HTTPS_PROXY, which are passed on, or the credential field `proxy_url`."),
-    (
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "Paste the file's text into the credential field `google_service_account_json`.",
-    ),
-    ("GCE_METADATA_HOST", "Only a daemon that passes its whole environment on lets another metadata server be used."),
+    ("GOOGLE_APPLICATION_CREDENTIALS", IN_OPERATORS_FILE),
+    ("GCE_METADATA_HOST", IN_OPERATORS_FILE),
+    (operator::IDENTITY, IN_OPERATORS_FILE),
+    (operator::TOKEN_FILES, IN_OPERATORS_FILE),
+    (operator::TOKEN_URLS, IN_OPERATORS_FILE),
 ];
 
 const IN_FILE: &str = "Put it into .env in the plugin's folder.";
+
+const IN_OPERATORS_FILE: &str = "Put it into /etc/dify-plugin-runtime/operator.env.";
 
 /// What the reference reads and this runtime does not need.
 const WITHOUT_EFFECT: &[&str] = &[

@@ -1,13 +1,14 @@
 //! `doctor`: looks at everything between this executable and an answer, and says what to do about what is wrong.
 //!
 //! It changes nothing, registers nothing and shows no secret. Looked at, in this order: declarations, settings and
-//! environment, certificates, proxies; then what was asked for: a provider's endpoint, Dify's debugging port.
+//! environment, certificates, proxies, what forms may use of this machine; then what was asked for: a provider's endpoint, Dify's debugging port.
 
 mod certificates;
 mod debug_port;
 mod endpoint;
 mod environment;
 mod finding;
+mod operator;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ impl DoctorArgs {
         let credentials: Credentials = serde_json::from_value(fields.clone().into())?;
         certificates::check(&mut report, &settings, &credentials)?;
         environment::proxies(&mut report, &settings)?;
+        operator::check(&mut report, &settings, &self.dify.env_file)?;
         match (&self.provider, unreadable) {
             (Some(_), Some(why)) => {
                 report.error("credentials", why, "Give a file with a JSON or YAML object, or NAME=VALUE.")?;

@@ -268,7 +268,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepted = tokio::spawn(async move { listener.accept().await.is_ok() });
-        let direct = NetworkSettings { proxy: Some("direct".into()), extra_ca: None };
+        let direct = NetworkSettings::new(Some("direct".into()), None);
         let url = Url::parse(&format!("http://changes.invalid:{}/", address.port())).unwrap();
         let (upstream, request) = (Upstream::new(), UpstreamRequest::get(url).with_network(direct));
         let _ = tokio::time::timeout(Duration::from_millis(300), upstream.send_to(&request, &[address])).await;

@@ -14,7 +14,7 @@ use crate::error::InvokeError;
 use crate::protocol::Credentials;
 use crate::providers::common::connection as common;
 use crate::upstream::auth::{HeaderAuthorization, WithHeaders};
-use crate::upstream::google::{GoogleBearer, Identity, TokenSource, is_loopback};
+use crate::upstream::google::{GoogleBearer, Identity, MachineAccess, Reach, TokenSource};
 use crate::upstream::{
     Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, status,
 };
@@ -44,20 +44,28 @@ pub struct Connection {
     retry: RetryPolicy,
 }
 
-/// Token sources by credentials: parallel and later calls share one token.
+/// Token sources by credentials: parallel and later calls share one token. And what of this machine they may use.
 #[derive(Default)]
-pub struct TokenSources(Mutex<HashMap<u64, Arc<TokenSource>>>);
+pub struct TokenSources {
+    by_credentials: Mutex<HashMap<u64, Arc<TokenSource>>>,
+    machine: MachineAccess,
+}
 
 /// Credentials whose tokens are kept at once.
 const MOST_SOURCES: usize = 256;
 
 impl TokenSources {
+    /// No source yet.
+    pub fn new(machine: MachineAccess) -> Self {
+        Self { by_credentials: Mutex::default(), machine }
+    }
+
     fn get(
         &self,
         credentials: &Credentials,
         make: impl FnOnce() -> Result<TokenSource, InvokeError>,
     ) -> Result<Arc<TokenSource>, InvokeError> {
-        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = self.by_credentials.lock().unwrap_or_else(PoisonError::into_inner);
         let key = credentials.fingerprint();
         if let Some(source) = sources.get(&key) {
             return Ok(source.clone());
@@ -83,10 +91,10 @@ impl Connection {
                 (Arc::new(common::extra_headers(credentials, headers)?), None)
             }
             _ => {
-                let (identity, project) = identity(method, credentials)?;
+                let SignIn { identity, reach, project } = sign_in(method, credentials, &sources.machine)?;
                 let source = sources.get(credentials, || {
                     let scopes = SCOPES.map(str::to_owned).to_vec();
-                    Ok(TokenSource::new(identity, scopes, network.clone(), upstream.clone()))
+                    Ok(TokenSource::new(identity, reach, scopes, network.clone(), upstream.clone()))
                 })?;
                 let quota = credentials.get("google_quota_project").map(str::to_owned);
                 let headers = common::extra_headers(credentials, HeaderAuthorization::new())?;
@@ -236,29 +244,45 @@ impl Connection {
 }
 
 /// The API's base, and where its tokens come from.
-pub(super) fn endpoints(credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
-    let connection = Connection::new(credentials, &Upstream::new(), &TokenSources::default())?;
+pub(super) fn endpoints(credentials: &Credentials, sources: &TokenSources) -> Result<Vec<Url>, InvokeError> {
+    let connection = Connection::new(credentials, &Upstream::new(), sources)?;
     let tokens = match credentials.get("auth_method").unwrap_or("api_key") {
-        "api_key" | "vertex_express" => None,
-        method => Some(identity(method, credentials)?.0.token_endpoint().clone()),
+        "api_key" | "vertex_express" => Vec::new(),
+        method => {
+            let identity = sign_in(method, credentials, &sources.machine)?.identity;
+            identity.token_endpoints().into_iter().cloned().collect()
+        }
     };
     Ok(std::iter::once(connection.base).chain(tokens).collect())
 }
 
-/// Who asks for tokens, and the project that the key file names.
-fn identity(method: &str, credentials: &Credentials) -> Result<(Identity, Option<String>), InvokeError> {
+/// Who asks for tokens, how far they may go, and the project that the key file names.
+struct SignIn {
+    identity: Identity,
+    reach: Reach,
+    project: Option<String>,
+}
+
+impl SignIn {
+    /// Of what was typed into the form.
+    fn typed(identity: Identity, project: Option<String>) -> Self {
+        Self { reach: identity.reach(), identity, project }
+    }
+}
+
+fn sign_in(method: &str, credentials: &Credentials, machine: &MachineAccess) -> Result<SignIn, InvokeError> {
     const KEY_FILE: &str = "google_service_account_json";
     match method {
         "service_account" => {
             let text = credentials.require(KEY_FILE)?;
-            let identity = Identity::from_key_file(text, KEY_FILE)?;
+            let identity = Identity::from_key_file(text, KEY_FILE, machine)?;
             if !matches!(identity, Identity::ServiceAccount { .. }) {
                 return Err(InvokeError::credentials(format!(
                     "credential `{KEY_FILE}` is not a service account's key file"
                 ))
                 .with_hint("For other key files choose `application_default`."));
             }
-            Ok((identity, Identity::project_of_key_file(text)))
+            Ok(SignIn::typed(identity, Identity::project_of_key_file(text)))
         }
         "oauth_refresh_token" => {
             let required = |name| credentials.require(name).map(str::to_owned);
@@ -268,11 +292,17 @@ fn identity(method: &str, credentials: &Credentials) -> Result<(Identity, Option
                 refresh_token: SecretString::from(required("google_oauth_refresh_token")?),
                 token_uri: token_uri(credentials)?,
             };
-            Ok((identity, None))
+            Ok(SignIn::typed(identity, None))
         }
         "application_default" => match credentials.get(KEY_FILE) {
-            Some(text) => Ok((Identity::from_key_file(text, KEY_FILE)?, Identity::project_of_key_file(text))),
-            None => application_default(credentials),
+            Some(text) => {
+                let identity = Identity::from_key_file(text, KEY_FILE, machine)?;
+                Ok(SignIn::typed(identity, Identity::project_of_key_file(text)))
+            }
+            None => {
+                let (identity, project) = machine.identity()?;
+                Ok(SignIn { identity, reach: Reach::Google, project })
+            }
         },
         other => Err(InvokeError::credentials(format!(
             "credential `auth_method` must be api_key, service_account, oauth_refresh_token, application_default or \
@@ -286,35 +316,6 @@ fn token_uri(credentials: &Credentials) -> Result<Url, InvokeError> {
     let text = credentials.get("google_token_uri").unwrap_or(crate::upstream::google::TOKEN_ENDPOINT);
     crate::upstream::google::google_url(text)
         .ok_or_else(|| InvokeError::credentials("credential `google_token_uri` is not an address of Google's"))
-}
-
-/// The search of application default credentials: the named file, the well-known file, the metadata server.
-fn application_default(credentials: &Credentials) -> Result<(Identity, Option<String>), InvokeError> {
-    let named = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS").map(std::path::PathBuf::from);
-    let well_known = std::env::var_os("HOME")
-        .map(|home| std::path::Path::new(&home).join(".config/gcloud/application_default_credentials.json"));
-    if let Some(file) = named.or(well_known.filter(|path| path.is_file())) {
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| InvokeError::credentials(format!("{} cannot be read: {error}", file.display())))?;
-        let identity = Identity::from_key_file(&text, "GOOGLE_APPLICATION_CREDENTIALS")?;
-        return Ok((identity, Identity::project_of_key_file(&text)));
-    }
-    Ok((Identity::Metadata { host: metadata_host(credentials)? }, None))
-}
-
-/// Google's metadata server, or the one of `GCE_METADATA_HOST`. A credential may name one on this machine only: what a
-/// workspace fills in must not send the process to other hosts of the network.
-fn metadata_host(credentials: &Credentials) -> Result<Url, InvokeError> {
-    let parse = |host: &str| Url::parse(&format!("http://{host}/")).ok();
-    if let Some(host) = credentials.get("google_metadata_host") {
-        return parse(host).filter(is_loopback).ok_or_else(|| {
-            InvokeError::credentials(
-                "credential `google_metadata_host` may only name this machine; set GCE_METADATA_HOST for another one",
-            )
-        });
-    }
-    let host = std::env::var("GCE_METADATA_HOST").unwrap_or_else(|_| "metadata.google.internal".to_owned());
-    parse(&host).ok_or_else(|| InvokeError::credentials("GCE_METADATA_HOST is not a host"))
 }
 
 fn default_base(surface: Surface, location: &str) -> String {

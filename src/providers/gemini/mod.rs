@@ -31,11 +31,19 @@ use crate::protocol::{
     TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall, TtsRequest, TtsVoicesRequest,
     ValidateProviderRequest, Voice,
 };
+use crate::upstream::google::MachineAccess;
 
 /// The provider `google`.
 #[derive(Default)]
 pub struct Gemini {
     shared: Arc<Shared>,
+}
+
+impl Gemini {
+    /// The provider, and what of this machine its credential forms may use.
+    pub fn new(machine: MachineAccess) -> Self {
+        Self { shared: Arc::new(Shared { tokens: TokenSources::new(machine), ..Shared::default() }) }
+    }
 }
 
 /// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take,
@@ -166,6 +174,6 @@ impl Provider for Gemini {
     }
 
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
-        connection::endpoints(credentials)
+        connection::endpoints(credentials, &self.shared.tokens)
     }
 }

@@ -87,12 +87,11 @@ impl Login {
 }
 
 impl Authorize for Login {
-    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+    fn authorize<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
         Box::pin(async move {
             let token = self.token().await?;
-            let Attempt { method, url, headers, body } = attempt;
-            self.headers.authorize(Attempt { method, url, headers: &mut *headers, body }).await?;
-            insert_secret(headers, "authorization", &format!("Bearer {}", token.expose_secret()))
+            self.headers.authorize(attempt.reborrow()).await?;
+            insert_secret(attempt.headers, "authorization", &format!("Bearer {}", token.expose_secret()))
         })
     }
 

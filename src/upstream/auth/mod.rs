@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::network::NetworkSettings;
 use super::response::ErrorResponse;
 use crate::error::InvokeError;
 
@@ -25,6 +26,15 @@ pub struct Attempt<'a> {
     pub headers: &'a mut HeaderMap,
     /// The body.
     pub body: &'a Bytes,
+    /// Proxy and certificates of the way.
+    pub network: &'a NetworkSettings,
+}
+
+impl Attempt<'_> {
+    /// The same attempt for another authorization that adds to it.
+    pub fn reborrow(&mut self) -> Attempt<'_> {
+        Attempt { method: self.method, url: self.url, headers: self.headers, body: self.body, network: self.network }
+    }
 }
 
 /// The attempt that was refused, exactly as it was sent.
@@ -110,11 +120,10 @@ pub struct WithHeaders {
 }
 
 impl Authorize for WithHeaders {
-    fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
+    fn authorize<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
         Box::pin(async move {
-            let Attempt { method, url, headers, body } = attempt;
-            self.headers.authorize(Attempt { method, url, headers, body }).await?;
-            self.inner.authorize(Attempt { method, url, headers, body }).await
+            self.headers.authorize(attempt.reborrow()).await?;
+            self.inner.authorize(attempt).await
         })
     }
 

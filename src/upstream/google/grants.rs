@@ -152,7 +152,9 @@ async fn metadata(upstream: &Upstream, host: &Url, scopes: &str) -> Result<Token
         .join("computeMetadata/v1/instance/service-accounts/default/token")
         .map_err(|_| InvokeError::internal("the metadata server's address is wrong"))?;
     url.query_pairs_mut().append_pair("scopes", scopes);
-    let answer = upstream.send(&metadata_request(url)).await.map_err(no_metadata)?;
+    let mut request = machine_request(url);
+    request.headers.insert("metadata-flavor", HeaderValue::from_static("Google"));
+    let answer = upstream.send(&request).await?;
     if answer.headers.get("metadata-flavor").is_none_or(|flavor| flavor != "Google") {
         return Err(InvokeError::credentials("what answers as the metadata server is not Google's"));
     }
@@ -161,22 +163,13 @@ async fn metadata(upstream: &Upstream, host: &Url, scopes: &str) -> Result<Token
     Ok(Token::new(answer.access_token, life))
 }
 
-/// The metadata server is on this machine's network: no proxy, short waits.
-fn metadata_request(url: Url) -> UpstreamRequest {
+/// What answers this machine only is close: short waits.
+fn machine_request(url: Url) -> UpstreamRequest {
     let wait = Duration::from_secs(3);
-    let mut request = UpstreamRequest::get(url)
+    UpstreamRequest::get(url)
         .with_timeouts(Timeouts { connect: wait, first_byte: wait, idle: wait })
-        .with_network(NetworkSettings { proxy: Some(SecretString::from("direct")), extra_ca: None })
-        .confidential();
-    request.headers.insert("metadata-flavor", HeaderValue::from_static("Google"));
-    request
-}
-
-fn no_metadata(error: InvokeError) -> InvokeError {
-    let mut error = error;
-    error.hint =
-        Some("Application default credentials need a machine of Google Cloud, or a credentials file.".to_owned());
-    error
+        .with_network(NetworkSettings::of_machine())
+        .confidential()
 }
 
 /// Exchanges another cloud's token, and becomes a service account where that is asked for.
@@ -216,17 +209,13 @@ async fn external(
     Ok(Token::new(answer.access_token, life))
 }
 
-/// Whoever fills in the form names the address: what else is on this network must not be read by its refusals.
-fn without_words(answer: &ErrorResponse) -> InvokeError {
-    InvokeError::credentials(format!("what `credential_source` names answers HTTP {}", answer.status.as_u16()))
-}
-
 async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<SecretString, InvokeError> {
+    let no_token = || InvokeError::credentials(format!("{source} holds no token"));
     let (text, field) = match source {
         SubjectSource::File { path, field } => {
-            let text = read_token_file(path).await.map_err(|error| {
-                InvokeError::credentials(format!("the token file {} cannot be read: {error}", path.display()))
-            })?;
+            let text = read_token_file(path)
+                .await
+                .map_err(|error| InvokeError::credentials(format!("{source} cannot be read: {error}")))?;
             (text, field)
         }
         SubjectSource::Url { url, headers, field } => {
@@ -234,8 +223,7 @@ async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<Se
             for (name, value) in headers {
                 auth = auth.header(name, value.expose_secret());
             }
-            let request = metadata_request(url.clone()).with_auth(std::sync::Arc::new(auth));
-            let request = request.with_error_reader(without_words);
+            let request = machine_request(url.clone()).with_auth(std::sync::Arc::new(auth));
             let body = upstream.send(&request).await?.bytes(LONGEST_ANSWER).await?;
             (String::from_utf8_lossy(&body).into_owned(), field)
         }
@@ -245,14 +233,11 @@ async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<Se
         None => text.trim(),
         Some(field) => {
             value = serde_json::from_str(&text).unwrap_or_default();
-            value[field.as_str()]
-                .as_str()
-                .ok_or_else(|| InvokeError::credentials(format!("the other cloud's token has no field `{field}`")))?
+            value[field.as_str()].as_str().ok_or_else(no_token)?
         }
     };
-    // Whoever fills in the form names the file: what is no token must not leave this machine.
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(InvokeError::credentials("what `credential_source` names holds no token"));
+        return Err(no_token());
     }
     Ok(SecretString::from(token.to_owned()))
 }

@@ -1,12 +1,16 @@
 //! Who asks for a token: read from a key file in any form that people paste, or from where the process runs.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::machine::{MachineAccess, Reach, is_google, is_google_service, is_loopback, refused};
 use crate::error::InvokeError;
+use crate::upstream::client::public_url;
 
 /// Where Google exchanges assertions for tokens.
 pub const TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
@@ -81,9 +85,28 @@ pub enum SubjectSource {
     },
 }
 
+impl fmt::Display for SubjectSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, .. } => write!(formatter, "the file {}", path.display()),
+            Self::Url { url, .. } => write!(formatter, "the address {}", public_url(url)),
+        }
+    }
+}
+
 impl Identity {
-    /// Reads a key file of any type, pasted raw, in base64, or quoted once more. `field` names the credential in errors.
-    pub fn from_key_file(text: &str, field: &str) -> Result<Self, InvokeError> {
+    /// Reads a key file of any type, pasted raw, in base64, or quoted once more. `field` names the credential in errors,
+    /// `access` says what of this machine the file may name.
+    pub fn from_key_file(text: &str, field: &str, access: &MachineAccess) -> Result<Self, InvokeError> {
+        Self::read(text, field, Some(access))
+    }
+
+    /// Reads the machine's own key file, whose sources are the operator's.
+    pub(super) fn of_machine(text: &str) -> Result<Self, InvokeError> {
+        Self::read(text, "GOOGLE_APPLICATION_CREDENTIALS", None)
+    }
+
+    fn read(text: &str, field: &str, access: Option<&MachineAccess>) -> Result<Self, InvokeError> {
         let file = read_object(text, field)?;
         let kind = file.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
         let reader = Reader { file, field };
@@ -100,7 +123,7 @@ impl Identity {
                 refresh_token: SecretString::from(reader.text("refresh_token")?),
                 token_uri: reader.token_uri("token_uri")?,
             }),
-            "external_account" => reader.external().map(|account| Self::External(Box::new(account))),
+            "external_account" => reader.external(access).map(|account| Self::External(Box::new(account))),
             "" => Err(reader.wrong("has no `type`: it is not a key file of Google Cloud")),
             other => Err(reader.wrong(&format!(
                 "is of type `{other}`; served are service_account, authorized_user and external_account"
@@ -108,12 +131,23 @@ impl Identity {
         }
     }
 
-    /// Where its tokens come from.
-    pub fn token_endpoint(&self) -> &Url {
+    /// Whoever is sent something of this identity before it has a token: the token endpoint first.
+    pub fn token_endpoints(&self) -> Vec<&Url> {
         match self {
-            Self::ServiceAccount { token_uri, .. } | Self::RefreshToken { token_uri, .. } => token_uri,
-            Self::Metadata { host } => host,
-            Self::External(account) => &account.token_url,
+            Self::ServiceAccount { token_uri, .. } | Self::RefreshToken { token_uri, .. } => vec![token_uri],
+            Self::Metadata { .. } => Vec::new(),
+            Self::External(account) => std::iter::once(&account.token_url).chain(&account.impersonation_url).collect(),
+        }
+    }
+
+    /// How far tokens of this identity may go, as a form brought it.
+    pub fn reach(&self) -> Reach {
+        match self {
+            Self::ServiceAccount { token_uri, .. } | Self::RefreshToken { token_uri, .. } if is_google(token_uri) => {
+                Reach::Anywhere
+            }
+            Self::ServiceAccount { .. } | Self::RefreshToken { .. } => Reach::Nearby,
+            Self::Metadata { .. } | Self::External(_) => Reach::Google,
         }
     }
 
@@ -142,18 +176,15 @@ impl Reader<'_> {
         self.optional(key).ok_or_else(|| self.wrong(&format!("lacks `{key}`: paste the whole key file")))
     }
 
-    fn token_uri(&self, key: &str) -> Result<Url, InvokeError> {
-        let text = self.optional(key).unwrap_or_else(|| TOKEN_ENDPOINT.to_owned());
-        self.google_url(key, &text)
-    }
-
     /// A signed assertion is posted there, so it must be Google's (or this machine's, for a local stand-in).
-    fn google_url(&self, key: &str, text: &str) -> Result<Url, InvokeError> {
-        google_url(text)
+    fn token_uri(&self, key: &str) -> Result<Url, InvokeError> {
+        google_url(&self.optional(key).unwrap_or_else(|| TOKEN_ENDPOINT.to_owned()))
             .ok_or_else(|| self.wrong(&format!("has a `{key}` that is not an https address of googleapis.com")))
     }
 
-    fn external(&self) -> Result<ExternalAccount, InvokeError> {
+    fn external(&self, access: Option<&MachineAccess>) -> Result<ExternalAccount, InvokeError> {
+        // In a form, what has to do with this machine has one answer.
+        let refused = |why: String| if access.is_some() { refused(why) } else { self.wrong(&why) };
         let source = self.file.get("credential_source").and_then(Value::as_object);
         let source = source.ok_or_else(|| self.wrong("lacks `credential_source`"))?;
         let text = |key: &str| source.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -165,6 +196,9 @@ impl Reader<'_> {
                 let url =
                     Url::parse(&url).map_err(|_| self.wrong("has a `credential_source.url` that is no address"))?;
                 let headers = source.get("headers").and_then(Value::as_object);
+                if headers.is_some_and(|headers| headers.keys().any(|name| name.eq_ignore_ascii_case("host"))) {
+                    return Err(refused("has a `credential_source` whose headers name another host".to_owned()));
+                }
                 let headers = headers
                     .into_iter()
                     .flatten()
@@ -177,14 +211,23 @@ impl Reader<'_> {
                 );
             }
         };
+        if access.is_some_and(|access| !access.allows(&source)) {
+            return Err(refused(format!("its operator allows no form to name {source}")));
+        }
+        // Whoever is sent a token of this machine.
+        let service = |key: &str, text: String, service: &str| {
+            let url = Url::parse(&text).ok().filter(|url| is_google_service(url, &[service]));
+            url.ok_or_else(|| refused(format!("has a `{key}` that is not the https address of Google's {service}")))
+        };
+        let impersonation = "service_account_impersonation_url";
         Ok(ExternalAccount {
             audience: self.text("audience")?,
             subject_token_type: self.text("subject_token_type")?,
-            token_url: self.google_url("token_url", &self.text("token_url")?)?,
+            token_url: service("token_url", self.text("token_url")?, "sts")?,
             source,
             impersonation_url: self
-                .optional("service_account_impersonation_url")
-                .map(|url| self.google_url("service_account_impersonation_url", &url))
+                .optional(impersonation)
+                .map(|url| service(impersonation, url, "iamcredentials"))
                 .transpose()?,
         })
     }
@@ -192,20 +235,7 @@ impl Reader<'_> {
 
 /// An address of Google's, or one on this machine for a local stand-in.
 pub fn google_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let host = url.host_str().unwrap_or_default();
-    let google = url.scheme() == "https" && (host == "googleapis.com" || host.ends_with(".googleapis.com"));
-    (google || is_loopback(&url)).then_some(url)
-}
-
-/// Whether an address is on this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+    Url::parse(text).ok().filter(|url| is_google(url) || is_loopback(url))
 }
 
 /// A JSON object: raw, with line breaks inside strings, in base64, or quoted once more.

@@ -5,6 +5,7 @@
 
 mod grants;
 mod identity;
+mod machine;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +14,13 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
-pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url, is_loopback};
+pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url};
+pub use machine::{MachineAccess, Reach};
+
+use machine::{is_google, refused};
 
 use super::auth::{Attempt, Sent, insert_public, insert_secret};
+use super::client::public_url;
 use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
 use crate::error::InvokeError;
 
@@ -48,6 +53,7 @@ struct Cache {
 /// Gives tokens of one identity. Parallel calls wait for one fetch.
 pub struct TokenSource {
     identity: Identity,
+    reach: Reach,
     scopes: Vec<String>,
     network: NetworkSettings,
     upstream: Upstream,
@@ -55,11 +61,18 @@ pub struct TokenSource {
 }
 
 impl TokenSource {
-    /// A source that has fetched nothing yet.
-    pub fn new(identity: Identity, scopes: Vec<String>, network: NetworkSettings, upstream: Upstream) -> Self {
+    /// A source that has fetched nothing yet. `network` is the form's.
+    pub fn new(
+        identity: Identity,
+        reach: Reach,
+        scopes: Vec<String>,
+        network: NetworkSettings,
+        upstream: Upstream,
+    ) -> Self {
         // Tokens serve many sessions, and are no call of the first one.
         let upstream = upstream.for_no_session();
-        Self { identity, scopes, network, upstream, cache: Mutex::default() }
+        let network = if reach == Reach::Google { NetworkSettings::default() } else { network };
+        Self { identity, reach, scopes, network, upstream, cache: Mutex::default() }
     }
 
     /// A token that is good for the next minutes.
@@ -102,7 +115,14 @@ impl TokenSource {
     }
 
     async fn fetch(&self) -> Result<Token, InvokeError> {
-        grants::fetch(&self.upstream, &self.network, &self.identity, &self.scopes).await
+        let fetching = grants::fetch(&self.upstream, &self.network, &self.identity, &self.scopes);
+        if self.reach != Reach::Google {
+            return fetching.await;
+        }
+        if let Some(elsewhere) = self.identity.token_endpoints().into_iter().find(|url| !is_google(url)) {
+            return Err(refused(format!("its credentials file leads to {}", public_url(elsewhere))));
+        }
+        fetching.await.map_err(|error| InvokeError { retryable: error.retryable, ..refused(error.detail()) })
     }
 }
 
@@ -122,6 +142,7 @@ impl GoogleBearer {
 impl Authorize for GoogleBearer {
     fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
         Box::pin(async move {
+            self.source.reach.check(attempt.url, attempt.network)?;
             let token = self.source.token().await?;
             insert_secret(attempt.headers, "authorization", &format!("Bearer {}", token.expose_secret()))?;
             if let Some(project) = &self.quota_project {

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::upstream::NetworkSettings;
 use crate::upstream::auth::Attempt;
 
 const SECRET: &str = "CANARY-SECRET";
@@ -44,7 +45,13 @@ fn addresses_keep_base_path_and_query() {
 async fn sent(fields: &[(&str, &str)]) -> (Url, HeaderMap) {
     let (endpoint, _) = connect(&target(fields), &TokenCache::default()).unwrap();
     let (mut url, mut headers, body) = (endpoint.url("x"), HeaderMap::new(), Bytes::from_static(b"{}"));
-    let attempt = Attempt { method: &Method::POST, url: &mut url, headers: &mut headers, body: &body };
+    let attempt = Attempt {
+        method: &Method::POST,
+        url: &mut url,
+        headers: &mut headers,
+        body: &body,
+        network: &NetworkSettings::default(),
+    };
     endpoint.auth.authorize(attempt).await.unwrap();
     (url, headers)
 }

@@ -1,0 +1,219 @@
+//! What the operator of the machine allows outside of every form and every plugin's folder: the process's environment, then
+//! one file. It is no setting of a plugin: a `.env` in the current folder belongs to whoever made that folder.
+//!
+//! The file exists because newer plugin daemons pass a plugin only a short list of variables
+//! (`dify-plugin-daemon` pull request 799), and it is looked for at one place that only the operator can write.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use crate::upstream::google::MachineAccess;
+
+/// Lines of `NAME=value`, with the names of the environment.
+pub const FILE: &str = "/etc/dify-plugin-runtime/operator.env";
+
+/// `true`: `application_default` may use the machine's own identity.
+pub const IDENTITY: &str = "DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY";
+/// Absolute paths, separated by `:`, that `credential_source.file` may name.
+pub const TOKEN_FILES: &str = "DIFY_PLUGIN_ALLOW_TOKEN_FILES";
+/// Addresses, separated by blanks, that `credential_source.url` may name.
+pub const TOKEN_URLS: &str = "DIFY_PLUGIN_ALLOW_TOKEN_URLS";
+
+const CREDENTIALS_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+const METADATA_HOST: &str = "GCE_METADATA_HOST";
+
+/// Every name that is read here.
+pub const NAMES: [&str; 5] = [IDENTITY, TOKEN_FILES, TOKEN_URLS, CREDENTIALS_FILE, METADATA_HOST];
+
+/// Largest file of settings that makes sense.
+const LARGEST: u64 = 64 * 1024;
+
+/// What the operator allows, and what of it could not be read: that is not allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Operator {
+    /// What is allowed.
+    pub access: MachineAccess,
+    /// Settings, or the file, that are not used, and why.
+    pub problems: Vec<String>,
+}
+
+impl Operator {
+    /// Reads the environment and the file.
+    pub fn read() -> Self {
+        let environment = NAMES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+        Self::of(environment.collect(), Path::new(FILE), std::env::var_os("HOME").map(PathBuf::from))
+    }
+
+    /// The environment goes before the file. `home` holds Google's credentials file where no setting names one.
+    fn of(mut settings: BTreeMap<String, String>, file: &Path, home: Option<PathBuf>) -> Self {
+        let mut problems = Vec::new();
+        match read_file(file) {
+            Ok(lines) => lines.into_iter().for_each(|(name, value)| {
+                settings.entry(name).or_insert(value);
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => problems.push(format!("{} is not used: {error}", file.display())),
+        }
+        let mut used = |name: &str, read: Result<(), String>| {
+            if let Err(problem) = read {
+                problems.push(format!("{name} {problem}"));
+            }
+        };
+        let text = |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let mut access = MachineAccess::default();
+        used(IDENTITY, flag(text(IDENTITY)).map(|allowed| access.identity = allowed));
+        used(TOKEN_FILES, paths(text(TOKEN_FILES)).map(|paths| access.token_files = paths));
+        used(TOKEN_URLS, addresses(text(TOKEN_URLS)).map(|addresses| access.token_urls = addresses));
+        let well_known = home.map(|home| home.join(".config/gcloud/application_default_credentials.json"));
+        access.credentials_file =
+            text(CREDENTIALS_FILE).map(PathBuf::from).or(well_known.filter(|path| path.is_file()));
+        access.metadata_host = text(METADATA_HOST).map(str::to_owned);
+        Self { access, problems }
+    }
+}
+
+/// The settings of a file that nobody but its owner can have written.
+fn read_file(path: &Path) -> io::Result<Vec<(String, String)>> {
+    let wrong = |why: &str| Err(io::Error::other(why.to_owned()));
+    // A pipe would never open.
+    if !std::fs::metadata(path)?.is_file() {
+        return wrong("it is no file");
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.mode() & 0o022 != 0 {
+        return wrong("others than its owner may write it; take that from them with chmod go-w");
+    }
+    if metadata.len() > LARGEST {
+        return wrong("it is too large for a file of settings");
+    }
+    let lines: Result<Vec<_>, _> = dotenvy::from_read_iter(file.take(LARGEST)).collect();
+    match lines {
+        Ok(lines) => Ok(lines),
+        Err(dotenvy::Error::LineParse(_, at)) => wrong(&format!("a line cannot be read, at its letter {}", at + 1)),
+        Err(_) => wrong("it cannot be read"),
+    }
+}
+
+fn flag(text: Option<&str>) -> Result<bool, String> {
+    match text {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(_) => Err("must be true or false".to_owned()),
+    }
+}
+
+fn paths(text: Option<&str>) -> Result<Vec<PathBuf>, String> {
+    let paths: Vec<PathBuf> = text.map(|text| std::env::split_paths(text).collect()).unwrap_or_default();
+    match paths.iter().find(|path| !path.is_absolute()) {
+        None => Ok(paths),
+        Some(path) => Err(format!("must be absolute paths separated by `:`, found `{}`", path.display())),
+    }
+}
+
+fn addresses(text: Option<&str>) -> Result<Vec<Url>, String> {
+    let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
+    let parsed = text.unwrap_or_default().split_whitespace().map(|text| Url::parse(text).ok().filter(is_web));
+    parsed.collect::<Option<_>>().ok_or_else(|| "must be http or https addresses separated by blanks".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn nowhere() -> &'static Path {
+        Path::new("/nowhere/operator.env")
+    }
+
+    /// A file of settings with these rights.
+    fn file(text: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("operator.env");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn nothing_is_allowed_by_default() {
+        let operator = Operator::of(BTreeMap::new(), nowhere(), None);
+        assert_eq!(operator, Operator::default());
+        assert!(operator.access.is_none());
+        let named = settings(&[(CREDENTIALS_FILE, "/key.json"), (METADATA_HOST, "127.0.0.1:1"), (IDENTITY, " ")]);
+        assert!(Operator::of(named, nowhere(), None).access.is_none(), "a file that is named is not yet allowed");
+    }
+
+    #[test]
+    fn what_is_allowed_is_read_from_the_environment_and_the_file() {
+        let (_folder, path) = file(
+            "# of the operator\nDIFY_PLUGIN_ALLOW_MACHINE_IDENTITY=true\nexport DIFY_PLUGIN_ALLOW_TOKEN_FILES=/a/b:/c\n\
+             DIFY_PLUGIN_ALLOW_TOKEN_URLS=\"http://127.0.0.1/t?x=1 https://id.example/\"\nGCE_METADATA_HOST=of-the-file\n",
+            0o644,
+        );
+        let operator = Operator::of(settings(&[(METADATA_HOST, "127.0.0.1:988")]), &path, None);
+        assert_eq!(operator.problems, Vec::<String>::new());
+        assert!(operator.access.identity);
+        assert_eq!(operator.access.token_files, [Path::new("/a/b"), Path::new("/c")]);
+        let urls: Vec<&str> = operator.access.token_urls.iter().map(Url::as_str).collect();
+        assert_eq!(urls, ["http://127.0.0.1/t?x=1", "https://id.example/"]);
+        assert_eq!(operator.access.metadata_host.as_deref(), Some("127.0.0.1:988"), "the environment goes before");
+        let off = settings(&[(IDENTITY, "false")]);
+        assert!(!Operator::of(off, &path, None).access.identity, "in both directions");
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_allows_nothing() {
+        for (mode, used) in [(0o644, true), (0o600, true), (0o664, false), (0o646, false), (0o666, false)] {
+            let (_folder, path) = file("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY=true\n", mode);
+            let operator = Operator::of(BTreeMap::new(), &path, None);
+            assert_eq!(operator.access.identity, used, "{mode:o}");
+            assert_eq!(operator.problems.is_empty(), used, "{mode:o}: {:?}", operator.problems);
+        }
+        let (folder, _) = file("", 0o644);
+        for (path, said) in [(folder.path().to_owned(), "no file"), ("/dev/zero".into(), "no file")] {
+            assert!(Operator::of(BTreeMap::new(), &path, None).problems[0].contains(said));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_allows_nothing() {
+        for (name, value, said) in [
+            (IDENTITY, "yes please", "must be true or false"),
+            (TOKEN_FILES, "/a:b", "must be absolute paths separated by `:`, found `b`"),
+            (TOKEN_URLS, "http://a/ b", "must be http or https addresses"),
+            (TOKEN_URLS, "file:///a", "must be http or https addresses"),
+        ] {
+            let operator = Operator::of(settings(&[(name, value)]), nowhere(), None);
+            assert!(operator.access.is_none(), "{name}");
+            assert!(operator.problems[0].starts_with(name) && operator.problems[0].contains(said), "{operator:?}");
+        }
+        let (_folder, path) = file("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY=true\nSECRET of somebody\n", 0o600);
+        let operator = Operator::of(BTreeMap::new(), &path, None);
+        assert!(operator.access.is_none(), "half a file is none");
+        assert!(operator.problems[0].contains("a line cannot be read") && !operator.problems[0].contains("SECRET"));
+    }
+
+    #[test]
+    fn googles_credentials_file_is_the_named_one_or_that_of_the_home() {
+        let home = tempfile::tempdir().unwrap();
+        let found =
+            |pairs| Operator::of(settings(pairs), nowhere(), Some(home.path().to_owned())).access.credentials_file;
+        assert_eq!(found(&[]), None, "it is not there");
+        let file = home.path().join(".config/gcloud/application_default_credentials.json");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "{}").unwrap();
+        assert_eq!(found(&[]), Some(file));
+        assert_eq!(found(&[(CREDENTIALS_FILE, "/named.json")]), Some("/named.json".into()));
+    }
+}
