@@ -68,6 +68,20 @@ fn check_requests(kind: &Kind, seen: &[Seen]) {
     }
 }
 
+/// The environment of a process whose operator lets forms use the machine, behind a stand-in for Google: its network, the
+/// metadata server (host and port), and a file of another cloud's token.
+fn operator(google: &Googleapis, metadata: &str, subject: &Path) -> Vec<(String, String)> {
+    let mut environment = google.environment();
+    for (name, value) in [
+        ("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY", "true"),
+        ("DIFY_PLUGIN_ALLOW_TOKEN_FILES", subject.to_str().unwrap()),
+        ("GCE_METADATA_HOST", metadata),
+    ] {
+        environment.push((name.to_owned(), value.to_owned()));
+    }
+    environment
+}
+
 /// One kind of secret through every fault; gives what leaked.
 async fn leaks_of(kind: &Kind, subject: &Path) -> Vec<String> {
     let secrets = Search::of(&kind.secrets);
@@ -75,7 +89,7 @@ async fn leaks_of(kind: &Kind, subject: &Path) -> Vec<String> {
     let other = Echoing::start("").await;
     let upstream = Echoing::start(other.host()).await;
     let google = Googleapis::before(upstream.host()).await;
-    let environment = if kind.of_machine { canaries::operator(&google, upstream.host(), subject) } else { Vec::new() };
+    let environment = if kind.of_machine { operator(&google, upstream.host(), subject) } else { Vec::new() };
     let mut process = Process::with(&environment);
     let mut refused = 0;
     for (number, fault) in FAULTS.iter().enumerate() {
@@ -207,7 +221,7 @@ async fn over_http_no_secret_comes_back_either() {
     let upstream = Echoing::start("").await;
     let google = Googleapis::before(upstream.host()).await;
     let mut child = pipes::command(&[])
-        .envs(canaries::operator(&google, upstream.host(), &subject))
+        .envs(operator(&google, upstream.host(), &subject))
         .envs([("INSTALL_METHOD", "serverless"), ("SERVERLESS_PORT", "0"), ("SERVERLESS_HOST", "127.0.0.1")])
         .spawn()
         .unwrap();

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::authority::Authority;
 use crate::plugin::{CANARY, EXECUTABLE, GEMINI, OPENAI, Plugin, healthy, llm, send};
 use crate::scripted::{Scripted, Step, answer, event_stream};
 use crate::table::Table;
-use crate::tls::Authority;
+use crate::tls::serve;
 
 const HOUR: i64 = 3600;
 const YEAR: i64 = 365 * 24 * HOUR;
@@ -170,7 +171,7 @@ async fn a_wrong_clock_is_named_where_certificates_are_judged() {
     let mut plugin = clock.start();
     let mut table = Table::new("clock-certificates");
     let authority = Authority::new();
-    let address = authority.serve("127.0.0.1", (2020, 2100)).await;
+    let address = serve(&authority, "127.0.0.1", (2020, 2100)).await;
     let neighbour = healthy().await;
     let jumps =
         // The wrong ones first or far ahead: a TLS session that is resumed has its certificate judged already.

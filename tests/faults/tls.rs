@@ -11,7 +11,7 @@ use crate::scripted::{Scripted, Step};
 use crate::table::Table;
 
 /// A healthy upstream with a certificate for a host, valid between two years; its address.
-async fn serve(authority: &Authority, host: &str, years: (i32, i32)) -> String {
+pub async fn serve(authority: &Authority, host: &str, years: (i32, i32)) -> String {
     let acceptor = authority.acceptor(&[host], years);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());

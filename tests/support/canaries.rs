@@ -9,7 +9,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::echoing::ACCESS_TOKEN;
-use super::googleapis::Googleapis;
 
 /// Shortest part of a secret that counts as the secret.
 const PART: usize = 16;
@@ -40,20 +39,6 @@ pub struct Kind {
     pub picture: Option<String>,
     /// Whether it is the machine's, and so goes to Google alone.
     pub of_machine: bool,
-}
-
-/// The environment of a process whose operator lets forms use the machine, behind a stand-in for Google: its network, the
-/// metadata server (host and port), and a file that holds [`SUBJECT_TOKEN`].
-pub fn operator(google: &Googleapis, metadata: &str, subject: &std::path::Path) -> Vec<(String, String)> {
-    let mut environment = google.environment();
-    for (name, value) in [
-        ("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY", "true"),
-        ("DIFY_PLUGIN_ALLOW_TOKEN_FILES", subject.to_str().unwrap()),
-        ("GCE_METADATA_HOST", metadata),
-    ] {
-        environment.push((name.to_owned(), value.to_owned()));
-    }
-    environment
 }
 
 impl Kind {
