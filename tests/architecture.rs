@@ -164,3 +164,38 @@ fn one_line_is_unsafe() {
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
+
+/// The tests that a row of a table names, as pairs of file and function.
+fn tests_of(cell: &str) -> Vec<(String, String)> {
+    let groups = cell.split(';').filter_map(|group| group.split_once(':'));
+    groups
+        .flat_map(|(file, names)| {
+            let file = file.trim().trim_matches('`').to_owned();
+            names.split(',').map(move |name| (file.clone(), name.trim().trim_matches('`').to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn every_promise_of_security_has_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| What holds"));
+    let (mut promises, mut wrong) = (0, Vec::new());
+    for row in rows {
+        promises += 1;
+        let (promise, cell) = row.trim_matches(['|', ' ']).rsplit_once(" | ").unwrap();
+        let tests = tests_of(cell);
+        if tests.is_empty() {
+            wrong.push(format!("no test: {promise}"));
+        }
+        for (file, name) in tests {
+            let code = fs::read_to_string(root.join(&file)).unwrap_or_default();
+            if !code.contains(&format!("fn {name}()")) {
+                wrong.push(format!("{file} has no test {name}: {promise}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(promises > 30, "{promises} promises were found");
+}

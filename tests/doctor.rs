@@ -130,6 +130,55 @@ fn settings_that_do_not_arrive_or_do_nothing_are_named() {
 }
 
 #[test]
+fn what_forms_may_use_of_the_machine_is_told() {
+    const IDENTITY: &str = "DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY";
+    check(&[], &[], &["ok machine: credential forms get no identity, file or address of this machine"]);
+    for (environment, expected) in [
+        (
+            vec![(IDENTITY, "true")],
+            "warning machine: credential forms may use this machine's identity at Google: that of Google's",
+        ),
+        (vec![(IDENTITY, "true"), ("GCE_METADATA_HOST", "127.0.0.1:988")], "that of the metadata server 127.0.0.1:988"),
+        (vec![(IDENTITY, "true"), ("GOOGLE_APPLICATION_CREDENTIALS", "/key.json")], "that of /key.json"),
+        (
+            vec![(IDENTITY, "true")],
+            "newer plugin daemons do not pass it on → Put it into /etc/dify-plugin-runtime/operator.env.",
+        ),
+        (
+            vec![(IDENTITY, "true"), ("INSTALL_METHOD", "serverless")],
+            "warning machine: whoever reaches the serverless port may use it, without a login",
+        ),
+        (vec![(IDENTITY, "please")], "error machine: DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY must be true or false"),
+        (vec![("DIFY_PLUGIN_ALLOW_TOKEN_FILES", "/a:/b")], "credential forms may name the token file /b"),
+        (
+            vec![("DIFY_PLUGIN_ALLOW_TOKEN_URLS", "http://10.0.0.1/t?key=canary-3f9a")],
+            "credential forms may name the address http://10.0.0.1/t (",
+        ),
+        (
+            vec![("DIFY_PLUGIN_ALLOW_TOKEN_URLS", "10.0.0.1")],
+            "error machine: DIFY_PLUGIN_ALLOW_TOKEN_URLS must be http",
+        ),
+    ] {
+        check(&[], &environment, &[expected]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    std::fs::write(&file, format!("{IDENTITY}=true\n")).unwrap();
+    check(
+        &["--env-file", file.to_str().unwrap()],
+        &[],
+        &[
+            "ok machine: credential forms get no identity",
+            "DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY stands in",
+            "is not read there",
+        ],
+    );
+    // Nothing of the form is tried before that, and nothing is told of what there is.
+    let asked = ["--provider", "google", "--credential", "auth_method=application_default"];
+    check(&asked, &[], &["error credentials: the credential form asks for an identity, a file or an address"]);
+}
+
+#[test]
 fn declarations_that_dify_would_refuse_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();

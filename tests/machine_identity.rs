@@ -266,8 +266,6 @@ fn questions(machine: &Machine) -> Vec<(String, Value)> {
         url("nowhere"),
         json!({"url": "http://127.0.0.1:9/token"}),
         json!({"url": "http://127.0.0.1:10/token"}),
-        json!({"url": "http://169.254.169.254/latest/meta-data/"}),
-        json!({"url": "http://metadata.google.internal/computeMetadata/v1/", "headers": {"Metadata-Flavor": "Google"}}),
         json!({"url": "file:///etc/passwd"}),
     ];
     sources.into_iter().map(|source| (source.to_string(), federated(source, json!({}), json!({})))).collect()
@@ -552,4 +550,59 @@ async fn a_serverless_port_gives_away_nothing_either() {
     }
     attacker.check_saw_nothing("serverless");
     machine.check_untouched("serverless");
+}
+
+/// Where clouds answer their own machines, in the fields of every form, as file of a prompt, as proxy, and behind a name.
+/// Looked at without a network, so that nothing is called should a check be missing; where this machine permits that.
+#[tokio::test]
+async fn no_address_leads_to_the_cloud_of_the_machine() {
+    const SCRIPT: &str = r#"mount -t tmpfs none /etc && echo "hosts: files" > /etc/nsswitch.conf &&
+        echo "169.254.169.254 rebound.test" > /etc/hosts && exec "$@""#;
+    let command = |program: &str| {
+        let mut command = tokio::process::Command::new("unshare");
+        command.args(["-Urmn", "sh", "-c", SCRIPT, "sh", program]);
+        command
+    };
+    if !command("true").status().await.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let mut command = command(env!("CARGO_BIN_EXE_dify-plugin-runtime"));
+    let mut process = Process::spawn(pipes::as_plugin(&mut command));
+    let asked = json!([{"role": "user", "content": "Hi"}]);
+    let chat = |provider: &str, model: &str, credentials: Value| {
+        json!({"action": "invoke_llm", "provider": provider, "model": model, "model_type": "llm",
+            "prompt_messages": asked, "credentials": with(credentials, &json!({"max_retries": "0"}))})
+    };
+    let gemini = |more: Value| chat("google", "gemini-2.5-flash-lite", with(json!({"google_api_key": "k"}), &more));
+    for host in ["169.254.169.254", "2852039166", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16", "rebound.test"]
+    {
+        let url = format!("http://{host}/latest");
+        let picture = json!([{"type": "image", "format": "png", "mime_type": "image/png", "url": url}]);
+        let mut file = gemini(json!({"file_url": format!("http://{host}"), "google_base_url": "http://127.0.0.1:9"}));
+        file["prompt_messages"] = json!([{"role": "user", "content": picture}]);
+        let cases = [
+            gemini(json!({ "google_base_url": url })),
+            gemini(json!({ "proxy_url": url })),
+            gemini(json!({ "proxy_url": format!("socks5://{host}"), "google_base_url": "http://127.0.0.1:9" })),
+            chat("xinference", "m", json!({"server_url": url, "model_uid": "m"})),
+            chat("ai-gateway", "m", json!({"endpoint_url": url, "api_key": "k"})),
+            file,
+        ];
+        for (case, error) in cases.iter().zip(process.run(cases.to_vec()).await) {
+            let error = error.unwrap_or_else(|| panic!("taken: {case}"));
+            let message = error["message"].as_str().unwrap();
+            // The client loses the words of its resolver on the way to a SOCKS proxy with a name.
+            let lost = message.contains("SOCKS") && host == "rebound.test";
+            assert!(lost || message.contains("at which a cloud answers its own machines"), "{case}: {message}");
+        }
+    }
+    for source in [
+        json!({"url": "http://169.254.169.254/latest/meta-data/"}),
+        json!({"url": "http://rebound.test/token", "headers": {"Metadata-Flavor": "Google"}}),
+    ] {
+        let request = requests(&federated(source.clone(), json!({}), json!({}))).remove(0);
+        let error = process.run(vec![request]).await.remove(0).expect("taken");
+        assert!(error["message"].as_str().unwrap().contains(REFUSED), "{source}: {error}");
+    }
+    process.finish().await;
 }

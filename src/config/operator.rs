@@ -59,16 +59,16 @@ impl Operator {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => problems.push(format!("{} is not used: {error}", file.display())),
         }
-        let mut used = |name: &str, read: Result<(), String>| {
+        let mut note = |name: &str, read: Result<(), String>| {
             if let Err(problem) = read {
                 problems.push(format!("{name} {problem}"));
             }
         };
         let text = |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         let mut access = MachineAccess::default();
-        used(IDENTITY, flag(text(IDENTITY)).map(|allowed| access.identity = allowed));
-        used(TOKEN_FILES, paths(text(TOKEN_FILES)).map(|paths| access.token_files = paths));
-        used(TOKEN_URLS, addresses(text(TOKEN_URLS)).map(|addresses| access.token_urls = addresses));
+        note(IDENTITY, flag(text(IDENTITY)).map(|allowed| access.identity = allowed));
+        note(TOKEN_FILES, paths(text(TOKEN_FILES)).map(|paths| access.token_files = paths));
+        note(TOKEN_URLS, addresses(text(TOKEN_URLS)).map(|addresses| access.token_urls = addresses));
         let well_known = home.map(|home| home.join(".config/gcloud/application_default_credentials.json"));
         access.credentials_file =
             text(CREDENTIALS_FILE).map(PathBuf::from).or(well_known.filter(|path| path.is_file()));

@@ -1,7 +1,8 @@
 //! `doctor`: looks at everything between this executable and an answer, and says what to do about what is wrong.
 //!
 //! It changes nothing, registers nothing and shows no secret. Looked at, in this order: declarations, settings and
-//! environment, certificates, proxies, what forms may use of this machine; then what was asked for: a provider's endpoint, Dify's debugging port.
+//! environment, certificates, proxies, what forms may use of this machine; then what was asked for: a provider's endpoint,
+//! Dify's debugging port.
 
 mod certificates;
 mod debug_port;
