@@ -278,6 +278,12 @@ fn the_way_by_a_proxy_is_told() {
             &["is used (credential `proxy_url`)", "error proxy: the proxy wants a user"],
         ),
         (
+            "google_base_url=http://169.254.169.254",
+            credential("http://127.0.0.1:1"),
+            None,
+            &["error tcp: 169.254.169.254 is an address at which a cloud answers its own machines"],
+        ),
+        (
             far,
             String::from("max_retries=0"),
             Some("http://127.0.0.1:1"),

@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use super::client::public_url;
-use super::failure::{tls_error, transport_error};
+use super::failure::{forbidden_error, tls_error, transport_error};
+use super::instance;
 use super::network::{DIRECT, NetworkSettings, proxy_address};
 use super::request::UpstreamRequest;
 use super::{Upstream, status};
@@ -89,6 +90,9 @@ impl Probe {
     }
 
     async fn walk(&mut self, upstream: &Upstream, url: &Url, network: &NetworkSettings) -> Result<(), Ended> {
+        if let Err(forbidden) = instance::check(url, network) {
+            return self.tell("tcp", Err(forbidden_error(forbidden)));
+        }
         let route = match route(url, network) {
             Ok(route) => route,
             Err(error) => return self.tell("proxy", Err(error)),
@@ -115,6 +119,9 @@ impl Probe {
         if host.parse::<std::net::IpAddr>().is_err() {
             let list: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
             self.tell("dns", Ok(format!("{host} is {}", list.join(", "))))?;
+        }
+        if let Err(forbidden) = instance::check_addresses(&host, &addresses) {
+            return self.tell("tcp", Err(forbidden_error(forbidden)));
         }
         let opened = open(&host, port, &addresses).await;
         self.tell("tcp", opened)

@@ -60,22 +60,18 @@ impl TokenSources {
         Self { by_credentials: Mutex::default(), machine }
     }
 
-    fn get(
-        &self,
-        credentials: &Credentials,
-        make: impl FnOnce() -> Result<TokenSource, InvokeError>,
-    ) -> Result<Arc<TokenSource>, InvokeError> {
+    fn get(&self, credentials: &Credentials, make: impl FnOnce() -> TokenSource) -> Arc<TokenSource> {
         let mut sources = self.by_credentials.lock().unwrap_or_else(PoisonError::into_inner);
         let key = credentials.fingerprint();
         if let Some(source) = sources.get(&key) {
-            return Ok(source.clone());
+            return source.clone();
         }
-        let source = Arc::new(make()?);
+        let source = Arc::new(make());
         if sources.len() >= MOST_SOURCES {
             sources.clear();
         }
         sources.insert(key, source.clone());
-        Ok(source)
+        source
     }
 }
 
@@ -93,9 +89,8 @@ impl Connection {
             _ => {
                 let SignIn { identity, reach, project } = sign_in(method, credentials, &sources.machine)?;
                 let source = sources.get(credentials, || {
-                    let scopes = SCOPES.map(str::to_owned).to_vec();
-                    Ok(TokenSource::new(identity, reach, scopes, network.clone(), upstream.clone()))
-                })?;
+                    TokenSource::new(identity, reach, SCOPES.map(str::to_owned).to_vec(), upstream.clone())
+                });
                 let quota = credentials.get("google_quota_project").map(str::to_owned);
                 let headers = common::extra_headers(credentials, HeaderAuthorization::new())?;
                 let inner = Arc::new(GoogleBearer::new(source, quota));

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
+use url::Url;
 
 pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url};
 pub use machine::{MachineAccess, Reach};
 
-use machine::{is_google, refused};
-
+use self::machine::{is_google, refused};
 use super::auth::{Attempt, Sent, insert_public, insert_secret};
 use super::client::public_url;
 use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
@@ -55,28 +55,22 @@ pub struct TokenSource {
     identity: Identity,
     reach: Reach,
     scopes: Vec<String>,
-    network: NetworkSettings,
     upstream: Upstream,
     cache: Mutex<Cache>,
 }
 
 impl TokenSource {
-    /// A source that has fetched nothing yet. `network` is the form's.
-    pub fn new(
-        identity: Identity,
-        reach: Reach,
-        scopes: Vec<String>,
-        network: NetworkSettings,
-        upstream: Upstream,
-    ) -> Self {
+    /// A source that has fetched nothing yet.
+    pub fn new(identity: Identity, reach: Reach, scopes: Vec<String>, upstream: Upstream) -> Self {
         // Tokens serve many sessions, and are no call of the first one.
         let upstream = upstream.for_no_session();
-        let network = if reach == Reach::Google { NetworkSettings::default() } else { network };
-        Self { identity, reach, scopes, network, upstream, cache: Mutex::default() }
+        Self { identity, reach, scopes, upstream, cache: Mutex::default() }
     }
 
-    /// A token that is good for the next minutes.
-    pub async fn token(&self) -> Result<SecretString, InvokeError> {
+    /// A token that is good for the next minutes, for a request to this address by this network. It is fetched by the same
+    /// network.
+    pub async fn token(&self, url: &Url, network: &NetworkSettings) -> Result<SecretString, InvokeError> {
+        self.reach.check(url, network)?;
         let mut cache = self.cache.lock().await;
         let now = Instant::now();
         if let Some(token) = cache.token.as_ref().filter(|token| now < token.fresh_until) {
@@ -87,7 +81,7 @@ impl TokenSource {
         {
             return Err(refusal.clone());
         }
-        match self.fetch().await {
+        match self.fetch(network).await {
             Ok(token) => {
                 let secret = token.secret.clone();
                 *cache = Cache { token: Some(token), refusal: None };
@@ -114,8 +108,8 @@ impl TokenSource {
         }
     }
 
-    async fn fetch(&self) -> Result<Token, InvokeError> {
-        let fetching = grants::fetch(&self.upstream, &self.network, &self.identity, &self.scopes);
+    async fn fetch(&self, network: &NetworkSettings) -> Result<Token, InvokeError> {
+        let fetching = grants::fetch(&self.upstream, network, &self.identity, &self.scopes);
         if self.reach != Reach::Google {
             return fetching.await;
         }
@@ -142,8 +136,7 @@ impl GoogleBearer {
 impl Authorize for GoogleBearer {
     fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
         Box::pin(async move {
-            self.source.reach.check(attempt.url, attempt.network)?;
-            let token = self.source.token().await?;
+            let token = self.source.token(attempt.url, attempt.network).await?;
             insert_secret(attempt.headers, "authorization", &format!("Bearer {}", token.expose_secret()))?;
             if let Some(project) = &self.quota_project {
                 insert_public(attempt.headers, "x-goog-user-project", project)?;
