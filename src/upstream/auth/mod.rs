@@ -37,6 +37,15 @@ impl Attempt<'_> {
     }
 }
 
+#[cfg(test)]
+impl<'a> Attempt<'a> {
+    /// A `POST` by the default network.
+    pub(crate) fn post(url: &'a mut Url, headers: &'a mut HeaderMap, body: &'a Bytes) -> Self {
+        static NETWORK: std::sync::LazyLock<NetworkSettings> = std::sync::LazyLock::new(NetworkSettings::default);
+        Self { method: &Method::POST, url, headers, body, network: &NETWORK }
+    }
+}
+
 /// The attempt that was refused, exactly as it was sent.
 pub struct Sent<'a> {
     /// The method.

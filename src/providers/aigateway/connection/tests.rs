@@ -1,12 +1,11 @@
 //! Forms: what is read from them, and what is refused by name before a call.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use url::Url;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::upstream::NetworkSettings;
 use crate::upstream::auth::Attempt;
 
 const SECRET: &str = "CANARY-SECRET";
@@ -45,13 +44,7 @@ fn addresses_keep_base_path_and_query() {
 async fn sent(fields: &[(&str, &str)]) -> (Url, HeaderMap) {
     let (endpoint, _) = connect(&target(fields), &TokenCache::default()).unwrap();
     let (mut url, mut headers, body) = (endpoint.url("x"), HeaderMap::new(), Bytes::from_static(b"{}"));
-    let attempt = Attempt {
-        method: &Method::POST,
-        url: &mut url,
-        headers: &mut headers,
-        body: &body,
-        network: &NetworkSettings::default(),
-    };
+    let attempt = Attempt::post(&mut url, &mut headers, &body);
     endpoint.auth.authorize(attempt).await.unwrap();
     (url, headers)
 }

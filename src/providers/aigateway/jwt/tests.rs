@@ -7,7 +7,6 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use super::*;
-use crate::upstream::NetworkSettings;
 
 const NOW: u64 = 1_760_000_000;
 
@@ -102,13 +101,7 @@ fn the_same_form_shares_one_token_and_another_does_not() {
 
 async fn sent(authorization: &JwtAuthorization) -> HeaderMap {
     let (mut url, mut headers, body) = (Url::parse("https://g.example/").unwrap(), HeaderMap::new(), Bytes::new());
-    let attempt = Attempt {
-        method: &Method::POST,
-        url: &mut url,
-        headers: &mut headers,
-        body: &body,
-        network: &NetworkSettings::default(),
-    };
+    let attempt = Attempt::post(&mut url, &mut headers, &body);
     authorization.authorize(attempt).await.unwrap();
     headers
 }
