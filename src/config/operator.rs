@@ -12,23 +12,17 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use crate::upstream::google::MachineAccess;
+use crate::upstream::google::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS, MachineAccess};
 
 /// Lines of `NAME=value`, with the names of the environment.
 pub const FILE: &str = "/etc/dify-plugin-runtime/operator.env";
 
-/// `true`: `application_default` may use the machine's own identity.
-pub const IDENTITY: &str = "DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY";
-/// Absolute paths, separated by `:`, that `credential_source.file` may name.
-pub const TOKEN_FILES: &str = "DIFY_PLUGIN_ALLOW_TOKEN_FILES";
-/// Addresses, separated by blanks, that `credential_source.url` may name.
-pub const TOKEN_URLS: &str = "DIFY_PLUGIN_ALLOW_TOKEN_URLS";
-
 const CREDENTIALS_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const METADATA_HOST: &str = "GCE_METADATA_HOST";
 
-/// Every name that is read here.
-pub const NAMES: [&str; 5] = [IDENTITY, TOKEN_FILES, TOKEN_URLS, CREDENTIALS_FILE, METADATA_HOST];
+/// Every name that is read here: what is allowed, as [`MachineAccess`] says it (paths separated by `:`, addresses by blanks),
+/// and where Google's credentials and metadata server are.
+pub const NAMES: [&str; 5] = [ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS, CREDENTIALS_FILE, METADATA_HOST];
 
 /// Largest file of settings that makes sense.
 const LARGEST: u64 = 64 * 1024;
@@ -45,7 +39,8 @@ pub struct Operator {
 impl Operator {
     /// Reads the environment and the file.
     pub fn read() -> Self {
-        let environment = NAMES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let environment = NAMES.iter().filter_map(|name| Some(((*name).to_owned(), set(name)?)));
         Self::of(environment.collect(), Path::new(FILE), std::env::var_os("HOME").map(PathBuf::from))
     }
 
@@ -66,9 +61,9 @@ impl Operator {
         };
         let text = |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         let mut access = MachineAccess::default();
-        note(IDENTITY, flag(text(IDENTITY)).map(|allowed| access.identity = allowed));
-        note(TOKEN_FILES, paths(text(TOKEN_FILES)).map(|paths| access.token_files = paths));
-        note(TOKEN_URLS, addresses(text(TOKEN_URLS)).map(|addresses| access.token_urls = addresses));
+        note(ALLOW_IDENTITY, flag(text(ALLOW_IDENTITY)).map(|allowed| access.identity = allowed));
+        note(ALLOW_TOKEN_FILES, paths(text(ALLOW_TOKEN_FILES)).map(|paths| access.token_files = paths));
+        note(ALLOW_TOKEN_URLS, addresses(text(ALLOW_TOKEN_URLS)).map(|addresses| access.token_urls = addresses));
         let well_known = home.map(|home| home.join(".config/gcloud/application_default_credentials.json"));
         access.credentials_file =
             text(CREDENTIALS_FILE).map(PathBuf::from).or(well_known.filter(|path| path.is_file()));
@@ -150,7 +145,7 @@ mod tests {
         let operator = Operator::of(BTreeMap::new(), nowhere(), None);
         assert_eq!(operator, Operator::default());
         assert!(operator.access.is_none());
-        let named = settings(&[(CREDENTIALS_FILE, "/key.json"), (METADATA_HOST, "127.0.0.1:1"), (IDENTITY, " ")]);
+        let named = settings(&[(CREDENTIALS_FILE, "/key.json"), (METADATA_HOST, "127.0.0.1:1"), (ALLOW_IDENTITY, " ")]);
         assert!(Operator::of(named, nowhere(), None).access.is_none(), "a file that is named is not yet allowed");
     }
 
@@ -168,7 +163,7 @@ mod tests {
         let urls: Vec<&str> = operator.access.token_urls.iter().map(Url::as_str).collect();
         assert_eq!(urls, ["http://127.0.0.1/t?x=1", "https://id.example/"]);
         assert_eq!(operator.access.metadata_host.as_deref(), Some("127.0.0.1:988"), "the environment goes before");
-        let off = settings(&[(IDENTITY, "false")]);
+        let off = settings(&[(ALLOW_IDENTITY, "false")]);
         assert!(!Operator::of(off, &path, None).access.identity, "in both directions");
     }
 
@@ -189,10 +184,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named_and_allows_nothing() {
         for (name, value, said) in [
-            (IDENTITY, "yes please", "must be true or false"),
-            (TOKEN_FILES, "/a:b", "must be absolute paths separated by `:`, found `b`"),
-            (TOKEN_URLS, "http://a/ b", "must be http or https addresses"),
-            (TOKEN_URLS, "file:///a", "must be http or https addresses"),
+            (ALLOW_IDENTITY, "yes please", "must be true or false"),
+            (ALLOW_TOKEN_FILES, "/a:b", "must be absolute paths separated by `:`, found `b`"),
+            (ALLOW_TOKEN_URLS, "http://a/ b", "must be http or https addresses"),
+            (ALLOW_TOKEN_URLS, "file:///a", "must be http or https addresses"),
         ] {
             let operator = Operator::of(settings(&[(name, value)]), nowhere(), None);
             assert!(operator.access.is_none(), "{name}");

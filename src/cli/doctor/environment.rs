@@ -6,9 +6,10 @@ use std::path::Path;
 use url::Url;
 
 use super::finding::Report;
-use crate::config::{Config, InstallMethod, operator};
+use crate::config::{Config, InstallMethod};
 use crate::runtime::logs;
 use crate::upstream::client::public_url;
+use crate::upstream::google::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS};
 use crate::upstream::recording::Taping;
 
 const CHECK: &str = "environment";
@@ -28,9 +29,9 @@ const NOT_PASSED_ON: &[(&str, &str)] = &[
     ("ALL_PROXY", "Use HTTP_PROXY and HTTPS_PROXY, which are passed on, or the credential field `proxy_url`."),
     ("GOOGLE_APPLICATION_CREDENTIALS", IN_OPERATORS_FILE),
     ("GCE_METADATA_HOST", IN_OPERATORS_FILE),
-    (operator::IDENTITY, IN_OPERATORS_FILE),
-    (operator::TOKEN_FILES, IN_OPERATORS_FILE),
-    (operator::TOKEN_URLS, IN_OPERATORS_FILE),
+    (ALLOW_IDENTITY, IN_OPERATORS_FILE),
+    (ALLOW_TOKEN_FILES, IN_OPERATORS_FILE),
+    (ALLOW_TOKEN_URLS, IN_OPERATORS_FILE),
 ];
 
 const IN_FILE: &str = "Put it into .env in the plugin's folder.";

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::finding::Report;
-use crate::config::operator::{FILE, IDENTITY, NAMES, Operator, TOKEN_FILES, TOKEN_URLS};
+use crate::config::operator::{FILE, NAMES, Operator};
 use crate::upstream::client::public_url;
+use crate::upstream::google::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS};
 
 const CHECK: &str = "machine";
 
@@ -32,16 +33,16 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Pat
         };
         report.warning(
             CHECK,
-            format!("credential forms may use this machine's identity at Google: {whose} ({IDENTITY})"),
+            format!("credential forms may use this machine's identity at Google: {whose} ({ALLOW_IDENTITY})"),
             TRUST,
         )?;
     }
     for path in &access.token_files {
-        let found = format!("credential forms may name the token file {} ({TOKEN_FILES})", path.display());
+        let found = format!("credential forms may name the token file {} ({ALLOW_TOKEN_FILES})", path.display());
         report.warning(CHECK, found, TRUST)?;
     }
     for url in &access.token_urls {
-        let found = format!("credential forms may name the address {} ({TOKEN_URLS})", public_url(url));
+        let found = format!("credential forms may name the address {} ({ALLOW_TOKEN_URLS})", public_url(url));
         report.warning(CHECK, found, TRUST)?;
     }
     if settings.get("INSTALL_METHOD").is_some_and(|method| matches!(method.as_str(), "serverless" | "aws_lambda")) {

@@ -211,8 +211,8 @@ impl Reader<'_> {
                 );
             }
         };
-        if access.is_some_and(|access| !access.allows(&source)) {
-            return Err(refused(format!("its operator allows no form to name {source}")));
+        if let Some(access) = access {
+            access.check(&source)?;
         }
         // Whoever is sent a token of this machine.
         let service = |key: &str, text: String, service: &str| {

@@ -13,6 +13,13 @@ use super::identity::{Identity, SubjectSource};
 use crate::error::InvokeError;
 use crate::upstream::NetworkSettings;
 
+/// The setting of [`MachineAccess::identity`].
+pub const ALLOW_IDENTITY: &str = "DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY";
+/// The setting of [`MachineAccess::token_files`].
+pub const ALLOW_TOKEN_FILES: &str = "DIFY_PLUGIN_ALLOW_TOKEN_FILES";
+/// The setting of [`MachineAccess::token_urls`].
+pub const ALLOW_TOKEN_URLS: &str = "DIFY_PLUGIN_ALLOW_TOKEN_URLS";
+
 /// What the operator puts at the disposal of every credential form of this process. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineAccess {
@@ -34,18 +41,22 @@ impl MachineAccess {
         !self.identity && self.token_files.is_empty() && self.token_urls.is_empty()
     }
 
-    /// Whether a pasted file may name this source.
-    pub(super) fn allows(&self, source: &SubjectSource) -> bool {
-        match source {
-            SubjectSource::File { path, .. } => path.is_absolute() && self.token_files.contains(path),
-            SubjectSource::Url { url, .. } => self.token_urls.contains(url),
-        }
+    /// Refuses a source that no form may name.
+    pub(super) fn check(&self, source: &SubjectSource) -> Result<(), InvokeError> {
+        let (allowed, setting) = match source {
+            SubjectSource::File { path, .. } => {
+                (path.is_absolute() && self.token_files.contains(path), ALLOW_TOKEN_FILES)
+            }
+            SubjectSource::Url { url, .. } => (self.token_urls.contains(url), ALLOW_TOKEN_URLS),
+        };
+        let reason = || refused(format!("its operator allows no form to name {source} ({setting})"));
+        allowed.then_some(()).ok_or_else(reason)
     }
 
     /// The machine's own identity, and the project that its credentials file names.
     pub fn identity(&self) -> Result<(Identity, Option<String>), InvokeError> {
         if !self.identity {
-            return Err(refused("its operator allows no form to use its identity"));
+            return Err(refused(format!("its operator allows no form to use its identity ({ALLOW_IDENTITY})")));
         }
         if let Some(file) = &self.credentials_file {
             let text = std::fs::read_to_string(file)
@@ -226,8 +237,8 @@ mod tests {
             (asked("https://169.254.169.254/identity?api-version=1&resource=a"), false),
             (asked("http://169.254.169.254:8080/identity?api-version=1&resource=a"), false),
         ] {
-            assert_eq!(access.allows(&source), allowed);
-            assert!(!MachineAccess::default().allows(&source));
+            assert_eq!(access.check(&source).is_ok(), allowed, "{source}");
+            assert!(MachineAccess::default().check(&source).is_err(), "{source}");
         }
         assert!(!access.is_none() && MachineAccess::default().is_none());
     }

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url};
-pub use machine::{MachineAccess, Reach};
+pub use machine::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS, MachineAccess, Reach};
 
 use self::machine::{is_google, refused};
 use super::auth::{Attempt, Sent, insert_public, insert_secret};
