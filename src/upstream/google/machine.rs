@@ -101,16 +101,16 @@ const GEMINI: &[&str] = &["generativelanguage", "aiplatform"];
 impl Reach {
     /// Refuses a request that would carry a token too far.
     pub(super) fn check(self, url: &Url, network: &NetworkSettings) -> Result<(), InvokeError> {
-        let host = url.host_str().unwrap_or_default();
         match self {
             Self::Anywhere => Ok(()),
             Self::Nearby if is_loopback(url) || is_google(url) => Ok(()),
             Self::Nearby => Err(InvokeError::credentials(format!(
-                "a token from a token endpoint on this machine goes to Google and to this machine, not to {host}"
+                "a token from a token endpoint on this machine goes to Google and to this machine, not to {}",
+                url.host_str().unwrap_or_default()
             ))),
             Self::Google if !network.is_operators() => Err(refused("the form names a proxy or certificates")),
             Self::Google if !is_google_service(url, GEMINI) => {
-                Err(refused(format!("the form would have its token sent to {host}")))
+                Err(refused(format!("the form would have its token sent to {}", url.origin().ascii_serialization())))
             }
             Self::Google => Ok(()),
         }
