@@ -164,13 +164,7 @@ impl LogSettings {
                 return Err(refuse("DIFY_PLUGIN_LOG_FORMAT", format!("must be text or json, found `{other}`")));
             }
         };
-        let content = match text("DIFY_PLUGIN_LOG_CONTENT") {
-            None | Some("false" | "0") => false,
-            Some("true" | "1") => true,
-            Some(other) => {
-                return Err(refuse("DIFY_PLUGIN_LOG_CONTENT", format!("must be true or false, found `{other}`")));
-            }
-        };
+        let content = flag(settings, "DIFY_PLUGIN_LOG_CONTENT")?;
         let filter = text("DIFY_PLUGIN_LOG_LEVEL").or(text("RUST_LOG")).map(str::to_owned);
         Ok(Self { filter, format, content })
     }
@@ -183,6 +177,14 @@ fn text<'a>(settings: &'a HashMap<String, String>, name: &str) -> Option<&'a str
 
 fn refuse(name: &'static str, problem: String) -> ConfigError {
     ConfigError { name, problem }
+}
+
+fn flag(settings: &HashMap<String, String>, name: &'static str) -> Result<bool, ConfigError> {
+    match text(settings, name) {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(other) => Err(refuse(name, format!("must be true or false, found `{other}`"))),
+    }
 }
 
 fn number<T: FromStr>(settings: &HashMap<String, String>, name: &'static str, default: T) -> Result<T, ConfigError> {

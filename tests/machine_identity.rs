@@ -25,7 +25,6 @@ use google::{AUDIENCE, CLIENT_SECRET, EMAIL, Google, REFRESH_TOKEN, SUBJECT_TOKE
 use googleapis::Googleapis;
 use pipes::Process;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// The beginning of the one answer.
 const REFUSED: &str = "the credential form asks for an identity, a file or an address of the machine";
@@ -530,13 +529,7 @@ async fn the_operators_file_allows_what_it_names() {
 async fn a_serverless_port_gives_away_nothing_either() {
     let (machine, attacker) = (Machine::new().await, Attacker::new().await);
     for environment in [machine.environment(), machine.allowing()] {
-        let mut child = pipes::command(&[])
-            .envs(environment)
-            .envs([("INSTALL_METHOD", "serverless"), ("SERVERLESS_PORT", "0"), ("SERVERLESS_HOST", "127.0.0.1")])
-            .spawn()
-            .unwrap();
-        let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
-        let url = format!("{}/invoke", line.rsplit(' ').next().unwrap());
+        let (mut child, url) = pipes::serverless(&environment).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         for (case, form) in attacks(&machine, &attacker) {
             let mut data = requests(&form).remove(0);

@@ -23,7 +23,7 @@ use echoing::{ACCESS_TOKEN, At, Echoing, FAULTS, Seen, untrusted};
 use googleapis::Googleapis;
 use pipes::Process;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::AsyncReadExt;
 
 /// Says where any of the secrets stands in any of these texts, in any form.
 fn leaks(case: &str, texts: &[(&str, &str)], secrets: &Search) -> Vec<String> {
@@ -220,13 +220,8 @@ async fn over_http_no_secret_comes_back_either() {
     let (_directory, subject) = canaries::subject();
     let upstream = Echoing::start("").await;
     let google = Googleapis::before(upstream.host()).await;
-    let mut child = pipes::command(&[])
-        .envs(operator(&google, upstream.host(), &subject))
-        .envs([("INSTALL_METHOD", "serverless"), ("SERVERLESS_PORT", "0"), ("SERVERLESS_HOST", "127.0.0.1")])
-        .spawn()
-        .unwrap();
-    let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
-    let url = format!("{}/invoke", line.rsplit(' ').next().unwrap());
+    let environment = operator(&google, upstream.host(), &subject);
+    let (mut child, url) = pipes::serverless(&environment).await;
     let mut errors = child.stderr.take().unwrap();
     let log = tokio::spawn(async move {
         let mut log = String::new();

@@ -4,7 +4,7 @@
 //! The file exists because newer plugin daemons pass a plugin only a short list of variables
 //! (`dify-plugin-daemon` pull request 799), and it is looked for at one place that only the operator can write.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use super::{ConfigError, flag, refuse, text};
 use crate::upstream::google::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS, MachineAccess};
 
 /// Lines of `NAME=value`, with the names of the environment.
@@ -45,7 +46,7 @@ impl Operator {
     }
 
     /// The environment goes before the file. `home` holds Google's credentials file where no setting names one.
-    fn of(mut settings: BTreeMap<String, String>, file: &Path, home: Option<PathBuf>) -> Self {
+    fn of(mut settings: HashMap<String, String>, file: &Path, home: Option<PathBuf>) -> Self {
         let mut problems = Vec::new();
         match read_file(file) {
             Ok(lines) => lines.into_iter().for_each(|(name, value)| {
@@ -54,20 +55,19 @@ impl Operator {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => problems.push(format!("{} is not used: {error}", file.display())),
         }
-        let mut note = |name: &str, read: Result<(), String>| {
-            if let Err(problem) = read {
+        let mut note = |read: Result<(), ConfigError>| {
+            if let Err(ConfigError { name, problem }) = read {
                 problems.push(format!("{name} {problem}"));
             }
         };
-        let text = |name: &str| settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         let mut access = MachineAccess::default();
-        note(ALLOW_IDENTITY, flag(text(ALLOW_IDENTITY)).map(|allowed| access.identity = allowed));
-        note(ALLOW_TOKEN_FILES, paths(text(ALLOW_TOKEN_FILES)).map(|paths| access.token_files = paths));
-        note(ALLOW_TOKEN_URLS, addresses(text(ALLOW_TOKEN_URLS)).map(|addresses| access.token_urls = addresses));
+        note(flag(&settings, ALLOW_IDENTITY).map(|allowed| access.identity = allowed));
+        note(paths(&settings, ALLOW_TOKEN_FILES).map(|paths| access.token_files = paths));
+        note(addresses(&settings, ALLOW_TOKEN_URLS).map(|addresses| access.token_urls = addresses));
         let well_known = home.map(|home| home.join(".config/gcloud/application_default_credentials.json"));
         access.credentials_file =
-            text(CREDENTIALS_FILE).map(PathBuf::from).or(well_known.filter(|path| path.is_file()));
-        access.metadata_host = text(METADATA_HOST).map(str::to_owned);
+            text(&settings, CREDENTIALS_FILE).map(PathBuf::from).or(well_known.filter(|path| path.is_file()));
+        access.metadata_host = text(&settings, METADATA_HOST).map(str::to_owned);
         Self { access, problems }
     }
 }
@@ -95,26 +95,20 @@ fn read_file(path: &Path) -> io::Result<Vec<(String, String)>> {
     }
 }
 
-fn flag(text: Option<&str>) -> Result<bool, String> {
-    match text {
-        None | Some("false" | "0") => Ok(false),
-        Some("true" | "1") => Ok(true),
-        Some(_) => Err("must be true or false".to_owned()),
-    }
-}
-
-fn paths(text: Option<&str>) -> Result<Vec<PathBuf>, String> {
+fn paths(settings: &HashMap<String, String>, name: &'static str) -> Result<Vec<PathBuf>, ConfigError> {
+    let text = text(settings, name);
     let paths: Vec<PathBuf> = text.map(|text| std::env::split_paths(text).collect()).unwrap_or_default();
     match paths.iter().find(|path| !path.is_absolute()) {
         None => Ok(paths),
-        Some(path) => Err(format!("must be absolute paths separated by `:`, found `{}`", path.display())),
+        Some(path) => Err(refuse(name, format!("must be absolute paths separated by `:`, found `{}`", path.display()))),
     }
 }
 
-fn addresses(text: Option<&str>) -> Result<Vec<Url>, String> {
+fn addresses(settings: &HashMap<String, String>, name: &'static str) -> Result<Vec<Url>, ConfigError> {
     let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
-    let parsed = text.unwrap_or_default().split_whitespace().map(|text| Url::parse(text).ok().filter(is_web));
-    parsed.collect::<Option<_>>().ok_or_else(|| "must be http or https addresses separated by blanks".to_owned())
+    let words = text(settings, name).unwrap_or_default().split_whitespace();
+    let parsed: Option<_> = words.map(|word| Url::parse(word).ok().filter(is_web)).collect();
+    parsed.ok_or_else(|| refuse(name, "must be http or https addresses separated by blanks".to_owned()))
 }
 
 #[cfg(test)]
@@ -123,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn settings(pairs: &[(&str, &str)]) -> HashMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -142,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_is_allowed_by_default() {
-        let operator = Operator::of(BTreeMap::new(), nowhere(), None);
+        let operator = Operator::of(HashMap::new(), nowhere(), None);
         assert_eq!(operator, Operator::default());
         assert!(operator.access.is_none());
         let named = settings(&[(CREDENTIALS_FILE, "/key.json"), (METADATA_HOST, "127.0.0.1:1"), (ALLOW_IDENTITY, " ")]);
@@ -171,13 +165,13 @@ mod tests {
     fn a_file_that_others_can_write_allows_nothing() {
         for (mode, used) in [(0o644, true), (0o600, true), (0o664, false), (0o646, false), (0o666, false)] {
             let (_folder, path) = file("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY=true\n", mode);
-            let operator = Operator::of(BTreeMap::new(), &path, None);
+            let operator = Operator::of(HashMap::new(), &path, None);
             assert_eq!(operator.access.identity, used, "{mode:o}");
             assert_eq!(operator.problems.is_empty(), used, "{mode:o}: {:?}", operator.problems);
         }
         let (folder, _) = file("", 0o644);
         for (path, said) in [(folder.path().to_owned(), "no file"), ("/dev/zero".into(), "no file")] {
-            assert!(Operator::of(BTreeMap::new(), &path, None).problems[0].contains(said));
+            assert!(Operator::of(HashMap::new(), &path, None).problems[0].contains(said));
         }
     }
 
@@ -194,7 +188,7 @@ mod tests {
             assert!(operator.problems[0].starts_with(name) && operator.problems[0].contains(said), "{operator:?}");
         }
         let (_folder, path) = file("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY=true\nSECRET of somebody\n", 0o600);
-        let operator = Operator::of(BTreeMap::new(), &path, None);
+        let operator = Operator::of(HashMap::new(), &path, None);
         assert!(operator.access.is_none(), "half a file is none");
         assert!(operator.problems[0].contains("a line cannot be read") && !operator.problems[0].contains("SECRET"));
     }

@@ -37,6 +37,17 @@ pub fn as_plugin(command: &mut Command) -> &mut Command {
         .kill_on_drop(true)
 }
 
+/// A plugin that is called over HTTP, and where; its log is for the caller to read.
+pub async fn serverless(environment: &[(String, String)]) -> (Child, String) {
+    let mut child = command(&[])
+        .envs(environment.iter().cloned())
+        .envs([("INSTALL_METHOD", "serverless"), ("SERVERLESS_PORT", "0"), ("SERVERLESS_HOST", "127.0.0.1")])
+        .spawn()
+        .unwrap();
+    let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
+    (child, format!("{}/invoke", line.rsplit(' ').next().unwrap()))
+}
+
 /// A plugin as the daemon starts it.
 pub struct Process {
     child: Child,

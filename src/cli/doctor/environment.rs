@@ -6,10 +6,9 @@ use std::path::Path;
 use url::Url;
 
 use super::finding::Report;
-use crate::config::{Config, InstallMethod};
+use crate::config::{Config, InstallMethod, operator};
 use crate::runtime::logs;
 use crate::upstream::client::public_url;
-use crate::upstream::google::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS};
 use crate::upstream::recording::Taping;
 
 const CHECK: &str = "environment";
@@ -27,16 +26,9 @@ const NOT_PASSED_ON: &[(&str, &str)] = &[
     ("MAX_WORKER", IN_FILE),
     ("SSL_CERT_DIR", "Use SSL_CERT_FILE, which is passed on, or the credential field `tls_ca`."),
     ("ALL_PROXY", "Use HTTP_PROXY and HTTPS_PROXY, which are passed on, or the credential field `proxy_url`."),
-    ("GOOGLE_APPLICATION_CREDENTIALS", IN_OPERATORS_FILE),
-    ("GCE_METADATA_HOST", IN_OPERATORS_FILE),
-    (ALLOW_IDENTITY, IN_OPERATORS_FILE),
-    (ALLOW_TOKEN_FILES, IN_OPERATORS_FILE),
-    (ALLOW_TOKEN_URLS, IN_OPERATORS_FILE),
 ];
 
 const IN_FILE: &str = "Put it into .env in the plugin's folder.";
-
-const IN_OPERATORS_FILE: &str = "Put it into /etc/dify-plugin-runtime/operator.env.";
 
 /// What the reference reads and this runtime does not need.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -86,8 +78,10 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Pat
         }
     };
     if method == InstallMethod::Local {
-        for (name, instead) in NOT_PASSED_ON.iter().filter(|(name, _)| in_process(name).is_some()) {
-            report.warning(CHECK, format!("{name} is set, and newer plugin daemons do not pass it on"), *instead)?;
+        let elsewhere = NOT_PASSED_ON.iter().map(|(name, instead)| (*name, (*instead).to_owned()));
+        let operators = operator::NAMES.map(|name| (name, format!("Put it into {}.", operator::FILE)));
+        for (name, instead) in elsewhere.chain(operators).filter(|(name, _)| in_process(name).is_some()) {
+            report.warning(CHECK, format!("{name} is set, and newer plugin daemons do not pass it on"), instead)?;
         }
     }
     for name in WITHOUT_EFFECT.iter().filter(|name| settings.contains_key(**name)) {

@@ -181,7 +181,6 @@ mod tests {
             "https://aiplatform.evil.example/googleapis.com",
             "https://googleapis.com@evil.example/",
             "https://evil.example/?aiplatform.googleapis.com",
-            "https://aiplatform.googleapis.com\\@evil.example/",
             "https://storage.googleapis.com/",
             "https://googleapis.com/",
             "https://127.0.0.1/",
@@ -189,12 +188,7 @@ mod tests {
             "http://localhost/",
             "https://aiplatform。googleapis.com.evil.example/",
         ] {
-            let Ok(address) = Url::parse(address) else { continue };
-            // A backslash is a slash to the parser: what counts is the host that it finds.
-            if address.host_str() == Some("aiplatform.googleapis.com") {
-                continue;
-            }
-            assert!(Reach::Google.check(&address, &operators[0]).is_err(), "{address}");
+            assert!(Reach::Google.check(&url(address), &operators[0]).is_err(), "{address}");
         }
     }
 
