@@ -1,4 +1,5 @@
 //! Bytes to frames: synchronous state machines without I/O. Push bytes in, pop frames out, finish.
 
 pub mod events;
+pub mod json;
 pub mod lines;
