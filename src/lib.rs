@@ -3,7 +3,7 @@
 //! Data flows one way: bytes → frame → typed request → dispatcher → provider → upstream request → SSE event →
 //! typed chunk → frame → bytes. The modules, from the ground up:
 //!
-//! 0. [`error`], [`protocol`]: words. No I/O.
+//! 0. [`error`], [`protocol`]: words. No I/O. [`steps`]: what tests count.
 //! 1. [`codec`], [`declare`]: bytes and files.
 //! 2. [`upstream`], [`transport`]: HTTP out, and the host.
 //! 3. [`dialect`]: an upstream's language, as pure state machines under one driver.
@@ -22,5 +22,6 @@ pub mod package;
 pub mod protocol;
 pub mod providers;
 pub mod runtime;
+pub mod steps;
 pub mod transport;
 pub mod upstream;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("error", 0),
     ("protocol", 0),
+    ("steps", 0),
     ("codec", 1),
     ("declare", 1),
     ("upstream", 2),

@@ -79,16 +79,20 @@ async fn refusals_are_read_in_every_shape() {
 
 #[tokio::test]
 async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
-    let cases: &[(&str, &str, usize)] = &[
-        ("503 Unavailable", "", 3),
-        ("429 Too Many", "retry-after: 0\r\n", 3),
-        ("429 Too Many", "retry-after: 3600\r\n", 1),
-        ("400 Bad Request", "", 1),
-        ("401 Unauthorized", "", 1),
+    let cases: &[(&str, &str, &str, usize)] = &[
+        ("503 Unavailable", "", "{}", 3),
+        ("429 Too Many", "retry-after: 0\r\n", "{}", 3),
+        ("429 Too Many", "retry-after: 3600\r\n", "{}", 1),
+        ("429 Too Many", "", "Please retry in 0.01s.", 3),
+        ("429 Too Many", "", r#"{"error":{"message":"Please retry in 55.1s."}}"#, 1),
+        ("429 Too Many", "", r#"{"error":{"message":"free_tier_requests, limit: 0\nPlease retry in 0.1s."}}"#, 1),
+        ("503 Unavailable", "", "The model is loading, try again in 5 minutes", 1),
+        ("400 Bad Request", "", "{}", 1),
+        ("401 Unauthorized", "", "{}", 1),
     ];
-    for (status, headers, calls) in cases {
-        let (_, seen) = failure(vec![answer(status, headers, "{}")]).await;
-        assert_eq!(seen, *calls, "{status} {headers}");
+    for (status, headers, body, calls) in cases {
+        let (_, seen) = failure(vec![answer(status, headers, body)]).await;
+        assert_eq!(seen, *calls, "{status} {headers} {body}");
     }
 }
 

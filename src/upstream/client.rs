@@ -26,8 +26,8 @@ use super::proofs::Proofs;
 use super::recording::{Case, Incoming, Tape, Taping};
 use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
-use super::status;
 use super::tally::Tally;
+use super::{retry, status};
 use crate::error::InvokeError;
 
 /// Longest error body that is read.
@@ -104,6 +104,7 @@ impl Upstream {
                     continue;
                 }
                 Outcome::Failed(error) => {
+                    let error = retry::heed_words(error);
                     self.proofs.keep_addresses(&String::from_utf8_lossy(&request.body));
                     self.proofs.hide(error)
                 }
