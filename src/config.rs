@@ -42,8 +42,8 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// `MAX_WORKER`: sessions at once.
     pub max_worker: usize,
-    /// `MAX_REQUEST_TIMEOUT`, seconds: idle lifetime of a serverless stream.
-    pub max_request_timeout: Duration,
+    /// The longest line that the daemon takes, where a setting tells it; see [`line_limit`].
+    pub line_limit: Option<usize>,
     /// `SERVERLESS_HOST` (or `AWS_LAMBDA_HOST`).
     pub serverless_host: String,
     /// `SERVERLESS_PORT` (or `AWS_LAMBDA_PORT`).
@@ -131,7 +131,7 @@ impl Config {
             remote_key: text("REMOTE_INSTALL_KEY").map(SecretString::from),
             heartbeat_interval: seconds(settings, "HEARTBEAT_INTERVAL", 10.0)?,
             max_worker: number(settings, "MAX_WORKER", 1000)?,
-            max_request_timeout: seconds(settings, "MAX_REQUEST_TIMEOUT", 300.0)?,
+            line_limit: line_limit(settings)?,
             serverless_host: text(host_name).unwrap_or("0.0.0.0").to_owned(),
             serverless_port: number(settings, port_name, 8080)?,
             log: LogSettings::from_settings(settings)?,
@@ -151,6 +151,32 @@ pub fn taping(settings: &HashMap<String, String>) -> Result<Option<Taping>, Conf
             Err(refuse("DIFY_PLUGIN_REPLAY", "cannot be set together with DIFY_PLUGIN_RECORD".to_owned()))
         }
     }
+}
+
+/// The daemon's own settings of its longest line, the older one first, which goes before where it is not the default. A
+/// daemon that passes its environment on tells them to the plugin.
+pub const DAEMON_LINE_LIMITS: [&str; 2] = ["PLUGIN_STDIO_MAX_BUFFER_SIZE", "PLUGIN_RUNTIME_MAX_BUFFER_SIZE"];
+
+/// The same for the plugin alone, where the daemon passes nothing on.
+pub const LINE_LIMIT: &str = "DIFY_PLUGIN_LINE_LIMIT";
+
+/// What the daemon takes when nothing is set.
+const DEFAULT_LINE_LIMIT: usize = 5 * 1024 * 1024;
+
+/// Below this no error would fit.
+const LEAST_LINE_LIMIT: usize = 32 * 1024;
+
+/// Reads the longest line that the daemon takes, in bytes. A setting of the daemon's that cannot be read stopped the daemon,
+/// not us.
+fn line_limit(settings: &HashMap<String, String>) -> Result<Option<usize>, ConfigError> {
+    let own = text(settings, LINE_LIMIT).map(|_| number(settings, LINE_LIMIT, 0)).transpose()?;
+    if let Some(limit) = own.filter(|limit| *limit < LEAST_LINE_LIMIT) {
+        return Err(refuse(LINE_LIMIT, format!("must be {LEAST_LINE_LIMIT} bytes or more, found `{limit}`")));
+    }
+    let of_daemon = |name: &str| text(settings, name)?.parse().ok().filter(|limit| *limit != 0);
+    let [older, newer] = DAEMON_LINE_LIMITS.map(of_daemon);
+    let told = older.filter(|limit| *limit != DEFAULT_LINE_LIMIT).or(newer).or(older);
+    Ok(own.or(told.map(|limit: usize| limit.max(LEAST_LINE_LIMIT))))
 }
 
 impl LogSettings {
@@ -231,7 +257,29 @@ mod tests {
         assert_eq!((config.remote_host.as_str(), config.remote_port), ("localhost", 5003));
         assert_eq!((config.heartbeat_interval, config.max_worker), (Duration::from_secs(10), 1000));
         assert_eq!((config.serverless_host.as_str(), config.serverless_port), ("0.0.0.0", 8080));
-        assert_eq!(config.max_request_timeout, Duration::from_secs(300));
+        assert_eq!(config.line_limit, None);
+    }
+
+    #[test]
+    fn the_longest_line_is_that_of_the_daemon() {
+        let older = "PLUGIN_STDIO_MAX_BUFFER_SIZE";
+        let newer = "PLUGIN_RUNTIME_MAX_BUFFER_SIZE";
+        for (pairs, limit) in [
+            (&[(older, "20971520")][..], Some(20_971_520)),
+            (&[(newer, "20971520")], Some(20_971_520)),
+            (&[(older, "5242880"), (newer, "20971520")], Some(20_971_520)),
+            (&[(older, "10485760"), (newer, "20971520")], Some(10_485_760)),
+            (&[(older, "5242880")], Some(5_242_880)),
+            (&[(older, "lots"), (newer, "")], None),
+            (&[(older, "0")], None),
+            (&[(older, "10")], Some(LEAST_LINE_LIMIT)),
+            (&[(older, "10485760"), (LINE_LIMIT, "1048576")], Some(1_048_576)),
+        ] {
+            assert_eq!(read(pairs).unwrap().line_limit, limit, "{pairs:?}");
+        }
+        for wrong in ["0", "4096", "-1", "5 MiB"] {
+            assert_eq!(read(&[(LINE_LIMIT, wrong)]).unwrap_err().name, LINE_LIMIT, "{wrong}");
+        }
     }
 
     #[test]

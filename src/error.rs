@@ -4,8 +4,27 @@
 //! It is not an error of a transport or of a file: those end a process or a load, not a session.
 //! Source: `dify-plugin-sdks: src/dify_plugin/errors/model.py`, `interfaces/model/ai_model.py`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
+
+/// Longest text of an error, in bytes; what an upstream or a host says may have megabytes.
+pub const LONGEST_MESSAGE: usize = 4096;
+
+/// Longest advice.
+const LONGEST_HINT: usize = 1024;
+
+/// Longest name, code or id beside an error's text.
+pub const LONGEST_WORD: usize = 256;
+
+/// The beginning of a text, and that it is no more than that.
+pub fn clip(text: &str, longest: usize) -> Cow<'_, str> {
+    if text.len() <= longest {
+        return Cow::Borrowed(text);
+    }
+    let kept = &text[..text.floor_char_boundary(longest)];
+    Cow::Owned(format!("{kept}… ({} more bytes are left out)", text.len() - kept.len()))
+}
 
 /// What Dify should do about a failed call. The names are the exact `error_type` strings that the Dify API matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,7 +43,8 @@ pub enum ErrorKind {
     CredentialsValidateFailed,
     /// The model cannot be polled (`start_polling`, `check_polling`).
     PollingUnsupported,
-    /// None of the above: a fault of ours or an answer nobody can read.
+    /// None of the above: a fault of ours or an answer nobody can read. Dify has no word for it and would show a bare
+    /// `InvokeError` as raw JSON, so on the wire it is a service that cannot serve now.
     Internal,
 }
 
@@ -33,13 +53,12 @@ impl ErrorKind {
     pub fn error_type(self) -> &'static str {
         match self {
             Self::Connection => "InvokeConnectionError",
-            Self::ServerUnavailable => "InvokeServerUnavailableError",
+            Self::ServerUnavailable | Self::Internal => "InvokeServerUnavailableError",
             Self::RateLimit => "InvokeRateLimitError",
             Self::Authorization => "InvokeAuthorizationError",
             Self::BadRequest => "InvokeBadRequestError",
             Self::CredentialsValidateFailed => "CredentialsValidateFailedError",
             Self::PollingUnsupported => "PluginLLMPollingUnsupportedError",
-            Self::Internal => "InvokeError",
         }
     }
 
@@ -170,7 +189,7 @@ impl InvokeError {
         match (self.status, self.code_word()) {
             (Some(status), Some(code)) => format!("HTTP {status} {code}"),
             (Some(status), None) => format!("HTTP {status}"),
-            (None, _) if self.kind == ErrorKind::Connection => self.message.clone(),
+            (None, _) if self.kind == ErrorKind::Connection => clip(&self.message, LONGEST_HINT).into_owned(),
             (None, Some(code)) => format!("{} {code}", self.kind.error_type()),
             (None, None) => self.kind.error_type().to_owned(),
         }
@@ -184,18 +203,19 @@ impl InvokeError {
         self.code.as_deref().filter(is_word)
     }
 
-    /// Message, request id, and hint in one sentence, without the category.
+    /// Message, request id, and hint in one sentence, without the category. Each of them is clipped by itself, so that a
+    /// long answer of the upstream does not cost the hint.
     pub fn detail(&self) -> String {
-        let mut text = self.message.trim().to_owned();
+        let mut text = clip(self.message.trim(), LONGEST_MESSAGE).into_owned();
         if let Some(id) = &self.request_id {
-            text.push_str(&format!(" (request id {id})"));
+            text.push_str(&format!(" (request id {})", clip(id, LONGEST_WORD)));
         }
         if let Some(hint) = &self.hint {
             if !text.is_empty() && !text.ends_with(['.', '!', '?']) {
                 text.push('.');
             }
             text.push(' ');
-            text.push_str(hint);
+            text.push_str(&clip(hint, LONGEST_HINT));
         }
         text
     }

@@ -139,7 +139,7 @@ async fn failures_end_their_session_only() {
         }
     }
     let expected = [
-        ("a", "InvokeError"),
+        ("a", "InvokeServerUnavailableError"),
         ("b", "InvokeRateLimitError"),
         ("c", "ended"),
         ("d", "InvokeBadRequestError"),
@@ -195,9 +195,9 @@ async fn validation_answers_true_or_a_validation_error() {
 
 #[tokio::test]
 async fn long_text_is_cut_and_audio_is_hexadecimal() {
-    let outcome = plugin().call(llm("long 1500000")).await;
+    let outcome = plugin().call(llm("long 6000000")).await;
     assert!(outcome.items.len() > 2);
-    assert_eq!(outcome.text().chars().count(), 1_500_000);
+    assert_eq!(outcome.text().chars().count(), 6_000_000);
     let speech = json!({"action": "invoke_tts", "provider": "obedient", "model": "t", "model_type": "tts",
         "credentials": {"api_key": "right"}, "content_text": "abc", "voice": "v"});
     assert_eq!(plugin().call(speech).await.item(), &json!({"result": "ababab", "mime_type": "audio/mpeg"}));
@@ -247,7 +247,7 @@ async fn what_no_line_can_carry_ends_its_session_with_an_error() {
     assert_eq!(outcome.items.len(), 2);
     let outcome = plugin().call(llm("picture 6000000")).await;
     let (kind, message) = outcome.failure();
-    assert_eq!(kind, "InvokeError");
+    assert_eq!(kind, "InvokeBadRequestError");
     assert!(message.contains("too large for one line"), "{message}");
 }
 

@@ -16,6 +16,7 @@ use crate::memory;
 use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions, local, logs, serverless};
+use crate::transport::outlet;
 
 /// Threads that run sessions. Streams wait far more than they compute.
 const WORKERS: usize = 2;
@@ -32,12 +33,14 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
         InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
     };
     let operator = Operator::read();
-    operator.problems.iter().for_each(|problem| tracing::warn!(problem, "nothing is allowed by it"));
+    operator.problems.iter().for_each(|problem| tracing::warn!(problem, "a setting of the operator has no effect"));
+    let line_limit = operator.line_limit.or(config.line_limit);
     let registry = Registry::new(declarations.providers, crate::providers::all(operator.access))?;
     let registry = Arc::new(registry.with_upstream(taping::upstream(config.taping.as_ref())?));
     let options = ServeOptions {
         heartbeat: config.heartbeat_interval,
         most_sessions: config.max_worker,
+        longest_line: line_limit.map_or(outlet::LONGEST_LINE, outlet::line_below),
         ..ServeOptions::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::{ConfigError, flag, refuse, text};
+use super::{ConfigError, DAEMON_LINE_LIMITS, LINE_LIMIT, flag, line_limit, refuse, text};
 use crate::upstream::google::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS, MachineAccess};
 
 /// Lines of `NAME=value`, with the names of the environment.
@@ -33,6 +33,8 @@ const LARGEST: u64 = 64 * 1024;
 pub struct Operator {
     /// What is allowed.
     pub access: MachineAccess,
+    /// The longest line that the daemon takes, where it is told here.
+    pub line_limit: Option<usize>,
     /// Settings, or the file, that are not used, and why.
     pub problems: Vec<String>,
 }
@@ -41,7 +43,8 @@ impl Operator {
     /// Reads the environment and the file.
     pub fn read() -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let environment = NAMES.iter().filter_map(|name| Some(((*name).to_owned(), set(name)?)));
+        let names = NAMES.iter().chain(&DAEMON_LINE_LIMITS).chain([&LINE_LIMIT]);
+        let environment = names.filter_map(|name| Some(((*name).to_owned(), set(name)?)));
         Self::of(environment.collect(), Path::new(FILE), std::env::var_os("HOME").map(PathBuf::from))
     }
 
@@ -68,7 +71,9 @@ impl Operator {
         access.credentials_file =
             text(&settings, CREDENTIALS_FILE).map(PathBuf::from).or(well_known.filter(|path| path.is_file()));
         access.metadata_host = text(&settings, METADATA_HOST).map(str::to_owned);
-        Self { access, problems }
+        let mut longest = None;
+        note(line_limit(&settings).map(|limit| longest = limit));
+        Self { access, line_limit: longest, problems }
     }
 }
 
@@ -159,6 +164,16 @@ mod tests {
         assert_eq!(operator.access.metadata_host.as_deref(), Some("127.0.0.1:988"), "the environment goes before");
         let off = settings(&[(ALLOW_IDENTITY, "false")]);
         assert!(!Operator::of(off, &path, None).access.identity, "in both directions");
+    }
+
+    #[test]
+    fn the_longest_line_may_stand_in_the_file() {
+        let (_folder, path) = file("PLUGIN_STDIO_MAX_BUFFER_SIZE=20971520\n", 0o644);
+        assert_eq!(Operator::of(HashMap::new(), &path, None).line_limit, Some(20_971_520));
+        let own = settings(&[(LINE_LIMIT, "1048576")]);
+        assert_eq!(Operator::of(own, &path, None).line_limit, Some(1_048_576), "the environment goes before");
+        let wrong = Operator::of(settings(&[(LINE_LIMIT, "lots")]), nowhere(), None);
+        assert!(wrong.line_limit.is_none() && wrong.problems[0].starts_with(LINE_LIMIT), "{wrong:?}");
     }
 
     #[test]

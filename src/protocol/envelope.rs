@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::error::InvokeError;
+use crate::error::{ErrorKind, InvokeError, LONGEST_WORD, clip};
 
 /// A line from the daemon. Fields that only inform (conversation, app, context) are not kept.
 #[derive(Debug, Deserialize)]
@@ -87,9 +87,11 @@ pub struct ErrorPayload {
 }
 
 impl ErrorPayload {
-    /// The payload of a failed call, with the text form of the reference: `[provider] description, detail`.
+    /// The payload of a failed call, with the text form of the reference: `[provider] description, detail`. Whatever host
+    /// and upstream have said, it is short: every text of it is clipped here or in [`InvokeError::detail`].
     pub fn of(provider: &str, error: &InvokeError) -> Self {
-        use crate::error::ErrorKind;
+        let provider = clip(provider, LONGEST_WORD);
+        let word = |text: &str| Value::String(clip(text, LONGEST_WORD).into_owned());
         let detail = error.detail();
         let message = match error.kind {
             ErrorKind::CredentialsValidateFailed | ErrorKind::PollingUnsupported => detail,
@@ -103,10 +105,10 @@ impl ErrorPayload {
             args.insert("status".to_owned(), status.into());
         }
         if let Some(code) = &error.code {
-            args.insert("code".to_owned(), code.as_str().into());
+            args.insert("code".to_owned(), word(code));
         }
         if let Some(request_id) = &error.request_id {
-            args.insert("request_id".to_owned(), request_id.as_str().into());
+            args.insert("request_id".to_owned(), word(request_id));
         }
         if let Some(wait) = error.retry_after {
             args.insert("retry_after_seconds".to_owned(), wait.as_secs().into());
@@ -126,31 +128,6 @@ struct Line<'a, T> {
 struct Message<T> {
     r#type: &'static str,
     data: T,
-}
-
-/// Severity of a protocol log record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum LogLevel {
-    /// Debug.
-    Debug,
-    /// Information.
-    Info,
-    /// Warning.
-    Warning,
-    /// Error.
-    Error,
-}
-
-/// A protocol log record.
-#[derive(Debug, Serialize)]
-pub struct LogRecord<'a> {
-    /// Severity.
-    pub level: LogLevel,
-    /// Text.
-    pub message: &'a str,
-    /// Seconds since 1970; must be a number.
-    pub timestamp: f64,
 }
 
 fn write<T: Serialize>(out: &mut Vec<u8>, line: &T) -> Result<(), serde_json::Error> {
@@ -187,9 +164,4 @@ pub fn write_end(out: &mut Vec<u8>, session_id: &str) -> Result<(), serde_json::
 /// Appends a heartbeat.
 pub fn write_heartbeat(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"event\":\"heartbeat\",\"session_id\":null,\"data\":{}}\n");
-}
-
-/// Appends a log record.
-pub fn write_log(out: &mut Vec<u8>, session_id: Option<&str>, record: &LogRecord<'_>) -> Result<(), serde_json::Error> {
-    write(out, &Line { event: "log", session_id, data: record })
 }

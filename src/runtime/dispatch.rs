@@ -8,26 +8,22 @@ use serde::Serialize;
 use serde_json::json;
 use tracing::debug;
 
+use super::fit;
 use super::form::{self, Form};
+use super::llm::LlmAnswer;
 use super::logs;
 use super::registry::{Entry, Registry};
 use super::reply::{Gone, Reply};
 use super::session_log::SessionLog;
 use crate::declare::parameters;
-use crate::error::InvokeError;
+use crate::error::{InvokeError, LONGEST_MESSAGE, clip};
 use crate::protocol::{
-    AudioChunk, Content, ContentPart, Credentials, EmbeddingResult, LlmChunk, LlmDelta, LlmRequest, ModelRequest,
-    ModelType, NumTokensAnswer, PollingAnswer, Request, RerankResult, ResultAnswer, Target, VoicesAnswer,
+    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmRequest, ModelRequest, ModelType, NumTokensAnswer,
+    PollingAnswer, Request, RerankResult, ResultAnswer, Target, VoicesAnswer,
 };
 use crate::providers::{CallContext, Chunks};
 use crate::upstream::Upstream;
 use crate::upstream::recording::Case;
-
-/// Longest text of one chunk; longer deltas are cut at a character boundary.
-const LONGEST_TEXT: usize = 1024 * 1024;
-
-/// Text that is joined while the host does not read. After that the upstream waits too.
-const LONGEST_JOINED: usize = 64 * 1024;
 
 /// Raw audio bytes of one item; hexadecimal doubles them.
 const LONGEST_AUDIO: usize = 512 * 1024;
@@ -136,7 +132,8 @@ impl Call<'_> {
                 self.prepare_llm(&mut request).await?;
                 let (model, stream) = (request.target.model.clone(), request.stream);
                 let deltas = provider.invoke_llm(self.context.clone(), request);
-                if stream { self.stream_llm(&model, deltas).await } else { self.collect_llm(&model, deltas).await }
+                let answer = LlmAnswer::new(self.reply, self.log, model, self.started);
+                if stream { stream_llm(answer, deltas).await } else { collect_llm(answer, deltas).await }
             }
             Request::LlmNumTokens(mut request) => {
                 self.prepare(&mut request.target, ModelType::Llm).await?;
@@ -238,7 +235,7 @@ impl Call<'_> {
     }
 
     fn latency(&self) -> f64 {
-        (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e6
+        seconds_since(self.started)
     }
 
     /// Checks the form of the model's credentials.
@@ -277,82 +274,6 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Hands deltas on as they come: whatever is ready goes out in one write, and while the writer is behind,
-    /// text deltas are joined in place of queued.
-    async fn stream_llm(&mut self, model: &str, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
-        let mut index = 0;
-        let mut held: Option<LlmDelta> = None;
-        loop {
-            let waiting = held.is_some() || self.reply.has_lines();
-            tokio::select! {
-                biased;
-                delta = deltas.next(), if !self.reply.is_full() => match delta {
-                    None => break,
-                    Some(delta) => {
-                        let delta = match (held.take(), delta?) {
-                            (None, delta) => delta,
-                            (Some(mut first), next) if joins(&first, &next) => {
-                                append_text(&mut first, next);
-                                first
-                            }
-                            (Some(first), next) => {
-                                self.chunk(model, &mut index, first)?;
-                                next
-                            }
-                        };
-                        if self.reply.is_lagging() && is_plain_text(&delta) {
-                            held = Some(delta);
-                        } else {
-                            self.chunk(model, &mut index, delta)?;
-                        }
-                    }
-                },
-                room = self.reply.room(), if waiting => {
-                    room?;
-                    if let Some(delta) = held.take() {
-                        self.chunk(model, &mut index, delta)?;
-                    }
-                    self.reply.flush().await?;
-                }
-            }
-        }
-        if let Some(delta) = held {
-            self.chunk(model, &mut index, delta)?;
-        }
-        Ok(())
-    }
-
-    /// The whole answer in one chunk, as the reference sends a result that is not streamed.
-    async fn collect_llm(&mut self, model: &str, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
-        let mut whole = LlmDelta::default();
-        while let Some(delta) = deltas.next().await {
-            merge(&mut whole, delta?);
-        }
-        Ok(self.chunk(model, &mut 0, whole)?)
-    }
-
-    fn chunk(&mut self, model: &str, index: &mut u64, mut delta: LlmDelta) -> Result<(), InvokeError> {
-        if let Some(usage) = &mut delta.usage
-            && usage.latency == 0.0
-        {
-            usage.latency = self.latency();
-        }
-        if let Some(usage) = &delta.usage {
-            self.log.used(usage);
-        }
-        while let Content::Text(text) = &mut delta.content
-            && text.len() > LONGEST_TEXT
-        {
-            let rest = text.split_off(text.floor_char_boundary(LONGEST_TEXT));
-            let first = LlmDelta::text(std::mem::replace(text, rest));
-            self.push(&LlmChunk::of(model, *index, &first))?;
-            *index += 1;
-        }
-        self.push(&LlmChunk::of(model, *index, &delta))?;
-        *index += 1;
-        Ok(())
-    }
-
     async fn stream_audio(&mut self, mut audio: Chunks<AudioChunk>) -> Result<(), Stop> {
         #[derive(Serialize)]
         struct Item<'a> {
@@ -360,9 +281,11 @@ impl Call<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             mime_type: Option<&'a str>,
         }
+        // Two digits a byte, and as much again for what stands around them.
+        let longest = (self.reply.longest_line() / 4).clamp(1, LONGEST_AUDIO);
         while let Some(chunk) = audio.next().await {
             let chunk = chunk?;
-            for piece in chunk.bytes.chunks(LONGEST_AUDIO) {
+            for piece in chunk.bytes.chunks(longest) {
                 let item = Item { result: hex::encode(piece), mime_type: chunk.mime_type.as_deref() };
                 self.push(&item)?;
                 self.reply.flush().await?;
@@ -380,9 +303,10 @@ impl Call<'_> {
         }
         self.log.used(&result.usage);
         let count = result.embeddings.len();
-        self.push(&result).map_err(|error| {
-            InvokeError::bad_request(format!("{count} vectors do not fit: {}", error.message))
-                .with_hint("Lower `max_chunks` of the model, so that Dify sends fewer texts at once.")
+        self.push(&result).map_err(|error| InvokeError {
+            message: format!("{count} vectors do not fit: {}", error.message),
+            hint: Some("Lower `max_chunks` of the model, so that Dify sends fewer texts at once.".to_owned()),
+            ..error
         })?;
         Ok(())
     }
@@ -394,6 +318,7 @@ impl Call<'_> {
         self.item(&result)
     }
 
+    /// One item, which cannot be divided: private data gives way where it is what makes it too long.
     fn polling(&mut self, model: &str, answer: PollingAnswer) -> Result<(), Stop> {
         let item = match answer {
             PollingAnswer::Running { plugin_state, next_check_after_seconds, expires_after_seconds, max_attempts } => {
@@ -410,17 +335,27 @@ impl Call<'_> {
                     usage.latency = self.latency();
                 }
                 self.log.used(&usage);
-                json!({
-                    "status": "succeeded", "plugin_state": null, "error": null,
-                    "result": {
-                        "model": model, "prompt_messages": [], "system_fingerprint": delta.system_fingerprint,
-                        "message": crate::protocol::AssistantMessage::of(&delta), "usage": usage,
-                    },
-                    "next_check_after_seconds": null, "expires_after_seconds": null, "max_attempts": null,
-                })
+                let item = |delta: &LlmDelta| {
+                    json!({
+                        "status": "succeeded", "plugin_state": null, "error": null,
+                        "result": {
+                            "model": model, "prompt_messages": [], "system_fingerprint": delta.system_fingerprint,
+                            "message": crate::protocol::AssistantMessage::of(delta), "usage": usage,
+                        },
+                        "next_check_after_seconds": null, "expires_after_seconds": null, "max_attempts": null,
+                    })
+                };
+                let whole = item(&delta);
+                if self.reply.length_of(&whole) <= self.reply.longest_line() {
+                    whole
+                } else {
+                    fit::leave_private_out(&mut delta);
+                    item(&delta)
+                }
             }
             PollingAnswer::Failed(mut error) => {
                 self.context.upstream.proofs().hide_in(&mut error);
+                let error = clip(&error, LONGEST_MESSAGE);
                 json!({
                     "status": "failed", "plugin_state": null, "result": null, "error": error,
                     "next_check_after_seconds": null, "expires_after_seconds": null, "max_attempts": null,
@@ -431,54 +366,39 @@ impl Call<'_> {
     }
 }
 
-fn is_plain_text(delta: &LlmDelta) -> bool {
-    matches!(delta.content, Content::Text(_))
-        && delta.tool_calls.is_empty()
-        && delta.opaque_body.is_none()
-        && delta.finish_reason.is_none()
-        && delta.usage.is_none()
-}
-
-/// Whether two deltas say the same as one, and are not too much to wait for a host that does not read.
-fn joins(first: &LlmDelta, next: &LlmDelta) -> bool {
-    matches!(&first.content, Content::Text(text) if text.len() < LONGEST_JOINED)
-        && is_plain_text(next)
-        && first.system_fingerprint == next.system_fingerprint
-}
-
-fn append_text(first: &mut LlmDelta, next: LlmDelta) {
-    if let (Content::Text(text), Content::Text(more)) = (&mut first.content, next.content) {
-        text.push_str(&more);
-    }
-}
-
-/// Adds a delta to the whole answer: text joined, parts appended, fragments of a call joined by id.
-fn merge(whole: &mut LlmDelta, delta: LlmDelta) {
-    whole.content = match (std::mem::take(&mut whole.content), delta.content) {
-        (Content::Text(text), Content::Text(more)) => Content::Text(text + &more),
-        (first, next) => Content::Parts(into_parts(first).into_iter().chain(into_parts(next)).collect()),
-    };
-    for call in delta.tool_calls {
-        match whole.tool_calls.iter_mut().find(|known| !call.id.is_empty() && known.id == call.id) {
-            Some(known) => {
-                known.function.arguments.push_str(&call.function.arguments);
-                if known.function.name.is_empty() {
-                    known.function.name = call.function.name;
-                }
+/// Hands deltas on as they come: whatever is ready goes out in one write, and while the writer is behind, text deltas are
+/// joined in place of queued.
+async fn stream_llm(mut answer: LlmAnswer<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
+    loop {
+        let waits = answer.waits();
+        tokio::select! {
+            biased;
+            delta = deltas.next(), if !answer.reply.is_full() => match delta {
+                None => break,
+                Some(delta) => answer.stream(delta?)?,
+            },
+            room = answer.reply.room(), if waits => {
+                room?;
+                answer.release()?;
+                answer.reply.flush().await?;
             }
-            None => whole.tool_calls.push(call),
         }
     }
-    whole.opaque_body = delta.opaque_body.or(whole.opaque_body.take());
-    whole.finish_reason = delta.finish_reason.or(whole.finish_reason.take());
-    whole.usage = delta.usage.or(whole.usage.take());
-    whole.system_fingerprint = delta.system_fingerprint.or(whole.system_fingerprint.take());
+    Ok(answer.finish()?)
 }
 
-fn into_parts(content: Content) -> Vec<ContentPart> {
-    match content {
-        Content::Text(text) if text.is_empty() => Vec::new(),
-        Content::Text(text) => vec![ContentPart::text(text)],
-        Content::Parts(parts) => parts,
+/// The whole answer in one item where it can be one, as the reference sends a result that is not streamed.
+async fn collect_llm(mut answer: LlmAnswer<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
+    while let Some(delta) = deltas.next().await {
+        answer.collect(delta?)?;
+        if answer.reply.is_full() {
+            answer.reply.flush().await?;
+        }
     }
+    Ok(answer.finish()?)
+}
+
+/// Seconds with six digits.
+pub(super) fn seconds_since(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 1e6).round() / 1e6
 }

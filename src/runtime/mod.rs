@@ -1,7 +1,9 @@
 //! Sessions and dispatch: where transports and providers meet.
 
 pub mod dispatch;
+mod fit;
 pub mod form;
+mod llm;
 pub mod local;
 pub mod logs;
 pub mod registry;

@@ -1,17 +1,18 @@
 //! The only handle that can answer a request. It ends exactly once: `end` and `fail` consume it, and dropping it
-//! un-ended sends an error and an end.
+//! un-ended sends an error and an end. Every line is measured: what the host would not take is never written.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::error::InvokeError;
+use crate::error::{InvokeError, LONGEST_WORD, clip};
 use crate::protocol::envelope::{ErrorPayload, write_end, write_error, write_stream};
 use crate::transport::outlet::{Closed, Outlet};
 
-/// Longest line that is written. The daemon ends the whole process over one line of 5 MiB.
-pub const LONGEST_LINE: usize = 5 * 1024 * 1024 - 64 * 1024;
+/// What a line that is too long needs; the setting is the daemon's, and read by the plugin too.
+pub(super) const RAISE_THE_LIMIT: &str =
+    "raise PLUGIN_STDIO_MAX_BUFFER_SIZE of Dify's plugin daemon, which the plugin follows";
 
 /// Bytes that are collected before they must be handed on.
 const FULL: usize = 64 * 1024;
@@ -24,6 +25,32 @@ pub struct Reply {
     provider: String,
     lines: Vec<u8>,
     ended: bool,
+}
+
+/// Why an item was not collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// No line of the host can carry it.
+    TooLong {
+        /// Bytes of its line.
+        length: usize,
+        /// Bytes of the longest line.
+        limit: usize,
+    },
+    /// It cannot be written as JSON.
+    Unwritable(String),
+}
+
+impl From<Unsent> for InvokeError {
+    fn from(unsent: Unsent) -> Self {
+        match unsent {
+            Unsent::TooLong { length, limit } => Self::bad_request(format!(
+                "a result of {length} bytes is too large for one line of the plugin protocol (limit {limit})"
+            ))
+            .with_hint(format!("Ask for less at once, or {RAISE_THE_LIMIT}.")),
+            Unsent::Unwritable(why) => Self::internal(format!("cannot write the answer: {why}")),
+        }
+    }
 }
 
 /// The host does not listen any more.
@@ -44,7 +71,7 @@ impl Reply {
 
     /// Names the provider in errors from here on.
     pub fn set_provider(&mut self, provider: &str) {
-        provider.clone_into(&mut self.provider);
+        self.provider = clip(provider, LONGEST_WORD).into_owned();
     }
 
     /// The session's name.
@@ -57,19 +84,29 @@ impl Reply {
         self.outlet.clone()
     }
 
-    /// Collects one result item. An item that no line can carry is an error and is not collected.
-    pub fn push<T: Serialize>(&mut self, item: &T) -> Result<(), InvokeError> {
+    /// Collects one result item. An item that no line can carry is not collected.
+    pub fn push<T: Serialize>(&mut self, item: &T) -> Result<(), Unsent> {
+        let limit = self.longest_line();
         let start = self.lines.len();
-        write_stream(&mut self.lines, &self.session_id, item)
-            .map_err(|error| InvokeError::internal(format!("cannot write the answer: {error}")))?;
+        write_stream(&mut self.lines, &self.session_id, item).map_err(|error| Unsent::Unwritable(error.to_string()))?;
         let length = self.lines.len() - start;
-        if length > LONGEST_LINE {
+        if length > limit {
             self.lines.truncate(start);
-            return Err(InvokeError::internal(format!(
-                "a result of {length} bytes is too large for one line of the plugin protocol (limit {LONGEST_LINE})"
-            )));
+            return Err(Unsent::TooLong { length, limit });
         }
         Ok(())
+    }
+
+    /// Longest line that the host takes.
+    pub fn longest_line(&self) -> usize {
+        self.outlet.longest_line()
+    }
+
+    /// Bytes that a line of this item would take.
+    pub fn length_of<T: Serialize>(&self, item: &T) -> usize {
+        let mut line = Vec::new();
+        let written = write_stream(&mut line, &self.session_id, item);
+        written.map_or(usize::MAX, |()| line.len())
     }
 
     /// Whether enough is collected to be handed on before more is made.
@@ -117,11 +154,21 @@ impl Reply {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        // Both payloads are plain strings and small maps; writing them to memory does not fail.
+        // Both payloads are plain strings and small maps; writing them to memory does not fail. They are short, unless the
+        // host made its session's id longer than its lines: then nothing can be said of that session.
         if let Some(error) = error {
-            let _ = write_error(&mut self.lines, &self.session_id, &ErrorPayload::of(&self.provider, error));
+            let payload = ErrorPayload::of(&self.provider, error);
+            self.last_line(|lines, session_id| write_error(lines, session_id, &payload));
         }
-        let _ = write_end(&mut self.lines, &self.session_id);
+        self.last_line(write_end);
+    }
+
+    fn last_line(&mut self, write: impl FnOnce(&mut Vec<u8>, &str) -> Result<(), serde_json::Error>) {
+        let start = self.lines.len();
+        let written = write(&mut self.lines, &self.session_id);
+        if written.is_err() || self.lines.len() - start > self.longest_line() {
+            self.lines.truncate(start);
+        }
     }
 }
 

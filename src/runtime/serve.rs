@@ -46,11 +46,18 @@ pub struct ServeOptions {
     pub most_sessions: usize,
     /// Longest session; the daemon gives up after 600 s without telling the plugin.
     pub longest_session: Duration,
+    /// Longest line that the host takes.
+    pub longest_line: usize,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(10), most_sessions: 1000, longest_session: Duration::from_secs(590) }
+        Self {
+            heartbeat: Duration::from_secs(10),
+            most_sessions: 1000,
+            longest_session: Duration::from_secs(590),
+            longest_line: outlet::LONGEST_LINE,
+        }
     }
 }
 
@@ -80,6 +87,7 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let (outlet, queue) = outlet::queue(QUEUE.0, QUEUE.1);
+    let outlet = outlet.with_longest_line(options.longest_line);
     let mut writing = tokio::spawn(write(writer, queue, options.heartbeat));
     let sessions = Sessions { stray, ..Sessions::new(registry, options) };
     tokio::select! {

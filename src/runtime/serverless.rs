@@ -10,6 +10,7 @@ use tracing::info;
 use super::registry::Registry;
 use super::serve::{ServeOptions, Sessions};
 use crate::transport::http;
+use crate::transport::outlet::Outlet;
 
 /// Serves on an address until SIGTERM.
 pub async fn serve(host: &str, port: u16, registry: Arc<Registry>, options: ServeOptions) -> io::Result<()> {
@@ -33,7 +34,9 @@ pub async fn serve_on(
 ) -> io::Result<()> {
     let sessions = Sessions::new(registry, options);
     let starting = sessions.clone();
-    http::serve(listener, Arc::new(move |line, outlet| starting.take(line, &outlet)), stop).await?;
+    let longest_line = options.longest_line;
+    let start = move |line, outlet: Outlet| starting.take(line, &outlet.with_longest_line(longest_line));
+    http::serve(listener, Arc::new(start), stop).await?;
     sessions.finish().await;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tracing::info;
 
-use crate::error::InvokeError;
+use crate::error::{InvokeError, LONGEST_WORD, clip};
 use crate::protocol::{EmbeddingUsage, LlmUsage, Request};
 use crate::upstream::tally::Tally;
 
@@ -86,8 +86,8 @@ impl SessionLog {
     /// What was asked.
     pub(super) fn asked(&mut self, request: &Request) {
         self.action = request.action();
-        request.provider().clone_into(&mut self.provider);
-        self.model = request.target().map(|target| target.model.clone()).unwrap_or_default();
+        self.provider = clip(request.provider(), LONGEST_WORD).into_owned();
+        self.model = request.target().map(|target| clip(&target.model, LONGEST_WORD).into_owned()).unwrap_or_default();
         self.model_type = request.model_type().map(|model_type| model_type.as_str());
     }
 

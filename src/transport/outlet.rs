@@ -1,5 +1,6 @@
 //! The way of lines to the host's writer: a queue with a limit on its batches and on their bytes together. What does not
-//! fit waits with the session that made it, so that a host which reads slowly costs no memory. It knows no message.
+//! fit waits with the session that made it, so that a host which reads slowly costs no memory. It knows no message, only how
+//! long a line the host takes.
 
 use std::sync::Arc;
 
@@ -9,12 +10,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 /// Bytes for which [`Outlet::room`] waits.
 const USUAL_BATCH: u32 = 64 * 1024;
 
+/// Longest line that is written to a daemon with its default settings: below the 5 MiB over which it ends the process.
+pub const LONGEST_LINE: usize = line_below(5 * 1024 * 1024);
+
+/// The longest line for a host that takes lines of this length: a margin remains for what may count them otherwise.
+pub const fn line_below(limit: usize) -> usize {
+    limit - limit / 80
+}
+
 /// The sending side; cheap to clone.
 #[derive(Clone)]
 pub struct Outlet {
     batches: mpsc::Sender<Batch>,
     room: Arc<Semaphore>,
     bytes: u32,
+    longest_line: usize,
 }
 
 /// The writer's side.
@@ -34,10 +44,23 @@ pub struct Closed;
 /// A queue of at most so many batches with at most so many bytes; one larger batch is let through alone.
 pub fn queue(batches: usize, bytes: u32) -> (Outlet, Queue) {
     let (sender, receiver) = mpsc::channel(batches);
-    (Outlet { batches: sender, room: Arc::new(Semaphore::new(bytes as usize)), bytes }, receiver)
+    let room = Arc::new(Semaphore::new(bytes as usize));
+    (Outlet { batches: sender, room, bytes, longest_line: LONGEST_LINE }, receiver)
 }
 
 impl Outlet {
+    /// For a host that takes lines of this length.
+    #[must_use]
+    pub fn with_longest_line(mut self, longest_line: usize) -> Self {
+        self.longest_line = longest_line;
+        self
+    }
+
+    /// The longest line that may be sent.
+    pub fn longest_line(&self) -> usize {
+        self.longest_line
+    }
+
     /// Waits for room and queues what `lines` gives. Cancelling loses nothing: `lines` is asked once there is room.
     pub async fn send(&self, length: usize, lines: impl FnOnce() -> Bytes) -> Result<(), Closed> {
         let (slot, room) = self.reserve(self.share(length)).await?;

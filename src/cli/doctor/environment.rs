@@ -6,7 +6,7 @@ use std::path::Path;
 use url::Url;
 
 use super::finding::Report;
-use crate::config::{Config, InstallMethod, operator};
+use crate::config::{Config, DAEMON_LINE_LIMITS, InstallMethod, LINE_LIMIT, operator};
 use crate::runtime::logs;
 use crate::upstream::client::public_url;
 use crate::upstream::recording::Taping;
@@ -24,11 +24,16 @@ const NOT_PASSED_ON: &[(&str, &str)] = &[
     ("RUST_LOG", IN_FILE),
     ("HEARTBEAT_INTERVAL", IN_FILE),
     ("MAX_WORKER", IN_FILE),
+    (LINE_LIMIT, IN_FILE),
+    (DAEMON_LINE_LIMITS[0], AS_LINE_LIMIT),
+    (DAEMON_LINE_LIMITS[1], AS_LINE_LIMIT),
     ("SSL_CERT_DIR", "Use SSL_CERT_FILE, which is passed on, or the credential field `tls_ca`."),
     ("ALL_PROXY", "Use HTTP_PROXY and HTTPS_PROXY, which are passed on, or the credential field `proxy_url`."),
 ];
 
 const IN_FILE: &str = "Put it into .env in the plugin's folder.";
+
+const AS_LINE_LIMIT: &str = "Put DIFY_PLUGIN_LINE_LIMIT with the same value into .env in the plugin's folder.";
 
 /// What the reference reads and this runtime does not need.
 const WITHOUT_EFFECT: &[&str] = &[

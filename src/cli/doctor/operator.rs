@@ -14,9 +14,12 @@ const TRUST: &str = "Every workspace of this Dify has it then: take it back wher
 
 /// Reads what is allowed as serving would. `settings` are those of the environment and of the `.env` at `file`.
 pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Path) -> anyhow::Result<()> {
-    let Operator { access, problems } = Operator::read();
+    let Operator { access, line_limit, problems } = Operator::read();
     for problem in problems {
-        report.error(CHECK, problem, "Correct it: until then nothing is allowed by it.")?;
+        report.error(CHECK, problem, "Correct it: until then it has no effect.")?;
+    }
+    if let Some(limit) = line_limit {
+        report.ok("environment", format!("Dify's plugin daemon is said to take lines of {limit} bytes"))?;
     }
     for name in NAMES.iter().filter(|name| settings.contains_key(**name) && std::env::var_os(name).is_none()) {
         let found = format!("{name} stands in {} and is not read there", file.display());

@@ -1,0 +1,312 @@
+//! What was produced arrives: before errors, in lines that the host takes, and under types that Dify reads.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/harness.rs"]
+mod harness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dify_plugin_runtime::declare::{ModelSchema, ProviderDeclaration};
+use dify_plugin_runtime::error::{ErrorKind, InvokeError};
+use dify_plugin_runtime::protocol::{
+    Content, ContentPart, FinishReason, LlmDelta, LlmRequest, LlmUsage, MediaPart, ModelRequest, ModelType, ToolCall,
+};
+use dify_plugin_runtime::providers::{Answer, CallContext, Chunks, Provider};
+use dify_plugin_runtime::runtime::ServeOptions;
+use dify_plugin_runtime::transport::outlet::LONGEST_LINE;
+use futures_util::{StreamExt, stream};
+use harness::{Outcome, Plugin};
+use serde_json::{Value, json};
+
+const MIB: usize = 1024 * 1024;
+
+/// What Dify's API has a case for.
+const KNOWN: [&str; 7] = [
+    "InvokeConnectionError",
+    "InvokeServerUnavailableError",
+    "InvokeRateLimitError",
+    "InvokeAuthorizationError",
+    "InvokeBadRequestError",
+    "CredentialsValidateFailedError",
+    "PluginLLMPollingUnsupportedError",
+];
+
+type Script = Arc<dyn Fn() -> Vec<Result<LlmDelta, InvokeError>> + Send + Sync>;
+
+/// Answers with what it was given.
+struct Scripted(Script);
+
+impl Provider for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn invoke_llm(&self, _context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
+        if request.prompt_messages.last().is_some_and(|message| message.content.text() == "flood") {
+            return stream::repeat_with(|| Ok(LlmDelta::text("x".repeat(1000)))).boxed();
+        }
+        let told = stream::iter((self.0)());
+        match request.prompt_messages.last().map(|message| message.content.text()).as_deref() {
+            Some("panic") => told.chain(stream::once(async { panic!("as told") })).boxed(),
+            _ => told.boxed(),
+        }
+    }
+
+    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+        Box::pin(async move { Ok(ModelSchema::customizable(request.target.model, request.model_type)) })
+    }
+}
+
+fn plugin(script: impl Fn() -> Vec<Result<LlmDelta, InvokeError>> + Send + Sync + 'static) -> Plugin {
+    let declaration: ProviderDeclaration = serde_json::from_value(json!({
+        "provider": "scripted", "label": {"en_US": "Scripted"}, "supported_model_types": ["llm"],
+        "configurate_methods": ["customizable-model"],
+    }))
+    .unwrap();
+    let models = vec![ModelSchema::customizable("m", ModelType::Llm)];
+    Plugin::of(vec![(declaration, models, Arc::new(Scripted(Arc::new(script))))])
+}
+
+fn llm(prompt: &str, stream: bool) -> Value {
+    json!({"action": "invoke_llm", "provider": "scripted", "model": "m", "model_type": "llm", "credentials": {},
+        "model_parameters": {}, "prompt_messages": [{"role": "user", "content": prompt}], "stream": stream})
+}
+
+fn picture(bytes: usize) -> LlmDelta {
+    let media = MediaPart {
+        format: "png".to_owned(),
+        mime_type: "image/png".to_owned(),
+        base64_data: Some("A".repeat(bytes)),
+        detail: Some("high".to_owned()),
+        ..MediaPart::default()
+    };
+    LlmDelta { content: Content::Parts(vec![ContentPart::Image(media)]), ..LlmDelta::default() }
+}
+
+fn last() -> LlmDelta {
+    let usage = LlmUsage { prompt_tokens: 3, currency: "USD".to_owned(), ..LlmUsage::default() };
+    LlmDelta { finish_reason: Some(FinishReason::Stop), usage: Some(usage), ..LlmDelta::default() }
+}
+
+/// All text, in whichever form, and how many pictures.
+fn said(outcome: &Outcome) -> (String, usize) {
+    let (mut text, mut pictures) = (String::new(), 0);
+    for item in &outcome.items {
+        match &item["delta"]["message"]["content"] {
+            Value::String(more) => text.push_str(more),
+            Value::Array(parts) => parts.iter().for_each(|part| match part["type"].as_str() {
+                Some("text") => text.push_str(part["data"].as_str().unwrap()),
+                _ => pictures += 1,
+            }),
+            other => panic!("{other}"),
+        }
+    }
+    (text, pictures)
+}
+
+fn fits(outcome: &Outcome, limit: usize) {
+    for item in &outcome.items {
+        assert!(item.to_string().len() <= limit, "a line of {} bytes", item.to_string().len());
+    }
+}
+
+#[tokio::test]
+async fn text_before_an_error_arrives_also_when_the_host_reads_late() {
+    let parts = || (0..10).map(|part| Ok(LlmDelta::text(format!("part{part} "))));
+    for prompt in ["fail", "panic"] {
+        let plugin = plugin(move || match prompt {
+            "fail" => parts().chain([Err(InvokeError::connection("cut"))]).collect(),
+            _ => parts().collect(),
+        });
+        let mut connection = plugin.connect();
+        // Fills the pipe and the queue, which nobody reads for a while.
+        connection.request("flood", llm("flood", true)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        connection.request("a", llm(prompt, true)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let outcome = connection.outcome("a").await;
+        assert_eq!(said(&outcome).0, "part0 part1 part2 part3 part4 part5 part6 part7 part8 part9 ", "{prompt}");
+        assert!(outcome.error.is_some(), "{prompt}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
+    type Case = (&'static str, fn() -> Vec<LlmDelta>, usize, usize, usize);
+    let cases: [Case; 6] = [
+        ("two pictures", || vec![picture(3 * MIB), picture(3 * MIB)], 0, 2, 2),
+        (
+            "text around pictures",
+            || vec![LlmDelta::text("a"), picture(4 * MIB), LlmDelta::text("b"), picture(4 * MIB)],
+            2,
+            2,
+            2,
+        ),
+        (
+            "control characters",
+            || vec![LlmDelta::text("\u{1}".repeat(MIB)), LlmDelta::text("\u{1}".repeat(MIB))],
+            2 * MIB,
+            0,
+            4,
+        ),
+        ("one long text", || vec![LlmDelta::text("\"".repeat(6 * MIB))], 6 * MIB, 0, 3),
+        ("many words", || (0..20_000).map(|_| LlmDelta::text("word ")).collect(), 100_000, 0, 1),
+        (
+            "words after a picture",
+            || [picture(MIB)].into_iter().chain((0..8000).map(|_| LlmDelta::text("w "))).collect(),
+            16_000,
+            1,
+            1,
+        ),
+    ];
+    for (name, deltas, letters, pictures, items) in cases {
+        for stream in [true, false] {
+            let plugin = plugin(move || deltas().into_iter().chain([last()]).map(Ok).collect());
+            let outcome = plugin.call(llm("go", stream)).await;
+            assert!(outcome.error.is_none(), "{name}: {:?}", outcome.error);
+            let (text, seen) = said(&outcome);
+            assert_eq!((text.len(), seen), (letters, pictures), "{name}");
+            assert!(stream || outcome.items.len() == items, "{name}: {} items", outcome.items.len());
+            fits(&outcome, LONGEST_LINE);
+            assert_eq!(outcome.usage()["prompt_tokens"], 3, "{name}");
+            let indexes: Vec<u64> = outcome.items.iter().map(|item| item["delta"]["index"].as_u64().unwrap()).collect();
+            assert_eq!(indexes, (0..indexes.len() as u64).collect::<Vec<_>>(), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
+    for stream in [true, false] {
+        let plugin = plugin(|| {
+            [LlmDelta::text("before "), picture(6 * MIB), picture(MIB), LlmDelta::text("after"), last()]
+                .map(Ok)
+                .to_vec()
+        });
+        let outcome = plugin.call(llm("go", stream)).await;
+        assert_eq!(said(&outcome), ("before after".to_owned(), 1));
+        assert_eq!(outcome.items.iter().filter(|item| !item["delta"]["usage"].is_null()).count(), 1);
+        let (kind, message) = outcome.failure();
+        assert_eq!(kind, "InvokeBadRequestError");
+        for word in ["image", "`resolution`", "PLUGIN_STDIO_MAX_BUFFER_SIZE"] {
+            assert!(message.contains(word), "{message}");
+        }
+        let wide = ServeOptions { longest_line: 20 * MIB, ..ServeOptions::default() };
+        let outcome = plugin.with_options(wide).call(llm("go", stream)).await;
+        assert!(outcome.error.is_none());
+        assert_eq!(said(&outcome), ("before after".to_owned(), 2));
+    }
+}
+
+#[tokio::test]
+async fn a_host_with_short_lines_gets_short_lines() {
+    let limit = 32 * 1024;
+    for stream in [true, false] {
+        let plugin = plugin(|| vec![Ok(LlmDelta::text("ä".repeat(MIB))), Ok(last())]);
+        let options = ServeOptions { longest_line: limit, ..ServeOptions::default() };
+        let outcome = plugin.with_options(options).call(llm("go", stream)).await;
+        assert_eq!(said(&outcome).0.len(), 2 * MIB);
+        fits(&outcome, limit);
+    }
+}
+
+#[tokio::test]
+async fn private_data_and_decoration_never_cost_the_answer() {
+    let long = || "s".repeat(6 * MIB);
+    type Change = fn(&mut LlmDelta, String);
+    let changes: [Change; 4] = [
+        |delta, long| delta.opaque_body = Some(json!({"signature": long})),
+        |delta, long| delta.system_fingerprint = Some(long),
+        |delta, long| delta.finish_reason = Some(FinishReason::Other(long)),
+        |delta, long| {
+            delta.tool_calls = vec![ToolCall::function("id", "f", format!("{{\"a\":\"{long}\"}}"))];
+            delta.opaque_body = Some(json!(long));
+        },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        for stream in [true, false] {
+            let plugin = plugin(move || {
+                let mut end = last();
+                change(&mut end, long());
+                vec![Ok(LlmDelta::text("text")), Ok(end)]
+            });
+            let outcome = plugin.call(llm("go", stream)).await;
+            assert!(outcome.error.is_none(), "{number}: {:?}", outcome.error);
+            assert_eq!(said(&outcome).0, "text", "{number}");
+            assert_eq!(outcome.usage()["prompt_tokens"], 3, "{number}");
+            fits(&outcome, LONGEST_LINE);
+            let arguments: String = outcome
+                .tool_calls()
+                .iter()
+                .map(|call| call["function"]["arguments"].as_str().unwrap().to_owned())
+                .collect();
+            assert!(arguments.is_empty() || arguments.len() == 6 * MIB + 8, "{number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_collected_answer_costs_no_more_than_a_line() {
+    // Without an end: only a host that reads makes it go on.
+    let plugin = plugin(|| (0..60).map(|_| Ok(LlmDelta::text("x".repeat(MIB)))).collect());
+    let mut connection = plugin.connect();
+    connection.request("a", llm("flood", false)).await;
+    for _ in 0..20 {
+        let line = loop {
+            let line = connection.next().await.unwrap();
+            if line["event"] == "session" {
+                break line;
+            }
+        };
+        assert_eq!(line["data"]["type"], "stream");
+    }
+}
+
+#[tokio::test]
+async fn every_error_line_is_short_whoever_made_it_long() {
+    let long = || "ä\u{1}".repeat(2 * MIB);
+    let mut full =
+        InvokeError::bad_request(format!("beginning {}", long())).with_code(long()).with_hint("The way out.");
+    full.request_id = Some(long());
+    let errors = [full, InvokeError::rate_limit(long()).with_hint(long())];
+    for error in errors {
+        let plugin = plugin(move || vec![Err(error.clone())]);
+        let outcome = plugin.call(llm("go", true)).await;
+        let payload = outcome.error.unwrap();
+        assert!(payload.to_string().len() < 64 * 1024, "{} bytes", payload.to_string().len());
+        let message = payload["message"].as_str().unwrap();
+        assert!(message.contains("more bytes are left out"), "{message}");
+        assert_eq!(message, payload["args"]["description"].as_str().unwrap());
+        if message.contains("beginning") {
+            assert!(message.ends_with("The way out."), "the hint outlives a long text: {message}");
+        }
+    }
+    let plugin = plugin(Vec::new);
+    for (field, value) in [("provider", long()), ("action", long()), ("type", long())] {
+        let mut request = llm("go", true);
+        request[field] = json!(value);
+        let error = plugin.call(request).await.error.unwrap();
+        assert!(error.to_string().len() < 64 * 1024, "{field}: {} bytes", error.to_string().len());
+    }
+    // The name stands in every item, so none fits.
+    let mut request = llm("go", true);
+    request["model"] = json!(long());
+    assert!(plugin.call(request).await.items.is_empty());
+}
+
+#[test]
+fn every_category_is_one_that_dify_reads() {
+    for kind in [
+        ErrorKind::Connection,
+        ErrorKind::ServerUnavailable,
+        ErrorKind::RateLimit,
+        ErrorKind::Authorization,
+        ErrorKind::BadRequest,
+        ErrorKind::CredentialsValidateFailed,
+        ErrorKind::PollingUnsupported,
+        ErrorKind::Internal,
+    ] {
+        assert!(KNOWN.contains(&kind.error_type()), "{kind:?}: {}", kind.error_type());
+    }
+}
