@@ -86,7 +86,7 @@ fn what_is_wrong_is_said_and_the_exit_code_tells() {
         ),
         (&["try", "hi", "--param", "tempreature=1"], "", "tempreature"),
         (&["try", "hi", "--image", "Cargo.toml"], "", "is not a picture"),
-        (&["invoke", "invoke_llm"], invoke, "credential `google_api_key`"),
+        (&["invoke", "invoke_llm"], invoke, "`google_api_key`"),
         (&["invoke", "invoke_llm"], "[1]", "must hold an object"),
     ];
     for (arguments, input, expected) in cases {

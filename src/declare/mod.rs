@@ -4,6 +4,7 @@
 //! and the stricter entities of `langgenius/graphon: src/graphon/model_runtime/`.
 
 pub mod i18n;
+pub mod labels;
 pub mod load;
 pub mod manifest;
 pub mod model;

@@ -1,6 +1,8 @@
 //! Model parameters against the model's rules, as the reference checks them: what no rule knows is taken out, defaults of
 //! required ones are filled in, everything else is checked by type, precision, range and options.
 //!
+//! An empty text is no value: Dify's page sends it for a choice that was switched on and not made.
+//!
 //! Source: `dify-plugin-sdks: src/dify_plugin/interfaces/model/large_language_model.py` (`_validate_and_filter_model_parameters`).
 
 use serde_json::{Map, Number, Value};
@@ -11,7 +13,7 @@ use crate::error::InvokeError;
 /// Checks and completes `parameters` in place; gives the names that no rule knows, which are taken out.
 pub fn apply(rules: &[ParameterRule], parameters: &mut Map<String, Value>) -> Result<Vec<String>, InvokeError> {
     let mut given = std::mem::take(parameters);
-    given.retain(|_, value| !value.is_null());
+    given.retain(|_, value| !is_unset(value));
     let mut used: Vec<&str> = Vec::new();
     for rule in rules {
         let value = match given.get(&rule.name) {
@@ -35,6 +37,10 @@ pub fn apply(rules: &[ParameterRule], parameters: &mut Map<String, Value>) -> Re
         parameters.insert(rule.name.clone(), check(rule, value)?);
     }
     Ok(given.keys().filter(|name| !used.contains(&name.as_str())).cloned().collect())
+}
+
+fn is_unset(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 fn check(rule: &ParameterRule, value: &Value) -> Result<Value, InvokeError> {
@@ -131,6 +137,7 @@ mod tests {
             (json!({"temperature": 1}), json!({"temperature": 1, "mode": "a"})),
             (json!({"temperature": 0.07, "mode": "b"}), json!({"temperature": 0.07, "mode": "b"})),
             (json!({"temperature": null}), json!({"mode": "a"})),
+            (json!({"temperature": "", "max_tokens": " ", "mode": "", "flag": "", "schema": ""}), json!({"mode": "a"})),
             (json!({"max_output_tokens": 5.0}), json!({"max_output_tokens": 5, "mode": "a"})),
             (json!({"max_tokens": 7}), json!({"max_output_tokens": 7, "mode": "a"})),
             (json!({"flag": false, "schema": "{}"}), json!({"mode": "a", "flag": false, "schema": "{}"})),

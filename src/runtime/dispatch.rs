@@ -119,7 +119,10 @@ async fn run(
     let validates = matches!(request, Request::ValidateProvider(_) | Request::ValidateModel(_));
     let mut call = Call { entry, context, reply, started: Instant::now(), log };
     match call.run(request).await {
-        Err(Stop::Failed(error)) if validates => Err(error.into_credentials_failure().into()),
+        Err(Stop::Failed(error)) => {
+            let error = entry.declaration.label_fields(error);
+            Err(if validates { error.into_credentials_failure() } else { error }.into())
+        }
         outcome => outcome,
     }
 }

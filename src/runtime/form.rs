@@ -33,10 +33,7 @@ pub fn complete(
     for field in fields {
         let shown = is_shown(&field.show_on, credentials);
         if shown && field.required && credentials.get(&field.variable).is_none() {
-            return Err(InvokeError::credentials(format!(
-                "credential `{}` ({}) is required and missing",
-                field.variable, field.label.en_us
-            )));
+            return Err(InvokeError::credentials(format!("credential `{}` is required and missing", field.variable)));
         }
         if let (true, false, Some(value)) = (shown, field.options.is_empty(), credentials.get(&field.variable))
             && !field.options.iter().any(|option| option.value == value)
