@@ -5,17 +5,10 @@ use url::Url;
 use crate::error::InvokeError;
 
 /// Paths of single endpoints that users paste with the address.
-const ENDPOINTS: [&str; 9] = [
-    "chat/completions",
-    "completions",
-    "embeddings",
-    "rerank",
-    "reranks",
-    "models",
-    "audio/speech",
-    "audio/transcriptions",
-    "audio/translations",
-];
+const ENDPOINTS: [&str; 4] = ["chat/completions", "audio/speech", "audio/transcriptions", "audio/translations"];
+
+/// The same of one word each: they may be the owner's own names, so they are endpoints only behind a version (`v1`).
+const ENDPOINTS_OF_A_VERSION: [&str; 5] = ["completions", "embeddings", "rerank", "reranks", "models"];
 
 /// The root of an API: no trailing slash, no fragment, a query kept for every call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +37,10 @@ impl BaseUrl {
         url.set_fragment(None);
         let mut base = Self(url);
         base.trim_slashes();
-        for endpoint in ENDPOINTS {
-            if base.strip_tail(endpoint) {
-                break;
+        if !ENDPOINTS.iter().any(|endpoint| base.strip_tail(endpoint)) {
+            let mut root = base.clone();
+            if ENDPOINTS_OF_A_VERSION.iter().any(|endpoint| root.strip_tail(endpoint)) && root.ends_with_version() {
+                base = root;
             }
         }
         Ok(base)
@@ -74,6 +68,12 @@ impl BaseUrl {
         self.join(&path.split('/').collect::<Vec<_>>())
     }
 
+    /// The address of an action by its path, which the root may name already: then it is the address itself.
+    pub fn action(&self, path: &str) -> Url {
+        let named = self.0.path().strip_suffix(path).is_some_and(|rest| rest.ends_with('/'));
+        if named { self.0.clone() } else { self.join_path(path) }
+    }
+
     /// The root itself.
     pub fn as_url(&self) -> &Url {
         &self.0
@@ -82,6 +82,12 @@ impl BaseUrl {
     fn trim_slashes(&mut self) {
         let path = self.0.path().trim_end_matches('/').to_owned();
         self.0.set_path(&path);
+    }
+
+    /// Whether the last part of the path is a version: `v1`, `v1beta`.
+    fn ends_with_version(&self) -> bool {
+        let last = self.0.path().rsplit('/').next().unwrap_or_default();
+        last.strip_prefix('v').is_some_and(|number| number.starts_with(|digit: char| digit.is_ascii_digit()))
     }
 
     fn strip_tail(&mut self, tail: &str) -> bool {
@@ -116,6 +122,28 @@ mod tests {
         for (text, expected) in cases {
             let base = BaseUrl::parse(text, "server_url").unwrap().without_tail("v1").without_tail("ui");
             assert_eq!(base.join(&["v1", "models", "m"]).as_str(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_owner_named_is_kept_and_no_action_is_named_twice() {
+        for (text, action, expected) in [
+            ("https://g/v1", "chat/completions", "https://g/v1/chat/completions"),
+            ("https://g/v1/chat/completions", "chat/completions", "https://g/v1/chat/completions"),
+            ("https://g/v1/chat/completions/", "embeddings", "https://g/v1/embeddings"),
+            ("https://g/v1/models", "chat/completions", "https://g/v1/chat/completions"),
+            ("https://g/compatible-mode/v1beta/embeddings", "rerank", "https://g/compatible-mode/v1beta/rerank"),
+            ("https://g/rerank", "chat/completions", "https://g/rerank/chat/completions"),
+            ("https://g/models", "chat/completions", "https://g/models/chat/completions"),
+            ("https://g/qwen/embeddings", "chat/completions", "https://g/qwen/embeddings/chat/completions"),
+            ("https://g/qwen/completions/v1", "completions", "https://g/qwen/completions/v1/completions"),
+            ("https://g/my-rerank", "rerank", "https://g/my-rerank/rerank"),
+            ("https://g/qwen/reranks?a=1", "reranks", "https://g/qwen/reranks?a=1"),
+            ("https://g/reranks", "rerank", "https://g/reranks/rerank"),
+            ("https://g/vip/models", "embeddings", "https://g/vip/models/embeddings"),
+        ] {
+            let base = BaseUrl::parse(text, "endpoint_url").unwrap();
+            assert_eq!(base.action(action).as_str(), expected, "{text} {action}");
         }
     }
 

@@ -43,7 +43,7 @@ pub fn chat_request(model: &str, request: &LlmRequest, profile: &Profile) -> Res
     let mut rest: Map<String, Value> = request.model_parameters.clone();
     rest.retain(|name, value| !value.is_null() && !profile.dropped.contains(name));
     let structured = structured(&mut rest, request.json_schema.as_ref(), profile.structured)?;
-    let stop = stops(&mut rest, &request.stop);
+    let stop = stops(&request.stop);
     thinking(&mut rest, profile);
     guided(&mut rest)?;
     rename(&mut rest, model, profile);
@@ -120,19 +120,9 @@ fn thinking(rest: &mut Map<String, Value>, profile: &Profile) {
     }
 }
 
-/// The request's stop texts and those of the `stop` parameter: a list, a JSON list as text, or one per line.
-fn stops(rest: &mut Map<String, Value>, request: &[String]) -> Vec<String> {
-    let mut stops = request.to_vec();
-    let more: Vec<String> = match rest.remove("stop") {
-        Some(Value::Array(items)) => items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
-        Some(Value::String(text)) => match serde_json::from_str::<Vec<String>>(&text) {
-            Ok(items) => items,
-            Err(_) => text.lines().map(str::to_owned).collect(),
-        },
-        _ => Vec::new(),
-    };
-    stops.extend(more);
-    stops.retain(|stop| !stop.is_empty());
+/// The texts at which the answer stops, none empty, none twice in a row.
+fn stops(request: &[String]) -> Vec<String> {
+    let mut stops: Vec<String> = request.iter().filter(|stop| !stop.is_empty()).cloned().collect();
     stops.dedup();
     stops
 }

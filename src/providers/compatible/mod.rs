@@ -57,7 +57,10 @@ impl Endpoint {
 
     /// The address of an action by its own path.
     pub fn url(&self, path: &str) -> url::Url {
-        self.base.join_path(self.path.as_deref().unwrap_or(path))
+        match &self.path {
+            Some(own) => self.base.join_path(own),
+            None => self.base.action(path),
+        }
     }
 
     /// A `POST` of a finished JSON body.
