@@ -168,9 +168,16 @@ async fn a_repeat_has_a_new_nonce_and_the_same_token() {
 async fn odd_queries_are_signed_as_the_gateway_reads_them() {
     let mut setup = Setup::of(&hmac("on")).await;
     let root = setup.gateway.url.clone();
-    for query in
-        ["", "?", "?a=1&a=2&B=3&flag", "?x=%E4%B8%AD+y%2B&e=&=v", "?a=1&&b=2&", "?a=b=c&%61=2", "?q=ä b&Z=1&a=~!*'()"]
-    {
+    for query in [
+        "",
+        "?",
+        "?&",
+        "?a=1&a=2&B=3&flag",
+        "?x=%E4%B8%AD+y%2B&e=&=v",
+        "?a=1&&b=2&",
+        "?a=b=c&%61=2",
+        "?q=ä b&Z=1&a=~!*'()",
+    ] {
         setup = setup.with(&[("endpoint_url", &format!("{root}/Base%20Path/ü/v1{query}"))]);
         check_answer("llm", &setup.use_model("llm", true).await, query);
     }
@@ -396,15 +403,22 @@ async fn answers_of_every_kind_are_shown_as_what_they_are() {
 async fn parameters_reach_the_model_in_its_own_words() {
     let setup = Setup::of(&hmac("on")).await;
     let parameters = json!({"temperature": 0.5, "top_p": 0.9, "top_k": 20, "max_tokens": 99, "frequency_penalty": 0.1,
-        "presence_penalty": 0.2, "seed": 7, "stop": "one\ntwo"});
+        "presence_penalty": 0.2, "seed": 7});
     setup.ask(true, json!({"model_parameters": parameters, "stop": ["three"]})).await.text();
     let body = setup.gateway.last_json();
-    for (name, value) in parameters.as_object().unwrap().iter().filter(|(name, _)| *name != "stop") {
+    for (name, value) in parameters.as_object().unwrap() {
         assert_eq!(&body[name], value, "{name}");
     }
-    assert_eq!(body["stop"], json!(["three", "one", "two"]));
+    assert_eq!(body["stop"], json!(["three"]));
     assert_eq!((&body["model"], &body["user"]), (&json!("qwen-max"), &json!("user-1")));
     assert_eq!(body["stream_options"], json!({"include_usage": true}));
+
+    // What was switched on without a choice is not set, whatever its type.
+    let unset = json!({"temperature": "", "max_tokens": "", "response_format": "", "json_schema": "",
+        "enable_thinking": "", "reasoning_format": "", "seed": null});
+    setup.ask(true, json!({ "model_parameters": unset })).await.text();
+    let body = setup.gateway.last_json();
+    assert!(unset.as_object().unwrap().keys().all(|name| body.get(name).is_none()), "{body}");
 
     // Form, parameter, then what `enable_thinking` and `chat_template_kwargs` say.
     let off = json!({"enable_thinking": false, "thinking": false});
@@ -586,12 +600,27 @@ async fn what_is_wrong_is_named_before_a_call() {
         ("dimensions", "x", "`dimensions` must be a whole number"),
         ("rerank_protocol", "soap", "`rerank_protocol` must be"),
         ("audio_type", "midi", "`audio_type`"),
+        ("context_size", "-5", "“Context size in tokens” `context_size` must be a whole number"),
+        ("context_size", "99999999999999999999", "`context_size` must be a whole number"),
+        ("max_tokens_to_sample", "x", "`max_tokens_to_sample` must be a whole number"),
+        ("word_limit", "0", "`word_limit` must be a whole number"),
+        ("file_upload_limit", "1.5", "`file_upload_limit` must be a whole number"),
+        ("voices", " , ", "`voices` names no voice"),
         ("input_price", "cheap", "`input_price`"),
+        ("output_price", "-1", "`output_price`"),
+        ("input_price", "79228162514264337593543950335", "`input_price`"),
+        ("unit", "0", "`unit`"),
+        ("unit", "1000", "`unit`"),
+        ("idle_timeout", "soon", "`idle_timeout`"),
+        ("max_retries", "many", "`max_retries`"),
+        ("tls_ca", "x", "`tls_ca`"),
+        ("endpoint_path", "https://h/x", "`endpoint_path`"),
     ] {
         let model_type = match field {
             "max_chunks" | "dimensions" => "text-embedding",
             "rerank_protocol" => "rerank",
-            "audio_type" => "tts",
+            "audio_type" | "voices" | "word_limit" => "tts",
+            "file_upload_limit" => "speech2text",
             _ => "llm",
         };
         let setup = Setup::of(&hmac("on")).await.with(&[(field, value)]);
@@ -638,7 +667,6 @@ async fn the_schema_says_what_the_form_says() {
         "frequency_penalty",
         "presence_penalty",
         "seed",
-        "stop",
         "response_format",
         "json_schema",
         "enable_thinking",
@@ -646,6 +674,7 @@ async fn the_schema_says_what_the_form_says() {
     ] {
         assert!(rules.contains(&name), "{name}");
     }
+    assert!(!rules.contains(&"stop"), "Dify's page has a field of its own for it");
     assert_eq!(schema("text-embedding").await["model_properties"]["max_chunks"], 10);
     let tts = schema("tts").await["model_properties"].clone();
     assert_eq!((&tts["default_voice"], &tts["voices"][1]["mode"]), (&json!("alloy"), &json!("cherry-1")));

@@ -156,8 +156,9 @@ fn text_to_sign(raw: &Raw) -> String {
 fn pairs(text: &str) -> Vec<(String, String)> {
     let decode = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
     // An empty item between two `&` is a parameter without a name; behind the last one there is none.
+    let is_empty = text.is_empty();
     let text = text.strip_suffix('&').unwrap_or(text);
-    let items = (!text.is_empty()).then(|| text.split('&')).into_iter().flatten();
+    let items = (!is_empty).then(|| text.split('&')).into_iter().flatten();
     items
         .map(|item| match item.find('=') {
             Some(at) => (decode(&item[..at]), decode(&item[at + 1..])),

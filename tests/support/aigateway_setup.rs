@@ -60,7 +60,7 @@ pub fn jwt(algorithm: &str, private: &str, mut public: Value, header: &str, pref
         ("jwt_consumer_id", "consumer-1"),
         ("jwt_issuer", "dify"),
         ("jwt_header_name", header),
-        ("jwt_header_prefix", prefix),
+        ("jwt_header_prefix", if prefix.is_empty() { "none" } else { prefix }),
     ];
     let secret = serde_json::from_str::<Value>(private).ok();
     let part = |name: &str| secret.as_ref().and_then(|key| key[name].as_str()).map(str::to_owned);

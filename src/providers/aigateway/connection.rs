@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 
-use super::errors;
+use super::errors::Method;
 use super::hmac::HmacAuthorization;
 use super::jwt::TokenCache;
 use crate::dialect::openai::BaseUrl;
@@ -34,7 +35,7 @@ pub(super) fn connect(target: &Target, tokens: &TokenCache) -> Result<(Endpoint,
         network: NetworkSettings::from_credentials(credentials)?,
         timeouts: timeouts(credentials)?,
         retry: connection::retries(credentials, "max_retries")?,
-        error_reader: errors::read,
+        error_reader: method(credentials)?.reader(),
         ..Endpoint::new(base, Arc::new(WithHeaders { headers, inner: auth }))
     };
     Ok((endpoint, credentials.get("endpoint_model_name").unwrap_or(&target.model).to_owned()))
@@ -52,20 +53,36 @@ pub(super) fn address(credentials: &Credentials) -> Result<BaseUrl, InvokeError>
     if !text.contains("://") {
         return Err(wrong(FIELD, "has no scheme: begin it with https:// (or http://)"));
     }
-    let base = BaseUrl::parse(text, FIELD)?;
-    // The gateway decodes such an escape to something that nobody can sign.
-    if base.as_url().query().is_some_and(|query| !escapes_are_whole(query)) {
+    BaseUrl::parse(text, FIELD)
+}
+
+/// The way of signing in that the form chose.
+fn method(credentials: &Credentials) -> Result<Method, InvokeError> {
+    match credentials.get("auth_method").unwrap_or("api_key") {
+        "api_key" => Ok(Method::ApiKey),
+        "jwt" => Ok(Method::Jwt),
+        "hmac" => Ok(Method::Hmac),
+        other => Err(wrong("auth_method", format_args!("must be api_key, jwt or hmac, not `{other}`"))),
+    }
+}
+
+/// The gateway decodes a query before it signs it, and tells what it signed in a header of its refusal.
+fn check_signable(base: &BaseUrl) -> Result<(), InvokeError> {
+    const FIELD: &str = "endpoint_url";
+    let query = base.as_url().query().unwrap_or_default();
+    let mut behind = query.split('%').skip(1);
+    if !behind.all(|text| text.len() >= 2 && text.bytes().take(2).all(|digit| digit.is_ascii_hexdigit())) {
         return Err(wrong(
             FIELD,
             "holds a `%` in its query without two hexadecimal digits behind it (a percent sign is %25)",
         ));
     }
-    Ok(base)
-}
-
-fn escapes_are_whole(query: &str) -> bool {
-    let mut behind = query.split('%').skip(1);
-    behind.all(|text| text.len() >= 2 && text.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()))
+    // A line break is shown as `#` there; what no header can carry would break the refusal itself.
+    let unsendable = |byte: u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n');
+    if percent_decode_str(query).any(unsendable) {
+        return Err(wrong(FIELD, "holds a control character in its query, which the gateway cannot tell in a refusal"));
+    }
+    Ok(())
 }
 
 fn custom_path(credentials: &Credentials) -> Result<Option<String>, InvokeError> {
@@ -87,22 +104,25 @@ fn authorization(
     base: &BaseUrl,
     tokens: &TokenCache,
 ) -> Result<(Arc<dyn Authorize>, Option<String>), InvokeError> {
-    match credentials.get("auth_method").unwrap_or("api_key") {
-        "api_key" => api_key(credentials, base),
-        "jwt" => {
+    match method(credentials)? {
+        Method::ApiKey => api_key(credentials, base),
+        Method::Jwt => {
             let authorization = tokens.authorization(credentials)?;
             let header = header_name(authorization.header(), "jwt_header_name")?;
             Ok((Arc::new(authorization), Some(header)))
         }
-        "hmac" => {
-            let (key, secret) = (credentials.require("hmac_access_key")?, credentials.require("hmac_secret_key")?);
+        Method::Hmac => {
+            check_signable(base)?;
+            credentials.require("hmac_secret_key")?;
+            let key = credentials.require("hmac_access_key")?;
+            // Blanks may belong to a secret; line breaks come from copying it.
+            let secret = credentials.get_raw("hmac_secret_key").unwrap_or_default().trim_matches(['\r', '\n']);
             if HeaderValue::from_str(key).is_err() {
                 return Err(wrong("hmac_access_key", "holds characters that a header cannot carry"));
             }
             let digest = credentials.flag("hmac_content_digest", true);
             Ok((Arc::new(HmacAuthorization::new(key, secret, digest)), None))
         }
-        other => Err(wrong("auth_method", format_args!("must be api_key, jwt or hmac, not `{other}`"))),
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a refusal of the gateway means: its bodies are plain text or empty, its quotas are 403, its waits have names of
-//! their own.
+//! their own. The same words mean another thing to another way of signing in.
 //!
 //! Source: `alibaba/higress: plugins/wasm-cpp/extensions/{hmac_auth,jwt_auth,key_auth}`,
 //! `plugins/wasm-go/extensions/{ai-quota,ai-token-ratelimit,cluster-key-rate-limit,replay-protection,key-auth,jwt-auth}`.
@@ -13,12 +13,47 @@ use super::moderation;
 use crate::dialect::openai;
 use crate::error::{ErrorKind, InvokeError};
 use crate::upstream::ErrorResponse;
+use crate::upstream::request::ErrorReader;
+use crate::upstream::status;
 
 /// Clocks that differ by more than this are worth a word.
 const NOTICEABLE_SKEW_SECONDS: i64 = 30;
 
+/// How the form signs in, and how a plugin of the gateway wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// A key as it is.
+    ApiKey,
+    /// A signed token.
+    Jwt,
+    /// A signed request.
+    Hmac,
+}
+
+impl Method {
+    /// Reads the refusals of calls that sign in so.
+    pub(super) fn reader(self) -> ErrorReader {
+        match self {
+            Self::ApiKey => |answer| read(Self::ApiKey, answer),
+            Self::Jwt => |answer| read(Self::Jwt, answer),
+            Self::Hmac => |answer| read(Self::Hmac, answer),
+        }
+    }
+
+    /// What to do on a route that wants this method when another one was used.
+    fn is_wanted(self) -> &'static str {
+        match self {
+            Self::ApiKey => "This route asks for an API key: choose API key as `auth_method`.",
+            Self::Jwt => "This route asks for a token (JWT): choose JWT as `auth_method`.",
+            Self::Hmac => "This route asks for signed requests (HMAC): choose HMAC as `auth_method`.",
+        }
+    }
+}
+
 /// One sentence of the gateway and what it asks of the user.
 struct Saying {
+    /// The plugin that says it: a form that signs in otherwise has chosen the wrong method.
+    of: Option<Method>,
     status: u16,
     /// Part of the body, in lower case.
     says: &'static str,
@@ -27,50 +62,69 @@ struct Saying {
 }
 
 const fn saying(status: u16, says: &'static str, kind: ErrorKind, hint: &'static str) -> Saying {
-    Saying { status, says, kind, hint }
+    Saying { of: None, status, says, kind, hint }
 }
 
-const NOT_ALLOWED: &str = "The credential is right, but this consumer is not authorised for the route: authorise it in the gateway's console.";
+const fn refusal(of: Method, status: u16, says: &'static str, hint: &'static str) -> Saying {
+    Saying { of: Some(of), status, says, kind: ErrorKind::Authorization, hint }
+}
+
+/// The consumer is known, the route is not open to it.
+pub(super) const NOT_ALLOWED: &str = "The credential is right, but this consumer is not authorised for the route: authorise it in the gateway's console.";
 const CLOCK: &str = "Set this machine's clock (NTP), or widen the gateway's time window.";
-const TOKEN_REFUSED: &str =
-    "The consumer's key set, issuer or identity claim differs from `jwt_jwks`, `jwt_issuer` or `jwt_consumer_id`.";
+const CLOCKS_AGREE: &str =
+    "The clocks agree, so something between here and the gateway removes or changes the time that was sent.";
+const TOKEN_REFUSED: &str = "The consumer's key set, issuer or identity claim differs from `jwt_jwks`, `jwt_issuer` or `jwt_consumer_id`, \
+     or its prefix from `jwt_header_prefix`.";
 const TOKEN_MISSING: &str =
     "The gateway looks for the token elsewhere: compare `jwt_header_name` and `jwt_header_prefix` with the consumer.";
+const TOKEN_UNREADABLE: &str = "The gateway cuts the token out of its header otherwise: compare `jwt_header_prefix` with the consumer's prefix, blanks \
+     included.";
+const TOKEN_REFUSED_OR_NOT_ALLOWED: &str = "This gateway answers a wrong token and a consumer without permission alike: compare `jwt_jwks`, `jwt_issuer` and \
+     `jwt_consumer_id` with the consumer, then authorise it for the route.";
 const API_KEY_REFUSED: &str =
     "The gateway did not accept the API key: check the key and the place it is sent in (`api_key_location`).";
+const API_KEY_REFUSED_OR_NOT_ALLOWED: &str = "This gateway answers a wrong key and a consumer without permission alike: check `api_key` and `api_key_location`, \
+     then authorise the consumer for the route.";
+const DIGEST_TOO_LONG: &str = "The gateway gathers a body to check its digest, and takes 0.5 to 7 MB of it; a larger connection buffer does not \
+     help: switch `hmac_content_digest` off, or send less.";
+const NONCE: &str = "The gateway's replay protection wants a nonce for each request. This plugin sends one with HMAC alone, as \
+     x-ca-nonce: name that header in the gateway (`nonce_header`), or leave the protection off for this route.";
 
 /// The gateway's own sentences; the first that fits counts.
 const SAYINGS: &[Saying] = &[
-    saying(401, "invalid key", ErrorKind::Authorization, "The gateway knows no consumer with this `hmac_access_key`."),
-    saying(
+    refusal(
+        Method::Hmac,
         401,
-        "empty signature",
-        ErrorKind::Authorization,
-        "Something in front of the gateway removes the x-ca headers.",
+        "invalid key",
+        "The gateway knows no consumer with this `hmac_access_key`, or something in front of it removes the x-ca headers.",
     ),
-    saying(400, "invalid date", ErrorKind::Authorization, CLOCK),
-    saying(400, "invalid signature", ErrorKind::Authorization, "Check `hmac_secret_key`."),
+    refusal(Method::Hmac, 401, "empty signature", "Something in front of the gateway removes the x-ca headers."),
+    refusal(Method::Hmac, 400, "invalid date", CLOCK),
+    refusal(Method::Hmac, 400, "invalid signature", "Check `hmac_secret_key`."),
     saying(
         400,
         "invalid content-md5",
         ErrorKind::BadRequest,
         "The gateway rewrites the body before it checks the digest: switch `hmac_content_digest` off.",
     ),
-    saying(403, "unauthorized consumer", ErrorKind::Authorization, NOT_ALLOWED),
+    refusal(Method::ApiKey, 401, "key auth check", API_KEY_REFUSED),
+    refusal(Method::ApiKey, 403, "key auth check", API_KEY_REFUSED_OR_NOT_ALLOWED),
+    refusal(Method::Jwt, 403, "jwt auth check", TOKEN_REFUSED_OR_NOT_ALLOWED),
+    refusal(Method::Jwt, 403, "jwt token not allow", TOKEN_REFUSED_OR_NOT_ALLOWED),
     saying(403, "access denied", ErrorKind::Authorization, NOT_ALLOWED),
-    saying(401, "jwt is expired", ErrorKind::Authorization, CLOCK),
-    saying(401, "jwt not yet valid", ErrorKind::Authorization, CLOCK),
-    saying(401, "jwt is missing", ErrorKind::Authorization, TOKEN_MISSING),
-    saying(
+    refusal(Method::Jwt, 401, "jwt is expired", CLOCK),
+    refusal(Method::Jwt, 401, "jwt not yet valid", CLOCK),
+    refusal(Method::Jwt, 401, "jwt is missing", TOKEN_MISSING),
+    refusal(Method::Jwt, 401, "invalid base64url", TOKEN_UNREADABLE),
+    refusal(Method::Jwt, 401, "sections", TOKEN_UNREADABLE),
+    refusal(
+        Method::Jwt,
         401,
         "jwks doesn't have key",
-        ErrorKind::Authorization,
         "The consumer's key set has no key for this `jwt_algorithm` or key id.",
     ),
-    saying(401, "jwt", ErrorKind::Authorization, TOKEN_REFUSED),
-    saying(403, "jwt auth check", ErrorKind::Authorization, NOT_ALLOWED),
-    saying(401, "key auth check", ErrorKind::Authorization, API_KEY_REFUSED),
-    saying(403, "key auth check", ErrorKind::Authorization, NOT_ALLOWED),
+    refusal(Method::Jwt, 401, "jwt", TOKEN_REFUSED),
     saying(403, "quota", ErrorKind::RateLimit, "The consumer's quota is used up; the credential itself is right."),
     saying(
         429,
@@ -78,10 +132,12 @@ const SAYINGS: &[Saying] = &[
         ErrorKind::RateLimit,
         "The gateway saw this request before: something in between sends it twice.",
     ),
+    saying(400, "missing required header", ErrorKind::BadRequest, NONCE),
+    saying(400, "invalid nonce", ErrorKind::BadRequest, NONCE),
 ];
 
-/// Reads a refusal.
-pub(super) fn read(answer: &ErrorResponse) -> InvokeError {
+/// Reads a refusal of a call that signed in by this method.
+pub(super) fn read(method: Method, answer: &ErrorResponse) -> InvokeError {
     let code = answer.status.as_u16();
     let mut error = openai::errors::error_of(answer);
     if let Ok(body) = serde_json::from_slice::<Value>(&answer.body) {
@@ -93,14 +149,22 @@ pub(super) fn read(answer: &ErrorResponse) -> InvokeError {
     }
     let said = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
     match SAYINGS.iter().find(|saying| saying.status == code && said.contains(saying.says)) {
+        Some(Saying { of: Some(wanted), .. }) if *wanted != method => {
+            error.kind = ErrorKind::Authorization;
+            error.hint = Some(wanted.is_wanted().to_owned());
+        }
         Some(saying) => {
             error.kind = saying.kind;
             error.hint = Some(saying.hint.to_owned());
             if saying.hint == CLOCK {
-                note_skew(&mut error, &answer.headers);
+                note_skew(&mut error, method, &answer.headers);
             }
         }
-        None => error.hint = hint_of_status(answer).map(str::to_owned).or(error.hint),
+        None if code == 403 && said.contains("unauthorized consumer") => {
+            error.kind = ErrorKind::Authorization;
+            error.hint = Some(unauthorized(method).to_owned());
+        }
+        None => error.hint = hint_of_status(method, answer, &said).map(str::to_owned).or(error.hint),
     }
     if error.kind == ErrorKind::RateLimit {
         note_reset(&mut error, &answer.headers);
@@ -108,21 +172,33 @@ pub(super) fn read(answer: &ErrorResponse) -> InvokeError {
     error
 }
 
-/// What a status alone means here.
-fn hint_of_status(answer: &ErrorResponse) -> Option<&'static str> {
+/// `Unauthorized Consumer` alone: HMAC's plugin has found the consumer, that of API keys may not have.
+fn unauthorized(method: Method) -> &'static str {
+    match method {
+        Method::Hmac => NOT_ALLOWED,
+        Method::ApiKey => API_KEY_REFUSED_OR_NOT_ALLOWED,
+        Method::Jwt => Method::ApiKey.is_wanted(),
+    }
+}
+
+/// What a status alone means here; `said` is the body in lower case.
+fn hint_of_status(method: Method, answer: &ErrorResponse, said: &str) -> Option<&'static str> {
     let scheme = answer.headers.get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match answer.status.as_u16() {
-        401 if scheme.starts_with("Key") => Some(API_KEY_REFUSED),
-        401 => Some("The gateway did not accept the credential: check that `auth_method` is the route's."),
-        403 if answer.body.is_empty() => Some(NOT_ALLOWED),
-        404 => Some(
+    match (answer.status.as_u16(), method) {
+        (401, Method::ApiKey) if scheme.starts_with("Key") => Some(API_KEY_REFUSED),
+        (401, _) if scheme.starts_with("Key") => Some(Method::ApiKey.is_wanted()),
+        (401, _) => Some("The gateway did not accept the credential: check that `auth_method` is the route's."),
+        (403, _) if answer.body.is_empty() => Some(NOT_ALLOWED),
+        (404, _) => Some(
             "The gateway has no route or model here: check the path in `endpoint_url` and `endpoint_path`, and the model's name.",
         ),
-        413 => Some(
+        (413, Method::Hmac) if said.contains("request body too large") => Some(DIGEST_TOO_LONG),
+        (413, Method::Hmac) => Some(
             "The body is over the gateway's limit: raise its connection buffer, send less, or switch `hmac_content_digest` off.",
         ),
-        503 => Some("The gateway has no healthy service behind this route."),
-        504 => Some("The service behind the route did not answer in the gateway's time."),
+        (413, _) => Some("The body is over the gateway's limit: raise its connection buffer, or send less."),
+        (503, _) => Some("The gateway has no healthy service behind this route."),
+        (504, _) => Some("The service behind the route did not answer in the gateway's time."),
         _ => None,
     }
 }
@@ -137,14 +213,15 @@ fn denied(mut error: InvokeError, denial: &moderation::Denial) -> InvokeError {
     error
 }
 
-/// Says by how much the two clocks differ, when the gateway's is known.
-fn note_skew(error: &mut InvokeError, headers: &HeaderMap) {
-    let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
-    let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) else { return };
-    let behind = date.timestamp().as_second() - jiff::Timestamp::now().as_second();
+/// Says by how much the two clocks differ, when the gateway's is known. That they agree is worth a word too.
+fn note_skew(error: &mut InvokeError, method: Method, headers: &HeaderMap) {
+    let Some(theirs) = status::date(headers) else { return };
+    let behind = theirs.as_second().saturating_sub(jiff::Timestamp::now().as_second());
     if behind.abs() > NOTICEABLE_SKEW_SECONDS {
         let direction = if behind > 0 { "behind" } else { "ahead of" };
         error.message.push_str(&format!("; this machine's clock is {} s {direction} the gateway's", behind.abs()));
+    } else if method == Method::Hmac {
+        error.hint = Some(CLOCKS_AGREE.to_owned());
     }
 }
 
@@ -159,116 +236,4 @@ fn note_reset(error: &mut InvokeError, headers: &HeaderMap) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-    use http::{HeaderName, HeaderValue, StatusCode};
-
-    type Headers<'a> = &'a [(&'static str, &'a str)];
-
-    /// Status, headers and body; kind and words of the error.
-    type Case<'a> = (u16, Headers<'a>, &'a str, ErrorKind, &'a [&'a str]);
-
-    fn answer(status: u16, headers: Headers<'_>, body: &str) -> ErrorResponse {
-        ErrorResponse {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: headers
-                .iter()
-                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
-                .collect(),
-            body: Bytes::copy_from_slice(body.as_bytes()),
-            url: "https://gateway.example/v1".parse().unwrap(),
-        }
-    }
-
-    #[test]
-    fn every_refusal_says_what_to_do() {
-        use ErrorKind::{Authorization, BadRequest, RateLimit, ServerUnavailable};
-        let key = [("www-authenticate", "Key realm=\"x\"")];
-        let bearer = [("www-authenticate", "Bearer realm=\"x\", error=\"invalid_token\"")];
-        let none: Headers<'_> = &[];
-        let denial =
-            r#"{"code":"403","denyMessage":"not allowed here","blockedDetails":[{"type":"politics","level":"high"}]}"#;
-        let cases: &[Case<'_>] = &[
-            (401, none, "Invalid Key", Authorization, &["HTTP 401: Invalid Key", "`hmac_access_key`"]),
-            (401, none, "Empty Signature", Authorization, &["removes the x-ca headers"]),
-            (400, none, "Invalid Date", Authorization, &["clock"]),
-            (
-                400,
-                &[("date", "Thu, 09 Oct 2025 08:53:20 GMT")],
-                "Invalid Date",
-                Authorization,
-                &["s ahead of the gateway's"],
-            ),
-            (400, none, "Invalid Content-MD5", BadRequest, &["`hmac_content_digest` off"]),
-            (403, none, "Unauthorized Consumer", Authorization, &["not authorised for the route"]),
-            (403, none, "Access Denied", Authorization, &["not authorised for the route"]),
-            (403, none, "", Authorization, &["HTTP 403", "not authorised for the route"]),
-            (401, &bearer, "Jwt is expired", Authorization, &["Jwt is expired", "clock"]),
-            (401, &bearer, "Jwt is missing", Authorization, &["`jwt_header_name`"]),
-            (401, &bearer, "Jwt verification fails", Authorization, &["`jwt_consumer_id`"]),
-            (401, &bearer, "Jwks doesn't have key to match kid or alg from Jwt", Authorization, &["`jwt_algorithm`"]),
-            (401, &key, "", Authorization, &["HTTP 401", "did not accept the API key"]),
-            (
-                401,
-                none,
-                "Request denied by Key Auth check. No API key found in request",
-                Authorization,
-                &["`api_key_location`"],
-            ),
-            (
-                403,
-                none,
-                "Request denied by ai quota check, No quota left",
-                RateLimit,
-                &["quota", "credential itself is right"],
-            ),
-            (
-                429,
-                &[("x-tokenratelimit-reset", "37")],
-                "Too many requests",
-                RateLimit,
-                &["Too many requests", "resets in 37 s"],
-            ),
-            (429, &[("x-ratelimit-reset", "3"), ("x-ratelimit-limit", "5")], "", RateLimit, &["resets in 3 s"]),
-            (429, none, "Replay Attack Detected", RateLimit, &["sends it twice"]),
-            (404, none, "", BadRequest, &["check the path"]),
-            (413, none, "Payload Too Large", BadRequest, &["connection buffer"]),
-            (500, none, "unsupported API name: x", ServerUnavailable, &["unsupported API name: x"]),
-            (503, none, "no healthy upstream", ServerUnavailable, &["no healthy upstream", "behind this route"]),
-            (504, none, "upstream request timeout", ServerUnavailable, &["did not answer"]),
-            (
-                400,
-                none,
-                r#"{"code":"InvalidParameter","message":"url error","request_id":"r-1"}"#,
-                BadRequest,
-                &["HTTP 400: url error", "(request id r-1)"],
-            ),
-            (
-                400,
-                &[("x-request-id", "r-2")],
-                r#"{"error":{"message":"no such model"}}"#,
-                BadRequest,
-                &["no such model", "r-2"],
-            ),
-            (403, none, denial, BadRequest, &["not allowed here", "politics (high)"]),
-        ];
-        for (status, headers, body, kind, expected) in cases {
-            let error = read(&answer(*status, headers, body));
-            assert_eq!(error.kind, *kind, "{error}");
-            for words in *expected {
-                assert!(error.detail().contains(words), "{error} lacks {words}");
-            }
-        }
-    }
-
-    #[test]
-    fn waits_and_codes_are_kept() {
-        let error = read(&answer(429, &[("x-ratelimit-reset", "3")], ""));
-        assert_eq!(error.retry_after, Some(Duration::from_secs(3)));
-        let error = read(&answer(403, &[], "No quota left"));
-        assert!(!error.retryable);
-        let error = read(&answer(400, &[], r#"{"guardCode":1,"denyMessage":"no","requestId":"r"}"#));
-        assert_eq!((error.code.as_deref(), error.request_id.as_deref()), (Some("content_filter"), Some("r")));
-    }
-}
+mod tests;

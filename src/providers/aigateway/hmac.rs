@@ -18,6 +18,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use url::Url;
 
+use super::errors;
 use crate::error::InvokeError;
 use crate::upstream::auth::{Attempt, Sent, insert_secret};
 use crate::upstream::{Authorize, ErrorResponse, Verdict};
@@ -37,10 +38,14 @@ const OUR_SIGNED_HEADERS: &str = "x-ca-key,x-ca-nonce,x-ca-signature-method,x-ca
 /// Headers with a line of their own; the verifier passes them over in the list of signed headers.
 const FIXED: [&str; 4] = ["accept", CONTENT_MD5, "content-type", "date"];
 
+/// How the names of all headers begin that we sign besides.
+const SIGNED_BEGIN: &str = "x-ca-";
+
 /// The only other digest that the gateway knows.
 const HMAC_SHA1: &str = "HmacSHA1";
 
-/// Longest body whose digest the gateway checks, in bytes.
+/// Longest body whose digest a gateway may check, in bytes. It counts what it has gathered anew with each piece that
+/// comes, so that its real limit is 0.5 to 7 MB, by the size of the pieces: its refusal says so.
 const LONGEST_DIGESTED: usize = 32 * 1024 * 1024;
 
 /// Longest piece of a line that an error shows.
@@ -170,10 +175,11 @@ fn signed_names(list: &[u8]) -> Vec<String> {
 fn parameters(query: &[u8], form: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut found = BTreeMap::new();
     for text in [query, form] {
-        let text = text.strip_suffix(b"&").unwrap_or(text);
         if text.is_empty() {
             continue;
         }
+        // A lone `&` is one parameter without a name.
+        let text = text.strip_suffix(b"&").unwrap_or(text);
         for item in text.split(|byte| *byte == b'&') {
             let mut halves = item.splitn(2, |byte| *byte == b'=');
             let (name, value) = match (halves.next().unwrap_or_default(), halves.next()) {
@@ -203,31 +209,29 @@ fn digest<M: Mac + KeyInit>(to_sign: &[u8], secret: &str) -> String {
 fn server_string(headers: &HeaderMap) -> Option<String> {
     let message = String::from_utf8_lossy(headers.get(ERROR_MESSAGE)?.as_bytes()).into_owned();
     let (_, quoted) = message.split_once("Server StringToSign:")?;
-    Some(quoted.trim().trim_matches('`').to_owned())
+    let quoted = quoted.trim();
+    // The quotes are one mark on each side; more of them belong to the address.
+    Some(quoted.strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or(quoted).to_owned())
 }
 
 /// Names the first line in which the two strings differ.
 fn refusal(answer: &ErrorResponse, ours: &str, theirs: &str) -> InvokeError {
-    let mut error = super::errors::read(answer);
+    let mut error = errors::read(errors::Method::Hmac, answer);
     let status = answer.status.as_u16();
-    // A `#` of our own would look like a line break on their side.
-    let ours = ours.replace('#', "\n");
-    let (ours, theirs): (Vec<&str>, Vec<&str>) = (ours.split('\n').collect(), theirs.split('#').collect());
-    let differs = (0..ours.len().max(theirs.len())).find(|index| ours.get(*index) != theirs.get(*index));
-    let Some(index) = differs else {
+    let Some(line) = first_difference(ours, theirs) else {
         error.message = format!("HTTP {status}: the gateway refused the signature although it signed the same text");
-        return error.with_hint("So `hmac_secret_key` is not the secret of this access key: copy it again.");
+        return error.with_hint(
+            "So `hmac_secret_key` is not the secret of this access key: copy it again, without blanks around it.",
+        );
     };
-    let last = index + 1 == ours.len();
-    let shown = |lines: &[&str]| lines.get(index).map_or_else(|| "no such line".to_owned(), |line| show(line, last));
     error.message = format!(
         "HTTP {status}: the gateway signed another text: line {} ({}) is {} here and {} there",
-        index + 1,
-        line_name(index, &ours),
-        shown(&ours),
-        shown(&theirs)
+        line.number,
+        line.name,
+        show(Some(line.ours)),
+        show(line.theirs)
     );
-    error.with_hint(match line_name(index, &ours) {
+    error.with_hint(match line.name {
         "content-md5" => {
             "Something between here and the gateway rewrites bodies or headers: switch `hmac_content_digest` off."
         }
@@ -236,23 +240,73 @@ fn refusal(answer: &ErrorResponse, ours: &str, theirs: &str) -> InvokeError {
     })
 }
 
-/// What a line of the string holds.
-fn line_name<'a>(index: usize, lines: &[&'a str]) -> &'a str {
-    match index {
-        0 => "method",
-        1..=4 => FIXED[index - 1],
-        _ if index + 1 >= lines.len() => "path",
-        _ => lines[index].split(':').next().unwrap_or_default(),
+/// A line that the gateway built otherwise.
+struct Difference<'a> {
+    /// From 1.
+    number: usize,
+    name: &'a str,
+    ours: &'a str,
+    /// `None` when their text is over.
+    theirs: Option<&'a str>,
+}
+
+/// Goes line by line through our text. Only the gateway knows which `#` of its own is a line break, so each of our lines
+/// must be found where theirs begins; the last one, path and parameters, may hold line breaks itself.
+fn first_difference<'a>(ours: &'a str, theirs: &'a str) -> Option<Difference<'a>> {
+    let mut rest = Some(theirs);
+    let mut begin = 0;
+    for number in 1.. {
+        let (line, end) = line_at(ours, begin, number);
+        let is_last = end.is_none();
+        let same = rest.is_some_and(|rest| match is_last {
+            true => line.len() == rest.len() && line.bytes().zip(rest.bytes()).all(|(our, their)| told(our) == their),
+            false => rest.strip_prefix(line).is_some_and(|behind| behind.is_empty() || behind.starts_with('#')),
+        });
+        if !same {
+            let name = if is_last { "path" } else { line_name(number, line) };
+            let theirs = rest.map(|rest| rest.split('#').next().unwrap_or_default());
+            return Some(Difference { number, name, ours: line, theirs });
+        }
+        begin = end? + 1;
+        rest = rest.and_then(|rest| rest.get(line.len() + 1..));
+    }
+    None
+}
+
+/// How the gateway tells a byte.
+fn told(byte: u8) -> u8 {
+    if byte == b'\n' { b'#' } else { byte }
+}
+
+/// The line that begins here, and where it ends; path and parameters are one line, whatever they hold.
+fn line_at(text: &str, begin: usize, number: usize) -> (&str, Option<usize>) {
+    let rest = text.get(begin..).unwrap_or_default();
+    let is_header = number <= 1 + FIXED.len() || rest.starts_with(SIGNED_BEGIN);
+    match rest.find('\n').filter(|_| is_header) {
+        Some(at) => (&rest[..at], Some(begin + at)),
+        None => (rest, None),
     }
 }
 
-/// A line for an error: the access key and a query, which may hold a key of some other kind, are left out.
-fn show(line: &str, last: bool) -> String {
+/// What a line before the last holds; its number counts from 1.
+fn line_name(number: usize, line: &str) -> &str {
+    match number {
+        1 => "method",
+        2..=5 => FIXED[number - 2],
+        _ => line.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// A line for an error. The access key is left out, and a query, which may hold a key of some other kind.
+fn show(line: Option<&str>) -> String {
+    let Some(line) = line else { return "no such line".to_owned() };
     if line.starts_with(KEY) {
         return "(not shown)".to_owned();
     }
-    let shown = if last { line.split('?').next().unwrap_or_default() } else { line };
-    let query = if shown.len() < line.len() { " and a query (not shown)" } else { "" };
+    let (shown, query) = match line.split_once('?') {
+        Some((before, _)) => (before, " and a query (not shown)"),
+        None => (line, ""),
+    };
     let clipped: String = shown.chars().take(LONGEST_LINE).collect();
     format!("`{clipped}`{query}")
 }

@@ -27,7 +27,7 @@ const LONGEST_LIFETIME: u64 = 604_800;
 /// Life of a token when none is chosen, in seconds.
 const DEFAULT_LIFETIME: u64 = 7200;
 
-/// How long before now a token starts to be valid, for gateways whose clock is behind. In seconds.
+/// How long before now a token is issued and starts to be valid, for gateways whose clock is behind. In seconds.
 const BACKDATED: u64 = 60;
 
 /// Least time between renewal and end of a token, in seconds.
@@ -117,13 +117,16 @@ fn claims(credentials: &Credentials) -> Result<Map<String, Value>, InvokeError> 
     }
 }
 
-/// The header that carries the token, and what stands before it.
+/// The header that carries the token, and what stands before it: a blank follows unless the prefix stands in quotes.
 fn place(credentials: &Credentials) -> (String, String) {
     let header = credentials.get("jwt_header_name").unwrap_or("Authorization").to_owned();
-    let prefix = match credentials.get_raw("jwt_header_prefix").map(str::trim) {
+    let prefix = match credentials.get("jwt_header_prefix") {
         None => "Bearer ".to_owned(),
-        Some("" | NO_PREFIX) => String::new(),
-        Some(prefix) => format!("{prefix} "),
+        Some(word) if word.eq_ignore_ascii_case(NO_PREFIX) => String::new(),
+        Some(prefix) => match prefix.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(exact) => exact.to_owned(),
+            None => format!("{prefix} "),
+        },
     };
     (header, prefix)
 }
@@ -191,9 +194,10 @@ impl Slot {
     fn sign(&self, now: u64) -> Result<String, InvokeError> {
         let mut claims = Map::new();
         claims.insert("jti".to_owned(), uuid::Uuid::new_v4().to_string().into());
-        claims.insert("iat".to_owned(), now.into());
-        claims.insert("nbf".to_owned(), now.saturating_sub(BACKDATED).into());
-        claims.insert("exp".to_owned(), (now + self.lifetime).into());
+        let begin = now.saturating_sub(BACKDATED);
+        claims.insert("iat".to_owned(), begin.into());
+        claims.insert("nbf".to_owned(), begin.into());
+        claims.insert("exp".to_owned(), (now + self.lifetime).min(begin + LONGEST_LIFETIME).into());
         claims.extend(self.claims.clone());
         self.key.token(&claims).map_err(|error| InvokeError::internal(error.to_string()))
     }

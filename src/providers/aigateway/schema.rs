@@ -12,6 +12,12 @@ use crate::protocol::{Credentials, ModelRequest, ModelType};
 /// Context of a model whose form says nothing, in tokens.
 const DEFAULT_CONTEXT: u64 = 4096;
 
+/// Largest number that a field of a count takes.
+const LARGEST_COUNT: u64 = 1_000_000_000;
+
+/// Highest price of a unit of tokens.
+const HIGHEST_PRICE: u64 = 1_000_000_000;
+
 /// Texts per embedding call; the smallest limit among the gateway's usual services.
 const DEFAULT_CHUNKS: u64 = 10;
 
@@ -30,6 +36,7 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
             json!({"mode": credentials.get("mode").unwrap_or("chat"), "context_size": context_size(credentials)?})
         }
         ModelType::TextEmbedding => {
+            count(credentials, "dimensions", 1)?;
             json!({"context_size": context_size(credentials)?, "max_chunks": max_chunks(credentials)?})
         }
         ModelType::Rerank => json!({"context_size": context_size(credentials)?}),
@@ -50,10 +57,11 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
 
 /// A whole number of at least 1.
 pub(super) fn count(credentials: &Credentials, field: &str, default: u64) -> Result<u64, InvokeError> {
-    let wrong = || InvokeError::credentials(format!("credential `{field}` must be a whole number above 0"));
+    let wrong =
+        || InvokeError::credentials(format!("credential `{field}` must be a whole number from 1 to {LARGEST_COUNT}"));
     match credentials.get(field) {
         None => Ok(default),
-        Some(text) => text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong),
+        Some(text) => text.parse().ok().filter(|number| (1..=LARGEST_COUNT).contains(number)).ok_or_else(wrong),
     }
 }
 
@@ -105,8 +113,6 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
             .range(1.0, longest as f64)
             .default_value(longest.min(512)),
         ParameterRule::new("seed", I18n::new("Seed", "随机种子"), ParameterType::Int),
-        ParameterRule::new("stop", I18n::new("Stop sequences", "停止序列"), ParameterType::Text)
-            .help(I18n::new("One per line.", "每行一个。")),
         ParameterRule::new("response_format", I18n::new("Response Format", "回复格式"), ParameterType::String)
             .options(["text", "json_object", "json_schema"]),
         ParameterRule {
@@ -127,21 +133,24 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
     Ok(rules)
 }
 
-/// The price list entry of the form, when it has an input price.
+/// The price list entry of the form, when it has an input price. What is filled in must be right even without one.
 fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
-    let decimal = |field: &str| match credentials.get(field) {
-        None => Ok(None),
-        Some(text) => {
-            text.parse::<Decimal>().ok().filter(|price| !price.is_sign_negative()).map(Some).ok_or_else(|| {
-                InvokeError::credentials(format!("credential `{field}` must be a decimal number of at least 0"))
-            })
-        }
-    };
-    let Some(input) = decimal("input_price")? else { return Ok(None) };
-    Ok(Some(Pricing {
+    let decimal =
+        |field: &str, fits: fn(&Decimal) -> bool, what: &str| match credentials.get(field) {
+            None => Ok(None),
+            Some(text) => text.parse::<Decimal>().ok().filter(fits).map(Some).ok_or_else(|| {
+                InvokeError::credentials(format!("credential `{field}` must be a decimal number {what}"))
+            }),
+        };
+    let is_price = |price: &Decimal| *price >= Decimal::ZERO && *price <= Decimal::from(HIGHEST_PRICE);
+    let is_share = |unit: &Decimal| *unit > Decimal::ZERO && *unit <= Decimal::ONE;
+    let input = decimal("input_price", is_price, "of at least 0")?;
+    let output = decimal("output_price", is_price, "of at least 0")?;
+    let unit = decimal("unit", is_share, "above 0 and at most 1: 0.000001 for prices per million tokens")?;
+    Ok(input.map(|input| Pricing {
         input,
-        output: decimal("output_price")?,
-        unit: decimal("unit")?.unwrap_or(Decimal::new(1, 6)),
+        output,
+        unit: unit.unwrap_or(Decimal::new(1, 6)),
         currency: credentials.get("currency").unwrap_or("USD").to_owned(),
     }))
 }

@@ -54,6 +54,9 @@ fn format(credentials: &Credentials) -> Result<&str, InvokeError> {
 /// The model properties of a text-to-speech model.
 pub(super) fn properties(credentials: &Credentials) -> Result<Value, InvokeError> {
     let voices = voices(credentials);
+    if voices.is_empty() {
+        return Err(InvokeError::credentials("credential `voices` names no voice: write ids with commas between them"));
+    }
     let language = credentials.get("language").unwrap_or("en-US");
     let default = voices.first().map(|voice| voice.value.clone());
     let listed: Vec<Value> = voices

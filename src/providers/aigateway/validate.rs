@@ -4,6 +4,7 @@
 use futures_util::StreamExt;
 use serde_json::{Map, json};
 
+use super::errors::NOT_ALLOWED;
 use super::{AiGateway, llm, retrieval, speech};
 use crate::dialect::sound::silence;
 use crate::error::{ErrorKind, InvokeError};
@@ -92,7 +93,9 @@ fn blame(mut error: InvokeError) -> InvokeError {
         // Our own words name the field already.
         (ErrorKind::CredentialsValidateFailed, _) | (ErrorKind::BadRequest, None) => return error,
         (ErrorKind::Connection, _) | (_, Some(300..=399)) => "The endpoint is wrong or out of reach (`endpoint_url`)",
-        (ErrorKind::Authorization, Some(403)) => "The consumer is not authorised for this route",
+        (ErrorKind::Authorization, Some(403)) if error.hint.as_deref().is_none_or(|hint| hint == NOT_ALLOWED) => {
+            "The consumer is not authorised for this route"
+        }
         (ErrorKind::Authorization, _) => "The credential was refused",
         (ErrorKind::RateLimit, _) => "The credential is right, but its quota or rate limit is used up",
         (_, Some(400..=499)) if said.contains("model") => {

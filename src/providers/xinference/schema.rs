@@ -164,8 +164,6 @@ fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
         number("frequency_penalty", "Frequency Penalty", "频率惩罚", -2.0, 2.0, 0.0),
         number("repetition_penalty", "Repetition Penalty", "重复惩罚", 0.01, 2.0, 1.0),
         rule("seed", I18n::new("Seed", "随机种子"), Int).range(0.0, 2_147_483_647.0),
-        rule("stop", I18n::new("Stop Sequences", "停止序列"), Text)
-            .help(I18n::new("Texts at which the model stops, one per line.", "模型遇到这些文本时停止，每行一个。")),
     ];
     if !chats(settings, description) {
         return rules;

@@ -9,7 +9,7 @@ use url::Url;
 use super::login::{Login, Tokens};
 use crate::dialect::openai::BaseUrl;
 use crate::error::InvokeError;
-use crate::protocol::{Credentials, Target};
+use crate::protocol::{Credentials, ModelType, Target};
 use crate::providers::common::connection;
 use crate::providers::compatible::Endpoint;
 use crate::upstream::auth::HeaderAuthorization;
@@ -140,11 +140,35 @@ fn authorization(
     }
 }
 
+/// Refuses nonsense in a field that a call would read late or never.
+pub(super) fn check(credentials: &Credentials, model_type: ModelType) -> Result<(), InvokeError> {
+    match model_type {
+        ModelType::Llm => {
+            let is_address = |text: &str| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+            match credentials.get("file_url") {
+                Some(text) if !is_address(text) => Err(InvokeError::credentials(
+                    "credential `file_url` must be an address that begins with http:// or https://",
+                )),
+                _ => Ok(()),
+            }
+        }
+        ModelType::TextEmbedding => whole_number(credentials, "max_chunks").map(drop),
+        ModelType::Rerank => whole_number(credentials, "rerank_batch_size").map(drop),
+        ModelType::Tts => match credentials.get("voices") {
+            Some(voices) if voices.split([',', '，', '\n']).all(|voice| voice.trim().is_empty()) => {
+                Err(InvokeError::credentials("credential `voices` names no voice: write ids with commas between them"))
+            }
+            _ => Ok(()),
+        },
+        ModelType::Speech2text | ModelType::Moderation => Ok(()),
+    }
+}
+
 /// A field of a whole number above zero.
 pub(super) fn whole_number(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
     match credentials.number(field)? {
         None => Ok(None),
-        Some(number) if number >= 1.0 && number.fract() == 0.0 && number < 1e12 => Ok(Some(number as u64)),
+        Some(number) if number >= 1.0 && number.fract() == 0.0 && number <= 1e9 => Ok(Some(number as u64)),
         Some(number) => Err(InvokeError::credentials(format!(
             "credential `{field}` must be a whole number above zero, found {number}"
         ))),
@@ -195,6 +219,24 @@ mod tests {
         }
         let below = read(json!({"server_url": "https://proxy/xinference/v1", "model_uid": "m"})).unwrap();
         assert_eq!(below.description_url().as_str(), "https://proxy/xinference/v1/models/m");
+    }
+
+    #[test]
+    fn nonsense_is_refused_when_it_is_saved() {
+        for (model_type, field, wrong, right) in [
+            (ModelType::Llm, "file_url", &["x", "/files", "ftp://h", "http://"][..], "http://api:5001"),
+            (ModelType::TextEmbedding, "max_chunks", &["x", "0", "1.5", "-1", "1e30", "NaN"], "32"),
+            (ModelType::Rerank, "rerank_batch_size", &["x", "0", "-5"], "8"),
+            (ModelType::Tts, "voices", &[",", " , ，"], "a,b"),
+        ] {
+            for text in wrong {
+                let error = check(&Credentials::from_pairs([(field, *text)]), model_type).unwrap_err();
+                assert!(error.message.contains(&format!("`{field}`")), "{error}");
+            }
+            for text in [right, "", " "] {
+                assert!(check(&Credentials::from_pairs([(field, text)]), model_type).is_ok(), "{field} {text}");
+            }
+        }
     }
 
     #[test]

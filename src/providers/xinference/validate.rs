@@ -8,7 +8,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::catalog::{self, Running};
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use super::{Call, Xinference, is_served};
 use crate::dialect::sound::silence;
 use crate::error::{ErrorKind, InvokeError};
@@ -28,6 +28,7 @@ pub(super) async fn validate(
     if !is_served(request.model_type) {
         return Err(InvokeError::credentials(format!("Xinference has no {} models", request.model_type.as_str())));
     }
+    settings::check(&request.target.credentials, request.model_type)?;
     let settings = Settings::read(&request.target, &context.upstream, &provider.tokens)?;
     let description = match provider.catalog.ask(&context.upstream, &settings).await {
         Ok(description) => description,

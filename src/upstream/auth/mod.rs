@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -152,6 +153,9 @@ impl Authorize for HeaderAuthorization {
     }
 }
 
+/// What is written as it is in a parameter of the query: letters, digits and `-._~`.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A secret as a parameter of the query. The address that errors and logs show is the request's own, without it.
 pub struct QueryAuthorization {
     name: String,
@@ -167,7 +171,14 @@ impl QueryAuthorization {
 
 impl Authorize for QueryAuthorization {
     fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
-        attempt.url.query_pairs_mut().append_pair(&self.name, self.value.expose_secret());
+        // A blank as `%20`: not every server reads `+` as one.
+        let encoded = |text| utf8_percent_encode(text, ENCODED);
+        let pair = format!("{}={}", encoded(&self.name), encoded(self.value.expose_secret()));
+        let query = match attempt.url.query() {
+            Some(before) if !before.is_empty() => format!("{before}&{pair}"),
+            _ => pair,
+        };
+        attempt.url.set_query(Some(&query));
         Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -41,6 +41,17 @@ fn addresses_keep_base_path_and_query() {
     assert_eq!(connect(&target(&[("endpoint_model_name", "m")]), &TokenCache::default()).unwrap().1, "m");
 }
 
+/// Only a signature needs a query that the gateway can decode.
+#[test]
+fn a_stray_percent_sign_harms_signatures_alone() {
+    let fields = [("endpoint_url", "https://h/v1?q=100%"), ("api_key", SECRET)];
+    assert_eq!(url(&fields, "x"), "https://h/v1/x?q=100%");
+    let hmac = [("auth_method", "hmac"), ("hmac_access_key", "a"), ("hmac_secret_key", SECRET)];
+    assert!(connect(&target(&[hmac.as_slice(), &fields].concat()), &TokenCache::default()).is_err());
+    let lines = [("endpoint_url", "https://h/v1?q=%0A%09%23")];
+    assert!(connect(&target(&[hmac.as_slice(), &lines].concat()), &TokenCache::default()).is_ok());
+}
+
 async fn sent(fields: &[(&str, &str)]) -> (Url, HeaderMap) {
     let (endpoint, _) = connect(&target(fields), &TokenCache::default()).unwrap();
     let (mut url, mut headers, body) = (endpoint.url("x"), HeaderMap::new(), Bytes::from_static(b"{}"));
@@ -65,6 +76,8 @@ async fn an_api_key_goes_to_one_place() {
     let fields = [key, ("api_key_location", "query"), ("endpoint_url", "https://h/v1?a=1")];
     let (url, headers) = sent(&fields).await;
     assert_eq!((url.query(), headers.len()), (Some("a=1&apikey=CANARY-SECRET"), 0));
+    let odd = [("api_key", "a b+c&d=ü/%"), ("api_key_location", "query"), ("api_key_name", "the key")];
+    assert_eq!(sent(&odd).await.0.query(), Some("the%20key=a%20b%2Bc%26d%3D%C3%BC%2F%25"));
 }
 
 #[tokio::test]
@@ -102,6 +115,24 @@ fn wrong_forms_are_named_and_no_secret_is_shown() {
         (
             vec![("auth_method", "hmac"), ("hmac_secret_key", SECRET), ("hmac_access_key", "a\nb")],
             "`hmac_access_key` holds",
+        ),
+        (
+            vec![
+                ("auth_method", "hmac"),
+                ("hmac_secret_key", SECRET),
+                ("hmac_access_key", "a"),
+                ("endpoint_url", "https://h/v1?a=%zz"),
+            ],
+            "two hexadecimal digits",
+        ),
+        (
+            vec![
+                ("auth_method", "hmac"),
+                ("hmac_secret_key", SECRET),
+                ("hmac_access_key", "a"),
+                ("endpoint_url", "https://h/v1?a=%00"),
+            ],
+            "control character",
         ),
         (vec![jwt, ("jwt_consumer_id", "c")], "`jwt_jwks` is required"),
         (

@@ -165,3 +165,48 @@ async fn a_refused_signature_names_the_first_line_that_differs() {
     let sent = Sent { method: &Method::POST, url: &url, headers: &sent, body: &body, attempt: 0 };
     assert!(matches!(signer.refused(&answer, sent).await, Verdict::Final));
 }
+
+/// What the gateway tells of our text, and the error that comes of it.
+async fn told_of(address: &str, theirs: impl Fn(&str) -> String) -> InvokeError {
+    let (url, sent, body) = request(address, "application/json", false, b"{}");
+    let ours = String::from_utf8(string_to_sign(&Method::POST, &target(&url), &sent, &body)).unwrap();
+    let mut headers = HeaderMap::new();
+    let message = format!("Server StringToSign:`{}`", theirs(&ours).replace('\n', "#"));
+    headers.insert(ERROR_MESSAGE, HeaderValue::from_str(&message).unwrap());
+    let answer = ErrorResponse { status: StatusCode::BAD_REQUEST, headers, body: Bytes::new(), url: url.clone() };
+    let sent = Sent { method: &Method::POST, url: &url, headers: &sent, body: &body, attempt: 0 };
+    let signer = HmacAuthorization::new("ak-demo-0001", "sk-demo-7f3c9b2e", false);
+    match signer.refused(&answer, sent).await {
+        Verdict::Explained(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn odd_queries_are_compared_whole_and_never_shown() {
+    for query in
+        ["q=`", "q=``", "a=%23&key=QUERY-SECRET", "a=%0A&key=QUERY-SECRET", "%23?key=QUERY-SECRET", "&", "a=%20"]
+    {
+        let address = format!("https://g.example/base/v1/x?{query}");
+        let error = told_of(&address, str::to_owned).await;
+        assert!(error.detail().contains("signed the same text"), "{query}: {}", error.detail());
+        for change in [
+            |ours: &str| ours.replace("/base/v1/x", "/v1/x"),
+            |ours: &str| ours.replace("application/json", "*/*"),
+            |ours: &str| format!("{ours}#more"),
+            |ours: &str| ours.lines().skip(3).collect::<Vec<_>>().join("\n"),
+        ] {
+            let error = told_of(&address, change).await;
+            assert!(error.message.contains("signed another text: line"), "{query}: {error}");
+            assert!(!error.detail().contains("QUERY-SECRET"), "{query}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_lone_ampersand_is_a_parameter_without_a_name() {
+    for (query, expected) in [("?&", "/x?="), ("?", "/x"), ("?a=1&", "/x?a=1"), ("?&&", "/x?=")] {
+        let text = string_to_sign(&Method::GET, &format!("/x{query}"), &HeaderMap::new(), b"");
+        assert!(text.ends_with(format!("\n{expected}").as_bytes()), "{query}");
+    }
+}

@@ -38,10 +38,12 @@ fn the_token_says_what_the_form_says() {
     let mut claims = claims_of(&slot(&extra).token(NOW).unwrap());
     let id = claims.as_object_mut().unwrap().remove("jti").unwrap();
     assert!(uuid::Uuid::parse_str(id.as_str().unwrap()).is_ok());
-    let expected = json!({"iat": NOW, "nbf": NOW - 60, "exp": NOW + 600, "client": "consumer-1", "iss": "dify",
+    let expected = json!({"iat": NOW - 60, "nbf": NOW - 60, "exp": NOW + 600, "client": "consumer-1", "iss": "dify",
         "aud": "gateway", "sub": "me", "team": "blue"});
     assert_eq!(claims, expected);
     assert_eq!(claims_of(&slot(&[]).token(NOW).unwrap())["exp"], NOW + 7200);
+    let longest = claims_of(&slot(&[("jwt_expiration", "604800")]).token(NOW).unwrap());
+    assert_eq!(longest["exp"].as_u64().unwrap() - longest["iat"].as_u64().unwrap(), 604_800);
 }
 
 #[test]
@@ -111,8 +113,12 @@ async fn the_token_goes_where_the_form_says() {
     for (extra, header, prefix) in [
         (vec![], "authorization", "Bearer "),
         (vec![("jwt_header_name", "X-Token"), ("jwt_header_prefix", "Tok")], "x-token", "Tok "),
-        (vec![("jwt_header_prefix", "")], "authorization", ""),
+        (vec![("jwt_header_prefix", "")], "authorization", "Bearer "),
+        (vec![("jwt_header_prefix", "  ")], "authorization", "Bearer "),
         (vec![("jwt_header_prefix", "none")], "authorization", ""),
+        (vec![("jwt_header_prefix", "None")], "authorization", ""),
+        (vec![("jwt_header_prefix", "\"Token:\"")], "authorization", "Token:"),
+        (vec![("jwt_header_prefix", "\"\"")], "authorization", ""),
     ] {
         let authorization = TokenCache::default().authorization(&form(&extra)).unwrap();
         let headers = sent(&authorization).await;

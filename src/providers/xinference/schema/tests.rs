@@ -58,7 +58,7 @@ fn features_and_rules_follow_from_abilities() {
             &["response_format", "json_schema"],
         ),
     ];
-    const ALWAYS: [&str; 9] = [
+    const ALWAYS: [&str; 8] = [
         "temperature",
         "top_p",
         "top_k",
@@ -67,7 +67,6 @@ fn features_and_rules_follow_from_abilities() {
         "frequency_penalty",
         "repetition_penalty",
         "seed",
-        "stop",
     ];
     for (abilities, engine, features, rules) in cases {
         let schema = schema_of("llm", json!({}), llm(abilities, engine));

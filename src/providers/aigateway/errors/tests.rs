@@ -1,0 +1,188 @@
+//! Refusals in the gateway's own words, and what each asks of whoever signs in so.
+
+use super::*;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+type Headers<'a> = &'a [(&'static str, &'a str)];
+
+/// How the call signed in; status, headers and body; kind and words of the error.
+type Case<'a> = (Method, u16, Headers<'a>, &'a str, ErrorKind, &'a [&'a str]);
+
+fn answer(status: u16, headers: Headers<'_>, body: &str) -> ErrorResponse {
+    ErrorResponse {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        url: "https://gateway.example/v1".parse().unwrap(),
+    }
+}
+
+#[test]
+fn every_refusal_says_what_to_do() {
+    use ErrorKind::{Authorization, BadRequest, RateLimit, ServerUnavailable};
+    use Method::{ApiKey, Hmac, Jwt};
+    let key = [("www-authenticate", "Key realm=\"x\"")];
+    let bearer = [("www-authenticate", "Bearer realm=\"x\", error=\"invalid_token\"")];
+    let none: Headers<'_> = &[];
+    let denial =
+        r#"{"code":"403","denyMessage":"not allowed here","blockedDetails":[{"type":"politics","level":"high"}]}"#;
+    let cases: &[Case<'_>] = &[
+        (Hmac, 401, none, "Invalid Key", Authorization, &["HTTP 401: Invalid Key", "`hmac_access_key`"]),
+        (Hmac, 401, none, "Empty Signature", Authorization, &["removes the x-ca headers"]),
+        (Hmac, 400, none, "Invalid Date", Authorization, &["clock"]),
+        (
+            Hmac,
+            400,
+            &[("date", "Thu, 09 Oct 2025 08:53:20 GMT")],
+            "Invalid Date",
+            Authorization,
+            &["s ahead of the gateway's"],
+        ),
+        (Hmac, 400, none, "Invalid Content-MD5", BadRequest, &["`hmac_content_digest` off"]),
+        (Hmac, 403, none, "Unauthorized Consumer", Authorization, &["not authorised for the route"]),
+        (Hmac, 403, none, "Access Denied", Authorization, &["not authorised for the route"]),
+        (Hmac, 403, none, "", Authorization, &["HTTP 403", "not authorised for the route"]),
+        (Jwt, 401, &bearer, "Jwt is expired", Authorization, &["Jwt is expired", "clock"]),
+        (Jwt, 401, &bearer, "Jwt is missing", Authorization, &["`jwt_header_name`"]),
+        (Jwt, 401, &bearer, "Jwt verification fails", Authorization, &["`jwt_consumer_id`"]),
+        (Jwt, 401, &bearer, "Jwks doesn't have key to match kid or alg from Jwt", Authorization, &["`jwt_algorithm`"]),
+        (ApiKey, 401, &key, "", Authorization, &["HTTP 401", "did not accept the API key"]),
+        (
+            ApiKey,
+            401,
+            none,
+            "Request denied by Key Auth check. No API key found in request",
+            Authorization,
+            &["`api_key_location`"],
+        ),
+        (
+            Hmac,
+            403,
+            none,
+            "Request denied by ai quota check, No quota left",
+            RateLimit,
+            &["quota", "credential itself is right"],
+        ),
+        (
+            Hmac,
+            429,
+            &[("x-tokenratelimit-reset", "37")],
+            "Too many requests",
+            RateLimit,
+            &["Too many requests", "resets in 37 s"],
+        ),
+        (Hmac, 429, &[("x-ratelimit-reset", "3"), ("x-ratelimit-limit", "5")], "", RateLimit, &["resets in 3 s"]),
+        (Hmac, 429, none, "Replay Attack Detected", RateLimit, &["sends it twice"]),
+        (Hmac, 404, none, "", BadRequest, &["check the path"]),
+        (Hmac, 413, none, "Payload Too Large", BadRequest, &["connection buffer"]),
+        (Hmac, 500, none, "unsupported API name: x", ServerUnavailable, &["unsupported API name: x"]),
+        (Hmac, 503, none, "no healthy upstream", ServerUnavailable, &["no healthy upstream", "behind this route"]),
+        (Hmac, 504, none, "upstream request timeout", ServerUnavailable, &["did not answer"]),
+        (
+            Hmac,
+            400,
+            none,
+            r#"{"code":"InvalidParameter","message":"url error","request_id":"r-1"}"#,
+            BadRequest,
+            &["HTTP 400: url error", "(request id r-1)"],
+        ),
+        (
+            Hmac,
+            400,
+            &[("x-request-id", "r-2")],
+            r#"{"error":{"message":"no such model"}}"#,
+            BadRequest,
+            &["no such model", "r-2"],
+        ),
+        (Hmac, 403, none, denial, BadRequest, &["not allowed here", "politics (high)"]),
+        // Another method's plugin says that the wrong one was chosen.
+        (ApiKey, 401, none, "Invalid Key", Authorization, &["asks for signed requests (HMAC)", "`auth_method`"]),
+        (Jwt, 401, none, "Empty Signature", Authorization, &["choose HMAC"]),
+        (ApiKey, 401, &bearer, "Jwt is missing", Authorization, &["choose JWT"]),
+        (
+            ApiKey,
+            401,
+            &bearer,
+            "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections",
+            Authorization,
+            &["choose JWT"],
+        ),
+        (Hmac, 401, &bearer, "Jwt is missing", Authorization, &["choose JWT"]),
+        (Jwt, 401, &key, "", Authorization, &["choose API key"]),
+        (Hmac, 401, &key, "", Authorization, &["choose API key"]),
+        (
+            Hmac,
+            401,
+            none,
+            "Request denied by Key Auth check. No API key found in request",
+            Authorization,
+            &["choose API key"],
+        ),
+        (
+            Jwt,
+            403,
+            none,
+            "Request denied by Key Auth check. Unauthorized consumer.",
+            Authorization,
+            &["choose API key"],
+        ),
+        (Jwt, 403, none, "Unauthorized consumer.", Authorization, &["choose API key"]),
+        // Two plugins do not tell a wrong credential from a consumer without permission.
+        (
+            ApiKey,
+            403,
+            none,
+            "Request denied by Key Auth check. Unauthorized consumer.",
+            Authorization,
+            &["alike", "`api_key`", "authorise the consumer"],
+        ),
+        (ApiKey, 403, none, "Unauthorized consumer.", Authorization, &["alike", "`api_key`"]),
+        (Jwt, 403, none, "JWT token not allow.", Authorization, &["alike", "`jwt_jwks`"]),
+        (
+            Jwt,
+            403,
+            none,
+            "Request denied by JWT Auth check. JWT token not allow.",
+            Authorization,
+            &["alike", "`jwt_issuer`"],
+        ),
+        (Jwt, 401, &bearer, "Jwt header is an invalid Base64url encoded", Authorization, &["`jwt_header_prefix`"]),
+        (Jwt, 401, &bearer, "Jwt verification fails", Authorization, &["`jwt_header_prefix`"]),
+        (Hmac, 401, none, "Invalid Key", Authorization, &["removes the x-ca headers"]),
+        (Hmac, 413, none, "Request Body Too Large", BadRequest, &["`hmac_content_digest` off", "does not help"]),
+        (ApiKey, 413, none, "Payload Too Large", BadRequest, &["raise its connection buffer, or send less"]),
+        (Hmac, 400, none, "Missing Required Header", BadRequest, &["`nonce_header`", "x-ca-nonce"]),
+        (ApiKey, 400, none, "Invalid Nonce", BadRequest, &["`nonce_header`"]),
+    ];
+    for (method, status, headers, body, kind, expected) in cases {
+        let error = read(*method, &answer(*status, headers, body));
+        assert_eq!(error.kind, *kind, "{error}");
+        for words in *expected {
+            assert!(error.detail().contains(words), "{error} lacks {words}");
+        }
+    }
+}
+
+#[test]
+fn waits_and_codes_are_kept() {
+    let error = read(Method::ApiKey, &answer(429, &[("x-ratelimit-reset", "3")], ""));
+    assert_eq!(error.retry_after, Some(Duration::from_secs(3)));
+    let error = read(Method::ApiKey, &answer(403, &[], "No quota left"));
+    assert!(!error.retryable);
+    let error = read(Method::ApiKey, &answer(400, &[], r#"{"guardCode":1,"denyMessage":"no","requestId":"r"}"#));
+    assert_eq!((error.code.as_deref(), error.request_id.as_deref()), (Some("content_filter"), Some("r")));
+}
+
+#[test]
+fn clocks_that_agree_are_not_blamed() {
+    let now = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC);
+    let date = jiff::fmt::rfc2822::DateTimePrinter::new().zoned_to_string(&now).unwrap();
+    let date: &'static str = Box::leak(date.into_boxed_str());
+    let error = read(Method::Hmac, &answer(400, &[("date", date)], "Invalid Date"));
+    assert_eq!(error.hint.as_deref(), Some(CLOCKS_AGREE), "{error}");
+    assert!(!error.message.contains("clock"), "{error}");
+}
