@@ -39,6 +39,8 @@ pub fn assert_linear<I>(name: &str, make: impl Fn(usize) -> I, run: impl Fn(I)) 
     const DOUBLINGS: usize = 7;
     /// What a call costs whatever its input is.
     const CONSTANT: u64 = 1024;
+    /// Windows overlap and buffers grow in jumps.
+    const SLACK: u64 = 8;
     let sizes = (0..=DOUBLINGS).map(|power| SMALLEST << power);
     let counted: Vec<(usize, u64)> = sizes
         .map(|size| {
@@ -48,7 +50,10 @@ pub fn assert_linear<I>(name: &str, make: impl Fn(usize) -> I, run: impl Fn(I)) 
         .collect();
     for pair in counted.windows(2) {
         let [(_, once), (_, twice)] = pair else { continue };
-        assert!(*twice <= 2 * once + CONSTANT, "{name}: more than twice the steps for twice the input: {counted:?}");
+        assert!(
+            *twice <= 2 * once + once / SLACK + CONSTANT,
+            "{name}: more than twice the steps for twice the input: {counted:?}"
+        );
     }
     let (size, steps) = counted[DOUBLINGS];
     assert!(

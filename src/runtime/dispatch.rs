@@ -52,6 +52,7 @@ impl From<Gone> for Stop {
 pub(super) async fn answer(registry: Arc<Registry>, data: &str, mut reply: Reply, mut log: SessionLog) {
     let upstream = registry.upstream().for_session(reply.session_id(), log.tally.clone());
     let proofs = upstream.proofs().clone();
+    proofs.keep_addresses(data);
     let outcome = match Request::parse(data) {
         Ok(request) => {
             reply.set_provider(request.provider());
@@ -66,10 +67,7 @@ pub(super) async fn answer(registry: Arc<Registry>, data: &str, mut reply: Reply
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
     let outcome = outcome.map_err(|stop| match stop {
-        Stop::Failed(error) => {
-            proofs.keep_addresses(data);
-            Stop::Failed(proofs.hide(error))
-        }
+        Stop::Failed(error) => Stop::Failed(proofs.hide(error)),
         Stop::Gone => Stop::Gone,
     });
     match &outcome {

@@ -93,7 +93,7 @@ impl Upstream {
     /// Sends a request: attempts until an answer is 2xx, or an error stands.
     pub async fn send(&self, request: &UpstreamRequest) -> Result<UpstreamResponse, InvokeError> {
         let client = self.client(&request.network, request.timeouts.connect)?;
-        let mut renewed = false;
+        let (mut renewed, mut knows_addresses) = (false, false);
         let mut attempt = 0;
         self.tally.call();
         loop {
@@ -105,7 +105,9 @@ impl Upstream {
                 }
                 Outcome::Failed(error) => {
                     let error = retry::heed_words(error);
-                    self.proofs.keep_addresses(&String::from_utf8_lossy(&request.body));
+                    if !std::mem::replace(&mut knows_addresses, true) {
+                        self.proofs.keep_addresses(&request.body);
+                    }
                     self.proofs.hide(error)
                 }
             };

@@ -4,6 +4,7 @@
 //! It is no filter of logs or answers: nothing there is made of credentials.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
@@ -11,14 +12,21 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::network::{NetworkSettings, proxy_address};
-use super::spelling::{self, HIDDEN, SHORTEST};
+use super::spelling::{self, Extent, HIDDEN, SHORTEST, Search, merged};
 use crate::error::InvokeError;
+use crate::steps;
 
 /// Proofs kept at once: a source of tokens lives as long as the process.
 const MOST: usize = 64;
+
+/// Bytes of queries kept at once. A request that names more has every query of an address hidden, whosoever it is.
+const MOST_NAMED: usize = 1024 * 1024;
+
+/// Longest words of an error: what an upstream says beyond that explains nothing.
+const LONGEST_WORDS: usize = 16 * 1024;
 
 /// The proofs of one session, or of one source of tokens; cheap to clone.
 #[derive(Clone, Default)]
@@ -27,20 +35,28 @@ pub struct Proofs(Arc<Mutex<Kept>>);
 #[derive(Default)]
 struct Kept {
     /// What requests carried, the latest last.
-    sent: VecDeque<SecretString>,
+    sent: VecDeque<(SecretString, Extent)>,
     /// The queries of addresses that requests name: as many as there are, so that they push nothing else out.
     named: BTreeSet<String>,
+    /// How long these are together.
+    length: usize,
+    /// Whether there were more.
+    is_full: bool,
 }
 
 impl Proofs {
     /// Keeps a secret that is about to be sent.
     pub(super) fn keep(&self, secret: &str) {
+        self.keep_as(secret, Extent::Beginning);
+    }
+
+    fn keep_as(&self, secret: &str, extent: Extent) {
         if secret.len() < SHORTEST {
             return;
         }
         let sent = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).sent;
-        sent.retain(|known| known.expose_secret() != secret);
-        sent.push_back(SecretString::from(secret.to_owned()));
+        sent.retain(|(known, _)| known.expose_secret() != secret);
+        sent.push_back((SecretString::from(secret.to_owned()), extent));
         if sent.len() > MOST {
             sent.pop_front();
         }
@@ -50,11 +66,20 @@ impl Proofs {
     pub(super) fn keep_attempt(&self, url: &Url, headers: &HeaderMap, network: &NetworkSettings) {
         let secrets = headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
         for secret in secrets {
-            // `Bearer …`: the scheme is no secret.
-            self.keep(secret.split_once(' ').map_or(secret, |(_, token)| token));
-            self.keep(secret);
+            match secret.split_once(' ') {
+                // Several named values: the names are no secret.
+                _ if secret.contains("=\"") => self.keep_as(secret, Extent::Whole),
+                // `Bearer …`: the scheme is no secret.
+                Some((scheme, token)) if is_word(scheme) && !token.contains(' ') => {
+                    self.keep(token);
+                    self.keep_as(secret, Extent::Whole);
+                }
+                _ => self.keep(secret),
+            }
         }
-        secrets_of(url).iter().for_each(|secret| self.keep(secret));
+        if let Some(query) = url.query() {
+            secrets_of(query).iter().for_each(|(secret, extent)| self.keep_as(secret, *extent));
+        }
         if let Some(proxy) = network.proxy.as_ref().and_then(|proxy| proxy_address(proxy.expose_secret())) {
             let plain = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
             let (user, password) = (plain(proxy.username()), plain(proxy.password().unwrap_or_default()));
@@ -63,133 +88,132 @@ impl Proofs {
         }
     }
 
-    /// Keeps the queries of the addresses in a JSON text: files are signed there.
-    pub fn keep_addresses(&self, json: &str) {
-        for at in memmem::find_iter(json.as_bytes(), "://") {
-            let start = json[..at].rfind('"').map_or(0, |quote| quote + 1);
-            let whole = json[start..].split('"').next().unwrap_or_default();
-            // Some writers escape `&`.
-            let Ok(text) = serde_json::from_str::<String>(&format!("\"{whole}\"")) else { continue };
-            for word in text.split_whitespace().filter(|word| word.contains('?')) {
-                let address = word.find("http").and_then(|from| Url::parse(&word[from..]).ok());
-                let secrets = address.iter().flat_map(secrets_of).filter(|secret| secret.len() >= SHORTEST);
-                self.0.lock().unwrap_or_else(PoisonError::into_inner).named.extend(secrets);
+    /// Keeps the queries of the addresses in a JSON text: files are signed there. For once a session, and once for what is
+    /// sent to an upstream.
+    pub fn keep_addresses(&self, json: impl AsRef<[u8]>) {
+        let json = json.as_ref();
+        let is_break = |byte: &u8| *byte == b'"' || byte.is_ascii_whitespace();
+        // Some writers escape slashes.
+        for mark in ["://", ":\\/\\/"] {
+            let (finder, mut from) = (memmem::Finder::new(mark), 0);
+            steps::count(json.len());
+            while let Some(at) = finder.find(&json[from..]).map(|at| from + at) {
+                let start = json[from..at].iter().rposition(is_break).map_or(from, |before| from + before + 1);
+                let end = json[at..].iter().position(is_break).map_or(json.len(), |after| at + after);
+                steps::count(end - start);
+                self.keep_queries(&String::from_utf8_lossy(&json[start..end]));
+                from = end;
+            }
+        }
+    }
+
+    /// Keeps the queries in a part of a JSON text that has neither blanks nor quotes.
+    fn keep_queries(&self, json: &str) {
+        // A quote was escaped where a backslash is left.
+        let json = json.trim_end_matches('\\');
+        let text = serde_json::from_str(&format!("\"{json}\"")).unwrap_or_else(|_| json.to_owned());
+        let queries = queries(&text);
+        let kept = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for query in queries.into_iter().map(|place| &text[place]).filter(|query| query.len() >= SHORTEST) {
+            if kept.length + query.len() > MOST_NAMED {
+                kept.is_full = true;
+            } else if kept.named.insert(query.to_owned()) {
+                kept.length += query.len();
             }
         }
     }
 
     /// Takes every proof out of an error's words.
     pub fn hide(&self, mut error: InvokeError) -> InvokeError {
-        let forms = self.forms();
-        hide_forms(&mut error.message, &forms);
+        self.hide_in(&mut error.message);
         for text in [&mut error.code, &mut error.hint, &mut error.request_id].into_iter().flatten() {
-            hide_forms(text, &forms);
+            self.hide_in(text);
         }
         error
     }
 
-    /// Takes every proof out of a text, whether it is written plainly, in base64, percent-encoded or with JSON's escapes.
+    /// Takes every proof out of an error's text, whether it is written plainly, in base64, percent-encoded or with JSON's
+    /// escapes. Of a very long text the beginning is left.
     pub fn hide_in(&self, text: &mut String) {
-        hide_forms(text, &self.forms());
-    }
-
-    fn forms(&self) -> BTreeSet<String> {
+        if text.len() > LONGEST_WORDS {
+            text.truncate(text.floor_char_boundary(LONGEST_WORDS));
+            text.push('…');
+        }
+        if text.len() < SHORTEST {
+            return;
+        }
+        let mut search = Search::of(text.as_bytes());
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = kept.sent.iter().map(ExposeSecret::expose_secret);
-        sent.chain(kept.named.iter().map(String::as_str)).flat_map(spelling::forms).collect()
+        let mut look_for = |secret: &str, extent| {
+            // The text holds no more of it.
+            let secret = &secret[..secret.floor_char_boundary(text.len())];
+            spelling::forms(secret).iter().for_each(|form| search.look_for(form.as_bytes(), extent));
+        };
+        kept.sent.iter().for_each(|(secret, extent)| look_for(secret.expose_secret(), *extent));
+        for (secret, extent) in kept.named.iter().flat_map(|query| secrets_of(query)) {
+            look_for(&secret, extent);
+        }
+        let mut places = search.found();
+        if kept.is_full {
+            places.extend(queries(text));
+        }
+        *text = without(text, &merged(places));
     }
 }
 
-fn hide_forms(text: &mut String, forms: &BTreeSet<String>) {
-    // From the end on, so that places stay where they are. What ends within a letter was no text at all.
-    for place in spelling::find(text.as_bytes(), forms).into_iter().rev() {
-        if text.is_char_boundary(place.start) && text.is_char_boundary(place.end) {
-            text.replace_range(place, HIDDEN);
+/// A text with [`HIDDEN`] in these places. A place that ends within a letter hides none of it.
+fn without(text: &str, places: &[Range<usize>]) -> String {
+    let (mut shown, mut at) = (String::with_capacity(text.len()), 0);
+    for place in places {
+        let (start, end) = (text.floor_char_boundary(place.start), text.floor_char_boundary(place.end));
+        if start >= at && start < end {
+            shown.push_str(&text[at..start]);
+            shown.push_str(HIDDEN);
+            at = end;
         }
     }
+    shown.push_str(&text[at..]);
+    shown
 }
 
-/// What may be secret in an address: its query, as a whole and by value.
-fn secrets_of(url: &Url) -> Vec<String> {
-    let values = url.query_pairs().map(|(_, value)| value.into_owned());
-    url.query().map(str::to_owned).into_iter().chain(values).collect()
+/// Where the queries of the addresses in a text stand.
+fn queries(text: &str) -> Vec<Range<usize>> {
+    /// Letters of a scheme that matter.
+    const LONGEST_SCHEME: usize = 16;
+    let is_end = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '<' | '>' | '`');
+    let mut marks = memmem::find_iter(text.as_bytes(), "://").peekable();
+    let mut found = Vec::new();
+    steps::count(text.len());
+    while let Some(mark) = marks.next() {
+        let start = mark + "://".len();
+        // Addresses may stand in a list without a blank.
+        let end = marks.peek().map_or(text.len(), |next| {
+            let scheme = text.as_bytes()[start..(*next).max(start)].iter().rev().take(LONGEST_SCHEME);
+            next.saturating_sub(scheme.take_while(|byte| byte.is_ascii_alphanumeric()).count()).max(start)
+        });
+        let address = &text[start..end];
+        steps::count(address.len());
+        let address = address.split(is_end).next().unwrap_or_default();
+        let Some((before, query)) = address.split_once('?') else { continue };
+        let query_start = start + before.len() + 1;
+        let query = query.split('#').next().unwrap_or_default();
+        found.push(query_start..query_start + query.len());
+    }
+    found
+}
+
+/// What may be secret in a query: all of it, whose names are words, and its values.
+fn secrets_of(query: &str) -> Vec<(String, Extent)> {
+    let values = form_urlencoded::parse(query.as_bytes()).map(|(_, value)| (value.into_owned(), Extent::Beginning));
+    std::iter::once((query.to_owned(), Extent::Whole))
+        .chain(values)
+        .filter(|(text, _)| text.len() >= SHORTEST)
+        .collect()
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::upstream::auth::{insert_public, insert_secret};
-
-    fn proofs() -> Proofs {
-        let mut sent = HeaderMap::new();
-        insert_secret(&mut sent, "authorization", "Bearer token-of-mine").unwrap();
-        insert_secret(&mut sent, "x-key", "key of/mine\"+1").unwrap();
-        insert_secret(&mut sent, "x-team", "a").unwrap();
-        insert_public(&mut sent, "x-open", "everybody").unwrap();
-        let network = NetworkSettings::new(Some("http://user:pass%2Fword@proxy".into()), None);
-        let proofs = Proofs::default();
-        proofs.keep_attempt(&"http://host/?b=2&apikey=query-key".parse().unwrap(), &sent, &network);
-        proofs
-    }
-
-    #[test]
-    fn what_was_sent_as_proof_is_not_repeated() {
-        let error = InvokeError::bad_request("key of/mine\"+1 and token-of-mine are wrong for everybody, a")
-            .with_hint("Not token-of-mine.")
-            .with_code("query-key");
-        let error = proofs().hide(error);
-        assert_eq!(error.message, "*** and *** are wrong for everybody, a");
-        assert_eq!((error.hint.as_deref(), error.code.as_deref()), (Some("Not ***."), Some("***")));
-    }
-
-    #[test]
-    fn every_spelling_is_found_and_nothing_else() {
-        for (said, shown) in [
-            ("ä key%20of%2fmine%22%2B1!".to_owned(), "ä ***!"),
-            ("key+of/mine%22+1".to_owned(), "***"),
-            (r#"{"a":"key of/mine\"+1"}"#.to_owned(), r#"{"a":"***"}"#),
-            (r#"\"key of\\/mine\\\"+1\""#.to_owned(), r#"\"***\""#),
-            ("bad token-of-m…".to_owned(), "bad ***…"),
-            ("bad token-of-m".to_owned(), "bad ***"),
-            ("bad token%2Dof%2".to_owned(), "bad ***%2"),
-            ("token-of-m is a word, and so is pass/wor-".to_owned(), "token-of-m is a word, and so is pass/wor-"),
-            ("pass/word pass%2Fword".to_owned(), "*** ***"),
-            ("tok\u{20ac}en-of-mine % %4".to_owned(), "tok\u{20ac}en-of-mine % %4"),
-        ] {
-            let mut text = said.clone();
-            proofs().hide_in(&mut text);
-            assert_eq!(text, shown, "{said}");
-        }
-        for before in ["", "u", "us", "user:"] {
-            let mut text = STANDARD.encode(format!("{before}token-of-mine!"));
-            proofs().hide_in(&mut text);
-            assert!(text.contains(HIDDEN) && text.len() < 16, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_queries_of_addresses_are_secret() {
-        let proofs = Proofs::default();
-        proofs.keep_addresses(
-            r#"{"a": "see https://h/f?sign=0123456789&t=1 there", "b": ["http://h/g?x=a\u0026key=abcdefghi"], "c": "://"}"#,
-        );
-        let mut text =
-            "no https://h/f?sign=0123456789&t=1, no x=a&key=abcdefghi, no abcdefghi, no 0123456789".to_owned();
-        proofs.hide_in(&mut text);
-        assert_eq!(text, "no https://h/f?***, no ***, no ***, no ***");
-    }
-
-    #[test]
-    fn only_the_latest_are_kept() {
-        let proofs = Proofs::default();
-        for number in 0..1000 {
-            proofs.keep("key-of-every-call");
-            proofs.keep(&format!("token-number-{number}"));
-            proofs.keep_addresses(&format!("\"https://h/f?sign=signature-{number}\""));
-        }
-        assert_eq!(proofs.0.lock().unwrap().sent.len(), MOST);
-        let mut text = "key-of-every-call token-number-999 signature-0 token-number-0".to_owned();
-        proofs.hide_in(&mut text);
-        assert_eq!(text, "*** *** *** token-number-0");
-    }
-}
+mod tests;
