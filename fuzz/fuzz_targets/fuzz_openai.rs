@@ -8,7 +8,7 @@ use dify_plugin_runtime_fuzz::{Outcome, chat, pieces, pricing, tools};
 use libfuzzer_sys::fuzz_target;
 
 fn run(flags: u8, pieces: &[&[u8]]) -> Outcome {
-    let policies = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide];
+    let policies = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide, ThinkPolicy::FieldOnly];
     let options = MapperOptions {
         think: policies[usize::from(flags & 3) % policies.len()],
         accept_calls: flags & 4 == 0,

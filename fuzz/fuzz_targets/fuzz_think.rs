@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 const OTHER_FIELD: char = '\u{1}';
 
 fn thoughts(flags: u8, seed: Option<u8>, text: &str) -> String {
-    let policies = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide];
+    let policies = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide, ThinkPolicy::FieldOnly];
     let mut writer = ThinkWriter::new(policies[usize::from(flags & 3) % policies.len()]);
     let mut out = String::new();
     for (number, field) in text.split(OTHER_FIELD).enumerate() {

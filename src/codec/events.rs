@@ -1,21 +1,31 @@
 //! Decoder of event streams: server-sent events, and the shapes that upstreams send in their place.
 //!
 //! Besides the standard (any line ending, comments, multi-line `data:`, a byte-order mark, a last event without its
-//! blank line) it accepts JSON documents without `data:` on one or several lines, and a JSON array that is streamed
-//! element by element. It knows where an event ends, not what it means.
+//! blank line) it accepts JSON documents without `data:` on one or several lines, a JSON array that is streamed element
+//! by element, events without a blank line between them where each is a JSON object, JSON whose later lines lack their
+//! `data:`, and `error:` lines. A body without a single event is handed on as one, so that its words are not lost. It
+//! knows where an event ends, not what it means.
 //! Source: WHATWG HTML, "Server-sent events"; shapes seen in the wild: Gemini without `alt=sse`, gateways that answer
-//! plain JSON to a stream request, error objects between events.
+//! plain JSON or plain words to a stream request, error objects between events, llama.cpp's `error:` field.
 
 use memchr::memchr2;
+
+use super::json_scan::{Extent, JsonScan};
+
+/// Bytes of text that is no event which are kept, in case nothing else comes.
+const LONGEST_WORDS: usize = 2048;
+
+/// A buffer that grew beyond this for one event is not kept for the next.
+const LONGEST_KEPT_BUFFER: usize = 256 * 1024;
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// The `event:` field; empty when there was none.
+    /// The `event:` field, `error` for an `error:` line; empty when there was none.
     pub name: String,
-    /// The data lines joined by newlines, or a bare JSON document.
+    /// The data lines joined by newlines, a bare JSON document, or the beginning of a body that holds no event.
     pub data: String,
-    /// Whether this was JSON without `data:`.
+    /// Whether this came without `data:`.
     pub bare: bool,
 }
 
@@ -32,22 +42,28 @@ pub struct TooLong {
 pub struct EventDecoder {
     limit: usize,
     line: Vec<u8>,
+    taken: usize,
+    /// The line so far is a comment; it is not kept.
+    in_comment: bool,
     after_carriage_return: bool,
     at_start: bool,
     name: String,
     data: Vec<u8>,
     has_data: bool,
+    /// How far the data is JSON, and how much of it was looked at.
+    scan: JsonScan,
+    scanned: usize,
     json: Option<BareJson>,
     in_array: bool,
+    /// Lines that are no part of an event, until there is one.
+    words: Option<Vec<u8>>,
 }
 
 /// A JSON document without `data:`, collected until its braces balance.
 #[derive(Debug, Default)]
 struct BareJson {
     text: Vec<u8>,
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
+    scan: JsonScan,
 }
 
 impl EventDecoder {
@@ -56,13 +72,18 @@ impl EventDecoder {
         Self {
             limit,
             line: Vec::new(),
+            taken: 0,
+            in_comment: false,
             after_carriage_return: false,
             at_start: true,
             name: String::new(),
             data: Vec::new(),
             has_data: false,
+            scan: JsonScan::default(),
+            scanned: 0,
             json: None,
             in_array: false,
+            words: Some(Vec::new()),
         }
     }
 
@@ -75,17 +96,25 @@ impl EventDecoder {
             }
         }
         while let Some(end) = memchr2(b'\n', b'\r', bytes) {
-            self.check_size(end)?;
-            if self.line.is_empty() {
-                self.take_line(&bytes[..end], events);
+            if self.is_comment(&bytes[..end]) {
+                self.in_comment = false;
+                self.at_start = false;
             } else {
-                let mut line = std::mem::take(&mut self.line);
-                line.extend_from_slice(&bytes[..end]);
-                self.take_line(&line, events);
-                line.clear();
-                self.line = line;
+                self.check_size(end)?;
+                self.taken = self.taken.wrapping_add(end);
+                if self.line.is_empty() {
+                    self.take_line(&bytes[..end], events);
+                } else {
+                    let mut line = std::mem::take(&mut self.line);
+                    line.extend_from_slice(&bytes[..end]);
+                    self.take_line(&line, events);
+                    if line.capacity() <= LONGEST_KEPT_BUFFER {
+                        line.clear();
+                        self.line = line;
+                    }
+                }
+                self.check_size(0)?;
             }
-            self.check_size(0)?;
             let mut next = end + 1;
             if bytes[end] == b'\r' {
                 match bytes.get(next) {
@@ -96,7 +125,12 @@ impl EventDecoder {
             }
             bytes = &bytes[next..];
         }
+        if self.is_comment(bytes) {
+            self.in_comment = true;
+            return Ok(());
+        }
         self.check_size(bytes.len())?;
+        self.taken = self.taken.wrapping_add(bytes.len());
         self.line.extend_from_slice(bytes);
         Ok(())
     }
@@ -109,14 +143,32 @@ impl EventDecoder {
         }
         self.dispatch(events);
         if let Some(json) = self.json.take() {
-            push_bare(&json.text, events);
+            self.push_bare(json.text, events);
         }
+        if let Some(words) = self.words.take() {
+            self.push_bare(words, events);
+        }
+    }
+
+    /// Bytes of the event that is on its way. Comments are none of them.
+    pub fn held(&self) -> usize {
+        self.line.len() + self.data.len() + self.json.as_ref().map_or(0, |json| json.text.len())
+    }
+
+    /// Bytes of events that came so far, whole or not: a number that changes as long as an event grows. Comments and blank
+    /// lines change nothing.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Whether a line that goes on with these bytes is a comment.
+    fn is_comment(&self, bytes: &[u8]) -> bool {
+        self.in_comment || (self.line.is_empty() && self.json.is_none() && bytes.first() == Some(&b':'))
     }
 
     /// Whether `more` bytes may be held too. A line counts before it is read: how it was cut makes no difference.
     fn check_size(&self, more: usize) -> Result<(), TooLong> {
-        let held = self.line.len() + self.data.len() + self.json.as_ref().map_or(0, |json| json.text.len());
-        if held + more > self.limit { Err(TooLong { limit: self.limit }) } else { Ok(()) }
+        if self.held() + more > self.limit { Err(TooLong { limit: self.limit }) } else { Ok(()) }
     }
 
     fn take_line(&mut self, mut line: &[u8], events: &mut Vec<Event>) {
@@ -134,16 +186,42 @@ impl EventDecoder {
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match &line[..colon] {
             b"data" => {
-                if self.has_data {
-                    self.data.push(b'\n');
+                // A second line makes no JSON of a whole object: it is an event of its own.
+                if self.is_data(Extent::Whole) {
+                    let name = self.name.clone();
+                    self.dispatch(events);
+                    self.name = name;
                 }
-                self.has_data = true;
-                self.data.extend_from_slice(value);
+                self.add_data(value);
+            }
+            b"error" if !value.is_empty() => {
+                self.dispatch(events);
+                self.name = "error".to_owned();
+                self.add_data(value);
             }
             b"event" => self.name = String::from_utf8_lossy(value).trim().to_owned(),
             b"" | b"id" | b"retry" => {}
+            _ if self.is_data(Extent::Open) => self.add_data(line),
             _ => self.take_bare(line, events),
         }
+    }
+
+    fn add_data(&mut self, value: &[u8]) {
+        if self.has_data {
+            self.data.push(b'\n');
+        }
+        self.has_data = true;
+        self.data.extend_from_slice(value);
+    }
+
+    /// Whether the data lines so far are an object of this extent.
+    fn is_data(&mut self, extent: Extent) -> bool {
+        if self.data.first() != Some(&b'{') {
+            return false;
+        }
+        self.scan.extend(&self.data[self.scanned..]);
+        self.scanned = self.data.len();
+        self.scan.extent() == extent
     }
 
     /// A line that is no field of an event: JSON, or noise that is passed over.
@@ -152,7 +230,7 @@ impl EventDecoder {
         match trimmed.first() {
             Some(b'{') => {}
             Some(b'[' | b',' | b']') if self.in_array || trimmed[0] == b'[' => {}
-            _ => return,
+            _ => return self.keep_words(line),
         }
         self.dispatch(events);
         self.take_json(trimmed, events);
@@ -162,15 +240,20 @@ impl EventDecoder {
         for &byte in line {
             match &mut self.json {
                 None => match byte {
-                    b'{' => self.json = Some(BareJson { text: vec![byte], depth: 1, ..BareJson::default() }),
+                    b'{' => {
+                        let mut json = BareJson::default();
+                        json.push(byte);
+                        self.json = Some(json);
+                    }
                     b'[' => self.in_array = true,
                     b']' => self.in_array = false,
                     _ => {}
                 },
                 Some(json) => {
                     if json.push(byte) {
-                        push_bare(&json.text, events);
+                        let text = std::mem::take(&mut json.text);
                         self.json = None;
+                        self.push_bare(text, events);
                     }
                 }
             }
@@ -182,45 +265,53 @@ impl EventDecoder {
 
     fn dispatch(&mut self, events: &mut Vec<Event>) {
         let name = std::mem::take(&mut self.name);
+        (self.scan, self.scanned) = (JsonScan::default(), 0);
         if !std::mem::take(&mut self.has_data) {
             return;
         }
-        let data = match std::str::from_utf8(&self.data) {
-            Ok(text) => text.to_owned(),
-            Err(_) => String::from_utf8_lossy(&self.data).into_owned(),
+        let data = if self.data.capacity() > LONGEST_KEPT_BUFFER {
+            text_of(std::mem::take(&mut self.data))
+        } else {
+            String::from_utf8_lossy(&self.data).into_owned()
         };
         self.data.clear();
+        self.words = None;
         events.push(Event { name, data, bare: false });
     }
+
+    fn push_bare(&mut self, text: Vec<u8>, events: &mut Vec<Event>) {
+        let mut data = text_of(text);
+        data.truncate(data.trim_end().len());
+        if !data.is_empty() {
+            self.words = None;
+            events.push(Event { name: String::new(), data, bare: true });
+        }
+    }
+
+    /// Keeps the beginning of a body that may turn out to hold no event.
+    fn keep_words(&mut self, line: &[u8]) {
+        let limit = LONGEST_WORDS.min(self.limit);
+        if let Some(words) = &mut self.words {
+            let room = limit.saturating_sub(words.len() + 1);
+            if room > 0 {
+                words.extend_from_slice(&line[..line.len().min(room)]);
+                words.push(b'\n');
+            }
+        }
+    }
+}
+
+/// Bytes as text; what is no UTF-8 is replaced.
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 impl BareJson {
     /// Takes one byte; true when the document is complete.
     fn push(&mut self, byte: u8) -> bool {
         self.text.push(byte);
-        if self.in_string {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.in_string = false,
-                _ => {}
-            }
-            return false;
-        }
-        match byte {
-            b'"' => self.in_string = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth -= 1,
-            _ => {}
-        }
-        self.depth == 0
-    }
-}
-
-fn push_bare(text: &[u8], events: &mut Vec<Event>) {
-    let data = String::from_utf8_lossy(text).trim().to_owned();
-    if !data.is_empty() {
-        events.push(Event { name: String::new(), data, bare: true });
+        self.scan.push(byte);
+        self.scan.extent() == Extent::Whole
     }
 }
 

@@ -49,13 +49,22 @@ impl Reader {
         if estimate(text) > MOST_BYTES {
             return Err(Error::custom(format!("its values take more than {MOST_BYTES} bytes")));
         }
-        if self.half.is_none()
+        if !self.goes_on()
             && let Ok(found) = whole(text)
         {
             return Ok(found);
         }
-        let repaired = repair::repair(text, self.continued, &mut self.half);
-        T::deserialize(Named(serde_json::from_str::<Value>(&repaired)?))
+        T::deserialize(Named(serde_json::from_str::<Value>(&self.repaired(text))?))
+    }
+
+    /// The next text as a strict reader takes it, for types that borrow from it and hold no more than they are asked to.
+    pub fn repaired(&mut self, text: &str) -> String {
+        repair::repair(text, self.continued, &mut self.half)
+    }
+
+    /// Whether the next text begins with the second half of a character.
+    pub fn goes_on(&self) -> bool {
+        self.half.is_some()
     }
 
     /// What stands for half a character whose other half never came; asked at the end of the stream.

@@ -2,4 +2,5 @@
 
 pub mod events;
 pub mod json;
+pub mod json_scan;
 pub mod lines;

@@ -31,4 +31,14 @@ pub trait StreamMapper: Send + 'static {
 
     /// The stream is over. An answer that is not complete is an error here, never a quiet success.
     fn finish(&mut self, out: &mut Vec<Self::Item>) -> Result<(), InvokeError>;
+
+    /// Whether the answer is whole although the stream goes on: a finish reason came, only counts may follow.
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    /// Bytes of the answer that are kept until its end.
+    fn held(&self) -> usize {
+        0
+    }
 }

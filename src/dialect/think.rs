@@ -2,8 +2,11 @@
 //!
 //! Upstreams send thoughts in a field of their own, as tags in the text, as text with a closing tag only, or as an empty
 //! block. [`ThinkWriter`] takes both kinds of text in any pieces and writes each block exactly once, or filters it
-//! when the user switched thinking off. [`strip_thoughts`] removes the blocks from a conversation's earlier answers.
+//! when the user switched thinking off. Tags count where they lead an answer; anywhere else they are its words.
+//! [`strip_thoughts`] removes the blocks from a conversation's earlier answers.
 //! Source: Dify shows a message's leading `<think>` block folded; `dify-plugin-sdks: interfaces/model/large_language_model.py`.
+
+use crate::steps;
 
 /// Opens a block.
 pub const OPEN: &str = "<think>";
@@ -22,8 +25,28 @@ pub enum ThinkPolicy {
     /// Show them; the opening tag may be missing because the model's template already wrote it.
     /// Text is then held back until it is clear what it is.
     ShowUnopened,
+    /// Show those that come as such; tags in the text are text.
+    FieldOnly,
     /// The user switched thinking off: filter them. When nothing else was said, they are the answer.
     Hide,
+}
+
+/// What takes the text, with a difference between what the model thinks and what it says.
+pub trait Sink {
+    /// A part of a block, tags included.
+    fn thoughts(&mut self, text: &str);
+    /// A part of the answer.
+    fn answer(&mut self, text: &str);
+}
+
+impl Sink for String {
+    fn thoughts(&mut self, text: &str) {
+        self.push_str(text);
+    }
+
+    fn answer(&mut self, text: &str) {
+        self.push_str(text);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +66,10 @@ pub struct ThinkWriter {
     place: Place,
     /// Text that may be (part of) a tag, or an unopened block.
     held: String,
-    /// How much of `held` is known to hold no closing tag.
+    /// How much of `held` is known to be blank, and how much to hold no closing tag.
+    blank: usize,
     searched: usize,
+    field: FieldTags,
     /// Whether a block is open in the output.
     open: bool,
     /// Blanks within a block that are written only when more thoughts follow.
@@ -62,9 +87,11 @@ impl ThinkWriter {
     pub fn new(policy: ThinkPolicy) -> Self {
         Self {
             policy,
-            place: Place::Start,
+            place: if policy == ThinkPolicy::FieldOnly { Place::Answer } else { Place::Start },
             held: String::new(),
+            blank: 0,
             searched: 0,
+            field: FieldTags::default(),
             open: false,
             blanks: String::new(),
             hidden: String::new(),
@@ -73,22 +100,36 @@ impl ThinkWriter {
         }
     }
 
+    /// Bytes that are kept.
+    pub fn held(&self) -> usize {
+        self.held.len() + self.blanks.len() + self.hidden.len() + self.field.blanks.len()
+    }
+
     /// The upstream keeps thoughts in a field of their own: text is text, even without an opening tag.
-    pub fn separate_field(&mut self, out: &mut String) {
+    pub fn separate_field<S: Sink>(&mut self, out: &mut S) {
         if self.policy == ThinkPolicy::ShowUnopened {
             self.policy = ThinkPolicy::Show;
             let held = std::mem::take(&mut self.held);
+            (self.blank, self.searched) = (0, 0);
             self.text(&held, out);
         }
     }
 
-    /// Takes thoughts.
-    pub fn thought(&mut self, text: &str, out: &mut String) {
+    /// Takes thoughts of a field of their own, or of parts that are marked as such. Tags around them are left out.
+    pub fn thought<S: Sink>(&mut self, text: &str, out: &mut S) {
+        let mut field = std::mem::take(&mut self.field);
+        field.take(text, |text| self.write_thought(text, out));
+        self.field = field;
+    }
+
+    fn write_thought<S: Sink>(&mut self, text: &str, out: &mut S) {
         if text.is_empty() {
             return;
         }
         if self.policy == ThinkPolicy::Hide {
-            self.hidden.push_str(text);
+            if !self.answered {
+                self.hidden.push_str(text);
+            }
             return;
         }
         let trimmed = text.trim_end();
@@ -99,145 +140,220 @@ impl ThinkWriter {
             return;
         }
         if self.open {
-            out.push_str(&self.blanks);
-            out.push_str(trimmed);
+            out.thoughts(&self.blanks);
+            out.thoughts(trimmed);
         } else {
             self.open = true;
-            out.push_str(OPEN);
-            out.push('\n');
-            out.push_str(trimmed.trim_start());
+            out.thoughts(OPEN);
+            out.thoughts("\n");
+            out.thoughts(trimmed.trim_start());
         }
         self.blanks.clear();
         self.blanks.push_str(&text[trimmed.len()..]);
     }
 
-    /// Takes text of the answer; tags in it are recognised.
-    pub fn text(&mut self, text: &str, out: &mut String) {
+    /// Takes text of the answer; tags in front of it are recognised.
+    pub fn text<S: Sink>(&mut self, text: &str, out: &mut S) {
         if text.is_empty() {
             return;
         }
-        if self.place == Place::Answer && self.policy != ThinkPolicy::Hide {
+        if self.place == Place::Answer {
             return self.answer(text, out);
         }
-        self.held.push_str(text);
-        while self.step(out) {}
+        if self.held.is_empty() {
+            let read = self.read(text, out);
+            self.held.push_str(&text[read..]);
+        } else {
+            let mut held = std::mem::take(&mut self.held);
+            held.push_str(text);
+            let read = self.read(&held, out);
+            held.drain(..read);
+            self.held = held;
+        }
     }
 
     /// Calls follow: an open block ends here.
-    pub fn close(&mut self, out: &mut String) {
+    pub fn close<S: Sink>(&mut self, out: &mut S) {
+        self.end_field(out);
         if std::mem::take(&mut self.open) {
-            out.push('\n');
-            out.push_str(CLOSE);
+            out.thoughts("\n");
+            out.thoughts(CLOSE);
             self.blanks.clear();
         }
     }
 
     /// The answer is over: what is held back is written, an open block is closed.
     /// `other_output`: whether there is an answer besides the text (calls).
-    pub fn finish(&mut self, other_output: bool, out: &mut String) {
+    pub fn finish<S: Sink>(&mut self, other_output: bool, out: &mut S) {
         let held = std::mem::take(&mut self.held);
         match self.place {
-            Place::InTags => self.thought(&held, out),
-            Place::Start | Place::Answer if !held.is_empty() => self.answer(&held, out),
-            Place::Start | Place::Answer => {}
+            Place::InTags => self.write_thought(&held, out),
+            Place::Start | Place::Answer => self.answer(&held, out),
         }
         self.close(out);
         if !self.answered && !other_output && !self.hidden.is_empty() {
             let hidden = std::mem::take(&mut self.hidden);
-            out.push_str(hidden.trim());
+            out.thoughts(hidden.trim());
         }
     }
 
-    /// Recognises one tag in what is held; false when more is needed.
-    fn step(&mut self, out: &mut String) -> bool {
-        match self.place {
-            Place::Start => self.step_start(out),
-            Place::InTags => self.step_in_tags(out),
-            Place::Answer => self.step_answer(out),
+    /// Reads text as far as it is clear what it is; the rest is to be given again, with more behind it.
+    fn read<S: Sink>(&mut self, text: &str, out: &mut S) -> usize {
+        let mut at = 0;
+        loop {
+            let rest = &text[at..];
+            match self.place {
+                Place::Answer => {
+                    self.answer(rest, out);
+                    return text.len();
+                }
+                Place::InTags => {
+                    let end = memchr::memmem::find(rest.as_bytes(), CLOSE.as_bytes());
+                    steps::count(end.unwrap_or(rest.len()));
+                    let inside = end.unwrap_or_else(|| rest.len() - partial_tag(rest, CLOSE));
+                    self.end_field(out);
+                    self.write_thought(&rest[..inside], out);
+                    at += inside;
+                    if end.is_none() {
+                        return at;
+                    }
+                    at += CLOSE.len();
+                    self.end_of_block(out);
+                }
+                Place::Start => match self.read_start(rest, out) {
+                    Some(read) => at += read,
+                    None => return at,
+                },
+            }
         }
     }
 
-    fn step_start(&mut self, out: &mut String) -> bool {
-        let trimmed = self.held.trim_start();
-        if let Some(rest) = trimmed.strip_prefix(OPEN) {
-            self.held = rest.to_owned();
+    /// Recognises what an answer begins with; `None` when more is needed.
+    fn read_start<S: Sink>(&mut self, text: &str, out: &mut S) -> Option<usize> {
+        let unknown = &text[self.blank..];
+        let blank = text.len() - unknown.trim_start().len();
+        steps::count(blank - self.blank + 1);
+        let (begins, searched) = (&text[blank..], std::mem::take(&mut self.searched));
+        self.blank = 0;
+        if begins.starts_with(OPEN) {
             self.place = Place::InTags;
-            return !self.held.is_empty();
+            return Some(blank + OPEN.len());
         }
-        if OPEN.starts_with(trimmed) {
-            return false;
+        if OPEN.starts_with(begins) {
+            self.blank = blank;
+            return None;
         }
-        if self.policy == ThinkPolicy::ShowUnopened && self.held.len() <= LONGEST_HELD {
-            let Some(at) = memchr::memmem::find(&self.held.as_bytes()[self.searched..], CLOSE.as_bytes()) else {
-                self.searched = self.held.len().saturating_sub(CLOSE.len() - 1);
-                return false;
+        if self.policy == ThinkPolicy::ShowUnopened && text.len() <= LONGEST_HELD {
+            steps::count(text.len() - searched);
+            let Some(end) = memchr::memmem::find(&text.as_bytes()[searched..], CLOSE.as_bytes()) else {
+                (self.blank, self.searched) = (blank, text.len().saturating_sub(CLOSE.len() - 1));
+                return None;
             };
-            let at = self.searched + at;
-            let rest = self.held.split_off(at + CLOSE.len());
-            let thoughts = std::mem::replace(&mut self.held, rest);
-            self.thought(&thoughts[..at], out);
+            let end = searched + end;
+            self.end_field(out);
+            self.write_thought(&text[..end], out);
             self.end_of_block(out);
-            return !self.held.is_empty();
+            return Some(end + CLOSE.len());
         }
         self.place = Place::Answer;
-        if self.policy == ThinkPolicy::Hide {
-            return true;
-        }
-        let held = std::mem::take(&mut self.held);
-        self.answer(&held, out);
-        false
+        Some(0)
     }
 
-    fn step_in_tags(&mut self, out: &mut String) -> bool {
-        if let Some(at) = self.held.find(CLOSE) {
-            let rest = self.held.split_off(at + CLOSE.len());
-            let thoughts = std::mem::replace(&mut self.held, rest);
-            self.thought(&thoughts[..at], out);
-            self.end_of_block(out);
-            return !self.held.is_empty();
-        }
-        let keep = partial_tag(&self.held, CLOSE);
-        let tail = self.held.split_off(self.held.len() - keep);
-        let thoughts = std::mem::replace(&mut self.held, tail);
-        self.thought(&thoughts, out);
-        false
-    }
-
-    /// Under [`ThinkPolicy::Hide`] a block may open anywhere.
-    fn step_answer(&mut self, out: &mut String) -> bool {
-        if let Some(at) = self.held.find(OPEN) {
-            let rest = self.held.split_off(at + OPEN.len());
-            let text = std::mem::replace(&mut self.held, rest);
-            self.answer(&text[..at], out);
-            self.place = Place::InTags;
-            return !self.held.is_empty();
-        }
-        let keep = partial_tag(&self.held, OPEN);
-        let tail = self.held.split_off(self.held.len() - keep);
-        let text = std::mem::replace(&mut self.held, tail);
-        self.answer(&text, out);
-        false
-    }
-
-    fn end_of_block(&mut self, out: &mut String) {
+    fn end_of_block<S: Sink>(&mut self, out: &mut S) {
         self.skip_blanks = !self.open;
         self.close(out);
-        self.place = Place::Answer;
-        if self.policy != ThinkPolicy::Hide {
-            let held = std::mem::take(&mut self.held);
-            self.answer(&held, out);
-        }
+        // What is hidden may come in several blocks; what is shown has one.
+        self.place = if self.policy == ThinkPolicy::Hide { Place::Start } else { Place::Answer };
     }
 
-    fn answer(&mut self, text: &str, out: &mut String) {
+    fn end_field<S: Sink>(&mut self, out: &mut S) {
+        let rest = std::mem::take(&mut self.field).rest();
+        self.write_thought(rest, out);
+    }
+
+    fn answer<S: Sink>(&mut self, text: &str, out: &mut S) {
         let text = if self.skip_blanks { text.trim_start() } else { text };
         if text.is_empty() {
             return;
         }
+        steps::count(text.len());
         self.skip_blanks = false;
         self.close(out);
-        self.answered |= !text.trim().is_empty();
-        out.push_str(text);
+        if !self.answered && !text.trim_start().is_empty() {
+            self.answered = true;
+            self.hidden = String::new();
+        }
+        out.answer(text);
+    }
+}
+
+/// Tags that servers leave around the thoughts of a field: one in front and one at the end. Others are words.
+#[derive(Debug, Default)]
+struct FieldTags {
+    /// Something came that is no tag.
+    begun: bool,
+    /// Letters of a tag that came so far: of the opening one before anything else, then of a closing one.
+    letters: usize,
+    /// Blanks behind a closing tag.
+    blanks: String,
+}
+
+impl FieldTags {
+    fn take(&mut self, mut text: &str, mut write: impl FnMut(&str)) {
+        steps::count(text.len());
+        if !self.begun {
+            if self.letters == 0 {
+                text = text.trim_start();
+            }
+            text = self.read_on(OPEN, text);
+            if self.letters < OPEN.len() {
+                if text.is_empty() {
+                    return;
+                }
+                write(&OPEN[..self.letters]);
+            }
+            (self.begun, self.letters) = (true, 0);
+        }
+        while !text.is_empty() {
+            if self.letters == CLOSE.len() {
+                let rest = text.trim_start();
+                self.blanks.push_str(&text[..text.len() - rest.len()]);
+                if rest.is_empty() {
+                    return;
+                }
+                // More follows: it was no end.
+                write(CLOSE);
+                write(&std::mem::take(&mut self.blanks));
+                (self.letters, text) = (0, rest);
+                continue;
+            }
+            if self.letters == 0 {
+                let plain = memchr::memchr(b'<', text.as_bytes()).unwrap_or(text.len());
+                write(&text[..plain]);
+                text = &text[plain..];
+            }
+            text = self.read_on(CLOSE, text);
+            if self.letters < CLOSE.len() && !text.is_empty() {
+                write(&CLOSE[..std::mem::take(&mut self.letters)]);
+            }
+        }
+    }
+
+    /// Follows a tag as far as the text goes on like it.
+    fn read_on<'t>(&mut self, tag: &str, text: &'t str) -> &'t str {
+        let more = tag.as_bytes()[self.letters..].iter().zip(text.as_bytes()).take_while(|(tag, text)| tag == text);
+        let more = more.count();
+        self.letters += more;
+        &text[more..]
+    }
+
+    /// The letters of a tag that did not come whole.
+    fn rest(self) -> &'static str {
+        match self.begun {
+            false => &OPEN[..self.letters],
+            true if self.letters < CLOSE.len() => &CLOSE[..self.letters],
+            true => "",
+        }
     }
 }
 
@@ -247,22 +363,16 @@ pub(super) fn partial_tag(text: &str, tag: &str) -> usize {
     (1..=longest).rev().find(|length| text.as_bytes().ends_with(&tag.as_bytes()[..*length])).unwrap_or(0)
 }
 
-/// An earlier answer without its thoughts: the leading block goes, and everything before a lone closing tag.
+/// An earlier answer without its thoughts: the blocks that lead it. A block that never ends was all there was.
 pub fn strip_thoughts(text: &str) -> &str {
     let mut rest = text;
-    loop {
-        let trimmed = rest.trim_start();
-        let Some(inside) = trimmed.strip_prefix(OPEN) else {
-            return match rest.find(CLOSE) {
-                Some(at) if !rest[..at].contains(OPEN) => rest[at + CLOSE.len()..].trim_start(),
-                _ => rest,
-            };
-        };
+    while let Some(inside) = rest.trim_start().strip_prefix(OPEN) {
         match inside.find(CLOSE) {
             Some(at) => rest = inside[at + CLOSE.len()..].trim_start(),
             None => return "",
         }
     }
+    rest
 }
 
 #[cfg(test)]
@@ -296,7 +406,7 @@ mod tests {
 
     #[test]
     fn one_block_whatever_comes_in() {
-        use ThinkPolicy::{Hide, Show, ShowUnopened};
+        use ThinkPolicy::{FieldOnly, Hide, Show, ShowUnopened};
         let cases: &[(ThinkPolicy, &[&str], &str)] = &[
             (Show, &["AHello"], "Hello"),
             (Show, &["A\n\nHello"], "\n\nHello"),
@@ -317,13 +427,29 @@ mod tests {
             (Show, &["A<thi"], "<thi"),
             (Show, &["Aan answer with <think> in it"], "an answer with <think> in it"),
             (Show, &["Thm", "A<think>hm</think>x"], "<think>\nhmhm\n</think>x"),
+            (Show, &["Aa</think>b<think>c</think>"], "a</think>b<think>c</think>"),
+            (Show, &["T<think>hm", "T end</think>", "Aok"], "<think>\nhm end\n</think>ok"),
+            (Show, &["T\n<thi", "Tnk>hm</thi", "Tnk>\n", "Aok"], "<think>\nhm\n</think>ok"),
+            (Show, &["T<think></think>", "Aok"], "ok"),
+            (Show, &["T<thi", "Aok"], "<think>\n<thi\n</think>ok"),
+            (Show, &["Ta </thi", "Aok"], "<think>\na </thi\n</think>ok"),
+            (Show, &["Ta </think> b", "T < c <", "T/ d", "Aok"], "<think>\na </think> b < c </ d\n</think>ok"),
+            (Show, &["Ta", "Ab", "T<think>c</think>", "Ad"], "<think>\na\n</think>b<think>\nc\n</think>d"),
+            (Show, &["Ta</think>", "C", "T<think>b"], "<think>\na\n</think><think>\nb\n</think>"),
+            (FieldOnly, &["A<think> is a tag, ", "A</think> too"], "<think> is a tag, </think> too"),
+            (FieldOnly, &["Thm", "A<think>x</think>"], "<think>\nhm\n</think><think>x</think>"),
             (ShowUnopened, &["Ahm, well", "A</thi", "Ank>\n\nHello"], "<think>\nhm, well\n</think>\n\nHello"),
             (ShowUnopened, &["Ano tags at all"], "no tags at all"),
             (ShowUnopened, &["F", "Atext </think> text"], "text </think> text"),
             (ShowUnopened, &["A<think>hm</think>x"], "<think>\nhm\n</think>x"),
             (Hide, &["Thm", "AHello"], "Hello"),
             (Hide, &["A<think>hm</think>\n\nHello"], "Hello"),
-            (Hide, &["Aone <thi", "Ank>hm</thi", "Ank> two"], "one two"),
+            (Hide, &["A<think>a</think>\n<thi", "Ank>b</think>\n\nHello"], "Hello"),
+            (Hide, &["Aone <thi", "Ank>hm</thi", "Ank> two"], "one <think>hm</think> two"),
+            (Hide, &["APut `<think>` first. ", "AThe rest."], "Put `<think>` first. The rest."),
+            (Hide, &["A<think>hm</think>Put `<think>` first."], "Put `<think>` first."),
+            (Hide, &["A<think>hm</think>`<think>` opens, </think> closes."], "`<think>` opens, </think> closes."),
+            (Hide, &["T<think>The answer</think>"], "The answer"),
             (Hide, &["A<think>never closed"], "never closed"),
             (Hide, &["TThe answer landed here"], "The answer landed here"),
             (Hide, &["Thm", "C"], ""),
@@ -340,7 +466,8 @@ mod tests {
             ("Hello", "Hello"),
             ("<think>\nhm\n</think>\n\nHello", "Hello"),
             ("<think>a</think><think>b</think>Hello", "Hello"),
-            ("lost opening</think>\nHello", "Hello"),
+            ("write `</think>` and answer", "write `</think>` and answer"),
+            ("<think>a</think>\nwrite `<think>x</think>`", "write `<think>x</think>`"),
             ("<think>cut", ""),
             ("text with <think>a</think> inside", "text with <think>a</think> inside"),
             (" keeps blanks ", " keeps blanks "),
@@ -355,22 +482,56 @@ mod tests {
         fn any_split_gives_the_same_text(
             parts in proptest::collection::vec("(<think>|</think>|<thi|nk>|[a-c<> \n]{0,3}|é)", 0..10),
             cuts in proptest::collection::vec(0usize..60, 0..10),
-            policy in 0..3,
+            policy in 0..4,
+            kind in "[AT]",
         ) {
-            let policy = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide][policy as usize];
+            let policy =
+                [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide, ThinkPolicy::FieldOnly][policy as usize];
             let text: String = parts.concat();
-            let whole = run(policy, &[&format!("A{text}")]);
+            let whole = run(policy, &[&format!("{kind}{text}")]);
             let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| text.is_char_boundary(*cut)).collect();
             cuts.sort_unstable();
             let mut pieces = Vec::new();
             let mut from = 0;
             for cut in cuts {
-                pieces.push(format!("A{}", &text[from..cut]));
+                pieces.push(format!("{kind}{}", &text[from..cut]));
                 from = cut;
             }
-            pieces.push(format!("A{}", &text[from..]));
+            pieces.push(format!("{kind}{}", &text[from..]));
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
             prop_assert_eq!(run(policy, &pieces), whole);
+        }
+    }
+
+    #[test]
+    fn twice_the_text_is_twice_the_work() {
+        use ThinkPolicy::{FieldOnly, Hide, Show, ShowUnopened};
+        let pieces: [(&str, &str); 9] = [
+            ("A", " "),
+            ("A", "<think>"),
+            ("A", "<think></think>"),
+            ("A", "</think>"),
+            ("A", "words < of > an answer"),
+            ("T", " "),
+            ("T", "<think>"),
+            ("T", "</think> "),
+            ("T", "words < of thoughts"),
+        ];
+        for policy in [Show, ShowUnopened, FieldOnly, Hide] {
+            for (kind, piece) in pieces {
+                let name = format!("{policy:?} {kind}{piece}");
+                // In one piece, and in many.
+                steps::assert_linear(
+                    &name,
+                    |size| format!("{kind}x{}", piece.repeat(size)),
+                    |text| drop(run(policy, &[&text])),
+                );
+                let many = |size| vec![format!("{kind}{piece}"); size];
+                steps::assert_linear(&name, many, |pieces| {
+                    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+                    run(policy, &pieces);
+                });
+            }
         }
     }
 }

@@ -168,8 +168,9 @@ impl Upstream {
         );
         if status.is_success() {
             let Incoming { status, headers, body } = answer;
-            let (idle, proofs) = (request.timeouts.idle, self.proofs.clone());
-            return Outcome::Answer(UpstreamResponse { status, headers, idle, body, proofs });
+            let (first, idle) = (request.timeouts.first(), request.timeouts.idle);
+            let proofs = self.proofs.clone();
+            return Outcome::Answer(UpstreamResponse { status, headers, first, idle, body, proofs });
         }
         let refusal = ErrorResponse {
             status,

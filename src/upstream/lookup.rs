@@ -55,7 +55,8 @@ impl Upstream {
         let client = build(&request.network, Duration::from_secs(10), Some((host, addresses)))?;
         let answer = self.exchange(&client, request, &request.url, &request.headers).await?;
         let Incoming { status, headers, body } = answer;
-        Ok(UpstreamResponse { status, headers, idle: request.timeouts.idle, body, proofs: self.proofs().clone() })
+        let (first, idle) = (request.timeouts.first(), request.timeouts.idle);
+        Ok(UpstreamResponse { status, headers, first, idle, body, proofs: self.proofs().clone() })
     }
 
     /// An attempt as the tape sees it.

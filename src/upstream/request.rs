@@ -127,10 +127,19 @@ impl UpstreamRequest {
 pub struct Timeouts {
     /// To the connection.
     pub connect: Duration,
-    /// From the sent request to the answer's headers.
+    /// From the sent request to the answer's headers, and from these to its first event or byte. Before the first event
+    /// keep-alive comments and blank lines count as life.
     pub first_byte: Duration,
     /// Between two events of a stream (keep-alive comments do not count), or two pieces of a body.
     pub idle: Duration,
+}
+
+impl Timeouts {
+    /// Longest silence between the headers and the beginning of the answer: most servers send headers at once, whatever
+    /// the model still has to do.
+    pub fn first(&self) -> Duration {
+        self.first_byte.max(self.idle)
+    }
 }
 
 impl Default for Timeouts {

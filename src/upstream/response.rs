@@ -19,6 +19,8 @@ pub struct UpstreamResponse {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
+    /// Longest silence before the answer begins.
+    pub first: Duration,
     /// Longest silence between two events or pieces.
     pub idle: Duration,
     /// The body. Dropping it closes the upstream call.
@@ -55,14 +57,9 @@ impl UpstreamResponse {
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, InvokeError> {
         let mut whole = BytesMut::new();
         loop {
-            match tokio::time::timeout(self.idle, self.body.next()).await {
-                Err(_) => {
-                    return Err(InvokeError::connection(format!(
-                        "the upstream sent nothing for {} s in the middle of its answer",
-                        self.idle.as_secs()
-                    ))
-                    .with_status(self.status.as_u16()));
-                }
+            let wait = if whole.is_empty() { self.first } else { self.idle };
+            match tokio::time::timeout(wait, self.body.next()).await {
+                Err(_) => return Err(silence(wait, !whole.is_empty()).with_status(self.status.as_u16())),
                 Ok(None) => return Ok(whole.freeze()),
                 Ok(Some(piece)) => whole.extend_from_slice(&piece?),
             }
@@ -94,6 +91,15 @@ impl UpstreamResponse {
             proofs.hide(failure)
         })
     }
+}
+
+/// The error of an upstream that sends nothing more, or nothing at all behind its headers.
+fn silence(wait: Duration, begun: bool) -> InvokeError {
+    let wait = wait.as_secs_f64();
+    InvokeError::connection(match begun {
+        true => format!("the upstream sent nothing for {wait} s in the middle of its answer"),
+        false => format!("the upstream accepted the request, but sent nothing of an answer for {wait} s"),
+    })
 }
 
 /// The media type without parameters, in lower case.

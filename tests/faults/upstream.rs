@@ -73,15 +73,24 @@ fn connection_cases(language: &Language) -> Vec<Case> {
 fn silence_cases(language: &Language) -> Vec<Case> {
     let every = Duration::from_millis;
     let ping = || Step::Repeat(b": ping\n\n".to_vec(), every(100));
+    let slowly = |piece: &str, then: &str| {
+        let pieces = std::iter::repeat_with(|| [send(piece), Step::Pause(every(100))]).take(15).flatten();
+        stream(pieces.chain([send(then)]))
+    };
     let dripped = language.hello.bytes().flat_map(|byte| [Step::Send(vec![byte]), Step::Pause(every(2))]);
-    let silent = "the upstream sent no event for 1 s";
+    let silent = "sent no event for 1 s";
     vec![
         case("silence before the head", vec![Step::Hang], Report("no answer from")),
         case("silence after the head", stream([Step::Hang]), Report(silent)),
         case("silence within a stream", stream([send(language.piece), Step::Hang]), Report(silent)),
-        case("keep-alive comments only", stream([ping()]), Report(silent)),
+        case("keep-alive comments before a late answer", slowly(": ping\n\n", language.hello), Answer("Hello")),
+        case("keep-alive comments and nothing else", slowly(": ping\n\n", ""), Report("cut short|without an answer")),
         case("keep-alive comments after an event", stream([send(language.piece), ping()]), Report(silent)),
-        case("one byte at a time, never an event", stream([Step::Repeat(b"d".to_vec(), every(100))]), Report(silent)),
+        case(
+            "one byte at a time, slower than events may come",
+            slowly("d", &format!("\n{}", language.hello)),
+            Answer("Hello"),
+        ),
         case("one byte at a time, a whole answer", stream(dripped), Answer("Hello")),
     ]
 }

@@ -42,6 +42,25 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("a streamed array", "[{\"a\":1}\n,\n{\"b\":[2]}\n]\n", &["{\"a\":1}", "{\"b\":[2]}"]),
     ("an array on one line", "[{\"a\":1},{\"b\":2}]", &["{\"a\":1}", "{\"b\":2}"]),
     ("JSON that never ends", "{\"a\":", &["{\"a\":"]),
+    (
+        "objects without a blank line between them",
+        "data: {\"a\":1}\ndata:{\"b\":2}\r\ndata: [DONE]\n",
+        &["{\"a\":1}", "{\"b\":2}", "[DONE]"],
+    ),
+    ("an object over several data lines", "data: {\ndata: \"a\":\"}\"\ndata: }\n\n", &["{\n\"a\":\"}\"\n}"]),
+    (
+        "an object whose later lines lack their field",
+        "data: {\n  \"error\": {\n    \"message\": \"}\"\n  }\n}\n\ndata: a\n\n",
+        &["{\n  \"error\": {\n    \"message\": \"}\"\n  }\n}", "a"],
+    ),
+    ("an error field", "data: a\n\nerror: {\"code\":400}\n\ndata: b\n\n", &["a", "{\"code\":400}", "b"]),
+    ("an error field over several lines", "error:{\n \"code\": 400\n}\n\n", &["{\n \"code\": 400\n}"]),
+    ("an error field behind an open event", "data: a\nerror: b\n", &["a", "b"]),
+    (
+        "words in place of a stream",
+        "upstream connect error: reset\n\nsorry\n",
+        &["upstream connect error: reset\nsorry"],
+    ),
     ("noise", "hello\nworld\n\ndata: a\n\n", &["a"]),
     ("nothing", "", &[]),
 ];
@@ -58,6 +77,22 @@ fn the_event_field_names_an_event_and_does_not_stick() {
     let events = decode(&[b"event: error\ndata: x\n\ndata: y\n\n"]);
     assert_eq!(events[0].name, "error");
     assert_eq!(events[1].name, "");
+    let names =
+        |input: &str| -> Vec<String> { decode(&[input.as_bytes()]).into_iter().map(|event| event.name).collect() };
+    assert_eq!(names("error: x\n\ndata: y\n\n"), ["error", ""]);
+    assert_eq!(names("event: error\ndata: {}\ndata: {}\n\ndata: y\n\n"), ["error", "error", ""]);
+}
+
+#[test]
+fn a_comment_is_not_kept() {
+    let mut decoder = EventDecoder::new(16);
+    let mut events = Vec::new();
+    for _ in 0..100 {
+        assert_eq!(decoder.push(b": a comment of any length, ", &mut events), Ok(()));
+        assert_eq!(decoder.held(), 0);
+    }
+    decoder.push(b"\ndata: a\n\n", &mut events).unwrap();
+    assert_eq!(events.len(), 1);
 }
 
 #[test]

@@ -96,6 +96,15 @@ impl StreamMapper for Guarded {
         });
         Ok(())
     }
+
+    fn is_over(&self) -> bool {
+        self.denied.is_none() && self.inner.is_over()
+    }
+
+    fn held(&self) -> usize {
+        let denied = if let Some(Denied::Text(text)) = &self.denied { text.len() } else { 0 };
+        denied + self.inner.held()
+    }
 }
 
 #[cfg(test)]

@@ -360,9 +360,14 @@ fn errors_of_every_shape_end_the_stream() {
         assert!(message.contains(words), "{events}: {message}");
         assert_eq!((seen.text.as_str(), seen.finals), ("a", 0), "{events}");
     }
-    for nothing in ["", ": ping\n\n", "<html>hello</html>"] {
+    for (nothing, words) in [
+        ("", "without an answer"),
+        (": ping\n\n", "without an answer"),
+        ("<html>hello</html>", "<html>hello</html>"),
+        ("upstream connect error or disconnect/reset before headers\n", "upstream connect error or disconnect"),
+    ] {
         let seen = run(nothing.as_bytes(), options(ThinkPolicy::Show, false));
-        assert!(seen.error.is_some_and(|(_, message)| message.contains("without an answer")), "{nothing}");
+        assert!(seen.error.is_some_and(|(_, message)| message.contains(words)), "{nothing}");
     }
 }
 

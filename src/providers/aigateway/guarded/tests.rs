@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use std::time::Duration;
 
 use super::*;
-use crate::dialect::driver::drive_bytes;
+use crate::dialect::driver::{Waits, drive_bytes};
 use crate::dialect::openai::MapperOptions;
 
 /// Text, finish reason and number of usages of a stream that comes in pieces of `size` bytes.
@@ -13,7 +13,8 @@ async fn run(stream: &str, size: usize) -> (String, Option<String>, usize) {
     let pieces: Vec<_> = stream.as_bytes().chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     let mapper = Guarded::new(ChatMapper::new(MapperOptions::default()), None);
     let body = futures_util::stream::iter(pieces);
-    let mut deltas = std::pin::pin!(drive_bytes(body, Duration::from_secs(5), mapper));
+    let waits = Waits { first: Duration::from_secs(5), idle: Duration::from_secs(5) };
+    let mut deltas = std::pin::pin!(drive_bytes(body, waits, mapper));
     let (mut text, mut reason, mut usages) = (String::new(), None, 0);
     while let Some(delta) = deltas.next().await {
         let delta = delta.unwrap();
