@@ -14,12 +14,16 @@ use dify_plugin_runtime::protocol::{
 };
 use dify_plugin_runtime::providers::{Answer, CallContext, Chunks, Provider};
 use dify_plugin_runtime::runtime::ServeOptions;
-use dify_plugin_runtime::transport::outlet::LONGEST_LINE;
+use dify_plugin_runtime::transport::outlet::line_below;
 use futures_util::{StreamExt, stream};
 use harness::{Outcome, Plugin};
 use serde_json::{Value, json};
 
-const MIB: usize = 1024 * 1024;
+/// A fifth of the longest line that these hosts take, so that what is too long for a line is quickly made.
+const FIFTH: usize = 100 * 1024;
+
+/// The longest line for them.
+const LONGEST_LINE: usize = line_below(5 * FIFTH);
 
 /// What Dify's API has a case for.
 const KNOWN: [&str; 7] = [
@@ -65,7 +69,8 @@ fn plugin(script: impl Fn() -> Vec<Result<LlmDelta, InvokeError>> + Send + Sync 
     }))
     .unwrap();
     let models = vec![ModelSchema::customizable("m", ModelType::Llm)];
-    Plugin::of(vec![(declaration, models, Arc::new(Scripted(Arc::new(script))))])
+    let options = ServeOptions { longest_line: LONGEST_LINE, ..ServeOptions::default() };
+    Plugin::of(vec![(declaration, models, Arc::new(Scripted(Arc::new(script))))]).with_options(options)
 }
 
 fn llm(prompt: &str, stream: bool) -> Value {
@@ -135,26 +140,26 @@ async fn text_before_an_error_arrives_also_when_the_host_reads_late() {
 async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
     type Case = (&'static str, fn() -> Vec<LlmDelta>, usize, usize, usize);
     let cases: [Case; 6] = [
-        ("two pictures", || vec![picture(3 * MIB), picture(3 * MIB)], 0, 2, 2),
+        ("two pictures", || vec![picture(3 * FIFTH), picture(3 * FIFTH)], 0, 2, 2),
         (
             "text around pictures",
-            || vec![LlmDelta::text("a"), picture(4 * MIB), LlmDelta::text("b"), picture(4 * MIB)],
+            || vec![LlmDelta::text("a"), picture(4 * FIFTH), LlmDelta::text("b"), picture(4 * FIFTH)],
             2,
             2,
             2,
         ),
         (
             "control characters",
-            || vec![LlmDelta::text("\u{1}".repeat(MIB)), LlmDelta::text("\u{1}".repeat(MIB))],
-            2 * MIB,
+            || vec![LlmDelta::text("\u{1}".repeat(FIFTH)), LlmDelta::text("\u{1}".repeat(FIFTH))],
+            2 * FIFTH,
             0,
             4,
         ),
-        ("one long text", || vec![LlmDelta::text("\"".repeat(6 * MIB))], 6 * MIB, 0, 3),
+        ("one long text", || vec![LlmDelta::text("\"".repeat(6 * FIFTH))], 6 * FIFTH, 0, 3),
         ("many words", || (0..20_000).map(|_| LlmDelta::text("word ")).collect(), 100_000, 0, 1),
         (
             "words after a picture",
-            || [picture(MIB)].into_iter().chain((0..8000).map(|_| LlmDelta::text("w "))).collect(),
+            || [picture(FIFTH)].into_iter().chain((0..8000).map(|_| LlmDelta::text("w "))).collect(),
             16_000,
             1,
             1,
@@ -180,7 +185,7 @@ async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
 async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
     for stream in [true, false] {
         let plugin = plugin(|| {
-            [LlmDelta::text("before "), picture(6 * MIB), picture(MIB), LlmDelta::text("after"), last()]
+            [LlmDelta::text("before "), picture(6 * FIFTH), picture(FIFTH), LlmDelta::text("after"), last()]
                 .map(Ok)
                 .to_vec()
         });
@@ -192,7 +197,7 @@ async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
         for word in ["image", "`resolution`", "PLUGIN_STDIO_MAX_BUFFER_SIZE"] {
             assert!(message.contains(word), "{message}");
         }
-        let wide = ServeOptions { longest_line: 20 * MIB, ..ServeOptions::default() };
+        let wide = ServeOptions { longest_line: 20 * FIFTH, ..ServeOptions::default() };
         let outcome = plugin.with_options(wide).call(llm("go", stream)).await;
         assert!(outcome.error.is_none());
         assert_eq!(said(&outcome), ("before after".to_owned(), 2));
@@ -203,17 +208,17 @@ async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
 async fn a_host_with_short_lines_gets_short_lines() {
     let limit = 32 * 1024;
     for stream in [true, false] {
-        let plugin = plugin(|| vec![Ok(LlmDelta::text("ä".repeat(MIB))), Ok(last())]);
+        let plugin = plugin(|| vec![Ok(LlmDelta::text("ä".repeat(FIFTH))), Ok(last())]);
         let options = ServeOptions { longest_line: limit, ..ServeOptions::default() };
         let outcome = plugin.with_options(options).call(llm("go", stream)).await;
-        assert_eq!(said(&outcome).0.len(), 2 * MIB);
+        assert_eq!(said(&outcome).0.len(), 2 * FIFTH);
         fits(&outcome, limit);
     }
 }
 
 #[tokio::test]
 async fn private_data_and_decoration_never_cost_the_answer() {
-    let long = || "s".repeat(6 * MIB);
+    let long = || "s".repeat(6 * FIFTH);
     type Change = fn(&mut LlmDelta, String);
     let changes: [Change; 4] = [
         |delta, long| delta.opaque_body = Some(json!({"signature": long})),
@@ -241,7 +246,7 @@ async fn private_data_and_decoration_never_cost_the_answer() {
                 .iter()
                 .map(|call| call["function"]["arguments"].as_str().unwrap().to_owned())
                 .collect();
-            assert!(arguments.is_empty() || arguments.len() == 6 * MIB + 8, "{number}");
+            assert!(arguments.is_empty() || arguments.len() == 6 * FIFTH + 8, "{number}");
         }
     }
 }
@@ -249,7 +254,7 @@ async fn private_data_and_decoration_never_cost_the_answer() {
 #[tokio::test]
 async fn a_collected_answer_costs_no_more_than_a_line() {
     // Without an end: only a host that reads makes it go on.
-    let plugin = plugin(|| (0..60).map(|_| Ok(LlmDelta::text("x".repeat(MIB)))).collect());
+    let plugin = plugin(|| (0..60).map(|_| Ok(LlmDelta::text("x".repeat(FIFTH)))).collect());
     let mut connection = plugin.connect();
     connection.request("a", llm("flood", false)).await;
     for _ in 0..20 {
@@ -265,7 +270,7 @@ async fn a_collected_answer_costs_no_more_than_a_line() {
 
 #[tokio::test]
 async fn every_error_line_is_short_whoever_made_it_long() {
-    let long = || "ä\u{1}".repeat(2 * MIB);
+    let long = || "ä\u{1}".repeat(2 * FIFTH);
     let mut full =
         InvokeError::bad_request(format!("beginning {}", long())).with_code(long()).with_hint("The way out.");
     full.request_id = Some(long());
