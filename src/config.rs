@@ -1,13 +1,16 @@
 //! Every setting of the process, read once: the environment, then `.env` in the current directory, then the default.
 //!
 //! Names and defaults are those of the reference. Names are case-insensitive; unknown ones are ignored. The process's
-//! environment is never changed, and never printed: the daemon hands its own secrets down in it. What the operator allows
-//! outside of every plugin's folder is read in [`operator`].
+//! environment is never changed, and never printed: the daemon hands its own secrets down in it. A setting of another
+//! transport, or one without effect, stops nothing. What the operator allows outside of every plugin's folder is read in
+//! [`operator`].
 //! Source: `dify-plugin-sdks: src/dify_plugin/config/config.py`.
 
+pub mod env_file;
 pub mod operator;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -38,6 +41,8 @@ pub struct Config {
     pub remote_port: u16,
     /// `REMOTE_INSTALL_KEY`.
     pub remote_key: Option<SecretString>,
+    /// [`REAL_IDS`]: whether plugins are registered for debugging under the ids of the installed ones.
+    pub real_ids: bool,
     /// `HEARTBEAT_INTERVAL`, seconds.
     pub heartbeat_interval: Duration,
     /// `MAX_WORKER`: sessions at once.
@@ -93,21 +98,17 @@ impl Config {
 
     /// The process's environment over a file of settings, by upper-case name. A file that is not there is empty.
     pub fn settings(file: &Path) -> HashMap<String, String> {
-        let mut settings = HashMap::new();
-        if let Ok(file) = dotenvy::from_path_iter(file) {
-            settings.extend(file.filter_map(Result::ok).map(|(name, value)| (name.to_ascii_uppercase(), value)));
-        }
+        let mut settings: HashMap<String, String> =
+            env_file::read(file).unwrap_or_default().settings.into_iter().collect();
         settings.extend(std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?.to_ascii_uppercase(), value.into_string().ok()?))
         }));
         settings
     }
 
-    /// Reads settings by upper-case name.
+    /// Reads settings by upper-case name, for the transport that `INSTALL_METHOD` names.
     pub fn from_settings(settings: &HashMap<String, String>) -> Result<Self, ConfigError> {
-        let text = |name: &str| text(settings, name);
-        let lambda = text("INSTALL_METHOD") == Some("aws_lambda");
-        let install_method = match text("INSTALL_METHOD").unwrap_or("local") {
+        let method = match text(settings, "INSTALL_METHOD").unwrap_or("local") {
             "local" => InstallMethod::Local,
             "remote" => InstallMethod::Remote,
             "serverless" | "aws_lambda" => InstallMethod::Serverless,
@@ -115,29 +116,95 @@ impl Config {
                 return Err(refuse("INSTALL_METHOD", format!("must be local, remote or serverless, found `{other}`")));
             }
         };
-        let (mut remote_host, mut remote_port) = (
-            text("REMOTE_INSTALL_HOST").unwrap_or("localhost").to_owned(),
-            number(settings, "REMOTE_INSTALL_PORT", 5003)?,
-        );
-        if let Some(url) = text("REMOTE_INSTALL_URL") {
-            (remote_host, remote_port) = host_and_port(url)?;
-        }
-        let (host_name, port_name) =
-            if lambda { ("AWS_LAMBDA_HOST", "AWS_LAMBDA_PORT") } else { ("SERVERLESS_HOST", "SERVERLESS_PORT") };
+        Self::for_method(settings, method)
+    }
+
+    /// Reads settings by upper-case name, for a transport. What only others use has its default where it cannot be read.
+    pub fn for_method(settings: &HashMap<String, String>, method: InstallMethod) -> Result<Self, ConfigError> {
+        let text = |name: &str| text(settings, name);
+        let remote = if method == InstallMethod::Remote { Remote::read(settings)? } else { Remote::default() };
+        let (host_name, port_name) = match text("INSTALL_METHOD") {
+            Some("aws_lambda") => ("AWS_LAMBDA_HOST", "AWS_LAMBDA_PORT"),
+            _ => ("SERVERLESS_HOST", "SERVERLESS_PORT"),
+        };
+        let serverless = method == InstallMethod::Serverless;
+        let heartbeat = used(!serverless, seconds(settings, "HEARTBEAT_INTERVAL", 10.0), Duration::from_secs(10))?;
         Ok(Self {
-            install_method,
-            remote_host,
-            remote_port,
-            remote_key: text("REMOTE_INSTALL_KEY").map(SecretString::from),
-            heartbeat_interval: seconds(settings, "HEARTBEAT_INTERVAL", 10.0)?,
-            max_worker: number(settings, "MAX_WORKER", 1000)?,
+            install_method: method,
+            remote_host: remote.host,
+            remote_port: remote.port,
+            remote_key: remote.key,
+            real_ids: remote.real_ids,
+            heartbeat_interval: heartbeat.min(LONGEST_HEARTBEAT),
+            max_worker: number(settings, "MAX_WORKER", 1000)?.min(MOST_SESSIONS),
             line_limit: line_limit(settings)?,
             serverless_host: text(host_name).unwrap_or("0.0.0.0").to_owned(),
-            serverless_port: number(settings, port_name, 8080)?,
+            serverless_port: used(serverless, number(settings, port_name, 8080), 8080)?,
             log: LogSettings::from_settings(settings)?,
             taping: taping(settings)?,
         })
     }
+}
+
+/// The daemon gives up on a plugin long before.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3600);
+
+/// More sessions than this are no limit.
+const MOST_SESSIONS: usize = 1_000_000;
+
+/// A setting that counts only where it is used.
+fn used<T>(is_used: bool, read: Result<T, ConfigError>, default: T) -> Result<T, ConfigError> {
+    if is_used { read } else { Ok(read.unwrap_or(default)) }
+}
+
+/// Whether plugins are registered for debugging under the ids of the installed ones.
+pub const REAL_IDS: &str = "DIFY_PLUGIN_DEBUG_REAL_IDS";
+
+/// Whether the debugging key may cross a network that anyone on it can read.
+pub const CLEAR_TEXT: &str = "DIFY_PLUGIN_DEBUG_CLEAR_TEXT";
+
+/// What only remote debugging uses.
+struct Remote {
+    host: String,
+    port: u16,
+    key: Option<SecretString>,
+    real_ids: bool,
+}
+
+impl Default for Remote {
+    fn default() -> Self {
+        Self { host: "localhost".to_owned(), port: 5003, key: None, real_ids: false }
+    }
+}
+
+impl Remote {
+    fn read(settings: &HashMap<String, String>) -> Result<Self, ConfigError> {
+        let (host, port) = match text(settings, "REMOTE_INSTALL_URL") {
+            Some(url) => host_and_port(url)?,
+            None => (
+                text(settings, "REMOTE_INSTALL_HOST").unwrap_or("localhost").to_owned(),
+                number(settings, "REMOTE_INSTALL_PORT", 5003)?,
+            ),
+        };
+        let key = text(settings, "REMOTE_INSTALL_KEY").map(SecretString::from);
+        if key.is_some() && !flag(settings, CLEAR_TEXT)? && !is_loopback(&host) {
+            return Err(refuse(
+                "REMOTE_INSTALL_KEY",
+                format!(
+                    "would cross the network to {host} in clear text, and every credential of the workspace behind it: lead \
+                     the port through a tunnel (ssh -L {port}:127.0.0.1:{port} …) and connect to 127.0.0.1, or allow it with \
+                     --clear-text or {CLEAR_TEXT}=true"
+                ),
+            ));
+        }
+        Ok(Self { host, port, key, real_ids: flag(settings, REAL_IDS)? })
+    }
+}
+
+/// Whether what is sent to a host stays on this machine.
+fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<IpAddr>().map(|address| address.to_canonical().is_loopback());
+    host.eq_ignore_ascii_case("localhost") || address.unwrap_or(false)
 }
 
 /// Reads `DIFY_PLUGIN_RECORD` and `DIFY_PLUGIN_REPLAY`, each a folder, from settings by upper-case name.
@@ -237,6 +304,16 @@ fn host_and_port(text: &str) -> Result<(String, u16), ConfigError> {
         || refuse("REMOTE_INSTALL_URL", format!("must be host:port or an address like tcp://host:5003, found {found}"));
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("tcp://{text}") };
     let url = url::Url::parse(&with_scheme).map_err(|_| wrong())?;
+    if matches!(url.scheme(), "https" | "tls" | "ssl" | "wss") {
+        return Err(refuse(
+            "REMOTE_INSTALL_URL",
+            format!(
+                "promises TLS ({}://), which Dify's debugging port does not speak: the key and every credential would go out in \
+                 clear text all the same. Write host:port; beyond this machine, lead the port through a tunnel",
+                url.scheme()
+            ),
+        ));
+    }
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
     let port = url.port_or_known_default().ok_or_else(wrong)?;
     Ok((host.trim_matches(['[', ']']).to_owned(), port))
@@ -288,28 +365,72 @@ mod tests {
             ("debug.dify.ai:5003", "debug.dify.ai", 5003),
             ("[::1]:5003", "::1", 5003),
             ("http://dify.example", "dify.example", 80),
-            ("https://dify.example", "dify.example", 443),
             ("tcp://10.0.0.1:7000", "10.0.0.1", 7000),
         ] {
-            let config = read(&[("REMOTE_INSTALL_URL", text)]).unwrap();
+            let config = read(&[("INSTALL_METHOD", "remote"), ("REMOTE_INSTALL_URL", text)]).unwrap();
             assert_eq!((config.remote_host.as_str(), config.remote_port), (host, port), "{text}");
         }
     }
 
     #[test]
-    fn wrong_settings_are_named() {
-        for (name, value) in [
-            ("INSTALL_METHOD", "LOCAL"),
-            ("REMOTE_INSTALL_URL", "no-port"),
-            ("REMOTE_INSTALL_PORT", "70000"),
-            ("HEARTBEAT_INTERVAL", "0"),
-            ("HEARTBEAT_INTERVAL", "soon"),
-            ("MAX_WORKER", "-1"),
-            ("SERVERLESS_PORT", "x"),
-            ("DIFY_PLUGIN_LOG_FORMAT", "xml"),
-            ("DIFY_PLUGIN_LOG_CONTENT", "perhaps"),
+    fn wrong_settings_are_named_where_they_are_used() {
+        use InstallMethod::{Local, Remote, Serverless};
+        let all = [Local, Remote, Serverless];
+        for (name, value, used) in [
+            ("REMOTE_INSTALL_URL", "no-port", &[Remote][..]),
+            ("REMOTE_INSTALL_URL", "https://dify.example", &[Remote]),
+            ("REMOTE_INSTALL_URL", "TLS://dify.example:5003", &[Remote]),
+            ("REMOTE_INSTALL_PORT", "70000", &[Remote]),
+            (REAL_IDS, "perhaps", &[Remote]),
+            ("HEARTBEAT_INTERVAL", "0", &[Local, Remote]),
+            ("HEARTBEAT_INTERVAL", "soon", &[Local, Remote]),
+            ("MAX_WORKER", "-1", &all),
+            ("SERVERLESS_PORT", "x", &[Serverless]),
+            ("DIFY_PLUGIN_LOG_FORMAT", "xml", &all),
+            ("DIFY_PLUGIN_LOG_CONTENT", "perhaps", &all),
+            ("MAX_REQUEST_TIMEOUT", "0", &[]),
+            ("MAX_REQUEST_TIMEOUT", "none", &[]),
+            ("MAX_INVOCATION_TIMEOUT", "x", &[]),
+            ("SERVERLESS_WORKERS", "x", &[]),
         ] {
-            assert_eq!(read(&[(name, value)]).unwrap_err().name, name, "{value}");
+            let settings = HashMap::from([(name.to_owned(), value.to_owned())]);
+            for method in all {
+                let refused = Config::for_method(&settings, method).err().map(|error| error.name);
+                assert_eq!(refused, used.contains(&method).then_some(name), "{value} {method:?}");
+            }
+        }
+        assert_eq!(read(&[("INSTALL_METHOD", "LOCAL")]).unwrap_err().name, "INSTALL_METHOD");
+    }
+
+    #[test]
+    fn numbers_beyond_sense_are_no_panic() {
+        let config = read(&[("MAX_WORKER", "18446744073709551615"), ("HEARTBEAT_INTERVAL", "1e18")]).unwrap();
+        assert_eq!((config.max_worker, config.heartbeat_interval), (MOST_SESSIONS, LONGEST_HEARTBEAT));
+    }
+
+    #[test]
+    fn the_debugging_key_stays_on_this_machine_unless_asked() {
+        for (address, stays) in [
+            ("localhost:5003", true),
+            ("LOCALHOST:5003", true),
+            ("127.0.0.1:5003", true),
+            ("127.9.9.9:5003", true),
+            ("[::1]:5003", true),
+            ("[::ffff:127.0.0.1]:5003", true),
+            ("http://localhost:5003", true),
+            ("10.0.0.1:5003", false),
+            ("localhost.example:5003", false),
+            ("127.0.0.1.example:5003", false),
+            ("debug.dify.ai:5003", false),
+            ("[::]:5003", false),
+        ] {
+            let url = ("REMOTE_INSTALL_URL", address);
+            let pairs = [("INSTALL_METHOD", "remote"), url, ("REMOTE_INSTALL_KEY", "s3cret")];
+            let refused = read(&pairs).err().map(|error| error.to_string());
+            assert_eq!(refused.is_none(), stays, "{address}");
+            assert!(refused.is_none_or(|text| text.contains("tunnel") && !text.contains("s3cret")), "{address}");
+            assert!(read(&[&pairs[..], &[(CLEAR_TEXT, "true")]].concat()).is_ok(), "{address}");
+            assert!(read(&pairs[..2]).is_ok(), "{address}: without a key there is nothing to keep");
         }
     }
 

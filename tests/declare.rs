@@ -323,7 +323,8 @@ fn our_own_declarations_have_no_errors_and_one_version() {
         let manifest = loaded.manifest.derive(&provider.declaration, &provider.file);
         names.push(manifest.text("name").to_owned());
         assert_eq!(manifest.provider_files(), std::slice::from_ref(&provider.file));
-        assert!(remote::registration(&loaded, provider).unwrap().assets.iter().all(|(_, bytes)| !bytes.is_empty()));
+        let registration = remote::registration(&loaded, provider, remote::Identity::Own).unwrap();
+        assert!(registration.assets.iter().all(|(_, bytes)| !bytes.is_empty()));
     }
     names.dedup();
     assert_eq!(names.len(), 3);

@@ -109,6 +109,14 @@ fn settings_that_do_not_arrive_or_do_nothing_are_named() {
         ("SSL_CERT_DIR", "/etc/ssl/certs", "warning environment: SSL_CERT_DIR is set"),
         ("HTTPX_TIMEOUT", "5", "warning environment: HTTPX_TIMEOUT is set and has no effect"),
         ("HEARTBEAT_INTERVAL", "soon", "error environment: setting HEARTBEAT_INTERVAL must be"),
+        ("MAX_REQUEST_TIMEOUT", "none", "warning environment: MAX_REQUEST_TIMEOUT is set and has no effect"),
+        ("SERVERLESS_PORT", "x", "ok environment: transport local"),
+        ("REMOTE_INSTALL_PORT", "x", "ok environment: transport local"),
+        (
+            "DIFY_PLUGIN_LINE_LIMIT",
+            "20971520",
+            "ok environment: Dify's plugin daemon is said to take lines of 20971520",
+        ),
         ("INSTALL_METHOD", "LOCAL", "error environment: setting INSTALL_METHOD must be"),
         ("RUST_LOG", "a=b=c", "warning environment: log level `a=b=c` cannot be read"),
         ("DIFY_PLUGIN_LOG_FORMAT", "xml", "error environment: setting DIFY_PLUGIN_LOG_FORMAT must be text or json"),
@@ -127,6 +135,9 @@ fn settings_that_do_not_arrive_or_do_nothing_are_named() {
     let file = folder.path().join("settings");
     std::fs::write(&file, "HTTPS_PROXY=http://proxy.test\nMAX_WORKER=7\n").unwrap();
     check(&["--env-file", file.to_str().unwrap()], &[], &["HTTPS_PROXY stands in", "7 sessions at once"]);
+    std::fs::write(&file, "MAX_WORKER=7\nDIFY_PLUGIN_LOG_LEVEL=info, canary-3f9a=warn\n").unwrap();
+    let expected = ["warning environment: line 2 of", "7 sessions at once, log level as by default"];
+    check(&["--env-file", file.to_str().unwrap()], &[], &expected);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `debug`: the author's loop. Connects every provider to a running Dify, shows the state of each connection, and
-//! registers anew when a YAML file changes.
+//! registers anew when a YAML file changes to something that is sound. Plugins get ids of their own, so that the installed
+//! ones are left alone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,13 @@ use super::dify::DifyArgs;
 use super::say;
 use super::serve::registrations;
 use super::taping::TapingArgs;
-use crate::config::Config;
 use crate::config::operator::Operator;
-use crate::declare::{self, Declarations, Problems};
+use crate::config::{Config, InstallMethod};
+use crate::declare;
+use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions};
+use crate::transport::outlet;
 use crate::upstream::Upstream;
 
 /// How often files are looked at.
@@ -36,6 +39,9 @@ pub struct DebugArgs {
     dify: DifyArgs,
     #[command(flatten)]
     taping: TapingArgs,
+    /// Register under the ids of the installed plugins, which Dify uninstalls from the workspace when this ends
+    #[arg(long)]
+    real_ids: bool,
     /// Folder that holds manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -44,65 +50,80 @@ pub struct DebugArgs {
 impl DebugArgs {
     /// Runs until the key is refused or the user stops it.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let options = self.options()?;
+        let (options, real_ids) = self.options()?;
         let upstream = self.taping.upstream()?;
         say(&format!("connecting to {}:{}; stop with Ctrl-C", options.host, options.port));
+        let mut connections: JoinSet<Result<(), RemoteError>> = JoinSet::new();
         loop {
             let seen = times(&self.dir);
-            match load(&self.dir) {
-                Ok(declarations) => {
-                    let mut connections = connect(&options, &upstream, declarations)?;
-                    tokio::select! {
-                        ended = connections.join_next() => {
-                            if let Some(outcome) = ended {
-                                outcome??;
-                            }
-                            return Ok(ExitCode::SUCCESS);
-                        }
-                        () = change(&self.dir, &seen) => connections.abort_all(),
+            match prepare(&self.dir, &upstream, real_ids) {
+                Ok((registrations, registry)) => {
+                    if !connections.is_empty() {
+                        // The old connections are closed before the new ones are made.
+                        connections.shutdown().await;
+                        say(&format!("a file changed; registering again in {} s", SETTLE.as_secs()));
+                        tokio::time::sleep(SETTLE).await;
                     }
-                    say(&format!("a file changed; registering again in {} s", SETTLE.as_secs()));
-                    tokio::time::sleep(SETTLE).await;
+                    connect(&mut connections, &options, registrations, &registry);
                 }
                 Err(problems) => {
-                    say(&format!("not registered, mend this first:\n{problems}"));
-                    change(&self.dir, &seen).await;
+                    let state = if connections.is_empty() {
+                        "not registered, mend this first"
+                    } else {
+                        "what is registered stays as it was until this is mended"
+                    };
+                    say(&format!("{state}:\n{problems:#}"));
                 }
+            }
+            tokio::select! {
+                Some(ended) = connections.join_next() => {
+                    ended??;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                () = change(&self.dir, &seen) => {}
             }
         }
     }
 
-    fn options(&self) -> anyhow::Result<RemoteOptions> {
-        let config = Config::from_settings(&self.dify.settings())?;
+    fn options(&self) -> anyhow::Result<(RemoteOptions, bool)> {
+        let config = Config::for_method(&self.dify.settings(), InstallMethod::Remote)?;
         let key = config
             .remote_key
             .context("no debugging key: give --key, or REMOTE_INSTALL_KEY in the environment or in .env")?;
-        let serve = ServeOptions { heartbeat: config.heartbeat_interval, ..ServeOptions::default() };
-        Ok(RemoteOptions::new(config.remote_host, config.remote_port, key, serve))
+        let longest_line = config.line_limit.map_or(outlet::LONGEST_LINE, outlet::line_below);
+        let serve = ServeOptions { heartbeat: config.heartbeat_interval, longest_line, ..ServeOptions::default() };
+        let options = RemoteOptions::new(config.remote_host, config.remote_port, key, serve);
+        Ok((options, self.real_ids || config.real_ids))
     }
 }
 
-fn load(directory: &Path) -> Result<Declarations, Problems> {
+/// What is registered, and what serves it; or what keeps it from that.
+fn prepare(
+    directory: &Path,
+    upstream: &Upstream,
+    real_ids: bool,
+) -> anyhow::Result<(Vec<Registration>, Arc<Registry>)> {
     for problem in declare::check(directory) {
         if problem.severity == declare::Severity::Warning {
             say(&problem.to_string());
         }
     }
-    declare::load(directory)
+    let declarations = declare::load(directory)?;
+    let registrations = registrations(&declarations, real_ids)?;
+    let registry = Registry::new(declarations.providers, crate::providers::all(Operator::read().access))?;
+    Ok((registrations, Arc::new(registry.with_upstream(upstream.clone()))))
 }
 
 /// One task per provider, and a line whenever its state changes.
 fn connect(
+    connections: &mut JoinSet<Result<(), RemoteError>>,
     options: &RemoteOptions,
-    upstream: &Upstream,
-    declarations: Declarations,
-) -> anyhow::Result<JoinSet<Result<(), RemoteError>>> {
-    let registrations = registrations(&declarations)?;
-    let registry = Registry::new(declarations.providers, crate::providers::all(Operator::read().access))?;
-    let registry = Arc::new(registry.with_upstream(upstream.clone()));
-    let mut connections = JoinSet::new();
+    registrations: Vec<Registration>,
+    registry: &Arc<Registry>,
+) {
     for registration in registrations {
         let name = registration.provider["provider"].as_str().unwrap_or_default().to_owned();
+        let id = registration.plugin_id();
         let (state, mut changes) = watch::channel(State::Connecting);
         connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state));
         tokio::spawn(async move {
@@ -110,13 +131,12 @@ fn connect(
                 let state = changes.borrow_and_update().clone();
                 say(&match state {
                     State::Connecting => format!("{name}: connecting"),
-                    State::Serving => format!("{name}: registered, serving"),
+                    State::Serving => format!("{name}: registered as {id}, serving"),
                     State::Waiting(trouble) => format!("{name}: {trouble}; trying again"),
                 });
             }
         });
     }
-    Ok(connections)
 }
 
 /// Waits until a declaration differs from what was seen.

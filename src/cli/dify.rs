@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::Config;
+use crate::config::{CLEAR_TEXT, Config};
 
 /// Dify's debugging port.
 #[derive(Debug, Args)]
@@ -16,6 +16,9 @@ pub struct DifyArgs {
     /// Debugging key of Plugins → Debug; by default REMOTE_INSTALL_KEY of the environment or the file
     #[arg(long)]
     key: Option<String>,
+    /// Let the key, and the credentials behind it, cross the network in clear text: Dify's debugging port has no TLS
+    #[arg(long)]
+    clear_text: bool,
     /// File of settings, as Dify's command line writes it
     #[arg(long, default_value = ".env", value_name = "FILE")]
     pub env_file: PathBuf,
@@ -29,6 +32,9 @@ impl DifyArgs {
             if let Some(value) = flag {
                 settings.insert(name.to_owned(), value.clone());
             }
+        }
+        if self.clear_text {
+            settings.insert(CLEAR_TEXT.to_owned(), "true".to_owned());
         }
         settings
     }

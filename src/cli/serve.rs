@@ -8,9 +8,10 @@ use anyhow::{Context, bail};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::taping;
+use super::{say, taping};
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
+use crate::declare::remote::Identity;
 use crate::declare::{self, Declarations};
 use crate::memory;
 use crate::protocol::registration::Registration;
@@ -29,7 +30,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     logs::start(&config.log, default);
     let declarations = declare::load(directory)?;
     let registrations = match config.install_method {
-        InstallMethod::Remote => registrations(&declarations)?,
+        InstallMethod::Remote => registrations(&declarations, config.real_ids)?,
         InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
     };
     let operator = Operator::read();
@@ -66,12 +67,22 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-pub(super) fn registrations(declarations: &Declarations) -> anyhow::Result<Vec<Registration>> {
-    declarations
-        .providers
-        .iter()
-        .map(|provider| declare::remote::registration(declarations, provider).context("an icon cannot be read"))
-        .collect()
+/// What is registered for debugging, told by its ids.
+pub(super) fn registrations(declarations: &Declarations, real_ids: bool) -> anyhow::Result<Vec<Registration>> {
+    let identity = if real_ids { Identity::Real } else { Identity::Own };
+    let registration = |provider| declare::remote::registration(declarations, provider, identity);
+    let registrations: Result<Vec<Registration>, _> = declarations.providers.iter().map(registration).collect();
+    let registrations = registrations.context("an icon cannot be read")?;
+    let ids: Vec<String> = registrations.iter().map(Registration::plugin_id).collect();
+    let ids = ids.join(", ");
+    match identity {
+        Identity::Own => say(&format!("registering as {ids}: plugins of their own beside the installed ones")),
+        Identity::Real => say(&format!(
+            "warning: registering as {ids}, the ids of installed plugins: when this ends, Dify uninstalls those from the \
+             workspace"
+        )),
+    }
+    Ok(registrations)
 }
 
 /// One connection per provider; the first that ends for good ends all.

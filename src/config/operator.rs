@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use super::env_file::{self, EnvFile};
 use super::{ConfigError, DAEMON_LINE_LIMITS, LINE_LIMIT, flag, line_limit, refuse, text};
 use crate::upstream::google::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS, MachineAccess};
 
@@ -24,9 +25,6 @@ const METADATA_HOST: &str = "GCE_METADATA_HOST";
 /// Every name that is read here: what is allowed, as [`MachineAccess`] says it (paths separated by `:`, addresses by blanks),
 /// and where Google's credentials and metadata server are.
 pub const NAMES: [&str; 5] = [ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS, CREDENTIALS_FILE, METADATA_HOST];
-
-/// Largest file of settings that makes sense.
-const LARGEST: u64 = 64 * 1024;
 
 /// What the operator allows, and what of it could not be read: that is not allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,18 +83,13 @@ fn read_file(path: &Path) -> io::Result<Vec<(String, String)>> {
         return wrong("it is no file");
     }
     let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.mode() & 0o022 != 0 {
+    if file.metadata()?.mode() & 0o022 != 0 {
         return wrong("others than its owner may write it; take that from them with chmod go-w");
     }
-    if metadata.len() > LARGEST {
-        return wrong("it is too large for a file of settings");
-    }
-    let lines: Result<Vec<_>, _> = dotenvy::from_read_iter(file.take(LARGEST)).collect();
-    match lines {
-        Ok(lines) => Ok(lines),
-        Err(dotenvy::Error::LineParse(_, at)) => wrong(&format!("a line cannot be read, at its letter {}", at + 1)),
-        Err(_) => wrong("it cannot be read"),
+    let EnvFile { settings, unreadable } = env_file::read_open(file)?;
+    match unreadable.first() {
+        None => Ok(settings),
+        Some(line) => wrong(&format!("its line {line} cannot be read")),
     }
 }
 
@@ -205,7 +198,7 @@ mod tests {
         let (_folder, path) = file("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY=true\nSECRET of somebody\n", 0o600);
         let operator = Operator::of(HashMap::new(), &path, None);
         assert!(operator.access.is_none(), "half a file is none");
-        assert!(operator.problems[0].contains("a line cannot be read") && !operator.problems[0].contains("SECRET"));
+        assert!(operator.problems[0].contains("its line 2 cannot be read") && !operator.problems[0].contains("SECRET"));
     }
 
     #[test]

@@ -283,7 +283,8 @@ impl Loader<'_> {
             Err(error) => {
                 if !self.problems.iter().any(|problem| problem.file == file && problem.severity == Severity::Error) {
                     let (path, message) = (error.path().to_string(), error.inner().to_string());
-                    self.problem(Severity::Error, file, &path, message);
+                    // A dot stands for the whole file.
+                    self.problem(Severity::Error, file, path.trim_matches('.'), message);
                 }
                 None
             }

@@ -11,8 +11,45 @@ use super::{Declarations, LoadedProvider};
 use crate::protocol::ModelType;
 use crate::protocol::registration::Registration;
 
+/// Under which name a plugin is registered for debugging.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// One of its own, and labels that say so. The daemon takes an installed plugin of the same id over when a debugged one
+    /// connects, and *uninstalls* it from the workspace when that one disconnects.
+    #[default]
+    Own,
+    /// That of the installed plugin.
+    Real,
+}
+
+/// What a debugged plugin's name ends in, and its labels.
+const NAME_SUFFIX: &str = "-debug";
+const LABEL_SUFFIX: &str = " (debug)";
+
+/// Longest name of a plugin.
+const LONGEST_NAME: usize = 128;
+
+/// Gives a manifest and its provider a name and labels of their own. The provider's name stays: requests come back under it.
+fn rename(manifest: &mut Value, provider: &mut Value) {
+    if let Some(Value::String(name)) = manifest.get_mut("name") {
+        name.truncate(name.floor_char_boundary(LONGEST_NAME - NAME_SUFFIX.len()));
+        name.push_str(NAME_SUFFIX);
+    }
+    for labels in [manifest, provider].map(|value| value.get_mut("label").and_then(Value::as_object_mut)) {
+        for label in labels.into_iter().flat_map(Map::values_mut) {
+            if let Value::String(label) = label {
+                label.push_str(LABEL_SUFFIX);
+            }
+        }
+    }
+}
+
 /// Everything that registers one provider: derived manifest, declaration, the icons that both name.
-pub fn registration(declarations: &Declarations, loaded: &LoadedProvider) -> std::io::Result<Registration> {
+pub fn registration(
+    declarations: &Declarations,
+    loaded: &LoadedProvider,
+    identity: Identity,
+) -> std::io::Result<Registration> {
     let manifest = declarations.manifest.derive(&loaded.declaration, &loaded.file);
     let mut icons = BTreeSet::from([manifest.text("icon"), manifest.text("icon_dark")]);
     icons.extend(loaded.declaration.icons());
@@ -23,7 +60,11 @@ pub fn registration(declarations: &Declarations, loaded: &LoadedProvider) -> std
     }
     let mut manifest = Value::Object(manifest.0);
     fill_languages(&mut manifest);
-    Ok(Registration { manifest, provider: provider(loaded), assets })
+    let mut provider = provider(loaded);
+    if identity == Identity::Own {
+        rename(&mut manifest, &mut provider);
+    }
+    Ok(Registration { manifest, provider, assets })
 }
 
 /// The provider declaration, with the key `models` always there.

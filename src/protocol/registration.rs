@@ -31,6 +31,12 @@ pub fn handshake(key: &str) -> Vec<u8> {
 }
 
 impl Registration {
+    /// The plugin's id in Dify, `author/name`.
+    pub fn plugin_id(&self) -> String {
+        let text = |key: &str| self.manifest[key].as_str().unwrap_or_default();
+        format!("{}/{}", text("author"), text("name"))
+    }
+
     /// All lines, from handshake to end. The key is a secret.
     pub fn lines(&self, key: &str) -> Vec<u8> {
         let mut out = handshake(key);

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use tokio::io::AsyncReadExt;
 
 use super::finding::Report;
-use crate::config::Config;
+use crate::config::{Config, InstallMethod};
 use crate::protocol::registration::{Refusal, handshake};
 use crate::transport::tcp;
 
@@ -31,9 +31,12 @@ pub fn is_set(settings: &HashMap<String, String>) -> bool {
 
 /// Connects and shows the key.
 pub async fn check(report: &mut Report, settings: &HashMap<String, String>) -> anyhow::Result<()> {
-    let config = match Config::from_settings(settings) {
+    let config = match Config::for_method(settings, InstallMethod::Remote) {
         Ok(config) => config,
-        Err(error) => return report.error(CHECK, error.to_string(), "Copy it from Plugins → Debug in Dify."),
+        Err(error) => {
+            let hint = "Address and key stand in Plugins → Debug in Dify; nothing was sent.";
+            return report.error(CHECK, error.to_string(), hint);
+        }
     };
     let address = format!("{}:{}", config.remote_host, config.remote_port);
     let key = config.remote_key.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::path::Path;
 use url::Url;
 
 use super::finding::Report;
-use crate::config::{Config, DAEMON_LINE_LIMITS, InstallMethod, LINE_LIMIT, operator};
+use crate::config::{Config, DAEMON_LINE_LIMITS, InstallMethod, LINE_LIMIT, env_file, operator};
 use crate::runtime::logs;
 use crate::upstream::client::public_url;
 use crate::upstream::recording::Taping;
@@ -88,6 +88,10 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Pat
         for (name, instead) in elsewhere.chain(operators).filter(|(name, _)| in_process(name).is_some()) {
             report.warning(CHECK, format!("{name} is set, and newer plugin daemons do not pass it on"), instead)?;
         }
+    }
+    for line in env_file::read(file).unwrap_or_default().unreadable {
+        let hint = "Write NAME=value there, and a value with blanks in quotes: it has no effect as it stands.";
+        report.warning(CHECK, format!("line {line} of {} cannot be read", file.display()), hint)?;
     }
     for name in WITHOUT_EFFECT.iter().filter(|name| settings.contains_key(**name)) {
         report.warning(
