@@ -3,6 +3,7 @@
 #![no_main]
 
 use dify_plugin_runtime::dialect::gemini::answer::{Answer, AnswerOptions, Step};
+use dify_plugin_runtime::dialect::gemini::names::FunctionNames;
 use dify_plugin_runtime::dialect::gemini::price::PriceList;
 use dify_plugin_runtime::dialect::gemini::profile::{Family, ModelProfile, Surface};
 use dify_plugin_runtime::dialect::gemini::request::Conversation;
@@ -22,6 +23,7 @@ fn options(flags: u8) -> AnswerOptions {
         prices: PriceList { pricing: (flags & 1 == 0).then(pricing), ..PriceList::default() },
         expects_json: flags & 2 != 0,
         citations: citations[usize::from(flags >> 6)],
+        ..AnswerOptions::default()
     }
 }
 
@@ -68,6 +70,7 @@ fn next_request(flags: u8, deltas: Vec<LlmDelta>) {
     let conversation = Conversation {
         messages: &messages,
         tools: &[],
+        names: &FunctionNames::default(),
         choice: None,
         mode: None,
         clip: None,

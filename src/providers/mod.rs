@@ -67,11 +67,6 @@ pub trait Provider: Send + Sync {
     /// The `provider` of the declaration that this code serves.
     fn name(&self) -> &'static str;
 
-    /// What to do with a parameter that the model's rules do not know; the reference drops it.
-    fn check_unknown_parameter(&self, _model: &ModelSchema, _name: &str) -> Result<(), InvokeError> {
-        Ok(())
-    }
-
     /// `invoke_llm`. The last delta carries usage and finish reason.
     fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
         let _ = request;

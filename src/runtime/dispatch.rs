@@ -269,7 +269,6 @@ impl Call<'_> {
         let Some(schema) = &self.context.model else { return Ok(()) };
         let unknown = parameters::apply(&schema.parameter_rules, &mut request.model_parameters)?;
         for name in unknown {
-            self.entry.provider.check_unknown_parameter(schema, &name)?;
             debug!(parameter = name, model = schema.model, "the model has no such parameter; it is not sent");
         }
         Ok(())

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::media::media;
+use super::names::FunctionNames;
 use super::partial_calls::PartialCall;
 use super::price::PriceList;
 use super::request::OPAQUE_KEY;
@@ -55,6 +56,8 @@ pub struct AnswerOptions {
     pub expects_json: bool,
     /// What is shown of the sources.
     pub citations: Citations,
+    /// How the host knows the functions.
+    pub names: FunctionNames,
 }
 
 /// Something that waits for the end because marks are to be set before it.
@@ -289,6 +292,7 @@ impl Answer {
         self.kept += fragments.filter_map(|fragment| fragment.string_value.as_ref()).map(String::len).sum::<usize>();
         self.partial_signature = signature.or(self.partial_signature.take());
         let Some(mut call) = self.partial.take(fragment) else { return };
+        call.name = self.options.names.back(&call.name).to_owned();
         let signature = self.partial_signature.take();
         self.think.close(text);
         self.calls += 1;

@@ -2,20 +2,25 @@
 //!
 //! Source: Gemini API, "Function calling", "Tool combination".
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde_json::{Map, Value, json};
 
+use super::names::FunctionNames;
 use super::profile::{ModelProfile, Surface};
-use super::schema;
+use super::schema::{self, Budget};
 use super::wire::GenerateContentRequest;
 use crate::error::InvokeError;
 use crate::protocol::{Tool, ToolChoice, ToolChoiceMode};
 
-/// Longest name of a function.
-const LONGEST_NAME: usize = 64;
+/// Functions that every model takes; with more, some refuse the request.
+const MANY: usize = 128;
 
 /// What decides about functions.
 pub(super) struct Functions<'a> {
     pub(super) tools: &'a [Tool],
+    pub(super) names: &'a FunctionNames,
     pub(super) choice: Option<&'a ToolChoice>,
     pub(super) mode: Option<&'a str>,
     pub(super) profile: &'a ModelProfile,
@@ -35,9 +40,14 @@ impl Functions<'_> {
         if self.tools.is_empty() {
             return Ok(());
         }
+        let mut budget = Budget::default();
+        let distinct = distinct(self.tools)?;
         let declarations: Result<Vec<Value>, InvokeError> =
-            self.tools.iter().map(|tool| declaration(tool, self.profile.full_schemas)).collect();
-        if !request.tools.is_empty() && (!self.profile.combines_tools || self.surface.is_vertex()) {
+            distinct.into_iter().map(|tool| self.declaration(tool, &mut budget)).collect();
+        if self.tools.len() > MANY {
+            tracing::warn!(functions = self.tools.len(), "more functions than every model takes ({MANY})");
+        }
+        if !request.tools.is_empty() && !self.combines(request) {
             tracing::warn!("Google's tools are left out: they do not go together with functions here");
             request.tools.clear();
         }
@@ -52,6 +62,43 @@ impl Functions<'_> {
         }
         request.tool_config = (!config.is_empty()).then_some(Value::Object(config));
         Ok(())
+    }
+
+    /// Whether functions and Google's own tools go together in a request whose settings are already there.
+    pub(super) fn combines(&self, request: &GenerateContentRequest) -> bool {
+        !self.tools.is_empty() && !request.tools.is_empty() && self.profile.combines_tools && !self.surface.is_vertex()
+    }
+
+    /// A function without arguments has no schema at all.
+    fn declaration(&self, tool: &Tool, budget: &mut Budget) -> Result<Value, InvokeError> {
+        let name = self.names.out(&tool.name).unwrap_or(&tool.name);
+        let mut declaration = json!({ "name": name });
+        // The model reads what the function is really called.
+        let description = match (tool.description.is_empty(), name == tool.name) {
+            (true, false) => &tool.name,
+            _ => &tool.description,
+        };
+        if !description.is_empty() {
+            declaration["description"] = description.clone().into();
+        }
+        if schema::is_empty(&tool.parameters) {
+            return Ok(declaration);
+        }
+        let kind = tool.parameters.get("type").unwrap_or(&Value::Null);
+        let is_object = |kind: &Value| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("object"));
+        if !kind.is_null() && !is_object(kind) && !kind.as_array().is_some_and(|kinds| kinds.iter().any(is_object)) {
+            return Err(InvokeError::bad_request(format!(
+                "the parameters of function `{}` must be of type object, found {kind}",
+                tool.name
+            )));
+        }
+        if self.profile.full_schemas {
+            declaration["parametersJsonSchema"] = schema::full(&tool.parameters, budget);
+        } else {
+            declaration["parameters"] = schema::subset(&tool.parameters, budget)
+                .map_err(|error| error.of(&format!("function `{}`", tool.name)))?;
+        }
+        Ok(declaration)
     }
 
     fn calling(&self, combined: bool) -> Result<Option<Value>, InvokeError> {
@@ -69,45 +116,33 @@ impl Functions<'_> {
             ToolChoiceMode::Required => json!({"mode": "ANY"}),
             ToolChoiceMode::Tool => {
                 let wanted = name.as_deref().unwrap_or_default();
-                if !self.tools.iter().any(|tool| tool.name == wanted) {
+                let Some(name) = self.names.out(wanted) else {
                     return Err(InvokeError::bad_request(format!("`tool_choice` names the unknown tool `{wanted}`")));
-                }
-                json!({"mode": "ANY", "allowedFunctionNames": [wanted]})
+                };
+                json!({"mode": "ANY", "allowedFunctionNames": [name]})
             }
         }))
     }
 }
 
-/// A function without arguments has no schema at all.
-fn declaration(tool: &Tool, full: bool) -> Result<Value, InvokeError> {
-    let legal = |letter: char| letter.is_ascii_alphanumeric() || "_.:-".contains(letter);
-    let starts = tool.name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
-    if !starts || !tool.name.chars().all(legal) || tool.name.len() > LONGEST_NAME {
-        return Err(InvokeError::bad_request(format!(
-            "the name of function `{}` must be at most {LONGEST_NAME} letters, digits, `_`, `.`, `:` or `-`, first a \
-             letter or `_`",
-            tool.name
-        )));
+/// The tools, each once. Two that only share their name cannot be told apart by anybody.
+fn distinct(tools: &[Tool]) -> Result<Vec<&Tool>, InvokeError> {
+    let mut known: HashMap<&str, &Tool> = HashMap::new();
+    let mut distinct = Vec::with_capacity(tools.len());
+    for tool in tools {
+        match known.entry(&tool.name) {
+            Entry::Vacant(place) => {
+                place.insert(tool);
+                distinct.push(tool);
+            }
+            Entry::Occupied(place) if *place.get() == tool => {}
+            Entry::Occupied(_) => {
+                return Err(InvokeError::bad_request(format!("two tools are named `{}`", tool.name))
+                    .with_hint("Rename one of them or take it off: neither the model nor Dify can tell them apart."));
+            }
+        }
     }
-    let mut declaration = json!({"name": tool.name});
-    if !tool.description.is_empty() {
-        declaration["description"] = tool.description.clone().into();
-    }
-    if schema::is_empty(&tool.parameters) {
-        return Ok(declaration);
-    }
-    if let Some(kind) = tool.parameters.get("type").filter(|kind| **kind != "object") {
-        return Err(InvokeError::bad_request(format!(
-            "the parameters of function `{}` must be of type object, found {kind}",
-            tool.name
-        )));
-    }
-    if full {
-        declaration["parametersJsonSchema"] = schema::full(tool.parameters.clone());
-    } else {
-        declaration["parameters"] = schema::subset(&tool.parameters);
-    }
-    Ok(declaration)
+    Ok(distinct)
 }
 
 /// Has calls held to their schema; for the repeat after a malformed call.

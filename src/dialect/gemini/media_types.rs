@@ -2,11 +2,17 @@
 //!
 //! Source: Gemini API, "Image understanding", "Document understanding", "File input methods".
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
 use crate::error::InvokeError;
 use crate::protocol::MediaPart;
 
-/// Pictures that some model reads; which ones is the service's to say.
-const PICTURES: &[&str] = &["png", "jpeg", "webp", "heic", "heif", "bmp", "gif", "tiff"];
+/// Pictures that every model reads.
+const PICTURES: &[&str] = &["png", "jpeg", "webp", "heic", "heif"];
+
+/// Letters of base64 that tell what a file is.
+const HEAD: usize = 44;
 
 /// Documents beside `text/…` that are read as what they are.
 const DOCUMENTS: &[&str] = &["pdf", "json", "xml", "rtf", "x-javascript", "x-typescript", "x-python-code"];
@@ -49,8 +55,11 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// Endings of files whose type is not their name.
 const ENDINGS: &[(&str, &str)] = &[
-    ("txt", "text/plain"),
-    ("log", "text/plain"),
+    ("csv", "text/csv"),
+    ("tsv", "text/tab-separated-values"),
+    ("css", "text/css"),
+    ("html", "text/html"),
+    ("xml", "text/xml"),
     ("md", "text/markdown"),
     ("markdown", "text/markdown"),
     ("mdx", "text/markdown"),
@@ -84,7 +93,9 @@ pub fn is_told(media: &MediaPart) -> bool {
 /// `kind` is Dify's: `image`, `audio`, `video`, `document`.
 pub fn media_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> {
     let (said, ending) = (said(media), ending(media));
+    let by_bytes = media.base64_data.as_deref().and_then(by_bytes);
     let found = match (said.as_str(), ending.as_str()) {
+        ("", "") if by_bytes.is_some() => String::new(),
         ("", "") => {
             return Err(InvokeError::bad_request(format!("this {kind} says neither its media type nor its format")));
         }
@@ -92,11 +103,11 @@ pub fn media_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> 
         (said, _) => said.to_owned(),
     };
     let found = ALIASES.iter().find(|(alias, _)| *alias == found).map_or(found, |(_, name)| (*name).to_owned());
+    let found = as_it_is(kind, found, by_bytes);
     let (family, name) = found.split_once('/').unwrap_or((found.as_str(), ""));
     let fits = match kind {
         "image" => family == "image",
-        // Some containers of sound are declared as films.
-        "audio" => matches!(family, "audio" | "video"),
+        "audio" => family == "audio",
         "video" => family == "video",
         _ => true,
     };
@@ -112,6 +123,51 @@ pub fn media_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> 
         }
         _ => Err(unreadable(kind, media, &found, false)),
     }
+}
+
+/// The type that a file has, whatever its label says: models read the bytes of a picture and refuse a wrong label, and
+/// some containers of sound are labelled as films.
+fn as_it_is(kind: &str, label: String, by_bytes: Option<&str>) -> String {
+    let of_picture = kind == "image" || label.is_empty() || label.starts_with("image/");
+    match by_bytes {
+        Some(picture) if picture.starts_with("image/") && of_picture => return picture.to_owned(),
+        Some(document) if kind == "document" && !document.starts_with("image/") => return document.to_owned(),
+        _ => {}
+    }
+    match label.strip_prefix("video/") {
+        Some("mp4" | "quicktime" | "x-m4v") if kind == "audio" => "audio/mp4".to_owned(),
+        Some(container) if kind == "audio" => format!("audio/{container}"),
+        _ => label,
+    }
+}
+
+/// What the first bytes of a picture or a PDF tell.
+fn by_bytes(base64: &str) -> Option<&'static str> {
+    let head: String = base64
+        .chars()
+        .take(HEAD)
+        .map(|letter| match letter {
+            '-' => '+',
+            '_' => '/',
+            other => other,
+        })
+        .collect();
+    let bytes = STANDARD_NO_PAD.decode(head.trim_end_matches('=')).ok()?;
+    let at = |place: usize, magic: &[u8]| bytes.get(place..).is_some_and(|rest| rest.starts_with(magic));
+    let brand = |brands: &[&[u8; 4]]| at(4, b"ftyp") && brands.iter().any(|brand| at(8, *brand));
+    Some(match () {
+        () if at(0, b"\x89PNG") => "image/png",
+        () if at(0, b"\xFF\xD8\xFF") => "image/jpeg",
+        () if at(0, b"RIFF") && at(8, b"WEBP") => "image/webp",
+        () if at(0, b"GIF8") => "image/gif",
+        () if at(0, b"II*\0") || at(0, b"MM\0*") => "image/tiff",
+        () if at(0, b"BM") && at(6, b"\0\0\0\0") => "image/bmp",
+        () if brand(&[b"heic", b"heix", b"heim", b"heis", b"hevc"]) => "image/heic",
+        () if brand(&[b"mif1", b"msf1", b"heif"]) => "image/heif",
+        () if brand(&[b"avif", b"avis"]) => "image/avif",
+        () if at(0, b"%PDF-") => "application/pdf",
+        () => return None,
+    })
 }
 
 /// The declared type without its parameters; what only says that it is bytes says nothing.
@@ -131,7 +187,7 @@ fn of_ending(kind: &str, ending: &str) -> String {
     match (ENDINGS.iter().find(|(known, _)| *known == ending), kind) {
         (Some((_, found)), _) => (*found).to_owned(),
         (None, "document") if PACKED.contains(&ending) || OFFICE.contains(&ending) => format!("application/{ending}"),
-        (None, "document") => format!("text/{ending}"),
+        (None, "document") => "text/plain".to_owned(),
         (None, kind) => format!("{kind}/{ending}"),
     }
 }
@@ -166,7 +222,13 @@ mod tests {
             ("image", "application/octet-stream", ".PNG", "image/png"),
             ("audio", "", "mp3", "audio/mpeg"),
             ("audio", "audio/x-wav", "wav", "audio/wav"),
-            ("audio", "video/webm", "webm", "video/webm"),
+            ("audio", "video/webm", "webm", "audio/webm"),
+            ("audio", "video/mp4", "mp4", "audio/mp4"),
+            ("audio", "video/ogg", "", "audio/ogg"),
+            ("video", "video/webm", "webm", "video/webm"),
+            ("document", "", "rs", "text/plain"),
+            ("document", "", "ini", "text/plain"),
+            ("document", "", "xml", "text/xml"),
             ("video", "", "mp4", "video/mp4"),
             ("video", "", "mov", "video/quicktime"),
             ("document", "", "pdf", "application/pdf"),
@@ -200,6 +262,9 @@ mod tests {
             ("image", "image/vnd.adobe.photoshop", "psd", "photoshop", "PNG"),
             ("image", "", "svg", "`image/svg+xml`", "PNG"),
             ("image", "text/html", "png", "`text/html`", "PNG"),
+            ("image", "image/gif", "gif", "`image/gif`", "PNG"),
+            ("image", "", "bmp", "`image/bmp`", "PNG"),
+            ("image", "image/tiff", "", "`image/tiff`", "PNG"),
             ("video", "image/png", "mp4", "`image/png`", "MP4"),
             ("audio", "application/pdf", "", "`application/pdf`", "WAV"),
             ("image", "", "", "neither its media type", ""),
@@ -207,6 +272,40 @@ mod tests {
         ] {
             let error = check(kind, mime_type, format).unwrap_err().detail();
             assert!(error.contains(said) && error.contains(hint), "{kind} {mime_type} {format}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_bytes_decide_what_a_picture_is() {
+        use base64::engine::general_purpose::STANDARD;
+        let cases: &[(&str, &str, &[u8], Result<&str, &str>)] = &[
+            ("image", "image/png", b"\xFF\xD8\xFF\xE0\0\x10JFIF", Ok("image/jpeg")),
+            ("image", "image/jpeg", b"\x89PNG\r\n\x1A\n", Ok("image/png")),
+            ("image", "image/png", b"RIFF\x01\x02\x03\x04WEBPVP8 ", Ok("image/webp")),
+            ("image", "image/jpeg", b"\0\0\0\x18ftypheic\0\0\0\0", Ok("image/heic")),
+            ("image", "image/jpeg", b"\0\0\0\x18ftypmif1\0\0\0\0", Ok("image/heif")),
+            ("image", "", b"\x89PNG\r\n\x1A\n", Ok("image/png")),
+            ("image", "text/html", b"\x89PNG\r\n\x1A\n", Ok("image/png")),
+            ("document", "image/png", b"\xFF\xD8\xFF\xE0", Ok("image/jpeg")),
+            ("document", "text/plain", b"%PDF-1.7", Ok("application/pdf")),
+            ("document", "text/plain", b"BM is short for", Ok("text/plain")),
+            ("document", "text/csv", b"a;b;c", Ok("text/csv")),
+            ("image", "image/png", b"\x89", Ok("image/png")),
+            ("image", "image/png", b"not told by its bytes", Ok("image/png")),
+            ("image", "image/png", b"GIF89a\x01\0\x01\0", Err("image/gif")),
+            ("image", "image/jpeg", b"II*\0\x08\0\0\0", Err("image/tiff")),
+            ("image", "image/png", b"BM\x46\0\0\0\0\0\0\0\x36\0", Err("image/bmp")),
+            ("image", "image/png", b"\0\0\0\x1Cftypavif\0\0\0\0", Err("image/avif")),
+            ("image", "image/png", b"%PDF-1.7", Ok("image/png")),
+        ];
+        for (kind, mime_type, bytes, expected) in cases {
+            let data = Some(STANDARD.encode(bytes));
+            let media = MediaPart { mime_type: (*mime_type).into(), base64_data: data, ..MediaPart::default() };
+            match (media_type(kind, &media), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, *expected, "{kind} {mime_type} {bytes:?}"),
+                (Err(error), Err(said)) => assert!(error.message.contains(said), "{error}"),
+                (found, expected) => panic!("{kind} {mime_type} {bytes:?}: {found:?}, not {expected:?}"),
+            }
         }
     }
 }

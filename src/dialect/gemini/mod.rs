@@ -13,6 +13,8 @@ pub mod interactions;
 pub mod mapper;
 pub mod media;
 pub mod media_types;
+pub mod names;
+mod own_words;
 pub mod parameters;
 pub mod partial_calls;
 pub mod prefix;

@@ -5,7 +5,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::profile::{ModelProfile, Surface, Thinking};
-use super::schema;
+use super::schema::{self, Budget};
 use super::sources::Citations;
 use super::wire::{GenerateContentRequest, SafetySetting};
 use crate::error::InvokeError;
@@ -21,60 +21,6 @@ pub const SAFETY: [(&str, &str); 4] = [
 /// Thresholds from the loosest to the strictest.
 pub const THRESHOLDS: [&str; 5] =
     ["OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"];
-
-/// Parameters that some Gemini model or Dify itself knows: dropped without a word where a model lacks them.
-pub const KNOWN: &[&str] = &[
-    "temperature",
-    "top_p",
-    "top_k",
-    "max_output_tokens",
-    "max_tokens",
-    "max_tokens_to_sample",
-    "seed",
-    "stop",
-    "presence_penalty",
-    "frequency_penalty",
-    "safety_harassment",
-    "safety_hate_speech",
-    "safety_sexually_explicit",
-    "safety_dangerous_content",
-    "include_thoughts",
-    "thinking_mode",
-    "thinking_budget",
-    "thinking_level",
-    "json_schema",
-    "response_format",
-    "media_resolution",
-    "service_tier",
-    "flex_inference",
-    "grounding",
-    "grounding_search",
-    "url_context",
-    "code_execution",
-    "aspect_ratio",
-    "resolution",
-    "tool_choice",
-    "citations",
-    "video_start",
-    "video_end",
-    "video_fps",
-    "labels",
-    "use_inline_file",
-    "context_cache",
-    "context_cache_minutes",
-    "candidate_count",
-    "logprobs",
-    "n",
-    "user",
-    "enable_stream",
-    "first_token_timeout",
-    "response_logprobs",
-    "reasoning_effort",
-    "enable_thinking",
-    "context_size",
-    "voice",
-    "speech_language",
-];
 
 /// Typed access to parameters; a wrong value is an error that names the parameter.
 pub struct Parameters<'a>(pub &'a Map<String, Value>);
@@ -230,10 +176,12 @@ fn answer_form(
     }
     if let Some(schema) = schema.filter(|schema| !schema.is_empty()) {
         schema::check(&schema)?;
+        let mut budget = Budget::default();
         let (key, mut value) = if profile.full_schemas {
-            ("responseJsonSchema", schema::full(schema))
+            ("responseJsonSchema", schema::full(&schema, &mut budget))
         } else {
-            ("responseSchema", schema::subset(&schema))
+            let subset = schema::subset(&schema, &mut budget).map_err(|error| error.of("the answer"))?;
+            ("responseSchema", subset)
         };
         // Dify writes booleans as text for models named like these.
         fix_booleans(&mut value);
@@ -313,8 +261,8 @@ pub fn clip(parameters: &Parameters<'_>) -> Result<Option<Value>, InvokeError> {
         }
     }
     let seconds = |name: &str| parameters.number(name).and_then(Number::as_f64);
-    if let (Some(start), Some(end)) = (seconds("video_start"), seconds("video_end"))
-        && end <= start
+    if let Some(end) = seconds("video_end")
+        && end <= seconds("video_start").unwrap_or(0.0)
     {
         return Err(InvokeError::bad_request("parameter `video_end` must be later than `video_start`"));
     }
@@ -360,26 +308,4 @@ fn threshold(name: &str, text: &str) -> Result<Option<usize>, InvokeError> {
     THRESHOLDS.iter().position(|known| *known == word).map(Some).ok_or_else(|| {
         InvokeError::bad_request(format!("`{name}` must be one of {}, found `{text}`", THRESHOLDS.join(", ")))
     })
-}
-
-/// The three names that are spelled most like this one.
-pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut ranked: Vec<_> = names.map(|known| (distance(name, known), known)).collect();
-    ranked.sort_unstable();
-    ranked.into_iter().take(3).map(|(_, known)| known).collect()
-}
-
-/// Edits between two words.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (index, letter) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in right.chars().enumerate() {
-            let change = diagonal + usize::from(letter != other);
-            diagonal = row[column + 1];
-            row[column + 1] = change.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -55,6 +55,8 @@ pub struct ModelProfile {
     pub sampling: bool,
     /// `TEXT`, `IMAGE`, `AUDIO`; empty sends nothing.
     pub response_modalities: Vec<String>,
+    /// Whether the model takes a system instruction; else its text stands before the first of the user's.
+    pub system_instruction: bool,
     /// Whether a final model turn is refused.
     pub refuses_prefill: bool,
     /// Whether a call must come back with its signature.
@@ -83,6 +85,7 @@ impl Default for ModelProfile {
             smallest_budget: 1,
             sampling: true,
             response_modalities: Vec::new(),
+            system_instruction: true,
             refuses_prefill: false,
             needs_signatures: true,
             combines_tools: true,
@@ -105,6 +108,11 @@ impl ModelProfile {
         }
     }
 
+    /// Whether pictures of the model must come back with a signature.
+    pub fn signs_pictures(&self) -> bool {
+        self.needs_signatures && self.response_modalities.iter().any(|modality| modality == "IMAGE")
+    }
+
     /// The profile of a family.
     pub fn of_family(family: Family) -> Self {
         let base = Self::default();
@@ -125,6 +133,7 @@ impl ModelProfile {
                 response_modalities: vec!["TEXT".to_owned(), "IMAGE".to_owned()],
                 ..base
             },
+            Family::Gemma => Self { thinking: Thinking::None, system_instruction: false, ..Self::older() },
             Family::Tts => Self {
                 thinking: Thinking::None,
                 sampling: true,
@@ -160,6 +169,8 @@ pub enum Family {
     Gemini25Flash,
     /// 2.0 and before, and other models.
     Gemini2,
+    /// Gemma: open models, with a numbering of their own.
+    Gemma,
     /// Models that draw.
     Image,
     /// Models that speak.
@@ -176,27 +187,33 @@ impl Family {
             "gemini-2.5-pro" => Self::Gemini25Pro,
             "gemini-2.5-flash" => Self::Gemini25Flash,
             "gemini-2" => Self::Gemini2,
+            "gemma" => Self::Gemma,
             "image" => Self::Image,
             "tts" => Self::Tts,
             _ => return None,
         })
     }
 
-    /// The version that a model id tells (`gemini-3.8-flash` is 3.8).
+    /// The version that a Gemini model's id tells (`gemini-3.8-flash` is 3.8); other models have numberings of their own.
     pub fn version_of(id: &str) -> Option<(u32, u32)> {
-        let name = id.rsplit('/').next().unwrap_or(id);
-        name.split(['-', '@']).nth(1).and_then(version)
+        let name = id.rsplit('/').next().unwrap_or(id).to_ascii_lowercase();
+        let mut words = name.split(['-', '@']).skip_while(|word| *word != "gemini");
+        words.nth(1).and_then(version)
     }
 
     /// The family that a model id tells, by comparing version numbers.
     pub fn of_model(id: &str) -> Self {
         let name = id.rsplit('/').next().unwrap_or(id).to_ascii_lowercase();
         let words: Vec<&str> = name.split(['-', '@']).collect();
-        if words.contains(&"image") || name.starts_with("nano-banana") {
+        let is_gemini = words.contains(&"gemini");
+        if name.starts_with("nano-banana") || (is_gemini && words.contains(&"image")) {
             return Self::Image;
         }
-        if words.contains(&"tts") {
+        if is_gemini && words.contains(&"tts") {
             return Self::Tts;
+        }
+        if words.iter().any(|word| word.starts_with("gemma")) {
+            return Self::Gemma;
         }
         match Self::version_of(&name) {
             Some((major, _)) if major >= 4 => Self::Gemini4,
@@ -206,7 +223,7 @@ impl Family {
             Some((2, 5)) => Self::Gemini25Flash,
             Some(_) => Self::Gemini2,
             // Aliases (`gemini-flash-latest`) follow the newest models.
-            None if name.starts_with("gemini") => Self::Gemini3NoSampling,
+            None if is_gemini => Self::Gemini3NoSampling,
             None => Self::Gemini2,
         }
     }
@@ -236,6 +253,12 @@ mod tests {
             ("gemini-3-pro-image", Family::Image),
             ("gemini-3.8-flash-tts", Family::Tts),
             ("gemini-flash-latest", Family::Gemini3NoSampling),
+            ("vertex-gemini-2.5-pro", Family::Gemini25Pro),
+            ("gemma-3-27b-it", Family::Gemma),
+            ("models/gemma-3-12b-it", Family::Gemma),
+            ("gemma-4-31b-it", Family::Gemma),
+            ("learnlm-3-image", Family::Gemini2),
+            ("my-3.5-model", Family::Gemini2),
             ("projects/p/locations/l/endpoints/123", Family::Gemini2),
         ] {
             assert_eq!(Family::of_model(id), family, "{id}");

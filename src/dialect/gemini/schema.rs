@@ -1,19 +1,77 @@
-//! JSON Schemas for functions and answers: passed on whole where the service reads them, else reduced to its subset.
+//! JSON Schemas for functions and answers: put right where the service reads them whole ([`full`]), else reduced to its subset.
 //!
 //! The subset is OpenAPI's: one upper-case type, `nullable`, `anyOf`; no references, `oneOf`, `allOf`, `const` or
 //! `additionalProperties`. What cannot be said in it is widened, never made stricter.
 //! Source: Gemini API, `Schema` and `FunctionDeclaration`.
 
 mod check;
+mod full;
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 pub use check::check;
+pub use full::full;
 
 use crate::error::InvokeError;
 
 /// Deepest schema that is followed; references may go round in circles.
 const DEEPEST: usize = 24;
+
+/// Bytes, roughly, that references may add to all schemas of one request: they can name each other so that each level is a
+/// multiple of the one below.
+const MOST_UNROLLED: usize = 1024 * 1024;
+
+/// How much references may still add.
+#[derive(Debug)]
+pub struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(MOST_UNROLLED)
+    }
+}
+
+impl Budget {
+    /// Adds a copy of what a reference leads to; false when there is no room for it.
+    fn spend(&mut self, target: &Map<String, Value>) -> bool {
+        let Some(left) = left_by_map(target, self.0) else { return false };
+        self.0 = left;
+        true
+    }
+}
+
+/// What is left of some bytes behind a value.
+fn left_by(value: &Value, room: usize) -> Option<usize> {
+    match value {
+        Value::String(text) => room.checked_sub(text.len() + 2),
+        Value::Array(items) => items.iter().try_fold(room.checked_sub(2)?, |room, item| left_by(item, room)),
+        Value::Object(map) => left_by_map(map, room),
+        _ => room.checked_sub(4),
+    }
+}
+
+fn left_by_map(map: &Map<String, Value>, room: usize) -> Option<usize> {
+    map.iter().try_fold(room.checked_sub(2)?, |room, (key, value)| left_by(value, room.checked_sub(key.len() + 4)?))
+}
+
+/// References add more than one request may hold.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLarge;
+
+impl TooLarge {
+    /// The error of a schema's owner (``function `f` ``).
+    pub fn of(self, owner: &str) -> InvokeError {
+        InvokeError::bad_request(format!(
+            "the schema of {owner} is larger than {MOST_UNROLLED} bytes once its references are put in place"
+        ))
+        .with_hint(
+            "Write it with fewer references, or choose a Gemini 2.5 or later model, which reads them as they are.",
+        )
+    }
+}
 
 /// Keywords that mean the same in the subset.
 const KEPT: [&str; 16] = [
@@ -74,60 +132,132 @@ pub fn is_empty(schema: &Map<String, Value>) -> bool {
         && !structure.iter().any(|key| schema.contains_key(*key))
 }
 
-/// A full schema without what is only bookkeeping.
-pub fn full(mut schema: Map<String, Value>) -> Value {
-    schema.remove("$schema");
-    schema.remove("$id");
-    Value::Object(schema)
-}
-
 /// The schema in the service's subset.
-pub fn subset(schema: &Map<String, Value>) -> Value {
-    Value::Object(reduce(schema, schema, 0))
+pub fn subset(schema: &Map<String, Value>, budget: &mut Budget) -> Result<Value, TooLarge> {
+    let mut reduction = Reduction { root: schema, inside: Vec::new(), budget };
+    reduction.reduce(schema, 0).map(Value::Object)
 }
 
-fn reduce(schema: &Map<String, Value>, root: &Map<String, Value>, depth: usize) -> Map<String, Value> {
-    let mut out = Map::new();
-    if depth >= DEEPEST {
-        out.insert("type".to_owned(), json!("OBJECT"));
-        return out;
-    }
-    if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|path| find(root, path)) {
-        let mut merged = reduce(target, root, depth + 1);
-        if let Some(description) = schema.get("description") {
-            merged.insert("description".to_owned(), description.clone());
-        }
-        return merged;
-    }
-    types(schema, &mut out);
-    for key in KEPT {
-        if let Some(value) = schema.get(key) {
-            out.insert(key.to_owned(), value.clone());
-        }
-    }
-    fixed_values(schema, &mut out);
-    if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
-        let reduced = properties.iter().filter_map(|(name, value)| Some((name.clone(), below(value, root, depth)?)));
-        out.insert("properties".to_owned(), Value::Object(reduced.collect()));
-    }
-    if let Some(items) = schema.get("items").and_then(|items| below(items, root, depth)) {
-        out.insert("items".to_owned(), items);
-    } else if out.get("type") == Some(&json!("ARRAY")) {
-        out.insert("items".to_owned(), json!({"type": "STRING"}));
-    }
-    alternatives(schema, root, depth, &mut out);
-    if !out.contains_key("type") && !out.contains_key("anyOf") {
-        let guess = if out.contains_key("properties") { "OBJECT" } else { "STRING" };
-        out.insert("type".to_owned(), json!(guess));
-    }
-    out
+struct Reduction<'a> {
+    root: &'a Map<String, Value>,
+    /// Paths of the references that are being put in place.
+    inside: Vec<String>,
+    budget: &'a mut Budget,
 }
 
-fn below(value: &Value, root: &Map<String, Value>, depth: usize) -> Option<Value> {
-    match value {
-        Value::Object(map) => Some(Value::Object(reduce(map, root, depth + 1))),
-        Value::Bool(true) => Some(json!({"type": "STRING"})),
-        _ => None,
+impl Reduction<'_> {
+    fn reduce(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Map<String, Value>, TooLarge> {
+        let mut out = Map::new();
+        if depth >= DEEPEST {
+            out.insert("type".to_owned(), json!("OBJECT"));
+            return Ok(out);
+        }
+        if let Some(path) = schema.get("$ref").and_then(Value::as_str) {
+            return self.reference(schema, path, depth);
+        }
+        types(schema, &mut out);
+        for key in KEPT {
+            if let Some(value) = schema.get(key).filter(|value| !value.is_null()) {
+                out.insert(key.to_owned(), value.clone());
+            }
+        }
+        fixed_values(schema, &mut out);
+        if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+            let mut reduced = Map::new();
+            for (name, value) in properties {
+                if let Some(value) = self.below(value, depth)? {
+                    reduced.insert(name.clone(), value);
+                }
+            }
+            out.insert("properties".to_owned(), Value::Object(reduced));
+        }
+        let items = schema.get("items").map(|items| self.below(items, depth)).transpose()?.flatten();
+        if let Some(items) = items {
+            out.insert("items".to_owned(), items);
+        } else if out.get("type") == Some(&json!("ARRAY")) {
+            out.insert("items".to_owned(), json!({"type": "STRING"}));
+        }
+        self.alternatives(schema, depth, &mut out)?;
+        if !out.contains_key("type") && !out.contains_key("anyOf") {
+            let guess = if out.contains_key("properties") { "OBJECT" } else { "STRING" };
+            out.insert("type".to_owned(), json!(guess));
+        }
+        Ok(out)
+    }
+
+    /// What a reference leads to, with what stands beside it. One that leads nowhere or to where it stands says no more
+    /// than that it is an object.
+    fn reference(
+        &mut self,
+        schema: &Map<String, Value>,
+        path: &str,
+        depth: usize,
+    ) -> Result<Map<String, Value>, TooLarge> {
+        let mut beside = schema.clone();
+        beside.remove("$ref");
+        let root = self.root;
+        match find(root, path) {
+            Some(target) if !self.inside.iter().any(|inside| inside == path) => {
+                if !self.budget.spend(target) {
+                    return Err(TooLarge);
+                }
+                self.inside.push(path.to_owned());
+                let found = self.reduce(&merged(target, beside), depth + 1);
+                self.inside.pop();
+                found
+            }
+            _ => {
+                beside.entry("type").or_insert_with(|| json!("object"));
+                self.reduce(&beside, depth + 1)
+            }
+        }
+    }
+
+    fn below(&mut self, value: &Value, depth: usize) -> Result<Option<Value>, TooLarge> {
+        Ok(match value {
+            Value::Object(map) => Some(Value::Object(self.reduce(map, depth + 1)?)),
+            Value::Bool(true) | Value::Null => Some(json!({"type": "STRING"})),
+            _ => None,
+        })
+    }
+
+    fn alternatives(
+        &mut self,
+        schema: &Map<String, Value>,
+        depth: usize,
+        out: &mut Map<String, Value>,
+    ) -> Result<(), TooLarge> {
+        for branch in schema.get("allOf").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object) {
+            for (key, value) in self.reduce(branch, depth + 1)? {
+                match (out.get_mut(&key), value) {
+                    (Some(Value::Object(known)), Value::Object(more)) => known.extend(more),
+                    (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
+                    (Some(_), _) => {}
+                    (None, value) => {
+                        out.insert(key, value);
+                    }
+                }
+            }
+        }
+        for key in ["anyOf", "oneOf"] {
+            let Some(branches) = schema.get(key).and_then(Value::as_array) else { continue };
+            let is_null = |branch: &Value| branch.get("type") == Some(&json!("null"));
+            if branches.iter().any(is_null) {
+                out.insert("nullable".to_owned(), json!(true));
+            }
+            let mut reduced = Vec::new();
+            for branch in branches.iter().filter(|branch| !is_null(branch)) {
+                reduced.extend(self.below(branch, depth)?);
+            }
+            if let ([Value::Object(only)], true) = (reduced.as_mut_slice(), !out.contains_key("type")) {
+                for (name, value) in std::mem::take(only) {
+                    out.entry(name).or_insert(value);
+                }
+            } else if !reduced.is_empty() {
+                out.insert("anyOf".to_owned(), Value::Array(reduced));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -138,9 +268,10 @@ fn types(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    let nullable = names.iter().any(|name| name.eq_ignore_ascii_case("null"));
+    let names: Vec<&str> = names.iter().filter_map(|name| full::type_name(name)).collect();
+    let nullable = names.contains(&"null");
     let rest: Vec<String> =
-        names.iter().filter(|name| !name.eq_ignore_ascii_case("null")).map(|name| name.to_ascii_uppercase()).collect();
+        names.iter().filter(|name| **name != "null").map(|name| name.to_ascii_uppercase()).collect();
     if nullable || schema.get("nullable") == Some(&json!(true)) {
         out.insert("nullable".to_owned(), json!(true));
     }
@@ -173,13 +304,15 @@ fn fixed_values(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
     if values.iter().any(Value::is_null) {
         out.insert("nullable".to_owned(), json!(true));
     }
-    let texts: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+    // The subset refuses an empty text as a choice.
+    let texts: Vec<&str> = values.iter().filter_map(Value::as_str).filter(|text| !text.is_empty()).collect();
     if !texts.is_empty() {
         out.entry("type").or_insert_with(|| json!("STRING"));
         out.insert("enum".to_owned(), json!(texts));
         return;
     }
-    let numbers: Vec<String> = values.iter().filter(|value| !value.is_null()).map(Value::to_string).collect();
+    let numbers: Vec<String> =
+        values.iter().filter(|value| !value.is_null() && !value.is_string()).map(Value::to_string).collect();
     if !numbers.is_empty() {
         let note = format!("One of: {}", numbers.join(", "));
         let text = match out.get("description").and_then(Value::as_str) {
@@ -190,44 +323,43 @@ fn fixed_values(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
     }
 }
 
-fn alternatives(schema: &Map<String, Value>, root: &Map<String, Value>, depth: usize, out: &mut Map<String, Value>) {
-    for branch in schema.get("allOf").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object) {
-        for (key, value) in reduce(branch, root, depth + 1) {
-            match (out.get_mut(&key), value) {
-                (Some(Value::Object(known)), Value::Object(more)) => known.extend(more),
-                (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
-                (Some(_), _) => {}
-                (None, value) => {
-                    out.insert(key, value);
-                }
+/// A referenced schema with what stands beside the reference, which goes before it.
+fn merged(target: &Map<String, Value>, beside: Map<String, Value>) -> Map<String, Value> {
+    let mut merged = target.clone();
+    for (key, value) in beside {
+        match (key.as_str(), merged.get_mut(&key), value) {
+            (_, _, Value::Null) => {}
+            ("properties", Some(Value::Object(known)), Value::Object(more)) => known.extend(more),
+            ("required", Some(Value::Array(known)), Value::Array(more)) => {
+                known.extend(more);
+                let mut seen = std::collections::HashSet::new();
+                known.retain(|name| name.as_str().is_none_or(|name| seen.insert(name.to_owned())));
+            }
+            (_, _, value) => {
+                merged.insert(key, value);
             }
         }
     }
-    for key in ["anyOf", "oneOf"] {
-        let Some(branches) = schema.get(key).and_then(Value::as_array) else { continue };
-        let is_null = |branch: &Value| branch.get("type") == Some(&json!("null"));
-        if branches.iter().any(is_null) {
-            out.insert("nullable".to_owned(), json!(true));
-        }
-        let mut reduced: Vec<Value> =
-            branches.iter().filter(|branch| !is_null(branch)).filter_map(|branch| below(branch, root, depth)).collect();
-        if let ([Value::Object(only)], true) = (reduced.as_mut_slice(), !out.contains_key("type")) {
-            for (name, value) in std::mem::take(only) {
-                out.entry(name).or_insert(value);
-            }
-        } else if !reduced.is_empty() {
-            out.insert("anyOf".to_owned(), Value::Array(reduced));
-        }
-    }
+    merged
 }
 
-/// `#/$defs/Name`, `#/definitions/Name`: any local path.
+/// What a local path leads to: `#`, `#/$defs/Name`, `#/definitions/Name`. Nothing else is a schema of ours.
 fn find<'a>(root: &'a Map<String, Value>, path: &str) -> Option<&'a Map<String, Value>> {
+    if path == "#" {
+        return Some(root);
+    }
+    let unescape = |step: &str| {
+        let decoded = percent_decode_str(step).decode_utf8().unwrap_or(Cow::Borrowed(step));
+        decoded.replace("~1", "/").replace("~0", "~")
+    };
     let mut steps = path.strip_prefix("#/")?.split('/');
-    let unescape = |step: &str| step.replace("~1", "/").replace("~0", "~");
     let mut place = root.get(&unescape(steps.next()?))?;
     for step in steps {
-        place = place.get(unescape(step))?;
+        let step = unescape(step);
+        place = match place {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?)?,
+            other => other.get(&step)?,
+        };
     }
     place.as_object()
 }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::media::{Media, Way};
 use super::{Shared, llm};
+use crate::dialect::gemini::names::FunctionNames;
 use crate::dialect::gemini::request::Conversation;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::error::InvokeError;
@@ -68,6 +69,7 @@ pub(super) async fn count(
     let conversation = Conversation {
         messages: &prepared.messages,
         tools: &request.tools,
+        names: &FunctionNames::of(&request.tools),
         choice: None,
         mode: None,
         clip: None,

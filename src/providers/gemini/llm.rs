@@ -15,6 +15,7 @@ use super::media::{self, Media, Prepared, Way};
 use super::{Chunks, Shared, files};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
+use crate::dialect::gemini::names::FunctionNames;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
 use crate::dialect::gemini::request::Conversation;
@@ -115,7 +116,8 @@ impl Call {
         let (cache, stored) = shared.caches.apply(&wish, &parameters, &mut body).await;
         prices.stored = stored;
         let citations = parameters::citations(&parameters, request.stream);
-        let mut answer = Answer::new(AnswerOptions { prices, expects_json, citations });
+        let mut answer =
+            Answer::new(AnswerOptions { prices, expects_json, citations, names: FunctionNames::of(&request.tools) });
         answer.limit_repeats(connection.most_repeats());
         let answer = SharedAnswer::new(answer);
         Ok(Self { context, request, prompt, way: Way::default(), profile, connection, body, cache, answer })
@@ -238,6 +240,7 @@ fn build(
     let conversation = Conversation {
         messages: prompt,
         tools: &request.tools,
+        names: &FunctionNames::of(&request.tools),
         choice: request.tool_choice.as_ref(),
         mode: parameters.text("tool_choice"),
         clip: parameters::clip(&parameters)?,

@@ -21,7 +21,6 @@ use url::Url;
 
 use super::{Answer, CallContext, Chunks, Provider};
 use crate::declare::ModelSchema;
-use crate::dialect::gemini::parameters;
 use crate::dialect::gemini::signatures::SignatureStore;
 use crate::dialect::tokens;
 use crate::error::InvokeError;
@@ -71,15 +70,6 @@ impl Shared {
 impl Provider for Gemini {
     fn name(&self) -> &'static str {
         "google"
-    }
-
-    fn check_unknown_parameter(&self, model: &ModelSchema, name: &str) -> Result<(), InvokeError> {
-        if parameters::KNOWN.contains(&name) {
-            return Ok(());
-        }
-        let known = parameters::nearest(name, model.parameter_rules.iter().map(|rule| rule.name.as_str()));
-        let meant = if known.is_empty() { String::new() } else { format!("; nearest are {}", known.join(", ")) };
-        Err(InvokeError::bad_request(format!("model `{}` has no parameter `{name}`{meant}", model.model)))
     }
 
     fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {

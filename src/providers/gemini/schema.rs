@@ -100,6 +100,7 @@ fn features(family: Family) -> Vec<ModelFeature> {
     };
     match family {
         Family::Image => vec![Vision, Document],
+        Family::Gemma => vec![Vision],
         Family::Tts => Vec::new(),
         Family::Gemini2 => vec![ToolCall, MultiToolCall, StreamToolCall, Vision, Document, Video, Audio],
         _ => vec![
@@ -159,9 +160,9 @@ fn rules(family: Family, least_thinking: bool, longest_answer: f64) -> Vec<Param
             rules.push(choice("aspect_ratio", "Aspect ratio", "宽高比", &ratios));
             rules.push(choice("resolution", "Resolution", "分辨率", &["1K", "2K", "4K"]));
         }
-        Family::Gemini2 | Family::Tts => {}
+        Family::Gemini2 | Family::Gemma | Family::Tts => {}
     }
-    if !matches!(family, Family::Image | Family::Tts) {
+    if !matches!(family, Family::Image | Family::Gemma | Family::Tts) {
         rules.push(flag("grounding", "Google Search", "谷歌搜索"));
         rules.push(flag("url_context", "URL context", "网址内容"));
         rules.push(flag("code_execution", "Code execution", "代码执行"));

@@ -1,11 +1,13 @@
 //! Goldens: Dify's request in, the body on the wire out.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::profile::Family;
 use crate::protocol::LlmRequest;
+use crate::protocol::{Content as Said, ContentPart};
 
 fn built(model: &str, surface: Surface, request: Value) -> Result<Value, InvokeError> {
     let mut request = request;
@@ -20,6 +22,7 @@ fn built(model: &str, surface: Surface, request: Value) -> Result<Value, InvokeE
     Conversation {
         messages: &request.prompt_messages,
         tools: &request.tools,
+        names: &FunctionNames::of(&request.tools),
         choice: request.tool_choice.as_ref(),
         mode: given.text("tool_choice"),
         clip: parameters::clip(&given)?,
@@ -99,7 +102,7 @@ fn signatures_come_back_by_three_carriers() {
     let opaque = json!({"gemini": {"length": 4, "parts": [
         {"text": "", "thoughtSignature": "S0+/=="}, {"text": "Text"},
         {"functionCall": {"id": "c1", "name": "f", "args": {"n": 1.50}}, "thoughtSignature": "AbC+/=="},
-        {"toolCall": {"id": "t"}, "thoughtSignature": "S2"},
+        {"executableCode": {"language": "PYTHON", "code": "1"}, "thoughtSignature": "S2"},
     ]}});
     let whole = contents(
         "gemini-3.8-flash",
@@ -258,7 +261,6 @@ fn functions_and_choices() {
             json!({"prompt_messages": [{"role": "user", "content": "Hi"}], "tools": [{"name": name, "parameters": parameters}]}),
         )
     };
-    assert!(named("1f", json!({})).unwrap_err().message.contains("`1f`"));
     assert!(named("f", json!({"type": "array", "properties": {"a": {}}})).unwrap_err().message.contains("type object"));
 }
 
@@ -279,6 +281,295 @@ fn films_are_clipped_and_turns_stand_as_the_model_wants() {
     let first =
         contents("gemini-3.8-flash", json!([{"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]));
     assert_eq!((first[0]["role"].as_str(), first.as_array().unwrap().len()), (Some("user"), 3));
+}
+
+/// A request with tools `look` and `other`.
+fn with_tools(messages: Value) -> Value {
+    let tool =
+        |name: &str| json!({"name": name, "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}});
+    built(
+        "gemini-3.5-flash",
+        Surface::Developer,
+        json!({"prompt_messages": messages, "tools": [tool("look"), tool("other"), tool("get weather")]}),
+    )
+    .unwrap()["contents"]
+        .take()
+}
+
+fn user(text: &str) -> Value {
+    json!({"role": "user", "content": text})
+}
+
+fn calls(calls: &[Value]) -> Value {
+    json!({"role": "assistant", "content": "", "tool_calls": calls})
+}
+
+fn result(id: &str, text: &str) -> Value {
+    json!({"role": "tool", "tool_call_id": id, "name": "look", "content": text})
+}
+
+fn model_call(id: &str, name: &str, args: Value, signature: Option<&str>) -> Value {
+    let mut part = json!({"functionCall": {"id": id, "name": name, "args": args}});
+    if let Some(signature) = signature {
+        part["thoughtSignature"] = json!(signature);
+    }
+    part
+}
+
+fn response(id: &str, name: &str, response: Value) -> Value {
+    json!({"functionResponse": {"id": id, "name": name, "response": response}})
+}
+
+#[test]
+fn calls_and_results_of_a_step_stay_together_whatever_the_host_made_of_them() {
+    const BYPASS: Option<&str> = Some(BYPASS_SIGNATURE);
+    let (model, said) = (
+        |parts: Value| json!({"role": "model", "parts": parts}),
+        |parts: Value| json!({"role": "user", "parts": parts}),
+    );
+    let start = || said(json!([{"text": "Go"}]));
+    let out = |text: &str| json!({"output": text});
+    for (name, messages, expected) in [
+        (
+            "one message for each of two calls",
+            json!([
+                user("Go"),
+                calls(&[call("a", "look", "{\"n\":1}")]),
+                calls(&[call("b", "other", "{\"n\":2}")]),
+                result("a", "1"),
+                result("b", "2")
+            ]),
+            json!([
+                start(),
+                model(json!([
+                    model_call("a", "look", json!({"n": 1}), BYPASS),
+                    model_call("b", "other", json!({"n": 2}), None)
+                ])),
+                said(json!([response("a", "look", out("1")), response("b", "other", out("2"))]))
+            ]),
+        ),
+        (
+            "words after calls that have results",
+            json!([user("Go"), calls(&[call("a", "look", "{\"n\":1}")]), {"role": "assistant", "content": "Wait."}, result("a", "1")]),
+            json!([
+                start(),
+                model(json!([model_call("a", "look", json!({"n": 1}), BYPASS), {"text": "Wait."}])),
+                said(json!([response("a", "look", out("1"))]))
+            ]),
+        ),
+        (
+            "words after calls that have none",
+            json!([user("Go"), calls(&[call("a", "look", "{\"n\":1}")]), {"role": "assistant", "content": "Done."}, user("On")]),
+            json!([
+                start(),
+                model(json!([model_call("a", "look", json!({"n": 1}), None)])),
+                said(json!([response("a", "look", json!({"error": "this call was not answered"}))])),
+                model(json!([{"text": "Done."}])),
+                said(json!([{"text": "On"}]))
+            ]),
+        ),
+        (
+            "calls of one id",
+            json!([
+                user("Go"),
+                calls(&[
+                    call("x", "look", "{\"n\":1}"),
+                    call("x", "look", "{\"n\":2}"),
+                    call("x_2", "look", "{\"n\":3}")
+                ]),
+                result("x", "1"),
+                result("x", "2"),
+                result("x_2", "3")
+            ]),
+            json!([
+                start(),
+                model(json!([
+                    model_call("x", "look", json!({"n": 1}), BYPASS),
+                    model_call("x_3", "look", json!({"n": 2}), None),
+                    model_call("x_2", "look", json!({"n": 3}), None)
+                ])),
+                said(json!([
+                    response("x", "look", out("1")),
+                    response("x_3", "look", out("2")),
+                    response("x_2", "look", out("3"))
+                ]))
+            ]),
+        ),
+        (
+            "a function that is gone",
+            json!([
+                user("Go"),
+                calls(&[call("a", "gone", "{\"n\":1}"), call("b", "look", "{\"n\":2}")]),
+                result("a", "1"),
+                result("b", "2"),
+                user("On")
+            ]),
+            json!([
+                start(),
+                model(json!([model_call("b", "look", json!({"n": 2}), None)])),
+                said(json!([response("b", "look", out("2"))])),
+                said(json!([{"text": "Result of gone({\"n\":1}): 1"}, {"text": "On"}]))
+            ]),
+        ),
+        (
+            "nothing but a function that is gone, and no result",
+            json!([user("Go"), calls(&[call("a", "gone", "")])]),
+            json!([said(json!([{"text": "Go"}, {"text": "Result of gone(): none"}]))]),
+        ),
+        (
+            "a name that the service refuses",
+            json!([user("Go"), calls(&[call("a", "get weather", "{\"n\":1}")]), result("a", "1")]),
+            json!([
+                start(),
+                model(json!([model_call("a", "get_weather", json!({"n": 1}), BYPASS)])),
+                said(json!([response("a", "get_weather", out("1"))]))
+            ]),
+        ),
+    ] {
+        assert_eq!(with_tools(messages), expected, "{name}");
+    }
+}
+
+#[test]
+fn arguments_and_results_cannot_end_a_conversation() {
+    for (arguments, expected) in [
+        ("null", None),
+        ("", None),
+        ("[]", None),
+        ("{\"n\":1}", Some(json!({"n": 1}))),
+        ("\"{\\\"n\\\":1}\"", Some(json!({"n": 1}))),
+        ("{\"n\":", Some(json!({"arguments": "{\"n\":"}))),
+        ("{'n': 1}", Some(json!({"arguments": "{'n': 1}"}))),
+        ("[1]", Some(json!({"arguments": "[1]"}))),
+        ("7", Some(json!({"arguments": "7"}))),
+    ] {
+        let found = with_tools(json!([user("Go"), calls(&[call("a", "look", arguments)]), result("a", "r")]));
+        assert_eq!(found[1]["parts"][0]["functionCall"].get("args"), expected.as_ref(), "{arguments}");
+    }
+    for (text, expected) in [
+        ("plain", json!({"output": "plain"})),
+        ("{\"output\":\"x\"}", json!({"output": "x"})),
+        ("{\"error\":\"none\"}", json!({"error": "none"})),
+        ("{\"output\":5,\"error\":\"e\"}", json!({"output": 5, "error": "e"})),
+        ("{}", json!({"output": "{}"})),
+        ("{\"error\":null,\"data\":[1]}", json!({"output": "{\"error\":null,\"data\":[1]}"})),
+        ("{\"error\":null}", json!({"output": "{\"error\":null}"})),
+        ("{\"output\":{\"$ref\":\"#/$defs/A\"}}", json!({"output": "{\"output\":{\"$ref\":\"#/$defs/A\"}}"})),
+        ("{\"output\":\"x\",\"rows\":[1]}", json!({"output": "{\"output\":\"x\",\"rows\":[1]}"})),
+    ] {
+        let found = with_tools(json!([user("Go"), calls(&[call("a", "look", "{}")]), result("a", text)]));
+        assert_eq!(found[2]["parts"][0]["functionResponse"]["response"], expected, "{text}");
+    }
+}
+
+#[test]
+fn two_tools_of_one_name_are_told_and_the_same_one_goes_once() {
+    let ask = |tools: Value| {
+        built("gemini-3.5-flash", Surface::Developer, json!({"prompt_messages": [user("Go")], "tools": tools}))
+    };
+    let tool = |name: &str, argument: &str| json!({"name": name, "parameters": {"type": "object", "properties": {argument: {"type": "string"}}}});
+    let error = ask(json!([tool("search", "q"), tool("look", "q"), tool("search", "n")])).unwrap_err();
+    assert!(error.message.contains("two tools are named `search`"), "{error}");
+    let body = ask(json!([tool("search", "q"), tool("look", "q"), tool("search", "q")])).unwrap();
+    assert_eq!(body["tools"][0]["functionDeclarations"].as_array().unwrap().len(), 2);
+    // A name that the service refuses: the model reads the real one where there is no description.
+    let body = built(
+        "gemini-3.5-flash",
+        Surface::Developer,
+        json!({"prompt_messages": [user("Go")],
+        "tools": [{"name": "21st/magic"}], "tool_choice": {"mode": "tool", "name": "21st/magic"}}),
+    )
+    .unwrap();
+    assert_eq!(body["tools"][0]["functionDeclarations"], json!([{"name": "_21st_magic", "description": "21st/magic"}]));
+    assert_eq!(body["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"], json!(["_21st_magic"]));
+}
+
+#[test]
+fn what_the_plugin_added_does_not_go_back() {
+    let text = "<think>\nsecret\n</think>One. <think>\nsecret\n</think>Two.\n\nSources:\n[1] [A](https://a)";
+    for content in [json!(text), json!([{"type": "text", "data": text}])] {
+        let found = contents(
+            "gemini-3.5-flash",
+            json!([user("Q"), {"role": "assistant", "content": content}, user("What is <think>\nthis\n</think>?")]),
+        );
+        assert_eq!(found[1]["parts"], json!([{"text": "One. Two."}]));
+        assert_eq!(found[2]["parts"], json!([{"text": "What is <think>\nthis\n</think>?"}]));
+    }
+}
+
+#[test]
+fn pictures_of_the_model_go_back_signed() {
+    let picture = |opaque: Value| json!({"type": "image", "mime_type": "image/png", "base64_data": "aGk=", "opaque_body": opaque});
+    let history = |content: Value| json!([user("Draw"), {"role": "assistant", "content": content}, user("Redder")]);
+    let inline = |signature: Value| json!({"inlineData": {"mimeType": "image/png", "data": "aGk="}, "thoughtSignature": signature});
+    let known = picture(json!({"gemini": {"signature": "U0lH"}}));
+    for (content, expected) in [
+        (
+            json!([{"type": "text", "data": "Here."}, picture(Value::Null), {"type": "text", "data": "Good?"}]),
+            json!([{"text": "Here.", "thoughtSignature": BYPASS_SIGNATURE}, inline(json!(BYPASS_SIGNATURE)), {"text": "Good?"}]),
+        ),
+        (json!([picture(Value::Null)]), json!([inline(json!(BYPASS_SIGNATURE))])),
+        (json!([known]), json!([inline(json!("U0lH"))])),
+        (json!("What shall I draw?"), json!([{"text": "What shall I draw?", "thoughtSignature": BYPASS_SIGNATURE}])),
+    ] {
+        let found = contents("gemini-3-pro-image", history(content));
+        assert_eq!(found[1]["parts"], expected);
+        assert!(
+            !found[0].to_string().contains("thoughtSignature") && !found[2].to_string().contains("thoughtSignature")
+        );
+    }
+    // Models that do not draw, and the one that draws without signatures.
+    let found = contents("gemini-3.5-flash", history(json!([{"type": "text", "data": "Here."}, picture(Value::Null)])));
+    assert!(!found.to_string().contains("thoughtSignature"), "{found}");
+}
+
+#[test]
+fn gemma_gets_its_instructions_as_the_users_first_words() {
+    let ask = |messages: Value| {
+        built(
+            "gemma-3-27b-it",
+            Surface::Developer,
+            json!({"prompt_messages": messages, "model_parameters": {"temperature": 0.5}}),
+        )
+        .unwrap()
+    };
+    let rule = json!({"role": "system", "content": "Rule."});
+    let body = ask(json!([rule, user("Hi")]));
+    assert_eq!(body["contents"], json!([{"role": "user", "parts": [{"text": "Rule."}, {"text": "Hi"}]}]));
+    assert_eq!((body.get("systemInstruction"), &body["generationConfig"]), (None, &json!({"temperature": 0.5})));
+    let body = ask(json!([rule, {"role": "assistant", "content": "So?"}, user("Hi")]));
+    assert_eq!(body["contents"][0]["parts"][0], json!({"text": "Rule."}));
+    assert_eq!(body["contents"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn an_empty_message_of_the_users_is_no_prefill() {
+    for model in ["gemini-3.8-flash", "gemini-2.5-flash"] {
+        let found = contents(model, json!([user("a"), {"role": "assistant", "content": "b"}, user("")]));
+        assert_eq!(found[2], json!({"role": "user", "parts": [{"text": "(The message is empty.)"}]}), "{model}");
+    }
+}
+
+#[test]
+fn calls_of_googles_own_tools_go_back_only_where_they_are_on() {
+    let parts =
+        json!([{"toolCall": {"id": "t"}, "thoughtSignature": "S"}, {"toolResponse": {"id": "t"}}, {"text": "Text"}]);
+    let history = json!([user("Q"), {"role": "assistant", "content": "Text", "opaque_body": {"gemini": {"length": 4, "parts": parts}}}, user("On")]);
+    let ask = |model: &str, surface: Surface, parameters: Value, tools: Value| {
+        built(model, surface, json!({"prompt_messages": history, "model_parameters": parameters, "tools": tools}))
+            .unwrap()["contents"][1]["parts"]
+            .take()
+    };
+    let (on, tools) = (json!({"grounding": true}), json!([{"name": "f"}]));
+    assert_eq!(ask("gemini-3.5-flash", Surface::Developer, on.clone(), tools.clone()), parts);
+    for (model, surface, parameters, tools) in [
+        ("gemini-3.5-flash", Surface::Developer, json!({}), tools.clone()),
+        ("gemini-3.5-flash", Surface::Developer, on.clone(), json!([])),
+        ("gemini-3.5-flash", Surface::Vertex, on.clone(), tools.clone()),
+        ("gemini-2.5-flash", Surface::Developer, on, tools),
+    ] {
+        assert_eq!(ask(model, surface, parameters, tools), json!([{"text": "Text"}]), "{model} {surface:?}");
+    }
 }
 
 /// A part of an answer, of any kind that must come back.
@@ -331,6 +622,12 @@ proptest! {
         use crate::codec::events::Event;
         use crate::dialect::StreamMapper;
         use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, SharedAnswer};
+        // Ids are the model's to keep apart.
+        for (number, part) in parts.iter_mut().enumerate() {
+            if let Some(call) = part.get_mut("functionCall") {
+                call["id"] = json!(format!("c{number}"));
+            }
+        }
         // Something private makes the parts be kept; without it the message itself says everything that counts.
         parts.push(json!({"text": "", "thoughtSignature": "End+/=="}));
         let answer = SharedAnswer::new(Answer::new(AnswerOptions::default()));
@@ -354,7 +651,10 @@ proptest! {
             opaque = delta.opaque_body.or(opaque);
         }
         let message = json!({"role": "assistant", "content": content, "tool_calls": calls, "opaque_body": opaque});
-        let found = contents("gemini-3.5-flash", json!([{"role": "user", "content": "Go"}, message, {"role": "user", "content": "On"}]));
-        prop_assert_eq!(&found[1]["parts"], &json!(expected(&parts)));
+        let found = built("gemini-3.5-flash", Surface::Developer, json!({
+            "prompt_messages": [{"role": "user", "content": "Go"}, message, {"role": "user", "content": "On"}],
+            "tools": [{"name": "f"}], "model_parameters": {"grounding": true},
+        })).unwrap();
+        prop_assert_eq!(&found["contents"][1]["parts"], &json!(expected(&parts)));
     }
 }

@@ -27,7 +27,8 @@ impl Checker<'_> {
         if depth > DEEPEST {
             return Err(format!("`{place}` is nested deeper than {DEEPEST} levels"));
         }
-        for (key, value) in schema {
+        // A member without a value says nothing.
+        for (key, value) in schema.iter().filter(|(_, value)| !value.is_null()) {
             let here = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
             match key.as_str() {
                 "type" => types(value, &here)?,
@@ -70,7 +71,6 @@ impl Checker<'_> {
 
     fn reference(&self, value: &Value, place: &str) -> Result<(), String> {
         match value.as_str() {
-            Some("#") => Ok(()),
             Some(path) if find(self.root, path).is_some() => Ok(()),
             Some(path) => Err(format!("`{place}` leads to nothing: {path}")),
             None => Err(format!("`{place}` must be text, found {}", kind_of(value))),

@@ -1,0 +1,100 @@
+//! Media of messages as parts: inline bytes, or an address that the service reads.
+
+use serde_json::Value;
+
+use super::{OPAQUE_KEY, own_words};
+use crate::dialect::gemini::media_types::media_type;
+use crate::dialect::gemini::wire::{Blob, Content, FileData, Part};
+use crate::error::InvokeError;
+use crate::protocol::{Content as Said, ContentPart, MediaPart, PromptMessage};
+
+/// Everything that a message says, in order; texts pass by `words` first.
+fn parts(content: &Said, words: impl Fn(&str) -> String) -> Result<Vec<Part>, InvokeError> {
+    let mut found = Vec::new();
+    let texts = |text: &str| Some(words(text)).filter(|text| !text.is_empty()).map(Part::text);
+    match content {
+        Said::Text(text) => found.extend(texts(text)),
+        Said::Parts(parts) => {
+            for part in parts {
+                match part {
+                    ContentPart::Text(text) => found.extend(texts(&text.data)),
+                    media => found.extend(media_part(media)?),
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What a user says.
+pub(super) fn said_parts(content: &Said) -> Result<Vec<Part>, InvokeError> {
+    parts(content, str::to_owned)
+}
+
+/// What a model said, without what the plugin added to it.
+pub(super) fn own_parts(content: &Said) -> Result<Vec<Part>, InvokeError> {
+    parts(content, |text| {
+        let own = own_words::of(text);
+        if own.trim().is_empty() { String::new() } else { own.into_owned() }
+    })
+}
+
+/// The media of a message alone.
+pub(super) fn media_of(message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
+    let Said::Parts(parts) = &message.content else { return Ok(Vec::new()) };
+    parts.iter().filter_map(|part| media_part(part).transpose()).collect()
+}
+
+/// A media part: inline bytes, or an address that Google reads.
+fn media_part(part: &ContentPart) -> Result<Option<Part>, InvokeError> {
+    let Some(media) = part.media() else { return Ok(None) };
+    let mut found = Part::default();
+    match (&media.base64_data, &media.url) {
+        (Some(data), _) => {
+            found.inline_data = Some(Blob { mime_type: media_type(part.type_name(), media)?, data: data.clone() });
+        }
+        (None, Some(url)) => {
+            found.file_data =
+                Some(FileData { mime_type: type_at(part.type_name(), media, url)?, file_uri: url.clone() });
+        }
+        (None, None) => {
+            return Err(InvokeError::bad_request(format!("this {} has neither data nor an address", part.type_name())));
+        }
+    }
+    if let Some(Value::Object(opaque)) = &media.opaque_body {
+        found.thought_signature = opaque.get(OPAQUE_KEY).and_then(|own| own["signature"].as_str()).map(str::to_owned);
+        found.video_metadata = opaque.get("videoMetadata").cloned();
+    }
+    Ok(Some(found))
+}
+
+/// The type of what is behind an address. A film of YouTube's is a film, whatever a host found at its page.
+fn type_at(kind: &str, media: &MediaPart, url: &str) -> Result<Option<String>, InvokeError> {
+    if is_youtube(url) {
+        return Ok(Some(media.mime_type.clone()).filter(|mime_type| mime_type.starts_with("video/")));
+    }
+    media_type(kind, media).map(Some)
+}
+
+/// Whether an address is a film of YouTube's.
+pub fn is_youtube(url: &str) -> bool {
+    const PREFIXES: [&str; 4] =
+        ["https://www.youtube.com/", "https://youtube.com/", "https://m.youtube.com/", "https://youtu.be/"];
+    PREFIXES.iter().any(|prefix| url.starts_with(prefix))
+}
+
+/// Films by address or inline that have no clip of their own.
+pub(super) fn clip_videos(contents: &mut [Content], clip: &Value) {
+    for part in contents.iter_mut().flat_map(|content| &mut content.parts) {
+        let mime_type = part.inline_data.as_ref().map(|blob| blob.mime_type.as_str());
+        let of_file = part.file_data.as_ref().map(|file| (file.mime_type.as_deref(), file.file_uri.as_str()));
+        let film = match (mime_type, of_file) {
+            (Some(mime), _) | (None, Some((Some(mime), _))) => mime.starts_with("video/"),
+            (None, Some((None, uri))) => is_youtube(uri),
+            (None, None) => false,
+        };
+        if film {
+            part.video_metadata.get_or_insert_with(|| clip.clone());
+        }
+    }
+}
