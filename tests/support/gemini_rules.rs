@@ -85,7 +85,9 @@ fn generation(model: &str, config: Option<&Value>, tools: Option<&Value>) -> Che
     number(config, "temperature", 0.0, 2.0, false)?;
     number(config, "topP", 0.0, 1.0, false)?;
     number(config, "topK", 1.0, 1000.0, true)?;
-    number(config, "maxOutputTokens", 1.0, 65_536.0, true)?;
+    // A model that answers over several requests takes the budget of all of them.
+    let longest = if version(model) >= (4, 0) { 1_048_576.0 } else { 65_536.0 };
+    number(config, "maxOutputTokens", 1.0, longest, true)?;
     number(config, "seed", -2_147_483_648.0, 2_147_483_647.0, true)?;
     if without_sampling(model)
         && ["temperature", "topP", "topK", "presencePenalty", "frequencyPenalty"]

@@ -278,7 +278,8 @@ mod tests {
     #[test]
     fn the_bytes_decide_what_a_picture_is() {
         use base64::engine::general_purpose::STANDARD;
-        let cases: &[(&str, &str, &[u8], Result<&str, &str>)] = &[
+        type Case<'a> = (&'a str, &'a str, &'a [u8], Result<&'a str, &'a str>);
+        let cases: &[Case<'_>] = &[
             ("image", "image/png", b"\xFF\xD8\xFF\xE0\0\x10JFIF", Ok("image/jpeg")),
             ("image", "image/jpeg", b"\x89PNG\r\n\x1A\n", Ok("image/png")),
             ("image", "image/png", b"RIFF\x01\x02\x03\x04WEBPVP8 ", Ok("image/webp")),
