@@ -12,7 +12,7 @@ mod harness;
 mod setup;
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -128,6 +128,11 @@ async fn a_token_is_renewed_before_it_ends() {
     for (pause, grants) in [(0, 1), (0, 1), (1600, 2)] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         assert_eq!(plugin.call(ask(&google, refresh_token(&google))).await.text(), "Hello");
+        // The renewal runs beside the call.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while google.grants().len() < grants && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         assert_eq!(google.grants().len(), grants);
     }
     assert_eq!(google.seen("streamGenerate").len(), 3, "no call was refused");
@@ -229,6 +234,45 @@ async fn a_busy_token_endpoint_is_asked_again() {
     let google = Google::start().await;
     google.refuse_token(503, json!({"error": "temporarily_unavailable", "error_description": "later"}));
     assert_eq!(plugin().call(ask(&google, refresh_token(&google))).await.text(), "Hello");
+}
+
+#[tokio::test]
+async fn whatever_life_a_token_endpoint_tells_the_token_is_used() {
+    let google = Google::start().await;
+    for (number, life) in [
+        json!(u64::MAX),
+        json!(i64::MAX),
+        json!(1e300),
+        json!(3599.5),
+        json!("3599"),
+        json!("an hour"),
+        json!(-1),
+        json!(null),
+        json!([3600]),
+        json!(0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let token = format!("ya29.odd-{number}");
+        google.give_token(&token, json!({"access_token": token, "expires_in": life}));
+        assert_eq!(plugin().call(ask(&google, refresh_token(&google))).await.text(), "Hello", "{life}");
+    }
+    assert!(google.grants().is_empty(), "every odd answer was used");
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_is_down_fails_all_that_wait_at_once() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    for _ in 0..9 {
+        google.refuse_token(500, json!({"error": "internal_failure"}));
+    }
+    let calls = (0..20).map(|_| plugin.call(ask(&google, refresh_token(&google))));
+    for outcome in futures_util::future::join_all(calls).await {
+        check_failure(&outcome, "InvokeServerUnavailableError", &["internal_failure"]);
+    }
+    assert_eq!(google.waiting_refusals(), 6, "one fetch of three attempts for all calls and their repeats");
 }
 
 #[tokio::test]

@@ -103,6 +103,7 @@ impl Upstream {
                     debug!(host = request.url.host_str(), "the credential was renewed, sending once more");
                     continue;
                 }
+                Outcome::Unsigned(error) => return Err(self.proofs.hide(error)),
                 Outcome::Failed(error) => {
                     let error = retry::heed_words(error);
                     if !std::mem::replace(&mut knows_addresses, true) {
@@ -145,7 +146,7 @@ impl Upstream {
             network: &request.network,
         };
         if let Err(error) = request.auth.authorize(parts).await {
-            return Outcome::Failed(error);
+            return Outcome::Unsigned(error);
         }
         self.proofs.keep_attempt(&url, &headers, &request.network);
         request.secrets.iter().for_each(|secret| self.proofs.keep(secret.expose_secret()));
@@ -224,6 +225,8 @@ enum Outcome {
     Answer(UpstreamResponse),
     Again,
     Failed(InvokeError),
+    /// There is no credential; the calls on the way to one were repeated already.
+    Unsigned(InvokeError),
 }
 
 /// Builds a client with the system's roots, or with the bundled ones where the system has none.

@@ -101,6 +101,17 @@ impl Google {
         self.state.refusals.lock().unwrap().push_back((status, body));
     }
 
+    /// Refusals of token calls that did not come yet.
+    pub fn waiting_refusals(&self) -> usize {
+        self.state.refusals.lock().unwrap().len()
+    }
+
+    /// The next token call answers so, and the API takes this token.
+    pub fn give_token(&self, token: &str, body: Value) {
+        self.state.live.lock().unwrap().insert(token.to_owned());
+        self.refuse_token(200, body);
+    }
+
     /// The next call of the API answers so; `ECHO` stands for the key or token that it shows.
     pub fn reply(&self, status: u16, body: Value) {
         self.reply_to("", status, body);

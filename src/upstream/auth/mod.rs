@@ -1,5 +1,6 @@
 //! How a credential gets onto a request: once per attempt, with a say when the upstream refuses it.
 
+pub mod fetched;
 pub mod jwk;
 pub mod jws;
 

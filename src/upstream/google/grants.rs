@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::Token;
 use super::identity::{ExternalAccount, Identity, SubjectSource};
 use crate::error::{ErrorKind, InvokeError};
+use crate::protocol::lenient;
 use crate::upstream::auth::HeaderAuthorization;
+use crate::upstream::auth::fetched::Token;
 use crate::upstream::{ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, status};
 
 /// Longest answer of a token endpoint.
@@ -31,6 +32,7 @@ const SKEW: u64 = 10;
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: SecretString,
+    #[serde(default, deserialize_with = "lenient::count")]
     expires_in: Option<u64>,
 }
 
@@ -196,14 +198,15 @@ async fn external(
     #[serde(rename_all = "camelCase")]
     struct Impersonated {
         access_token: SecretString,
-        expire_time: String,
+        #[serde(default)]
+        expire_time: Value,
     }
     let scopes: Vec<&str> = scope.split(' ').collect();
     let request = UpstreamRequest::post_json(url.clone(), &json!({"scope": scopes, "lifetime": "3600s"}))?;
-    let bearer = HeaderAuthorization::new().bearer(federated.secret.expose_secret());
+    let bearer = HeaderAuthorization::new().bearer(federated.secret().expose_secret());
     let request = quick(request).with_network(network.clone()).with_auth(std::sync::Arc::new(bearer));
     let answer: Impersonated = upstream.send(&request).await?.json(LONGEST_ANSWER).await.map_err(unreadable)?;
-    let expires = answer.expire_time.parse::<jiff::Timestamp>().ok();
+    let expires = answer.expire_time.as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let left = expires.map_or(UNTOLD_LIFE as f64, |end| end.duration_since(jiff::Timestamp::now()).as_secs_f64());
     let life = Duration::try_from_secs_f64(left).unwrap_or_default();
     Ok(Token::new(answer.access_token, life))
