@@ -42,17 +42,30 @@ fn request(fields: Value) -> LlmRequest {
 }
 
 async fn ask(server: &Scripted, profile: &Profile, request: LlmRequest) -> Result<String, InvokeError> {
+    ask_as(1, server, profile, request).await.map(|(text, _)| text)
+}
+
+/// Text and called functions of an answer to these credentials.
+async fn ask_as(
+    credentials: u64,
+    server: &Scripted,
+    profile: &Profile,
+    request: LlmRequest,
+) -> Result<(String, Vec<String>), InvokeError> {
     let base = BaseUrl::parse(&format!("{}/v1/", server.url), "url").unwrap();
     let mut endpoint = Endpoint::new(base, Arc::new(HeaderAuthorization::new().bearer("key-1")));
+    endpoint.credentials = credentials;
     endpoint.retry = RetryPolicy::never();
     let options = MapperOptions::of(&request, profile, None);
     let mut deltas =
         chat::invoke(Upstream::new(), endpoint, "wire-model".to_owned(), profile.clone(), options, request);
-    let mut text = String::new();
+    let (mut text, mut calls) = (String::new(), Vec::new());
     while let Some(delta) = deltas.next().await {
-        text.push_str(&delta?.content.text());
+        let delta = delta?;
+        text.push_str(&delta.content.text());
+        calls.extend(delta.tool_calls.into_iter().map(|call| call.function.name));
     }
-    Ok(text)
+    Ok((text, calls))
 }
 
 fn bodies(server: &Scripted) -> Vec<Value> {
@@ -111,4 +124,81 @@ async fn a_refusal_that_teaches_nothing_stands() {
     let server = Scripted::start(vec![typed("200 OK", "text/html", "<title>Welcome</title>")]).await;
     let error = ask(&server, &Profile::default(), request(json!({}))).await.unwrap_err();
     assert!(error.message.contains("Welcome"), "{error}");
+}
+
+fn streams(server: &Scripted) -> Vec<bool> {
+    bodies(server).iter().map(|body| body["stream"] == true).collect()
+}
+
+#[tokio::test]
+async fn a_model_that_only_streams_is_asked_for_a_stream() {
+    for message in [
+        "This model only support stream mode, please enable the stream parameter to access the model. ",
+        "parameter.enable_thinking must be set to false for non-streaming calls",
+    ] {
+        let server = Scripted::start(vec![refusal(message), stream()]).await;
+        for _ in 0..2 {
+            let whole = request(json!({"stream": false}));
+            assert_eq!(ask(&server, &Profile::default(), whole).await.unwrap(), "Hello", "{message}");
+        }
+        assert_eq!(streams(&server), [false, true, true], "{message}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_refusal_taught_is_for_nobody_else() {
+    let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
+    let with_tools = || request(json!({"tools": [{"name": "f", "description": "", "parameters": {}}]}));
+    let refused = || refusal("Tool calls are not supported in streaming mode");
+    // Other members of a request, other credentials: asked as they come.
+    let server = Scripted::start(vec![refused(), document(), stream(), stream(), document()]).await;
+    ask_as(1, &server, &profile, with_tools()).await.unwrap();
+    ask_as(1, &server, &profile, request(json!({}))).await.unwrap();
+    ask_as(2, &server, &profile, with_tools()).await.unwrap();
+    ask_as(1, &server, &profile, with_tools()).await.unwrap();
+    assert_eq!(streams(&server), [true, false, true, true, false]);
+    // What a repeat did not mend is not believed.
+    let server = Scripted::start(vec![refused(), refused(), stream()]).await;
+    assert!(ask_as(1, &server, &profile, with_tools()).await.is_err());
+    ask_as(1, &server, &profile, with_tools()).await.unwrap();
+    assert_eq!(streams(&server), [true, false, true]);
+    // A part of a word is no word.
+    let server = Scripted::start(vec![refusal("top_k is not supported by the upstream"), stream()]).await;
+    assert!(ask_as(1, &server, &profile, with_tools()).await.is_err());
+    assert_eq!(streams(&server), [true]);
+}
+
+#[tokio::test]
+async fn thoughts_go_back_once_a_server_wants_them() {
+    let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
+    let step = || {
+        request(json!({"tools": [{"name": "f", "description": "", "parameters": {}}], "prompt_messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "<think>\nI should look\n</think>", "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": ""}}]},
+            {"role": "tool", "content": "found", "tool_call_id": "1"},
+        ]}))
+    };
+    let message = "Missing `reasoning_content` field in the assistant message at message index 1.";
+    let server = Scripted::start(vec![refusal(message), stream()]).await;
+    for _ in 0..2 {
+        assert_eq!(ask(&server, &profile, step()).await.unwrap(), "Hello");
+    }
+    let bodies = bodies(&server);
+    let thoughts: Vec<&Value> = bodies.iter().map(|body| &body["messages"][1]["reasoning_content"]).collect();
+    assert_eq!(thoughts, [&Value::Null, &json!("I should look"), &json!("I should look")]);
+    assert_eq!(bodies[0]["messages"][1]["tool_calls"][0]["function"]["arguments"], "{}");
+}
+
+#[tokio::test]
+async fn names_that_servers_refuse_come_back_as_they_were() {
+    let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
+    let call = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "1", "function":
+        {"name": "weather_get", "arguments": "{}"}}]}, "finish_reason": "tool_calls"}]});
+    let server =
+        Scripted::start(vec![typed("200 OK", "text/event-stream", &format!("data: {call}\n\ndata: [DONE]\n\n"))]).await;
+    let tools = json!({"tools": [{"name": "weather.get", "description": "", "parameters": {}}]});
+    let (_, calls) = ask_as(1, &server, &profile, request(tools)).await.unwrap();
+    assert_eq!(bodies(&server)[0]["tools"][0]["function"]["name"], "weather_get");
+    assert_eq!(calls, ["weather.get"]);
 }

@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::messages::{Message, messages, prompt_text};
+use super::names::{FunctionNames, distinct};
 use super::profile::{Mode, Profile, ToolForm};
-use super::structured::structured;
+use super::structured::{JSON_INSTRUCTION, structured};
 use crate::error::InvokeError;
-use crate::protocol::{LlmRequest, Tool, ToolChoice, ToolChoiceMode};
+use crate::protocol::{Content, ContentPart, LlmRequest, Tool, ToolChoice, ToolChoiceMode};
 
 /// Names under which users switch thinking; the second is the official Xinference plugin's.
 const THINKING_SWITCHES: [&str; 2] = ["enable_thinking", "think"];
@@ -47,19 +48,24 @@ pub fn chat_request(model: &str, request: &LlmRequest, profile: &Profile) -> Res
     thinking(&mut rest, profile);
     guided(&mut rest)?;
     rename(&mut rest, model, profile);
+    let mut instruction = structured.instruction.as_deref();
     if let Some(format) = structured.response_format {
+        // OpenAI and DashScope refuse the mode for a prompt that does not speak of JSON.
+        if instruction.is_none() && format["type"] == "json_object" && !speaks_of_json(request) {
+            instruction = Some(JSON_INSTRUCTION);
+        }
         rest.insert("response_format".to_owned(), format);
     }
-    offer_tools(&mut rest, request, profile.tools);
+    let names = FunctionNames::of(&request.tools);
+    offer_tools(&mut rest, request, profile.tools, &names)?;
     rest.extend(profile.extra_body.clone());
     for own in ["model", "messages", "prompt", "stream", "stream_options", "stop", "user"] {
         rest.remove(own);
     }
-    let instruction = structured.instruction.as_deref();
     let chat = profile.mode == Mode::Chat;
     let body = ChatBody {
         model,
-        messages: chat.then(|| messages(&request.prompt_messages, profile, instruction)).transpose()?,
+        messages: chat.then(|| messages(request, profile, &names, instruction)).transpose()?,
         prompt: (!chat).then(|| prompt_text(&request.prompt_messages, instruction)).transpose()?,
         stream: request.stream,
         stream_options: (request.stream && profile.include_usage).then_some(StreamOptions { include_usage: true }),
@@ -70,6 +76,15 @@ pub fn chat_request(model: &str, request: &LlmRequest, profile: &Profile) -> Res
     serde_json::to_vec(&body)
         .map(Bytes::from)
         .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))
+}
+
+/// Whether the word JSON stands in the prompt, in any case.
+fn speaks_of_json(request: &LlmRequest) -> bool {
+    let has = |text: &str| text.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"));
+    request.prompt_messages.iter().any(|message| match &message.content {
+        Content::Text(text) => has(text),
+        Content::Parts(parts) => parts.iter().any(|part| matches!(part, ContentPart::Text(text) if has(&text.data))),
+    })
 }
 
 /// What the user chose: on, off, or nothing.
@@ -155,18 +170,24 @@ fn rename(rest: &mut Map<String, Value>, model: &str, profile: &Profile) {
     }
 }
 
-fn offer_tools(rest: &mut Map<String, Value>, request: &LlmRequest, form: ToolForm) {
+fn offer_tools(
+    rest: &mut Map<String, Value>,
+    request: &LlmRequest,
+    form: ToolForm,
+    names: &FunctionNames,
+) -> Result<(), InvokeError> {
     if request.tools.is_empty() || form == ToolForm::None {
-        return;
+        return Ok(());
     }
-    let functions = request.tools.iter().map(function);
+    let tools = distinct(&request.tools)?;
+    let functions = tools.into_iter().map(|tool| function(tool, names));
     let choice = request.tool_choice.as_ref();
     if form == ToolForm::FunctionCall {
         rest.insert("functions".to_owned(), functions.collect());
         if let Some(choice) = choice {
-            rest.insert("function_call".to_owned(), choose(choice, |name| json!({"name": name})));
+            rest.insert("function_call".to_owned(), choose(choice, |name| json!({"name": names.out(name)})));
         }
-        return;
+        return Ok(());
     }
     let offered = functions.map(|function| json!({"type": "function", "function": function}));
     // A tool that the model already has (a web search of the gateway) stays in the list.
@@ -174,9 +195,10 @@ fn offer_tools(rest: &mut Map<String, Value>, request: &LlmRequest, form: ToolFo
     tools.extend(offered);
     rest.insert("tools".to_owned(), Value::Array(tools));
     if let Some(choice) = choice {
-        let named = |name: &str| json!({"type": "function", "function": {"name": name}});
+        let named = |name: &str| json!({"type": "function", "function": {"name": names.out(name)}});
         rest.insert("tool_choice".to_owned(), choose(choice, named));
     }
+    Ok(())
 }
 
 fn choose(choice: &ToolChoice, named: impl Fn(&str) -> Value) -> Value {
@@ -188,13 +210,13 @@ fn choose(choice: &ToolChoice, named: impl Fn(&str) -> Value) -> Value {
     }
 }
 
-fn function(tool: &Tool) -> Value {
+fn function(tool: &Tool, names: &FunctionNames) -> Value {
     let parameters = if tool.parameters.is_empty() {
         json!({"type": "object", "properties": {}})
     } else {
         Value::Object(tool.parameters.clone())
     };
-    json!({"name": tool.name, "description": tool.description, "parameters": parameters})
+    json!({"name": names.out(&tool.name), "description": tool.description, "parameters": parameters})
 }
 
 #[cfg(test)]

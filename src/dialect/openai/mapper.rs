@@ -9,6 +9,7 @@ use tracing::debug;
 use super::calls::CallMerger;
 use super::errors;
 use super::leaked_calls::LeakedCalls;
+use super::names::FunctionNames;
 use super::profile::{Profile, ToolForm};
 use super::wire::{Choice, Chunk, Delta, First, Usage};
 use crate::codec::events::Event;
@@ -48,7 +49,11 @@ impl MapperOptions {
                 _ => ThinkPolicy::Show,
             },
             accept_calls,
-            tools: if accept_calls { request.tools.clone() } else { Vec::new() },
+            tools: if accept_calls {
+                FunctionNames::of(&request.tools).on_the_wire(&request.tools)
+            } else {
+                Vec::new()
+            },
             pricing: pricing.cloned(),
             prompt_estimate: estimate_prompt(&request.prompt_messages, &request.tools),
         }

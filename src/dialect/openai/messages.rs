@@ -1,14 +1,27 @@
 //! Our messages → the dialect's, borrowed: a picture of many megabytes is written straight into the body.
+//!
+//! What the plugin or a model's service added to an answer does not go back as the model's words: thoughts are left out,
+//! or sent in a field of their own where the server wants them. Calls of functions that are gone, and files of earlier
+//! messages that the model does not read, become words.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use tracing::warn;
 
-use super::profile::{AudioForm, DocumentForm, ImageForm, Profile, ToolForm, VideoForm};
-use crate::dialect::think::strip_thoughts;
+use super::names::FunctionNames;
+use super::profile::{Profile, ToolForm};
+use crate::dialect::think::{CLOSE, OPEN, strip_thoughts};
 use crate::error::InvokeError;
-use crate::protocol::{Content, ContentPart, MediaPart, PromptMessage, Role, ToolCall};
+use crate::protocol::{Content, ContentPart, LlmRequest, PromptMessage, Role, ToolCall};
+use parts::Part;
+
+mod parts;
+#[cfg(test)]
+mod tests;
+
+pub use parts::is_readable;
 
 /// One message.
 #[derive(Debug, Serialize)]
@@ -16,11 +29,13 @@ pub struct Message<'a> {
     role: &'static str,
     content: MessageContent<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[ToolCall]>::is_empty")]
-    tool_calls: &'a [ToolCall],
+    reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    function_call: Option<&'a crate::protocol::FunctionCall>,
+    name: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Function<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
 }
@@ -32,40 +47,59 @@ enum MessageContent<'a> {
     Parts(Vec<Part<'a>>),
 }
 
-#[derive(Debug)]
-enum Part<'a> {
-    Text(&'a str),
-    /// `{"type": kind, kind: {"url", "detail"?}}`
-    Link {
-        kind: &'static str,
-        media: Media<'a>,
-        detail: Option<&'a str>,
-    },
-    InputAudio {
-        data: &'a str,
-        format: &'a str,
-    },
-    File {
-        name: &'a str,
-        media: Media<'a>,
-    },
+/// A call that the model made.
+#[derive(Debug, Serialize)]
+struct Call<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Function<'a>,
 }
 
-/// Where the bytes of a part are.
-#[derive(Clone, Copy, Debug)]
-enum Media<'a> {
-    Url(&'a str),
-    Inline { mime_type: &'a str, base64: &'a str },
+#[derive(Debug, Serialize)]
+struct Function<'a> {
+    name: Cow<'a, str>,
+    arguments: Cow<'a, str>,
+}
+
+impl<'a> Message<'a> {
+    fn new(role: &'static str, content: MessageContent<'a>) -> Self {
+        Self {
+            role,
+            content,
+            reasoning_content: None,
+            name: None,
+            tool_calls: Vec::new(),
+            function_call: None,
+            tool_call_id: None,
+        }
+    }
+
+    fn text(role: &'static str, text: impl Into<Cow<'a, str>>) -> Self {
+        Self::new(role, MessageContent::Text(text.into()))
+    }
+
+    fn is_empty(&self) -> bool {
+        let is_silent = match &self.content {
+            MessageContent::Text(text) => text.is_empty(),
+            MessageContent::Parts(parts) => parts.is_empty(),
+        };
+        is_silent && self.tool_calls.is_empty() && self.function_call.is_none()
+    }
 }
 
 /// The messages of a request; `instruction` goes in front of the system message.
 pub fn messages<'a>(
-    prompt: &'a [PromptMessage],
-    profile: &Profile,
+    request: &'a LlmRequest,
+    profile: &'a Profile,
+    names: &'a FunctionNames,
     instruction: Option<&'a str>,
 ) -> Result<Vec<Message<'a>>, InvokeError> {
-    let mut messages: Vec<Message<'a>> =
-        prompt.iter().map(|message| convert(message, prompt, profile)).collect::<Result<_, _>>()?;
+    let conversation = Conversation::of(request, profile, names);
+    let mut messages = Vec::with_capacity(request.prompt_messages.len());
+    for (index, message) in request.prompt_messages.iter().enumerate() {
+        messages.extend(conversation.convert(index, message)?);
+    }
     if let Some(instruction) = instruction {
         instruct(&mut messages, instruction);
     }
@@ -75,128 +109,174 @@ pub fn messages<'a>(
     Ok(messages)
 }
 
-fn convert<'a>(
-    message: &'a PromptMessage,
-    prompt: &'a [PromptMessage],
-    profile: &Profile,
-) -> Result<Message<'a>, InvokeError> {
-    let functions = profile.tools == ToolForm::FunctionCall;
-    let role = match message.role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool if functions => "function",
-        Role::Tool => "tool",
-    };
-    let mut content = content(&message.content, profile)?;
-    if message.role == Role::Assistant
-        && let MessageContent::Text(Cow::Borrowed(text)) = content
-    {
-        content = MessageContent::Text(Cow::Borrowed(strip_thoughts(text)));
+/// What one message must know of the others.
+struct Conversation<'a> {
+    profile: &'a Profile,
+    names: &'a FunctionNames,
+    /// The question that is asked now; what stands before it is history.
+    question: usize,
+    /// Calls by their id.
+    calls: HashMap<&'a str, &'a ToolCall>,
+    /// Ids of calls of functions that the model is not offered any more.
+    gone: HashSet<&'a str>,
+}
+
+impl<'a> Conversation<'a> {
+    fn of(request: &'a LlmRequest, profile: &'a Profile, names: &'a FunctionNames) -> Self {
+        let prompt = &request.prompt_messages;
+        let calls = || prompt.iter().filter(|message| message.role == Role::Assistant).flat_map(|m| &m.tool_calls);
+        // Without any tools nothing is offered that a call could contradict.
+        let is_gone = |call: &ToolCall| match profile.tools {
+            ToolForm::None => true,
+            _ => !request.tools.is_empty() && !names.has(&call.function.name),
+        };
+        Self {
+            profile,
+            names,
+            question: question_of(prompt),
+            calls: calls().map(|call| (call.id.as_str(), call)).collect(),
+            gone: calls().filter(|call| is_gone(call)).map(|call| call.id.as_str()).collect(),
+        }
     }
-    let calls: &[ToolCall] = if message.role == Role::Assistant { &message.tool_calls } else { &[] };
-    let is_tool = message.role == Role::Tool;
-    Ok(Message {
-        role,
-        content,
-        name: match is_tool {
-            true if functions => message.name.as_deref().or_else(|| called(prompt, message)).or(Some("tool")),
-            true => None,
-            false => message.name.as_deref(),
-        },
-        tool_calls: if functions { &[] } else { calls },
-        function_call: calls.first().filter(|_| functions).map(|call| &call.function),
-        tool_call_id: message.tool_call_id.as_deref().filter(|_| is_tool && !functions),
-    })
+
+    fn convert(&self, index: usize, message: &'a PromptMessage) -> Result<Option<Message<'a>>, InvokeError> {
+        let content = || content(message, index < self.question, self.profile);
+        let spoken = |role, content| {
+            let mut spoken = Message::new(role, content);
+            spoken.name = message.name.as_deref().map(Cow::Borrowed);
+            spoken
+        };
+        match message.role {
+            Role::System => Ok(Some(spoken("system", content()?))),
+            Role::User => Ok(Some(spoken("user", content()?))),
+            Role::Assistant => {
+                let mut answer = spoken("assistant", content()?);
+                self.add_calls(&mut answer, message);
+                let is_left_out = !message.tool_calls.is_empty() && answer.is_empty();
+                Ok(Some(answer).filter(|_| !is_left_out))
+            }
+            Role::Tool => self.result(message, content()?).map(Some),
+        }
+    }
+
+    fn add_calls(&self, answer: &mut Message<'a>, message: &'a PromptMessage) {
+        let calls: Vec<&ToolCall> =
+            message.tool_calls.iter().filter(|call| !self.gone.contains(call.id.as_str())).collect();
+        if calls.is_empty() {
+            return;
+        }
+        if self.profile.returns_thoughts {
+            answer.reasoning_content = Some(thoughts(&message.content));
+        }
+        if self.profile.tools == ToolForm::FunctionCall {
+            answer.function_call = calls.first().map(|call| self.function(call));
+        } else {
+            let call = |call: &&'a ToolCall| Call { id: &call.id, kind: "function", function: self.function(call) };
+            answer.tool_calls = calls.iter().map(call).collect();
+        }
+    }
+
+    fn function(&self, call: &'a ToolCall) -> Function<'a> {
+        Function { name: self.names.out(&call.function.name), arguments: arguments(&call.function.arguments) }
+    }
+
+    /// What a tool answered.
+    fn result(&self, message: &'a PromptMessage, content: MessageContent<'a>) -> Result<Message<'a>, InvokeError> {
+        let id = message.tool_call_id.as_deref();
+        let call = id.and_then(|id| self.calls.get(id).copied());
+        if let Some(call) = call.filter(|call| self.gone.contains(call.id.as_str())) {
+            let function = &call.function;
+            let (name, arguments) = (&function.name, function.arguments.trim());
+            return Ok(Message::text("user", format!("Result of {name}({arguments}): {}", message.content.text())));
+        }
+        if self.profile.tools != ToolForm::FunctionCall {
+            return Ok(Message { tool_call_id: id, ..Message::new("tool", content) });
+        }
+        let name = message.name.as_deref().or_else(|| call.map(|call| call.function.name.as_str()));
+        Ok(Message { name: Some(self.names.out(name.unwrap_or("tool"))), ..Message::new("function", content) })
+    }
 }
 
-/// The name of the function whose call a tool message answers.
-fn called<'a>(prompt: &'a [PromptMessage], message: &PromptMessage) -> Option<&'a str> {
-    let id = message.tool_call_id.as_deref()?;
-    let calls = prompt.iter().flat_map(|message| &message.tool_calls);
-    calls.into_iter().find(|call| call.id == id).map(|call| call.function.name.as_str())
+/// The place of the last thing that the user said.
+fn question_of(prompt: &[PromptMessage]) -> usize {
+    prompt.iter().rposition(|message| message.role == Role::User).unwrap_or_default()
 }
 
-fn content<'a>(content: &'a Content, profile: &Profile) -> Result<MessageContent<'a>, InvokeError> {
-    let parts = match content {
+/// The arguments of an earlier call as strict servers want them: the text of a JSON object.
+fn arguments(text: &str) -> Cow<'_, str> {
+    let is_object =
+        |text: &str| text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if is_object(text) {
+        return Cow::Borrowed(text);
+    }
+    // Some models write the text of an object as a text once more.
+    match serde_json::from_str::<String>(text) {
+        Ok(inner) if is_object(&inner) => Cow::Owned(inner),
+        _ => Cow::Borrowed("{}"),
+    }
+}
+
+/// The content of a message; `is_past` is history.
+fn content<'a>(
+    message: &'a PromptMessage,
+    is_past: bool,
+    profile: &Profile,
+) -> Result<MessageContent<'a>, InvokeError> {
+    let is_answer = message.role == Role::Assistant;
+    let parts = match &message.content {
+        Content::Text(text) if is_answer => return Ok(MessageContent::Text(Cow::Borrowed(strip_thoughts(text)))),
         Content::Text(text) => return Ok(MessageContent::Text(Cow::Borrowed(text))),
         Content::Parts(parts) => parts,
     };
-    if parts.iter().all(|part| matches!(part, ContentPart::Text(_))) {
-        let texts: Vec<&str> = parts.iter().filter_map(text_of).collect();
-        return Ok(MessageContent::Text(match texts.as_slice() {
-            [one] => Cow::Borrowed(*one),
-            many => Cow::Owned(many.join("\n")),
-        }));
+    let mut thoughts = if is_answer { length_of_thoughts(&message.content.text()) } else { 0 };
+    let mut found = Vec::with_capacity(parts.len());
+    for part in parts {
+        found.push(match part {
+            ContentPart::Text(text) => {
+                let cut = thoughts.min(text.data.len());
+                thoughts -= cut;
+                if cut > 0 && cut == text.data.len() {
+                    continue;
+                }
+                Part::Text(Cow::Borrowed(text.data.get(cut..).unwrap_or_default()))
+            }
+            media if is_past && !is_readable(media, profile) => {
+                warn!(kind = media.type_name(), "a file of an earlier message is left out: the model does not read it");
+                Part::Text(Cow::Owned(parts::left_out(media)))
+            }
+            media => parts::convert(media, profile)?,
+        });
     }
-    parts.iter().map(|part| convert_part(part, profile)).collect::<Result<_, _>>().map(MessageContent::Parts)
+    Ok(joined(found))
 }
 
-fn text_of(part: &ContentPart) -> Option<&str> {
-    match part {
-        ContentPart::Text(text) => Some(&text.data),
+/// Parts that are all text become one text.
+fn joined(parts: Vec<Part<'_>>) -> MessageContent<'_> {
+    if !parts.iter().all(|part| matches!(part, Part::Text(_))) {
+        return MessageContent::Parts(parts);
+    }
+    let mut texts = parts.into_iter().filter_map(|part| match part {
+        Part::Text(text) => Some(text),
         _ => None,
+    });
+    let first = texts.next().unwrap_or_default();
+    let more: Vec<_> = texts.collect();
+    if more.is_empty() {
+        return MessageContent::Text(first);
     }
+    let all: Vec<&str> = std::iter::once(&first).chain(&more).map(Cow::as_ref).collect();
+    MessageContent::Text(Cow::Owned(all.join("\n")))
 }
 
-fn convert_part<'a>(part: &'a ContentPart, profile: &Profile) -> Result<Part<'a>, InvokeError> {
-    let refused = || {
-        Err(InvokeError::bad_request(format!("this model does not read {} parts", part.type_name()))
-            .with_hint("Remove the file, or choose a model with that ability."))
-    };
-    match part {
-        ContentPart::Text(text) => Ok(Part::Text(&text.data)),
-        ContentPart::Image(image) => match profile.image {
-            ImageForm::ImageUrl => link("image_url", image, profile, Some(image.detail.as_deref().unwrap_or("auto"))),
-            ImageForm::ImageUrlWithoutDetail => link("image_url", image, profile, None),
-            ImageForm::Refused => refused(),
-        },
-        ContentPart::Video(video) => match profile.video {
-            VideoForm::VideoUrl => link("video_url", video, profile, None),
-            VideoForm::ImageUrl => link("image_url", video, profile, None),
-            VideoForm::Refused => refused(),
-        },
-        ContentPart::Audio(audio) => match profile.audio {
-            AudioForm::AudioUrl => link("audio_url", audio, profile, None),
-            AudioForm::ImageUrl => link("image_url", audio, profile, None),
-            AudioForm::InputAudio => input_audio(audio, profile),
-            AudioForm::Refused => refused(),
-        },
-        ContentPart::Document(document) => match profile.document {
-            DocumentForm::File => Ok(Part::File {
-                name: document.filename.as_deref().unwrap_or("document"),
-                media: media(document, profile)?,
-            }),
-            DocumentForm::Refused => refused(),
-        },
-    }
+/// How much of an answer is thoughts in front of it, in bytes.
+fn length_of_thoughts(text: &str) -> usize {
+    text.len() - strip_thoughts(text).len()
 }
 
-fn link<'a>(
-    kind: &'static str,
-    part: &'a MediaPart,
-    profile: &Profile,
-    detail: Option<&'a str>,
-) -> Result<Part<'a>, InvokeError> {
-    Ok(Part::Link { kind, media: media(part, profile)?, detail })
-}
-
-fn media<'a>(part: &'a MediaPart, profile: &Profile) -> Result<Media<'a>, InvokeError> {
-    let inline = part.base64_data.as_deref().map(|base64| Media::Inline { mime_type: &part.mime_type, base64 });
-    let url = part.url.as_deref().map(Media::Url);
-    let found = if profile.prefer_inline { inline.or(url) } else { url.or(inline) };
-    found.ok_or_else(|| InvokeError::bad_request("a media part has neither a URL nor data"))
-}
-
-fn input_audio<'a>(part: &'a MediaPart, profile: &Profile) -> Result<Part<'a>, InvokeError> {
-    let format = if part.format.is_empty() { "wav" } else { &part.format };
-    let data = match media(part, profile)? {
-        Media::Inline { base64, .. } => Some(base64),
-        Media::Url(url) if url.starts_with("data:") => url.split_once(";base64,").map(|(_, data)| data),
-        Media::Url(_) => part.base64_data.as_deref(),
-    };
-    let data = data.ok_or_else(|| InvokeError::bad_request("this upstream takes audio as data, not as a URL"))?;
-    Ok(Part::InputAudio { data, format })
+/// The thoughts of an answer without their tags.
+fn thoughts(content: &Content) -> String {
+    let text = content.text();
+    text[..length_of_thoughts(&text)].replace(OPEN, "").replace(CLOSE, "").trim().to_owned()
 }
 
 /// Puts an instruction in front of the first system message, or makes one.
@@ -204,8 +284,8 @@ fn instruct<'a>(messages: &mut Vec<Message<'a>>, instruction: &'a str) {
     let system = messages.iter_mut().find(|message| message.role == "system");
     match system.map(|message| &mut message.content) {
         Some(MessageContent::Text(text)) => *text = Cow::Owned(format!("{instruction}\n\n{text}")),
-        Some(MessageContent::Parts(parts)) => parts.insert(0, Part::Text(instruction)),
-        None => messages.insert(0, system_message(Cow::Borrowed(instruction))),
+        Some(MessageContent::Parts(parts)) => parts.insert(0, Part::Text(Cow::Borrowed(instruction))),
+        None => messages.insert(0, Message::text("system", instruction)),
     }
 }
 
@@ -219,91 +299,34 @@ fn merge_system(messages: &mut Vec<Message<'_>>) {
         match &message.content {
             MessageContent::Text(text) => texts.push(text.to_string()),
             MessageContent::Parts(parts) => texts.extend(parts.iter().filter_map(|part| match part {
-                Part::Text(text) => Some((*text).to_owned()),
+                Part::Text(text) => Some(text.to_string()),
                 _ => None,
             })),
         }
         false
     });
     if !texts.is_empty() {
-        messages.insert(0, system_message(Cow::Owned(texts.join("\n\n"))));
-    }
-}
-
-fn system_message(text: Cow<'_, str>) -> Message<'_> {
-    Message {
-        role: "system",
-        content: MessageContent::Text(text),
-        name: None,
-        tool_calls: &[],
-        function_call: None,
-        tool_call_id: None,
+        messages.insert(0, Message::text("system", texts.join("\n\n")));
     }
 }
 
 /// The prompt of completion mode: the texts of all messages, one below the other.
 pub fn prompt_text(prompt: &[PromptMessage], instruction: Option<&str>) -> Result<String, InvokeError> {
+    let question = question_of(prompt);
     let mut texts: Vec<String> = instruction.map(str::to_owned).into_iter().collect();
-    for message in prompt {
-        if let Content::Parts(parts) = &message.content
-            && let Some(part) = parts.iter().find(|part| part.media().is_some())
-        {
-            return Err(InvokeError::bad_request(format!(
-                "a completion model does not read {} parts",
-                part.type_name()
-            )));
-        }
+    for (index, message) in prompt.iter().enumerate() {
         let text = message.content.text();
         if !text.is_empty() {
             texts.push(if message.role == Role::Assistant { strip_thoughts(&text).to_owned() } else { text });
         }
+        let Content::Parts(parts) = &message.content else { continue };
+        for part in parts.iter().filter(|part| part.media().is_some()) {
+            if index >= question {
+                let kind = part.type_name();
+                return Err(InvokeError::bad_request(format!("a completion model does not read {kind} parts")));
+            }
+            texts.push(parts::left_out(part));
+        }
     }
     Ok(texts.join("\n"))
-}
-
-impl Serialize for Media<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Url(url) => serializer.serialize_str(url),
-            Self::Inline { mime_type, base64 } => {
-                serializer.collect_str(&format_args!("data:{mime_type};base64,{base64}"))
-            }
-        }
-    }
-}
-
-impl Serialize for Part<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Link<'a> {
-            url: Media<'a>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            detail: Option<&'a str>,
-        }
-        #[derive(Serialize)]
-        struct InputAudio<'a> {
-            data: &'a str,
-            format: &'a str,
-        }
-        #[derive(Serialize)]
-        struct File<'a> {
-            filename: &'a str,
-            file_data: Media<'a>,
-        }
-        let mut map = serializer.serialize_map(Some(2))?;
-        let kind = match self {
-            Self::Text(_) => "text",
-            Self::Link { kind, .. } => kind,
-            Self::InputAudio { .. } => "input_audio",
-            Self::File { .. } => "file",
-        };
-        map.serialize_entry("type", kind)?;
-        match self {
-            Self::Text(text) => map.serialize_entry(kind, text)?,
-            Self::Link { media, detail, .. } => map.serialize_entry(kind, &Link { url: *media, detail: *detail })?,
-            Self::InputAudio { data, format } => map.serialize_entry(kind, &InputAudio { data, format })?,
-            Self::File { name, media } => map.serialize_entry(kind, &File { filename: name, file_data: *media })?,
-        }
-        map.end()
-    }
 }

@@ -13,6 +13,7 @@ pub mod errors;
 pub mod leaked_calls;
 pub mod mapper;
 pub mod messages;
+pub mod names;
 pub mod profile;
 pub mod rerank;
 pub mod speech;

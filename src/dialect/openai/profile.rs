@@ -25,6 +25,8 @@ pub struct Profile {
     pub max_tokens: MaxTokensName,
     /// Whether data is sent rather than a URL, when a part has both: the upstream cannot reach Dify's files.
     pub prefer_inline: bool,
+    /// Whether the thoughts of answers with calls go back, in `reasoning_content`.
+    pub returns_thoughts: bool,
     /// Whether all system messages become one in front.
     pub system_first: bool,
     /// Whether a stream is asked for its usage (`stream_options`).

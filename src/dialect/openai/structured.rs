@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::profile::StructuredForm;
 use crate::error::InvokeError;
 
+/// What is said to a model that answers in JSON.
+pub const JSON_INSTRUCTION: &str = "Answer with one valid JSON object and nothing else.";
+
 /// What is asked of the answer's form.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Structured {
@@ -74,7 +77,7 @@ fn schema_of(parameter: Option<Value>) -> Result<Map<String, Value>, InvokeError
 }
 
 fn json_object(form: StructuredForm) -> Structured {
-    let instruction = "Answer with one valid JSON object and nothing else.".to_owned();
+    let instruction = JSON_INSTRUCTION.to_owned();
     match form {
         StructuredForm::Native | StructuredForm::JsonObject => {
             Structured { response_format: Some(json!({"type": "json_object"})), instruction: None }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
+use url::Url;
 
 use super::errors::Method;
 use super::hmac::HmacAuthorization;
@@ -32,6 +33,7 @@ pub(super) fn connect(target: &Target, tokens: &TokenCache) -> Result<(Endpoint,
     let headers = extra_headers(credentials, header.as_deref())?;
     let endpoint = Endpoint {
         path: custom_path(credentials)?,
+        credentials: credentials.fingerprint(),
         network: NetworkSettings::from_credentials(credentials)?,
         timeouts: timeouts(credentials)?,
         retry: connection::retries(credentials, "max_retries")?,
@@ -96,6 +98,16 @@ fn custom_path(credentials: &Credentials) -> Result<Option<String>, InvokeError>
         ));
     }
     Ok(Some(text.trim_matches('/').to_owned()).filter(|path| !path.is_empty()))
+}
+
+/// The address of Dify's files, when the form names one.
+pub(super) fn file_url(credentials: &Credentials) -> Result<Option<&str>, InvokeError> {
+    const FIELD: &str = "file_url";
+    let Some(text) = credentials.get(FIELD) else { return Ok(None) };
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(text)),
+        _ => Err(wrong(FIELD, "must be an address that begins with http:// or https://")),
+    }
 }
 
 /// The one credential of a request, and the header it occupies.

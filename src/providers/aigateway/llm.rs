@@ -1,9 +1,10 @@
 //! Language models: the form's answers as a dialect profile, and one call.
 
-use futures_util::{StreamExt, stream};
+use async_stream::try_stream;
+use futures_util::StreamExt;
 
 use super::AiGateway;
-use super::connection::connect;
+use super::connection::{connect, file_url};
 use super::guarded::Guarded;
 use super::moderation;
 use crate::declare::{Pricing, price};
@@ -13,7 +14,7 @@ use crate::dialect::openai::profile::{
 use crate::dialect::openai::{ChatMapper, MapperOptions, Profile};
 use crate::error::InvokeError;
 use crate::protocol::{Content, Credentials, FinishReason, LlmDelta, LlmRequest};
-use crate::providers::compatible::chat;
+use crate::providers::compatible::{chat, files};
 use crate::providers::{CallContext, Chunks};
 
 const THINKING: &str = "enable_thinking";
@@ -76,26 +77,31 @@ pub(super) fn profile(credentials: &Credentials) -> Profile {
 
 /// `invoke_llm`.
 pub(super) fn invoke(gateway: &AiGateway, context: CallContext, mut request: LlmRequest) -> Chunks<LlmDelta> {
-    let (endpoint, model) = match connect(&request.target, &gateway.tokens) {
-        Ok(connection) => connection,
-        Err(error) => return stream::once(std::future::ready(Err(error))).boxed(),
-    };
-    let profile = profile(&request.target.credentials);
-    match Thinking::of(&request.target.credentials) {
-        Thinking::Always => {
-            request.model_parameters.insert(THINKING.to_owned(), true.into());
+    let tokens = gateway.tokens.clone();
+    try_stream! {
+        let (endpoint, model) = connect(&request.target, &tokens)?;
+        let profile = profile(&request.target.credentials);
+        let file_url = file_url(&request.target.credentials)?.map(str::to_owned);
+        let (network, messages) = (&endpoint.network, &mut request.prompt_messages);
+        files::gather(&context.upstream, network, file_url.as_deref(), &profile, messages).await?;
+        match Thinking::of(&request.target.credentials) {
+            Thinking::Always => {
+                request.model_parameters.insert(THINKING.to_owned(), true.into());
+            }
+            Thinking::No => {
+                request.model_parameters.remove(THINKING);
+            }
+            Thinking::Switchable => {}
         }
-        Thinking::No => {
-            request.model_parameters.remove(THINKING);
+        let pricing = context.pricing().cloned();
+        let options = MapperOptions::of(&request, &profile, pricing.as_ref());
+        let mapper = Guarded::new(ChatMapper::new(options), pricing.clone());
+        let mut deltas = chat::invoke_mapped(context.upstream, endpoint, model, profile, mapper, request);
+        while let Some(delta) = deltas.next().await {
+            yield delta.or_else(|error| as_answer(error, pricing.as_ref()))?;
         }
-        Thinking::Switchable => {}
     }
-    let pricing = context.pricing().cloned();
-    let options = MapperOptions::of(&request, &profile, pricing.as_ref());
-    let mapper = Guarded::new(ChatMapper::new(options), pricing.clone());
-    chat::invoke_mapped(context.upstream, endpoint, model, profile, mapper, request)
-        .map(move |delta| delta.or_else(|error| as_answer(error, pricing.as_ref())))
-        .boxed()
+    .boxed()
 }
 
 /// A denial is an answer, whatever status it comes with.

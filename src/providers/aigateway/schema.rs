@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::llm::Thinking;
-use super::speech;
+use super::{connection, speech};
 use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
 use crate::error::InvokeError;
 use crate::protocol::{Credentials, ModelRequest, ModelType};
@@ -31,6 +31,7 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
     schema.pricing = pricing(credentials)?;
     let properties = match request.model_type {
         ModelType::Llm => {
+            connection::file_url(credentials)?;
             schema.features = features(credentials);
             schema.parameter_rules = rules(credentials)?;
             json!({"mode": credentials.get("mode").unwrap_or("chat"), "context_size": context_size(credentials)?})

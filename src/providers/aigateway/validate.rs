@@ -1,7 +1,6 @@
 //! `validate_model_credentials`: one small real call that is authenticated like every other, and, when it fails, which
 //! part of the form is wrong.
 
-use futures_util::StreamExt;
 use serde_json::{Map, json};
 
 use super::errors::NOT_ALLOWED;
@@ -13,6 +12,7 @@ use crate::protocol::{
     Speech2TextRequest, Target, TextEmbeddingRequest, TtsRequest,
 };
 use crate::providers::CallContext;
+use crate::providers::compatible::chat::{drain, try_model};
 
 /// Output limit of the check, in tokens.
 const FEW_TOKENS: u64 = 10;
@@ -66,24 +66,20 @@ async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Resul
         tool_call_id: None,
         opaque_body: None,
     };
-    let request = LlmRequest {
-        target,
-        model_parameters: Map::from_iter([("max_tokens".to_owned(), json!(FEW_TOKENS))]),
-        prompt_messages: vec![message],
-        tools: Vec::new(),
-        tool_choice: None,
-        stop: Vec::new(),
-        json_schema: None,
-        stream,
-    };
-    drain(llm::invoke(gateway, context, request)).await
-}
-
-async fn drain<T>(mut chunks: crate::providers::Chunks<T>) -> Result<(), InvokeError> {
-    while let Some(chunk) = chunks.next().await {
-        chunk?;
-    }
-    Ok(())
+    try_model(FEW_TOKENS, |tokens| {
+        let request = LlmRequest {
+            target: target.clone(),
+            model_parameters: Map::from_iter([("max_tokens".to_owned(), json!(tokens))]),
+            prompt_messages: vec![message.clone()],
+            tools: Vec::new(),
+            tool_choice: None,
+            stop: Vec::new(),
+            json_schema: None,
+            stream,
+        };
+        Ok(llm::invoke(gateway, context.clone(), request))
+    })
+    .await
 }
 
 /// Says which part of the form is to be looked at.

@@ -6,6 +6,8 @@
 pub mod audio;
 pub mod chat;
 pub mod embeddings;
+pub mod files;
+mod refusals;
 pub mod rerank;
 
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub struct Endpoint {
     pub path: Option<String>,
     /// Adds the credential.
     pub auth: Arc<dyn Authorize>,
+    /// Stands for everything that the form says: what is learnt of one form's server is used for no other.
+    pub credentials: u64,
     /// Proxy and certificates.
     pub network: NetworkSettings,
     /// How long to wait.
@@ -48,6 +52,7 @@ impl Endpoint {
             base,
             path: None,
             auth,
+            credentials: 0,
             network: NetworkSettings::default(),
             timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),

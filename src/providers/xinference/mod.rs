@@ -8,7 +8,6 @@
 mod catalog;
 mod description;
 mod login;
-mod media;
 mod schema;
 mod settings;
 mod validate;
@@ -97,7 +96,10 @@ impl Provider for Xinference {
         let this = self.clone();
         async_stream::try_stream! {
             let call = this.call(context, &request.target, ModelType::Llm).await?;
-            media::inline(&call.context.upstream, &call.settings, &mut request.prompt_messages).await?;
+            let profile = schema::profile(&call.description, &call.settings);
+            let (settings, messages) = (&call.settings, &mut request.prompt_messages);
+            let file_url = settings.file_url.as_deref();
+            compatible::files::gather(&call.context.upstream, &settings.api.network, file_url, &profile, messages).await?;
             let mut deltas = call.llm(request)?;
             while let Some(delta) = deltas.next().await {
                 yield delta.map_err(|error| call.noticed(error))?;

@@ -56,6 +56,7 @@ impl Settings {
         let base = BaseUrl::parse(root.join(&["v1"]).as_str(), "server_url")?;
         let mut api = Endpoint::new(base, auth);
         api.network = network;
+        api.credentials = credentials.fingerprint();
         api.timeouts = timeouts;
         api.retry = retry;
         let choice = |field: &str| match credentials.get(field) {

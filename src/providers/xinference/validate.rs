@@ -15,7 +15,11 @@ use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, TtsRequest};
 use crate::providers::CallContext;
 use crate::providers::compatible::audio::{TranscriptionCall, speak, transcribe};
+use crate::providers::compatible::chat::try_model;
 use crate::upstream::Upstream;
+
+/// Output limit of the check, in tokens.
+const FEW_TOKENS: u64 = 5;
 
 /// Most models of a list that are named.
 const MOST_NAMED: usize = 20;
@@ -130,21 +134,19 @@ impl Call {
         let target = &request.target;
         match request.model_type {
             ModelType::Llm => {
-                let request: LlmRequest = LlmRequest {
-                    target: target.clone(),
-                    model_parameters: serde_json::Map::from_iter([("max_tokens".to_owned(), json!(5))]),
-                    prompt_messages: ping()?,
-                    tools: Vec::new(),
-                    tool_choice: None,
-                    stop: Vec::new(),
-                    json_schema: None,
-                    stream: false,
+                let ask = |tokens| {
+                    self.llm(LlmRequest {
+                        target: target.clone(),
+                        model_parameters: serde_json::Map::from_iter([("max_tokens".to_owned(), json!(tokens))]),
+                        prompt_messages: ping()?,
+                        tools: Vec::new(),
+                        tool_choice: None,
+                        stop: Vec::new(),
+                        json_schema: None,
+                        stream: false,
+                    })
                 };
-                let mut deltas = self.llm(request)?;
-                while let Some(delta) = deltas.next().await {
-                    delta?;
-                }
-                Ok(())
+                try_model(FEW_TOKENS, ask).await
             }
             ModelType::TextEmbedding => {
                 let texts = vec!["ping".to_owned()];

@@ -136,6 +136,41 @@ fn switches_of_a_profile() {
 }
 
 #[test]
+fn tools_go_out_once_by_names_that_servers_take() {
+    let tool = |name: &str, of: &str| json!({"name": name, "description": of, "parameters": {}});
+    for form in [ToolForm::ToolCall, ToolForm::FunctionCall] {
+        let profile = Profile { tools: form, ..Profile::default() };
+        let same = json!({"tools": [tool("look", "d"), tool("look", "d"), tool("look.up", "d")],
+            "tool_choice": {"mode": "tool", "name": "look.up"}});
+        let body = body(same, &profile);
+        let (list, choice) = match form {
+            ToolForm::FunctionCall => (&body["functions"], &body["function_call"]["name"]),
+            _ => (&body["tools"], &body["tool_choice"]["function"]["name"]),
+        };
+        let name = |entry: &Value| entry.get("function").unwrap_or(entry)["name"].clone();
+        let names: Vec<Value> = list.as_array().unwrap().iter().map(name).collect();
+        assert_eq!((json!(names), choice), (json!(["look", "look_up"]), &json!("look_up")));
+        let two = json!({"tools": [tool("search", "q"), tool("search", "n")]});
+        let error = chat_request("m", &request(two), &profile).unwrap_err();
+        assert!(error.message.contains("two tools are named `search`"), "{error}");
+    }
+}
+
+#[test]
+fn json_mode_speaks_of_json_once() {
+    let mode = |content: &str| {
+        json!({"model_parameters": {"response_format": "json_object"},
+        "prompt_messages": [{"role": "user", "content": content}]})
+    };
+    let body_of = |content| body(mode(content), &Profile::default());
+    assert_eq!(body_of("Hi")["messages"][0]["content"], "Answer with one valid JSON object and nothing else.");
+    assert_eq!(body_of("Give me Json")["messages"], json!([{"role": "user", "content": "Give me Json"}]));
+    assert_eq!(body_of("Hi")["response_format"], json!({"type": "json_object"}));
+    let text = body(json!({"model_parameters": {"response_format": "text"}}), &Profile::default());
+    assert_eq!(text["messages"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn messages_of_every_role_and_part() {
     let history = json!({"prompt_messages": [
         {"role": "system", "content": "Be kind."},

@@ -1,0 +1,231 @@
+//! Parts of a message: texts, and media as data or by address. Whether an address may be called is not decided here, only
+//! whether it is one that a server could call at all.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use url::Url;
+
+use crate::dialect::openai::profile::{AudioForm, DocumentForm, ImageForm, Profile, VideoForm};
+use crate::error::InvokeError;
+use crate::protocol::{ContentPart, MediaPart};
+
+/// Letters of base64 in which the signature of a picture stands.
+const SIGNATURE_LETTERS: usize = 24;
+
+/// A part on the wire.
+#[derive(Debug)]
+pub(super) enum Part<'a> {
+    Text(Cow<'a, str>),
+    /// `{"type": kind, kind: {"url", "detail"?}}`
+    Link {
+        kind: &'static str,
+        media: Media<'a>,
+        detail: Option<&'a str>,
+    },
+    InputAudio {
+        data: &'a str,
+        format: &'a str,
+    },
+    File {
+        name: &'a str,
+        media: Media<'a>,
+    },
+}
+
+/// Where the bytes of a part are.
+#[derive(Debug)]
+pub(super) enum Media<'a> {
+    Url(&'a str),
+    Inline { mime_type: Cow<'a, str>, base64: &'a str },
+}
+
+/// Whether a model of this profile reads a part.
+pub fn is_readable(part: &ContentPart, profile: &Profile) -> bool {
+    match part {
+        ContentPart::Text(_) => true,
+        ContentPart::Image(_) => profile.image != ImageForm::Refused,
+        ContentPart::Video(_) => profile.video != VideoForm::Refused,
+        ContentPart::Audio(_) => profile.audio != AudioForm::Refused,
+        ContentPart::Document(_) => profile.document != DocumentForm::Refused,
+    }
+}
+
+/// What stands in place of a file of an earlier message that the model does not read.
+pub(super) fn left_out(part: &ContentPart) -> String {
+    let name = part.media().and_then(|media| media.filename.as_deref()).map(|name| format!(" {name}"));
+    format!("[left out: the {}{}, which this model does not read]", part.type_name(), name.unwrap_or_default())
+}
+
+/// A part as the profile writes it.
+pub(super) fn convert<'a>(part: &'a ContentPart, profile: &Profile) -> Result<Part<'a>, InvokeError> {
+    let link = |kind, media: &'a MediaPart, detail| {
+        Ok(Part::Link { kind, media: media_of(part.type_name(), media, profile)?, detail })
+    };
+    match part {
+        ContentPart::Text(text) => Ok(Part::Text(Cow::Borrowed(&text.data))),
+        ContentPart::Image(image) => match profile.image {
+            ImageForm::ImageUrl => link("image_url", image, Some(image.detail.as_deref().unwrap_or("auto"))),
+            ImageForm::ImageUrlWithoutDetail => link("image_url", image, None),
+            ImageForm::Refused => Err(refused(part)),
+        },
+        ContentPart::Video(video) => match profile.video {
+            VideoForm::VideoUrl => link("video_url", video, None),
+            VideoForm::ImageUrl => link("image_url", video, None),
+            VideoForm::Refused => Err(refused(part)),
+        },
+        ContentPart::Audio(audio) => match profile.audio {
+            AudioForm::AudioUrl => link("audio_url", audio, None),
+            AudioForm::ImageUrl => link("image_url", audio, None),
+            AudioForm::InputAudio => input_audio(audio, profile),
+            AudioForm::Refused => Err(refused(part)),
+        },
+        ContentPart::Document(document) => match profile.document {
+            DocumentForm::File => Ok(Part::File {
+                name: document.filename.as_deref().unwrap_or("document"),
+                media: media_of("document", document, profile)?,
+            }),
+            DocumentForm::Refused => Err(refused(part)),
+        },
+    }
+}
+
+fn refused(part: &ContentPart) -> InvokeError {
+    InvokeError::bad_request(format!("this model does not read {} parts", part.type_name()))
+        .with_hint("Remove the file, or choose a model with that ability.")
+}
+
+fn media_of<'a>(kind: &str, part: &'a MediaPart, profile: &Profile) -> Result<Media<'a>, InvokeError> {
+    let inline =
+        part.base64_data.as_deref().map(|base64| Media::Inline { mime_type: media_type(kind, part, base64), base64 });
+    match (part.url.as_deref().map(address), inline) {
+        (_, Some(inline)) if profile.prefer_inline => Ok(inline),
+        (Some(Ok(url)), _) => Ok(Media::Url(url)),
+        (_, Some(inline)) => Ok(inline),
+        (Some(Err(error)), None) => Err(error),
+        (None, None) => Err(InvokeError::bad_request("a media part has neither a URL nor data")),
+    }
+}
+
+/// An address that a server can call, or data written as one.
+fn address(text: &str) -> Result<&str, InvokeError> {
+    if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+        return Ok(text);
+    }
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text),
+        Ok(url) => Err(InvokeError::bad_request(format!("files are not fetched from {}: addresses", url.scheme()))),
+        Err(_) => Err(InvokeError::bad_request("a file has a relative address").with_hint(
+            "Dify gives such addresses while its FILES_URL is not set: set it there, or fill in `file_url` in the \
+             model's credentials.",
+        )),
+    }
+}
+
+/// The media type of data: models read the bytes of a picture and refuse a label that does not fit them.
+fn media_type<'a>(kind: &str, part: &'a MediaPart, base64: &str) -> Cow<'a, str> {
+    if kind == "image"
+        && let Some(found) = picture_type(base64)
+    {
+        return Cow::Borrowed(found);
+    }
+    let label = part.mime_type.as_str();
+    match label.strip_prefix("video/") {
+        Some(container) if kind == "audio" => return Cow::Owned(format!("audio/{container}")),
+        _ if !label.is_empty() => return Cow::Borrowed(label),
+        _ => {}
+    }
+    let format = part.format.trim_start_matches('.').to_ascii_lowercase();
+    match (kind, format.as_str()) {
+        ("image", "") => Cow::Borrowed("image/png"),
+        ("image", "jpg") => Cow::Borrowed("image/jpeg"),
+        ("image", "svg") => Cow::Borrowed("image/svg+xml"),
+        ("audio", "" | "mp3" | "mpga") => Cow::Borrowed("audio/mpeg"),
+        ("video", "") => Cow::Borrowed("video/mp4"),
+        ("video", "mov") => Cow::Borrowed("video/quicktime"),
+        ("document", "" | "pdf") => Cow::Borrowed("application/pdf"),
+        ("document", "txt" | "md" | "markdown") => Cow::Borrowed("text/plain"),
+        ("document", _) => Cow::Borrowed("application/octet-stream"),
+        (kind, format) => Cow::Owned(format!("{kind}/{format}")),
+    }
+}
+
+/// What the first bytes of a picture tell.
+fn picture_type(base64: &str) -> Option<&'static str> {
+    let head = base64.get(..SIGNATURE_LETTERS.min(base64.len()))?;
+    let bytes = STANDARD_NO_PAD.decode(head.trim_end_matches('=')).ok()?;
+    let at = |place: usize, magic: &[u8]| bytes.get(place..).is_some_and(|rest| rest.starts_with(magic));
+    let brand = |brands: &[&[u8; 4]]| at(4, b"ftyp") && brands.iter().any(|brand| at(8, *brand));
+    match () {
+        () if at(0, b"\x89PNG") => Some("image/png"),
+        () if at(0, b"\xFF\xD8\xFF") => Some("image/jpeg"),
+        () if at(0, b"GIF8") => Some("image/gif"),
+        () if at(0, b"RIFF") && at(8, b"WEBP") => Some("image/webp"),
+        () if at(0, b"BM") && at(6, b"\0\0\0\0") => Some("image/bmp"),
+        () if at(0, b"II*\0") || at(0, b"MM\0*") => Some("image/tiff"),
+        () if brand(&[b"heic", b"heix", b"mif1"]) => Some("image/heic"),
+        () if brand(&[b"avif", b"avis"]) => Some("image/avif"),
+        () => None,
+    }
+}
+
+fn input_audio<'a>(part: &'a MediaPart, profile: &Profile) -> Result<Part<'a>, InvokeError> {
+    let format = if part.format.is_empty() { "wav" } else { &part.format };
+    let data = match media_of("audio", part, profile)? {
+        Media::Inline { base64, .. } => Some(base64),
+        Media::Url(url) if url.starts_with("data:") => url.split_once(";base64,").map(|(_, data)| data),
+        Media::Url(_) => part.base64_data.as_deref(),
+    };
+    let data = data.ok_or_else(|| InvokeError::bad_request("this upstream takes audio as data, not as a URL"))?;
+    Ok(Part::InputAudio { data, format })
+}
+
+impl Serialize for Media<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Url(url) => serializer.serialize_str(url),
+            Self::Inline { mime_type, base64 } => {
+                serializer.collect_str(&format_args!("data:{mime_type};base64,{base64}"))
+            }
+        }
+    }
+}
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Link<'a> {
+            url: &'a Media<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
+        }
+        #[derive(Serialize)]
+        struct InputAudio<'a> {
+            data: &'a str,
+            format: &'a str,
+        }
+        #[derive(Serialize)]
+        struct File<'a> {
+            filename: &'a str,
+            file_data: &'a Media<'a>,
+        }
+        let mut map = serializer.serialize_map(Some(2))?;
+        let kind = match self {
+            Self::Text(_) => "text",
+            Self::Link { kind, .. } => kind,
+            Self::InputAudio { .. } => "input_audio",
+            Self::File { .. } => "file",
+        };
+        map.serialize_entry("type", kind)?;
+        match self {
+            Self::Text(text) => map.serialize_entry(kind, text)?,
+            Self::Link { media, detail, .. } => map.serialize_entry(kind, &Link { url: media, detail: *detail })?,
+            Self::InputAudio { data, format } => map.serialize_entry(kind, &InputAudio { data, format })?,
+            Self::File { name, media } => map.serialize_entry(kind, &File { filename: name, file_data: media })?,
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,133 @@
+//! Files that a prompt names by address: those of Dify are fetched and sent with the request, public addresses are left to
+//! the server, and private ones that the form does not name are refused.
+//!
+//! Whether a public name leads to a private address is known only when it is looked up: the server does that, by rules of
+//! its own.
+
+use url::{Host, Url};
+
+use crate::dialect::openai::Profile;
+use crate::dialect::openai::messages::is_readable;
+use crate::error::InvokeError;
+use crate::protocol::{Content, MediaPart, PromptMessage};
+use crate::providers::common::download;
+use crate::upstream::{NetworkSettings, Upstream};
+
+/// Most bytes of all files of one prompt that are fetched.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// Fetches the parts whose address is relative or on the host of the form's `file_url`; refuses what no server should be
+/// told to fetch. What the model does not read is not looked at.
+pub async fn gather(
+    upstream: &Upstream,
+    network: &NetworkSettings,
+    file_url: Option<&str>,
+    profile: &Profile,
+    messages: &mut [PromptMessage],
+) -> Result<(), InvokeError> {
+    let mut room = MOST_BYTES;
+    for message in messages {
+        let Content::Parts(parts) = &mut message.content else { continue };
+        for part in parts.iter_mut().filter(|part| is_readable(part, profile)) {
+            let Some(media) = part.media_mut() else { continue };
+            let Some(address) = media.url.take() else { continue };
+            match place_of(&address, file_url) {
+                // Data that came along needs no address.
+                Place::Dify | Place::Private(_) if media.base64_data.is_some() => {}
+                Place::Dify => {
+                    let file = download::fetch(upstream, network, file_url, &address, room).await?;
+                    room = room.saturating_sub(file.base64.len() / 4 * 3);
+                    fill(media, file);
+                }
+                Place::Private(host) => return Err(refused(&host)),
+                Place::Elsewhere => media.url = Some(address),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fill(media: &mut MediaPart, file: download::File) {
+    if media.mime_type.is_empty() {
+        media.mime_type = file.mime_type;
+    }
+    media.base64_data = Some(file.base64);
+}
+
+fn refused(host: &str) -> InvokeError {
+    InvokeError::bad_request(format!(
+        "a file's address is on the private host {host}, which no server is told to fetch"
+    ))
+    .with_hint(
+        "If it is your Dify, name its address in `file_url`, or let Dify send files themselves \
+             (MULTIMODAL_SEND_FORMAT=base64).",
+    )
+}
+
+/// Where an address leads.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// To Dify's own files.
+    Dify,
+    /// To this host of a private network.
+    Private(String),
+    /// To the internet, or nowhere: the dialect looks at its form.
+    Elsewhere,
+}
+
+fn place_of(address: &str, file_url: Option<&str>) -> Place {
+    if address.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+        return Place::Elsewhere;
+    }
+    let Ok(url) = Url::parse(address) else { return Place::Dify };
+    if file_url.and_then(|base| Url::parse(base).ok()).is_some_and(|base| base.origin() == url.origin()) {
+        return Place::Dify;
+    }
+    match url.host() {
+        Some(Host::Ipv4(address)) if !download::is_public(address.into()) => Place::Private(address.to_string()),
+        Some(Host::Ipv6(address)) if !download::is_public(address.into()) => Place::Private(address.to_string()),
+        Some(Host::Domain(name)) if is_private_name(name) => Place::Private(name.to_owned()),
+        _ => Place::Elsewhere,
+    }
+}
+
+/// Names that the internet does not have: of this machine, of a container network, of a local network.
+fn is_private_name(name: &str) -> bool {
+    const ENDINGS: [&str; 5] = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    !name.contains('.') || ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_form_names_is_private_and_fetched() {
+        let dify = Some("http://api:5001");
+        let private = |host: &str| Place::Private(host.to_owned());
+        for (address, file_url, expected) in [
+            ("/files/a.png", None, Place::Dify),
+            ("/files/a.png", dify, Place::Dify),
+            ("http://api:5001/files/a.png", dify, Place::Dify),
+            ("http://api:5001/files/a.png", None, private("api")),
+            ("http://api:5002/files/a.png", dify, private("api")),
+            ("https://example.com/a.png", dify, Place::Elsewhere),
+            ("https://8.8.8.8/a.png", None, Place::Elsewhere),
+            ("data:image/png;base64,AA==", dify, Place::Elsewhere),
+            ("DATA:image/png;base64,AA==", dify, Place::Elsewhere),
+            ("file:///etc/passwd", None, Place::Elsewhere),
+            ("http://127.0.0.1:1/", None, private("127.0.0.1")),
+            ("http://2130706433/", None, private("127.0.0.1")),
+            ("http://0x7f.1/", None, private("127.0.0.1")),
+            ("http://[::1]/", None, private("::1")),
+            ("http://[::ffff:10.0.0.1]/", None, private("::ffff:10.0.0.1")),
+            ("http://169.254.169.254/latest", None, private("169.254.169.254")),
+            ("http://LOCALHOST./x", None, private("localhost.")),
+            ("http://metadata.google.internal/x", None, private("metadata.google.internal")),
+            ("http://printer.local/x", None, private("printer.local")),
+        ] {
+            assert_eq!(place_of(address, file_url), expected, "{address} {file_url:?}");
+        }
+    }
+}
