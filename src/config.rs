@@ -53,6 +53,8 @@ pub struct Config {
     pub serverless_host: String,
     /// `SERVERLESS_PORT` (or `AWS_LAMBDA_PORT`).
     pub serverless_port: u16,
+    /// `DIFY_PLUGIN_SERVERLESS_SECRET`: what a caller of that port must know.
+    pub serverless_secret: Option<SecretString>,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Whether upstream traffic is recorded or replayed.
@@ -140,6 +142,7 @@ impl Config {
             line_limit: line_limit(settings)?,
             serverless_host: text(host_name).unwrap_or("0.0.0.0").to_owned(),
             serverless_port: used(serverless, number(settings, port_name, 8080), 8080)?,
+            serverless_secret: text("DIFY_PLUGIN_SERVERLESS_SECRET").map(SecretString::from),
             log: LogSettings::from_settings(settings)?,
             taping: taping(settings)?,
         })

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     CredentialsValidateFailed,
     /// The model cannot be polled (`start_polling`, `check_polling`).
     PollingUnsupported,
+    /// A stream's first token did not come within the time that the caller gave it.
+    FirstTokenTimeout,
     /// None of the above: a fault of ours or an answer nobody can read. Dify has no word for it and would show a bare
     /// `InvokeError` as raw JSON, so on the wire it is a service that cannot serve now.
     Internal,
@@ -59,6 +61,7 @@ impl ErrorKind {
             Self::BadRequest => "InvokeBadRequestError",
             Self::CredentialsValidateFailed => "CredentialsValidateFailedError",
             Self::PollingUnsupported => "PluginLLMPollingUnsupportedError",
+            Self::FirstTokenTimeout => "FirstTokenTimeoutError",
         }
     }
 
@@ -70,7 +73,9 @@ impl ErrorKind {
             Self::RateLimit => "Rate Limit Error",
             Self::Authorization => "Incorrect model credentials provided, please check and try again.",
             Self::BadRequest => "Bad Request Error",
-            Self::CredentialsValidateFailed | Self::PollingUnsupported | Self::Internal => "Error",
+            Self::CredentialsValidateFailed | Self::PollingUnsupported | Self::FirstTokenTimeout | Self::Internal => {
+                "Error"
+            }
         }
     }
 }

@@ -24,6 +24,14 @@ pub async fn give_back(workers: usize) {
     }
 }
 
+/// Gives back what a thread of its own no longer uses, again and again.
+pub async fn give_back_here() {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        collect();
+    }
+}
+
 /// Frees what other threads gave back to this one, and returns unused pages to the system.
 #[allow(unsafe_code)]
 fn collect() {

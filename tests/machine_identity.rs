@@ -535,7 +535,8 @@ async fn a_serverless_port_gives_away_nothing_either() {
             let mut data = requests(&form).remove(0);
             (data["user_id"], data["type"]) = (json!("u"), json!("model"));
             let body = json!({"session_id": "s", "event": "request", "data": data}).to_string();
-            let call = client.post(&url).header("content-type", "text/plain").header("origin", "http://evil.example");
+            let call =
+                client.post(&url).header("content-type", "application/json").header("origin", "http://evil.example");
             let answer = call.body(body).send().await.unwrap().text().await.unwrap();
             assert!(answer.contains(REFUSED), "{case}: {answer}");
         }

@@ -236,7 +236,18 @@ async fn over_http_no_secret_comes_back_either() {
         let mut data = kind.requests(&kind.credentials(&upstream.url, "http")).remove(0);
         (data["user_id"], data["type"]) = (json!("u"), json!("model"));
         let body = json!({"session_id": "s", "event": "request", "data": data}).to_string();
-        said.push_str(&client.post(&url).body(body).send().await.unwrap().text().await.unwrap());
+        said.push_str(
+            &client
+                .post(&url)
+                .header("content-type", "application/json")
+                .body(body)
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap(),
+        );
         secrets.extend(kind.secrets.iter().cloned());
     }
     child.kill().await.unwrap();

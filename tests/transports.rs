@@ -324,6 +324,7 @@ async fn over_http_each_request_is_a_session() {
             let answer = client
                 .post(format!("{}/invoke?action=invoke_llm", server.url))
                 .header("Dify-Plugin-Session-ID", "a")
+                .header("content-type", "application/json")
                 .body(llm("a", &upstream.url).to_string())
                 .send()
                 .await
@@ -345,6 +346,7 @@ async fn a_caller_that_goes_away_cancels_the_upstream_call() {
     let server = Serverless::start("serverless", "SERVERLESS_PORT").await;
     let mut answer = http_client()
         .post(format!("{}/invoke", server.url))
+        .header("content-type", "application/json")
         .body(llm("a", &upstream.url).to_string())
         .send()
         .await

@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::dify::DifyArgs;
 use super::say;
@@ -125,7 +126,8 @@ fn connect(
         let name = registration.provider["provider"].as_str().unwrap_or_default().to_owned();
         let id = registration.plugin_id();
         let (state, mut changes) = watch::channel(State::Connecting);
-        connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state));
+        let never = CancellationToken::new();
+        connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state, never));
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
                 let state = changes.borrow_and_update().clone();

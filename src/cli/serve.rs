@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::{say, taping};
 use crate::config::operator::Operator;
@@ -16,8 +18,10 @@ use crate::declare::{self, Declarations};
 use crate::memory;
 use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteOptions, State};
-use crate::runtime::{Registry, ServeOptions, local, logs, serverless};
+use crate::runtime::serverless::{self, ServerlessOptions};
+use crate::runtime::{Registry, ServeOptions, local, logs};
 use crate::transport::outlet;
+use crate::transport::token::Token;
 
 /// Threads that run sessions. Streams wait far more than they compute.
 const WORKERS: usize = 2;
@@ -50,7 +54,13 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
         match config.install_method {
             InstallMethod::Local => Ok(local::serve(registry, options).await?),
             InstallMethod::Serverless => {
-                Ok(serverless::serve(&config.serverless_host, config.serverless_port, registry, options).await?)
+                let options = ServerlessOptions {
+                    host: config.serverless_host.clone(),
+                    port: config.serverless_port,
+                    token: config.serverless_secret.clone().map(Token::new),
+                    serve: options,
+                };
+                Ok(serverless::serve(options, registry).await?)
             }
             InstallMethod::Remote => {
                 let key = config
@@ -85,19 +95,29 @@ pub(super) fn registrations(declarations: &Declarations, real_ids: bool) -> anyh
     Ok(registrations)
 }
 
-/// One connection per provider; the first that ends for good ends all.
+/// One connection per provider, until SIGTERM; the first that fails for good ends all.
 async fn serve_remote(
     options: RemoteOptions,
     registrations: Vec<Registration>,
     registry: Arc<Registry>,
 ) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = CancellationToken::new();
     let mut connections = JoinSet::new();
     for registration in registrations {
         let (state, _) = watch::channel(State::Connecting);
-        connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state));
+        connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state, stop.clone()));
     }
-    match connections.join_next().await {
-        Some(outcome) => Ok(outcome??),
-        None => bail!("the manifest lists no provider"),
+    if connections.is_empty() {
+        bail!("the manifest lists no provider");
+    }
+    loop {
+        tokio::select! {
+            ended = connections.join_next() => match ended {
+                Some(outcome) => outcome??,
+                None => return Ok(()),
+            },
+            Some(()) = terminate.recv() => stop.cancel(),
+        }
     }
 }

@@ -8,16 +8,18 @@
 pub enum Line {
     /// A line without its ending; never empty.
     Whole(Vec<u8>),
-    /// A line that was not kept: its beginning, and how long it was.
+    /// A line that was not kept: its beginning, its end, and how long it was.
     TooLong {
         /// The first bytes, enough to find the session id.
         head: Vec<u8>,
+        /// The last bytes, where older hosts put it.
+        tail: Vec<u8>,
         /// Bytes of the whole line.
         length: usize,
     },
 }
 
-/// Bytes of a dropped line that are kept.
+/// Bytes of a dropped line that are kept at either end.
 const HEAD: usize = 4096;
 
 /// Push bytes, pop lines, finish. Any split of the bytes gives the same lines.
@@ -26,12 +28,13 @@ pub struct LineDecoder {
     limit: usize,
     held: Vec<u8>,
     dropped: usize,
+    tail: Vec<u8>,
 }
 
 impl LineDecoder {
     /// A framer that drops lines longer than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, held: Vec::new(), dropped: 0 }
+        Self { limit, held: Vec::new(), dropped: 0, tail: Vec::new() }
     }
 
     /// Takes bytes and hands each completed line to `take`.
@@ -54,6 +57,11 @@ impl LineDecoder {
         if self.dropped == 0 && room() && self.held.try_reserve(bytes.len()).is_ok() {
             self.held.extend_from_slice(bytes);
         } else {
+            if self.dropped == 0 {
+                self.tail.extend_from_slice(&self.held[self.held.len().saturating_sub(HEAD)..]);
+            }
+            self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(HEAD)..]);
+            self.tail.drain(..self.tail.len().saturating_sub(HEAD));
             let head = HEAD.min(self.limit);
             let kept = bytes.len().min(head.saturating_sub(self.held.len()));
             self.dropped += self.held.len().saturating_sub(head) + bytes.len() - kept;
@@ -66,8 +74,9 @@ impl LineDecoder {
     fn complete(&mut self, take: &mut impl FnMut(Line)) {
         let mut line = std::mem::take(&mut self.held);
         let dropped = std::mem::take(&mut self.dropped);
+        let tail = std::mem::take(&mut self.tail);
         if dropped > 0 {
-            take(Line::TooLong { length: line.len() + dropped, head: line });
+            take(Line::TooLong { length: line.len() + dropped, head: line, tail });
             return;
         }
         if line.last() == Some(&b'\r') {
@@ -110,7 +119,7 @@ mod tests {
         let long = vec![b'x'; 10_000];
         let found = lines(5_000, &[b"a\n", &long, b"\nb\n"]);
         assert_eq!(found[0], whole("a"));
-        assert_eq!(found[1], Line::TooLong { head: vec![b'x'; HEAD], length: 10_000 });
+        assert_eq!(found[1], Line::TooLong { head: vec![b'x'; HEAD], tail: vec![b'x'; HEAD], length: 10_000 });
         assert_eq!(found[2], whole("b"));
     }
 
@@ -125,7 +134,9 @@ mod tests {
             for line in found {
                 match line {
                     Line::Whole(line) => prop_assert!(line.len() <= limit),
-                    Line::TooLong { head, length } => prop_assert!(length > limit && head.len() <= limit),
+                    Line::TooLong { head, tail, length } => {
+                        prop_assert!(length > limit && head.len() <= limit && tail.len() == length);
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! Source: protocol as in `dify-plugin-daemon: pkg/entities/plugin_entities/event.go` and `internal/core/session_manager/session.go`.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct Inbound<'a> {
 pub enum InboundEvent {
     /// A request to be answered.
     Request,
+    /// The caller takes its request back. It may come without a payload.
+    Cancel,
     /// The answer to a call that the plugin made; a model plugin makes none.
     BackwardsResponse,
     /// Anything newer.
@@ -50,6 +53,41 @@ impl<'a> Inbound<'a> {
         // What comes after the id may be broken or missing.
         let _ = serde_json::Deserializer::from_slice(line).deserialize_map(FindId(&mut found));
         found.filter(|id| !id.is_empty())
+    }
+
+    /// The session id at the end of a line whose beginning is lost: the last field of the envelope, or one of the last.
+    pub fn salvage_last_session_id(tail: &[u8]) -> Option<String> {
+        let start = memchr::memmem::rfind(tail, b"\"session_id\"")?;
+        // Only the envelope's own fields end with the line.
+        let rest = [b"{", &tail[start..]].concat();
+        let fields: Map<String, Value> = serde_json::from_slice(&rest).ok()?;
+        fields["session_id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned)
+    }
+
+    /// Where the payload stands in the line that this was read from.
+    pub fn payload_in(&self, line: &[u8]) -> Option<Range<usize>> {
+        let data = self.data?.get();
+        let start = (data.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
+        Some(start..start + data.len()).filter(|place| place.end <= line.len())
+    }
+}
+
+/// A request's payload, unread, in the line that it came with: nothing is copied to keep it.
+#[derive(Debug)]
+pub struct Payload {
+    line: Vec<u8>,
+    place: Range<usize>,
+}
+
+impl Payload {
+    /// What stands at this place of a line.
+    pub fn new(line: Vec<u8>, place: Range<usize>) -> Self {
+        Self { line, place }
+    }
+
+    /// Its JSON.
+    pub fn json(&self) -> &str {
+        self.line.get(self.place.clone()).and_then(|data| std::str::from_utf8(data).ok()).unwrap_or_default()
     }
 }
 
@@ -95,7 +133,7 @@ impl ErrorPayload {
         let detail = error.detail();
         let message = match error.kind {
             ErrorKind::CredentialsValidateFailed | ErrorKind::PollingUnsupported => detail,
-            ErrorKind::Internal => format!("[{provider}] Error: {detail}"),
+            ErrorKind::Internal | ErrorKind::FirstTokenTimeout => format!("[{provider}] Error: {detail}"),
             ErrorKind::Authorization => format!("[{provider}] {} {detail}", error.kind.description()),
             kind => format!("[{provider}] {}, {detail}", kind.description()),
         };

@@ -3,7 +3,10 @@
 //!
 //! Nothing here is used when writing: what we send is strict.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// `null` becomes the default of the type.
@@ -36,6 +39,17 @@ where
         }
         Some(value) => Ok(Some(value as u64).filter(|whole| *whole != 0)),
     }
+}
+
+/// A length of time in seconds. What is no number of seconds above 0 is none, whatever it is.
+pub fn seconds<'de, D>(deserializer: D) -> Result<Option<Duration>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    // As it was written: a number beyond all range is no error here.
+    let written = Box::<RawValue>::deserialize(deserializer)?;
+    let seconds = written.get().parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
 }
 
 /// Most that a count may say, so that no sum of counts overflows.

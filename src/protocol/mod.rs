@@ -14,6 +14,6 @@ pub mod request;
 
 pub use answer::*;
 pub use credentials::Credentials;
-pub use envelope::{Inbound, InboundEvent};
+pub use envelope::{Inbound, InboundEvent, Payload};
 pub use message::*;
 pub use request::*;

@@ -2,12 +2,14 @@
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/requests/model.go`, `dify-plugin-sdks: src/dify_plugin/core/entities/plugin/request.py`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::credentials::Credentials;
 use super::lenient::{
-    empty_string_as_none, null_default, object_or_json_text, reason, zero_as_none, zero_float_as_none,
+    empty_string_as_none, null_default, object_or_json_text, reason, seconds, zero_as_none, zero_float_as_none,
 };
 use super::message::{PromptMessage, Tool, ToolChoice};
 
@@ -97,6 +99,9 @@ pub struct LlmRequest {
     /// Whether the caller wants a stream. The answer is a stream either way.
     #[serde(default = "yes", deserialize_with = "stream_flag")]
     pub stream: bool,
+    /// How long a stream may take until its first text, thought or call.
+    #[serde(default, deserialize_with = "seconds")]
+    pub first_token_timeout: Option<Duration>,
 }
 
 fn yes() -> bool {

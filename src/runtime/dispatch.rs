@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use tracing::debug;
 
+use super::first_token::FirstToken;
 use super::fit;
 use super::form::{self, Form};
 use super::llm::LlmAnswer;
@@ -18,7 +19,7 @@ use super::session_log::SessionLog;
 use crate::declare::parameters;
 use crate::error::{InvokeError, LONGEST_MESSAGE, clip};
 use crate::protocol::{
-    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmRequest, ModelRequest, ModelType, NumTokensAnswer,
+    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmRequest, ModelRequest, ModelType, NumTokensAnswer, Payload,
     PollingAnswer, Request, RerankResult, ResultAnswer, Target, VoicesAnswer,
 };
 use crate::providers::{CallContext, Chunks};
@@ -49,12 +50,19 @@ impl From<Gone> for Stop {
 }
 
 /// Answers one request, to its end.
-pub(super) async fn answer(registry: Arc<Registry>, data: &str, mut reply: Reply, mut log: SessionLog) {
+pub(super) async fn answer(
+    registry: Arc<Registry>,
+    payload: Payload,
+    arrived: Instant,
+    mut reply: Reply,
+    mut log: SessionLog,
+) {
     let upstream = registry.upstream().for_session(reply.session_id(), log.tally.clone());
     let proofs = upstream.proofs().clone();
-    proofs.keep_addresses(data);
-    let outcome = match Request::parse(data) {
+    proofs.keep_addresses(payload.json());
+    let outcome = match Request::parse(payload.json()) {
         Ok(request) => {
+            let data = payload.json();
             reply.set_provider(request.provider());
             log.asked(&request);
             logs::raise(request.credentials()).await;
@@ -62,7 +70,9 @@ pub(super) async fn answer(registry: Arc<Registry>, data: &str, mut reply: Reply
             let entry = registry.get(request.provider());
             let is_secret = |field: &str| entry.is_none_or(|entry| entry.declaration.is_secret(field));
             upstream.begin(&Case { session_id: reply.session_id(), data, is_secret: &is_secret });
-            run(&registry, upstream, request, &mut reply, &mut log).await
+            // A long prompt is kept once: what was read of it.
+            drop(payload);
+            run(&registry, upstream, request, arrived, &mut reply, &mut log).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
@@ -89,6 +99,7 @@ struct Call<'a> {
     entry: &'a Entry,
     context: CallContext,
     reply: &'a mut Reply,
+    arrived: Instant,
     started: Instant,
     log: &'a mut SessionLog,
 }
@@ -97,6 +108,7 @@ async fn run(
     registry: &Registry,
     upstream: Upstream,
     request: Request,
+    arrived: Instant,
     reply: &mut Reply,
     log: &mut SessionLog,
 ) -> Result<(), Stop> {
@@ -115,7 +127,7 @@ async fn run(
         upstream,
     };
     let validates = matches!(request, Request::ValidateProvider(_) | Request::ValidateModel(_));
-    let mut call = Call { entry, context, reply, started: Instant::now(), log };
+    let mut call = Call { entry, context, reply, arrived, started: Instant::now(), log };
     match call.run(request).await {
         Err(Stop::Failed(error)) => {
             let error = entry.declaration.label_fields(error);
@@ -129,12 +141,13 @@ impl Call<'_> {
     async fn run(&mut self, request: Request) -> Result<(), Stop> {
         let provider = self.entry.provider.clone();
         match request {
-            Request::InvokeLlm(mut request) => {
-                self.prepare_llm(&mut request).await?;
-                let (model, stream) = (request.target.model.clone(), request.stream);
-                let deltas = provider.invoke_llm(self.context.clone(), request);
-                let answer = LlmAnswer::new(self.reply, self.log, model, self.started);
-                if stream { stream_llm(answer, deltas).await } else { collect_llm(answer, deltas).await }
+            Request::InvokeLlm(request) => {
+                let first = FirstToken::of(&request, self.arrived);
+                tokio::select! {
+                    biased;
+                    error = first.missed() => Err(error.into()),
+                    outcome = self.invoke_llm(request, &first) => outcome,
+                }
             }
             Request::LlmNumTokens(mut request) => {
                 self.prepare(&mut request.target, ModelType::Llm).await?;
@@ -221,6 +234,14 @@ impl Call<'_> {
                 self.polling(&model, answer)
             }
         }
+    }
+
+    async fn invoke_llm(&mut self, mut request: LlmRequest, first: &FirstToken) -> Result<(), Stop> {
+        self.prepare_llm(&mut request).await?;
+        let (model, stream) = (request.target.model.clone(), request.stream);
+        let deltas = first.watch(self.entry.provider.invoke_llm(self.context.clone(), request));
+        let answer = LlmAnswer::new(self.reply, self.log, model, self.started);
+        if stream { stream_llm(answer, deltas).await } else { collect_llm(answer, deltas).await }
     }
 
     fn item<T: Serialize>(&mut self, item: &T) -> Result<(), Stop> {

@@ -5,33 +5,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tracing::info;
 
+use super::connection::Connection;
 use super::registry::Registry;
-use super::serve::{ServeOptions, serve_io};
+use super::serve::{ServeOptions, logging};
 use crate::transport::stdio;
 
 /// How long open sessions may go on after SIGTERM.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// How often the parent is looked at.
 const PARENT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Serves until standard input ends, the host closes our output, the parent goes away, or SIGTERM.
 pub async fn serve(registry: Arc<Registry>, options: ServeOptions) -> io::Result<()> {
-    let (reader, writer) = stdio::open();
     let mut terminate = signal(SignalKind::terminate())?;
-    let serving = serve_io(reader, writer, registry, options);
-    tokio::pin!(serving);
+    let mut connection = Connection::open(|| Ok(stdio::open()), registry, options, logging())?;
     let outcome = tokio::select! {
-        outcome = &mut serving => outcome,
+        outcome = connection.ended() => outcome,
         () = parent_gone() => {
             info!("the parent process is gone");
             Ok(())
         }
         _ = terminate.recv() => {
             info!("terminated; open sessions have {} s", GRACE.as_secs());
-            tokio::time::timeout(GRACE, serving).await.unwrap_or(Ok(()))
+            connection.shutdown(Instant::now() + GRACE).await
         }
     };
     match outcome {

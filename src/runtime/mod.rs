@@ -1,6 +1,8 @@
 //! Sessions and dispatch: where transports and providers meet.
 
+pub mod connection;
 pub mod dispatch;
+mod first_token;
 mod fit;
 pub mod form;
 mod llm;
@@ -12,6 +14,8 @@ pub mod reply;
 pub mod serve;
 pub mod serverless;
 mod session_log;
+pub mod sessions;
 
+pub use connection::Connection;
 pub use registry::Registry;
 pub use serve::{ServeOptions, serve_io};

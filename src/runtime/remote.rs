@@ -3,17 +3,27 @@
 //! The wait before a new connection is never short: the daemon's late clean-up of the old one would remove the new one too.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::connection::Connection;
+use super::local::GRACE;
 use super::registry::Registry;
-use super::serve::{ServeOptions, serve_with};
+use super::serve::{AtEnd, Heard, ServeOptions};
 use crate::protocol::registration::{Refusal, Registration};
 use crate::transport::tcp;
+
+/// The daemon says nothing to a registration that it takes. This long a silence is that.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Longest line that is read: no daemon of ours starts this process, so less is believed than of one that does.
+const LONGEST_INPUT: usize = 64 * 1024 * 1024;
 
 /// Where and how to connect.
 #[derive(Clone)]
@@ -76,12 +86,21 @@ pub enum State {
     Waiting(String),
 }
 
-/// Serves one provider until the key is refused or `stop` says so.
+/// How a connection ended.
+enum Ended {
+    /// By us.
+    Stopped,
+    /// By the daemon, or by the network between.
+    Lost(String),
+}
+
+/// Serves one provider until the key is refused or `stop` says so. Dropping the future closes the connection.
 pub async fn serve(
     options: RemoteOptions,
     registration: Registration,
     registry: Arc<Registry>,
     state: watch::Sender<State>,
+    stop: CancellationToken,
 ) -> Result<(), RemoteError> {
     let address = format!("{}:{}", options.host, options.port);
     let name = registration.provider["provider"].as_str().unwrap_or_default().to_owned();
@@ -90,24 +109,20 @@ pub async fn serve(
     loop {
         state.send_replace(State::Connecting);
         let started = Instant::now();
-        let trouble = match tcp::connect(&options.host, options.port, &greeting).await {
-            Ok((reader, writer)) => {
+        let connecting = tokio::select! {
+            connecting = tcp::connect(&options.host, options.port, &greeting) => connecting,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let trouble = match connecting {
+            Ok(stream) => {
                 connected = true;
-                info!(provider = name, address, "registered for debugging");
-                state.send_replace(State::Serving);
-                let said: Arc<Mutex<Option<String>>> = Arc::default();
-                let heard = said.clone();
-                let stray = move |line: &[u8]| {
-                    let text = String::from_utf8_lossy(line).into_owned();
-                    heard.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
-                };
-                let ended = serve_with(reader, writer, registry.clone(), options.serve, Arc::new(stray)).await;
-                let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
-                match (said.map(|line| Refusal::of(&line, options.key.expose_secret())), ended) {
-                    (Some(Refusal::InvalidKey), _) => return Err(Refusal::InvalidKey.into()),
-                    (Some(refusal), _) => refusal.to_string(),
-                    (None, Err(error)) => format!("the connection was lost: {error}"),
-                    (None, Ok(())) => "Dify closed the connection".to_owned(),
+                let served = serve_one(stream, &options, &registry, &stop, || {
+                    info!(provider = name, address, "registered for debugging");
+                    state.send_replace(State::Serving);
+                });
+                match served.await? {
+                    Ended::Stopped => return Ok(()),
+                    Ended::Lost(trouble) => trouble,
                 }
             }
             Err(reason) => {
@@ -122,7 +137,80 @@ pub async fn serve(
         wait = if started.elapsed() > options.longest_wait { options.wait } else { wait };
         warn!(provider = name, wait_s = wait.as_secs_f64(), "{trouble}");
         state.send_replace(State::Waiting(trouble));
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
         wait = (wait * 2).min(options.longest_wait);
     }
+}
+
+/// Serves one connection to its end; `registered` is called once the daemon took the registration.
+async fn serve_one(
+    stream: TcpStream,
+    options: &RemoteOptions,
+    registry: &Arc<Registry>,
+    stop: &CancellationToken,
+    registered: impl FnOnce(),
+) -> Result<Ended, Refusal> {
+    let answer: watch::Sender<Option<Answer>> = watch::Sender::new(None);
+    let mut answered = answer.subscribe();
+    // What the daemon says first is its answer; it speaks in envelopes only when it took the registration.
+    let listener = move |heard: Heard<'_>| {
+        answer.send_if_modified(|answer| {
+            answer.is_none() && {
+                *answer = Some(match heard {
+                    Heard::Envelope => Answer::Taken,
+                    Heard::Stray(line) => Answer::Refused(String::from_utf8_lossy(line).into_owned()),
+                });
+                true
+            }
+        });
+    };
+    let mut serve = options.serve;
+    serve.at_end = AtEnd::Drop;
+    serve.longest_input = serve.longest_input.min(LONGEST_INPUT);
+    let opened = Connection::open(move || tcp::open(stream), registry.clone(), serve, Box::new(listener));
+    let mut connection = match opened {
+        Ok(connection) => connection,
+        Err(error) => return Ok(Ended::Lost(format!("the connection cannot be served: {error}"))),
+    };
+    let taken = async {
+        // No answer is the good answer.
+        let answer = tokio::time::timeout(SILENCE, answered.wait_for(Option::is_some)).await;
+        if let Ok(Ok(answer)) = answer.map(|answer| answer.map(|answer| answer.clone()))
+            && answer != Some(Answer::Taken)
+        {
+            std::future::pending::<()>().await;
+        }
+        registered();
+        std::future::pending::<()>().await;
+    };
+    let ended = tokio::select! {
+        ended = connection.ended() => ended,
+        () = taken => Ok(()),
+        () = stop.cancelled() => {
+            info!("terminated; open sessions have {} s", GRACE.as_secs());
+            let _ = connection.shutdown(tokio::time::Instant::now() + GRACE).await;
+            return Ok(Ended::Stopped);
+        }
+    };
+    let answer = answered.borrow().clone();
+    if let Some(Answer::Refused(line)) = answer {
+        return match Refusal::of(&line, options.key.expose_secret()) {
+            Refusal::InvalidKey => Err(Refusal::InvalidKey),
+            refusal => Ok(Ended::Lost(refusal.to_string())),
+        };
+    }
+    Ok(Ended::Lost(match ended {
+        Err(error) => format!("the connection was lost: {error}"),
+        Ok(()) => "Dify closed the connection".to_owned(),
+    }))
+}
+
+/// What the daemon says to a registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    Taken,
+    Refused(String),
 }

@@ -1,7 +1,8 @@
 //! The only handle that can answer a request. It ends exactly once: `end` and `fail` consume it, and dropping it
-//! un-ended sends an error and an end. Every line is measured: what the host would not take is never written.
+//! un-ended sends an error and an end. Who stops a session from outside says by its [`Ending`] how it ends. Every line is
+//! measured: what the host would not take is never written.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -19,12 +20,39 @@ const FULL: usize = 64 * 1024;
 
 /// Answers one session.
 pub struct Reply {
+    ending: Ending,
+    lines: Vec<u8>,
+    /// How the session ended by itself, once it did.
+    outcome: Option<Outcome>,
+}
+
+/// How a session ends.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Well.
+    Answered,
+    /// With an error for the caller.
+    Failed(InvokeError),
+    /// Without a word more: the caller took its request back.
+    Cancelled,
+}
+
+/// What all who may end a session share: whoever comes first writes its ending, and nothing is written after it.
+#[derive(Clone)]
+pub struct Ending(Arc<Shared>);
+
+struct Shared {
     /// On stdio and TCP all sessions share one; over HTTP it is one response body.
     outlet: Outlet,
     session_id: Arc<str>,
+    state: Mutex<State>,
+}
+
+struct State {
     provider: String,
-    lines: Vec<u8>,
-    ended: bool,
+    written: bool,
+    /// How the session is to end, when somebody stopped it.
+    stopped: Option<Outcome>,
 }
 
 /// Why an item was not collected.
@@ -53,7 +81,7 @@ impl From<Unsent> for InvokeError {
     }
 }
 
-/// The host does not listen any more.
+/// The host does not listen any more, or the session was ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
@@ -66,29 +94,32 @@ impl From<Closed> for Gone {
 impl Reply {
     /// A handle for a session; the provider's name stands in front of its error texts.
     pub fn new(outlet: Outlet, session_id: Arc<str>) -> Self {
-        Self { outlet, session_id, provider: "plugin".to_owned(), lines: Vec::new(), ended: false }
+        let state = State { provider: "plugin".to_owned(), written: false, stopped: None };
+        let shared = Shared { outlet, session_id, state: Mutex::new(state) };
+        Self { ending: Ending(Arc::new(shared)), lines: Vec::new(), outcome: None }
     }
 
     /// Names the provider in errors from here on.
     pub fn set_provider(&mut self, provider: &str) {
-        self.provider = clip(provider, LONGEST_WORD).into_owned();
+        self.ending.state().provider = clip(provider, LONGEST_WORD).into_owned();
     }
 
     /// The session's name.
     pub fn session_id(&self) -> &Arc<str> {
-        &self.session_id
+        &self.ending.0.session_id
     }
 
-    /// Where this session's lines go.
-    pub fn outlet(&self) -> Outlet {
-        self.outlet.clone()
+    /// The session's ending, for who may stop it.
+    pub fn ending(&self) -> Ending {
+        self.ending.clone()
     }
 
     /// Collects one result item. An item that no line can carry is not collected.
     pub fn push<T: Serialize>(&mut self, item: &T) -> Result<(), Unsent> {
         let limit = self.longest_line();
         let start = self.lines.len();
-        write_stream(&mut self.lines, &self.session_id, item).map_err(|error| Unsent::Unwritable(error.to_string()))?;
+        write_stream(&mut self.lines, &self.ending.0.session_id, item)
+            .map_err(|error| Unsent::Unwritable(error.to_string()))?;
         let length = self.lines.len() - start;
         if length > limit {
             self.lines.truncate(start);
@@ -99,13 +130,13 @@ impl Reply {
 
     /// Longest line that the host takes.
     pub fn longest_line(&self) -> usize {
-        self.outlet.longest_line()
+        self.ending.0.outlet.longest_line()
     }
 
     /// Bytes that a line of this item would take.
     pub fn length_of<T: Serialize>(&self, item: &T) -> usize {
         let mut line = Vec::new();
-        let written = write_stream(&mut line, &self.session_id, item);
+        let written = write_stream(&mut line, &self.ending.0.session_id, item);
         written.map_or(usize::MAX, |()| line.len())
     }
 
@@ -121,12 +152,12 @@ impl Reply {
 
     /// Whether the writer is behind: there is no room for another batch.
     pub fn is_lagging(&self) -> bool {
-        self.outlet.is_full()
+        self.ending.0.outlet.is_full()
     }
 
     /// Waits until the writer has room for a batch, without giving it one.
     pub async fn room(&self) -> Result<(), Gone> {
-        Ok(self.outlet.room().await?)
+        Ok(self.ending.0.outlet.room().await?)
     }
 
     /// Waits until the writer takes the collected lines. Cancelling loses nothing.
@@ -134,60 +165,97 @@ impl Reply {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let lines = &mut self.lines;
-        Ok(self.outlet.send(lines.len(), || Bytes::from(std::mem::take(lines))).await?)
+        let room = self.ending.0.outlet.reserve(self.lines.len()).await?;
+        // Held while the lines are queued, so that they never come after an ending.
+        let state = self.ending.state();
+        if state.written {
+            return Err(Gone);
+        }
+        Ok(room.send(Bytes::from(std::mem::take(&mut self.lines)))?)
     }
 
     /// Ends the session well.
     pub async fn end(mut self) -> Result<(), Gone> {
-        self.close(None);
+        self.outcome = Some(Outcome::Answered);
+        // The ending itself is written by the drop.
         self.flush().await
     }
 
     /// Ends the session with an error.
     pub async fn fail(mut self, error: &InvokeError) -> Result<(), Gone> {
-        self.close(Some(error));
+        self.outcome = Some(Outcome::Failed(error.clone()));
         self.flush().await
-    }
-
-    fn close(&mut self, error: Option<&InvokeError>) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
-        }
-        // Both payloads are plain strings and small maps; writing them to memory does not fail. They are short, unless the
-        // host made its session's id longer than its lines: then nothing can be said of that session.
-        if let Some(error) = error {
-            let payload = ErrorPayload::of(&self.provider, error);
-            self.last_line(|lines, session_id| write_error(lines, session_id, &payload));
-        }
-        self.last_line(write_end);
-    }
-
-    fn last_line(&mut self, write: impl FnOnce(&mut Vec<u8>, &str) -> Result<(), serde_json::Error>) {
-        let start = self.lines.len();
-        let written = write(&mut self.lines, &self.session_id);
-        if written.is_err() || self.lines.len() - start > self.longest_line() {
-            self.lines.truncate(start);
-        }
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if !self.ended {
-            self.close(Some(&InvokeError::internal("the call was given up before it was answered")));
+        let given_up = || {
+            Outcome::Failed(InvokeError::internal(if std::thread::panicking() {
+                "a fault of the plugin ended the call; the plugin's log says where"
+            } else {
+                "the call was given up before it was answered"
+            }))
+        };
+        let stopped = self.ending.state().stopped.clone();
+        let outcome = match (self.outcome.take(), stopped) {
+            (_, Some(Outcome::Cancelled)) => Outcome::Cancelled,
+            (Some(outcome), _) | (None, Some(outcome)) => outcome,
+            (None, None) => given_up(),
+        };
+        self.ending.write(std::mem::take(&mut self.lines), &outcome);
+    }
+}
+
+impl Ending {
+    /// Says how the session ends if its reply is dropped un-ended; the first word stands.
+    pub fn stop(&self, outcome: Outcome) {
+        self.state().stopped.get_or_insert(outcome);
+    }
+
+    /// How the session was stopped from outside.
+    pub fn stopped(&self) -> Option<Outcome> {
+        self.state().stopped.clone()
+    }
+
+    /// Ends a session that does not end by itself.
+    pub fn force(&self) {
+        if let Some(outcome) = self.stopped() {
+            self.write(Vec::new(), &outcome);
         }
-        if self.lines.is_empty() {
+    }
+
+    /// Writes the ending after the last lines, unless it was written.
+    fn write(&self, mut lines: Vec<u8>, outcome: &Outcome) {
+        let Shared { outlet, session_id, .. } = &*self.0;
+        let mut state = self.state();
+        if std::mem::replace(&mut state.written, true) {
             return;
         }
-        let lines = Bytes::from(std::mem::take(&mut self.lines));
-        if let Err(lines) = self.outlet.try_send(lines)
-            && let Ok(handle) = tokio::runtime::Handle::try_current()
-        {
-            let outlet = self.outlet.clone();
-            handle.spawn(async move {
-                let _ = outlet.send(lines.len(), || lines).await;
-            });
+        let limit = outlet.longest_line();
+        // Both payloads are plain strings and small maps; writing them to memory does not fail. They are short, unless the
+        // host made its session's id longer than its lines: then nothing can be said of that session.
+        match outcome {
+            Outcome::Answered => {}
+            Outcome::Cancelled => lines.clear(),
+            Outcome::Failed(error) => {
+                let payload = ErrorPayload::of(&state.provider, error);
+                last_line(&mut lines, limit, |lines| write_error(lines, session_id, &payload));
+            }
         }
+        last_line(&mut lines, limit, |lines| write_end(lines, session_id));
+        outlet.send_last(Bytes::from(lines));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a line, unless it is longer than the host takes.
+fn last_line(lines: &mut Vec<u8>, limit: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>) {
+    let start = lines.len();
+    if write(lines).is_err() || lines.len() - start > limit {
+        lines.truncate(start);
     }
 }

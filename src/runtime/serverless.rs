@@ -1,42 +1,78 @@
 //! Serving over HTTP: each request is a session with an outlet of its own. A caller that goes away cancels its session.
+//!
+//! A place is waited for before a body is read, so that no more bodies are held than sessions may run.
 
 use std::io;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::local::GRACE;
 use super::registry::Registry;
-use super::serve::{ServeOptions, Sessions};
-use crate::transport::http;
-use crate::transport::outlet::Outlet;
+use super::serve::ServeOptions;
+use super::sessions::Sessions;
+use crate::transport::http::{self, Answer, Call, HttpOptions};
+use crate::transport::token::Token;
+
+/// Where and for whom.
+pub struct ServerlessOptions {
+    /// The address.
+    pub host: String,
+    /// The port; 0 is any.
+    pub port: u16,
+    /// What callers must know.
+    pub token: Option<Token>,
+    /// How sessions are served.
+    pub serve: ServeOptions,
+}
 
 /// Serves on an address until SIGTERM.
-pub async fn serve(host: &str, port: u16, registry: Arc<Registry>, options: ServeOptions) -> io::Result<()> {
-    let listener = TcpListener::bind((host, port))
+pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::Result<()> {
+    let ServerlessOptions { host, port, token, serve } = options;
+    let listener = TcpListener::bind((host.as_str(), port))
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {host}:{port}: {error}")))?;
     info!(address = %listener.local_addr()?, "serving over HTTP");
     let mut terminate = signal(SignalKind::terminate())?;
-    let stop = async move {
-        terminate.recv().await;
-    };
-    serve_on(listener, registry, options, stop).await
+    let stop = CancellationToken::new();
+    let sessions = Arc::new(Sessions::new(registry, serve, Handle::current()));
+    let (taking, ending, stopping) = (sessions.clone(), sessions.clone(), stop.clone());
+    let on_request = Arc::new(move |call| {
+        let sessions = taking.clone();
+        Box::pin(async move { answer(&sessions, call).await }) as _
+    });
+    let http = HttpOptions { token, grace: GRACE };
+    tokio::select! {
+        outcome = http::serve(listener, on_request, http, stop, move || ending.end()) => outcome,
+        never = async {
+            terminate.recv().await;
+            info!("terminated; open sessions have {} s", GRACE.as_secs());
+            sessions.close();
+            stopping.cancel();
+            std::future::pending().await
+        } => never,
+    }
 }
 
-/// Serves on a listener until `stop` is done; open sessions are finished first.
-pub async fn serve_on(
-    listener: TcpListener,
-    registry: Arc<Registry>,
-    options: ServeOptions,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let sessions = Sessions::new(registry, options);
-    let starting = sessions.clone();
-    let longest_line = options.longest_line;
-    let start = move |line, outlet: Outlet| starting.take(line, &outlet.with_longest_line(longest_line));
-    http::serve(listener, Arc::new(start), stop).await?;
-    sessions.finish().await;
-    Ok(())
+async fn answer(sessions: &Sessions, call: Call) -> Answer {
+    let (outlet, queue) = http::lines();
+    let outlet = outlet.with_longest_line(sessions.longest_line());
+    let mut turn = sessions.turn();
+    if let Err(why) = sessions.wait(&mut turn, &outlet).await {
+        sessions.refuse(&call.session_id, why, &outlet);
+        return Answer::Lines(queue);
+    }
+    let body = match call.body().await {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
+    match sessions.take_request(turn, body, &outlet) {
+        Ok(()) => Answer::Lines(queue),
+        Err(problem) => Answer::Refused(StatusCode::BAD_REQUEST, problem.to_string()),
+    }
 }

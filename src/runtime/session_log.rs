@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tracing::info;
 
+use super::reply::{self, Ending};
 use crate::error::{InvokeError, LONGEST_WORD, clip};
 use crate::protocol::{EmbeddingUsage, LlmUsage, Request};
 use crate::upstream::tally::Tally;
@@ -23,6 +24,8 @@ pub(super) struct SessionLog {
     chunks: u64,
     usage: Option<Usage>,
     outcome: Option<Outcome>,
+    /// What is said of a session that was stopped from outside.
+    ending: Ending,
 }
 
 /// Tokens and price, of whatever kind of model.
@@ -68,7 +71,7 @@ struct Outcome {
 
 impl SessionLog {
     /// A session that begins now.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(ending: Ending) -> Self {
         Self {
             tally: Tally::default(),
             started: Instant::now(),
@@ -80,6 +83,7 @@ impl SessionLog {
             chunks: 0,
             usage: None,
             outcome: None,
+            ending,
         }
     }
 
@@ -115,6 +119,9 @@ impl SessionLog {
 
 impl Drop for SessionLog {
     fn drop(&mut self) {
+        if let (None, Some(reply::Outcome::Failed(error))) = (&self.outcome, self.ending.stopped()) {
+            self.failed(&error);
+        }
         let outcome = match &self.outcome {
             Some(outcome) => outcome.word,
             None if std::thread::panicking() => "panicked",

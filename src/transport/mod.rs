@@ -4,3 +4,4 @@ pub mod http;
 pub mod outlet;
 pub mod stdio;
 pub mod tcp;
+pub mod token;

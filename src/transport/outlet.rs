@@ -21,20 +21,21 @@ pub const fn line_below(limit: usize) -> usize {
 /// The sending side; cheap to clone.
 #[derive(Clone)]
 pub struct Outlet {
-    batches: mpsc::Sender<Batch>,
+    batches: mpsc::UnboundedSender<Batch>,
+    slots: Arc<Semaphore>,
     room: Arc<Semaphore>,
     bytes: u32,
     longest_line: usize,
 }
 
 /// The writer's side.
-pub type Queue = mpsc::Receiver<Batch>;
+pub type Queue = mpsc::UnboundedReceiver<Batch>;
 
 /// Whole lines; their room in the queue is free again when this is dropped.
 pub struct Batch {
     /// The lines.
     pub lines: Bytes,
-    _room: OwnedSemaphorePermit,
+    _room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
 /// Nobody reads the queue any more.
@@ -43,9 +44,22 @@ pub struct Closed;
 
 /// A queue of at most so many batches with at most so many bytes; one larger batch is let through alone.
 pub fn queue(batches: usize, bytes: u32) -> (Outlet, Queue) {
-    let (sender, receiver) = mpsc::channel(batches);
-    let room = Arc::new(Semaphore::new(bytes as usize));
-    (Outlet { batches: sender, room, bytes, longest_line: LONGEST_LINE }, receiver)
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let (slots, room) = (Arc::new(Semaphore::new(batches)), Arc::new(Semaphore::new(bytes as usize)));
+    (Outlet { batches: sender, slots, room, bytes, longest_line: LONGEST_LINE }, receiver)
+}
+
+/// Room for one batch.
+pub struct Room<'a> {
+    outlet: &'a Outlet,
+    permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+impl Room<'_> {
+    /// Queues lines, at once.
+    pub fn send(self, lines: Bytes) -> Result<(), Closed> {
+        self.outlet.batches.send(Batch { lines, _room: Some(self.permits) }).map_err(|_| Closed)
+    }
 }
 
 impl Outlet {
@@ -61,30 +75,28 @@ impl Outlet {
         self.longest_line
     }
 
-    /// Waits for room and queues what `lines` gives. Cancelling loses nothing: `lines` is asked once there is room.
-    pub async fn send(&self, length: usize, lines: impl FnOnce() -> Bytes) -> Result<(), Closed> {
-        let (slot, room) = self.reserve(self.share(length)).await?;
-        slot.send(Batch { lines: lines(), _room: room });
-        Ok(())
+    /// Waits for room for so many bytes.
+    pub async fn reserve(&self, length: usize) -> Result<Room<'_>, Closed> {
+        let share = self.share(length);
+        let room = self.room.clone().acquire_many_owned(share).await.map_err(|_| Closed)?;
+        let slot = self.slots.clone().acquire_owned().await.map_err(|_| Closed)?;
+        if self.batches.is_closed() { Err(Closed) } else { Ok(Room { outlet: self, permits: (slot, room) }) }
     }
 
-    /// Queues lines now, or gives them back when there is no room. Lines for a queue that is closed are dropped.
-    pub fn try_send(&self, lines: Bytes) -> Result<(), Bytes> {
-        let Ok(room) = self.room.clone().try_acquire_many_owned(self.share(lines.len())) else { return Err(lines) };
-        match self.batches.try_send(Batch { lines, _room: room }) {
-            Err(mpsc::error::TrySendError::Full(batch)) => Err(batch.lines),
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
-        }
+    /// Queues a session's last lines at once, whatever waits: they were made already, and a session has one ending.
+    pub fn send_last(&self, lines: Bytes) {
+        // Lines for a queue that is closed have nobody to hear them.
+        let _ = self.batches.send(Batch { lines, _room: None });
     }
 
     /// Whether a usual batch would have to wait.
     pub fn is_full(&self) -> bool {
-        self.batches.capacity() == 0 || self.room.available_permits() < self.share(USUAL_BATCH as usize) as usize
+        self.slots.available_permits() == 0 || self.room.available_permits() < self.share(USUAL_BATCH as usize) as usize
     }
 
     /// Waits until a usual batch would not have to wait.
     pub async fn room(&self) -> Result<(), Closed> {
-        self.reserve(self.share(USUAL_BATCH as usize)).await.map(drop)
+        self.reserve(USUAL_BATCH as usize).await.map(drop)
     }
 
     /// Waits until nobody reads the queue.
@@ -96,12 +108,6 @@ impl Outlet {
     fn share(&self, length: usize) -> u32 {
         u32::try_from(length).unwrap_or(u32::MAX).min(self.bytes)
     }
-
-    async fn reserve(&self, share: u32) -> Result<(mpsc::Permit<'_, Batch>, OwnedSemaphorePermit), Closed> {
-        let room = self.room.clone().acquire_many_owned(share).await.map_err(|_| Closed)?;
-        let slot = self.batches.reserve().await.map_err(|_| Closed)?;
-        Ok((slot, room))
-    }
 }
 
 #[cfg(test)]
@@ -112,9 +118,12 @@ mod tests {
 
     use super::*;
 
+    async fn send(outlet: &Outlet, length: usize) -> Result<(), Closed> {
+        outlet.reserve(length).await?.send(Bytes::from(vec![b'x'; length]))
+    }
+
     async fn fits(outlet: &Outlet, length: usize) -> bool {
-        let sent = outlet.send(length, || Bytes::from(vec![b'x'; length]));
-        timeout(Duration::from_millis(20), sent).await.is_ok()
+        timeout(Duration::from_millis(20), send(outlet, length)).await.is_ok()
     }
 
     #[tokio::test]
@@ -125,10 +134,18 @@ mod tests {
                 assert!(fits(&outlet, length).await, "{length}: {number}");
             }
             assert!(!fits(&outlet, length).await && outlet.is_full(), "{length}");
-            assert!(outlet.try_send(Bytes::from(vec![b'x'; length])).is_err());
             drop(queue.recv().await);
             assert!(fits(&outlet, length).await, "{length}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_last_word_waits_for_nothing_and_keeps_its_place() {
+        let (outlet, mut queue) = queue(1, 100);
+        assert!(fits(&outlet, 100).await);
+        outlet.send_last(Bytes::from_static(b"end"));
+        assert_eq!(queue.recv().await.unwrap().lines.len(), 100);
+        assert_eq!(&queue.recv().await.unwrap().lines[..], b"end");
     }
 
     #[tokio::test]
@@ -137,7 +154,7 @@ mod tests {
         assert!(fits(&outlet, 100).await);
         let waiting = tokio::spawn({
             let outlet = outlet.clone();
-            async move { (outlet.send(50, Bytes::new).await, outlet.room().await) }
+            async move { (send(&outlet, 50).await, outlet.room().await) }
         });
         tokio::task::yield_now().await;
         drop(queue);

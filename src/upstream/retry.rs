@@ -57,6 +57,7 @@ fn may_pass(error: &InvokeError) -> bool {
             | ErrorKind::BadRequest
             | ErrorKind::CredentialsValidateFailed
             | ErrorKind::PollingUnsupported
+            | ErrorKind::FirstTokenTimeout
             | ErrorKind::Internal => false,
         }
 }

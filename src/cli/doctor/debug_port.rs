@@ -41,7 +41,10 @@ pub async fn check(report: &mut Report, settings: &HashMap<String, String>) -> a
     let address = format!("{}:{}", config.remote_host, config.remote_port);
     let key = config.remote_key.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     let greeting = if key.is_empty() { Vec::new() } else { handshake(key) };
-    let (mut reader, writer) = match tcp::connect(&config.remote_host, config.remote_port, &greeting).await {
+    let (mut reader, writer) = match tcp::connect(&config.remote_host, config.remote_port, &greeting)
+        .await
+        .and_then(tcp::open)
+    {
         Ok(halves) => halves,
         Err(error) => {
             let hint = "Check host and port (usually 5003), that PLUGIN_REMOTE_INSTALLING_ENABLED is true on the daemon, \

@@ -76,6 +76,7 @@ async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Resul
             stop: Vec::new(),
             json_schema: None,
             stream,
+            first_token_timeout: None,
         };
         Ok(llm::invoke(gateway, context.clone(), request))
     })

@@ -144,6 +144,7 @@ impl Call {
                         stop: Vec::new(),
                         json_schema: None,
                         stream: false,
+                        first_token_timeout: None,
                     })
                 };
                 try_model(FEW_TOKENS, ask).await

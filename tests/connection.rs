@@ -1,0 +1,347 @@
+//! A connection owns its sessions: how they end, whoever ends them, and what a host that misbehaves hears.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/host.rs"]
+mod host;
+
+use std::time::{Duration, Instant};
+
+use dify_plugin_runtime::runtime::ServeOptions;
+use host::{Do, Plugin};
+use serde_json::json;
+
+const LATE: &str = "InvokeConnectionError";
+const SHUTTING_DOWN: &str = "InvokeServerUnavailableError";
+
+fn options(change: impl FnOnce(&mut ServeOptions)) -> ServeOptions {
+    let mut options = ServeOptions::default();
+    change(&mut options);
+    options
+}
+
+/// How a session ends: the types of its messages, its text, and the type and a part of its error.
+type Ends = (&'static str, &'static [&'static str], &'static str, Option<(&'static str, &'static str)>);
+
+struct Case {
+    title: &'static str,
+    options: ServeOptions,
+    steps: Vec<Do>,
+    ends: Vec<Ends>,
+    /// Calls that reach the provider, where that is certain.
+    begun: Option<usize>,
+}
+
+fn cancelled(
+    title: &'static str,
+    steps: Vec<Do>,
+    types: &'static [&'static str],
+    begun: impl Into<Option<usize>>,
+) -> Case {
+    Case { title, options: ServeOptions::default(), steps, ends: vec![("a", types, "", None)], begun: begun.into() }
+}
+
+fn cases() -> Vec<Case> {
+    use Do::{Ask, AskWith, Cancel, CloseInput, Hear, HearEnd, Line, Pause, Shutdown};
+    let one = options(|options| options.most_sessions = 1);
+    let short = options(|options| options.longest_session = Duration::from_millis(200));
+    let short_one = ServeOptions { most_sessions: 1, ..short };
+    vec![
+        // A request that is taken back ends without a word more.
+        cancelled("at once", vec![Ask("a", "hang"), Cancel("a")], &["end"], None),
+        cancelled("while it works", vec![Ask("a", "hang"), Pause(100), Cancel("a")], &["end"], 1),
+        cancelled(
+            "twice",
+            vec![Ask("a", "hang"), Pause(50), Cancel("a"), Cancel("a"), Pause(50), Cancel("a")],
+            &["end"],
+            1,
+        ),
+        cancelled(
+            "during a start of polling",
+            vec![AskWith("a", "", json!({"action": "start_polling"})), Pause(50), Cancel("a")],
+            &["end"],
+            1,
+        ),
+        cancelled(
+            "a blocking call",
+            vec![AskWith("a", "say so;hang", json!({"stream": false})), Pause(50), Cancel("a")],
+            &["end"],
+            1,
+        ),
+        cancelled(
+            "with a payload that nobody reads",
+            vec![Ask("a", "hang"), Pause(50), Line(r#"{"session_id":"a","event":"cancel","data":null,"x":[1]}"#)],
+            &["end"],
+            1,
+        ),
+        Case {
+            title: "after its first words",
+            options: ServeOptions::default(),
+            steps: vec![Ask("a", "say hello;hang"), Hear("a"), Cancel("a")],
+            ends: vec![("a", &["stream", "end"], "hello", None)],
+            begun: Some(1),
+        },
+        Case {
+            title: "cancels of nobody, before and after",
+            options: ServeOptions::default(),
+            steps: vec![Cancel("x"), Cancel("a"), Ask("a", "say hello"), HearEnd("a"), Cancel("a"), Cancel("")],
+            ends: vec![("a", &["stream", "end"], "hello", None)],
+            begun: Some(1),
+        },
+        Case {
+            title: "while it waits for its place, which goes to the next",
+            options: one,
+            steps: vec![Ask("a", "wait 200"), Ask("b", "hang"), Ask("c", "say c"), Pause(50), Cancel("b")],
+            ends: vec![
+                ("a", &["stream", "end"], "", None),
+                ("b", &["end"], "", None),
+                ("c", &["stream", "end"], "c", None),
+            ],
+            begun: Some(2),
+        },
+        Case {
+            title: "a session that holds its thread is ended all the same",
+            options: ServeOptions::default(),
+            steps: vec![Ask("a", "block 1500"), Pause(100), Cancel("a")],
+            ends: vec![("a", &["end"], "", None)],
+            begun: Some(1),
+        },
+        Case {
+            title: "a session that floods a host which reads late",
+            options: ServeOptions::default(),
+            steps: vec![Ask("a", "flood"), Pause(200), Cancel("a"), Pause(100), HearEnd("a")],
+            ends: vec![],
+            begun: Some(1),
+        },
+        // Limit, panic and shutdown are told apart.
+        Case {
+            title: "the limit",
+            options: short,
+            steps: vec![Ask("a", "say so far;hang")],
+            ends: vec![("a", &["stream", "error", "end"], "so far", Some((LATE, "given up after 0.2 s")))],
+            begun: Some(1),
+        },
+        Case {
+            title: "a panic",
+            options: short,
+            steps: vec![Ask("a", "say so far;wait 20;panic")],
+            ends: vec![("a", &["stream", "error", "end"], "so far", Some(("", "a fault of the plugin")))],
+            begun: Some(1),
+        },
+        Case {
+            title: "the limit of a session that holds its thread",
+            options: short,
+            steps: vec![Ask("a", "block 1500")],
+            ends: vec![("a", &["error", "end"], "", Some((LATE, "given up after 0.2 s")))],
+            begun: Some(1),
+        },
+        Case {
+            title: "the limit counts the wait for a place",
+            options: short_one,
+            steps: vec![Ask("a", "wait 190"), Ask("b", "hang"), Ask("c", "say c"), Ask("d", "hang")],
+            ends: vec![
+                ("a", &["stream", "end"], "", None),
+                ("b", &["error", "end"], "", Some((LATE, "0.2 s"))),
+                ("c", &["error", "end"], "", Some((LATE, "never started"))),
+                ("d", &["error", "end"], "", Some((LATE, "never started"))),
+            ],
+            begun: Some(2),
+        },
+        // The end of the process.
+        Case {
+            title: "shutdown: what is open may finish, what is new is refused",
+            options: ServeOptions::default(),
+            steps: vec![Ask("a", "wait 300;say done"), Pause(50), Shutdown(5000), Ask("b", "say no")],
+            ends: vec![
+                ("a", &["stream", "end"], "done", None),
+                ("b", &["error", "end"], "", Some((SHUTTING_DOWN, "shutting down"))),
+            ],
+            begun: Some(1),
+        },
+        Case {
+            title: "shutdown: what is left is told",
+            options: one,
+            steps: vec![Ask("a", "say so far;hang"), Ask("b", "hang"), Hear("a"), Shutdown(200)],
+            ends: vec![
+                ("a", &["stream", "error", "end"], "so far", Some((SHUTTING_DOWN, "shutting down"))),
+                ("b", &["error", "end"], "", Some((SHUTTING_DOWN, "shutting down"))),
+            ],
+            begun: Some(1),
+        },
+        Case {
+            title: "shutdown: a session that holds its thread is told too",
+            options: ServeOptions::default(),
+            steps: vec![Ask("a", "block 1500"), Pause(50), Shutdown(100)],
+            ends: vec![("a", &["error", "end"], "", Some((SHUTTING_DOWN, "shutting down")))],
+            begun: Some(1),
+        },
+        Case {
+            title: "no more input: what is open is finished",
+            options: ServeOptions::default(),
+            steps: vec![Ask("a", "wait 100;say done"), CloseInput],
+            ends: vec![("a", &["stream", "end"], "done", None)],
+            begun: Some(1),
+        },
+    ]
+}
+
+#[tokio::test]
+async fn every_session_has_one_ending_and_the_right_one() {
+    for case in cases() {
+        let plugin = Plugin::new(case.options);
+        let told = plugin.host(&case.steps).await;
+        for (session, types, text, error) in case.ends {
+            let told = &told[session];
+            assert_eq!(told.types, types, "{}: {session}: {told:?}", case.title);
+            assert_eq!(told.text, text, "{}: {session}", case.title);
+            match (error, &told.error) {
+                (None, None) => {}
+                (Some((kind, part)), Some((found, message))) => {
+                    assert!(kind.is_empty() || kind == found, "{}: {session}: {found}", case.title);
+                    assert!(message.contains(part), "{}: {session}: {message}", case.title);
+                }
+                (expected, found) => panic!("{}: {session}: expected {expected:?}, found {found:?}", case.title),
+            }
+        }
+        assert_eq!(plugin.deeds.begun(), case.begun.unwrap_or(plugin.deeds.begun()), "{}", case.title);
+        plugin.idle().await;
+    }
+}
+
+#[tokio::test]
+async fn places_are_given_in_order_of_arrival() {
+    const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let plugin = Plugin::new(options(|options| options.most_sessions = 1));
+    let mut host = plugin.connect();
+    for name in NAMES {
+        host.step(Do::Ask(name, "wait 5")).await;
+    }
+    let mut order: Vec<&str> = Vec::new();
+    while order.len() < NAMES.len() {
+        assert!(host.read().await);
+        order.extend(NAMES.iter().filter(|name| host.told[**name].types.last().is_some_and(|kind| kind == "end")));
+        let mut seen = std::collections::BTreeSet::new();
+        order.retain(|name| seen.insert(*name));
+    }
+    assert_eq!(order, NAMES);
+}
+
+#[tokio::test]
+async fn no_work_of_a_session_delays_a_heartbeat() {
+    let beat = Duration::from_millis(100);
+    let plugin = Plugin::new(options(|options| options.heartbeat = beat));
+    let mut host = plugin.connect();
+    // More than there are workers.
+    for session in ["a", "b", "c", "d"] {
+        host.step(Do::Ask(session, "block 3000")).await;
+    }
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        assert!(host.read().await);
+    }
+    assert!(plugin.deeds.begun() >= 2);
+    let longest = host.beats.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(host.beats.len() >= 20 && longest < beat * 5, "{} beats, the longest wait {longest:?}", host.beats.len());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_dropped_closes_its_socket_and_its_sessions() {
+    let plugin = Plugin::new(ServeOptions::default());
+    let (mut first, mut second) = (plugin.connect(), plugin.connect());
+    first.step(Do::Ask("a", "say hello;hang")).await;
+    second.step(Do::Ask("b", "say hello;wait 300;say again")).await;
+    first.step(Do::Hear("a")).await;
+    first.step(Do::Drop).await;
+    while first.read().await {}
+    assert_eq!(first.told["a"].types, ["stream"]);
+    second.step(Do::HearEnd("b")).await;
+    assert_eq!(second.told["b"].text, "helloagain");
+    assert!(plugin.idle().await < Duration::from_millis(100));
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_the_provider_within_a_tenth_of_a_second() {
+    let plugin = Plugin::new(ServeOptions::default());
+    let mut host = plugin.connect();
+    host.step(Do::Ask("a", "say hello;hang")).await;
+    host.step(Do::Hear("a")).await;
+    host.step(Do::Cancel("a")).await;
+    assert!(plugin.idle().await < Duration::from_millis(100));
+}
+
+#[tokio::test]
+async fn without_an_open_session_a_shutdown_is_at_once() {
+    let plugin = Plugin::new(ServeOptions::default());
+    let mut host = plugin.connect();
+    host.step(Do::Ask("a", "say hello")).await;
+    host.step(Do::HearEnd("a")).await;
+    let start = Instant::now();
+    host.step(Do::Shutdown(60_000)).await;
+    while host.read().await {}
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_host_that_reads_nothing_does_not_keep_the_process() {
+    let plugin = Plugin::new(ServeOptions::default());
+    let mut host = plugin.connect();
+    host.step(Do::Ask("a", "flood")).await;
+    host.step(Do::Pause(300)).await;
+    let connection = host.connection.take().unwrap();
+    let start = Instant::now();
+    connection.shutdown(tokio::time::Instant::now() + Duration::from_millis(100)).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn any_number_of_places_may_be_set() {
+    for most_sessions in [0, 1, usize::MAX] {
+        let plugin = Plugin::new(options(|options| options.most_sessions = most_sessions));
+        assert_eq!(plugin.host(&[Do::Ask("a", "say hello")]).await["a"].text, "hello", "{most_sessions}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_token_is_waited_for_as_long_as_the_caller_says() {
+    // Prompt, stream, budget; whether the budget ends it.
+    let missed = [
+        ("hang", json!(0.1)),
+        ("empty;hang", json!(0.1)),
+        ("wait 300;say late", json!(0.1)),
+        ("block 300;say late", json!(0.05)),
+    ];
+    let kept = [
+        ("say hello;wait 300;say again", json!(true), json!(0.1)),
+        ("call;wait 300", json!(true), json!(0.1)),
+        ("wait 300;say hello", json!(false), json!(0.1)),
+        ("wait 150;say hello", json!(true), json!(null)),
+        ("wait 150;say hello", json!(true), json!("0.1")),
+        ("wait 150;say hello", json!(true), json!(0)),
+        ("wait 150;say hello", json!(true), json!(-0.1)),
+        ("wait 150;say hello", json!(true), json!("NaN")),
+        ("wait 150;say hello", json!(true), json!(1e300)),
+        ("wait 150;say hello", json!(true), json!({"seconds": 0.1})),
+        ("wait 150;say hello", json!(true), json!([])),
+        ("wait 150;say hello", json!(true), json!(true)),
+    ];
+    for (prompt, budget) in missed {
+        let plugin = Plugin::new(ServeOptions::default());
+        let steps = [Do::AskWith("a", prompt, json!({"first_token_timeout": budget}))];
+        let told = plugin.host(&steps).await;
+        let (kind, message) = told["a"].error.clone().unwrap_or_else(|| panic!("{prompt}: {:?}", told["a"]));
+        assert_eq!(kind, "FirstTokenTimeoutError", "{prompt}: {message}");
+        assert!(message.contains(&format!("{budget} s")) && message.contains("`m`"), "{prompt}: {message}");
+        plugin.idle().await;
+    }
+    for (prompt, stream, budget) in kept {
+        let plugin = Plugin::new(ServeOptions::default());
+        let fields = json!({"first_token_timeout": budget, "stream": stream});
+        let told = plugin.host(&[Do::AskWith("a", prompt, fields)]).await;
+        assert_eq!((&told["a"].error, told["a"].types.last().unwrap().as_str()), (&None, "end"), "{prompt} {budget}");
+    }
+    // The wait for a place is within it.
+    let plugin = Plugin::new(options(|options| options.most_sessions = 1));
+    let waiting = Do::AskWith("b", "say b", json!({"first_token_timeout": 0.1}));
+    let told = plugin.host(&[Do::Ask("a", "wait 300"), waiting]).await;
+    assert_eq!(told["b"].error.as_ref().unwrap().0, "FirstTokenTimeoutError");
+    assert_eq!(plugin.deeds.begun(), 1);
+}

@@ -1,0 +1,242 @@
+//! The serverless port against callers that are slow, many, gone or strangers, with the built executable.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/scripted.rs"]
+mod scripted;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use scripted::{Scripted, Step};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    async fn start(environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"));
+        command.envs(environment.iter().copied());
+        Self::spawn(command).await
+    }
+
+    /// Under a shell's limits.
+    async fn limited(limits: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limits} exec \"$0\""), env!("CARGO_BIN_EXE_dify-plugin-runtime")]);
+        Self::spawn(command).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .envs([("INSTALL_METHOD", "serverless"), ("SERVERLESS_PORT", "0"), ("SERVERLESS_HOST", "127.0.0.1")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        Self { child, address: line.rsplit("http://").next().unwrap().to_owned() }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.address).await.unwrap()
+    }
+
+    /// A connection on which this was said.
+    async fn say(&self, text: &str) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// All that is answered until the connection closes.
+    async fn ask(&self, text: &str) -> String {
+        read(self.say(text).await).await
+    }
+
+    async fn terminate(&mut self) -> Duration {
+        let start = Instant::now();
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        assert!(timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().success());
+        start.elapsed()
+    }
+}
+
+async fn read(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the connection stays open");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn llm(session: &str, upstream: &str) -> Value {
+    json!({"session_id": session, "event": "request", "data": {"user_id": "u", "type": "model", "action": "invoke_llm",
+        "provider": "google", "model": "gemini-3.5-flash", "model_type": "llm", "stream": true,
+        "credentials": {"google_api_key": "k", "google_base_url": upstream, "max_retries": "0"},
+        "model_parameters": {}, "prompt_messages": [{"role": "user", "content": "hi"}]}})
+}
+
+/// A request's head and body.
+fn post(headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /invoke HTTP/1.1\r\nhost: plugin\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+const JSON: &str = "content-type: application/json\r\n";
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or_default()
+}
+
+async fn silent() -> Scripted {
+    Scripted::start(vec![vec![Step::Hang]]).await
+}
+
+#[tokio::test]
+async fn only_json_is_taken() {
+    let server = Server::start(&[]).await;
+    let upstream = silent().await;
+    let body = llm("a", &upstream.url).to_string();
+    for (headers, expected) in [
+        ("", "415"),
+        ("content-type: text/plain\r\n", "415"),
+        ("content-type: text/plain; a=application/json\r\n", "415"),
+        ("content-type: application/x-www-form-urlencoded\r\n", "415"),
+    ] {
+        assert_eq!(status(&server.ask(&post(headers, &body)).await), expected, "{headers}");
+    }
+    for (headers, body) in [
+        (JSON, "{half"),
+        (JSON, "[]"),
+        (JSON, r#"{"event":"cancel","session_id":"a"}"#),
+        ("Content-Type: Application/JSON; charset=utf-8\r\n", ""),
+    ] {
+        assert_eq!(status(&server.ask(&post(headers, body)).await), "400", "{headers} {body}");
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_secret_is_asked_for_where_one_is_set() {
+    let server = Server::start(&[("DIFY_PLUGIN_SERVERLESS_SECRET", "open-sesame")]).await;
+    let body = json!({"session_id": "a", "event": "request", "data": {}}).to_string();
+    for (login, expected) in [
+        ("", "401"),
+        ("authorization: Bearer open\r\n", "401"),
+        ("authorization: Bearer open-sesame-and-more\r\n", "401"),
+        ("authorization: Basic cGx1Z2luOm9wZW4=\r\n", "401"),
+        ("authorization: Bearer open-sesame\r\n", "200"),
+        // plugin:open-sesame
+        ("authorization: Basic cGx1Z2luOm9wZW4tc2VzYW1l\r\n", "200"),
+    ] {
+        let answer = server.ask(&post(&format!("{JSON}{login}"), &body)).await;
+        assert_eq!(status(&answer), expected, "{login}: {answer}");
+    }
+    assert_eq!(status(&server.ask("GET /health HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n").await), "200");
+}
+
+#[tokio::test]
+async fn a_slow_caller_is_not_waited_for() {
+    let server = Server::start(&[]).await;
+    let start = Instant::now();
+    let half_a_head = server.say("POST /invoke HTTP/1.1\r\nhost: p\r\n").await;
+    let nothing = server.connect().await;
+    let half_a_body =
+        server.say(&format!("POST /invoke HTTP/1.1\r\nhost: p\r\n{JSON}content-length: 100\r\n\r\n{{")).await;
+    read(half_a_head).await;
+    read(nothing).await;
+    let waited = start.elapsed();
+    assert!(waited > Duration::from_secs(8) && waited < Duration::from_secs(20), "{waited:?}");
+    assert!(read(half_a_body).await.starts_with("HTTP/1.1 408 "));
+    let long = format!("POST /invoke HTTP/1.1\r\nhost: p\r\n{JSON}content-length: {}\r\n\r\n", 1u64 << 40);
+    let mut too_long = server.say(&long).await;
+    let megabyte = vec![b' '; 1 << 20];
+    for _ in 0..65 {
+        // The connection may be closed in the middle.
+        let _ = too_long.write_all(&megabyte).await;
+    }
+    assert!(read(too_long).await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
+async fn connections_are_counted() {
+    let server = Server::limited("ulimit -n 64;").await;
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        held.push(server.say("POST /invoke HTTP/1.1\r\n").await);
+    }
+    // Those that say nothing more are closed, and others have their turn.
+    let health = server.ask("GET /health HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(status(&health), "200");
+}
+
+#[tokio::test]
+async fn a_body_is_read_once_there_is_a_place() {
+    let server = Server::start(&[("MAX_WORKER", "1")]).await;
+    let upstream = silent().await;
+    let working = server.say(&post(JSON, &llm("a", &upstream.url).to_string())).await;
+    until(|| upstream.open_connections() == 1).await;
+    // More than the sockets between take.
+    let body = format!("{}{}", " ".repeat(32 << 20), llm("b", &upstream.url));
+    let mut waiting =
+        server.say(&post(JSON, "").replace("content-length: 0", &format!("content-length: {}", body.len()))).await;
+    let sending = async { waiting.write_all(body.as_bytes()).await };
+    assert!(timeout(Duration::from_secs(1), sending).await.is_err(), "the body was read without a place");
+    // Its caller leaves: it is never called for.
+    drop(waiting);
+    drop(working);
+    until(|| upstream.open_connections() == 0).await;
+    let next = server.say(&post(JSON, &llm("c", &upstream.url).to_string())).await;
+    until(|| upstream.open_connections() == 1).await;
+    assert_eq!(upstream.requests().len(), 2);
+    drop(next);
+}
+
+#[tokio::test]
+async fn without_a_request_the_process_ends_at_once() {
+    let mut server = Server::start(&[]).await;
+    let _idle = server.connect().await;
+    assert!(server.terminate().await < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn an_unfinished_request_does_not_keep_the_process() {
+    let mut server = Server::start(&[]).await;
+    let _half = server.say(&format!("POST /invoke HTTP/1.1\r\nhost: p\r\n{JSON}content-length: 100\r\n\r\n{{")).await;
+    let _head = server.say("POST /invoke HTTP/1.1\r\n").await;
+    assert!(server.terminate().await < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn an_open_session_is_told_of_the_end() {
+    let mut server = Server::start(&[]).await;
+    let upstream = silent().await;
+    let open = server.say(&post(JSON, &llm("a", &upstream.url).to_string())).await;
+    until(|| upstream.open_connections() == 1).await;
+    let waited = server.terminate().await;
+    assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(10), "{waited:?}");
+    let answer = read(open).await;
+    assert!(answer.contains("shutting down") && answer.matches(r#""type":"end""#).count() == 1, "{answer}");
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
