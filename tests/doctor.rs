@@ -123,7 +123,7 @@ fn settings_that_do_not_arrive_or_do_nothing_are_named() {
         ("DIFY_PLUGIN_LOG_CONTENT", "true", "warning environment: prompts and answers are logged"),
         ("DIFY_PLUGIN_RECORD", "/tmp/case", "warning environment: upstream traffic is recorded to /tmp/case"),
         ("DIFY_PLUGIN_REPLAY", "/tmp/case", "warning environment: answers come from the recording in /tmp/case"),
-        ("REQUESTS_CA_BUNDLE", "/ca.pem", "warning certificates: REQUESTS_CA_BUNDLE is set, which only Python reads"),
+        ("REQUESTS_CA_BUNDLE", "/ca.pem", "warning certificates: REQUESTS_CA_BUNDLE /ca.pem cannot be read"),
         ("HTTPS_PROXY", "http://user:canary-3f9a@proxy.test:3128", "ok proxy: HTTPS_PROXY is http://proxy.test:3128/"),
         ("https_proxy", "proxy.test:3128", "warning proxy: NO_PROXY is not set"),
         ("HTTP_PROXY", "http://", "error proxy: HTTP_PROXY is not an address"),

@@ -1,6 +1,8 @@
 //! The HTTP client against an upstream that misbehaves: attempts, refusals, silence, cuts, credentials.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/scripted.rs"]
 mod scripted;
 
@@ -8,17 +10,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use authority::Authority;
 use dify_plugin_runtime::codec::events::Event;
 use dify_plugin_runtime::dialect::driver::drive;
 use dify_plugin_runtime::dialect::{Flow, StreamMapper};
 use dify_plugin_runtime::error::{ErrorKind, InvokeError};
 use dify_plugin_runtime::upstream::auth::{Attempt, HeaderAuthorization, Sent};
 use dify_plugin_runtime::upstream::{
-    Authorize, ErrorResponse, RetryPolicy, Timeouts, Upstream, UpstreamRequest, UpstreamResponse, Verdict,
+    Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, UpstreamResponse,
+    Verdict,
 };
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use scripted::{Scripted, Step, answer, event_stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 fn request(server: &Scripted) -> UpstreamRequest {
@@ -93,6 +100,93 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
     for (status, headers, body, calls) in cases {
         let (_, seen) = failure(vec![answer(status, headers, body)]).await;
         assert_eq!(seen, *calls, "{status} {headers} {body}");
+    }
+}
+
+/// Answers connections with these bytes, over TLS where an acceptor is given; breaks them off where there are none.
+/// The address without its scheme, and the count of connections.
+async fn counted(acceptor: Option<TlsAcceptor>, bytes: &'static [u8]) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (host, count) = (listener.local_addr().unwrap().to_string(), Arc::new(AtomicUsize::new(0)));
+    let seen = count.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            seen.fetch_add(1, Ordering::SeqCst);
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                if bytes.is_empty() {
+                    return socket.set_zero_linger().unwrap();
+                }
+                if let Some(acceptor) = acceptor {
+                    let Ok(mut stream) = acceptor.accept(socket).await else { return };
+                    let _ = stream.read(&mut [0; 4096]).await;
+                    let _ = stream.write_all(bytes).await;
+                } else {
+                    let _ = socket.read(&mut [0; 4096]).await;
+                    let _ = socket.write_all(bytes).await;
+                }
+            });
+        }
+    });
+    (host, count)
+}
+
+#[tokio::test]
+async fn only_what_broke_on_the_way_is_tried_again() {
+    const WELL: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const LOGIN: &[u8] =
+        b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const BAD_GATEWAY: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let authority = Authority::new();
+    let tls = |host: &str, years| Some(authority.acceptor(&[host], years));
+    let always = (2020, 2100);
+    let trusted = || NetworkSettings::new(None, Some(authority.pem()));
+    let direct = NetworkSettings::default;
+    type Case = (&'static str, &'static str, Option<TlsAcceptor>, &'static [u8], NetworkSettings, usize, &'static str);
+    let cases: Vec<Case> = vec![
+        ("a certificate that is not trusted", "https", tls("127.0.0.1", always), WELL, direct(), 1, "not trusted"),
+        ("one for another host", "https", tls("models.example", always), WELL, trusted(), 1, "another host"),
+        ("one that has expired", "https", tls("127.0.0.1", (2000, 2001)), WELL, trusted(), 1, "has expired"),
+        ("one that is not valid yet", "https", tls("127.0.0.1", (2099, 2100)), WELL, trusted(), 1, "not valid yet"),
+        ("https where HTTP is spoken", "https", None, WELL, direct(), 1, "does not speak TLS"),
+        ("http where TLS is spoken", "http", tls("127.0.0.1", always), WELL, direct(), 1, "is it https://"),
+        ("no HTTP at all", "http", None, b"SSH-2.0-OpenSSH_9.2\r\n\r\n", direct(), 1, "invalid HTTP"),
+        ("a connection that is reset", "http", None, b"", direct(), 3, "the connection broke"),
+        ("a handshake that is reset", "https", None, b"", direct(), 3, "cannot connect"),
+        (
+            "a login that something on the way wants",
+            "http",
+            None,
+            LOGIN,
+            direct(),
+            1,
+            "wants a user and a password on the way",
+        ),
+    ];
+    for (name, scheme, acceptor, bytes, network, connections, said) in cases {
+        let (host, count) = counted(acceptor, bytes).await;
+        let url = Url::parse(&format!("{scheme}://{host}/v1/chat")).unwrap();
+        let retry = RetryPolicy { first_wait: Duration::from_millis(5), ..RetryPolicy::default() };
+        let error = Upstream::new().send(&UpstreamRequest::get(url).with_retry(retry).with_network(network)).await;
+        let error = error.err().unwrap();
+        assert_eq!(error.kind, ErrorKind::Connection, "{name}: {error}");
+        assert!(error.detail().contains(said), "{name}: {}", error.detail());
+        assert_eq!(count.load(Ordering::SeqCst), connections, "{name}: {}", error.detail());
+    }
+    for (name, scheme, bytes, attempts, said) in [
+        ("a proxy's login, over http", "http", LOGIN, 1, "wants a user and a password: http://127.0.0.1"),
+        ("a proxy's login, over https", "https", LOGIN, 1, "wants a user and a password: http://127.0.0.1"),
+        ("a proxy that reaches nobody, over https", "https", BAD_GATEWAY, 3, "The way leads by the proxy"),
+    ] {
+        let (host, count) = counted(None, bytes).await;
+        let url = Url::parse(&format!("{scheme}://models.invalid/v1/chat")).unwrap();
+        let retry = RetryPolicy { first_wait: Duration::from_millis(5), ..RetryPolicy::default() };
+        let network = NetworkSettings::new(Some(format!("http://user:pa55word@{host}").into()), None);
+        let error = Upstream::new().send(&UpstreamRequest::get(url).with_retry(retry).with_network(network)).await;
+        let error = error.err().unwrap();
+        assert_eq!((error.kind, count.load(Ordering::SeqCst)), (ErrorKind::Connection, attempts), "{name}: {error}");
+        assert!(error.detail().contains(said) && !error.detail().contains("pa55"), "{name}: {}", error.detail());
     }
 }
 

@@ -1,27 +1,24 @@
-//! The one HTTP client: pooled connections, roots, proxies, timeouts, attempts.
+//! One call of an upstream: attempts, credentials, timeouts, refusals.
 //!
-//! Clients are built when first used and kept per proxy and certificate setting. Redirects are refused: a credential must
-//! not follow one to another host, and an API that redirects is addressed wrongly.
+//! Connections, roots and proxies are the business of [`super::pool`]. Redirects are refused: a credential must not follow
+//! one to another host, and an API that redirects is addressed wrongly.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use http::HeaderMap;
-use reqwest::redirect;
+use http::{HeaderMap, StatusCode};
 use secrecy::ExposeSecret;
 use tracing::{debug, warn};
 use url::Url;
 
 use super::auth::{Attempt, Sent, Verdict};
-use super::failure::{address, body_error, causes, forbidden_error, transport_error};
-use super::instance::{self, Resolver};
-use super::network::{DIRECT, NetworkKey, NetworkSettings};
+use super::failure::{address, body_error, forbidden_error, proxy_login_error, transport_error};
+use super::instance;
+use super::pool::Pool;
 use super::proofs::Proofs;
 use super::recording::{Case, Incoming, Tape, Taping};
 use super::request::UpstreamRequest;
@@ -36,18 +33,10 @@ const LONGEST_ERROR_BODY: usize = 64 * 1024;
 /// How long a refusal's body is waited for.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Different proxies and certificates that are kept open at once.
-const MOST_CLIENTS: usize = 64;
-
-/// Idle connections to one host that are kept: after a burst, memory goes back.
-const MOST_IDLE: usize = 32;
-
-type ClientKey = (NetworkKey, Duration);
-
 /// A handle on the HTTP clients of the process; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Upstream {
-    clients: Arc<Mutex<HashMap<ClientKey, reqwest::Client>>>,
+    pub(super) pool: Arc<Pool>,
     tally: Tally,
     proofs: Proofs,
     pub(super) session_id: Option<Arc<str>>,
@@ -92,7 +81,7 @@ impl Upstream {
 
     /// Sends a request: attempts until an answer is 2xx, or an error stands.
     pub async fn send(&self, request: &UpstreamRequest) -> Result<UpstreamResponse, InvokeError> {
-        let client = self.client(&request.network, request.timeouts.connect)?;
+        let client = self.pool.client(&request.network, request.timeouts.connect)?;
         let (mut renewed, mut knows_addresses) = (false, false);
         let mut attempt = 0;
         self.tally.call();
@@ -182,6 +171,9 @@ impl Upstream {
         if status.is_redirection() {
             return Outcome::Failed(redirect_error(&refusal));
         }
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Outcome::Failed(proxy_login_error(request));
+        }
         let sent = Sent { method: &request.method, url: &url, headers: &headers, body: &request.body, attempt };
         match request.auth.refused(&refusal, sent).await {
             Verdict::Again if !std::mem::replace(renewed, true) => Outcome::Again,
@@ -204,21 +196,6 @@ impl Upstream {
             Some(tape) => tape.exchange(self.outgoing(request, url, headers), network).await,
         }
     }
-
-    /// The pooled client for these settings.
-    pub fn client(&self, network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
-        let key = (network.key(), connect);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        let client = build(network, connect, None)?;
-        if clients.len() >= MOST_CLIENTS {
-            clients.clear();
-        }
-        clients.insert(key, client.clone());
-        Ok(client)
-    }
 }
 
 enum Outcome {
@@ -227,62 +204,6 @@ enum Outcome {
     Failed(InvokeError),
     /// There is no credential; the calls on the way to one were repeated already.
     Unsigned(InvokeError),
-}
-
-/// Builds a client with the system's roots, or with the bundled ones where the system has none.
-#[allow(clippy::disallowed_methods)] // the one place that may
-pub(super) fn build(
-    network: &NetworkSettings,
-    connect: Duration,
-    pinned: Option<(&str, &[SocketAddr])>,
-) -> Result<reqwest::Client, InvokeError> {
-    let extra = match &network.extra_ca {
-        Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-            .map_err(|error| InvokeError::credentials(format!("credential `tls_ca` cannot be read: {error}")))?,
-        None => Vec::new(),
-    };
-    let builder = || -> Result<reqwest::ClientBuilder, InvokeError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("dify-plugin-runtime/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(connect)
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(MOST_IDLE)
-            .tcp_keepalive(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .http2_keep_alive_timeout(Duration::from_secs(20))
-            .http2_adaptive_window(true)
-            .redirect(redirect::Policy::none());
-        if !network.is_of_machine() {
-            builder = builder.dns_resolver(Resolver);
-        }
-        if let Some((host, addresses)) = pinned {
-            builder = builder.resolve_to_addrs(host, addresses);
-        }
-        if let Some(proxy) = &network.proxy {
-            let address = proxy.expose_secret();
-            builder = match address {
-                DIRECT => builder.no_proxy(),
-                _ => builder.proxy(reqwest::Proxy::all(address).map_err(|_| {
-                    InvokeError::credentials(
-                        "credential `proxy_url` must be an http://, https:// or socks5:// address, or `direct`",
-                    )
-                })?),
-            };
-        }
-        Ok(builder)
-    };
-    let system = builder()?.tls_certs_merge(extra.iter().cloned()).build();
-    system.or_else(|error| {
-        warn!(reason = %error, "no usable certificate store on this system, using the bundled roots");
-        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|root| reqwest::Certificate::from_der(root).ok());
-        builder()
-            .map(|builder| builder.tls_certs_only(bundled.chain(extra.iter().cloned())))?
-            .build()
-            .map_err(|error| InvokeError::internal(format!("cannot set up the HTTP client: {}", causes(&error))))
-    })
 }
 
 /// Sends an attempt and waits for the answer's headers.

@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::io;
 
+use http::StatusCode;
 use rustls::CertificateError;
 
 use super::UpstreamRequest;
@@ -23,6 +24,10 @@ pub(super) fn transport_error(error: &reqwest::Error, request: &UpstreamRequest)
         return forbidden_error(forbidden.clone());
     }
     let (address, detail) = (address(request), causes(error));
+    // The tunnel's error is of a type that cannot be named.
+    if error.is_connect() && detail.contains("proxy authorization required") {
+        return proxy_login_error(request);
+    }
     let what = match (error.is_connect(), error.is_timeout()) {
         (true, true) => {
             let seconds = request.timeouts.connect.as_secs_f64();
@@ -32,11 +37,29 @@ pub(super) fn transport_error(error: &reqwest::Error, request: &UpstreamRequest)
         (false, true) => format!("timed out calling {address}: {detail}"),
         (false, false) => format!("the connection broke while calling {address}: {detail}"),
     };
-    let failure = InvokeError::connection(what).retryable();
+    // A server that was reached and does not speak as expected does not do so a moment later either.
+    let is_understood = tls_error(error).is_none() && !is_no_http(&detail) && !error.is_builder();
+    let failure = InvokeError { retryable: is_understood, ..InvokeError::connection(what) };
     match hint_of(error, request) {
         Some(hint) => failure.with_hint(hint),
         None => failure,
     }
+}
+
+/// A proxy on the way wants a login, or does not take the one that it was given.
+pub(super) fn proxy_login_error(request: &UpstreamRequest) -> InvokeError {
+    let proxy = match route(&request.url, &request.network) {
+        Ok(Route::Proxy { url, from }) => format!(": {url} ({from})"),
+        _ => format!(" on the way to {}", address(request)),
+    };
+    InvokeError::connection(format!("the proxy wants a user and a password{proxy}"))
+        .with_status(StatusCode::PROXY_AUTHENTICATION_REQUIRED.as_u16())
+        .with_hint("Write them into its address: http://user:password@host:port. If they stand there, they are wrong.")
+}
+
+/// Whether a server answered, but not in HTTP.
+fn is_no_http(detail: &str) -> bool {
+    detail.contains("invalid HTTP")
 }
 
 /// What became of an answer that broke off.
@@ -110,16 +133,9 @@ fn tls_hint(error: &rustls::Error) -> Option<&'static str> {
 
 /// The chain of causes without the address, which may hold a secret in its query.
 pub fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    if text.is_empty() { "no further detail".to_owned() } else { text }
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    if causes.is_empty() { "no further detail".to_owned() } else { causes.join(": ") }
 }
 
 /// Host and port as they stand in messages.

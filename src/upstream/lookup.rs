@@ -11,9 +11,9 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use super::Upstream;
-use super::client::build;
 use super::failure::forbidden_error;
 use super::instance;
+use super::pool::build;
 use super::recording::{Incoming, Outgoing};
 use super::request::UpstreamRequest;
 use super::response::UpstreamResponse;

@@ -11,6 +11,7 @@ mod lookup;
 pub mod multipart;
 pub mod network;
 pub mod pem;
+mod pool;
 pub mod probe;
 mod proofs;
 pub mod recording;

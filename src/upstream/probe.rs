@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use super::client::public_url;
-use super::failure::{forbidden_error, tls_error, transport_error};
+use super::failure::{forbidden_error, proxy_login_error, tls_error, transport_error};
 use super::instance;
 use super::network::{DIRECT, NetworkSettings, proxy_address};
 use super::request::UpstreamRequest;
@@ -130,7 +130,7 @@ impl Probe {
     /// Asks the server for its root, as a call would: pooled client, roots, proxy.
     async fn request(&mut self, upstream: &Upstream, url: &Url, network: &NetworkSettings) -> Result<(), Ended> {
         let request = UpstreamRequest::get(public_url(url)).with_network(network.clone());
-        let client = match upstream.client(network, PATIENCE) {
+        let client = match upstream.pool.client(network, PATIENCE) {
             Ok(client) => client,
             Err(error) => return self.tell("tls", Err(error)),
         };
@@ -148,9 +148,7 @@ impl Probe {
         };
         let took = started.elapsed();
         if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            let error = InvokeError::connection("the proxy wants a user and a password")
-                .with_hint("Write them into its address: http://user:password@host:port.");
-            return self.tell("proxy", Err(error));
+            return self.tell("proxy", Err(proxy_login_error(&request)));
         }
         if url.scheme() == "https" {
             self.tell("tls", Ok("the server's certificate is trusted".to_owned()))?;

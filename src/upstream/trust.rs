@@ -1,6 +1,9 @@
 //! What the client trusts, told: certificates of this system, of a file, of a form field, and until when they are good.
 //!
-//! For diagnosis only; which certificates a call really uses is decided in [`super::client`].
+//! Which certificates a call really uses is decided in [`super::pool`].
+
+use std::path::PathBuf;
+use std::{env, fs, io};
 
 use jiff::Timestamp;
 use x509_cert::Certificate;
@@ -52,6 +55,18 @@ pub struct SystemStore {
 pub fn system_store() -> SystemStore {
     let found = rustls_native_certs::load_native_certs();
     SystemStore { certificates: found.certs.len(), problems: found.errors.iter().map(ToString::to_string).collect() }
+}
+
+/// The file that `REQUESTS_CA_BUNDLE` names, for which operators know Python's clients, and its text. It is looked at where
+/// neither `SSL_CERT_FILE` nor `SSL_CERT_DIR` is set, and trusted besides the store of this system.
+pub fn requests_bundle() -> Option<(PathBuf, io::Result<String>)> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    if set("SSL_CERT_FILE").is_some() || set("SSL_CERT_DIR").is_some() {
+        return None;
+    }
+    let file = PathBuf::from(set("REQUESTS_CA_BUNDLE")?);
+    let text = fs::read_to_string(&file);
+    Some((file, text))
 }
 
 /// How many roots are built in, for a system without a store.

@@ -100,6 +100,17 @@ async fn a_certificate_is_trusted_only_when_its_authority_is() {
         ("the server's CA in SSL_CERT_FILE, another in `tls_ca`", good, both, ""),
     ];
     play(&mut Plugin::spawn(command), cases, &mut table).await;
+
+    let mut command = Command::new(EXECUTABLE);
+    command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env("REQUESTS_CA_BUNDLE", &file);
+    let (good, theirs) =
+        (serve(&ours, "127.0.0.1", (2020, 2100)).await, serve(&stranger, "127.0.0.1", (2020, 2100)).await);
+    let cases: Vec<Case> = vec![
+        ("a private CA in REQUESTS_CA_BUNDLE", good, json!({}), ""),
+        ("another CA in REQUESTS_CA_BUNDLE", theirs.clone(), json!({}), "not trusted"),
+        ("one CA in REQUESTS_CA_BUNDLE, the server's in `tls_ca`", theirs, json!({"tls_ca": stranger.pem()}), ""),
+    ];
+    play(&mut Plugin::spawn(command), cases, &mut table).await;
     table.write();
 }
 

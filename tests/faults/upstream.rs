@@ -117,6 +117,11 @@ fn content_cases(language: &Language) -> Vec<Case> {
         case("an empty answer", answer("200 OK", json, ""), Report("")),
         case("a page in place of a stream", answer("200 OK", html, page), Report("Bad gateway")),
         case("a proxy's 502 page", answer("502 Bad Gateway", html, page), Report("502")),
+        case(
+            "a proxy that wants a login",
+            answer("407 Proxy Authentication Required", html, page),
+            Report("the proxy wants a user and a password"),
+        ),
         case("a redirect", answer("302 Found", elsewhere, ""), Report("redirects to")),
         case(
             "a redirect to itself",

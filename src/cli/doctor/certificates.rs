@@ -1,7 +1,5 @@
 //! Certificates that servers are checked against: the system's, a file's, the form field's.
 
-use std::collections::HashMap;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::finding::Report;
@@ -16,8 +14,8 @@ const FEW: usize = 20;
 /// A certificate that ends sooner is told of.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Looks at the store, at `SSL_CERT_FILE`, and at the form field `tls_ca`.
-pub fn check(report: &mut Report, settings: &HashMap<String, String>, credentials: &Credentials) -> anyhow::Result<()> {
+/// Looks at the store, at `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE`, and at the form field `tls_ca`.
+pub fn check(report: &mut Report, credentials: &Credentials) -> anyhow::Result<()> {
     let from_process = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let file = from_process("SSL_CERT_FILE");
     let store = trust::system_store();
@@ -51,9 +49,21 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, credential
     {
         dates(report, "SSL_CERT_FILE", &text)?;
     }
-    if settings.contains_key("REQUESTS_CA_BUNDLE") && from_process("SSL_CERT_FILE").is_none() {
-        let hint = "Set SSL_CERT_FILE to the same file: it is passed on to plugins as well.";
-        report.warning(CHECK, "REQUESTS_CA_BUNDLE is set, which only Python reads", hint)?;
+    match trust::requests_bundle() {
+        Some((file, Ok(text))) => {
+            let count = trust::certificates(&text).len();
+            report
+                .ok(CHECK, format!("{count} certificates of REQUESTS_CA_BUNDLE {} are trusted too", file.display()))?;
+        }
+        Some((file, Err(error))) => {
+            let found = format!("REQUESTS_CA_BUNDLE {} cannot be read: {error}", file.display());
+            report.warning(
+                CHECK,
+                found,
+                "Set it, or SSL_CERT_FILE, to a PEM file that the plugin's process may read.",
+            )?;
+        }
+        None => {}
     }
     match credentials.get("tls_ca") {
         Some(text) => dates(report, "credential `tls_ca`", text),

@@ -64,7 +64,7 @@ impl DoctorArgs {
         let unreadable = read.as_ref().err().map(|error| format!("{error:#}"));
         let fields = read.ok().flatten().unwrap_or_default();
         let credentials: Credentials = serde_json::from_value(fields.clone().into())?;
-        certificates::check(&mut report, &settings, &credentials)?;
+        certificates::check(&mut report, &credentials)?;
         environment::proxies(&mut report, &settings)?;
         operator::check(&mut report, &settings, &self.dify.env_file)?;
         match (&self.provider, unreadable) {

@@ -1,0 +1,149 @@
+//! The HTTP clients of the process: pooled connections, roots, proxies.
+//!
+//! Clients are built when first used and kept per proxy and certificate setting. What is sent by them, and how often, is
+//! decided in [`super::client`].
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::redirect;
+use secrecy::ExposeSecret;
+use tracing::warn;
+
+use super::failure::causes;
+use super::instance::Resolver;
+use super::network::{DIRECT, NetworkKey, NetworkSettings};
+use super::trust;
+use crate::error::InvokeError;
+
+/// Different proxies and certificates that are kept open at once.
+const MOST_CLIENTS: usize = 64;
+
+/// Idle connections to one host that are kept: after a burst, memory goes back.
+const MOST_IDLE: usize = 32;
+
+type ClientKey = (NetworkKey, Duration);
+
+/// What Python's clients on this machine trust besides.
+static BUNDLE: LazyLock<Vec<reqwest::Certificate>> = LazyLock::new(|| {
+    let Some((file, text)) = trust::requests_bundle() else { return Vec::new() };
+    let found = text.map_err(|error| error.to_string());
+    let found =
+        found.and_then(|text| reqwest::Certificate::from_pem_bundle(text.as_bytes()).map_err(|error| causes(&error)));
+    found.unwrap_or_else(|reason| {
+        warn!(file = %file.display(), reason, "REQUESTS_CA_BUNDLE cannot be read, and nothing of it is trusted");
+        Vec::new()
+    })
+});
+
+/// The clients, by what tells them apart: what one form names is used for that form alone.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Clients>);
+
+#[derive(Default)]
+struct Clients {
+    by_key: HashMap<ClientKey, (reqwest::Client, u64)>,
+    /// Counts uses, so that the client that was not used for longest is known.
+    uses: u64,
+}
+
+impl Pool {
+    /// The pooled client for these settings.
+    pub(super) fn client(&self, network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
+        let key = (network.key(), connect);
+        let clients = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.uses += 1;
+        if let Some((client, used)) = clients.by_key.get_mut(&key) {
+            *used = clients.uses;
+            return Ok(client.clone());
+        }
+        let client = build(network, connect, None)?;
+        if clients.by_key.len() >= MOST_CLIENTS
+            && let Some(oldest) = clients.by_key.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
+        {
+            clients.by_key.remove(&oldest);
+        }
+        clients.by_key.insert(key, (client.clone(), clients.uses));
+        Ok(client)
+    }
+}
+
+/// Builds a client with the system's roots, or with the bundled ones where the system has none.
+#[allow(clippy::disallowed_methods)] // the one place that may
+pub(super) fn build(
+    network: &NetworkSettings,
+    connect: Duration,
+    pinned: Option<(&str, &[SocketAddr])>,
+) -> Result<reqwest::Client, InvokeError> {
+    let mut extra = BUNDLE.clone();
+    if let Some(pem) = &network.extra_ca {
+        let given = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
+        extra.extend(
+            given.map_err(|error| InvokeError::credentials(format!("credential `tls_ca` cannot be read: {error}")))?,
+        );
+    }
+    let builder = || -> Result<reqwest::ClientBuilder, InvokeError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("dify-plugin-runtime/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(connect)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(MOST_IDLE)
+            .tcp_keepalive(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_timeout(Duration::from_secs(20))
+            .http2_adaptive_window(true)
+            .redirect(redirect::Policy::none());
+        if !network.is_of_machine() {
+            builder = builder.dns_resolver(Resolver);
+        }
+        if let Some((host, addresses)) = pinned {
+            builder = builder.resolve_to_addrs(host, addresses);
+        }
+        if let Some(proxy) = &network.proxy {
+            let address = proxy.expose_secret();
+            builder = match address {
+                DIRECT => builder.no_proxy(),
+                _ => builder.proxy(reqwest::Proxy::all(address).map_err(|_| {
+                    InvokeError::credentials(
+                        "credential `proxy_url` must be an http://, https:// or socks5:// address, or `direct`",
+                    )
+                })?),
+            };
+        }
+        Ok(builder)
+    };
+    let system = builder()?.tls_certs_merge(extra.iter().cloned()).build();
+    system.or_else(|error| {
+        warn!(reason = %error, "no usable certificate store on this system, using the bundled roots");
+        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter_map(|root| reqwest::Certificate::from_der(root).ok());
+        builder()
+            .map(|builder| builder.tls_certs_only(bundled.chain(extra.iter().cloned())))?
+            .build()
+            .map_err(|error| InvokeError::internal(format!("cannot set up the HTTP client: {}", causes(&error))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_too_many_costs_the_oldest_alone() {
+        let pool = Pool::default();
+        let network = |number: usize| NetworkSettings::new(Some(format!("http://127.0.0.1:{number}").into()), None);
+        let get = |number: usize| drop(pool.client(&network(number), Duration::from_secs(1)).unwrap());
+        let is_kept = |number: usize| {
+            pool.0.lock().unwrap().by_key.contains_key(&(network(number).key(), Duration::from_secs(1)))
+        };
+        (1..=MOST_CLIENTS).for_each(get);
+        get(1);
+        get(MOST_CLIENTS + 1);
+        assert!(is_kept(1) && !is_kept(2), "the one that was not used for longest goes");
+        assert!((3..=MOST_CLIENTS + 1).all(is_kept));
+    }
+}
