@@ -41,7 +41,7 @@ fn run(flags: u8, streams: &[Vec<&[u8]>]) -> (Outcome, Vec<LlmDelta>) {
                 break;
             }
             Step::Fail(error) => return (Outcome::of(&deltas, Err(error)), deltas),
-            Step::Continue(_) | Step::Again | Step::ValidCalls => {}
+            Step::Continue(_) | Step::Resume(..) | Step::Again(_) | Step::ValidCalls => {}
         }
     }
     (Outcome::of(&deltas, Ok(())), deltas)
@@ -77,6 +77,7 @@ fn next_request(flags: u8, deltas: Vec<LlmDelta>) {
         profile: &ModelProfile::of_family(families[usize::from(flags >> 3 & 3)]),
         surface: Surface::Developer,
         remembered: &|_| None,
+        remembered_picture: &|_| None,
         distrust_signatures: flags & 32 != 0,
     };
     if conversation.fill(&mut body).is_ok() {

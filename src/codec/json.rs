@@ -16,7 +16,7 @@
 mod fields;
 mod repair;
 
-pub use fields::{Named, first, fit, list, or_default};
+pub use fields::{Named, first, fit, list, or_default, places};
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
 

@@ -46,7 +46,7 @@ pub fn amount(tokens: u64, unit_price: Decimal, unit: Decimal) -> Decimal {
 
 /// The usage of an LLM call at the model's list price; without a price everything is zero.
 pub fn llm_usage(pricing: Option<&Pricing>, prompt_tokens: u64, completion_tokens: u64) -> LlmUsage {
-    let total_tokens = prompt_tokens + completion_tokens;
+    let total_tokens = prompt_tokens.saturating_add(completion_tokens);
     let Some(pricing) = pricing else {
         return LlmUsage {
             prompt_tokens,
@@ -73,7 +73,7 @@ pub fn llm_usage(pricing: Option<&Pricing>, prompt_tokens: u64, completion_token
         usage.completion_unit_price = text(output);
         usage.completion_price_unit = text(pricing.unit);
         usage.completion_price = text(completion_price);
-        usage.total_price = text(prompt_price + completion_price);
+        usage.total_price = text(prompt_price.saturating_add(completion_price));
     }
     usage
 }

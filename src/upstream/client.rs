@@ -118,6 +118,22 @@ impl Upstream {
         }
     }
 
+    /// Waits until a request may be sent again whose answer broke before anything of it was used, by the same rules as
+    /// before the answer; the error comes back where it stands.
+    pub async fn wait_to_repeat(
+        &self,
+        retry: &retry::RetryPolicy,
+        error: InvokeError,
+        attempt: u32,
+    ) -> Result<(), InvokeError> {
+        let Some(wait) = retry.wait(&error, attempt, jitter()) else { return Err(error) };
+        warn!(reason = error.brief(), attempt, wait_ms = wait.as_millis() as u64, "an answer broke, asking again");
+        if !self.tape.as_ref().is_some_and(|tape| tape.is_hurried()) {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
     async fn attempt(
         &self,
         client: &reqwest::Client,

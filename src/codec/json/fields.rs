@@ -35,7 +35,7 @@ where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    deserializer.deserialize_any(List { most: MOST, strict: true, kind: PhantomData })
+    deserializer.deserialize_any(List { most: MOST, strict: true, in_place: None })
 }
 
 /// As [`list`], but entries beyond `MOST` are left out: for what only decorates an answer.
@@ -44,7 +44,16 @@ where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    deserializer.deserialize_any(List { most: MOST, strict: false, kind: PhantomData })
+    deserializer.deserialize_any(List { most: MOST, strict: false, in_place: None })
+}
+
+/// As [`first`], but an entry that does not fit keeps its place: for what is counted by others.
+pub fn places<'de, const MOST: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    deserializer.deserialize_any(List { most: MOST, strict: false, in_place: Some(T::default) })
 }
 
 /// Reads structures of any spelling: members are named in camel or in snake case, unknown ones are passed over, and of
@@ -289,7 +298,8 @@ impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Fit<T> {
 struct List<T> {
     most: usize,
     strict: bool,
-    kind: PhantomData<T>,
+    /// What stands for an entry that does not fit.
+    in_place: Option<fn() -> T>,
 }
 
 impl<T: DeserializeOwned> List<T> {
@@ -306,27 +316,27 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for List<T> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        Self::alone(Fit(self.kind).visit_bool(value))
+        Self::alone(Fit(PhantomData).visit_bool(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-        Self::alone(Fit(self.kind).visit_i64(value))
+        Self::alone(Fit(PhantomData).visit_i64(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-        Self::alone(Fit(self.kind).visit_u64(value))
+        Self::alone(Fit(PhantomData).visit_u64(value))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        Self::alone(Fit(self.kind).visit_f64(value))
+        Self::alone(Fit(PhantomData).visit_f64(value))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        Self::alone(Fit(self.kind).visit_str(value))
+        Self::alone(Fit(PhantomData).visit_str(value))
     }
 
     fn visit_string<E: Error>(self, value: String) -> Result<Self::Value, E> {
-        Self::alone(Fit(self.kind).visit_string(value))
+        Self::alone(Fit(PhantomData).visit_string(value))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
@@ -344,8 +354,8 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for List<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut found = Vec::new();
         while found.len() < self.most {
-            match seq.next_element_seed(Fit(self.kind))? {
-                Some(entry) => found.extend(entry),
+            match seq.next_element_seed(Fit(PhantomData))? {
+                Some(entry) => found.extend(entry.or_else(|| self.in_place.map(|make| make()))),
                 None => return Ok(found),
             }
         }
@@ -358,6 +368,6 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for List<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Self::alone(Fit(self.kind).visit_map(map))
+        Self::alone(Fit(PhantomData).visit_map(map))
     }
 }

@@ -21,6 +21,8 @@ struct Sample {
     parts: Vec<Sample>,
     #[serde(deserialize_with = "first::<2, _, _>")]
     numbers: Vec<u64>,
+    #[serde(deserialize_with = "places::<3, _, _>")]
+    places: Vec<u64>,
     #[serde(deserialize_with = "fit")]
     inner: Option<Box<Sample>>,
 }
@@ -52,6 +54,7 @@ fn what_is_odd_costs_itself_alone() {
         (r#"{"text":"a","args":"{\"n\":1}"}"#, with_args()),
         (r#"{"text":"a","parts":{"text":"a"}}"#, Sample { parts: vec![plain()], ..plain() }),
         (r#"{"text":"a","numbers":[1,2,3,4]}"#, Sample { numbers: vec![1, 2], ..plain() }),
+        (r#"{"text":"a","places":[1,null,3,4]}"#, Sample { places: vec![1, 0, 3], ..plain() }),
         (r#"{"text":5}"#, text("5")),
         (r#"{"text":"5"}"#, text("5")),
         (r#"{"text":"{\"text\":\"b\"}"}"#, text("{\"text\":\"b\"}")),

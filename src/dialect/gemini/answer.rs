@@ -1,36 +1,31 @@
-//! One answer, over as many requests as it takes: what was said, what must come back with it, what it cost, and what
-//! is to be done when a request ends.
+//! One answer, over as many requests as it takes: what was said, what must come back with it, what it cost.
 //!
-//! Pure: it decides ([`Step`]), somebody else sends. All state is this answer's own.
+//! Pure: what is to be done when a request ends is decided in [`ending`](super::ending) ([`Step`]), and somebody else
+//! sends. All state is this answer's own.
 //! Source: Gemini API, "Long decode", "Thought signatures"; `googleapis/python-genai: google/genai/models.py`.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::media::media;
+use super::calls::{self, Calls};
+use super::errors;
+use super::media::{linked, media};
 use super::names::FunctionNames;
-use super::partial_calls::PartialCall;
 use super::price::PriceList;
 use super::request::OPAQUE_KEY;
+use super::signatures::{Key, of_call, of_content};
 use super::sources::{Citations, Sources};
 use super::wire::{
-    Blob, Candidate, FunctionCall, GenerateContentResponse, GroundingMetadata, Part, PromptFeedback, SafetyRating,
-    UsageMetadata,
+    Blob, Candidate, FunctionCall, GenerateContentResponse, GroundingMetadata, ModalityTokens, Part, PromptFeedback,
+    SafetyRating, UsageMetadata,
 };
-use super::{errors, finish};
 use crate::dialect::think::{ThinkPolicy, ThinkWriter};
 use crate::dialect::tokens::TokenCounter;
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{Content, LlmDelta, ToolCall};
+use crate::error::InvokeError;
+use crate::protocol::{Content, ContentPart, LlmDelta, ToolCall};
 
-/// Most requests that one answer may take.
-const MOST_REQUESTS: u32 = 64;
-
-/// Most bytes of an answer that are kept until its end: far more than a model writes, and room for a dozen pictures.
-const LONGEST_KEPT: usize = 32 * 1024 * 1024;
-
-/// Repeats in a row that bring nothing new.
-const MOST_REPEATS: u32 = 3;
+/// Bytes of a part, a call or an item that waits, beside what it says.
+const ENTRY: usize = size_of::<Part>();
 
 /// What is to be done after a request.
 #[derive(Debug, PartialEq)]
@@ -39,8 +34,10 @@ pub enum Step {
     Done,
     /// Send the same request with this continuation token.
     Continue(String),
-    /// Send the same request again.
-    Again,
+    /// The same after this error, when it is time.
+    Resume(String, InvokeError),
+    /// Nothing was handed on: send the same request again where this error may be repeated, and when it is time.
+    Again(InvokeError),
     /// Send the same request again, with calls held to their schema.
     ValidCalls,
     /// Nothing more can be done.
@@ -56,8 +53,14 @@ pub struct AnswerOptions {
     pub expects_json: bool,
     /// What is shown of the sources.
     pub citations: Citations,
+    /// Recited sources are listed too.
+    pub quotes: bool,
     /// How the host knows the functions.
     pub names: FunctionNames,
+    /// Whether there are any.
+    pub has_functions: bool,
+    /// The model may say nothing, as a stop sequence may be the first that it says.
+    pub may_be_empty: bool,
 }
 
 /// Something that waits for the end because marks are to be set before it.
@@ -72,12 +75,12 @@ enum Held {
 
 /// An answer while it comes.
 pub struct Answer {
-    options: AnswerOptions,
+    pub(super) options: AnswerOptions,
     think: ThinkWriter,
     /// The answer's text without thoughts, where marks go into it.
     text: String,
     /// Bytes of the answer's text without thoughts.
-    text_length: usize,
+    pub(super) text_length: usize,
     /// Bytes that are kept until the answer's end.
     kept: usize,
     /// What the model said, as it goes back with the next request.
@@ -85,32 +88,46 @@ pub struct Answer {
     /// Bytes of text that were handed on.
     shown: usize,
     held: Vec<Held>,
-    calls: usize,
-    partial: PartialCall,
-    partial_signature: Option<String>,
+    pub(super) calls: Calls,
+    /// Where each call stands among the parts.
+    call_parts: Vec<usize>,
+    /// Signatures of pictures.
+    signed_media: Vec<(Key, String)>,
     output: TokenCounter,
+    /// More than blanks was said.
     spoke: bool,
-    sources: Sources,
-    spent: Vec<UsageMetadata>,
-    requests: u32,
-    repeats: u32,
-    most_repeats: u32,
-    validated: bool,
+    has_pictures: bool,
+    /// More than blanks was handed on: the answer cannot begin anew.
+    pub(super) handed_on: bool,
+    pub(super) sources: Sources,
+    pub(super) spent: Vec<UsageMetadata>,
+    pub(super) requests: u32,
+    /// Repeats of requests that broke and brought nothing new.
+    pub(super) resumed: u32,
+    /// The answer was asked for once more because of what the model said.
+    pub(super) asked_again: bool,
+    /// The answer went on with another request.
+    pub(super) continued: bool,
     /// What the request that is running told.
-    now: Request,
+    pub(super) now: Request,
 }
 
 /// What one request told besides content.
 #[derive(Default)]
-struct Request {
-    usage: Option<UsageMetadata>,
-    reason: Option<(String, Option<String>)>,
-    ratings: Vec<SafetyRating>,
-    blocked: Option<PromptFeedback>,
-    grounding: Option<GroundingMetadata>,
-    token: Option<String>,
-    text_start: usize,
-    progress: bool,
+pub(super) struct Request {
+    pub usage: UsageMetadata,
+    pub reason: Option<(String, Option<String>)>,
+    pub ratings: Vec<SafetyRating>,
+    pub blocked: Option<PromptFeedback>,
+    pub grounding: Option<GroundingMetadata>,
+    pub token: Option<String>,
+    pub text_start: usize,
+    pub progress: bool,
+    /// Words that belong to no answer; they explain one that never came.
+    pub words: Option<InvokeError>,
+    pub heard: bool,
+    /// Highest number of a candidate.
+    pub candidates: u64,
 }
 
 impl Answer {
@@ -118,78 +135,94 @@ impl Answer {
     pub fn new(options: AnswerOptions) -> Self {
         Self {
             options,
-            think: ThinkWriter::new(ThinkPolicy::Show),
+            think: ThinkWriter::new(ThinkPolicy::FieldOnly),
             text: String::new(),
             text_length: 0,
             kept: 0,
             parts: Vec::new(),
             shown: 0,
             held: Vec::new(),
-            calls: 0,
-            partial: PartialCall::default(),
-            partial_signature: None,
+            calls: Calls::default(),
+            call_parts: Vec::new(),
+            signed_media: Vec::new(),
             output: TokenCounter::default(),
             spoke: false,
+            has_pictures: false,
+            handed_on: false,
             sources: Sources::default(),
             spent: Vec::new(),
             requests: 0,
-            repeats: 0,
-            most_repeats: MOST_REPEATS,
-            validated: false,
+            resumed: 0,
+            asked_again: false,
+            continued: false,
             now: Request::default(),
         }
     }
 
-    /// Sends a request whose stream broke before any output at most this often again. A checkpoint, which costs nothing
-    /// that was already paid for, is still resumed.
-    pub fn limit_repeats(&mut self, most: u32) {
-        self.most_repeats = most.min(MOST_REPEATS);
-    }
-
     /// The tier that really serves, from the answer's header.
     pub fn set_service_tier(&mut self, tier: String) {
-        self.options.prices.service_tier = Some(tier);
+        self.options.prices.served_tier = Some(tier);
+    }
+
+    /// Bytes that are kept until the answer's end.
+    pub fn held(&self) -> usize {
+        self.kept + self.think.held()
+    }
+
+    /// Whether the request that is running has said why it ends.
+    pub fn is_over(&self) -> bool {
+        self.now.reason.is_some()
+    }
+
+    /// Whether the request that is running brought an event.
+    pub fn has_heard(&self) -> bool {
+        self.now.heard
+    }
+
+    /// Words that belong to no answer: what something between the plugin and Google says in its own shape. They explain an
+    /// answer that never came.
+    pub fn note(&mut self, words: InvokeError) {
+        self.now.words.get_or_insert(words);
     }
 
     /// Takes one event.
     pub fn take(&mut self, response: GenerateContentResponse, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
-        if let Some(error) = response.error {
-            return Err(errors::from_value(&error, None));
-        }
-        if let Some(usage) = response.usage_metadata {
-            self.now.usage = Some(usage);
-        }
+        let response = response.unwrapped();
+        self.now.usage.update(response.usage_metadata.unwrap_or_default());
         if let Some(version) = response.model_version
             && self.options.prices.model_version.is_none()
         {
             self.options.prices.model_version = Some(version);
         }
         if let Some(feedback) = response.prompt_feedback
-            && feedback.block_reason.is_some()
+            && feedback.block_reason.as_ref().is_some_and(|word| word != "BLOCK_REASON_UNSPECIFIED")
         {
             self.now.blocked = Some(feedback);
         }
-        for candidate in response.candidates.into_iter().filter(|candidate| candidate.index.unwrap_or(0) == 0) {
-            self.candidate(candidate, out);
+        self.now.heard = true;
+        self.calls.next_event();
+        for (place, candidate) in response.candidates.into_iter().enumerate() {
+            // A number that no candidate can have yet says nothing.
+            let number = candidate.index.filter(|number| *number <= self.now.candidates + 1).unwrap_or(place as u64);
+            self.now.candidates = self.now.candidates.max(number);
+            if number == 0 {
+                self.candidate(candidate, out);
+            }
         }
-        if self.kept > LONGEST_KEPT {
-            return Err(InvokeError::server_unavailable(format!(
-                "the answer is longer than {LONGEST_KEPT} bytes, more than any model writes"
-            )));
+        if let Some(error) = response.error.filter(is_told) {
+            return Err(errors::from_value(&json!({ "error": error }), None));
         }
         Ok(())
     }
 
     fn candidate(&mut self, candidate: Candidate, out: &mut Vec<LlmDelta>) {
         let mut text = String::new();
-        let mut calls = Vec::new();
         for part in candidate.content.map(|content| content.parts).unwrap_or_default() {
-            self.part(part, &mut text, &mut calls, out);
+            for part in part.by_kind() {
+                self.part(part, &mut text, out);
+            }
         }
         self.push_text(text, out);
-        if !calls.is_empty() {
-            out.push(LlmDelta { tool_calls: calls, ..LlmDelta::default() });
-        }
         if let Some(reason) = candidate.finish_reason.filter(|reason| reason != "FINISH_REASON_UNSPECIFIED") {
             self.now.reason = Some((reason, candidate.finish_message));
         }
@@ -199,7 +232,7 @@ impl Answer {
         if let Some(grounding) = candidate.grounding_metadata {
             self.now.grounding = Some(grounding);
         }
-        if let Some(quoted) = candidate.citation_metadata {
+        if let Some(quoted) = candidate.citation_metadata.filter(|_| self.options.quotes) {
             self.sources.quote(quoted.citation_sources);
             self.sources.quote(quoted.citations);
         }
@@ -211,39 +244,50 @@ impl Answer {
         }
     }
 
-    fn part(&mut self, mut part: Part, text: &mut String, calls: &mut Vec<ToolCall>, out: &mut Vec<LlmDelta>) {
+    /// Takes a part of one kind of data.
+    fn part(&mut self, mut part: Part, text: &mut String, out: &mut Vec<LlmDelta>) {
         let thought = part.thought.unwrap_or(false);
-        if let Some(said) = &part.text {
+        if let Some(call) = part.function_call.take() {
+            return self.call(call, part.thought_signature.take(), text);
+        }
+        if part.inline_data.is_some() || part.file_data.is_some() {
+            // A draft of the model's thinking is no picture of the answer, and does not go back as one.
+            if !thought {
+                self.media(part, text, out);
+            }
+            return;
+        }
+        if let Some(said) = part.text.as_ref().or(part.audio_transcription.as_ref().map(|turn| &turn.text)) {
             self.now.progress |= !said.is_empty();
             if thought {
                 self.think.thought(said, text);
             } else {
-                self.spoke |= !said.is_empty();
-                self.say(said, text);
+                let said = said.clone();
+                self.say(&said, text);
             }
-        } else if let Some(call) = part.function_call.take() {
-            self.call(call, part.thought_signature.take(), text, calls);
-            return;
-        } else if let Some(blob) = &part.inline_data {
-            if self.options.citations == Citations::Inline {
-                self.kept += blob.data.len();
-            }
-            self.show(media(blob.clone(), part.thought_signature.as_deref()), text, out);
         } else if let Some(code) = &part.executable_code {
             let language = code.language.to_ascii_lowercase();
-            self.code(format!("\n```{language}\n{}\n```\n", code.code.trim_end()), text);
+            self.code(fenced(&language, code.code.trim_end()), text);
         } else if let Some(result) = &part.code_execution_result {
             let outcome = match result.outcome.as_str() {
                 "OUTCOME_OK" | "" => String::new(),
                 other => format!("{}\n", other.trim_start_matches("OUTCOME_").to_ascii_lowercase().replace('_', " ")),
             };
-            self.code(format!("\n```\n{outcome}{}\n```\n", result.output.trim_end()), text);
+            self.code(fenced("", &format!("{outcome}{}", result.output.trim_end())), text);
         }
         self.keep(part, thought);
     }
 
+    /// Half a character that stays alone, in place of its text.
+    pub fn rest(&mut self, rest: char, out: &mut Vec<LlmDelta>) {
+        let mut text = String::new();
+        self.say(rest.encode_utf8(&mut [0; 4]), &mut text);
+        self.push_text(text, out);
+    }
+
     /// Text of the answer: on at once, or held for its marks.
     fn say(&mut self, said: &str, text: &mut String) {
+        self.spoke |= !said.trim().is_empty();
         self.text_length += said.len();
         self.kept += said.len();
         self.output.push(said);
@@ -251,7 +295,7 @@ impl Answer {
             self.text.push_str(said);
             match self.held.last_mut() {
                 Some(Held::Text(length)) => *length += said.len(),
-                _ => self.held.push(Held::Text(said.len())),
+                _ => self.hold(Held::Text(said.len())),
             }
         } else {
             self.think.text(said, text);
@@ -262,54 +306,77 @@ impl Answer {
         self.kept += block.len();
         (self.spoke, self.now.progress) = (true, true);
         if self.options.citations == Citations::Inline {
-            self.held.push(Held::Code(block));
+            self.hold(Held::Code(block));
         } else {
             self.think.text(&block, text);
         }
     }
 
-    fn show(&mut self, part: crate::protocol::ContentPart, text: &mut String, out: &mut Vec<LlmDelta>) {
+    fn hold(&mut self, item: Held) {
+        self.kept += ENTRY;
+        self.held.push(item);
+    }
+
+    /// A picture, sound or the like: inline, or by its address.
+    fn media(&mut self, mut part: Part, text: &mut String, out: &mut Vec<LlmDelta>) {
         (self.spoke, self.now.progress) = (true, true);
+        let signature = part.thought_signature.take();
+        let shown = match (part.inline_data.take(), part.file_data.take()) {
+            (Some(blob), _) => {
+                if self.options.citations == Citations::Inline {
+                    self.kept += blob.data.len();
+                }
+                let shown = media(blob, signature.as_deref());
+                let kept = shown.media().map(|media| Blob { mime_type: media.mime_type.clone(), data: String::new() });
+                part.inline_data = kept;
+                shown
+            }
+            (None, Some(file)) => {
+                let shown = linked(&file, signature.as_deref());
+                part.file_data = Some(file);
+                shown
+            }
+            (None, None) => return,
+        };
+        self.has_pictures |= shown.type_name() == "image";
+        // The signature goes back with the picture itself; here it stands for pictures whose host loses that.
+        if let (Some(signature), Some(content)) = (signature, shown.media().and_then(|it| it.base64_data.as_deref())) {
+            self.kept += ENTRY + signature.len();
+            self.signed_media.push((of_content(content), signature));
+        }
+        self.keep(part, false);
+        self.show(shown, text, out);
+    }
+
+    fn show(&mut self, part: ContentPart, text: &mut String, out: &mut Vec<LlmDelta>) {
         let delta = LlmDelta { content: Content::Parts(vec![part]), ..LlmDelta::default() };
         if self.options.citations == Citations::Inline {
-            self.held.push(Held::Media(Box::new(delta)));
+            self.hold(Held::Media(Box::new(delta)));
         } else {
             self.think.close(text);
             self.push_text(std::mem::take(text), out);
+            self.handed_on = true;
             out.push(delta);
         }
     }
 
-    fn call(
-        &mut self,
-        fragment: FunctionCall,
-        signature: Option<String>,
-        text: &mut String,
-        calls: &mut Vec<ToolCall>,
-    ) {
+    /// A call or more of one; it is handed on when the answer is over.
+    fn call(&mut self, call: FunctionCall, signature: Option<String>, text: &mut String) {
         self.now.progress = true;
-        let fragments = fragment.partial_args.iter().flatten();
-        self.kept += fragments.filter_map(|fragment| fragment.string_value.as_ref()).map(String::len).sum::<usize>();
-        self.partial_signature = signature.or(self.partial_signature.take());
-        let Some(mut call) = self.partial.take(fragment) else { return };
-        call.name = self.options.names.back(&call.name).to_owned();
-        let signature = self.partial_signature.take();
-        self.think.close(text);
-        self.calls += 1;
-        let id = match call.id.take().filter(|id| !id.is_empty()) {
-            Some(id) => id,
-            None => format!("call_{}", uuid::Uuid::new_v4().simple()),
-        };
-        let arguments = Value::Object(call.args.clone().unwrap_or_default()).to_string();
-        self.output.push(&arguments);
-        self.kept += arguments.len();
-        calls.push(ToolCall::function(id.clone(), call.name.clone(), arguments));
-        call.id = Some(id);
-        self.parts.push(Part { function_call: Some(call), thought_signature: signature, ..Part::default() });
+        self.kept += call.length() + signature.as_ref().map_or(0, String::len);
+        let Some((place, begins)) = self.calls.take(call) else { return };
+        if begins {
+            self.kept += 2 * ENTRY;
+            self.think.close(text);
+            self.call_parts.push(self.parts.len());
+            self.parts.push(Part { function_call: Some(FunctionCall::default()), ..Part::default() });
+        }
+        let part = &mut self.parts[self.call_parts[place]];
+        part.thought_signature = signature.or(part.thought_signature.take());
     }
 
     /// Keeps a part for the next request: signed parts stay whole, unsigned text is joined, media are left to the message.
-    fn keep(&mut self, mut part: Part, thought: bool) {
+    fn keep(&mut self, part: Part, thought: bool) {
         self.kept += part.thought_signature.as_ref().map_or(0, String::len);
         if part.thought_signature.is_none() {
             if thought || part.text.as_deref() == Some("") {
@@ -322,10 +389,8 @@ impl Answer {
                 return;
             }
         }
-        if let Some(blob) = part.inline_data.take() {
-            part.inline_data = Some(Blob { mime_type: blob.mime_type, data: String::new() });
-        }
         if part != Part::default() {
+            self.kept += ENTRY;
             self.parts.push(part);
         }
     }
@@ -333,91 +398,39 @@ impl Answer {
     fn push_text(&mut self, text: String, out: &mut Vec<LlmDelta>) {
         if !text.is_empty() {
             self.shown += text.len();
+            self.handed_on |= !text.trim().is_empty();
             out.push(LlmDelta::text(text));
         }
     }
 
-    /// A request is over, by itself or by an error: what now?
-    pub fn end_of_request(&mut self, broken: Option<InvokeError>) -> Step {
-        let mut now = std::mem::replace(&mut self.now, Request { text_start: self.text_length, ..Request::default() });
-        self.requests += 1;
-        self.spent.extend(now.usage.take());
-        if let Some(grounding) = now.grounding.take() {
-            self.sources.add(grounding, now.text_start);
-        }
-        if now.progress {
-            self.repeats = 0;
-        }
-        if let Some(feedback) = &now.blocked
-            && !self.has_output()
-        {
-            let word = feedback.block_reason.as_deref().unwrap_or("OTHER");
-            let said = feedback.block_reason_message.as_deref();
-            return Step::Fail(finish::prompt_blocked(word, said, &feedback.safety_ratings));
-        }
-        // What breaks after the finish reason takes nothing away from the answer.
-        let broken = broken.filter(|error| now.reason.is_none() || error.kind != ErrorKind::Connection);
-        let broken = broken.or_else(|| {
-            now.reason.is_none().then(|| {
-                InvokeError::connection("the answer was cut short: the stream ended without a finish reason")
-                    .retryable()
-            })
-        });
-        match (broken, now.reason.take()) {
-            (Some(error), _) => self.after_break(error, now),
-            (None, Some((word, said))) => self.after_end(&word, said.as_deref(), now),
-            (None, None) => Step::Done,
-        }
+    /// Whether the model said or called anything.
+    pub(super) fn has_output(&self) -> bool {
+        self.spoke || !self.calls.is_empty()
     }
 
-    fn has_output(&self) -> bool {
-        self.spoke || self.calls > 0
+    /// Forgets what was said, for a request that is sent again before anything was handed on. What it cost stays.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self {
+            spent: std::mem::take(&mut self.spent),
+            requests: self.requests,
+            resumed: self.resumed,
+            asked_again: self.asked_again,
+            ..Self::new(std::mem::take(&mut self.options))
+        };
     }
 
-    /// A checkpoint resumes the answer; without one it is repeated only while nothing was handed on.
-    fn after_break(&mut self, error: InvokeError, now: Request) -> Step {
-        let passing = error.retryable || error.kind == ErrorKind::Connection;
-        if !passing || now.blocked.is_some() || self.repeats >= MOST_REPEATS || self.requests >= MOST_REQUESTS {
-            return Step::Fail(error);
-        }
-        self.repeats += 1;
-        match now.token {
-            Some(token) => Step::Continue(token),
-            None if self.repeats > self.most_repeats => Step::Fail(error),
-            None if !now.progress && self.shown == 0 && !self.has_output() => Step::Again,
-            None => Step::Fail(error),
-        }
-    }
-
-    fn after_end(&mut self, word: &str, said: Option<&str>, now: Request) -> Step {
-        if let ("CONTINUATION", Some(token)) = (word, now.token) {
-            if self.requests < MOST_REQUESTS {
-                return Step::Continue(token);
-            }
-            tracing::warn!(
-                requests = self.requests,
-                "the answer is longer than the requests one may take; it ends here"
-            );
-        } else if finish::is_malformed(word) {
-            if word == "MALFORMED_FUNCTION_CALL" && !self.has_output() && !std::mem::replace(&mut self.validated, true)
-            {
-                return Step::ValidCalls;
-            }
-            return Step::Fail(finish::nothing_said(word, said, &now.ratings));
-        } else if !self.has_output() && word != "STOP" {
-            return Step::Fail(finish::nothing_said(word, said, &now.ratings));
-        }
-        self.now.reason = Some((word.to_owned(), None));
-        Step::Done
-    }
-
-    /// The last deltas: what was held, sources, what must come back, finish reason, usage.
+    /// The last deltas: what was held, calls, sources, what must come back, finish reason, usage.
     /// `prompt_estimate` is asked only when the service told no tokens.
     pub fn conclude(&mut self, prompt_estimate: impl FnOnce() -> u64) -> Vec<LlmDelta> {
         let mut out = Vec::new();
         let mut text = String::new();
         self.release(&mut text, &mut out);
-        self.think.finish(self.calls > 0, &mut text);
+        let has_calls = !self.calls.is_empty();
+        self.think.finish(has_calls, &mut text);
+        if has_calls {
+            self.push_text(std::mem::take(&mut text), &mut out);
+            out.push(LlmDelta { tool_calls: self.hand_calls_on(), ..LlmDelta::default() });
+        }
         if !self.options.expects_json && self.options.citations != Citations::Off {
             text.push_str(&self.sources.list());
         }
@@ -430,11 +443,27 @@ impl Answer {
         out.push(LlmDelta {
             content: Content::Text(text),
             opaque_body: self.opaque_body(),
-            finish_reason: Some(finish::reason(word, self.calls > 0)),
+            finish_reason: Some(super::finish::reason(word, has_calls)),
             usage: Some(self.usage(prompt_estimate)),
             ..LlmDelta::default()
         });
         out
+    }
+
+    /// The calls as the host knows them. What is kept of them says the same.
+    fn hand_calls_on(&mut self) -> Vec<ToolCall> {
+        let mut handed = Vec::new();
+        for (call, place) in self.calls.iter().zip(&self.call_parts) {
+            let names = &self.options.names;
+            let name = names.back(calls::meant(&call.name, |name| names.is_declared(name))).to_owned();
+            let arguments = Value::Object(call.arguments.clone()).to_string();
+            self.output.push(&arguments);
+            handed.push(ToolCall::function(call.id.clone(), name.clone(), arguments));
+            let args = (!call.arguments.is_empty()).then(|| call.arguments.clone());
+            self.parts[*place].function_call =
+                Some(FunctionCall { id: Some(call.id.clone()), name, args, ..FunctionCall::default() });
+        }
+        handed
     }
 
     /// Hands on what waited for its marks.
@@ -465,6 +494,7 @@ impl Answer {
     }
 
     /// What must come back with the message, when the message alone cannot say it; `length` tells whether it was changed.
+    /// A picture's signature stands with the picture.
     fn opaque_body(&self) -> Option<Value> {
         let private = |part: &Part| {
             part.thought_signature.is_some()
@@ -473,12 +503,18 @@ impl Answer {
                 || part.executable_code.is_some()
                 || part.code_execution_result.is_some()
         };
-        self.parts.iter().any(private).then(|| json!({ OPAQUE_KEY: {"length": self.shown, "parts": self.parts} }))
+        let private = self.parts.iter().any(private) || !self.signed_media.is_empty();
+        private.then(|| json!({ OPAQUE_KEY: {"length": self.shown, "parts": self.parts} }))
     }
 
-    /// Signatures of calls, for the second carrier.
-    pub fn signed_calls(&self) -> impl Iterator<Item = (&FunctionCall, &str)> {
-        self.parts.iter().filter_map(|part| Some((part.function_call.as_ref()?, part.thought_signature.as_deref()?)))
+    /// Signatures of calls and pictures, for the second carrier. Asked when the answer is concluded.
+    pub fn signed(&self) -> impl Iterator<Item = (Key, &str)> {
+        let calls = self.parts.iter().filter_map(|part| {
+            let (call, signature) = (part.function_call.as_ref()?, part.thought_signature.as_deref()?);
+            let arguments = Value::Object(call.args.clone().unwrap_or_default()).to_string();
+            Some((of_call(call.id.as_deref().unwrap_or_default(), &call.name, &arguments), signature))
+        });
+        calls.chain(self.signed_media.iter().map(|(key, signature)| (*key, signature.as_str())))
     }
 
     /// Searches that the model made, and their list price where the model's data tells one. Google gives a share of them
@@ -498,6 +534,35 @@ impl Answer {
             };
             return self.options.prices.usage(std::slice::from_ref(&estimate));
         }
-        self.options.prices.usage(&self.spent)
+        let mut spent = self.spent.clone();
+        // Pictures cost more than text: what is not text is theirs where nobody says it.
+        if let Some(last) = spent.last_mut().filter(|_| self.has_pictures)
+            && last.candidates_tokens_details.is_empty()
+        {
+            let of_text = self.output.total();
+            let rest = last.candidates_token_count.unwrap_or_default().saturating_sub(of_text);
+            last.candidates_tokens_details =
+                vec![ModalityTokens { modality: "IMAGE".to_owned(), token_count: Some(rest) }];
+        }
+        self.options.prices.usage(&spent)
     }
+}
+
+/// Whether a member that should hold an error holds one.
+fn is_told(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Bool(true) => true,
+    }
+}
+
+/// A listing. Its fence is longer than any in it.
+fn fenced(language: &str, listing: &str) -> String {
+    let longest = listing.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(3.max(longest + 1));
+    format!("\n{fence}{language}\n{listing}\n{fence}\n")
 }

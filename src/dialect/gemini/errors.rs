@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::error::{ErrorKind, InvokeError};
+use crate::error::{ErrorKind, InvokeError, clip};
+use crate::upstream::retry::heed_words;
 use crate::upstream::status::said_in;
 
 /// Words of a limit of money.
@@ -14,6 +15,12 @@ const SPENT: [&str; 5] = ["spending limit", "spending cap", "spend cap", "prepay
 
 /// What is said when the service says nothing.
 const UNEXPLAINED: &str = "an error without an explanation";
+
+/// Longest words of the service that are shown.
+const LONGEST_WORDS: usize = 2000;
+
+/// Most fields of a request that are named.
+const MOST_FIELDS: usize = 10;
 
 /// Reads an error body of any shape: the object, a one-element array of it, `{"error": …}`, or a text.
 pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
@@ -45,14 +52,14 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     failure.retry_after = details.retry_delay;
     failure.retryable = matches!(code, Some(408 | 429 | 500 | 502 | 503 | 504)) && !details.is_used_up();
     failure.hint = hint(code, status_word, said, &details).map(str::to_owned);
-    failure
+    heed_words(failure)
 }
 
 fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
     let text = if text.trim().is_empty() { UNEXPLAINED } else { text };
-    let mut failure = InvokeError::new(kind(http_status, "", &Details::default()), text);
+    let mut failure = InvokeError::new(kind(http_status, "", &Details::default()), clip(text, LONGEST_WORDS));
     failure.status = http_status;
-    failure
+    heed_words(failure)
 }
 
 /// What the details of an error say.
@@ -65,6 +72,8 @@ struct Details {
     no_share: bool,
     /// A limit of money.
     spent: bool,
+    /// The room for uploaded files.
+    storage: bool,
     fields: Vec<String>,
 }
 
@@ -77,6 +86,7 @@ impl Details {
                 "RetryInfo" => found.retry_delay = detail["retryDelay"].as_str().and_then(duration),
                 "QuotaFailure" => {
                     for violation in detail["violations"].as_array().into_iter().flatten() {
+                        found.storage |= text_of(violation, "quotaId").contains("FileStorage");
                         let quota = violation["quotaId"].as_str().unwrap_or_default();
                         found.per_day |= quota.contains("PerDay");
                         found.spent |= quota.contains("PerMonth") || quota.contains("Spend");
@@ -84,8 +94,8 @@ impl Details {
                     }
                 }
                 "BadRequest" => {
-                    for violation in detail["fieldViolations"].as_array().into_iter().flatten() {
-                        let text = |key: &str| violation[key].as_str().unwrap_or_default().to_owned();
+                    for violation in detail["fieldViolations"].as_array().into_iter().flatten().take(MOST_FIELDS) {
+                        let text = |key: &str| clip(text_of(violation, key), LONGEST_WORDS);
                         found.fields.push(format!("{}: {}", text("field"), text("description")));
                     }
                 }
@@ -97,8 +107,12 @@ impl Details {
 
     /// Waiting a moment does not help.
     fn is_used_up(&self) -> bool {
-        self.per_day || self.no_share || self.spent
+        self.per_day || self.no_share || self.spent || self.storage
     }
+}
+
+fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
 }
 
 /// `34s`, `1.5s`.
@@ -107,8 +121,11 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 fn message(said: &str, details: &Details) -> String {
-    let said = said.trim();
-    if details.fields.is_empty() { said.to_owned() } else { format!("{said} ({})", details.fields.join("; ")) }
+    let said = clip(said.trim(), LONGEST_WORDS);
+    if details.fields.is_empty() {
+        return said.into_owned();
+    }
+    format!("{said} ({})", clip(&details.fields.join("; "), LONGEST_WORDS))
 }
 
 fn kind(code: Option<u16>, status: &str, details: &Details) -> ErrorKind {
@@ -140,6 +157,9 @@ fn hint(code: Option<u16>, status: &str, said: &str, details: &Details) -> Optio
     }
     if details.spent {
         return Some("Raise the spending limit or add credit in Google's console; waiting a moment does not help.");
+    }
+    if details.storage {
+        return Some("The project's room for uploaded files is used up; delete files, or wait until they expire.");
     }
     if details.no_share {
         return Some("This model has no free share; enable billing for the project of the key.");

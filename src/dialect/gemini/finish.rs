@@ -46,6 +46,36 @@ pub fn is_malformed(word: &str) -> bool {
     )
 }
 
+/// The model's own word for a call that it wrote wrongly.
+pub const MALFORMED_CALL: &str = "MALFORMED_FUNCTION_CALL";
+
+/// Endings that often do not come again when the same is asked once more.
+pub fn may_pass(word: &str) -> bool {
+    matches!(word, "STOP" | MALFORMED_CALL | "UNEXPECTED_TOOL_CALL" | "MALFORMED_RESPONSE")
+}
+
+/// The error of a call that cannot be handed on, however the answer ended.
+pub fn malformed_call(what: &str, word: &str) -> InvokeError {
+    InvokeError::server_unavailable(format!("{what} ({word})"))
+        .with_code(MALFORMED_CALL)
+        .with_hint("Try again, or simplify the functions' schemas.")
+}
+
+/// The error of an answer that ends as if it were whole and holds nothing.
+pub fn said_nothing() -> InvokeError {
+    InvokeError::server_unavailable("the model ended its answer without saying anything (STOP)")
+        .with_code("STOP")
+        .with_hint("Ask again, or word the prompt differently; this passes by itself.")
+}
+
+/// The error of an answer whose form failed the model, before or after it said something.
+pub fn broke_off(word: &str, said: Option<&str>, ratings: &[SafetyRating], spoke: bool) -> InvokeError {
+    match spoke {
+        true => explain(format!("the model broke its answer off ({word})"), word, said, ratings),
+        false => nothing_said(word, said, ratings),
+    }
+}
+
 /// The error of a refused prompt.
 pub fn prompt_blocked(word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
     explain(format!("the prompt was blocked ({word})"), word, said, ratings)
@@ -78,6 +108,11 @@ fn explain(mut text: String, word: &str, said: Option<&str>, ratings: &[SafetyRa
         }
         ("RECITATION", _) => error.with_hint("The answer would have repeated existing text; ask for a free wording."),
         ("MAX_TOKENS", _) => error.with_hint("Thinking used up `max_output_tokens`; raise it or lower thinking."),
+        ("TOO_MANY_TOOL_CALLS", _) => error
+            .with_hint("The model called tools too often in one answer; ask for less at once, or offer fewer tools."),
+        ("MISSING_THOUGHT_SIGNATURE", _) => {
+            error.with_hint("An earlier answer came back without its signature; begin a new conversation.")
+        }
         _ if is_malformed(word) => error.with_hint("Try again, or simplify the functions' schemas."),
         _ => error,
     }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::media_types::{self, media_type};
 use super::report::Report;
+use crate::codec::json::{list, or_default};
 use crate::error::InvokeError;
-use crate::protocol::{Content, ContentPart, PromptMessage, Role};
+use crate::protocol::{Content, ContentPart, PromptMessage, Role, lenient};
 
 /// Whether a name is an agent's, not a model's.
 pub fn is_agent(name: &str) -> bool {
@@ -64,16 +65,24 @@ fn file(part: &ContentPart) -> Result<Option<Value>, InvokeError> {
     Ok(Some(file))
 }
 
+/// Most pieces of a report.
+const MOST_PIECES: usize = 8192;
+
 /// A task, in either of the API's forms (`outputs`, later `steps`).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Interaction {
     /// Names the task.
+    #[serde(deserialize_with = "or_default")]
     pub id: String,
+    #[serde(deserialize_with = "or_default")]
     status: String,
+    #[serde(deserialize_with = "list::<MOST_PIECES, _, _>")]
     pub(super) outputs: Vec<Value>,
+    #[serde(deserialize_with = "list::<MOST_PIECES, _, _>")]
     pub(super) steps: Vec<Value>,
     /// Tokens so far.
+    #[serde(deserialize_with = "or_default")]
     pub usage: Usage,
     error: Value,
 }
@@ -82,13 +91,13 @@ pub struct Interaction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Usage {
-    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    #[serde(deserialize_with = "lenient::count")]
     total_input_tokens: Option<u64>,
-    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    #[serde(deserialize_with = "lenient::count")]
     total_tool_use_tokens: Option<u64>,
-    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    #[serde(deserialize_with = "lenient::count")]
     total_output_tokens: Option<u64>,
-    #[serde(deserialize_with = "crate::protocol::lenient::count")]
+    #[serde(deserialize_with = "lenient::count")]
     total_thought_tokens: Option<u64>,
 }
 
@@ -121,11 +130,18 @@ pub enum Standing {
 }
 
 impl Interaction {
+    /// Whether this is the state of a task at all.
+    pub fn is_told(&self) -> bool {
+        !self.status.is_empty()
+    }
+
     /// How the task stands.
     pub fn standing(&self) -> Standing {
         let report = Report::of(self);
-        match self.status.as_str() {
-            "in_progress" | "queued" => Standing::Running,
+        match self.status.to_ascii_lowercase().as_str() {
+            // An agent that idles has nothing to do: it is done where it has written something, else not yet begun.
+            "idle" if !report.is_empty() => Standing::Done { report: report.into_content(), complete: true },
+            "in_progress" | "queued" | "idle" => Standing::Running,
             "completed" if !report.is_empty() => Standing::Done { report: report.into_content(), complete: true },
             "incomplete" | "budget_exceeded" if !report.is_empty() => {
                 Standing::Done { report: report.into_content(), complete: false }
@@ -170,6 +186,8 @@ mod tests {
         for status in ["in_progress", "queued"] {
             assert_eq!(standing(json!({"status": status, "outputs": outputs.clone()})), Standing::Running);
         }
+        assert_eq!(standing(json!({"status": "idle", "outputs": outputs.clone()})), done(true));
+        assert_eq!(standing(json!({"status": "idle", "outputs": null, "usage": 7})), Standing::Running);
         for (value, said) in [
             (json!({"status": "failed", "error": {"message": "no budget"}}), "ended as `failed`: no budget"),
             (json!({"status": "cancelled", "outputs": outputs}), "cancelled"),

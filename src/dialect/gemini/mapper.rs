@@ -2,16 +2,18 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::Answer;
 use super::errors;
 use super::wire::GenerateContentResponse;
 use crate::codec::events::Event;
+use crate::codec::json;
 use crate::dialect::{Flow, StreamMapper};
 use crate::error::InvokeError;
-use crate::protocol::LlmDelta;
-use crate::upstream::status::{excerpt, said};
+use crate::protocol::{LlmDelta, lenient};
+use crate::upstream::status::{excerpt, said, said_in};
 
 /// An answer that several requests may make, one after the other.
 #[derive(Clone)]
@@ -29,13 +31,19 @@ impl SharedAnswer {
     }
 }
 
+/// Members whose texts go on in the next event.
+const CONTINUED: &[&str] = &["text"];
+
 /// Maps the events of one request. Whether the answer is complete is asked of [`Answer::end_of_request`].
-pub struct GenerateMapper(SharedAnswer);
+pub struct GenerateMapper {
+    answer: SharedAnswer,
+    reader: json::Reader,
+}
 
 impl GenerateMapper {
     /// A mapper for the next request of an answer.
     pub fn new(answer: SharedAnswer) -> Self {
-        Self(answer)
+        Self { answer, reader: json::Reader::new(CONTINUED) }
     }
 }
 
@@ -48,38 +56,62 @@ impl StreamMapper for GenerateMapper {
             return Ok(Flow::Continue);
         }
         if event.name == "error" {
-            let told = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
+            let told = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
             return Err(errors::from_value(&told, None));
         }
-        match serde_json::from_str::<GenerateContentResponse>(data) {
-            Ok(response) if !data.starts_with('[') => self.0.lock().take(response, out)?,
-            Ok(_) => self.other(data, None, out)?,
-            Err(error) => self.other(data, Some(error), out)?,
+        // Only an object can be a response; a strict reader takes a list for one, too.
+        match data.starts_with('{').then(|| self.reader.read::<GenerateContentResponse>(data)) {
+            Some(Ok(response)) => self.take(response, data, out)?,
+            Some(Err(error)) => return Err(unreadable(Some(&error), data)),
+            None => self.other(data, out)?,
         }
         Ok(Flow::Continue)
     }
 
-    fn finish(&mut self, _out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
+    fn finish(&mut self, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
+        if let Some(rest) = self.reader.rest() {
+            self.answer.lock().rest(rest, out);
+        }
         Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.answer.lock().is_over()
+    }
+
+    fn held(&self) -> usize {
+        self.answer.lock().held()
     }
 }
 
 impl GenerateMapper {
-    /// An event that is no response: an array of them, an error as array or text, a page.
-    fn other(&self, data: &str, error: Option<serde_json::Error>, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
-        match serde_json::from_str::<Value>(data) {
+    fn take(&self, response: GenerateContentResponse, data: &str, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
+        let mut answer = self.answer.lock();
+        if response.says_nothing()
+            && let Ok(value) = json::read::<Value>(data)
+            && said_in(&value).message.is_some()
+        {
+            answer.note(errors::from_value(&value, None));
+        }
+        answer.take(response, out)
+    }
+
+    /// An event that is no object: an array of responses, an error as array or text, a page.
+    fn other(&self, data: &str, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
+        match json::read::<Value>(data) {
             Ok(Value::Array(items)) => {
                 for item in items {
                     let text = item.to_string();
-                    match serde_json::from_value::<GenerateContentResponse>(item) {
-                        Ok(response) => self.0.lock().take(response, out)?,
+                    match GenerateContentResponse::deserialize(json::Named(item)) {
+                        Ok(response) => self.take(response, &text, out)?,
                         Err(error) => return Err(unreadable(Some(&error), &text)),
                     }
                 }
                 Ok(())
             }
             Ok(value @ Value::String(_)) => Err(errors::from_value(&value, None)),
-            _ => Err(unreadable(error.as_ref(), data)),
+            Ok(_) => Err(unreadable(None, data)),
+            Err(error) => Err(unreadable(Some(&error), data)),
         }
     }
 }
@@ -88,7 +120,7 @@ fn unreadable(error: Option<&serde_json::Error>, data: &str) -> InvokeError {
     if data.starts_with('<') {
         return page(data);
     }
-    let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
+    let why = error.map(|error| format!(" ({})", lenient::reason(error))).unwrap_or_default();
     InvokeError::server_unavailable(format!("an event of the answer cannot be read{why}: {}", excerpt(data.as_bytes())))
 }
 

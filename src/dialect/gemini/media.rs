@@ -4,8 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use super::media_types::by_bytes;
 use super::request::OPAQUE_KEY;
-use super::wire::Blob;
+use super::wire::{Blob, FileData};
 use crate::dialect::sound::wav;
 use crate::protocol::{ContentPart, MediaPart};
 
@@ -19,15 +20,32 @@ pub(super) fn media(blob: Blob, signature: Option<&str>) -> ContentPart {
         data = STANDARD.encode(wav(&samples, sample_rate(&blob.mime_type)));
         mime_type = "audio/wav".to_owned();
     }
-    let (kind, format) = mime_type.split_once('/').unwrap_or(("image", "png"));
-    let kind = kind.to_owned();
+    // Google labels some of its pictures with a type that they do not have.
+    if (mime_type.is_empty() || mime_type.starts_with("image/"))
+        && let Some(found) = by_bytes(&data)
+    {
+        found.clone_into(&mut mime_type);
+    }
+    part(mime_type, MediaPart { base64_data: Some(data), ..MediaPart::default() }, signature)
+}
+
+/// What stands at an address, as Dify shows it.
+pub(super) fn linked(file: &FileData, signature: Option<&str>) -> ContentPart {
+    let mime_type = file.mime_type.as_deref().unwrap_or("application/octet-stream").to_ascii_lowercase();
+    part(mime_type, MediaPart { url: Some(file.file_uri.clone()), ..MediaPart::default() }, signature)
+}
+
+fn part(mime_type: String, media: MediaPart, signature: Option<&str>) -> ContentPart {
+    // What has no type is most likely a picture.
+    let mime_type = if mime_type.contains('/') { mime_type } else { "image/png".to_owned() };
+    let (kind, format) = mime_type.split_once('/').unwrap_or_default();
+    let (kind, format) = (kind.to_owned(), format.to_owned());
     let media = MediaPart {
-        format: format.to_owned(),
-        mime_type: mime_type.clone(),
-        base64_data: Some(data),
+        format,
+        mime_type,
         detail: (kind == "image").then(|| "high".to_owned()),
         opaque_body: signature.map(|signature| json!({ OPAQUE_KEY: {"signature": signature} })),
-        ..MediaPart::default()
+        ..media
     };
     match kind.as_str() {
         "image" => ContentPart::Image(media),
@@ -40,5 +58,6 @@ pub(super) fn media(blob: Blob, signature: Option<&str>) -> ContentPart {
 /// Samples a second, as the media type tells.
 pub(super) fn sample_rate(mime_type: &str) -> u32 {
     let rate = mime_type.split(';').find_map(|parameter| parameter.trim().strip_prefix("rate="));
-    rate.and_then(|rate| rate.parse().ok()).unwrap_or(24_000)
+    let rate = rate.and_then(|rate| rate.parse().ok());
+    rate.filter(|rate| (1000..=384_000).contains(rate)).unwrap_or(24_000)
 }

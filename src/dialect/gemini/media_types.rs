@@ -142,7 +142,7 @@ fn as_it_is(kind: &str, label: String, by_bytes: Option<&str>) -> String {
 }
 
 /// What the first bytes of a picture or a PDF tell.
-fn by_bytes(base64: &str) -> Option<&'static str> {
+pub(super) fn by_bytes(base64: &str) -> Option<&'static str> {
     let head: String = base64
         .chars()
         .take(HEAD)

@@ -4,8 +4,10 @@
 //! Source: Gemini API reference, "generateContent"; `googleapis/python-genai: google/genai/types.py`.
 
 pub mod answer;
+mod calls;
 pub mod dialogue;
 pub mod embedding;
+mod ending;
 pub mod errors;
 pub mod finish;
 pub mod functions;
@@ -16,7 +18,7 @@ pub mod media_types;
 pub mod names;
 mod own_words;
 pub mod parameters;
-pub mod partial_calls;
+mod partial_args;
 pub mod prefix;
 pub mod price;
 pub mod profile;

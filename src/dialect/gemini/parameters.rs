@@ -283,6 +283,13 @@ pub fn citations(parameters: &Parameters<'_>, stream: bool) -> Citations {
     }
 }
 
+/// Whether the app asks for sources: then recited ones are listed too.
+pub fn asks_for_sources(parameters: &Parameters<'_>) -> bool {
+    let tools = ["grounding", "grounding_search", "url_context"];
+    let shown = parameters.text("citations").is_some_and(|how| how != "off");
+    shown || tools.iter().any(|name| parameters.flag(name) == Some(true))
+}
+
 /// Thresholds by category: the parameter's, and never looser than the administrator's floor.
 pub fn safety(
     parameters: &Parameters<'_>,

@@ -59,7 +59,7 @@ impl SearchPrice {
             Self::Per1000Queries(price) => (price, queries),
             Self::Per1000Prompts(price) => (price, queries.min(1)),
         };
-        price.0 * Decimal::from(units) / Decimal::from(1000)
+        price.0.saturating_mul(Decimal::from(units)) / Decimal::from(1000)
     }
 }
 
@@ -116,8 +116,10 @@ pub struct PriceList {
     pub pricing: Option<Pricing>,
     /// The rest.
     pub details: PriceDetails,
-    /// The tier that really served, from the answer's header, else the one asked for.
+    /// The tier that was asked for.
     pub service_tier: Option<String>,
+    /// The tier that really served, from the answer's header.
+    pub served_tier: Option<String>,
     /// The model that answered, as it says itself.
     pub model_version: Option<String>,
     /// The day of the call, UTC (`2026-11-20`).
@@ -136,7 +138,11 @@ pub struct Stored {
 }
 
 fn of_modality(details: &[ModalityTokens], modality: &str) -> u64 {
-    details.iter().filter(|entry| entry.modality == modality).filter_map(|entry| entry.token_count).sum()
+    details
+        .iter()
+        .filter(|entry| entry.modality == modality)
+        .filter_map(|entry| entry.token_count)
+        .fold(0, u64::saturating_add)
 }
 
 /// The prices that hold for one request.
@@ -154,28 +160,28 @@ pub struct Rates {
 impl PriceList {
     /// The usage of an answer: of each request that it took, at its own prices.
     pub fn usage(&self, requests: &[UsageMetadata]) -> LlmUsage {
-        let prompt: u64 = requests.iter().map(prompt_tokens).sum();
-        let answer: u64 = requests.iter().map(answer_tokens).sum();
+        let prompt = requests.iter().map(prompt_tokens).fold(0, u64::saturating_add);
+        let answer = requests.iter().map(answer_tokens).fold(0, u64::saturating_add);
         let mut usage = price::llm_usage(self.pricing.as_ref(), prompt, answer);
         let Some(pricing) = &self.pricing else { return usage };
         let (mut prompt_exact, mut answer_exact) = (Decimal::ZERO, Decimal::ZERO);
         for tokens in requests {
             let (prompt, answer) = self.cost(pricing, tokens);
-            prompt_exact += prompt;
-            answer_exact += answer;
+            prompt_exact = prompt_exact.saturating_add(prompt);
+            answer_exact = answer_exact.saturating_add(answer);
         }
-        prompt_exact += self.price_of_stored(pricing);
+        prompt_exact = prompt_exact.saturating_add(self.price_of_stored(pricing));
         let (prompt_price, answer_price) = (rounded(prompt_exact), rounded(answer_exact));
         // What a token cost on average; for a plain call that is the list price.
-        let average = |exact: Decimal, tokens: u64, list: Decimal| match Decimal::from(tokens) * pricing.unit {
-            units if units.is_zero() => list,
-            units => (exact / units).round_dp(7).normalize(),
+        let average = |exact: Decimal, tokens: u64, list: Decimal| {
+            let units = Decimal::from(tokens).checked_mul(pricing.unit);
+            units.and_then(|units| exact.checked_div(units)).map_or(list, |price| price.round_dp(7).normalize())
         };
         usage.prompt_unit_price = price::text(average(prompt_exact, prompt, pricing.input));
         usage.completion_unit_price = price::text(average(answer_exact, answer, pricing.output.unwrap_or_default()));
         usage.prompt_price = price::text(prompt_price);
         usage.completion_price = price::text(answer_price);
-        usage.total_price = price::text(prompt_price + answer_price);
+        usage.total_price = price::text(prompt_price.saturating_add(answer_price));
         usage
     }
 
@@ -183,7 +189,7 @@ impl PriceList {
     fn cost(&self, pricing: &Pricing, tokens: &UsageMetadata) -> (Decimal, Decimal) {
         let (prompt, answer) = (prompt_tokens(tokens), answer_tokens(tokens));
         let rates = self.rates(pricing, tokens.prompt_token_count.unwrap_or_default());
-        let unit = pricing.unit * self.tier_factor(tokens);
+        let unit = pricing.unit.saturating_mul(self.tier_factor(tokens));
         let cached = tokens.cached_content_token_count.unwrap_or_default().min(prompt);
         // Of the sound in the prompt, the cached share is already paid as cached.
         let audio = of_modality(&tokens.prompt_tokens_details, "AUDIO")
@@ -215,7 +221,8 @@ impl PriceList {
         let Stored { created, token_seconds } = self.stored;
         let rates = self.rates(pricing, created);
         let hours = Decimal::from(token_seconds) / Decimal::from(3600);
-        (Decimal::from(created) * rates.input + hours * rates.storage.unwrap_or_default()) * pricing.unit
+        let kept = hours.saturating_mul(rates.storage.unwrap_or_default());
+        Decimal::from(created).saturating_mul(rates.input).saturating_add(kept).saturating_mul(pricing.unit)
     }
 
     /// The prices of a prompt of so many tokens: of the version that answers, on that day.
@@ -244,26 +251,40 @@ impl PriceList {
     /// Of the tier that served: as the header says, else as the usage says, else as it was asked for.
     fn tier_factor(&self, tokens: &UsageMetadata) -> Decimal {
         let told = tokens.service_tier.as_deref().or(tokens.traffic_type.as_deref());
-        let told = told.map(|tier| tier.trim_start_matches("ON_DEMAND_"));
-        let tier = self.service_tier.as_deref().or(told).unwrap_or_default().to_ascii_lowercase();
+        let told = told.map(|tier| tier.trim_start_matches("ON_DEMAND_")).filter(|tier| !tier.is_empty());
+        let tier = self.served_tier.as_deref().or(told).or(self.service_tier.as_deref());
+        let tier = tier.unwrap_or_default().to_ascii_lowercase();
         self.details.service_tiers.get(&tier).map_or(Decimal::ONE, |factor| factor.0)
     }
 }
 
 fn prompt_tokens(tokens: &UsageMetadata) -> u64 {
-    tokens.prompt_token_count.unwrap_or_default() + tokens.tool_use_prompt_token_count.unwrap_or_default()
+    let told = tokens.prompt_token_count.unwrap_or_else(|| {
+        let by_modality = tokens.prompt_tokens_details.iter().filter_map(|entry| entry.token_count);
+        by_modality.fold(0, u64::saturating_add)
+    });
+    told.saturating_add(tokens.tool_use_prompt_token_count.unwrap_or_default())
 }
 
 fn answer_tokens(tokens: &UsageMetadata) -> u64 {
-    tokens.candidates_token_count.unwrap_or_default() + tokens.thoughts_token_count.unwrap_or_default()
+    let said = tokens.candidates_token_count.unwrap_or_default();
+    // Some gateways leave the thoughts out and count them in the sum.
+    let thoughts = tokens.thoughts_token_count.unwrap_or_else(|| {
+        let rest =
+            tokens.total_token_count.unwrap_or_default().saturating_sub(prompt_tokens(tokens)).saturating_sub(said);
+        if tokens.prompt_token_count.is_some() && tokens.candidates_token_count.is_some() { rest } else { 0 }
+    });
+    said.saturating_add(thoughts)
 }
 
 fn sum(shares: &[(u64, Decimal)], unit: Decimal) -> Decimal {
-    shares.iter().map(|(tokens, price)| Decimal::from(*tokens) * price * unit).sum()
+    let share = |(tokens, price): &(u64, Decimal)| Decimal::from(*tokens).saturating_mul(*price).saturating_mul(unit);
+    shares.iter().map(share).fold(Decimal::ZERO, Decimal::saturating_add)
 }
 
 fn rounded(exact: Decimal) -> Decimal {
     let mut rounded = exact.round_dp_with_strategy(7, RoundingStrategy::MidpointAwayFromZero);
+    // A price that has no room for seven places stays as it is.
     rounded.rescale(7);
     rounded
 }

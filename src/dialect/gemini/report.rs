@@ -3,6 +3,7 @@
 //!
 //! Source: Gemini API, "Interactions API" (`TextContent.annotations`; places are bytes of the text that they stand with).
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub(super) struct Report {
     text: String,
     items: Vec<Item>,
     grounding: GroundingMetadata,
+    /// Places of the sources by their addresses.
+    numbers: HashMap<String, usize>,
 }
 
 impl Report {
@@ -85,13 +88,13 @@ impl Report {
             let source = WebSource {
                 uri: first(&["url", "document_uri", "source"]),
                 title: first(&["title", "name", "file_name"]),
+                ..WebSource::default()
             };
             if source.uri.is_empty() && source.title.is_empty() {
                 continue;
             }
             let chunks = &mut self.grounding.grounding_chunks;
-            let known = |chunk: &GroundingChunk| chunk.web.as_ref().is_some_and(|known| known.uri == source.uri);
-            let number = chunks.iter().position(known).unwrap_or(chunks.len());
+            let number = *self.numbers.entry(source.uri.clone()).or_insert(chunks.len());
             if number == chunks.len() {
                 chunks.push(GroundingChunk { web: Some(source), ..GroundingChunk::default() });
             }

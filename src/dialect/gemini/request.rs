@@ -41,6 +41,8 @@ pub struct Conversation<'a> {
     pub surface: Surface,
     /// Signatures of calls that this process remembers, for hosts that drop `opaque_body`.
     pub remembered: &'a (dyn Fn(&ToolCall) -> Option<String> + Sync),
+    /// The same for a picture of the model's, by its base64.
+    pub remembered_picture: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// Leave every signature out and use the bypass: the server called one corrupted.
     pub distrust_signatures: bool,
 }

@@ -4,13 +4,20 @@
 //! said to is looked up by its own words, and left unmarked when it is not found.
 //! Source: Gemini API, "Grounding with Google Search", "URL context".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::ops::{Bound, Range};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::wire::{GroundingMetadata, GroundingSupport, Segment, UrlMetadata, WebSource};
+use super::wire::{GroundingMetadata, GroundingSupport, MOST_SOURCES, Segment, UrlMetadata, WebSource};
+use crate::steps;
+
+/// Longest address or title that is shown.
+const LONGEST_NAME: usize = 4096;
+
+/// Bytes of text that are searched for passages which do not stand where they are said to.
+const MOST_SEARCHED: usize = 16 * 1024 * 1024;
 
 /// What is shown of the sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,32 +31,43 @@ pub enum Citations {
     Inline,
 }
 
-/// The sources of a whole answer.
+/// The sources of a whole answer; of each kind as many as anybody reads.
 #[derive(Debug, Default)]
 pub struct Sources {
     grounding: GroundingMetadata,
+    queries: HashSet<String>,
     quoted: Vec<WebSource>,
+    known: HashSet<(String, String)>,
+    /// What became of each page, by its address, in the order in which they were asked for.
     pages: Vec<UrlMetadata>,
+    places: HashMap<String, usize>,
 }
 
 impl Sources {
     /// Adds what one request told; `offset` is where its text begins in the whole answer's.
     pub fn add(&mut self, grounding: GroundingMetadata, offset: usize) {
-        let shift = self.grounding.grounding_chunks.len();
-        self.grounding.grounding_chunks.extend(grounding.grounding_chunks);
+        let chunks = &mut self.grounding.grounding_chunks;
+        let shift = chunks.len();
+        let room = MOST_SOURCES.saturating_sub(shift);
+        chunks.extend(grounding.grounding_chunks.into_iter().take(room));
         for query in grounding.web_search_queries {
-            if !self.grounding.web_search_queries.contains(&query) {
+            steps::count(query.len());
+            if self.queries.len() < MOST_SOURCES && query.len() <= LONGEST_NAME && self.queries.insert(query.clone()) {
                 self.grounding.web_search_queries.push(query);
             }
         }
         self.grounding.grounding_supports.extend(grounding.grounding_supports.into_iter().map(|support| {
             GroundingSupport {
                 segment: support.segment.map(|segment| Segment {
-                    start_index: Some(segment.start_index.unwrap_or(0) + offset),
-                    end_index: segment.end_index.map(|end| end + offset),
+                    start_index: Some(segment.start_index.unwrap_or(0).saturating_add(offset)),
+                    end_index: segment.end_index.map(|end| end.saturating_add(offset)),
                     text: segment.text,
                 }),
-                grounding_chunk_indices: support.grounding_chunk_indices.iter().map(|index| index + shift).collect(),
+                grounding_chunk_indices: support
+                    .grounding_chunk_indices
+                    .iter()
+                    .filter_map(|index| index.checked_add(shift))
+                    .collect(),
             }
         }));
     }
@@ -57,9 +75,13 @@ impl Sources {
     /// Adds recited sources.
     pub fn quote(&mut self, sources: Vec<WebSource>) {
         for source in sources {
-            let known = self.quoted.iter().any(|known| known.uri == source.uri && known.title == source.title);
+            steps::count(source.uri.len() + source.title.len());
             let empty = source.uri.is_empty() && source.title.is_empty();
-            if !known && !empty {
+            if !empty
+                && self.quoted.len() < MOST_SOURCES
+                && is_short(&source)
+                && self.known.insert((source.uri.clone(), source.title.clone()))
+            {
                 self.quoted.push(source);
             }
         }
@@ -67,9 +89,16 @@ impl Sources {
 
     /// Adds pages that were asked for; a later word about a page replaces an earlier one.
     pub fn pages(&mut self, pages: Vec<UrlMetadata>) {
-        for page in pages {
-            self.pages.retain(|known| known.retrieved_url != page.retrieved_url);
-            self.pages.push(page);
+        for page in pages.into_iter().filter(|page| page.retrieved_url.len() <= LONGEST_NAME) {
+            steps::count(page.retrieved_url.len());
+            match self.places.get(&page.retrieved_url) {
+                Some(place) => self.pages[*place] = page,
+                None if self.pages.len() < MOST_SOURCES => {
+                    self.places.insert(page.retrieved_url.clone(), self.pages.len());
+                    self.pages.push(page);
+                }
+                None => {}
+            }
         }
     }
 
@@ -80,22 +109,21 @@ impl Sources {
 
     /// Marks (`[1][3]`) by the byte of `text` in front of which they stand.
     pub fn marks(&self, text: &str) -> BTreeMap<usize, String> {
-        let mut numbers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut numbers: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        let mut left = MOST_SEARCHED;
         for support in &self.grounding.grounding_supports {
-            let Some(end) = support.segment.as_ref().and_then(|segment| end_of(segment, text)) else { continue };
-            let at = numbers.entry(end).or_default();
-            for index in &support.grounding_chunk_indices {
-                if *index < self.grounding.grounding_chunks.len() && !at.contains(index) {
-                    at.push(*index);
-                }
-            }
+            let segment = support.segment.as_ref();
+            let Some(end) = segment.and_then(|segment| end_of(segment, text, &mut left)) else { continue };
+            let indexes = support.grounding_chunk_indices.iter().copied();
+            steps::count(support.grounding_chunk_indices.len());
+            let known = indexes.filter(|index| *index < self.grounding.grounding_chunks.len());
+            numbers.entry(end).or_default().extend(known);
         }
+        let mark = |indexes: BTreeSet<usize>| indexes.iter().map(|index| format!("[{}]", index + 1)).collect();
         numbers
             .into_iter()
-            .map(|(at, mut indexes)| {
-                indexes.sort_unstable();
-                (at, indexes.iter().map(|index| format!("[{}]", index + 1)).collect())
-            })
+            .filter(|(_, indexes)| !indexes.is_empty())
+            .map(|(at, indexes)| (at, mark(indexes)))
             .collect()
     }
 
@@ -120,7 +148,7 @@ impl Sources {
     pub fn list(&self) -> String {
         let mut text = String::new();
         let listed: Vec<_> = self.grounding.grounding_chunks.iter().map(|chunk| chunk.source()).collect();
-        section(&mut text, "Sources", listed.into_iter());
+        section(&mut text, "Sources", listed.into_iter().map(|source| source.filter(|source| is_short(source))));
         section(&mut text, "Quoted from", self.quoted.iter().map(Some));
         if !self.grounding.web_search_queries.is_empty() {
             let links: Vec<String> = self
@@ -134,9 +162,12 @@ impl Sources {
                 .collect();
             let _ = write!(text, "\n\nSearch suggestions: {}", links.join(" · "));
         }
-        for page in self.pages.iter().filter(|page| !page.url_retrieval_status.ends_with("_SUCCESS")) {
+        for page in &self.pages {
             let why = match page.url_retrieval_status.trim_start_matches("URL_RETRIEVAL_STATUS_") {
-                "" | "UNSPECIFIED" => "no reason given".to_owned(),
+                // Nothing, or a number, says nothing of a failure.
+                "SUCCESS" | "" => continue,
+                word if word.bytes().all(|byte| byte.is_ascii_digit()) => continue,
+                "UNSPECIFIED" => "no reason given".to_owned(),
                 word => word.to_ascii_lowercase(),
             };
             let _ = write!(text, "\n\nCould not read {} ({why})", page.retrieved_url);
@@ -152,8 +183,9 @@ fn section<'a>(text: &mut String, title: &str, sources: impl Iterator<Item = Opt
         if !std::mem::replace(&mut open, true) {
             let _ = write!(text, "\n\n{title}:");
         }
-        let name = label(if source.title.is_empty() { &source.uri } else { &source.title });
-        let _ = match source.uri.as_str() {
+        let address = if source.uri.is_empty() { &source.source_uri } else { &source.uri };
+        let name = label(if source.title.is_empty() { address } else { &source.title });
+        let _ = match address.as_str() {
             "" => write!(text, "\n[{}] {name}", number + 1),
             uri => write!(text, "\n[{}] [{name}]({uri})", number + 1),
         };
@@ -165,8 +197,12 @@ fn label(text: &str) -> String {
     text.replace(['[', ']', '\n'], " ")
 }
 
-/// Where a passage ends in the text.
-fn end_of(segment: &Segment, text: &str) -> Option<usize> {
+fn is_short(source: &WebSource) -> bool {
+    [&source.uri, &source.source_uri, &source.title].iter().all(|text| text.len() <= LONGEST_NAME)
+}
+
+/// Where a passage ends in the text; `left` is how many bytes may still be searched.
+fn end_of(segment: &Segment, text: &str, left: &mut usize) -> Option<usize> {
     let start = segment.start_index.unwrap_or(0);
     let told = segment.end_index.filter(|end| *end <= text.len() && text.is_char_boundary(*end) && *end > 0);
     let Some(words) = segment.text.as_deref().filter(|words| !words.is_empty()) else { return told };
@@ -175,6 +211,8 @@ fn end_of(segment: &Segment, text: &str) -> Option<usize> {
     {
         return Some(end);
     }
+    *left = left.checked_sub(text.len())?;
+    steps::count(text.len());
     text.find(words).map(|at| at + words.len())
 }
 
@@ -234,7 +272,7 @@ mod tests {
             "groundingChunks": [{"web": {"uri": "https://a", "title": "A [1]"}}, {"retrievedContext": {"title": "Notes"}}],
             "webSearchQueries": ["größe?"],
         }));
-        sources.quote(vec![WebSource { uri: "https://q".to_owned(), title: String::new() }; 2]);
+        sources.quote(vec![WebSource { uri: "https://q".to_owned(), ..WebSource::default() }; 2]);
         sources.pages(
             serde_json::from_value(json!([
                 {"retrievedUrl": "https://ok", "urlRetrievalStatus": "URL_RETRIEVAL_STATUS_SUCCESS"},

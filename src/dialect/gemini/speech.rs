@@ -4,6 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::dialogue::SpeechOptions;
@@ -11,9 +12,12 @@ use super::errors;
 use super::finish;
 use super::media::sample_rate;
 use super::wire::{Blob, Content, FileData, GenerateContentRequest, GenerateContentResponse, Part};
+use crate::codec::json::Named;
 use crate::declare::ModelSchema;
 use crate::dialect::sound;
-use crate::error::InvokeError;
+use crate::error::{InvokeError, LONGEST_WORD, clip};
+use crate::protocol::lenient;
+use crate::upstream::status::said_in;
 
 /// The voices that every speech model has; each speaks every language.
 pub const VOICES: [(&str, &str); 30] = [
@@ -121,8 +125,19 @@ pub struct Samples {
     pub rate: u32,
 }
 
-/// The sound of an answer; `None` when the model said nothing without giving a reason.
-pub fn samples(answer: &Value) -> Result<Option<Samples>, InvokeError> {
+/// What a model that was asked to speak gave.
+#[derive(Debug, PartialEq)]
+pub enum Spoken {
+    /// The sound, whole.
+    Whole(Samples),
+    /// Nothing, without a reason.
+    Nothing,
+    /// Nothing or half of it, and why.
+    Cut(InvokeError),
+}
+
+/// The sound of an answer. Nobody hears of a sound that it breaks off in the middle: such a one is none.
+pub fn spoken(answer: &Value) -> Result<Spoken, InvokeError> {
     let (parts, ended) = parts(answer)?;
     let mut sound = Samples { bytes: Vec::new(), rate: 24_000 };
     for blob in parts.into_iter().filter_map(|part| part.inline_data) {
@@ -137,21 +152,24 @@ pub fn samples(answer: &Value) -> Result<Option<Samples>, InvokeError> {
             }
             None => {
                 return Err(InvokeError::server_unavailable(format!(
-                    "the sound came as `{mime_type}`, neither as raw samples nor as a WAV file of 16-bit mono samples"
+                    "the sound came as `{}`, neither as raw samples nor as a WAV file of 16-bit mono samples",
+                    clip(&mime_type, LONGEST_WORD)
                 )));
             }
         };
         sound.rate = rate;
         sound.bytes.extend_from_slice(samples);
     }
-    match sound.bytes.is_empty() {
-        false => Ok(Some(sound)),
-        true => ended.refuse_filtered().map(|()| None),
-    }
+    Ok(match (ended.is_whole(), sound.bytes.is_empty()) {
+        (true, false) => Spoken::Whole(sound),
+        (true, true) => Spoken::Nothing,
+        (false, true) if !finish::is_filter(&ended.reason) => Spoken::Nothing,
+        (false, _) => Spoken::Cut(ended.cut("the speech")),
+    })
 }
 
-/// The words of an answer and whether they are all.
-pub fn transcript(answer: &Value) -> Result<(String, bool), InvokeError> {
+/// The words of an answer. Half of them is an error: nothing in a transcript can say that it breaks off.
+pub fn transcript(answer: &Value) -> Result<String, InvokeError> {
     let (parts, ended) = parts(answer)?;
     let mut turns = Vec::new();
     let mut text = String::new();
@@ -161,12 +179,10 @@ pub fn transcript(answer: &Value) -> Result<(String, bool), InvokeError> {
     }
     // A part of a model that only transcribes is a speaker's whole turn.
     turns.retain(|turn| !turn.is_empty());
-    let text = if turns.is_empty() { text.trim().to_owned() } else { turns.join(" ") };
-    let complete = ended.reason != "MAX_TOKENS";
-    if text.is_empty() {
-        ended.refuse_filtered()?;
+    if !ended.is_whole() {
+        return Err(ended.cut("the transcript"));
     }
-    Ok((text, complete))
+    Ok(if turns.is_empty() { text.trim().to_owned() } else { turns.join(" ") })
 }
 
 /// How an answer ended.
@@ -176,17 +192,32 @@ struct Ended {
 }
 
 impl Ended {
-    fn refuse_filtered(self) -> Result<(), InvokeError> {
-        if finish::is_filter(&self.reason) { Err(self.error) } else { Ok(()) }
+    /// A gateway may leave the reason out.
+    fn is_whole(&self) -> bool {
+        matches!(self.reason.as_str(), "" | "STOP" | "FINISH_REASON_UNSPECIFIED")
+    }
+
+    /// The error of something that is not whole.
+    fn cut(self, what: &str) -> InvokeError {
+        let said = self.error.message.split_once(": ").map(|(_, said)| format!(": {said}")).unwrap_or_default();
+        let error = InvokeError { message: format!("{what} breaks off ({}){said}", self.reason), ..self.error };
+        match self.reason.as_str() {
+            "MAX_TOKENS" => error.with_hint("It is longer than the model's longest answer; divide it into parts."),
+            _ => error,
+        }
     }
 }
 
 fn parts(answer: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
-    let read: GenerateContentResponse =
-        serde::Deserialize::deserialize(answer).map_err(|error: serde_json::Error| {
-            InvokeError::server_unavailable(format!("the answer cannot be read: {error}"))
-        })?;
-    if read.error.is_some() {
+    let answer = match answer {
+        Value::Array(events) if events.len() == 1 => &events[0],
+        answer => answer,
+    };
+    let read = GenerateContentResponse::deserialize(Named(answer)).map_err(|error: serde_json::Error| {
+        InvokeError::server_unavailable(format!("the answer cannot be read: {}", lenient::reason(&error)))
+    })?;
+    let read = read.unwrapped();
+    if read.error.is_some() || read.says_nothing() && said_in(answer).message.is_some() {
         return Err(errors::from_value(answer, None));
     }
     let feedback = read.prompt_feedback.unwrap_or_default();
@@ -197,7 +228,8 @@ fn parts(answer: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
     let candidate = read.candidates.into_iter().next().unwrap_or_default();
     let reason = candidate.finish_reason.unwrap_or_default();
     let error = finish::nothing_said(&reason, candidate.finish_message.as_deref(), &candidate.safety_ratings);
-    Ok((candidate.content.unwrap_or_default().parts, Ended { reason, error }))
+    let parts = candidate.content.unwrap_or_default().parts;
+    Ok((parts, Ended { reason, error }))
 }
 
 #[cfg(test)]
@@ -212,25 +244,42 @@ mod tests {
     fn sound_is_put_together_and_refusals_are_told() {
         let blob = |kind: &str, data: &str| json!({"inlineData": {"mimeType": kind, "data": data}});
         let l16 = "audio/L16;codec=pcm;rate=16000";
-        let found = samples(&answer(json!([blob(l16, "AQI="), blob(l16, "AwQ=")]), "STOP")).unwrap();
-        assert_eq!(found, Some(Samples { bytes: vec![1, 2, 3, 4], rate: 16_000 }));
+        let whole = |bytes: &[u8], rate| Spoken::Whole(Samples { bytes: bytes.to_vec(), rate });
+        let found = spoken(&answer(json!([blob(l16, "AQI="), blob(l16, "AwQ=")]), "STOP")).unwrap();
+        assert_eq!(found, whole(&[1, 2, 3, 4], 16_000));
         let file = blob("audio/wav", &STANDARD.encode(sound::wav(&[5, 6], 22_050)));
-        let found = samples(&answer(json!([file]), "STOP")).unwrap();
-        assert_eq!(found, Some(Samples { bytes: vec![5, 6], rate: 22_050 }));
-        for silent in [answer(json!([]), "OTHER"), json!({"candidates": []}), json!({})] {
-            assert_eq!(samples(&silent).unwrap(), None);
+        let found = spoken(&answer(json!([file]), "STOP")).unwrap();
+        assert_eq!(found, whole(&[5, 6], 22_050));
+        // A rate that no sound has is none, and a missing reason is none either.
+        let wild = blob("audio/L16;rate=4294967295", "AQI=");
+        assert_eq!(spoken(&json!({"candidates": [{"content": {"parts": [wild]}}]})).unwrap(), whole(&[1, 2], 24_000));
+        for silent in [answer(json!([]), "OTHER"), json!({"candidates": []}), json!({}), json!({"candidates": 7})] {
+            assert_eq!(spoken(&silent).unwrap(), Spoken::Nothing);
+        }
+        for (parts, reason) in [
+            (json!([]), "SAFETY"),
+            (json!([blob(l16, "AQI=")]), "OTHER"),
+            (json!([blob(l16, "AQI=")]), "MAX_TOKENS"),
+            (json!([blob(l16, "AQI=")]), "SAFETY"),
+            (json!([blob(l16, "AQI=")]), "A_NEW_REASON"),
+        ] {
+            match spoken(&answer(parts, reason)).unwrap() {
+                Spoken::Cut(error) => assert!(error.message.contains(reason), "{error}"),
+                other => panic!("{reason}: {other:?}"),
+            }
         }
         let cases = [
-            (answer(json!([]), "SAFETY"), "SAFETY"),
             (json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}), "PROHIBITED_CONTENT"),
             (json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}), "overloaded"),
+            (json!([{"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}]), "overloaded"),
+            (json!({"message": "do request failed"}), "do request failed"),
             (answer(json!([blob("audio/mpeg", "AQI=")]), "STOP"), "audio/mpeg"),
             (answer(json!([blob("audio/wav", "AQI=")]), "STOP"), "audio/wav"),
             (answer(json!([blob(l16, "%")]), "STOP"), "base64"),
-            (json!({"candidates": 7}), "cannot be read"),
+            (json!("words"), "cannot be read"),
         ];
         for (value, said) in cases {
-            let error = samples(&value).unwrap_err();
+            let error = spoken(&value).unwrap_err();
             assert!(error.message.contains(said), "{said}: {error}");
         }
     }
@@ -238,12 +287,16 @@ mod tests {
     #[test]
     fn a_transcript_leaves_thoughts_out() {
         let parts = json!([{"text": "Hm.", "thought": true}, {"text": " Hello"}, {"text": " world.\n"}]);
-        assert_eq!(transcript(&answer(parts.clone(), "STOP")).unwrap(), ("Hello world.".to_owned(), true));
-        assert_eq!(transcript(&answer(parts, "MAX_TOKENS")).unwrap(), ("Hello world.".to_owned(), false));
-        assert_eq!(transcript(&answer(json!([]), "STOP")).unwrap(), (String::new(), true));
-        assert!(transcript(&answer(json!([]), "RECITATION")).is_err());
+        assert_eq!(transcript(&answer(parts.clone(), "STOP")).unwrap(), "Hello world.");
+        assert_eq!(transcript(&answer(json!([]), "STOP")).unwrap(), "");
         let turn = |text: &str| json!({"audioTranscription": {"text": text, "speakerLabel": "spk_1"}});
         let turns = answer(json!([turn("Good morning."), turn(""), turn("Morning!")]), "STOP");
-        assert_eq!(transcript(&turns).unwrap(), ("Good morning. Morning!".to_owned(), true));
+        assert_eq!(transcript(&turns).unwrap(), "Good morning. Morning!");
+        for reason in ["MAX_TOKENS", "RECITATION", "SAFETY", "OTHER", "LANGUAGE", "A_NEW_REASON"] {
+            for parts in [&parts, &json!([])] {
+                let error = transcript(&answer(parts.clone(), reason)).unwrap_err();
+                assert!(error.message.contains("breaks off") && error.message.contains(reason), "{error}");
+            }
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! Background agents through Dify's polling: started once, looked at until they end.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Shared;
 use super::connection::Connection;
 use super::media::{Media, Way};
+use super::{Shared, UNREADABLE, read_json};
+use crate::codec::json::Named;
 use crate::declare::{ModelFeature, price};
-use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::interactions::{self, Interaction, Standing};
-use crate::error::InvokeError;
-use crate::protocol::{CheckPollingRequest, FinishReason, LlmDelta, LlmRequest, PollingAnswer, Target};
+use crate::dialect::gemini::{Surface, errors};
+use crate::error::{ErrorKind, InvokeError};
+use crate::protocol::{CheckPollingRequest, FinishReason, LlmDelta, LlmRequest, PollingAnswer, Target, lenient};
 use crate::providers::CallContext;
-use crate::upstream::RetryPolicy;
+use crate::upstream::{RetryPolicy, UpstreamResponse};
 
 /// Names the task in what Dify hands back.
 const STATE: &str = "interaction";
@@ -41,7 +43,7 @@ pub(super) async fn start(
     let body = interactions::start(&request.target.model, &media.prepare(&request.prompt_messages).await?.messages)?;
     // A task costs dollars: it is never started twice because an answer got lost.
     let request = connection.post(connection.url("interactions")?, &body)?.with_retry(RetryPolicy::never());
-    let task: Interaction = context.upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+    let task = read(context.upstream.send(&request).await?).await?;
     answer(context, task)
 }
 
@@ -56,23 +58,54 @@ pub(super) async fn check(
     if id.is_empty() || !id.bytes().all(legal) {
         return Err(InvokeError::bad_request("the polling state names no task of this agent"));
     }
-    let upstream = &context.upstream;
-    match upstream.send(&connection.get(connection.url(&format!("interactions/{id}"))?)).await {
-        Ok(found) => answer(context, found.json(LONGEST_ANSWER).await?),
+    let request = connection.get(connection.url(&format!("interactions/{id}"))?);
+    let looked = async { read(context.upstream.send(&request).await?).await };
+    match looked.await {
+        Ok(mut task) if task.is_told() => {
+            task.id = id.to_owned();
+            answer(context, task)
+        }
+        Ok(_) => {
+            tracing::warn!("the task's state came without a status; it goes on");
+            Ok(running(id.to_owned()))
+        }
         // The task goes on whether or not it can be looked at.
-        Err(error) if error.retryable => {
+        Err(error) if is_passing(&error) => {
             tracing::warn!(error = error.brief(), "the task cannot be looked at now; it goes on");
             Ok(running(id.to_owned()))
         }
+        Err(error) if error.status == Some(404) => {
+            Err(error
+                .with_hint("The task is not known here any more: it was deleted, or was started with another key."))
+        }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the next look may find the task all the same: the service is busy, or something between it and the plugin
+/// answered in its place.
+fn is_passing(error: &InvokeError) -> bool {
+    error.retryable || error.kind == ErrorKind::Connection || error.code.as_deref() == Some(UNREADABLE)
+}
+
+async fn read(response: UpstreamResponse) -> Result<Interaction, InvokeError> {
+    let value = read_json(response, LONGEST_ANSWER).await?;
+    let task = Interaction::deserialize(Named(&value)).map_err(|error: serde_json::Error| {
+        let text = format!("the task's state cannot be read: {}", lenient::reason(&error));
+        InvokeError::server_unavailable(text).with_code(UNREADABLE)
+    })?;
+    // A refusal that came as a success.
+    if !task.is_told() && value.get("error").is_some_and(Value::is_object) {
+        return Err(errors::from_value(&value, None));
+    }
+    Ok(task)
 }
 
 fn connect(shared: &Shared, context: &CallContext, target: &Target) -> Result<Connection, InvokeError> {
     let polled = context.model.as_ref().is_some_and(|model| model.has(ModelFeature::Polling));
     if !polled {
         let message = format!("model `{}` answers at once and is not polled", target.model);
-        return Err(InvokeError::new(crate::error::ErrorKind::PollingUnsupported, message));
+        return Err(InvokeError::new(ErrorKind::PollingUnsupported, message));
     }
     let connection = shared.connect(&target.credentials, context)?;
     if connection.surface != Surface::Developer {

@@ -125,9 +125,9 @@ impl Connection {
         })
     }
 
-    /// How often a failed request may be sent again.
-    pub fn most_repeats(&self) -> u32 {
-        self.retry.max_retries
+    /// How often and when a failed request may be sent again.
+    pub fn retry(&self) -> RetryPolicy {
+        self.retry
     }
 
     /// Proxy and certificates.

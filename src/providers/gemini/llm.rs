@@ -2,12 +2,11 @@
 //!
 //! A signature that the server calls corrupted is replaced once.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_stream::try_stream;
-use futures_util::StreamExt;
-use serde_json::{Value, json};
+use futures_util::{StreamExt, stream};
+use serde_json::json;
 
 use super::caching::{self, Used, Wish};
 use super::connection::Connection;
@@ -19,6 +18,7 @@ use crate::dialect::gemini::names::FunctionNames;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
 use crate::dialect::gemini::request::Conversation;
+use crate::dialect::gemini::signatures::of_content;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::gemini::{
     Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, Surface, mapper,
@@ -27,13 +27,15 @@ use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{LlmDelta, LlmRequest, PromptMessage};
 use crate::providers::CallContext;
-use crate::upstream::UpstreamResponse;
+use crate::upstream::retry::heed_words;
+use crate::upstream::status::excerpt;
+use crate::upstream::{RetryPolicy, UpstreamResponse};
 
 /// Stop sequences that the API takes.
 const MOST_STOPS: usize = 5;
 
-/// Wait before a request is repeated because its stream broke before any output.
-const REPEAT_WAIT: Duration = Duration::from_millis(500);
+/// Bytes of a body that may be words in place of a stream.
+const LONGEST_HEARD: usize = 2048;
 
 /// Longest page that is read to quote its title.
 const LONGEST_PAGE: usize = 64 * 1024;
@@ -42,7 +44,8 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
     try_stream! {
         let mut call = Call::prepare(&shared, context, request).await?;
         loop {
-            let response = call.send(&shared).await?;
+            let mut response = call.send(&shared).await?;
+            let heard = Heard::of(&mut response);
             let mut deltas = drive(response, GenerateMapper::new(call.answer.clone()));
             let mut broken = None;
             while let Some(delta) = deltas.next().await {
@@ -53,6 +56,7 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
             }
             // Dropped before the next request, so that this one is closed.
             drop(deltas);
+            heard.tell(&mut call.answer.lock());
             if call.goes_on(&shared, broken).await? {
                 continue;
             }
@@ -77,6 +81,8 @@ struct Call {
     body: GenerateContentRequest,
     cache: Option<Used>,
     answer: SharedAnswer,
+    /// Requests that were sent again.
+    repeats: u32,
 }
 
 impl Call {
@@ -116,11 +122,17 @@ impl Call {
         let (cache, stored) = shared.caches.apply(&wish, &parameters, &mut body).await;
         prices.stored = stored;
         let citations = parameters::citations(&parameters, request.stream);
-        let mut answer =
-            Answer::new(AnswerOptions { prices, expects_json, citations, names: FunctionNames::of(&request.tools) });
-        answer.limit_repeats(connection.most_repeats());
-        let answer = SharedAnswer::new(answer);
-        Ok(Self { context, request, prompt, way: Way::default(), profile, connection, body, cache, answer })
+        let options = AnswerOptions {
+            prices,
+            expects_json,
+            citations,
+            quotes: parameters::asks_for_sources(&parameters),
+            names: FunctionNames::of(&request.tools),
+            has_functions: !request.tools.is_empty(),
+            may_be_empty: !request.stop.is_empty(),
+        };
+        let answer = SharedAnswer::new(Answer::new(options));
+        Ok(Self { context, request, prompt, way: Way::default(), profile, connection, body, cache, answer, repeats: 0 })
     }
 
     /// Builds the request anew and whole, with the token by which an answer goes on.
@@ -202,7 +214,13 @@ impl Call {
             Step::Done => return Ok(false),
             Step::Fail(error) => return Err(error),
             Step::Continue(token) => self.body.continuation_token = Some(token),
-            Step::Again => tokio::time::sleep(REPEAT_WAIT).await,
+            Step::Resume(token, error) => {
+                // A checkpoint costs nothing that was already paid for: it is resumed whatever the form says of repeats.
+                let retry = self.connection.retry();
+                self.wait(RetryPolicy { max_retries: u32::MAX, ..retry }, error).await?;
+                self.body.continuation_token = Some(token);
+            }
+            Step::Again(error) => self.wait(self.connection.retry(), error).await?,
             Step::ValidCalls => {
                 tracing::warn!("the model made a malformed call; asked once more with calls held to their schema");
                 if self.cache.is_some() {
@@ -214,17 +232,58 @@ impl Call {
         Ok(true)
     }
 
-    /// The last deltas. Signatures are kept by call, for hosts that hand a call back without its `opaque_body`.
+    async fn wait(&mut self, retry: RetryPolicy, error: InvokeError) -> Result<(), InvokeError> {
+        self.context.upstream.wait_to_repeat(&retry, error, self.repeats).await?;
+        self.repeats += 1;
+        Ok(())
+    }
+
+    /// The last deltas. Signatures are kept too, for hosts that hand a call or a picture back without its `opaque_body`.
     fn conclude(&self, shared: &Shared) -> Vec<LlmDelta> {
         let mut answer = self.answer.lock();
-        for (call, signature) in answer.signed_calls() {
-            let arguments = Value::Object(call.args.clone().unwrap_or_default()).to_string();
-            shared.signatures.keep(call.id.as_deref().unwrap_or_default(), &call.name, &arguments, signature);
-        }
         if let (searches @ 1.., Some(price)) = answer.searches() {
             tracing::info!(searches, list_price_usd = %price.normalize(), "searched; free share and fee are not in the price");
         }
-        answer.conclude(|| tokens::estimate_prompt(&self.request.prompt_messages, &self.request.tools))
+        let last = answer.conclude(|| tokens::estimate_prompt(&self.request.prompt_messages, &self.request.tools));
+        for (key, signature) in answer.signed() {
+            shared.signatures.keep(key, signature);
+        }
+        last
+    }
+}
+
+/// The beginning of a body that does not say that it is a stream: what something between the plugin and Google writes in
+/// its own words.
+struct Heard(Option<Arc<Mutex<Vec<u8>>>>);
+
+impl Heard {
+    fn of(response: &mut UpstreamResponse) -> Self {
+        if matches!(response.content_type().as_str(), "text/event-stream" | "application/json") {
+            return Self(None);
+        }
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let kept = heard.clone();
+        let body = std::mem::replace(&mut response.body, stream::empty().boxed());
+        response.body = body
+            .inspect(move |piece| {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = LONGEST_HEARD.saturating_sub(kept.len());
+                if let Ok(bytes) = piece {
+                    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                }
+            })
+            .boxed();
+        Self(Some(heard))
+    }
+
+    /// Tells an answer in which no event came.
+    fn tell(self, answer: &mut Answer) {
+        let Some(heard) = self.0.filter(|_| !answer.has_heard()) else { return };
+        let words = excerpt(&heard.lock().unwrap_or_else(PoisonError::into_inner));
+        if !words.is_empty() {
+            let error = InvokeError::server_unavailable(format!("the service answered in words of its own: {words}"));
+            answer.note(heed_words(error.retryable()));
+        }
     }
 }
 
@@ -247,6 +306,7 @@ fn build(
         profile,
         surface: connection.surface,
         remembered: &|call| shared.remembered(call),
+        remembered_picture: &|picture| shared.signatures.find(of_content(picture)),
         distrust_signatures,
     };
     body(request, profile, connection, &conversation)

@@ -17,20 +17,27 @@ use std::sync::Arc;
 
 use connection::{Connection, TokenSources};
 use limits::LimitsCache;
+use serde_json::Value;
 use url::Url;
 
 use super::{Answer, CallContext, Chunks, Provider};
+use crate::codec::json;
 use crate::declare::ModelSchema;
-use crate::dialect::gemini::signatures::SignatureStore;
+use crate::dialect::gemini::signatures::{SignatureStore, of_call};
 use crate::dialect::tokens;
 use crate::error::InvokeError;
 use crate::protocol::{
     AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
     ModelRequest, ModelType, MultimodalEmbeddingRequest, PollingAnswer, Speech2TextRequest,
     TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall, TtsRequest, TtsVoicesRequest,
-    ValidateProviderRequest, Voice,
+    ValidateProviderRequest, Voice, lenient,
 };
+use crate::upstream::UpstreamResponse;
 use crate::upstream::google::MachineAccess;
+use crate::upstream::status::excerpt;
+
+/// The code of an answer that cannot be read.
+const UNREADABLE: &str = "unreadable_answer";
 
 /// The provider `google`.
 #[derive(Default)]
@@ -43,6 +50,19 @@ impl Gemini {
     pub fn new(machine: MachineAccess) -> Self {
         Self { shared: Arc::new(Shared { tokens: TokenSources::new(machine), ..Shared::default() }) }
     }
+}
+
+/// A whole answer as JSON, read carefully; a page or anything else is an error that shows its beginning.
+async fn read_json(response: UpstreamResponse, limit: usize) -> Result<Value, InvokeError> {
+    let (status, id, proofs) = (response.status.as_u16(), response.request_id(), response.proofs.clone());
+    let body = response.bytes(limit).await?;
+    json::read(&String::from_utf8_lossy(&body)).map_err(|error| {
+        let reason = lenient::reason(&error);
+        let text = format!("the service's answer cannot be read ({reason}): {}", excerpt(&body));
+        let mut failure = InvokeError::server_unavailable(text).with_status(status).with_code(UNREADABLE);
+        failure.request_id = id;
+        proofs.hide(failure)
+    })
 }
 
 /// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take,
@@ -63,7 +83,7 @@ impl Shared {
     }
 
     fn remembered(&self, call: &ToolCall) -> Option<String> {
-        self.signatures.find(&call.id, &call.function.name, &call.function.arguments)
+        self.signatures.find(of_call(&call.id, &call.function.name, &call.function.arguments))
     }
 }
 

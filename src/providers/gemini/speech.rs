@@ -9,10 +9,11 @@ use tracing::{info, warn};
 
 use super::connection::Connection;
 use super::media::MOST_INLINE;
-use super::{Chunks, Shared, files};
+use super::{Chunks, Shared, files, read_json};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::dialogue::SpeechOptions;
-use crate::dialect::gemini::speech::{self, Recording, Samples, VOICES};
+use crate::dialect::gemini::finish;
+use crate::dialect::gemini::speech::{self, Recording, Spoken, VOICES};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::sound;
 use crate::error::{ErrorKind, InvokeError};
@@ -63,14 +64,19 @@ async fn whole(shared: &Shared, context: &CallContext, request: &TtsRequest) -> 
     let (connection, model, options) = (&connection, request.target.model.as_str(), &options);
     let sounds = batches::in_batches(pieces, 1, PARALLEL, |piece| async move {
         let piece = piece.concat();
-        match ask_for_sound(context, connection, model, speech::speak(&piece, voice, options, false)).await? {
-            Some(sound) => Ok(sound),
-            None => {
-                info!("the model did not read the text: asked once more in words");
-                ask_for_sound(context, connection, model, speech::speak(&piece, voice, options, true))
-                    .await?
-                    .ok_or_else(|| InvokeError::server_unavailable("the model answered no sound"))
-            }
+        let ask = |insist| ask_for_sound(context, connection, model, speech::speak(&piece, voice, options, insist));
+        // What is silent or breaks off often passes when it is asked for once more; a filter stays.
+        let insist = match ask(false).await? {
+            Spoken::Whole(sound) => return Ok(sound),
+            Spoken::Cut(error) if finish::is_filter(error.code.as_deref().unwrap_or_default()) => return Err(error),
+            Spoken::Cut(_) => false,
+            Spoken::Nothing => true,
+        };
+        info!(insist, "the model did not read the text to its end: asked once more");
+        match ask(insist).await? {
+            Spoken::Whole(sound) => Ok(sound),
+            Spoken::Nothing => Err(InvokeError::server_unavailable("the model answered no sound")),
+            Spoken::Cut(error) => Err(error),
         }
     })
     .await?;
@@ -104,17 +110,17 @@ fn pieces(options: &SpeechOptions, text: &str, longest: usize) -> Vec<String> {
     pieces
 }
 
-/// The sound, or `None` where the model answered the text in place of reading it.
+/// What the model spoke; nothing where it answered the text in place of reading it.
 async fn ask_for_sound(
     context: &CallContext,
     connection: &Connection,
     model: &str,
     request: GenerateContentRequest,
-) -> Result<Option<Samples>, InvokeError> {
+) -> Result<Spoken, InvokeError> {
     match ask(context, connection, model, &request).await {
-        Ok(answer) => speech::samples(&answer),
+        Ok(answer) => speech::spoken(&answer),
         Err(error) if error.kind == ErrorKind::BadRequest && error.message.contains("tried to generate text") => {
-            Ok(None)
+            Ok(Spoken::Nothing)
         }
         Err(error) => Err(error),
     }
@@ -144,11 +150,7 @@ pub(super) async fn transcribe(
         }
         answer => answer?,
     };
-    let (text, complete) = speech::transcript(&answer)?;
-    if !complete {
-        warn!(model = request.target.model, "the transcript ends at the model's longest answer");
-    }
-    Ok(text)
+    speech::transcript(&answer)
 }
 
 fn refuse_longer(length: usize, limit: u64) -> Result<(), InvokeError> {
@@ -185,5 +187,5 @@ async fn ask(
     body: &GenerateContentRequest,
 ) -> Result<Value, InvokeError> {
     let url = connection.model_url(model, "generateContent")?;
-    context.upstream.send(&connection.post(url, body)?).await?.json(LONGEST_ANSWER).await
+    read_json(context.upstream.send(&connection.post(url, body)?).await?, LONGEST_ANSWER).await
 }

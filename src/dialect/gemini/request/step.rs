@@ -150,6 +150,11 @@ impl Conversation<'_> {
     fn rebuilt(&self, message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
         let kept = kept_signatures(message);
         let mut parts = own_parts(&message.content)?;
+        for part in &mut parts {
+            if let (Some(picture), None) = (&part.inline_data, &part.thought_signature) {
+                part.thought_signature = (self.remembered_picture)(&picture.data);
+            }
+        }
         parts.extend(message.tool_calls.iter().map(|call| Part {
             function_call: Some(FunctionCall { args: arguments(call), ..FunctionCall::default() }),
             thought_signature:
@@ -212,6 +217,8 @@ fn replay(message: &PromptMessage, own: &Value) -> Option<Vec<Part>> {
     for part in parts.iter_mut().filter(|part| part.inline_data.is_some()) {
         let shown = media.next()?;
         (part.inline_data, part.file_data) = (shown.inline_data, shown.file_data);
+        // A picture brings its own.
+        part.thought_signature = part.thought_signature.take().or(shown.thought_signature);
     }
     (media.next().is_none() && !parts.is_empty()).then_some(parts)
 }

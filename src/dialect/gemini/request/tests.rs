@@ -29,6 +29,7 @@ fn built(model: &str, surface: Surface, request: Value) -> Result<Value, InvokeE
         profile: &profile,
         surface,
         remembered: &|call| (call.id == "kept").then(|| "REMEMBERED".to_owned()),
+        remembered_picture: &|picture| (picture == "a2VwdA==").then(|| "REMEMBERED".to_owned()),
         distrust_signatures: false,
     }
     .fill(&mut body)?;
@@ -629,7 +630,7 @@ proptest! {
             }
         }
         // Something private makes the parts be kept; without it the message itself says everything that counts.
-        parts.push(json!({"text": "", "thoughtSignature": "End+/=="}));
+        parts.push(json!({"text": "End.", "thoughtSignature": "End+/=="}));
         let answer = SharedAnswer::new(Answer::new(AnswerOptions::default()));
         let mut deltas = Vec::new();
         for part in &parts {
