@@ -470,7 +470,7 @@ async fn calls_side_by_side_share_one_question_and_one_login() {
 }
 
 #[tokio::test]
-async fn a_changed_model_is_noticed_and_a_silent_server_gives_a_usable_schema() {
+async fn a_changed_model_is_noticed_and_a_known_one_is_kept() {
     let server = Server::start().await;
     let plugin = plugin();
     let schema = |credentials: Value| {
@@ -491,10 +491,85 @@ async fn a_changed_model_is_noticed_and_a_silent_server_gives_a_usable_schema() 
     let changed = plugin.call(schema(json!({}))).await;
     assert_eq!(features(&changed), json!(["vision"]));
     assert_eq!(changed.item()["model_schema"]["model_properties"]["context_size"], 100_000);
-    let stored = json!({"server_url": "http://127.0.0.1:1", "completion_type": "chat", "support_function_call": "true", "context_length": "32768"});
-    let assumed = plugin.call(schema(stored)).await;
-    assert_eq!(features(&assumed), json!(["tool-call", "multi-tool-call"]));
-    assert_eq!(assumed.item()["model_schema"]["model_properties"], json!({"mode": "chat", "context_size": 32768}));
+    // A model that was known stays so while its server is silent.
+    server.set_loading("chat-inline");
+    server.trouble(Trouble::Answer(503, "application/json", "{\"detail\":\"loading\"}".to_owned(), None));
+    plugin.call(ask(&server, "chat-inline", "Hi", json!({}))).await.failure();
+    assert_eq!(features(&plugin.call(schema(json!({}))).await), json!(["vision"]));
+}
+
+#[tokio::test]
+async fn what_was_never_learnt_is_an_error_for_dify_and_no_rule_for_calls() {
+    let server = Server::start().await;
+    let describe = |uid: &str, credentials: Value| {
+        request(&server, "get_ai_model_schemas", uid, credentials, json!({"model_type": "llm"}))
+    };
+    let parameters = json!({"model_parameters": {"max_tokens": 8000, "temperature": 3, "enable_thinking": true}});
+    // A silent server, also with what an older installation stored.
+    let stored =
+        json!({"server_url": "http://127.0.0.1:1", "completion_type": "chat", "support_function_call": "true"});
+    let silent = plugin().call(describe("chat-inline", stored)).await;
+    check_failure(&silent, "InvokeConnectionError", &["what model `chat-inline` can do is not known"]);
+    let mut down = ask(&server, "chat-inline", "Hi", parameters.clone());
+    down["credentials"]["server_url"] = json!("http://127.0.0.1:1");
+    check_failure(&plugin().call(down).await, "InvokeConnectionError", &["cannot connect"]);
+    server.set_loading("chat-reason");
+    check_failure(
+        &plugin().call(describe("chat-reason", json!({}))).await,
+        "InvokeServerUnavailableError",
+        &["loading"],
+    );
+    let loading = plugin().call(ask(&server, "chat-reason", "Hi", parameters.clone())).await;
+    assert_eq!(loading.failure().0, "InvokeServerUnavailableError", "{:?}", loading.error);
+    // Answers that describe nothing.
+    for nothing in
+        [json!({}), json!([]), json!(null), json!("Xinference"), json!({"detail": "gone"}), json!({"error": {}})]
+    {
+        server.set_model("nothing", nothing.clone());
+        let outcome = plugin().call(describe("nothing", json!({}))).await;
+        assert_eq!(outcome.failure().0, "InvokeServerUnavailableError", "{nothing}: {:?}", outcome.error);
+    }
+    // A length that the server does not tell is no limit of a call.
+    server.set_model("chat-inline", json!({"model_type": "LLM", "model_ability": ["chat"]}));
+    let long = json!({"model_parameters": {"max_tokens": 8000}});
+    assert_eq!(plugin().call(ask(&server, "chat-inline", "Hi", long)).await.text(), HELLO);
+}
+
+#[tokio::test]
+async fn a_refused_login_or_key_is_not_tried_again_at_once() {
+    let server = Server::start_with_key("xf-secret").await;
+    let prompt = json!({"prompt_messages": [{"role": "user", "content": "Hi"}]});
+    let call = |credentials: Value| request(&server, "invoke_llm", "chat-inline", credentials, prompt.clone());
+    let provider = plugin();
+    let wrong = json!({"username": "anna", "password": "hunter2", "max_retries": "3"});
+    for _ in 0..4 {
+        check_failure(&provider.call(call(wrong.clone())).await, "InvokeAuthorizationError", &["login failed"]);
+    }
+    assert_eq!(server.seen("/token").len(), 1);
+    let right = json!({"username": "anna", "password": "right"});
+    assert_eq!(provider.call(call(right)).await.text(), HELLO, "another password is another login");
+    // Saving the form tries once more.
+    let form = request(&server, "validate_model_credentials", "chat-inline", wrong, json!({"model_type": "llm"}));
+    check_failure(&provider.call(form).await, "CredentialsValidateFailedError", &["login failed"]);
+    assert_eq!(server.seen("/token").len(), 3);
+    let before = server.seen("/v1/").len();
+    let outcome = provider.call(call(json!({"api_key": "wrong", "max_retries": "3"}))).await;
+    check_failure(&outcome, "InvokeAuthorizationError", &["Could not validate credentials"]);
+    assert_eq!(server.seen("/v1/").len(), before + 1, "a wrong key is one failure of the ten that ban an address");
+}
+
+#[tokio::test]
+async fn half_a_character_fails_no_call() {
+    let server = Server::start().await;
+    let mut data = ask(&server, "chat-inline", "MARK", json!({}));
+    (data["user_id"], data["type"]) = (json!("u"), json!("model"));
+    let line = json!({"session_id": "s", "event": "request", "data": data}).to_string();
+    let plugin = plugin();
+    let mut connection = plugin.connect();
+    connection.send(&line.replace("MARK", r"a\ud83d b")).await;
+    assert_eq!(connection.outcome("s").await.text(), HELLO);
+    let sent = server.seen("/v1/chat/completions").pop().unwrap().body;
+    assert_eq!(sent["messages"][0]["content"], "a\u{FFFD} b");
 }
 
 #[tokio::test]

@@ -99,6 +99,33 @@ pub fn reason(error: &serde_json::Error) -> String {
     }
 }
 
+/// JSON in which each half of a surrogate pair without its other half is U+FFFD; `None` when there is none.
+pub fn replace_halves(json: &str) -> Option<String> {
+    let unit = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = json.get(at..)?.find('\\') {
+        at += found;
+        match unit(at) {
+            Some(0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
+            Some(0xD800..=0xDFFF) => {
+                out.push_str(&json[copied..at]);
+                out.push('\u{FFFD}');
+                at += 6;
+                copied = at;
+            }
+            // Another escape: the mark behind the backslash is part of it.
+            _ => at += 1 + json.get(at + 1..)?.chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    out.push_str(&json[copied..]);
+    (copied > 0).then_some(out)
+}
+
 /// The JSON type of a value, in words for an error message.
 pub fn kind_of(value: &Value) -> &'static str {
     match value {
@@ -116,6 +143,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn halves_of_characters_are_replaced() {
+        for (text, expected) in [
+            (r#""a\ud83d b""#, Some("a\u{FFFD} b")),
+            (r#""\ude00""#, Some("\u{FFFD}")),
+            (r#""\ud83d\ud83d\ude00""#, Some("\u{FFFD}\u{1F600}")),
+            (r#""\ud83d\n\uDE00é""#, Some("\u{FFFD}\n\u{FFFD}é")),
+            (r#""\ud83d\ude00""#, None),
+            (r#""\\ud83d""#, None),
+            (r#""plain é\u00e9\"""#, None),
+            (r#""\"#, None),
+            (r#""\u"#, None),
+            (r#""\é\ud8"#, None),
+        ] {
+            let read = replace_halves(text).map(|text| serde_json::from_str::<String>(&text).unwrap());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn counts_are_taken_as_they_come() {

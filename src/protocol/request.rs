@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::credentials::Credentials;
 use super::lenient::{
-    empty_string_as_none, null_default, object_or_json_text, reason, seconds, zero_as_none, zero_float_as_none,
+    empty_string_as_none, null_default, object_or_json_text, reason, replace_halves, seconds, zero_as_none,
+    zero_float_as_none,
 };
 use super::message::{PromptMessage, Tool, ToolChoice};
 
@@ -452,6 +453,17 @@ fn decode_fields<'de, T: Deserialize<'de>>(action: &str, data: &'de str) -> Resu
 impl Request {
     /// Reads the `data` of a `request` envelope: `type`, `action`, then the action's fields.
     pub fn parse(data: &str) -> Result<Self, RequestError> {
+        match Self::parse_strictly(data) {
+            // A text that was cut within an emoji fails no call.
+            Err(error @ (RequestError::Malformed(_) | RequestError::Field { .. })) => match replace_halves(data) {
+                Some(whole) => Self::parse_strictly(&whole),
+                None => Err(error),
+            },
+            outcome => outcome,
+        }
+    }
+
+    fn parse_strictly(data: &str) -> Result<Self, RequestError> {
         let head: Head = serde_json::from_str(data).map_err(|error| RequestError::Malformed(reason(&error)))?;
         if head.kind != "model" {
             return Err(RequestError::UnknownType(head.kind));

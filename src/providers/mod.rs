@@ -144,9 +144,15 @@ pub trait Provider: Send + Sync {
         unsupported!(context, request, "customizable models")
     }
 
-    /// `get_ai_model_schemas` for a model that no file declares; also asked before each call of such a model, so it must be cheap or cached.
+    /// `get_ai_model_schemas` for a model that no file declares. Dify keeps it for an hour: what is not known is an error.
     fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
         unsupported!(context, request, "customizable models")
+    }
+
+    /// The schema by whose rules a call of such a model is checked, asked before each of them, so it must be cheap or
+    /// cached. Nobody keeps it: rules that are only assumed must refuse nothing.
+    fn call_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+        self.model_schema(context, request)
     }
 
     /// Where calls with these credentials go: the API first, then whoever gives out its tokens. For diagnosis.

@@ -278,7 +278,7 @@ impl Call<'_> {
             Some(schema) => schema,
             None => {
                 let request = ModelRequest { target: target.clone(), model_type };
-                Arc::new(self.entry.provider.model_schema(self.context.clone(), request).await?)
+                Arc::new(self.entry.provider.call_schema(self.context.clone(), request).await?)
             }
         };
         self.context.model = Some(schema);

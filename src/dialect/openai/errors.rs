@@ -6,7 +6,7 @@
 //! | 401, 403 | authorization (403 about a quota: rate limit) | no |
 //! | 408 | connection | yes |
 //! | 429 | rate limit (an address that was banned for failed logins: authorization) | yes (banned, no quota: no) |
-//! | 500 and other 5xx | server unavailable (a validation error of the server's schema: bad request) | no |
+//! | 500 and other 5xx | server unavailable (a validation error of the server's schema, an input too long: bad request) | no |
 //! | 502, 503, 504 | server unavailable | yes |
 //!
 //! A 500 is not repeated: for a compatible server it is a deterministic failure more often than not, and every repeat
@@ -50,9 +50,24 @@ fn refine(error: &mut InvokeError) {
         }
         Some(429) if is_spent(&text, error.code.as_deref()) => error.retryable = false,
         Some(403) if text.contains("quota") => error.kind = ErrorKind::RateLimit,
-        Some(500) if text.contains("validation error") => error.kind = ErrorKind::BadRequest,
+        Some(500) if text.contains("validation error") || is_of_input(&text) => error.kind = ErrorKind::BadRequest,
         _ => {}
     }
+}
+
+/// llama.cpp and servers around it call an input that is too long a fault of theirs.
+fn is_of_input(text: &str) -> bool {
+    const SAYINGS: [&str; 8] = [
+        "input is too large",
+        "input is too long",
+        "too large to process",
+        "prompt is too long",
+        "exceeds the available context",
+        "exceed the context",
+        "context length exceeded",
+        "maximum context length",
+    ];
+    SAYINGS.iter().any(|saying| text.contains(saying))
 }
 
 fn is_spent(text: &str, code: Option<&str>) -> bool {
@@ -181,6 +196,21 @@ mod tests {
                 false,
                 "HTTP 400: no",
             ),
+            (
+                500,
+                r#"{"error":{"code":500,"message":"input is too large to process. increase the physical batch size","type":"server_error"}}"#,
+                BadRequest,
+                false,
+                "HTTP 500: input is too large",
+            ),
+            (
+                500,
+                r#"{"error":{"code":500,"message":"the request exceeds the available context size"}}"#,
+                BadRequest,
+                false,
+                "exceeds the available context",
+            ),
+            (500, r#"{"detail":"out of memory"}"#, ServerUnavailable, false, "out of memory"),
             (
                 401,
                 r#"{"detail":"Could not validate credentials"}"#,

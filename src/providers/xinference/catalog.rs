@@ -16,6 +16,7 @@ use super::settings::Settings;
 use crate::error::InvokeError;
 use crate::providers::compatible::refuse_page;
 use crate::upstream::Upstream;
+use crate::upstream::client::public_url;
 
 /// How long a description is used.
 const LIFE: Duration = Duration::from_secs(60);
@@ -39,35 +40,49 @@ struct Place {
     known: Mutex<Option<Known>>,
 }
 
+/// What is known of a model.
 #[derive(Clone)]
-struct Known {
-    description: Arc<Description>,
+pub(super) struct Known {
+    pub(super) description: Arc<Description>,
     until: Instant,
-    /// From the server, not assumed.
-    told: bool,
+    /// Why the description is only assumed: the server has never told one.
+    pub(super) unlearnt: Option<InvokeError>,
+    /// The server refused the credentials when it was asked last.
+    refused: Option<InvokeError>,
+}
+
+impl Known {
+    /// Whoever was refused is not asked for in vain once more: too many refusals ban an address.
+    fn usable(self) -> Result<Self, InvokeError> {
+        match self.refused {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
 }
 
 impl Catalog {
-    /// The model's description: known, asked for, or assumed with a logged reason.
-    pub(super) async fn describe(&self, upstream: &Upstream, settings: &Settings) -> Arc<Description> {
+    /// What is known of the model: told before, asked for, or assumed with a logged reason. An error when the server
+    /// refuses the credentials.
+    pub(super) async fn describe(&self, upstream: &Upstream, settings: &Settings) -> Result<Known, InvokeError> {
         let place = self.place(settings.key);
         if let Some(known) = place.fresh() {
-            return known;
+            return known.usable();
         }
         let _asking = place.asking.lock().await;
         if let Some(known) = place.fresh() {
-            return known;
+            return known.usable();
         }
         match ask(upstream, settings).await {
-            Ok(description) => place.learn(Arc::new(description), &settings.uid),
-            Err(error) => place.assume(settings, &error),
+            Ok(description) => Ok(place.learn(Arc::new(description), &settings.uid)),
+            Err(error) => place.assume(settings, error).usable(),
         }
     }
 
     /// The model's description as the server gives it now, or its refusal.
     pub(super) async fn ask(&self, upstream: &Upstream, settings: &Settings) -> Result<Arc<Description>, InvokeError> {
         let description = Arc::new(ask(upstream, settings).await?);
-        Ok(self.place(settings.key).learn(description, &settings.uid))
+        Ok(self.place(settings.key).learn(description, &settings.uid).description)
     }
 
     /// The next call asks again.
@@ -87,36 +102,45 @@ impl Catalog {
 }
 
 impl Place {
-    fn fresh(&self) -> Option<Arc<Description>> {
+    fn fresh(&self) -> Option<Known> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|known| known.until > Instant::now()).map(|known| known.description.clone())
+        known.as_ref().filter(|known| known.until > Instant::now()).cloned()
     }
 
-    fn learn(&self, description: Arc<Description>, uid: &str) -> Arc<Description> {
-        let known = Known { description: description.clone(), until: Instant::now() + LIFE, told: true };
-        let before = self.known.lock().unwrap_or_else(PoisonError::into_inner).replace(known);
-        if before.is_some_and(|before| before.told && before.description != description) {
-            info!(uid, abilities = ?description.model_ability, "the model was changed on the server");
+    fn learn(&self, description: Arc<Description>, uid: &str) -> Known {
+        let known = Known { description, until: Instant::now() + LIFE, unlearnt: None, refused: None };
+        let before = self.known.lock().unwrap_or_else(PoisonError::into_inner).replace(known.clone());
+        if before.is_some_and(|before| before.unlearnt.is_none() && before.description != known.description) {
+            info!(uid, abilities = ?known.description.model_ability, "the model was changed on the server");
         }
-        description
+        known
     }
 
-    fn assume(&self, settings: &Settings, error: &InvokeError) -> Arc<Description> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = known.as_ref().filter(|known| known.told).cloned();
+    fn assume(&self, settings: &Settings, error: InvokeError) -> Known {
+        let mut place = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = place.as_ref().filter(|known| known.unlearnt.is_none()).map(|known| known.description.clone());
         let source = if last.is_some() { "the last description" } else { "the stored credentials" };
         warn!(uid = settings.uid, reason = error.brief(), source, "the server cannot be asked about the model");
-        let told = last.is_some();
-        let description = last.map_or_else(|| Arc::new(settings.assumed.clone()), |last| last.description);
-        *known = Some(Known { description: description.clone(), until: Instant::now() + PAUSE, told });
-        description
+        let known = Known {
+            unlearnt: last.is_none().then(|| error.clone()),
+            description: last.unwrap_or_else(|| Arc::new(settings.assumed.clone())),
+            until: Instant::now() + PAUSE,
+            refused: Some(error).filter(|error| error.status == Some(401)),
+        };
+        *place = Some(known.clone());
+        known
     }
 }
 
 async fn ask(upstream: &Upstream, settings: &Settings) -> Result<Description, InvokeError> {
     let url = settings.description_url();
     let response = upstream.send(&settings.get(url.clone())).await?;
-    refuse_page(response, &url).await?.json(LONGEST_LIST).await
+    let description: Description = refuse_page(response, &url).await?.json(LONGEST_LIST).await?;
+    if description == Description::default() {
+        return Err(InvokeError::server_unavailable(format!("the answer of {} describes no model", public_url(&url)))
+            .with_hint("Give the address of the Xinference server itself in `server_url`."));
+    }
+    Ok(description)
 }
 
 /// An entry of the list of running models.

@@ -1,9 +1,10 @@
 //! Login by user and password: a token that the server gives for half an hour, fetched once and shared by all calls.
 //!
-//! A refused password is never tried again by itself: ten failures ban the address.
+//! A refused password is not tried again for a while: ten failures ban the address.
 //! Source: `xorbitsai/inference: xinference/api/oauth2/`.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -13,19 +14,38 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::error::InvokeError;
+use crate::error::{ErrorKind, InvokeError};
 use crate::upstream::auth::{Attempt, HeaderAuthorization, Sent, insert_secret};
 use crate::upstream::{Authorize, ErrorResponse, Upstream, UpstreamRequest, Verdict};
 
 /// How long a token is used; the server gives thirty minutes.
 const TOKEN_LIFE: Duration = Duration::from_secs(25 * 60);
 
+/// How long a refusal stands; the ban that too many bring lasts ten minutes.
+const REFUSAL_LIFE: Duration = Duration::from_secs(5 * 60);
+
 /// Logins that are kept at once.
 const MOST_LOGINS: usize = 256;
 
 /// The tokens of the process, by login.
 #[derive(Default)]
-pub(super) struct Tokens(std::sync::Mutex<HashMap<u64, Arc<Mutex<Option<Token>>>>>);
+pub(super) struct Tokens(std::sync::Mutex<HashMap<u64, Arc<Place>>>);
+
+/// One login: whoever locks its state first logs in, the others wait.
+#[derive(Default)]
+struct Place {
+    state: Mutex<State>,
+    /// A refusal is forgotten before the next login.
+    is_admitted: AtomicBool,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    LoggedOut,
+    LoggedIn(Token),
+    Refused(InvokeError, Instant),
+}
 
 struct Token {
     text: SecretString,
@@ -33,8 +53,15 @@ struct Token {
 }
 
 impl Tokens {
-    /// The place of one login's token; whoever locks it first fetches it, the others wait.
-    fn place(&self, key: u64) -> Arc<Mutex<Option<Token>>> {
+    /// Lets a login be tried again that was refused.
+    pub(super) fn admit(&self, key: u64) {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.get(&key) {
+            place.is_admitted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn place(&self, key: u64) -> Arc<Place> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if places.len() >= MOST_LOGINS && !places.contains_key(&key) {
             places.clear();
@@ -48,7 +75,7 @@ pub(super) struct Login {
     headers: HeaderAuthorization,
     upstream: Upstream,
     request: UpstreamRequest,
-    place: Arc<Mutex<Option<Token>>>,
+    place: Arc<Place>,
 }
 
 impl Login {
@@ -64,13 +91,32 @@ impl Login {
     }
 
     async fn token(&self) -> Result<SecretString, InvokeError> {
+        let mut state = self.place.state.lock().await;
+        let is_admitted = self.place.is_admitted.swap(false, Ordering::Relaxed);
+        match &*state {
+            State::LoggedIn(token) if token.until > Instant::now() => return Ok(token.text.clone()),
+            State::Refused(error, until) if *until > Instant::now() && !is_admitted => return Err(error.clone()),
+            _ => {}
+        }
+        match self.log_in().await {
+            Ok(text) => {
+                *state = State::LoggedIn(Token { text: text.clone(), until: Instant::now() + TOKEN_LIFE });
+                Ok(text)
+            }
+            Err(error) => {
+                *state = match error.kind {
+                    ErrorKind::Authorization => State::Refused(error.clone(), Instant::now() + REFUSAL_LIFE),
+                    _ => State::LoggedOut,
+                };
+                Err(error)
+            }
+        }
+    }
+
+    async fn log_in(&self) -> Result<SecretString, InvokeError> {
         #[derive(Deserialize)]
         struct Answer {
             access_token: SecretString,
-        }
-        let mut place = self.place.lock().await;
-        if let Some(token) = place.as_ref().filter(|token| token.until > Instant::now()) {
-            return Ok(token.text.clone());
         }
         let response = self.upstream.send(&self.request).await.map_err(|error| match error.status {
             Some(404 | 405) => InvokeError::credentials("the server has no login: it runs without users")
@@ -81,7 +127,6 @@ impl Login {
         let body = response.bytes(64 * 1024).await?;
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_| InvokeError::server_unavailable("the server's answer to the login holds no token"))?;
-        *place = Some(Token { text: answer.access_token.clone(), until: Instant::now() + TOKEN_LIFE });
         Ok(answer.access_token)
     }
 }
@@ -101,11 +146,12 @@ impl Authorize for Login {
                 return Verdict::Final;
             }
             // The server was restarted or the token ended early: one new login, unless another call just did it.
-            let mut place = self.place.lock().await;
+            let mut state = self.place.state.lock().await;
             let used = sent.headers.get("authorization").map(http::HeaderValue::as_bytes);
-            let current = place.as_ref().map(|token| format!("Bearer {}", token.text.expose_secret()));
-            if used == current.as_deref().map(str::as_bytes) {
-                *place = None;
+            if let State::LoggedIn(token) = &*state
+                && used == Some(format!("Bearer {}", token.text.expose_secret()).as_bytes())
+            {
+                *state = State::LoggedOut;
             }
             Verdict::Again
         })

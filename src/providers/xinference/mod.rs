@@ -56,6 +56,8 @@ pub struct Xinference {
 struct Call {
     settings: Settings,
     description: Arc<Description>,
+    /// Why the description is only assumed.
+    unlearnt: Option<InvokeError>,
     context: CallContext,
     catalog: Arc<Catalog>,
 }
@@ -64,12 +66,12 @@ impl Xinference {
     /// Reads the form, knows the model, and refuses one that the server says is of another kind.
     async fn call(&self, context: CallContext, target: &Target, wanted: ModelType) -> Result<Call, InvokeError> {
         let settings = Settings::read(target, &context.upstream, &self.tokens)?;
-        let description = self.catalog.describe(&context.upstream, &settings).await;
+        let catalog::Known { description, unlearnt, .. } = self.catalog.describe(&context.upstream, &settings).await?;
         if description.is_told() && !description.serves(wanted) {
             self.catalog.forget(settings.key);
             return Err(description.mismatch(&settings.uid, wanted));
         }
-        Ok(Call { settings, description, context, catalog: self.catalog.clone() })
+        Ok(Call { settings, description, unlearnt, context, catalog: self.catalog.clone() })
     }
 }
 
@@ -215,7 +217,23 @@ impl Provider for Xinference {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, request.model_type).await?;
-            schema::schema(&request, &call.settings, &call.description)
+            match call.unlearnt {
+                None => schema::schema(&request, &call.settings, &call.description),
+                Some(error) => {
+                    let message = format!("what model `{}` can do is not known: {}", call.settings.uid, error.message);
+                    Err(InvokeError { message, ..error })
+                }
+            }
+        })
+    }
+
+    fn call_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+        let this = self.clone();
+        Box::pin(async move {
+            let call = this.call(context, &request.target, request.model_type).await?;
+            let mut schema = schema::schema(&request, &call.settings, &call.description)?;
+            schema::admit_unknown(&mut schema, &call.settings, &call.description);
+            Ok(schema)
         })
     }
 }

@@ -27,6 +27,9 @@ const MOST_CHUNKS: u64 = 2048;
 /// Tokens kept free for the shortest prompt: an answer as long as the context is refused by the server.
 const PROMPT_RESERVE: u64 = 64;
 
+/// The parameter of the longest answer.
+const MAX_TOKENS: &str = "max_tokens";
+
 /// Characters per speech request.
 pub(super) const WORD_LIMIT: u64 = 3500;
 
@@ -73,6 +76,20 @@ pub(super) fn schema(
         schema.model_properties = properties;
     }
     Ok(schema)
+}
+
+/// Opens the rules of a call for what is only assumed: the server is the judge of a model that it never described, and of
+/// a length that it did not tell.
+pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, description: &Description) {
+    let knows_length = settings.context_length.or(description.context_length).is_some();
+    for rule in &mut schema.parameter_rules {
+        if !description.is_told() {
+            rule.options.clear();
+            (rule.min, rule.max, rule.precision) = (None, None, None);
+        } else if rule.name == MAX_TOKENS && !knows_length {
+            rule.max = None;
+        }
+    }
 }
 
 /// Texts per embedding request: the user's number, else a safe one.
@@ -126,14 +143,15 @@ pub(super) fn profile(description: &Description, settings: &Settings) -> Profile
     let thinking = ThinkingForm { template_kwargs: true, top_level: true, object: false };
     // Of a model that nobody described, the server is the judge.
     let unknown = !description.is_told();
+    let reasons = description.reasons() || unknown;
     Profile {
         mode: if chat { Mode::Chat } else { Mode::Completion },
         image: if description.sees() || unknown { ImageForm::ImageUrlWithoutDetail } else { ImageForm::Refused },
-        video: if description.sees_video() { VideoForm::VideoUrl } else { VideoForm::Refused },
-        audio: if description.hears_audio() { AudioForm::AudioUrl } else { AudioForm::Refused },
+        video: if description.sees_video() || unknown { VideoForm::VideoUrl } else { VideoForm::Refused },
+        audio: if description.hears_audio() || unknown { AudioForm::AudioUrl } else { AudioForm::Refused },
         tools: if description.calls_tools() || unknown { ToolForm::ToolCall } else { ToolForm::None },
         structured: if description.has_strong_engine() { StructuredForm::Native } else { StructuredForm::Prompt },
-        thinking: if chat && description.reasons() { thinking } else { ThinkingForm::default() },
+        thinking: if chat && reasons { thinking } else { ThinkingForm::default() },
         include_usage: true,
         send_user: true,
         prefer_inline: true,
@@ -153,7 +171,7 @@ fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
         number("temperature", "Temperature", "温度", 0.0, 2.0, 0.7),
         number("top_p", "Top P", "Top P", 0.0, 1.0, 1.0),
         rule("top_k", I18n::new("Top K", "取样数量"), Int).range(1.0, 1000.0).default_value(50),
-        rule("max_tokens", I18n::new("Max Tokens", "最大标记"), Int)
+        rule(MAX_TOKENS, I18n::new("Max Tokens", "最大标记"), Int)
             .range(1.0, longest as f64)
             .default_value(longest.min(1024))
             .help(I18n::new(
@@ -168,13 +186,14 @@ fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
     if !chats(settings, description) {
         return rules;
     }
-    if description.is_hybrid() {
+    let unknown = !description.is_told();
+    if description.is_hybrid() || unknown {
         rules.push(rule("enable_thinking", I18n::new("Thinking", "思考模式"), Boolean).help(I18n::new(
             "Whether the model thinks before it answers; the model's own default when unset.",
             "模型回答前是否思考；未设置时使用模型默认值。",
         )));
     }
-    if description.reasons() {
+    if description.reasons() || unknown {
         rules.push(
             rule("reasoning_effort", I18n::new("Reasoning Effort", "推理强度"), String)
                 .options(["low", "medium", "high"])
@@ -190,7 +209,7 @@ fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
         "json_schema",
     ]));
     rules.push(rule("json_schema", I18n::new("JSON Schema", "JSON Schema"), Text));
-    if description.has_guided_decoding() {
+    if description.has_guided_decoding() || unknown {
         rules.push(rule("guided_json", I18n::new("Guided JSON Schema", "引导 JSON Schema"), Text).help(I18n::new(
             "A JSON Schema that the engine enforces while it decodes.",
             "引擎在解码时强制执行的 JSON Schema。",

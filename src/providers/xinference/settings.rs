@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::login::{Login, Tokens};
-use crate::dialect::openai::BaseUrl;
+use crate::dialect::openai::{BaseUrl, errors};
 use crate::error::InvokeError;
 use crate::protocol::{Credentials, ModelType, Target};
 use crate::providers::common::connection;
@@ -29,6 +29,8 @@ pub(super) struct Settings {
     pub(super) root: BaseUrl,
     /// Key of everything that is remembered about this model of this server with this credential.
     pub(super) key: u64,
+    /// Key of the login by user and password.
+    pub(super) login: u64,
     /// The user's own number instead of the server's.
     pub(super) context_length: Option<u64>,
     /// The user's own mode.
@@ -65,6 +67,7 @@ impl Settings {
         };
         Ok(Self {
             key: key(credentials, &root, &uid),
+            login: key(credentials, &root, ""),
             uid,
             root,
             api,
@@ -131,6 +134,7 @@ fn authorization(
             )?
             .with_network(network.clone())
             .with_retry(RetryPolicy::never())
+            .with_error_reader(errors::error_of)
             .confidential();
             request.secrets = vec![SecretString::from(password)];
             Ok(Arc::new(Login::new(headers, upstream.clone(), request, tokens.clone(), key(credentials, root, ""))))

@@ -34,6 +34,8 @@ pub(super) async fn validate(
     }
     settings::check(&request.target.credentials, request.model_type)?;
     let settings = Settings::read(&request.target, &context.upstream, &provider.tokens)?;
+    // Whoever fills in the form may have put right on the server what refused the login.
+    provider.tokens.admit(settings.login);
     let description = match provider.catalog.ask(&context.upstream, &settings).await {
         Ok(description) => description,
         Err(error) => return Err(explain(error, &context.upstream, &settings, request.model_type).await),
@@ -45,7 +47,7 @@ pub(super) async fn validate(
         return Err(InvokeError::credentials(message).with_hint(hint));
     }
     let key = settings.key;
-    let call = Call { settings, description, context, catalog: provider.catalog.clone() };
+    let call = Call { settings, description, unlearnt: None, context, catalog: provider.catalog.clone() };
     call.probe(&request).await.map_err(|error| {
         provider.catalog.forget(key);
         used(error, &call.settings.uid)
