@@ -13,6 +13,7 @@ fn run(flags: u8, pieces: &[&[u8]]) -> Outcome {
         think: policies[usize::from(flags & 3) % policies.len()],
         accept_calls: flags & 4 == 0,
         tools: if flags & 8 == 0 { tools() } else { Vec::new() },
+        leaks_calls: flags & 32 == 0,
         pricing: (flags & 16 == 0).then(pricing),
         prompt_estimate: 1000,
     };

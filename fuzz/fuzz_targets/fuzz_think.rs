@@ -35,7 +35,7 @@ fn calls(pieces: &[&str]) -> (String, Vec<(String, String)>) {
     for piece in pieces {
         leaked.push(piece, &mut out);
     }
-    let calls = leaked.finish(&mut out).into_iter().map(|call| (call.function.name, call.function.arguments));
+    let calls = leaked.finish(true, &mut out).into_iter().map(|call| (call.function.name, call.function.arguments));
     (out, calls.collect())
 }
 

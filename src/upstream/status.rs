@@ -1,7 +1,7 @@
 //! Status and body of a refusal → [`InvokeError`], for every dialect that brings no reader of its own.
 //!
-//! The upstream's words are found in the shapes that servers use: `error.message`, `error` as text, `detail`, `message`,
-//! `msg`, a page's title, plain text.
+//! The upstream's words are found in the shapes that servers use: `error.message`, `error` as text, lists of `errors`,
+//! `detail`, `message`, `msg`, `base_resp`, a problem's `title`, a page's title, plain text.
 
 use std::time::Duration;
 
@@ -73,17 +73,48 @@ pub fn said(body: &[u8]) -> Said {
     }
 }
 
+/// Members in which servers explain themselves, the surest first.
+const EXPLANATIONS: [&str; 19] = [
+    "error",
+    "errors",
+    "detail",
+    "message",
+    "msg",
+    "error_msg",
+    "error_message",
+    "errorMessage",
+    "error_description",
+    "err_msg",
+    "errmsg",
+    "err",
+    "status_msg",
+    "base_resp",
+    "fault",
+    "faultstring",
+    "Message",
+    "reason",
+    "title",
+];
+
 /// Finds the explanation in a JSON value.
 pub fn said_in(value: &Value) -> Said {
     match value {
         Value::String(text) => Said { message: Some(clip(text)).filter(|text| !text.is_empty()), code: None },
         Value::Array(items) => items.first().map(said_in).unwrap_or_default(),
         Value::Object(map) => {
-            for key in ["error", "detail", "message", "msg", "error_msg", "errorMessage", "error_description"] {
-                let Some(inner) = map.get(key).filter(|inner| !inner.is_null()) else { continue };
+            for key in EXPLANATIONS {
+                let Some(inner) = map.get(key) else { continue };
                 let mut said = said_in(inner);
-                if said.message.is_none() {
-                    continue;
+                let Some(message) = &mut said.message else { continue };
+                // A status in words, and beside it what happened; a gateway's sentence, and what stood behind it.
+                let more = match inner {
+                    Value::String(_) if key == "error" => map.get("message"),
+                    _ => map.get("metadata").and_then(|metadata| metadata.get("raw")),
+                };
+                if let Some(more) = more.and_then(Value::as_str).and_then(|more| self::said(more.as_bytes()).message)
+                    && more != *message
+                {
+                    *message = clip(&format!("{message}: {more}"));
                 }
                 if said.code.is_none() {
                     said.code = code_of(map);
@@ -92,13 +123,14 @@ pub fn said_in(value: &Value) -> Said {
             }
             Said { message: None, code: code_of(map) }
         }
-        Value::Null => Said::default(),
-        other => Said { message: Some(other.to_string()), code: None },
+        Value::Number(number) => Said { message: None, code: Some(number.to_string()) },
+        Value::Null | Value::Bool(_) => Said::default(),
     }
 }
 
 fn code_of(map: &serde_json::Map<String, Value>) -> Option<String> {
-    ["status", "code", "type", "error"].iter().find_map(|key| match map.get(*key)? {
+    let names = ["status", "code", "type", "error", "error_code", "status_code", "errcode"];
+    names.iter().find_map(|key| match map.get(*key)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,

@@ -1,21 +1,87 @@
-//! Tool calls put together from fragments: by index, else by id, else the last one.
+//! Tool calls put together from fragments: by id, else by index, else the last one.
+//!
+//! | what comes | what it is |
+//! |---|---|
+//! | a known id | its call, whatever the index says |
+//! | a known index | its latest call; another id with a name begins a new one |
+//! | neither, with a name | a new call |
+//! | neither, without a name | the last call goes on, as long as its arguments are not whole |
+//! | a name, and arguments that begin again behind whole ones | a new call |
+//!
+//! Each fragment costs its own length: whether arguments are whole is followed as they come.
 
+mod arguments;
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+use tracing::{debug, warn};
+
+use self::arguments::Arguments;
 use super::wire::{CallFragment, FunctionFragment};
+use crate::codec::json_scan::{Extent, JsonScan};
 use crate::error::InvokeError;
 use crate::protocol::ToolCall;
+use crate::steps;
+
+pub use self::arguments::whole as whole_arguments;
+
+/// Most calls of one answer: far more than an agent acts on.
+pub const MOST_CALLS: usize = 1024;
+
+/// Most bytes of members that come back with their calls.
+const MOST_KEPT: usize = 4 * 1024 * 1024;
+
+/// Key of our private JSON in a message's `opaque_body`.
+pub const OPAQUE_KEY: &str = "openai";
 
 /// Calls in the order in which they began.
 #[derive(Debug, Default)]
 pub struct CallMerger {
     calls: Vec<Call>,
+    by_id: HashMap<String, usize>,
+    by_index: HashMap<i64, usize>,
+    bytes: usize,
+    kept: usize,
 }
 
 #[derive(Debug, Default)]
 struct Call {
-    index: Option<i64>,
     id: String,
     name: String,
     arguments: String,
+    scan: JsonScan,
+    /// Members that come back with the call, as they stand.
+    kept: Vec<(&'static str, String)>,
+}
+
+impl Call {
+    fn is_whole(&self) -> bool {
+        self.scan.extent() == Extent::Whole
+    }
+
+    fn append(&mut self, arguments: &str) {
+        steps::count(arguments.len());
+        self.arguments.push_str(arguments);
+        self.scan.extend(arguments.as_bytes());
+    }
+}
+
+/// Where a fragment belongs.
+enum Target {
+    Known(usize),
+    New,
+    /// It repeats what is known.
+    Nowhere,
+}
+
+/// Whole calls.
+#[derive(Debug, Default)]
+pub struct Calls {
+    /// The calls.
+    pub calls: Vec<ToolCall>,
+    /// What must come back with them: private JSON of the message.
+    pub opaque_body: Option<Value>,
 }
 
 impl CallMerger {
@@ -24,70 +90,164 @@ impl CallMerger {
         self.calls.is_empty()
     }
 
+    /// Bytes that are kept.
+    pub fn held(&self) -> usize {
+        self.bytes + self.kept
+    }
+
     /// Takes one fragment of the `tool_calls` form.
-    pub fn push(&mut self, fragment: &CallFragment<'_>) {
+    pub fn push(&mut self, fragment: &CallFragment<'_>) -> Result<(), InvokeError> {
         let id = fragment.id.as_str();
-        let empty = FunctionFragment::default();
-        let function = fragment.function.as_ref().unwrap_or(&empty);
-        let name = function.name.as_str();
-        let arguments = function.arguments();
-        let at = match self.place_of(fragment.index, id, name) {
-            Some(at) => at,
-            None if id.is_empty() && name.is_empty() && arguments.is_empty() => return,
-            None => {
-                self.calls.push(Call { index: fragment.index, ..Call::default() });
+        let FunctionFragment { name, arguments } = &fragment.function;
+        let name = name.as_str();
+        let at = match self.target(fragment.index, id, name, arguments) {
+            Target::Known(at) => at,
+            Target::Nowhere => return Ok(()),
+            Target::New => {
+                if self.calls.len() == MOST_CALLS {
+                    return Err(InvokeError::server_unavailable(format!(
+                        "the model makes more than {MOST_CALLS} calls"
+                    )));
+                }
+                self.calls.push(Call::default());
                 self.calls.len() - 1
             }
         };
-        let Some(call) = self.calls.get_mut(at) else { return };
-        if call.id.is_empty() {
+        self.bytes += id.len() + name.len() + arguments.len();
+        self.by_index.extend(fragment.index.map(|index| (index, at)));
+        let call = &mut self.calls[at];
+        if !id.is_empty() && call.id.is_empty() {
             call.id.push_str(id);
         }
+        if !id.is_empty() {
+            self.by_id.insert(id.to_owned(), at);
+        }
         // Some servers send the name with every fragment, some in pieces.
-        if call.name != name && !name.is_empty() {
+        if call.name != name {
             call.name.push_str(name);
         }
-        // Some servers repeat the whole arguments at the end.
-        let repeated = arguments.len() > 1 && call.arguments == *arguments && is_json(&arguments);
-        if !repeated {
-            call.arguments.push_str(&arguments);
+        call.append(arguments);
+        for (member, value) in &fragment.kept {
+            self.kept += value.get().len();
+            if self.kept > MOST_KEPT {
+                warn!(member, "what should come back with a call is too long and was dropped");
+                continue;
+            }
+            call.kept.retain(|(known, _)| known != member);
+            call.kept.push((member, value.get().to_owned()));
         }
+        Ok(())
     }
 
     /// Takes a fragment of the older `function_call` form: there is one call only.
-    pub fn push_function(&mut self, function: FunctionFragment<'_>) {
-        self.push(&CallFragment { index: Some(0), function: Some(function), ..CallFragment::default() });
+    pub fn push_function(&mut self, function: FunctionFragment<'_>) -> Result<(), InvokeError> {
+        self.push(&CallFragment { index: Some(0), function, ..CallFragment::default() })
     }
 
-    /// The call that a fragment belongs to, or `None` when it begins a new one.
-    fn place_of(&self, index: Option<i64>, id: &str, name: &str) -> Option<usize> {
-        let at = match index {
-            Some(_) => self.calls.iter().rposition(|call| call.index == index)?,
-            None if !id.is_empty() => self.calls.iter().rposition(|call| call.id == id)?,
-            None => self.calls.len().checked_sub(1)?,
+    fn target(&mut self, index: Option<i64>, id: &str, name: &str, arguments: &str) -> Target {
+        let by_id = self.by_id.get(id).copied().filter(|_| !id.is_empty());
+        let by_index = index.and_then(|index| self.by_index.get(&index).copied());
+        let (named, blank) = (!name.is_empty(), arguments.trim().is_empty());
+        let Some(at) = by_id.or(by_index).or_else(|| self.going_on(index, id, named)) else {
+            // A placeholder begins nothing.
+            return if id.is_empty() && !named && blank { Target::Nowhere } else { Target::New };
         };
-        let call = &self.calls[at];
-        let other_id = !id.is_empty() && !call.id.is_empty() && call.id != id;
-        let other_name = !name.is_empty() && !call.name.is_empty() && call.name != name;
+        let call = &mut self.calls[at];
+        let other_id = by_id.is_none() && !id.is_empty() && !call.id.is_empty() && call.id != id;
+        if other_id && named {
+            return Target::New;
+        }
+        if !call.is_whole() {
+            return Target::Known(at);
+        }
+        let other_name = named && !call.name.is_empty() && call.name != name;
         // Without index and id only the name tells that a new call begins.
-        let name_again = index.is_none() && id.is_empty() && !name.is_empty();
-        let is_new = if other_id { !name.is_empty() } else { (other_name || name_again) && is_json(&call.arguments) };
-        (!is_new).then_some(at)
+        let name_again = named && index.is_none() && id.is_empty();
+        if other_name || name_again {
+            return Target::New;
+        }
+        if blank {
+            return Target::Known(at);
+        }
+        steps::count(arguments.len());
+        if call.arguments == arguments {
+            // Some servers repeat the whole arguments at the end.
+            return Target::Nowhere;
+        }
+        if !named && matches!(call.arguments.trim(), "{}") {
+            // Some gateways begin with an empty object.
+            (call.arguments, call.scan) = (String::new(), JsonScan::default());
+            return Target::Known(at);
+        }
+        match arguments.trim_start().starts_with('{') {
+            true => Target::New,
+            false => {
+                debug!("text behind the whole arguments of a call is passed over");
+                Target::Nowhere
+            }
+        }
     }
 
-    /// The whole calls. A call without a name is an answer that nobody can act on.
-    pub fn finish(&mut self) -> Result<Vec<ToolCall>, InvokeError> {
-        std::mem::take(&mut self.calls)
-            .into_iter()
-            .map(|call| {
-                if call.name.is_empty() {
-                    return Err(InvokeError::server_unavailable("the model called a tool without naming it"));
+    /// The last call, when a fragment that names none goes on with it.
+    fn going_on(&self, index: Option<i64>, id: &str, named: bool) -> Option<usize> {
+        let last = self.calls.len().checked_sub(1)?;
+        let (unknown_index, unknown_id) = (index.is_some(), !id.is_empty());
+        let goes_on = match (unknown_index, unknown_id, named) {
+            // An id or an index that nobody knows yet, and a name: a call of its own.
+            (true, _, true) | (_, true, true) | (true, true, false) => false,
+            (true, false, false) | (false, true, false) => !self.calls[last].is_whole(),
+            (false, false, _) => true,
+        };
+        goes_on.then_some(last)
+    }
+
+    /// The whole calls. `cut`: the answer ended at its length limit, so that the last call may be cut off; it is left out
+    /// when there are others. A call without a name or with half of its arguments is one that nobody can act on.
+    pub fn finish(&mut self, cut: bool) -> Result<Calls, InvokeError> {
+        let merged = std::mem::take(self);
+        let mut whole = Calls::default();
+        let (mut ids, mut kept, mut half) = (HashSet::new(), Map::new(), None);
+        for call in merged.calls {
+            if call.name.trim().is_empty() {
+                if call.arguments.trim().is_empty() {
+                    continue;
                 }
-                let id = if call.id.is_empty() { new_id() } else { call.id };
-                let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
-                Ok(ToolCall::function(id, call.name, arguments))
-            })
-            .collect()
+                return Err(InvokeError::server_unavailable("the model called a tool without naming it"));
+            }
+            let arguments = match arguments::read(call.arguments) {
+                Arguments::Whole(arguments) => arguments,
+                Arguments::Cut => {
+                    half = Some(call.name);
+                    continue;
+                }
+            };
+            // Dify knows calls by their ids: no two may have the same.
+            let id = if call.id.is_empty() || ids.contains(&call.id) { new_id() } else { call.id };
+            ids.insert(id.clone());
+            let members: Map<String, Value> = call
+                .kept
+                .into_iter()
+                .filter_map(|(member, value)| Some((member.to_owned(), serde_json::from_str(&value).ok()?)))
+                .collect();
+            if !members.is_empty() {
+                kept.insert(id.clone(), Value::Object(members));
+            }
+            whole.calls.push(ToolCall::function(id, call.name, arguments));
+        }
+        match half {
+            Some(name) if !cut => Err(InvokeError::server_unavailable(format!(
+                "the model's call of `{name}` was cut off within its arguments"
+            ))),
+            Some(name) if whole.calls.is_empty() => Err(InvokeError::bad_request(format!(
+                "the output limit cut off the model's call of `{name}` within its arguments"
+            ))
+            .with_hint("Raise `max_tokens`, or let the model write less into the call.")),
+            _ => {
+                whole.opaque_body =
+                    (!kept.is_empty()).then(|| serde_json::json!({ OPAQUE_KEY: { "tool_calls": kept } }));
+                Ok(whole)
+            }
+        }
     }
 }
 
@@ -96,116 +256,5 @@ pub fn new_id() -> String {
     format!("call_{}", uuid::Uuid::new_v4().simple())
 }
 
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Merges fragments given as JSON and shows the calls as `id name arguments`.
-    fn merged(fragments: &[&str]) -> Vec<String> {
-        let mut merger = CallMerger::default();
-        for fragment in fragments {
-            merger.push(&serde_json::from_str(fragment).unwrap());
-        }
-        let calls = merger.finish().unwrap();
-        calls.iter().map(|call| format!("{} {} {}", call.id, call.function.name, call.function.arguments)).collect()
-    }
-
-    #[test]
-    fn fragments_find_their_call() {
-        let cases: &[(&[&str], &[&str])] = &[
-            (
-                &[
-                    r#"{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}"#,
-                    r#"{"index":0,"function":{"arguments":"{\"x\":"}}"#,
-                    r#"{"index":0,"function":{"arguments":"1}"}}"#,
-                ],
-                &[r#"a f {"x":1}"#],
-            ),
-            // interleaved parallel calls
-            (
-                &[
-                    r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}"#,
-                    r#"{"index":1,"id":"b","function":{"name":"g","arguments":"{"}}"#,
-                    r#"{"index":0,"function":{"arguments":"}"}}"#,
-                    r#"{"index":1,"function":{"arguments":"}"}}"#,
-                ],
-                &["a f {}", "b g {}"],
-            ),
-            // no index: by id, and without id the last
-            (
-                &[
-                    r#"{"id":"a","function":{"name":"f","arguments":"{"}}"#,
-                    r#"{"id":"b","function":{"name":"f","arguments":"{"}}"#,
-                    r#"{"function":{"arguments":"}"}}"#,
-                    r#"{"id":"a","function":{"arguments":"}"}}"#,
-                ],
-                &["a f {}", "b f {}"],
-            ),
-            // every call has index 0 (Gemini's compatible endpoint)
-            (
-                &[
-                    r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}"#,
-                    r#"{"index":0,"id":"b","function":{"name":"f","arguments":"{}"}}"#,
-                ],
-                &["a f {}", "b f {}"],
-            ),
-            // the id is repeated with a new name
-            (
-                &[
-                    r#"{"id":"a","function":{"name":"f","arguments":"{}"}}"#,
-                    r#"{"id":"a","function":{"name":"g","arguments":"{}"}}"#,
-                ],
-                &["a f {}", "a g {}"],
-            ),
-            // the name is repeated, or comes in pieces
-            (
-                &[
-                    r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}"#,
-                    r#"{"index":0,"id":"a","function":{"name":"f","arguments":"}"}}"#,
-                ],
-                &["a f {}"],
-            ),
-            (
-                &[r#"{"index":0,"id":"a","function":{"name":"get_"}}"#, r#"{"index":0,"function":{"name":"weather"}}"#],
-                &["a get_weather {}"],
-            ),
-            // arguments as an object, null, repeated whole
-            (&[r#"{"index":0,"id":"a","function":{"name":"f","arguments":{"x":1}}}"#], &[r#"a f {"x":1}"#]),
-            (&[r#"{"index":0,"id":"a","function":{"name":"f","arguments":null}}"#], &["a f {}"]),
-            (
-                &[
-                    r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}}"#,
-                    r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}}"#,
-                ],
-                &[r#"a f {"x":1}"#],
-            ),
-            // an empty placeholder
-            (&[r#"{"index":0,"function":{"arguments":""}}"#], &[]),
-        ];
-        for (fragments, expected) in cases {
-            assert_eq!(merged(fragments), *expected, "{fragments:?}");
-        }
-    }
-
-    #[test]
-    fn ids_are_made_once() {
-        let mut merger = CallMerger::default();
-        for fragment in [r#"{"function":{"name":"f","arguments":"{"}}"#, r#"{"function":{"arguments":"}"}}"#] {
-            merger.push(&serde_json::from_str(fragment).unwrap());
-        }
-        let calls = merger.finish().unwrap();
-        assert_eq!(calls.len(), 1);
-        assert!(calls[0].id.starts_with("call_") && calls[0].id.len() > 20);
-    }
-
-    #[test]
-    fn a_call_without_a_name_is_an_error() {
-        let mut merger = CallMerger::default();
-        merger.push(&serde_json::from_str(r#"{"index":0,"id":"a","function":{"arguments":"{}"}}"#).unwrap());
-        assert!(merger.finish().is_err());
-    }
-}
+mod tests;

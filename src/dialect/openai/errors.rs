@@ -15,8 +15,10 @@
 use http::StatusCode;
 use serde_json::Value;
 
+use crate::codec::json;
 use crate::error::{ErrorKind, InvokeError};
 use crate::upstream::ErrorResponse;
+use crate::upstream::retry::heed_words;
 use crate::upstream::status;
 
 /// The error of a non-2xx answer.
@@ -128,12 +130,59 @@ pub fn error_in(value: &Value) -> InvokeError {
     let kind = kind_of_code(said.code.as_deref(), value, &message);
     let mut error = InvokeError::new(kind, message);
     error.code = said.code;
-    error
+    heed_words(error)
+}
+
+/// The error that a text tells: JSON of any shape, or words.
+pub fn error_in_text(text: &str) -> InvokeError {
+    match json::read::<Value>(text) {
+        Ok(value) => error_in(&value),
+        Err(_) => error_in_words(text),
+    }
+}
+
+/// The error that words or a page in place of an answer tell.
+pub fn error_in_words(text: &str) -> InvokeError {
+    match status::said(text.as_bytes()).message {
+        Some(message) => heed_words(InvokeError::server_unavailable(format!("the upstream answered: {message}"))),
+        None => error_in(&Value::Null),
+    }
+}
+
+/// The error of an answer that is none, when it tells of one: for a 200 whose body is not what was asked for.
+pub fn error_told_in(text: &str) -> Option<InvokeError> {
+    let value: Value = json::read(text).ok()?;
+    (!says_well(&value) && status::said_in(&value).message.is_some()).then(|| error_in(&value))
+}
+
+/// Whether an object says itself that nothing failed.
+fn says_well(value: &Value) -> bool {
+    let failed = ["error", "errors"].iter().any(|name| value.get(*name).is_some_and(|error| !error.is_null()));
+    let base = value.get("base_resp").unwrap_or(value);
+    let well = ["code", "status_code", "status"].iter().any(|name| match base.get(*name) {
+        Some(Value::Number(number)) => matches!(number.as_u64(), Some(0 | 200)),
+        Some(Value::String(word)) => matches!(word.to_ascii_lowercase().as_str(), "0" | "200" | "ok" | "success"),
+        _ => false,
+    });
+    !failed && (well || value.get("success") == Some(&Value::Bool(true)))
+}
+
+/// What MiniMax's numbers mean.
+fn kind_of_base(value: &Value) -> Option<ErrorKind> {
+    Some(match value.get("base_resp")?.get("status_code")?.as_u64()? {
+        1002 | 1008 | 1039 | 1041 | 2045 | 2056 => ErrorKind::RateLimit,
+        1004 | 2049 => ErrorKind::Authorization,
+        1026 | 1027 | 2013 | 20132 => ErrorKind::BadRequest,
+        _ => return None,
+    })
 }
 
 /// The kind by the words that servers put into `code`, `type` and the text.
 fn kind_of_code(code: Option<&str>, value: &Value, message: &str) -> ErrorKind {
-    let inner = value.get("error").unwrap_or(value);
+    if let Some(kind) = kind_of_base(value) {
+        return kind;
+    }
+    let inner = value.get("error").or_else(|| value.get("errors")?.get(0)).unwrap_or(value);
     let member = |name: &str| match inner.get(name) {
         Some(Value::String(text)) => text.to_ascii_lowercase(),
         Some(Value::Number(number)) => number.to_string(),
@@ -287,6 +336,27 @@ mod tests {
             (json!({"object": "error", "message": "no", "code": 400}), BadRequest, "no"),
             (json!({"error": {"message": "late", "code": "429"}}), RateLimit, "late"),
             (json!({"code": "InvalidParameter", "msg": "bad"}), BadRequest, "bad"),
+            (json!({"base_resp": {"status_code": 1002, "status_msg": "of the account"}}), RateLimit, "of the account"),
+            (json!({"errors": [{"message": "no such route", "code": 7003}]}), ServerUnavailable, "no such route"),
+            (json!({"errors": [{"message": "slow", "code": 429}], "success": false}), RateLimit, "slow"),
+            (json!({"title": "Too slow", "status": 429, "detail": null}), RateLimit, "Too slow"),
+            (
+                json!({"status": 500, "error": "Internal Server Error", "message": "no model", "path": "/v1"}),
+                ServerUnavailable,
+                "Internal Server Error: no model",
+            ),
+            (
+                json!({"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": "m is limited"}}}),
+                RateLimit,
+                "Provider returned error: m is limited",
+            ),
+            (
+                json!({"error": {"message": "No", "metadata": {"raw": "{\"error\":{\"message\":\"full\"}}"}}}),
+                ServerUnavailable,
+                "No: full",
+            ),
+            (json!({"fault": {"faultstring": "quota"}}), ServerUnavailable, "quota"),
+            (json!({"error": true, "msg": "x"}), ServerUnavailable, "x"),
             (json!(" "), ServerUnavailable, "the upstream failed in the middle of its answer"),
             (json!({"error": {}}), ServerUnavailable, "the upstream failed in the middle of its answer"),
         ];
@@ -294,5 +364,41 @@ mod tests {
             let error = error_in(&value);
             assert_eq!((error.kind, error.message.as_str()), (kind, message), "{value}");
         }
+    }
+
+    #[test]
+    fn what_says_that_all_is_well_is_no_error() {
+        for text in [
+            r#"{"code":0,"msg":"success"}"#,
+            r#"{"code":"200","message":"OK","data":null}"#,
+            r#"{"base_resp":{"status_code":0,"status_msg":"success"}}"#,
+            r#"{"success":true,"errors":null,"message":"done"}"#,
+            r#"{"id":"x"}"#,
+            "{}",
+            "no JSON",
+        ] {
+            assert_eq!(error_told_in(text), None, "{text}");
+        }
+        for text in [
+            r#"{"code":0,"error":{"message":"boom"}}"#,
+            r#"{"base_resp":{"status_code":1,"status_msg":"boom"},"choices":null}"#,
+            r#"{"success":false,"message":"boom"}"#,
+            r#"{"detail":"boom \ud83d","x":NaN}"#,
+        ] {
+            assert!(error_told_in(text).is_some_and(|error| error.message.contains("boom")), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_in_place_of_an_answer_are_told() {
+        for (text, words) in [
+            ("no healthy upstream", "the upstream answered: no healthy upstream"),
+            ("<html><title>Down</title></html>", "\"Down\""),
+            ("Please retry in 7 s", "retry in 7 s"),
+        ] {
+            assert!(error_in_words(text).message.contains(words), "{text}");
+        }
+        assert_eq!(error_in_words("Please retry in 7 s").retry_after, Some(std::time::Duration::from_secs(7)));
+        assert_eq!(error_in_text(r#"{"code":400,"message":"too long"}"#).kind, ErrorKind::BadRequest);
     }
 }

@@ -2,14 +2,21 @@
 //!
 //! Text is passed on until a tag that opens a call; from there it is held back to the end and read as Hermes/Qwen JSON
 //! (`<tool_call>{…}</tool_call>`), Qwen-Coder XML (`<function=f><parameter=p>…`), or `<|tool_call|>` JSON. What cannot be
-//! read, or names a tool that was not offered, is released as text. Only used when tools were offered.
+//! read, or names a tool that was not offered, is released as text. A tag within quotes or a fence of code is quoted.
+//! Only for the answer itself, never for thoughts, and only when tools were offered; whether such calls count is the
+//! mapper's to say.
+
+mod quotes;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::calls::new_id;
+use self::quotes::Quotes;
+use super::calls::{MOST_CALLS, new_id, whole_arguments};
 use crate::dialect::think::partial_tag;
 use crate::protocol::{Tool, ToolCall};
+use crate::steps;
 
 /// Tags at which text may turn into calls.
 const OPENING: [&str; 3] = ["<tool_call>", "<function=", "<|tool_call|>"];
@@ -24,41 +31,72 @@ pub struct LeakedCalls {
     tools: Vec<(String, Map<String, Value>)>,
     held: String,
     found: bool,
+    quotes: Quotes,
 }
 
 impl LeakedCalls {
     /// Looks for calls of these tools.
     pub fn new(tools: &[Tool]) -> Self {
         let tools = tools.iter().map(|tool| (tool.name.clone(), tool.parameters.clone())).collect();
-        Self { tools, held: String::new(), found: false }
+        Self { tools, held: String::new(), found: false, quotes: Quotes::default() }
+    }
+
+    /// Bytes that are kept.
+    pub fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// Takes text; what is certainly text comes out.
     pub fn push(&mut self, text: &str, out: &mut String) {
         if self.found {
+            steps::count(text.len());
             self.held.push_str(text);
             return;
         }
         if self.held.is_empty() && memchr::memchr(b'<', text.as_bytes()).is_none() {
-            out.push_str(text);
+            self.release(text, out);
             return;
         }
-        self.held.push_str(text);
-        if let Some(at) = OPENING.iter().filter_map(|tag| self.held.find(tag)).min() {
-            self.found = true;
-            let rest = self.held.split_off(at);
-            out.push_str(&std::mem::replace(&mut self.held, rest));
-            return;
+        // What is held is less than a tag.
+        steps::count(self.held.len() + text.len());
+        let text = std::mem::take(&mut self.held) + text;
+        let mut from = 0;
+        while let Some(at) = first(&text[from..], &OPENING).map(|at| from + at) {
+            self.release(&text[from..at], out);
+            if !self.quotes.is_quoted() {
+                self.found = true;
+                self.held.push_str(&text[at..]);
+                return;
+            }
+            from = at + 1;
+            self.release(&text[at..from], out);
         }
-        let keep = OPENING.iter().map(|tag| partial_tag(&self.held, tag)).max().unwrap_or(0);
-        let rest = self.held.split_off(self.held.len() - keep);
-        out.push_str(&std::mem::replace(&mut self.held, rest));
+        let rest = &text[from..];
+        let keep = OPENING.iter().map(|tag| partial_tag(rest, tag)).max().unwrap_or(0);
+        let (certain, rest) = rest.split_at(rest.len() - keep);
+        self.release(certain, out);
+        self.held.push_str(rest);
     }
 
-    /// The answer is over: the calls in what was held, or the text of it.
-    pub fn finish(&mut self, out: &mut String) -> Vec<ToolCall> {
+    /// Something else follows than text of the answer: no tag goes on behind it.
+    pub fn settle(&mut self, out: &mut String) {
+        if !self.found {
+            let held = std::mem::take(&mut self.held);
+            self.release(&held, out);
+        }
+    }
+
+    fn release(&mut self, text: &str, out: &mut String) {
+        steps::count(text.len());
+        self.quotes.push(text);
+        out.push_str(text);
+    }
+
+    /// The answer is over: the calls in what was held, when they count and can be read; else the text of it.
+    pub fn finish(&mut self, counts: bool, out: &mut String) -> Vec<ToolCall> {
         let held = std::mem::take(&mut self.held);
         if std::mem::take(&mut self.found)
+            && counts
             && let Some((calls, text)) = self.read(&held)
         {
             out.push_str(&text);
@@ -78,6 +116,7 @@ impl LeakedCalls {
             if rest.is_empty() {
                 break;
             }
+            let before = rest.len();
             if let Some(tag) = FRAME.iter().find(|tag| rest.starts_with(**tag)) {
                 rest = &rest[tag.len()..];
             } else if let Some(body) = rest.strip_prefix("<function=") {
@@ -87,9 +126,13 @@ impl LeakedCalls {
             } else if calls.is_empty() {
                 return None;
             } else {
-                let end = OPENING.iter().chain(&FRAME).filter_map(|tag| rest.find(tag)).min().unwrap_or(rest.len());
+                let end = first(rest, &OPENING).into_iter().chain(first(rest, &FRAME)).min().unwrap_or(rest.len());
                 text.push_str(&rest[..end]);
                 rest = &rest[end..];
+            }
+            steps::count(before - rest.len());
+            if calls.len() > MOST_CALLS {
+                return None;
             }
         }
         (!calls.is_empty()).then_some((calls, text))
@@ -98,31 +141,25 @@ impl LeakedCalls {
     /// One call as an object, or several as an array; returns what follows.
     fn read_json<'a>(&self, text: &'a str, calls: &mut Vec<ToolCall>) -> Option<&'a str> {
         #[derive(Deserialize)]
-        struct JsonCall {
+        struct JsonCall<'a> {
             name: String,
-            #[serde(default, alias = "parameters")]
-            arguments: Value,
+            #[serde(borrow, default, alias = "parameters")]
+            arguments: Option<&'a RawValue>,
         }
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum OneOrMany {
-            One(JsonCall),
-            Many(Vec<JsonCall>),
-        }
-        let mut documents = serde_json::Deserializer::from_str(text).into_iter::<OneOrMany>();
-        let found = match documents.next()?.ok()? {
-            OneOrMany::One(call) => vec![call],
-            OneOrMany::Many(calls) => calls,
-        };
-        for call in found {
+        let mut add = |call: JsonCall<'_>| {
             self.parameters(&call.name)?;
-            let arguments = match call.arguments {
-                Value::String(text) => text,
-                Value::Null => "{}".to_owned(),
-                other => other.to_string(),
-            };
+            let arguments = whole_arguments(call.arguments.map(RawValue::get).unwrap_or_default().to_owned())?;
             calls.push(ToolCall::function(new_id(), call.name, arguments));
+            Some(())
+        };
+        if text.starts_with('{') {
+            let mut documents = serde_json::Deserializer::from_str(text).into_iter::<JsonCall<'a>>();
+            add(documents.next()?.ok()?)?;
+            return text.get(documents.byte_offset()..);
         }
+        let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Vec<JsonCall<'a>>>();
+        let list = documents.next()?.ok()?;
+        list.into_iter().try_for_each(&mut add)?;
         text.get(documents.byte_offset()..)
     }
 
@@ -160,6 +197,11 @@ impl LeakedCalls {
     }
 }
 
+/// Where the first of these tags begins. Each of them begins with `<`.
+fn first(text: &str, tags: &[&str]) -> Option<usize> {
+    memchr::memchr_iter(b'<', text.as_bytes()).find(|at| tags.iter().any(|tag| text[*at..].starts_with(tag)))
+}
+
 /// XML carries text only; the tool's schema says what it is. What does not fit stays text.
 fn typed(text: &str, parameters: &Map<String, Value>, key: &str) -> Value {
     let schema = parameters.get("properties").and_then(|properties| properties.get(key));
@@ -176,6 +218,10 @@ mod tests {
 
     use super::*;
 
+    const QUOTED: &str =
+        "Write \"<tool_call>{\\\"name\\\": …}</tool_call>\" or `<tool_call>{\"name\":\"get_weather\"}</tool_call>`.";
+    const FENCED: &str = "So:\n```xml\n<tool_call>{\"name\":\"get_weather\"}</tool_call>\n```\nThat is all.";
+
     fn tools() -> Vec<Tool> {
         let schema = r#"[{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}}}}]"#;
         serde_json::from_str(schema).unwrap()
@@ -187,21 +233,20 @@ mod tests {
         for piece in pieces {
             leaked.push(piece, &mut out);
         }
-        let calls = leaked.finish(&mut out);
+        let calls = leaked.finish(true, &mut out);
         (out, calls.into_iter().map(|call| format!("{} {}", call.function.name, call.function.arguments)).collect())
     }
 
     #[test]
     fn calls_in_text_are_read_and_text_stays_text() {
         let paris = r#"get_weather {"city":"Paris"}"#;
-        let london = r#"get_weather {"city":"London"}"#;
         let cases: &[(&str, &str, &[&str])] = &[
             ("plain < text > with <b>tags</b>", "plain < text > with <b>tags</b>", &[]),
             ("cut off at <tool_ca", "cut off at <tool_ca", &[]),
             (
                 "Let me check.\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"London\"}}\n</tool_call>",
                 "Let me check.\n",
-                &[paris, london],
+                &[r#"get_weather {"city": "Paris"}"#, r#"get_weather {"city": "London"}"#],
             ),
             (
                 "<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>",
@@ -223,6 +268,24 @@ mod tests {
                 &[],
             ),
             ("use <tool_call> tags", "use <tool_call> tags", &[]),
+            (
+                "<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Par",
+                "<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Par",
+                &[],
+            ),
+            (
+                "<tool_call>{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\":\"}",
+                "<tool_call>{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\":\"}",
+                &[],
+            ),
+            // quoted
+            (QUOTED, QUOTED, &[]),
+            (FENCED, FENCED, &[]),
+            (
+                "Not `<tool_call>` alone.\n<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Paris\"}}</tool_call>",
+                "Not `<tool_call>` alone.\n",
+                &[paris],
+            ),
             ("<tool_call>{\"name\":\"get_wea", "<tool_call>{\"name\":\"get_wea", &[]),
         ];
         for (text, expected, calls) in cases {
@@ -235,10 +298,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn calls_that_do_not_count_are_text() {
+        let text = "<tool_call>{\"name\":\"get_weather\"}</tool_call> and more";
+        let (mut leaked, mut out) = (LeakedCalls::new(&tools()), String::new());
+        leaked.push(text, &mut out);
+        assert!(leaked.held() == text.len() && leaked.finish(false, &mut out).is_empty());
+        assert_eq!(out, text);
+    }
+
+    #[test]
+    fn long_texts_cost_their_length() {
+        let call = "<tool_call>{\"name\":\"get_weather\",\"arguments\":{}}</tool_call>";
+        for piece in ["<", "<tool_cal", "`<tool_call>` ", "`", "x < y > z", call, "<function=", "text </function> {"] {
+            let begin = |size: usize| format!("{call} {}", piece.repeat(size));
+            steps::assert_linear(piece, begin, |text| drop(run(&[&text])));
+            steps::assert_linear(piece, |size| vec![piece; size], |pieces| drop(run(&pieces)));
+        }
+    }
+
     proptest! {
         #[test]
         fn any_split_gives_the_same(cuts in proptest::collection::vec(0usize..100, 0..8)) {
-            let text = "Ja ä <tool <tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Paris\"}}</tool_call>";
+            let text = "Ja `` ä `<tool_call>` <tool <tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Paris\"}}</tool_call>";
             let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| text.is_char_boundary(*cut)).collect();
             cuts.sort_unstable();
             let mut pieces = Vec::new();

@@ -3,26 +3,26 @@
 //! Text goes out as it comes, through the thoughts' and the leaked calls' filters; calls go out once, whole, at the end;
 //! one last delta carries usage and finish reason. Holds no policy: time, size and connection belong to the driver.
 
-use serde_json::Value;
+mod events;
+
+use serde_json::json;
 use tracing::debug;
 
-use super::calls::CallMerger;
+use super::calls::{CallMerger, Calls};
 use super::errors;
 use super::leaked_calls::LeakedCalls;
 use super::names::FunctionNames;
 use super::profile::{Profile, ToolForm};
-use super::wire::{Choice, Chunk, Delta, First, Usage};
+use super::wire::{CONTINUED, Choice, Chunk, Delta, Failure, Usage};
 use crate::codec::events::Event;
+use crate::codec::json::Reader;
 use crate::declare::{Pricing, price};
-use crate::dialect::think::{ThinkPolicy, ThinkWriter};
+use crate::dialect::think::{Sink, ThinkPolicy, ThinkWriter};
 use crate::dialect::tokens::{TokenCounter, estimate_prompt};
 use crate::dialect::{Flow, StreamMapper};
 use crate::error::InvokeError;
-use crate::protocol::{Content, FinishReason, LlmDelta, LlmRequest, LlmUsage, Tool};
+use crate::protocol::{FinishReason, LlmDelta, LlmRequest, LlmUsage, Tool, ToolChoiceMode};
 use crate::upstream::status;
-
-/// Words that servers send as data to keep a connection open.
-const KEEP_ALIVE: [&str; 6] = ["ping", "[ping]", "keep-alive", "keepalive", "heartbeat", "{}"];
 
 /// What the mapper must know of the request.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,8 @@ pub struct MapperOptions {
     pub accept_calls: bool,
     /// The tools that were offered; text is searched for calls of them.
     pub tools: Vec<Tool>,
+    /// Whether calls in the text count although the upstream does not say that any was made.
+    pub leaks_calls: bool,
     /// The model's price.
     pub pricing: Option<Pricing>,
     /// Tokens of the prompt, for an upstream that does not say.
@@ -43,17 +45,22 @@ impl MapperOptions {
     /// The options that follow from a request; `think` is [`ThinkPolicy::Hide`] when the user switched thinking off.
     pub fn of(request: &LlmRequest, profile: &Profile, pricing: Option<&Pricing>) -> Self {
         let accept_calls = profile.tools != ToolForm::None;
+        let forbidden = request.tool_choice.as_ref().is_some_and(|choice| choice.mode == ToolChoiceMode::None)
+            || ["tool_choice", "function_call"]
+                .iter()
+                .any(|name| request.model_parameters.get(*name) == Some(&"none".into()));
         Self {
             think: match super::chat_request::thinking_switch(&request.model_parameters) {
                 Some(false) => ThinkPolicy::Hide,
                 _ => ThinkPolicy::Show,
             },
             accept_calls,
-            tools: if accept_calls {
+            tools: if accept_calls && !forbidden {
                 FunctionNames::of(&request.tools).on_the_wire(&request.tools)
             } else {
                 Vec::new()
             },
+            leaks_calls: profile.leaks_calls,
             pricing: pricing.cloned(),
             prompt_estimate: estimate_prompt(&request.prompt_messages, &request.tools),
         }
@@ -63,116 +70,174 @@ impl MapperOptions {
 /// See the module.
 #[derive(Debug)]
 pub struct ChatMapper {
-    accept_calls: bool,
-    pricing: Option<Pricing>,
-    prompt_estimate: u64,
+    options: MapperOptions,
+    reader: Reader,
     think: ThinkWriter,
     leaked: Option<LeakedCalls>,
     calls: CallMerger,
-    usage: Option<Usage>,
+    usage: Usage,
     reason: Option<FinishReason>,
     fingerprint: Option<String>,
     output: TokenCounter,
-    /// Deltas with text came: a whole message that repeats them is passed over.
+    /// The choice that is read: the first that said anything.
+    choice: Option<i64>,
+    /// Something was said in deltas: a whole message that repeats it is passed over.
     streamed: bool,
+    /// There was a choice.
     answered: bool,
+    /// Text was handed on.
+    spoke: bool,
     done: bool,
+}
+
+/// Text on its way out: calls are looked for in the answer, not in what the model thinks.
+struct Filter<'m> {
+    leaked: Option<&'m mut LeakedCalls>,
+    text: &'m mut String,
+}
+
+impl Sink for Filter<'_> {
+    fn thoughts(&mut self, text: &str) {
+        if let Some(leaked) = &mut self.leaked {
+            leaked.settle(self.text);
+        }
+        self.text.push_str(text);
+    }
+
+    fn answer(&mut self, text: &str) {
+        match &mut self.leaked {
+            Some(leaked) => leaked.push(text, self.text),
+            None => self.text.push_str(text),
+        }
+    }
 }
 
 impl ChatMapper {
     /// A mapper at the beginning of an answer.
     pub fn new(options: MapperOptions) -> Self {
         Self {
-            accept_calls: options.accept_calls,
-            pricing: options.pricing,
-            prompt_estimate: options.prompt_estimate,
+            reader: Reader::new(CONTINUED),
             think: ThinkWriter::new(options.think),
             leaked: (!options.tools.is_empty()).then(|| LeakedCalls::new(&options.tools)),
             calls: CallMerger::default(),
-            usage: None,
+            usage: Usage::default(),
             reason: None,
             fingerprint: None,
             output: TokenCounter::default(),
+            choice: None,
             streamed: false,
             answered: false,
+            spoke: false,
             done: false,
+            options,
         }
     }
 
-    fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<LlmDelta>) {
-        if let Some(usage) = chunk.usage {
-            self.usage = Some(usage);
+    fn chunk(&mut self, chunk: Chunk<'_>, data: &str, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
+        self.usage.absorb(chunk.usage);
+        if self.fingerprint.is_none() {
+            self.fingerprint = chunk.system_fingerprint.0.map(|text| text.into_owned());
         }
-        if let Some(fingerprint) = chunk.system_fingerprint.0
-            && self.fingerprint.is_none()
-        {
-            self.fingerprint = Some(fingerprint.into_owned());
-        }
-        match chunk.choices {
-            First::Absent => {}
-            First::Empty => self.answered = true,
-            First::One(choice) => {
-                self.answered = true;
-                self.choice(choice, out);
+        let mut failure = chunk.error.and_then(Failure::value);
+        let nobody = chunk.choices.0.is_empty();
+        // Of several choices one is read, whichever events they come in.
+        let wanted =
+            |choice: &Choice<'_>| self.choice.is_none() || choice.index.is_none() || choice.index == self.choice;
+        let choice = chunk.choices.0.into_iter().find(wanted);
+        if let Some(choice) = choice {
+            self.answered = true;
+            let index = choice.index;
+            self.usage.absorb(choice.usage);
+            failure = failure.or_else(|| choice.error.and_then(Failure::value));
+            let ended = self.choice(choice, out)?;
+            if self.spoke || self.streamed {
+                self.choice = self.choice.or(index);
             }
+            if let Some(word) = ended.filter(|_| failure.is_none()) {
+                self.release(out);
+                return Err(InvokeError::server_unavailable(format!(
+                    "the upstream broke its answer off with the finish reason `{word}`"
+                )));
+            }
+        } else if nobody && failure.is_none() && chunk.usage.is_empty() {
+            self.without_choices(data, out)?;
+        }
+        match failure {
+            Some(said) => {
+                self.release(out);
+                Err(errors::error_in(&json!({ "error": said })))
+            }
+            None => Ok(()),
         }
     }
 
-    fn choice(&mut self, choice: Choice<'_>, out: &mut Vec<LlmDelta>) {
+    /// One choice's news; the word of a finish reason that stands for a failure.
+    fn choice(&mut self, choice: Choice<'_>, out: &mut Vec<LlmDelta>) -> Result<Option<String>, InvokeError> {
         let mut text = String::new();
-        if let Some(delta) = choice.delta {
-            self.streamed |= !delta.content.as_str().is_empty();
-            self.parts(delta, &mut text);
-        } else if let Some(message) = choice.message {
-            if !self.streamed {
-                self.parts(message, &mut text);
+        let delta = choice.delta.filter(|delta| choice.message.is_none() || !delta.is_empty());
+        if let Some(delta) = delta {
+            self.streamed |= !delta.is_empty();
+            self.parts(delta, &mut text)?;
+        } else if let Some(mut message) = choice.message {
+            if self.streamed {
+                let calls =
+                    if self.calls.is_empty() { std::mem::take(&mut message.tool_calls) } else { Default::default() };
+                message = Delta::default();
+                message.tool_calls = calls;
             }
+            self.parts(message, &mut text)?;
             self.done = true;
         }
-        self.think.text(choice.text.as_str(), &mut text);
+        self.say(&mut text, |think, sink| think.text(choice.text.as_str(), sink));
         self.pass(text, out);
-        if let Some(word) = choice.finish_reason.filter(|word| !word.is_empty()) {
-            let reason = reason_of(&word);
-            if matches!(self.reason, None | Some(FinishReason::Stop)) {
-                self.reason = Some(reason);
+        let word = choice.finish_reason.as_str();
+        match reason_of(word) {
+            Reason::None => {}
+            Reason::Failure => return Ok(Some(word.to_owned())),
+            Reason::Is(reason) => {
+                if matches!(self.reason, None | Some(FinishReason::Stop)) {
+                    self.reason = Some(reason);
+                }
             }
         }
+        Ok(None)
     }
 
-    fn parts(&mut self, delta: Delta<'_>, text: &mut String) {
-        if delta.has_thought_field() {
-            self.think.separate_field(text);
-            let thoughts = delta.thoughts();
+    fn parts(&mut self, delta: Delta<'_>, text: &mut String) -> Result<(), InvokeError> {
+        let thoughts = [delta.thoughts.as_str(), &delta.content.thoughts];
+        if delta.has_thought_field() || !delta.content.thoughts.is_empty() {
+            self.say(text, |think, sink| think.separate_field(sink));
+        }
+        for thoughts in thoughts.into_iter().filter(|thoughts| !thoughts.is_empty()) {
             self.output.push(thoughts);
-            self.think.thought(thoughts, text);
+            self.say(text, |think, sink| think.thought(thoughts, sink));
         }
-        let content = delta.content.as_str();
-        self.think.text(if content.is_empty() { delta.refusal.as_str() } else { content }, text);
-        if !self.accept_calls {
-            return;
+        let content = delta.content.text.as_str();
+        let content = if content.is_empty() { delta.refusal.as_str() } else { content };
+        self.say(text, |think, sink| think.text(content, sink));
+        if !self.options.accept_calls {
+            return Ok(());
         }
-        for fragment in delta.tool_calls.iter().flatten() {
-            self.calls.push(fragment);
+        for fragment in &delta.tool_calls.0 {
+            self.calls.push(fragment)?;
         }
         if let Some(function) = delta.function_call {
-            self.calls.push_function(function);
+            self.calls.push_function(function)?;
         }
         if !self.calls.is_empty() {
-            self.think.close(text);
+            self.say(text, |think, sink| think.close(sink));
         }
+        Ok(())
+    }
+
+    fn say(&mut self, text: &mut String, what: impl FnOnce(&mut ThinkWriter, &mut Filter<'_>)) {
+        what(&mut self.think, &mut Filter { leaked: self.leaked.as_mut(), text });
     }
 
     /// Text on its way out.
     fn pass(&mut self, text: String, out: &mut Vec<LlmDelta>) {
-        let text = match &mut self.leaked {
-            Some(leaked) => {
-                let mut certain = String::new();
-                leaked.push(&text, &mut certain);
-                certain
-            }
-            None => text,
-        };
         if !text.is_empty() {
+            self.spoke = true;
             self.output.push(&text);
             out.push(LlmDelta::text(text));
         }
@@ -180,33 +245,38 @@ impl ChatMapper {
 
     /// An object without choices: an error in any shape, or something to pass over.
     fn without_choices(&mut self, data: &str, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
-        let value: Value = serde_json::from_str(data).unwrap_or(Value::Null);
-        let is_error = value.get("error").is_some_and(|error| !error.is_null());
-        if is_error || status::said_in(&value).message.is_some() {
-            self.release(out);
-            return Err(errors::error_in(&value));
+        match errors::error_told_in(data) {
+            Some(error) => {
+                self.release(out);
+                Err(error)
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Writes what is held back, because nothing follows that could decide what it is.
     fn release(&mut self, out: &mut Vec<LlmDelta>) {
         let mut text = String::new();
-        self.think.finish(!self.calls.is_empty(), &mut text);
+        if let Some(half) = self.reader.rest() {
+            self.say(&mut text, |think, sink| think.text(half.encode_utf8(&mut [0; 4]), sink));
+        }
+        let calls = !self.calls.is_empty();
+        self.say(&mut text, |think, sink| think.finish(calls, sink));
         self.pass(text, out);
     }
 
-    fn unreadable(&mut self, event: &Event, reason: &str, out: &mut Vec<LlmDelta>) -> InvokeError {
-        self.release(out);
-        InvokeError::server_unavailable(format!(
-            "the upstream sent an event that is no chunk of an answer ({reason}): {}",
-            status::excerpt(event.data.as_bytes())
-        ))
+    /// What was left in the text from a tag on: calls, or the text that it is.
+    fn finish_leaked(&mut self, out: &mut Vec<LlmDelta>) -> Calls {
+        let counts = self.options.leaks_calls || self.reason == Some(FinishReason::ToolCalls);
+        let mut text = String::new();
+        let calls = self.leaked.as_mut().map(|leaked| leaked.finish(counts, &mut text)).unwrap_or_default();
+        self.pass(text, out);
+        Calls { calls, ..Calls::default() }
     }
 
     fn usage(&self) -> LlmUsage {
-        let counted = self.usage.unwrap_or_default();
-        let prompt = counted.prompt().unwrap_or(self.prompt_estimate);
+        let counted = self.usage;
+        let prompt = counted.prompt().unwrap_or(self.options.prompt_estimate);
         let completion = counted
             .completion()
             .or_else(|| counted.total_tokens.and_then(|total| total.checked_sub(prompt)))
@@ -214,12 +284,12 @@ impl ChatMapper {
         debug!(
             prompt,
             completion,
-            cached = counted.prompt_tokens_details.and_then(|details| details.cached_tokens),
-            thoughts = counted.completion_tokens_details.and_then(|details| details.reasoning_tokens),
+            cached = counted.cached_tokens,
+            thoughts = counted.reasoning_tokens,
             estimated = counted.prompt().is_none() || counted.completion().is_none(),
             "tokens of an answer"
         );
-        price::llm_usage(self.pricing.as_ref(), prompt, completion)
+        price::llm_usage(self.options.pricing.as_ref(), prompt, completion)
     }
 }
 
@@ -227,53 +297,30 @@ impl StreamMapper for ChatMapper {
     type Item = LlmDelta;
 
     fn event(&mut self, event: &Event, out: &mut Vec<LlmDelta>) -> Result<Flow, InvokeError> {
-        let data = event.data.trim();
-        if data == "[DONE]" {
-            self.done = true;
-            return Ok(Flow::Done);
-        }
-        if event.name == "error" {
-            self.release(out);
-            let value = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
-            return Err(errors::error_in(&value));
-        }
-        if data.is_empty() || KEEP_ALIVE.iter().any(|word| data.eq_ignore_ascii_case(word)) {
-            return Ok(Flow::Continue);
-        }
-        let chunk: Chunk<'_> = match serde_json::from_str(data) {
-            Ok(chunk) => chunk,
-            Err(error) => {
-                self.without_choices(data, out)?;
-                return Err(self.unreadable(event, &error.to_string(), out));
-            }
-        };
-        let empty = !matches!(chunk.choices, First::One(_));
-        if empty && (chunk.error.is_some() || chunk.usage.is_none()) {
-            self.without_choices(data, out)?;
-        }
-        self.chunk(chunk, out);
-        Ok(Flow::Continue)
+        self.read(event, out)
     }
 
     fn finish(&mut self, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
-        if !self.answered && !self.done {
+        if !self.answered {
             return Err(InvokeError::server_unavailable("the upstream closed the stream without an answer"));
         }
         self.release(out);
-        let mut text = String::new();
-        let leaked = self.leaked.as_mut().map(|leaked| leaked.finish(&mut text)).unwrap_or_default();
-        if !text.is_empty() {
-            self.output.push(&text);
-            out.push(LlmDelta::text(text));
-        }
         if !self.done && self.reason.is_none() {
+            self.finish_leaked(out);
             return Err(InvokeError::connection(
                 "the upstream closed the stream in the middle of its answer, without a finish reason",
             ));
         }
-        let mut tool_calls = self.calls.finish()?;
-        if tool_calls.is_empty() {
-            tool_calls = leaked;
+        let cut = self.reason == Some(FinishReason::Length);
+        // A call that cannot be used must not cost the text that waits behind it.
+        let made = self.calls.finish(cut);
+        let leaked = self.finish_leaked(out);
+        let Calls { calls: tool_calls, opaque_body } = match made? {
+            made if made.calls.is_empty() => leaked,
+            made => made,
+        };
+        if self.reason.is_none() && !self.spoke && tool_calls.is_empty() {
+            return Err(InvokeError::server_unavailable("the upstream ended its answer without a word"));
         }
         for call in &tool_calls {
             self.output.push(&call.function.name);
@@ -284,10 +331,9 @@ impl StreamMapper for ChatMapper {
             if reason == FinishReason::Stop {
                 reason = FinishReason::ToolCalls;
             }
-            out.push(LlmDelta { tool_calls, ..LlmDelta::default() });
+            out.push(LlmDelta { tool_calls, opaque_body, ..LlmDelta::default() });
         }
         out.push(LlmDelta {
-            content: Content::default(),
             finish_reason: Some(reason),
             usage: Some(self.usage()),
             system_fingerprint: self.fingerprint.take(),
@@ -295,16 +341,41 @@ impl StreamMapper for ChatMapper {
         });
         Ok(())
     }
+
+    fn is_over(&self) -> bool {
+        self.reason.is_some()
+    }
+
+    fn held(&self) -> usize {
+        self.think.held() + self.leaked.as_ref().map_or(0, LeakedCalls::held) + self.calls.held()
+    }
 }
 
-fn reason_of(word: &str) -> FinishReason {
-    match word {
+/// What a finish reason is.
+enum Reason {
+    None,
+    Is(FinishReason),
+    /// The answer is not whole, and not by anybody's wish.
+    Failure,
+}
+
+fn reason_of(word: &str) -> Reason {
+    Reason::Is(match word {
+        "" | "null" | "none" | "None" | "0" => return Reason::None,
+        "error"
+        | "failed"
+        | "failure"
+        | "abort"
+        | "aborted"
+        | "internal_error"
+        | "server_error"
+        | "insufficient_system_resource" => return Reason::Failure,
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => FinishReason::Stop,
         "length" | "max_tokens" => FinishReason::Length,
-        "tool_calls" | "function_call" => FinishReason::ToolCalls,
+        "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
         "content_filter" => FinishReason::ContentFilter,
         other => FinishReason::Other(other.to_owned()),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub struct Profile {
     pub returns_thoughts: bool,
     /// Whether all system messages become one in front.
     pub system_first: bool,
+    /// Whether the upstream is known to leave calls in the text, for want of a parser of the model's format. Of any other
+    /// they are read only where it says itself that a call was made.
+    pub leaks_calls: bool,
     /// Whether a stream is asked for its usage (`stream_options`).
     pub include_usage: bool,
     /// Whether the end user's id is sent.

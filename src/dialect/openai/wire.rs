@@ -1,345 +1,341 @@
-//! What comes back on a stream or as one document, typed and borrowed: only the fields that are read, each as lenient
-//! as servers are careless. Unknown fields are skipped without being stored.
+//! What comes back on a stream or as one document, typed and borrowed: only the members that are read, each as lenient
+//! as servers are careless. A member of an odd type is as if it were missing, of one given twice the last counts, lists
+//! have a most, and unknown members are skipped without being stored.
+
+mod members;
+mod text;
+mod usage;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::protocol::lenient;
+use self::members::{Members, Object, lenient_object};
+pub use self::text::{Parts, Text, Word};
+pub use self::usage::Usage;
+use super::calls::MOST_CALLS;
+use crate::codec::json;
+
+/// Choices of one chunk that are looked at.
+const MOST_CHOICES: usize = 16;
+
+/// Members in which servers send thoughts, the usual ones first: DeepSeek, Qwen, vLLM, Xinference; OpenRouter and newer
+/// vLLM; gateways; lists of objects with `text`.
+const THOUGHTS: [&str; 8] = [
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "thinking_content",
+    "thought",
+    "thoughts",
+    "reasoning_text",
+    "reasoning_details",
+];
+
+/// Members whose texts go on from chunk to chunk.
+pub const CONTINUED: &[&str] = &[
+    "content",
+    "text",
+    "arguments",
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "thinking_content",
+    "thought",
+    "thoughts",
+    "reasoning_text",
+];
 
 /// A chunk of a stream, or a whole `chat.completion` / `text_completion`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
+#[derive(Debug, Default)]
 pub struct Chunk<'a> {
-    /// The first choice; there is never a second one that was asked for.
-    #[serde(default, deserialize_with = "first")]
-    pub choices: First<Choice<'a>>,
-    /// Counts, on any chunk; the last one stands.
-    #[serde(default)]
-    pub usage: Option<Usage>,
+    /// The choices.
+    pub choices: Choices<'a>,
+    /// Counts, on any chunk.
+    pub usage: Usage,
     /// A failure in a stream that began well: text or object.
-    #[serde(default)]
-    pub error: Option<&'a RawValue>,
+    pub error: Option<Failure<'a>>,
     /// Fingerprint of the model's build.
-    #[serde(default)]
     pub system_fingerprint: Text<'a>,
 }
 
-/// The first element of a list, and whether there was a list at all.
-#[derive(Debug, Default)]
-pub enum First<T> {
-    /// No such field, or null.
-    #[default]
-    Absent,
-    /// An empty list.
-    Empty,
-    /// The element.
-    One(T),
+impl<'de> Members<'de> for Chunk<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "choices" => self.choices = map.next_value()?,
+            "usage" => self.usage.absorb(map.next_value()?),
+            "error" => self.error = map.next_value()?,
+            "system_fingerprint" => self.system_fingerprint = map.next_value()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
 /// One choice: `delta` in a stream, `message` in a document, `text` in completion mode.
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
+#[derive(Debug, Default)]
 pub struct Choice<'a> {
+    /// Its place among the choices.
+    pub index: Option<i64>,
     /// New parts.
-    #[serde(default)]
     pub delta: Option<Delta<'a>>,
     /// The whole message.
-    #[serde(default)]
     pub message: Option<Delta<'a>>,
     /// Text of completion mode.
-    #[serde(default)]
     pub text: Text<'a>,
     /// Why it ended.
-    #[serde(default, borrow)]
-    pub finish_reason: Option<Cow<'a, str>>,
+    pub finish_reason: Word<'a>,
+    /// Counts in an unusual place (Moonshot, Kimi).
+    pub usage: Usage,
+    /// A failure of this choice.
+    pub error: Option<Failure<'a>>,
+}
+
+impl<'de> Members<'de> for Choice<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "index" => self.index = map.next_value::<Text<'de>>()?.whole_number().filter(|index| *index >= 0),
+            "delta" => self.delta = map.next_value::<Object<_>>()?.0,
+            "message" => self.message = map.next_value::<Object<_>>()?.0,
+            "text" => self.text = map.next_value()?,
+            "finish_reason" => self.finish_reason = map.next_value()?,
+            "usage" => self.usage.absorb(map.next_value()?),
+            "error" => self.error = map.next_value()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
 /// The parts of a message.
-#[derive(Debug, Default, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
+#[derive(Debug, Default)]
 pub struct Delta<'a> {
-    /// Text of the answer.
-    #[serde(default)]
-    pub content: Text<'a>,
-    /// Thoughts (DeepSeek, Qwen, vLLM, Xinference).
-    #[serde(default)]
-    pub reasoning_content: Text<'a>,
-    /// Thoughts (OpenRouter, newer vLLM).
-    #[serde(default)]
-    pub reasoning: Text<'a>,
-    /// Thoughts (some gateways).
-    #[serde(default)]
-    pub thinking: Text<'a>,
-    /// Thoughts as a list of objects with `text`.
-    #[serde(default)]
-    pub reasoning_details: Text<'a>,
+    /// Text of the answer, and thoughts among its parts.
+    pub content: Parts<'a>,
+    /// Thoughts of a member of their own: of the first of [`THOUGHTS`] that has any.
+    pub thoughts: Text<'a>,
+    /// Which of [`THOUGHTS`] that is.
+    rank: usize,
     /// A refusal in place of an answer.
-    #[serde(default)]
     pub refusal: Text<'a>,
     /// Calls or fragments of them.
-    #[serde(default)]
-    pub tool_calls: Option<Vec<CallFragment<'a>>>,
+    pub tool_calls: Fragments<'a>,
     /// The one call of the older form.
-    #[serde(default)]
     pub function_call: Option<FunctionFragment<'a>>,
 }
 
-impl<'a> Delta<'a> {
-    /// The thoughts, from the first field that has any.
-    pub fn thoughts(&self) -> &str {
-        [&self.reasoning_content, &self.reasoning, &self.thinking, &self.reasoning_details]
-            .into_iter()
-            .map(Text::as_str)
-            .find(|text| !text.is_empty())
-            .unwrap_or_default()
+impl Delta<'_> {
+    /// Whether the upstream has a member for thoughts, empty or not.
+    pub fn has_thought_field(&self) -> bool {
+        self.thoughts.0.is_some()
     }
 
-    /// Whether the upstream has a field for thoughts, empty or not.
-    pub fn has_thought_field(&self) -> bool {
-        [&self.reasoning_content, &self.reasoning, &self.thinking, &self.reasoning_details]
-            .into_iter()
-            .any(|text| text.0.is_some())
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.content.text.as_str().is_empty()
+            && self.content.thoughts.is_empty()
+            && self.thoughts.as_str().is_empty()
+            && self.refusal.as_str().is_empty()
+            && self.tool_calls.0.is_empty()
+            && self.function_call.is_none()
+    }
+}
+
+impl<'de> Members<'de> for Delta<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "content" => self.content = map.next_value()?,
+            "refusal" => self.refusal = map.next_value()?,
+            "tool_calls" => self.tool_calls = map.next_value()?,
+            "function_call" => self.function_call = map.next_value::<Object<_>>()?.0,
+            _ => {
+                let Some(rank) = THOUGHTS.iter().position(|own| *own == name) else { return Ok(false) };
+                let thoughts: Text<'de> = map.next_value()?;
+                let better = self.thoughts.as_str().is_empty() || (rank <= self.rank && !thoughts.as_str().is_empty());
+                if better && thoughts.0.is_some() {
+                    (self.thoughts, self.rank) = (thoughts, rank);
+                }
+            }
+        }
+        Ok(true)
     }
 }
 
 /// A call or a fragment of one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
+#[derive(Debug, Default)]
 pub struct CallFragment<'a> {
     /// Which call.
-    #[serde(default)]
     pub index: Option<i64>,
     /// Id; often on the first fragment only.
-    #[serde(default)]
     pub id: Text<'a>,
     /// Name and arguments.
-    #[serde(default)]
-    pub function: Option<FunctionFragment<'a>>,
+    pub function: FunctionFragment<'a>,
+    /// Members that must come back with the call (signatures of thoughts), by name.
+    pub kept: Vec<(&'static str, &'a RawValue)>,
 }
 
-/// Name and arguments, or fragments of them.
-#[derive(Debug, Default, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub struct FunctionFragment<'a> {
-    /// Name; on the first fragment, on all, or in pieces.
-    #[serde(default)]
-    pub name: Text<'a>,
-    /// Arguments: JSON text in pieces, or (from careless servers) the object itself.
-    #[serde(default)]
-    pub arguments: Option<&'a RawValue>,
-}
+/// Members of a call that must come back with it: Google's compatible endpoint and LiteLLM, Higress, LiteLLM.
+pub const KEPT: [&str; 3] = ["extra_content", "thought_signature", "provider_specific_fields"];
 
-impl FunctionFragment<'_> {
-    /// The arguments as JSON text.
-    pub fn arguments(&self) -> Cow<'_, str> {
-        let Some(raw) = self.arguments.map(RawValue::get) else { return Cow::Borrowed("") };
-        if raw.starts_with('"') {
-            return serde_json::from_str::<String>(raw).map(Cow::Owned).unwrap_or_default();
-        }
-        Cow::Borrowed(raw)
-    }
-}
-
-/// Counts. Null, negative and unreadable counts are missing ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub struct Usage {
-    #[serde(default, deserialize_with = "lenient::count")]
-    prompt_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::count")]
-    input_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::count")]
-    completion_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::count")]
-    output_tokens: Option<u64>,
-    /// Both together.
-    #[serde(default, deserialize_with = "lenient::count")]
-    pub total_tokens: Option<u64>,
-    /// Of the prompt: read from a cache.
-    #[serde(default)]
-    pub prompt_tokens_details: Option<PromptDetails>,
-    /// Of the answer: thoughts.
-    #[serde(default)]
-    pub completion_tokens_details: Option<CompletionDetails>,
-}
-
-impl Usage {
-    /// Tokens of the prompt, under either of their names.
-    pub fn prompt(&self) -> Option<u64> {
-        self.prompt_tokens.or(self.input_tokens)
-    }
-
-    /// Tokens of the answer, under either of their names.
-    pub fn completion(&self) -> Option<u64> {
-        self.completion_tokens.or(self.output_tokens)
-    }
-}
-
-/// See [`Usage`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub struct PromptDetails {
-    /// Tokens read from a cache.
-    #[serde(default, deserialize_with = "lenient::count")]
-    pub cached_tokens: Option<u64>,
-}
-
-/// See [`Usage`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub struct CompletionDetails {
-    /// Tokens of thoughts.
-    #[serde(default, deserialize_with = "lenient::count")]
-    pub reasoning_tokens: Option<u64>,
-}
-
-fn first<'de, D, T>(deserializer: D) -> Result<First<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    struct FirstVisitor<T>(std::marker::PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstVisitor<T> {
-        type Value = First<T>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a list of choices")
-        }
-
-        fn visit_unit<E>(self) -> Result<First<T>, E> {
-            Ok(First::Absent)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<First<T>, A::Error> {
-            let Some(element) = sequence.next_element()? else { return Ok(First::Empty) };
-            while sequence.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(First::One(element))
-        }
-    }
-    deserializer.deserialize_any(FirstVisitor(std::marker::PhantomData))
-}
-
-/// Text that may be null, text, a list of parts, or an object that holds the text. Borrowed where it has no escapes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text<'a>(pub Option<Cow<'a, str>>);
-
-impl Text<'_> {
-    /// The text; empty when there is none.
-    pub fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or_default()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("text, a list of parts, or null")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Text(Some(Cow::Borrowed(text))))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Text(Some(Cow::Owned(text.to_owned()))))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_bool<E>(self, _value: bool) -> Result<Self::Value, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Text(Some(Cow::Owned(value.to_string()))))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Text(Some(Cow::Owned(value.to_string()))))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Text(Some(Cow::Owned(value.to_string()))))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let mut joined = String::new();
-        while let Some(part) = sequence.next_element::<Text<'de>>()? {
-            joined.push_str(part.as_str());
-        }
-        Ok(Text(Some(Cow::Owned(joined))))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = Text(None);
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match &*key {
-                "text" | "content" | "summary" | "reasoning" if found.as_str().is_empty() => {
-                    found = map.next_value()?
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
+impl<'de> Members<'de> for CallFragment<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "index" => self.index = map.next_value::<Text<'de>>()?.whole_number(),
+            "id" => self.id = map.next_value()?,
+            "function" => self.function = map.next_value::<Object<_>>()?.0.unwrap_or_default(),
+            _ => {
+                let Some(name) = KEPT.iter().find(|own| **own == name) else {
+                    return Ok(false);
+                };
+                let value: &RawValue = map.next_value()?;
+                self.kept.retain(|(other, _)| other != name);
+                if value.get() != "null" {
+                    self.kept.push((name, value));
                 }
             }
         }
-        Ok(found)
+        Ok(true)
+    }
+}
+
+impl CallFragment<'_> {
+    fn is_empty(&self) -> bool {
+        let FunctionFragment { name, arguments } = &self.function;
+        let said = [self.id.as_str(), name.as_str(), arguments];
+        said.iter().all(|text| text.is_empty()) && self.kept.is_empty()
+    }
+}
+
+/// Name and arguments, or fragments of them.
+#[derive(Debug, Default)]
+pub struct FunctionFragment<'a> {
+    /// Name; on the first fragment, on all, or in pieces.
+    pub name: Text<'a>,
+    /// Arguments: JSON text in pieces, or (from careless servers) the object itself.
+    pub arguments: Cow<'a, str>,
+}
+
+impl<'de> Members<'de> for FunctionFragment<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "name" => self.name = map.next_value()?,
+            "arguments" => {
+                let value: &'de RawValue = map.next_value()?;
+                self.arguments = match value.get().as_bytes().first() {
+                    Some(b'"') => {
+                        let text: Text<'de> = serde_json::from_str(value.get()).map_err(A::Error::custom)?;
+                        text.0.unwrap_or_default()
+                    }
+                    Some(b'{' | b'[') => Cow::Borrowed(value.get()),
+                    _ => Cow::Borrowed(""),
+                };
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+lenient_object!(Chunk, Choice, Delta, CallFragment, FunctionFragment);
+
+/// What an upstream says of a failure, as it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure<'a>(&'a RawValue);
+
+impl<'de> Deserialize<'de> for Failure<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Failure<'_> {
+    /// What is said, or `None` when the member only says that nothing failed.
+    pub fn value(self) -> Option<Value> {
+        let value = json::read(self.0.get()).unwrap_or_else(|_| Value::from("an error that cannot be read"));
+        (!is_nothing(&value)).then_some(value)
+    }
+}
+
+/// Whether a member named `error` says that there is none.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => matches!(text.trim().to_ascii_lowercase().as_str(), "" | "null" | "none"),
+        Value::Array(items) => items.iter().all(is_nothing),
+        Value::Object(members) => members.values().all(is_nothing),
+    }
+}
+
+/// The choices of a chunk, as many as anybody asks for.
+#[derive(Debug, Default)]
+pub struct Choices<'a>(pub Vec<Choice<'a>>);
+
+impl<'de> Deserialize<'de> for Choices<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A null in the list is no choice; one that stands alone is a list of one.
+        let list =
+            deserializer.deserialize_any(Few { most: MOST_CHOICES, empty: |_: &Choice<'_>| false, kind: "choices" });
+        list.map(|(list, alone)| Self(if alone { list.into_iter().filter(Choice::speaks).collect() } else { list }))
+    }
+}
+
+impl Choice<'_> {
+    fn speaks(&self) -> bool {
+        self.delta.is_some() || self.message.is_some() || self.text.0.is_some()
+    }
+}
+
+/// The calls of a delta that say anything.
+#[derive(Debug, Default)]
+pub struct Fragments<'a>(pub Vec<CallFragment<'a>>);
+
+impl<'de> Deserialize<'de> for Fragments<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // One more than there may be calls: it is told, not lost.
+        let few = Few { most: 4 * MOST_CALLS, empty: CallFragment::is_empty, kind: "calls" };
+        deserializer.deserialize_any(few).map(|(list, _)| Self(list))
+    }
+}
+
+/// Reads the first entries of a list that are objects and not empty; an object alone is a list of one.
+struct Few<T> {
+    most: usize,
+    empty: fn(&T) -> bool,
+    kind: &'static str,
+}
+
+impl<'de, T: Members<'de>> Visitor<'de> for Few<T> {
+    type Value = (Vec<T>, bool);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a list of {}", self.kind)
+    }
+
+    members::no_object!((Vec::new(), false));
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while list.len() < self.most {
+            match sequence.next_element::<Object<T>>()? {
+                Some(Object(found)) => list.extend(found.filter(|found| !(self.empty)(found))),
+                None => return Ok((list, false)),
+            }
+        }
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok((list, false))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let found = members::read::<T, A>(map)?;
+        Ok((if (self.empty)(&found) { Vec::new() } else { vec![found] }, true))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn careless_fields_are_read() {
-        let cases = [
-            (r#"null"#, ""),
-            (r#""a""#, "a"),
-            (r#""a\n""#, "a\n"),
-            (r#"[{"type":"text","text":"a"},{"type":"text","text":"b"},"c"]"#, "abc"),
-            (r#"{"text":"a","signature":"x"}"#, "a"),
-            (r#"{"content":[{"text":"a"}]}"#, "a"),
-            (r#"7"#, "7"),
-        ];
-        for (json, expected) in cases {
-            let text: Text<'_> = serde_json::from_str(json).unwrap();
-            assert_eq!(text.as_str(), expected, "{json}");
-        }
-    }
-
-    #[test]
-    fn text_without_escapes_is_borrowed() {
-        let chunk: Chunk<'_> = serde_json::from_str(r#"{"choices":[{"delta":{"content":"Hello"}}]}"#).unwrap();
-        let First::One(Choice { delta: Some(delta), .. }) = chunk.choices else { panic!("no choice") };
-        assert!(matches!(delta.content.0, Some(Cow::Borrowed("Hello"))));
-    }
-
-    #[test]
-    fn counts_have_two_names_and_may_be_missing() {
-        let cases = [
-            (r#"{"prompt_tokens":-1,"completion_tokens":null,"total_tokens":3.0}"#, (None, None, Some(3))),
-            (
-                r#"{"prompt_tokens":1,"input_tokens":1,"output_tokens":2,"completion_tokens":2}"#,
-                (Some(1), Some(2), None),
-            ),
-            (r#"{"input_tokens":"1","output_tokens":{}}"#, (Some(1), None, None)),
-            (r#"{}"#, (None, None, None)),
-        ];
-        for (json, expected) in cases {
-            let usage: Usage = serde_json::from_str(json).unwrap();
-            assert_eq!((usage.prompt(), usage.completion(), usage.total_tokens), expected, "{json}");
-        }
-    }
-}
+mod tests;

@@ -152,6 +152,9 @@ pub(super) fn profile(description: &Description, settings: &Settings) -> Profile
         tools: if description.calls_tools() || unknown { ToolForm::ToolCall } else { ToolForm::None },
         structured: if description.has_strong_engine() { StructuredForm::Native } else { StructuredForm::Prompt },
         thinking: if chat && reasons { thinking } else { ThinkingForm::default() },
+        // Parsers are there for some engines and families only, streamed answers of others are left as they are; where
+        // there is one, it takes the same tags for calls.
+        leaks_calls: true,
         include_usage: true,
         send_user: true,
         prefer_inline: true,

@@ -29,6 +29,7 @@ fn options(think: ThinkPolicy, tools: bool) -> MapperOptions {
         think,
         accept_calls: true,
         tools: if tools { weather() } else { Vec::new() },
+        leaks_calls: true,
         prompt_estimate: 1000,
         ..MapperOptions::default()
     }
@@ -89,6 +90,9 @@ const HELLO: &str = "Hello! 你好 👋 How can I help?";
 const PARIS: &str = r#"get_weather {"city": "Paris"}"#;
 const LONDON: &str = r#"get_weather {"city": "London"}"#;
 
+mod careless;
+mod mutation;
+
 #[test]
 fn recorded_answers_of_a_real_server() {
     let thought = format!("<think>\nThe user says hi.\n</think>\n\n{HELLO}");
@@ -115,14 +119,14 @@ fn recorded_answers_of_a_real_server() {
 
 #[test]
 fn calls_in_recorded_text_and_converted_calls_are_the_same() {
-    let compact = [r#"get_weather {"city":"Paris"}"#, r#"get_weather {"city":"London"}"#];
+    let as_written = [PARIS, LONDON];
     for name in
         ["chat-inline_tools_stream.body", "chat-inline_think_tools_stream.body", "chat-reason_think_tools_stream.body"]
     {
         let seen = run(&recorded(name), options(ThinkPolicy::Show, true));
         assert_eq!(
             (seen.calls.as_slice(), seen.reason.as_deref()),
-            (compact.map(str::to_owned).as_slice(), Some("tool_calls")),
+            (as_written.map(str::to_owned).as_slice(), Some("tool_calls")),
             "{name}"
         );
         assert!(!seen.text.contains("tool_call"), "{name}: {}", seen.text);

@@ -1,0 +1,173 @@
+//! Arguments of a call, as models and servers write them → one JSON text.
+//!
+//! What is JSON stays as it is. Nothing, `null` and an empty list are no arguments; a text that holds JSON is that JSON;
+//! Python's way of writing and JSON with raw line breaks are put right. What is none of these stays, for the agent to judge.
+
+use serde::de::IgnoredAny;
+
+use crate::codec::json::Reader;
+use crate::codec::json_scan::{Extent, JsonScan};
+use crate::steps;
+
+/// What arguments are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// All of them.
+    Whole(String),
+    /// They break off.
+    Cut,
+}
+
+/// Texts within texts that are opened.
+const DEEPEST: usize = 3;
+
+/// Reads the arguments of a call.
+pub fn read(text: String) -> Arguments {
+    let mut text = text;
+    for _ in 0..DEEPEST {
+        steps::count(text.len());
+        let trimmed = text.trim();
+        if matches!(trimmed, "" | "null" | "None" | "undefined" | "[]") {
+            return Arguments::Whole("{}".to_owned());
+        }
+        let Some(inner) = trimmed.starts_with('"').then(|| serde_json::from_str::<String>(trimmed).ok()).flatten()
+        else {
+            break;
+        };
+        // A text that is no JSON is what the model wanted to say.
+        if !(inner.trim_start().starts_with(['{', '"']) || matches!(inner.trim(), "" | "null")) {
+            break;
+        }
+        text = inner;
+    }
+    let trimmed = text.trim();
+    if is_json(trimmed) {
+        return Arguments::Whole(text);
+    }
+    let repaired = Reader::new(&[]).repaired(trimmed);
+    if is_json(&repaired) {
+        return Arguments::Whole(repaired);
+    }
+    if let Some(json) = of_python(trimmed) {
+        return Arguments::Whole(json);
+    }
+    let mut scan = JsonScan::default();
+    scan.extend(trimmed.as_bytes());
+    if scan.extent() == Extent::Open { Arguments::Cut } else { Arguments::Whole(text) }
+}
+
+/// The arguments of a call, or nothing where they break off.
+pub fn whole(text: String) -> Option<String> {
+    match read(text) {
+        Arguments::Whole(text) => Some(text),
+        Arguments::Cut => None,
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    steps::count(text.len());
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// A Python dictionary as JSON: single quotes, `True`, `False`, `None`.
+fn of_python(text: &str) -> Option<String> {
+    if !(text.starts_with('{') && text.ends_with('}')) {
+        return None;
+    }
+    steps::count(text.len());
+    let mut json = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        if letter == '\'' || letter == '"' {
+            rest = quoted(&rest[1..], letter, &mut json)?;
+            continue;
+        }
+        let word = rest.find(|next: char| !next.is_ascii_alphabetic()).unwrap_or(rest.len());
+        if word == 0 {
+            json.push(letter);
+            rest = &rest[letter.len_utf8()..];
+            continue;
+        }
+        json.push_str(match &rest[..word] {
+            "True" => "true",
+            "False" => "false",
+            "None" => "null",
+            other => other,
+        });
+        rest = &rest[word..];
+    }
+    is_json(&json).then_some(json)
+}
+
+/// A Python text as a JSON text; returns what follows.
+fn quoted<'t>(text: &'t str, quote: char, json: &mut String) -> Option<&'t str> {
+    json.push('"');
+    let mut letters = text.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            _ if letter == quote => {
+                json.push('"');
+                return Some(&text[at + 1..]);
+            }
+            '"' => json.push_str("\\\""),
+            '\\' => match letters.next()?.1 {
+                '\'' => json.push('\''),
+                'x' => {
+                    json.push_str("\\u00");
+                    json.extend([letters.next()?.1, letters.next()?.1]);
+                }
+                escaped => json.extend(['\\', escaped]),
+            },
+            control if control.is_control() => json.push_str(&format!("\\u{:04x}", u32::from(control))),
+            plain => json.push(plain),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_become_one_json_text() {
+        let cases = [
+            (r#"{"q": "a"}"#, Some(r#"{"q": "a"}"#)),
+            ("", Some("{}")),
+            (" \n", Some("{}")),
+            ("null", Some("{}")),
+            ("None", Some("{}")),
+            ("[]", Some("{}")),
+            (r#""""#, Some("{}")),
+            (r#""null""#, Some("{}")),
+            (r#""{\"q\": \"a\"}""#, Some(r#"{"q": "a"}"#)),
+            (r#""\"{\\\"q\\\": 1}\"""#, Some(r#"{"q": 1}"#)),
+            (r#""just a text""#, Some(r#""just a text""#)),
+            (r#"{'q': 'a'}"#, Some(r#"{"q": "a"}"#)),
+            (
+                r#"{'q': "it's", 'b': True, 'n': None, 'l': ['x', False]}"#,
+                Some(r#"{"q": "it's", "b": true, "n": null, "l": ["x", false]}"#),
+            ),
+            (r#"{'q': 'say "hi" \'now\' \x41\n'}"#, Some(r#"{"q": "say \"hi\" 'now' \u0041\n"}"#)),
+            ("{\"q\": \"two\nlines\"}", Some("{\"q\": \"two\\u000alines\"}")),
+            (r#"{"q": NaN}"#, Some(r#"{"q": null}"#)),
+            (r#"{"q": "\ud83d"}"#, Some(r#"{"q": "\ud83d"}"#)),
+            ("look up x", Some("look up x")),
+            (r#"{"q": }"#, Some(r#"{"q": }"#)),
+            (r#"{"q": "a very long te"#, None),
+            (r#"{"q": ["#, None),
+            ("{", None),
+            (r#""{\"q\": \"a"#, None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(whole(text.to_owned()).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn long_arguments_cost_their_length() {
+        for piece in ["{'a': ", "\"a\\", "['x\", ", "\\\"{", "'"] {
+            steps::assert_linear(piece, |size| format!("{{{}}}", piece.repeat(size)), |text| drop(read(text)));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Texts that may be null, a number, a list of parts, or an object that holds the text. Borrowed where there are no escapes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::members::Members;
+
+/// A text, or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text<'a>(pub Option<Cow<'a, str>>);
+
+impl Text<'_> {
+    /// The text; empty when there is none.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// The number that the text says.
+    pub fn number(&self) -> Option<f64> {
+        self.as_str().trim().parse().ok()
+    }
+
+    /// The whole number that the text says.
+    pub fn whole_number(&self) -> Option<i64> {
+        self.number().filter(|number| number.fract() == 0.0 && number.abs() < 1e15).map(|number| number as i64)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor { inside: &["text", "content", "summary", "reasoning", "thinking"] })
+    }
+}
+
+/// A word: a text, or an object that names a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Word<'a>(Text<'a>);
+
+impl Word<'_> {
+    /// The word; empty when there is none.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl<'de> Deserialize<'de> for Word<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor { inside: &["type", "reason", "name"] }).map(Self)
+    }
+}
+
+struct TextVisitor {
+    /// Members of an object that may hold the text.
+    inside: &'static [&'static str],
+}
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("text, a list of parts, or null")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Borrowed(text))))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_bool<E>(self, _value: bool) -> Result<Self::Value, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(value.to_string()))))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(value.to_string()))))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(value.to_string()))))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut joined = String::new();
+        while let Some(part) = sequence.next_element::<Text<'de>>()? {
+            joined.push_str(part.as_str());
+        }
+        Ok(Text(Some(Cow::Owned(joined))))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = Text(None);
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if found.as_str().is_empty() && self.inside.contains(&&*key) {
+                found = map.next_value()?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A message's content: text, or parts of which some may be thoughts (Mistral).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The text.
+    pub text: Text<'a>,
+    /// The thoughts among the parts.
+    pub thoughts: String,
+}
+
+impl<'de> Deserialize<'de> for Parts<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PartsVisitor)
+    }
+}
+
+/// What is no list and no object.
+const PLAIN: TextVisitor = TextVisitor { inside: &[] };
+
+impl<'a> From<Text<'a>> for Parts<'a> {
+    fn from(text: Text<'a>) -> Self {
+        Self { text, thoughts: String::new() }
+    }
+}
+
+struct PartsVisitor;
+
+impl<'de> Visitor<'de> for PartsVisitor {
+    type Value = Parts<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("text, a list of parts, or null")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        PLAIN.visit_borrowed_str(text).map(Parts::from)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        PLAIN.visit_str(text).map(Parts::from)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Parts::default())
+    }
+
+    fn visit_bool<E>(self, _value: bool) -> Result<Self::Value, E> {
+        Ok(Parts::default())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+        PLAIN.visit_i64(value).map(Parts::from)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+        PLAIN.visit_u64(value).map(Parts::from)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+        PLAIN.visit_f64(value).map(Parts::from)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let (mut text, mut thoughts) = (String::new(), String::new());
+        while let Some(part) = sequence.next_element::<Parts<'de>>()? {
+            text.push_str(part.text.as_str());
+            thoughts.push_str(&part.thoughts);
+        }
+        Ok(Parts { text: Text(Some(Cow::Owned(text))), thoughts })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let Part { kind, text, thoughts } = super::members::read(map)?;
+        let kind = kind.as_str();
+        if kind.contains("think") || kind.contains("reason") {
+            let thoughts = if thoughts.as_str().is_empty() { text } else { thoughts };
+            return Ok(Parts { text: Text(None), thoughts: thoughts.as_str().to_owned() });
+        }
+        Ok(Parts { text, thoughts: thoughts.as_str().to_owned() })
+    }
+}
+
+#[derive(Default)]
+struct Part<'a> {
+    kind: Word<'a>,
+    text: Text<'a>,
+    thoughts: Text<'a>,
+}
+
+impl<'de> Members<'de> for Part<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "type" => self.kind = map.next_value()?,
+            "text" | "content" if self.text.as_str().is_empty() => self.text = map.next_value()?,
+            "thinking" | "reasoning" | "summary" => self.thoughts = map.next_value()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}

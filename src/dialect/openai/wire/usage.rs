@@ -1,0 +1,110 @@
+//! Counts of tokens. Null, negative and unreadable counts are missing ones.
+
+use serde::de::MapAccess;
+use serde::{Deserialize, Deserializer};
+
+use super::members::{Members, Object};
+use super::text::Text;
+
+/// Most that a count may say, so that no sum of counts overflows.
+const MOST: f64 = (1u64 << 53) as f64;
+
+/// What an answer told of its tokens so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    prompt_tokens: Option<u64>,
+    input_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    /// Both together.
+    pub total_tokens: Option<u64>,
+    /// Of the prompt: read from a cache.
+    pub cached_tokens: Option<u64>,
+    /// Of the answer: thoughts.
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Tokens of the prompt, under either of their names.
+    pub fn prompt(&self) -> Option<u64> {
+        self.prompt_tokens.or(self.input_tokens)
+    }
+
+    /// Tokens of the answer, under either of their names.
+    pub fn completion(&self) -> Option<u64> {
+        self.completion_tokens.or(self.output_tokens)
+    }
+
+    /// Whether anything is told.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Takes what was told later: of each count the last one stands. A zero behind a count is none.
+    pub fn absorb(&mut self, later: Self) {
+        let fields: [(&mut Option<u64>, Option<u64>); 7] = [
+            (&mut self.prompt_tokens, later.prompt_tokens),
+            (&mut self.input_tokens, later.input_tokens),
+            (&mut self.completion_tokens, later.completion_tokens),
+            (&mut self.output_tokens, later.output_tokens),
+            (&mut self.total_tokens, later.total_tokens),
+            (&mut self.cached_tokens, later.cached_tokens),
+            (&mut self.reasoning_tokens, later.reasoning_tokens),
+        ];
+        for (known, later) in fields {
+            if known.is_none() || later.is_some_and(|later| later > 0) {
+                *known = later;
+            }
+        }
+    }
+}
+
+impl<'de> Members<'de> for Usage {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        let place = match name {
+            "prompt_tokens" => &mut self.prompt_tokens,
+            "input_tokens" => &mut self.input_tokens,
+            "completion_tokens" => &mut self.completion_tokens,
+            "output_tokens" => &mut self.output_tokens,
+            "total_tokens" => &mut self.total_tokens,
+            "prompt_tokens_details" => {
+                self.cached_tokens = map.next_value::<Object<Details>>()?.0.and_then(|details| details.cached);
+                return Ok(true);
+            }
+            "completion_tokens_details" => {
+                self.reasoning_tokens = map.next_value::<Object<Details>>()?.0.and_then(|details| details.reasoning);
+                return Ok(true);
+            }
+            _ => return Ok(false),
+        };
+        *place = count(&map.next_value()?);
+        Ok(true)
+    }
+}
+
+#[derive(Default)]
+struct Details {
+    cached: Option<u64>,
+    reasoning: Option<u64>,
+}
+
+impl<'de> Members<'de> for Details {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "cached_tokens" => self.cached = count(&map.next_value()?),
+            "reasoning_tokens" => self.reasoning = count(&map.next_value()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn count(told: &Text<'_>) -> Option<u64> {
+    told.number().filter(|number| *number >= 0.0).map(|number| number.min(MOST) as u64)
+}
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Object::deserialize(deserializer).map(|found| found.0.unwrap_or_default())
+    }
+}
