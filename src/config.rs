@@ -10,6 +10,7 @@ pub mod env_file;
 pub mod operator;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -102,10 +103,16 @@ impl Config {
     pub fn settings(file: &Path) -> HashMap<String, String> {
         let mut settings: HashMap<String, String> =
             env_file::read(file).unwrap_or_default().settings.into_iter().collect();
-        settings.extend(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?.to_ascii_uppercase(), value.into_string().ok()?))
-        }));
+        settings.extend(Self::environment());
         settings
+    }
+
+    /// The process's environment alone, by upper-case name.
+    pub fn environment() -> HashMap<String, String> {
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?.to_ascii_uppercase(), value.into_string().ok()?))
+        };
+        std::env::vars_os().filter_map(text).collect()
     }
 
     /// Reads settings by upper-case name, for the transport that `INSTALL_METHOD` names.

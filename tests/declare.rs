@@ -149,7 +149,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "  tools: [a.yaml]\n  models:\n",
         "manifest.yaml: plugins: a model plugin can hold nothing else",
     ),
-    ("manifest.yaml", "provider/acme.yaml", "provider/none.yaml", "provider/none.yaml: cannot be read"),
+    ("manifest.yaml", "provider/acme.yaml", "provider/none.yaml", "provider/none.yaml: does not exist"),
     ("manifest.yaml", "provider/acme.yaml", "../acme.yaml", "../acme.yaml: must be a path inside the package"),
     ("provider/acme.yaml", "- llm", "- chat", "provider/acme.yaml: supported_model_types[0]: must be one of llm"),
     (

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use super::host::print_line;
+use super::terminal::print_line;
 use crate::declare::{self, Problems};
 
 /// Check the declarations of a plugin by the rules of the daemon and of the Dify API
@@ -24,8 +24,8 @@ impl CheckArgs {
             bail!("{} is not a folder", self.dir.display());
         }
         let problems = Problems(declare::check(&self.dir));
-        if !problems.0.is_empty() {
-            print_line(&problems.to_string())?;
+        for problem in &problems.0 {
+            print_line(&problem.to_string())?;
         }
         if problems.has_errors() {
             return Ok(ExitCode::FAILURE);

@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value};
+use url::Url;
 
-use crate::declare::ProviderDeclaration;
+use crate::declare::{ProviderDeclaration, yaml};
+use crate::protocol::Credentials;
+use crate::runtime::form::{self, Form};
+use crate::runtime::registry::Entry;
 
 /// Where credentials come from.
 #[derive(Debug, Default, clap::Args)]
@@ -22,9 +26,18 @@ pub struct CredentialArgs {
 const FROM_ENVIRONMENT: &[(&str, &str, &[&str])] =
     &[("google", "google_api_key", &["GEMINI_API_KEY", "GOOGLE_API_KEY"])];
 
+/// Credential fields, and whether anybody gave them for this folder.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// The fields; empty when nothing was given.
+    pub fields: Map<String, Value>,
+    /// The variable of the environment that one was taken from, because none was given.
+    variable: Option<&'static str>,
+}
+
 impl CredentialArgs {
-    /// The fields for a provider; empty when nothing was given.
-    pub fn read(&self, provider: &str) -> anyhow::Result<Map<String, Value>> {
+    /// The fields for a provider.
+    pub fn read(&self, provider: &str) -> anyhow::Result<Given> {
         let mut fields = match &self.credentials {
             Some(path) => read_object(path)?,
             None => Map::new(),
@@ -33,16 +46,49 @@ impl CredentialArgs {
             let (name, value) = split_pair(field)?;
             fields.insert(name.to_owned(), value.into());
         }
-        if fields.is_empty() {
+        let mut given = Given { fields, variable: None };
+        if given.fields.is_empty() {
             for (_, field, variables) in FROM_ENVIRONMENT.iter().filter(|(name, ..)| *name == provider) {
-                let found =
-                    variables.iter().find_map(|name| std::env::var(name).ok()).filter(|value| !value.is_empty());
-                if let Some(value) = found {
-                    fields.insert((*field).to_owned(), value.into());
+                let set =
+                    |name: &&'static str| Some((*name, std::env::var(name).ok().filter(|value| !value.is_empty())?));
+                if let Some((variable, value)) = variables.iter().find_map(set) {
+                    given.fields.insert((*field).to_owned(), value.into());
+                    given.variable = Some(variable);
                 }
             }
         }
-        Ok(fields)
+        Ok(given)
+    }
+}
+
+impl Given {
+    /// A key that stands in the environment goes where it goes without this folder, which may be anybody's: its forms may
+    /// fill in an address, a proxy or a certificate. `fields` are all that the person gave.
+    pub fn keep_from_folder(&self, entry: &Entry, fields: &Map<String, Value>) -> anyhow::Result<()> {
+        let Some(variable) = self.variable else { return Ok(()) };
+        let own: Credentials = serde_json::from_value(fields.clone().into())?;
+        let mut filled = own.clone();
+        // What is missing is told by the call itself.
+        let _ = form::complete(&entry.declaration, Form::Provider, &mut filled);
+        let way = |credentials: &Credentials| {
+            let endpoints = entry.provider.endpoints(credentials).unwrap_or_default();
+            let network = ["proxy_url", "tls_ca"].map(|field| credentials.get(field).map(str::to_owned));
+            (endpoints, network)
+        };
+        let (by_itself, by_folder) = (way(&own), way(&filled));
+        if by_itself == by_folder {
+            return Ok(());
+        }
+        let origins = |(endpoints, _): (Vec<Url>, _)| {
+            let origins: Vec<String> = endpoints.iter().map(|url| url.origin().ascii_serialization()).collect();
+            origins.join(", ")
+        };
+        bail!(
+            "{variable} is not sent: this folder's form leads it another way (to {}) than it goes by itself (to {}). If it may \
+             go there, give it with --credential",
+            origins(by_folder),
+            origins(by_itself)
+        )
     }
 }
 
@@ -53,16 +99,18 @@ pub fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
     } else {
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
     };
-    match serde_yaml::from_str::<Value>(&text) {
+    // A request with pictures is longer than YAML may be.
+    match serde_json::from_str(&text).or_else(|_| yaml::parse(&text)) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => bail!("{} must hold an object of fields", path.display()),
         // The parser's message may quote the text, which may be a secret.
-        Err(error) => match error.location() {
+        Err(yaml::Error::Syntax(error)) => match error.location() {
             Some(at) => {
                 bail!("{} is neither JSON nor YAML: line {}, column {}", path.display(), at.line(), at.column())
             }
             None => bail!("{} is neither JSON nor YAML", path.display()),
         },
+        Err(error) => bail!("{} {error}", path.display()),
     }
 }
 

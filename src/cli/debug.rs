@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::dify::DifyArgs;
-use super::say;
 use super::serve::registrations;
 use super::taping::TapingArgs;
+use super::terminal::say;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
 use crate::declare;

@@ -1,6 +1,5 @@
 //! The daemon's side of one session, in process: sends a request through the whole runtime and reads the frames that come back.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
+use super::terminal::print_raw;
 use crate::config::operator::Operator;
 use crate::declare;
 use crate::runtime::{self, Registry, ServeOptions};
@@ -84,7 +84,7 @@ pub async fn session(
         }
         first.get_or_insert_with(|| started.elapsed());
         if raw {
-            print_line(&line)?;
+            print_raw(&line)?;
         }
         let message: Message = serde_json::from_str(frame.data.get())?;
         match message.r#type.as_str() {
@@ -102,12 +102,4 @@ pub async fn session(
         }
     }
     bail!("the session ended without its end message")
-}
-
-/// Prints a line; a closed pipe ends the command like any other failed write.
-pub fn print_line(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()?;
-    Ok(())
 }

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::credentials::{CredentialArgs, read_object};
 use super::host::{self, Frame};
-use super::say;
 use super::taping::TapingArgs;
+use super::terminal::{print_json, say};
 use crate::protocol::Request;
 
 /// Run any action from a JSON file or standard input; prints one result item a line
@@ -38,14 +38,17 @@ impl InvokeArgs {
         let registry = host::registry(&self.dir, self.taping.upstream()?)?;
         let mut data = read_object(&self.request)?;
         data.insert("action".to_owned(), self.action.into());
-        let provider = data.get("provider").and_then(|name| name.as_str()).unwrap_or_default();
-        let given = self.credentials.read(provider)?;
+        let provider = data.get("provider").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
+        let given = self.credentials.read(&provider)?;
         if let Some(fields) = data.entry("credentials").or_insert_with(|| serde_json::json!({})).as_object_mut() {
-            fields.extend(given);
+            fields.extend(given.fields.clone());
+            if let Some(entry) = registry.get(&provider) {
+                given.keep_from_folder(entry, fields)?;
+            }
         }
         let mut code = ExitCode::SUCCESS;
         host::session(registry, data, self.json, |frame| match frame {
-            Frame::Item(item) if !self.json => host::print_line(&item.to_string()),
+            Frame::Item(item) if !self.json => print_json(&item),
             Frame::Item(_) => Ok(()),
             Frame::Failure { kind, message } => {
                 say(&format!("{kind}: {message}"));

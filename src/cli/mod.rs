@@ -13,14 +13,15 @@ mod invoke;
 mod package;
 mod serve;
 mod taping;
+mod terminal;
 mod try_prompt;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::terminal::say;
 use crate::config::{Config, ConfigError, LogSettings};
 use crate::runtime::logs;
 
@@ -87,9 +88,4 @@ fn log_settings() -> Result<LogSettings, ConfigError> {
 fn run(log: LogSettings, command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     logs::start(&log, logs::QUIET);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
-}
-
-/// Says something to the person at the terminal. Nobody may be listening.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -7,8 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::Map;
 
-use super::host::print_line;
-use super::say;
+use super::terminal::{print_line, print_raw, say};
 use crate::declare::{self, Problems};
 use crate::package::build::{self, Binary, COMFORTABLE, Package};
 use crate::package::{Target, inspect, output, signature};
@@ -93,7 +92,7 @@ impl PackageArgs {
             summaries.push(build::summary(package, &path));
         }
         if self.json {
-            print_line(&serde_json::to_string_pretty(&summaries)?)?;
+            print_raw(&serde_json::to_string_pretty(&summaries)?)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -153,7 +152,7 @@ impl PackageArgs {
         for target in targets {
             let path = given.iter().find(|(known, _)| *known == target).map(|(_, path)| path.clone());
             let path =
-                path.unwrap_or_else(|| self.dir.join("target").join(target.triple()).join("release").join(EXECUTABLE));
+                path.unwrap_or_else(|| target_folder(&self.dir).join(target.triple()).join("release").join(EXECUTABLE));
             if !path.is_file() {
                 bail!(
                     "no executable for {target} at {}; build it with `{}`, or name it with --binary {target}=PATH",
@@ -166,6 +165,12 @@ impl PackageArgs {
         }
         Ok(binaries)
     }
+}
+
+/// Where cargo leaves what it builds.
+fn target_folder(directory: &Path) -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    set("CARGO_TARGET_DIR").or_else(|| set("CARGO_BUILD_TARGET_DIR")).unwrap_or_else(|| directory.join("target"))
 }
 
 /// Make a key pair for signing packages
@@ -183,7 +188,8 @@ impl KeygenArgs {
         let file = |kind: &str| PathBuf::from(format!("{}.{kind}.pem", self.out.display()));
         output::write_secret(&file("private"), keys.private.as_bytes())?;
         output::write_whole(&file("public"), keys.public.as_bytes())?;
-        print_line(&format!("{}\n{}", file("private").display(), file("public").display()))?;
+        print_line(&file("private").display().to_string())?;
+        print_line(&file("public").display().to_string())?;
         Ok(ExitCode::SUCCESS)
     }
 }

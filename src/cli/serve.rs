@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{say, taping};
+use super::taping;
+use super::terminal::say;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
 use crate::declare::remote::Identity;

@@ -1,11 +1,11 @@
 //! `--record` and `--replay`: upstream traffic to a folder, or from it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::say;
+use super::terminal::say;
 use crate::config::{Config, taping};
 use crate::upstream::Upstream;
 use crate::upstream::recording::Taping;
@@ -28,12 +28,12 @@ pub struct TapingArgs {
 }
 
 impl TapingArgs {
-    /// The way out that was asked for, here or by the settings.
+    /// The way out that was asked for, here or by the environment. A `.env` belongs to whoever made the folder.
     pub fn upstream(&self) -> anyhow::Result<Upstream> {
         let asked = match (&self.record, &self.replay) {
             (Some(folder), _) => Some(Taping::Record { folder: folder.clone(), shorten_files: self.shorten_files }),
             (None, Some(folder)) => Some(Taping::Replay { folder: folder.clone(), timed: self.timed }),
-            (None, None) => taping(&Config::settings(Path::new(".env")))?,
+            (None, None) => taping(&Config::environment())?,
         };
         if let Some(folder) = &self.record
             && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some())

@@ -1,6 +1,5 @@
 //! `try`: asks a model through the whole path and streams the answer to the terminal.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,9 +11,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::credentials::{CredentialArgs, is_field, split_pair};
+use super::demo;
 use super::host::{self, Frame};
 use super::taping::TapingArgs;
-use super::{demo, say};
+use super::terminal::{print_line, print_part, say};
 use crate::declare::{ModelSchema, ProviderDeclaration};
 use crate::protocol::ModelType;
 use crate::runtime::Registry;
@@ -58,8 +58,12 @@ impl TryArgs {
         let declaration = registry.declaration(&self.provider).with_context(|| {
             format!("no provider `{}`; the manifest lists {}", self.provider, registry.names().join(", "))
         })?;
-        let mut credentials = self.credentials.read(&self.provider)?;
+        let given = self.credentials.read(&self.provider)?;
+        let mut credentials = given.fields.clone();
         let parameters = self.parameters(&declaration, &mut credentials)?;
+        if let Some(entry) = registry.get(&self.provider) {
+            given.keep_from_folder(entry, &credentials)?;
+        }
         if credentials.is_empty() && self.provider == "google" {
             let url = demo::start().await?;
             say("no GEMINI_API_KEY and no --credentials: using the embedded upstream on loopback, which is no model");
@@ -67,6 +71,9 @@ impl TryArgs {
             credentials.insert("google_api_key".to_owned(), "embedded-upstream".into());
         }
         let model = self.model(&registry, &credentials)?;
+        for name in unknown(&registry, &self.provider, &model, &parameters) {
+            say(&format!("warning: `{model}` has no parameter `{name}`; it is not sent"));
+        }
         let request = json!({
             "action": "invoke_llm",
             "provider": self.provider,
@@ -136,6 +143,20 @@ impl TryArgs {
     }
 }
 
+/// Parameters that a declared model has no rule for, which a typing error can be.
+fn unknown<'a>(
+    registry: &Registry,
+    provider: &str,
+    model: &str,
+    parameters: &'a Map<String, Value>,
+) -> impl Iterator<Item = &'a String> {
+    let declared = registry.models(provider).iter().find(|declared| declared.model == model).cloned();
+    let is_known = move |name: &String| {
+        declared.as_ref().is_none_or(|model| model.parameter_rules.iter().any(|rule| rule.name == *name))
+    };
+    parameters.keys().filter(move |name| !is_known(name))
+}
+
 /// Numbers and booleans as such, everything else as text.
 fn scalar(text: &str) -> Value {
     match serde_json::from_str::<Value>(text) {
@@ -192,14 +213,14 @@ impl Answer {
         if self.quiet {
             return Ok(());
         }
-        let mut out = std::io::stdout().lock();
         match &delta["message"]["content"] {
-            Value::String(text) => out.write_all(text.as_bytes())?,
+            Value::String(text) => print_part(text)?,
             Value::Array(parts) => {
                 for part in parts {
+                    let text = |key: &str| part[key].as_str().unwrap_or_default();
                     match part["type"].as_str() {
-                        Some("text") => write!(out, "{}", part["data"].as_str().unwrap_or_default())?,
-                        Some(kind) => writeln!(out, "\n[{kind} {}]", part["mime_type"].as_str().unwrap_or_default())?,
+                        Some("text") => print_part(text("data"))?,
+                        Some(kind) => print_part(&format!("\n[{kind} {}]\n", text("mime_type")))?,
                         None => {}
                     }
                 }
@@ -209,15 +230,14 @@ impl Answer {
         for call in delta["message"]["tool_calls"].as_array().into_iter().flatten() {
             let function = &call["function"];
             let text = |key: &str| function[key].as_str().unwrap_or_default().to_owned();
-            writeln!(out, "\n[call {}({})]", text("name"), text("arguments"))?;
+            print_part(&format!("\n[call {}({})]\n", text("name"), text("arguments")))?;
         }
-        out.flush()?;
         Ok(())
     }
 
     fn finish(self, model: &str, first: Option<Duration>, total: Duration) -> anyhow::Result<ExitCode> {
         if !self.quiet {
-            host::print_line("")?;
+            print_line("")?;
         }
         if let Some(failure) = self.failure {
             say(&failure);

@@ -13,7 +13,7 @@ use super::model::ModelSchema;
 use super::problem::{Problem, Problems, Severity};
 use super::provider::ProviderDeclaration;
 use super::rules::Rules;
-use super::{LoadedProvider, template};
+use super::{LoadedProvider, files, template, yaml};
 use crate::protocol::ModelType;
 
 /// Everything a plugin declares.
@@ -61,9 +61,32 @@ impl Loader<'_> {
                 self.asset("manifest.yaml", key, icon);
             }
         }
+        self.privacy("manifest.yaml", "privacy", manifest.get("privacy"));
+        self.not_served(&manifest);
         let manifest = Manifest(manifest);
-        let providers = manifest.provider_files().iter().filter_map(|file| self.provider(file)).collect();
+        let mut providers: Vec<LoadedProvider> = Vec::new();
+        for (index, file) in manifest.provider_files().iter().enumerate() {
+            let Some(loaded) = self.provider(file) else { continue };
+            let name = &loaded.declaration.provider;
+            if let Some(first) = providers.iter().find(|known| known.declaration.provider == *name) {
+                let message = format!("{file} declares provider `{name}`, which {} declares already", first.file);
+                self.problem(Severity::Error, "manifest.yaml", &format!("plugins.models[{index}]"), message);
+            } else {
+                providers.push(loaded);
+            }
+        }
         Some(Declarations { directory: self.directory.to_owned(), manifest, providers })
+    }
+
+    /// Kinds of plugin that Dify knows and this runtime has no code for.
+    fn not_served(&mut self, manifest: &Map<String, Value>) {
+        let kinds = manifest.get("plugins").and_then(Value::as_object);
+        for (kind, files) in kinds.into_iter().flatten() {
+            if kind != "models" && files.as_array().is_some_and(|files| !files.is_empty()) {
+                let message = "is not served: this runtime serves plugins of `models` only".to_owned();
+                self.problem(Severity::Error, "manifest.yaml", &format!("plugins.{kind}"), message);
+            }
+        }
     }
 
     fn provider(&mut self, file: &str) -> Option<LoadedProvider> {
@@ -76,6 +99,7 @@ impl Loader<'_> {
                 }
             }
         }
+        self.privacy(file, "package.privacy", provider.get("package").and_then(|package| package.get("privacy")));
         let (models, model_files) = self.models(file, provider.remove("models").as_ref());
         fill_form_texts(&mut provider);
         let declaration: ProviderDeclaration = self.typed(file, Value::Object(provider))?;
@@ -152,13 +176,8 @@ impl Loader<'_> {
 
     fn positions(&mut self, file: &str, key: &str, group: &Value, found: &[(String, ModelSchema)]) -> Vec<String> {
         let Some(position) = group.get("position").and_then(Value::as_str) else { return Vec::new() };
-        if !self.directory.join(position).is_file() {
-            self.problem(
-                Severity::Error,
-                file,
-                &format!("models.{key}.position"),
-                format!("{position} does not exist"),
-            );
+        if let Err(why) = files::find(self.directory, position) {
+            self.problem(Severity::Error, file, &format!("models.{key}.position"), format!("{position} {why}"));
             return Vec::new();
         }
         let names: Vec<String> = match self.yaml(position) {
@@ -222,6 +241,12 @@ impl Loader<'_> {
         };
         let fixed = glob.split(['*', '?', '[', '{']).next().unwrap_or_default();
         let start = fixed.rsplit_once('/').map_or("", |(folder, _)| folder);
+        // In a pattern a backslash takes the meaning from what follows.
+        let leads_out = !start.is_empty() && !is_inside(self.directory, start);
+        if leads_out || glob.contains('\\') || glob.starts_with('/') || glob.split('/').any(|part| part == "..") {
+            self.problem(Severity::Error, file, path, format!("`{glob}` must be a pattern inside the package"));
+            return Vec::new();
+        }
         let mut files = Vec::new();
         walk(self.directory, start, &mut files);
         files.retain(|file| matcher.is_match(file) && !file.ends_with("_position.yaml"));
@@ -233,8 +258,20 @@ impl Loader<'_> {
     }
 
     fn asset(&mut self, file: &str, path: &str, name: &str) {
-        if !self.directory.join("_assets").join(name).is_file() {
-            self.problem(Severity::Error, file, path, format!("_assets/{name} does not exist"));
+        let asset = format!("_assets/{name}");
+        if let Err(why) = files::find(self.directory, &asset) {
+            self.problem(Severity::Error, file, path, format!("{asset} {why}"));
+        }
+    }
+
+    /// The page of a privacy policy may be a file of the package. Only packaging needs it to be there.
+    fn privacy(&mut self, file: &str, path: &str, privacy: Option<&Value>) {
+        if let Some(privacy) = privacy.and_then(Value::as_str).and_then(privacy_file)
+            && let Err(why) = files::find(self.directory, privacy)
+        {
+            let missing = files::is_plain(privacy) && !self.directory.join(privacy).exists();
+            let severity = if missing { Severity::Warning } else { Severity::Error };
+            self.problem(severity, file, path, format!("{privacy} {why}"));
         }
     }
 
@@ -253,24 +290,14 @@ impl Loader<'_> {
         }
     }
 
-    /// Reads a file. Straight into JSON: a key that stands twice keeps its last value, as the reference's parser does.
+    /// Reads a file.
     fn yaml(&mut self, file: &str) -> Option<Value> {
-        let legal = Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !legal {
-            self.problem(Severity::Error, file, "", "must be a path inside the package".to_owned());
-            return None;
-        }
-        let text = match std::fs::read_to_string(self.directory.join(file)) {
-            Ok(text) => text,
-            Err(error) => {
-                self.problem(Severity::Error, file, "", format!("cannot be read: {error}"));
-                return None;
-            }
-        };
-        match serde_yaml::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
+        let read = files::read(self.directory, file, yaml::LARGEST);
+        let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()));
+        match text.and_then(|text| yaml::parse(&text).map_err(|error| error.to_string())) {
             Ok(value) => Some(value),
-            Err(error) => {
-                self.problem(Severity::Error, file, "", format!("is not YAML: {error}"));
+            Err(why) => {
+                self.problem(Severity::Error, file, "", why);
                 None
             }
         }
@@ -325,6 +352,20 @@ fn fill_form_texts(provider: &mut Map<String, Value>) {
                 }
             }
         }
+    }
+}
+
+/// The file of a `privacy` that is no address.
+pub fn privacy_file(privacy: &str) -> Option<&str> {
+    let is_file = !privacy.is_empty() && !privacy.contains("://");
+    is_file.then(|| privacy.trim_start_matches("./"))
+}
+
+/// Whether a folder, wherever links lead, is inside another. One that is not there leads nowhere.
+fn is_inside(directory: &Path, folder: &str) -> bool {
+    match directory.join(folder).canonicalize() {
+        Ok(real) => directory.canonicalize().is_ok_and(|directory| real.starts_with(directory)),
+        Err(_) => true,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/model_declaration.go`, `plugin_declaration.go`,
 //! and the stricter entities of `langgenius/graphon: src/graphon/model_runtime/`.
 
+pub mod files;
 pub mod i18n;
 pub mod labels;
 pub mod load;
@@ -15,6 +16,7 @@ pub mod provider;
 pub mod remote;
 pub mod rules;
 pub mod template;
+pub mod yaml;
 
 pub use i18n::I18n;
 pub use load::{Declarations, check, load};

@@ -29,12 +29,17 @@ impl fmt::Display for Problem {
         if self.severity == Severity::Warning {
             formatter.write_str("warning: ")?;
         }
-        formatter.write_str(&self.file)?;
+        formatter.write_str(&one_line(&self.file))?;
         if !self.path.is_empty() {
-            write!(formatter, ": {}", self.path)?;
+            write!(formatter, ": {}", one_line(&self.path))?;
         }
-        write!(formatter, ": {}", self.message)
+        write!(formatter, ": {}", one_line(&self.message))
     }
+}
+
+/// A problem is one line, whatever the folder calls its files.
+fn one_line(text: &str) -> String {
+    text.replace('\r', "\\r").replace('\n', "\\n")
 }
 
 /// Everything that is wrong, as one error: a line each.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::rules::MOST_FIELDS;
-use super::{Declarations, LoadedProvider};
+use super::{Declarations, LoadedProvider, files};
 use crate::protocol::ModelType;
 use crate::protocol::registration::Registration;
 
@@ -21,6 +21,9 @@ pub enum Identity {
     /// That of the installed plugin.
     Real,
 }
+
+/// The port takes 50 MB of all of them.
+const LARGEST_ICON: u64 = 16 * 1024 * 1024;
 
 /// What a debugged plugin's name ends in, and its labels.
 const NAME_SUFFIX: &str = "-debug";
@@ -55,7 +58,9 @@ pub fn registration(
     icons.extend(loaded.declaration.icons());
     let mut assets = Vec::new();
     for icon in icons.into_iter().filter(|icon| !icon.is_empty()) {
-        let bytes = std::fs::read(declarations.directory.join("_assets").join(icon))?;
+        let asset = format!("_assets/{icon}");
+        let bytes = files::read(&declarations.directory, &asset, LARGEST_ICON);
+        let bytes = bytes.map_err(|why| std::io::Error::other(format!("{asset} {why}")))?;
         assets.push((icon.to_owned(), bytes));
     }
     let mut manifest = Value::Object(manifest.0);

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use super::archive::{self, Files};
 use super::wheel::{DISTRIBUTION, Wheel};
 use super::{PackageError, Target, elf};
+use crate::declare::load::privacy_file;
 use crate::declare::rules::Rules;
-use crate::declare::{Declarations, LoadedProvider, Manifest, Problems};
+use crate::declare::{Declarations, LoadedProvider, Manifest, Problems, files};
 
 /// The launcher, one for every package.
 pub const LAUNCHER: &str = include_str!("launcher.py");
@@ -149,10 +150,7 @@ fn sources(directory: &Path, manifest: &Manifest, loaded: &LoadedProvider) -> Re
     let own = ["icon", "icon_dark"].map(|key| manifest.text(key));
     let icons = loaded.declaration.icons().chain(own).filter(|icon| !icon.is_empty());
     paths.extend(icons.map(|icon| format!("_assets/{icon}")));
-    let privacy = manifest.text("privacy");
-    if !privacy.is_empty() && !privacy.contains("://") {
-        paths.insert(privacy.trim_start_matches("./").to_owned());
-    }
+    paths.extend(privacy_file(manifest.text("privacy")).map(str::to_owned));
     if !directory.join("README.md").is_file() {
         return Err(PackageError::Wrong("README.md is missing: Dify shows it beside the plugin".to_owned()));
     }
@@ -170,8 +168,8 @@ fn texts(directory: &Path) -> Vec<String> {
 }
 
 fn read(directory: &Path, path: &str) -> Result<Vec<u8>, PackageError> {
-    let file = directory.join(path);
-    std::fs::read(&file).map_err(|error| PackageError::file(&file, error))
+    let file = || directory.join(path).display().to_string();
+    files::read(directory, path, LARGEST as u64).map_err(|why| PackageError::Wrong(format!("{} {why}", file())))
 }
 
 fn ignore_rules(directory: &Path) -> Result<Gitignore, PackageError> {

@@ -10,6 +10,14 @@ use std::collections::BTreeSet;
 
 use rawzip::{Error, ZipArchive};
 
+use crate::declare::files::is_plain;
+
+/// Most entries.
+const MOST_ENTRIES: u64 = 10_000;
+
+/// Longest name of an entry; file systems take no longer path than four times as much.
+const LONGEST_NAME: usize = 1024;
+
 /// The names of an archive in the directory's order, or what is odd about it.
 pub(super) fn names(bytes: &[u8]) -> Result<Vec<String>, String> {
     let damaged = |error: Error| error.to_string();
@@ -17,9 +25,15 @@ pub(super) fn names(bytes: &[u8]) -> Result<Vec<String>, String> {
     if archive.end_offset() != bytes.len() as u64 {
         return Err("there are bytes behind its end".to_owned());
     }
+    if archive.entries_hint() > MOST_ENTRIES {
+        return Err(format!("it has {} entries, at most {MOST_ENTRIES} are read", archive.entries_hint()));
+    }
     let (mut names, mut known, mut spans) = (Vec::new(), BTreeSet::new(), Vec::new());
     let mut entries = archive.entries();
     while let Some(entry) = entries.next_entry().map_err(damaged)? {
+        if names.len() as u64 == MOST_ENTRIES {
+            return Err(format!("at most {MOST_ENTRIES} entries are read"));
+        }
         let name = legal_name(entry.file_path().as_bytes())?.to_owned();
         if !known.insert(name.clone()) {
             return Err(format!("`{name}` stands twice"));
@@ -35,8 +49,11 @@ pub(super) fn names(bytes: &[u8]) -> Result<Vec<String>, String> {
     if told != names.len() as u64 {
         return Err(format!("it tells of {told} entries and has {}", names.len()));
     }
-    let mut parents = known.iter().flat_map(|name| name.match_indices('/').map(|(at, _)| &name[..at]));
-    if let Some(name) = parents.find(|parent| known.contains(*parent)) {
+    let is_folder = |name: &&String| {
+        let inner = format!("{name}/");
+        known.range(inner.clone()..).next().is_some_and(|next| next.starts_with(&inner))
+    };
+    if let Some(name) = known.iter().filter(|name| !name.ends_with('/')).find(is_folder) {
         return Err(format!("`{name}` is a file and a folder"));
     }
     spans.sort_unstable();
@@ -52,13 +69,15 @@ pub(super) fn names(bytes: &[u8]) -> Result<Vec<String>, String> {
 
 /// A relative path that means the same everywhere and shows as what it is.
 fn legal_name(name: &[u8]) -> Result<&str, String> {
+    if name.len() > LONGEST_NAME {
+        return Err(format!("an entry has a name of {} bytes, more than {LONGEST_NAME}", name.len()));
+    }
     let name = std::str::from_utf8(name).map_err(|_| "an entry has a name that is not UTF-8".to_owned())?;
     let folder = name.strip_suffix('/').unwrap_or(name);
     if name.chars().any(char::is_control) {
         return Err(format!("entry `{}` has a control character in its name", name.escape_debug()));
     }
-    // A colon stands behind a drive, or before a stream of a file.
-    if name.contains(['\\', ':']) || folder.split('/').any(|part| matches!(part, "" | "." | "..")) {
+    if !is_plain(folder) {
         return Err(format!("entry `{name}` leads out of the package, or is no plain path"));
     }
     Ok(name)

@@ -1,7 +1,7 @@
 //! Writing what others will read: whole or not at all, and keys for their owner only.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -9,18 +9,30 @@ use super::PackageError;
 
 /// Writes a file whole: an existing one stays as it is until the new one is complete.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
-    write(path, bytes, 0o644)
+    write(path, bytes, 0o644, |temporary, path| fs::rename(temporary, path))
 }
 
-/// Writes a secret for its owner only; an existing file is not overwritten.
+/// Writes a secret for its owner only; an existing file is not overwritten, also not by a second start at the same time.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
-    if path.exists() {
-        return Err(PackageError::Wrong(format!("{} exists already; a key is never overwritten", path.display())));
-    }
-    write(path, bytes, 0o600)
+    write(path, bytes, 0o600, |temporary, path| {
+        fs::hard_link(temporary, path)?;
+        fs::remove_file(temporary)
+    })
+    .map_err(|error| match error {
+        PackageError::File { reason, .. } if reason.kind() == ErrorKind::AlreadyExists => {
+            PackageError::Wrong(format!("{} exists already; a key is never overwritten", path.display()))
+        }
+        error => error,
+    })
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PackageError> {
+/// Writes a file beside its place, and has it `put` there.
+fn write(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    put: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> Result<(), PackageError> {
     let failed = |error| PackageError::file(path, error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
@@ -31,7 +43,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PackageError> {
             file.write_all(bytes)?;
             file.sync_all()
         });
-    written.and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
+    written.and_then(|()| put(&temporary, path)).map_err(|error| {
         // What could not be finished is not left behind; failing to remove it changes nothing.
         let _ = fs::remove_file(&temporary);
         failed(error)

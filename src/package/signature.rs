@@ -66,7 +66,10 @@ pub fn sign(path: &Path, private_key: &str, category: &str) -> Result<Vec<u8>, P
         other => return Err(wrong(format!("the private key is a `{other}`; an `RSA PRIVATE KEY` is needed"))),
     }
     .map_err(|_| wrong("the private key is not an RSA key of 2048 to 8192 bits"))?;
-    let mut entries = inspect::read(path)?.entries;
+    let contents = inspect::read(path)?;
+    // What is no package is not signed, whatever else it is.
+    contents.manifest().map_err(|error| wrong(format!("{}: not a package: {error}", path.display())))?;
+    let mut entries = contents.entries;
     entries.retain(|entry| entry.path != VERIFICATION_FILE);
     let verification = json!({ "authorized_category": category }).to_string().into_bytes();
     entries.push(Entry { path: VERIFICATION_FILE.to_owned(), bytes: verification });

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::finding::Report;
+use crate::cli::credentials::Given;
 use crate::cli::host::{self, Frame};
 use crate::protocol::{Credentials, ModelType};
 use crate::runtime::registry::Entry;
@@ -26,7 +27,7 @@ pub struct Asked<'a> {
     /// Its type.
     pub model_type: ModelType,
     /// The credential fields as they were given.
-    pub fields: Map<String, Value>,
+    pub given: Given,
 }
 
 /// Walks to every endpoint of the credentials, then has the provider validate them.
@@ -44,12 +45,15 @@ pub async fn check(
         let found = format!("no provider `{}`", asked.provider);
         return report.error("endpoint", found, format!("The manifest lists {}.", registry.names().join(", ")));
     };
-    if asked.fields.is_empty() {
+    if asked.given.fields.is_empty() {
         let hint = "Give --credentials FILE or --credential NAME=VALUE.";
         report.warning("credentials", format!("none given for `{}`", asked.provider), hint)?;
     }
+    if let Err(why) = asked.given.keep_from_folder(entry, &asked.given.fields) {
+        return report.error("credentials", why.to_string(), "Look at the defaults of the form in this folder.");
+    }
     let reached = walk(report, entry, credentials).await?;
-    if !reached || asked.fields.is_empty() {
+    if !reached || asked.given.fields.is_empty() {
         return Ok(());
     }
     let request = match request(entry, asked) {
@@ -116,7 +120,9 @@ fn clock(report: &mut Report, ahead: f64, host: &str) -> anyhow::Result<()> {
 /// The validation that Dify would ask for, or what is missing for it.
 fn request(entry: &Entry, asked: &Asked<'_>) -> Result<Map<String, Value>, String> {
     let model = asked.model.or_else(|| {
-        ["model_uid", "endpoint_model_name"].iter().find_map(|field| asked.fields.get(*field).and_then(Value::as_str))
+        ["model_uid", "endpoint_model_name"]
+            .iter()
+            .find_map(|field| asked.given.fields.get(*field).and_then(Value::as_str))
     });
     let request = match (&entry.declaration.provider_credential_schema, model) {
         (Some(_), None) => json!({"action": "validate_provider_credentials"}),
@@ -127,6 +133,6 @@ fn request(entry: &Entry, asked: &Asked<'_>) -> Result<Map<String, Value>, Strin
     };
     let Value::Object(mut request) = request else { return Err(String::new()) };
     request.insert("provider".to_owned(), asked.provider.into());
-    request.insert("credentials".to_owned(), asked.fields.clone().into());
+    request.insert("credentials".to_owned(), asked.given.fields.clone().into());
     Ok(request)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::cli::host::print_line;
+use crate::cli::terminal::{print_json, print_line};
 use crate::error::InvokeError;
 
 /// How bad it is.
@@ -86,7 +86,7 @@ impl Report {
     fn tell(&mut self, level: Level, check: &str, found: String, hint: Option<String>) -> anyhow::Result<()> {
         self.counts[level as usize] += 1;
         let finding = Finding { level, check: check.to_owned(), found, hint };
-        print_line(&if self.json { serde_json::to_string(&finding)? } else { finding.to_string() })
+        if self.json { print_json(&serde_json::to_value(&finding)?) } else { print_line(&finding.to_string()) }
     }
 
     /// Whether anything does not work.

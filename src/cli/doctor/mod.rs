@@ -19,7 +19,8 @@ use clap::Args;
 use self::finding::Report;
 use super::credentials::CredentialArgs;
 use super::dify::DifyArgs;
-use super::{host, say};
+use super::host;
+use super::terminal::say;
 use crate::declare::{self, Severity};
 use crate::protocol::{Credentials, ModelType};
 use crate::upstream::Upstream;
@@ -62,8 +63,8 @@ impl DoctorArgs {
         environment::check(&mut report, &settings, &self.dify.env_file)?;
         let read = self.provider.as_deref().map(|name| self.credentials.read(name)).transpose();
         let unreadable = read.as_ref().err().map(|error| format!("{error:#}"));
-        let fields = read.ok().flatten().unwrap_or_default();
-        let credentials: Credentials = serde_json::from_value(fields.clone().into())?;
+        let given = read.ok().flatten().unwrap_or_default();
+        let credentials: Credentials = serde_json::from_value(given.fields.clone().into())?;
         certificates::check(&mut report, &credentials)?;
         environment::proxies(&mut report, &settings)?;
         operator::check(&mut report, &settings, &self.dify.env_file)?;
@@ -73,7 +74,7 @@ impl DoctorArgs {
             }
             (Some(provider), None) => {
                 let asked =
-                    endpoint::Asked { provider, model: self.model.as_deref(), model_type: self.model_type, fields };
+                    endpoint::Asked { provider, model: self.model.as_deref(), model_type: self.model_type, given };
                 endpoint::check(&mut report, &self.dir, &asked, &credentials).await?;
             }
             (None, _) => unchecked.push("a provider's endpoint (give --provider and its credentials)"),

@@ -1,8 +1,8 @@
 //! Writes exchanges as they end. A recording that cannot be written is told in the log and breaks no call.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -38,9 +38,9 @@ pub(in crate::upstream) struct Recorder {
 }
 
 impl Recorder {
-    /// Makes the folder. Files that are there stay, and numbers go on behind them.
+    /// Makes the folder, for its owner only. Files that are there stay, and numbers go on behind them.
     pub(super) fn open(folder: &Path, shorten_files: bool) -> io::Result<Arc<Self>> {
-        fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| at(folder, &error))?;
         let names = fs::read_dir(folder).map_err(|error| at(folder, &error))?.filter_map(Result::ok);
         let number = |name: &str| name.split('-').next().and_then(|number| number.parse::<u32>().ok());
         let last = names.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max().unwrap_or(0);

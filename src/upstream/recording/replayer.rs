@@ -36,6 +36,18 @@ struct Recorded {
     used: bool,
 }
 
+/// Largest file of a recording: bodies are recorded up to 64 MiB, and base64 makes them longer.
+const LARGEST: u64 = 256 * 1024 * 1024;
+
+/// Reads a file of the folder, which may be anybody's; a pipe would never open.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let about = fs::metadata(path)?;
+    if !about.is_file() || about.len() > LARGEST {
+        return Err(io::Error::other(format!("is no regular file of at most {LARGEST} bytes")));
+    }
+    fs::read(path)
+}
+
 impl Replayer {
     /// Reads the folder.
     pub(super) fn open(folder: &Path, timed: bool) -> io::Result<Self> {
@@ -45,8 +57,8 @@ impl Replayer {
         files.sort();
         let mut tape = Vec::new();
         for path in files {
-            let text = fs::read_to_string(&path).map_err(|error| at(&path, &error))?;
-            let value: Value = serde_json::from_str(&text).map_err(|error| at(&path, &error))?;
+            let text = read(&path).map_err(|error| at(&path, &error))?;
+            let value: Value = serde_json::from_slice(&text).map_err(|error| at(&path, &error))?;
             match value["format"].as_str() {
                 Some(FORMAT) => {}
                 Some(other) => return Err(at(&path, &format!("is of the format `{other}`; this reads `{FORMAT}`"))),

@@ -1,0 +1,96 @@
+//! YAML of anybody's making. The parser takes much longer than its input is long where that nests deeply, so its size and
+//! its depth are looked at before.
+
+use serde_json::Value;
+
+/// Largest text that is parsed. The largest declarations have some thirty kilobytes.
+pub const LARGEST: u64 = 1024 * 1024;
+
+/// Deepest nesting of lists and maps. Declarations have some ten levels.
+const DEEPEST: usize = 64;
+
+/// Reads YAML straight into JSON: a key that stands twice keeps its last value, as the reference's parser does. The error
+/// is the parser's, which may quote the text.
+pub fn parse(text: &str) -> Result<Value, Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() as u64 > LARGEST {
+        return Err(Error::TooLarge);
+    }
+    if let Some(line) = too_deep(text) {
+        return Err(Error::TooDeep(line));
+    }
+    serde_yaml::from_str(text).map_err(Error::Syntax)
+}
+
+/// Why a text is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It has too many bytes.
+    #[error("is larger than {LARGEST} bytes")]
+    TooLarge,
+    /// It nests too deeply, at this line.
+    #[error("nests deeper than {DEEPEST} levels at line {0}")]
+    TooDeep(usize),
+    /// It is not YAML.
+    #[error("is not YAML: {0}")]
+    Syntax(serde_yaml::Error),
+}
+
+/// The line where brackets, or marks of lists and keys in one line, nest too deeply. Brackets in texts count too: no sound
+/// text leaves so many open.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    for (number, line) in text.lines().enumerate() {
+        let is_mark = |word: &&str| matches!(*word, "-" | "?" | ":") || word.starts_with(['!', '&']);
+        let marks = line.split_whitespace().take_while(is_mark).count();
+        for byte in line.bytes() {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            if open > DEEPEST {
+                return Some(number + 1);
+            }
+        }
+        if marks > DEEPEST {
+            return Some(number + 1);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn what_would_take_long_is_refused_at_once() {
+        let deep = [
+            format!("a: {}", "[".repeat(30_000)),
+            format!("a: {}", "{a: ".repeat(30_000)),
+            "- ".repeat(30_000),
+            "? ".repeat(30_000),
+            format!("{}\n", "[\n".repeat(30_000)),
+            format!("a: {}", "[{".repeat(30_000)),
+            "- &a ".repeat(20_000),
+        ];
+        let started = Instant::now();
+        for text in deep {
+            assert!(matches!(parse(&text), Err(Error::TooDeep(_))), "{}", &text[..10]);
+        }
+        assert!(matches!(parse(&"# comment\n".repeat(200_000)), Err(Error::TooLarge)));
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn what_declarations_say_is_read() {
+        let dashes = format!("a: text {}", "- ".repeat(1000));
+        for text in [&dashes, "a: [[1], {b: 2}]", "a: 'text with [ and { and - ? :'", "\u{feff}a: 1", "- - - x", ""] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        assert!(matches!(parse("a: [").unwrap_err(), Error::Syntax(_)));
+    }
+}

@@ -1,0 +1,397 @@
+//! Folders, packages and answers of somebody else: what is read of them, where a key goes, and what reaches the terminal.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/archives.rs"]
+mod archives;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use archives::{archive, entry};
+use serde_json::{Value, json};
+
+const KEY: &str = "AIza-of-the-environment";
+
+/// What no terminal may get: a title, a cleared screen, a C1 sequence, a turned direction.
+const UNSAFE: &str = "\u{1b}]0;pwned\u{7}\u{1b}[2J\u{9b}2J\u{202e}\u{2066}";
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        std::fs::create_dir_all(to).unwrap();
+        for inner in std::fs::read_dir(from).unwrap().flatten() {
+            copy(&inner.path(), &to.join(inner.file_name()));
+        }
+    } else {
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    }
+}
+
+/// A plugin's folder with Gemini alone.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in ["provider/gemini.yaml", "models/gemini", "_assets", "README.md", "PRIVACY.md", "LICENSE"] {
+        copy(&root.join(path), &folder.path().join(path));
+    }
+    let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
+    let only = manifest.replace("    - provider/aigateway.yaml\n", "").replace("    - provider/xinference.yaml\n", "");
+    std::fs::write(folder.path().join("manifest.yaml"), only).unwrap();
+    folder
+}
+
+/// Replaces a text of a folder's file, which must be there.
+fn change(folder: &Path, file: &str, from: &str, to: &str) {
+    let path = folder.join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no `{from}`");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+}
+
+fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(30) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    // What still runs is killed: its output then lacks what is looked for.
+    let _ = child.kill();
+    child.wait_with_output().unwrap()
+}
+
+fn written(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// An upstream that counts its connections and answers each with this.
+fn upstream(status: &'static str, body: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    (url, count)
+}
+
+fn answer(text: &str) -> String {
+    json!([{"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1}}])
+    .to_string()
+}
+
+/// Fields of both forms that decide where a call goes.
+const LEADING: [&str; 2] = ["google_base_url", "proxy_url"];
+
+#[test]
+fn a_key_of_the_environment_goes_nowhere_that_only_the_folder_names() {
+    let request = r#"{"provider": "google", "model": "gemini-3.5-flash", "model_type": "llm",
+        "prompt_messages": [{"role": "user", "content": "hi"}]}"#;
+    let runs: [(&[&str], &str); 4] = [
+        (&["try", "hi", "--model", "gemini-3.5-flash"], ""),
+        (&["try", "hi", "--model", "my-own"], ""),
+        (&["invoke", "invoke_llm"], request),
+        (&["doctor", "--provider", "google"], ""),
+    ];
+    for field in LEADING {
+        let folder = folder();
+        let (url, count) = upstream("200 OK", answer("hello"));
+        let variable = format!("    - variable: {field}\n");
+        change(folder.path(), "provider/gemini.yaml", &variable, &format!("{variable}      default: {url}\n"));
+        for variable in ["GEMINI_API_KEY", "GOOGLE_API_KEY"] {
+            for (arguments, input) in runs {
+                let said = written(&run(folder.path(), arguments, &[(variable, KEY)], input));
+                assert!(said.contains(&format!("{variable} is not sent")), "{field} {arguments:?}: {said}");
+                assert!(!said.contains(KEY), "{said}");
+            }
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 0, "{field}: it was called");
+    }
+    // What the person names is theirs to name.
+    let (url, count) = upstream("200 OK", answer("hello"));
+    let base = format!("google_base_url={url}");
+    let arguments = ["try", "hi", "--model", "gemini-3.5-flash", "--param", &base];
+    let said = written(&run(folder().path(), &arguments, &[("GEMINI_API_KEY", KEY)], ""));
+    assert!(said.contains("hello") && count.load(Ordering::SeqCst) == 1, "{said}");
+}
+
+#[test]
+fn a_file_of_settings_in_the_folder_records_nothing() {
+    let folder = folder();
+    let tape = folder.path().join("elsewhere");
+    std::fs::write(folder.path().join(".env"), format!("DIFY_PLUGIN_RECORD={}\n", tape.display())).unwrap();
+    let said = written(&run(folder.path(), &["try", "hi"], &[], ""));
+    assert!(said.contains("You asked") && !said.contains("recording") && !tape.exists(), "{said}");
+    let said = written(&run(folder.path(), &["try", "hi"], &[("DIFY_PLUGIN_RECORD", tape.to_str().unwrap())], ""));
+    assert!(said.contains("recording upstream traffic"), "{said}");
+    assert_eq!(std::fs::metadata(&tape).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn what_leads_out_of_the_folder_is_refused_by_check_package_and_stage() {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret.md"), "SECRET").unwrap();
+    let absolute = outside.path().join("secret.md");
+    let absolute = absolute.to_str().unwrap();
+    // The field's line, and what it becomes.
+    for (file, from, field) in [
+        ("manifest.yaml", "icon: icon.svg", "icon: "),
+        ("provider/gemini.yaml", "icon_small:\n  en_US: gemini-small.svg", "icon_small:\n  en_US: "),
+        ("manifest.yaml", "privacy: PRIVACY.md", "privacy: "),
+        ("provider/gemini.yaml", "  privacy: PRIVACY.md", "  privacy: "),
+        ("manifest.yaml", "    - provider/gemini.yaml", "    - "),
+    ] {
+        for path in ["../secret.md", absolute, "..\\secret.md", "a/../../secret.md", "link.md", "linked/secret.md"] {
+            let folder = folder();
+            for place in ["", "_assets"] {
+                symlink(absolute, folder.path().join(place).join("link.md")).unwrap();
+                symlink(outside.path(), folder.path().join(place).join("linked")).unwrap();
+            }
+            std::fs::write(folder.path().parent().unwrap().join("secret.md"), "SECRET").unwrap();
+            let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+            let quoted = json!(path).to_string();
+            let changed = text.replacen(from, &format!("{field}{quoted}"), 1);
+            assert_ne!(text, changed, "{from}");
+            std::fs::write(folder.path().join(file), changed).unwrap();
+            let said = written(&run(folder.path(), &["check"], &[], ""));
+            assert!(said.contains("must be a path inside the package"), "{file} {field}{path}: {said}");
+            let stage = folder.path().join("stage");
+            let arguments = ["package", "--binary", "linux-amd64=README.md", "--target", "linux-amd64", "--stage"];
+            let output = run(folder.path(), &[&arguments[..], &[stage.to_str().unwrap()]].concat(), &[], "");
+            assert!(!output.status.success() && !stage.exists(), "{}", written(&output));
+            assert!(!folder.path().join("dist").exists() && !written(&output).contains("SECRET"));
+        }
+    }
+}
+
+#[test]
+fn texts_that_are_links_to_elsewhere_are_not_packaged() {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret.md"), "SECRET").unwrap();
+    for name in ["LICENSE", "readme/README_zh_Hans.md"] {
+        let folder = folder();
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _ = std::fs::remove_file(&path);
+        symlink(outside.path().join("secret.md"), &path).unwrap();
+        let arguments = ["package", "--binary", "linux-amd64=README.md", "--target", "linux-amd64"];
+        let said = written(&run(folder.path(), &arguments, &[], ""));
+        assert!(said.contains("leads out"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_a_folder_holds_is_read_within_limits() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change, &str); 9] = [
+        (
+            "deep",
+            |folder| write(folder, "models/gemini/llm/z.yaml", &format!("a: {}", "[".repeat(120_000))),
+            "nests deeper",
+        ),
+        ("deep marks", |folder| write(folder, "provider/gemini.yaml", &"- ".repeat(60_000)), "nests deeper"),
+        ("large", |folder| write(folder, "models/gemini/llm/z.yaml", &"# c\n".repeat(500_000)), "is larger than"),
+        (
+            "pipe",
+            |folder| {
+                std::fs::remove_file(folder.join("provider/gemini.yaml")).unwrap();
+                assert!(Command::new("mkfifo").arg(folder.join("provider/gemini.yaml")).status().unwrap().success());
+            },
+            "is not a regular file",
+        ),
+        (
+            "device",
+            |folder| {
+                std::fs::remove_file(folder.join("manifest.yaml")).unwrap();
+                symlink("/dev/zero", folder.join("manifest.yaml")).unwrap();
+            },
+            "manifest.yaml",
+        ),
+        ("glob upwards", |folder| glob(folder, "../../../../etc/**/*"), "must be a pattern inside the package"),
+        ("glob from the root", |folder| glob(folder, "/etc/**/*"), "must be a pattern inside the package"),
+        ("glob inside and out", |folder| glob(folder, "models/../../*"), "must be a pattern inside the package"),
+        (
+            "glob by a link",
+            |folder| {
+                symlink("/etc", folder.join("linked")).unwrap();
+                glob(folder, "linked/*");
+            },
+            "must be a pattern inside the package",
+        ),
+    ];
+    for (name, change, said) in changes {
+        let folder = folder();
+        change(folder.path());
+        let started = Instant::now();
+        let output = run(folder.path(), &["check"], &[], "");
+        assert!(started.elapsed() < Duration::from_secs(20), "{name}");
+        let text = written(&output);
+        assert!(text.contains(said) && output.status.code() == Some(1), "{name}: {text}");
+        assert!(!text.contains("passwd"), "{name}: {text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Command::new("mkfifo").arg(folder.path().join("0001-a.json")).status().unwrap().success());
+    let said =
+        written(&run(self::folder().path(), &["try", "hi", "--replay", folder.path().to_str().unwrap()], &[], ""));
+    assert!(said.contains("is no regular file"), "{said}");
+}
+
+fn write(folder: &Path, file: &str, text: &str) {
+    std::fs::write(folder.join(file), text).unwrap();
+}
+
+fn glob(folder: &Path, pattern: &str) {
+    let file = "provider/gemini.yaml";
+    let text = std::fs::read_to_string(folder.join(file)).unwrap();
+    let changed = text.replace("models/gemini/llm/*.yaml", pattern);
+    assert_ne!(text, changed);
+    std::fs::write(folder.join(file), changed).unwrap();
+}
+
+#[test]
+fn what_is_not_served_or_declared_twice_is_said() {
+    let manifest = |plugins: &str| {
+        let folder = folder();
+        change(folder.path(), "manifest.yaml", "  models:\n    - provider/gemini.yaml", plugins);
+        folder
+    };
+    let twice = manifest("  models:\n    - provider/gemini.yaml\n    - provider/again.yaml");
+    copy(&twice.path().join("provider/gemini.yaml"), &twice.path().join("provider/again.yaml"));
+    for (folder, expected) in [
+        (twice, "provider/again.yaml declares provider `google`, which provider/gemini.yaml declares already"),
+        (manifest("  tools:\n    - provider/gemini.yaml"), "plugins.tools: is not served"),
+        (manifest("  endpoints: [a.yaml]\n  triggers: [b.yaml]"), "plugins.triggers: is not served"),
+    ] {
+        for arguments in [&["check"][..], &[]] {
+            let output = run(folder.path(), arguments, &[], "");
+            assert!(written(&output).contains(expected), "{arguments:?}: {}", written(&output));
+            assert!(!output.status.success());
+        }
+    }
+}
+
+/// Whether the letters themselves, or what they would do, reached the terminal.
+fn assert_shown(case: &str, output: &Output) {
+    let text = written(output);
+    let wrong = |letter: char| {
+        (letter.is_control() && letter != '\n' && letter != '\t')
+            || ('\u{202a}'..='\u{202e}').contains(&letter)
+            || letter == '\u{2066}'
+    };
+    assert!(!text.contains(wrong), "{case}: {text:?}");
+    assert!(text.contains("pwned"), "{case}: what was said is shown, escaped: {text}");
+}
+
+#[test]
+fn nothing_that_others_say_moves_the_terminal() {
+    let ours = folder();
+    let try_at = |url: &str, more: &[&str]| {
+        let base = format!("google_base_url={url}");
+        let arguments = ["try", "hi", "--credential", "google_api_key=k", "--param", &base, "--param", "max_retries=0"];
+        run(ours.path(), &[&arguments[..], more].concat(), &[], "")
+    };
+    let (good, _) = upstream("200 OK", answer(UNSAFE));
+    assert_shown("a model's answer", &try_at(&good, &[]));
+    let refusal = json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": UNSAFE}}).to_string();
+    let (bad, _) = upstream("400 Bad Request", refusal);
+    assert_shown("an upstream's error", &try_at(&bad, &[]));
+    let base = format!("google_base_url={bad}");
+    let doctor = ["doctor", "--provider", "google", "--credential", "google_api_key=k", "--credential", &base];
+    assert_shown("doctor", &run(ours.path(), &doctor, &[], ""));
+
+    let request = json!({"provider": UNSAFE, "model": "m", "model_type": "llm"}).to_string();
+    assert_shown("a provider's name", &run(ours.path(), &["invoke", "invoke_llm"], &[], &request));
+    let request = json!({"provider": "google", "model": "gemini-3.5-flash", "model_type": "llm", "stream": false,
+        "credentials": {"google_api_key": "k", "google_base_url": good}, "prompt_messages": [{"role": "user", "content": "x"}]});
+    let output = run(ours.path(), &["invoke", "invoke_llm"], &[], &request.to_string());
+    assert_shown("an item", &output);
+    let item: Value = serde_json::from_slice(&output.stdout).expect("an item is JSON");
+    assert!(item["delta"]["message"]["content"].as_str().unwrap().contains(UNSAFE), "which says the same");
+
+    let tape = tempfile::tempdir().unwrap();
+    let there = tape.path().join("tape");
+    let _ = try_at(&good, &["--record", there.to_str().unwrap()]);
+    assert_shown("a recording", &try_at(&good, &["--replay", there.to_str().unwrap()]));
+
+    let hostile = folder();
+    write(hostile.path(), &format!("models/gemini/llm/{UNSAFE}\nerror: forged.yaml"), "a: [");
+    assert_shown("a file's name", &run(hostile.path(), &["check"], &[], ""));
+    assert!(!written(&run(hostile.path(), &["check"], &[], "")).lines().any(|line| line.starts_with("error: forged")));
+}
+
+#[test]
+fn a_package_speaks_for_itself_on_its_own_lines() {
+    let manifest = json!({"author": "a", "name": format!("x\nsigned     yes{UNSAFE}"), "version": "0.1.0",
+        "plugins": {"models": [format!("provider/{UNSAFE}.yaml\nsigned     yes")]}});
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.difypkg");
+    let letter =
+        |letter: char| if letter.is_ascii() { letter.to_string() } else { format!("\\u{:04x}", letter as u32) };
+    let manifest: String = manifest.to_string().chars().map(letter).collect();
+    std::fs::write(&path, archive(vec![entry("manifest.yaml", manifest.as_bytes())]).bytes()).unwrap();
+    let output = run(folder.path(), &["inspect", path.to_str().unwrap()], &[], "");
+    assert_shown("inspect", &output);
+    let signed: Vec<String> =
+        written(&output).lines().filter(|line| line.starts_with("signed")).map(str::to_owned).collect();
+    assert_eq!(signed, ["signed     no"], "{}", written(&output));
+}
+
+#[test]
+fn names_of_a_package_have_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.difypkg");
+    let deep = |number: usize| format!("{}{number}", "a/".repeat(30_000));
+    let long = |number: usize| format!("{number}{}", "a".repeat(32_000));
+    for names in [(0..60).map(deep).collect::<Vec<_>>(), (0..3000).map(long).collect()] {
+        let entries = names.iter().map(|name| entry(name, b"")).collect();
+        std::fs::write(&path, archive(entries).bytes()).unwrap();
+        let started = Instant::now();
+        let said = written(&run(folder.path(), &["inspect", path.to_str().unwrap()], &[], ""));
+        assert!(said.contains("more than 1024"), "{said}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn an_archive_that_is_no_package_is_not_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    assert!(run(folder.path(), &["keygen", "--out", "key"], &[], "").status.success());
+    for (name, entries) in [
+        ("empty.difypkg", vec![]),
+        ("other.difypkg", vec![entry("hello.txt", b"hello")]),
+        ("list.difypkg", vec![entry("manifest.yaml", b"[1]")]),
+    ] {
+        std::fs::write(at(name), archive(entries).bytes()).unwrap();
+        let output = run(folder.path(), &["sign", &at(name), "--key", "key.private.pem", "--out", "signed"], &[], "");
+        assert!(!output.status.success() && written(&output).contains("manifest.yaml"), "{name}: {}", written(&output));
+        assert!(!folder.path().join("signed").exists());
+    }
+}
