@@ -166,6 +166,160 @@ fn one_line_is_unsafe() {
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
 
+/// What tells the entries of something that outlives a session apart.
+enum Kept {
+    /// Whose they are: the file holds these words, by which a key comes to hold the credentials' fingerprint.
+    ByCredentials(&'static str, &'static str),
+    /// Nothing that came from a workspace, or nothing that one workspace could learn from or change for another.
+    TenantFree(&'static str),
+    /// It belongs to one session, one connection or one entry of what stands elsewhere in this list.
+    Owned,
+}
+
+/// Everything behind a lock, an atomic or a `static`, by file and name.
+const STATE: &[(&str, &str, Kept)] = {
+    use Kept::{ByCredentials, Owned, TenantFree};
+    &[
+        ("main.rs", "ALLOCATOR", TenantFree("the allocator")),
+        ("steps.rs", "STEPS", TenantFree("a count for tests")),
+        ("protocol/credentials.rs", "STATE", TenantFree("the key of the fingerprint's hash")),
+        ("upstream/pool.rs", "BUNDLE", TenantFree("the operator's certificates")),
+        ("upstream/pool.rs", "Pool", TenantFree("connections by proxy, its password and certificates; no answers")),
+        ("upstream/share.rs", "HELD", TenantFree("a count of bytes")),
+        ("upstream/tally.rs", "Tally", Owned),
+        ("upstream/proofs.rs", "Proofs", Owned),
+        ("upstream/auth/fetched.rs", "TokenCell", Owned),
+        ("upstream/recording/recorder.rs", "next", TenantFree("a number of files")),
+        ("upstream/recording/replayer.rs", "tape", TenantFree("a recording that the operator plays")),
+        ("upstream/recording/scrub.rs", "Secrets", TenantFree("what no recording may show, whosoever it is")),
+        ("dialect/gemini/mapper.rs", "SharedAnswer", Owned),
+        (
+            "dialect/gemini/signatures.rs",
+            "SignatureStore",
+            TenantFree("found by a whole call with its id, or a picture"),
+        ),
+        ("providers/aigateway/jwt.rs", "TokenCache", ByCredentials("providers/aigateway/jwt.rs", "settings.digest()")),
+        ("providers/aigateway/jwt.rs", "token", Owned),
+        (
+            "providers/compatible/refusals.rs",
+            "KEPT",
+            ByCredentials("providers/compatible/refusals.rs", "endpoint.credentials"),
+        ),
+        (
+            "providers/xinference/catalog.rs",
+            "Catalog",
+            ByCredentials("providers/xinference/settings.rs", ".fingerprint()"),
+        ),
+        ("providers/xinference/catalog.rs", "asking", Owned),
+        ("providers/xinference/catalog.rs", "known", Owned),
+        (
+            "providers/xinference/login.rs",
+            "Tokens",
+            ByCredentials("providers/xinference/settings.rs", ".fingerprint()"),
+        ),
+        ("providers/xinference/login.rs", "place", Owned),
+        ("providers/gemini/caching.rs", "Slot", Owned),
+        (
+            "providers/gemini/caching.rs",
+            "Caches",
+            ByCredentials("providers/gemini/llm.rs", "credentials.fingerprint()"),
+        ),
+        (
+            "providers/gemini/connection.rs",
+            "by_credentials",
+            ByCredentials("providers/gemini/connection.rs", "credentials.fingerprint()"),
+        ),
+        (
+            "providers/gemini/counting.rs",
+            "Counts",
+            ByCredentials("providers/gemini/counting.rs", "credentials.fingerprint()"),
+        ),
+        ("providers/gemini/files.rs", "Slot", Owned),
+        ("providers/gemini/files.rs", "slots", ByCredentials("providers/gemini/files.rs", "self.slot((owner,")),
+        ("providers/gemini/files.rs", "absent", ByCredentials("providers/gemini/files.rs", "owner")),
+        (
+            "providers/gemini/limits.rs",
+            "LimitsCache",
+            ByCredentials("providers/gemini/limits.rs", "credentials.fingerprint()"),
+        ),
+        ("runtime/first_token.rs", "came", Owned),
+        ("runtime/logs.rs", "SHOWS_CONTENT", TenantFree("the operator's choice of logs")),
+        ("runtime/reply.rs", "state", Owned),
+        ("runtime/sessions.rs", "table", Owned),
+    ]
+};
+
+/// The name that a line declares, where what it declares can change behind a shared reference.
+fn declared_state(line: &str) -> Option<&str> {
+    const CHANGING: &[&str] =
+        &["Mutex<", "RwLock<", "OnceLock<", "OnceCell<", "LazyLock<", "DashMap<", ": Atomic", "<Atomic", "(Atomic"];
+    let visible = line.trim_start().split_once("pub").map_or(line.trim_start(), |(before, rest)| {
+        let rest = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or(rest, |(_, rest)| rest);
+        if before.is_empty() { rest.trim_start() } else { line.trim_start() }
+    });
+    let (word, rest) = visible.split_once(' ')?;
+    let name = |text: &'static str| rest.strip_prefix(text).unwrap_or(rest);
+    let end = |text: &str| text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
+    let changes = CHANGING.iter().any(|word| visible.contains(word));
+    match word {
+        "static" => Some(&name("mut ")[..end(name("mut "))]),
+        "struct" | "type" if changes => Some(&rest[..end(rest)]),
+        // A field.
+        _ if changes && word.ends_with(':') && visible.ends_with(',') => Some(word.trim_end_matches(':')),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_outlives_a_session_is_kept_by_credentials() {
+    let sources = all_sources();
+    let mut wrong = Vec::new();
+    let mut found = Vec::new();
+    for (file, code) in sources.iter().filter(|(file, _)| !file.ends_with("tests.rs")) {
+        for line in without_tests(code).lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let Some(name) = declared_state(line) else { continue };
+            found.push((file.as_str(), name));
+            if !STATE.iter().any(|(known, of, _)| (*known, *of) == (file.as_str(), name)) {
+                wrong.push(format!("{file}: `{name}` is not in the list: by whose credentials is it kept?"));
+            }
+        }
+    }
+    for (file, name, kept) in STATE {
+        if !found.contains(&(*file, *name)) {
+            wrong.push(format!("{file}: `{name}` is gone"));
+        }
+        match kept {
+            Kept::ByCredentials(place, words) => {
+                let code = sources.iter().find(|(file, _)| file == place).map_or("", |(_, code)| without_tests(code));
+                if !code.contains(words) {
+                    wrong.push(format!("{file}: `{name}`: `{words}` is not in {place}"));
+                }
+            }
+            Kept::TenantFree(why) => assert!(!why.is_empty()),
+            Kept::Owned => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn state_is_found_in_every_form() {
+    for (line, name) in [
+        ("static KEPT: Mutex<u8> = Mutex::new(0);", Some("KEPT")),
+        ("    pub(super) static mut COUNT: u8 = 0;", Some("COUNT")),
+        ("pub(crate) struct Cache(Mutex<HashMap<u8, u8>>);", Some("Cache")),
+        ("type Slot = Arc<tokio::sync::Mutex<State>>;", Some("Slot")),
+        ("    pub known: std::sync::RwLock<u8>,", Some("known")),
+        ("    count: Arc<AtomicU64>,", Some("count")),
+        ("    let known: Mutex<u8> = Mutex::new(0);", None),
+        ("    fn place(&self, known: &Mutex<u8>) -> Mutex<u8> {", None),
+        ("    name: &'static str,", None),
+        ("struct State {", None),
+    ] {
+        assert_eq!(declared_state(line), name, "{line}");
+    }
+}
+
 /// The tests that a row of a table names, as pairs of file and function.
 fn tests_of(cell: &str) -> Vec<(String, String)> {
     let groups = cell.split(';').filter_map(|group| group.split_once(':'));

@@ -11,19 +11,17 @@
 //! | the mapper is done | the upstream call is closed |
 //! | the stream ends | the mapper's `finish` decides whether the answer was complete |
 
-mod share;
-
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use self::share::Share;
 use super::{Flow, StreamMapper};
 use crate::codec::events::EventDecoder;
 use crate::error::InvokeError;
 use crate::upstream::UpstreamResponse;
+use crate::upstream::share::Share;
 
 /// Longest event: an inline image or sound of some twenty megabytes.
 pub const LONGEST_EVENT: usize = 48 * 1024 * 1024;

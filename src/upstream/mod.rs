@@ -18,6 +18,7 @@ pub mod recording;
 pub mod request;
 pub mod response;
 pub mod retry;
+pub mod share;
 mod spelling;
 pub mod status;
 pub mod tally;

@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::proofs::Proofs;
+use super::share::Share;
 use super::status::{excerpt, request_id};
+use crate::codec::json;
 use crate::error::InvokeError;
 
 /// A 2xx answer.
@@ -56,13 +58,15 @@ impl UpstreamResponse {
     /// The whole body, refused above `limit` bytes.
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, InvokeError> {
         let mut whole = BytesMut::new();
+        let mut share = Share::default();
         loop {
             let wait = if whole.is_empty() { self.first } else { self.idle };
             match tokio::time::timeout(wait, self.body.next()).await {
                 Err(_) => return Err(silence(wait, !whole.is_empty()).with_status(self.status.as_u16())),
-                Ok(None) => return Ok(whole.freeze()),
+                Ok(None) => return Ok(Bytes::from_owner(Held { bytes: whole.freeze(), _share: share })),
                 Ok(Some(piece)) => whole.extend_from_slice(&piece?),
             }
+            share.set(whole.len())?;
             if whole.len() > limit {
                 return Err(InvokeError::server_unavailable(format!(
                     "the upstream's answer is longer than {limit} bytes"
@@ -78,18 +82,38 @@ impl UpstreamResponse {
         let id = self.request_id();
         let proofs = self.proofs.clone();
         let body = self.bytes(limit).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&body);
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let text = String::from_utf8_lossy(&body);
+        json::read(&text).map_err(|error| {
             let mut failure = InvokeError::server_unavailable(format!(
-                "the upstream's answer ({content_type}) cannot be read at `{}`: {}: {}",
-                error.path(),
-                error.inner(),
+                "the upstream's answer ({content_type}) cannot be read{}: {error}: {}",
+                place::<T>(&text),
                 excerpt(&body)
             ))
             .with_status(status);
             failure.request_id = id;
             proofs.hide(failure)
         })
+    }
+}
+
+/// Where a text is not what was expected, for a person to look at.
+fn place<T: DeserializeOwned>(text: &str) -> String {
+    /// A longer text is not read twice.
+    const LONGEST: usize = 256 * 1024;
+    let text = Some(text).filter(|text| text.len() <= LONGEST);
+    let read = |text| serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
+    text.and_then(|text| read(text).err()).map(|error| format!(" at `{}`", error.path())).unwrap_or_default()
+}
+
+/// A body that gives back its share when nobody holds it any more.
+struct Held {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -109,4 +133,53 @@ pub fn content_type(headers: &HeaderMap) -> String {
         .and_then(|value| value.to_str().ok())
         .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::upstream::share::MOST_OF_ALL;
+
+    fn answer(body: impl Into<Bytes>) -> UpstreamResponse {
+        let body = body.into();
+        UpstreamResponse {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            first: Duration::from_secs(1),
+            idle: Duration::from_secs(1),
+            body: stream::iter(
+                (0..body.len()).step_by(1 << 20).map(move |at| Ok(body.slice(at..body.len().min(at + (1 << 20))))),
+            )
+            .boxed(),
+            proofs: Proofs::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_holds_its_share_as_long_as_somebody_holds_it() {
+        let most = 48 << 20;
+        let read = || answer(vec![b' '; most]).bytes(most);
+        let mut held = Vec::new();
+        // Other tests of this process hold some too.
+        let refused = loop {
+            match read().await {
+                Ok(body) => held.push(body),
+                Err(error) => break error,
+            }
+        };
+        assert!(refused.message.contains("no room") && held.len() <= MOST_OF_ALL / most, "{refused}");
+        drop(held.pop().unwrap().slice(1..));
+        assert_eq!(read().await.unwrap().len(), most);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_many_values_is_refused_before_it_is_memory() {
+        let zeros = format!("{{\"data\":[{}0]}}", "0,".repeat(7_000_000));
+        let read = answer(zeros).json::<serde_json::Value>(64 << 20).await;
+        assert!(read.unwrap_err().message.contains("take more than"));
+        let read = answer("{\"data\": [1, {\"a\": true]}").json::<serde_json::Value>(1 << 20).await;
+        assert!(read.unwrap_err().message.contains("cannot be read at `data[1]`"));
+    }
 }

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::description::Description;
 use super::settings::Settings;
+use crate::codec::json;
 use crate::error::InvokeError;
 use crate::providers::compatible::refuse_page;
 use crate::upstream::Upstream;
@@ -29,6 +30,9 @@ const MOST_MODELS: usize = 1024;
 
 /// Longest list of models.
 const LONGEST_LIST: usize = 16 * 1024 * 1024;
+
+/// Models of a list that are looked at.
+const MOST_LISTED: usize = 10_000;
 
 /// See the module.
 #[derive(Default)]
@@ -156,10 +160,11 @@ pub(super) struct Running {
 pub(super) async fn list(upstream: &Upstream, settings: &Settings) -> Result<Vec<Running>, InvokeError> {
     #[derive(Deserialize)]
     struct List {
-        data: Vec<serde_json::Value>,
+        #[serde(deserialize_with = "json::first::<MOST_LISTED, _, _>")]
+        data: Vec<Running>,
     }
     let url = settings.root.join(&["v1", "models"]);
     let response = upstream.send(&settings.get(url.clone())).await?;
     let list: List = refuse_page(response, &url).await?.json(LONGEST_LIST).await?;
-    Ok(list.data.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect())
+    Ok(list.data)
 }

@@ -1,5 +1,5 @@
-//! What all answers together may hold of events that have not ended. Memory is the process's: one session's events must
-//! not take what all others need.
+//! What all answers together may hold: events that have not ended, and bodies that are read as a whole. Memory is the
+//! process's: one session's answer must not take what all others need.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,7 +26,7 @@ impl Share {
             if HELD.fetch_add(more, Ordering::Relaxed) + more > MOST_OF_ALL {
                 HELD.fetch_sub(more, Ordering::Relaxed);
                 return Err(InvokeError::server_unavailable(
-                    "too many long answers come at the same time: an event of this one finds no room",
+                    "too many long answers come at the same time: no room is left for this one",
                 ));
             }
         } else {
