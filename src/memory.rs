@@ -5,8 +5,13 @@
 
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// Wait after much has come: by then it has been read, and what was read of it is kept elsewhere.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How long a look keeps its thread, so that the next one gets another thread.
 const HOLD: Duration = Duration::from_millis(1);
@@ -24,10 +29,13 @@ pub async fn give_back(workers: usize) {
     }
 }
 
-/// Gives back what a thread of its own no longer uses, again and again.
-pub async fn give_back_here() {
+/// The same for a thread of its own, and soon after it was told that much has come.
+pub async fn give_back_here(much: &Notify) {
     loop {
-        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = much.notified() => tokio::time::sleep(SOON).await,
+        }
         collect();
     }
 }

@@ -43,7 +43,7 @@ fn cancelled(
 fn cases() -> Vec<Case> {
     use Do::{Ask, AskWith, Cancel, CloseInput, Hear, HearEnd, Line, Pause, Shutdown};
     let one = options(|options| options.most_sessions = 1);
-    let short = options(|options| options.longest_session = Duration::from_millis(200));
+    let short = options(|options| options.longest_session = Duration::from_millis(500));
     let short_one = ServeOptions { most_sessions: 1, ..short };
     vec![
         // A request that is taken back ends without a word more.
@@ -117,12 +117,12 @@ fn cases() -> Vec<Case> {
             title: "the limit",
             options: short,
             steps: vec![Ask("a", "say so far;hang")],
-            ends: vec![("a", &["stream", "error", "end"], "so far", Some((LATE, "given up after 0.2 s")))],
+            ends: vec![("a", &["stream", "error", "end"], "so far", Some((LATE, "given up after 0.5 s")))],
             begun: Some(1),
         },
         Case {
             title: "a panic",
-            options: short,
+            options: ServeOptions::default(),
             steps: vec![Ask("a", "say so far;wait 20;panic")],
             ends: vec![("a", &["stream", "error", "end"], "so far", Some(("", "a fault of the plugin")))],
             begun: Some(1),
@@ -131,16 +131,16 @@ fn cases() -> Vec<Case> {
             title: "the limit of a session that holds its thread",
             options: short,
             steps: vec![Ask("a", "block 1500")],
-            ends: vec![("a", &["error", "end"], "", Some((LATE, "given up after 0.2 s")))],
+            ends: vec![("a", &["error", "end"], "", Some((LATE, "given up after 0.5 s")))],
             begun: Some(1),
         },
         Case {
             title: "the limit counts the wait for a place",
             options: short_one,
-            steps: vec![Ask("a", "wait 190"), Ask("b", "hang"), Ask("c", "say c"), Ask("d", "hang")],
+            steps: vec![Ask("a", "wait 350"), Ask("b", "hang"), Ask("c", "say c"), Ask("d", "hang")],
             ends: vec![
                 ("a", &["stream", "end"], "", None),
-                ("b", &["error", "end"], "", Some((LATE, "0.2 s"))),
+                ("b", &["error", "end"], "", Some((LATE, "0.5 s"))),
                 ("c", &["error", "end"], "", Some((LATE, "never started"))),
                 ("d", &["error", "end"], "", Some((LATE, "never started"))),
             ],

@@ -5,7 +5,7 @@
 mod scripted;
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scripted::{Scripted, Step, answer, event_stream};
 use serde_json::{Value, json};
@@ -47,6 +47,11 @@ impl Local {
     async fn next(&mut self) -> Option<Value> {
         let line = timeout(PATIENCE, self.lines.next_line()).await.expect("no line in time").unwrap();
         line.map(|line| serde_json::from_str(&line).unwrap())
+    }
+
+    async fn terminate(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     }
 
     async fn send(&mut self, line: &Value) {
@@ -137,6 +142,82 @@ async fn sigterm_ends_the_process_within_its_grace() {
     let pid = plugin.child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     assert!(timeout(PATIENCE, plugin.child.wait()).await.unwrap().unwrap().success());
+}
+
+/// Waits for something that takes a moment; says how long it took.
+async fn until(mut done: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn without_an_open_session_sigterm_ends_the_process_at_once() {
+    let mut plugin = Local::start();
+    plugin.next().await.unwrap();
+    let start = Instant::now();
+    plugin.terminate().await;
+    assert!(timeout(PATIENCE, plugin.child.wait()).await.unwrap().unwrap().success());
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn after_sigterm_every_session_is_told_and_no_new_one_is_taken() {
+    let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
+    let mut plugin = Local::start();
+    plugin.next().await.unwrap();
+    plugin.send(&llm("open", &upstream.url)).await;
+    until(|| upstream.open_connections() == 1).await;
+    plugin.terminate().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    plugin.send(&llm("new", &upstream.url)).await;
+    let mut heard = std::collections::BTreeMap::<String, Heard>::new();
+    while let Some(line) = plugin.next().await {
+        if let Some(session) = line["session_id"].as_str() {
+            heard.entry(session.to_owned()).or_default().take(&line);
+        }
+    }
+    assert!(timeout(PATIENCE, plugin.child.wait()).await.unwrap().unwrap().success());
+    for session in ["open", "new"] {
+        let error = heard[session].error.as_ref().unwrap();
+        assert!(heard[session].ended && error["message"].as_str().unwrap().contains("shutting down"), "{error}");
+    }
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cancel_closes_the_upstream_connection_whatever_the_session_waits_for() {
+    const EVENT: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}\n\n";
+    let busy = answer("503 Service Unavailable", "retry-after: 2\r\n", "busy");
+    // What the upstream does, and whether a connection is open when the cancel comes.
+    for (title, script, connected) in [
+        ("the head of an answer", vec![Step::Hang], true),
+        ("the next event", vec![event_stream(), Step::Send(EVENT.to_vec()), Step::Hang], true),
+        ("a repeat", busy, false),
+    ] {
+        let upstream = Scripted::start(vec![script]).await;
+        let mut plugin = Local::start();
+        let mut request = llm("a", &upstream.url);
+        request["data"]["credentials"]["max_retries"] = json!("3");
+        plugin.send(&request).await;
+        until(|| upstream.requests().len() == 1 && (upstream.open_connections() == 1) == connected).await;
+        plugin.send(&json!({"session_id": "a", "event": "cancel"})).await;
+        let took = until(|| upstream.open_connections() == 0).await;
+        assert!(took < Duration::from_secs(1), "{title}: {took:?}");
+        let mut heard = Heard::default();
+        while !heard.ended {
+            heard.take(&plugin.next().await.unwrap());
+        }
+        assert!(heard.error.is_none(), "{title}: {:?}", heard.error);
+        drop(plugin.input);
+        while let Some(line) = timeout(PATIENCE, plugin.lines.next_line()).await.unwrap().unwrap() {
+            assert!(line.contains("heartbeat"), "{title}: a word after the end: {line}");
+        }
+        assert_eq!(upstream.requests().len(), 1, "{title}");
+    }
 }
 
 /// The daemon's side of a registration.
@@ -230,6 +311,52 @@ async fn remote_debugging_registers_every_provider_and_serves_each() {
     plugin.kill().await.unwrap();
 }
 
+/// A daemon with one of the plugin's connections, the one that serves Gemini.
+async fn registered(daemon: &TcpListener) -> Debugger {
+    loop {
+        let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+        let mut debugger = Debugger::new(stream);
+        let (_, _, provider, _) = debugger.registration().await;
+        if provider["provider"] == "google" {
+            return debugger;
+        }
+        // The others are kept open elsewhere.
+        tokio::spawn(async move { while timeout(PATIENCE, debugger.lines.next_line()).await.is_ok() {} });
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_gone_ends_its_sessions() {
+    let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
+    let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
+    let mut debugger = registered(&daemon).await;
+    debugger.writer.write_all(format!("{}\n", llm("a", &upstream.url)).as_bytes()).await.unwrap();
+    until(|| upstream.open_connections() == 1).await;
+    drop(debugger);
+    let took = until(|| upstream.open_connections() == 0).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    plugin.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn after_sigterm_a_daemon_is_told_of_its_sessions_too() {
+    let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
+    let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
+    let mut debugger = registered(&daemon).await;
+    debugger.writer.write_all(format!("{}\n", llm("a", &upstream.url)).as_bytes()).await.unwrap();
+    until(|| upstream.open_connections() == 1).await;
+    let pid = plugin.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    let mut heard = Heard::default();
+    while !heard.ended {
+        heard.take(&debugger.next().await);
+    }
+    assert!(heard.error.unwrap()["message"].as_str().unwrap().contains("shutting down"));
+    assert!(timeout(PATIENCE, plugin.wait()).await.unwrap().unwrap().success());
+}
+
 #[tokio::test]
 async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -242,6 +369,7 @@ async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
     let output = timeout(PATIENCE, plugin.wait_with_output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("copy a new one"), "{said}");
+    assert!(!said.contains("registered"), "{said}");
     assert!(!said.contains("s3cret"), "{said}");
 }
 
@@ -279,8 +407,20 @@ async fn debug_registers_again_when_a_declaration_changes() {
     let mut debugger = Debugger::new(stream);
     let (key, before, ..) = debugger.registration().await;
     assert_eq!(key, "from-the-file");
+    let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
+    let open = json!({"session_id": "a", "event": "request", "data": {"user_id": "u", "type": "model",
+        "action": "invoke_llm", "provider": "xinference", "model": "m", "model_type": "llm", "stream": true,
+        "credentials": {"server_url": upstream.url, "model_uid": "m"}, "model_parameters": {},
+        "prompt_messages": [{"role": "user", "content": "hi"}]}});
+    debugger.writer.write_all(format!("{open}\n").as_bytes()).await.unwrap();
+    until(|| upstream.open_connections() == 1).await;
     std::fs::write(folder.path().join("manifest.yaml"), only.replace("Gemini, Alibaba", "Altered Gemini, Alibaba"))
         .unwrap();
+    // The old connection is gone, with its session, before there is a new one.
+    while timeout(PATIENCE, debugger.lines.next_line()).await.unwrap().unwrap().is_some() {}
+    until(|| upstream.open_connections() == 0).await;
+    let early = timeout(Duration::from_millis(500), daemon.accept()).await;
+    assert!(early.is_err(), "there are two connections at once");
     let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
     let (_, after, ..) = Debugger::new(stream).registration().await;
     assert_ne!(before["description"], after["description"]);

@@ -32,8 +32,8 @@ fuzz_target!(|data: &[u8]| {
         let (length, text) = expected.next().expect("a line nobody sent");
         match line {
             Line::Whole(line) => assert_eq!(line, text),
-            Line::TooLong { head, length: said } => {
-                assert!(said == length && length > limit && text.starts_with(&head));
+            Line::TooLong { head, tail, length: said } => {
+                assert!(said == length && length > limit && text.starts_with(&head) && text.ends_with(&tail));
             }
         }
     }

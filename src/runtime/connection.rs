@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinError;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,9 @@ const QUEUE: (usize, u32) = (256, 8 * 1024 * 1024);
 
 /// Bytes of one write.
 const WRITE: usize = 256 * 1024;
+
+/// Bytes of a line whose memory is worth giving back at once.
+const MUCH: usize = 1024 * 1024;
 
 /// How long a host that is still there may take to read the last lines.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -105,9 +108,10 @@ where
     let last = CancellationToken::new();
     let writing = tokio::spawn(write(writer, queue, options.heartbeat, last.clone()));
     let mut writing = AbortOnDropHandle::new(writing);
-    let _collecting = AbortOnDropHandle::new(tokio::spawn(memory::give_back_here()));
-    let reading = read(reader, options.longest_input, &sessions, &outlet, listener);
-    tokio::pin!(reading);
+    let much = Notify::new();
+    let collecting = memory::give_back_here(&much);
+    let reading = read(reader, options.longest_input, &sessions, &outlet, &much, listener);
+    tokio::pin!(reading, collecting);
     let (mut open, mut closing, mut deadline) = (true, false, None);
     loop {
         tokio::select! {
@@ -129,6 +133,7 @@ where
             }
             // The host closed our output: nobody hears the sessions any more.
             written = &mut writing => return flat(written),
+            () = &mut collecting => {}
         }
     }
     last.cancel();
@@ -153,15 +158,21 @@ async fn read<R: AsyncRead + Unpin>(
     longest_input: usize,
     sessions: &Sessions,
     outlet: &Outlet,
+    much: &Notify,
     mut listener: Listener,
 ) -> io::Result<()> {
     let mut decoder = LineDecoder::new(longest_input);
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     let mut take = |line: Line| match line {
-        Line::Whole(line) => match sessions.take(line, outlet) {
-            Ok(()) => listener(Heard::Envelope),
-            Err(line) => listener(Heard::Stray(&line)),
-        },
+        Line::Whole(line) => {
+            if line.len() >= MUCH {
+                much.notify_one();
+            }
+            match sessions.take(line, outlet) {
+                Ok(()) => listener(Heard::Envelope),
+                Err(line) => listener(Heard::Stray(&line)),
+            }
+        }
         Line::TooLong { head, tail, length } => sessions.refuse_line(&head, &tail, length, outlet),
     };
     while reader.read_buf(&mut buffer).await? > 0 {
@@ -185,11 +196,17 @@ async fn write_queue<W>(mut writer: W, mut queue: Queue, heartbeat: Duration, la
 where
     W: AsyncWrite + Unpin,
 {
-    let mut beat = tokio::time::interval(heartbeat);
+    let mut beat = tokio::time::interval_at(Instant::now() + heartbeat, heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
+    // The first beat comes before everything else, however quick a session is.
+    write_heartbeat(&mut batch);
     let mut open = true;
     while open {
+        writer.write_all(&batch).await?;
+        writer.flush().await?;
+        batch.clear();
+        batch.shrink_to(WRITE);
         tokio::select! {
             biased;
             _ = beat.tick() => write_heartbeat(&mut batch),
@@ -204,10 +221,6 @@ where
         {
             batch.extend_from_slice(&more.lines);
         }
-        writer.write_all(&batch).await?;
-        writer.flush().await?;
-        batch.clear();
-        batch.shrink_to(WRITE);
     }
     Ok(())
 }
