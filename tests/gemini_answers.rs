@@ -64,6 +64,31 @@ async fn every_finish_reason_is_told_in_dify_s_words() {
     }
 }
 
+/// Dify keeps the picture and loses what came with it.
+#[tokio::test]
+async fn a_picture_that_was_made_here_is_known_again_by_its_bytes() {
+    let picture = json!({"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}, "thoughtSignature": "U0lH"});
+    let upstream = Gemini::start(vec![
+        Reply::Events(vec![parts(json!([{"text": "Here."}, picture])), end("STOP")]),
+        hello().remove(0),
+    ])
+    .await;
+    upstream.issue("U0lH");
+    let plugin = plugin();
+    plugin.call(ask(&upstream, "gemini-3-pro-image", json!({}))).await;
+    let shown = json!({"type": "image", "mime_type": "image/png", "format": "png", "base64_data": "iVBORw0KGgo=", "detail": "high"});
+    let history = json!({"prompt_messages": [{"role": "user", "content": "Draw"},
+        {"role": "assistant", "content": [{"type": "text", "data": "Here."}, shown]}, {"role": "user", "content": "Redder"}]});
+    plugin.call(ask(&upstream, "gemini-3-pro-image", history)).await;
+    let body = upstream.seen().last().unwrap().body.clone();
+    let parts = &body["contents"][1]["parts"];
+    assert_eq!(
+        (&parts[0]["thoughtSignature"], &parts[1]["thoughtSignature"]),
+        (&json!("skip_thought_signature_validator"), &json!("U0lH")),
+        "{parts}"
+    );
+}
+
 #[tokio::test]
 async fn every_blocked_prompt_says_why_and_what_helps() {
     let cases = [

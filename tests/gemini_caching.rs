@@ -151,6 +151,18 @@ async fn a_cache_that_is_lost_or_refused_fails_no_call() {
     assert_eq!(made(&upstream).len(), 3, "a refusal is remembered");
 }
 
+/// Behind a gateway that spreads calls over projects a cache is lost as soon as it is made.
+#[tokio::test]
+async fn a_cache_that_is_lost_at_its_first_use_is_not_made_again() {
+    let upstream = upstream().await;
+    upstream.lose_every_cache();
+    let plugin = plugin();
+    for _ in 0..6 {
+        check(&plugin.call(ask(&upstream, MODEL, cached(), json!({}))).await);
+    }
+    assert_eq!(made(&upstream).len(), 1);
+}
+
 #[tokio::test]
 async fn a_malformed_call_is_asked_once_more_without_the_cache() {
     let malformed = Reply::Events(vec![parts(json!([])), end("MALFORMED_FUNCTION_CALL")]);

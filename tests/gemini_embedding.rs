@@ -155,6 +155,18 @@ async fn pictures_have_vectors_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_empty_paragraph_does_not_keep_a_document_from_being_indexed() {
+    let google = Google::start().await;
+    let outcome =
+        embed(&google, "gemini-embedding-2", key(json!({})), json!(["one", " \n", "three"]), "document").await;
+    let expected: Vec<Vec<f32>> =
+        ["one", ".", "three"].iter().map(|text| vector(&format!("title: none | text: {text}"), 4)).collect();
+    assert_eq!(outcome.item()["embeddings"], json!(expected));
+    let outcome = embed(&google, "gemini-embedding-2", key(json!({})), json!([" ", ""]), "document").await;
+    assert!(outcome.failure().1.contains("text 1 of the request is empty"), "{:?}", outcome.failure());
+}
+
+#[tokio::test]
 async fn vertex_has_its_own_forms() {
     let google = Google::start().await;
     let texts = json!(["one", "three", "a"]);

@@ -150,6 +150,76 @@ async fn an_upload_that_never_gets_on_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_upload_that_gets_no_further_ends() {
+    let google = Google::start().await;
+    google.state.files.sizeless.store(true, SeqCst);
+    let outcome = plugin().call(ask(&google, key(), 1)).await;
+    assert!(outcome.failure().1.contains("does not tell how far an upload got"), "{:?}", outcome.failure());
+    assert_eq!(google.state.files.steps(), ["start", "upload 0", "upload 8388608", "finalize 16777216", "query"]);
+    let google = Google::start().await;
+    google.state.files.forgetful.store(true, SeqCst);
+    let outcome = plugin().call(ask(&google, key(), 1)).await;
+    assert_eq!(outcome.failure().0, "InvokeServerUnavailableError");
+    let steps = google.state.files.steps();
+    let count = |word: &str| steps.iter().filter(|step| *step == word).count();
+    assert_eq!((count("upload 0"), count("upload 8388608"), count("query")), (5, 5, 4), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_refused_upload_goes_inline_behind_a_gateway() {
+    for (status, calls) in [(400, 2), (401, 1), (403, 1), (500, 1)] {
+        let google = Google::start().await;
+        google.state.files.absent.store(status, SeqCst);
+        let plugin = plugin();
+        for uploads in 1..=calls {
+            assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello", "{status}");
+            assert!(parts_sent(&google)[1]["inlineData"]["data"].as_str().unwrap().len() > LARGE);
+            assert_eq!(google.state.files.steps().len(), uploads, "a refusal says nothing of the next upload");
+        }
+    }
+}
+
+/// What another's gateway, or a proxy in front of it, says of uploads is believed for that other alone.
+#[tokio::test]
+async fn what_one_form_learns_of_uploads_counts_for_no_other() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    google.state.files.absent.store(404, SeqCst);
+    assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello");
+    google.state.files.absent.store(0, SeqCst);
+    assert_eq!(plugin.call(ask(&google, json!({"google_api_key": OTHER_KEY}), 1)).await.text(), "Hello");
+    assert_eq!(google.state.files.uploaded().len(), 1);
+}
+
+#[tokio::test]
+async fn the_limit_counts_the_whole_request_as_it_is_sent() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    for (bytes, text) in [(15 * MIB - 3, 10), (15 * MIB - 64 * 1024, 10), (14 * MIB, 2 * MIB)] {
+        let film = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4", "base64_data": STANDARD.encode(vec![7; bytes])});
+        let message = json!({"role": "user", "content": [film, {"type": "text", "data": "\"\n".repeat(text / 2)}]});
+        let fields = json!({"model_type": "llm", "prompt_messages": [message]});
+        assert_eq!(
+            plugin.call(request(&google, "invoke_llm", "gemini-2.5-flash-lite", key(), fields)).await.text(),
+            "Hello"
+        );
+        let sent = google.seen(":streamGenerateContent").pop().unwrap().bytes.len();
+        assert!(sent <= 20 * MIB, "{bytes} bytes and {text} letters are {sent} bytes");
+    }
+    assert_eq!(google.state.files.uploaded().len(), 2, "what fits goes inline");
+}
+
+#[tokio::test]
+async fn an_app_can_have_its_files_sent_inline() {
+    let google = Google::start().await;
+    let mut asked = ask(&google, key(), 1);
+    asked["model_parameters"] = json!({"use_inline_file": true});
+    assert_eq!(plugin().call(asked).await.text(), "Hello");
+    assert!(parts_sent(&google)[1]["inlineData"]["data"].as_str().unwrap().len() > LARGE);
+    assert!(google.state.files.steps().is_empty());
+}
+
+#[tokio::test]
 async fn where_nothing_can_be_uploaded_files_go_inline_or_are_refused() {
     for absence in [404, 405, 501, 0] {
         let google = Google::start().await;
@@ -206,7 +276,8 @@ async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
         (part("video", "https://142.250.1.1/film.mp4?sign=1", "video/mp4"), json!("video/mp4")),
     ];
     let content: Vec<Value> = films.iter().map(|(film, _)| film.clone()).collect();
-    let ask = |credentials: Value| {
+    let ask = |mut credentials: Value| {
+        credentials["google_file_buckets"] = json!("other, bucket");
         let fields = json!({"model_type": "llm", "prompt_messages": [{"role": "user", "content": content}],
             "model_parameters": {"video_start": 10, "video_end": 25.5, "video_fps": 2}});
         request(&google, "invoke_llm", "gemini-3.8-flash", credentials, fields)

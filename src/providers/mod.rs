@@ -41,6 +41,8 @@ pub struct CallContext {
     pub model: Option<Arc<ModelSchema>>,
     /// The provider's declaration, with all predefined models' names.
     pub declaration: Arc<ProviderDeclaration>,
+    /// The models that the provider declares, in the order in which Dify lists them.
+    pub models: Arc<[Arc<ModelSchema>]>,
     /// HTTP out.
     pub upstream: Upstream,
 }

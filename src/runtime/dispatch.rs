@@ -124,6 +124,7 @@ async fn run(
         session_id: reply.session_id().clone(),
         model: None,
         declaration: entry.declaration.clone(),
+        models: entry.models.clone(),
         upstream,
     };
     let validates = matches!(request, Request::ValidateProvider(_) | Request::ValidateModel(_));

@@ -21,7 +21,7 @@ pub struct Entry {
     /// The code.
     pub provider: Arc<dyn Provider>,
     /// Declared models in the order Dify lists them.
-    pub models: Vec<Arc<ModelSchema>>,
+    pub models: Arc<[Arc<ModelSchema>]>,
     by_name: HashMap<(ModelType, String), Arc<ModelSchema>>,
 }
 
@@ -45,7 +45,7 @@ impl Registry {
                 let known: Vec<_> = code.iter().map(|provider| provider.name()).collect();
                 UnknownProvider { name: name.clone(), known: known.join(", ") }
             })?;
-            let models: Vec<_> = loaded.models.into_iter().map(Arc::new).collect();
+            let models: Arc<[_]> = loaded.models.into_iter().map(Arc::new).collect();
             let by_name = models.iter().map(|model| ((model.model_type, model.model.clone()), model.clone())).collect();
             providers.insert(name, Entry { declaration: Arc::new(loaded.declaration), provider, models, by_name });
         }
@@ -81,7 +81,7 @@ impl Registry {
 
     /// The declared models of a provider, in the order Dify lists them.
     pub fn models(&self, name: &str) -> &[Arc<ModelSchema>] {
-        self.get(name).map(|entry| entry.models.as_slice()).unwrap_or_default()
+        self.get(name).map(|entry| &entry.models[..]).unwrap_or_default()
     }
 }
 

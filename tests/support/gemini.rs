@@ -91,6 +91,11 @@ impl Gemini {
         self.inner.caches.lose();
     }
 
+    /// The service loses each cache as soon as it is made.
+    pub fn lose_every_cache(&self) {
+        self.inner.caches.lose_every();
+    }
+
     /// How often the bypass value was sent.
     pub fn bypasses(&self) -> usize {
         *self.inner.bypasses.lock().unwrap()

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ pub const SMALLEST: usize = 1024;
 
 /// The caches of one upstream, by number.
 #[derive(Default)]
-pub struct Caches(Mutex<Vec<Option<Map<String, Value>>>>);
+pub struct Caches(Mutex<Vec<Option<Map<String, Value>>>>, AtomicBool);
 
 /// A refusal: status, word, message.
 pub type Refused = (u16, &'static str, String);
@@ -43,6 +44,11 @@ impl Caches {
         self.0.lock().unwrap().iter_mut().for_each(|cache| *cache = None);
     }
 
+    /// Loses each cache as soon as it is made.
+    pub fn lose_every(&self) {
+        self.1.store(true, Ordering::SeqCst);
+    }
+
     /// Answers a call below `cachedContents`.
     pub fn answer(&self, method: &Method, path: &str, query: Option<&str>, body: &Value) -> Result<Value, Refused> {
         let mut caches = self.0.lock().unwrap();
@@ -64,7 +70,7 @@ impl Caches {
                 format!("Cached content is too small. total_token_count={tokens}, min_total_token_count={SMALLEST}");
             return Err(invalid(&message));
         }
-        caches.push(Some(map.clone()));
+        caches.push(Some(map.clone()).filter(|_| !self.1.load(Ordering::SeqCst)));
         let name = format!("cachedContents/{}", caches.len() - 1);
         Ok(json!({"name": name, "model": map["model"], "usageMetadata": {"totalTokenCount": tokens}}))
     }

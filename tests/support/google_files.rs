@@ -45,6 +45,10 @@ pub struct Files {
     pub absent: AtomicU16,
     /// Uploads are opened without an address.
     pub nameless: AtomicBool,
+    /// A gateway takes the sizes off the answers and leaves every upload open.
+    pub sizeless: AtomicBool,
+    /// Only the first piece is taken, and what was taken is forgotten when somebody asks.
+    pub forgetful: AtomicBool,
 }
 
 struct Upload {
@@ -117,6 +121,9 @@ pub fn upload(state: &Shared, seen: &Seen) -> Response {
     match header(seen, "x-goog-upload-command") {
         "query" => {
             files.step("query");
+            if files.forgetful.load(Ordering::SeqCst) {
+                files.uploads.lock().unwrap()[id].bytes.clear();
+            }
             standing(files, id)
         }
         "upload" => piece(files, id, seen, false),
@@ -156,7 +163,10 @@ fn start(files: &Files, seen: &Seen) -> Response {
 fn piece(files: &Files, id: usize, seen: &Seen, last: bool) -> Response {
     let offset = header(seen, "x-goog-upload-offset");
     files.step(format!("{} {offset}", if last { "finalize" } else { "upload" }));
-    let loss = files.losses.lock().unwrap().pop_front();
+    let mut loss = files.losses.lock().unwrap().pop_front();
+    if files.forgetful.load(Ordering::SeqCst) && offset != "0" {
+        loss = Some(Loss::Refused(503, 0));
+    }
     let kept = match loss {
         Some(Loss::Refused(_, kept) | Loss::Broken(kept)) => kept.min(seen.bytes.len()),
         Some(Loss::Unheard) | None => seen.bytes.len(),
@@ -202,6 +212,9 @@ fn broken() -> Response {
 }
 
 fn standing(files: &Files, id: usize) -> Response {
+    if files.sizeless.load(Ordering::SeqCst) {
+        return ([("x-goog-upload-status", "active")], "").into_response();
+    }
     let (is_final, received) = {
         let upload = &files.uploads.lock().unwrap()[id];
         (upload.is_final, upload.bytes.len())

@@ -13,6 +13,10 @@ use crate::upstream::status::said_in;
 /// Words of a limit of money.
 const SPENT: [&str; 5] = ["spending limit", "spending cap", "spend cap", "prepayment credits", "credits are depleted"];
 
+/// Words about a key that is none.
+const BAD_KEY: [&str; 5] =
+    ["api key not valid", "api key not found", "invalid api key", "api key is invalid", "pass a valid api key"];
+
 /// What is said when the service says nothing.
 const UNEXPLAINED: &str = "an error without an explanation";
 
@@ -44,6 +48,9 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     let said = said.as_str();
     let mut details = Details::read(error.get("details"));
     details.spent |= SPENT.iter().any(|word| said.to_ascii_lowercase().contains(word));
+    if details.reason.is_none() && code == Some(400) {
+        details.reason = bad_key(said).map(str::to_owned);
+    }
 
     let mut failure = InvokeError::new(kind(code, status_word, &details), message(said, &details));
     failure.status = code;
@@ -55,9 +62,22 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     heed_words(failure)
 }
 
+/// The reason that stands in words alone where somebody on the way takes the details off.
+fn bad_key(said: &str) -> Option<&'static str> {
+    let said = said.to_ascii_lowercase();
+    if said.contains("api key expired") || said.contains("api key has expired") {
+        return Some("API_KEY_EXPIRED");
+    }
+    BAD_KEY.iter().any(|words| said.contains(words)).then_some("API_KEY_INVALID")
+}
+
 fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
     let text = if text.trim().is_empty() { UNEXPLAINED } else { text };
-    let mut failure = InvokeError::new(kind(http_status, "", &Details::default()), clip(text, LONGEST_WORDS));
+    let reason = bad_key(text).filter(|_| http_status == Some(400)).map(str::to_owned);
+    let details = Details { reason, ..Details::default() };
+    let mut failure = InvokeError::new(kind(http_status, "", &details), clip(text, LONGEST_WORDS));
+    failure.code = details.reason.clone();
+    failure.hint = hint(None, "", text, &details).map(str::to_owned);
     failure.status = http_status;
     heed_words(failure)
 }
@@ -181,6 +201,10 @@ fn hint(code: Option<u16>, status: &str, said: &str, details: &Details) -> Optio
             "Google does not serve the Gemini API in the region of this server; use Vertex AI or a gateway elsewhere.",
         ),
         (_, "FAILED_PRECONDITION") => Some("The project may need billing to be enabled."),
+        (Some(404), _) if ["publisher model", "location", "region"].iter().any(|word| lower.contains(word)) => Some(
+            "The model is not served in this location, or has been shut down: choose another location \
+             (`google_location`; new models are often in `global` alone) or another model.",
+        ),
         (Some(404), _) => Some("The model does not exist here or has been shut down; choose another one."),
         (Some(413), _) => Some("The request is too large; send smaller files."),
         _ => None,
@@ -200,6 +224,29 @@ mod tests {
         {
             assert_eq!(from_value(&body, Some(500)).message, UNEXPLAINED, "{body}");
         }
+    }
+
+    #[test]
+    fn a_bad_key_is_told_in_words_too() {
+        for (said, kind, hint) in [
+            ("API key not valid. Please pass a valid API key.", ErrorKind::Authorization, "aistudio"),
+            ("API Key not found. Please pass a valid API key.", ErrorKind::Authorization, "aistudio"),
+            ("API key expired. Please renew the API key.", ErrorKind::Authorization, "expired"),
+            ("The field `api_key` of function `f` is not a valid name.", ErrorKind::BadRequest, ""),
+        ] {
+            for body in [
+                json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": said}}),
+                json!({"error": said}),
+                json!(said),
+            ] {
+                let error = from_value(&body, Some(400));
+                assert_eq!((error.kind, error.retryable), (kind, false), "{body}");
+                assert!(error.hint.unwrap_or_default().contains(hint), "{body}");
+            }
+        }
+        let gone = "Publisher Model `projects/p/locations/us-east1/publishers/google/models/m` was not found";
+        let error = from_value(&json!({"error": {"code": 404, "status": "NOT_FOUND", "message": gone}}), None);
+        assert!(error.hint.unwrap().contains("google_location"));
     }
 
     #[test]

@@ -104,7 +104,10 @@ impl ModelProfile {
     pub fn of(model: &ModelSchema) -> Result<Self, serde_json::Error> {
         match model.extra.get("gemini") {
             Some(Value::Null) | None => Ok(Self::of_family(Family::of_model(&model.model))),
-            Some(value) => ModelProfile::deserialize(value),
+            Some(value) => match value.get("family").and_then(Value::as_str).and_then(Family::by_name) {
+                Some(family) => Ok(Self::of_family(family)),
+                None => ModelProfile::deserialize(value),
+            },
         }
     }
 
@@ -178,20 +181,37 @@ pub enum Family {
 }
 
 impl Family {
+    /// All families.
+    const ALL: [Self; 9] = [
+        Self::Gemini4,
+        Self::Gemini3NoSampling,
+        Self::Gemini3,
+        Self::Gemini25Pro,
+        Self::Gemini25Flash,
+        Self::Gemini2,
+        Self::Gemma,
+        Self::Image,
+        Self::Tts,
+    ];
+
+    /// Its name in the credential form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gemini4 => "gemini-4",
+            Self::Gemini3NoSampling => "gemini-3.6",
+            Self::Gemini3 => "gemini-3",
+            Self::Gemini25Pro => "gemini-2.5-pro",
+            Self::Gemini25Flash => "gemini-2.5-flash",
+            Self::Gemini2 => "gemini-2",
+            Self::Gemma => "gemma",
+            Self::Image => "image",
+            Self::Tts => "tts",
+        }
+    }
+
     /// The family by its name in the credential form.
     pub fn by_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "gemini-4" => Self::Gemini4,
-            "gemini-3.6" => Self::Gemini3NoSampling,
-            "gemini-3" => Self::Gemini3,
-            "gemini-2.5-pro" => Self::Gemini25Pro,
-            "gemini-2.5-flash" => Self::Gemini25Flash,
-            "gemini-2" => Self::Gemini2,
-            "gemma" => Self::Gemma,
-            "image" => Self::Image,
-            "tts" => Self::Tts,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|family| family.name() == name)
     }
 
     /// The version that a Gemini model's id tells (`gemini-3.8-flash` is 3.8); other models have numberings of their own.

@@ -1,7 +1,8 @@
-//! Files that a prompt names by address, fetched for an upstream that cannot: public addresses only, a size limit, no
-//! credential, and a connection to exactly the address that was checked.
+//! Files that a prompt names by address, fetched for an upstream that cannot: public addresses and the ports of the web
+//! only, one limit for all files of a prompt, counted as they are when unpacked, no credential, and a connection to exactly
+//! the address that was checked.
 //!
-//! Dify's own file host may be private: it is the one that the `file_url` credential names.
+//! Dify's own file host may be private and on any port: it is the one that the `file_url` credential names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, LOCATION};
+use http::{HeaderValue, StatusCode};
 use url::{Host, Url};
 
 use crate::error::InvokeError;
@@ -21,6 +24,37 @@ const MOST_REDIRECTS: usize = 3;
 /// Longest wait for the whole file.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits before a host that is busy is asked again.
+const WAITS: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
+
+/// Ports of public hosts.
+const PORTS: [u16; 2] = [80, 443];
+
+/// Bytes that files may have together, and how many of them are left.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    whole: usize,
+    left: usize,
+}
+
+impl Room {
+    /// So many bytes, all of them left.
+    pub fn of(whole: usize) -> Self {
+        Self { whole, left: whole }
+    }
+
+    /// Takes so many bytes, or says that they are too many.
+    pub fn take(&mut self, bytes: usize) -> Result<(), InvokeError> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| self.exceeded("a file is"))?;
+        Ok(())
+    }
+
+    fn exceeded(&self, what: &str) -> InvokeError {
+        let with = if self.left == self.whole { "" } else { ", together with the others of this prompt" };
+        InvokeError::bad_request(format!("{what} larger than {} bytes{with}", self.whole))
+    }
+}
+
 /// A fetched file.
 pub struct File {
     /// Media type of the answer.
@@ -29,22 +63,29 @@ pub struct File {
     pub base64: String,
 }
 
-/// Fetches a file of at most `limit` bytes. `file_host` is the base of Dify's files: relative addresses are joined to it.
+/// Fetches a file into the room that is left. `file_host` is the base of Dify's files: relative addresses are joined to it.
 pub async fn fetch(
     upstream: &Upstream,
     network: &NetworkSettings,
     file_host: Option<&str>,
     address: &str,
-    limit: usize,
+    room: &mut Room,
 ) -> Result<File, InvokeError> {
-    let file_host = file_host.map(Url::parse).transpose();
-    let file_host = file_host.map_err(|_| InvokeError::credentials("credential `file_url` is not an address"))?;
+    let file_host = file_host.map(self::file_host).transpose()?;
     let url = absolute(address, file_host.as_ref())?;
-    let work = follow(upstream, network, file_host.as_ref(), url, limit);
+    let work = follow(upstream, network, file_host.as_ref(), url, room);
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(outcome) => outcome,
         Err(_) => Err(InvokeError::bad_request(format!("a file did not arrive within {} s", PATIENCE.as_secs()))),
     }
+}
+
+/// Reads the credential `file_url`.
+pub fn file_host(text: &str) -> Result<Url, InvokeError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| {
+        InvokeError::credentials("credential `file_url` must be an address that begins with http:// or https://")
+    })
 }
 
 /// Whether an address is of the public internet and not of Dify: then an upstream may be able to fetch it by itself. A
@@ -78,19 +119,26 @@ async fn follow(
     network: &NetworkSettings,
     file_host: Option<&Url>,
     mut url: Url,
-    limit: usize,
+    room: &mut Room,
 ) -> Result<File, InvokeError> {
     for _ in 0..=MOST_REDIRECTS {
         let shown = public_url(&url);
         let trusted = file_host.is_some_and(|base| base.origin() == url.origin());
         let addresses = resolve(upstream, &url, trusted).await?;
-        let request = UpstreamRequest::get(url.clone()).with_network(network.clone());
-        let answer = upstream.send_to(&request, &addresses).await.map_err(|error| {
+        if !trusted && !url.port_or_known_default().is_some_and(|port| PORTS.contains(&port)) {
+            return Err(InvokeError::bad_request(format!("files are not fetched from the port of {shown}")).with_hint(
+                "Only ports 80 and 443 are asked. If it is your Dify, name its address in the `file_url` credential.",
+            ));
+        }
+        let mut request = UpstreamRequest::get(url.clone()).with_network(network.clone());
+        // What is small on its way may be large here.
+        request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let answer = send(upstream, &request, &addresses).await.map_err(|error| {
             InvokeError::bad_request(format!("a file cannot be fetched from {shown}: {}", error.message))
                 .with_hint("The plugin must reach that address; for files of Dify see the `file_url` credential.")
         })?;
         if answer.status.is_redirection() {
-            let target = answer.headers.get(http::header::LOCATION).and_then(|target| target.to_str().ok());
+            let target = answer.headers.get(LOCATION).and_then(|target| target.to_str().ok());
             let target = target.and_then(|target| url.join(target).ok());
             url = target.ok_or_else(|| InvokeError::bad_request(format!("{shown} redirects to nowhere")))?;
             if !matches!(url.scheme(), "http" | "https") {
@@ -105,28 +153,67 @@ async fn follow(
             )));
         }
         let mime_type = answer.content_type();
-        let too_large = || InvokeError::bad_request(format!("the file at {shown} is larger than {limit} bytes"));
-        if length(&answer).is_some_and(|length| length > limit as u64) {
-            return Err(too_large());
+        if answer.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(InvokeError::bad_request(format!(
+                "the file at {shown} comes compressed, which was not asked for"
+            )));
         }
-        let mut bytes = Vec::new();
+        let too_large = |room: &Room| room.exceeded(&format!("the file at {shown} is"));
+        let length = length(&answer);
+        if length.is_some_and(|length| length > room.left as u64) {
+            return Err(too_large(room));
+        }
+        // As it comes: the bytes and their base64 together would be more than twice the file.
+        let mut base64 = String::with_capacity(length.map_or(0, |length| (length as usize).div_ceil(3) * 4));
+        let (mut rest, mut size) = (Vec::new(), 0);
         let mut body = answer.body;
         while let Some(piece) = body.next().await {
             let piece =
                 piece.map_err(|error| InvokeError::bad_request(format!("{shown} broke off: {}", error.message)))?;
-            if bytes.len() + piece.len() > limit {
-                return Err(too_large());
+            size += piece.len();
+            if size > room.left {
+                return Err(too_large(room));
             }
-            bytes.extend_from_slice(&piece);
+            rest.extend_from_slice(&piece);
+            let whole = rest.len() / 3 * 3;
+            STANDARD.encode_string(&rest[..whole], &mut base64);
+            rest.drain(..whole);
         }
-        return Ok(File { mime_type, base64: STANDARD.encode(bytes) });
+        STANDARD.encode_string(&rest, &mut base64);
+        if size == 0 {
+            return Err(InvokeError::bad_request(format!("the file at {shown} is empty")));
+        }
+        room.take(size)?;
+        return Ok(File { mime_type, base64 });
     }
     Err(InvokeError::bad_request(format!("a file's address redirects more than {MOST_REDIRECTS} times")))
 }
 
+/// Asks a host, and a busy one again.
+async fn send(
+    upstream: &Upstream,
+    request: &UpstreamRequest,
+    addresses: &[SocketAddr],
+) -> Result<UpstreamResponse, InvokeError> {
+    const BUSY: [StatusCode; 4] = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+    for wait in WAITS {
+        let answer = upstream.send_to(request, addresses).await?;
+        if !BUSY.contains(&answer.status) {
+            return Ok(answer);
+        }
+        tokio::time::sleep(wait).await;
+    }
+    upstream.send_to(request, addresses).await
+}
+
 /// How long the server says that the file is.
 fn length(answer: &UpstreamResponse) -> Option<u64> {
-    answer.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    answer.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The addresses of a host; every one of them must be public unless the host is Dify's own.
@@ -284,13 +371,16 @@ mod tests {
             ("http://169.254.169.254/latest", None, "private address 169.254.169.254"),
             ("http://[::ffff:10.0.0.1]/", None, "private address"),
             ("http://localhost:1/", None, "private address"),
+            ("https://8.8.8.8:22/", None, "not fetched from the port"),
+            ("http://8.8.8.8:8080/a.png?token=s3cret", None, "not fetched from the port of http://8.8.8.8:8080/a.png"),
             (
                 "http://127.0.0.1:1/x?token=s3cret",
                 Some("http://127.0.0.1:1"),
                 "cannot be fetched from http://127.0.0.1:1/x:",
             ),
         ] {
-            let error = fetch(&upstream, &NetworkSettings::default(), host, address, 10).await.err().unwrap();
+            let error =
+                fetch(&upstream, &NetworkSettings::default(), host, address, &mut Room::of(10)).await.err().unwrap();
             assert!(error.message.contains(said), "{address}: {error}");
             assert!(!error.detail().contains("s3cret"), "{error}");
         }

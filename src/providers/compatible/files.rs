@@ -10,7 +10,7 @@ use crate::dialect::openai::Profile;
 use crate::dialect::openai::messages::is_readable;
 use crate::error::InvokeError;
 use crate::protocol::{Content, MediaPart, PromptMessage};
-use crate::providers::common::download;
+use crate::providers::common::download::{self, Room};
 use crate::upstream::{NetworkSettings, Upstream};
 
 /// Most bytes of all files of one prompt that are fetched.
@@ -25,7 +25,7 @@ pub async fn gather(
     profile: &Profile,
     messages: &mut [PromptMessage],
 ) -> Result<(), InvokeError> {
-    let mut room = MOST_BYTES;
+    let mut room = Room::of(MOST_BYTES);
     for message in messages {
         let Content::Parts(parts) = &mut message.content else { continue };
         for part in parts.iter_mut().filter(|part| is_readable(part, profile)) {
@@ -35,8 +35,7 @@ pub async fn gather(
                 // Data that came along needs no address.
                 Place::Dify | Place::Private(_) if media.base64_data.is_some() => {}
                 Place::Dify => {
-                    let file = download::fetch(upstream, network, file_url, &address, room).await?;
-                    room = room.saturating_sub(file.base64.len() / 4 * 3);
+                    let file = download::fetch(upstream, network, file_url, &address, &mut room).await?;
                     fill(media, file);
                 }
                 Place::Private(host) => return Err(refused(&host)),

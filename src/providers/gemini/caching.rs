@@ -68,12 +68,17 @@ enum State {
 pub(super) struct Caches(Mutex<HashMap<Key, Slot>>);
 
 /// The cache that a request uses.
-pub(super) struct Used(Slot);
+pub(super) struct Used {
+    slot: Slot,
+    /// Whether this request made it.
+    is_new: bool,
+}
 
 impl Used {
-    /// Forgets a cache that the service no longer has.
+    /// Forgets a cache that the service no longer has. Where one is lost at its first use, as behind a gateway that
+    /// spreads calls over projects, the next would be lost too.
     pub(super) async fn forget(&self) {
-        *self.0.lock().await = State::New;
+        *self.slot.lock().await = if self.is_new { State::Refused(Instant::now() + REFUSAL) } else { State::New };
     }
 }
 
@@ -115,6 +120,7 @@ impl Caches {
         let slot = self.slot((wish.owner, digest(wish.model, &prefix.kept(request))));
         let Ok(mut state) = slot.try_lock() else { return nothing };
         let now = Instant::now();
+        let is_new = matches!(*state, State::Seen(_));
         let stored = match &mut *state {
             State::Refused(until) if now < *until => return nothing,
             State::Kept { name, tokens, until } if now + MARGIN < *until => {
@@ -157,7 +163,7 @@ impl Caches {
         let State::Kept { name, .. } = &*state else { return nothing };
         prefix.cut(request, name.clone());
         drop(state);
-        (Some(Used(slot)), stored)
+        (Some(Used { slot, is_new }), stored)
     }
 
     fn slot(&self, key: Key) -> Slot {

@@ -36,6 +36,8 @@ pub struct Connection {
     /// Which service.
     pub surface: Surface,
     base: Url,
+    /// Whether the form names the base.
+    is_own_base: bool,
     version: Option<String>,
     project: Option<(String, String)>,
     auth: Arc<dyn Authorize>,
@@ -98,7 +100,7 @@ impl Connection {
             }
         };
         let project = credentials.get("google_project_id").map(str::to_owned).or(vertex_project);
-        let location = credentials.get("google_location").unwrap_or("global").to_owned();
+        let location = credentials.get("google_location").unwrap_or("global").to_ascii_lowercase();
         let surface = match (method, &project) {
             ("api_key", _) => Surface::Developer,
             ("vertex_express", _) => Surface::VertexExpress,
@@ -117,6 +119,7 @@ impl Connection {
             surface,
             version: version(&base, credentials.get("google_api_version"), surface)?,
             base,
+            is_own_base: credentials.get("google_base_url").is_some(),
             project: project.filter(|_| surface == Surface::Vertex).map(|project| (project, location)),
             auth,
             network,
@@ -145,6 +148,9 @@ impl Connection {
         let short = short.strip_prefix("models/").unwrap_or(short);
         Ok(match (self.surface, &self.project) {
             _ if name.starts_with("projects/") => name.to_owned(),
+            (Surface::Vertex, Some((project, location))) if endpoint_id(name).is_some() => {
+                format!("projects/{project}/locations/{location}/endpoints/{}", endpoint_id(name).unwrap_or_default())
+            }
             (Surface::Vertex, Some((project, location))) => {
                 format!("projects/{project}/locations/{location}/publishers/google/models/{short}")
             }
@@ -181,6 +187,11 @@ impl Connection {
             whole.extend(utf8_percent_encode(segment, SEGMENT));
         }
         let mut url = self.base.clone();
+        // A name says itself where it is.
+        if let (Surface::Vertex, false, Some(location)) = (self.surface, self.is_own_base, location_of(path)) {
+            legal_name("google_location", location)?;
+            url = parse(&default_base(self.surface, &location.to_ascii_lowercase()))?;
+        }
         url.set_path(&whole);
         Ok(url)
     }
@@ -313,6 +324,18 @@ fn token_uri(credentials: &Credentials) -> Result<Url, InvokeError> {
         .ok_or_else(|| InvokeError::credentials("credential `google_token_uri` is not an address of Google's"))
 }
 
+/// The id of an endpoint that is named without its project: `endpoints/707`, or the number alone.
+fn endpoint_id(name: &str) -> Option<&str> {
+    let id = name.strip_prefix("endpoints/").unwrap_or(name);
+    (!id.is_empty() && id.bytes().all(|digit| digit.is_ascii_digit())).then_some(id)
+}
+
+/// The location in `projects/…/locations/…/…`.
+fn location_of(path: &str) -> Option<&str> {
+    let mut steps = path.split('/');
+    (steps.next() == Some("projects") && steps.nth(1) == Some("locations")).then(|| steps.next()).flatten()
+}
+
 fn default_base(surface: Surface, location: &str) -> String {
     match (surface, location) {
         (Surface::Developer, _) => DEVELOPER.to_owned(),
@@ -322,8 +345,21 @@ fn default_base(surface: Surface, location: &str) -> String {
     }
 }
 
+/// What is copied from a page or a command goes on behind the version: `…/v1beta/openai/`, `…/v1beta/models/m:generateContent`.
 fn base_url(text: &str) -> Result<Url, InvokeError> {
-    let url = parse(text.trim_end_matches('/'))?;
+    let mut url = parse(text.trim_end_matches('/'))?;
+    let mut steps = url.path().split('/');
+    let base: Vec<&str> = steps.by_ref().take_while(|step| !is_version(step)).collect();
+    let version = url.path().split('/').nth(base.len());
+    if let (
+        Some(version),
+        Some("openai" | "models" | "tunedModels" | "publishers" | "projects" | "cachedContents" | "files"),
+    ) = (version, steps.next())
+    {
+        let path = format!("{}/{version}", base.join("/"));
+        tracing::debug!(path, "the base URL is read up to its version");
+        url.set_path(&path);
+    }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(InvokeError::credentials("credential `google_base_url` must begin with http:// or https://"));
     }
@@ -338,10 +374,14 @@ fn parse(text: &str) -> Result<Url, InvokeError> {
         .map_err(|error| InvokeError::credentials(format!("credential `google_base_url` is not an address: {error}")))
 }
 
+fn is_version(step: &str) -> bool {
+    matches!(step, "v1" | "v1beta" | "v1alpha" | "v1beta1")
+}
+
 /// A base address that ends in a version keeps it.
 fn version(base: &Url, wanted: Option<&str>, surface: Surface) -> Result<Option<String>, InvokeError> {
     let last = base.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    if matches!(last, "v1" | "v1beta" | "v1alpha" | "v1beta1") {
+    if is_version(last) {
         return Ok(None);
     }
     match wanted {
@@ -428,6 +468,42 @@ mod tests {
                 "projects/2/locations/us-east1/endpoints/3",
                 "https://us-east1-aiplatform.googleapis.com/v1/projects/2/locations/us-east1/endpoints/3:generateContent".to_owned(),
             ),
+            // However a location is written, and wherever a name says that it is.
+            (vec![PROJECT, place("Global")], "m", vertex("aiplatform.googleapis.com", "global", "m")),
+            (vec![PROJECT, place("EU")], "m", vertex("aiplatform.eu.rep.googleapis.com", "eu", "m")),
+            (vec![PROJECT, place("US-Central1")], "m", vertex("us-central1-aiplatform.googleapis.com", "us-central1", "m")),
+            (
+                vec![PROJECT],
+                "projects/2/locations/us-east1/endpoints/3",
+                "https://us-east1-aiplatform.googleapis.com/v1/projects/2/locations/us-east1/endpoints/3:generateContent".to_owned(),
+            ),
+            (
+                vec![PROJECT, place("us")],
+                "projects/2/locations/global/publishers/google/models/m",
+                "https://aiplatform.googleapis.com/v1/projects/2/locations/global/publishers/google/models/m:generateContent".to_owned(),
+            ),
+            (
+                vec![PROJECT, base("https://gate.example")],
+                "projects/2/locations/us-east1/endpoints/3",
+                "https://gate.example/v1/projects/2/locations/us-east1/endpoints/3:generateContent".to_owned(),
+            ),
+            (
+                vec![PROJECT, place("us-east1")],
+                "endpoints/707",
+                "https://us-east1-aiplatform.googleapis.com/v1/projects/p-1/locations/us-east1/endpoints/707:generateContent".to_owned(),
+            ),
+            (
+                vec![PROJECT, place("us-east1")],
+                "7070905402157694976",
+                "https://us-east1-aiplatform.googleapis.com/v1/projects/p-1/locations/us-east1/endpoints/7070905402157694976:generateContent".to_owned(),
+            ),
+            // A base URL with what stood behind it where it was copied.
+            (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/openai/")], "m", developer.to_owned()),
+            (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/openai/chat/completions")], "m", developer.to_owned()),
+            (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/models")], "m", developer.to_owned()),
+            (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/models/x:generateContent")], "m", developer.to_owned()),
+            (vec![KEY, base("https://gate.example/models/v1/openai")], "m", "https://gate.example/models/v1/models/m:generateContent".to_owned()),
+            (vec![KEY, base("https://gate.example/openai/")], "m", "https://gate.example/openai/v1beta/models/m:generateContent".to_owned()),
             (vec![EXPRESS], "m", "https://aiplatform.googleapis.com/v1/publishers/google/models/m:generateContent".to_owned()),
             (vec![KEY, base("https://gate.example/gemini/")], "m", "https://gate.example/gemini/v1beta/models/m:generateContent".to_owned()),
             (vec![KEY, base("https://gate.example/v1beta/")], "m", "https://gate.example/v1beta/models/m:generateContent".to_owned()),

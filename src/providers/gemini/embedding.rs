@@ -19,7 +19,8 @@ use crate::protocol::{
 };
 use crate::providers::CallContext;
 use crate::providers::common::batches::in_batches;
-use crate::providers::common::{download, sentences};
+use crate::providers::common::download::{self, Room};
+use crate::providers::common::sentences;
 
 /// Contents of one `batchEmbedContents`.
 const MOST_TEXTS: usize = 100;
@@ -33,11 +34,15 @@ const PARALLEL: usize = 4;
 /// Tokens of a picture.
 const IMAGE_TOKENS: u64 = 258;
 
-/// Largest picture.
-const LARGEST_IMAGE: usize = 15 * 1024 * 1024;
+/// Bytes of all pictures of a call together: they are held in memory.
+const MOST_PICTURES: usize = 90 * 1024 * 1024;
 
 /// Longest answer: 100 vectors of 3072 numbers are about 4 MB.
 const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// Embedded in place of an empty text among others, which the service refuses: a document with an empty paragraph can be
+/// indexed.
+const BLANK: &str = ".";
 
 /// Tokens of a text that every model reads.
 const DEFAULT_LIMIT: u64 = 2048;
@@ -51,8 +56,9 @@ pub(super) async fn texts(
     request: TextEmbeddingRequest,
 ) -> Result<EmbeddingResult, InvokeError> {
     let call = Call::new(shared, context, &request.target, request.input_type)?;
-    let inputs =
-        request.texts.iter().enumerate().map(|(number, text)| call.text(number, text)).collect::<Result<_, _>>()?;
+    let others = request.texts.iter().any(|text| !text.trim().is_empty());
+    let texts = request.texts.iter().enumerate();
+    let inputs = texts.map(|(number, text)| call.text(number, said(text, others))).collect::<Result<_, _>>()?;
     call.run(inputs, MOST_TEXTS).await
 }
 
@@ -64,16 +70,27 @@ pub(super) async fn documents(
     let call = Call::new(shared, context, &request.target, request.input_type)?;
     let mut inputs = Vec::with_capacity(request.documents.len());
     let mut pictures = false;
+    let others = request.documents.iter().any(|document| !document.content.trim().is_empty());
+    let mut room = Room::of(MOST_PICTURES);
     for (number, document) in request.documents.iter().enumerate() {
         inputs.push(match document.content_type {
-            MultimodalContentType::Text => call.text(number, &document.content)?,
+            MultimodalContentType::Text => call.text(number, said(&document.content, others))?,
             MultimodalContentType::Image => {
                 pictures = true;
-                vec![call.image(&request.target.credentials, &document.content).await?]
+                vec![call.image(&request.target.credentials, &document.content, &mut room).await?]
             }
         });
     }
     call.run(inputs, if pictures { MOST_IMAGES } else { MOST_TEXTS }).await
+}
+
+/// What is embedded for a text.
+fn said(text: &str, among_others: bool) -> &str {
+    if !among_others || !text.trim().is_empty() {
+        return text;
+    }
+    tracing::warn!("a text of the batch is empty; a full stop is embedded in its place");
+    BLANK
 }
 
 /// Validates a model by embedding a word.
@@ -142,7 +159,7 @@ impl<'a> Call<'a> {
         Ok(pieces.into_iter().map(|piece| (self.profile.text(piece, self.purpose), estimate_text(piece))).collect())
     }
 
-    async fn image(&self, credentials: &Credentials, content: &str) -> Result<Piece, InvokeError> {
+    async fn image(&self, credentials: &Credentials, content: &str, room: &mut Room) -> Result<Piece, InvokeError> {
         if self.profile.form(self.connection.surface) == Form::Predict || self.options.task_type.is_some() {
             return Err(InvokeError::bad_request(format!("model `{}` reads no pictures", self.model))
                 .with_hint("Use gemini-embedding-2."));
@@ -151,7 +168,7 @@ impl<'a> Call<'a> {
             Some((_, data)) => data.to_owned(),
             None if content.starts_with("http") || content.starts_with("/files/") => {
                 let (upstream, network) = (&self.context.upstream, self.connection.network());
-                download::fetch(upstream, network, credentials.get("file_url"), content, LARGEST_IMAGE).await?.base64
+                download::fetch(upstream, network, credentials.get("file_url"), content, room).await?.base64
             }
             None => content.to_owned(),
         };
@@ -209,7 +226,7 @@ impl<'a> Call<'a> {
     }
 }
 
-fn dimensions(credentials: &Credentials) -> Result<Option<usize>, InvokeError> {
+pub(super) fn dimensions(credentials: &Credentials) -> Result<Option<usize>, InvokeError> {
     match credentials.number("embedding_dimensions")? {
         None => Ok(None),
         Some(number) if number.fract() == 0.0 && (1.0..=FULL_LENGTH as f64).contains(&number) => {

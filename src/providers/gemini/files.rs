@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use url::Url;
 
+use self::upload::Opened;
 use super::connection::Connection;
 use crate::error::InvokeError;
 use crate::upstream::Upstream;
@@ -55,8 +56,8 @@ enum Known {
 /// Uploaded files by credentials and content.
 pub(super) struct Files {
     slots: Mutex<HashMap<Key, Slot>>,
-    /// Gateways that have no upload, and until when that is believed.
-    absent: Mutex<HashMap<Url, Instant>>,
+    /// Gateways that have no upload, by whose credentials they were asked, and until when that is believed.
+    absent: Mutex<HashMap<(u64, Url), Instant>>,
     patience: Duration,
 }
 
@@ -86,7 +87,8 @@ impl Files {
         mime_type: &str,
         bytes: Bytes,
     ) -> Result<Option<String>, InvokeError> {
-        let door = connection.upload_url();
+        // What another's proxy says of the same address is no word of this gateway.
+        let door = (owner, connection.upload_url());
         if self.is_absent(&door) {
             return Ok(None);
         }
@@ -100,8 +102,16 @@ impl Files {
             _ => {}
         }
         let outcome = async {
-            let Some(session) = upload::open(upstream, connection, mime_type, bytes.len()).await? else {
-                return Ok(None);
+            let session = match upload::open(upstream, connection, mime_type, bytes.len()).await? {
+                Opened::At(session) => session,
+                Opened::Absent => {
+                    self.remember_absent(door);
+                    return Ok(None);
+                }
+                Opened::Refused(error) => {
+                    tracing::warn!(error = error.brief(), "the gateway refuses an upload; the file goes inline");
+                    return Ok(None);
+                }
             };
             let file = upload::send(upstream, connection, &session, &bytes).await?;
             self.ready(upstream, connection, file).await.map(Some)
@@ -109,7 +119,7 @@ impl Files {
         .await;
         match &outcome {
             Ok(Some(address)) => *known = Known::Ready(address.clone(), Instant::now() + LIFE),
-            Ok(None) => self.remember_absent(door),
+            Ok(None) => {}
             Err(error) => *known = Known::Failed(error.clone(), Instant::now()),
         }
         outcome
@@ -134,13 +144,13 @@ impl Files {
         slots.entry(key).or_default().clone()
     }
 
-    fn is_absent(&self, door: &Url) -> bool {
+    fn is_absent(&self, door: &(u64, Url)) -> bool {
         let absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
         absent.get(door).is_some_and(|until| Instant::now() < *until)
     }
 
-    fn remember_absent(&self, door: Url) {
-        tracing::warn!(host = door.host_str(), "the gateway takes no uploads; files go inline");
+    fn remember_absent(&self, door: (u64, Url)) {
+        tracing::warn!(host = door.1.host_str(), "the gateway takes no uploads; files go inline");
         let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
         if absent.len() >= MOST {
             absent.clear();

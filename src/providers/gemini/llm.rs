@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::caching::{self, Used, Wish};
 use super::connection::Connection;
-use super::media::{self, Media, Prepared, Way};
+use super::media::{self, Media, Prepared, Way, written};
 use super::{Chunks, Shared, files};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
@@ -99,7 +99,8 @@ impl Call {
         }
         let connection = shared.connect(&request.target.credentials, &context)?;
         let credentials = &request.target.credentials;
-        let media = Media { shared, context: &context, connection: &connection, credentials, way: Way::default() };
+        let way = way(&request);
+        let media = Media { shared, context: &context, connection: &connection, credentials, way };
         let prompt = media.prepare(&request.prompt_messages).await?;
         let mut body = build(shared, &request, &prompt.messages, &profile, &connection, false)?;
         let expects_json = body.generation_config.contains_key("responseMimeType");
@@ -132,7 +133,7 @@ impl Call {
             may_be_empty: !request.stop.is_empty(),
         };
         let answer = SharedAnswer::new(Answer::new(options));
-        Ok(Self { context, request, prompt, way: Way::default(), profile, connection, body, cache, answer, repeats: 0 })
+        Ok(Self { context, request, prompt, way, profile, connection, body, cache, answer, repeats: 0 })
     }
 
     /// Builds the request anew and whole, with the token by which an answer goes on.
@@ -182,7 +183,18 @@ impl Call {
             tracing::warn!(error = error.brief(), "the service cannot read the address of a file; it is fetched here");
             self.way.links = false;
             self.prepare_again(shared).await?;
-        } else if error.status == Some(413) && self.prompt.inline > 0 && self.connection.surface == Surface::Developer {
+        } else if self.profile.system_instruction && refuses_instructions(error) {
+            tracing::warn!(
+                error = error.brief(),
+                "the model takes no system instruction; its text goes with the user's"
+            );
+            self.profile.system_instruction = false;
+            self.rebuild(shared, false)?;
+        } else if error.status == Some(413)
+            && self.prompt.inline > 0
+            && self.way.uploads()
+            && self.connection.surface == Surface::Developer
+        {
             tracing::warn!(error = error.brief(), "the request is too large; its files are uploaded");
             self.way.room = 0;
             self.prepare_again(shared).await?;
@@ -342,6 +354,27 @@ fn body(
     }
     conversation.fill(&mut body)?;
     Ok(body)
+}
+
+/// How the files of a request go.
+fn way(request: &LlmRequest) -> Way {
+    let tools = request.tools.iter();
+    let tools =
+        tools.map(|tool| tool.name.len() + written(&tool.description) + written(&tool.parameters)).sum::<usize>();
+    let way =
+        Way { beside: tools + written(&request.model_parameters) + written(&request.json_schema), ..Way::default() };
+    match Parameters(&request.model_parameters).flag("use_inline_file") {
+        Some(true) => way.inline(),
+        _ => way,
+    }
+}
+
+/// Whether a request was refused for its system instruction.
+fn refuses_instructions(error: &InvokeError) -> bool {
+    let said = error.message.to_ascii_lowercase();
+    error.status == Some(400)
+        && ["developer instruction", "system instruction"].iter().any(|name| said.contains(name))
+        && ["not enabled", "not supported"].iter().any(|refusal| said.contains(refusal))
 }
 
 fn is_corrupted_signature(error: &InvokeError) -> bool {

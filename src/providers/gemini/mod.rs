@@ -158,6 +158,7 @@ impl Provider for Gemini {
     fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> Answer<()> {
         let shared = self.shared.clone();
         Box::pin(async move {
+            validate::fields(&request.credentials)?;
             let connection = shared.connect(&request.credentials, &context)?;
             validate::provider(&context, &connection).await
         })
@@ -166,6 +167,8 @@ impl Provider for Gemini {
     fn validate_model(&self, context: CallContext, request: ModelRequest) -> Answer<()> {
         let shared = self.shared.clone();
         Box::pin(async move {
+            validate::fields(&request.target.credentials)?;
+            schema::customizable(&request, limits::Limits::default(), &context.models)?;
             if request.model_type == ModelType::TextEmbedding {
                 return validate::judge(embedding::validate(&shared, &context, &request).await);
             }
@@ -179,7 +182,7 @@ impl Provider for Gemini {
         Box::pin(async move {
             let connection = shared.connect(&request.target.credentials, &context)?;
             let limits = shared.limits.get(&connection, &context.upstream, &request.target).await;
-            schema::customizable(&request, limits)
+            schema::customizable(&request, limits, &context.models)
         })
     }
 

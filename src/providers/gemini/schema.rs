@@ -1,13 +1,15 @@
-//! The schema of a customizable model: rules and features of its family, limits and prices as the user gives them.
+//! The schema of a customizable model: rules and features of the declared model that it is most like, limits and prices as
+//! the user gives them.
+
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
+use serde_json::json;
 
 use super::limits::Limits;
-use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
-use crate::dialect::gemini::ModelProfile;
+use crate::declare::{I18n, ModelFeature, ModelSchema, Pricing};
 use crate::dialect::gemini::embedding::EmbeddingProfile;
 use crate::dialect::gemini::interactions::is_agent;
-use crate::dialect::gemini::parameters::{SAFETY, THRESHOLDS};
 use crate::dialect::gemini::profile::Family;
 use crate::error::InvokeError;
 use crate::protocol::{Credentials, ModelRequest, ModelType};
@@ -15,20 +17,49 @@ use crate::protocol::{Credentials, ModelRequest, ModelType};
 /// Context of every text model of the line-up.
 const CONTEXT: u64 = 1_048_576;
 
-/// Longest answer of every text model of the line-up.
-const LONGEST_ANSWER: f64 = 65_536.0;
+/// Largest number of tokens that a form may say.
+const MOST_TOKENS: f64 = 1e9;
 
-/// Levels of thinking; 3.7 and later refuse the first.
-const LEVELS: [&str; 4] = ["Minimal", "Low", "Medium", "High"];
+/// Highest price of a million tokens that a form may say.
+const HIGHEST_PRICE: u64 = 1_000_000;
 
-pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<ModelSchema, InvokeError> {
-    let credentials = &request.target.credentials;
-    let mut schema = ModelSchema::customizable(&request.target.model, request.model_type);
+/// What models before 2.5 do not take of what 2.5 takes.
+const SINCE_2_5: [&str; 7] = [
+    "include_thoughts",
+    "thinking_mode",
+    "thinking_budget",
+    "flex_inference",
+    "service_tier",
+    "context_cache",
+    "context_cache_minutes",
+];
+
+/// What Gemma takes of it.
+const OF_GEMMA: [&str; 10] = [
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_output_tokens",
+    "seed",
+    "use_inline_file",
+    "safety_harassment",
+    "safety_hate_speech",
+    "safety_sexually_explicit",
+    "safety_dangerous_content",
+];
+
+pub(super) fn customizable(
+    request: &ModelRequest,
+    limits: Limits,
+    declared: &[Arc<ModelSchema>],
+) -> Result<ModelSchema, InvokeError> {
+    let (id, credentials) = (request.target.model.as_str(), &request.target.credentials);
+    let mut schema = ModelSchema::customizable(id, request.model_type);
     if let Some(name) = credentials.get("display_name") {
         schema.label = I18n::same(name);
     }
-    let embeds_pictures = EmbeddingProfile::of_name(&request.target.model).task_words.is_some();
-    let context = whole(credentials, "context_size")?.or(limits.input_token_limit);
+    let embeds_pictures = EmbeddingProfile::of_name(id).task_words.is_some();
+    let context = tokens(credentials, "context_size")?.or(limits.input_token_limit);
     let context = context.unwrap_or(match (request.model_type, embeds_pictures) {
         (ModelType::TextEmbedding, true) => 8192,
         (ModelType::TextEmbedding, false) => 2048,
@@ -36,6 +67,7 @@ pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<Mod
     });
     schema.model_properties.insert("context_size".to_owned(), context.into());
     schema.pricing = pricing(credentials)?;
+    let longest_answer = tokens(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     if request.model_type != ModelType::Llm {
         if request.model_type == ModelType::TextEmbedding {
             schema.model_properties.insert("max_chunks".to_owned(), 100.into());
@@ -46,142 +78,104 @@ pub(super) fn customizable(request: &ModelRequest, limits: Limits) -> Result<Mod
         }
         return Ok(schema);
     }
-    let family = match credentials.get("model_family") {
-        None | Some("auto") => Family::of_model(&request.target.model),
-        Some(name) => Family::by_name(name)
-            .ok_or_else(|| InvokeError::credentials(format!("credential `model_family` does not know `{name}`")))?,
-    };
-    let longest_answer = whole(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     schema.model_properties.insert("mode".to_owned(), "chat".into());
-    if is_agent(&request.target.model) {
+    if is_agent(id) {
         schema.features = vec![ModelFeature::Polling, ModelFeature::Vision, ModelFeature::Document];
         return Ok(schema);
     }
-    schema.features = features(family);
-    schema.parameter_rules = rules(
-        family,
-        takes_minimal(&request.target.model, family),
-        longest_answer.map_or(LONGEST_ANSWER, |limit| limit as f64),
-    );
+    let family = match credentials.get("model_family") {
+        None | Some("auto") => Family::of_model(id),
+        Some(name) => Family::by_name(name)
+            .ok_or_else(|| InvokeError::credentials(format!("credential `model_family` does not know `{name}`")))?,
+    };
+    schema.extra.insert("gemini".to_owned(), json!({ "family": family.name() }));
+    if let Some(like) = most_like(id, family, declared) {
+        schema.features = like.features.iter().filter(|feature| has(family, **feature)).copied().collect();
+        schema.parameter_rules =
+            like.parameter_rules.iter().filter(|rule| takes(family, &rule.name)).cloned().collect();
+    }
+    let longest = schema.parameter_rules.iter_mut().find(|rule| rule.name == "max_output_tokens");
+    if let (Some(rule), Some(limit)) = (longest, longest_answer) {
+        rule.max = Some(limit as f64);
+        let default = rule.default.as_ref().and_then(serde_json::Value::as_u64);
+        rule.default = default.map(|default| default.min(limit).into());
+    }
     Ok(schema)
 }
 
-/// Whether the model thinks as little as `Minimal`: told by its name, else by its family.
-fn takes_minimal(model: &str, family: Family) -> bool {
-    match (Family::version_of(model), family) {
-        (_, Family::Gemini4) => false,
-        (Some(version), _) => version < (3, 7),
-        (None, _) => true,
+/// The declared model whose rules a model of the user's has: of its family, one that is still served before one that is
+/// gone, of the same size, of the nearest version.
+fn most_like<'a>(id: &str, family: Family, declared: &'a [Arc<ModelSchema>]) -> Option<&'a ModelSchema> {
+    let family = match family {
+        Family::Gemini2 | Family::Gemma => Family::Gemini25Flash,
+        family => family,
+    };
+    let has_word = |id: &str, word: &str| id.to_ascii_lowercase().split(['-', '/', '@']).any(|part| part == word);
+    let version = |id: &str| Family::version_of(id).map(|(major, minor)| i64::from(major) * 1000 + i64::from(minor));
+    let own = version(id);
+    let distance = |model: &str| match (own, version(model)) {
+        (Some(own), Some(other)) => (own - other).abs(),
+        (None, None) => 0,
+        _ => i64::MAX,
+    };
+    let models = declared.iter().map(AsRef::as_ref).filter(|model: &&ModelSchema| {
+        model.model_type == ModelType::Llm && !is_agent(&model.model) && Family::of_model(&model.model) == family
+    });
+    models.min_by_key(|model| {
+        let other = |word: &str| has_word(id, word) != has_word(&model.model, word);
+        (model.deprecated, model.parameter_rules.is_empty(), other("pro"), other("lite"), distance(&model.model))
+    })
+}
+
+fn has(family: Family, feature: ModelFeature) -> bool {
+    match family {
+        Family::Gemma => feature == ModelFeature::Vision,
+        Family::Gemini2 => !matches!(feature, ModelFeature::AgentThought | ModelFeature::StructuredOutput),
+        Family::Tts => false,
+        _ => true,
     }
 }
 
-fn whole(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
-    match credentials.number(field)? {
+fn takes(family: Family, parameter: &str) -> bool {
+    match family {
+        Family::Gemma => OF_GEMMA.contains(&parameter),
+        Family::Gemini2 => !SINCE_2_5.contains(&parameter),
+        _ => true,
+    }
+}
+
+/// A field of a count of tokens.
+fn tokens(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
+    let wrong =
+        || InvokeError::credentials(format!("credential `{field}` must be a whole number from 1 to {MOST_TOKENS}"));
+    match credentials.number(field).map_err(|_| wrong())? {
         None => Ok(None),
-        Some(number) if number >= 1.0 && number.fract() == 0.0 => Ok(Some(number as u64)),
-        Some(_) => Err(InvokeError::credentials(format!("credential `{field}` must be a whole number above 0"))),
+        Some(number) if (1.0..=MOST_TOKENS).contains(&number) && number.fract() == 0.0 => Ok(Some(number as u64)),
+        Some(_) => Err(wrong()),
     }
 }
 
 fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
     let price = |field: &str| -> Result<Option<Decimal>, InvokeError> {
         let Some(text) = credentials.get(field) else { return Ok(None) };
-        text.parse()
-            .map(Some)
-            .map_err(|_| InvokeError::credentials(format!("credential `{field}` must be a decimal number")))
+        let price = text.parse::<Decimal>().ok();
+        price.filter(|price| (Decimal::ZERO..=Decimal::from(HIGHEST_PRICE)).contains(price)).map(Some).ok_or_else(
+            || {
+                InvokeError::credentials(format!(
+                    "credential `{field}` must be a decimal number from 0 to {HIGHEST_PRICE}"
+                ))
+            },
+        )
     };
-    let Some(input) = price("input_price")? else { return Ok(None) };
-    Ok(Some(Pricing { input, output: price("output_price")?, unit: Decimal::new(1, 6), currency: "USD".to_owned() }))
-}
-
-fn features(family: Family) -> Vec<ModelFeature> {
-    use ModelFeature::{
-        AgentThought, Audio, Document, MultiToolCall, StreamToolCall, StructuredOutput, ToolCall, Video, Vision,
-    };
-    match family {
-        Family::Image => vec![Vision, Document],
-        Family::Gemma => vec![Vision],
-        Family::Tts => Vec::new(),
-        Family::Gemini2 => vec![ToolCall, MultiToolCall, StreamToolCall, Vision, Document, Video, Audio],
-        _ => vec![
-            ToolCall,
-            MultiToolCall,
-            AgentThought,
-            Vision,
-            StreamToolCall,
-            Document,
-            Video,
-            Audio,
-            StructuredOutput,
-        ],
+    match (price("input_price")?, price("output_price")?) {
+        (None, None) => Ok(None),
+        (Some(input), output) => {
+            Ok(Some(Pricing { input, output, unit: Decimal::new(1, 6), currency: "USD".to_owned() }))
+        }
+        (None, Some(_)) => Err(InvokeError::credentials("credential `output_price` needs an `input_price` beside it")),
     }
 }
 
-fn rules(family: Family, least_thinking: bool, longest_answer: f64) -> Vec<ParameterRule> {
-    let flag = |name: &str, english: &str, chinese: &str| {
-        ParameterRule::new(name, I18n::new(english, chinese), ParameterType::Boolean).default_value(false)
-    };
-    let choice = |name: &str, english: &str, chinese: &str, options: &[&str]| {
-        ParameterRule::new(name, I18n::new(english, chinese), ParameterType::String).options(options.iter().copied())
-    };
-    let mut rules = Vec::new();
-    if !matches!(family, Family::Gemini4 | Family::Gemini3NoSampling) {
-        for (name, english, chinese, max) in
-            [("temperature", "Temperature", "温度", 2.0), ("top_p", "Top P", "Top P", 1.0)]
-        {
-            rules.push(
-                ParameterRule::new(name, I18n::new(english, chinese), ParameterType::Float)
-                    .range(0.0, max)
-                    .precision(2),
-            );
-        }
-        rules.push(ParameterRule::new("top_k", I18n::same("Top K"), ParameterType::Int).range(1.0, 100.0));
-    }
-    rules.push(
-        ParameterRule::new("max_output_tokens", I18n::new("Max output tokens", "最大输出标记"), ParameterType::Int)
-            .range(1.0, longest_answer),
-    );
-    rules.push(ParameterRule::new("seed", I18n::new("Seed", "随机种子"), ParameterType::Int));
-    match family {
-        Family::Gemini4 | Family::Gemini3NoSampling | Family::Gemini3 => {
-            rules.push(flag("include_thoughts", "Show thoughts", "显示思考"));
-            let levels = if least_thinking { &LEVELS[..] } else { &LEVELS[1..] };
-            rules.push(choice("thinking_level", "Thinking level", "思考等级", levels));
-        }
-        Family::Gemini25Pro | Family::Gemini25Flash => {
-            rules.push(flag("include_thoughts", "Show thoughts", "显示思考"));
-            rules.push(
-                ParameterRule::new("thinking_budget", I18n::new("Thinking budget", "思考预算"), ParameterType::Int)
-                    .range(-1.0, 32_768.0),
-            );
-        }
-        Family::Image => {
-            let ratios = ["Auto", "1:1", "9:16", "16:9", "3:4", "4:3", "3:2", "2:3", "5:4", "4:5", "21:9"];
-            rules.push(choice("aspect_ratio", "Aspect ratio", "宽高比", &ratios));
-            rules.push(choice("resolution", "Resolution", "分辨率", &["1K", "2K", "4K"]));
-        }
-        Family::Gemini2 | Family::Gemma | Family::Tts => {}
-    }
-    if !matches!(family, Family::Image | Family::Gemma | Family::Tts) {
-        rules.push(flag("grounding", "Google Search", "谷歌搜索"));
-        rules.push(flag("url_context", "URL context", "网址内容"));
-        rules.push(flag("code_execution", "Code execution", "代码执行"));
-        rules.push(ParameterRule::new("json_schema", I18n::same("JSON Schema"), ParameterType::Text));
-        rules.push(choice("media_resolution", "Media resolution", "媒体分辨率", &["Default", "Low", "Medium", "High"]));
-    }
-    if ModelProfile::of_family(family).cache_minimum.is_some() {
-        rules.push(flag("context_cache", "Context cache", "上下文缓存"));
-        let label = I18n::new("Context cache minutes", "上下文缓存分钟数");
-        rules.push(ParameterRule::new("context_cache_minutes", label, ParameterType::Int).range(1.0, 1440.0));
-    }
-    let safety_labels = [
-        ("Harassment filter", "骚扰内容过滤"),
-        ("Hate speech filter", "仇恨言论过滤"),
-        ("Sexual content filter", "色情内容过滤"),
-        ("Dangerous content filter", "危险内容过滤"),
-    ];
-    for ((name, _), (english, chinese)) in SAFETY.into_iter().zip(safety_labels) {
-        rules.push(choice(name, english, chinese, &THRESHOLDS));
-    }
-    rules
-}
+#[cfg(test)]
+#[path = "schema/tests.rs"]
+mod tests;

@@ -1,21 +1,35 @@
-//! Are these credentials good? A wrong key, a busy server, a disabled service and a missing model are told apart.
+//! Are these credentials good? A wrong key, a busy server, a disabled service, a page in place of an answer and a missing
+//! model are told apart.
 
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::connection::Connection;
-use crate::dialect::gemini::Surface;
+use super::embedding;
+use crate::dialect::gemini::dialogue::SpeechOptions;
+use crate::dialect::gemini::parameters::{self, Parameters};
+use crate::dialect::gemini::{Surface, mapper};
 use crate::error::{ErrorKind, InvokeError};
+use crate::protocol::Credentials;
 use crate::providers::CallContext;
+use crate::providers::common::download;
+use crate::upstream::UpstreamResponse;
+use crate::upstream::status::excerpt;
+
+/// Longest answer that is read.
+const LONGEST: usize = 4 * 1024 * 1024;
 
 /// Asked one after the other on Vertex AI, which lists no models with their limits: counting is free, and one of them
 /// may be gone or be served elsewhere.
 const PROBE_MODELS: [&str; 2] = ["gemini-2.5-flash-lite", "gemini-3.5-flash-lite"];
 
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(default)]
-    models: Vec<serde::de::IgnoredAny>,
+/// Refuses nonsense in a field that a call would read late or never.
+pub(super) fn fields(credentials: &Credentials) -> Result<(), InvokeError> {
+    embedding::dimensions(credentials)?;
+    SpeechOptions::read(credentials.get("speech_options"))?;
+    credentials.get("file_url").map(download::file_host).transpose()?;
+    let floor = |name: &str| credentials.get(&format!("{name}_floor")).map(str::to_owned);
+    parameters::safety(&Parameters(&serde_json::Map::new()), floor)?;
+    Ok(())
 }
 
 /// Validates by listing models, which costs nothing and names no model that may be gone.
@@ -36,11 +50,7 @@ async fn list(context: &CallContext, connection: &Connection) -> Result<(), Invo
     let mut url = connection.url("models")?;
     url.set_query(Some("pageSize=1"));
     match context.upstream.send(&connection.get(url)).await {
-        Ok(answer) => {
-            let listed: Listed = answer.json(4 * 1024 * 1024).await?;
-            tracing::debug!(models = listed.models.len(), "the credentials list models");
-            Ok(())
-        }
+        Ok(answer) => answered(answer).await,
         // A gateway may serve generation only.
         Err(error) if error.status == Some(404) => probe(context, connection).await,
         Err(error) => Err(error),
@@ -58,7 +68,21 @@ async fn probe(context: &CallContext, connection: &Connection) -> Result<(), Inv
 async fn count(context: &CallContext, connection: &Connection, model: &str) -> Result<(), InvokeError> {
     let url = connection.model_url(model, "countTokens")?;
     let body = json!({"contents": [{"role": "user", "parts": [{"text": "ping"}]}]});
-    context.upstream.send(&connection.post(url, &body)?).await.map(drop)
+    answered(context.upstream.send(&connection.post(url, &body)?).await?).await
+}
+
+/// A good answer is a JSON object: a page of a login or of another service is none.
+async fn answered(answer: UpstreamResponse) -> Result<(), InvokeError> {
+    let body = answer.bytes(LONGEST).await?;
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(Value::Object(map)) => match map.get("error").filter(|error| error.is_object()) {
+            Some(_) => Err(crate::dialect::gemini::errors::from_value(&Value::Object(map), None)),
+            None => Ok(()),
+        },
+        _ if body.trim_ascii_start().starts_with(b"<") => Err(mapper::page(&String::from_utf8_lossy(&body))),
+        _ => Err(InvokeError::connection(format!("the service answered no JSON object: {}", excerpt(&body)))
+            .with_hint("Something between the plugin and Google answered: check base URL and proxy.")),
+    }
 }
 
 /// A server that is busy says nothing against the credential: it is accepted, and the log says why.

@@ -241,7 +241,9 @@ pub fn google_url(text: &str) -> Option<Url> {
 /// A JSON object: raw, with line breaks inside strings, in base64, or quoted once more.
 fn read_object(text: &str, field: &str) -> Result<Map<String, Value>, InvokeError> {
     let wrong = |what: &str| InvokeError::credentials(format!("credential `{field}` {what}"));
-    let text = text.trim();
+    // Editors write a mark before the text that is no blank.
+    let blank = |letter: char| letter.is_whitespace() || letter == '\u{feff}';
+    let text = text.trim_matches(blank);
     if text.starts_with("-----BEGIN") {
         return Err(wrong("is only the private key: paste the whole JSON key file"));
     }
@@ -255,7 +257,7 @@ fn read_object(text: &str, field: &str) -> Result<Map<String, Value>, InvokeErro
             .or_else(|_| URL_SAFE_NO_PAD.decode(packed.trim_end_matches('=')))
             .map_err(|_| wrong("is neither JSON nor base64 of it"))?;
         decoded = String::from_utf8(bytes).map_err(|_| wrong("is not JSON once its base64 is decoded"))?;
-        decoded.trim()
+        decoded.trim_matches(blank)
     };
     let escaped = text.replace("\r\n", "\n");
     let value = serde_json::from_str::<Value>(text).or_else(|_| serde_json::from_str(&escape_breaks(&escaped)));

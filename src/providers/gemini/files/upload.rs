@@ -37,14 +37,24 @@ enum Standing {
     Done(Box<File>),
 }
 
-/// Opens an upload; `None` where a gateway has none. The address is a secret and leads to the host that the credentials
+/// What comes of opening an upload.
+pub(super) enum Opened {
+    /// It goes on at this address.
+    At(Url),
+    /// The gateway has no uploads.
+    Absent,
+    /// The gateway refuses this one.
+    Refused(InvokeError),
+}
+
+/// Opens an upload. The address is a secret and leads to the host that the credentials
 /// name, whatever the service says.
 pub(super) async fn open(
     upstream: &Upstream,
     connection: &Connection,
     mime_type: &str,
     length: usize,
-) -> Result<Option<Url>, InvokeError> {
+) -> Result<Opened, InvokeError> {
     let mut request = connection.post(connection.upload_url(), &json!({"file": {"display_name": "dify"}}))?;
     set(&mut request.headers, "x-goog-upload-protocol", "resumable");
     set(&mut request.headers, "x-goog-upload-command", "start");
@@ -52,14 +62,19 @@ pub(super) async fn open(
     set(&mut request.headers, "x-goog-upload-header-content-type", mime_type);
     let answer = match upstream.send(&request).await {
         Ok(answer) => answer,
-        Err(error) if connection.is_gateway() && matches!(error.status, Some(404 | 405 | 501)) => return Ok(None),
+        Err(error) if connection.is_gateway() => match error.status {
+            Some(404 | 405 | 501) => return Ok(Opened::Absent),
+            // The call itself tells whether the credential is good.
+            Some(400 | 401 | 403 | 500) => return Ok(Opened::Refused(error)),
+            _ => return Err(error),
+        },
         Err(error) => return Err(error),
     };
     let session = header(&answer, "x-goog-upload-url").and_then(|address| Url::parse(address).ok());
     match session {
-        Some(session) => Ok(Some(connection.own_address(&session))),
+        Some(session) => Ok(Opened::At(connection.own_address(&session))),
         // A gateway that answers everything, but passes no upload on.
-        None if connection.is_gateway() => Ok(None),
+        None if connection.is_gateway() => Ok(Opened::Absent),
         None => Err(InvokeError::server_unavailable("the service opened an upload without an address")),
     }
 }
@@ -71,13 +86,16 @@ pub(super) async fn send(
     session: &Url,
     bytes: &Bytes,
 ) -> Result<File, InvokeError> {
-    let mut offset = 0;
-    let mut losses = 0;
+    let (mut offset, mut furthest, mut losses) = (0, 0, 0);
     loop {
         let lost = match piece(upstream, connection, session, bytes, offset).await {
             Ok(Standing::Done(file)) => return Ok(*file),
             Ok(Standing::At(next)) if next > offset => {
-                (offset, losses) = (next, 0);
+                offset = next;
+                // A service that loses again what it had gets no further.
+                if offset > furthest {
+                    (furthest, losses) = (offset, 0);
+                }
                 continue;
             }
             Ok(Standing::At(_)) => InvokeError::server_unavailable(format!("an upload stays at byte {offset}")),
@@ -128,11 +146,15 @@ async fn ask(
     set(&mut request.headers, "x-goog-upload-command", "query");
     let answer = upstream.send(&request).await?;
     let kept = header(&answer, "x-goog-upload-size-received").and_then(|kept| kept.parse().ok());
-    match standing(answer, kept.unwrap_or(0)).await? {
-        Standing::At(kept) if kept > length => {
+    match (standing(answer, kept.unwrap_or(0)).await?, kept) {
+        (Standing::At(_), None) => {
+            Err(InvokeError::server_unavailable("the service does not tell how far an upload got")
+                .with_hint("Something on the way may remove the headers of answers: check base URL and proxy."))
+        }
+        (Standing::At(kept), _) if kept > length => {
             Err(InvokeError::server_unavailable(format!("an upload of {length} bytes stands at byte {kept}")))
         }
-        standing => Ok(standing),
+        (standing, _) => Ok(standing),
     }
 }
 
