@@ -202,3 +202,64 @@ async fn names_that_servers_refuse_come_back_as_they_were() {
     assert_eq!(bodies(&server)[0]["tools"][0]["function"]["name"], "weather_get");
     assert_eq!(calls, ["weather.get"]);
 }
+
+#[tokio::test]
+async fn signatures_go_back_with_their_calls_to_the_model_that_sent_them() {
+    let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
+    let step = |opaque: Value| {
+        request(json!({"tools": [{"name": "f", "description": "", "parameters": {}}], "prompt_messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "", "opaque_body": opaque, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "content": "found", "tool_call_id": "c1"},
+        ]}))
+    };
+    let signed = |model: &str| {
+        let call = json!({"c1": {"extra_content": {"google": {"thought_signature": "sig"}}}});
+        json!({"openai": {"model": model, "tool_calls": call}})
+    };
+    let sent = |server: &Scripted| -> Vec<Value> {
+        let signature =
+            |body: &Value| body["messages"][1]["tool_calls"][0]["extra_content"]["google"]["thought_signature"].clone();
+        bodies(server).iter().map(signature).collect()
+    };
+    let server = Scripted::start(vec![stream()]).await;
+    ask_as(7, &server, &profile, step(signed("wire-model"))).await.unwrap();
+    ask_as(7, &server, &profile, step(signed("another"))).await.unwrap();
+    assert_eq!(sent(&server), [json!("sig"), Value::Null]);
+    // A server that misses one gets the documented value, and once more in place of one that it refuses.
+    let missing = || refusal("Function call is missing a thought_signature in functionCall parts");
+    let server = Scripted::start(vec![missing(), stream()]).await;
+    ask_as(8, &server, &profile, step(Value::Null)).await.unwrap();
+    assert_eq!(sent(&server), [Value::Null, json!("skip_thought_signature_validator")]);
+    let server = Scripted::start(vec![missing(), missing(), stream()]).await;
+    ask_as(9, &server, &profile, step(signed("wire-model"))).await.unwrap();
+    assert_eq!(sent(&server), [json!("sig"), json!("sig"), json!("skip_thought_signature_validator")]);
+}
+
+/// What a server sends along with its calls comes back from memory, for a host that hands the calls back bare.
+#[tokio::test]
+async fn signatures_are_remembered_for_hosts_that_lose_them() {
+    let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
+    let call = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "c9",
+        "function": {"name": "f_g", "arguments": "{\"q\": 1}"},
+        "extra_content": {"google": {"thought_signature": "QQ+/=="}}}]}, "finish_reason": "tool_calls"}]});
+    let answer = typed("200 OK", "text/event-stream", &format!("data: {call}\n\ndata: [DONE]\n\n"));
+    let server = Scripted::start(vec![answer, stream()]).await;
+    let step = |messages: Value| {
+        request(json!({"tools": [{"name": "f.g", "description": "", "parameters": {}}], "prompt_messages": messages}))
+    };
+    let question = json!({"role": "user", "content": "q"});
+    let (_, calls) = ask_as(5, &server, &profile, step(json!([question]))).await.unwrap();
+    assert_eq!(calls, ["f.g"]);
+    let bare = json!({"role": "assistant", "content": "", "tool_calls": [
+        {"id": "c9", "type": "function", "function": {"name": "f.g", "arguments": "{\"q\":1}"}}]});
+    let history = json!([question, bare, {"role": "tool", "content": "r", "tool_call_id": "c9"}]);
+    for credentials in [5, 6] {
+        ask_as(credentials, &server, &profile, step(history.clone())).await.unwrap();
+    }
+    let signature = |body: &Value| body["messages"][1]["tool_calls"][0]["extra_content"]["google"].clone();
+    let bodies = bodies(&server);
+    assert_eq!(signature(&bodies[1]), json!({"thought_signature": "QQ+/=="}));
+    assert_eq!(signature(&bodies[2]), Value::Null, "of other credentials nothing is known");
+}

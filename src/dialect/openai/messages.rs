@@ -8,10 +8,13 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use tracing::warn;
 
+use super::calls::OPAQUE_KEY;
 use super::names::FunctionNames;
-use super::profile::{Profile, ToolForm};
+use super::profile::{Profile, SignatureForm, ToolForm};
+use super::wire::KEPT;
 use crate::dialect::think::{CLOSE, OPEN, strip_thoughts};
 use crate::error::InvokeError;
 use crate::protocol::{Content, ContentPart, LlmRequest, PromptMessage, Role, ToolCall};
@@ -22,6 +25,9 @@ mod parts;
 mod tests;
 
 pub use parts::is_readable;
+
+/// Stands in place of a thought signature that is not known; documented for calls of other origin.
+const BYPASS: &str = "skip_thought_signature_validator";
 
 /// One message.
 #[derive(Debug, Serialize)]
@@ -54,6 +60,9 @@ struct Call<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     function: Function<'a>,
+    /// What the server sent along.
+    #[serde(flatten)]
+    members: Map<String, Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -151,7 +160,7 @@ impl<'a> Conversation<'a> {
             Role::User => Ok(Some(spoken("user", content()?))),
             Role::Assistant => {
                 let mut answer = spoken("assistant", content()?);
-                self.add_calls(&mut answer, message);
+                self.add_calls(&mut answer, message, index > self.question);
                 let is_left_out = !message.tool_calls.is_empty() && answer.is_empty();
                 Ok(Some(answer).filter(|_| !is_left_out))
             }
@@ -159,7 +168,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn add_calls(&self, answer: &mut Message<'a>, message: &'a PromptMessage) {
+    fn add_calls(&self, answer: &mut Message<'a>, message: &'a PromptMessage, is_current: bool) {
         let calls: Vec<&ToolCall> =
             message.tool_calls.iter().filter(|call| !self.gone.contains(call.id.as_str())).collect();
         if calls.is_empty() {
@@ -171,9 +180,30 @@ impl<'a> Conversation<'a> {
         if self.profile.tools == ToolForm::FunctionCall {
             answer.function_call = calls.first().map(|call| self.function(call));
         } else {
-            let call = |call: &&'a ToolCall| Call { id: &call.id, kind: "function", function: self.function(call) };
-            answer.tool_calls = calls.iter().map(call).collect();
+            let to_wire = |call: &&'a ToolCall| Call {
+                id: &call.id,
+                kind: "function",
+                function: self.function(call),
+                members: self.members(message, call),
+            };
+            answer.tool_calls = calls.iter().map(to_wire).collect();
+            // Gemini looks at the first call of each step of the turn that is going on.
+            if is_current
+                && self.profile.signatures != SignatureForm::Known
+                && let Some(first) = answer.tool_calls.first_mut().filter(|call| call.members.is_empty())
+            {
+                first.members.insert("thought_signature".to_owned(), BYPASS.into());
+                first.members.insert("extra_content".to_owned(), json!({"google": {"thought_signature": BYPASS}}));
+            }
         }
+    }
+
+    fn members(&self, message: &PromptMessage, call: &ToolCall) -> Map<String, Value> {
+        let own = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY)?["tool_calls"].get(&call.id));
+        let known = own.and_then(Value::as_object).filter(|_| self.profile.signatures != SignatureForm::Replaced);
+        let returned =
+            |(name, value): (&String, &Value)| KEPT.contains(&name.as_str()).then(|| (name.clone(), value.clone()));
+        known.into_iter().flatten().filter_map(returned).collect()
     }
 
     fn function(&self, call: &'a ToolCall) -> Function<'a> {

@@ -27,6 +27,8 @@ pub struct Profile {
     pub prefer_inline: bool,
     /// Whether the thoughts of answers with calls go back, in `reasoning_content`.
     pub returns_thoughts: bool,
+    /// What goes with earlier calls whose thought signature is not known.
+    pub signatures: SignatureForm,
     /// Whether all system messages become one in front.
     pub system_first: bool,
     /// Whether the upstream is known to leave calls in the text, for want of a parser of the model's format. Of any other
@@ -154,6 +156,18 @@ impl ThinkingForm {
     pub fn is_switchable(self) -> bool {
         self.template_kwargs || self.top_level || self.object
     }
+}
+
+/// Thought signatures of earlier calls, which Gemini wants behind some gateways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignatureForm {
+    /// Those that are known.
+    #[default]
+    Known,
+    /// The documented value where none is known.
+    Completed,
+    /// The documented value in place of all.
+    Replaced,
 }
 
 /// Name of the output limit.

@@ -5,6 +5,7 @@ use futures_util::StreamExt;
 use tracing::{debug, info};
 
 use super::refusals::{Lessons, Place, least_limit};
+use super::signatures::Owner;
 use super::{Endpoint, refuse_page};
 use crate::dialect::StreamMapper;
 use crate::dialect::driver::drive;
@@ -39,12 +40,14 @@ pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
     request: LlmRequest,
 ) -> Chunks<LlmDelta> {
     let names = FunctionNames::of(&request.tools);
+    let owner = Owner::new(endpoint.credentials, &model);
     try_stream! {
         let response = send(&upstream, &endpoint, &model, profile, request).await?;
         let mut deltas = drive(response, mapper);
         while let Some(delta) = deltas.next().await {
             let mut delta = delta?;
             delta.tool_calls.iter_mut().for_each(|call| names.put_back(call));
+            owner.keep(&mut delta);
             yield delta;
         }
     }
@@ -85,6 +88,7 @@ async fn send(
     let path = profile.mode.path();
     let place = Place::of(endpoint, path, model, &request);
     let asked = request.stream;
+    Owner::new(endpoint.credentials, model).restore(&mut request.prompt_messages);
     let known = place.recall();
     let mut lessons = known;
     for _ in 0..=Lessons::MOST {

@@ -9,6 +9,7 @@ pub mod embeddings;
 pub mod files;
 mod refusals;
 pub mod rerank;
+mod signatures;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Endpoint;
 use crate::dialect::openai::Profile;
-use crate::dialect::openai::profile::MaxTokensName;
+use crate::dialect::openai::profile::{MaxTokensName, SignatureForm};
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::LlmRequest;
 
@@ -42,11 +42,15 @@ pub(super) struct Lessons {
     whole_only: bool,
     /// Thoughts of answers with calls go back.
     thoughts: bool,
+    /// A call without a signature gets the documented value in its place.
+    signatures: bool,
+    /// So does every call of this request.
+    no_signatures: bool,
 }
 
 impl Lessons {
     /// Most that one request can be taught.
-    pub(super) const MOST: usize = 5;
+    pub(super) const MOST: usize = 7;
 
     fn and(self, other: Self) -> Self {
         Self {
@@ -55,6 +59,8 @@ impl Lessons {
             streams_only: self.streams_only || other.streams_only,
             whole_only: self.whole_only || other.whole_only,
             thoughts: self.thoughts || other.thoughts,
+            signatures: self.signatures || other.signatures,
+            no_signatures: self.no_signatures || other.no_signatures,
         }
     }
 
@@ -62,6 +68,11 @@ impl Lessons {
     pub(super) fn apply(self, profile: &mut Profile, request: &mut LlmRequest, asked: bool) {
         profile.include_usage &= !self.without_usage;
         profile.returns_thoughts |= self.thoughts;
+        profile.signatures = match (self.signatures, self.no_signatures) {
+            (_, true) => SignatureForm::Replaced,
+            (true, false) => SignatureForm::Completed,
+            (false, false) => profile.signatures,
+        };
         if self.completion_tokens {
             profile.max_tokens = MaxTokensName::MaxCompletionTokens;
         }
@@ -81,6 +92,9 @@ impl Lessons {
             Self { completion_tokens: true, ..self }
         } else if said.has(&["reasoning_content"]) && calls_in(request) {
             Self { thoughts: true, ..self }
+        } else if said.has(&["thought_signature", "thoughtsignature", "thought_signatures"]) && calls_in(request) {
+            // First those that are missing, then those that were refused.
+            Self { signatures: true, no_signatures: self.signatures, ..self }
         } else if self.streams_only || self.whole_only {
             // It takes neither.
             self
@@ -180,7 +194,7 @@ impl Place {
         if kept.len() + 1 >= MOST_KEPT {
             kept.clear();
         }
-        kept.insert(self.model, (Lessons { whole_only: false, ..lessons }, until));
+        kept.insert(self.model, (Lessons { whole_only: false, no_signatures: false, ..lessons }, until));
         if lessons.whole_only {
             kept.insert(self.shape, (Lessons { whole_only: true, ..Lessons::default() }, until));
         }

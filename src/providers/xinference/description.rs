@@ -6,8 +6,8 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::codec::json::{first, fit, or_default};
 use crate::error::InvokeError;
-use crate::protocol::lenient::null_default;
 use crate::protocol::{Credentials, ModelType};
 
 /// Engines that parse tool calls while they stream and enforce a schema.
@@ -16,19 +16,22 @@ const STRONG_ENGINES: [&str; 4] = ["vllm", "sglang", "mlx", "llama.cpp"];
 /// Engines with guided decoding.
 const GUIDED_ENGINES: [&str; 2] = ["vllm", "sglang"];
 
+/// Most abilities of a model that are looked at.
+const MOST_ABILITIES: usize = 256;
+
 /// A model as `GET /v1/models/{uid}` describes it, or one entry of `GET /v1/models`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Description {
     /// `LLM`, `embedding`, `rerank`, `audio`, `image`, `video`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fit")]
     pub(super) model_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fit")]
     pub(super) model_name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fit")]
     pub(super) model_family: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fit")]
     pub(super) model_engine: Option<String>,
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "first::<MOST_ABILITIES, _, _>")]
     pub(super) model_ability: Vec<String>,
     #[serde(default, deserialize_with = "whole_number")]
     pub(super) context_length: Option<u64>,
@@ -39,7 +42,7 @@ pub(super) struct Description {
     #[serde(default, deserialize_with = "whole_number")]
     pub(super) dimensions: Option<u64>,
     /// The template refuses a system message that is not the first.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) strict_system_first: bool,
 }
 
@@ -214,6 +217,21 @@ mod tests {
         ];
         for (json, kinds) in cases {
             assert_eq!(read(json).kinds(), kinds, "{json}");
+        }
+    }
+
+    #[test]
+    fn odd_members_cost_themselves() {
+        for (odd, abilities) in [
+            (r#""model_ability":"chat""#, &["chat"][..]),
+            (r#""model_ability":["chat",null,{},"tools"]"#, &["chat", "tools"]),
+            (r#""model_ability":{"chat":true}"#, &[]),
+            (r#""model_family":{"model_name":"qwen3"},"model_ability":["chat"]"#, &["chat"]),
+            (r#""model_engine":7,"model_name":[],"strict_system_first":"yes","model_ability":["chat"]"#, &["chat"]),
+        ] {
+            let description = read(&format!(r#"{{"model_type":"LLM","context_length":4096,{odd}}}"#));
+            assert_eq!(description.model_ability, abilities, "{odd}");
+            assert_eq!((description.context_length, description.is_told()), (Some(4096), true), "{odd}");
         }
     }
 

@@ -68,6 +68,37 @@ fn thoughts_of_answers_with_calls_go_back_where_the_server_wants_them() {
 }
 
 #[test]
+fn what_came_with_a_call_goes_back_with_it() {
+    let signed = json!({"extra_content": {"google": {"thought_signature": "QQ+/=="}}, "index": 7});
+    let history = json!([
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "", "tool_calls": [call("1", "f", "{}"), call("2", "f", "{}")],
+            "opaque_body": {"openai": {"tool_calls": {"1": signed}}, "gemini": {"parts": []}}},
+        {"role": "tool", "content": "r", "tool_call_id": "1"},
+        {"role": "tool", "content": "r", "tool_call_id": "2"},
+        {"role": "assistant", "content": "", "tool_calls": [call("3", "f", "{}"), call("4", "f", "{}")]},
+        {"role": "tool", "content": "r", "tool_call_id": "3"},
+        {"role": "tool", "content": "r", "tool_call_id": "4"},
+    ]);
+    let signature_of = |message: &Value, place: usize| {
+        let call = &message["tool_calls"][place];
+        assert_eq!(call.get("index"), None);
+        call["extra_content"]["google"]["thought_signature"].as_str().map(str::to_owned)
+    };
+    let bypass = Some(BYPASS.to_owned());
+    for (signatures, first, third) in [
+        (SignatureForm::Known, Some("QQ+/==".to_owned()), None),
+        (SignatureForm::Completed, Some("QQ+/==".to_owned()), bypass.clone()),
+        (SignatureForm::Replaced, bypass.clone(), bypass.clone()),
+    ] {
+        let profile = Profile { signatures, ..with_tools() };
+        let messages = sent(history.clone(), &[tool("f")], &profile).unwrap();
+        assert_eq!((signature_of(&messages[1], 0), signature_of(&messages[4], 0)), (first, third), "{signatures:?}");
+        assert_eq!((signature_of(&messages[1], 1), signature_of(&messages[4], 1)), (None, None), "{signatures:?}");
+    }
+}
+
+#[test]
 fn arguments_of_earlier_calls_are_objects() {
     for (arguments, expected) in [
         (json!("{\"q\": 1}"), "{\"q\": 1}"),
