@@ -43,12 +43,17 @@ impl Drop for Share {
     }
 }
 
+/// Tests that take nearly all of it take turns.
+#[cfg(test)]
+pub(crate) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_one_gives_back_another_may_take() {
+        let _turn = TURN.blocking_lock();
         let (mut one, mut other) = (Share::default(), Share::default());
         // Beside other tests of this process: far from the whole, and far more than half of it.
         one.set(MOST_OF_ALL - (32 << 20)).unwrap();
