@@ -228,7 +228,10 @@ async fn callers_that_go_away_are_told_too() {
     let call = async |session: &str| {
         let mut caller = TcpStream::connect(address).await.unwrap();
         let body = chat(session, &upstream.url);
-        let head = format!("POST /invoke HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /invoke HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         caller.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         caller
     };
