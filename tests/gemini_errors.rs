@@ -369,6 +369,16 @@ async fn what_may_pass_is_asked_again_after_the_wait_that_is_asked_for() {
             vec![Reply::Events(vec![json!({"error": {"code": 503, "status": "UNAVAILABLE", "message": "busy"}})])],
             Duration::ZERO,
         ),
+        ("429 inside a 200", vec![inside(429, "wait", delay("1s"))], Duration::from_secs(1)),
+        ("in words inside a 200", vec![inside(429, "Please retry in 1s.", json!([]))], Duration::from_secs(1)),
+        ("nothing, and STOP", vec![Reply::Events(vec![end("STOP")])], Duration::ZERO),
+        ("blanks, and STOP", vec![Reply::Events(vec![text(""), end("STOP")])], Duration::ZERO),
+        ("a malformed answer", vec![Reply::Events(vec![end("MALFORMED_RESPONSE")])], Duration::ZERO),
+        (
+            "words in place of a stream",
+            vec![Reply::Refuse(200, "text/plain", "upstream error: do request failed".to_owned())],
+            Duration::ZERO,
+        ),
     ];
     for (name, mut script, least) in cases {
         let refused = script.len();
@@ -377,6 +387,55 @@ async fn what_may_pass_is_asked_again_after_the_wait_that_is_asked_for() {
         let (upstream, outcome) = one(script, MODEL, json!({"credentials": {"max_retries": "2"}})).await;
         assert_eq!((outcome.text().as_str(), upstream.seen().len()), ("Hello", refused + 1), "{name}");
         assert!(begin.elapsed() >= least, "{name}");
+    }
+}
+
+/// Google's error as the only event of an answer.
+fn inside(status: u16, message: &str, details: Value) -> Reply {
+    Reply::Events(vec![
+        json!({"error": {"code": status, "status": "RESOURCE_EXHAUSTED", "message": message, "details": details}}),
+    ])
+}
+
+/// What is asked for inside a 200 holds as it does for a refusal.
+#[tokio::test]
+async fn what_does_not_pass_soon_is_not_asked_again() {
+    let daily =
+        json!([{"@type": "x/google.rpc.QuotaFailure", "violations": [{"quotaId": "RequestsPerDayPerProject"}]}]);
+    let cases = [
+        ("34 s", vec![inside(429, "q", delay("34s"))], "InvokeRateLimitError", "q", 1),
+        ("34 s in words", vec![inside(429, "Please retry in 34.5s.", json!([]))], "InvokeRateLimitError", "34.5s", 1),
+        ("no share", vec![inside(429, "Quota exceeded, limit: 0", json!([]))], "InvokeRateLimitError", "limit: 0", 1),
+        ("a day's quota", vec![inside(429, "q", daily)], "InvokeRateLimitError", "daily quota", 1),
+        ("a key", vec![inside(400, "API key not valid.", json!([]))], "InvokeAuthorizationError", "API key", 1),
+        (
+            "nothing twice",
+            vec![Reply::Events(vec![end("STOP")])],
+            "InvokeServerUnavailableError",
+            "without saying anything",
+            2,
+        ),
+        ("malformed twice", vec![Reply::Events(vec![end("MALFORMED_RESPONSE")])], BAD_REQUEST, "MALFORMED_RESPONSE", 2),
+        (
+            "too many calls",
+            vec![Reply::Events(vec![end("TOO_MANY_TOOL_CALLS")])],
+            BAD_REQUEST,
+            "called tools too often",
+            1,
+        ),
+        (
+            "a gateway's words",
+            vec![Reply::Refuse(200, "text/plain", "upstream error: do request failed".to_owned())],
+            "InvokeServerUnavailableError",
+            "upstream error: do request failed",
+            3,
+        ),
+    ];
+    for (name, script, kind, said, requests) in cases {
+        let (upstream, outcome) = one(script, MODEL, json!({"credentials": {"max_retries": "2"}})).await;
+        let (found, message) = outcome.failure();
+        assert!(found == kind && message.contains(said), "{name}: {found} {message}");
+        assert_eq!(upstream.seen().len(), requests, "{name}");
     }
 }
 

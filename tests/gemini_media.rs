@@ -146,6 +146,48 @@ async fn speech_that_fails_says_why() {
 }
 
 #[tokio::test]
+async fn speech_that_breaks_off_is_asked_for_once_more_and_never_given_out_as_whole() {
+    let google = Google::start().await;
+    let half = |reason: &str| {
+        let blob = json!({"mimeType": "audio/L16;codec=pcm;rate=24000", "data": "AAAA"});
+        json!({"candidates": [{"content": {"parts": [{"inlineData": blob}]}, "finishReason": reason}]})
+    };
+    for reason in ["OTHER", "MAX_TOKENS", "A_REASON_OF_THE_FUTURE"] {
+        google.reply(200, half(reason));
+        let before = google.seen(":generateContent").len();
+        let outcome = speak(&google, key(), "Hello.", json!("Kore")).await;
+        assert!(sound_of(&outcome).ends_with(&spoken("Hello.")), "{reason}");
+        assert_eq!(google.seen(":generateContent").len(), before + 2, "{reason}");
+        google.reply(200, half(reason));
+        google.reply(200, half(reason));
+        let outcome = speak(&google, key(), "Hello.", json!("Kore")).await;
+        let told = outcome.failure().1;
+        assert!(told.contains("breaks off") && told.contains(reason), "{told}");
+        assert!(outcome.items.is_empty());
+    }
+    // A filter stays.
+    google.reply(200, half("SAFETY"));
+    let before = google.seen(":generateContent").len();
+    assert!(speak(&google, key(), "Hello.", json!("Kore")).await.failure().1.contains("SAFETY"));
+    assert_eq!(google.seen(":generateContent").len(), before + 1);
+}
+
+#[tokio::test]
+async fn a_transcript_that_breaks_off_is_an_error() {
+    let google = Google::start().await;
+    for reason in ["MAX_TOKENS", "RECITATION", "SAFETY", "OTHER"] {
+        google.reply(200, json!({"candidates": [{"content": {"parts": [{"text": "half"}]}, "finishReason": reason}]}));
+        let outcome = transcribe(&google, key(), &sound::silence()).await;
+        let told = outcome.failure().1;
+        assert!(told.contains("breaks off") && told.contains(reason) && outcome.items.is_empty(), "{told}");
+    }
+    // Odd members cost nothing, and neither does an envelope.
+    let odd = json!({"response": {"candidates": {"index": -1, "content": {"parts": {"text": "Hello."}}, "finishReason": 1, "safetyRatings": 7}}});
+    google.reply(200, odd);
+    assert_eq!(transcribe(&google, key(), &sound::silence()).await.item()["result"], "Hello.");
+}
+
+#[tokio::test]
 async fn voices_are_listed_without_a_request() {
     let google = Google::start().await;
     let fields = json!({"model_type": "tts", "language": "zh-Hans"});
@@ -255,6 +297,57 @@ async fn an_agent_reads_files_and_its_report_names_its_sources() {
     let refused = plugin().call(start_task(&google, AGENT, key(), json!({"prompt_messages": office}))).await;
     assert!(refused.failure().1.contains("docx"), "{:?}", refused.failure());
     assert_eq!(google.seen("/v1beta/interactions").len(), 1, "nothing was started");
+}
+
+#[tokio::test]
+async fn an_odd_look_at_a_task_does_not_end_it() {
+    let google = Google::start().await;
+    let state = json!({"interaction": "v1_a"});
+    let report = json!([{"type": "text", "text": "R"}]);
+    for odd in [
+        json!(null),
+        json!("<html>gateway</html>"),
+        json!([]),
+        json!({}),
+        json!({"id": "v1_a"}),
+        json!({"status": 7}),
+        json!({"status": "idle"}),
+    ] {
+        google.reply(200, odd.clone());
+        let outcome = plugin().call(look(&google, state.clone())).await;
+        // A status that nobody knows is the only thing that is told.
+        if odd["status"] != 7 {
+            assert_eq!(
+                (&outcome.item()["status"], &outcome.item()["plugin_state"]),
+                (&json!("running"), &state),
+                "{odd}"
+            );
+        }
+    }
+    for odd in [
+        json!({"status": "completed", "outputs": report, "usage": null}),
+        json!({"id": 5, "status": "COMPLETED", "outputs": report, "usage": "none", "steps": {}, "error": null}),
+        json!({"status": "completed", "outputs": report[0], "usage": {"total_input_tokens": "many", "total_output_tokens": -1}}),
+        json!({"status": "idle", "outputs": report}),
+    ] {
+        google.reply(200, odd.clone());
+        let done = plugin().call(look(&google, state.clone())).await.item().clone();
+        assert_eq!(
+            (&done["status"], &done["result"]["message"]["content"]),
+            (&json!("succeeded"), &json!("R")),
+            "{odd}"
+        );
+    }
+    let (status, body) = refusal(404, "NOT_FOUND", "no such interaction");
+    google.reply(status, body);
+    let outcome = plugin().call(look(&google, state.clone())).await;
+    let told = outcome.failure().1;
+    assert!(
+        told.contains("no such interaction") && told.contains("task is not known") && !told.contains("model"),
+        "{told}"
+    );
+    google.reply(200, json!({"error": {"code": 403, "message": "no access", "status": "PERMISSION_DENIED"}}));
+    assert_eq!(plugin().call(look(&google, state)).await.failure().0, "InvokeAuthorizationError");
 }
 
 #[tokio::test]

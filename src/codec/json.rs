@@ -2,7 +2,7 @@
 //!
 //! | what comes | what is read |
 //! |---|---|
-//! | `NaN`, `Infinity` | `null` |
+//! | `NaN`, `Infinity`, `None`, a number beyond all numbers | `null` |
 //! | half a surrogate pair | U+FFFD; joined with its other half where the next event brings it ([`Reader`]) |
 //! | control characters in a text, escapes that are none | themselves |
 //! | a member twice | the last one |
@@ -20,6 +20,7 @@ pub use fields::{Named, first, fit, list, or_default, places};
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
 
+use crate::steps;
 use repair::Half;
 
 /// Most bytes that the values of one text may take in memory, by a generous estimate.
@@ -39,7 +40,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader of a stream in which the texts of these members go on from event to event.
+    /// A reader of a stream in which the texts of these members go on from event to event: `text`, or `parts/text` for
+    /// those alone that `parts` holds.
     pub fn new(continued: &'static [&'static str]) -> Self {
         Self { continued, half: None }
     }
@@ -83,6 +85,7 @@ fn whole<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
 /// a place.
 fn estimate(text: &str) -> usize {
     let bytes = text.as_bytes();
+    steps::count(bytes.len());
     let (mut at, mut total) = (0, 0usize);
     while let Some(byte) = bytes.get(at) {
         at += 1;

@@ -2,11 +2,25 @@
 
 use std::fmt::Write;
 
+use crate::steps;
+
 /// The first half of a character whose second half is still to come.
 pub(super) type Half = Option<u16>;
 
-/// Words that some writers put where a number should be.
-const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)
+}
+
+/// A bare word as JSON: numbers and the three words as they are, Python's too, anything else as nothing.
+fn value(word: &str) -> &str {
+    match word {
+        "true" | "True" => "true",
+        "false" | "False" => "false",
+        // A number beyond all numbers is none.
+        _ if serde_json::from_str::<serde_json::Number>(word).is_ok() => word,
+        _ => "null",
+    }
+}
 
 /// Where a text ends that begins at `from`: at its closing quote, or behind everything.
 pub(super) fn end_of_text(bytes: &[u8], from: usize) -> usize {
@@ -21,18 +35,29 @@ pub(super) fn end_of_text(bytes: &[u8], from: usize) -> usize {
     bytes.len()
 }
 
+/// Whether a member is the one of this name: `text`, or `parts/text` for one of those that `parts` holds.
+fn is_meant(name: &str, key: &str, holder: Option<&&str>) -> bool {
+    match name.split_once('/') {
+        Some((of, member)) => member == key && holder == Some(&of),
+        None => name == key,
+    }
+}
+
 /// Repairs a text. `half` is carried from one event to the next, for the texts of the members `continued`.
 pub(super) fn repair(text: &str, continued: &[&str], half: &mut Half) -> String {
     let bytes = text.as_bytes();
+    steps::count(bytes.len());
     let mut out = String::with_capacity(text.len() + 16);
     let (mut key, mut is_value) = ("", false);
+    // The members that hold what is open here; entries of a list are held by the list's.
+    let mut holders = Vec::new();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => {
                 let end = end_of_text(bytes, at + 1);
                 let inside = text.get(at + 1..end).unwrap_or_default();
-                let goes_on = is_value && continued.contains(&key);
+                let goes_on = is_value && continued.iter().any(|name| is_meant(name, key, holders.last()));
                 out.push('"');
                 letters(inside, goes_on.then_some(&mut *half), &mut out);
                 if end < bytes.len() {
@@ -44,12 +69,23 @@ pub(super) fn repair(text: &str, continued: &[&str], half: &mut Half) -> String 
                 is_value = false;
                 at = end + 1;
             }
-            b'-' | b'N' | b'I' => {
-                let word = NO_NUMBERS.iter().find(|word| bytes[at..].starts_with(word.as_bytes()));
-                out.push_str(word.map_or(&text[at..=at], |_| "null"));
-                at += word.map_or(1, |word| word.len());
+            // Words that stand alone are no JSON.
+            byte if is_of_word(*byte) && !holders.is_empty() => {
+                let length = bytes[at..].iter().position(|byte| !is_of_word(*byte)).unwrap_or(bytes.len() - at);
+                out.push_str(value(&text[at..at + length]));
+                at += length;
+                is_value = false;
+            }
+            b'{' | b'[' => {
+                holders.push(if is_value { key } else { holders.last().copied().unwrap_or_default() });
+                is_value = false;
+                out.push(char::from(*byte));
+                at += 1;
             }
             byte if byte.is_ascii() => {
+                if matches!(byte, b'}' | b']') {
+                    holders.pop();
+                }
                 // What stands in a list is no continued text, and a member's name comes next elsewhere.
                 is_value = *byte == b':' || (is_value && byte.is_ascii_whitespace());
                 out.push(char::from(*byte));

@@ -44,6 +44,8 @@ fn what_is_odd_costs_itself_alone() {
             plain(),
         ),
         (r#"{"text":"a","endIndex":NaN,"blocked":-Infinity,"other":[Infinity,{"NaN":NaN}]}"#, plain()),
+        (r#"{"text":"a","endIndex":1e999,"blocked":None,"args":undefined,"other":[+5,.5,-,-1e999]}"#, plain()),
+        (r#"{"text":"a","blocked":True,"x":NaN}"#, Sample { blocked: true, ..plain() }),
         (r#"{"text":"b","text":"a"}"#, plain()),
         (r#"{"inner":{"text":"b","text":"a"}}"#, Sample { inner: Some(Box::new(plain())), ..Sample::default() }),
         (r#"{"text":"a","end_index":3}"#, Sample { end_index: Some(3), ..plain() }),
@@ -80,9 +82,12 @@ fn what_is_odd_costs_itself_alone() {
 
 #[test]
 fn what_is_no_json_stays_an_error() {
-    for text in ["", "{", "[1,", r#"{"text":"a"#, r#"{"text":"a"}}"#, "<html>", r#"{"text":"a\"#, "[]", "5"] {
+    for text in
+        ["", "{", "[1,", r#"{"text":"a"#, r#"{"text":"a"}}"#, "<html>", r#"{"text":"a\"#, "[]", "5", "overloaded"]
+    {
         assert!(read::<Sample>(text).is_err(), "{text}");
     }
+    assert!(read::<Value>("overloaded").is_err() && read::<Value>("NaN").is_err());
     for text in [r#"{"parts":[{},{},{},{}]}"#, r#"{"inner":{"parts":{"parts":[{},{},{},{}]}}}"#] {
         let error = read::<Sample>(text).unwrap_err();
         assert!(error.to_string().contains("more than 3 entries"), "{error}");
@@ -112,14 +117,17 @@ fn halves_of_a_character_are_joined_over_two_events() {
         (&[r#"\ud83d\ude00"#, "é"], "😀é"),
     ];
     for (pieces, expected) in cases {
-        let mut reader = Reader::new(&["text"]);
+        let mut reader = Reader::new(&["parts/text"]);
         let mut said = String::new();
         for piece in pieces {
             // Texts of other members neither take nor give a half.
-            let event = format!(r#"{{"args": {{"q":"\ude00x\ud83d"}}, "text" : "{piece}"}}"#);
-            let read: Sample = reader.read(&event).unwrap();
-            assert_eq!(read.args.unwrap()["q"], "\u{fffd}x\u{fffd}");
-            said.extend(read.text);
+            let event = format!(
+                r#"{{"args": {{"q":"\ude00x\ud83d","text":"\ud83d"}}, "parts" :[ {{"text" : "{piece}"}}], "text":"\ud83d"}}"#
+            );
+            let mut read: Sample = reader.read(&event).unwrap();
+            assert_eq!(Value::Object(read.args.unwrap()), json!({"q": "\u{fffd}x\u{fffd}", "text": "\u{fffd}"}));
+            assert_eq!(read.text.as_deref(), Some("\u{fffd}"));
+            said.extend(read.parts.remove(0).text);
         }
         said.extend(reader.rest());
         assert_eq!(said, expected, "{pieces:?}");

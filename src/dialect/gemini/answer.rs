@@ -125,7 +125,6 @@ pub(super) struct Request {
     pub progress: bool,
     /// Words that belong to no answer; they explain one that never came.
     pub words: Option<InvokeError>,
-    pub heard: bool,
     /// Highest number of a candidate.
     pub candidates: u64,
 }
@@ -174,11 +173,6 @@ impl Answer {
         self.now.reason.is_some()
     }
 
-    /// Whether the request that is running brought an event.
-    pub fn has_heard(&self) -> bool {
-        self.now.heard
-    }
-
     /// Words that belong to no answer: what something between the plugin and Google says in its own shape. They explain an
     /// answer that never came.
     pub fn note(&mut self, words: InvokeError) {
@@ -199,7 +193,6 @@ impl Answer {
         {
             self.now.blocked = Some(feedback);
         }
-        self.now.heard = true;
         self.calls.next_event();
         for (place, candidate) in response.candidates.into_iter().enumerate() {
             // A number that no candidate can have yet says nothing.
@@ -267,13 +260,17 @@ impl Answer {
             }
         } else if let Some(code) = &part.executable_code {
             let language = code.language.to_ascii_lowercase();
-            self.code(fenced(&language, code.code.trim_end()), text);
+            if !code.code.is_empty() {
+                self.code(fenced(&language, code.code.trim_end()), text);
+            }
         } else if let Some(result) = &part.code_execution_result {
-            let outcome = match result.outcome.as_str() {
-                "OUTCOME_OK" | "" => String::new(),
-                other => format!("{}\n", other.trim_start_matches("OUTCOME_").to_ascii_lowercase().replace('_', " ")),
+            let outcome = match result.outcome.strip_prefix("OUTCOME_") {
+                Some("OK") | None => String::new(),
+                Some(word) => format!("{}\n", word.to_ascii_lowercase().replace('_', " ")),
             };
-            self.code(fenced("", &format!("{outcome}{}", result.output.trim_end())), text);
+            if !(result.outcome.is_empty() && result.output.is_empty()) {
+                self.code(fenced("", &format!("{outcome}{}", result.output.trim_end())), text);
+            }
         }
         self.keep(part, thought);
     }
@@ -319,6 +316,11 @@ impl Answer {
 
     /// A picture, sound or the like: inline, or by its address.
     fn media(&mut self, mut part: Part, text: &mut String, out: &mut Vec<LlmDelta>) {
+        let is_there = part.inline_data.as_ref().is_some_and(|blob| !blob.data.is_empty())
+            || part.file_data.as_ref().is_some_and(|file| !file.file_uri.is_empty());
+        if !is_there {
+            return;
+        }
         (self.spoke, self.now.progress) = (true, true);
         let signature = part.thought_signature.take();
         let shown = match (part.inline_data.take(), part.file_data.take()) {

@@ -48,7 +48,7 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     let said = said.as_str();
     let mut details = Details::read(error.get("details"));
     details.spent |= SPENT.iter().any(|word| said.to_ascii_lowercase().contains(word));
-    if details.reason.is_none() && code == Some(400) {
+    if details.reason.is_none() && matches!(code, None | Some(400)) {
         details.reason = bad_key(said).map(str::to_owned);
     }
 
@@ -73,7 +73,7 @@ fn bad_key(said: &str) -> Option<&'static str> {
 
 fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
     let text = if text.trim().is_empty() { UNEXPLAINED } else { text };
-    let reason = bad_key(text).filter(|_| http_status == Some(400)).map(str::to_owned);
+    let reason = bad_key(text).filter(|_| matches!(http_status, None | Some(400))).map(str::to_owned);
     let details = Details { reason, ..Details::default() };
     let mut failure = InvokeError::new(kind(http_status, "", &details), clip(text, LONGEST_WORDS));
     failure.code = details.reason.clone();
@@ -250,6 +250,23 @@ mod tests {
     }
 
     #[test]
+    fn long_words_are_clipped() {
+        let long = "B".repeat(3_000_000);
+        let fields: Vec<Value> = (0..5000).map(|_| json!({"field": long[..1000], "description": "odd"})).collect();
+        let details = json!([{"@type": "x/google.rpc.BadRequest", "fieldViolations": fields}]);
+        for body in [
+            json!({"error": {"code": 400, "message": long}}),
+            json!({"error": {"code": 400, "message": "m", "details": details}}),
+            json!({"error": long}),
+            json!(long),
+            json!({"detail": long}),
+        ] {
+            let error = from_value(&body, Some(400));
+            assert!(error.message.len() < 2 * LONGEST_WORDS + 100, "{}", error.message.len());
+        }
+    }
+
+    #[test]
     fn the_table_of_refusals() {
         let info = |reason: &str| json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]);
         let cases = [
@@ -293,6 +310,28 @@ mod tests {
                 assert!(error.detail().contains(said), "{code}: {}", error.detail());
             }
         }
+        for words in
+            ["API key not valid. Please pass a valid API key.", "API Key not found.", "API key expired. Renew it."]
+        {
+            for body in [
+                json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": words}}),
+                json!({"error": words}),
+                json!(words),
+            ] {
+                let error = from_value(&body, None);
+                assert_eq!(error.kind, ErrorKind::Authorization, "{body}");
+                assert!(error.detail().contains("API key") && error.hint.is_some(), "{body}");
+            }
+        }
+        let elsewhere = json!({"error": {"code": 404, "message": "Publisher Model `projects/p/locations/eu/publishers/google/models/m` was not found"}});
+        assert!(from_value(&elsewhere, None).detail().contains("location"), "{elsewhere}");
+        let told = json!({"error": {"code": 429, "message": "Quota exceeded. Please retry in 55.1s."}});
+        assert_eq!(from_value(&told, None).retry_after, Some(Duration::from_millis(55_100)));
+        assert!(!from_value(&json!({"error": {"code": 429, "message": "Quota exceeded, limit: 0."}}), None).retryable);
+        let storage =
+            json!([{"@type": "x/google.rpc.QuotaFailure", "violations": [{"quotaId": "FileStorageBytesPerProject"}]}]);
+        let storage = from_value(&json!({"error": {"code": 429, "message": "q", "details": storage}}), None);
+        assert!(!storage.retryable && storage.detail().contains("uploaded files"), "{}", storage.detail());
         let delay = from_value(
             &json!({"error": {"code": 429, "details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": "1.5s"}]}}),
             None,

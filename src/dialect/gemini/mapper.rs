@@ -13,6 +13,7 @@ use crate::codec::json;
 use crate::dialect::{Flow, StreamMapper};
 use crate::error::InvokeError;
 use crate::protocol::{LlmDelta, lenient};
+use crate::upstream::retry::heed_words;
 use crate::upstream::status::{excerpt, said, said_in};
 
 /// An answer that several requests may make, one after the other.
@@ -32,7 +33,7 @@ impl SharedAnswer {
 }
 
 /// Members whose texts go on in the next event.
-const CONTINUED: &[&str] = &["text"];
+const CONTINUED: &[&str] = &["parts/text"];
 
 /// Maps the events of one request. Whether the answer is complete is asked of [`Answer::end_of_request`].
 pub struct GenerateMapper {
@@ -58,6 +59,12 @@ impl StreamMapper for GenerateMapper {
         if event.name == "error" {
             let told = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
             return Err(errors::from_value(&told, None));
+        }
+        // A body of plain words.
+        if event.bare && !data.starts_with(['{', '[', '"', '<']) {
+            let words = format!("the service answered in words of its own: {}", excerpt(data.as_bytes()));
+            self.answer.lock().note(heed_words(InvokeError::server_unavailable(words).retryable()));
+            return Ok(Flow::Continue);
         }
         // Only an object can be a response; a strict reader takes a list for one, too.
         match data.starts_with('{').then(|| self.reader.read::<GenerateContentResponse>(data)) {
@@ -134,3 +141,7 @@ pub fn page(body: &str) -> InvokeError {
 #[cfg(test)]
 #[path = "mapper/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "mapper/odd_tests.rs"]
+mod odd_tests;

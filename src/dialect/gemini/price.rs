@@ -369,6 +369,62 @@ mod tests {
     }
 
     #[test]
+    fn absurd_prices_overflow_nothing() {
+        let most = json!({"input": "79228162514264337593543950335", "output": "79228162514264337593543950335", "unit": "1", "currency": "USD"});
+        for (pricing, tier) in [(&most, None), (&most, Some("flex"))] {
+            let list = PriceList { pricing: serde_json::from_value(pricing.clone()).unwrap(), ..list(tier) };
+            let usage = one(
+                &list,
+                json!({"promptTokenCount": 1u64 << 53, "cachedContentTokenCount": 1u64 << 52, "candidatesTokenCount": 1u64 << 53}),
+            );
+            assert_eq!(usage.prompt_tokens, 1 << 53);
+            assert!(!usage.total_price.0.starts_with('0'), "{}", usage.total_price.0);
+        }
+        let mut kept = PriceList { pricing: serde_json::from_value(most).unwrap(), ..list(None) };
+        kept.details.cache_storage = Some(Decimal::MAX);
+        kept.stored = Stored { created: u64::MAX, token_seconds: u64::MAX };
+        assert!(!one(&kept, json!({"promptTokenCount": 1})).total_price.0.is_empty());
+        assert_eq!(SearchPrice::Per1000Queries(Factor(Decimal::MAX)).of(u64::MAX), Decimal::MAX / Decimal::from(1000));
+    }
+
+    /// The header before the usage, and what was asked for only where neither tells.
+    #[test]
+    fn the_tier_that_served_has_its_price() {
+        let tokens = |tier: Value| json!({"promptTokenCount": 1000, "candidatesTokenCount": 100, "serviceTier": tier});
+        let (full, half) = ("0.0032000", "0.0016000");
+        for (header, usage, asked, price) in [
+            (None, json!("standard"), Some("flex"), full),
+            (None, json!(null), Some("flex"), half),
+            (None, json!("flex"), None, half),
+            (Some("standard"), json!("flex"), Some("flex"), full),
+            (Some("flex"), json!("standard"), None, half),
+        ] {
+            let list = PriceList { served_tier: header.map(str::to_owned), ..list(asked) };
+            assert_eq!(one(&list, tokens(usage.clone())).total_price.0, price, "{header:?} {usage} {asked:?}");
+        }
+    }
+
+    #[test]
+    fn counts_that_are_not_told_follow_from_the_others() {
+        for (tokens, expected) in [
+            (json!({"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 75}), (10, 65)),
+            (
+                json!({"promptTokenCount": 10, "candidatesTokenCount": 5, "thoughtsTokenCount": 1, "totalTokenCount": 75}),
+                (10, 6),
+            ),
+            (json!({"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 1}), (10, 5)),
+            (
+                json!({"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 7}, {"modality": "IMAGE", "tokenCount": 3}]}),
+                (10, 0),
+            ),
+            (json!({"candidatesTokenCount": 5, "totalTokenCount": 15}), (0, 5)),
+        ] {
+            let usage = one(&list(None), tokens.clone());
+            assert_eq!((usage.prompt_tokens, usage.completion_tokens), expected, "{tokens}");
+        }
+    }
+
+    #[test]
     fn without_a_price_tokens_still_count() {
         let usage = one(&PriceList::default(), json!({"promptTokenCount": 3, "candidatesTokenCount": 2}));
         assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (3, 2, 5));

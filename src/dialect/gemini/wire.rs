@@ -126,7 +126,9 @@ impl Part {
     /// The same in parts of one kind of data each; the signature is that of the last. A text of nothing beside another
     /// kind is none: some gateways write every member.
     pub fn by_kind(mut self) -> Vec<Self> {
+        self.audio_transcription.take_if(|turn| turn.text.is_empty());
         let others = [
+            self.audio_transcription.is_some(),
             self.inline_data.is_some() || self.file_data.is_some(),
             self.executable_code.is_some(),
             self.code_execution_result.is_some(),
@@ -141,6 +143,7 @@ impl Part {
         let text = self.text.take().filter(|text| !text.is_empty());
         let mut parts = vec![
             Self { text, ..Self::default() },
+            Self { audio_transcription: self.audio_transcription.take(), ..Self::default() },
             Self { executable_code: self.executable_code.take(), ..Self::default() },
             Self { code_execution_result: self.code_execution_result.take(), ..Self::default() },
             Self { inline_data: self.inline_data.take(), file_data: self.file_data.take(), ..Self::default() },

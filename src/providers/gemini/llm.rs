@@ -2,10 +2,10 @@
 //!
 //! A signature that the server calls corrupted is replaced once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_stream::try_stream;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use serde_json::json;
 
 use super::caching::{self, Used, Wish};
@@ -27,15 +27,10 @@ use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{LlmDelta, LlmRequest, PromptMessage};
 use crate::providers::CallContext;
-use crate::upstream::retry::heed_words;
-use crate::upstream::status::excerpt;
 use crate::upstream::{RetryPolicy, UpstreamResponse};
 
 /// Stop sequences that the API takes.
 const MOST_STOPS: usize = 5;
-
-/// Bytes of a body that may be words in place of a stream.
-const LONGEST_HEARD: usize = 2048;
 
 /// Longest page that is read to quote its title.
 const LONGEST_PAGE: usize = 64 * 1024;
@@ -44,8 +39,7 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
     try_stream! {
         let mut call = Call::prepare(&shared, context, request).await?;
         loop {
-            let mut response = call.send(&shared).await?;
-            let heard = Heard::of(&mut response);
+            let response = call.send(&shared).await?;
             let mut deltas = drive(response, GenerateMapper::new(call.answer.clone()));
             let mut broken = None;
             while let Some(delta) = deltas.next().await {
@@ -56,7 +50,6 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
             }
             // Dropped before the next request, so that this one is closed.
             drop(deltas);
-            heard.tell(&mut call.answer.lock());
             if call.goes_on(&shared, broken).await? {
                 continue;
             }
@@ -232,7 +225,12 @@ impl Call {
                 self.wait(RetryPolicy { max_retries: u32::MAX, ..retry }, error).await?;
                 self.body.continuation_token = Some(token);
             }
-            Step::Again(error) => self.wait(self.connection.retry(), error).await?,
+            Step::Again(error) => {
+                // What the model did wrong is no fault of the request's.
+                let kind = if error.kind == ErrorKind::BadRequest { ErrorKind::ServerUnavailable } else { error.kind };
+                let passing = InvokeError { kind, ..error.clone() };
+                self.wait(self.connection.retry(), passing).await.map_err(|_| error)?;
+            }
             Step::ValidCalls => {
                 tracing::warn!("the model made a malformed call; asked once more with calls held to their schema");
                 if self.cache.is_some() {
@@ -261,41 +259,6 @@ impl Call {
             shared.signatures.keep(key, signature);
         }
         last
-    }
-}
-
-/// The beginning of a body that does not say that it is a stream: what something between the plugin and Google writes in
-/// its own words.
-struct Heard(Option<Arc<Mutex<Vec<u8>>>>);
-
-impl Heard {
-    fn of(response: &mut UpstreamResponse) -> Self {
-        if matches!(response.content_type().as_str(), "text/event-stream" | "application/json") {
-            return Self(None);
-        }
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let kept = heard.clone();
-        let body = std::mem::replace(&mut response.body, stream::empty().boxed());
-        response.body = body
-            .inspect(move |piece| {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = LONGEST_HEARD.saturating_sub(kept.len());
-                if let Ok(bytes) = piece {
-                    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-                }
-            })
-            .boxed();
-        Self(Some(heard))
-    }
-
-    /// Tells an answer in which no event came.
-    fn tell(self, answer: &mut Answer) {
-        let Some(heard) = self.0.filter(|_| !answer.has_heard()) else { return };
-        let words = excerpt(&heard.lock().unwrap_or_else(PoisonError::into_inner));
-        if !words.is_empty() {
-            let error = InvokeError::server_unavailable(format!("the service answered in words of its own: {words}"));
-            answer.note(heed_words(error.retryable()));
-        }
     }
 }
 

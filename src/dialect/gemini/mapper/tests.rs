@@ -205,6 +205,63 @@ fn text_thoughts_calls_code_and_their_endings() {
             &[],
             "stop",
         ),
+        (
+            "arguments in a part of their own",
+            vec![
+                parts(json!([{"functionCall": {"id": "c1", "name": "ls", "args": {}}}])),
+                parts(json!([{"functionCall": {"id": "c1", "args": {"path": "/a"}}}])),
+                end("STOP"),
+            ],
+            "",
+            &[("ls", r#"{"path":"/a"}"#)],
+            "tool_calls",
+        ),
+        (
+            "a fragment without an end",
+            vec![
+                parts(
+                    json!([{"functionCall": {"name": "f", "partialArgs": [{"jsonPath": "$.years.2024", "numberValue": 3}], "willContinue": true}}]),
+                ),
+                end("STOP"),
+            ],
+            "",
+            &[("f", r#"{"years":{"2024":3}}"#)],
+            "tool_calls",
+        ),
+        (
+            "a part of two kinds",
+            vec![
+                parts(
+                    json!([{"text": "", "functionCall": {"name": "f"}}, {"text": "see", "functionCall": {"name": "g"}}]),
+                ),
+                end("STOP"),
+            ],
+            "see",
+            &[("f", "{}"), ("g", "{}")],
+            "tool_calls",
+        ),
+        (
+            "a tag in the text",
+            vec![text("<think>"), text(" opens a thought.</think>"), end("STOP")],
+            "<think> opens a thought.</think>",
+            &[],
+            "stop",
+        ),
+        (
+            "a listing with a fence",
+            vec![parts(json!([{"executableCode": {"language": "PYTHON", "code": "print('```')"}}])), end("STOP")],
+            "\n````python\nprint('```')\n````\n",
+            &[],
+            "stop",
+        ),
+        ("a reason in small letters", vec![text("x"), end("stop")], "x", &[], "stop"),
+        (
+            "words of a turn",
+            vec![parts(json!([{"audioTranscription": {"text": "Hello."}}])), end("STOP")],
+            "Hello.",
+            &[],
+            "stop",
+        ),
         ("length", vec![text("cut"), end("MAX_TOKENS")], "cut", &[], "length"),
         ("filtered in the middle", vec![text("half"), end("SAFETY")], "half", &[], "content_filter"),
         ("recitation", vec![text("half"), end("RECITATION")], "half", &[], "content_filter"),
@@ -336,6 +393,161 @@ fn a_break_before_any_output_is_repeated_and_later_it_stands() {
     let refused = InvokeError::bad_request("no");
     let seen = run(AnswerOptions::default(), [(Vec::new(), Some(refused.clone()))]);
     assert_eq!(seen.steps, [Step::Fail(refused)]);
+}
+
+#[test]
+fn an_answer_of_nothing_is_asked_for_once_more_and_then_told() {
+    let nothing = stream(&[
+        json!({"candidates": [{"content": {"role": "model"}, "finishReason": "STOP", "index": 0}], "usageMetadata": {"promptTokenCount": 7}}),
+    ]);
+    let blank = stream(&[text(" \n"), end("STOP")]);
+    let thought = stream(&[parts(json!([{"text": "hm", "thought": true}])), end("STOP")]);
+    let whole = stream(&[text("x"), end("STOP")]);
+    let call = stream(&[parts(json!([{"functionCall": {"name": "f"}}])), end("STOP")]);
+    let two = |first: &str, second: &str| {
+        run(AnswerOptions::default(), [(vec![first.as_bytes()], None), (vec![second.as_bytes()], None)])
+    };
+    for first in [&nothing, &blank] {
+        let seen = two(first, &whole);
+        assert!(matches!(seen.steps[..], [Step::Again(_), Step::Done]), "{:?}", seen.steps);
+        // What the first request cost is paid too.
+        assert_eq!((seen.text.trim(), seen.usage), ("x", Some((14, if first == &nothing { 3 } else { 6 }))));
+        assert!(two(first, first).failure().message.contains("without saying anything"));
+    }
+    // What was thought was shown: it would be shown twice.
+    assert!(matches!(two(&thought, &whole).steps[0], Step::Fail(_)));
+    let alone = run(AnswerOptions::default(), [(vec![call.as_bytes()], None)]);
+    assert_eq!((alone.steps, alone.calls.len()), (vec![Step::Done], 1), "a call alone is an answer");
+    // Behind a stop sequence nothing may follow.
+    let options = AnswerOptions { may_be_empty: true, ..AnswerOptions::default() };
+    let seen = run(options, [(vec![nothing.as_bytes()], None), (vec![nothing.as_bytes()], None)]);
+    assert_eq!((seen.steps.last(), seen.reason.as_deref()), (Some(&Step::Done), Some("stop")));
+}
+
+#[test]
+fn calls_that_cannot_be_handed_on_are_never_an_ending() {
+    let nameless = parts(json!([{"functionCall": {"args": {"a": 1}}}]));
+    let open = parts(json!([{"functionCall": {"name": "f", "willContinue": true}}]));
+    for (events, words) in [
+        (vec![text("I look."), nameless, end("STOP")], "without the name"),
+        (vec![text("I look."), open, end("MAX_TOKENS")], "broke off"),
+        (vec![text("I look."), end("MALFORMED_FUNCTION_CALL")], "broke its answer off"),
+    ] {
+        let seen = one(&events);
+        assert!(seen.failure().message.contains(words), "{}", seen.failure());
+        assert!(seen.calls.is_empty());
+    }
+}
+
+#[test]
+fn drafts_of_the_thinking_are_neither_shown_nor_kept() {
+    let picture = |data: &str, more: Value| {
+        let mut part = json!({"inlineData": {"mimeType": "image/png", "data": data}});
+        part.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parts(json!([part]))
+    };
+    let seen = one(&[
+        parts(json!([{"text": "**Composing**", "thought": true}])),
+        picture("ZHJhZnQ=", json!({"thought": true, "thoughtSignature": "RA=="})),
+        picture("ZmluYWw=", json!({"thoughtSignature": "U0lH"})),
+        end("STOP"),
+    ]);
+    assert_eq!(seen.media, ["image image/png"]);
+    let kept = &seen.opaque.unwrap()["gemini"]["parts"];
+    // The signature stands with the picture alone.
+    assert_eq!(*kept, json!([{"inlineData": {"mimeType": "image/png", "data": ""}}]));
+}
+
+#[test]
+fn pictures_have_the_type_of_their_bytes() {
+    let jpeg = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, b"\xff\xd8\xff\xe0\0\x10JFIF");
+    for told in ["image/png", "image/x-new", ""] {
+        let event = parts(json!([{"inlineData": {"mimeType": told, "data": jpeg}}]));
+        assert_eq!(one(&[event, end("STOP")]).media, ["image image/jpeg"], "{told}");
+    }
+    let linked = parts(json!([{"fileData": {"mimeType": "image/png", "fileUri": "https://f/1.png"}}]));
+    assert_eq!(one(&[linked, end("STOP")]).media, ["image image/png"]);
+}
+
+#[test]
+fn each_count_is_the_last_one_told() {
+    let full =
+        json!({"promptTokenCount": 100, "candidatesTokenCount": 40, "thoughtsTokenCount": 60, "totalTokenCount": 200});
+    for last in [
+        json!({"promptTokenCount": 100, "totalTokenCount": 100}),
+        json!({"trafficType": "ON_DEMAND"}),
+        json!({"promptTokenCount": 100, "candidatesTokenCount": 40, "totalTokenCount": 140}),
+        json!({}),
+        json!(null),
+        json!("odd"),
+        json!({"promptTokenCount": null, "candidatesTokenCount": -1, "thoughtsTokenCount": "many"}),
+    ] {
+        let mut first = text("a");
+        first["usageMetadata"] = full.clone();
+        let ending = json!({"candidates": [{"finishReason": "STOP"}], "usageMetadata": last});
+        assert_eq!(one(&[first, ending]).usage, Some((100, 100)), "{last}");
+    }
+}
+
+#[test]
+fn words_of_a_gateway_explain_an_answer_that_never_came() {
+    for event in [
+        json!({"code": 500, "message": "do request failed"}),
+        json!({"detail": "do request failed"}),
+        json!({"msg": "do request failed", "data": null}),
+        json!([{"message": "do request failed"}]),
+    ] {
+        let seen = one(std::slice::from_ref(&event));
+        let step = &seen.steps[0];
+        assert!(format!("{step:?}").contains("do request failed"), "{event}: {step:?}");
+        // Before an answer they are only words.
+        assert_eq!(one(&[event, text("x"), end("STOP")]).text, "x");
+    }
+}
+
+#[test]
+fn half_a_character_is_joined_with_the_next_event() {
+    let event = |text: &str, reason: &str| {
+        format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}]}}{reason}}}]}}\n\n")
+    };
+    let stop = ",\"finishReason\":\"STOP\"";
+    for (first, second, expected) in [
+        ("hi \\ud83d", "\\ude00 bye", "hi 😀 bye"),
+        ("hi \\ud83d", "bye", "hi \u{fffd}bye"),
+        ("hi ", "\\ud83d", "hi \u{fffd}"),
+    ] {
+        let bytes = event(first, "") + &event(second, stop);
+        let answer = SharedAnswer::new(Answer::new(AnswerOptions::default()));
+        let mut mapper = GenerateMapper::new(answer.clone());
+        let (mut decoder, mut events, mut out) = (EventDecoder::new(1 << 20), Vec::new(), Vec::new());
+        decoder.push(bytes.as_bytes(), &mut events).unwrap();
+        events.iter().for_each(|event| {
+            mapper.event(event, &mut out).unwrap();
+        });
+        mapper.finish(&mut out).unwrap();
+        let said: String = out.iter().map(|delta| delta.content.text()).collect();
+        assert_eq!(said, expected, "{first} {second}");
+    }
+}
+
+#[test]
+fn quoted_sources_are_listed_only_when_sources_were_asked_for() {
+    let quoted = json!({"candidates": [{"finishReason": "STOP", "citationMetadata": {"citationSources": [{"uri": "https://q"}]}}]});
+    for quotes in [true, false] {
+        let options = AnswerOptions { quotes, ..AnswerOptions::default() };
+        let seen = run(options, [(vec![stream(&[text("a"), quoted.clone()]).as_bytes()], None)]);
+        assert_eq!(seen.text.contains("Quoted from"), quotes, "{}", seen.text);
+    }
+}
+
+/// A gateway may say its last word and keep the connection.
+#[test]
+fn an_answer_is_over_at_its_reason() {
+    let mut mapper = GenerateMapper::new(SharedAnswer::new(Answer::new(AnswerOptions::default())));
+    for (event, over) in [(text("a"), false), (end("FINISH_REASON_UNSPECIFIED"), false), (end("STOP"), true)] {
+        mapper.event(&Event { data: event.to_string(), ..Event::default() }, &mut Vec::new()).unwrap();
+        assert_eq!(mapper.is_over(), over);
+    }
 }
 
 #[test]
