@@ -3,8 +3,8 @@
 //! Text is passed on until a tag that opens a call; from there it is held back to the end and read as Hermes/Qwen JSON
 //! (`<tool_call>{…}</tool_call>`), Qwen-Coder XML (`<function=f><parameter=p>…`), or `<|tool_call|>` JSON. What cannot be
 //! read, or names a tool that was not offered, is released as text. A tag within quotes or a fence of code is quoted.
-//! Only for the answer itself, never for thoughts, and only when tools were offered; whether such calls count is the
-//! mapper's to say.
+//! Only for the answer itself, never for thoughts, and only when tools were offered. Where the upstream is not known to
+//! leave calls in the text, an answer must be nothing but calls: among words they are an example of one.
 
 mod quotes;
 
@@ -31,6 +31,8 @@ pub struct LeakedCalls {
     tools: Vec<(String, Map<String, Value>)>,
     held: String,
     found: bool,
+    /// Nothing but blanks came before.
+    alone: bool,
     quotes: Quotes,
 }
 
@@ -38,7 +40,7 @@ impl LeakedCalls {
     /// Looks for calls of these tools.
     pub fn new(tools: &[Tool]) -> Self {
         let tools = tools.iter().map(|tool| (tool.name.clone(), tool.parameters.clone())).collect();
-        Self { tools, held: String::new(), found: false, quotes: Quotes::default() }
+        Self { tools, held: String::new(), found: false, alone: true, quotes: Quotes::default() }
     }
 
     /// Bytes that are kept.
@@ -89,15 +91,18 @@ impl LeakedCalls {
     fn release(&mut self, text: &str, out: &mut String) {
         steps::count(text.len());
         self.quotes.push(text);
+        self.alone &= text.trim_start().is_empty();
         out.push_str(text);
     }
 
-    /// The answer is over: the calls in what was held, when they count and can be read; else the text of it.
-    pub fn finish(&mut self, counts: bool, out: &mut String) -> Vec<ToolCall> {
+    /// The answer is over: the calls in what was held, when they can be read and either count among words or stand alone;
+    /// else the text of it.
+    pub fn finish(&mut self, count_among_words: bool, out: &mut String) -> Vec<ToolCall> {
         let held = std::mem::take(&mut self.held);
         if std::mem::take(&mut self.found)
-            && counts
+            && (count_among_words || self.alone)
             && let Some((calls, text)) = self.read(&held)
+            && (count_among_words || text.trim().is_empty())
         {
             out.push_str(&text);
             return calls;
@@ -299,12 +304,22 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_do_not_count_are_text() {
-        let text = "<tool_call>{\"name\":\"get_weather\"}</tool_call> and more";
-        let (mut leaked, mut out) = (LeakedCalls::new(&tools()), String::new());
-        leaked.push(text, &mut out);
-        assert!(leaked.held() == text.len() && leaked.finish(false, &mut out).is_empty());
-        assert_eq!(out, text);
+    fn calls_among_words_are_words_where_none_are_expected() {
+        let call = "<tool_call>{\"name\":\"get_weather\"}</tool_call>";
+        for (before, behind, made) in [
+            ("", "", 1),
+            ("\n ", "\n", 1),
+            ("", call, 2),
+            ("So: ", "", 0),
+            ("", " and more", 0),
+            (call, " and more", 0),
+        ] {
+            let text = format!("{before}{call}{behind}");
+            let (mut leaked, mut out) = (LeakedCalls::new(&tools()), String::new());
+            leaked.push(&text, &mut out);
+            assert_eq!(leaked.finish(false, &mut out).len(), made, "{text}");
+            assert_eq!(out.trim(), if made == 0 { text.as_str() } else { "" }, "{text}");
+        }
     }
 
     #[test]

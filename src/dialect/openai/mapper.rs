@@ -33,7 +33,7 @@ pub struct MapperOptions {
     pub accept_calls: bool,
     /// The tools that were offered; text is searched for calls of them.
     pub tools: Vec<Tool>,
-    /// Whether calls in the text count although the upstream does not say that any was made.
+    /// Whether calls count among words of the answer although the upstream does not say that any was made.
     pub leaks_calls: bool,
     /// The model's price.
     pub pricing: Option<Pricing>,

@@ -32,7 +32,7 @@ pub struct Profile {
     /// Whether all system messages become one in front.
     pub system_first: bool,
     /// Whether the upstream is known to leave calls in the text, for want of a parser of the model's format. Of any other
-    /// they are read only where it says itself that a call was made.
+    /// they are read only where it says itself that a call was made, or where the answer is nothing else.
     pub leaks_calls: bool,
     /// Whether a stream is asked for its usage (`stream_options`).
     pub include_usage: bool,

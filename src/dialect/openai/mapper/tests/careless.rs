@@ -313,20 +313,24 @@ fn thoughts_never_become_calls_and_stay_as_they_are() {
 
 #[test]
 fn calls_in_the_text_count_where_the_upstream_leaks_or_says_that_one_was_made() {
-    let text = format!("{{\"choices\":[{{\"delta\":{{\"content\":\"{CALL}\"}}}}]}}");
-    for (leaks, tools, reason, made) in [
-        (true, true, "stop", true),
-        (false, true, "stop", false),
-        (false, true, "tool_calls", true),
-        (true, false, "stop", false),
-        (true, true, "length", true),
+    for (before, leaks, tools, reason, made) in [
+        ("So: ", true, true, "stop", true),
+        ("So: ", false, true, "stop", false),
+        ("So: ", false, true, "tool_calls", true),
+        ("So: ", true, false, "stop", false),
+        ("So: ", true, true, "length", true),
+        ("So: `", true, true, "tool_calls", false),
+        ("", false, true, "stop", true),
+        ("<think>hm</think>", false, true, "stop", true),
+        ("", true, false, "stop", false),
     ] {
-        let stream = events(&[&text])
-            + &format!("data: {{\"choices\":[{{\"delta\":{{}},\"finish_reason\":\"{reason}\"}}]}}\n\n");
+        let text = format!("{{\"choices\":[{{\"delta\":{{\"content\":\"{before}{CALL}\"}}}}]}}");
+        let end = format!("data: {{\"choices\":[{{\"delta\":{{}},\"finish_reason\":\"{reason}\"}}]}}\n\n");
         let mut options = options(ThinkPolicy::Show, tools);
         options.leaks_calls = leaks;
-        let seen = run(stream.as_bytes(), options);
-        assert_eq!((seen.calls.len(), seen.text.is_empty()), (usize::from(made), made), "{leaks} {tools} {reason}");
+        let seen = run((events(&[&text]) + &end).as_bytes(), options);
+        let name = format!("{before} {leaks} {tools} {reason}");
+        assert_eq!((seen.calls.len(), seen.text.contains("<tool_call>")), (usize::from(made), !made), "{name}");
     }
     // Never when the user forbade calls.
     let request = |choice: &str| {
