@@ -2,10 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::fmt;
+
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::wire::Usage;
+use super::members::{Few, Members, Object};
+use super::wire::{Number, Usage};
 use crate::error::InvokeError;
 
 /// Body of `POST /embeddings`.
@@ -26,35 +30,90 @@ pub struct EmbeddingBody<'a, T> {
     pub extra: &'a Map<String, Value>,
 }
 
-/// Answer of `POST /embeddings`.
-#[derive(Debug, Deserialize)]
-pub struct EmbeddingAnswer {
-    data: Vec<EmbeddingEntry>,
-    #[serde(default)]
-    usage: Option<Usage>,
+/// Most vectors that are read: far more than a request has texts.
+const MOST_VECTORS: usize = 65_536;
+
+/// Most numbers of one vector.
+const MOST_DIMENSIONS: usize = 65_536;
+
+/// Longest answer to so many texts: vectors of many numbers, each written at length.
+pub fn longest_answer(texts: usize) -> usize {
+    const LONGEST: usize = 64 * 1024 * 1024;
+    const PER_TEXT: usize = 1024 * 1024;
+    texts.saturating_add(1).saturating_mul(PER_TEXT).min(LONGEST)
 }
 
-#[derive(Debug, Deserialize)]
+/// Answer of `POST /embeddings`.
+#[derive(Debug, Default)]
+pub struct EmbeddingAnswer {
+    data: Option<Entries>,
+    usage: Usage,
+}
+
+impl<'de> Members<'de> for EmbeddingAnswer {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "data" => self.data = map.next_value()?,
+            "usage" => self.usage.absorb(map.next_value()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+#[derive(Debug)]
+struct Entries(Vec<EmbeddingEntry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let few = Few { most: MOST_VECTORS, empty: |_: &EmbeddingEntry| false, kind: "vectors" };
+        deserializer.deserialize_any(few).map(|(list, _)| Self(list))
+    }
+}
+
+#[derive(Debug, Default)]
 struct EmbeddingEntry {
-    #[serde(default)]
     index: Option<usize>,
-    #[serde(deserialize_with = "vector")]
     embedding: Vec<f32>,
 }
 
+impl<'de> Members<'de> for EmbeddingEntry {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "index" => self.index = map.next_value::<Number>()?.whole().and_then(|index| index.try_into().ok()),
+            "embedding" => self.embedding = map.next_value::<Vector>()?.0,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
 impl EmbeddingAnswer {
+    /// Reads the text of an answer.
+    pub fn read(text: &str) -> Result<Self, InvokeError> {
+        let found: Object<Self> = serde_json::from_str(text).map_err(unreadable)?;
+        let found = found.0.unwrap_or_default();
+        if found.data.is_none() {
+            return Err(InvokeError::server_unavailable("the upstream's answer has no vectors in `data`"));
+        }
+        Ok(found)
+    }
+
     /// The vectors in the order of the texts and the tokens that the upstream counted.
     pub fn into_vectors(self, texts: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), InvokeError> {
-        if self.data.len() != texts {
+        let data = self.data.map(|entries| entries.0).unwrap_or_default();
+        if data.len() != texts {
             return Err(InvokeError::server_unavailable(format!(
                 "the upstream answered {} vectors to {texts} texts",
-                self.data.len()
+                data.len()
             )));
         }
-        let tokens = self.usage.and_then(|usage| usage.total_tokens.or(usage.prompt()));
+        let tokens = self.usage.total_tokens.or(self.usage.prompt());
+        // Some servers give each vector the same index: their order is that of the texts.
+        let all_alike = texts > 1 && data.iter().all(|entry| entry.index == data[0].index);
         let mut vectors = vec![Vec::new(); texts];
-        for (place, entry) in self.data.into_iter().enumerate() {
-            let index = entry.index.unwrap_or(place);
+        for (place, entry) in data.into_iter().enumerate() {
+            let index = entry.index.filter(|_| !all_alike).unwrap_or(place);
             if entry.embedding.is_empty() {
                 return Err(InvokeError::server_unavailable(format!("the vector of text {index} is empty")));
             }
@@ -74,35 +133,51 @@ impl EmbeddingAnswer {
     }
 }
 
+fn unreadable(error: serde_json::Error) -> InvokeError {
+    InvokeError::server_unavailable(format!("the upstream's vectors cannot be read: {error}"))
+}
+
 /// Numbers, or little-endian 32-bit floats in base64.
-fn vector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
-    use serde::de::{Error, SeqAccess, Visitor};
-    struct VectorVisitor;
-    impl<'de> Visitor<'de> for VectorVisitor {
-        type Value = Vec<f32>;
+struct Vector(Vec<f32>);
 
-        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            formatter.write_str("a dense vector: a list of numbers, or base64 (is this a sparse embedding model?)")
-        }
+impl<'de> Deserialize<'de> for Vector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(VectorVisitor).map(Self)
+    }
+}
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<f32>, A::Error> {
-            let mut vector = Vec::with_capacity(sequence.size_hint().unwrap_or(1024));
-            while let Some(number) = sequence.next_element::<f32>()? {
-                vector.push(number);
+struct VectorVisitor;
+
+impl<'de> Visitor<'de> for VectorVisitor {
+    type Value = Vec<f32>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a dense vector: a list of numbers, or base64 (is this a sparse embedding model?)")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut vector = Vec::new();
+        while let Some(number) = sequence.next_element::<f32>()? {
+            if vector.len() == MOST_DIMENSIONS {
+                return Err(A::Error::custom(format!("a vector of more than {MOST_DIMENSIONS} numbers")));
             }
-            Ok(vector)
+            vector.push(number);
         }
+        Ok(vector)
+    }
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<f32>, E> {
-            let bytes = STANDARD.decode(text).map_err(|_| E::custom("not base64"))?;
-            let (floats, rest) = bytes.as_chunks::<4>();
-            if !rest.is_empty() {
-                return Err(E::custom("base64 of something else than 32-bit floats"));
-            }
-            Ok(floats.iter().map(|float| f32::from_le_bytes(*float)).collect())
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        let bytes = STANDARD.decode(text).map_err(|_| E::custom("not base64"))?;
+        let (floats, rest) = bytes.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(E::custom("base64 of something else than 32-bit floats"));
+        }
+        let vector: Vec<f32> = floats.iter().map(|float| f32::from_le_bytes(*float)).collect();
+        match vector.iter().all(|number| number.is_finite()) {
+            true => Ok(vector),
+            false => Err(E::custom("base64 of a float that is no number")),
         }
     }
-    deserializer.deserialize_any(VectorVisitor)
 }
 
 #[cfg(test)]
@@ -110,8 +185,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str, texts: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), String> {
-        let answer: EmbeddingAnswer = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        answer.into_vectors(texts).map_err(|error| error.message)
+        EmbeddingAnswer::read(json).and_then(|answer| answer.into_vectors(texts)).map_err(|error| error.message)
     }
 
     #[test]
@@ -122,6 +196,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!((vectors, tokens), (vec![vec![1.0], vec![2.0]], Some(7)));
+        let same_index = r#"{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[2]}],"usage":""}"#;
+        assert_eq!(read(same_index, 2).unwrap(), (vec![vec![1.0], vec![2.0]], None));
+        let odd =
+            r#"{"data":[{"index":"1","embedding":[1],"object":7},null,{"index":0.0,"embedding":[2]}],"data2":[{}]}"#;
+        assert_eq!(read(odd, 2).unwrap().0, [[2.0], [1.0]]);
         assert_eq!(read(r#"{"data":[]}"#, 0).unwrap(), (vec![], None));
         assert_eq!(read(r#"{"data":[{"embedding":[1]}]}"#, 1).unwrap(), (vec![vec![1.0]], None));
     }
@@ -130,7 +209,18 @@ mod tests {
     fn wrong_answers_are_named() {
         let cases = [
             (r#"{"data":[{"embedding":[1]}]}"#, 2, "1 vectors to 2 texts"),
-            (r#"{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]}"#, 2, "text 0 twice"),
+            (
+                r#"{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]},{"index":1,"embedding":[1]}]}"#,
+                3,
+                "text 0 twice",
+            ),
+            (r#"{"data":[{"embedding":[null]}]}"#, 1, "cannot be read"),
+            (r#"{"data":[{"embedding":[NaN]}]}"#, 1, "cannot be read"),
+            (r#"{"data":[{"embedding":"AADAfw=="}]}"#, 1, "no number"),
+            (r#"{"data":[{"embedding":[[1,2]]}]}"#, 1, "cannot be read"),
+            (r#"{"data":null}"#, 1, "no vectors"),
+            (r#"{"ok":true}"#, 1, "no vectors"),
+            (r#"[]"#, 1, "no vectors"),
             (r#"{"data":[{"index":4,"embedding":[1]}]}"#, 1, "text 4 of 1"),
             (r#"{"data":[{"embedding":[]}]}"#, 1, "is empty"),
             (r#"{"data":[{"embedding":{"12":0.5}}]}"#, 1, "sparse"),
@@ -140,5 +230,15 @@ mod tests {
             let error = read(json, texts).unwrap_err();
             assert!(error.contains(expected), "{json}: {error}");
         }
+    }
+
+    #[test]
+    fn vectors_that_nobody_asked_for_cost_little() {
+        let many = |piece: &str| format!(r#"{{"data":[{}{piece}]}}"#, format!("{piece},").repeat(200_000));
+        let error = read(&many(r#"{"embedding":[0]}"#), 1).unwrap_err();
+        assert!(error.contains("65536 vectors to 1 texts"), "{error}");
+        let long = format!(r#"{{"data":[{{"embedding":[0{}]}}]}}"#, ",0".repeat(MOST_DIMENSIONS));
+        assert!(read(&long, 1).unwrap_err().contains("more than 65536 numbers"));
+        assert_eq!((longest_answer(1), longest_answer(usize::MAX)), (2 << 20, 64 << 20));
     }
 }

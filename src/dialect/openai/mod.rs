@@ -12,6 +12,7 @@ pub mod embeddings;
 pub mod errors;
 pub mod leaked_calls;
 pub mod mapper;
+mod members;
 pub mod messages;
 pub mod names;
 pub mod profile;

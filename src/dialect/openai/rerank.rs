@@ -1,8 +1,16 @@
 //! Rerank bodies (Cohere's and Jina's form): the request, and documents by the index of the request.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::members::{Few, Members, Object};
+use super::wire::{Number, Text};
+use crate::codec::json::Reader;
 use crate::error::InvokeError;
 use crate::protocol::RerankDocument;
 
@@ -25,31 +33,75 @@ pub struct RerankBody<'a, T> {
     pub extra: &'a Map<String, Value>,
 }
 
-/// Answer of `POST /rerank`.
-#[derive(Debug, Deserialize)]
+/// Most entries that are read: far more than a request has documents.
+const MOST_ENTRIES: usize = 65_536;
+
+/// Answer of `POST /rerank`: a list under one of its names, or the list alone (Text Embeddings Inference, SGLang).
+#[derive(Debug, Default)]
 pub struct RerankAnswer {
-    #[serde(default)]
     results: Option<Vec<RerankEntry>>,
-    /// Some gateways' name for the results.
-    #[serde(default)]
-    data: Option<Vec<RerankEntry>>,
-    /// DashScope's native form nests the results.
-    #[serde(default)]
-    output: Option<NestedResults>,
 }
 
-#[derive(Debug, Deserialize)]
-struct NestedResults {
-    results: Vec<RerankEntry>,
+impl<'de> Members<'de> for RerankAnswer {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        let found = match name {
+            "results" | "data" => map.next_value::<Entries>()?.0,
+            // DashScope's native form nests the results.
+            "output" => map.next_value::<Object<Self>>()?.0.and_then(|nested| nested.results),
+            _ => return Ok(false),
+        };
+        self.results = found.or(self.results.take());
+        Ok(true)
+    }
 }
 
-#[derive(Debug, Deserialize)]
+/// A list; nothing where something else stands.
+struct Entries(Option<Vec<RerankEntry>>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_option(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of documents")
+    }
+
+    fn visit_none<E>(self) -> Result<Entries, E> {
+        Ok(Entries(None))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entries, D::Error> {
+        let few = Few { most: MOST_ENTRIES, empty: |_: &RerankEntry| false, kind: "documents" };
+        deserializer.deserialize_any(few).map(|(list, alone)| Entries((!alone).then_some(list)))
+    }
+}
+
+#[derive(Debug, Default)]
 struct RerankEntry {
-    index: usize,
-    #[serde(default)]
-    relevance_score: Option<f64>,
-    #[serde(default)]
-    score: Option<f64>,
+    index: Option<i64>,
+    relevance_score: Number,
+    score: Number,
+    document: String,
+}
+
+impl<'de> Members<'de> for RerankEntry {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "index" => self.index = map.next_value::<Number>()?.whole(),
+            "relevance_score" => self.relevance_score = map.next_value()?,
+            "score" => self.score = map.next_value()?,
+            "document" | "text" => self.document = map.next_value::<Text<'de>>()?.as_str().to_owned(),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
 /// How scores are shown.
@@ -63,33 +115,60 @@ pub enum ScoreForm {
 }
 
 impl RerankAnswer {
+    /// Reads the text of an answer.
+    pub fn read(text: &str) -> Result<Self, InvokeError> {
+        let text = match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Cow::Borrowed(text),
+            // A model that computes in half precision writes scores that are no numbers.
+            Err(_) => Cow::Owned(Reader::new(&[]).repaired(text)),
+        };
+        let read = match text.trim_start().starts_with('[') {
+            true => serde_json::from_str::<Entries>(&text).map(|list| Self { results: list.0 }),
+            false => serde_json::from_str::<Object<Self>>(&text).map(|found| found.0.unwrap_or_default()),
+        };
+        let found = read.map_err(|error| {
+            InvokeError::server_unavailable(format!("the upstream's ranking cannot be read: {error}"))
+        })?;
+        match found.results {
+            Some(_) => Ok(found),
+            None => Err(InvokeError::server_unavailable("the upstream's answer has no `results`")),
+        }
+    }
+
     /// The documents, best first: scores of at least the threshold, at most `top_n`. Texts are those of the request.
-    pub fn into_documents<'t>(
+    pub fn into_documents(
         self,
-        text_of: impl Fn(usize) -> Option<&'t str>,
+        texts: &[String],
         form: ScoreForm,
         threshold: Option<f64>,
         top_n: Option<u64>,
     ) -> Result<Vec<RerankDocument>, InvokeError> {
-        let entries = self
-            .results
-            .or(self.data)
-            .or(self.output.map(|output| output.results))
-            .ok_or_else(|| InvokeError::server_unavailable("the upstream's answer has no `results`"))?;
-        let mut documents = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let text = text_of(entry.index).ok_or_else(|| {
-                InvokeError::server_unavailable(format!(
-                    "the upstream ranked document {}, which was not sent",
-                    entry.index
-                ))
-            })?;
-            let raw = entry.relevance_score.or(entry.score).unwrap_or_default();
+        let mut documents = Vec::new();
+        // Of a document that comes without its place in the request; equal ones have the same score.
+        let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (place, text) in texts.iter().enumerate().rev() {
+            places.entry(text).or_default().push(place);
+        }
+        for entry in self.results.unwrap_or_default() {
+            let place = match entry.index {
+                Some(index) => usize::try_from(index).ok(),
+                None => places.get_mut(entry.document.as_str()).and_then(Vec::pop),
+            };
+            let Some((index, text)) = place.and_then(|place| Some((place, texts.get(place)?))) else {
+                return Err(InvokeError::server_unavailable(match entry.index {
+                    Some(index) => format!("the upstream ranked document {index}, which was not sent"),
+                    None => "the upstream ranked a document without saying which".to_owned(),
+                }));
+            };
+            let Some(raw) = entry.relevance_score.0.or(entry.score.0) else {
+                return Err(InvokeError::server_unavailable(format!("the upstream gave document {index} no score"))
+                    .with_hint("The model may not be a reranker, or computes in a precision that it does not bear."));
+            };
             let score = match form {
                 ScoreForm::Raw => raw,
                 ScoreForm::Sigmoid => 1.0 / (1.0 + (-raw).exp()),
             };
-            documents.push(RerankDocument { index: entry.index, text: text.to_owned(), score });
+            documents.push(RerankDocument { index, text: text.clone(), score });
         }
         documents.retain(|document| threshold.is_none_or(|threshold| document.score >= threshold));
         documents.sort_by(|left, right| right.score.total_cmp(&left.score));
@@ -108,10 +187,9 @@ mod tests {
         threshold: Option<f64>,
         top_n: Option<u64>,
     ) -> Result<Vec<(usize, f64)>, String> {
-        let answer: RerankAnswer = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let texts = ["zero", "one", "two"];
-        answer
-            .into_documents(|index| texts.get(index).copied(), form, threshold, top_n)
+        let texts = ["zero", "one", "two"].map(str::to_owned);
+        RerankAnswer::read(json)
+            .and_then(|answer| answer.into_documents(&texts, form, threshold, top_n))
             .map(|documents| documents.into_iter().map(|document| (document.index, document.score)).collect())
             .map_err(|error| error.message)
     }
@@ -139,6 +217,27 @@ mod tests {
                 vec![(1, 0.2)],
             ),
             (r#"{"results":[]}"#, ScoreForm::Raw, None, None, vec![]),
+            (
+                r#"[{"index":2,"score":0.9},{"index":"0","score":"0.5"}]"#,
+                ScoreForm::Raw,
+                None,
+                None,
+                vec![(2, 0.9), (0, 0.5)],
+            ),
+            (
+                r#"{"results":[{"document":{"text":"two"},"relevance_score":0.9},{"document":"zero","score":0.5}]}"#,
+                ScoreForm::Raw,
+                None,
+                None,
+                vec![(2, 0.9), (0, 0.5)],
+            ),
+            (
+                r#"{"results":[{"index":1,"relevance_score":null,"score":0.2,"x":NaN}],"data":"x","meta":{"a":1}}"#,
+                ScoreForm::Raw,
+                None,
+                None,
+                vec![(1, 0.2)],
+            ),
         ];
         for (json, form, threshold, top_n, expected) in cases {
             assert_eq!(read(json, form, threshold, top_n).unwrap(), expected, "{json}");
@@ -147,7 +246,23 @@ mod tests {
 
     #[test]
     fn wrong_answers_are_named() {
-        assert!(read(r#"{"results":[{"index":3}]}"#, ScoreForm::Raw, None, None).unwrap_err().contains("document 3"));
-        assert!(read(r#"{"ok":true}"#, ScoreForm::Raw, None, None).unwrap_err().contains("results"));
+        for (json, words) in [
+            (r#"{"results":[{"index":3,"score":1}]}"#, "document 3"),
+            (r#"{"results":[{"index":-1,"score":1}]}"#, "document -1"),
+            (r#"{"results":[{"score":1}]}"#, "without saying which"),
+            (r#"{"results":[{"document":"other","score":1}]}"#, "without saying which"),
+            (r#"{"results":[{"index":0,"relevance_score":null}]}"#, "document 0 no score"),
+            (r#"{"results":[{"index":0,"relevance_score":NaN}]}"#, "document 0 no score"),
+            (r#"{"results":[{"index":0,"relevance_score":[0.5]}]}"#, "document 0 no score"),
+            (r#"{"results":[{"index":0,"relevance_score":"high"}]}"#, "document 0 no score"),
+            (r#"{"results":[{"index":0}]}"#, "document 0 no score"),
+            (r#"{"results":null}"#, "no `results`"),
+            (r#"{"results":{"index":0,"score":1}}"#, "no `results`"),
+            (r#"{"ok":true}"#, "no `results`"),
+            ("<html>", "cannot be read"),
+        ] {
+            let error = read(json, ScoreForm::Raw, None, None).unwrap_err();
+            assert!(error.contains(words), "{json}: {error}");
+        }
     }
 }

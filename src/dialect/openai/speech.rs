@@ -1,9 +1,18 @@
 //! Speech bodies in both directions: text to sound, and a recording to text.
 
-use serde::{Deserialize, Serialize};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::MapAccess;
 use serde_json::{Map, Value};
 
+use super::errors;
+use super::members::{Members, Object};
+use super::wire::Text;
+use crate::codec::json;
 use crate::error::InvokeError;
+use crate::upstream::status;
 
 /// Body of `POST /audio/speech`.
 #[derive(Debug, Serialize)]
@@ -50,19 +59,145 @@ pub fn transcription_fields(model: &str, language: Option<&str>, prompt: Option<
     fields
 }
 
-/// The text of a transcription: `{"text"}`, or the plain text that some servers answer.
+/// The text of a transcription: `{"text"}`, segments that have texts, or the plain text that some servers answer.
 pub fn transcript(body: &[u8], content_type: &str) -> Result<String, InvokeError> {
-    #[derive(Deserialize)]
-    struct Transcript {
-        text: Option<String>,
+    #[derive(Default)]
+    struct Transcript<'a> {
+        text: Text<'a>,
+        segments: Text<'a>,
     }
-    match serde_json::from_slice::<Transcript>(body) {
-        Ok(Transcript { text: Some(text) }) => Ok(text.trim().to_owned()),
-        Err(_) if content_type == "text/plain" => Ok(String::from_utf8_lossy(body).trim().to_owned()),
-        _ => Err(InvokeError::server_unavailable(format!(
-            "the upstream's answer ({content_type}) holds no text: {}",
-            crate::upstream::status::excerpt(body)
-        ))),
+    impl<'de> Members<'de> for Transcript<'de> {
+        fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+            match name {
+                "text" => self.text = map.next_value()?,
+                "segments" | "transcription" => self.segments = map.next_value()?,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        }
+    }
+    let said = String::from_utf8_lossy(body);
+    let said = match serde_json::from_str::<Object<Transcript<'_>>>(&said) {
+        Ok(Object(Some(Transcript { text, segments }))) => text.0.or(segments.0).map(|text| text.trim().to_owned()),
+        _ if content_type == "text/plain" => Some(said.trim().to_owned()),
+        _ => None,
+    };
+    said.ok_or_else(|| {
+        errors::error_told_in(&String::from_utf8_lossy(body)).unwrap_or_else(|| {
+            InvokeError::server_unavailable(format!(
+                "the upstream's answer ({content_type}) holds no text: {}",
+                status::excerpt(body)
+            ))
+        })
+    })
+}
+
+/// Bytes of an answer that tell whether it is sound.
+pub const BEGINNING: usize = 512;
+
+/// Whether an answer that begins so is text in place of sound: JSON, a page, words, whatever its media type says.
+pub fn is_text(beginning: &[u8], content_type: &str) -> bool {
+    let text = |bytes: &[u8]| {
+        let whole = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            // A character that is cut at the end.
+            Err(error) if error.error_len().is_none() => {
+                std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
+            }
+            Err(_) => return false,
+        };
+        !whole.is_empty() && whole.chars().all(|letter| !letter.is_control() || letter.is_whitespace())
+    };
+    let is_textual =
+        content_type.starts_with("text/") || content_type.ends_with("json") || content_type.ends_with("xml");
+    let begins = beginning.trim_ascii_start();
+    let marked = match begins.first() {
+        Some(b'{') => begins[1..].trim_ascii_start().first().is_none_or(|byte| matches!(byte, b'"' | b'}')),
+        Some(b'<') => ["<!", "<?", "<html", "<head", "<body", "<title"]
+            .iter()
+            .any(|tag| begins.get(..tag.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(tag.as_bytes()))),
+        _ => false,
+    };
+    (is_textual || marked) && text(&beginning[..beginning.len().min(BEGINNING)])
+}
+
+/// The sound of a JSON answer (base64), or the error that it is.
+pub fn sound_in(body: &[u8]) -> Result<Vec<u8>, InvokeError> {
+    let text = String::from_utf8_lossy(body);
+    let value: Value = match json::read(&text) {
+        Ok(value) => value,
+        Err(_) => return Err(errors::error_in_words(&text)),
+    };
+    const PLACES: [&str; 6] =
+        ["/audio/data", "/audio", "/output/audio/data", "/data/audio", "/data", "/choices/0/message/audio/data"];
+    let base64 = PLACES.iter().find_map(|place| value.pointer(place)?.as_str()).filter(|text| !text.is_empty());
+    if let Some(text) = base64.filter(|_| value.get("error").is_none_or(Value::is_null)) {
+        let data = text.split_once(";base64,").map_or(text, |(_, data)| data);
+        if let Ok(sound) = STANDARD.decode(data.trim()) {
+            return Ok(sound);
+        }
+    }
+    const ADDRESSES: [&str; 5] = ["/audioUrl", "/audio_url", "/audio/url", "/output/audio/url", "/url"];
+    if ADDRESSES
+        .iter()
+        .any(|place| value.pointer(place).is_some_and(|address| address.as_str().is_some_and(|text| !text.is_empty())))
+    {
+        return Err(InvokeError::server_unavailable(
+            "the upstream answered with the address of the sound, not with the sound",
+        )
+        .with_hint("Ask its operator for an endpoint that answers sound, as OpenAI's `audio/speech` does."));
+    }
+    Err(errors::error_told_in(&text).unwrap_or_else(|| {
+        InvokeError::server_unavailable(format!("the upstream answered JSON without sound: {}", status::excerpt(body)))
+    }))
+}
+
+/// Takes the keep-alive comments out of sound that Xinference streams through its event responder, wherever they are cut.
+#[derive(Debug, Default)]
+pub struct Pings {
+    held: Vec<u8>,
+}
+
+impl Pings {
+    /// Takes bytes and gives those that are certainly sound.
+    pub fn push(&mut self, bytes: Bytes) -> Bytes {
+        const PING: &[u8] = b": ping - ";
+        const LONGEST: usize = 64;
+        if self.held.is_empty() && memchr::memchr(PING[0], &bytes).is_none() {
+            return bytes;
+        }
+        let mut whole = std::mem::take(&mut self.held);
+        whole.extend_from_slice(&bytes);
+        let (mut sound, mut rest) = (Vec::with_capacity(whole.len()), whole.as_slice());
+        while let Some(at) = memchr::memmem::find(rest, PING) {
+            let ping = &rest[at..];
+            match memchr::memmem::find(&ping[..ping.len().min(LONGEST)], b"\r\n\r\n") {
+                Some(length) => {
+                    sound.extend_from_slice(&rest[..at]);
+                    rest = &ping[length + 4..];
+                }
+                // More of it may come.
+                None if ping.len() < LONGEST => {
+                    sound.extend_from_slice(&rest[..at]);
+                    self.held = ping.to_vec();
+                    return sound.into();
+                }
+                None => {
+                    sound.extend_from_slice(&rest[..at + 1]);
+                    rest = &rest[at + 1..];
+                }
+            }
+        }
+        let begun = (1..PING.len()).rev().find(|length| rest.ends_with(&PING[..*length])).unwrap_or(0);
+        let (certain, begun) = rest.split_at(rest.len() - begun);
+        sound.extend_from_slice(certain);
+        self.held = begun.to_vec();
+        sound.into()
+    }
+
+    /// What is still held when the sound is over: no ping.
+    pub fn finish(self) -> Bytes {
+        self.held.into()
     }
 }
 
@@ -78,6 +213,10 @@ mod tests {
             ("Hello\n", "text/plain", Some("Hello")),
             ("<html></html>", "text/html", None),
             (r#"{"error":"x"}"#, "application/json", None),
+            (r#"{"segments":[{"text":" Hello"},{"text":" there"}]}"#, "application/json", Some("Hello there")),
+            (r#"{"text":null,"transcription":[{"text":"Hello"}],"language":7}"#, "application/json", Some("Hello")),
+            ("42", "text/plain", Some("42")),
+            ("null", "text/plain", Some("null")),
         ];
         for (body, content_type, expected) in cases {
             assert_eq!(transcript(body.as_bytes(), content_type).ok().as_deref(), expected, "{body}");
@@ -88,5 +227,75 @@ mod tests {
     fn only_set_fields_are_sent() {
         assert_eq!(transcription_fields("m", None, None).len(), 2);
         assert_eq!(transcription_fields("m", Some("de"), Some("p")).len(), 4);
+    }
+
+    #[test]
+    fn text_in_place_of_sound_is_told_from_sound() {
+        for (beginning, content_type, expected) in [
+            (&b"{\"error\":1}"[..], "audio/mpeg", true),
+            (b" <!DOCTYPE html>", "", true),
+            (b"<HTML lang=en>", "audio/mpeg", true),
+            (b"{\n \"detail\": 1}", "application/octet-stream", true),
+            (b"[1]", "application/json", true),
+            (b"<voice>", "audio/mpeg", false),
+            (b"[1]", "application/octet-stream", false),
+            (b"speaker not found", "text/plain", true),
+            (b"{\"a\":\"\xc3", "", true),
+            (b"{\x00\x01\xff", "audio/pcm", false),
+            (b"<\x00\x01", "", false),
+            (b"ID3\x04", "text/plain", false),
+            (b"ID3 plain", "audio/mpeg", false),
+            (b"RIFF", "", false),
+            (b"", "text/plain", false),
+        ] {
+            assert_eq!(is_text(beginning, content_type), expected, "{beginning:?} {content_type}");
+        }
+    }
+
+    #[test]
+    fn sound_within_json_is_taken_out_and_errors_are_told() {
+        for body in [
+            r#"{"audio":"SUQz"}"#,
+            r#"{"audio":{"data":"data:audio/mpeg;base64,SUQz"},"error":null}"#,
+            r#"{"output":{"audio":{"data":"SUQz","url":""}}}"#,
+        ] {
+            assert_eq!(sound_in(body.as_bytes()).unwrap(), b"ID3", "{body}");
+        }
+        for (body, words) in [
+            (r#"{"error":{"message":"no such speaker"}}"#, "no such speaker"),
+            (r#"{"detail":"no such speaker"}"#, "no such speaker"),
+            (r#"{"audioUrl":"http://x/a.mp3"}"#, "address of the sound"),
+            (r#"{"audio":"no base64!"}"#, "without sound"),
+            ("{}", "without sound"),
+            ("no such speaker", "the upstream answered: no such speaker"),
+            ("<html><title>UI</title></html>", "\"UI\""),
+        ] {
+            let error = sound_in(body.as_bytes()).unwrap_err();
+            assert!(error.message.contains(words), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn pings_are_taken_out_of_sound_wherever_they_are_cut() {
+        let ping = &b": ping - 2026-11-20 21:50:55.583968+00:00\r\n\r\n"[..];
+        let long = [b": ping - ".as_slice(), &[b'x'; 100], b"\r\n\r\n"].concat();
+        for (whole, expected) in [
+            (b"ab".to_vec(), b"ab".to_vec()),
+            (ping.to_vec(), vec![]),
+            ([b"ab", ping, b"cd"].concat(), b"abcd".to_vec()),
+            ([b"ab", ping, ping, b": pi"].concat(), b"ab: pi".to_vec()),
+            (b"a: ping - b".to_vec(), b"a: ping - b".to_vec()),
+            (long.clone(), long),
+        ] {
+            for size in 1..=whole.len() {
+                let mut pings = Pings::default();
+                let mut sound = Vec::new();
+                for piece in whole.chunks(size) {
+                    sound.extend_from_slice(&pings.push(Bytes::copy_from_slice(piece)));
+                }
+                sound.extend_from_slice(&pings.finish());
+                assert_eq!(sound, expected, "{size}");
+            }
+        }
     }
 }

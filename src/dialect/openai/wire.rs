@@ -2,22 +2,20 @@
 //! as servers are careless. A member of an odd type is as if it were missing, of one given twice the last counts, lists
 //! have a most, and unknown members are skipped without being stored.
 
-mod members;
 mod text;
 mod usage;
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, MapAccess};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use self::members::{Members, Object, lenient_object};
-pub use self::text::{Parts, Text, Word};
+pub use self::text::{Number, Parts, Text, Word};
 pub use self::usage::Usage;
 use super::calls::MOST_CALLS;
+use super::members::{Few, Members, Object, lenient_object};
 use crate::codec::json;
 
 /// Choices of one chunk that are looked at.
@@ -98,7 +96,7 @@ pub struct Choice<'a> {
 impl<'de> Members<'de> for Choice<'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "index" => self.index = map.next_value::<Text<'de>>()?.whole_number().filter(|index| *index >= 0),
+            "index" => self.index = map.next_value::<Number>()?.whole().filter(|index| *index >= 0),
             "delta" => self.delta = map.next_value::<Object<_>>()?.0,
             "message" => self.message = map.next_value::<Object<_>>()?.0,
             "text" => self.text = map.next_value()?,
@@ -184,7 +182,7 @@ pub const KEPT: [&str; 3] = ["extra_content", "thought_signature", "provider_spe
 impl<'de> Members<'de> for CallFragment<'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "index" => self.index = map.next_value::<Text<'de>>()?.whole_number(),
+            "index" => self.index = map.next_value::<Number>()?.whole(),
             "id" => self.id = map.next_value()?,
             "function" => self.function = map.next_value::<Object<_>>()?.0.unwrap_or_default(),
             _ => {
@@ -300,40 +298,6 @@ impl<'de> Deserialize<'de> for Fragments<'de> {
         // One more than there may be calls: it is told, not lost.
         let few = Few { most: 4 * MOST_CALLS, empty: CallFragment::is_empty, kind: "calls" };
         deserializer.deserialize_any(few).map(|(list, _)| Self(list))
-    }
-}
-
-/// Reads the first entries of a list that are objects and not empty; an object alone is a list of one.
-struct Few<T> {
-    most: usize,
-    empty: fn(&T) -> bool,
-    kind: &'static str,
-}
-
-impl<'de, T: Members<'de>> Visitor<'de> for Few<T> {
-    type Value = (Vec<T>, bool);
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "a list of {}", self.kind)
-    }
-
-    members::no_object!((Vec::new(), false));
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let mut list = Vec::new();
-        while list.len() < self.most {
-            match sequence.next_element::<Object<T>>()? {
-                Some(Object(found)) => list.extend(found.filter(|found| !(self.empty)(found))),
-                None => return Ok((list, false)),
-            }
-        }
-        while sequence.next_element::<IgnoredAny>()?.is_some() {}
-        Ok((list, false))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        let found = members::read::<T, A>(map)?;
-        Ok((if (self.empty)(&found) { Vec::new() } else { vec![found] }, true))
     }
 }
 

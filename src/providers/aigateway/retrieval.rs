@@ -12,7 +12,7 @@ use crate::protocol::{EmbeddingInputType, EmbeddingResult, RerankRequest, Rerank
 use crate::providers::CallContext;
 use crate::providers::compatible::embeddings::{self, EmbeddingCall};
 use crate::providers::compatible::rerank::{self, RerankCall};
-use crate::providers::compatible::{Endpoint, LONGEST_ANSWER};
+use crate::providers::compatible::{Endpoint, LONGEST_ANSWER, document};
 use crate::upstream::Upstream;
 
 /// Embedding calls at once.
@@ -109,8 +109,7 @@ async fn rerank_by_dashscope(
     let input = json!({"query": request.query, "documents": request.docs});
     let body = json!({"model": model, "input": input, "parameters": parameters});
     let call = endpoint.post_json(DASHSCOPE_PATH, &body)?;
-    let answer: RerankAnswer = upstream.send(&call).await?.json(LONGEST_ANSWER).await?;
-    let text_of = |index: usize| request.docs.get(index).map(String::as_str);
-    let docs = answer.into_documents(text_of, ScoreForm::Raw, request.score_threshold, request.top_n)?;
+    let answer = document(upstream.send(&call).await?, LONGEST_ANSWER, RerankAnswer::read).await?;
+    let docs = answer.into_documents(&request.docs, ScoreForm::Raw, request.score_threshold, request.top_n)?;
     Ok(RerankResult { docs, ..RerankResult::default() })
 }

@@ -1,13 +1,18 @@
 //! Speech in both directions: a recording to text, and text to sound.
 
+use std::time::Duration;
+
 use async_stream::try_stream;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 use tracing::info;
 
 use super::{Endpoint, refuse_page};
-use crate::dialect::openai::speech::{SpeechBody, mime_type, transcript, transcription_fields};
+use crate::dialect::driver::{LONGEST_KEPT, too_long};
+use crate::dialect::openai::speech::{
+    BEGINNING, Pings, SpeechBody, is_text, mime_type, sound_in, transcript, transcription_fields,
+};
 use crate::error::InvokeError;
 use crate::protocol::AudioChunk;
 use crate::providers::Chunks;
@@ -77,11 +82,22 @@ pub struct SpeechCall {
 impl SpeechCall {
     /// Sounds of a format whose files can be joined end to end are made in pieces; the others in one.
     fn pieces<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        match self.format.as_str() {
-            "mp3" | "pcm" | "aac" | "opus" | "ogg" => sentences::split(text, self.longest),
-            _ => vec![text],
+        if can_be_joined(&self.format) { sentences::split(text, self.longest) } else { vec![text] }
+    }
+
+    /// What a sound that begins so is: what it says of itself, else what was asked for. Samples say nothing.
+    fn kind(&self, beginning: &[u8]) -> (String, Option<String>) {
+        let found = audio::sniff(beginning).filter(|found| self.format != "pcm" || found.extension == "wav");
+        match found {
+            Some(found) => (found.extension.to_owned(), Some(found.mime_type.to_owned())),
+            None => (self.format.clone(), mime_type(&self.format).map(str::to_owned)),
         }
     }
+}
+
+/// Whether files of a format make one when they stand end to end.
+fn can_be_joined(format: &str) -> bool {
+    matches!(format, "mp3" | "pcm" | "aac" | "opus" | "ogg")
 }
 
 /// The sound of a text, in pieces as they come; joined they are one file.
@@ -90,33 +106,113 @@ pub fn speak(upstream: Upstream, endpoint: Endpoint, call: SpeechCall, text: Str
         if text.trim().is_empty() {
             Err(InvokeError::bad_request("there is no text to speak"))?;
         }
-        let pieces: Vec<String> = call.pieces(&text).into_iter().map(str::to_owned).collect();
+        let mut pieces: Vec<String> = call.pieces(&text).into_iter().map(str::to_owned).collect();
         let (upstream, endpoint, call) = (&upstream, &endpoint, &call);
-        let mut answers = std::pin::pin!(
-            stream::iter(pieces.into_iter().map(|piece| async move { ask(upstream, endpoint, call, &piece).await }))
-                .buffered(call.parallel.max(1))
-        );
-        let mime_type = mime_type(&call.format).map(str::to_owned);
-        let mut spoke = false;
-        while let Some(answer) = answers.next().await {
-            let mut answer = answer?;
-            loop {
-                let next = tokio::time::timeout(answer.idle, answer.body.next()).await.map_err(|_| {
-                    InvokeError::connection("the upstream fell silent in the middle of the sound")
-                })?;
-                let Some(bytes) = next else { break };
-                let bytes = without_pings(bytes?);
-                if !bytes.is_empty() {
+        let (mut kind, mut spoke) = (None, false);
+        'whole: loop {
+            let in_one = pieces.len() == 1;
+            let asked = std::mem::take(&mut pieces);
+            let asked = asked.into_iter().map(|piece| async move { ask(upstream, endpoint, call, &piece).await });
+            let mut answers = std::pin::pin!(stream::iter(asked).buffered(call.parallel.max(1)));
+            while let Some(answer) = answers.next().await {
+                let mut sound = Sound::of(answer?).await?;
+                let (format, mime_type) = call.kind(&sound.beginning);
+                if !in_one && kind.is_none() && !can_be_joined(&format) {
+                    info!(format, "the model makes files that cannot be joined: asked again for the whole");
+                    pieces = vec![text.clone()];
+                    continue 'whole;
+                }
+                let first = kind.get_or_insert_with(|| format.clone());
+                if *first != format && !sound.beginning.is_empty() {
+                    Err(InvokeError::server_unavailable(format!(
+                        "the upstream answered pieces of one sound as {first} and as {format}"
+                    )))?;
+                }
+                while let Some(bytes) = sound.next().await? {
                     spoke = true;
                     yield AudioChunk { bytes, mime_type: mime_type.clone() };
                 }
             }
+            break;
         }
         if !spoke {
             Err(InvokeError::server_unavailable("the upstream answered no sound"))?;
         }
     }
     .boxed()
+}
+
+/// An answer of sound: its beginning is known, so that it is none of words.
+struct Sound {
+    beginning: Bytes,
+    rest: Option<UpstreamResponse>,
+    pings: Pings,
+}
+
+impl Sound {
+    /// Reads the beginning. JSON that holds the sound gives it; what is text otherwise is an error.
+    async fn of(mut answer: UpstreamResponse) -> Result<Self, InvokeError> {
+        let mut beginning = BytesMut::new();
+        let mut pings = Pings::default();
+        let proofs = answer.proofs.clone();
+        let mut over = false;
+        while beginning.len() < BEGINNING && !over {
+            let wait = if beginning.is_empty() { answer.first } else { answer.idle };
+            match piece(&mut answer, wait).await? {
+                Some(bytes) => beginning.extend_from_slice(&pings.push(bytes)),
+                None => over = true,
+            }
+            // Sound that is sent while it is made is not held back.
+            if audio::sniff(&beginning).is_some() {
+                break;
+            }
+        }
+        if over {
+            beginning.extend_from_slice(&std::mem::take(&mut pings).finish());
+        }
+        if !is_text(&beginning, &answer.content_type()) {
+            return Ok(Self { beginning: beginning.freeze(), rest: (!over).then_some(answer), pings });
+        }
+        while !over {
+            let idle = answer.idle;
+            match piece(&mut answer, idle).await? {
+                Some(bytes) => beginning.extend_from_slice(&bytes),
+                None => over = true,
+            }
+            if beginning.len() > LONGEST_KEPT {
+                return Err(too_long());
+            }
+        }
+        let sound = sound_in(&beginning).map_err(|error| proofs.hide(error))?;
+        Ok(Self { beginning: sound.into(), rest: None, pings: Pings::default() })
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, InvokeError> {
+        if !self.beginning.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.beginning)));
+        }
+        while let Some(answer) = &mut self.rest {
+            let idle = answer.idle;
+            let bytes = match piece(answer, idle).await? {
+                Some(bytes) => self.pings.push(bytes),
+                None => {
+                    self.rest = None;
+                    std::mem::take(&mut self.pings).finish()
+                }
+            };
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn piece(answer: &mut UpstreamResponse, wait: Duration) -> Result<Option<Bytes>, InvokeError> {
+    match tokio::time::timeout(wait, answer.body.next()).await {
+        Ok(piece) => piece.transpose(),
+        Err(_) => Err(InvokeError::connection("the upstream fell silent in the middle of the sound")),
+    }
 }
 
 async fn ask(
@@ -152,23 +248,7 @@ async fn send(
         extra: &call.extra,
     };
     let request = endpoint.post_json("audio/speech", &body)?;
-    let response = refuse_page(upstream.send(&request).await?, &request.url).await?;
-    if response.content_type() == "application/json" {
-        let body = response.bytes(64 * 1024).await?;
-        let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        return Err(crate::dialect::openai::errors::error_in(&value));
-    }
-    Ok(response)
-}
-
-/// Xinference sends streamed sound through its event responder, whose keep-alive comments land between the bytes.
-fn without_pings(bytes: Bytes) -> Bytes {
-    const PING: &[u8] = b": ping - ";
-    let Some(at) = memchr::memmem::find(&bytes, PING) else { return bytes };
-    let Some(length) = memchr::memmem::find(&bytes[at..], b"\r\n\r\n").filter(|length| *length < 64) else {
-        return bytes;
-    };
-    Bytes::from([&bytes[..at], &bytes[at + length + 4..]].concat())
+    refuse_page(upstream.send(&request).await?, &request.url).await
 }
 
 #[cfg(test)]
@@ -176,22 +256,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pings_are_taken_out_of_sound() {
-        let ping = b": ping - 2026-11-20 21:50:55.583968+00:00\r\n\r\n";
-        for (bytes, expected) in [
-            (b"ab".to_vec(), b"ab".to_vec()),
-            (ping.to_vec(), vec![]),
-            ([b"ab".as_slice(), ping, b"cd"].concat(), b"abcd".to_vec()),
-            (b"a: ping - b".to_vec(), b"a: ping - b".to_vec()),
-        ] {
-            assert_eq!(without_pings(bytes.into()), expected);
-        }
-    }
-
-    #[test]
     fn only_formats_that_can_be_joined_are_made_in_pieces() {
         let call = |format: &str| SpeechCall { format: format.to_owned(), longest: 5, ..SpeechCall::default() };
         assert_eq!(call("mp3").pieces("One. Two.").len(), 2);
         assert_eq!(call("wav").pieces("One. Two.").len(), 1);
+    }
+
+    #[test]
+    fn a_sound_is_what_it_says_of_itself() {
+        let call = |format: &str| SpeechCall { format: format.to_owned(), ..SpeechCall::default() };
+        for (format, beginning, expected) in [
+            ("mp3", &b"RIFF\x00\x00\x00\x00WAVEfmt "[..], ("wav", "audio/wav")),
+            ("mp3", b"ID3\x04", ("mp3", "audio/mpeg")),
+            ("mp3", b"anything", ("mp3", "audio/mpeg")),
+            ("wav", b"ID3\x04", ("mp3", "audio/mpeg")),
+            ("opus", b"OggS", ("ogg", "audio/ogg")),
+            ("pcm", b"\xFF\xFB\x90\x00", ("pcm", "audio/pcm")),
+            ("pcm", b"RIFF\x00\x00\x00\x00WAVEfmt ", ("wav", "audio/wav")),
+        ] {
+            let (extension, mime_type) = call(format).kind(beginning);
+            assert_eq!((extension.as_str(), mime_type.as_deref()), (expected.0, Some(expected.1)), "{format}");
+        }
     }
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::{Endpoint, LONGEST_ANSWER};
-use crate::dialect::openai::embeddings::{EmbeddingAnswer, EmbeddingBody};
+use super::{Endpoint, document};
+use crate::dialect::openai::embeddings::{EmbeddingAnswer, EmbeddingBody, longest_answer};
 use crate::dialect::tokens::{TokenCounter, estimate_text};
 use crate::error::InvokeError;
 use crate::providers::common::batches::in_batches;
@@ -44,8 +44,9 @@ pub async fn invoke<T: Serialize + Send + Sync>(
             extra: &call.extra,
         };
         let request = endpoint.post_json("embeddings", &body)?;
-        let answer: EmbeddingAnswer = upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
-        answer.into_vectors(batch.len())
+        let texts = batch.len();
+        let answer = upstream.send(&request).await?;
+        document(answer, longest_answer(texts), |text| EmbeddingAnswer::read(text)?.into_vectors(texts)).await
     })
     .await?;
     let mut vectors = Vec::new();

@@ -20,6 +20,7 @@ use crate::dialect::openai::{BaseUrl, errors};
 use crate::error::InvokeError;
 use crate::upstream::client::public_url;
 use crate::upstream::request::ErrorReader;
+use crate::upstream::status::excerpt;
 use crate::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, UpstreamRequest, UpstreamResponse};
 
 /// Longest JSON answer: the vectors of a large batch.
@@ -91,6 +92,28 @@ impl Endpoint {
             .with_retry(self.retry)
             .with_error_reader(self.error_reader)
     }
+}
+
+/// A document that its dialect reads. One that cannot be read is an error with the words that stand in its place.
+pub async fn document<T>(
+    response: UpstreamResponse,
+    limit: usize,
+    read: impl FnOnce(&str) -> Result<T, InvokeError>,
+) -> Result<T, InvokeError> {
+    let (status, id, proofs) = (response.status.as_u16(), response.request_id(), response.proofs.clone());
+    let content_type = response.content_type();
+    let body = response.bytes(limit).await?;
+    let text = String::from_utf8_lossy(&body);
+    read(&text).map_err(|mut error| {
+        if let Some(told) = errors::error_told_in(&text) {
+            error = told;
+        } else {
+            error.message = format!("{} ({content_type}): {}", error.message, excerpt(&body));
+        }
+        error.status = error.status.or(Some(status));
+        error.request_id = error.request_id.or(id);
+        proofs.hide(error)
+    })
 }
 
 /// Refuses a page of a proxy or of a web interface where an answer of the API belongs.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Endpoint, LONGEST_ANSWER};
+use super::{Endpoint, LONGEST_ANSWER, document};
 use crate::dialect::openai::rerank::{RerankAnswer, RerankBody, ScoreForm};
 use crate::error::InvokeError;
 use crate::protocol::RerankDocument;
@@ -57,10 +57,10 @@ pub async fn invoke<T: Serialize + Send + Sync>(
             extra: &call.extra,
         };
         let request = endpoint.post_json(call.path, &body)?;
-        let answer: RerankAnswer = upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+        let answer = document(upstream.send(&request).await?, LONGEST_ANSWER, RerankAnswer::read).await?;
         let within = first..first + documents.len();
-        let text_of = |index: usize| texts.get(within.clone()).and_then(|texts| texts.get(index)).map(String::as_str);
-        let mut ranked = answer.into_documents(text_of, call.scores, call.threshold, call.top_n)?;
+        let sent = texts.get(within).unwrap_or_default();
+        let mut ranked = answer.into_documents(sent, call.scores, call.threshold, call.top_n)?;
         for document in &mut ranked {
             document.index += first;
         }

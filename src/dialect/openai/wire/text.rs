@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::members::Members;
+use crate::dialect::openai::members::{Members, read};
 
 /// A text, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,16 +16,6 @@ impl Text<'_> {
     /// The text; empty when there is none.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
-    }
-
-    /// The number that the text says.
-    pub fn number(&self) -> Option<f64> {
-        self.as_str().trim().parse().ok()
-    }
-
-    /// The whole number that the text says.
-    pub fn whole_number(&self) -> Option<i64> {
-        self.number().filter(|number| number.fract() == 0.0 && number.abs() < 1e15).map(|number| number as i64)
     }
 }
 
@@ -113,6 +103,67 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
+/// A number, or a text that says one; finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Number(pub Option<f64>);
+
+impl Number {
+    /// The number, where it is a whole one.
+    pub fn whole(self) -> Option<i64> {
+        self.0.filter(|number| number.fract() == 0.0 && number.abs() < 1e15).map(|number| number as i64)
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+struct NumberVisitor;
+
+impl<'de> Visitor<'de> for NumberVisitor {
+    type Value = Number;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a number")
+    }
+
+    fn visit_unit<E>(self) -> Result<Number, E> {
+        Ok(Number(None))
+    }
+
+    fn visit_bool<E>(self, _value: bool) -> Result<Number, E> {
+        Ok(Number(None))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
+        Ok(Number(Some(value as f64)))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+        Ok(Number(Some(value as f64)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
+        Ok(Number(Some(value).filter(|value| value.is_finite())))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Number, E> {
+        Ok(Number(text.trim().parse().ok().filter(|value: &f64| value.is_finite())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Number, A::Error> {
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Number(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Number, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Number(None))
+    }
+}
+
 /// A message's content: text, or parts of which some may be thoughts (Mistral).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts<'a> {
@@ -184,7 +235,7 @@ impl<'de> Visitor<'de> for PartsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        let Part { kind, text, thoughts } = super::members::read(map)?;
+        let Part { kind, text, thoughts } = read(map)?;
         let kind = kind.as_str();
         if kind.contains("think") || kind.contains("reason") {
             let thoughts = if thoughts.as_str().is_empty() { text } else { thoughts };

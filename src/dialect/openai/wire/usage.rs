@@ -3,8 +3,8 @@
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 
-use super::members::{Members, Object};
-use super::text::Text;
+use super::text::Number;
+use crate::dialect::openai::members::{Members, Object};
 
 /// Most that a count may say, so that no sum of counts overflows.
 const MOST: f64 = (1u64 << 53) as f64;
@@ -77,7 +77,7 @@ impl<'de> Members<'de> for Usage {
             }
             _ => return Ok(false),
         };
-        *place = count(&map.next_value()?);
+        *place = count(map.next_value()?);
         Ok(true)
     }
 }
@@ -91,16 +91,16 @@ struct Details {
 impl<'de> Members<'de> for Details {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "cached_tokens" => self.cached = count(&map.next_value()?),
-            "reasoning_tokens" => self.reasoning = count(&map.next_value()?),
+            "cached_tokens" => self.cached = count(map.next_value()?),
+            "reasoning_tokens" => self.reasoning = count(map.next_value()?),
             _ => return Ok(false),
         }
         Ok(true)
     }
 }
 
-fn count(told: &Text<'_>) -> Option<u64> {
-    told.number().filter(|number| *number >= 0.0).map(|number| number.min(MOST) as u64)
+fn count(told: Number) -> Option<u64> {
+    told.0.filter(|number| *number >= 0.0).map(|number| number.min(MOST) as u64)
 }
 
 impl<'de> Deserialize<'de> for Usage {

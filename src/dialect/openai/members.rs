@@ -61,7 +61,6 @@ macro_rules! no_object {
         }
     };
 }
-pub(super) use no_object;
 
 struct ObjectVisitor<T>(PhantomData<T>);
 
@@ -81,6 +80,44 @@ impl<'de, T: Members<'de>> Visitor<'de> for ObjectVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         read(map).map(Some)
+    }
+}
+
+/// Reads the first entries of a list that are objects and not empty, and tells whether there was no list: an object
+/// alone is a list of one.
+pub(super) struct Few<T> {
+    /// How many are read.
+    pub(super) most: usize,
+    /// Which say nothing.
+    pub(super) empty: fn(&T) -> bool,
+    /// What they are.
+    pub(super) kind: &'static str,
+}
+
+impl<'de, T: Members<'de>> Visitor<'de> for Few<T> {
+    type Value = (Vec<T>, bool);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a list of {}", self.kind)
+    }
+
+    no_object!((Vec::new(), true));
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while list.len() < self.most {
+            match sequence.next_element::<Object<T>>()? {
+                Some(Object(found)) => list.extend(found.filter(|found| !(self.empty)(found))),
+                None => return Ok((list, false)),
+            }
+        }
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok((list, false))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let found = read::<T, A>(map)?;
+        Ok((if (self.empty)(&found) { Vec::new() } else { vec![found] }, true))
     }
 }
 
