@@ -129,6 +129,42 @@ fn requests() -> Vec<(&'static str, Request)> {
             json!({"prompt_messages": messages,
                 "tools": [{"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}]})
         }),
+        ("earlier calls of one id, each in a message of its own, of a function that is gone", |size| {
+            let call = json!({"id": "c", "type": "function", "function": {"name": "gone", "arguments": "{\"n\": 1}"}});
+            let mut messages = vec![user("a")];
+            messages.extend(vec![json!({"role": "assistant", "content": "", "tool_calls": [call]}); size]);
+            messages.extend(vec![json!({"role": "tool", "content": "r", "tool_call_id": "c", "name": "gone"}); size]);
+            json!({"prompt_messages": messages, "tools": [{"name": "f"}]})
+        }),
+        ("earlier calls of one id", |size| {
+            let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "null"}});
+            let mut messages =
+                vec![user("a"), json!({"role": "assistant", "content": "", "tool_calls": vec![call; size]})];
+            messages.extend(vec![json!({"role": "tool", "content": "r", "tool_call_id": "c", "name": "f"}); size]);
+            json!({"prompt_messages": messages, "tools": [{"name": "f"}]})
+        }),
+        (
+            "tools of one beginning",
+            |size| json!({"tools": many(size, |n| json!({"name": format!("{}{n}", "x".repeat(64)), "description": "d"}))}),
+        ),
+        ("references of a schema", |size| {
+            let properties: serde_json::Map<String, Value> = (0..size)
+                .map(|n| (format!("p{n}"), json!({"$ref": format!("#/definitions/d{n}"), "title": "t"})))
+                .collect();
+            let definitions: serde_json::Map<String, Value> =
+                (0..size).map(|n| (format!("d{n}"), json!({"items": {"$ref": "#/definitions/d0"}}))).collect();
+            json!({"tools": [{"name": "f", "description": "d",
+                "parameters": {"type": "object", "properties": properties, "definitions": definitions}}]})
+        }),
+        ("files of earlier messages that nobody reads", |size| {
+            let file =
+                json!({"type": "document", "format": "docx", "mime_type": "", "base64_data": "AAAA", "filename": "a"});
+            json!({"prompt_messages": [user(vec![file; size]), json!({"role": "assistant", "content": "a"}), user("b")]})
+        }),
+        ("lists of sources", |size| {
+            let text = "a\n\nSources:\n[1] [a](https://b)".repeat(size);
+            json!({"prompt_messages": [user("a"), json!({"role": "assistant", "content": text}), user("c")]})
+        }),
         ("unknown parameters", |size| {
             let parameters: serde_json::Map<String, Value> = (0..size).map(|n| (format!("p{n}"), json!(n))).collect();
             json!({"model_parameters": parameters})

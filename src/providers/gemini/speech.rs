@@ -30,6 +30,9 @@ const DEFAULT_WORDS: u64 = 2000;
 /// MiB of the longest recording where the model's data does not tell: it is held in memory.
 const DEFAULT_UPLOAD: u64 = 100;
 
+/// Bytes of a request beside its recording, before base64.
+const BESIDE: usize = 64 * 1024;
+
 /// Requests at a time.
 const PARALLEL: usize = 3;
 
@@ -169,7 +172,7 @@ async fn upload(
     mime_type: &str,
     request: &Speech2TextRequest,
 ) -> Result<Option<String>, InvokeError> {
-    if request.file.len() <= MOST_INLINE {
+    if request.file.len() <= MOST_INLINE - BESIDE {
         return Ok(None);
     }
     if connection.surface != Surface::Developer {

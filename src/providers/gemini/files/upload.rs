@@ -73,8 +73,14 @@ pub(super) async fn open(
     let session = header(&answer, "x-goog-upload-url").and_then(|address| Url::parse(address).ok());
     match session {
         Some(session) => Ok(Opened::At(connection.own_address(&session))),
-        // A gateway that answers everything, but passes no upload on.
-        None if connection.is_gateway() => Ok(Opened::Absent),
+        // A gateway that answers everything, but passes no upload on: what it would say to a request over Google's limit
+        // nobody knows.
+        None if connection.is_gateway() => Err(InvokeError::bad_request(
+            "the files are too large for one request, and the gateway opened no upload for them",
+        )
+        .with_hint(
+            "Send smaller files, or switch the parameter `use_inline_file` on where the gateway takes larger requests.",
+        )),
         None => Err(InvokeError::server_unavailable("the service opened an upload without an address")),
     }
 }
