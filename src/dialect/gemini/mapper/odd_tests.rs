@@ -450,3 +450,47 @@ fn work_is_linear_in_what_comes() {
         );
     }
 }
+
+/// Little on the wire that would be much in memory is refused before it is read, or read up to its most.
+#[test]
+fn small_things_in_great_numbers_are_refused_or_left_out() {
+    let many = |thing: &str, count: usize| format!("[{}{thing}]", format!("{thing},").repeat(count));
+    let content = |parts: &str| format!(r#"{{"candidates":[{{"content":{{"parts":{parts}}}}}]}}"#);
+    for (name, event) in [
+        ("parts", content(&many(r#"{"text":"a"}"#, 200_000))),
+        ("fewer parts", content(&many("{}", 10_000))),
+        ("signed parts", content(&many(r#"{"thoughtSignature":"a"}"#, 200_000))),
+        ("answers", format!(r#"{{"candidates":{}}}"#, many(r#"{"content":{"parts":[{},{}]}}"#, 100_000))),
+        (
+            "arguments",
+            content(&format!(r#"[{{"functionCall":{{"name":"look","args":{{"a":{}}}}}}}]"#, many("0", 2_000_000))),
+        ),
+        (
+            "arguments as text",
+            content(&format!(r#"[{{"functionCall":{{"name":"look","args":"{{\"a\":{}}}"}}}}]"#, many("0", 2_000_000))),
+        ),
+        ("what nobody knows", format!(r#"{{"x":{}}}"#, many(r#"{"a":1}"#, 200_000))),
+        ("a list of events", many(&content("[{}]"), 100_000)),
+        (
+            "fragments",
+            content(&format!(
+                r#"[{{"functionCall":{{"name":"look","partialArgs":{}}}}}]"#,
+                many(r#"{"jsonPath":"$.a[9]"}"#, 10_000)
+            )),
+        ),
+    ] {
+        let taken = steps::of(|| {
+            let error = hear(std::slice::from_ref(&event), Citations::Inline).expect_err(name);
+            assert!(error.contains("more than") || error.contains("are cut"), "{name}: {error:.300}");
+        });
+        assert!(taken < 20 * event.len() as u64 + 100_000, "{name}: {taken} steps for {} bytes", event.len());
+    }
+    // Sources decorate: the first of them are enough.
+    let sources =
+        format!(r#"{{"citations":{},"citationSources":{}}}"#, many(r#"{"uri":"a"}"#, 20_000), many("[]", 20_000));
+    let pages = format!(r#"{{"urlMetadata":{}}}"#, many(r#"{"retrievedUrl":"a","urlRetrievalStatus":"X"}"#, 20_000));
+    let event = format!(
+        r#"{{"candidates":[{{"content":{{"parts":[{{"text":"One."}}]}},"finishReason":"STOP","citationMetadata":{sources},"urlContextMetadata":{pages}}}]}}"#
+    );
+    assert_eq!(hear(&[event], Citations::Off).unwrap().text, "One.");
+}

@@ -489,6 +489,30 @@ fn each_count_is_the_last_one_told() {
     }
 }
 
+/// A picture of 1,120 tokens costs ten times what so many tokens of text cost.
+#[test]
+fn pictures_have_their_price_where_nobody_tells_them_from_text() {
+    let pricing =
+        serde_json::from_value(json!({"input": "2", "output": "12", "unit": "0.000001", "currency": "USD"})).unwrap();
+    let details = serde_json::from_value(json!({"image_output": "120"})).unwrap();
+    let prices = PriceList { pricing: Some(pricing), details, ..PriceList::default() };
+    let picture = parts(json!([{"inlineData": {"mimeType": "image/png", "data": "aGk="}}]));
+    let price = |drawn: bool, details: Value| {
+        let options = AnswerOptions { prices: prices.clone(), ..AnswerOptions::default() };
+        let mut answer = Answer::new(options);
+        let usage = json!({"promptTokenCount": 0, "candidatesTokenCount": 1120, "candidatesTokensDetails": details});
+        let first = if drawn { picture.clone() } else { text("a") };
+        for event in [first, json!({"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage})] {
+            answer.take(serde_json::from_value(event).unwrap(), &mut Vec::new()).unwrap();
+        }
+        assert_eq!(answer.end_of_request(None), Step::Done);
+        answer.conclude(|| 0).pop().unwrap().usage.unwrap().total_price.0
+    };
+    assert_eq!(price(true, json!(null)), "0.1344000");
+    assert_eq!(price(false, json!(null)), "0.0134400");
+    assert_eq!(price(true, json!([{"modality": "IMAGE", "tokenCount": 120}])), "0.0264000");
+}
+
 #[test]
 fn words_of_a_gateway_explain_an_answer_that_never_came() {
     for event in [
