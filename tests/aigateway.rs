@@ -725,3 +725,48 @@ async fn no_secret_is_seen_anywhere() {
         assert!(!logged.contains(&canary), "{canary} was logged");
     }
 }
+
+#[tokio::test]
+async fn files_that_no_server_should_fetch_are_refused_before_a_call() {
+    let setup = Setup::of(&jwt_oct()).await.with(&[("vision_support", "support")]);
+    let ask = |url: &str| {
+        let picture = json!({"type": "image", "url": url, "format": "png", "mime_type": "image/png"});
+        setup.ask(true, json!({"prompt_messages": [{"role": "user", "content": [picture]}]}))
+    };
+    for (url, words) in [
+        ("file:///etc/passwd", "file: addresses"),
+        ("gopher://h/x", "gopher: addresses"),
+        ("http://127.0.0.1/x", "private host 127.0.0.1"),
+        ("http://[::1]/x", "private host ::1"),
+        ("http://2130706433/", "private host 127.0.0.1"),
+        ("http://api:5001/files/x", "“Address of Dify's files” `file_url`"),
+        ("/files/abc/file-preview?sign=3", "FILES_URL"),
+    ] {
+        let outcome = ask(url).await;
+        assert!(outcome.failure().1.contains(words), "{url}: {:?}", outcome.error);
+        assert!(setup.gateway.seen().is_empty(), "{url}");
+    }
+    ask("https://example.com/a.png").await.text();
+    assert_eq!(setup.gateway.last_json()["messages"][0]["content"][0]["image_url"]["url"], "https://example.com/a.png");
+    let validated = setup.with(&[("file_url", "x")]).validate("llm").await;
+    assert!(validated.failure().1.contains("`file_url` must be an address"), "{:?}", validated.error);
+}
+
+#[tokio::test]
+async fn a_model_is_added_in_the_form_that_it_takes() {
+    let refusal = |message: &str| {
+        Reply::new(400, "application/json", json!({"error": {"message": message, "type": "x"}}).to_string())
+    };
+    for message in [
+        "This model only support stream mode, please enable the stream parameter to access the model. ",
+        "parameter.enable_thinking must be set to false for non-streaming calls",
+        "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 10 instead.",
+    ] {
+        let setup = Setup::of(&jwt_oct()).await;
+        setup.gateway.script(refusal(message));
+        assert_eq!(setup.validate("llm").await.item()["result"], true, "{message}");
+        let body = setup.gateway.last_json();
+        let limit = if message.contains("16") { 16 } else { 10 };
+        assert_eq!((&body["stream"], &body["max_tokens"]), (&json!(limit == 10), &json!(limit)), "{message}");
+    }
+}

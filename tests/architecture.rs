@@ -213,6 +213,11 @@ const STATE: &[(&str, &str, Kept)] = {
             "Catalog",
             ByCredentials("providers/xinference/settings.rs", ".fingerprint()"),
         ),
+        (
+            "providers/compatible/signatures.rs",
+            "KEPT",
+            ByCredentials("providers/compatible/chat.rs", "Owner::new(endpoint.credentials"),
+        ),
         ("providers/xinference/catalog.rs", "asking", Owned),
         ("providers/xinference/catalog.rs", "known", Owned),
         (
@@ -221,7 +226,6 @@ const STATE: &[(&str, &str, Kept)] = {
             ByCredentials("providers/xinference/settings.rs", ".fingerprint()"),
         ),
         ("providers/xinference/login.rs", "state", Owned),
-        ("providers/gemini/llm.rs", "Heard", Owned),
         ("providers/gemini/caching.rs", "Slot", Owned),
         (
             "providers/gemini/caching.rs",

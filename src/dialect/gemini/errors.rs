@@ -185,7 +185,7 @@ fn hint(code: Option<u16>, status: &str, said: &str, details: &Details) -> Optio
         return Some("This model has no free share; enable billing for the project of the key.");
     }
     if details.per_day {
-        return Some("The daily quota is used up; waiting a moment does not help.");
+        return Some("The daily quota is used up: it comes back with the next day, whatever wait the service names.");
     }
     let lower = said.to_ascii_lowercase();
     match (code, status) {

@@ -27,8 +27,8 @@ pub struct Guarded {
 enum Denied {
     /// The object itself.
     Object(Denial),
-    /// Text of an answer, to be read when it is whole.
-    Text(String),
+    /// Text of an answer, to be read when it is whole, and what newer builds tell beside it.
+    Text(String, Option<Denial>),
 }
 
 impl Guarded {
@@ -53,8 +53,12 @@ impl Guarded {
         let choice = &value["choices"][0];
         let content = ["delta", "message"].iter().find_map(|part| choice[part]["content"].as_str());
         let content = content.or(choice["text"].as_str()).unwrap_or_default();
-        match self.denied.get_or_insert(Denied::Text(String::new())) {
-            Denied::Text(text) => text.push_str(content),
+        let beside = moderation::denial_beside(choice).or_else(|| moderation::denial_beside(&value));
+        match self.denied.get_or_insert(Denied::Text(String::new(), None)) {
+            Denied::Text(text, found) => {
+                text.push_str(content);
+                *found = beside.or(found.take());
+            }
             Denied::Object(_) => {}
         }
         true
@@ -75,7 +79,7 @@ impl StreamMapper for Guarded {
         let denial = match self.denied.take() {
             None => return self.inner.finish(out),
             Some(Denied::Object(denial)) => denial,
-            Some(Denied::Text(text)) => moderation::denial_in_text(&text),
+            Some(Denied::Text(text, beside)) => moderation::denial_in_text(&text).with(beside),
         };
         // What was cut off cannot be complete; only the text that was held back and the counts are of use.
         let mut rest = Vec::new();
@@ -102,7 +106,7 @@ impl StreamMapper for Guarded {
     }
 
     fn held(&self) -> usize {
-        let denied = if let Some(Denied::Text(text)) = &self.denied { text.len() } else { 0 };
+        let denied = if let Some(Denied::Text(text, _)) = &self.denied { text.len() } else { 0 };
         denied + self.inner.held()
     }
 }

@@ -24,6 +24,19 @@ pub(super) struct Denial {
 }
 
 impl Denial {
+    /// The same with what was told beside its text.
+    pub(super) fn with(mut self, beside: Option<Self>) -> Self {
+        let Some(beside) = beside else { return self };
+        if self.message.is_empty() {
+            self.message = beside.message;
+        }
+        if self.details.is_empty() {
+            self.details = beside.details;
+        }
+        self.request_id = self.request_id.or(beside.request_id);
+        self
+    }
+
     /// One sentence for the user.
     pub(super) fn explanation(&self) -> String {
         let mut text = if self.message.is_empty() {
@@ -54,6 +67,11 @@ pub(super) fn denial(value: &Value) -> Option<Denial> {
             .unwrap_or_default(),
         request_id: text(map, &["requestId", "RequestId"]),
     })
+}
+
+/// What newer builds tell in a member of their own beside a choice's text (`x_higress_guardrail`).
+pub(super) fn denial_beside(choice: &Value) -> Option<Denial> {
+    choice.as_object()?.iter().filter(|(name, _)| name.starts_with("x_higress")).find_map(|(_, value)| denial(value))
 }
 
 /// The denial in the text of an answer that the content check wrote; plain text is the message itself.

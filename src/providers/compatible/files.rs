@@ -83,6 +83,7 @@ fn place_of(address: &str, file_url: Option<&str>) -> Place {
         return Place::Dify;
     }
     match url.host() {
+        _ if !matches!(url.scheme(), "http" | "https") => Place::Elsewhere,
         Some(Host::Ipv4(address)) if !download::is_public(address.into()) => Place::Private(address.to_string()),
         Some(Host::Ipv6(address)) if !download::is_public(address.into()) => Place::Private(address.to_string()),
         Some(Host::Domain(name)) if is_private_name(name) => Place::Private(name.to_owned()),
@@ -116,6 +117,7 @@ mod tests {
             ("data:image/png;base64,AA==", dify, Place::Elsewhere),
             ("DATA:image/png;base64,AA==", dify, Place::Elsewhere),
             ("file:///etc/passwd", None, Place::Elsewhere),
+            ("gopher://h/x", None, Place::Elsewhere),
             ("http://127.0.0.1:1/", None, private("127.0.0.1")),
             ("http://2130706433/", None, private("127.0.0.1")),
             ("http://0x7f.1/", None, private("127.0.0.1")),

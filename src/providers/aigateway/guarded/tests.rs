@@ -48,7 +48,20 @@ async fn denials_end_an_answer_with_their_reason() {
         .replace("denyMessage", "DenyMessage")
         .replace("blockedDetails", "BlockedDetails")
         .replace("\"type\"", "\"Type\"");
+    // Newer builds write plain words, and what they found into a member of their own.
+    let structured = |place: &str| {
+        let found = r#""x_higress_guardrail":{"denyCode":200,"requestId":"R-1","blockedDetails":[{"type":"politics","level":"high"}]}"#;
+        let (inside, beside) =
+            if place == "choice" { (format!(",{found}"), String::new()) } else { (String::new(), format!(",{found}")) };
+        let end = format!(
+            "data:{{\"model\":\"{}\",\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"{inside}}}]{beside}}}\n\n",
+            moderation::MODEL
+        );
+        format!("{}{end}data: [DONE]", chunk(moderation::MODEL, "Not here.", "null"))
+    };
     let cases = [
+        (structured("choice"), REASON.to_owned()),
+        (structured("chunk"), REASON.to_owned()),
         (whole.to_string(), REASON.to_owned()),
         (guard(OBJECT), REASON.to_owned()),
         (guard(&capitals), REASON.to_owned()),
