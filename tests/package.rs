@@ -391,3 +391,38 @@ fn inspect_shows_identity_models_wheels_and_signature() {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
 }
+
+#[test]
+fn each_package_has_the_readme_of_its_users() {
+    let workshop = Workshop::new();
+    assert!(workshop.package("all", &[]).status.success());
+    for (name, title, other) in [
+        ("gemini", "# Gemini\n", "## AI Gateway"),
+        ("ai-gateway", "# AI Gateway\n", "## Xinference"),
+        ("xinference", "# Xinference\n", "## Gemini"),
+    ] {
+        let file = format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION"));
+        let readme = files(&workshop.path("all").join(file)).remove("README.md").unwrap();
+        let readme = String::from_utf8(readme).unwrap();
+        assert!(readme.starts_with(title) && !readme.contains(other) && !readme.contains("](#"), "{name}: {readme}");
+    }
+}
+
+#[test]
+fn executables_are_found_where_cargo_was_told_to_build_them() {
+    let workshop = Workshop::new();
+    let release = workshop.path("elsewhere/x86_64-unknown-linux-musl/release");
+    std::fs::create_dir_all(&release).unwrap();
+    std::fs::copy(workshop.path("amd64"), release.join("dify-plugin-runtime")).unwrap();
+    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"] {
+        let out = workshop.path(name);
+        let output = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_remove("CARGO_TARGET_DIR")
+            .env(name, workshop.path("elsewhere"))
+            .args(["package", "--target", "linux-amd64", "--provider", "google", "--out", out.to_str().unwrap()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{name}: {}", said(&output));
+    }
+}

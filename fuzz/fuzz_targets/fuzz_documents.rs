@@ -56,7 +56,7 @@ fuzz_target!(|data: &[u8]| {
         }
         1 => {
             let Ok(answer) = serde_json::from_slice::<Value>(body) else { return };
-            let _ = speech::samples(&answer).map_err(|error| told(&error));
+            let _ = speech::spoken(&answer).map_err(|error| told(&error));
             let _ = speech::transcript(&answer).map_err(|error| told(&error));
         }
         2 => {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::archive::{self, Files};
 use super::wheel::{DISTRIBUTION, Wheel};
-use super::{PackageError, Target, elf};
+use super::{PackageError, Target, elf, readme};
 use crate::declare::load::privacy_file;
 use crate::declare::rules::Rules;
 use crate::declare::{Declarations, LoadedProvider, Manifest, Problems, files};
@@ -100,6 +100,19 @@ pub fn build(
             files.insert(path.clone(), read(directory, &path)?);
         }
     }
+    if let Some(heading) = own_text(loaded, "readme") {
+        let whole = String::from_utf8_lossy(files.get("README.md").map(Vec::as_slice).unwrap_or_default());
+        // The folder of a package has the page alone.
+        let is_page = whole.lines().next().is_some_and(|line| line.strip_prefix("# ") == Some(heading));
+        match readme::section(&whole, heading) {
+            Some(page) => drop(files.insert("README.md".to_owned(), page.into_bytes())),
+            None if is_page => {}
+            None => {
+                let text = format!("README.md has no section `## {heading}`, which {} names", loaded.file);
+                return Err(PackageError::Wrong(text));
+            }
+        }
+    }
     let yaml = serde_yaml::to_string(&manifest.0)
         .map_err(|error| PackageError::Wrong(format!("the manifest cannot be written: {error}")))?;
     files.insert("manifest.yaml".to_owned(), yaml.into_bytes());
@@ -110,6 +123,11 @@ pub fn build(
     let package = Package { provider: loaded.declaration.provider.clone(), manifest, files, bytes };
     check_size(&package)?;
     Ok(package)
+}
+
+/// What a provider's file says of its package.
+fn own_text<'a>(loaded: &'a LoadedProvider, key: &str) -> Option<&'a str> {
+    loaded.declaration.extra.get("package")?.get(key)?.as_str()
 }
 
 fn check_manifest(manifest: &Manifest) -> Result<(), PackageError> {

@@ -8,6 +8,7 @@ mod directory;
 pub mod elf;
 pub mod inspect;
 pub mod output;
+pub mod readme;
 pub mod signature;
 pub mod target;
 pub mod wheel;
