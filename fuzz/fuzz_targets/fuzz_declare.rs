@@ -36,7 +36,7 @@ fuzz_target!(|text: &str| {
     let Ok(declarations) = declare::load(root) else { return };
     for provider in &declarations.providers {
         serde_json::to_vec(&remote::provider(provider)).expect("a registration is JSON");
-        let _ = remote::registration(&declarations, provider);
+        let _ = remote::registration(&declarations, provider, remote::Identity::Own);
         for model in &provider.models {
             serde_json::to_vec(model).expect("a model is JSON");
             let _ = parameters::apply(&model.parameter_rules, &mut serde_json::Map::new());

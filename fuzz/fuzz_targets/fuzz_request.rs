@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use dify_plugin_runtime::declare::{self, LoadedProvider, parameters};
 use dify_plugin_runtime::dialect::gemini::interactions;
+use dify_plugin_runtime::dialect::gemini::names::FunctionNames;
 use dify_plugin_runtime::dialect::gemini::parameters::{self as gemini_parameters, Parameters};
 use dify_plugin_runtime::dialect::gemini::profile::{Family, ModelProfile, Surface};
 use dify_plugin_runtime::dialect::gemini::request::Conversation;
@@ -61,12 +62,14 @@ fn gemini_body(request: &LlmRequest, profile: &ModelProfile, surface: Surface) -
     Conversation {
         messages: &request.prompt_messages,
         tools: &request.tools,
+        names: &FunctionNames::of(&request.tools),
         choice: request.tool_choice.as_ref(),
         mode: given.text("tool_choice"),
         clip: gemini_parameters::clip(&given)?,
         profile,
         surface,
         remembered: &|_| None,
+        remembered_picture: &|_| None,
         distrust_signatures: false,
     }
     .fill(&mut body)?;
