@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use dify_plugin_runtime::declare::Problems;
 use dify_plugin_runtime::package::{archive, inspect, signature};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -132,8 +133,8 @@ fn a_package_holds_what_dify_and_the_installer_read() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, bytes).unwrap();
     }
-    let problems = dify_plugin_runtime::declare::check(folder.path());
-    assert!(problems.is_empty(), "{problems:?}");
+    let problems = Problems(dify_plugin_runtime::declare::check(folder.path()));
+    assert!(!problems.has_errors(), "{problems}");
 }
 
 #[test]
