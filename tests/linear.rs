@@ -13,6 +13,8 @@ mod scripted;
 
 use std::path::Path;
 
+use dify_plugin_runtime::codec::events::EventDecoder;
+use dify_plugin_runtime::codec::lines::LineDecoder;
 use dify_plugin_runtime::{declare, providers, steps};
 use harness::{Outcome, Plugin};
 use scripted::{Scripted, Step, answer, event_stream};
@@ -328,6 +330,45 @@ fn what_an_upstream_answers_costs_its_length() {
                 };
                 wrong.extend(assert_linear(&format!("{name}, answer {which}, streamed: {stream}"), session).err());
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn bytes_cost_their_length_in_whatever_pieces_they_come() {
+    let texts: &[(&str, &str, &str)] = &[
+        ("one line", "", "abcdefgh"),
+        ("lines", "", "abcdefgh\n"),
+        ("events", "", "data: {\"a\": 1}\n\n"),
+        ("one long event", "data: ", "abcdefgh"),
+        ("data lines of one event", "", "data: a\n"),
+        ("data lines of one object", "data: {\n", "data: \"a\": 1,\n"),
+        ("data lines of whole objects", "", "data: {}\r"),
+        ("comments", "", ": ping\n\n"),
+        ("a comment that does not end", ":", "ping"),
+        ("JSON without events", "{\n", "\"a\": 1,\n"),
+        ("JSON in an array", "[", "{\"a\": 1},\r\n"),
+        ("openings", "", "{\n"),
+        ("words", "", "upstream error\n"),
+        ("fields", "", "event: a\nid: b\nerror:\n"),
+    ];
+    let mut wrong = Vec::new();
+    for (name, before, text) in texts {
+        for piece in [1, 7, usize::MAX] {
+            let read = async |size: usize| {
+                let bytes = format!("{before}{}", text.repeat(size)).into_bytes();
+                let (mut events, mut lines) = (EventDecoder::new(1 << 20), LineDecoder::new(1 << 20));
+                let (mut told, mut framed) = (Vec::new(), 0);
+                for piece in bytes.chunks(piece.min(bytes.len())) {
+                    events.push(piece, &mut told).unwrap();
+                    lines.push(piece, |_| framed += 1);
+                }
+                events.finish(&mut told);
+                lines.finish(|_| framed += 1);
+                assert!(framed > 0);
+            };
+            wrong.extend(assert_linear(&format!("{name}, {piece} at a time"), read).err());
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -11,6 +11,7 @@
 use memchr::memchr2;
 
 use super::json_scan::{Extent, JsonScan};
+use crate::steps;
 
 /// Bytes of text that is no event which are kept, in case nothing else comes.
 const LONGEST_WORDS: usize = 2048;
@@ -95,6 +96,7 @@ impl EventDecoder {
                 bytes = &bytes[1..];
             }
         }
+        steps::count(bytes.len());
         while let Some(end) = memchr2(b'\n', b'\r', bytes) {
             if self.is_comment(&bytes[..end]) {
                 self.in_comment = false;
@@ -172,6 +174,7 @@ impl EventDecoder {
     }
 
     fn take_line(&mut self, mut line: &[u8], events: &mut Vec<Event>) {
+        steps::count(line.len());
         if std::mem::take(&mut self.at_start) {
             line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         }
@@ -219,6 +222,7 @@ impl EventDecoder {
         if self.data.first() != Some(&b'{') {
             return false;
         }
+        steps::count(self.data.len() - self.scanned);
         self.scan.extend(&self.data[self.scanned..]);
         self.scanned = self.data.len();
         self.scan.extent() == extent
@@ -237,6 +241,7 @@ impl EventDecoder {
     }
 
     fn take_json(&mut self, line: &[u8], events: &mut Vec<Event>) {
+        steps::count(line.len());
         for &byte in line {
             match &mut self.json {
                 None => match byte {

@@ -3,6 +3,8 @@
 //! The daemon puts no limit on the lines it sends, so the limit here only protects memory: a line beyond it, or one that
 //! finds no memory, is dropped whole and reported once, and the lines after it are read as usual.
 
+use crate::steps;
+
 /// What the framer yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
@@ -39,6 +41,7 @@ impl LineDecoder {
 
     /// Takes bytes and hands each completed line to `take`.
     pub fn push(&mut self, mut bytes: &[u8], mut take: impl FnMut(Line)) {
+        steps::count(bytes.len());
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.hold(&bytes[..end]);
             self.complete(&mut take);
