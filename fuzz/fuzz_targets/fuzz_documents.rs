@@ -64,14 +64,14 @@ fuzz_target!(|data: &[u8]| {
             vectors(count, answer.into_vectors(count));
         }
         3 => {
-            let Ok(answer) = serde_json::from_slice::<EmbeddingAnswer>(body) else { return };
+            let Ok(answer) = EmbeddingAnswer::read(&String::from_utf8_lossy(body)) else { return };
             vectors(count, answer.into_vectors(count));
         }
         4 => {
-            let Ok(answer) = serde_json::from_slice::<RerankAnswer>(body) else { return };
+            let Ok(answer) = RerankAnswer::read(&String::from_utf8_lossy(body)) else { return };
             let form = if number & 8 == 0 { ScoreForm::Raw } else { ScoreForm::Sigmoid };
-            let texts = ["a", "b", "c", "d"];
-            match answer.into_documents(|index| texts.get(index).copied(), form, Some(0.1), Some(count as u64)) {
+            let texts = ["a", "b", "c", "d"].map(str::to_owned);
+            match answer.into_documents(&texts, form, Some(0.1), Some(count as u64)) {
                 Ok(documents) => assert!(documents.len() <= count && documents.is_sorted_by(|a, b| a.score >= b.score)),
                 Err(error) => told(&error),
             }

@@ -35,7 +35,10 @@ fuzz_target!(|data: &[u8]| {
         let comment = fields.next().map(String::from_utf8_lossy);
         let fields: Vec<_> = fields.collect();
         let names: Vec<_> = fields.chunks(2).map(|file| String::from_utf8_lossy(file[0])).collect();
-        let files = names.iter().zip(fields.chunks(2)).map(|(name, file)| (name.as_ref(), file.get(1).copied().unwrap_or_default()));
+        let files = names
+            .iter()
+            .zip(fields.chunks(2))
+            .map(|(name, file)| (name.as_ref(), file.get(1).copied().unwrap_or_default()));
         let Ok(made) = archive::write_in_order(files, comment.as_deref(), |_| 0o644) else { return };
         archive = made;
         // Sound archives are read; one with a flipped bit is read or refused.

@@ -91,7 +91,8 @@ pub fn chat(mut mapper: impl StreamMapper<Item = LlmDelta>, pieces: &[&[u8]]) ->
 
 /// A price list with all shares of a kind that real models have.
 pub fn pricing() -> Pricing {
-    serde_json::from_str(r#"{"input":"0.30","output":"2.50","unit":"0.000001","currency":"USD"}"#).expect("a price list")
+    serde_json::from_str(r#"{"input":"0.30","output":"2.50","unit":"0.000001","currency":"USD"}"#)
+        .expect("a price list")
 }
 
 /// Functions that a model was offered.
