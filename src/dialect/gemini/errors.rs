@@ -103,7 +103,7 @@ impl Details {
         for detail in details.and_then(Value::as_array).into_iter().flatten() {
             match detail["@type"].as_str().unwrap_or_default().rsplit('.').next().unwrap_or_default() {
                 "ErrorInfo" => found.reason = detail["reason"].as_str().map(str::to_owned),
-                "RetryInfo" => found.retry_delay = detail["retryDelay"].as_str().and_then(duration),
+                "RetryInfo" => found.retry_delay = duration(&detail["retryDelay"]),
                 "QuotaFailure" => {
                     for violation in detail["violations"].as_array().into_iter().flatten() {
                         found.storage |= text_of(violation, "quotaId").contains("FileStorage");
@@ -135,9 +135,22 @@ fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// `34s`, `1.5s`.
-fn duration(text: &str) -> Option<Duration> {
-    Duration::try_from_secs_f64(text.trim().strip_suffix('s')?.parse().ok()?).ok()
+/// `34s`, `1.5s`; some gateways write the number, or the object that stands behind it.
+fn duration(told: &Value) -> Option<Duration> {
+    let seconds = match told {
+        Value::String(text) => text.trim().trim_end_matches('s').parse().ok()?,
+        Value::Number(number) => number.as_f64()?,
+        Value::Object(parts) => {
+            let part = |key: &str| match &parts.get(key) {
+                Some(Value::String(text)) => text.parse::<f64>().ok(),
+                Some(value) => value.as_f64(),
+                None => None,
+            };
+            part("seconds")? + part("nanos").unwrap_or_default() / 1e9
+        }
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn message(said: &str, details: &Details) -> String {
@@ -337,6 +350,19 @@ mod tests {
             None,
         );
         assert_eq!(delay.retry_after, Some(Duration::from_millis(1500)));
+        for (told, seconds) in [
+            (json!("34s"), Some(34.0)),
+            (json!("34"), Some(34.0)),
+            (json!(1.5), Some(1.5)),
+            (json!({"seconds": "34", "nanos": 500_000_000}), Some(34.5)),
+            (json!({"seconds": 34}), Some(34.0)),
+            (json!("9223372036854775807s"), Some(9_223_372_036_854_775_807.0)),
+            (json!(-1), None),
+            (json!("soon"), None),
+            (json!([34]), None),
+        ] {
+            assert_eq!(duration(&told).map(|wait| wait.as_secs_f64()), seconds, "{told}");
+        }
         assert_eq!(from_value(&json!("overloaded"), Some(503)).kind, ErrorKind::ServerUnavailable);
     }
 }

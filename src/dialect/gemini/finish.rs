@@ -1,8 +1,14 @@
 //! Why an answer ended, and what to say when nothing came: Google's reasons in Dify's words.
 
 use super::wire::SafetyRating;
-use crate::error::InvokeError;
+use crate::error::{InvokeError, LONGEST_WORD, clip};
 use crate::protocol::FinishReason;
+
+/// Longest words of Google's that are shown.
+const LONGEST_WORDS: usize = 2000;
+
+/// Most categories that are named.
+const MOST_CATEGORIES: usize = 8;
 
 /// Google's word in Dify's. `calls`: whether functions were called.
 pub fn reason(word: &str, calls: bool) -> FinishReason {
@@ -89,12 +95,11 @@ pub fn nothing_said(word: &str, said: Option<&str>, ratings: &[SafetyRating]) ->
 fn explain(mut text: String, word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
     let guilty = guilty(ratings);
     if !guilty.is_empty() {
-        let names: Vec<String> =
-            guilty.iter().map(|rating| format!("{} {}", short(&rating.category), rating.probability)).collect();
+        let names: Vec<String> = guilty.iter().take(MOST_CATEGORIES).map(|rating| named(rating)).collect();
         text.push_str(&format!(" for {}", names.join(", ")));
     }
     if let Some(said) = said.filter(|said| !said.is_empty()) {
-        text.push_str(&format!(": {said}"));
+        text.push_str(&format!(": {}", clip(said, LONGEST_WORDS)));
     }
     let error = InvokeError::bad_request(text).with_code(word);
     match (word, guilty.first().and_then(|rating| parameter(&rating.category))) {
@@ -124,8 +129,9 @@ fn guilty(ratings: &[SafetyRating]) -> Vec<&SafetyRating> {
     if blocked.is_empty() { ratings.iter().filter(|rating| rating.probability == "HIGH").collect() } else { blocked }
 }
 
-fn short(category: &str) -> &str {
-    category.strip_prefix("HARM_CATEGORY_").unwrap_or(category)
+fn named(rating: &SafetyRating) -> String {
+    let category = rating.category.strip_prefix("HARM_CATEGORY_").unwrap_or(&rating.category);
+    format!("{} {}", clip(category, LONGEST_WORD), clip(&rating.probability, LONGEST_WORD))
 }
 
 /// The parameter that sets the threshold of a category.

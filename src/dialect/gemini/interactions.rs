@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::media_types::{self, media_type};
 use super::report::Report;
 use crate::codec::json::{list, or_default};
-use crate::error::InvokeError;
+use crate::error::{InvokeError, LONGEST_MESSAGE, LONGEST_WORD, clip};
 use crate::protocol::{Content, ContentPart, PromptMessage, Role, lenient};
 
 /// Whether a name is an agent's, not a model's.
@@ -142,6 +142,8 @@ impl Interaction {
             // An agent that idles has nothing to do: it is done where it has written something, else not yet begun.
             "idle" if !report.is_empty() => Standing::Done { report: report.into_content(), complete: true },
             "in_progress" | "queued" | "idle" => Standing::Running,
+            // A word of the future: the task is paid for, and another look costs nothing.
+            status if !status.is_empty() && !is_ending(status) => Standing::Running,
             "completed" if !report.is_empty() => Standing::Done { report: report.into_content(), complete: true },
             "incomplete" | "budget_exceeded" if !report.is_empty() => {
                 Standing::Done { report: report.into_content(), complete: false }
@@ -152,15 +154,24 @@ impl Interaction {
                     "completed" => "ended without an answer".to_owned(),
                     "requires_action" => "waits for the result of a function, which Dify cannot give".to_owned(),
                     "" => "has no status".to_owned(),
-                    other => format!("ended as `{other}`"),
+                    other => format!("ended as `{}`", clip(other, LONGEST_WORD)),
                 };
                 Standing::Failed(match said {
-                    Some(said) => format!("the agent's task {why}: {said}"),
+                    Some(said) => format!("the agent's task {why}: {}", clip(said, LONGEST_MESSAGE)),
                     None => format!("the agent's task {why}"),
                 })
             }
         }
     }
+}
+
+/// Whether a status says that nothing more comes.
+fn is_ending(status: &str) -> bool {
+    const ENDINGS: [&str; 14] = [
+        "complete", "done", "succe", "finish", "fail", "error", "cancel", "abort", "expire", "reject", "budget",
+        "requires", "delete", "timeout",
+    ];
+    ENDINGS.iter().any(|word| status.contains(word))
 }
 
 #[cfg(test)]
@@ -188,6 +199,7 @@ mod tests {
         }
         assert_eq!(standing(json!({"status": "idle", "outputs": outputs.clone()})), done(true));
         assert_eq!(standing(json!({"status": "idle", "outputs": null, "usage": 7})), Standing::Running);
+        assert_eq!(standing(json!({"status": "warming_up", "outputs": outputs.clone()})), Standing::Running);
         for (value, said) in [
             (json!({"status": "failed", "error": {"message": "no budget"}}), "ended as `failed`: no budget"),
             (json!({"status": "cancelled", "outputs": outputs}), "cancelled"),

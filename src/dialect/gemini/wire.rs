@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::codec::json;
+use crate::error::clip;
 use crate::protocol::lenient;
 
 /// Most parts of one event.
@@ -395,7 +396,7 @@ pub struct Candidate {
 #[serde(rename_all = "camelCase", default)]
 pub struct PromptFeedback {
     /// `SAFETY`, `PROHIBITED_CONTENT` …
-    #[serde(deserialize_with = "word")]
+    #[serde(deserialize_with = "block_word")]
     pub block_reason: Option<String>,
     /// The same in words; Vertex only.
     #[serde(deserialize_with = "json::fit")]
@@ -628,20 +629,36 @@ fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D
     Ok(json::fit::<D, Map<String, Value>>(deserializer)?.map(Value::Object))
 }
 
-/// A word of an enumeration. Some gateways write its number; what is neither is a reason that nobody knows.
+/// Longest word of an enumeration that is anything to anybody.
+const LONGEST_WORD: usize = 64;
+
+/// Why an answer ended. What is no word is a reason that nobody knows: the answer ended all the same.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     /// Where the surfaces agree on the numbers.
     const NUMBERED: [&str; 6] = ["", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER"];
-    let word = match Value::deserialize(deserializer)? {
-        Value::Null => return Ok(None),
-        Value::String(word) => word.trim().to_ascii_uppercase(),
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null | Value::Bool(false) => None,
+        other => word_of(&other, &NUMBERED).unwrap_or_else(|| Some("OTHER".to_owned())),
+    })
+}
+
+/// Why a prompt was refused. What is no word says nothing of a refusal.
+fn block_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    const NUMBERED: [&str; 6] = ["", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY"];
+    Ok(word_of(&Value::deserialize(deserializer)?, &NUMBERED).unwrap_or_default())
+}
+
+/// A word of an enumeration; some gateways write its number. An empty word is none; `None` of what is neither.
+fn word_of(value: &Value, numbered: &[&str]) -> Option<Option<String>> {
+    let word = match value {
+        Value::String(word) => clip(word.trim(), LONGEST_WORD).to_ascii_uppercase(),
         Value::Number(number) => {
             let place = number.as_u64().and_then(|number| usize::try_from(number).ok());
-            place.and_then(|place| NUMBERED.get(place)).copied().unwrap_or("OTHER").to_owned()
+            place.and_then(|place| numbered.get(place)).copied().unwrap_or("OTHER").to_owned()
         }
-        _ => "OTHER".to_owned(),
+        _ => return None,
     };
-    Ok(Some(word).filter(|word| !word.is_empty()))
+    Some(Some(word).filter(|word| !word.is_empty()))
 }
 
 /// The arguments of a call. An object that came as text is read; one that was cut there is an error, for a call must not

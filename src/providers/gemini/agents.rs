@@ -121,7 +121,10 @@ fn answer(context: &CallContext, task: Interaction) -> Result<PollingAnswer, Inv
             return Err(InvokeError::server_unavailable("the task was started without an id"));
         }
         Standing::Running => running(task.id),
-        Standing::Failed(why) => PollingAnswer::Failed(why),
+        // The service's own words, which may repeat what was sent.
+        Standing::Failed(why) => {
+            PollingAnswer::Failed(context.upstream.proofs().hide(InvokeError::internal(why)).message)
+        }
         Standing::Done { report, complete } => PollingAnswer::Succeeded(Box::new(LlmDelta {
             content: report,
             finish_reason: Some(if complete { FinishReason::Stop } else { FinishReason::Length }),

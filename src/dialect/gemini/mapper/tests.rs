@@ -555,6 +555,28 @@ fn half_a_character_is_joined_with_the_next_event() {
 }
 
 #[test]
+fn words_and_messages_of_any_length_stay_short() {
+    let long = "B".repeat(100_000);
+    let rating = json!({"category": long, "probability": "HIGH", "blocked": true});
+    for event in [
+        json!({"candidates": [{"finishReason": long, "finishMessage": long, "safetyRatings": vec![rating; 60]}]}),
+        json!({"promptFeedback": {"blockReason": long, "blockReasonMessage": long}}),
+    ] {
+        assert!(one(&[event]).failure().detail().len() < 10_000);
+    }
+    let seen = one(&[text("a"), json!({"candidates": [{"finishReason": long}]})]);
+    assert!(seen.reason.unwrap().len() < 200);
+    // A number is the word of its place, and what is neither refuses no prompt.
+    for (word, said) in [(json!(1), "SAFETY"), (json!(4), "PROHIBITED_CONTENT"), (json!(99), "OTHER")] {
+        assert!(one(&[json!({"promptFeedback": {"blockReason": word}})]).failure().message.contains(said));
+    }
+    for odd in [json!(true), json!([]), json!({"a": 1}), json!(null), json!("")] {
+        let blocked = json!({"promptFeedback": {"blockReason": odd}});
+        assert_eq!(one(&[blocked, text("x"), end("STOP")]).text, "x", "{odd}");
+    }
+}
+
+#[test]
 fn quoted_sources_are_listed_only_when_sources_were_asked_for() {
     let quoted = json!({"candidates": [{"finishReason": "STOP", "citationMetadata": {"citationSources": [{"uri": "https://q"}]}}]});
     for quotes in [true, false] {
