@@ -50,7 +50,8 @@ pub(super) async fn embed(
     };
     let longest = context_size(credentials)?;
     let prefixed = |text: String| prefix.map_or(text.clone(), |prefix| format!("{prefix} {text}"));
-    let texts: Vec<String> = request.texts.into_iter().map(|text| embeddings::cut(prefixed(text), longest)).collect();
+    let texts: Vec<String> =
+        request.texts.into_iter().map(|text| embeddings::fitted(prefixed(text), longest)).collect();
     let estimate = embeddings::estimate(texts.iter().map(String::as_str));
     let (vectors, tokens) = embeddings::invoke(&context.upstream, &endpoint, &call, texts).await?;
     Ok(EmbeddingResult {

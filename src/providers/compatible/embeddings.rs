@@ -63,8 +63,15 @@ pub fn estimate<'t>(texts: impl IntoIterator<Item = &'t str>) -> u64 {
     texts.into_iter().map(estimate_text).sum()
 }
 
-/// Cuts a text at its end to about this many tokens, and says so in the log. Shorter texts stay as they are.
-pub fn cut(text: String, longest: u64) -> String {
+/// Stands in place of a text of blanks alone: servers refuse such a text with its whole batch.
+const BLANK: &str = ".";
+
+/// A text as a server takes it: cut at its end to about this many tokens, which the log tells, and not blank. Others stay
+/// as they are.
+pub fn fitted(text: String, longest: u64) -> String {
+    if text.trim().is_empty() {
+        return BLANK.to_owned();
+    }
     // A token is at least one byte: most texts need no counting.
     if text.len() as u64 <= longest {
         return text;
@@ -94,15 +101,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_texts_are_cut_between_characters() {
+    fn long_texts_are_cut_between_characters_and_blank_ones_are_not_sent() {
         let cases = [
             ("short", 100, "short"),
             ("one two three four five six", 3, "one two three "),
             ("你好世界你好世界", 2, "你好"),
-            ("", 1, ""),
+            ("", 1, "."),
+            (" \n\t", 100, "."),
         ];
         for (text, longest, expected) in cases {
-            let cut = cut(text.to_owned(), longest);
+            let cut = fitted(text.to_owned(), longest);
             assert_eq!(cut.trim_end(), expected.trim_end(), "{text}");
             assert!(estimate_text(&cut) <= longest);
         }

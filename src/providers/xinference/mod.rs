@@ -120,7 +120,7 @@ impl Provider for Xinference {
             let call = this.call(context, &request.target, ModelType::TextEmbedding).await?;
             let limit = call.input_limit();
             let estimate = compatible::embeddings::estimate(request.texts.iter().map(String::as_str));
-            let texts = request.texts.into_iter().map(|text| compatible::embeddings::cut(text, limit)).collect();
+            let texts = request.texts.into_iter().map(|text| compatible::embeddings::fitted(text, limit)).collect();
             call.embed(&request.target, texts, request.input_type, estimate).await
         })
     }
