@@ -293,6 +293,9 @@ async fn key_files_are_read_in_every_form_that_people_paste() {
         wrapped.join("\n"),
         URL_SAFE_NO_PAD.encode(&raw),
         json!(raw).to_string(),
+        // With the mark that editors on Windows write.
+        format!("\u{feff}{raw}"),
+        STANDARD.encode(format!("\u{feff}{pretty}")),
     ];
     for (number, text) in forms.into_iter().enumerate() {
         let credentials = json!({"auth_method": "service_account", "google_service_account_json": text});

@@ -181,6 +181,8 @@ async fn what_google_reads_with_the_forms_rights_is_the_forms_to_allow() {
         ("private-2, gs://private-3/", "gs://private/salaries.pdf", false),
         ("", "GS://private/salaries.pdf", false),
         ("private", uploaded, false),
+        ("", "https://generativelanguage.googleapis.com:443/v1beta/files/abc", false),
+        ("", "https://me@GenerativeLanguage.googleapis.com/v1beta/files/abc", false),
         ("private", "gs://private/salaries.pdf", true),
         ("other，gs://private/", "gs://private/salaries.pdf", true),
         ("*", "gs://anything/a.pdf", true),

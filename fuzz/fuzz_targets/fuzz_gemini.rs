@@ -77,7 +77,6 @@ fn next_request(flags: u8, deltas: Vec<LlmDelta>) {
         profile: &ModelProfile::of_family(families[usize::from(flags >> 3 & 3)]),
         surface: Surface::Developer,
         remembered: &|_| None,
-        remembered_picture: &|_| None,
         distrust_signatures: flags & 32 != 0,
     };
     if conversation.fill(&mut body).is_ok() {

@@ -39,10 +39,9 @@ pub struct Conversation<'a> {
     pub profile: &'a ModelProfile,
     /// Which service.
     pub surface: Surface,
-    /// Signatures of calls that this process remembers, for hosts that drop `opaque_body`.
+    /// Signatures of calls that this process remembers, for hosts that drop `opaque_body`; those of pictures stand at the
+    /// pictures.
     pub remembered: &'a (dyn Fn(&ToolCall) -> Option<String> + Sync),
-    /// The same for a picture of the model's, by its base64.
-    pub remembered_picture: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// Leave every signature out and use the bypass: the server called one corrupted.
     pub distrust_signatures: bool,
 }

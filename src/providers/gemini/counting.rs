@@ -13,7 +13,6 @@ use super::media::{Media, Way};
 use super::{Shared, llm};
 use crate::dialect::gemini::names::FunctionNames;
 use crate::dialect::gemini::request::Conversation;
-use crate::dialect::gemini::signatures::of_content;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::error::InvokeError;
 use crate::protocol::LlmNumTokensRequest;
@@ -77,7 +76,6 @@ pub(super) async fn count(
         profile: &profile,
         surface: connection.surface,
         remembered: &|call| shared.remembered(call),
-        remembered_picture: &|picture| shared.signatures.find(of_content(picture)),
         distrust_signatures: false,
     };
     let mut body = GenerateContentRequest::default();

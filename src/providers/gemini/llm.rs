@@ -18,7 +18,6 @@ use crate::dialect::gemini::names::FunctionNames;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
 use crate::dialect::gemini::request::Conversation;
-use crate::dialect::gemini::signatures::of_content;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::gemini::{
     Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, Surface, mapper,
@@ -281,7 +280,6 @@ fn build(
         profile,
         surface: connection.surface,
         remembered: &|call| shared.remembered(call),
-        remembered_picture: &|picture| shared.signatures.find(of_content(picture)),
         distrust_signatures,
     };
     body(request, profile, connection, &conversation)

@@ -10,6 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
+use url::Url;
 
 use super::Shared;
 use super::connection::Connection;
@@ -352,8 +353,7 @@ fn media_of(messages: &mut [PromptMessage]) -> impl Iterator<Item = (&'static st
 
 /// Addresses that Google reads with the rights of the credentials: Cloud Storage, and the files of its Files API.
 fn is_googles(url: &str) -> bool {
-    let url = url.to_ascii_lowercase();
-    url.starts_with("gs:") || url.starts_with("https://generativelanguage.googleapis.com/")
+    Url::parse(url).is_ok_and(|url| url.scheme() == "gs" || url.host_str() == Some("generativelanguage.googleapis.com"))
 }
 
 /// Whether text can be base64, without decoding megabytes that go on as they are.

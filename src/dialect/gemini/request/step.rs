@@ -150,11 +150,6 @@ impl Conversation<'_> {
     fn rebuilt(&self, message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
         let kept = kept_signatures(message);
         let mut parts = own_parts(&message.content)?;
-        for part in &mut parts {
-            if let (Some(picture), None) = (&part.inline_data, &part.thought_signature) {
-                part.thought_signature = (self.remembered_picture)(&picture.data);
-            }
-        }
         parts.extend(message.tool_calls.iter().map(|call| Part {
             function_call: Some(FunctionCall { args: arguments(call), ..FunctionCall::default() }),
             thought_signature:

@@ -29,7 +29,6 @@ fn built(model: &str, surface: Surface, request: Value) -> Result<Value, InvokeE
         profile: &profile,
         surface,
         remembered: &|call| (call.id == "kept").then(|| "REMEMBERED".to_owned()),
-        remembered_picture: &|picture| (picture == "a2VwdA==").then(|| "REMEMBERED".to_owned()),
         distrust_signatures: false,
     }
     .fill(&mut body)?;

@@ -49,6 +49,22 @@ fn a_model_has_the_rules_of_the_declared_one_that_it_is_like() {
     assert_eq!((rule.max, &rule.default), (Some(80.0), &Some(json!(80))));
 }
 
+/// The page begins a number that is switched on with its default, and without one with its smallest value.
+#[test]
+fn every_number_begins_with_something_sensible() {
+    use crate::declare::ParameterType;
+    for model in declared().iter().filter(|model| model.model_type == ModelType::Llm) {
+        for rule in
+            model.parameter_rules.iter().filter(|rule| matches!(rule.kind, ParameterType::Int | ParameterType::Float))
+        {
+            let default = rule.default.as_ref().and_then(serde_json::Value::as_f64);
+            let fits =
+                |value: &f64| rule.min.is_none_or(|min| *value >= min) && rule.max.is_none_or(|max| *value <= max);
+            assert!(default.filter(fits).is_some(), "{}: `{}` begins with {default:?}", model.model, rule.name);
+        }
+    }
+}
+
 #[test]
 fn what_is_no_gemini_has_a_form_of_its_own() {
     let declared = declared();
