@@ -1,5 +1,7 @@
 //! Which bytes of a text are found to spell a form.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// The parts of a text that are found.
@@ -39,6 +41,27 @@ fn a_form_is_found_at_every_place_of_a_long_text() {
     let text = format!("{}{}{}", "x".repeat(5000), forms[1], "y".repeat(5000));
     let places = find(text.as_bytes(), &forms);
     assert_eq!(places.iter().map(|place| place.len()).sum::<usize>(), forms[1].len(), "{places:?}");
+}
+
+proptest! {
+    #[test]
+    fn what_is_found_is_what_comparing_everything_finds(
+        text in "[ab]{0,60}",
+        forms in prop::collection::vec("[ab]{8,14}", 1..4),
+        extent in prop_oneof![Just(Extent::Whole), Just(Extent::Beginning)],
+    ) {
+        let mut search = Search::of(text.as_bytes());
+        forms.iter().for_each(|form| search.look_for(form.as_bytes(), extent));
+        let mut expected = Vec::new();
+        for (form, start) in forms.iter().flat_map(|form| (0..text.len()).map(move |start| (form, start))) {
+            let same = form.bytes().zip(text[start..].bytes()).take_while(|(ours, theirs)| ours == theirs).count();
+            let shows = extent == Extent::Beginning || same == form.len() || start + same == text.len();
+            if same >= SHORTEST && shows {
+                expected.push(start..start + same);
+            }
+        }
+        prop_assert_eq!(merged(search.found()), merged(expected));
+    }
 }
 
 #[test]
