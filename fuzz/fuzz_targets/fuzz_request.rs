@@ -69,7 +69,6 @@ fn gemini_body(request: &LlmRequest, profile: &ModelProfile, surface: Surface) -
         profile,
         surface,
         remembered: &|_| None,
-        remembered_picture: &|_| None,
         distrust_signatures: false,
     }
     .fill(&mut body)?;
