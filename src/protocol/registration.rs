@@ -77,6 +77,31 @@ impl Refusal {
             return Self::InvalidKey;
         }
         let line = if key.is_empty() { line.to_owned() } else { line.replace(key, "***") };
-        Self::Other(line.chars().take(1000).collect())
+        Self::Other(line.chars().take(1000).map(shown).collect())
+    }
+}
+
+/// A letter of a line that stands in logs and at terminals: what cannot be seen, or turns the direction of writing, by its
+/// number.
+fn shown(letter: char) -> String {
+    match letter {
+        '"' | '\'' | '\\' => letter.to_string(),
+        letter => letter.escape_debug().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_shown_as_letters_and_without_the_key() {
+        for (line, refusal) in [
+            ("handshake failed, invalid key\n", Refusal::InvalidKey),
+            ("no \"k-1\" it's 漢 \\\n", Refusal::Other("no \"***\" it's 漢 \\".to_owned())),
+            ("a\u{1b}[2J\u{202e}\u{9b}\u{7}b", Refusal::Other("a\\u{1b}[2J\\u{202e}\\u{9b}\\u{7}b".to_owned())),
+        ] {
+            assert_eq!(Refusal::of(line, "k-1"), refusal, "{line:?}");
+        }
     }
 }
