@@ -10,33 +10,48 @@ use tokio::sync::Notify;
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Wait after much has come: by then it has been read, and what was read of it is kept elsewhere.
-const SOON: Duration = Duration::from_secs(1);
+/// Waits after much has come: by then it has been read, and what was made of it has been sent.
+const SOON: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+
+/// Wakes those who give back.
+static MUCH_CAME: Notify = Notify::const_new();
 
 /// How long a look keeps its thread, so that the next one gets another thread.
 const HOLD: Duration = Duration::from_millis(1);
 
+/// Tells that much has come, of which little will be kept.
+pub fn much_came() {
+    MUCH_CAME.notify_waiters();
+}
+
 /// Has each of the runtime's `workers` give back what it no longer uses, again and again.
 pub async fn give_back(workers: usize) {
-    loop {
-        tokio::time::sleep(PAUSE).await;
+    looks(|| {
         for _ in 0..workers {
             tokio::spawn(async {
                 collect();
                 std::thread::sleep(HOLD);
             });
         }
-    }
+    })
+    .await;
 }
 
-/// The same for a thread of its own, and soon after it was told that much has come.
-pub async fn give_back_here(much: &Notify) {
+/// The same for a thread of its own.
+pub async fn give_back_here() {
+    looks(collect).await;
+}
+
+/// Looks again and again, and soon after much has come.
+async fn looks(look: impl Fn()) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            () = much.notified() => tokio::time::sleep(SOON).await,
+            () = tokio::time::sleep(PAUSE) => look(),
+            () = MUCH_CAME.notified() => for wait in SOON {
+                tokio::time::sleep(wait).await;
+                look();
+            }
         }
-        collect();
     }
 }
 

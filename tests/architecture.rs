@@ -226,6 +226,7 @@ const STATE: &[(&str, &str, Kept)] = {
             ByCredentials("providers/xinference/settings.rs", ".fingerprint()"),
         ),
         ("providers/xinference/login.rs", "state", Owned),
+        ("memory.rs", "MUCH_CAME", TenantFree("a wake-up that says nothing of anybody")),
         ("providers/gemini/caching.rs", "Slot", Owned),
         (
             "providers/gemini/caching.rs",

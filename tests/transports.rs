@@ -5,11 +5,13 @@
 mod scripted;
 
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use scripted::{Scripted, Step, answer, event_stream};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -217,6 +219,53 @@ async fn a_cancel_closes_the_upstream_connection_whatever_the_session_waits_for(
             assert!(line.contains("heartbeat"), "{title}: a word after the end: {line}");
         }
         assert_eq!(upstream.requests().len(), 1, "{title}");
+    }
+}
+
+/// Resident memory of a process, in bytes.
+fn resident(process: &Child) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// An upstream that takes everything and says nothing; its address, and the bytes that it took.
+async fn silent() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, taken) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
+    let count = taken.clone();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(bytes @ 1..) = socket.read(&mut buffer).await {
+            count.fetch_add(bytes, Ordering::SeqCst);
+        }
+    });
+    (url, taken)
+}
+
+#[tokio::test]
+async fn a_long_request_that_waits_for_its_upstream_is_kept_once() {
+    const LENGTH: usize = 20_000_000;
+    let words = "some words of a long text ".repeat(LENGTH / 26);
+    for title in ["Gemini", "AI Gateway"] {
+        let (url, taken) = silent().await;
+        let mut plugin = Local::start();
+        plugin.next().await.unwrap();
+        let idle = resident(&plugin.child);
+        let mut request = llm("a", &url);
+        if title == "AI Gateway" {
+            (request["data"]["provider"], request["data"]["model"]) = (json!("ai-gateway"), json!("m"));
+            request["data"]["credentials"] = json!({"auth_method": "api_key", "api_key": "k", "mode": "chat",
+                "endpoint_url": format!("{url}/v1")});
+        }
+        request["data"]["prompt_messages"][0]["content"] = json!(words);
+        plugin.send(&request).await;
+        until(|| taken.load(Ordering::SeqCst) > LENGTH / 26 * 26).await;
+        // What is not needed any more goes back to the system within seconds.
+        let kept = || resident(&plugin.child).saturating_sub(idle);
+        until(|| kept() < LENGTH * 3 / 2).await;
+        assert!(kept() > LENGTH / 2, "{title}: the request is gone: {}", kept());
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinError;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -108,9 +108,8 @@ where
     let last = CancellationToken::new();
     let writing = tokio::spawn(write(writer, queue, options.heartbeat, last.clone()));
     let mut writing = AbortOnDropHandle::new(writing);
-    let much = Notify::new();
-    let collecting = memory::give_back_here(&much);
-    let reading = read(reader, options.longest_input, &sessions, &outlet, &much, listener);
+    let collecting = memory::give_back_here();
+    let reading = read(reader, options.longest_input, &sessions, &outlet, listener);
     tokio::pin!(reading, collecting);
     let (mut open, mut closing, mut deadline) = (true, false, None);
     loop {
@@ -158,7 +157,6 @@ async fn read<R: AsyncRead + Unpin>(
     longest_input: usize,
     sessions: &Sessions,
     outlet: &Outlet,
-    much: &Notify,
     mut listener: Listener,
 ) -> io::Result<()> {
     let mut decoder = LineDecoder::new(longest_input);
@@ -166,7 +164,7 @@ async fn read<R: AsyncRead + Unpin>(
     let mut take = |line: Line| match line {
         Line::Whole(line) => {
             if line.len() >= MUCH {
-                much.notify_one();
+                memory::much_came();
             }
             match sessions.take(line, outlet) {
                 Ok(()) => listener(Heard::Envelope),

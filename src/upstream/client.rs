@@ -3,14 +3,18 @@
 //! Connections, roots and proxies are the business of [`super::pool`]. Redirects are refused: a credential must not follow
 //! one to another host, and an API that redirects is addressed wrongly.
 
+use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, StatusCode};
+use hyper::body::{Body, Frame, SizeHint};
 use secrecy::ExposeSecret;
 use tracing::{debug, warn};
 use url::Url;
@@ -81,6 +85,10 @@ impl Upstream {
 
     /// Sends a request: attempts until an answer is 2xx, or an error stands.
     pub async fn send(&self, request: &UpstreamRequest) -> Result<UpstreamResponse, InvokeError> {
+        if self.tape.is_some() && request.makes_body() {
+            // A recording looks at the body before, while and after it is sent.
+            return Box::pin(self.send(&request.whole())).await;
+        }
         let client = self.pool.client(&request.network, request.timeouts.connect)?;
         let (mut renewed, mut knows_addresses) = (false, false);
         let mut attempt = 0;
@@ -96,7 +104,7 @@ impl Upstream {
                 Outcome::Failed(error) => {
                     let error = retry::heed_words(error);
                     if !std::mem::replace(&mut knows_addresses, true) {
-                        self.proofs.keep_addresses(&request.body);
+                        self.proofs.keep_addresses(request.bytes());
                     }
                     self.proofs.hide(error)
                 }
@@ -143,11 +151,12 @@ impl Upstream {
     ) -> Outcome {
         let mut url = request.url.clone();
         let mut headers = request.headers.clone();
+        let body = request.bytes();
         let parts = Attempt {
             method: &request.method,
             url: &mut url,
             headers: &mut headers,
-            body: &request.body,
+            body: &body,
             network: &request.network,
         };
         if let Err(error) = request.auth.authorize(parts).await {
@@ -157,7 +166,7 @@ impl Upstream {
         request.secrets.iter().for_each(|secret| self.proofs.keep(secret.expose_secret()));
         self.tally.attempt();
         let started = Instant::now();
-        let answer = match self.exchange(client, request, &url, &headers).await {
+        let answer = match self.exchange(client, request, &url, &headers, body).await {
             Ok(answer) => answer,
             Err(error) => return Outcome::Failed(error),
         };
@@ -190,7 +199,8 @@ impl Upstream {
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Outcome::Failed(proxy_login_error(request));
         }
-        let sent = Sent { method: &request.method, url: &url, headers: &headers, body: &request.body, attempt };
+        let body = request.bytes();
+        let sent = Sent { method: &request.method, url: &url, headers: &headers, body: &body, attempt };
         match request.auth.refused(&refusal, sent).await {
             Verdict::Again if !std::mem::replace(renewed, true) => Outcome::Again,
             Verdict::Explained(error) => Outcome::Failed(error),
@@ -205,8 +215,9 @@ impl Upstream {
         request: &UpstreamRequest,
         url: &Url,
         headers: &HeaderMap,
+        body: Bytes,
     ) -> Result<Incoming, InvokeError> {
-        let network = over_network(client, request, url, headers);
+        let network = over_network(client, request, url, headers, body);
         match &self.tape {
             None => network.await,
             Some(tape) => tape.exchange(self.outgoing(request, url, headers), network).await,
@@ -222,17 +233,39 @@ enum Outcome {
     Unsigned(InvokeError),
 }
 
+/// A body that is let go of as it is sent.
+struct Once(Option<Bytes>);
+
+impl Body for Once {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
 /// Sends an attempt and waits for the answer's headers.
 async fn over_network(
     client: &reqwest::Client,
     request: &UpstreamRequest,
     url: &Url,
     headers: &HeaderMap,
+    body: Bytes,
 ) -> Result<Incoming, InvokeError> {
     instance::check(url, &request.network).map_err(forbidden_error)?;
     let mut call = client.request(request.method.clone(), url.clone()).headers(headers.clone());
-    if !request.body.is_empty() {
-        call = call.body(request.body.clone());
+    if !body.is_empty() {
+        // Whole bytes would be kept to the answer's head.
+        call = call.body(if request.makes_body() { reqwest::Body::wrap(Once(Some(body))) } else { body.into() });
     }
     let wait = request.timeouts.first_byte;
     let answer = tokio::time::timeout(wait, call.send()).await.map_err(|_| {

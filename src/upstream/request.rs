@@ -1,6 +1,7 @@
-//! A request to an upstream, as plain data. The body is complete bytes, so that it can be signed and sent again.
+//! A request to an upstream, as plain data. The body is complete bytes, so that it can be signed and sent again; a long one
+//! is made for each attempt, so that nothing is kept of it while an answer is waited for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,12 @@ use crate::error::InvokeError;
 /// How a non-2xx answer becomes an error; a dialect may bring its own. The default is [`status::error_of`].
 pub type ErrorReader = fn(&ErrorResponse) -> InvokeError;
 
+/// Bytes of a body that is made anew for each attempt rather than kept.
+const LONG_BODY: usize = 1024 * 1024;
+
+/// Makes a body; the same one each time.
+type MakeBody = Arc<dyn Fn() -> Bytes + Send + Sync>;
+
 /// A request that can be sent, signed and repeated.
 #[derive(Clone)]
 pub struct UpstreamRequest {
@@ -28,8 +35,9 @@ pub struct UpstreamRequest {
     pub url: Url,
     /// Headers without the credential.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The whole body; see [`UpstreamRequest::bytes`] for one that is not kept.
     pub body: Bytes,
+    make_body: Option<MakeBody>,
     /// Secrets within the body, which no answer may repeat.
     pub secrets: Vec<SecretString>,
     /// Proxy and certificates.
@@ -54,6 +62,7 @@ impl UpstreamRequest {
             url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            make_body: None,
             secrets: Vec::new(),
             network: NetworkSettings::default(),
             timeouts: Timeouts::default(),
@@ -71,12 +80,46 @@ impl UpstreamRequest {
 
     /// A `POST` of JSON.
     pub fn post_json<T: Serialize>(url: Url, body: &T) -> Result<Self, InvokeError> {
-        let bytes = serde_json::to_vec(body)
-            .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))?;
         let mut request = Self::new(Method::POST, url);
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.body = bytes.into();
+        request.body = Self::json(body)?;
         Ok(request)
+    }
+
+    /// A body of JSON.
+    pub fn json<T: Serialize>(body: &T) -> Result<Bytes, InvokeError> {
+        let bytes = serde_json::to_vec(body)
+            .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))?;
+        Ok(bytes.into())
+    }
+
+    /// Sets a body that `make` can make again. A long one is not kept while an answer is waited for.
+    #[must_use]
+    pub fn with_body(mut self, body: Bytes, make: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
+        if body.len() < LONG_BODY {
+            self.body = body;
+            return self;
+        }
+        let first = Mutex::new(Some(body));
+        let first = move || first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.body = Bytes::new();
+        self.make_body = Some(Arc::new(move || first().unwrap_or_else(&make)));
+        self
+    }
+
+    /// The whole body, kept or made.
+    pub fn bytes(&self) -> Bytes {
+        self.make_body.as_ref().map_or_else(|| self.body.clone(), |make| make())
+    }
+
+    /// Whether the body is made for each attempt.
+    pub(super) fn makes_body(&self) -> bool {
+        self.make_body.is_some()
+    }
+
+    /// The same with its body kept, for what looks at it more than once.
+    pub(super) fn whole(&self) -> Self {
+        Self { body: self.bytes(), make_body: None, ..self.clone() }
     }
 
     /// Sets the credential.

@@ -1,6 +1,9 @@
 //! Chat and completion calls, with the fallbacks that compatible servers need; and the small call that tries a model.
 
+use std::sync::Arc;
+
 use async_stream::try_stream;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tracing::{debug, info};
 
@@ -91,9 +94,14 @@ async fn send(
     Owner::new(endpoint.credentials, model).restore(&mut request.prompt_messages);
     let known = place.recall();
     let mut lessons = known;
+    let mut request = Arc::new(request);
     for _ in 0..=Lessons::MOST {
-        lessons.apply(&mut profile, &mut request, asked);
-        let call = endpoint.post(path, chat_request(model, &request, &profile)?);
+        lessons.apply(&mut profile, Arc::make_mut(&mut request), asked);
+        let body = chat_request(model, &request, &profile)?;
+        let (name, again, form) = (model.to_owned(), request.clone(), profile.clone());
+        // It was made before; what is made of the same is the same.
+        let make = move || chat_request(&name, &again, &form).unwrap_or_default();
+        let call = endpoint.post(path, Bytes::new()).with_body(body, make);
         let address = call.url.clone();
         match upstream.send(&call).await {
             Ok(response) => {

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use async_stream::try_stream;
+use bytes::Bytes;
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
 
 use super::caching::{self, Used, Wish};
 use super::connection::Connection;
@@ -26,7 +28,10 @@ use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{LlmDelta, LlmRequest, PromptMessage};
 use crate::providers::CallContext;
-use crate::upstream::{RetryPolicy, UpstreamResponse};
+use crate::upstream::{RetryPolicy, UpstreamRequest, UpstreamResponse};
+
+/// Bytes of a body whose contents are made anew for each attempt.
+const LONG_BODY: usize = 1024 * 1024;
 
 /// Stop sequences that the API takes.
 const MOST_STOPS: usize = 5;
@@ -64,13 +69,15 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
 /// One answer on its way: what is sent, again if need be, and what has come.
 struct Call {
     context: CallContext,
-    request: LlmRequest,
-    prompt: Prepared,
+    request: Arc<LlmRequest>,
+    prompt: Arc<Prepared>,
     /// How the media of the prompt go.
     way: Way,
     profile: ModelProfile,
     connection: Connection,
+    /// What is sent; a long one without its contents, which are made of the prompt for each attempt.
     body: GenerateContentRequest,
+    distrust_signatures: bool,
     cache: Option<Used>,
     answer: SharedAnswer,
     /// Requests that were sent again.
@@ -93,8 +100,9 @@ impl Call {
         let credentials = &request.target.credentials;
         let way = way(&request);
         let media = Media { shared, context: &context, connection: &connection, credentials, way };
-        let prompt = media.prepare(&request.prompt_messages).await?;
-        let mut body = build(shared, &request, &prompt.messages, &profile, &connection, false)?;
+        let prompt = media.prepare(&request.prompt_messages).await?.beside(&request.prompt_messages);
+        let messages = prompt.messages(&request.prompt_messages);
+        let mut body = build(shared, &request, messages, &profile, &connection, false)?;
         let expects_json = body.generation_config.contains_key("responseMimeType");
         let mut prices = PriceList {
             pricing: context.pricing().cloned(),
@@ -125,14 +133,29 @@ impl Call {
             may_be_empty: !request.stop.is_empty(),
         };
         let answer = SharedAnswer::new(Answer::new(options));
-        Ok(Self { context, request, prompt, way, profile, connection, body, cache, answer, repeats: 0 })
+        let (request, prompt) = (Arc::new(request), Arc::new(prompt));
+        let distrust_signatures = false;
+        Ok(Self {
+            context,
+            request,
+            prompt,
+            way,
+            profile,
+            connection,
+            body,
+            distrust_signatures,
+            cache,
+            answer,
+            repeats: 0,
+        })
     }
 
     /// Builds the request anew and whole, with the token by which an answer goes on.
     fn rebuild(&mut self, shared: &Shared, distrust_signatures: bool) -> Result<(), InvokeError> {
         let token = self.body.continuation_token.take();
-        self.body =
-            build(shared, &self.request, &self.prompt.messages, &self.profile, &self.connection, distrust_signatures)?;
+        let messages = self.prompt.messages(&self.request.prompt_messages);
+        self.body = build(shared, &self.request, messages, &self.profile, &self.connection, distrust_signatures)?;
+        self.distrust_signatures = distrust_signatures;
         self.body.continuation_token = token;
         self.cache = None;
         Ok(())
@@ -142,7 +165,8 @@ impl Call {
     async fn prepare_again(&mut self, shared: &Shared) -> Result<(), InvokeError> {
         let credentials = &self.request.target.credentials;
         let media = Media { shared, context: &self.context, connection: &self.connection, credentials, way: self.way };
-        self.prompt = media.prepare(&self.request.prompt_messages).await?;
+        let messages = &self.request.prompt_messages;
+        self.prompt = Arc::new(media.prepare(messages).await?.beside(messages));
         self.rebuild(shared, false)
     }
 
@@ -151,10 +175,39 @@ impl Call {
         self.request.target.credentials.fingerprint()
     }
 
-    async fn post(&self) -> Result<UpstreamResponse, InvokeError> {
+    async fn post(&mut self, shared: &Arc<Shared>) -> Result<UpstreamResponse, InvokeError> {
         let mut url = self.connection.model_url(&self.request.target.model, "streamGenerateContent")?;
         url.set_query(Some("alt=sse"));
-        self.context.upstream.send(&self.connection.post(url, &self.body)?).await
+        let request = if self.body.contents.is_empty() {
+            self.remade(shared, url, None)?
+        } else {
+            let written = self.connection.post(url.clone(), &self.body)?;
+            // What a cache cut off cannot be made again.
+            if written.body.len() < LONG_BODY || self.cache.is_some() {
+                written
+            } else {
+                self.body.contents = Vec::new();
+                self.remade(shared, url, Some(written.body))?
+            }
+        };
+        self.context.upstream.send(&request).await
+    }
+
+    /// A request whose contents are made of the prompt for each attempt, so that they are not kept meanwhile.
+    fn remade(&self, shared: &Arc<Shared>, url: Url, first: Option<Bytes>) -> Result<UpstreamRequest, InvokeError> {
+        let (shared, request, prompt) = (shared.clone(), self.request.clone(), self.prompt.clone());
+        let (profile, connection, distrusts) =
+            (self.profile.clone(), self.connection.clone(), self.distrust_signatures);
+        let frame = self.body.clone();
+        let make = move || {
+            let messages = prompt.messages(&request.prompt_messages);
+            let contents = build(&shared, &request, messages, &profile, &connection, distrusts)?.contents;
+            UpstreamRequest::json(&GenerateContentRequest { contents, ..frame.clone() })
+        };
+        let first = first.map_or_else(&make, Ok)?;
+        let request = self.connection.post(url, &Value::Null)?;
+        // It was made before; what is made of the same is the same.
+        Ok(request.with_body(first, move || make().unwrap_or_default()))
     }
 
     /// Changes a request that was refused for something of ours that the service no longer takes; false when there is
@@ -196,9 +249,9 @@ impl Call {
         Ok(true)
     }
 
-    async fn send(&mut self, shared: &Shared) -> Result<UpstreamResponse, InvokeError> {
-        let response = match self.post().await {
-            Err(error) if self.mend(shared, &error).await? => self.post().await?,
+    async fn send(&mut self, shared: &Arc<Shared>) -> Result<UpstreamResponse, InvokeError> {
+        let response = match self.post(shared).await {
+            Err(error) if self.mend(shared, &error).await? => self.post(shared).await?,
             response => response?,
         };
         if response.content_type() == "text/html" {

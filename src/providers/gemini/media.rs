@@ -74,12 +74,30 @@ impl Way {
 #[derive(Default)]
 pub(super) struct Prepared {
     pub messages: Vec<PromptMessage>,
+    /// Whether they are those of the request, which are then kept there alone.
+    is_as_asked: bool,
     /// Bytes that go inline, in base64.
     pub inline: usize,
     /// Addresses of the files that were uploaded.
     pub uploaded: Vec<String>,
     /// Whether the service is to fetch files of the public internet.
     pub linked: bool,
+}
+
+impl Prepared {
+    /// Keeps nothing twice: messages in which nothing was changed are those of the request.
+    pub(super) fn beside(mut self, asked: &[PromptMessage]) -> Self {
+        self.is_as_asked = self.messages == asked;
+        if self.is_as_asked {
+            self.messages = Vec::new();
+        }
+        self
+    }
+
+    /// The messages, of a prompt that is kept beside its request.
+    pub(super) fn messages<'a>(&'a self, asked: &'a [PromptMessage]) -> &'a [PromptMessage] {
+        if self.is_as_asked { asked } else { &self.messages }
+    }
 }
 
 /// What media are prepared with.
