@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::calls::{self, Calls};
 use super::errors;
 use super::media::{linked, media};
-use super::names::FunctionNames;
 use super::price::PriceList;
 use super::request::OPAQUE_KEY;
 use super::signatures::{Key, of_call, of_content};
@@ -19,6 +18,7 @@ use super::wire::{
     Blob, Candidate, FunctionCall, GenerateContentResponse, GroundingMetadata, ModalityTokens, Part, PromptFeedback,
     SafetyRating, UsageMetadata,
 };
+use crate::dialect::names::FunctionNames;
 use crate::dialect::think::{ThinkPolicy, ThinkWriter};
 use crate::dialect::tokens::TokenCounter;
 use crate::error::InvokeError;

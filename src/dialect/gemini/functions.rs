@@ -2,17 +2,17 @@
 //!
 //! Source: Gemini API, "Function calling", "Tool combination".
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use serde_json::{Map, Value, json};
 
-use super::names::FunctionNames;
 use super::profile::{ModelProfile, Surface};
 use super::schema::{self, Budget};
 use super::wire::GenerateContentRequest;
+use crate::dialect::names::{FunctionNames, NameRule, distinct};
 use crate::error::InvokeError;
 use crate::protocol::{Tool, ToolChoice, ToolChoiceMode};
+
+/// Names that Google takes. Source: Gemini API, `FunctionDeclaration`.
+pub const NAMES: NameRule = NameRule { punctuation: ".:-", begins_with_any: false };
 
 /// Functions that every model takes; with more, some refuse the request.
 const MANY: usize = 128;
@@ -71,7 +71,7 @@ impl Functions<'_> {
 
     /// A function without arguments has no schema at all.
     fn declaration(&self, tool: &Tool, budget: &mut Budget) -> Result<Value, InvokeError> {
-        let name = self.names.out(&tool.name).unwrap_or(&tool.name);
+        let name = self.names.out(&tool.name);
         let mut declaration = json!({ "name": name });
         // The model reads what the function is really called.
         let description = match (tool.description.is_empty(), name == tool.name) {
@@ -116,33 +116,13 @@ impl Functions<'_> {
             ToolChoiceMode::Required => json!({"mode": "ANY"}),
             ToolChoiceMode::Tool => {
                 let wanted = name.as_deref().unwrap_or_default();
-                let Some(name) = self.names.out(wanted) else {
+                if !self.names.has(wanted) {
                     return Err(InvokeError::bad_request(format!("`tool_choice` names the unknown tool `{wanted}`")));
-                };
-                json!({"mode": "ANY", "allowedFunctionNames": [name]})
+                }
+                json!({"mode": "ANY", "allowedFunctionNames": [self.names.out(wanted)]})
             }
         }))
     }
-}
-
-/// The tools, each once. Two that only share their name cannot be told apart by anybody.
-fn distinct(tools: &[Tool]) -> Result<Vec<&Tool>, InvokeError> {
-    let mut known: HashMap<&str, &Tool> = HashMap::new();
-    let mut distinct = Vec::with_capacity(tools.len());
-    for tool in tools {
-        match known.entry(&tool.name) {
-            Entry::Vacant(place) => {
-                place.insert(tool);
-                distinct.push(tool);
-            }
-            Entry::Occupied(place) if *place.get() == tool => {}
-            Entry::Occupied(_) => {
-                return Err(InvokeError::bad_request(format!("two tools are named `{}`", tool.name))
-                    .with_hint("Rename one of them or take it off: neither the model nor Dify can tell them apart."));
-            }
-        }
-    }
-    Ok(distinct)
 }
 
 /// Has calls held to their schema; for the repeat after a malformed call.

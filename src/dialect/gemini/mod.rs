@@ -15,7 +15,6 @@ pub mod interactions;
 pub mod mapper;
 pub mod media;
 pub mod media_types;
-pub mod names;
 mod own_words;
 pub mod parameters;
 mod partial_args;

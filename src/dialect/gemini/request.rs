@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use self::media::{clip_videos, media_of, said_parts};
 use super::functions::Functions;
-use super::names::FunctionNames;
 use super::own_words;
 use super::profile::{ModelProfile, Surface};
 use super::wire::{Content, GenerateContentRequest, Part};
+use crate::dialect::names::FunctionNames;
 use crate::error::InvokeError;
 use crate::protocol::{PromptMessage, Role, Tool, ToolCall, ToolChoice};
 

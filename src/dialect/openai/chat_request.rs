@@ -7,11 +7,14 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::messages::{Message, messages, prompt_text};
-use super::names::{FunctionNames, distinct};
 use super::profile::{Mode, Profile, ToolForm};
 use super::structured::{JSON_INSTRUCTION, structured};
+use crate::dialect::names::{FunctionNames, NameRule, distinct};
 use crate::error::InvokeError;
 use crate::protocol::{Content, ContentPart, LlmRequest, Tool, ToolChoice, ToolChoiceMode};
+
+/// Names that OpenAI takes: `^[a-zA-Z0-9_-]{1,64}$`.
+pub const NAMES: NameRule = NameRule { punctuation: "-", begins_with_any: true };
 
 /// Names under which users switch thinking; the second is the official Xinference plugin's.
 const THINKING_SWITCHES: [&str; 2] = ["enable_thinking", "think"];
@@ -56,7 +59,7 @@ pub fn chat_request(model: &str, request: &LlmRequest, profile: &Profile) -> Res
         }
         rest.insert("response_format".to_owned(), format);
     }
-    let names = FunctionNames::of(&request.tools);
+    let names = FunctionNames::of(&request.tools, NAMES);
     offer_tools(&mut rest, request, profile.tools, &names)?;
     rest.extend(profile.extra_body.clone());
     for own in ["model", "messages", "prompt", "stream", "stream_options", "stop", "user"] {

@@ -11,12 +11,12 @@ use tracing::debug;
 use super::calls::{CallMerger, Calls};
 use super::errors;
 use super::leaked_calls::LeakedCalls;
-use super::names::FunctionNames;
 use super::profile::{Profile, ToolForm};
 use super::wire::{CONTINUED, Choice, Chunk, Delta, Failure, Usage};
 use crate::codec::events::Event;
 use crate::codec::json::Reader;
 use crate::declare::{Pricing, price};
+use crate::dialect::names::FunctionNames;
 use crate::dialect::think::{Sink, ThinkPolicy, ThinkWriter};
 use crate::dialect::tokens::{TokenCounter, estimate_prompt};
 use crate::dialect::{Flow, StreamMapper};
@@ -56,7 +56,7 @@ impl MapperOptions {
             },
             accept_calls,
             tools: if accept_calls && !forbidden {
-                FunctionNames::of(&request.tools).on_the_wire(&request.tools)
+                FunctionNames::of(&request.tools, super::chat_request::NAMES).on_the_wire(&request.tools)
             } else {
                 Vec::new()
             },

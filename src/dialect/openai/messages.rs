@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use tracing::warn;
 
 use super::calls::OPAQUE_KEY;
-use super::names::FunctionNames;
 use super::profile::{Profile, SignatureForm, ToolForm};
 use super::wire::KEPT;
+use crate::dialect::names::FunctionNames;
 use crate::dialect::think::{CLOSE, OPEN, strip_thoughts};
 use crate::error::InvokeError;
 use crate::protocol::{Content, ContentPart, LlmRequest, PromptMessage, Role, ToolCall};

@@ -14,7 +14,6 @@ pub mod leaked_calls;
 pub mod mapper;
 mod members;
 pub mod messages;
-pub mod names;
 pub mod profile;
 pub mod rerank;
 pub mod speech;

@@ -12,7 +12,7 @@ use super::signatures::Owner;
 use super::{Endpoint, refuse_page};
 use crate::dialect::StreamMapper;
 use crate::dialect::driver::drive;
-use crate::dialect::openai::names::FunctionNames;
+use crate::dialect::names::FunctionNames;
 use crate::dialect::openai::{ChatMapper, MapperOptions, Profile, chat_request};
 use crate::error::InvokeError;
 use crate::protocol::{LlmDelta, LlmRequest};
@@ -42,14 +42,16 @@ pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
     mapper: M,
     request: LlmRequest,
 ) -> Chunks<LlmDelta> {
-    let names = FunctionNames::of(&request.tools);
+    let names = FunctionNames::of(&request.tools, chat_request::NAMES);
     let owner = Owner::new(endpoint.credentials, &model);
     try_stream! {
         let response = send(&upstream, &endpoint, &model, profile, request).await?;
         let mut deltas = drive(response, mapper);
         while let Some(delta) = deltas.next().await {
             let mut delta = delta?;
-            delta.tool_calls.iter_mut().for_each(|call| names.put_back(call));
+            for call in &mut delta.tool_calls {
+                call.function.name = names.back(&call.function.name).to_owned();
+            }
             owner.keep(&mut delta);
             yield delta;
         }

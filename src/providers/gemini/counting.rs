@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::media::{Media, Way};
 use super::{Shared, llm};
-use crate::dialect::gemini::names::FunctionNames;
+use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::request::Conversation;
 use crate::dialect::gemini::wire::GenerateContentRequest;
+use crate::dialect::names::FunctionNames;
 use crate::error::InvokeError;
 use crate::protocol::LlmNumTokensRequest;
 use crate::providers::CallContext;
@@ -69,7 +70,7 @@ pub(super) async fn count(
     let conversation = Conversation {
         messages: &prepared.messages,
         tools: &request.tools,
-        names: &FunctionNames::of(&request.tools),
+        names: &FunctionNames::of(&request.tools, NAMES),
         choice: None,
         mode: None,
         clip: None,

@@ -16,7 +16,7 @@ use super::media::{self, Media, Prepared, Way, written};
 use super::{Chunks, Shared, files};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
-use crate::dialect::gemini::names::FunctionNames;
+use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
 use crate::dialect::gemini::request::Conversation;
@@ -24,6 +24,7 @@ use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::gemini::{
     Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, Surface, mapper,
 };
+use crate::dialect::names::FunctionNames;
 use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{LlmDelta, LlmRequest, PromptMessage};
@@ -128,7 +129,7 @@ impl Call {
             expects_json,
             citations,
             quotes: parameters::asks_for_sources(&parameters),
-            names: FunctionNames::of(&request.tools),
+            names: FunctionNames::of(&request.tools, NAMES),
             has_functions: !request.tools.is_empty(),
             may_be_empty: !request.stop.is_empty(),
         };
@@ -326,7 +327,7 @@ fn build(
     let conversation = Conversation {
         messages: prompt,
         tools: &request.tools,
-        names: &FunctionNames::of(&request.tools),
+        names: &FunctionNames::of(&request.tools, NAMES),
         choice: request.tool_choice.as_ref(),
         mode: parameters.text("tool_choice"),
         clip: parameters::clip(&parameters)?,

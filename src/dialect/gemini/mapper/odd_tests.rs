@@ -8,8 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::codec::events::EventDecoder;
 use crate::dialect::gemini::answer::{AnswerOptions, Step};
-use crate::dialect::gemini::names::FunctionNames;
+use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::sources::Citations;
+use crate::dialect::names::FunctionNames;
 use crate::protocol::Content;
 use crate::steps;
 
@@ -170,7 +171,7 @@ struct Heard {
 /// Gives the answer of these events (as they are written), which must end well.
 fn hear(events: &[String], citations: Citations) -> Result<Heard, String> {
     let functions = vec![serde_json::from_value(json!({"name": "look", "description": "", "parameters": {}})).unwrap()];
-    let names = FunctionNames::of(&functions);
+    let names = FunctionNames::of(&functions, NAMES);
     let options = AnswerOptions { citations, quotes: true, names, ..AnswerOptions::default() };
     let answer = SharedAnswer::new(Answer::new(options));
     let mut mapper = GenerateMapper::new(answer.clone());

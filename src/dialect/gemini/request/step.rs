@@ -4,6 +4,7 @@
 //! A call that nobody answered gets an error as its result; a result whose call was cut from the history, and a call of a
 //! function that is no longer among the tools with its result, go as the user's text. Signatures come back byte for byte.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::{Map, Value, json};
@@ -20,7 +21,7 @@ struct Call<'a> {
     /// Its id in this request.
     id: String,
     /// How the service knows the function; `None` when it is gone.
-    name: Option<&'a str>,
+    name: Option<Cow<'a, str>>,
 }
 
 impl Conversation<'_> {
@@ -42,7 +43,7 @@ impl Conversation<'_> {
                     // Both kinds of parts hold the calls of their message, all of them and in order.
                     let Some(Call { id, name: Some(name), .. }) = next.next() else { continue };
                     function.id = self.wire_id(id);
-                    function.name = (*name).to_owned();
+                    function.name = name.clone().into_owned();
                 }
                 parts.push(part);
             }
@@ -76,7 +77,8 @@ impl Conversation<'_> {
             }
             let name = &call.function.name;
             // Without any tools nothing is declared that a call could contradict.
-            let name = if self.tools.is_empty() { Some(name.as_str()) } else { self.names.out(name) };
+            let is_known = self.tools.is_empty() || self.names.has(name);
+            let name = is_known.then(|| self.names.out(name));
             calls.push(Call { call, id, name });
         }
         calls
@@ -107,7 +109,7 @@ impl Conversation<'_> {
             responses.push(Part {
                 function_response: Some(FunctionResponse {
                     id: self.wire_id(id),
-                    name: (*name).to_owned(),
+                    name: name.clone().into_owned(),
                     response,
                     parts: inside,
                 }),

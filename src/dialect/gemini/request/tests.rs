@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::profile::Family;
 use crate::protocol::LlmRequest;
@@ -22,7 +23,7 @@ fn built(model: &str, surface: Surface, request: Value) -> Result<Value, InvokeE
     Conversation {
         messages: &request.prompt_messages,
         tools: &request.tools,
-        names: &FunctionNames::of(&request.tools),
+        names: &FunctionNames::of(&request.tools, NAMES),
         choice: request.tool_choice.as_ref(),
         mode: given.text("tool_choice"),
         clip: parameters::clip(&given)?,

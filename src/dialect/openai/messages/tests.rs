@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::dialect::openai::chat_request::NAMES;
 use crate::dialect::openai::profile::{AudioForm, ImageForm};
 
 fn call(id: &str, name: &str, arguments: &str) -> Value {
@@ -18,7 +19,7 @@ fn tool(name: &str) -> Value {
 fn sent(messages: Value, tools: &[Value], profile: &Profile) -> Result<Value, InvokeError> {
     let request = json!({"provider": "p", "model": "m", "prompt_messages": messages, "tools": tools});
     let request: LlmRequest = serde_json::from_value(request).unwrap();
-    let names = FunctionNames::of(&request.tools);
+    let names = FunctionNames::of(&request.tools, NAMES);
     super::messages(&request, profile, &names, None).map(|messages| serde_json::to_value(messages).unwrap())
 }
 
