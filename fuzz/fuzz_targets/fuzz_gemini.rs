@@ -3,13 +3,13 @@
 #![no_main]
 
 use dify_plugin_runtime::dialect::gemini::answer::{Answer, AnswerOptions, Step};
-use dify_plugin_runtime::dialect::gemini::names::FunctionNames;
 use dify_plugin_runtime::dialect::gemini::price::PriceList;
 use dify_plugin_runtime::dialect::gemini::profile::{Family, ModelProfile, Surface};
 use dify_plugin_runtime::dialect::gemini::request::Conversation;
 use dify_plugin_runtime::dialect::gemini::sources::Citations;
 use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;
 use dify_plugin_runtime::dialect::gemini::{GenerateMapper, SharedAnswer};
+use dify_plugin_runtime::dialect::names::FunctionNames;
 use dify_plugin_runtime::protocol::{Content, ContentPart, LlmDelta, PromptMessage, Role};
 use dify_plugin_runtime_fuzz::{Outcome, map, pieces, pricing};
 use libfuzzer_sys::fuzz_target;

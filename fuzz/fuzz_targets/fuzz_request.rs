@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use dify_plugin_runtime::declare::{self, LoadedProvider, parameters};
+use dify_plugin_runtime::dialect::gemini::functions::NAMES;
 use dify_plugin_runtime::dialect::gemini::interactions;
-use dify_plugin_runtime::dialect::gemini::names::FunctionNames;
 use dify_plugin_runtime::dialect::gemini::parameters::{self as gemini_parameters, Parameters};
 use dify_plugin_runtime::dialect::gemini::profile::{Family, ModelProfile, Surface};
 use dify_plugin_runtime::dialect::gemini::request::Conversation;
 use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;
+use dify_plugin_runtime::dialect::names::FunctionNames;
 use dify_plugin_runtime::dialect::openai::profile::{
     AudioForm, DocumentForm, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm,
 };
@@ -62,7 +63,7 @@ fn gemini_body(request: &LlmRequest, profile: &ModelProfile, surface: Surface) -
     Conversation {
         messages: &request.prompt_messages,
         tools: &request.tools,
-        names: &FunctionNames::of(&request.tools),
+        names: &FunctionNames::of(&request.tools, NAMES),
         choice: request.tool_choice.as_ref(),
         mode: given.text("tool_choice"),
         clip: gemini_parameters::clip(&given)?,
