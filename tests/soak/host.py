@@ -160,7 +160,7 @@ class Served(Process):
         """One request; after `patience` seconds the caller is gone."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 26)
         try:
-            writer.write(f"POST /invoke HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+            writer.write(f"POST /invoke HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
             async with asyncio.timeout(patience):
                 async for line in reader:
                     if line.startswith(b"{"):
