@@ -48,7 +48,7 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// `MAX_WORKER`: sessions at once.
     pub max_worker: usize,
-    /// The longest line that the daemon takes, where a setting tells it; see [`line_limit`].
+    /// The longest line that the daemon takes, where a setting tells it; see `line_limit`.
     pub line_limit: Option<usize>,
     /// `SERVERLESS_HOST` (or `AWS_LAMBDA_HOST`).
     pub serverless_host: String,

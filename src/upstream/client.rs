@@ -1,6 +1,6 @@
 //! One call of an upstream: attempts, credentials, timeouts, refusals.
 //!
-//! Connections, roots and proxies are the business of [`super::pool`]. Redirects are refused: a credential must not follow
+//! Connections, roots and proxies are the business of `pool`. Redirects are refused: a credential must not follow
 //! one to another host, and an API that redirects is addressed wrongly.
 
 use std::convert::Infallible;

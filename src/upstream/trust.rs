@@ -1,6 +1,6 @@
 //! What the client trusts, told: certificates of this system, of a file, of a form field, and until when they are good.
 //!
-//! Which certificates a call really uses is decided in [`super::pool`].
+//! Which certificates a call really uses is decided in `pool`.
 
 use std::path::PathBuf;
 use std::{env, fs, io};

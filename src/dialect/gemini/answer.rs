@@ -1,6 +1,6 @@
 //! One answer, over as many requests as it takes: what was said, what must come back with it, what it cost.
 //!
-//! Pure: what is to be done when a request ends is decided in [`ending`](super::ending) ([`Step`]), and somebody else
+//! Pure: what is to be done when a request ends is decided in `ending` ([`Step`]), and somebody else
 //! sends. All state is this answer's own.
 //! Source: Gemini API, "Long decode", "Thought signatures"; `googleapis/python-genai: google/genai/models.py`.
 

@@ -114,7 +114,7 @@ impl<'de> Members<'de> for Choice<'de> {
 pub struct Delta<'a> {
     /// Text of the answer, and thoughts among its parts.
     pub content: Parts<'a>,
-    /// Thoughts of a member of their own: of the first of [`THOUGHTS`] that has any.
+    /// Thoughts of a member of their own: of the first of `THOUGHTS` that has any.
     pub thoughts: Text<'a>,
     /// Which of [`THOUGHTS`] that is.
     rank: usize,
