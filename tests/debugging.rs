@@ -2,6 +2,9 @@
 //! where the key may go.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/folders.rs"]
+mod folders;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -10,6 +13,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use folders::one_provider;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,23 +82,6 @@ impl Connection {
     }
 }
 
-/// A plugin with one provider.
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in
-        ["provider/xinference.yaml", "_assets/icon.svg", "_assets/xinference-small.svg", "_assets/xinference-large.svg"]
-    {
-        let target = folder.path().join(path);
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(root.join(path), target).unwrap();
-    }
-    let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
-    let only = manifest.replace("    - provider/gemini.yaml\n", "").replace("    - provider/aigateway.yaml\n", "");
-    std::fs::write(folder.path().join("manifest.yaml"), only).unwrap();
-    folder
-}
-
 /// A plugin that is killed when the test is over, and what it says.
 struct Plugin {
     child: Child,
@@ -147,7 +134,7 @@ const WAYS: [&[&str]; 2] = [&["debug"], &[]];
 fn plugins_register_beside_the_installed_ones_and_are_reached() {
     for way in WAYS {
         for real in [false, true] {
-            let (folder, daemon) = (folder(), Daemon::start());
+            let (folder, daemon) = (one_provider(), Daemon::start());
             let url = format!("127.0.0.1:{}", daemon.port);
             let mut settings =
                 vec![("INSTALL_METHOD", "remote"), ("REMOTE_INSTALL_URL", url.as_str()), ("REMOTE_INSTALL_KEY", "key")];
@@ -179,7 +166,7 @@ fn plugins_register_beside_the_installed_ones_and_are_reached() {
 
 #[test]
 fn a_file_that_breaks_leaves_what_is_registered_alone() {
-    let (folder, daemon) = (folder(), Daemon::start());
+    let (folder, daemon) = (one_provider(), Daemon::start());
     let url = format!("127.0.0.1:{}", daemon.port);
     let arguments = ["debug", "--url", &url, "--key", "key"];
     let plugin = Plugin::start(folder.path(), &arguments, &[("HEARTBEAT_INTERVAL", "0.2")]);
@@ -205,7 +192,7 @@ fn a_file_that_breaks_leaves_what_is_registered_alone() {
 
 #[test]
 fn the_key_goes_where_it_was_asked_to_go_only() {
-    let folder = folder();
+    let folder = one_provider();
     for way in [&["debug"][..], &[], &["doctor"]] {
         for scheme in ["https", "HTTPS", "tls", "wss"] {
             let daemon = Daemon::start();

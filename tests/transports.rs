@@ -1,6 +1,8 @@
 //! The built executable in its three transports, with real pipes and sockets, against stand-ins for daemon and upstream.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/folders.rs"]
+mod folders;
 #[path = "support/scripted.rs"]
 mod scripted;
 
@@ -374,14 +376,20 @@ async fn registered(daemon: &TcpListener) -> Debugger {
     }
 }
 
-#[tokio::test]
-async fn a_daemon_that_is_gone_ends_its_sessions() {
+/// A remote plugin with one session, which waits for an upstream that says nothing.
+async fn waiting_for_an_upstream() -> (Scripted, Child, Debugger) {
     let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
+    let plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
     let mut debugger = registered(&daemon).await;
     debugger.writer.write_all(format!("{}\n", llm("a", &upstream.url)).as_bytes()).await.unwrap();
     until(|| upstream.open_connections() == 1).await;
+    (upstream, plugin, debugger)
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_gone_ends_its_sessions() {
+    let (upstream, mut plugin, debugger) = waiting_for_an_upstream().await;
     drop(debugger);
     let took = until(|| upstream.open_connections() == 0).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -390,12 +398,7 @@ async fn a_daemon_that_is_gone_ends_its_sessions() {
 
 #[tokio::test]
 async fn after_sigterm_a_daemon_is_told_of_its_sessions_too() {
-    let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
-    let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
-    let mut debugger = registered(&daemon).await;
-    debugger.writer.write_all(format!("{}\n", llm("a", &upstream.url)).as_bytes()).await.unwrap();
-    until(|| upstream.open_connections() == 1).await;
+    let (_upstream, mut plugin, mut debugger) = waiting_for_an_upstream().await;
     let pid = plugin.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     let mut heard = Heard::default();
@@ -424,18 +427,7 @@ async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
 
 #[tokio::test]
 async fn debug_registers_again_when_a_declaration_changes() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in
-        ["provider/xinference.yaml", "_assets/icon.svg", "_assets/xinference-small.svg", "_assets/xinference-large.svg"]
-    {
-        let target = folder.path().join(path);
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(root.join(path), target).unwrap();
-    }
-    let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
-    let only = manifest.replace("    - provider/gemini.yaml\n", "").replace("    - provider/aigateway.yaml\n", "");
-    std::fs::write(folder.path().join("manifest.yaml"), &only).unwrap();
+    let folder = folders::one_provider();
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
     std::fs::write(
         folder.path().join(".env"),
@@ -463,8 +455,9 @@ async fn debug_registers_again_when_a_declaration_changes() {
         "prompt_messages": [{"role": "user", "content": "hi"}]}});
     debugger.writer.write_all(format!("{open}\n").as_bytes()).await.unwrap();
     until(|| upstream.open_connections() == 1).await;
-    std::fs::write(folder.path().join("manifest.yaml"), only.replace("Gemini, Alibaba", "Altered Gemini, Alibaba"))
-        .unwrap();
+    let manifest = folder.path().join("manifest.yaml");
+    let altered = std::fs::read_to_string(&manifest).unwrap().replace("Gemini, Alibaba", "Altered Gemini, Alibaba");
+    std::fs::write(manifest, altered).unwrap();
     // The old connection is gone, with its session, before there is a new one.
     while timeout(PATIENCE, debugger.lines.next_line()).await.unwrap().unwrap().is_some() {}
     until(|| upstream.open_connections() == 0).await;

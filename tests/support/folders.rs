@@ -1,0 +1,22 @@
+//! Folders of plugins for tests that change what stands in them.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+/// A plugin whose only provider is Xinference.
+pub fn one_provider() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in
+        ["provider/xinference.yaml", "_assets/icon.svg", "_assets/xinference-small.svg", "_assets/xinference-large.svg"]
+    {
+        let target = folder.path().join(path);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(root.join(path), target).unwrap();
+    }
+    let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
+    let only = manifest.replace("    - provider/gemini.yaml\n", "").replace("    - provider/aigateway.yaml\n", "");
+    std::fs::write(folder.path().join("manifest.yaml"), only).unwrap();
+    folder
+}
