@@ -5,14 +5,16 @@
 mod harness;
 #[path = "support/scripted.rs"]
 mod scripted;
+#[path = "support/waits.rs"]
+mod waits;
 
 use std::path::Path;
 
 use dify_plugin_runtime::{declare, providers};
-use futures_util::future::join_all;
 use harness::{Outcome, Plugin};
 use scripted::{Scripted, Step, answer, event_stream};
 use serde_json::{Value, json};
+use waits::until;
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -26,16 +28,19 @@ fn plugin() -> Plugin {
 fn call(url: &str, action: &str, fields: Value) -> Value {
     let mut call = json!({"action": action, "provider": "ai-gateway", "model": "m", "model_type": "llm",
         "credentials": {"auth_method": "api_key", "api_key": "k", "endpoint_url": format!("{url}/v1"), "max_retries": "0",
-            "function_calling_type": "tool_call", "agent_though_support": "supported", "idle_timeout": "2", "first_byte_timeout": "2"}});
+            "function_calling_type": "tool_call", "agent_though_support": "supported", "idle_timeout": "600", "first_byte_timeout": "600"}});
     call.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     call
 }
 
-async fn ask(plugin: &Plugin, script: Vec<Step>, parameters: Value) -> Outcome {
-    let server = Scripted::start(vec![script]).await;
+fn chat(server: &Scripted, parameters: Value) -> Value {
     let fields = json!({"stream": true, "prompt_messages": [{"role": "user", "content": "Why?"}], "model_parameters": parameters,
         "tools": [{"name": "f", "description": "d", "parameters": {}}]});
-    plugin.call(call(&server.url, "invoke_llm", fields)).await
+    call(&server.url, "invoke_llm", fields)
+}
+
+async fn ask(plugin: &Plugin, script: Vec<Step>, parameters: Value) -> Outcome {
+    plugin.call(chat(&Scripted::start(vec![script]).await, parameters)).await
 }
 
 fn said(outcome: &Outcome) -> String {
@@ -63,14 +68,27 @@ async fn what_an_answer_keeps_until_its_end_has_a_limit() {
 async fn events_that_do_not_end_share_the_room_of_all_answers() {
     let plugin = plugin();
     let endless =
-        || vec![event_stream(), Step::Send(b"data: ".to_vec()), Step::Times(vec![b'a'; MEBIBYTE], 40), Step::Hang];
-    let outcomes = join_all((0..4).map(|_| ask(&plugin, endless(), json!({})))).await;
-    let refused = outcomes.iter().filter(|outcome| said(outcome).contains("no room")).count();
-    assert!(refused >= 1, "{:?}", outcomes.iter().map(said).collect::<Vec<_>>());
-    assert!(outcomes.iter().all(|outcome| outcome.error.is_some()));
+        vec![event_stream(), Step::Send(b"data: ".to_vec()), Step::Times(vec![b'a'; MEBIBYTE], 40), Step::Hang];
+    let server = Scripted::start(vec![endless]).await;
+    let mut connection = plugin.connect();
+    for number in 0..4 {
+        connection.request(&format!("s{number}"), chat(&server, json!({}))).await;
+    }
+    // Nothing else ends one of them.
+    let first = loop {
+        let line = connection.next().await.unwrap();
+        if line["event"] == "session" {
+            break line;
+        }
+    };
+    assert!(first["data"]["data"]["message"].as_str().unwrap().contains("no room"), "{first}");
+    for number in 0..4 {
+        connection.send(&json!({"session_id": format!("s{number}"), "event": "cancel"}).to_string()).await;
+    }
     // What they held is given back.
     let large = json!({"choices": [{"delta": {"content": "x".repeat(8 * MEBIBYTE)}, "finish_reason": "stop"}]});
     let stream = format!("data: {large}\n\ndata: [DONE]\n\n").into_bytes();
+    until(|| server.open_connections() == 0).await;
     let outcome = ask(&plugin, vec![event_stream(), Step::Send(stream)], json!({})).await;
     assert_eq!((outcome.text().len(), &outcome.error), (8 * MEBIBYTE, &None));
 }

@@ -189,7 +189,6 @@ const STATE: &[(&str, &str, Kept)] = {
         ("protocol/credentials.rs", "STATE", TenantFree("the key of the fingerprint's hash")),
         ("upstream/pool.rs", "BUNDLE", TenantFree("the operator's certificates")),
         ("upstream/pool.rs", "Pool", TenantFree("connections by proxy, its password and certificates; no answers")),
-        ("upstream/share.rs", "HELD", TenantFree("a count of bytes")),
         ("upstream/tally.rs", "Tally", Owned),
         ("upstream/proofs.rs", "Proofs", Owned),
         ("upstream/auth/fetched.rs", "TokenCell", Owned),

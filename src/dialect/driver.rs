@@ -62,19 +62,25 @@ pub fn drive<M: StreamMapper>(
     response: UpstreamResponse,
     mapper: M,
 ) -> BoxStream<'static, Result<M::Item, InvokeError>> {
-    let UpstreamResponse { first, idle, body, proofs, .. } = response;
-    drive_bytes(body, Waits { first, idle }, mapper).map(move |item| item.map_err(|error| proofs.hide(error))).boxed()
+    let UpstreamResponse { first, idle, body, proofs, share, .. } = response;
+    drive_bytes(body, Waits { first, idle }, share, mapper)
+        .map(move |item| item.map_err(|error| proofs.hide(error)))
+        .boxed()
 }
 
-/// Drives a mapper over any stream of bytes.
-pub fn drive_bytes<M, S>(mut body: S, waits: Waits, mut mapper: M) -> impl Stream<Item = Result<M::Item, InvokeError>>
+/// Drives a mapper over any stream of bytes; what is held of them counts in the share.
+pub fn drive_bytes<M, S>(
+    mut body: S,
+    waits: Waits,
+    mut share: Share,
+    mut mapper: M,
+) -> impl Stream<Item = Result<M::Item, InvokeError>>
 where
     M: StreamMapper,
     S: Stream<Item = Result<bytes::Bytes, InvokeError>> + Send + Unpin + 'static,
 {
     async_stream::stream! {
         let mut decoder = EventDecoder::new(LONGEST_EVENT);
-        let mut share = Share::default();
         let mut events = Vec::new();
         let mut out = Vec::new();
         let (mut begun, mut over, mut taken) = (false, false, 0);
@@ -204,7 +210,7 @@ mod tests {
         });
         let started = Instant::now();
         let waits = Waits { first: Duration::from_secs(30), idle: Duration::from_secs(10) };
-        let mut stream = std::pin::pin!(drive_bytes(body, waits, Echo::default()));
+        let mut stream = std::pin::pin!(drive_bytes(body, waits, Share::default(), Echo::default()));
         let (mut items, mut error) = (Vec::new(), None);
         while let Some(item) = stream.next().await {
             match item {
@@ -288,7 +294,7 @@ mod tests {
         let piece = bytes::Bytes::from(format!("data: keep{}\n\n", " ".repeat(1 << 20)));
         let body = futures_util::stream::repeat_with(move || Ok(piece.clone())).take(40);
         let waits = Waits { first: Duration::from_secs(5), idle: Duration::from_secs(5) };
-        let items: Vec<_> = drive_bytes(body, waits, Echo::default()).collect().await;
+        let items: Vec<_> = drive_bytes(body, waits, Share::default(), Echo::default()).collect().await;
         assert!(items.last().unwrap().as_ref().unwrap_err().message.contains("more than 32 MiB"), "{items:?}");
     }
 }

@@ -27,6 +27,7 @@ use super::proofs::Proofs;
 use super::recording::{Case, Incoming, Tape, Taping};
 use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
+use super::share::Budget;
 use super::tally::Tally;
 use super::{retry, status};
 use crate::error::InvokeError;
@@ -41,6 +42,8 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Default)]
 pub struct Upstream {
     pub(super) pool: Arc<Pool>,
+    /// What all responses may hold.
+    pub(super) budget: Budget,
     tally: Tally,
     proofs: Proofs,
     pub(super) session_id: Option<Arc<str>>,
@@ -184,8 +187,8 @@ impl Upstream {
         if status.is_success() {
             let Incoming { status, headers, body } = answer;
             let (first, idle) = (request.timeouts.first(), request.timeouts.idle);
-            let proofs = self.proofs.clone();
-            return Outcome::Answer(UpstreamResponse { status, headers, first, idle, body, proofs });
+            let (proofs, share) = (self.proofs.clone(), self.budget.share());
+            return Outcome::Answer(UpstreamResponse { status, headers, first, idle, body, proofs, share });
         }
         let refusal = ErrorResponse {
             status,

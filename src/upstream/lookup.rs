@@ -56,7 +56,8 @@ impl Upstream {
         let answer = self.exchange(&client, request, &request.url, &request.headers, request.bytes()).await?;
         let Incoming { status, headers, body } = answer;
         let (first, idle) = (request.timeouts.first(), request.timeouts.idle);
-        Ok(UpstreamResponse { status, headers, first, idle, body, proofs: self.proofs().clone() })
+        let (proofs, share) = (self.proofs().clone(), self.budget.share());
+        Ok(UpstreamResponse { status, headers, first, idle, body, proofs, share })
     }
 
     /// An attempt as the tape sees it.

@@ -29,6 +29,8 @@ pub struct UpstreamResponse {
     pub body: BoxStream<'static, Result<Bytes, InvokeError>>,
     /// What was sent as proof: errors that quote the answer must not repeat it.
     pub proofs: Proofs,
+    /// What is held of it, of the memory for all responses.
+    pub share: Share,
 }
 
 /// A non-2xx answer, its body read up to a limit.
@@ -58,15 +60,14 @@ impl UpstreamResponse {
     /// The whole body, refused above `limit` bytes.
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, InvokeError> {
         let mut whole = BytesMut::new();
-        let mut share = Share::default();
         loop {
             let wait = if whole.is_empty() { self.first } else { self.idle };
             match tokio::time::timeout(wait, self.body.next()).await {
                 Err(_) => return Err(silence(wait, !whole.is_empty()).with_status(self.status.as_u16())),
-                Ok(None) => return Ok(Bytes::from_owner(Held { bytes: whole.freeze(), _share: share })),
+                Ok(None) => return Ok(Bytes::from_owner(Held { bytes: whole.freeze(), _share: self.share })),
                 Ok(Some(piece)) => whole.extend_from_slice(&piece?),
             }
-            share.set(whole.len())?;
+            self.share.set(whole.len())?;
             if whole.len() > limit {
                 return Err(InvokeError::server_unavailable(format!(
                     "the upstream's answer is longer than {limit} bytes"
@@ -142,9 +143,9 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
-    use crate::upstream::share::{MOST_OF_ALL, TURN};
+    use crate::upstream::share::{Budget, MOST_OF_ALL};
 
-    fn answer(body: impl Into<Bytes>) -> UpstreamResponse {
+    fn answer(body: impl Into<Bytes>, budget: &Budget) -> UpstreamResponse {
         let body = body.into();
         UpstreamResponse {
             status: StatusCode::OK,
@@ -156,33 +157,32 @@ mod tests {
             )
             .boxed(),
             proofs: Proofs::default(),
+            share: budget.share(),
         }
     }
 
     #[tokio::test]
     async fn a_body_holds_its_share_as_long_as_somebody_holds_it() {
-        let _turn = TURN.lock().await;
-        let most = 48 << 20;
-        let read = || answer(vec![b' '; most]).bytes(most);
+        let (most, budget) = (48 << 20, Budget::default());
+        let read = || answer(vec![b' '; most], &budget).bytes(most);
         let mut held = Vec::new();
-        // Other tests of this process hold some too.
-        let refused = loop {
-            match read().await {
-                Ok(body) => held.push(body),
-                Err(error) => break error,
-            }
-        };
-        assert!(refused.message.contains("no room") && held.len() <= MOST_OF_ALL / most, "{refused}");
-        drop(held.pop().unwrap().slice(1..));
+        for _ in 0..MOST_OF_ALL / most {
+            held.push(read().await.unwrap());
+        }
+        assert!(read().await.unwrap_err().message.contains("no room"));
+        let part = held.pop().unwrap().slice(1..);
+        assert!(read().await.is_err());
+        drop(part);
         assert_eq!(read().await.unwrap().len(), most);
     }
 
     #[tokio::test]
     async fn a_list_of_many_values_is_refused_before_it_is_memory() {
         let zeros = format!("{{\"data\":[{}0]}}", "0,".repeat(7_000_000));
-        let read = answer(zeros).json::<serde_json::Value>(64 << 20).await;
+        let read = answer(zeros, &Budget::default()).json::<serde_json::Value>(64 << 20).await;
         assert!(read.unwrap_err().message.contains("take more than"));
-        let read = answer("{\"data\": [1, \"a\"]}").json::<BTreeMap<String, Vec<u8>>>(1 << 20).await;
+        let read =
+            answer("{\"data\": [1, \"a\"]}", &Budget::default()).json::<BTreeMap<String, Vec<u8>>>(1 << 20).await;
         let message = read.unwrap_err().message;
         assert!(message.contains("cannot be read at `data[1]`"), "{message}");
     }

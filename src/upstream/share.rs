@@ -1,51 +1,63 @@
-//! What all answers together may hold: events that have not ended, and bodies that are read as a whole. Memory is the
-//! process's: one session's answer must not take what all others need.
+//! What the responses of one HTTP client may hold in memory together: events that have not ended, and bodies that are read
+//! as a whole. One session's response must not take what all others need.
+//!
+//! Not here: the limit of one response, which is the driver's and its reader's.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::InvokeError;
 
-/// Most bytes for all sessions: two pictures of the largest kind, and many of the usual ones.
+/// Most bytes for all sessions: two images of the largest kind, and many of the usual ones.
 pub const MOST_OF_ALL: usize = 128 * 1024 * 1024;
 
-/// What each session may hold beside that: an event of text.
+/// What each response may hold in addition: an event of text.
 pub const FREE: usize = 64 * 1024;
 
-static HELD: AtomicUsize = AtomicUsize::new(0);
+/// The memory that is shared; clones are the same memory.
+#[derive(Clone, Debug, Default)]
+pub struct Budget(Arc<AtomicUsize>);
 
-/// What one answer holds; given back when it ends, however it ends.
+impl Budget {
+    /// A share of it that holds nothing yet.
+    pub fn share(&self) -> Share {
+        Share { budget: self.clone(), held: 0 }
+    }
+}
+
+/// What one response holds; given back when it ends, however it ends.
 #[derive(Debug, Default)]
-pub struct Share(usize);
+pub struct Share {
+    budget: Budget,
+    held: usize,
+}
 
 impl Share {
-    /// Takes or gives back, so that this answer holds so many bytes.
+    /// Takes or gives back, so that this response holds so many bytes.
     pub fn set(&mut self, held: usize) -> Result<(), InvokeError> {
+        let Budget(all) = &self.budget;
         let wanted = held.saturating_sub(FREE);
-        if wanted > self.0 {
-            let more = wanted - self.0;
-            if HELD.fetch_add(more, Ordering::Relaxed) + more > MOST_OF_ALL {
-                HELD.fetch_sub(more, Ordering::Relaxed);
+        if wanted > self.held {
+            let more = wanted - self.held;
+            if all.fetch_add(more, Ordering::Relaxed) + more > MOST_OF_ALL {
+                all.fetch_sub(more, Ordering::Relaxed);
                 return Err(InvokeError::server_unavailable(
                     "too many long answers come at the same time: no room is left for this one",
                 ));
             }
         } else {
-            HELD.fetch_sub(self.0 - wanted, Ordering::Relaxed);
+            all.fetch_sub(self.held - wanted, Ordering::Relaxed);
         }
-        self.0 = wanted;
+        self.held = wanted;
         Ok(())
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        HELD.fetch_sub(self.0, Ordering::Relaxed);
+        self.budget.0.fetch_sub(self.held, Ordering::Relaxed);
     }
 }
-
-/// Tests that take nearly all of it take turns.
-#[cfg(test)]
-pub(crate) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[cfg(test)]
 mod tests {
@@ -53,15 +65,17 @@ mod tests {
 
     #[test]
     fn what_one_gives_back_another_may_take() {
-        let _turn = TURN.blocking_lock();
-        let (mut one, mut other) = (Share::default(), Share::default());
-        // Beside other tests of this process: far from the whole, and far more than half of it.
-        one.set(MOST_OF_ALL - (32 << 20)).unwrap();
-        assert!(other.set(64 << 20).unwrap_err().message.contains("no room"));
+        let budget = Budget::default();
+        let (mut one, mut other) = (budget.share(), budget.share());
+        one.set(MOST_OF_ALL + FREE).unwrap();
         other.set(FREE).unwrap();
-        one.set(FREE).unwrap();
-        other.set(64 << 20).unwrap();
+        assert!(other.set(FREE + 1).unwrap_err().message.contains("no room"));
+        one.set(MOST_OF_ALL).unwrap();
+        other.set(2 * FREE).unwrap();
+        assert!(one.set(MOST_OF_ALL + 1).is_err());
         drop(other);
-        one.set(MOST_OF_ALL - (32 << 20)).unwrap();
+        one.set(MOST_OF_ALL + FREE).unwrap();
+        // Another client has a budget of its own.
+        Budget::default().share().set(MOST_OF_ALL).unwrap();
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::dialect::driver::{Waits, drive_bytes};
 use crate::dialect::openai::MapperOptions;
+use crate::upstream::share::Share;
 
 /// Text, finish reason and number of usages of a stream that comes in pieces of `size` bytes.
 async fn run(stream: &str, size: usize) -> (String, Option<String>, usize) {
@@ -14,7 +15,7 @@ async fn run(stream: &str, size: usize) -> (String, Option<String>, usize) {
     let mapper = Guarded::new(ChatMapper::new(MapperOptions::default()), None);
     let body = futures_util::stream::iter(pieces);
     let waits = Waits { first: Duration::from_secs(5), idle: Duration::from_secs(5) };
-    let mut deltas = std::pin::pin!(drive_bytes(body, waits, mapper));
+    let mut deltas = std::pin::pin!(drive_bytes(body, waits, Share::default(), mapper));
     let (mut text, mut reason, mut usages) = (String::new(), None, 0);
     while let Some(delta) = deltas.next().await {
         let delta = delta.unwrap();
