@@ -242,6 +242,11 @@ const STATE: &[(&str, &str, Kept)] = {
             "Counts",
             ByCredentials("providers/gemini/counting.rs", "credentials.fingerprint()"),
         ),
+        (
+            "providers/gemini/extras.rs",
+            "Refusals",
+            ByCredentials("providers/gemini/extras.rs", "credentials.fingerprint()"),
+        ),
         ("providers/gemini/files.rs", "Slot", Owned),
         ("providers/gemini/files.rs", "slots", ByCredentials("providers/gemini/files.rs", "self.slot((owner,")),
         (

@@ -24,7 +24,7 @@ async fn an_answer_streams_with_usage_and_price() {
     assert_eq!(upstream.seen()[0].path, "/v1beta/models/gemini-3.8-flash:streamGenerateContent");
     assert_eq!(
         upstream.seen()[0].body,
-        json!({"contents": [{"role": "user", "parts": [{"text": "Why is the sky blue?"}]}]})
+        json!({"contents": [{"role": "user", "parts": [{"text": "Why is the sky blue?"}]}], "store": false})
     );
     let (_, blocking) = one(hello(), "gemini-3.8-flash", json!({"stream": false})).await;
     assert_eq!(blocking.item()["delta"]["message"]["content"], "Hello");

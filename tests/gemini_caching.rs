@@ -78,7 +78,7 @@ async fn a_long_beginning_is_kept_from_the_second_call_on() {
     let third = plugin.call(ask(&upstream, MODEL, cached(), json!({"prompt_messages": prompt("And why that?")}))).await;
     assert_eq!(third.usage()["total_price"], "0.0011250");
     assert_eq!(made(&upstream).len(), 1);
-    let rest = json!({"contents": [{"role": "user", "parts": [{"text": "And why that?"}]}], "cachedContent": "cachedContents/0"});
+    let rest = json!({"contents": [{"role": "user", "parts": [{"text": "And why that?"}]}], "cachedContent": "cachedContents/0", "store": false});
     assert_eq!(last(&upstream), rest);
 }
 
@@ -99,8 +99,7 @@ async fn documents_and_functions_are_kept_too_and_other_prompts_have_caches_of_t
         assert!(kept["tools"].is_array());
     }
     assert_eq!(made(&upstream).len(), 2);
-    let rest =
-        json!({"contents": [{"role": "user", "parts": [{"text": "Why?"}]}], "cachedContent": "cachedContents/1"});
+    let rest = json!({"contents": [{"role": "user", "parts": [{"text": "Why?"}]}], "cachedContent": "cachedContents/1", "store": false});
     assert_eq!(last(&upstream), rest);
 }
 

@@ -210,7 +210,7 @@ async fn parameters_of_other_vendors_and_empty_ones_are_not_sent() {
     for model in ["gemini-3.8-flash", "gemini-3.8-flash-002"] {
         let outcome = plugin().call(request(&google, "invoke_llm", model, key(), fields.clone())).await;
         assert_eq!(outcome.text(), "Hello", "{:?}", outcome.error);
-        assert_eq!(sent(&google), json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}));
+        assert_eq!(sent(&google), json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "store": false}));
     }
 }
 

@@ -10,7 +10,7 @@ mod harness;
 #[path = "support/google_setup.rs"]
 mod setup;
 
-use api::spoken;
+use api::{spoken, spoken_as_mp3};
 use dify_plugin_runtime::dialect::sound;
 use google::{API_KEY, Google, refusal};
 use harness::Outcome;
@@ -46,8 +46,14 @@ async fn transcribe_with(google: &Google, model: &str, credentials: Value, recor
     plugin().call(request(google, "invoke_speech2text", model, credentials, fields)).await
 }
 
+/// Credentials that ask for a WAV file.
+fn wav(mut credentials: Value) -> Value {
+    credentials["audio_type"] = json!("wav");
+    credentials
+}
+
 #[tokio::test]
-async fn text_becomes_one_wav_file() {
+async fn text_becomes_mp3_or_one_wav_file() {
     let google = Google::start().await;
     for (credentials, voice, sent) in [
         (key(), json!("Puck"), "Puck"),
@@ -56,16 +62,44 @@ async fn text_becomes_one_wav_file() {
         (key(), Value::Null, "Kore"),
         (vertex(&google), json!("Puck"), "Puck"),
     ] {
-        let outcome = speak(&google, credentials, "Hello there.", voice).await;
+        let outcome = speak(&google, credentials.clone(), "Hello there.", voice.clone()).await;
+        assert_eq!(sound_of(&outcome), spoken_as_mp3("Hello there."));
+        assert!(outcome.items.iter().all(|item| item["mime_type"] == "audio/mpeg"));
+        let seen = google.seen(":generateContent").pop().unwrap();
+        // The stable version of Vertex AI does not know the format.
+        assert!(!seen.path.contains("projects") || seen.path.starts_with("/v1beta1/"), "{}", seen.path);
+        assert_eq!(seen.body["generationConfig"]["responseFormat"]["audio"]["mimeType"], "AUDIO_MP3");
+        let outcome = speak(&google, wav(credentials), "Hello there.", voice).await;
         assert_eq!(sound_of(&outcome), sound::wav(&spoken("Hello there."), 24_000));
         assert!(outcome.items.iter().all(|item| item["mime_type"] == "audio/wav"));
         let seen = google.seen(":generateContent").pop().unwrap();
         let config = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"];
         assert_eq!(config["voiceName"], sent);
+        assert_eq!(seen.body["generationConfig"].get("responseFormat"), None);
     }
-    for (model, voice) in [("gemini-3.1-flash-tts-preview", "Kore"), ("gemini-3.8-flash-lite-tts", "voice_1")] {
-        let outcome = speak_with(&google, model, key(), "Hello there.", json!(voice)).await;
-        assert_eq!(sound_of(&outcome), sound::wav(&spoken("Hello there."), 24_000), "{model}");
+    let outcome = speak_with(&google, "gemini-3.8-flash-lite-tts", key(), "Hello there.", json!("voice_1")).await;
+    assert_eq!(sound_of(&outcome), spoken_as_mp3("Hello there."));
+    let mut odd = key();
+    odd["audio_type"] = json!("opus");
+    assert!(speak(&google, odd, "Hi", json!("Kore")).await.failure().1.contains("audio_type"));
+}
+
+#[tokio::test]
+async fn a_model_without_mp3_is_asked_once_more_without_and_remembered() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    for (model, requests) in [
+        ("gemini-3.1-flash-tts-preview", 2),
+        ("gemini-3.1-flash-tts-preview", 1),
+        // What one model does not offer, another does.
+        (SPEAKER, 1),
+    ] {
+        let before = google.seen(":generateContent").len();
+        let fields = json!({"model_type": "tts", "content_text": "Hello.", "voice": "Kore", "tenant_id": "t"});
+        let outcome = plugin.call(request(&google, "invoke_tts", model, key(), fields)).await;
+        let expected = if model == SPEAKER { spoken_as_mp3("Hello.") } else { sound::wav(&spoken("Hello."), 24_000) };
+        assert_eq!(sound_of(&outcome), expected, "{model}");
+        assert_eq!(google.seen(":generateContent").len(), before + requests, "{model}");
     }
 }
 
@@ -73,13 +107,17 @@ async fn text_becomes_one_wav_file() {
 async fn long_text_is_spoken_in_pieces_and_joined_in_order() {
     let google = Google::start().await;
     let text: String = (0..300).map(|number| format!("This is sentence {number}. ")).collect();
-    let outcome = speak(&google, key(), &text, json!("Kore")).await;
+    let outcome = speak(&google, wav(key()), &text, json!("Kore")).await;
     let file = sound_of(&outcome);
     assert_eq!(file, sound::wav(&spoken(&text), 24_000), "one header, all samples in order");
     let calls = google.seen(":generateContent");
     let lengths: Vec<usize> =
         calls.iter().map(|seen| seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap().len()).collect();
     assert!(calls.len() > 3 && lengths.iter().all(|length| *length <= 2000), "{lengths:?}");
+    // MP3 comes piece by piece, and what comes can be joined.
+    let outcome = speak(&google, key(), &text, json!("Kore")).await;
+    assert!(outcome.items.len() > 3);
+    assert_eq!(sound_of(&outcome), spoken_as_mp3(&text));
 }
 
 #[tokio::test]
@@ -90,7 +128,7 @@ async fn speech_has_a_language_a_manner_and_two_speakers() {
     let mut credentials = key();
     credentials["speech_options"] = json!(options);
     let outcome = speak(&google, credentials.clone(), "Hello there.", json!("Puck")).await;
-    assert_eq!(sound_of(&outcome), sound::wav(&spoken("Say calmly:\n\nHello there."), 24_000));
+    assert_eq!(sound_of(&outcome), spoken_as_mp3("Say calmly:\n\nHello there."));
     let seen = google.seen(":generateContent").pop().unwrap();
     let config = json!({"languageCode": "de-DE", "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Puck"}}});
     assert_eq!(seen.body["generationConfig"]["speechConfig"], config);
@@ -119,7 +157,7 @@ async fn a_model_that_answers_in_place_of_reading_is_asked_once_more() {
     let google = Google::start().await;
     let outcome = speak(&google, key(), "What is the time?", json!("Kore")).await;
     let samples = sound_of(&outcome);
-    assert!(samples.ends_with(&spoken("What is the time?")));
+    assert!(samples.ends_with(&spoken_as_mp3("What is the time?")));
     assert_eq!(google.seen(":generateContent").len(), 2);
     for _ in 0..2 {
         google.reply(200, json!({"candidates": [{"finishReason": "OTHER"}]}));
@@ -156,7 +194,7 @@ async fn speech_that_breaks_off_is_asked_for_once_more_and_never_given_out_as_wh
         google.reply(200, half(reason));
         let before = google.seen(":generateContent").len();
         let outcome = speak(&google, key(), "Hello.", json!("Kore")).await;
-        assert!(sound_of(&outcome).ends_with(&spoken("Hello.")), "{reason}");
+        assert!(sound_of(&outcome).ends_with(&spoken_as_mp3("Hello.")), "{reason}");
         assert_eq!(google.seen(":generateContent").len(), before + 2, "{reason}");
         google.reply(200, half(reason));
         google.reply(200, half(reason));

@@ -4,6 +4,7 @@
 
 pub mod driver;
 pub mod gemini;
+pub mod mp3;
 pub mod names;
 pub mod openai;
 pub mod sound;

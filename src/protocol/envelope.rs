@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{ErrorKind, InvokeError, LONGEST_WORD, clip};
 
-/// A line from the daemon. Fields that only inform (conversation, app, context) are not kept.
+/// A line from the daemon. Fields that only inform (conversation, message, context) are not kept.
 #[derive(Debug, Deserialize)]
 pub struct Inbound<'a> {
     /// Names the session; echoed in every answer.
@@ -24,6 +25,9 @@ pub struct Inbound<'a> {
     /// The payload, unread.
     #[serde(borrow)]
     pub data: Option<&'a RawValue>,
+    /// Names the app that asks, unread: an odd one costs nothing. See [`Inbound::app_id`].
+    #[serde(borrow, default)]
+    pub app_id: Option<&'a RawValue>,
 }
 
 /// Kinds of inbound line.
@@ -64,6 +68,12 @@ impl<'a> Inbound<'a> {
         fields["session_id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned)
     }
 
+    /// The app that asks, where the daemon names one.
+    pub fn app_id(&self) -> Option<Arc<str>> {
+        let app_id: String = serde_json::from_str(self.app_id?.get()).ok()?;
+        Some(clip(app_id.trim(), LONGEST_WORD)).filter(|app_id| !app_id.is_empty()).map(Arc::from)
+    }
+
     /// Where the payload stands in the line that this was read from.
     pub fn payload_in(&self, line: &[u8]) -> Option<Range<usize>> {
         let data = self.data?.get();
@@ -77,12 +87,24 @@ impl<'a> Inbound<'a> {
 pub struct Payload {
     line: Vec<u8>,
     place: Range<usize>,
+    app_id: Option<Arc<str>>,
 }
 
 impl Payload {
     /// What stands at this place of a line.
     pub fn new(line: Vec<u8>, place: Range<usize>) -> Self {
-        Self { line, place }
+        Self { line, place, app_id: None }
+    }
+
+    /// The same, asked by an app.
+    #[must_use]
+    pub fn of_app(self, app_id: Option<Arc<str>>) -> Self {
+        Self { app_id, ..self }
+    }
+
+    /// The app that asks.
+    pub fn app_id(&self) -> Option<&Arc<str>> {
+        self.app_id.as_ref()
     }
 
     /// Its JSON.

@@ -37,6 +37,8 @@ pub type Chunks<T> = BoxStream<'static, Result<T, InvokeError>>;
 pub struct CallContext {
     /// Names the session in logs.
     pub session_id: Arc<str>,
+    /// Dify's app that asks; a model may be asked without one.
+    pub app_id: Option<Arc<str>>,
     /// The model: declared in a file, or made by [`Provider::model_schema`]. Absent for schema and provider validation.
     pub model: Option<Arc<ModelSchema>>,
     /// The provider's declaration, with all predefined models' names.

@@ -60,6 +60,8 @@ pub(super) async fn answer(
     let upstream = registry.upstream().for_session(reply.session_id(), log.tally.clone());
     let proofs = upstream.proofs().clone();
     proofs.keep_addresses(payload.json());
+    let app_id = payload.app_id().cloned();
+    log.of_app(app_id.clone());
     let outcome = match Request::parse(payload.json()) {
         Ok(request) => {
             let data = payload.json();
@@ -72,7 +74,8 @@ pub(super) async fn answer(
             upstream.begin(&Case { session_id: reply.session_id(), data, is_secret: &is_secret });
             // A long prompt is kept once: what was read of it.
             drop(payload);
-            run(&registry, upstream, request, arrived, &mut reply, &mut log).await
+            let came = Came { arrived, app_id };
+            run(&registry, upstream, request, came, &mut reply, &mut log).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
@@ -94,6 +97,12 @@ pub(super) async fn answer(
     };
 }
 
+/// When a request came, and from which app.
+struct Came {
+    arrived: Instant,
+    app_id: Option<Arc<str>>,
+}
+
 /// What every action is run with.
 struct Call<'a> {
     entry: &'a Entry,
@@ -108,7 +117,7 @@ async fn run(
     registry: &Registry,
     upstream: Upstream,
     request: Request,
-    arrived: Instant,
+    came: Came,
     reply: &mut Reply,
     log: &mut SessionLog,
 ) -> Result<(), Stop> {
@@ -122,13 +131,14 @@ async fn run(
     };
     let context = CallContext {
         session_id: reply.session_id().clone(),
+        app_id: came.app_id,
         model: None,
         declaration: entry.declaration.clone(),
         models: entry.models.clone(),
         upstream,
     };
     let validates = matches!(request, Request::ValidateProvider(_) | Request::ValidateModel(_));
-    let mut call = Call { entry, context, reply, arrived, started: Instant::now(), log };
+    let mut call = Call { entry, context, reply, arrived: came.arrived, started: Instant::now(), log };
     match call.run(request).await {
         Err(Stop::Failed(error)) => {
             let error = entry.declaration.label_fields(error);

@@ -2,6 +2,7 @@
 //!
 //! It is written when the value is dropped, so that a session that is cancelled in the middle is told too.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::info;
@@ -16,6 +17,7 @@ pub(super) struct SessionLog {
     /// Counts the session's upstream calls.
     pub tally: Tally,
     started: Instant,
+    app_id: Option<Arc<str>>,
     action: &'static str,
     provider: String,
     model: String,
@@ -75,6 +77,7 @@ impl SessionLog {
         Self {
             tally: Tally::default(),
             started: Instant::now(),
+            app_id: None,
             action: "unknown",
             provider: String::new(),
             model: String::new(),
@@ -85,6 +88,11 @@ impl SessionLog {
             outcome: None,
             ending,
         }
+    }
+
+    /// Which app asked.
+    pub(super) fn of_app(&mut self, app_id: Option<Arc<str>>) {
+        self.app_id = app_id;
     }
 
     /// What was asked.
@@ -134,6 +142,7 @@ impl Drop for SessionLog {
             provider = self.provider,
             model = self.model,
             model_type = self.model_type,
+            app_id = self.app_id.as_deref(),
             outcome,
             code = self.outcome.as_ref().and_then(|outcome| outcome.code.as_deref()),
             duration_ms = self.started.elapsed().as_millis() as u64,

@@ -196,8 +196,11 @@ enum Read {
     Stray,
 }
 
-/// Where a request's payload stands in its line, or what is wrong with the line.
-struct Found(Result<Range<usize>, String>);
+/// Where a request's payload stands in its line, or what is wrong with the line; and the app that asks.
+struct Found {
+    place: Result<Range<usize>, String>,
+    app_id: Option<Arc<str>>,
+}
 
 impl Read {
     fn of(line: &[u8]) -> Self {
@@ -205,7 +208,8 @@ impl Read {
             Ok(inbound) => match inbound.event {
                 InboundEvent::Request => {
                     let place = inbound.payload_in(line).ok_or_else(|| "the request has no `data`".to_owned());
-                    Self::Request(Arc::from(inbound.session_id), Found(place))
+                    let app_id = inbound.app_id();
+                    Self::Request(Arc::from(inbound.session_id), Found { place, app_id })
                 }
                 InboundEvent::Cancel => Self::Cancel(inbound.session_id.into_owned()),
                 // A model plugin calls nobody back, so nothing waits for these.
@@ -214,7 +218,7 @@ impl Read {
             Err(error) => match Inbound::salvage_session_id(line) {
                 Some(session_id) => {
                     let problem = format!("cannot read the request: {}", reason(&error));
-                    Self::Request(Arc::from(session_id), Found(Err(problem)))
+                    Self::Request(Arc::from(session_id), Found { place: Err(problem), app_id: None })
                 }
                 None => Self::Stray,
             },
@@ -224,7 +228,7 @@ impl Read {
 
 impl Found {
     fn of(self, line: Vec<u8>) -> Result<Payload, String> {
-        self.0.map(|place| Payload::new(line, place))
+        self.place.map(|place| Payload::new(line, place).of_app(self.app_id))
     }
 }
 

@@ -164,6 +164,14 @@ pub fn spoken(text: &str) -> Vec<u8> {
     text.bytes().flat_map(|byte| [byte, 0]).collect()
 }
 
+/// A tag before the frames of an MP3 file.
+const MP3_TAG: &[u8] = b"ID3\x04\0\0\0\0\0\x04tags";
+
+/// Frames of MP3 that tell what was spoken: each byte of the text in one of them.
+pub fn spoken_as_mp3(text: &str) -> Vec<u8> {
+    text.bytes().flat_map(|byte| [&[0xFF, 0xF3, 0x44, 0xC0][..], &[byte; 92]].concat()).collect()
+}
+
 fn speak(seen: &Seen) -> Response {
     let text = seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap();
     let config = &seen.body["generationConfig"]["speechConfig"];
@@ -185,9 +193,15 @@ fn speak(seen: &Seen) -> Response {
     if text == "What is the time?" {
         return invalid("Model tried to generate text, but it should only be used for TTS.");
     }
-    let (mime_type, sound) = match seen.path.contains("3.1-flash-tts") {
-        true => ("audio/L16;codec=pcm;rate=24000", spoken(text)),
-        false => ("audio/wav", sound::wav(&spoken(text), 24_000)),
+    let format = seen.body["generationConfig"]["responseFormat"]["audio"]["mimeType"].as_str();
+    let is_older = seen.path.contains("3.1-flash-tts");
+    if is_older && format.is_some() {
+        return invalid("Invalid value at 'generation_config.response_format': not supported by this model.");
+    }
+    let (mime_type, sound) = match format {
+        Some("AUDIO_MP3") => ("audio/mpeg", [MP3_TAG, &spoken_as_mp3(text)].concat()),
+        _ if is_older => ("audio/L16;codec=pcm;rate=24000", spoken(text)),
+        _ => ("audio/wav", sound::wav(&spoken(text), 24_000)),
     };
     let part = json!({"inlineData": {"mimeType": mime_type, "data": STANDARD.encode(sound)}});
     json_answer(200, &json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}))

@@ -76,12 +76,17 @@ pub struct Connection {
 
 impl Connection {
     /// Sends a request; `user_id` and `type` are added.
-    pub async fn request(&mut self, session_id: &str, mut data: Value) {
+    pub async fn request(&mut self, session_id: &str, data: Value) {
+        self.request_of(Value::Null, session_id, data).await;
+    }
+
+    /// Sends a request of an app.
+    pub async fn request_of(&mut self, app_id: Value, session_id: &str, mut data: Value) {
         data["user_id"] = json!("user-1");
         if data["type"].is_null() {
             data["type"] = json!("model");
         }
-        let line = json!({"session_id": session_id, "conversation_id": null, "message_id": null, "app_id": null,
+        let line = json!({"session_id": session_id, "conversation_id": null, "message_id": null, "app_id": app_id,
             "endpoint_id": null, "context": null, "event": "request", "data": data});
         self.send(&line.to_string()).await;
     }

@@ -56,7 +56,7 @@ fn file(part: &ContentPart) -> Result<Option<Value>, InvokeError> {
     let Some(media) = part.media() else { return Ok(None) };
     let mut file = json!({"type": part.type_name()});
     if media_types::is_told(media) {
-        file["mime_type"] = media_type(part.type_name(), media)?.into();
+        file["mime_type"] = media_type(part.type_name(), media, false)?.into();
     }
     match (&media.base64_data, &media.url) {
         (Some(data), _) => file["data"] = data.as_str().into(),

@@ -1,6 +1,8 @@
 //! Media types of files: what Gemini reads and under which name, and what it does not.
 //!
-//! Source: Gemini API, "Image understanding", "Document understanding", "File input methods".
+//! Source: Gemini API, "Image understanding", "Document understanding", "File input methods"; for Office files the guide
+//! of Gemini 4 Carbon in Google Cloud's documentation and OpenRouter's model page, both read on 26 November 2026. Google
+//! does not say whether the developer API reads them too, nor how large they may be.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -77,8 +79,22 @@ const ENDINGS: &[(&str, &str)] = &[
     ("svg", "image/svg+xml"),
 ];
 
+/// Office files that models of the fourth generation read, and their types.
+const OFFICE_TYPES: &[(&str, &str)] = &[
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("dotx", "application/vnd.openxmlformats-officedocument.wordprocessingml.template"),
+    ("doc", "application/msword"),
+    ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ("ppt", "application/vnd.ms-powerpoint"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("xls", "application/vnd.ms-excel"),
+    ("odt", "application/vnd.oasis.opendocument.text"),
+    ("odp", "application/vnd.oasis.opendocument.presentation"),
+    ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
+];
+
 /// Office files; their endings and what their types contain.
-const OFFICE: &[&str] = &["doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "epub"];
+const OFFICE: &[&str] = &["doc", "docx", "dotx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "epub"];
 const OFFICE_WORDS: &[&str] = &["officedocument", "msword", "ms-excel", "ms-powerpoint", "opendocument", "epub"];
 
 /// Archives, programs and the like.
@@ -89,9 +105,14 @@ pub fn is_told(media: &MediaPart) -> bool {
     !said(media).is_empty() || !ending(media).is_empty()
 }
 
+/// Whether a type is one of Office files.
+pub fn is_office(mime_type: &str) -> bool {
+    OFFICE_TYPES.iter().any(|(_, known)| *known == mime_type)
+}
+
 /// The media type of a part by the name that the API knows. What the API does not read is an error that names it.
-/// `kind` is Dify's: `image`, `audio`, `video`, `document`.
-pub fn media_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> {
+/// `kind` is Dify's: `image`, `audio`, `video`, `document`; `office`: whether the model reads Office files.
+pub fn media_type(kind: &str, media: &MediaPart, office: bool) -> Result<String, InvokeError> {
     let (said, ending) = (said(media), ending(media));
     let by_bytes = media.base64_data.as_deref().and_then(by_bytes);
     let found = match (said.as_str(), ending.as_str()) {
@@ -113,6 +134,12 @@ pub fn media_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> 
     };
     let of_office =
         OFFICE.contains(&ending.as_str()) && family != "text" || OFFICE_WORDS.iter().any(|word| found.contains(word));
+    if office
+        && fits
+        && let Some(office_type) = office_type(&found, &ending)
+    {
+        return Ok(office_type.to_owned());
+    }
     match (family, name) {
         _ if of_office || !fits => Err(unreadable(kind, media, &found, of_office)),
         ("audio" | "video" | "text", _) => Ok(found),
@@ -123,6 +150,14 @@ pub fn media_type(kind: &str, media: &MediaPart) -> Result<String, InvokeError> 
         }
         _ => Err(unreadable(kind, media, &found, false)),
     }
+}
+
+/// The type of an Office file; one whose label is that of its container or of nothing is what its name says.
+fn office_type(label: &str, ending: &str) -> Option<&'static str> {
+    let (_, name) = label.split_once('/')?;
+    let by_name = name == ending || matches!(name, "zip" | "x-zip-compressed");
+    let is_it = |known: &str, office_type: &str| office_type == label || (by_name && known == ending);
+    OFFICE_TYPES.iter().find(|(known, office_type)| is_it(known, office_type)).map(|(_, office_type)| *office_type)
 }
 
 /// The type that a file has, whatever its label says: models read the bytes of a picture and refuse a wrong label, and
@@ -195,11 +230,14 @@ fn of_ending(kind: &str, ending: &str) -> String {
 fn unreadable(kind: &str, media: &MediaPart, found: &str, office: bool) -> InvokeError {
     let name = media.filename.as_deref().map_or_else(|| format!("this {kind}"), |name| format!("the {kind} `{name}`"));
     let hint = match kind {
-        _ if office => "Convert it to PDF or text, or put Dify's document extractor in front.",
+        _ if office => {
+            "Convert it to PDF or text, add Dify's Doc Extractor node before the LLM, or choose a Gemini 4 model, which \
+             reads Office files."
+        }
         "image" => "Send it as PNG, JPEG, WebP, HEIC or HEIF.",
         "audio" => "Send it as WAV, MP3, AIFF, AAC, OGG or FLAC.",
         "video" => "Send it as MP4, MPEG, MOV, AVI, WebM, WMV or 3GPP.",
-        _ => "Send PDF or text, or put Dify's document extractor in front.",
+        _ => "Send PDF or text, or add Dify's Doc Extractor node before the LLM.",
     };
     InvokeError::bad_request(format!("Gemini does not read {name}: its type is `{found}`")).with_hint(hint)
 }
@@ -210,7 +248,32 @@ mod tests {
 
     fn check(kind: &str, mime_type: &str, format: &str) -> Result<String, InvokeError> {
         let media = MediaPart { mime_type: mime_type.into(), format: format.into(), ..MediaPart::default() };
-        media_type(kind, &media)
+        media_type(kind, &media, false)
+    }
+
+    #[test]
+    fn office_files_go_to_the_models_that_read_them() {
+        let of = |kind: &str, mime_type: &str, name: &str, office: bool| {
+            let (mime_type, filename) = (mime_type.into(), Some(name.to_owned()));
+            media_type(kind, &MediaPart { mime_type, filename, ..MediaPart::default() }, office)
+        };
+        for (ending, mime_type) in OFFICE_TYPES {
+            let name = format!("file.{ending}");
+            for said in [*mime_type, "", "application/octet-stream", "application/zip"] {
+                assert_eq!(of("document", said, &name, true).unwrap(), *mime_type, "{name} {said}");
+                let error = of("document", said, &name, false).unwrap_err().detail();
+                assert!(error.contains("Doc Extractor node") && error.contains("Gemini 4"), "{name} {said}: {error}");
+            }
+        }
+        // What is no Office file stays what it is, and what no model reads is refused by every model.
+        assert_eq!(of("document", "text/plain", "notes.doc", true).unwrap(), "text/plain");
+        for (kind, mime_type, name) in [
+            ("document", "application/epub+zip", "book.epub"),
+            ("document", "application/zip", "files.zip"),
+            ("image", "application/msword", "file.doc"),
+        ] {
+            assert!(of(kind, mime_type, name, true).is_err(), "{name}");
+        }
     }
 
     #[test]
@@ -249,13 +312,13 @@ mod tests {
     #[test]
     fn what_is_not_read_is_named() {
         for (kind, mime_type, format, said, hint) in [
-            ("document", "", "docx", "`application/docx`", "extractor"),
+            ("document", "", "docx", "`application/docx`", "Doc Extractor"),
             (
                 "document",
                 "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
                 "",
                 "wordprocessing",
-                "extractor",
+                "Doc Extractor",
             ),
             ("document", "application/zip", "zip", "`application/zip`", "PDF"),
             ("document", "", "exe", "`application/exe`", "PDF"),
@@ -302,7 +365,7 @@ mod tests {
         for (kind, mime_type, bytes, expected) in cases {
             let data = Some(STANDARD.encode(bytes));
             let media = MediaPart { mime_type: (*mime_type).into(), base64_data: data, ..MediaPart::default() };
-            match (media_type(kind, &media), expected) {
+            match (media_type(kind, &media, false), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, *expected, "{kind} {mime_type} {bytes:?}"),
                 (Err(error), Err(said)) => assert!(error.message.contains(said), "{error}"),
                 (found, expected) => panic!("{kind} {mime_type} {bytes:?}: {found:?}, not {expected:?}"),

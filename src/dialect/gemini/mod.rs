@@ -27,6 +27,7 @@ pub mod schema;
 pub mod signatures;
 pub mod sources;
 pub mod speech;
+pub mod tools;
 pub mod wire;
 
 pub use answer::{Answer, AnswerOptions, Step};

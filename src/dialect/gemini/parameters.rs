@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::profile::{ModelProfile, Surface, Thinking};
 use super::schema::{self, Budget};
-use super::sources::Citations;
+use super::tools;
 use super::wire::{GenerateContentRequest, SafetySetting};
 use crate::error::InvokeError;
 
@@ -64,16 +64,12 @@ pub fn apply(
     sampling(request, parameters, profile);
     thinking(request, parameters, profile)?;
     answer_form(request, parameters, schema, profile)?;
-    media(request, parameters, profile);
-    google_tools(request, parameters);
-    if surface == Surface::Developer {
-        let flex = parameters.flag("flex_inference").unwrap_or(false).then_some("flex");
-        request.service_tier =
-            flex.or_else(|| parameters.text("service_tier").filter(|tier| *tier != "standard")).map(str::to_owned);
-    }
-    if surface.is_vertex()
-        && let Some(labels) = parameters.text("labels")
-    {
+    media(request, parameters, profile, surface)?;
+    tools::fill(request, parameters, surface)?;
+    let flex = parameters.flag("flex_inference").unwrap_or(false).then_some("flex");
+    request.service_tier =
+        flex.or_else(|| parameters.text("service_tier").filter(|tier| *tier != "standard")).map(str::to_owned);
+    if let Some(labels) = parameters.text("labels") {
         request.labels = serde_json::from_str::<Map<String, Value>>(labels)
             .ok()
             .filter(|labels| labels.values().all(Value::is_string))
@@ -206,7 +202,12 @@ fn fix_booleans(value: &mut Value) {
     }
 }
 
-fn media(request: &mut GenerateContentRequest, parameters: &Parameters<'_>, profile: &ModelProfile) {
+fn media(
+    request: &mut GenerateContentRequest,
+    parameters: &Parameters<'_>,
+    profile: &ModelProfile,
+    surface: Surface,
+) -> Result<(), InvokeError> {
     let config = &mut request.generation_config;
     if let Some(level) = parameters.text("media_resolution").filter(|level| !level.eq_ignore_ascii_case("default")) {
         config.insert("mediaResolution".to_owned(), format!("MEDIA_RESOLUTION_{}", level.to_ascii_uppercase()).into());
@@ -220,6 +221,11 @@ fn media(request: &mut GenerateContentRequest, parameters: &Parameters<'_>, prof
             if let Some(value) = parameters.text(name).filter(|value| !value.eq_ignore_ascii_case("auto")) {
                 image.insert(key.to_owned(), value.into());
             }
+        }
+        if let Some(who) = parameters.text("person_generation") {
+            // Source: google-genai 3.6.1, `models.py`, `_ImageConfig_to_mldev` refuses it.
+            tools::only_on_vertex("person_generation", surface)?;
+            image.insert("personGeneration".to_owned(), who.to_ascii_uppercase().into());
         }
         if !image.is_empty() {
             config.insert("imageConfig".to_owned(), image.into());
@@ -237,19 +243,7 @@ fn media(request: &mut GenerateContentRequest, parameters: &Parameters<'_>, prof
             config.insert("speechConfig".to_owned(), speech.into());
         }
     }
-}
-
-fn google_tools(request: &mut GenerateContentRequest, parameters: &Parameters<'_>) {
-    let on = |name: &str| parameters.flag(name).unwrap_or(false);
-    if on("grounding") || on("grounding_search") {
-        request.tools.push(json!({"googleSearch": {}}));
-    }
-    if on("url_context") {
-        request.tools.push(json!({"urlContext": {}}));
-    }
-    if on("code_execution") {
-        request.tools.push(json!({"codeExecution": {}}));
-    }
+    Ok(())
 }
 
 /// Clip and frame rate of the films in the prompt, as `videoMetadata`.
@@ -270,24 +264,6 @@ pub fn clip(parameters: &Parameters<'_>) -> Result<Option<Value>, InvokeError> {
         clip.insert("fps".to_owned(), fps.clone().into());
     }
     Ok((!clip.is_empty()).then_some(Value::Object(clip)))
-}
-
-/// What is shown of the sources: as asked for, else marks in an answer that comes in one piece and a list after a stream.
-pub fn citations(parameters: &Parameters<'_>, stream: bool) -> Citations {
-    let searches = ["grounding", "grounding_search"].iter().any(|name| parameters.flag(name) == Some(true));
-    match parameters.text("citations") {
-        Some("off") => Citations::Off,
-        Some("inline") if searches => Citations::Inline,
-        None if searches && !stream => Citations::Inline,
-        _ => Citations::List,
-    }
-}
-
-/// Whether the app asks for sources: then recited ones are listed too.
-pub fn asks_for_sources(parameters: &Parameters<'_>) -> bool {
-    let tools = ["grounding", "grounding_search", "url_context"];
-    let shown = parameters.text("citations").is_some_and(|how| how != "off");
-    shown || tools.iter().any(|name| parameters.flag(name) == Some(true))
 }
 
 /// Thresholds by category: the parameter's, and never looser than the administrator's floor.

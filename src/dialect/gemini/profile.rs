@@ -69,6 +69,10 @@ pub struct ModelProfile {
     pub full_schemas: bool,
     /// Whether call ids go back to the server.
     pub sends_call_ids: bool,
+    /// Whether an answer may go on over several requests (long decode), and think long before it begins.
+    pub long_decode: bool,
+    /// Whether the model reads Office files as they are.
+    pub office_files: bool,
     /// Tokens that an explicit cache must have at least; nothing where the model has none.
     pub cache_minimum: Option<u64>,
     /// Prices beyond input and output.
@@ -92,6 +96,8 @@ impl Default for ModelProfile {
             combines_schema: true,
             full_schemas: true,
             sends_call_ids: true,
+            long_decode: false,
+            office_files: false,
             cache_minimum: None,
             price: super::price::PriceDetails::default(),
             retired: None,
@@ -106,7 +112,13 @@ impl ModelProfile {
             Some(Value::Null) | None => Ok(Self::of_family(Family::of_model(&model.model))),
             Some(value) => match value.get("family").and_then(Value::as_str).and_then(Family::by_name) {
                 Some(family) => Ok(Self::of_family(family)),
-                None => ModelProfile::deserialize(value),
+                None => {
+                    let mut profile = ModelProfile::deserialize(value)?;
+                    let is_gemini_4 = Family::of_model(&model.model) == Family::Gemini4;
+                    profile.long_decode |= is_gemini_4;
+                    profile.office_files |= is_gemini_4;
+                    Ok(profile)
+                }
             },
         }
     }
@@ -121,7 +133,9 @@ impl ModelProfile {
         let base = Self::default();
         let cache_minimum = Some(SMALLEST_CACHE);
         match family {
-            Family::Gemini4 => Self { sampling: false, refuses_prefill: true, ..base },
+            Family::Gemini4 => {
+                Self { sampling: false, refuses_prefill: true, long_decode: true, office_files: true, ..base }
+            }
             Family::Gemini3NoSampling => Self { sampling: false, refuses_prefill: true, cache_minimum, ..base },
             Family::Gemini3 => Self { cache_minimum, ..base },
             Family::Gemini25Pro => {

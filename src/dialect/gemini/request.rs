@@ -97,7 +97,7 @@ impl Conversation<'_> {
             if !text.trim().is_empty() {
                 texts.push(text);
             }
-            media.extend(media_of(message)?);
+            media.extend(media_of(message, self.profile.office_files)?);
         }
         Ok((texts.join("\n\n"), media))
     }
@@ -113,7 +113,7 @@ impl Conversation<'_> {
         let mut from = 0;
         while let Some(message) = said.get(from) {
             if message.role == Role::User {
-                add(&mut contents, "user", said_parts(&message.content)?);
+                add(&mut contents, "user", said_parts(&message.content, self.profile.office_files)?);
                 from += 1;
                 continue;
             }

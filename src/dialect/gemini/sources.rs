@@ -50,7 +50,8 @@ impl Sources {
         let shift = chunks.len();
         let room = MOST_SOURCES.saturating_sub(shift);
         chunks.extend(grounding.grounding_chunks.into_iter().take(room));
-        for query in grounding.web_search_queries {
+        // Both kinds are searches, and are paid for as such.
+        for query in grounding.web_search_queries.into_iter().chain(grounding.image_search_queries) {
             steps::count(query.len());
             if self.queries.len() < MOST_SOURCES && query.len() <= LONGEST_NAME && self.queries.insert(query.clone()) {
                 self.grounding.web_search_queries.push(query);
@@ -184,7 +185,10 @@ fn section<'a>(text: &mut String, title: &str, sources: impl Iterator<Item = Opt
             let _ = write!(text, "\n\n{title}:");
         }
         let address = if source.uri.is_empty() { &source.source_uri } else { &source.uri };
-        let name = label(if source.title.is_empty() { address } else { &source.title });
+        let mut name = label(if source.title.is_empty() { address } else { &source.title });
+        if let Some(page) = source.page_number {
+            let _ = write!(name, ", page {page}");
+        }
         let _ = match address.as_str() {
             "" => write!(text, "\n[{}] {name}", number + 1),
             uri => write!(text, "\n[{}] [{name}]({uri})", number + 1),
@@ -269,8 +273,14 @@ mod tests {
     #[test]
     fn the_list_names_sources_searches_and_unread_pages() {
         let mut sources = sources(json!({
-            "groundingChunks": [{"web": {"uri": "https://a", "title": "A [1]"}}, {"retrievedContext": {"title": "Notes"}}],
+            "groundingChunks": [
+                {"web": {"uri": "https://a", "title": "A [1]"}}, {"retrievedContext": {"title": "Notes"}},
+                {"maps": {"uri": "https://maps.google.com/?cid=1", "title": "Café", "placeId": "places/1", "text": "…"}},
+                {"retrievedContext": {"title": "Contract", "fileSearchStore": "fileSearchStores/s-1", "pageNumber": 3, "mediaId": 7}},
+                {"image": {"sourceUri": "https://b", "imageUri": "https://b/i.png", "title": "B"}},
+            ],
             "webSearchQueries": ["größe?"],
+            "imageSearchQueries": ["bear", "größe?"],
         }));
         sources.quote(vec![WebSource { uri: "https://q".to_owned(), ..WebSource::default() }; 2]);
         sources.pages(
@@ -282,8 +292,10 @@ mod tests {
         );
         assert_eq!(
             sources.list(),
-            "\n\nSources:\n[1] [A  1 ](https://a)\n[2] Notes\n\nQuoted from:\n[1] [https://q](https://q)\n\n\
-             Search suggestions: [größe?](https://www.google.com/search?q=gr%C3%B6%C3%9Fe%3F)\n\nCould not read https://pay (paywall)"
+            "\n\nSources:\n[1] [A  1 ](https://a)\n[2] Notes\n[3] [Café](https://maps.google.com/?cid=1)\n\
+             [4] Contract, page 3\n[5] [B](https://b)\n\nQuoted from:\n[1] [https://q](https://q)\n\n\
+             Search suggestions: [größe?](https://www.google.com/search?q=gr%C3%B6%C3%9Fe%3F) · \
+             [bear](https://www.google.com/search?q=bear)\n\nCould not read https://pay (paywall)"
         );
         assert_eq!(Sources::default().list(), "");
     }

@@ -1,6 +1,10 @@
 //! Speech in both directions as `generateContent` writes it: text to samples, a recording to its words.
 //!
 //! Source: Gemini API, "Speech generation", "Audio understanding".
+//!
+//! MP3 from the service itself: `generationConfig.responseFormat`, models from 3.8 on. Sources: Google Cloud, "Migrate to
+//! Gemini 3.8 TTS" (other encodings by `responseFormat`) and the REST reference of `AudioResponseFormat` (`AUDIO_MP3`), both
+//! read on 26 November 2026; google-genai 3.6.1, `types.py`, `GenerationConfig.response_format`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +18,7 @@ use super::media::sample_rate;
 use super::wire::{Blob, Content, FileData, GenerateContentRequest, GenerateContentResponse, Part};
 use crate::codec::json::Named;
 use crate::declare::ModelSchema;
-use crate::dialect::sound;
+use crate::dialect::{mp3, sound};
 use crate::error::{InvokeError, LONGEST_WORD, clip};
 use crate::protocol::lenient;
 use crate::upstream::status::said_in;
@@ -60,6 +64,15 @@ const READ_ALOUD: &str = "Read the following text aloud, exactly as it is writte
 const TRANSCRIBE: &str = "Write down what is said in this recording, word for word, in the language that is spoken. \
     Answer with the transcript alone: no time stamps, no names of speakers, no remarks. \
     If nothing is said, answer with nothing.";
+
+/// Bits of an MP3 a second: far more than a voice needs, and a seventh of its samples.
+const BIT_RATE: u32 = 64_000;
+
+/// Asks for the sound of a request as MP3.
+pub fn ask_for_mp3(request: &mut GenerateContentRequest) {
+    let format = json!({"audio": {"mimeType": "AUDIO_MP3", "bitRate": BIT_RATE}});
+    request.generation_config.insert("responseFormat".to_owned(), format);
+}
 
 /// A request for the sound of a text. `insist` says in words that it is to be read.
 pub fn speak(text: &str, voice: &str, options: &SpeechOptions, insist: bool) -> GenerateContentRequest {
@@ -125,11 +138,20 @@ pub struct Samples {
     pub rate: u32,
 }
 
+/// Sound in the form in which it came.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Sound {
+    /// Raw.
+    Samples(Samples),
+    /// Frames of MP3 without tags: what is spoken piece by piece can be joined.
+    Mp3(Vec<u8>),
+}
+
 /// What a model that was asked to speak gave.
 #[derive(Debug, PartialEq)]
 pub enum Spoken {
     /// The sound, whole.
-    Whole(Samples),
+    Whole(Sound),
     /// Nothing, without a reason.
     Nothing,
     /// Nothing or half of it, and why.
@@ -140,10 +162,15 @@ pub enum Spoken {
 pub fn spoken(answer: &Value) -> Result<Spoken, InvokeError> {
     let (parts, ended) = parts(answer)?;
     let mut sound = Samples { bytes: Vec::new(), rate: 24_000 };
+    let mut encoded = Vec::new();
     for blob in parts.into_iter().filter_map(|part| part.inline_data) {
         let mime_type = blob.mime_type.to_ascii_lowercase();
         let bytes =
             STANDARD.decode(&blob.data).map_err(|_| InvokeError::server_unavailable("the sound is not base64"))?;
+        if let Some(frames) = mp3::frames(&bytes) {
+            encoded.extend_from_slice(frames);
+            continue;
+        }
         // From 3.8 on an answer in one piece is a file, a streamed one raw samples.
         let (samples, rate) = match sound::samples(&bytes) {
             Some(found) => found,
@@ -152,7 +179,7 @@ pub fn spoken(answer: &Value) -> Result<Spoken, InvokeError> {
             }
             None => {
                 return Err(InvokeError::server_unavailable(format!(
-                    "the sound came as `{}`, neither as raw samples nor as a WAV file of 16-bit mono samples",
+                    "the audio came as `{}`, neither as MP3 nor as raw samples nor as a WAV file of 16-bit mono samples",
                     clip(&mime_type, LONGEST_WORD)
                 )));
             }
@@ -160,7 +187,12 @@ pub fn spoken(answer: &Value) -> Result<Spoken, InvokeError> {
         sound.rate = rate;
         sound.bytes.extend_from_slice(samples);
     }
-    Ok(match (ended.is_whole(), sound.bytes.is_empty()) {
+    if !encoded.is_empty() && !sound.bytes.is_empty() {
+        return Err(InvokeError::server_unavailable("the audio came partly as MP3, partly as samples"));
+    }
+    let is_silent = encoded.is_empty() && sound.bytes.is_empty();
+    let sound = if encoded.is_empty() { Sound::Samples(sound) } else { Sound::Mp3(encoded) };
+    Ok(match (ended.is_whole(), is_silent) {
         (true, false) => Spoken::Whole(sound),
         (true, true) => Spoken::Nothing,
         (false, true) if !finish::is_filter(&ended.reason) => Spoken::Nothing,
@@ -244,12 +276,19 @@ mod tests {
     fn sound_is_put_together_and_refusals_are_told() {
         let blob = |kind: &str, data: &str| json!({"inlineData": {"mimeType": kind, "data": data}});
         let l16 = "audio/L16;codec=pcm;rate=16000";
-        let whole = |bytes: &[u8], rate| Spoken::Whole(Samples { bytes: bytes.to_vec(), rate });
+        let whole = |bytes: &[u8], rate| Spoken::Whole(Sound::Samples(Samples { bytes: bytes.to_vec(), rate }));
         let found = spoken(&answer(json!([blob(l16, "AQI="), blob(l16, "AwQ=")]), "STOP")).unwrap();
         assert_eq!(found, whole(&[1, 2, 3, 4], 16_000));
         let file = blob("audio/wav", &STANDARD.encode(sound::wav(&[5, 6], 22_050)));
         let found = spoken(&answer(json!([file]), "STOP")).unwrap();
         assert_eq!(found, whole(&[5, 6], 22_050));
+        let frame = [&[0xFF, 0xF3, 0x44, 0xC0][..], &[7; 92]].concat();
+        let (tagged, bare) = ([&b"ID3\x04\0\0\0\0\0\x01x"[..], &frame].concat(), frame.clone());
+        let parts = [tagged, bare].map(|file| blob("audio/mpeg", &STANDARD.encode(file)));
+        let found = spoken(&answer(json!(parts), "STOP")).unwrap();
+        assert_eq!(found, Spoken::Whole(Sound::Mp3([frame.clone(), frame.clone()].concat())));
+        let mixed = json!([blob("audio/mpeg", &STANDARD.encode(&frame)), blob(l16, "AQI=")]);
+        assert!(spoken(&answer(mixed, "STOP")).unwrap_err().message.contains("partly"));
         // A rate that no sound has is none, and a missing reason is none either.
         let wild = blob("audio/L16;rate=4294967295", "AQI=");
         assert_eq!(spoken(&json!({"candidates": [{"content": {"parts": [wild]}}]})).unwrap(), whole(&[1, 2], 24_000));

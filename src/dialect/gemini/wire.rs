@@ -1,24 +1,27 @@
 //! The words on the wire. Requests are written without nulls and unknown keys: the server refuses both. Answers are read
 //! so that a member of an odd type costs that member alone, and no list takes more than its most.
+//!
+//! Here: requests, and the turns that both directions share.
+
+mod grounding;
+mod response;
+mod usage;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+pub(in crate::dialect::gemini) use grounding::MOST_SOURCES;
+pub use grounding::{
+    CitationMetadata, GroundingChunk, GroundingMetadata, GroundingSupport, Segment, UrlContextMetadata, UrlMetadata,
+    WebSource,
+};
+pub use response::{Candidate, GenerateContentResponse, ModelStatus, PromptFeedback, SafetyRating};
+pub use usage::{ModalityTokens, UsageMetadata};
+
 use crate::codec::json;
-use crate::error::clip;
-use crate::protocol::lenient;
 
 /// Most parts of one event.
 const MOST_PARTS: usize = 8192;
-
-/// Most answers that one may ask for.
-const MOST_CANDIDATES: usize = 8;
-
-/// Most sources of a kind that are read; the rest is left out.
-pub(super) const MOST_SOURCES: usize = 1024;
-
-/// Most passages that rest on sources.
-const MOST_PASSAGES: usize = 4096;
 
 /// Body of `generateContent` and `streamGenerateContent`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -41,12 +44,17 @@ pub struct GenerateContentRequest {
     /// Sampling, thinking, form of the answer.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub generation_config: Map<String, Value>,
-    /// `standard`, `flex`, `priority`; developer API only.
+    /// `standard`, `flex`, `priority`. Source: google-genai 3.6.1 of 18 November 2026, `models.py`, sends it to both
+    /// services; to Vertex AI by `v1beta1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
-    /// Billing labels; Vertex only.
+    /// Billing labels. Source: google-genai 3.6.1 of 18 November 2026, `models.py`, sends them to both services.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub labels: Map<String, Value>,
+    /// Whether Google may keep the request and its response, whatever the project's setting is; developer API only.
+    /// Source: Gemini API changelog of 26 October 2026; google-genai 3.6.1, `models.py` (Vertex AI refuses it).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<bool>,
     /// `cachedContents/…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_content: Option<String>,
@@ -308,357 +316,9 @@ pub struct CodeExecutionResult {
     pub output: String,
 }
 
-/// One event of a stream, or a whole answer. Everything may be missing.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GenerateContentResponse {
-    /// Answers; only the first is used.
-    #[serde(deserialize_with = "json::first::<MOST_CANDIDATES, _, _>")]
-    pub candidates: Vec<Candidate>,
-    /// Why the prompt was refused.
-    #[serde(deserialize_with = "json::fit")]
-    pub prompt_feedback: Option<PromptFeedback>,
-    /// Cumulative; the last one counts.
-    #[serde(deserialize_with = "json::fit")]
-    pub usage_metadata: Option<UsageMetadata>,
-    /// The model that answered.
-    #[serde(deserialize_with = "json::fit")]
-    pub model_version: Option<String>,
-    /// Google's id of the answer.
-    #[serde(deserialize_with = "json::fit")]
-    pub response_id: Option<String>,
-    /// An error inside a 200.
-    pub error: Option<Value>,
-    /// The event itself, where a gateway puts something around it.
-    #[serde(deserialize_with = "json::fit")]
-    pub response: Option<Box<GenerateContentResponse>>,
-}
-
-impl GenerateContentResponse {
-    /// The event itself, whatever a gateway put around it.
-    pub fn unwrapped(mut self) -> Self {
-        while self.candidates.is_empty()
-            && self.error.is_none()
-            && let Some(inner) = self.response.take()
-        {
-            self = *inner;
-        }
-        self
-    }
-
-    /// Whether it holds nothing that belongs to an answer.
-    pub fn says_nothing(&self) -> bool {
-        self.candidates.is_empty()
-            && self.prompt_feedback.is_none()
-            && self.usage_metadata.is_none()
-            && self.model_version.is_none()
-            && self.response_id.is_none()
-            && self.error.is_none()
-            && self.response.is_none()
-    }
-}
-
-/// One answer, or a delta of it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Candidate {
-    /// Number of the answer.
-    #[serde(deserialize_with = "json::fit")]
-    pub index: Option<u64>,
-    /// The new parts.
-    #[serde(deserialize_with = "json::fit")]
-    pub content: Option<Content>,
-    /// Why it ended.
-    #[serde(deserialize_with = "word")]
-    pub finish_reason: Option<String>,
-    /// The same in words.
-    #[serde(deserialize_with = "json::fit")]
-    pub finish_message: Option<String>,
-    /// Judgement by category.
-    #[serde(deserialize_with = "json::first::<64, _, _>")]
-    pub safety_ratings: Vec<SafetyRating>,
-    /// Sources of search.
-    #[serde(deserialize_with = "json::fit")]
-    pub grounding_metadata: Option<GroundingMetadata>,
-    /// Pages that were read.
-    #[serde(deserialize_with = "json::fit")]
-    pub url_context_metadata: Option<UrlContextMetadata>,
-    /// Quoted sources, in either spelling.
-    #[serde(deserialize_with = "json::fit")]
-    pub citation_metadata: Option<CitationMetadata>,
-    /// Asks for the same request again with this token.
-    #[serde(deserialize_with = "json::fit")]
-    pub continuation_token: Option<String>,
-}
-
-/// Why a prompt was refused.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PromptFeedback {
-    /// `SAFETY`, `PROHIBITED_CONTENT` …
-    #[serde(deserialize_with = "block_word")]
-    pub block_reason: Option<String>,
-    /// The same in words; Vertex only.
-    #[serde(deserialize_with = "json::fit")]
-    pub block_reason_message: Option<String>,
-    /// Judgement by category.
-    #[serde(deserialize_with = "json::first::<64, _, _>")]
-    pub safety_ratings: Vec<SafetyRating>,
-}
-
-/// Judgement of one category.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct SafetyRating {
-    /// `HARM_CATEGORY_…`
-    #[serde(deserialize_with = "json::or_default")]
-    pub category: String,
-    /// `NEGLIGIBLE` to `HIGH`.
-    #[serde(deserialize_with = "json::or_default")]
-    pub probability: String,
-    /// Whether it was the reason.
-    #[serde(deserialize_with = "json::or_default")]
-    pub blocked: bool,
-}
-
-/// Sources of Google Search. Indexes count bytes of the whole text.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GroundingMetadata {
-    /// The sources.
-    #[serde(deserialize_with = "json::places::<MOST_SOURCES, _, _>")]
-    pub grounding_chunks: Vec<GroundingChunk>,
-    /// What was searched for.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
-    pub web_search_queries: Vec<String>,
-    /// Which passage rests on which sources.
-    #[serde(deserialize_with = "json::first::<MOST_PASSAGES, _, _>")]
-    pub grounding_supports: Vec<GroundingSupport>,
-}
-
-/// A passage and its sources.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GroundingSupport {
-    /// The passage.
-    #[serde(deserialize_with = "json::fit")]
-    pub segment: Option<Segment>,
-    /// Numbers of its sources.
-    #[serde(deserialize_with = "json::first::<64, _, _>")]
-    pub grounding_chunk_indices: Vec<usize>,
-}
-
-/// A passage of the answer, in bytes of UTF-8.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Segment {
-    /// Its first byte; absent is 0.
-    #[serde(deserialize_with = "json::fit")]
-    pub start_index: Option<usize>,
-    /// The byte after its last.
-    #[serde(deserialize_with = "json::fit")]
-    pub end_index: Option<usize>,
-    /// The passage itself.
-    #[serde(deserialize_with = "json::fit")]
-    pub text: Option<String>,
-}
-
-/// One source.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GroundingChunk {
-    /// A web page.
-    #[serde(deserialize_with = "json::fit")]
-    pub web: Option<WebSource>,
-    /// A place on the map.
-    #[serde(deserialize_with = "json::fit")]
-    pub maps: Option<WebSource>,
-    /// A picture.
-    #[serde(deserialize_with = "json::fit")]
-    pub image: Option<WebSource>,
-    /// A document of the user's.
-    #[serde(deserialize_with = "json::fit")]
-    pub retrieved_context: Option<WebSource>,
-}
-
-impl GroundingChunk {
-    /// The source, whatever its kind.
-    pub fn source(&self) -> Option<&WebSource> {
-        [&self.web, &self.maps, &self.image, &self.retrieved_context].into_iter().find_map(Option::as_ref)
-    }
-}
-
-/// Address and title of a source.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct WebSource {
-    /// The address.
-    #[serde(deserialize_with = "json::or_default")]
-    pub uri: String,
-    /// The page that a picture stands on.
-    #[serde(deserialize_with = "json::or_default")]
-    pub source_uri: String,
-    /// The title, mostly the domain.
-    #[serde(deserialize_with = "json::or_default")]
-    pub title: String,
-}
-
-/// Pages that were read.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct UrlContextMetadata {
-    /// One entry a page.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
-    pub url_metadata: Vec<UrlMetadata>,
-}
-
-/// One page.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct UrlMetadata {
-    /// Its address.
-    #[serde(deserialize_with = "json::or_default")]
-    pub retrieved_url: String,
-    /// `URL_RETRIEVAL_STATUS_…`
-    #[serde(deserialize_with = "json::or_default")]
-    pub url_retrieval_status: String,
-}
-
-/// Quoted sources; an answer may name them under both words.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CitationMetadata {
-    /// As the developer API says it.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
-    pub citation_sources: Vec<WebSource>,
-    /// As Vertex says it.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
-    pub citations: Vec<WebSource>,
-}
-
-/// Tokens. `promptTokenCount` includes cached ones.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct UsageMetadata {
-    /// Tokens of the prompt.
-    #[serde(deserialize_with = "lenient::count")]
-    pub prompt_token_count: Option<u64>,
-    /// Of these, read from a cache.
-    #[serde(deserialize_with = "lenient::count")]
-    pub cached_content_token_count: Option<u64>,
-    /// Tokens of the answer, without thoughts.
-    #[serde(deserialize_with = "lenient::count")]
-    pub candidates_token_count: Option<u64>,
-    /// Tokens of thoughts.
-    #[serde(deserialize_with = "lenient::count")]
-    pub thoughts_token_count: Option<u64>,
-    /// Tokens of results of Google's own tools.
-    #[serde(deserialize_with = "lenient::count")]
-    pub tool_use_prompt_token_count: Option<u64>,
-    /// All together.
-    #[serde(deserialize_with = "lenient::count")]
-    pub total_token_count: Option<u64>,
-    /// The prompt by modality.
-    #[serde(deserialize_with = "json::first::<64, _, _>")]
-    pub prompt_tokens_details: Vec<ModalityTokens>,
-    /// The answer by modality.
-    #[serde(deserialize_with = "json::first::<64, _, _>")]
-    pub candidates_tokens_details: Vec<ModalityTokens>,
-    /// The cached share by modality.
-    #[serde(deserialize_with = "json::first::<64, _, _>")]
-    pub cache_tokens_details: Vec<ModalityTokens>,
-    /// The tier that served, as the developer API says it.
-    #[serde(deserialize_with = "json::fit")]
-    pub service_tier: Option<String>,
-    /// The tier that served, as Vertex says it: `ON_DEMAND_FLEX` …
-    #[serde(deserialize_with = "json::fit")]
-    pub traffic_type: Option<String>,
-}
-
-impl UsageMetadata {
-    /// Takes what a later event tells, each count by itself: an event may tell less than the one before it.
-    pub fn update(&mut self, later: Self) {
-        let counts = [
-            (&mut self.prompt_token_count, later.prompt_token_count),
-            (&mut self.cached_content_token_count, later.cached_content_token_count),
-            (&mut self.candidates_token_count, later.candidates_token_count),
-            (&mut self.thoughts_token_count, later.thoughts_token_count),
-            (&mut self.tool_use_prompt_token_count, later.tool_use_prompt_token_count),
-            (&mut self.total_token_count, later.total_token_count),
-        ];
-        for (known, told) in counts {
-            *known = told.or(known.take());
-        }
-        for (known, told) in [
-            (&mut self.prompt_tokens_details, later.prompt_tokens_details),
-            (&mut self.candidates_tokens_details, later.candidates_tokens_details),
-            (&mut self.cache_tokens_details, later.cache_tokens_details),
-        ] {
-            if !told.is_empty() {
-                *known = told;
-            }
-        }
-        for (known, told) in
-            [(&mut self.service_tier, later.service_tier), (&mut self.traffic_type, later.traffic_type)]
-        {
-            *known = told.or(known.take());
-        }
-    }
-
-    /// Whether it tells a count.
-    pub fn tells(&self) -> bool {
-        let counts = [self.prompt_token_count, self.candidates_token_count, self.total_token_count];
-        counts.iter().any(Option::is_some) || !self.prompt_tokens_details.is_empty()
-    }
-}
-
-/// Tokens of one modality.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ModalityTokens {
-    /// `TEXT`, `IMAGE`, `AUDIO` …
-    #[serde(deserialize_with = "json::or_default")]
-    pub modality: String,
-    /// How many.
-    #[serde(deserialize_with = "lenient::count")]
-    pub token_count: Option<u64>,
-}
-
 /// An object, as it came.
 fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Ok(json::fit::<D, Map<String, Value>>(deserializer)?.map(Value::Object))
-}
-
-/// Longest word of an enumeration that is anything to anybody.
-const LONGEST_WORD: usize = 64;
-
-/// Why an answer ended. What is no word is a reason that nobody knows: the answer ended all the same.
-fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    /// Where the surfaces agree on the numbers.
-    const NUMBERED: [&str; 6] = ["", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER"];
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Null | Value::Bool(false) => None,
-        other => word_of(&other, &NUMBERED).unwrap_or_else(|| Some("OTHER".to_owned())),
-    })
-}
-
-/// Why a prompt was refused. What is no word says nothing of a refusal.
-fn block_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    const NUMBERED: [&str; 6] = ["", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY"];
-    Ok(word_of(&Value::deserialize(deserializer)?, &NUMBERED).unwrap_or_default())
-}
-
-/// A word of an enumeration; some gateways write its number. An empty word is none; `None` of what is neither.
-fn word_of(value: &Value, numbered: &[&str]) -> Option<Option<String>> {
-    let word = match value {
-        Value::String(word) => clip(word.trim(), LONGEST_WORD).to_ascii_uppercase(),
-        Value::Number(number) => {
-            let place = number.as_u64().and_then(|number| usize::try_from(number).ok());
-            place.and_then(|place| numbered.get(place)).copied().unwrap_or("OTHER").to_owned()
-        }
-        _ => return None,
-    };
-    Some(Some(word).filter(|word| !word.is_empty()))
 }
 
 /// The arguments of a call. An object that came as text is read; one that was cut there is an error, for a call must not

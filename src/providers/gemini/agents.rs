@@ -39,7 +39,7 @@ pub(super) async fn start(
     let credentials = &request.target.credentials;
     // A task takes minutes: what it is to read must not be gone before it gets there.
     let way = Way { links: false, ..Way::default() };
-    let media = Media { shared, context, connection: &connection, credentials, way };
+    let media = Media { shared, context, connection: &connection, credentials, way, office_files: false };
     let body = interactions::start(&request.target.model, &media.prepare(&request.prompt_messages).await?.messages)?;
     // A task costs dollars: it is never started twice because an answer got lost.
     let request = connection.post(connection.url("interactions")?, &body)?.with_retry(RetryPolicy::never());

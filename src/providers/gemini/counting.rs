@@ -65,7 +65,8 @@ pub(super) async fn count(
     let profile = llm::profile(context)?;
     let credentials = &request.target.credentials;
     let connection = shared.connect(credentials, context)?;
-    let media = Media { shared, context, connection: &connection, credentials, way: Way::default() };
+    let (way, office_files) = (Way::default(), profile.office_files);
+    let media = Media { shared, context, connection: &connection, credentials, way, office_files };
     let prepared = media.prepare(&request.prompt_messages).await?;
     let conversation = Conversation {
         messages: &prepared.messages,

@@ -1,6 +1,6 @@
 //! Chat: request built, answer streamed, and sent again where the answer needs more requests than one.
-//!
-//! A signature that the server calls corrupted is replaced once.
+
+mod recovery;
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::caching::{self, Used, Wish};
+use super::caching::{Used, Wish};
 use super::connection::Connection;
-use super::media::{self, Media, Prepared, Way, written};
-use super::{Chunks, Shared, files};
+use super::extras::Extras;
+use super::media::{Media, Prepared, Way, written};
+use super::{Chunks, Shared, patience};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
 use crate::dialect::gemini::request::Conversation;
+use crate::dialect::gemini::tools;
 use crate::dialect::gemini::wire::GenerateContentRequest;
-use crate::dialect::gemini::{
-    Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, Surface, mapper,
-};
+use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, mapper};
 use crate::dialect::names::FunctionNames;
 use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
@@ -36,6 +36,9 @@ const LONG_BODY: usize = 1024 * 1024;
 
 /// Stop sequences that the API takes.
 const MOST_STOPS: usize = 5;
+
+/// Refusals of one request after which it is changed and sent once more.
+const MAX_RECOVERIES: usize = 4;
 
 /// Longest page that is read to quote its title.
 const LONGEST_PAGE: usize = 64 * 1024;
@@ -78,7 +81,12 @@ struct Call {
     connection: Connection,
     /// What is sent; a long one without its contents, which are made of the prompt for each attempt.
     body: GenerateContentRequest,
+    extras: Extras,
+    /// How the service knows the functions.
+    names: Arc<FunctionNames>,
     distrust_signatures: bool,
+    /// Whether the version of the service is asked that knows more than the stable one.
+    asks_beta: bool,
     cache: Option<Used>,
     answer: SharedAnswer,
     /// Requests that were sent again.
@@ -97,13 +105,21 @@ impl Call {
                 InvokeError::bad_request(message).with_hint("Dify polls it from the version on that knows polling.")
             );
         }
-        let connection = shared.connect(&request.target.credentials, &context)?;
+        let mut connection = shared.connect(&request.target.credentials, &context)?;
         let credentials = &request.target.credentials;
         let way = way(&request);
-        let media = Media { shared, context: &context, connection: &connection, credentials, way };
+        let office_files = profile.office_files;
+        let media = Media { shared, context: &context, connection: &connection, credentials, way, office_files };
         let prompt = media.prepare(&request.prompt_messages).await?.beside(&request.prompt_messages);
         let messages = prompt.messages(&request.prompt_messages);
-        let mut body = build(shared, &request, messages, &profile, &connection, false)?;
+        let names = Arc::new(FunctionNames::of(&request.tools, NAMES));
+        let mut body = build(shared, &request, messages, &names, &profile, &connection, false)?;
+        let extras = Extras::of(&shared.refusals, &context, &connection, &request.target);
+        extras.put(&mut body);
+        if let Some(wait) = patience::of(&body, &profile) {
+            connection.be_patient(wait);
+        }
+        let asks_beta = connection.has_beta() && (profile.long_decode || body.service_tier.is_some());
         let expects_json = body.generation_config.contains_key("responseMimeType");
         let mut prices = PriceList {
             pricing: context.pricing().cloned(),
@@ -123,19 +139,18 @@ impl Call {
         };
         let (cache, stored) = shared.caches.apply(&wish, &parameters, &mut body).await;
         prices.stored = stored;
-        let citations = parameters::citations(&parameters, request.stream);
+        let citations = tools::citations(&parameters, request.stream);
         let options = AnswerOptions {
             prices,
             expects_json,
             citations,
-            quotes: parameters::asks_for_sources(&parameters),
-            names: FunctionNames::of(&request.tools, NAMES),
+            quotes: tools::asks_for_sources(&parameters),
+            names: (*names).clone(),
             has_functions: !request.tools.is_empty(),
             may_be_empty: !request.stop.is_empty(),
         };
         let answer = SharedAnswer::new(Answer::new(options));
         let (request, prompt) = (Arc::new(request), Arc::new(prompt));
-        let distrust_signatures = false;
         Ok(Self {
             context,
             request,
@@ -144,7 +159,10 @@ impl Call {
             profile,
             connection,
             body,
-            distrust_signatures,
+            extras,
+            names,
+            distrust_signatures: false,
+            asks_beta,
             cache,
             answer,
             repeats: 0,
@@ -152,11 +170,12 @@ impl Call {
     }
 
     /// Builds the request anew and whole, with the token by which an answer goes on.
-    fn rebuild(&mut self, shared: &Shared, distrust_signatures: bool) -> Result<(), InvokeError> {
+    fn rebuild(&mut self, shared: &Shared) -> Result<(), InvokeError> {
         let token = self.body.continuation_token.take();
         let messages = self.prompt.messages(&self.request.prompt_messages);
-        self.body = build(shared, &self.request, messages, &self.profile, &self.connection, distrust_signatures)?;
-        self.distrust_signatures = distrust_signatures;
+        let (names, distrusts) = (&self.names, self.distrust_signatures);
+        self.body = build(shared, &self.request, messages, names, &self.profile, &self.connection, distrusts)?;
+        self.extras.put(&mut self.body);
         self.body.continuation_token = token;
         self.cache = None;
         Ok(())
@@ -165,10 +184,12 @@ impl Call {
     /// Makes the media readable anew.
     async fn prepare_again(&mut self, shared: &Shared) -> Result<(), InvokeError> {
         let credentials = &self.request.target.credentials;
-        let media = Media { shared, context: &self.context, connection: &self.connection, credentials, way: self.way };
+        let (way, office_files) = (self.way, self.profile.office_files);
+        let (context, connection) = (&self.context, &self.connection);
+        let media = Media { shared, context, connection, credentials, way, office_files };
         let messages = &self.request.prompt_messages;
         self.prompt = Arc::new(media.prepare(messages).await?.beside(messages));
-        self.rebuild(shared, false)
+        self.rebuild(shared)
     }
 
     /// Whose files are whose.
@@ -177,7 +198,11 @@ impl Call {
     }
 
     async fn post(&mut self, shared: &Arc<Shared>) -> Result<UpstreamResponse, InvokeError> {
-        let mut url = self.connection.model_url(&self.request.target.model, "streamGenerateContent")?;
+        let (model, method) = (&self.request.target.model, "streamGenerateContent");
+        let mut url = match self.asks_beta {
+            true => self.connection.beta_url(model, method),
+            false => self.connection.model_url(model, method),
+        }?;
         url.set_query(Some("alt=sse"));
         let request = if self.body.contents.is_empty() {
             self.remade(shared, url, None)?
@@ -197,12 +222,13 @@ impl Call {
     /// A request whose contents are made of the prompt for each attempt, so that they are not kept meanwhile.
     fn remade(&self, shared: &Arc<Shared>, url: Url, first: Option<Bytes>) -> Result<UpstreamRequest, InvokeError> {
         let (shared, request, prompt) = (shared.clone(), self.request.clone(), self.prompt.clone());
+        let names = self.names.clone();
         let (profile, connection, distrusts) =
             (self.profile.clone(), self.connection.clone(), self.distrust_signatures);
         let frame = self.body.clone();
         let make = move || {
             let messages = prompt.messages(&request.prompt_messages);
-            let contents = build(&shared, &request, messages, &profile, &connection, distrusts)?.contents;
+            let contents = build(&shared, &request, messages, &names, &profile, &connection, distrusts)?.contents;
             UpstreamRequest::json(&GenerateContentRequest { contents, ..frame.clone() })
         };
         let first = first.map_or_else(&make, Ok)?;
@@ -211,49 +237,13 @@ impl Call {
         Ok(request.with_body(first, move || make().unwrap_or_default()))
     }
 
-    /// Changes a request that was refused for something of ours that the service no longer takes; false when there is
-    /// nothing of that.
-    async fn mend(&mut self, shared: &Shared, error: &InvokeError) -> Result<bool, InvokeError> {
-        if is_corrupted_signature(error) {
-            tracing::warn!("the server refused a thought signature; sent once more without signatures");
-            self.rebuild(shared, true)?;
-        } else if let Some(cache) = self.cache.take_if(|_| caching::is_gone(error)) {
-            tracing::warn!(error = error.brief(), "the service lost a cache; the prompt goes whole");
-            cache.forget().await;
-            self.rebuild(shared, false)?;
-        } else if files::is_gone(error) && !self.prompt.uploaded.is_empty() {
-            tracing::warn!(error = error.brief(), "the service refuses an uploaded file; uploaded once more");
-            shared.files.forget(self.owner(), &self.prompt.uploaded);
-            self.prepare_again(shared).await?;
-        } else if self.prompt.linked && media::is_unread_link(error) {
-            tracing::warn!(error = error.brief(), "the service cannot read the address of a file; it is fetched here");
-            self.way.links = false;
-            self.prepare_again(shared).await?;
-        } else if self.profile.system_instruction && refuses_instructions(error) {
-            tracing::warn!(
-                error = error.brief(),
-                "the model takes no system instruction; its text goes with the user's"
-            );
-            self.profile.system_instruction = false;
-            self.rebuild(shared, false)?;
-        } else if error.status == Some(413)
-            && self.prompt.inline > 0
-            && self.way.uploads()
-            && self.connection.surface == Surface::Developer
-        {
-            tracing::warn!(error = error.brief(), "the request is too large; its files are uploaded");
-            self.way.room = 0;
-            self.prepare_again(shared).await?;
-        } else {
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
     async fn send(&mut self, shared: &Arc<Shared>) -> Result<UpstreamResponse, InvokeError> {
-        let response = match self.post(shared).await {
-            Err(error) if self.mend(shared, &error).await? => self.post(shared).await?,
-            response => response?,
+        let mut recoveries = 0;
+        let response = loop {
+            match self.post(shared).await {
+                Err(error) if recoveries < MAX_RECOVERIES && self.recover(shared, &error).await? => recoveries += 1,
+                response => break response.map_err(|error| self.explain(error))?,
+            }
         };
         if response.content_type() == "text/html" {
             let page = response.bytes(LONGEST_PAGE).await.unwrap_or_default();
@@ -287,7 +277,7 @@ impl Call {
             Step::ValidCalls => {
                 tracing::warn!("the model made a malformed call; asked once more with calls held to their schema");
                 if self.cache.is_some() {
-                    self.rebuild(shared, false)?;
+                    self.rebuild(shared)?;
                 }
                 crate::dialect::gemini::functions::demand_valid_calls(&mut self.body);
             }
@@ -319,6 +309,7 @@ fn build(
     shared: &Shared,
     request: &LlmRequest,
     prompt: &[PromptMessage],
+    names: &FunctionNames,
     profile: &ModelProfile,
     connection: &Connection,
     distrust_signatures: bool,
@@ -327,7 +318,7 @@ fn build(
     let conversation = Conversation {
         messages: prompt,
         tools: &request.tools,
-        names: &FunctionNames::of(&request.tools, NAMES),
+        names,
         choice: request.tool_choice.as_ref(),
         mode: parameters.text("tool_choice"),
         clip: parameters::clip(&parameters)?,
@@ -382,16 +373,4 @@ fn way(request: &LlmRequest) -> Way {
         Some(true) => way.inline(),
         _ => way,
     }
-}
-
-/// Whether a request was refused for its system instruction.
-fn refuses_instructions(error: &InvokeError) -> bool {
-    let said = error.message.to_ascii_lowercase();
-    error.status == Some(400)
-        && ["developer instruction", "system instruction"].iter().any(|name| said.contains(name))
-        && ["not enabled", "not supported"].iter().any(|refusal| said.contains(refusal))
-}
-
-fn is_corrupted_signature(error: &InvokeError) -> bool {
-    error.kind == ErrorKind::BadRequest && error.message.to_ascii_lowercase().contains("signature")
 }

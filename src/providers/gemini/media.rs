@@ -107,6 +107,8 @@ pub(super) struct Media<'a> {
     pub connection: &'a Connection,
     pub credentials: &'a Credentials,
     pub way: Way,
+    /// Whether the model reads Office files.
+    pub office_files: bool,
 }
 
 impl Media<'_> {
@@ -154,7 +156,7 @@ impl Media<'_> {
     async fn make_readable(&self, kind: &str, media: &mut MediaPart, room: &mut Room) -> Result<bool, InvokeError> {
         // What cannot be read is refused before anything is fetched or uploaded.
         if media_types::is_told(media) && !media.url.as_deref().is_some_and(is_youtube) {
-            media_type(kind, media)?;
+            media_type(kind, media, self.office_files)?;
         }
         let mut linked = false;
         match &media.base64_data {
@@ -169,7 +171,7 @@ impl Media<'_> {
                 return Err(not_base64(kind));
             }
             // Its bytes may tell another type.
-            media_type(kind, media)?;
+            media_type(kind, media, self.office_files)?;
         }
         Ok(linked)
     }
@@ -192,7 +194,7 @@ impl Media<'_> {
             if prepared.inline <= room {
                 break;
             }
-            let mime_type = media_type(kind, media)?;
+            let mime_type = media_type(kind, media, self.office_files)?;
             // Let go before the upload, which holds the bytes.
             let Some(data) = media.base64_data.take() else { break };
             let bytes = BASE64.iter().find_map(|base64| base64.decode(&data).ok()).ok_or_else(|| not_base64(kind))?;
@@ -253,7 +255,7 @@ impl Media<'_> {
         }
         if !media_types::is_told(media) {
             media.mime_type = file.mime_type;
-        } else if file.mime_type == "text/html" && !media_type(kind, media)?.starts_with("text/") {
+        } else if file.mime_type == "text/html" && !media_type(kind, media, self.office_files)?.starts_with("text/") {
             return Err(InvokeError::bad_request(format!(
                 "the address of this {kind} leads to a web page, not to a file"
             ))

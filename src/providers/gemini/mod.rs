@@ -5,10 +5,12 @@ mod caching;
 mod connection;
 mod counting;
 mod embedding;
+mod extras;
 mod files;
 mod limits;
 mod llm;
 mod media;
+mod patience;
 mod schema;
 mod speech;
 mod validate;
@@ -66,7 +68,7 @@ async fn read_json(response: UpstreamResponse, limit: usize) -> Result<Value, In
 }
 
 /// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take,
-/// uploaded files, kept prompts, counted prompts.
+/// uploaded files, kept prompts, counted prompts, what servers have refused.
 #[derive(Default)]
 struct Shared {
     tokens: TokenSources,
@@ -75,6 +77,7 @@ struct Shared {
     files: files::Files,
     caches: caching::Caches,
     counts: counting::Counts,
+    refusals: extras::Refusals,
 }
 
 impl Shared {

@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
+use async_stream::try_stream;
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tracing::{info, warn};
+use url::Url;
 
 use super::connection::Connection;
+use super::extras::{Extras, Field};
 use super::media::MOST_INLINE;
 use super::{Chunks, Shared, files, read_json};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::dialogue::SpeechOptions;
 use crate::dialect::gemini::finish;
-use crate::dialect::gemini::speech::{self, Recording, Spoken, VOICES};
+use crate::dialect::gemini::speech::{self, Recording, Samples, Sound, Spoken, VOICES};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::sound;
 use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{AudioChunk, Speech2TextRequest, TtsRequest, Voice};
+use crate::protocol::{AudioChunk, Speech2TextRequest, Target, TtsRequest, Voice};
 use crate::providers::CallContext;
-use crate::providers::common::{audio, batches, sentences};
+use crate::providers::common::{audio, sentences};
 
 /// Spoken when the app names nobody and the model's data neither.
 const DEFAULT_VOICE: &str = "Kore";
@@ -32,6 +35,9 @@ const DEFAULT_UPLOAD: u64 = 100;
 
 /// Bytes of a request beside its recording, before base64.
 const BESIDE: usize = 64 * 1024;
+
+/// The method of both.
+const GENERATE: &str = "generateContent";
 
 /// Requests at a time.
 const PARALLEL: usize = 3;
@@ -47,48 +53,130 @@ pub(super) fn voices() -> Vec<Voice> {
         .collect()
 }
 
+/// The audio of a text, as MP3 piece by piece, for Dify's page takes every audio for MP3 and joins what comes; as one WAV
+/// file where the form asks for it, or where the service has no MP3.
 pub(super) fn speak(shared: Arc<Shared>, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
-    async move { whole(&shared, &context, &request).await }.into_stream().boxed()
+    try_stream! {
+        let (speech, pieces) = Speech::prepare(shared, context, request)?;
+        let speech = Arc::new(speech);
+        let sounds = pieces.into_iter().map(|piece| {
+            let speech = speech.clone();
+            async move { speech.piece(&piece).await }
+        });
+        let mut sounds = std::pin::pin!(stream::iter(sounds).buffered(PARALLEL));
+        let mut file: Option<Samples> = None;
+        let mut streamed = false;
+        while let Some(sound) = sounds.next().await {
+            match (sound?, &mut file) {
+                (Sound::Mp3(frames), None) => {
+                    streamed = true;
+                    yield AudioChunk { bytes: frames.into(), mime_type: Some("audio/mpeg".to_owned()) };
+                }
+                (Sound::Samples(samples), None) if !streamed => file = Some(samples),
+                (Sound::Samples(samples), Some(file)) if samples.rate == file.rate => file.bytes.extend(samples.bytes),
+                _ => Err(InvokeError::server_unavailable("the pieces of the audio have different formats or rates"))?,
+            }
+        }
+        // The header of a WAV file tells its length, so the pieces are joined before it is written.
+        if let Some(Samples { bytes, rate }) = file {
+            yield AudioChunk { bytes: sound::wav(&bytes, rate).into(), mime_type: Some("audio/wav".to_owned()) };
+        }
+    }
+    .boxed()
 }
 
-/// One WAV file: its header tells its length, so the pieces are joined before it is written.
-async fn whole(shared: &Shared, context: &CallContext, request: &TtsRequest) -> Result<AudioChunk, InvokeError> {
-    if request.content_text.trim().is_empty() {
-        return Err(InvokeError::bad_request("there is no text to speak"));
+/// One call: what is asked with each piece of its text.
+struct Speech {
+    shared: Arc<Shared>,
+    context: CallContext,
+    connection: Connection,
+    target: Target,
+    voice: String,
+    options: SpeechOptions,
+    /// Whether MP3 is wanted.
+    wants_mp3: bool,
+}
+
+impl Speech {
+    /// The call, and its text in pieces of one request each.
+    fn prepare(
+        shared: Arc<Shared>,
+        context: CallContext,
+        request: TtsRequest,
+    ) -> Result<(Self, Vec<String>), InvokeError> {
+        if request.content_text.trim().is_empty() {
+            return Err(InvokeError::bad_request("there is no text to speak"));
+        }
+        let credentials = &request.target.credentials;
+        let connection = shared.connect(credentials, &context)?;
+        let schema = context.model.as_deref();
+        let declared = schema.and_then(|schema| schema.model_properties.get("default_voice")).and_then(Value::as_str);
+        let wanted = request.voice.as_deref().or(declared).unwrap_or(DEFAULT_VOICE);
+        let voices = VOICES.iter().map(|(name, _)| *name);
+        let voice = voices.into_iter().find(|name| name.eq_ignore_ascii_case(wanted)).unwrap_or(wanted).to_owned();
+        let longest = schema.and_then(|schema| schema.number_property("word_limit")).unwrap_or(DEFAULT_WORDS);
+        let options = SpeechOptions::read(credentials.get("speech_options"))?;
+        let pieces = pieces(&options, &request.content_text, usize::try_from(longest).unwrap_or(usize::MAX));
+        let wants_mp3 = match credentials.get("audio_type") {
+            None | Some("mp3") => true,
+            Some("wav") => false,
+            Some(other) => {
+                let message = format!("credential `audio_type` must be mp3 or wav, found `{other}`");
+                return Err(InvokeError::credentials(message));
+            }
+        };
+        Ok((Self { shared, context, connection, target: request.target, voice, options, wants_mp3 }, pieces))
     }
-    let connection = shared.connect(&request.target.credentials, context)?;
-    let schema = context.model.as_deref();
-    let declared = schema.and_then(|schema| schema.model_properties.get("default_voice")).and_then(Value::as_str);
-    let wanted = request.voice.as_deref().or(declared).unwrap_or(DEFAULT_VOICE);
-    let voice = VOICES.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(wanted)).unwrap_or(wanted);
-    let longest = schema.and_then(|schema| schema.number_property("word_limit")).unwrap_or(DEFAULT_WORDS);
-    let options = SpeechOptions::read(request.target.credentials.get("speech_options"))?;
-    let pieces = pieces(&options, &request.content_text, usize::try_from(longest).unwrap_or(usize::MAX));
-    let (connection, model, options) = (&connection, request.target.model.as_str(), &options);
-    let sounds = batches::in_batches(pieces, 1, PARALLEL, |piece| async move {
-        let piece = piece.concat();
-        let ask = |insist| ask_for_sound(context, connection, model, speech::speak(&piece, voice, options, insist));
-        // What is silent or breaks off often passes when it is asked for once more; a filter stays.
-        let insist = match ask(false).await? {
+
+    /// The sound of a piece. What is silent or breaks off often passes when it is asked for once more; a filter stays.
+    async fn piece(&self, text: &str) -> Result<Sound, InvokeError> {
+        let insist = match self.ask(text, false).await? {
             Spoken::Whole(sound) => return Ok(sound),
             Spoken::Cut(error) if finish::is_filter(error.code.as_deref().unwrap_or_default()) => return Err(error),
             Spoken::Cut(_) => false,
             Spoken::Nothing => true,
         };
         info!(insist, "the model did not read the text to its end: asked once more");
-        match ask(insist).await? {
+        match self.ask(text, insist).await? {
             Spoken::Whole(sound) => Ok(sound),
             Spoken::Nothing => Err(InvokeError::server_unavailable("the model answered no sound")),
             Spoken::Cut(error) => Err(error),
         }
-    })
-    .await?;
-    let rate = sounds.first().map_or(24_000, |sound| sound.rate);
-    if sounds.iter().any(|sound| sound.rate != rate) {
-        return Err(InvokeError::server_unavailable("the pieces of the sound have different rates"));
     }
-    let samples: Vec<u8> = sounds.into_iter().flat_map(|sound| sound.bytes).collect();
-    Ok(AudioChunk { bytes: sound::wav(&samples, rate).into(), mime_type: Some("audio/wav".to_owned()) })
+
+    /// What the model spoke; nothing where it answered the text in place of reading it.
+    async fn ask(&self, text: &str, insist: bool) -> Result<Spoken, InvokeError> {
+        let mut request = speech::speak(text, &self.voice, &self.options, insist);
+        let Self { shared, context, connection, target, .. } = self;
+        let (owner, model) = (target.credentials.fingerprint(), target.model.as_str());
+        let field = Field::AudioFormat;
+        let mut asks_mp3 = self.wants_mp3 && !shared.refusals.has(owner, connection, model, field);
+        if asks_mp3 {
+            speech::ask_for_mp3(&mut request);
+        }
+        let answer = loop {
+            // The stable version of Vertex AI does not know the format yet.
+            let url = match asks_mp3 {
+                true => connection.beta_url(model, GENERATE)?,
+                false => connection.model_url(model, GENERATE)?,
+            };
+            match ask(shared, context, connection, target, url, &mut request).await {
+                Err(error) if asks_mp3 && field.is_refused_by(&error) => {
+                    shared.refusals.keep(owner, connection, model, field);
+                    request.generation_config.remove("responseFormat");
+                    asks_mp3 = false;
+                }
+                answer => break answer,
+            }
+        };
+        match answer {
+            Ok(answer) => speech::spoken(&answer),
+            Err(error) if error.kind == ErrorKind::BadRequest && error.message.contains("tried to generate text") => {
+                Ok(Spoken::Nothing)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// The text in pieces of one request each. Every piece of a dialogue begins with its speaker.
@@ -113,22 +201,6 @@ fn pieces(options: &SpeechOptions, text: &str, longest: usize) -> Vec<String> {
     pieces
 }
 
-/// What the model spoke; nothing where it answered the text in place of reading it.
-async fn ask_for_sound(
-    context: &CallContext,
-    connection: &Connection,
-    model: &str,
-    request: GenerateContentRequest,
-) -> Result<Spoken, InvokeError> {
-    match ask(context, connection, model, &request).await {
-        Ok(answer) => speech::spoken(&answer),
-        Err(error) if error.kind == ErrorKind::BadRequest && error.message.contains("tried to generate text") => {
-            Ok(Spoken::Nothing)
-        }
-        Err(error) => Err(error),
-    }
-}
-
 pub(super) async fn transcribe(
     shared: &Shared,
     context: &CallContext,
@@ -144,12 +216,16 @@ pub(super) async fn transcribe(
         let recording = uploaded.as_deref().map_or(Recording::Inline(&request.file), Recording::At);
         speech::transcribe(mime_type, recording, in_words)
     };
-    let answer = match ask(context, &connection, &request.target.model, &question(&uploaded)).await {
+    let url = connection.model_url(&request.target.model, GENERATE)?;
+    let ask = async |uploaded: &Option<String>| {
+        ask(shared, context, &connection, &request.target, url.clone(), &mut question(uploaded)).await
+    };
+    let answer = match ask(&uploaded).await {
         Err(error) if uploaded.is_some() && files::is_gone(&error) => {
             warn!(error = error.brief(), "the service refuses an uploaded recording; uploaded once more");
             shared.files.forget(request.target.credentials.fingerprint(), uploaded.as_slice());
             uploaded = upload(shared, context, &connection, mime_type, request).await?;
-            ask(context, &connection, &request.target.model, &question(&uploaded)).await?
+            ask(&uploaded).await?
         }
         answer => answer?,
     };
@@ -183,12 +259,23 @@ async fn upload(
     shared.files.address(&context.upstream, connection, owner, mime_type, bytes).await
 }
 
+/// Sends a generation request; what of its extras the server refuses is left out of it.
 async fn ask(
+    shared: &Shared,
     context: &CallContext,
     connection: &Connection,
-    model: &str,
-    body: &GenerateContentRequest,
+    target: &Target,
+    url: Url,
+    body: &mut GenerateContentRequest,
 ) -> Result<Value, InvokeError> {
-    let url = connection.model_url(model, "generateContent")?;
-    read_json(context.upstream.send(&connection.post(url, body)?).await?, LONGEST_ANSWER).await
+    let mut extras = Extras::of(&shared.refusals, context, connection, target);
+    extras.put(body);
+    let keep = |field| shared.refusals.keep(target.credentials.fingerprint(), connection, &target.model, field);
+    let response = loop {
+        match context.upstream.send(&connection.post(url.clone(), body)?).await {
+            Err(error) if extras.take_out(&error, body, keep) => {}
+            response => break response?,
+        }
+    };
+    read_json(response, LONGEST_ANSWER).await
 }

@@ -8,8 +8,8 @@ use crate::dialect::gemini::wire::{Blob, Content, FileData, Part};
 use crate::error::InvokeError;
 use crate::protocol::{Content as Said, ContentPart, MediaPart, PromptMessage};
 
-/// Everything that a message says, in order; texts pass by `words` first.
-fn parts(content: &Said, words: impl Fn(&str) -> String) -> Result<Vec<Part>, InvokeError> {
+/// Everything that a message says, in order; texts pass by `words` first. `office`: see [`media_type`].
+fn parts(content: &Said, office: bool, words: impl Fn(&str) -> String) -> Result<Vec<Part>, InvokeError> {
     let mut found = Vec::new();
     let texts = |text: &str| Some(words(text)).filter(|text| !text.is_empty()).map(Part::text);
     match content {
@@ -18,7 +18,7 @@ fn parts(content: &Said, words: impl Fn(&str) -> String) -> Result<Vec<Part>, In
             for part in parts {
                 match part {
                     ContentPart::Text(text) => found.extend(texts(&text.data)),
-                    media => found.extend(media_part(media)?),
+                    media => found.extend(media_part(media, office)?),
                 }
             }
         }
@@ -27,35 +27,36 @@ fn parts(content: &Said, words: impl Fn(&str) -> String) -> Result<Vec<Part>, In
 }
 
 /// What a user says.
-pub(super) fn said_parts(content: &Said) -> Result<Vec<Part>, InvokeError> {
-    parts(content, str::to_owned)
+pub(super) fn said_parts(content: &Said, office: bool) -> Result<Vec<Part>, InvokeError> {
+    parts(content, office, str::to_owned)
 }
 
 /// What a model said, without what the plugin added to it.
-pub(super) fn own_parts(content: &Said) -> Result<Vec<Part>, InvokeError> {
-    parts(content, |text| {
+pub(super) fn own_parts(content: &Said, office: bool) -> Result<Vec<Part>, InvokeError> {
+    parts(content, office, |text| {
         let own = own_words::of(text);
         if own.trim().is_empty() { String::new() } else { own.into_owned() }
     })
 }
 
 /// The media of a message alone.
-pub(super) fn media_of(message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
+pub(super) fn media_of(message: &PromptMessage, office: bool) -> Result<Vec<Part>, InvokeError> {
     let Said::Parts(parts) = &message.content else { return Ok(Vec::new()) };
-    parts.iter().filter_map(|part| media_part(part).transpose()).collect()
+    parts.iter().filter_map(|part| media_part(part, office).transpose()).collect()
 }
 
 /// A media part: inline bytes, or an address that Google reads.
-fn media_part(part: &ContentPart) -> Result<Option<Part>, InvokeError> {
+fn media_part(part: &ContentPart, office: bool) -> Result<Option<Part>, InvokeError> {
     let Some(media) = part.media() else { return Ok(None) };
     let mut found = Part::default();
     match (&media.base64_data, &media.url) {
         (Some(data), _) => {
-            found.inline_data = Some(Blob { mime_type: media_type(part.type_name(), media)?, data: data.clone() });
+            found.inline_data =
+                Some(Blob { mime_type: media_type(part.type_name(), media, office)?, data: data.clone() });
         }
         (None, Some(url)) => {
             found.file_data =
-                Some(FileData { mime_type: type_at(part.type_name(), media, url)?, file_uri: url.clone() });
+                Some(FileData { mime_type: type_at(part.type_name(), media, url, office)?, file_uri: url.clone() });
         }
         (None, None) => {
             return Err(InvokeError::bad_request(format!("this {} has neither data nor an address", part.type_name())));
@@ -69,11 +70,11 @@ fn media_part(part: &ContentPart) -> Result<Option<Part>, InvokeError> {
 }
 
 /// The type of what is behind an address. A film of YouTube's is a film, whatever a host found at its page.
-fn type_at(kind: &str, media: &MediaPart, url: &str) -> Result<Option<String>, InvokeError> {
+fn type_at(kind: &str, media: &MediaPart, url: &str, office: bool) -> Result<Option<String>, InvokeError> {
     if is_youtube(url) {
         return Ok(Some(media.mime_type.clone()).filter(|mime_type| mime_type.starts_with("video/")));
     }
-    media_type(kind, media).map(Some)
+    media_type(kind, media, office).map(Some)
 }
 
 /// Whether an address is a film of YouTube's.

@@ -94,7 +94,8 @@ impl Conversation<'_> {
         let (mut responses, mut texts, mut media) = (Vec::new(), Vec::new(), Vec::new());
         for Call { call, id, name } in calls {
             let result = waiting.take(&call.id);
-            let files = result.map(media_of).transpose()?.unwrap_or_default();
+            let office = self.profile.office_files;
+            let files = result.map(|result| media_of(result, office)).transpose()?.unwrap_or_default();
             let Some(name) = name else {
                 let function = &call.function;
                 let said = result.map_or_else(|| "none".to_owned(), |result| result.content.text());
@@ -122,7 +123,7 @@ impl Conversation<'_> {
         for orphan in waiting.rest() {
             let name = orphan.name.as_deref().unwrap_or("a tool");
             texts.push(format!("Result of {name}: {}", orphan.content.text()));
-            media.extend(media_of(orphan)?);
+            media.extend(media_of(orphan, self.profile.office_files)?);
         }
         for text in texts {
             add(contents, "user", vec![Part::text(text)]);
@@ -134,7 +135,7 @@ impl Conversation<'_> {
     /// The parts of one answer, as they were kept with it or as Dify shows them.
     fn answer_parts(&self, message: &PromptMessage, circulates: bool) -> Result<Vec<Part>, InvokeError> {
         let own = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY));
-        let mut parts = match own.and_then(|own| replay(message, own)) {
+        let mut parts = match own.and_then(|own| replay(message, own, self.profile.office_files)) {
             Some(parts) => parts,
             None => self.rebuilt(message)?,
         };
@@ -151,7 +152,7 @@ impl Conversation<'_> {
     /// The parts of an answer from what Dify shows of it, with the signatures that are known.
     fn rebuilt(&self, message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
         let kept = kept_signatures(message);
-        let mut parts = own_parts(&message.content)?;
+        let mut parts = own_parts(&message.content, self.profile.office_files)?;
         parts.extend(message.tool_calls.iter().map(|call| Part {
             function_call: Some(FunctionCall { args: arguments(call), ..FunctionCall::default() }),
             thought_signature:
@@ -201,7 +202,7 @@ impl<'a> Waiting<'a> {
 }
 
 /// The parts that were kept with an answer, when the message is still the one they were kept with.
-fn replay(message: &PromptMessage, own: &Value) -> Option<Vec<Part>> {
+fn replay(message: &PromptMessage, own: &Value, office: bool) -> Option<Vec<Part>> {
     let length = own.get("length")?.as_u64()?;
     let mut parts: Vec<Part> = serde_json::from_value(own.get("parts")?.clone()).ok()?;
     let calls = parts.iter().filter_map(|part| Some(part.function_call.as_ref()?.id.as_deref().unwrap_or_default()));
@@ -210,7 +211,7 @@ fn replay(message: &PromptMessage, own: &Value) -> Option<Vec<Part>> {
     {
         return None;
     }
-    let mut media = media_of(message).ok()?.into_iter();
+    let mut media = media_of(message, office).ok()?.into_iter();
     for part in parts.iter_mut().filter(|part| part.inline_data.is_some()) {
         let shown = media.next()?;
         (part.inline_data, part.file_data) = (shown.inline_data, shown.file_data);

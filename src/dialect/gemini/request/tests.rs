@@ -149,12 +149,12 @@ fn parameters_by_model_and_surface() {
     let turn = json!([{"role": "user", "parts": [{"text": "Hi"}]}]);
     assert_eq!(
         body("gemini-3.8-flash", Surface::Developer),
-        json!({"contents": turn, "tools": [{"googleSearch": {}}], "safetySettings": safety, "serviceTier": "flex",
+        json!({"contents": turn, "tools": [{"googleSearch": {}}], "safetySettings": safety, "serviceTier": "flex", "labels": {"team": "a"},
         "generationConfig": {"maxOutputTokens": 9, "seed": 7, "thinkingConfig": {"includeThoughts": true, "thinkingLevel": "LOW"}, "mediaResolution": "MEDIA_RESOLUTION_LOW"}})
     );
     assert_eq!(
         body("gemini-3.5-flash", Surface::Vertex),
-        json!({"contents": turn, "tools": [{"googleSearch": {}}], "safetySettings": safety, "labels": {"team": "a"},
+        json!({"contents": turn, "tools": [{"googleSearch": {}}], "safetySettings": safety, "serviceTier": "flex", "labels": {"team": "a"},
         "generationConfig": {"temperature": 0.4, "topP": 0.9, "topK": 40, "maxOutputTokens": 9, "seed": 7, "thinkingConfig": {"includeThoughts": true, "thinkingLevel": "LOW"}, "mediaResolution": "MEDIA_RESOLUTION_LOW"}})
     );
     let thinking = |model: &str, parameters: Value| {

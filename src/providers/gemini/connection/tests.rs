@@ -1,0 +1,110 @@
+use serde_json::json;
+
+use super::*;
+
+/// The address of a call with these credentials.
+fn address(more: &[(&str, &str)], model: &str) -> Result<String, InvokeError> {
+    let user = r#"{"type":"authorized_user","client_id":"c","client_secret":"s","refresh_token":"r"}"#;
+    let mut fields = serde_json::Map::new();
+    for (name, value) in
+        [("auth_method", "application_default"), ("google_service_account_json", user), ("google_api_key", "k")]
+    {
+        fields.insert(name.to_owned(), value.into());
+    }
+    fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())));
+    let credentials: Credentials = serde_json::from_value(fields.into()).unwrap();
+    let connection = Connection::new(&credentials, &Upstream::new(), &TokenSources::default())?;
+    connection.model_url(model, "generateContent").map(String::from)
+}
+
+type Case<'a> = (Vec<(&'a str, &'a str)>, &'a str, String);
+
+#[test]
+fn each_service_and_location_has_its_host() {
+    const KEY: (&str, &str) = ("auth_method", "api_key");
+    const EXPRESS: (&str, &str) = ("auth_method", "vertex_express");
+    const PROJECT: (&str, &str) = ("google_project_id", "p-1");
+    let place = |name| ("google_location", name);
+    let base = |url| ("google_base_url", url);
+    let developer = "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent";
+    let vertex = |host: &str, location: &str, rest: &str| {
+        format!("https://{host}/v1/projects/p-1/locations/{location}/publishers/google/models/{rest}:generateContent")
+    };
+    let cases: Vec<Case<'_>> = vec![
+        (vec![KEY], "m", developer.to_owned()),
+        (vec![KEY], "models/m", developer.to_owned()),
+        (vec![KEY, PROJECT], "google/m", developer.to_owned()),
+        (vec![KEY], "tunedModels/t-1", developer.replace("models/m", "tunedModels/t-1")),
+        (vec![], "m", developer.to_owned()),
+        (vec![PROJECT], "m", vertex("aiplatform.googleapis.com", "global", "m")),
+        (vec![PROJECT, place("us-central1")], "m@001", vertex("us-central1-aiplatform.googleapis.com", "us-central1", "m@001")),
+        (vec![PROJECT, place("us")], "m", vertex("aiplatform.us.rep.googleapis.com", "us", "m")),
+        (vec![PROJECT, place("eu")], "publishers/google/models/m", vertex("aiplatform.eu.rep.googleapis.com", "eu", "m")),
+        (
+            vec![PROJECT, place("us-east1")],
+            "projects/2/locations/us-east1/endpoints/3",
+            "https://us-east1-aiplatform.googleapis.com/v1/projects/2/locations/us-east1/endpoints/3:generateContent".to_owned(),
+        ),
+        // However a location is written, and wherever a name says that it is.
+        (vec![PROJECT, place("Global")], "m", vertex("aiplatform.googleapis.com", "global", "m")),
+        (vec![PROJECT, place("EU")], "m", vertex("aiplatform.eu.rep.googleapis.com", "eu", "m")),
+        (vec![PROJECT, place("US-Central1")], "m", vertex("us-central1-aiplatform.googleapis.com", "us-central1", "m")),
+        (
+            vec![PROJECT],
+            "projects/2/locations/us-east1/endpoints/3",
+            "https://us-east1-aiplatform.googleapis.com/v1/projects/2/locations/us-east1/endpoints/3:generateContent".to_owned(),
+        ),
+        (
+            vec![PROJECT, place("us")],
+            "projects/2/locations/global/publishers/google/models/m",
+            "https://aiplatform.googleapis.com/v1/projects/2/locations/global/publishers/google/models/m:generateContent".to_owned(),
+        ),
+        (
+            vec![PROJECT, base("https://gate.example")],
+            "projects/2/locations/us-east1/endpoints/3",
+            "https://gate.example/v1/projects/2/locations/us-east1/endpoints/3:generateContent".to_owned(),
+        ),
+        (
+            vec![PROJECT, place("us-east1")],
+            "endpoints/707",
+            "https://us-east1-aiplatform.googleapis.com/v1/projects/p-1/locations/us-east1/endpoints/707:generateContent".to_owned(),
+        ),
+        (
+            vec![PROJECT, place("us-east1")],
+            "7070905402157694976",
+            "https://us-east1-aiplatform.googleapis.com/v1/projects/p-1/locations/us-east1/endpoints/7070905402157694976:generateContent".to_owned(),
+        ),
+        // A base URL with what stood behind it where it was copied.
+        (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/openai/")], "m", developer.to_owned()),
+        (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/openai/chat/completions")], "m", developer.to_owned()),
+        (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/models")], "m", developer.to_owned()),
+        (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/models/x:generateContent")], "m", developer.to_owned()),
+        (vec![KEY, base("https://gate.example/models/v1/openai")], "m", "https://gate.example/models/v1/models/m:generateContent".to_owned()),
+        (vec![KEY, base("https://gate.example/openai/")], "m", "https://gate.example/openai/v1beta/models/m:generateContent".to_owned()),
+        (vec![EXPRESS], "m", "https://aiplatform.googleapis.com/v1/publishers/google/models/m:generateContent".to_owned()),
+        (vec![KEY, base("https://gate.example/gemini/")], "m", "https://gate.example/gemini/v1beta/models/m:generateContent".to_owned()),
+        (vec![KEY, base("https://gate.example/v1beta/")], "m", "https://gate.example/v1beta/models/m:generateContent".to_owned()),
+    ];
+    for (fields, model, expected) in cases {
+        assert_eq!(address(&fields, model).unwrap(), expected, "{fields:?} {model}");
+    }
+    for model in ["", "a/../b", "m?x=1", "m#x", "a b"] {
+        assert!(address(&[KEY], model).is_err(), "{model}");
+    }
+}
+#[test]
+fn uploads_stay_at_the_host_that_the_credentials_name() {
+    for (base, opened, session) in [
+        ("https://gate.example", "/upload/v1beta/files", "/upload/v1beta/files"),
+        ("https://gate.example/gemini/", "/gemini/upload/v1beta/files", "/gemini/upload/v1beta/files"),
+        ("https://gate.example/gemini/v1", "/gemini/upload/v1/files", "/gemini/upload/v1beta/files"),
+    ] {
+        let fields = json!({"google_api_key": "k", "google_base_url": base});
+        let credentials: Credentials = serde_json::from_value(fields).unwrap();
+        let connection = Connection::new(&credentials, &Upstream::new(), &TokenSources::default()).unwrap();
+        assert_eq!(connection.upload_url().as_str(), format!("https://gate.example{opened}"));
+        let told = Url::parse("https://evil.example/upload/v1beta/files?upload_id=x").unwrap();
+        let own = connection.own_address(&told);
+        assert_eq!(own.as_str(), format!("https://gate.example{session}?upload_id=x"));
+    }
+}
