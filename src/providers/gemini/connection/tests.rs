@@ -1,3 +1,5 @@
+//! Which host, version and path each kind of credentials leads to, and where uploads go.
+
 use serde_json::json;
 
 use super::*;
