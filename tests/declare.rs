@@ -233,6 +233,24 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ),
     ("models/llm/acme-1.yaml", "model: acme-1\n", "", "models/llm/acme-1.yaml: model: is required and missing"),
     ("models/llm/acme-1.yaml", "label:\n", "label: [\n", "models/llm/acme-1.yaml: is not YAML"),
+    (
+        "manifest.yaml",
+        "author: acme",
+        "author: other\nauthor: acme",
+        "manifest.yaml: is not YAML: key `author` is here a second time at line 4 column 1",
+    ),
+    (
+        "provider/acme.yaml",
+        "      required: true",
+        "      required: true\n      type: text-input",
+        "provider/acme.yaml: is not YAML: provider_credential_schema.credential_form_schemas[0]: key `type` is here a second time",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "  mode: chat",
+        "  mode: chat\n  \"mode\": chat",
+        "models/llm/acme-1.yaml: is not YAML: model_properties: key `mode` is here a second time at line 9 column 3",
+    ),
 ];
 
 #[test]
@@ -281,7 +299,6 @@ fn what_dify_forgives_is_a_warning() {
 fn habits_of_authors_are_read() {
     for (file, from, to) in [
         ("manifest.yaml", "version: 0.1.0", "\u{feff}version: 0.1.0"),
-        ("manifest.yaml", "author: acme", "author: other\nauthor: acme"),
         ("manifest.yaml", "created_at: 2026-01-31T00:00:00Z", "created_at: 2026-01-31"),
         ("provider/acme.yaml", "required: true", "required: yes"),
         ("models/llm/acme-1.yaml", "label:\n  en_US: Acme 1\n", ""),

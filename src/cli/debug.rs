@@ -154,7 +154,7 @@ fn times(directory: &Path) -> BTreeMap<PathBuf, SystemTime> {
     let mut walk = ignore::WalkBuilder::new(directory);
     walk.standard_filters(false).max_depth(Some(6)).filter_entry(|entry| {
         let name = entry.file_name().to_string_lossy();
-        entry.depth() != 1 || entry.path().is_file() || matches!(&*name, "provider" | "models" | "_assets")
+        entry.depth() != 1 || entry.path().is_file() || matches!(&*name, "provider" | "models" | "shared" | "_assets")
     });
     for entry in walk.build().flatten() {
         let yaml = entry

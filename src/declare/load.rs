@@ -1,10 +1,10 @@
 //! Reads a plugin's folder: manifest, provider files, model files, positions. Every problem is collected before it stops.
 //!
-//! Globs of model files follow the daemon (`*` stays inside one folder); a `_position.yaml` is never a model.
+//! Blocks that files share are written out first: rules, types, and packages see the expanded form.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use globset::GlobBuilder;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -13,7 +13,8 @@ use super::model::ModelSchema;
 use super::problem::{Problem, Problems, Severity};
 use super::provider::ProviderDeclaration;
 use super::rules::Rules;
-use super::{LoadedProvider, files, template, yaml};
+use super::shared::{self, Places, Scope, Shared};
+use super::{LoadedProvider, files, glob, template, yaml};
 use crate::protocol::ModelType;
 
 /// Everything a plugin declares.
@@ -42,7 +43,13 @@ pub fn check(directory: &Path) -> Vec<Problem> {
 }
 
 fn read(directory: &Path) -> (Option<Declarations>, Problems) {
-    let mut loader = Loader { directory, problems: Vec::new() };
+    let mut loader = Loader {
+        directory,
+        problems: Vec::new(),
+        shared: Shared::default(),
+        expanded: BTreeMap::new(),
+        traced: HashSet::new(),
+    };
     let declarations = loader.load();
     (declarations, Problems(loader.problems))
 }
@@ -50,6 +57,11 @@ fn read(directory: &Path) -> (Option<Declarations>, Problems) {
 struct Loader<'a> {
     directory: &'a Path,
     problems: Vec<Problem>,
+    shared: Shared,
+    /// Files of the current provider whose blocks were written out.
+    expanded: BTreeMap<String, Value>,
+    /// Problems of shared files that are known: many files use one block.
+    traced: HashSet<String>,
 }
 
 impl Loader<'_> {
@@ -65,8 +77,9 @@ impl Loader<'_> {
         self.not_served(&manifest);
         let manifest = Manifest(manifest);
         let mut providers: Vec<LoadedProvider> = Vec::new();
+        let mut scopes = Vec::new();
         for (index, file) in manifest.provider_files().iter().enumerate() {
-            let Some(loaded) = self.provider(file) else { continue };
+            let Some(loaded) = self.provider(file, &mut scopes) else { continue };
             let name = &loaded.declaration.provider;
             if let Some(first) = providers.iter().find(|known| known.declaration.provider == *name) {
                 let message = format!("{file} declares provider `{name}`, which {} declares already", first.file);
@@ -75,6 +88,8 @@ impl Loader<'_> {
                 providers.push(loaded);
             }
         }
+        let unused = self.shared.unused(&scopes);
+        self.add_once(unused);
         Some(Declarations { directory: self.directory.to_owned(), manifest, providers })
     }
 
@@ -89,8 +104,13 @@ impl Loader<'_> {
         }
     }
 
-    fn provider(&mut self, file: &str) -> Option<LoadedProvider> {
+    fn provider(&mut self, file: &str, scopes: &mut Vec<Scope>) -> Option<LoadedProvider> {
+        self.expanded.clear();
         let mut provider = self.object(file)?;
+        let scope = self.scope(file, provider.shift_remove("shared"));
+        scopes.push(scope.clone());
+        let (mut provider, places) = self.expand(file, provider, &scope)?;
+        let start = self.problems.len();
         self.rules(file, |rules| rules.provider(&provider));
         for key in ["icon_small", "icon_large", "icon_small_dark", "icon_large_dark"] {
             for (language, icon) in provider.get(key).and_then(Value::as_object).into_iter().flatten() {
@@ -100,9 +120,12 @@ impl Loader<'_> {
             }
         }
         self.privacy(file, "package.privacy", provider.get("package").and_then(|package| package.get("privacy")));
-        let (models, model_files) = self.models(file, provider.remove("models").as_ref());
+        let groups = provider.remove("models");
         fill_form_texts(&mut provider);
-        let declaration: ProviderDeclaration = self.typed(file, Value::Object(provider))?;
+        let declaration = self.typed::<ProviderDeclaration>(file, Value::Object(provider));
+        self.trace(start, file, &places);
+        let (models, model_files) = self.models(file, groups.as_ref(), &scope);
+        let declaration = declaration?;
         for model in &models {
             if !declaration.supported_model_types.contains(&model.model_type) {
                 let message =
@@ -110,10 +133,89 @@ impl Loader<'_> {
                 self.problem(Severity::Warning, file, "supported_model_types", message);
             }
         }
-        Some(LoadedProvider { declaration, models, file: file.to_owned(), model_files })
+        let expanded = std::mem::take(&mut self.expanded);
+        Some(LoadedProvider { declaration, models, file: file.to_owned(), model_files, expanded })
     }
 
-    fn models(&mut self, file: &str, groups: Option<&Value>) -> (Vec<ModelSchema>, Vec<String>) {
+    /// The shared files that a provider lists.
+    fn scope(&mut self, file: &str, listed: Option<Value>) -> Scope {
+        let listed = match listed {
+            None | Some(Value::Null) => return Scope::default(),
+            Some(Value::Array(listed)) => listed,
+            Some(other) => {
+                let found = crate::protocol::lenient::kind_of(&other);
+                self.problem(Severity::Error, file, "shared", format!("must be a list of files, found {found}"));
+                return Scope::default();
+            }
+        };
+        // Its package has no shared files, so its file is written without them.
+        self.expanded.insert(file.to_owned(), Value::Null);
+        let mut names = Vec::new();
+        for (index, name) in listed.iter().enumerate() {
+            let path = format!("shared[{index}]");
+            let Some(name) = name.as_str() else {
+                self.problem(Severity::Error, file, &path, format!("must be a path, found {name}"));
+                continue;
+            };
+            if let Err(why) = files::find(self.directory, name) {
+                self.problem(Severity::Error, file, &path, format!("{name} {why}"));
+                continue;
+            }
+            if !self.shared.has(name) {
+                let contents = self.object(name).unwrap_or_default();
+                let problems = self.shared.insert(name, contents);
+                self.problems.extend(problems);
+            }
+            names.push(name.to_owned());
+        }
+        let (scope, problems) = self.shared.scope(&names);
+        self.add_once(problems);
+        scope
+    }
+
+    /// A file with its blocks written out; nothing when a reference is wrong.
+    fn expand(&mut self, file: &str, value: Map<String, Value>, scope: &Scope) -> Option<(Map<String, Value>, Places)> {
+        let mut value = Value::Object(value);
+        let mut places = Places::default();
+        if shared::has_references(&value) {
+            let expanded = self.shared.expand(file, &value, scope);
+            let is_wrong = expanded.problems.iter().any(|problem| problem.severity == Severity::Error);
+            self.add_once(expanded.problems);
+            if is_wrong {
+                return None;
+            }
+            (value, places) = (expanded.value, expanded.places);
+            self.expanded.insert(file.to_owned(), Value::Null);
+        }
+        if let Some(kept) = self.expanded.get_mut(file) {
+            *kept = value.clone();
+        }
+        match value {
+            Value::Object(map) => Some((map, places)),
+            _ => {
+                self.problem(Severity::Error, file, "use", "must be a shared block that is an object".to_owned());
+                None
+            }
+        }
+    }
+
+    /// Names the written places of a file's problems since `start`.
+    fn trace(&mut self, start: usize, file: &str, places: &Places) {
+        self.problems[start..]
+            .iter_mut()
+            .filter(|problem| problem.file == file)
+            .for_each(|problem| places.trace(problem));
+    }
+
+    fn add_once(&mut self, problems: Vec<Problem>) {
+        for problem in problems {
+            if self.traced.insert(problem.to_string()) {
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn models(&mut self, file: &str, groups: Option<&Value>, scope: &Scope) -> (Vec<ModelSchema>, Vec<String>) {
         let mut files = Vec::new();
         let groups = match groups {
             None | Some(Value::Null) => return (Vec::new(), files),
@@ -145,8 +247,8 @@ impl Loader<'_> {
                     self.problem(Severity::Error, file, &path, format!("must be a path, found {glob}"));
                     continue;
                 };
-                for model_file in self.glob(file, &path, glob) {
-                    if let Some(model) = self.model(&model_file) {
+                for model_file in self.glob(file, &path, glob, scope) {
+                    if let Some(model) = self.model(&model_file, scope) {
                         found.push((model_file, model));
                     }
                 }
@@ -203,8 +305,10 @@ impl Loader<'_> {
         names
     }
 
-    fn model(&mut self, file: &str) -> Option<ModelSchema> {
-        let mut model = self.object(file)?;
+    fn model(&mut self, file: &str, scope: &Scope) -> Option<ModelSchema> {
+        let model = self.object(file)?;
+        let (mut model, places) = self.expand(file, model, scope)?;
+        let start = self.problems.len();
         self.rules(file, |rules| rules.model(&model));
         if model.get("label").is_none_or(Value::is_null)
             && let Some(name) = model.get("model").cloned()
@@ -221,7 +325,9 @@ impl Loader<'_> {
                 }
             }
         }
-        let mut model: ModelSchema = self.typed(file, Value::Object(model))?;
+        let model = self.typed::<ModelSchema>(file, Value::Object(model));
+        self.trace(start, file, &places);
+        let mut model = model?;
         model.label = model.label.filled();
         for rule in &mut model.parameter_rules {
             rule.label = rule.label.clone().filled();
@@ -230,27 +336,15 @@ impl Loader<'_> {
         Some(model)
     }
 
-    /// The model files of a glob, sorted.
-    fn glob(&mut self, file: &str, path: &str, glob: &str) -> Vec<String> {
-        let matcher = match GlobBuilder::new(glob).literal_separator(true).build() {
-            Ok(glob) => glob.compile_matcher(),
-            Err(error) => {
-                self.problem(Severity::Error, file, path, format!("is not a pattern: {error}"));
+    fn glob(&mut self, file: &str, path: &str, glob: &str, scope: &Scope) -> Vec<String> {
+        let mut files = match glob::model_files(self.directory, glob) {
+            Ok(files) => files,
+            Err(why) => {
+                self.problem(Severity::Error, file, path, why);
                 return Vec::new();
             }
         };
-        let fixed = glob.split(['*', '?', '[', '{']).next().unwrap_or_default();
-        let start = fixed.rsplit_once('/').map_or("", |(folder, _)| folder);
-        // In a pattern a backslash takes the meaning from what follows.
-        let leads_out = !start.is_empty() && !is_inside(self.directory, start);
-        if leads_out || glob.contains('\\') || glob.starts_with('/') || glob.split('/').any(|part| part == "..") {
-            self.problem(Severity::Error, file, path, format!("`{glob}` must be a pattern inside the package"));
-            return Vec::new();
-        }
-        let mut files = Vec::new();
-        walk(self.directory, start, &mut files);
-        files.retain(|file| matcher.is_match(file) && !file.ends_with("_position.yaml"));
-        files.sort();
+        files.retain(|file| !scope.has_file(file));
         if files.is_empty() {
             self.problem(Severity::Warning, file, path, format!("`{glob}` matches no model file"));
         }
@@ -359,25 +453,4 @@ fn fill_form_texts(provider: &mut Map<String, Value>) {
 pub fn privacy_file(privacy: &str) -> Option<&str> {
     let is_file = !privacy.is_empty() && !privacy.contains("://");
     is_file.then(|| privacy.trim_start_matches("./"))
-}
-
-/// Whether a folder, wherever links lead, is inside another. One that is not there leads nowhere.
-fn is_inside(directory: &Path, folder: &str) -> bool {
-    match directory.join(folder).canonicalize() {
-        Ok(real) => directory.canonicalize().is_ok_and(|directory| real.starts_with(directory)),
-        Err(_) => true,
-    }
-}
-
-fn walk(root: &Path, folder: &str, files: &mut Vec<String>) {
-    let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() && !path.starts_with('.') && path != "target" => walk(root, &path, files),
-            Ok(kind) if kind.is_file() => files.push(path),
-            _ => {}
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! and the stricter entities of `langgenius/graphon: src/graphon/model_runtime/`.
 
 pub mod files;
+mod glob;
 pub mod i18n;
 pub mod labels;
 pub mod load;
@@ -15,8 +16,13 @@ pub mod problem;
 pub mod provider;
 pub mod remote;
 pub mod rules;
+mod shared;
 pub mod template;
 pub mod yaml;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 pub use i18n::I18n;
 pub use load::{Declarations, check, load};
@@ -36,4 +42,6 @@ pub struct LoadedProvider {
     pub file: String,
     /// Files of its models and positions.
     pub model_files: Vec<String>,
+    /// Those of its files that refer to shared blocks, with the blocks written out: what a package has in their place.
+    pub expanded: BTreeMap<String, Value>,
 }

@@ -1,7 +1,14 @@
 //! YAML of anybody's making. The parser takes much longer than its input is long where that nests deeply, so its size and
 //! its depth are looked at before.
 
-use serde_json::Value;
+mod write;
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+pub use write::write;
 
 /// Largest text that is parsed. The largest declarations have some thirty kilobytes.
 pub const LARGEST: u64 = 1024 * 1024;
@@ -9,8 +16,8 @@ pub const LARGEST: u64 = 1024 * 1024;
 /// Deepest nesting of lists and maps. Declarations have some ten levels.
 const DEEPEST: usize = 64;
 
-/// Reads YAML straight into JSON: a key that stands twice keeps its last value, as the reference's parser does. The error
-/// is the parser's, which may quote the text.
+/// Reads YAML straight into JSON. A key that a mapping has twice is an error, as the daemon's parser refuses it, too. The
+/// error is the parser's, which may quote the text.
 pub fn parse(text: &str) -> Result<Value, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() as u64 > LARGEST {
@@ -19,7 +26,7 @@ pub fn parse(text: &str) -> Result<Value, Error> {
     if let Some(line) = too_deep(text) {
         return Err(Error::TooDeep(line));
     }
-    serde_yaml::from_str(text).map_err(Error::Syntax)
+    AnyValue.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(Error::Syntax)
 }
 
 /// Why a text is not read.
@@ -34,6 +41,100 @@ pub enum Error {
     /// It is not YAML.
     #[error("is not YAML: {0}")]
     Syntax(serde_yaml::Error),
+}
+
+/// Reads a value whose mappings have each key once.
+struct AnyValue;
+
+impl<'de> DeserializeSeed<'de> for AnyValue {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element_seed(Self)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = access.next_key_seed(NewKey(&map))? {
+            let value = access.next_value_seed(Self)?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// Reads a key that a mapping does not have yet. An error here has the key's line.
+struct NewKey<'a>(&'a Map<String, Value>);
+
+impl<'de> DeserializeSeed<'de> for NewKey<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NewKey<'_> {
+    type Value = String;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<String, E> {
+        match self.0.contains_key(key) {
+            true => Err(E::custom(format!("key `{}` is here a second time", key.escape_debug()))),
+            false => Ok(key.to_owned()),
+        }
+    }
 }
 
 /// The line where brackets, or marks of lists and keys in one line, nest too deeply. Brackets in texts count too: no sound

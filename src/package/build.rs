@@ -11,7 +11,7 @@ use super::wheel::{DISTRIBUTION, Wheel};
 use super::{PackageError, Target, elf, readme};
 use crate::declare::load::privacy_file;
 use crate::declare::rules::Rules;
-use crate::declare::{Declarations, LoadedProvider, Manifest, Problems, files};
+use crate::declare::{Declarations, LoadedProvider, Manifest, Problems, files, yaml};
 
 /// The launcher, one for every package.
 pub const LAUNCHER: &str = include_str!("launcher.py");
@@ -93,7 +93,11 @@ pub fn build(
         if is_ignored(&ignored, &path) {
             return Err(PackageError::Wrong(format!("{path} is needed, but .difyignore leaves it out")));
         }
-        files.insert(path.clone(), read(directory, &path)?);
+        let bytes = match loaded.expanded.get(&path) {
+            Some(value) => yaml::write(value).into_bytes(),
+            None => read(directory, &path)?,
+        };
+        files.insert(path, bytes);
     }
     for path in texts(directory) {
         if !is_ignored(&ignored, &path) {

@@ -39,7 +39,16 @@ impl Plugin {
         let (declared, code) = parts
             .into_iter()
             .map(|(declaration, models, provider)| {
-                (LoadedProvider { declaration, models, file: String::new(), model_files: Vec::new() }, provider)
+                (
+                    LoadedProvider {
+                        declaration,
+                        models,
+                        file: String::new(),
+                        model_files: Vec::new(),
+                        expanded: Default::default(),
+                    },
+                    provider,
+                )
             })
             .unzip();
         Self { registry: Arc::new(Registry::new(declared, code).unwrap()), options: ServeOptions::default() }

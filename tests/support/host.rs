@@ -170,7 +170,13 @@ impl Plugin {
         .unwrap();
         let models = vec![ModelSchema::customizable("m", ModelType::Llm)];
         let deeds = Arc::new(Deeds::default());
-        let loaded = LoadedProvider { declaration, models, file: String::new(), model_files: Vec::new() };
+        let loaded = LoadedProvider {
+            declaration,
+            models,
+            file: String::new(),
+            model_files: Vec::new(),
+            expanded: Default::default(),
+        };
         let registry = Registry::new(vec![loaded], vec![Arc::new(Obedient(deeds.clone()))]).unwrap();
         let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { deeds, registry: Arc::new(registry), options, workers: Some(workers) }

@@ -1,0 +1,47 @@
+//! Which files the pattern of a provider's models matches. Patterns follow the daemon: `*` stays inside one folder, and a
+//! `_position.yaml` is never a model.
+
+use std::path::Path;
+
+use globset::GlobBuilder;
+
+/// The model files of a pattern, sorted; or why the pattern is none of the package's.
+pub(super) fn model_files(directory: &Path, glob: &str) -> Result<Vec<String>, String> {
+    let matcher = match GlobBuilder::new(glob).literal_separator(true).build() {
+        Ok(glob) => glob.compile_matcher(),
+        Err(error) => return Err(format!("is not a pattern: {error}")),
+    };
+    let fixed = glob.split(['*', '?', '[', '{']).next().unwrap_or_default();
+    let start = fixed.rsplit_once('/').map_or("", |(folder, _)| folder);
+    // In a pattern a backslash takes the meaning from what follows.
+    let leads_out = !start.is_empty() && !is_inside(directory, start);
+    if leads_out || glob.contains('\\') || glob.starts_with('/') || glob.split('/').any(|part| part == "..") {
+        return Err(format!("`{glob}` must be a pattern inside the package"));
+    }
+    let mut files = Vec::new();
+    walk(directory, start, &mut files);
+    files.retain(|file| matcher.is_match(file) && !file.ends_with("_position.yaml"));
+    files.sort();
+    Ok(files)
+}
+
+/// Whether a folder, wherever links lead, is inside another. One that is not there leads nowhere.
+fn is_inside(directory: &Path, folder: &str) -> bool {
+    match directory.join(folder).canonicalize() {
+        Ok(real) => directory.canonicalize().is_ok_and(|directory| real.starts_with(directory)),
+        Err(_) => true,
+    }
+}
+
+fn walk(root: &Path, folder: &str, files: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && !path.starts_with('.') && path != "target" => walk(root, &path, files),
+            Ok(kind) if kind.is_file() => files.push(path),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Writes YAML for parsers of any age. It keeps no comment and no style of its source.
+
+use serde_json::Value;
+
+/// YAML that every parser reads alike: each text in double quotes, no line broken.
+pub fn write(value: &Value) -> String {
+    let mut out = String::new();
+    write_value(value, 0, false, &mut out);
+    out
+}
+
+fn write_value(value: &Value, indent: usize, is_inline: bool, out: &mut String) {
+    // The first member of a list's item is on the line of its dash.
+    let mut first = is_inline;
+    let mut line = |out: &mut String| match std::mem::take(&mut first) {
+        true => {}
+        false => out.extend(std::iter::repeat_n(' ', indent)),
+    };
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                line(out);
+                match is_plain(key) {
+                    true => out.push_str(key),
+                    false => write_text(key, out),
+                }
+                out.push(':');
+                write_member(value, indent, out);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                line(out);
+                out.push('-');
+                match item {
+                    Value::Object(map) if !map.is_empty() => {
+                        out.push(' ');
+                        write_value(item, indent + 2, true, out);
+                    }
+                    _ => write_member(item, indent, out),
+                }
+            }
+        }
+        scalar => {
+            line(out);
+            write_scalar(scalar, out);
+            out.push('\n');
+        }
+    }
+}
+
+fn write_member(value: &Value, indent: usize, out: &mut String) {
+    let is_empty = match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => true,
+    };
+    if is_empty {
+        out.push(' ');
+        write_scalar(value, out);
+        out.push('\n');
+    } else {
+        out.push('\n');
+        write_value(value, indent + 2, false, out);
+    }
+}
+
+fn write_scalar(value: &Value, out: &mut String) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            // Without an exponent, which not every parser takes for a number.
+            let text = number.as_f64().unwrap_or_default().to_string();
+            out.push_str(&text);
+            if !text.contains('.') {
+                out.push_str(".0");
+            }
+        }
+        Value::String(text) => write_text(text, out),
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+/// Whether a key means the same without quotes in every version of YAML.
+fn is_plain(key: &str) -> bool {
+    let is_word = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_scalar = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
+    is_word
+        && key.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !is_scalar.iter().any(|word| key.eq_ignore_ascii_case(word))
+}
+
+/// A text of JSON is one of YAML, but for characters that YAML breaks lines at, or does not print.
+fn write_text(text: &str, out: &mut String) {
+    for character in Value::from(text).to_string().chars() {
+        match character {
+            '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            other => out.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        let words =
+            ["off", "no", "1.50", "null", "~", "", " a ", "a: b", "# c", "- d", "*e", "&f", "!g", "2026-01-31", "标记"];
+        let odd = ["a\nb", "a\u{85}b", "a\u{2028}b", "\u{feff}", "\"\\", "'", "\t", "\u{7f}", "\u{1F600}"];
+        let value = json!({
+            "words": words, "odd": odd, "off": "key", "true": 1, "a b": [], "": {}, "en_US": "x",
+            "numbers": [0, -1, 1.0, 0.95, 1e-7, 1e21, u64::MAX, i64::MIN], "others": [null, true, false],
+            "deep": [{"a": [{"b": [[1, 2], []]}, {}], "c": {"d": {"e": 1}}}, "f", {"g": 1}],
+        });
+        assert_eq!(super::super::parse(&write(&value)).unwrap(), value, "{}", write(&value));
+        for scalar in [json!("off"), json!(1), json!([]), json!({})] {
+            assert_eq!(super::super::parse(&write(&scalar)).unwrap(), scalar);
+        }
+    }
+
+    #[test]
+    fn it_reads_well_and_no_text_is_a_truth_value() {
+        let value =
+            json!({"name": "citations", "options": ["off", "list"], "range": {"min": 0, "max": 1.5}, "empty": []});
+        let text =
+            "name: \"citations\"\noptions:\n  - \"off\"\n  - \"list\"\nrange:\n  min: 0\n  max: 1.5\nempty: []\n";
+        assert_eq!(write(&value), text);
+        assert_eq!(write(&json!([{"a": 1, "b": [2]}])), "- a: 1\n  b:\n    - 2\n");
+    }
+}
