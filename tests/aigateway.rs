@@ -600,7 +600,7 @@ async fn what_is_wrong_is_named_before_a_call() {
         ("dimensions", "x", "`dimensions` must be a whole number"),
         ("rerank_protocol", "soap", "`rerank_protocol` must be"),
         ("audio_type", "midi", "`audio_type`"),
-        ("context_size", "-5", "“Context size in tokens” `context_size` must be a whole number"),
+        ("context_size", "-5", "“Context size (tokens)” `context_size` must be a whole number"),
         ("context_size", "99999999999999999999", "`context_size` must be a whole number"),
         ("max_tokens_to_sample", "x", "`max_tokens_to_sample` must be a whole number"),
         ("word_limit", "0", "`word_limit` must be a whole number"),
@@ -739,7 +739,7 @@ async fn files_that_no_server_should_fetch_are_refused_before_a_call() {
         ("http://127.0.0.1/x", "private host 127.0.0.1"),
         ("http://[::1]/x", "private host ::1"),
         ("http://2130706433/", "private host 127.0.0.1"),
-        ("http://api:5001/files/x", "“Address of Dify's files” `file_url`"),
+        ("http://api:5001/files/x", "“Dify files URL” `file_url`"),
         ("/files/abc/file-preview?sign=3", "FILES_URL"),
     ] {
         let outcome = ask(url).await;

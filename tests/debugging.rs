@@ -185,7 +185,7 @@ fn a_file_that_breaks_leaves_what_is_registered_alone() {
         assert!(daemon.connections.try_recv().is_err(), "{broken:?}: it has connected again");
     }
     std::fs::write(&icon, "<svg xmlns='http://www.w3.org/2000/svg'/>").unwrap();
-    std::fs::write(&file, sound.replace("Xorbits Inference", "Altered Inference")).unwrap();
+    std::fs::write(&file, sound.replacen("en_US: Xinference", "en_US: Altered Inference", 1)).unwrap();
     let (_, provider) = daemon.next().registration();
     assert!(provider["label"]["en_US"].as_str().unwrap().starts_with("Altered"), "{}", provider["label"]);
 }

@@ -122,6 +122,21 @@ async fn blocked_prompts_name_category_and_parameter() {
 }
 
 #[tokio::test]
+async fn a_floor_for_all_filters_yields_to_that_of_one() {
+    let floors = json!({"credentials": {"safety_floor": "BLOCK_ONLY_HIGH", "safety_harassment_floor": "BLOCK_NONE"},
+        "model_parameters": {"safety_hate_speech": "BLOCK_LOW_AND_ABOVE", "safety_dangerous_content": "OFF"}});
+    let (upstream, _) = one(vec![Reply::Events(Vec::new())], "gemini-3.8-flash", floors).await;
+    let expected = [
+        ("HARASSMENT", "BLOCK_NONE"),
+        ("HATE_SPEECH", "BLOCK_LOW_AND_ABOVE"),
+        ("SEXUALLY_EXPLICIT", "BLOCK_ONLY_HIGH"),
+        ("DANGEROUS_CONTENT", "BLOCK_ONLY_HIGH"),
+    ]
+    .map(|(category, threshold)| json!({"category": format!("HARM_CATEGORY_{category}"), "threshold": threshold}));
+    assert_eq!(upstream.seen()[0].body["safetySettings"], json!(expected));
+}
+
+#[tokio::test]
 async fn validation_tells_a_wrong_key_from_a_busy_server() {
     let validate = |upstream: &Gemini, key: &str| {
         json!({"action": "validate_provider_credentials", "provider": "google",

@@ -80,6 +80,17 @@ async fn every_method_reaches_its_service() {
             Some("refresh"),
             v1beta.clone(),
         ),
+        // One method for all that Google Cloud takes; the two above are those of earlier forms.
+        (
+            json!({"auth_method": "service_account", "google_service_account_json": user_file.to_string()}),
+            Some("refresh"),
+            v1beta.clone(),
+        ),
+        (
+            with(refresh_token(&google), json!({"auth_method": "service_account", "google_project_id": "my-project"})),
+            Some("refresh"),
+            path.clone(),
+        ),
     ];
     for (credentials, grant, path) in cases {
         let before = google.grants().len();
@@ -323,12 +334,6 @@ async fn wrong_key_files_are_named() {
         ("service_account", changed(json!({"token_uri": "https://evilgoogleapis.com/token"})), "googleapis.com"),
         ("service_account", keyless.to_string(), "lacks `client_email`"),
         ("service_account", external.to_string(), "neither a file nor a URL"),
-        (
-            "service_account",
-            json!({"type": "authorized_user", "client_id": "c", "client_secret": CLIENT_SECRET, "refresh_token": "r"})
-                .to_string(),
-            "application_default",
-        ),
         ("application_default", external.to_string(), "neither a file nor a URL"),
     ];
     for (method, text, said) in cases {
@@ -345,7 +350,8 @@ async fn wrong_settings_are_named_before_anything_is_sent() {
     let key = |more: Value| with(json!({"google_api_key": API_KEY}), more);
     let cases = [
         (json!({}), "`google_api_key`"),
-        (json!({"auth_method": "service_account"}), "`google_service_account_json`"),
+        (json!({"auth_method": "service_account"}), "“Credentials JSON” `google_service_account_json` is required"),
+        (json!({"auth_method": "service_account", "google_oauth_client_id": "c"}), "`google_oauth_client_secret`"),
         (with(refresh_token(&google), json!({"google_oauth_client_id": ""})), "`google_oauth_client_id`"),
         (key(json!({"auth_method": "magic"})), "auth_method"),
         (key(json!({"google_base_url": "ftp://x"})), "`google_base_url`"),

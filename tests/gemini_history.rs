@@ -259,17 +259,17 @@ async fn a_page_is_no_good_answer_to_a_validation() {
 async fn forms_refuse_nonsense_when_they_are_saved() {
     let google = Google::start().await;
     let of_both: &[(&str, &str, &str)] = &[
-        ("embedding_dimensions", "x", "Length of embedding vectors"),
-        ("embedding_dimensions", "9000", "Length of embedding vectors"),
+        ("embedding_dimensions", "x", "Embedding dimensions"),
+        ("embedding_dimensions", "9000", "Embedding dimensions"),
         ("speech_options", "{bad", "Speech options"),
-        ("file_url", "not a url", "File URL of Dify"),
-        ("file_url", "ftp://files", "File URL of Dify"),
+        ("file_url", "not a url", "Dify files URL"),
+        ("file_url", "ftp://files", "Dify files URL"),
         ("request_timeout", "soon", "Timeout"),
         ("max_retries", "-1", "Retries"),
     ];
     let of_models: &[(&str, &str, &str)] = &[
         ("context_size", "x", "Context size"),
-        ("max_output_tokens", "-5", "Longest answer"),
+        ("max_output_tokens", "-5", "Max output tokens"),
         ("input_price", "x", "Input price"),
         ("output_price", "-1", "Output price"),
     ];

@@ -126,5 +126,5 @@ pub fn split_pair(text: &str) -> anyhow::Result<(&str, &str)> {
 
 /// Whether a provider's forms have a field of this name.
 pub fn is_field(declaration: &ProviderDeclaration, name: &str) -> bool {
-    declaration.credential_fields().any(|field| field.variable == name)
+    declaration.takes(name)
 }

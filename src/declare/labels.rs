@@ -43,7 +43,8 @@ impl ProviderDeclaration {
 
     /// What users see in place of a variable.
     fn label_of(&self, variable: &str) -> Option<&str> {
-        let label = self.credential_fields().find(|field| field.variable == variable)?.label.en_us.as_str();
+        let shown = self.field_of(variable);
+        let label = self.credential_fields().find(|field| field.variable == shown)?.label.en_us.as_str();
         (!label.eq_ignore_ascii_case(variable)).then_some(label)
     }
 }

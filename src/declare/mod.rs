@@ -17,6 +17,7 @@ pub mod provider;
 pub mod remote;
 pub mod rules;
 mod shared;
+pub mod settings;
 pub mod template;
 pub mod yaml;
 

@@ -65,11 +65,11 @@ impl ProviderDeclaration {
         provider.chain(model)
     }
 
-    /// Whether the value of a credential field must not be shown: Dify hides it, it is a key by its name, or no form knows
-    /// it.
+    /// Whether the value of a credential field must not be shown: Dify hides it, it is a key by its name, or the provider's
+    /// file does not name it.
     pub fn is_secret(&self, name: &str) -> bool {
         let mut fields = self.credential_fields().filter(|field| field.variable == name).peekable();
-        fields.peek().is_none()
+        (fields.peek().is_none() && !self.is_unlisted(name))
             || name.ends_with("_key")
             || fields.any(|field| field.kind == CredentialFieldType::SecretInput)
     }

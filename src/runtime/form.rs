@@ -1,8 +1,12 @@
-//! The credential form, checked before any call: a required field that is shown must be filled in, defaults are filled.
+//! The credential form, checked before any call: a required field that is shown must be filled in, defaults are filled, and
+//! the JSON of further settings becomes settings of its own.
 //!
 //! Source: `dify-plugin-sdks: src/dify_plugin/core/utils/` (schema validators) and the Dify console's `show_on` rule.
 
+use serde_json::{Map, Value};
+
 use crate::declare::provider::{CredentialField, ProviderDeclaration, ShowOn};
+use crate::declare::settings::MORE_SETTINGS;
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
 
@@ -22,6 +26,7 @@ pub fn complete(
     credentials: &mut Credentials,
 ) -> Result<(), InvokeError> {
     let fields = fields(declaration, form);
+    unfold(declaration, fields, credentials)?;
     for field in fields {
         if let (None, Some(default)) = (credentials.get(&field.variable), &field.default)
             && !default.is_empty()
@@ -31,19 +36,60 @@ pub fn complete(
         }
     }
     for field in fields {
-        let shown = is_shown(&field.show_on, credentials);
-        if shown && field.required && credentials.get(&field.variable).is_none() {
+        let value = credentials.get(&field.variable);
+        if field.required && value.is_none() && is_shown(&field.show_on, credentials) {
             return Err(InvokeError::credentials(format!("credential `{}` is required and missing", field.variable)));
         }
-        if let (true, false, Some(value)) = (shown, field.options.is_empty(), credentials.get(&field.variable))
-            && !field.options.iter().any(|option| option.value == value)
-        {
-            let allowed: Vec<_> = field.options.iter().map(|option| option.value.as_str()).collect();
-            return Err(InvokeError::credentials(format!(
-                "credential `{}` must be one of: {}",
-                field.variable,
-                allowed.join(", ")
-            )));
+        // Stored credentials may have what no longer shows, and it is read all the same.
+        if !field.options.is_empty() {
+            let allowed: Vec<&str> = field.options.iter().map(|option| option.value.as_str()).collect();
+            one_of(&field.variable, value, &allowed)?;
+        }
+    }
+    for name in declaration.settings() {
+        one_of(name, credentials.get(name), &declaration.setting(name).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Refuses a value that is none of the allowed ones, where there are any.
+fn one_of(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<(), InvokeError> {
+    match value {
+        Some(value) if !allowed.is_empty() && !allowed.contains(&value) => {
+            Err(InvokeError::credentials(format!("credential `{name}` must be one of: {}", allowed.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the members of the JSON object of further settings credentials of their own.
+fn unfold(
+    declaration: &ProviderDeclaration,
+    fields: &[CredentialField],
+    credentials: &mut Credentials,
+) -> Result<(), InvokeError> {
+    let is_field = |name: &str| fields.iter().any(|field| field.variable == name);
+    let Some(text) = credentials.get(MORE_SETTINGS).filter(|_| is_field(MORE_SETTINGS)) else { return Ok(()) };
+    let wrong = |what: String| InvokeError::credentials(format!("credential `{MORE_SETTINGS}` {what}"));
+    // The parser's own message may quote the text.
+    let settings: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+        let place = format!("{:?} error at column {}", error.classify(), error.column());
+        wrong(format!("must be a JSON object such as {{\"name\": \"value\"}}: {place}"))
+    })?;
+    for (name, value) in settings {
+        if declaration.setting(&name).is_none() {
+            return Err(match is_field(&name) {
+                true => wrong(format!("must not contain `{name}`, which has a field of its own")),
+                false => {
+                    let known: Vec<&str> = declaration.settings().collect();
+                    wrong(format!("contains the unknown setting `{name}`; expected one of {}", known.join(", ")))
+                }
+            });
+        }
+        match value {
+            Value::Null => {}
+            Value::String(text) => credentials.set(name, text),
+            other => credentials.set(name, other.to_string()),
         }
     }
     Ok(())

@@ -274,7 +274,9 @@ pub fn safety(
     let mut settings = Vec::new();
     for (name, category) in SAFETY {
         let chosen = parameters.text(name).map(|text| threshold(name, text)).transpose()?.flatten();
-        let least = floor(name).map(|text| threshold(name, &text)).transpose()?.flatten();
+        let of_credentials = |error: InvokeError| InvokeError::credentials(error.message);
+        let least = floor(name).map(|text| threshold(&format!("{name}_floor"), &text).map_err(of_credentials));
+        let least = least.transpose()?.flatten();
         if let Some(rank) = chosen.max(least) {
             settings.push(SafetySetting { category, threshold: THRESHOLDS[rank] });
         }

@@ -118,7 +118,7 @@ impl ChatMapper {
         Self {
             reader: Reader::new(CONTINUED),
             think: ThinkWriter::new(options.think),
-            leaked: (!options.tools.is_empty()).then(|| LeakedCalls::new(&options.tools, options.leaks_calls)),
+            leaked: (!options.tools.is_empty()).then(|| LeakedCalls::new(&options.tools)),
             calls: CallMerger::default(),
             usage: Usage::default(),
             reason: None,
@@ -267,8 +267,9 @@ impl ChatMapper {
 
     /// What was left in the text from a tag on: calls, or the text that it is.
     fn finish_leaked(&mut self, out: &mut Vec<LlmDelta>) -> Calls {
-        let (reason, mut text) = (self.reason.as_ref(), String::new());
-        let calls = self.leaked.as_mut().map(|leaked| leaked.finish(reason, &mut text)).unwrap_or_default();
+        let counts = self.options.leaks_calls || self.reason == Some(FinishReason::ToolCalls);
+        let mut text = String::new();
+        let calls = self.leaked.as_mut().map(|leaked| leaked.finish(counts, &mut text)).unwrap_or_default();
         self.pass(text, out);
         Calls { calls, ..Calls::default() }
     }

@@ -16,7 +16,7 @@ use crate::protocol::{Credentials, Target};
 use crate::providers::common::connection;
 use crate::providers::compatible::Endpoint;
 use crate::upstream::auth::{HeaderAuthorization, QueryAuthorization, WithHeaders};
-use crate::upstream::{Authorize, NetworkSettings, NoAuthorization, Timeouts};
+use crate::upstream::{Authorize, NetworkSettings, NoAuthorization};
 
 /// Headers that belong to HTTP, the body or the signature: neither a credential nor an extra header may take them.
 const OWN_HEADERS: [&str; 8] =
@@ -35,8 +35,8 @@ pub(super) fn connect(target: &Target, tokens: &TokenCache) -> Result<(Endpoint,
         path: custom_path(credentials)?,
         credentials: credentials.fingerprint(),
         network: NetworkSettings::from_credentials(credentials)?,
-        timeouts: timeouts(credentials)?,
-        retry: connection::retries(credentials, "max_retries")?,
+        timeouts: connection::timeouts(credentials)?,
+        retry: connection::retries(credentials)?,
         error_reader: method(credentials)?.reader(),
         ..Endpoint::new(base, Arc::new(WithHeaders { headers, inner: auth }))
     };
@@ -138,21 +138,52 @@ fn authorization(
     }
 }
 
+/// Where an API key goes.
+enum KeyPlace<'a> {
+    Bearer,
+    Header(&'a str),
+    Query(&'a str),
+}
+
+impl<'a> KeyPlace<'a> {
+    /// `api_key_name` is a header, or a query parameter behind a question mark; without it the key is a bearer token. Forms
+    /// of old say by `api_key_location` which of the three the name is.
+    fn of(credentials: &'a Credentials) -> Result<Self, InvokeError> {
+        let name = credentials.get("api_key_name");
+        Ok(match (credentials.get("api_key_location"), name) {
+            (None, None) | (Some("bearer"), _) => Self::Bearer,
+            (None, Some(name)) => match name.strip_prefix('?').map(str::trim) {
+                Some("") => return Err(wrong("api_key_name", "has no name after the question mark")),
+                Some(parameter) => Self::Query(parameter),
+                None if name.eq_ignore_ascii_case("authorization: bearer") => Self::Bearer,
+                None => Self::Header(name),
+            },
+            (Some("header"), name) => Self::Header(name.unwrap_or("X-API-Key")),
+            (Some("query"), name) => Self::Query(name.unwrap_or("apikey")),
+            (Some(other), _) => {
+                return Err(wrong(
+                    "api_key_location",
+                    format_args!("must be bearer, header or query, found `{other}`"),
+                ));
+            }
+        })
+    }
+}
+
 fn api_key(credentials: &Credentials, base: &BaseUrl) -> Result<(Arc<dyn Authorize>, Option<String>), InvokeError> {
     let Some(key) = credentials.get("api_key") else { return Ok((Arc::new(NoAuthorization), None)) };
-    let location = credentials.get("api_key_location").unwrap_or("bearer");
-    if location != "query" && HeaderValue::from_str(key).is_err() {
+    let place = KeyPlace::of(credentials)?;
+    if !matches!(place, KeyPlace::Query(_)) && HeaderValue::from_str(key).is_err() {
         return Err(wrong("api_key", "holds characters that a header cannot carry (a line break?)"));
     }
     let headers = HeaderAuthorization::new();
-    match location {
-        "bearer" => Ok((Arc::new(headers.bearer(key)), Some("authorization".to_owned()))),
-        "header" => {
-            let name = header_name(credentials.get("api_key_name").unwrap_or("X-API-Key"), "api_key_name")?;
+    match place {
+        KeyPlace::Bearer => Ok((Arc::new(headers.bearer(key)), Some("authorization".to_owned()))),
+        KeyPlace::Header(name) => {
+            let name = header_name(name, "api_key_name")?;
             Ok((Arc::new(headers.header(name.clone(), key)), Some(name)))
         }
-        "query" => {
-            let name = credentials.get("api_key_name").unwrap_or("apikey");
+        KeyPlace::Query(name) => {
             if base.as_url().query_pairs().any(|(known, _)| known == name) {
                 return Err(wrong(
                     "endpoint_url",
@@ -161,7 +192,6 @@ fn api_key(credentials: &Credentials, base: &BaseUrl) -> Result<(Arc<dyn Authori
             }
             Ok((Arc::new(QueryAuthorization::new(name, key)), None))
         }
-        other => Err(wrong("api_key_location", format_args!("must be bearer, header or query, not `{other}`"))),
     }
 }
 
@@ -199,16 +229,6 @@ fn extra_headers(
 
 fn is_own(header: &str) -> bool {
     OWN_HEADERS.contains(&header) || header.starts_with("x-ca-")
-}
-
-fn timeouts(credentials: &Credentials) -> Result<Timeouts, InvokeError> {
-    let default = Timeouts::default();
-    let seconds = |field| connection::seconds(credentials, field);
-    Ok(Timeouts {
-        connect: seconds("connect_timeout")?.unwrap_or(default.connect),
-        first_byte: seconds("first_byte_timeout")?.unwrap_or(default.first_byte),
-        idle: seconds("idle_timeout")?.unwrap_or(default.idle),
-    })
 }
 
 #[cfg(test)]

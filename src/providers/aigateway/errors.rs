@@ -83,8 +83,8 @@ const TOKEN_UNREADABLE: &str = "The gateway cuts the token out of its header oth
 const TOKEN_REFUSED_OR_NOT_ALLOWED: &str = "This gateway answers a wrong token and a consumer without permission alike: compare `jwt_jwks`, `jwt_issuer` and \
      `jwt_consumer_id` with the consumer, then authorise it for the route.";
 const API_KEY_REFUSED: &str =
-    "The gateway did not accept the API key: check the key and the place it is sent in (`api_key_location`).";
-const API_KEY_REFUSED_OR_NOT_ALLOWED: &str = "This gateway answers a wrong key and a consumer without permission alike: check `api_key` and `api_key_location`, \
+    "The gateway did not accept the API key: check the key and the place it is sent in (`api_key_name`).";
+const API_KEY_REFUSED_OR_NOT_ALLOWED: &str = "This gateway answers a wrong key and a consumer without permission alike: check `api_key` and `api_key_name`, \
      then authorise the consumer for the route.";
 const DIGEST_TOO_LONG: &str = "The gateway gathers a body to check its digest, and takes 0.5 to 7 MB of it; a larger connection buffer does not \
      help: switch `hmac_content_digest` off, or send less.";

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
-use crate::upstream::auth::jwk::signing_key;
+use crate::upstream::auth::jwk::{signing_key, usual_algorithm};
 use crate::upstream::auth::jws::{Algorithm, SigningKey};
 use crate::upstream::auth::{Attempt, Sent, insert_secret};
 use crate::upstream::{Authorize, ErrorResponse, Verdict};
@@ -57,13 +57,15 @@ struct TokenSettings<'a> {
 
 impl<'a> TokenSettings<'a> {
     fn read(credentials: &'a Credentials) -> Result<Self, InvokeError> {
-        let algorithm = credentials
-            .get("jwt_algorithm")
-            .unwrap_or("HS256")
-            .parse()
-            .map_err(|error| InvokeError::credentials(format!("credential `jwt_algorithm`: {error}")))?;
+        let key = credentials.require("jwt_jwks")?;
+        let algorithm = match credentials.get("jwt_algorithm") {
+            Some(name) => name
+                .parse()
+                .map_err(|error| InvokeError::credentials(format!("credential `jwt_algorithm`: {error}")))?,
+            None => usual_algorithm(key),
+        };
         Ok(Self {
-            key: credentials.require("jwt_jwks")?,
+            key,
             algorithm,
             kid: credentials.get("jwt_key_id"),
             lifetime: lifetime(credentials)?,

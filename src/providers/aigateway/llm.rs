@@ -52,7 +52,7 @@ pub(super) fn profile(credentials: &Credentials) -> Profile {
         audio: if supports("audio_support") { AudioForm::InputAudio } else { AudioForm::Refused },
         document: if supports("document_support") { DocumentForm::File } else { DocumentForm::Refused },
         tools: match chosen("function_calling_type") {
-            "tool_call" => ToolForm::ToolCall,
+            "tool_call" | "stream_tool_call" => ToolForm::ToolCall,
             "function_call" => ToolForm::FunctionCall,
             _ => ToolForm::None,
         },

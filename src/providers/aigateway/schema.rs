@@ -82,9 +82,11 @@ fn features(credentials: &Credentials) -> Vec<ModelFeature> {
     let given = |field: &str| matches!(chosen(field), "support" | "supported");
     [
         (calls == "function_call", ModelFeature::ToolCall),
-        (calls == "tool_call", ModelFeature::MultiToolCall),
+        (matches!(calls, "tool_call" | "stream_tool_call"), ModelFeature::MultiToolCall),
         (
-            matches!(calls, "function_call" | "tool_call") && given("stream_function_calling"),
+            // A field of its own in earlier forms.
+            calls == "stream_tool_call"
+                || matches!(calls, "function_call" | "tool_call") && given("stream_function_calling"),
             ModelFeature::StreamToolCall,
         ),
         (Thinking::of(credentials) != Thinking::No, ModelFeature::AgentThought),

@@ -56,7 +56,7 @@ pub(super) async fn validate(
 }
 
 async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Result<(), InvokeError> {
-    // A route may be authenticated for streams only, or buffer them: the form says which one to try.
+    // A model that only streams is asked again with a stream; an earlier form could ask for one at once.
     let stream = target.credentials.get("stream_mode_auth") == Some("use");
     let message = PromptMessage {
         role: Role::User,

@@ -19,7 +19,7 @@ const MOST_RETRIES: f64 = 10.0;
 const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "content-type", "te"];
 
 /// Reads a field of seconds; blank is `None`.
-pub fn seconds(credentials: &Credentials, field: &str) -> Result<Option<Duration>, InvokeError> {
+fn seconds(credentials: &Credentials, field: &str) -> Result<Option<Duration>, InvokeError> {
     match credentials.number(field)? {
         Some(seconds) if !(0.001..=LONGEST_TIMEOUT).contains(&seconds) => Err(InvokeError::credentials(format!(
             "credential `{field}` must be between 0.001 and {LONGEST_TIMEOUT} seconds, found {seconds}"
@@ -28,24 +28,32 @@ pub fn seconds(credentials: &Credentials, field: &str) -> Result<Option<Duration
     }
 }
 
-/// Reads a field of seconds as the wait for the first byte and between two events; connecting stays short.
-pub fn timeouts(credentials: &Credentials, field: &str) -> Result<Timeouts, InvokeError> {
+/// Reads how long a call waits: `request_timeout` for the first byte and between two events, while connecting stays short.
+/// What earlier forms had is read as before: `invoke_timeout` is its former name, and the other three set one wait each.
+pub fn timeouts(credentials: &Credentials) -> Result<Timeouts, InvokeError> {
     let mut timeouts = Timeouts::default();
-    if let Some(wait) = seconds(credentials, field)? {
-        timeouts.first_byte = wait;
-        timeouts.idle = wait;
-        timeouts.connect = timeouts.connect.min(wait);
+    for field in ["invoke_timeout", "request_timeout"] {
+        if let Some(wait) = seconds(credentials, field)? {
+            timeouts = Timeouts { connect: Timeouts::default().connect.min(wait), first_byte: wait, idle: wait };
+        }
+    }
+    let Timeouts { connect, first_byte, idle } = &mut timeouts;
+    for (field, wait) in [("connect_timeout", connect), ("first_byte_timeout", first_byte), ("idle_timeout", idle)] {
+        if let Some(seconds) = seconds(credentials, field)? {
+            *wait = seconds;
+        }
     }
     Ok(timeouts)
 }
 
-/// Reads a field of repeats; blank is the default of the client.
-pub fn retries(credentials: &Credentials, field: &str) -> Result<RetryPolicy, InvokeError> {
+/// Reads `max_retries`; blank is the default of the client.
+pub fn retries(credentials: &Credentials) -> Result<RetryPolicy, InvokeError> {
+    const FIELD: &str = "max_retries";
     let mut policy = RetryPolicy::default();
-    if let Some(number) = credentials.number(field)? {
+    if let Some(number) = credentials.number(FIELD)? {
         if !(0.0..=MOST_RETRIES).contains(&number) || number.fract() != 0.0 {
             return Err(InvokeError::credentials(format!(
-                "credential `{field}` must be a whole number from 0 to {MOST_RETRIES}, found {number}"
+                "credential `{FIELD}` must be an integer from 0 to {MOST_RETRIES}, found {number}"
             )));
         }
         policy.max_retries = number as u32;
@@ -98,15 +106,31 @@ mod tests {
 
     #[test]
     fn numbers_are_read_and_wrong_ones_named() {
-        assert_eq!(timeouts(&with("t", ""), "t").unwrap(), Timeouts::default());
-        assert_eq!(timeouts(&with("t", "60"), "t").unwrap().first_byte, Duration::from_secs(60));
-        assert_eq!(timeouts(&with("t", "2"), "t").unwrap().connect, Duration::from_secs(2));
-        assert_eq!(retries(&with("r", "0"), "r").unwrap().max_retries, 0);
-        for wrong in ["0", "-1", "soon", "1e9"] {
-            assert!(timeouts(&with("t", wrong), "t").unwrap_err().message.contains("`t`"), "{wrong}");
+        let waits = |fields: &[(&str, &str)]| {
+            let timeouts = timeouts(&Credentials::from_pairs(fields.iter().copied())).unwrap();
+            [timeouts.connect, timeouts.first_byte, timeouts.idle].map(|wait| wait.as_secs_f64())
+        };
+        for (fields, expected) in [
+            (&[][..], [10.0, 300.0, 120.0]),
+            (&[("request_timeout", "")], [10.0, 300.0, 120.0]),
+            (&[("request_timeout", "60")], [10.0, 60.0, 60.0]),
+            (&[("request_timeout", "2")], [2.0, 2.0, 2.0]),
+            (&[("invoke_timeout", "60")], [10.0, 60.0, 60.0]),
+            (&[("invoke_timeout", "60"), ("request_timeout", "90")], [10.0, 90.0, 90.0]),
+            (&[("connect_timeout", "3"), ("idle_timeout", "9")], [3.0, 300.0, 9.0]),
+            (&[("first_byte_timeout", "7.5"), ("request_timeout", "20")], [10.0, 7.5, 20.0]),
+        ] {
+            assert_eq!(waits(fields), expected, "{fields:?}");
+        }
+        assert_eq!(retries(&with("max_retries", "0")).unwrap().max_retries, 0);
+        for field in ["request_timeout", "invoke_timeout", "connect_timeout", "first_byte_timeout", "idle_timeout"] {
+            for wrong in ["0", "-1", "soon", "1e9"] {
+                let error = timeouts(&with(field, wrong)).unwrap_err();
+                assert!(error.message.contains(&format!("`{field}`")), "{field} {wrong}");
+            }
         }
         for wrong in ["-1", "1.5", "many", "11"] {
-            assert!(retries(&with("r", wrong), "r").unwrap_err().message.contains("`r`"), "{wrong}");
+            assert!(retries(&with("max_retries", wrong)).unwrap_err().message.contains("`max_retries`"), "{wrong}");
         }
     }
 

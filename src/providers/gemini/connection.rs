@@ -127,9 +127,9 @@ impl Connection {
             project: project.filter(|_| surface == Surface::Vertex).map(|project| (project, location)),
             auth,
             network,
-            timeouts: common::timeouts(credentials, "request_timeout")?,
+            timeouts: common::timeouts(credentials)?,
             has_own_timeout: credentials.get("request_timeout").is_some(),
-            retry: common::retries(credentials, "max_retries")?,
+            retry: common::retries(credentials)?,
         })
     }
 

@@ -346,8 +346,8 @@ fn body(
     let mut body = GenerateContentRequest::default();
     let parameters = Parameters(&request.model_parameters);
     parameters::apply(&mut body, &parameters, profile, connection.surface, request.json_schema.as_ref())?;
-    let floor = |name: &str| request.target.credentials.get(&format!("{name}_floor")).map(str::to_owned);
-    body.safety_settings = parameters::safety(&parameters, floor)?;
+    let credentials = &request.target.credentials;
+    body.safety_settings = parameters::safety(&parameters, |name| super::safety_floor(credentials, name))?;
     let stops: Vec<&String> = request.stop.iter().filter(|stop| !stop.is_empty()).collect();
     if stops.len() > MOST_STOPS {
         return Err(InvokeError::bad_request(format!(

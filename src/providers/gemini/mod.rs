@@ -67,6 +67,11 @@ async fn read_json(response: UpstreamResponse, limit: usize) -> Result<Value, In
     })
 }
 
+/// The administrator's floor for a safety filter: that of its category, which forms had before, else the one for all.
+fn safety_floor(credentials: &Credentials, filter: &str) -> Option<String> {
+    credentials.get(&format!("{filter}_floor")).or_else(|| credentials.get("safety_floor")).map(str::to_owned)
+}
+
 /// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take,
 /// uploaded files, kept prompts, counted prompts, what servers have refused.
 #[derive(Default)]

@@ -27,8 +27,7 @@ pub(super) fn fields(credentials: &Credentials) -> Result<(), InvokeError> {
     embedding::dimensions(credentials)?;
     SpeechOptions::read(credentials.get("speech_options"))?;
     credentials.get("file_url").map(download::file_host).transpose()?;
-    let floor = |name: &str| credentials.get(&format!("{name}_floor")).map(str::to_owned);
-    parameters::safety(&Parameters(&serde_json::Map::new()), floor)?;
+    parameters::safety(&Parameters(&serde_json::Map::new()), |name| super::safety_floor(credentials, name))?;
     Ok(())
 }
 

@@ -51,8 +51,8 @@ impl Settings {
         let root = root(credentials)?;
         let uid = uid(credentials)?;
         let network = NetworkSettings::from_credentials(credentials)?;
-        let timeouts = connection::timeouts(credentials, "invoke_timeout")?;
-        let retry = connection::retries(credentials, "max_retries")?;
+        let timeouts = connection::timeouts(credentials)?;
+        let retry = connection::retries(credentials)?;
         let auth = authorization(credentials, &root, &network, upstream, tokens)?;
         // BaseUrl::parse has seen this address already; only the path is new.
         let base = BaseUrl::parse(root.join(&["v1"]).as_str(), "server_url")?;

@@ -93,6 +93,29 @@ pub fn signing_key(text: &str, algorithm: Algorithm, kid: Option<&str>) -> Resul
     }
 }
 
+/// The algorithm that goes with the first key of `text`: the one that it names, else the usual one of its type. HS256 when
+/// that cannot be told; [`signing_key`] says what is wrong.
+pub fn usual_algorithm(text: &str) -> Algorithm {
+    let keys = read(text).unwrap_or_default();
+    let usual = |key: &Candidate| match key.member("alg").map(str::parse) {
+        Some(Ok(named)) => Some(named),
+        _ => match key.pem.as_deref().map_or_else(|| key.kind().ok(), pem_kind)? {
+            KeyKind::Oct => Some(Algorithm::Hs256),
+            KeyKind::Rsa => Some(Algorithm::Rs256),
+            KeyKind::Ec(Curve::P256) => Some(Algorithm::Es256),
+            KeyKind::Ec(Curve::P384) => Some(Algorithm::Es384),
+            KeyKind::Ec(Curve::P521) => Some(Algorithm::Es512),
+            KeyKind::Ed25519 => Some(Algorithm::EdDsa),
+        },
+    };
+    keys.iter().find_map(usual).unwrap_or(Algorithm::Hs256)
+}
+
+/// What kind of key a PEM text has.
+fn pem_kind(text: &str) -> Option<KeyKind> {
+    pem::blocks(text).iter().find_map(|block| kind_of_der(&Zeroizing::new(block.der()?)))
+}
+
 /// One key of the text, still unchecked.
 struct Candidate {
     /// What errors call it.

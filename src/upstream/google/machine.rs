@@ -41,6 +41,11 @@ impl MachineAccess {
         !self.identity && self.token_files.is_empty() && self.token_urls.is_empty()
     }
 
+    /// Whether a form may use this machine's own identity.
+    pub fn allows_identity(&self) -> bool {
+        self.identity
+    }
+
     /// Refuses a source that no form may name.
     pub(super) fn check(&self, source: &SubjectSource) -> Result<(), InvokeError> {
         let (allowed, setting) = match source {

@@ -68,16 +68,30 @@ async fn an_api_key_goes_to_one_place() {
     let (_, headers) = sent(&[key]).await;
     assert_eq!(headers["authorization"], format!("Bearer {SECRET}"));
     assert_eq!(headers.len(), 1);
-    for (name, expected) in [("", "x-api-key"), ("X-Consumer-Key", "x-consumer-key")] {
-        let (url, headers) = sent(&[key, ("api_key_location", "header"), ("api_key_name", name)]).await;
+    for (location, name, expected) in [
+        ("header", "", "x-api-key"),
+        ("header", "X-Consumer-Key", "x-consumer-key"),
+        ("", "X-Consumer-Key", "x-consumer-key"),
+    ] {
+        let (url, headers) = sent(&[key, ("api_key_location", location), ("api_key_name", name)]).await;
         assert_eq!((headers[expected].to_str().unwrap(), headers.len(), url.query()), (SECRET, 1, None));
         assert!(headers[expected].is_sensitive());
+    }
+    for fields in [
+        [("api_key_location", "bearer"), ("api_key_name", "X-Consumer-Key")],
+        [("api_key_location", ""), ("api_key_name", "Authorization: Bearer")],
+    ] {
+        let (_, headers) = sent(&[&[key][..], &fields].concat()).await;
+        assert_eq!(headers["authorization"], format!("Bearer {SECRET}"), "{fields:?}");
     }
     let fields = [key, ("api_key_location", "query"), ("endpoint_url", "https://h/v1?a=1")];
     let (url, headers) = sent(&fields).await;
     assert_eq!((url.query(), headers.len()), (Some("a=1&apikey=CANARY-SECRET"), 0));
-    let odd = [("api_key", "a b+c&d=ü/%"), ("api_key_location", "query"), ("api_key_name", "the key")];
-    assert_eq!(sent(&odd).await.0.query(), Some("the%20key=a%20b%2Bc%26d%3D%C3%BC%2F%25"));
+    for odd in [[("api_key_location", "query"), ("api_key_name", "the key")], [("", ""), ("api_key_name", "? the key")]]
+    {
+        let fields = [&[("api_key", "a b+c&d=ü/%")][..], &odd].concat();
+        assert_eq!(sent(&fields).await.0.query(), Some("the%20key=a%20b%2Bc%26d%3D%C3%BC%2F%25"));
+    }
 }
 
 #[tokio::test]
@@ -145,6 +159,9 @@ fn wrong_forms_are_named_and_no_secret_is_shown() {
         ),
         (vec![("api_key", "CANARY-SECRET\nx")], "`api_key` holds characters"),
         (vec![key, ("api_key_location", "cookie")], "`api_key_location` must be"),
+        (vec![key, ("api_key_name", "?")], "`api_key_name` has no name"),
+        (vec![key, ("api_key_name", "a b")], "`api_key_name` is not a valid"),
+        (vec![key, ("api_key_name", "X-Ca-Key")], "`api_key_name` must not be"),
         (vec![key, ("api_key_location", "header"), ("api_key_name", "a:b")], "`api_key_name` is not a valid"),
         (
             vec![key, ("api_key_location", "query"), ("endpoint_url", "https://h?apikey=1")],

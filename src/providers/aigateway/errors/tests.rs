@@ -57,7 +57,7 @@ fn every_refusal_says_what_to_do() {
             none,
             "Request denied by Key Auth check. No API key found in request",
             Authorization,
-            &["`api_key_location`"],
+            &["`api_key_name`"],
         ),
         (
             Hmac,

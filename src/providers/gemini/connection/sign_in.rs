@@ -21,26 +21,31 @@ impl SignIn {
     }
 }
 
+/// What an OAuth client consists of.
+const OAUTH_FIELDS: [&str; 3] = ["google_oauth_client_id", "google_oauth_client_secret", "google_oauth_refresh_token"];
+
+/// The identity of a method of authentication.
 pub(super) fn sign_in(method: &str, credentials: &Credentials, machine: &MachineAccess) -> Result<SignIn, InvokeError> {
     const KEY_FILE: &str = "google_service_account_json";
     match method {
-        "service_account" => {
-            let text = credentials.require(KEY_FILE)?;
-            let identity = Identity::from_key_file(text, KEY_FILE, machine)?;
-            if !matches!(identity, Identity::ServiceAccount { .. }) {
-                return Err(InvokeError::credentials(format!(
-                    "credential `{KEY_FILE}` is not a service account's key file"
-                ))
-                .with_hint("For other key files choose `application_default`."));
+        // Whatever Google Cloud takes: a file of any type, an OAuth client, or this machine's own identity.
+        "service_account" => match credentials.get(KEY_FILE) {
+            Some(_) => sign_in("application_default", credentials, machine),
+            None if OAUTH_FIELDS.iter().any(|field| credentials.get(field).is_some()) => {
+                sign_in("oauth_refresh_token", credentials, machine)
             }
-            Ok(SignIn::typed(identity, Identity::project_of_key_file(text)))
-        }
+            None if machine.allows_identity() => sign_in("application_default", credentials, machine),
+            None => Err(InvokeError::credentials(format!("credential `{KEY_FILE}` is required but missing"))
+                .with_hint(
+                    "Paste a service account key or an ADC file, or enter an OAuth client in the advanced settings.",
+                )),
+        },
         "oauth_refresh_token" => {
-            let required = |name| credentials.require(name).map(str::to_owned);
+            let [client_id, client_secret, refresh_token] = OAUTH_FIELDS.map(|name| credentials.require(name));
             let identity = Identity::RefreshToken {
-                client_id: required("google_oauth_client_id")?,
-                client_secret: SecretString::from(required("google_oauth_client_secret")?),
-                refresh_token: SecretString::from(required("google_oauth_refresh_token")?),
+                client_id: client_id?.to_owned(),
+                client_secret: SecretString::from(client_secret?.to_owned()),
+                refresh_token: SecretString::from(refresh_token?.to_owned()),
                 token_uri: token_uri(credentials)?,
             };
             Ok(SignIn::typed(identity, None))

@@ -138,6 +138,43 @@ fn keys_are_chosen_by_algorithm_then_id() {
 }
 
 #[test]
+fn a_key_says_which_algorithm_is_usual_for_it() {
+    let secret = |more: Value| {
+        let mut jwk = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode([0x5a; 64])});
+        jwk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        jwk.to_string()
+    };
+    let bare = |name: &str| {
+        let mut jwk: Value = serde_json::from_str(&key(name)).unwrap();
+        jwk.as_object_mut().unwrap().remove("alg");
+        jwk.to_string()
+    };
+    for (text, expected) in [
+        (secret(json!({})), Algorithm::Hs256),
+        (secret(json!({"alg": "HS512"})), Algorithm::Hs512),
+        (secret(json!({"alg": "nonsense"})), Algorithm::Hs256),
+        (json!({"keys": [{"kty": "odd"}, {"kty": "oct", "alg": "HS384"}]}).to_string(), Algorithm::Hs384),
+        (bare("rsa_private_jwk"), Algorithm::Rs256),
+        (key("rsa_private_pem_pkcs8"), Algorithm::Rs256),
+        (key("rsa_pem_pkcs1"), Algorithm::Rs256),
+        (bare("ec_p256_private_jwk"), Algorithm::Es256),
+        (key("ec_p256_pem_pkcs8"), Algorithm::Es256),
+        (bare("ec_p384_private_jwk"), Algorithm::Es384),
+        (key("ec_p384_pem_sec1"), Algorithm::Es384),
+        (bare("ec_p521_private_jwk"), Algorithm::Es512),
+        (key("ec_p521_pem_sec1"), Algorithm::Es512),
+        (bare("ed25519_private_jwk"), Algorithm::EdDsa),
+        (key("ed25519_pem_pkcs8"), Algorithm::EdDsa),
+        ("neither".to_owned(), Algorithm::Hs256),
+    ] {
+        assert_eq!(usual_algorithm(&text), expected);
+        if expected != Algorithm::Hs256 && !text.contains("keys") {
+            assert!(signing_key(&text, expected, None).is_ok(), "{expected:?}");
+        }
+    }
+}
+
+#[test]
 fn base64_is_read_in_either_alphabet_padded_or_not() {
     let secret = [0xfbu8; 64];
     let standard = base64::engine::general_purpose::STANDARD.encode(secret);

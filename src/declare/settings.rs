@@ -1,0 +1,57 @@
+//! Names that a provider takes in its credentials although no form shows a field for them: settings that are written as one
+//! JSON object, so that a form fits on a page and through Dify's debugging port, and fields of earlier forms, which stored
+//! credentials still have. Both are data of the provider's file; what a value means is the provider's code.
+
+use serde_json::{Map, Value};
+
+use super::provider::ProviderDeclaration;
+
+/// The field that takes further settings as a JSON object, and the key of the provider's file that lists their names.
+pub const MORE_SETTINGS: &str = "more_settings";
+
+/// The key of the provider's file that lists the fields of earlier forms, each with the field that took its place.
+const FORMER_FIELDS: &str = "former_fields";
+
+impl ProviderDeclaration {
+    /// The allowed values of a setting that `more_settings` takes, none for any; `None` when it takes no such setting.
+    pub fn setting(&self, name: &str) -> Option<Vec<&str>> {
+        let choices = self.table(MORE_SETTINGS)?.get(name)?;
+        Some(choices.as_array().into_iter().flatten().filter_map(Value::as_str).collect())
+    }
+
+    /// The names of the settings that `more_settings` takes.
+    pub fn settings(&self) -> impl Iterator<Item = &str> {
+        self.table(MORE_SETTINGS).into_iter().flat_map(Map::keys).map(String::as_str)
+    }
+
+    /// The fields of earlier forms, each with the field that took its place, if one did.
+    pub fn former_fields(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let table = self.table(FORMER_FIELDS).into_iter().flatten();
+        table.map(|(name, successor)| (name.as_str(), successor.as_str()))
+    }
+
+    /// Whether credentials may have this name: a field of a form, a further setting or a field of an earlier form.
+    pub fn takes(&self, name: &str) -> bool {
+        self.credential_fields().any(|field| field.variable == name) || self.is_unlisted(name)
+    }
+
+    /// Whether the name is a further setting or a field of an earlier form.
+    pub(super) fn is_unlisted(&self, name: &str) -> bool {
+        self.settings().any(|known| known == name) || self.former_fields().any(|(known, _)| known == name)
+    }
+
+    /// The field in which users find what credentials have under this name.
+    pub(super) fn field_of<'a>(&'a self, name: &'a str) -> &'a str {
+        if self.credential_fields().any(|field| field.variable == name) {
+            return name;
+        }
+        if self.settings().any(|known| known == name) {
+            return MORE_SETTINGS;
+        }
+        self.former_fields().find(|(known, _)| *known == name).and_then(|(_, successor)| successor).unwrap_or(name)
+    }
+
+    fn table(&self, key: &str) -> Option<&Map<String, Value>> {
+        self.extra.get(key)?.as_object()
+    }
+}
