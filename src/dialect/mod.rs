@@ -3,6 +3,7 @@
 //! A dialect builds a request body and maps events to deltas. It holds no policy and does no I/O.
 
 pub mod driver;
+pub mod file_type;
 pub mod gemini;
 pub mod mp3;
 pub mod names;

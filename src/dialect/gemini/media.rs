@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::media_types::by_bytes;
 use super::request::OPAQUE_KEY;
 use super::wire::{Blob, FileData};
+use crate::dialect::file_type::by_bytes;
 use crate::dialect::sound::wav;
 use crate::protocol::{ContentPart, MediaPart};
 

@@ -4,17 +4,12 @@
 //! of Gemini 4 Carbon in Google Cloud's documentation and OpenRouter's model page, both read on 26 November 2026. Google
 //! does not say whether the developer API reads them too, nor how large they may be.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-
+use crate::dialect::file_type::by_bytes;
 use crate::error::InvokeError;
 use crate::protocol::MediaPart;
 
 /// Pictures that every model reads.
 const PICTURES: &[&str] = &["png", "jpeg", "webp", "heic", "heif"];
-
-/// Letters of base64 that tell what a file is.
-const HEAD: usize = 44;
 
 /// Documents beside `text/…` that are read as what they are.
 const DOCUMENTS: &[&str] = &["pdf", "json", "xml", "rtf", "x-javascript", "x-typescript", "x-python-code"];
@@ -176,35 +171,6 @@ fn as_it_is(kind: &str, label: String, by_bytes: Option<&str>) -> String {
     }
 }
 
-/// What the first bytes of a picture or a PDF tell.
-pub(super) fn by_bytes(base64: &str) -> Option<&'static str> {
-    let head: String = base64
-        .chars()
-        .take(HEAD)
-        .map(|letter| match letter {
-            '-' => '+',
-            '_' => '/',
-            other => other,
-        })
-        .collect();
-    let bytes = STANDARD_NO_PAD.decode(head.trim_end_matches('=')).ok()?;
-    let at = |place: usize, magic: &[u8]| bytes.get(place..).is_some_and(|rest| rest.starts_with(magic));
-    let brand = |brands: &[&[u8; 4]]| at(4, b"ftyp") && brands.iter().any(|brand| at(8, *brand));
-    Some(match () {
-        () if at(0, b"\x89PNG") => "image/png",
-        () if at(0, b"\xFF\xD8\xFF") => "image/jpeg",
-        () if at(0, b"RIFF") && at(8, b"WEBP") => "image/webp",
-        () if at(0, b"GIF8") => "image/gif",
-        () if at(0, b"II*\0") || at(0, b"MM\0*") => "image/tiff",
-        () if at(0, b"BM") && at(6, b"\0\0\0\0") => "image/bmp",
-        () if brand(&[b"heic", b"heix", b"heim", b"heis", b"hevc"]) => "image/heic",
-        () if brand(&[b"mif1", b"msf1", b"heif"]) => "image/heif",
-        () if brand(&[b"avif", b"avis"]) => "image/avif",
-        () if at(0, b"%PDF-") => "application/pdf",
-        () => return None,
-    })
-}
-
 /// The declared type without its parameters; what only says that it is bytes says nothing.
 fn said(media: &MediaPart) -> String {
     let said = media.mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -340,6 +306,7 @@ mod tests {
 
     #[test]
     fn the_bytes_decide_what_a_picture_is() {
+        use base64::Engine;
         use base64::engine::general_purpose::STANDARD;
         type Case<'a> = (&'a str, &'a str, &'a [u8], Result<&'a str, &'a str>);
         let cases: &[Case<'_>] = &[

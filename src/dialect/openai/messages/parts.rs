@@ -3,18 +3,17 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use url::Url;
 
+use crate::dialect::file_type::by_bytes;
 use crate::dialect::openai::profile::{AudioForm, DocumentForm, ImageForm, Profile, VideoForm};
 use crate::error::InvokeError;
 use crate::protocol::{ContentPart, MediaPart};
 
-/// Letters of base64 in which the signature of a picture stands.
-const SIGNATURE_LETTERS: usize = 24;
+/// The type of most documents.
+const PDF: &str = "application/pdf";
 
 /// A part on the wire.
 #[derive(Debug)]
@@ -125,12 +124,11 @@ fn address(text: &str) -> Result<&str, InvokeError> {
     }
 }
 
-/// The media type of data: models read the bytes of a picture and refuse a label that does not fit them.
+/// The media type of data: models read the bytes of an image or a PDF and refuse a label that does not fit them.
 fn media_type<'a>(kind: &str, part: &'a MediaPart, base64: &str) -> Cow<'a, str> {
-    if kind == "image"
-        && let Some(found) = picture_type(base64)
-    {
-        return Cow::Borrowed(found);
+    match by_bytes(base64) {
+        Some(found) if kind == "image" || (kind == "document" && found == PDF) => return Cow::Borrowed(found),
+        _ => {}
     }
     let label = part.mime_type.as_str();
     match label.strip_prefix("video/") {
@@ -146,29 +144,10 @@ fn media_type<'a>(kind: &str, part: &'a MediaPart, base64: &str) -> Cow<'a, str>
         ("audio", "" | "mp3" | "mpga") => Cow::Borrowed("audio/mpeg"),
         ("video", "") => Cow::Borrowed("video/mp4"),
         ("video", "mov") => Cow::Borrowed("video/quicktime"),
-        ("document", "" | "pdf") => Cow::Borrowed("application/pdf"),
+        ("document", "" | "pdf") => Cow::Borrowed(PDF),
         ("document", "txt" | "md" | "markdown") => Cow::Borrowed("text/plain"),
         ("document", _) => Cow::Borrowed("application/octet-stream"),
         (kind, format) => Cow::Owned(format!("{kind}/{format}")),
-    }
-}
-
-/// What the first bytes of a picture tell.
-fn picture_type(base64: &str) -> Option<&'static str> {
-    let head = base64.get(..SIGNATURE_LETTERS.min(base64.len()))?;
-    let bytes = STANDARD_NO_PAD.decode(head.trim_end_matches('=')).ok()?;
-    let at = |place: usize, magic: &[u8]| bytes.get(place..).is_some_and(|rest| rest.starts_with(magic));
-    let brand = |brands: &[&[u8; 4]]| at(4, b"ftyp") && brands.iter().any(|brand| at(8, *brand));
-    match () {
-        () if at(0, b"\x89PNG") => Some("image/png"),
-        () if at(0, b"\xFF\xD8\xFF") => Some("image/jpeg"),
-        () if at(0, b"GIF8") => Some("image/gif"),
-        () if at(0, b"RIFF") && at(8, b"WEBP") => Some("image/webp"),
-        () if at(0, b"BM") && at(6, b"\0\0\0\0") => Some("image/bmp"),
-        () if at(0, b"II*\0") || at(0, b"MM\0*") => Some("image/tiff"),
-        () if brand(&[b"heic", b"heix", b"mif1"]) => Some("image/heic"),
-        () if brand(&[b"avif", b"avis"]) => Some("image/avif"),
-        () => None,
     }
 }
 
