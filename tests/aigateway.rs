@@ -224,6 +224,24 @@ async fn redirects_are_refused() {
     }
 }
 
+/// Blanks belong to a secret; a line break at its end comes from copying.
+#[tokio::test]
+async fn blanks_around_a_secret_are_signed_with() {
+    for (stored, known) in [(" with blanks ", " with blanks "), ("copied\r\n", "copied"), (" both \n", " both ")] {
+        let mut method = hmac("on");
+        if let Protection::Hmac(rules) = &mut method.protection {
+            rules.consumers[0].1 = known.to_owned();
+        }
+        for (name, value) in &mut method.form {
+            if *name == "hmac_secret_key" {
+                *value = stored.to_owned();
+            }
+        }
+        let setup = Setup::of(&method).await;
+        assert!(!setup.ask(true, json!({})).await.text().is_empty(), "{stored:?}");
+    }
+}
+
 #[tokio::test]
 async fn refused_credentials_say_why() {
     let changed = |method: Method, change: &dyn Fn(&mut Protection)| {
@@ -403,7 +421,7 @@ async fn answers_of_every_kind_are_shown_as_what_they_are() {
 async fn parameters_reach_the_model_in_its_own_words() {
     let setup = Setup::of(&hmac("on")).await;
     let parameters = json!({"temperature": 0.5, "top_p": 0.9, "top_k": 20, "max_tokens": 99, "frequency_penalty": 0.1,
-        "presence_penalty": 0.2, "seed": 7});
+        "presence_penalty": 0.2, "repetition_penalty": 1.1, "seed": 7, "enable_search": true});
     setup.ask(true, json!({"model_parameters": parameters, "stop": ["three"]})).await.text();
     let body = setup.gateway.last_json();
     for (name, value) in parameters.as_object().unwrap() {
@@ -667,12 +685,21 @@ async fn the_schema_says_what_the_form_says() {
         "frequency_penalty",
         "presence_penalty",
         "seed",
+        "repetition_penalty",
         "response_format",
         "json_schema",
         "enable_thinking",
         "reasoning_format",
+        "reasoning_effort",
+        "thinking_budget",
+        "enable_search",
     ] {
         assert!(rules.contains(&name), "{name}");
+    }
+    // Dify's page begins with the minimum where a number has no default.
+    for rule in llm["parameter_rules"].as_array().unwrap() {
+        let is_number = rule["type"] == "int" || rule["type"] == "float";
+        assert!(!is_number || rule["default"].is_number(), "{rule}");
     }
     assert!(!rules.contains(&"stop"), "Dify's page has a field of its own for it");
     assert_eq!(schema("text-embedding").await["model_properties"]["max_chunks"], 10);

@@ -18,6 +18,10 @@ const LARGEST_COUNT: u64 = 1_000_000_000;
 /// Highest price of a unit of tokens.
 const HIGHEST_PRICE: u64 = 1_000_000_000;
 
+/// Longest thinking that a user may ask for, and the one that Dify's page begins with, in tokens.
+const LARGEST_BUDGET: u64 = 1_000_000;
+const DEFAULT_BUDGET: u64 = 8192;
+
 /// Texts per embedding call; the smallest limit among the gateway's usual services.
 const DEFAULT_CHUNKS: u64 = 10;
 
@@ -109,13 +113,21 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
     let mut rules = vec![
         float("temperature", I18n::new("Temperature", "温度"), (0.0, 2.0), 0.7),
         float("top_p", I18n::new("Top P", "Top P"), (0.0, 1.0), 1.0),
-        ParameterRule::new("top_k", I18n::new("Top K", "Top K"), ParameterType::Int).range(0.0, 1000.0),
+        ParameterRule::new("top_k", I18n::new("Top K", "Top K"), ParameterType::Int)
+            .range(0.0, 1000.0)
+            .default_value(50),
         float("frequency_penalty", I18n::new("Frequency Penalty", "频率惩罚"), (-2.0, 2.0), 0.0),
         float("presence_penalty", I18n::new("Presence Penalty", "存在惩罚"), (-2.0, 2.0), 0.0),
+        float("repetition_penalty", I18n::new("Repetition Penalty", "重复惩罚"), (0.01, 2.0), 1.0).help(I18n::new(
+            "Supported by vLLM, SGLang and Alibaba Cloud Model Studio, not by OpenAI.",
+            "vLLM、SGLang 和阿里云百炼支持，OpenAI 不支持。",
+        )),
         ParameterRule::new("max_tokens", I18n::new("Max Tokens", "最大标记"), ParameterType::Int)
             .range(1.0, longest as f64)
             .default_value(longest.min(512)),
-        ParameterRule::new("seed", I18n::new("Seed", "随机种子"), ParameterType::Int),
+        ParameterRule::new("seed", I18n::new("Seed", "随机种子"), ParameterType::Int)
+            .range(0.0, 2_147_483_647.0)
+            .default_value(42),
         ParameterRule::new("response_format", I18n::new("Response Format", "回复格式"), ParameterType::String)
             .options(["text", "json_object", "json_schema"]),
         ParameterRule {
@@ -128,11 +140,37 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
         let label = I18n::new("Thinking mode", "思考模式");
         rules.push(ParameterRule::new("enable_thinking", label, ParameterType::Boolean));
     }
+    if thinking != Thinking::No {
+        let label = I18n::new("Reasoning effort", "推理强度");
+        let efforts = ["none", "minimal", "low", "medium", "high", "xhigh"];
+        rules.push(ParameterRule::new("reasoning_effort", label, ParameterType::String).options(efforts).help(
+            I18n::new(
+                "How much the model thinks. Not every model supports every value.",
+                "思考的强度。并非每个模型都支持所有取值。",
+            ),
+        ));
+        let label = I18n::new("Thinking budget", "思考预算");
+        rules.push(
+            ParameterRule::new("thinking_budget", label, ParameterType::Int)
+                .range(1.0, LARGEST_BUDGET as f64)
+                .default_value(DEFAULT_BUDGET)
+                .help(I18n::new(
+                    "Longest thinking in tokens. Supported by the Qwen models of Alibaba Cloud Model Studio and others.",
+                    "思考的最大 token 数。阿里云百炼的通义千问等模型支持。",
+                )),
+        );
+    }
     if thinking != Thinking::No || credentials.flag("structured_output_support", false) {
         let label = I18n::new("Reasoning Format", "推理格式");
         let formats = ["none", "auto", "deepseek", "deepseek-legacy"];
         rules.push(ParameterRule::new("reasoning_format", label, ParameterType::String).options(formats));
     }
+    rules.push(ParameterRule::new("enable_search", I18n::new("Web search", "联网搜索"), ParameterType::Boolean).help(
+        I18n::new(
+            "Whether the model searches the web. Supported by Alibaba Cloud Model Studio.",
+            "模型是否联网搜索。阿里云百炼支持。",
+        ),
+    ));
     Ok(rules)
 }
 

@@ -30,6 +30,10 @@ const PROMPT_RESERVE: u64 = 64;
 /// The parameter of the longest answer.
 const MAX_TOKENS: &str = "max_tokens";
 
+/// The switch of thinking, and its name in Dify's own plugin.
+const ENABLE_THINKING: &str = "enable_thinking";
+const THINK: &str = "think";
+
 /// Characters per speech request.
 pub(super) const WORD_LIMIT: u64 = 3500;
 
@@ -79,8 +83,11 @@ pub(super) fn schema(
 }
 
 /// Opens the rules of a call for what is only assumed: the server is the judge of a model that it never described, and of
-/// a length that it did not tell.
+/// a length that it did not tell. The switch may have its name in Dify's own Xinference plugin.
 pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, description: &Description) {
+    if schema.parameter_rules.iter().any(|rule| rule.name == ENABLE_THINKING) {
+        schema.parameter_rules.push(ParameterRule::new(THINK, I18n::same(THINK), ParameterType::Boolean));
+    }
     let knows_length = settings.context_length.or(description.context_length).is_some();
     for rule in &mut schema.parameter_rules {
         if !description.is_told() {
@@ -184,14 +191,14 @@ fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
         number("presence_penalty", "Presence Penalty", "存在惩罚", -2.0, 2.0, 0.0),
         number("frequency_penalty", "Frequency Penalty", "频率惩罚", -2.0, 2.0, 0.0),
         number("repetition_penalty", "Repetition Penalty", "重复惩罚", 0.01, 2.0, 1.0),
-        rule("seed", I18n::new("Seed", "随机种子"), Int).range(0.0, 2_147_483_647.0),
+        rule("seed", I18n::new("Seed", "随机种子"), Int).range(0.0, 2_147_483_647.0).default_value(42),
     ];
     if !chats(settings, description) {
         return rules;
     }
     let unknown = !description.is_told();
     if description.is_hybrid() || unknown {
-        rules.push(rule("enable_thinking", I18n::new("Thinking", "思考模式"), Boolean).help(I18n::new(
+        rules.push(rule(ENABLE_THINKING, I18n::new("Thinking", "思考模式"), Boolean).help(I18n::new(
             "Whether the model thinks before it answers; the model's own default when unset.",
             "模型回答前是否思考；未设置时使用模型默认值。",
         )));

@@ -76,6 +76,9 @@ fn features_and_rules_follow_from_abilities() {
         let mode = if abilities.contains(&"chat") { "chat" } else { "completion" };
         assert_eq!(schema.model_properties["mode"], mode, "{abilities:?}");
         assert!(schema.parameter_rules.iter().all(|rule| !rule.required), "nothing is sent that the user did not set");
+        let is_number = |rule: &ParameterRule| matches!(rule.kind, ParameterType::Int | ParameterType::Float);
+        let invented = schema.parameter_rules.iter().find(|rule| is_number(rule) && rule.default.is_none());
+        assert_eq!(invented.map(|rule| &rule.name), None, "Dify's page begins with the minimum");
     }
 }
 
