@@ -219,6 +219,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ),
         ("providers/xinference/catalog.rs", "asking", Owned),
         ("providers/xinference/catalog.rs", "known", Owned),
+        ("providers/xinference/catalog.rs", "seen", Owned),
         (
             "providers/xinference/login.rs",
             "Tokens",

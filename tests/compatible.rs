@@ -6,13 +6,13 @@ mod scripted;
 
 use std::sync::Arc;
 
-use dify_plugin_runtime::dialect::openai::profile::ToolForm;
+use dify_plugin_runtime::dialect::openai::profile::{ImageForm, ToolForm};
 use dify_plugin_runtime::dialect::openai::{BaseUrl, MapperOptions, Profile};
 use dify_plugin_runtime::error::InvokeError;
 use dify_plugin_runtime::protocol::LlmRequest;
-use dify_plugin_runtime::providers::compatible::{Endpoint, chat};
+use dify_plugin_runtime::providers::compatible::{Endpoint, chat, files};
 use dify_plugin_runtime::upstream::auth::HeaderAuthorization;
-use dify_plugin_runtime::upstream::{RetryPolicy, Upstream};
+use dify_plugin_runtime::upstream::{NetworkSettings, RetryPolicy, Upstream};
 use futures_util::StreamExt;
 use scripted::{Scripted, Step, answer};
 use serde_json::{Value, json};
@@ -262,4 +262,93 @@ async fn signatures_are_remembered_for_hosts_that_lose_them() {
     let bodies = bodies(&server);
     assert_eq!(signature(&bodies[1]), json!({"thought_signature": "QQ+/=="}));
     assert_eq!(signature(&bodies[2]), Value::Null, "of other credentials nothing is known");
+}
+
+/// A signature of the message itself goes back with it: from the private JSON, or by the answer's text.
+#[tokio::test]
+async fn signatures_of_answers_without_calls_go_back_too() {
+    let profile = Profile::default();
+    let events = |deltas: &[Value]| {
+        let events: String =
+            deltas.iter().map(|delta| format!("data: {}\n\n", json!({"choices": [{"delta": delta}]}))).collect();
+        let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+        typed("200 OK", "text/event-stream", &format!("{events}{end}"))
+    };
+    let signature = json!({"google": {"thought_signature": "QQ+/=="}});
+    // Thoughts, then the answer; a decoration without a signature stays where it is.
+    let answer = events(&[
+        json!({"reasoning_content": "hm", "extra_content": {"google": {"thought": true}}}),
+        json!({"content": "Hel"}),
+        json!({"content": "lo", "extra_content": signature}),
+    ]);
+    let server = Scripted::start(vec![answer, stream()]).await;
+    let (text, _) = ask_as(21, &server, &profile, request(json!({}))).await.unwrap();
+    assert_eq!(text, "<think>\nhm\n</think>Hello");
+    let history = |content: &str, opaque: Value| {
+        request(json!({"prompt_messages": [{"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": content, "opaque_body": opaque}, {"role": "user", "content": "And?"}]}))
+    };
+    let carried = |model: &str| json!({"openai": {"model": model, "message": {"thought_signature": "own"}}});
+    for (credentials, content, opaque, extra, own) in [
+        (21, text.as_str(), Value::Null, signature.clone(), Value::Null),
+        (21, "Hello\n", Value::Null, signature.clone(), Value::Null),
+        (21, "Hallo", Value::Null, Value::Null, Value::Null),
+        (22, "Hello", Value::Null, Value::Null, Value::Null),
+        (22, "Hello", carried("wire-model"), Value::Null, json!("own")),
+        (22, "Hello", carried("another"), Value::Null, Value::Null),
+    ] {
+        ask_as(credentials, &server, &profile, history(content, opaque)).await.unwrap();
+        let sent = bodies(&server).pop().unwrap()["messages"][1].clone();
+        assert_eq!((&sent["extra_content"], &sent["thought_signature"]), (&extra, &own), "{credentials} {content}");
+    }
+    // A server that refuses them is asked without.
+    let refused = refusal("thought_signature is not valid");
+    let server = Scripted::start(vec![refused, stream()]).await;
+    ask_as(23, &server, &profile, history("Hello", carried("wire-model"))).await.unwrap();
+    let sent: Vec<Value> =
+        bodies(&server).iter().map(|body| body["messages"][1]["thought_signature"].clone()).collect();
+    assert_eq!(sent, [json!("own"), Value::Null]);
+}
+
+/// One limit for all files of a prompt, whatever they are packed into.
+#[tokio::test]
+async fn files_of_a_prompt_have_one_limit() {
+    const MIB: usize = 1024 * 1024;
+    let file = |claimed: usize, sent: usize| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {claimed}\r\n\r\n");
+        vec![Step::Send(head.into_bytes()), Step::Times(vec![b'x'; MIB], sent)]
+    };
+    // What is small on its way may be large when it is unpacked.
+    let packed = typed("200 OK", "image/png", "x").into_iter().map(|step| match step {
+        Step::Send(bytes) => {
+            let text = String::from_utf8(bytes).unwrap();
+            Step::Send(text.replacen("content-type", "content-encoding: deflate\r\ncontent-type", 1).into_bytes())
+        }
+        other => other,
+    });
+    let profile = Profile { image: ImageForm::ImageUrl, ..Profile::default() };
+    for (scripts, expected) in [
+        (vec![file(40 * MIB, 40), file(24 * MIB, 24)], None),
+        (vec![file(40 * MIB, 40), file(25 * MIB, 0)], Some("together with the others of this prompt")),
+        (vec![file(65 * MIB, 0)], Some("larger than 67108864 bytes")),
+        (vec![packed.collect()], Some("comes compressed")),
+    ] {
+        let count = scripts.len();
+        let server = Scripted::start(scripts).await;
+        let image = |number: usize| json!({"type": "image", "format": "png", "mime_type": "image/png", "url": format!("/f{number}")});
+        // In one message, and in several.
+        let messages: Vec<Value> =
+            (0..count).map(|number| json!({"role": "user", "content": [image(number)]})).collect();
+        let mut request = request(json!({ "prompt_messages": messages }));
+        let (upstream, network) = (Upstream::new(), NetworkSettings::default());
+        let gathered =
+            files::gather(&upstream, &network, Some(&server.url), &profile, &mut request.prompt_messages).await;
+        match expected {
+            None => gathered.unwrap(),
+            Some(words) => {
+                let error = gathered.unwrap_err();
+                assert!(error.message.contains(words), "{error}");
+            }
+        }
+    }
 }

@@ -699,6 +699,58 @@ async fn parts_that_a_server_refuses_are_left_out_and_remembered() {
     assert_eq!(sent, [true, false]);
 }
 
+/// Thoughts without an opening tag are shown as they come where it is known that they are thoughts: an answer that breaks
+/// off within them has them in front of its error, as thoughts.
+#[tokio::test]
+async fn thoughts_without_an_opening_tag_are_not_held_back() {
+    let server = Server::start().await;
+    let plugin = plugin();
+    let model = |uid: &str, family: &str, abilities: Value| {
+        let description = json!({"model_type": "LLM", "model_name": family, "model_family": family,
+            "model_ability": abilities, "model_engine": "vLLM", "context_length": 8192});
+        server.set_model(uid, description);
+    };
+    let (always, hybrid) = (json!(["chat", "reasoning"]), json!(["chat", "reasoning", "hybrid"]));
+    model("always", "QwQ-32B", always.clone());
+    model("known", "qwen3.5", hybrid.clone());
+    model("learnt", "of my own", hybrid.clone());
+    model("default", "glm-4.7", hybrid);
+    model("plain", "QwQ-32B", always);
+    let say = async |uid: &str, parameters: Value, text: &str, reason: Value| {
+        let events = [json!({"content": text}), json!({})].map(|delta| {
+            let reason = if delta == json!({}) { reason.clone() } else { Value::Null };
+            format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}))
+        });
+        server.trouble(Trouble::Answer(200, "text/event-stream", events.concat(), None));
+        plugin.call(ask(&server, uid, "Hi", json!({"stream": true, "model_parameters": parameters}))).await
+    };
+    let (on, unset) = (json!({"enable_thinking": true}), json!({}));
+    let (whole, thoughts) = ("hm, well</think>Hello", "<think>\nhm, well\n</think>");
+    for (uid, parameters, before) in [
+        ("always", &unset, None),
+        ("known", &on, None),
+        ("learnt", &on, Some(whole)),
+        ("default", &unset, Some(whole)),
+        ("default", &json!({"think": true}), None),
+    ] {
+        if let Some(text) = before {
+            let first = say(uid, parameters.clone(), text, json!("stop")).await;
+            assert_eq!(first.text(), format!("{thoughts}Hello"), "{uid}");
+        }
+        let broken = say(uid, parameters.clone(), "hm, well", Value::Null).await;
+        let shown: String =
+            broken.items.iter().filter_map(|item| item["delta"]["message"]["content"].as_str()).collect();
+        assert_eq!((shown.as_str(), broken.error.is_some()), (thoughts, true), "{uid} {parameters}");
+    }
+    // Nothing is lost or called a thought where there was none.
+    let answer = say("plain", unset.clone(), "Hello", json!("stop")).await;
+    assert_eq!(answer.text(), "<think>\nHello\n</think>Hello");
+    model("other", "glm-4.7", json!(["chat", "reasoning", "hybrid"]));
+    for _ in 0..2 {
+        assert_eq!(say("other", unset.clone(), "Hello", json!("stop")).await.text(), "Hello");
+    }
+}
+
 #[tokio::test]
 async fn tokens_are_counted_without_the_server() {
     let server = Server::start().await;

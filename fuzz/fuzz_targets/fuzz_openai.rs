@@ -8,7 +8,7 @@ use dify_plugin_runtime_fuzz::{Outcome, chat, pieces, pricing, tools};
 use libfuzzer_sys::fuzz_target;
 
 fn run(flags: u8, pieces: &[&[u8]]) -> Outcome {
-    let policies = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide, ThinkPolicy::FieldOnly];
+    let policies = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide, ThinkPolicy::Opened];
     let options = MapperOptions {
         think: policies[usize::from(flags & 3) % policies.len()],
         accept_calls: flags & 4 == 0,
@@ -16,6 +16,7 @@ fn run(flags: u8, pieces: &[&[u8]]) -> Outcome {
         leaks_calls: flags & 32 == 0,
         pricing: (flags & 16 == 0).then(pricing),
         prompt_estimate: 1000,
+        ..MapperOptions::default()
     };
     chat(ChatMapper::new(options), pieces)
 }

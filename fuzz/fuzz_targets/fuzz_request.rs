@@ -81,8 +81,9 @@ fn language_model(request: &mut LlmRequest) {
     round_trip(&request.prompt_messages);
     estimate_prompt(&request.prompt_messages, &request.tools);
     let _ = interactions::start(&request.target.model, &request.prompt_messages);
+    let names = FunctionNames::of(&request.tools, chat_request::NAMES);
     for profile in PROFILES.iter() {
-        if let Ok(body) = chat_request(&request.target.model, request, profile) {
+        if let Ok(body) = chat_request(&request.target.model, request, profile, &names) {
             serde_json::from_slice::<serde_json::Value>(&body).expect("a request is JSON");
         }
     }

@@ -10,8 +10,14 @@ use libfuzzer_sys::fuzz_target;
 const OTHER_FIELD: char = '\u{1}';
 
 fn thoughts(flags: u8, seed: Option<u8>, text: &str) -> String {
-    let policies = [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide, ThinkPolicy::FieldOnly];
-    let mut writer = ThinkWriter::new(policies[usize::from(flags & 3) % policies.len()]);
+    let policies = [
+        ThinkPolicy::Show,
+        ThinkPolicy::ShowUnopened,
+        ThinkPolicy::Hide,
+        ThinkPolicy::FieldOnly,
+        ThinkPolicy::Opened,
+    ];
+    let mut writer = ThinkWriter::new(policies[usize::from(flags & 7) % policies.len()]);
     let mut out = String::new();
     for (number, field) in text.split(OTHER_FIELD).enumerate() {
         let pieces = seed.map_or_else(|| vec![field], |seed| text_pieces(seed, field));
@@ -24,6 +30,9 @@ fn thoughts(flags: u8, seed: Option<u8>, text: &str) -> String {
                 _ => writer.thought(piece, &mut out),
             }
         }
+    }
+    if flags & 8 != 0 {
+        writer.end_whole(&mut out);
     }
     writer.finish(flags & 4 != 0, &mut out);
     out

@@ -25,6 +25,9 @@ pub enum ThinkPolicy {
     /// Show them; the opening tag may be missing because the model's template already wrote it.
     /// Text is then held back until it is clear what it is.
     ShowUnopened,
+    /// Show them; the model's template writes the opening tag: an answer begins with thoughts, and they are shown as they
+    /// come. One that is whole without any tag was no thought; it is given once more, as the answer that it is.
+    Opened,
     /// Show those that come as such; tags in the text are text.
     FieldOnly,
     /// The user switched thinking off: filter them. When nothing else was said, they are the answer.
@@ -49,6 +52,17 @@ impl Sink for String {
     }
 }
 
+/// How the thoughts of an answer began, where that was watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// With a tag of the model's own.
+    Tag,
+    /// Without a tag: the template wrote it.
+    Unopened,
+    /// There were none.
+    NoThoughts,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Nothing but blanks so far: a tag may follow.
@@ -70,6 +84,10 @@ pub struct ThinkWriter {
     blank: usize,
     searched: usize,
     field: FieldTags,
+    /// Whether the block in the text has no opening tag but [`ThinkPolicy::Opened`], and its text, which may be an answer.
+    is_assumed: bool,
+    assumed: Option<String>,
+    beginning: Option<Beginning>,
     /// Whether a block is open in the output.
     open: bool,
     /// Blanks within a block that are written only when more thoughts follow.
@@ -92,6 +110,9 @@ impl ThinkWriter {
             blank: 0,
             searched: 0,
             field: FieldTags::default(),
+            is_assumed: false,
+            assumed: None,
+            beginning: None,
             open: false,
             blanks: String::new(),
             hidden: String::new(),
@@ -102,13 +123,22 @@ impl ThinkWriter {
 
     /// Bytes that are kept.
     pub fn held(&self) -> usize {
-        self.held.len() + self.blanks.len() + self.hidden.len() + self.field.blanks.len()
+        let assumed = self.assumed.as_ref().map_or(0, String::len);
+        self.held.len() + self.blanks.len() + self.hidden.len() + self.field.blanks.len() + assumed
+    }
+
+    /// How the thoughts in the text began.
+    pub fn beginning(&self) -> Option<Beginning> {
+        self.beginning
     }
 
     /// The upstream keeps thoughts in a field of their own: text is text, even without an opening tag.
     pub fn separate_field<S: Sink>(&mut self, out: &mut S) {
-        if self.policy == ThinkPolicy::ShowUnopened {
+        if matches!(self.policy, ThinkPolicy::ShowUnopened | ThinkPolicy::Opened) {
             self.policy = ThinkPolicy::Show;
+            if self.is_assumed {
+                return self.end_assumed(out);
+            }
             let held = std::mem::take(&mut self.held);
             (self.blank, self.searched) = (0, 0);
             self.text(&held, out);
@@ -182,6 +212,29 @@ impl ThinkWriter {
         }
     }
 
+    /// The answer ends by itself, with nothing beside the text: what has no tag at all is the answer.
+    pub fn end_whole<S: Sink>(&mut self, out: &mut S) {
+        if self.is_assumed {
+            self.beginning = Some(Beginning::NoThoughts);
+            self.end_assumed(out);
+        } else if self.policy == ThinkPolicy::ShowUnopened && !self.held.trim().is_empty() {
+            self.beginning = Some(Beginning::NoThoughts);
+        }
+    }
+
+    /// Gives what was taken for thoughts as the answer.
+    fn end_assumed<S: Sink>(&mut self, out: &mut S) {
+        self.is_assumed = false;
+        let held = std::mem::take(&mut self.held);
+        self.write_thought(&held, out);
+        self.close(out);
+        self.place = Place::Answer;
+        if let Some(text) = self.assumed.take() {
+            self.answer(text.trim_start(), out);
+            self.answer(&held, out);
+        }
+    }
+
     /// The answer is over: what is held back is written, an open block is closed.
     /// `other_output`: whether there is an answer besides the text (calls).
     pub fn finish<S: Sink>(&mut self, other_output: bool, out: &mut S) {
@@ -213,11 +266,16 @@ impl ThinkWriter {
                     let inside = end.unwrap_or_else(|| rest.len() - partial_tag(rest, CLOSE));
                     self.end_field(out);
                     self.write_thought(&rest[..inside], out);
+                    self.assume(&rest[..inside]);
                     at += inside;
                     if end.is_none() {
                         return at;
                     }
                     at += CLOSE.len();
+                    if std::mem::take(&mut self.is_assumed) {
+                        self.beginning = Some(Beginning::Unopened);
+                        self.assumed = None;
+                    }
                     self.end_of_block(out);
                 }
                 Place::Start => match self.read_start(rest, out) {
@@ -237,11 +295,17 @@ impl ThinkWriter {
         self.blank = 0;
         if begins.starts_with(OPEN) {
             self.place = Place::InTags;
+            self.beginning = self.beginning.or(Some(Beginning::Tag));
             return Some(blank + OPEN.len());
         }
         if OPEN.starts_with(begins) {
             self.blank = blank;
             return None;
+        }
+        if self.policy == ThinkPolicy::Opened {
+            self.place = Place::InTags;
+            (self.is_assumed, self.assumed) = (true, Some(String::new()));
+            return Some(blank);
         }
         if self.policy == ThinkPolicy::ShowUnopened && text.len() <= LONGEST_HELD {
             steps::count(text.len() - searched);
@@ -250,6 +314,7 @@ impl ThinkWriter {
                 return None;
             };
             let end = searched + end;
+            self.beginning = Some(Beginning::Unopened);
             self.end_field(out);
             self.write_thought(&text[..end], out);
             self.end_of_block(out);
@@ -257,6 +322,16 @@ impl ThinkWriter {
         }
         self.place = Place::Answer;
         Some(0)
+    }
+
+    /// Keeps what may turn out to be the answer.
+    fn assume(&mut self, text: &str) {
+        if let Some(assumed) = self.assumed.as_mut().filter(|_| self.is_assumed) {
+            assumed.push_str(text);
+            if assumed.len() > LONGEST_HELD {
+                self.assumed = None;
+            }
+        }
     }
 
     fn end_of_block<S: Sink>(&mut self, out: &mut S) {
@@ -381,7 +456,7 @@ mod tests {
 
     use super::*;
 
-    /// `T:` thoughts, `A:` text, `F` the field exists, `C` calls follow.
+    /// `T:` thoughts, `A:` text, `F` the field exists, `C` calls follow, `E` the answer ends by itself.
     fn run(policy: ThinkPolicy, steps: &[&str]) -> String {
         let mut writer = ThinkWriter::new(policy);
         let mut out = String::new();
@@ -393,6 +468,7 @@ mod tests {
                     writer.thought(text, &mut out);
                 }
                 ("A", text) => writer.text(text, &mut out),
+                ("E", _) => writer.end_whole(&mut out),
                 ("C", _) => {
                     calls = true;
                     writer.close(&mut out);
@@ -406,7 +482,7 @@ mod tests {
 
     #[test]
     fn one_block_whatever_comes_in() {
-        use ThinkPolicy::{FieldOnly, Hide, Show, ShowUnopened};
+        use ThinkPolicy::{FieldOnly, Hide, Opened, Show, ShowUnopened};
         let cases: &[(ThinkPolicy, &[&str], &str)] = &[
             (Show, &["AHello"], "Hello"),
             (Show, &["A\n\nHello"], "\n\nHello"),
@@ -442,6 +518,15 @@ mod tests {
             (ShowUnopened, &["Ano tags at all"], "no tags at all"),
             (ShowUnopened, &["F", "Atext </think> text"], "text </think> text"),
             (ShowUnopened, &["A<think>hm</think>x"], "<think>\nhm\n</think>x"),
+            (Opened, &["Ahm, ", "Awell</thi", "Ank>\n\nHello"], "<think>\nhm, well\n</think>\n\nHello"),
+            (Opened, &["A\n<think>hm</think>Hello", "E"], "<think>\nhm\n</think>Hello"),
+            (Opened, &["A</think>Hello", "E"], "Hello"),
+            (Opened, &["Ahm, ", "Awell"], "<think>\nhm, well\n</think>"),
+            (Opened, &["Ahm, ", "Awell", "C"], "<think>\nhm, well\n</think>"),
+            (Opened, &["A\nNo tags ", "Aat all", "E"], "<think>\nNo tags at all\n</think>No tags at all"),
+            (Opened, &["Aa < b </th", "E"], "<think>\na < b </th\n</think>a < b </th"),
+            (Opened, &["F", "AHello", "E"], "Hello"),
+            (Opened, &["AHello", "Thm", "A, you", "E"], "<think>\nHello\n</think>Hello<think>\nhm\n</think>, you"),
             (Hide, &["Thm", "AHello"], "Hello"),
             (Hide, &["A<think>hm</think>\n\nHello"], "Hello"),
             (Hide, &["A<think>a</think>\n<thi", "Ank>b</think>\n\nHello"], "Hello"),
@@ -457,6 +542,38 @@ mod tests {
         ];
         for (policy, steps, expected) in cases {
             assert_eq!(run(*policy, steps), *expected, "{policy:?} {steps:?}");
+        }
+    }
+
+    #[test]
+    fn how_thoughts_began_is_seen() {
+        use Beginning::{NoThoughts, Tag, Unopened};
+        use ThinkPolicy::{Opened, Show, ShowUnopened};
+        for (policy, text, expected) in [
+            (Show, "<think>hm</think>Hello", Some(Tag)),
+            (Show, "Hello", None),
+            (ShowUnopened, "<think>hm</think>Hello", Some(Tag)),
+            (ShowUnopened, "hm</think>Hello", Some(Unopened)),
+            (ShowUnopened, "Hello", Some(NoThoughts)),
+            (ShowUnopened, "", None),
+            (Opened, "<think>hm", Some(Tag)),
+            (Opened, "hm</think>Hello", Some(Unopened)),
+            (Opened, "Hello", Some(NoThoughts)),
+            (Opened, "", None),
+        ] {
+            let (mut writer, mut out) = (ThinkWriter::new(policy), String::new());
+            writer.text(text, &mut out);
+            writer.end_whole(&mut out);
+            assert_eq!(writer.beginning(), expected, "{policy:?} {text}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_the_answer_is_not_kept_for_ever() {
+        let (mut writer, mut out) = (ThinkWriter::new(ThinkPolicy::Opened), String::new());
+        for _ in 0..=LONGEST_HELD / 1024 {
+            writer.text(&"x".repeat(1024), &mut out);
+            assert!(writer.held() <= LONGEST_HELD);
         }
     }
 
@@ -482,13 +599,18 @@ mod tests {
         fn any_split_gives_the_same_text(
             parts in proptest::collection::vec("(<think>|</think>|<thi|nk>|[a-c<> \n]{0,3}|é)", 0..10),
             cuts in proptest::collection::vec(0usize..60, 0..10),
-            policy in 0..4,
+            policy in prop::sample::select(vec![
+                ThinkPolicy::Show,
+                ThinkPolicy::ShowUnopened,
+                ThinkPolicy::Opened,
+                ThinkPolicy::Hide,
+                ThinkPolicy::FieldOnly,
+            ]),
             kind in "[AT]",
+            end in "[EC]",
         ) {
-            let policy =
-                [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide, ThinkPolicy::FieldOnly][policy as usize];
             let text: String = parts.concat();
-            let whole = run(policy, &[&format!("{kind}{text}")]);
+            let whole = run(policy, &[&format!("{kind}{text}"), &end]);
             let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| text.is_char_boundary(*cut)).collect();
             cuts.sort_unstable();
             let mut pieces = Vec::new();
@@ -498,6 +620,7 @@ mod tests {
                 from = cut;
             }
             pieces.push(format!("{kind}{}", &text[from..]));
+            pieces.push(end);
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
             prop_assert_eq!(run(policy, &pieces), whole);
         }
@@ -505,7 +628,7 @@ mod tests {
 
     #[test]
     fn twice_the_text_is_twice_the_work() {
-        use ThinkPolicy::{FieldOnly, Hide, Show, ShowUnopened};
+        use ThinkPolicy::{FieldOnly, Hide, Opened, Show, ShowUnopened};
         let pieces: [(&str, &str); 9] = [
             ("A", " "),
             ("A", "<think>"),
@@ -517,7 +640,7 @@ mod tests {
             ("T", "</think> "),
             ("T", "words < of thoughts"),
         ];
-        for policy in [Show, ShowUnopened, FieldOnly, Hide] {
+        for policy in [Show, ShowUnopened, Opened, FieldOnly, Hide] {
             for (kind, piece) in pieces {
                 let name = format!("{policy:?} {kind}{piece}");
                 // In one piece, and in many.

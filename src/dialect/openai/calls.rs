@@ -15,9 +15,10 @@ mod arguments;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use self::arguments::Arguments;
+use super::kept::Kept;
 use super::wire::{CallFragment, FunctionFragment};
 use crate::codec::json_scan::{Extent, JsonScan};
 use crate::error::InvokeError;
@@ -28,12 +29,6 @@ pub use self::arguments::whole as whole_arguments;
 
 /// Most calls of one answer: far more than an agent acts on.
 pub const MOST_CALLS: usize = 1024;
-
-/// Most bytes of members that come back with their calls.
-const MOST_KEPT: usize = 4 * 1024 * 1024;
-
-/// Key of our private JSON in a message's `opaque_body`.
-pub const OPAQUE_KEY: &str = "openai";
 
 /// Calls in the order in which they began.
 #[derive(Debug, Default)]
@@ -51,8 +46,8 @@ struct Call {
     name: String,
     arguments: String,
     scan: JsonScan,
-    /// Members that come back with the call, as they stand.
-    kept: Vec<(&'static str, String)>,
+    /// Members that come back with the call.
+    kept: Kept,
 }
 
 impl Call {
@@ -80,8 +75,8 @@ enum Target {
 pub struct Calls {
     /// The calls.
     pub calls: Vec<ToolCall>,
-    /// What must come back with them: private JSON of the message.
-    pub opaque_body: Option<Value>,
+    /// Members that must come back with them, by their IDs.
+    pub kept: Map<String, Value>,
 }
 
 impl CallMerger {
@@ -127,15 +122,7 @@ impl CallMerger {
             call.name.push_str(name);
         }
         call.append(arguments);
-        for (member, value) in &fragment.kept {
-            self.kept += value.get().len();
-            if self.kept > MOST_KEPT {
-                warn!(member, "what should come back with a call is too long and was dropped");
-                continue;
-            }
-            call.kept.retain(|(known, _)| known != member);
-            call.kept.push((member, value.get().to_owned()));
-        }
+        call.kept.take(&fragment.kept, &mut self.kept);
         Ok(())
     }
 
@@ -206,7 +193,7 @@ impl CallMerger {
     pub fn finish(&mut self, cut: bool) -> Result<Calls, InvokeError> {
         let merged = std::mem::take(self);
         let mut whole = Calls::default();
-        let (mut ids, mut kept, mut half) = (HashSet::new(), Map::new(), None);
+        let (mut ids, mut half) = (HashSet::new(), None);
         for call in merged.calls {
             if call.name.trim().is_empty() {
                 if call.arguments.trim().is_empty() {
@@ -224,13 +211,9 @@ impl CallMerger {
             // Dify knows calls by their ids: no two may have the same.
             let id = if call.id.is_empty() || ids.contains(&call.id) { new_id() } else { call.id };
             ids.insert(id.clone());
-            let members: Map<String, Value> = call
-                .kept
-                .into_iter()
-                .filter_map(|(member, value)| Some((member.to_owned(), serde_json::from_str(&value).ok()?)))
-                .collect();
+            let members = call.kept.into_members();
             if !members.is_empty() {
-                kept.insert(id.clone(), Value::Object(members));
+                whole.kept.insert(id.clone(), Value::Object(members));
             }
             whole.calls.push(ToolCall::function(id, call.name, arguments));
         }
@@ -242,11 +225,7 @@ impl CallMerger {
                 "the output limit cut off the model's call of `{name}` within its arguments"
             ))
             .with_hint("Raise `max_tokens`, or let the model write less into the call.")),
-            _ => {
-                whole.opaque_body =
-                    (!kept.is_empty()).then(|| serde_json::json!({ OPAQUE_KEY: { "tool_calls": kept } }));
-                Ok(whole)
-            }
+            _ => Ok(whole),
         }
     }
 }

@@ -19,6 +19,9 @@ pub const NAMES: NameRule = NameRule { punctuation: "-", begins_with_any: true }
 /// Names under which users switch thinking; the second is the official Xinference plugin's.
 const THINKING_SWITCHES: [&str; 2] = ["enable_thinking", "think"];
 
+/// How much a model thinks: nothing to say while it does not.
+const THINKING_MEASURES: [&str; 2] = ["reasoning_effort", "thinking_budget"];
+
 #[derive(Debug, Serialize)]
 struct ChatBody<'a> {
     model: &'a str,
@@ -42,8 +45,13 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-/// The body as JSON; `model` is the name on the wire.
-pub fn chat_request(model: &str, request: &LlmRequest, profile: &Profile) -> Result<Bytes, InvokeError> {
+/// The body as JSON; `model` is the name on the wire, `names` are those of the request's functions.
+pub fn chat_request(
+    model: &str,
+    request: &LlmRequest,
+    profile: &Profile,
+    names: &FunctionNames,
+) -> Result<Bytes, InvokeError> {
     let mut rest: Map<String, Value> = request.model_parameters.clone();
     rest.retain(|name, value| !value.is_null() && !profile.dropped.contains(name));
     let structured = structured(&mut rest, request.json_schema.as_ref(), profile.structured)?;
@@ -59,8 +67,7 @@ pub fn chat_request(model: &str, request: &LlmRequest, profile: &Profile) -> Res
         }
         rest.insert("response_format".to_owned(), format);
     }
-    let names = FunctionNames::of(&request.tools, NAMES);
-    offer_tools(&mut rest, request, profile.tools, &names)?;
+    offer_tools(&mut rest, request, profile.tools, names)?;
     rest.extend(profile.extra_body.clone());
     for own in ["model", "messages", "prompt", "stream", "stream_options", "stop", "user"] {
         rest.remove(own);
@@ -68,7 +75,7 @@ pub fn chat_request(model: &str, request: &LlmRequest, profile: &Profile) -> Res
     let chat = profile.mode == Mode::Chat;
     let body = ChatBody {
         model,
-        messages: chat.then(|| messages(request, profile, &names, instruction)).transpose()?,
+        messages: chat.then(|| messages(request, profile, names, instruction)).transpose()?,
         prompt: (!chat).then(|| prompt_text(&request.prompt_messages, instruction)).transpose()?,
         stream: request.stream,
         stream_options: (request.stream && profile.include_usage).then_some(StreamOptions { include_usage: true }),
@@ -108,6 +115,11 @@ fn thinking(rest: &mut Map<String, Value>, profile: &Profile) {
     let switch = thinking_switch(rest);
     for name in THINKING_SWITCHES {
         rest.remove(name);
+    }
+    if switch == Some(false) {
+        for name in THINKING_MEASURES {
+            rest.remove(name);
+        }
     }
     let form = profile.thinking;
     let mut template = Map::new();

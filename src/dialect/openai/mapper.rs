@@ -5,11 +5,14 @@
 
 mod events;
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tracing::debug;
 
 use super::calls::{CallMerger, Calls};
 use super::errors;
+use super::kept::{AnswerDigest, Kept, opaque_body};
 use super::leaked_calls::LeakedCalls;
 use super::profile::{Profile, ToolForm};
 use super::wire::{CONTINUED, Choice, Chunk, Delta, Failure, Usage};
@@ -17,11 +20,11 @@ use crate::codec::events::Event;
 use crate::codec::json::Reader;
 use crate::declare::{Pricing, price};
 use crate::dialect::names::FunctionNames;
-use crate::dialect::think::{Sink, ThinkPolicy, ThinkWriter};
+use crate::dialect::think::{Beginning, Sink, ThinkPolicy, ThinkWriter};
 use crate::dialect::tokens::{TokenCounter, estimate_prompt};
 use crate::dialect::{Flow, StreamMapper};
 use crate::error::InvokeError;
-use crate::protocol::{FinishReason, LlmDelta, LlmRequest, LlmUsage, Tool, ToolChoiceMode};
+use crate::protocol::{FinishReason, LlmDelta, LlmRequest, LlmUsage, Tool, ToolCall, ToolChoiceMode};
 use crate::upstream::status;
 
 /// What the mapper must know of the request.
@@ -31,7 +34,9 @@ pub struct MapperOptions {
     pub think: ThinkPolicy,
     /// Whether calls in the answer count.
     pub accept_calls: bool,
-    /// The tools that were offered; text is searched for calls of them.
+    /// Names of the request's functions on the wire.
+    pub names: Arc<FunctionNames>,
+    /// The tools that were offered, as the model knows them; text is searched for calls of them.
     pub tools: Vec<Tool>,
     /// Whether calls count among words of the answer although the upstream does not say that any was made.
     pub leaks_calls: bool,
@@ -49,17 +54,15 @@ impl MapperOptions {
             || ["tool_choice", "function_call"]
                 .iter()
                 .any(|name| request.model_parameters.get(*name) == Some(&"none".into()));
+        let names = FunctionNames::of(&request.tools, super::chat_request::NAMES);
         Self {
             think: match super::chat_request::thinking_switch(&request.model_parameters) {
                 Some(false) => ThinkPolicy::Hide,
                 _ => ThinkPolicy::Show,
             },
             accept_calls,
-            tools: if accept_calls && !forbidden {
-                FunctionNames::of(&request.tools, super::chat_request::NAMES).on_the_wire(&request.tools)
-            } else {
-                Vec::new()
-            },
+            tools: if accept_calls && !forbidden { names.on_the_wire(&request.tools) } else { Vec::new() },
+            names: Arc::new(names),
             leaks_calls: profile.leaks_calls,
             pricing: pricing.cloned(),
             prompt_estimate: estimate_prompt(&request.prompt_messages, &request.tools),
@@ -75,6 +78,10 @@ pub struct ChatMapper {
     think: ThinkWriter,
     leaked: Option<LeakedCalls>,
     calls: CallMerger,
+    /// Members of the message itself that go back to the server, their bytes, and the text that they belong to.
+    kept: Kept,
+    kept_bytes: usize,
+    answer: AnswerDigest,
     usage: Usage,
     reason: Option<FinishReason>,
     fingerprint: Option<String>,
@@ -93,6 +100,7 @@ pub struct ChatMapper {
 /// Text on its way out: calls are looked for in the answer, not in what the model thinks.
 struct Filter<'m> {
     leaked: Option<&'m mut LeakedCalls>,
+    digest: &'m mut AnswerDigest,
     text: &'m mut String,
 }
 
@@ -105,6 +113,7 @@ impl Sink for Filter<'_> {
     }
 
     fn answer(&mut self, text: &str) {
+        self.digest.push(text);
         match &mut self.leaked {
             Some(leaked) => leaked.push(text, self.text),
             None => self.text.push_str(text),
@@ -120,6 +129,9 @@ impl ChatMapper {
             think: ThinkWriter::new(options.think),
             leaked: (!options.tools.is_empty()).then(|| LeakedCalls::new(&options.tools)),
             calls: CallMerger::default(),
+            kept: Kept::default(),
+            kept_bytes: 0,
+            answer: AnswerDigest::default(),
             usage: Usage::default(),
             reason: None,
             fingerprint: None,
@@ -212,6 +224,7 @@ impl ChatMapper {
             self.output.push(thoughts);
             self.say(text, |think, sink| think.thought(thoughts, sink));
         }
+        self.kept.take(&delta.kept, &mut self.kept_bytes);
         let content = delta.content.text.as_str();
         let content = if content.is_empty() { delta.refusal.as_str() } else { content };
         self.say(text, |think, sink| think.text(content, sink));
@@ -231,7 +244,7 @@ impl ChatMapper {
     }
 
     fn say(&mut self, text: &mut String, what: impl FnOnce(&mut ThinkWriter, &mut Filter<'_>)) {
-        what(&mut self.think, &mut Filter { leaked: self.leaked.as_mut(), text });
+        what(&mut self.think, &mut Filter { leaked: self.leaked.as_mut(), digest: &mut self.answer, text });
     }
 
     /// Text on its way out.
@@ -252,6 +265,27 @@ impl ChatMapper {
             }
             None => Ok(()),
         }
+    }
+
+    /// How the host knows a function that the model calls; some models put the word `functions` in front.
+    fn host_name<'n>(&'n self, name: &'n str) -> &'n str {
+        let names = &self.options.names;
+        let bare = name.strip_prefix("functions.").filter(|bare| !names.is_declared(name) && names.is_declared(bare));
+        names.back(bare.unwrap_or(name))
+    }
+
+    /// Whether the answer is whole, and text alone.
+    fn ends_by_itself(&self) -> bool {
+        let is_whole = match &self.reason {
+            None => self.done,
+            Some(reason) => *reason == FinishReason::Stop,
+        };
+        is_whole && self.calls.is_empty()
+    }
+
+    /// How the thoughts in the text of the answer began.
+    pub fn beginning(&self) -> Option<Beginning> {
+        self.think.beginning()
     }
 
     /// Writes what is held back, because nothing follows that could decide what it is.
@@ -304,6 +338,11 @@ impl StreamMapper for ChatMapper {
         if !self.answered {
             return Err(InvokeError::server_unavailable("the upstream closed the stream without an answer"));
         }
+        if self.ends_by_itself() {
+            let mut text = String::new();
+            self.say(&mut text, |think, sink| think.end_whole(sink));
+            self.pass(text, out);
+        }
         self.release(out);
         if !self.done && self.reason.is_none() {
             self.finish_leaked(out);
@@ -315,22 +354,25 @@ impl StreamMapper for ChatMapper {
         // A call that cannot be used must not cost the text that waits behind it.
         let made = self.calls.finish(cut);
         let leaked = self.finish_leaked(out);
-        let Calls { calls: tool_calls, opaque_body } = match made? {
+        let Calls { calls: mut tool_calls, kept } = match made? {
             made if made.calls.is_empty() => leaked,
             made => made,
         };
+        let members = std::mem::take(&mut self.kept).into_members();
+        let opaque_body = opaque_body(kept, members, std::mem::take(&mut self.answer));
         if self.reason.is_none() && !self.spoke && tool_calls.is_empty() {
             return Err(InvokeError::server_unavailable("the upstream ended its answer without a word"));
         }
-        for call in &tool_calls {
-            self.output.push(&call.function.name);
-            self.output.push(&call.function.arguments);
+        for ToolCall { function, .. } in &mut tool_calls {
+            self.output.push(&function.name);
+            self.output.push(&function.arguments);
+            function.name = self.host_name(&function.name).to_owned();
         }
         let mut reason = self.reason.take().unwrap_or(FinishReason::Stop);
-        if !tool_calls.is_empty() {
-            if reason == FinishReason::Stop {
-                reason = FinishReason::ToolCalls;
-            }
+        if !tool_calls.is_empty() && reason == FinishReason::Stop {
+            reason = FinishReason::ToolCalls;
+        }
+        if !tool_calls.is_empty() || opaque_body.is_some() {
             out.push(LlmDelta { tool_calls, opaque_body, ..LlmDelta::default() });
         }
         out.push(LlmDelta {
@@ -347,7 +389,7 @@ impl StreamMapper for ChatMapper {
     }
 
     fn held(&self) -> usize {
-        self.think.held() + self.leaked.as_ref().map_or(0, LeakedCalls::held) + self.calls.held()
+        self.think.held() + self.leaked.as_ref().map_or(0, LeakedCalls::held) + self.calls.held() + self.kept_bytes
     }
 }
 

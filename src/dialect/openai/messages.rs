@@ -11,9 +11,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
-use super::calls::OPAQUE_KEY;
+use super::kept::{NAMES, OPAQUE_KEY};
 use super::profile::{Profile, SignatureForm, ToolForm};
-use super::wire::KEPT;
 use crate::dialect::names::FunctionNames;
 use crate::dialect::think::{CLOSE, OPEN, strip_thoughts};
 use crate::error::InvokeError;
@@ -44,6 +43,9 @@ pub struct Message<'a> {
     function_call: Option<Function<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
+    /// What the server sent along.
+    #[serde(flatten)]
+    members: Map<String, Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +83,7 @@ impl<'a> Message<'a> {
             tool_calls: Vec::new(),
             function_call: None,
             tool_call_id: None,
+            members: Map::new(),
         }
     }
 
@@ -161,6 +164,7 @@ impl<'a> Conversation<'a> {
             Role::Assistant => {
                 let mut answer = spoken("assistant", content()?);
                 self.add_calls(&mut answer, message, index > self.question);
+                answer.members = self.members(message, |own| own.get("message"));
                 let is_left_out = !message.tool_calls.is_empty() && answer.is_empty();
                 Ok(Some(answer).filter(|_| !is_left_out))
             }
@@ -184,7 +188,7 @@ impl<'a> Conversation<'a> {
                 id: &call.id,
                 kind: "function",
                 function: self.function(call),
-                members: self.members(message, call),
+                members: self.members(message, |own| own.get("tool_calls")?.get(&call.id)),
             };
             answer.tool_calls = calls.iter().map(to_wire).collect();
             // Gemini looks at the first call of each step of the turn that is going on.
@@ -198,11 +202,12 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn members(&self, message: &PromptMessage, call: &ToolCall) -> Map<String, Value> {
-        let own = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY)?["tool_calls"].get(&call.id));
+    /// The members that go back to the server, of a message or of one of its calls.
+    fn members(&self, message: &PromptMessage, of: impl Fn(&Value) -> Option<&Value>) -> Map<String, Value> {
+        let own = message.opaque_body.as_ref().and_then(|body| of(body.get(OPAQUE_KEY)?));
         let known = own.and_then(Value::as_object).filter(|_| self.profile.signatures != SignatureForm::Replaced);
         let returned =
-            |(name, value): (&String, &Value)| KEPT.contains(&name.as_str()).then(|| (name.clone(), value.clone()));
+            |(name, value): (&String, &Value)| NAMES.contains(&name.as_str()).then(|| (name.clone(), value.clone()));
         known.into_iter().flatten().filter_map(returned).collect()
     }
 

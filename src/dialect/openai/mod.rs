@@ -10,6 +10,7 @@ pub mod calls;
 pub mod chat_request;
 pub mod embeddings;
 pub mod errors;
+pub mod kept;
 pub mod leaked_calls;
 pub mod mapper;
 mod members;

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 pub use self::text::{Number, Parts, Text, Word};
 pub use self::usage::Usage;
 use super::calls::MOST_CALLS;
+use super::kept;
 use super::members::{Few, Members, Object, lenient_object};
 use crate::codec::json;
 
@@ -34,19 +35,21 @@ const THOUGHTS: [&str; 8] = [
     "reasoning_details",
 ];
 
-/// Members whose texts go on from chunk to chunk.
-pub const CONTINUED: &[&str] = &[
-    "content",
-    "text",
-    "arguments",
-    "reasoning_content",
-    "reasoning",
-    "thinking",
-    "thinking_content",
-    "thought",
-    "thoughts",
-    "reasoning_text",
-];
+/// Members whose texts go on from chunk to chunk: those of [`THOUGHTS`] that are texts, and others.
+pub const CONTINUED: &[&str] = {
+    const MORE: [&str; 3] = ["content", "text", "arguments"];
+    const TEXTS: usize = THOUGHTS.len() - 1;
+    const ALL: [&str; TEXTS + MORE.len()] = {
+        let mut all = [""; TEXTS + MORE.len()];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = if at < TEXTS { THOUGHTS[at] } else { MORE[at - TEXTS] };
+            at += 1;
+        }
+        all
+    };
+    &ALL
+};
 
 /// A chunk of a stream, or a whole `chat.completion` / `text_completion`.
 #[derive(Debug, Default)]
@@ -124,6 +127,8 @@ pub struct Delta<'a> {
     pub tool_calls: Fragments<'a>,
     /// The one call of the older form.
     pub function_call: Option<FunctionFragment<'a>>,
+    /// Members of the message itself that must come back with it: those that have a signature.
+    pub kept: kept::Written<'a>,
 }
 
 impl Delta<'_> {
@@ -150,6 +155,7 @@ impl<'de> Members<'de> for Delta<'de> {
             "refusal" => self.refusal = map.next_value()?,
             "tool_calls" => self.tool_calls = map.next_value()?,
             "function_call" => self.function_call = map.next_value::<Object<_>>()?.0,
+            _ if kept::NAMES.contains(&name) => keep(&mut self.kept, name, map.next_value()?, b"signature"),
             _ => {
                 let Some(rank) = THOUGHTS.iter().position(|own| *own == name) else { return Ok(false) };
                 let thoughts: Text<'de> = map.next_value()?;
@@ -172,12 +178,19 @@ pub struct CallFragment<'a> {
     pub id: Text<'a>,
     /// Name and arguments.
     pub function: FunctionFragment<'a>,
-    /// Members that must come back with the call (signatures of thoughts), by name.
-    pub kept: Vec<(&'static str, &'a RawValue)>,
+    /// Members that must come back with the call.
+    pub kept: kept::Written<'a>,
 }
 
-/// Members of a call that must come back with it: Google's compatible endpoint and LiteLLM, Higress, LiteLLM.
-pub const KEPT: [&str; 3] = ["extra_content", "thought_signature", "provider_specific_fields"];
+/// Keeps a member that says anything, as long as it has these bytes in its name or value.
+fn keep<'a>(kept: &mut kept::Written<'a>, name: &str, value: &'a RawValue, with: &[u8]) {
+    let Some(name) = kept::NAMES.into_iter().find(|own| *own == name) else { return };
+    let has = |text: &str| memchr::memmem::find(text.as_bytes(), with).is_some();
+    kept.retain(|(other, _)| *other != name);
+    if value.get() != "null" && (has(name) || has(value.get())) {
+        kept.push((name, value));
+    }
+}
 
 impl<'de> Members<'de> for CallFragment<'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
@@ -185,16 +198,8 @@ impl<'de> Members<'de> for CallFragment<'de> {
             "index" => self.index = map.next_value::<Number>()?.whole(),
             "id" => self.id = map.next_value()?,
             "function" => self.function = map.next_value::<Object<_>>()?.0.unwrap_or_default(),
-            _ => {
-                let Some(name) = KEPT.iter().find(|own| **own == name) else {
-                    return Ok(false);
-                };
-                let value: &RawValue = map.next_value()?;
-                self.kept.retain(|(other, _)| other != name);
-                if value.get() != "null" {
-                    self.kept.push((name, value));
-                }
-            }
+            _ if kept::NAMES.contains(&name) => keep(&mut self.kept, name, map.next_value()?, b""),
+            _ => return Ok(false),
         }
         Ok(true)
     }

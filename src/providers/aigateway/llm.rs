@@ -95,8 +95,9 @@ pub(super) fn invoke(gateway: &AiGateway, context: CallContext, mut request: Llm
         }
         let pricing = context.pricing().cloned();
         let options = MapperOptions::of(&request, &profile, pricing.as_ref());
+        let names = options.names.clone();
         let mapper = Guarded::new(ChatMapper::new(options), pricing.clone());
-        let mut deltas = chat::invoke_mapped(context.upstream, endpoint, model, profile, mapper, request);
+        let mut deltas = chat::invoke_mapped(context.upstream, endpoint, model, profile, names, mapper, request);
         while let Some(delta) = deltas.next().await {
             yield delta.or_else(|error| as_answer(error, pricing.as_ref()))?;
         }

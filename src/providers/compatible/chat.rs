@@ -30,28 +30,26 @@ pub fn invoke(
     options: MapperOptions,
     request: LlmRequest,
 ) -> Chunks<LlmDelta> {
-    invoke_mapped(upstream, endpoint, model, profile, ChatMapper::new(options), request)
+    let names = options.names.clone();
+    invoke_mapped(upstream, endpoint, model, profile, names, ChatMapper::new(options), request)
 }
 
-/// The same with a mapper of the provider's own.
+/// The same with a mapper of the provider's own; `names` are those of [`MapperOptions`].
 pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
     upstream: Upstream,
     endpoint: Endpoint,
     model: String,
     profile: Profile,
+    names: Arc<FunctionNames>,
     mapper: M,
     request: LlmRequest,
 ) -> Chunks<LlmDelta> {
-    let names = FunctionNames::of(&request.tools, chat_request::NAMES);
     let owner = Owner::new(endpoint.credentials, &model);
     try_stream! {
-        let response = send(&upstream, &endpoint, &model, profile, request).await?;
+        let response = send(&upstream, &endpoint, &model, profile, names, request).await?;
         let mut deltas = drive(response, mapper);
         while let Some(delta) = deltas.next().await {
             let mut delta = delta?;
-            for call in &mut delta.tool_calls {
-                call.function.name = names.back(&call.function.name).to_owned();
-            }
             owner.keep(&mut delta);
             yield delta;
         }
@@ -88,6 +86,7 @@ async fn send(
     endpoint: &Endpoint,
     model: &str,
     mut profile: Profile,
+    names: Arc<FunctionNames>,
     mut request: LlmRequest,
 ) -> Result<UpstreamResponse, InvokeError> {
     let path = profile.mode.path();
@@ -99,10 +98,10 @@ async fn send(
     let mut request = Arc::new(request);
     for _ in 0..=Lessons::MOST {
         lessons.apply(&mut profile, Arc::make_mut(&mut request), asked);
-        let body = chat_request(model, &request, &profile)?;
-        let (name, again, form) = (model.to_owned(), request.clone(), profile.clone());
+        let body = chat_request(model, &request, &profile, &names)?;
+        let (name, again, form, names) = (model.to_owned(), request.clone(), profile.clone(), names.clone());
         // It was made before; what is made of the same is the same.
-        let make = move || chat_request(&name, &again, &form).unwrap_or_default();
+        let make = move || chat_request(&name, &again, &form, &names).unwrap_or_default();
         let call = endpoint.post(path, Bytes::new()).with_body(body, make);
         let address = call.url.clone();
         match upstream.send(&call).await {

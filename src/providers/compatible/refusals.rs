@@ -92,9 +92,10 @@ impl Lessons {
             Self { completion_tokens: true, ..self }
         } else if said.has(&["reasoning_content"]) && calls_in(request) {
             Self { thoughts: true, ..self }
-        } else if said.has(&["thought_signature", "thoughtsignature", "thought_signatures"]) && calls_in(request) {
+        } else if said.has(&["thought_signature", "thoughtsignature", "thought_signatures"]) && is_signed(request) {
             // First those that are missing, then those that were refused.
-            Self { signatures: true, no_signatures: self.signatures, ..self }
+            let no_signatures = self.signatures || !calls_in(request);
+            Self { signatures: true, no_signatures, ..self }
         } else if self.streams_only || self.whole_only {
             // It takes neither.
             self
@@ -111,6 +112,11 @@ impl Lessons {
 
 fn calls_in(request: &LlmRequest) -> bool {
     request.prompt_messages.iter().any(|message| !message.tool_calls.is_empty())
+}
+
+/// Whether signatures may go with a request.
+fn is_signed(request: &LlmRequest) -> bool {
+    calls_in(request) || request.prompt_messages.iter().any(|message| message.opaque_body.is_some())
 }
 
 /// The words of a refusal, in lower case.

@@ -1,18 +1,19 @@
-//! What a server sent along with its calls and wants back with them (Gemini's thought signatures, behind a gateway), for
-//! hosts that lose the message's private JSON.
+//! What a server sent along with its answers and their calls and wants back with them (Gemini's thought signatures, behind
+//! a gateway), for hosts that lose the message's private JSON.
 //!
-//! It goes back to the model that sent it alone, and is kept by credentials, model and the whole call.
+//! It goes back only to the model that sent it, and is kept by credentials, model and the whole call, or the answer's text.
 //! Source: `higress-group/higress#3973`, Google's OpenAI-compatible endpoint ("Thought signatures").
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::dialect::gemini::signatures::{Key, SignatureStore, of_call};
-use crate::dialect::openai::calls::OPAQUE_KEY;
-use crate::protocol::{LlmDelta, PromptMessage, ToolCall};
+use crate::dialect::gemini::signatures::{Key, SignatureStore, of_call, of_content};
+use crate::dialect::openai::kept::{AnswerDigest, OPAQUE_KEY};
+use crate::dialect::think::strip_thoughts;
+use crate::protocol::{LlmDelta, PromptMessage, Role, ToolCall};
 
-/// Members of calls, as JSON text.
+/// Members of calls and of answers, as JSON text.
 static KEPT: LazyLock<SignatureStore> = LazyLock::new(SignatureStore::default);
 
 /// Whose calls these are.
@@ -32,34 +33,59 @@ impl Owner {
         of_call(&id, &call.function.name, &call.function.arguments)
     }
 
-    /// Keeps what came with the calls of a delta, and notes whose it is.
+    fn answer_key(&self, digest: &str) -> Key {
+        of_content(&format!("{} {} {digest}", self.credentials, self.model))
+    }
+
+    /// Keeps what came with a delta, and notes whose it is.
     pub(super) fn keep(&self, delta: &mut LlmDelta) {
         let Some(own) = delta.opaque_body.as_mut().and_then(|body| body.get_mut(OPAQUE_KEY)) else { return };
         for call in &delta.tool_calls {
-            if let Some(members) = own["tool_calls"].get(&call.id) {
+            if let Some(members) = own.get("tool_calls").and_then(|calls| calls.get(&call.id)) {
                 KEPT.keep(self.key(call), &members.to_string());
             }
+        }
+        if let (Some(members), Some(digest)) = (own.get("message"), own.get("answer").and_then(Value::as_str)) {
+            KEPT.keep(self.answer_key(digest), &members.to_string());
         }
         own["model"] = json!(self.model);
     }
 
-    /// Puts what is known of earlier calls into their messages, and takes out what another model sent.
+    /// Puts what is known of earlier answers into their messages, and takes out what another model sent.
     pub(super) fn restore(&self, messages: &mut [PromptMessage]) {
-        for message in messages.iter_mut().filter(|message| !message.tool_calls.is_empty()) {
+        for message in messages.iter_mut().filter(|message| message.role == Role::Assistant) {
             let own = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY));
-            let is_mine = |own: &&Value| own["model"].as_str().is_none_or(|model| model == self.model);
-            let mut members = match own.filter(is_mine).and_then(|own| own["tool_calls"].as_object()) {
-                Some(members) => members.clone(),
-                None => Map::new(),
-            };
+            let own = own.filter(|own| own["model"].as_str().is_none_or(|model| model == self.model));
+            let mut calls = own.and_then(|own| own["tool_calls"].as_object()).cloned().unwrap_or_default();
             for call in &message.tool_calls {
-                if !members.contains_key(&call.id)
-                    && let Some(known) = KEPT.find(self.key(call)).and_then(|text| serde_json::from_str(&text).ok())
+                if !calls.contains_key(&call.id)
+                    && let Some(known) = find(self.key(call))
                 {
-                    members.insert(call.id.clone(), known);
+                    calls.insert(call.id.clone(), known);
                 }
             }
-            message.opaque_body = Some(json!({ OPAQUE_KEY: {"tool_calls": members} }));
+            let members = self.members(own, &message.content.text());
+            let is_known = !calls.is_empty() || members.is_some();
+            message.opaque_body = is_known.then(|| json!({ OPAQUE_KEY: {"tool_calls": calls, "message": members} }));
         }
     }
+
+    /// What came with an answer of this text, unless the host changed the text.
+    fn members(&self, own: Option<&Value>, text: &str) -> Option<Value> {
+        let answer = strip_thoughts(text);
+        let carried = own.and_then(|own| own.get("message"));
+        if carried.is_none() && answer.trim().is_empty() {
+            return None;
+        }
+        let digest = AnswerDigest::of(answer);
+        let is_same = |own: &Value| own["answer"].as_str().is_none_or(|known| known == digest);
+        match carried.filter(|_| own.is_some_and(is_same)) {
+            Some(members) => Some(members.clone()),
+            None => find(self.answer_key(&digest)),
+        }
+    }
+}
+
+fn find(key: Key) -> Option<Value> {
+    KEPT.find(key).and_then(|text| serde_json::from_str(&text).ok())
 }

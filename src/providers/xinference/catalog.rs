@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::description::Description;
 use super::settings::Settings;
 use crate::codec::json;
+use crate::dialect::think::Beginning;
 use crate::error::InvokeError;
 use crate::providers::compatible::refuse_page;
 use crate::upstream::Upstream;
@@ -21,6 +22,9 @@ use crate::upstream::client::public_url;
 
 /// How long a description is used.
 const LIFE: Duration = Duration::from_secs(60);
+
+/// How long it is remembered how a model's thoughts begin.
+const SEEN_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// How long a server that did not answer is left alone.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -42,6 +46,8 @@ pub(super) struct Catalog(Mutex<HashMap<u64, Arc<Place>>>);
 struct Place {
     asking: tokio::sync::Mutex<()>,
     known: Mutex<Option<Known>>,
+    /// How the thoughts of the last answers began, with thinking switched on or not mentioned.
+    seen: Mutex<[Option<(Beginning, Instant)>; 2]>,
 }
 
 /// What is known of a model.
@@ -96,6 +102,20 @@ impl Catalog {
         }
     }
 
+    /// How the thoughts of an earlier answer began, with thinking switched on or not mentioned.
+    pub(super) fn seen(&self, key: u64, is_switched_on: bool) -> Option<Beginning> {
+        let place = self.place(key);
+        let seen = place.seen.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(is_switched_on)];
+        seen.filter(|(_, until)| *until > Instant::now()).map(|(beginning, _)| beginning)
+    }
+
+    /// Keeps how the thoughts of an answer began.
+    pub(super) fn saw(&self, key: u64, is_switched_on: bool, beginning: Beginning) {
+        let place = self.place(key);
+        let mut seen = place.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen[usize::from(is_switched_on)] = Some((beginning, Instant::now() + SEEN_LIFE));
+    }
+
     fn place(&self, key: u64) -> Arc<Place> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if places.len() >= MOST_MODELS && !places.contains_key(&key) {
@@ -115,6 +135,7 @@ impl Place {
         let known = Known { description, until: Instant::now() + LIFE, unlearnt: None, refused: None };
         let before = self.known.lock().unwrap_or_else(PoisonError::into_inner).replace(known.clone());
         if before.is_some_and(|before| before.unlearnt.is_none() && before.description != known.description) {
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = [None; 2];
             info!(uid, abilities = ?known.description.model_ability, "the model was changed on the server");
         }
         known

@@ -10,6 +10,7 @@ mod description;
 mod login;
 mod schema;
 mod settings;
+mod thoughts;
 mod validate;
 mod voices;
 
@@ -24,8 +25,9 @@ use super::compatible::embeddings::EmbeddingCall;
 use super::compatible::rerank::RerankCall;
 use super::{Answer, CallContext, Chunks, Provider, compatible};
 use crate::declare::{ModelSchema, price};
-use crate::dialect::openai::MapperOptions;
+use crate::dialect::openai::chat_request::thinking_switch;
 use crate::dialect::openai::rerank::ScoreForm;
+use crate::dialect::openai::{ChatMapper, MapperOptions};
 use crate::dialect::think::ThinkPolicy;
 use crate::dialect::tokens::{estimate_prompt, estimate_text};
 use crate::error::InvokeError;
@@ -38,6 +40,7 @@ use crate::protocol::{
 use catalog::Catalog;
 use description::Description;
 use settings::Settings;
+use thoughts::Watched;
 
 /// Embedding requests at a time; the server merges what arrives together.
 const PARALLEL_EMBEDDINGS: usize = 4;
@@ -251,16 +254,16 @@ impl Call {
         }
         let profile = schema::profile(description, &self.settings);
         let mut options = MapperOptions::of(&request, &profile, self.context.pricing());
-        let thinks = match crate::dialect::openai::chat_request::thinking_switch(&request.model_parameters) {
-            Some(on) => on,
-            None => description.always_thinks(),
-        };
-        if thinks {
-            options.think = ThinkPolicy::ShowUnopened;
+        let (catalog, key) = (self.catalog.clone(), self.settings.key);
+        let is_switched_on = thinking_switch(&request.model_parameters) == Some(true);
+        if options.think != ThinkPolicy::Hide {
+            options.think = thoughts::policy(description, is_switched_on, catalog.seen(key, is_switched_on));
         }
+        let names = options.names.clone();
+        let mapper = Watched { inner: ChatMapper::new(options), catalog, key, is_switched_on };
         let upstream = self.context.upstream.clone();
         let model = self.settings.uid.clone();
-        Ok(compatible::chat::invoke(upstream, self.settings.api.clone(), model, profile, options, request))
+        Ok(compatible::chat::invoke_mapped(upstream, self.settings.api.clone(), model, profile, names, mapper, request))
     }
 
     /// Tokens of the longest text of an embedding model.

@@ -7,6 +7,11 @@ use super::super::profile::{
 };
 use super::*;
 
+/// The body of a request with the names of its own functions.
+fn written(model: &str, request: &LlmRequest, profile: &Profile) -> Result<Bytes, InvokeError> {
+    chat_request(model, request, profile, &FunctionNames::of(&request.tools, NAMES))
+}
+
 fn request(fields: Value) -> LlmRequest {
     let mut request =
         json!({"provider": "p", "model": "m", "user_id": "u", "prompt_messages": [{"role": "user", "content": "Hi"}]});
@@ -15,7 +20,7 @@ fn request(fields: Value) -> LlmRequest {
 }
 
 fn body(fields: Value, profile: &Profile) -> Value {
-    let body = chat_request("wire-model", &request(fields), profile).unwrap();
+    let body = written("wire-model", &request(fields), profile).unwrap();
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -151,7 +156,7 @@ fn tools_go_out_once_by_names_that_servers_take() {
         let names: Vec<Value> = list.as_array().unwrap().iter().map(name).collect();
         assert_eq!((json!(names), choice), (json!(["look", "look_up"]), &json!("look_up")));
         let two = json!({"tools": [tool("search", "q"), tool("search", "n")]});
-        let error = chat_request("m", &request(two), &profile).unwrap_err();
+        let error = written("m", &request(two), &profile).unwrap_err();
         assert!(error.message.contains("two tools are named `search`"), "{error}");
     }
 }
@@ -264,10 +269,10 @@ fn media_parts_by_profile() {
         assert_eq!(body["messages"][0]["content"], json!([expected, {"type": "text", "text": "?"}]));
     }
     for kind in ["video", "audio", "document"] {
-        let error = chat_request("m", &request(part(kind, data.clone())), &default).unwrap_err();
+        let error = written("m", &request(part(kind, data.clone())), &default).unwrap_err();
         assert!(error.message.contains(kind), "{error}");
     }
-    assert!(chat_request("m", &request(part("image", json!({}))), &default).is_err());
+    assert!(written("m", &request(part("image", json!({}))), &default).is_err());
 }
 
 #[test]
@@ -300,7 +305,7 @@ fn completion_mode_has_one_prompt() {
     let profile = Profile { mode: Mode::Completion, ..Profile::default() };
     let messages = json!({"prompt_messages": [{"role": "system", "content": "a"}, {"role": "user", "content": [{"type": "text", "data": "b"}]}]});
     check(messages, &profile, json!({"prompt": "a\nb", "messages": null}));
-    let error = chat_request("m", &request(part("image", json!({"base64_data": "AA=="}))), &profile).unwrap_err();
+    let error = written("m", &request(part("image", json!({"base64_data": "AA=="}))), &profile).unwrap_err();
     assert!(error.message.contains("image"));
 }
 

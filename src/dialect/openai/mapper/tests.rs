@@ -78,6 +78,24 @@ fn recorded(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/data/xinference/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
+#[test]
+fn functions_come_back_under_the_hosts_names() {
+    let tools: Vec<Tool> = serde_json::from_str(r#"[{"name":"get_weather"},{"name":"a.b"}]"#).unwrap();
+    let names = Arc::new(FunctionNames::of(&tools, super::super::chat_request::NAMES));
+    for (called, expected) in [
+        ("get_weather", "get_weather {}"),
+        ("a_b", "a.b {}"),
+        ("functions.a_b", "a.b {}"),
+        ("functions.gone", "functions.gone {}"),
+    ] {
+        let options = MapperOptions { names: names.clone(), ..options(ThinkPolicy::Show, false) };
+        let call = format!(r#"{{"id":"c","function":{{"name":"{called}","arguments":"{{}}"}}}}"#);
+        let body =
+            format!(r#"data: {{"choices":[{{"delta":{{"tool_calls":[{call}]}},"finish_reason":"tool_calls"}}]}}"#);
+        assert_eq!(run(body.as_bytes(), options).calls, [expected]);
+    }
+}
+
 /// Chunk objects, one per line, as a stream.
 fn recorded_chunks(name: &str) -> Vec<u8> {
     let lines = String::from_utf8(recorded(name)).unwrap();

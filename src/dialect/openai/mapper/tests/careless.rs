@@ -279,6 +279,23 @@ fn thoughts_never_become_calls_and_stay_as_they_are() {
             format!("<think>\nmaybe {plain} so\n</think>ok"),
             &[],
         ),
+        (
+            ThinkPolicy::Opened,
+            vec![content(&format!("maybe {CALL}")), content(" so</think>ok")],
+            "stop",
+            format!("<think>\nmaybe {plain} so\n</think>ok"),
+            &[],
+        ),
+        (
+            ThinkPolicy::Opened,
+            vec![content(&format!("so {CALL}"))],
+            "length",
+            format!("<think>\nso {plain}\n</think>"),
+            &[],
+        ),
+        // what was no thought after all
+        (ThinkPolicy::Opened, vec![content(CALL)], "stop", format!("<think>\n{plain}\n</think>"), &[CALLED]),
+        (ThinkPolicy::Opened, vec![content("Hello")], "stop", "<think>\nHello\n</think>Hello".to_owned(), &[]),
         (ThinkPolicy::Hide, vec![content(&format!("<think>{CALL}</think>ok"))], "stop", "ok".to_owned(), &[]),
         (ThinkPolicy::Hide, vec![field("reasoning", CALL)], "stop", plain.clone(), &[]),
         // thought of, then made
