@@ -1,6 +1,8 @@
 //! The AI Gateway provider in whole sessions against a gateway that verifies every credential by its own rules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/forms.rs"]
+mod forms;
 #[path = "support/aigateway.rs"]
 mod gateway;
 #[path = "support/harness.rs"]

@@ -296,6 +296,56 @@ fn what_dify_forgives_is_a_warning() {
 }
 
 #[test]
+fn what_dify_draws_otherwise_is_a_warning() {
+    let field = "    - variable: region\n";
+    let again =
+        format!("    - variable: api_key\n      label: {{en_US: Express key}}\n      type: secret-input\n{field}");
+    let member = |text: &str| format!("      type: secret-input\n{text}");
+    let cases: &[(&str, &str, &str)] = &[
+        (field, &again, "[1].variable: `api_key` appears twice in this form; Dify draws each with the label"),
+        ("      type: secret-input\n", &member("      help: {en_US: Look there}\n"), "[0].help: is not shown by Dify"),
+        ("      type: secret-input\n", &member("      url: https://a\n"), "[0].url: is not shown by Dify"),
+        ("      type: secret-input\n", &member("      tooltip: {en_US: a}\n"), "[0].tooltip: is not shown by Dify"),
+        ("      type: secret-input\n", &member("      default: a\n"), "[0].default: of a secret may be stored"),
+        ("      type: secret-input\n", "      type: switch\n", "[0].type: is drawn by Dify without a control"),
+        (
+            "      type: secret-input\n",
+            &member("      placeholder: {en_US: one, two}\n"),
+            "[0].placeholder.two: is not a language; expected one of en_US",
+        ),
+        (
+            "      type: secret-input\n",
+            &member("      show_on: [{variable: regoin, value: eu}]\n"),
+            "[0].show_on[0]: never holds: this form has no field `regoin`",
+        ),
+        (
+            "      type: secret-input\n",
+            &member("      show_on: [{variable: region, value: us}]\n"),
+            "[0].show_on[0]: never holds: `us` is not an option of `region`",
+        ),
+        (
+            "      type: secret-input\n",
+            &member("      show_on: [{variable: __model_type, value: llm}]\n"),
+            "[0].show_on[0]: never holds: this form has no field `__model_type`",
+        ),
+        (
+            "        - value: eu\n",
+            "        - value: eu\n          show_on: [{variable: api, value: eu}]\n",
+            "[1].options[0].show_on[0]: never holds: this form has no field `api`",
+        ),
+    ];
+    let place = "provider/acme.yaml: provider_credential_schema.credential_form_schemas";
+    for (from, to, said) in cases {
+        let found = problems(&[("provider/acme.yaml", from, to)]);
+        assert!(found.iter().all(|problem| problem.severity == Severity::Warning), "{to}: {found:?}");
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(found.iter().any(|problem| problem.contains(&format!("{place}{said}"))), "{to}: {found:?}");
+    }
+    let region = "      show_on: [{variable: region, value: eu}]\n";
+    assert_eq!(problems(&[("provider/acme.yaml", "      type: secret-input\n", &member(region))]), []);
+}
+
+#[test]
 fn habits_of_authors_are_read() {
     for (file, from, to) in [
         ("manifest.yaml", "version: 0.1.0", "\u{feff}version: 0.1.0"),

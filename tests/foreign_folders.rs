@@ -38,7 +38,7 @@ fn copy(from: &Path, to: &Path) {
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in ["provider/gemini.yaml", "models/gemini", "_assets", "README.md", "PRIVACY.md", "LICENSE"] {
+    for path in ["provider", "models/gemini", "_assets", "README.md", "PRIVACY.md", "LICENSE"] {
         copy(&root.join(path), &folder.path().join(path));
     }
     let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
@@ -108,7 +108,8 @@ fn answer(text: &str) -> String {
 }
 
 /// Fields of both forms that decide where a call goes.
-const LEADING: [&str; 2] = ["google_base_url", "proxy_url"];
+const LEADING: [(&str, &str); 2] =
+    [("provider/_gemini.yaml", "google_base_url"), ("provider/_shared.yaml", "proxy_url")];
 
 #[test]
 fn a_key_of_the_environment_goes_nowhere_that_only_the_folder_names() {
@@ -120,11 +121,12 @@ fn a_key_of_the_environment_goes_nowhere_that_only_the_folder_names() {
         (&["invoke", "invoke_llm"], request),
         (&["doctor", "--provider", "google"], ""),
     ];
-    for field in LEADING {
+    for (file, field) in LEADING {
         let folder = folder();
         let (url, count) = upstream("200 OK", answer("hello"));
-        let variable = format!("    - variable: {field}\n");
-        change(folder.path(), "provider/gemini.yaml", &variable, &format!("{variable}      default: {url}\n"));
+        let variable = format!("  - variable: {field}\n");
+        change(folder.path(), file, &variable, &format!("{variable}    default: {url}\n"));
+        change(folder.path(), "provider/_shared.yaml", "default: 'off'", "default: 'on'");
         for variable in ["GEMINI_API_KEY", "GOOGLE_API_KEY"] {
             for (arguments, input) in runs {
                 let said = written(&run(folder.path(), arguments, &[(variable, KEY)], input));

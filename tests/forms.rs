@@ -2,16 +2,17 @@
 //! variable, whole through the debugging port, and no name of an earlier form lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/forms.rs"]
+mod declared;
 #[path = "support/dify_form.rs"]
 mod dify_form;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::LazyLock;
 
+use declared::{declaration, declarations};
 use dify_form::{drawn, kept, opened};
 use dify_plugin_runtime::declare::provider::{CredentialFieldType, ShowOn};
-use dify_plugin_runtime::declare::{self, CredentialField, I18n, ProviderDeclaration};
+use dify_plugin_runtime::declare::{CredentialField, I18n};
 use dify_plugin_runtime::protocol::Credentials;
 use dify_plugin_runtime::runtime::form::{Form, complete};
 use serde_json::{Value, json};
@@ -20,22 +21,10 @@ const GOOGLE: &str = "google";
 const GATEWAY: &str = "ai-gateway";
 const XINFERENCE: &str = "xinference";
 
-fn providers() -> Vec<ProviderDeclaration> {
-    static PROVIDERS: LazyLock<Vec<ProviderDeclaration>> = LazyLock::new(|| {
-        let declarations = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        declarations.providers.into_iter().map(|loaded| loaded.declaration).collect()
-    });
-    PROVIDERS.clone()
-}
-
-fn provider(name: &str) -> ProviderDeclaration {
-    providers().into_iter().find(|declaration| declaration.provider == name).unwrap()
-}
-
 /// Every form: its provider, which of the two it is, its fields, the model types that it is for.
 fn forms() -> Vec<(String, Form, Vec<CredentialField>, Vec<&'static str>)> {
     let mut forms = Vec::new();
-    for declaration in providers() {
+    for declaration in declarations() {
         let name = &declaration.provider;
         if let Some(form) = &declaration.provider_credential_schema {
             forms.push((name.clone(), Form::Provider, form.credential_form_schemas.clone(), vec![""]));
@@ -220,7 +209,7 @@ fn the_same_thing_is_the_same_in_all_forms() {
 /// The official plugins' labels; two providers of one label cannot be told apart in Dify's lists.
 #[test]
 fn providers_do_not_look_like_the_official_ones() {
-    for declaration in providers() {
+    for declaration in declarations() {
         for official in ["Gemini", "AI Gateway", "Xorbits Inference"] {
             assert!(declaration.label.texts().all(|label| label != official), "{official}");
         }
@@ -240,7 +229,7 @@ fn names_before() -> BTreeMap<String, BTreeMap<String, Value>> {
 fn every_name_and_choice_of_earlier_forms_is_still_taken() {
     let mut wrong = Vec::new();
     for (name, before) in names_before() {
-        let declaration = provider(&name);
+        let declaration = declaration(&name);
         let former: BTreeSet<&str> = declaration.former_fields().map(|(name, _)| name).collect();
         for (variable, facts) in before {
             if !declaration.takes(&variable) {
@@ -306,7 +295,7 @@ fn a_key_alone_is_kept() {
                 assert_eq!(kept.get(*field).map(String::as_str), Some(*value), "{name} {model_type}");
             }
             let mut credentials = Credentials::from_pairs(kept);
-            complete(&provider(name), *form, &mut credentials).unwrap();
+            complete(&declaration(name), *form, &mut credentials).unwrap();
         }
     }
 }
@@ -315,7 +304,7 @@ fn a_key_alone_is_kept() {
 #[test]
 fn hidden_fields_are_read_and_checked() {
     for (name, form, fields, _) in forms() {
-        let declaration = provider(&name);
+        let declaration = declaration(&name);
         let required = fields.iter().filter(|field| field.required).map(|field| (field.variable.as_str(), "x"));
         let base: Vec<(&str, &str)> = required.collect();
         for field in fields.iter().filter(|field| field.show_on.iter().any(|on| on.variable == "advanced")) {
@@ -336,7 +325,7 @@ fn hidden_fields_are_read_and_checked() {
 }
 
 fn gateway(fields: Value) -> Result<Credentials, String> {
-    let declaration = provider(GATEWAY);
+    let declaration = declaration(GATEWAY);
     let mut credentials: Credentials = serde_json::from_value(fields).unwrap();
     credentials.set("endpoint_url", "https://g/v1");
     complete(&declaration, Form::Model, &mut credentials)
@@ -399,9 +388,9 @@ fn former_fields_have_the_label_of_their_successor() {
     for (name, variable, label) in cases {
         let error = dify_plugin_runtime::error::InvokeError::credentials(format!("credential `{variable}` is wrong"));
         let expected = format!("credential “{label}” `{variable}` is wrong");
-        assert_eq!(provider(name).label_fields(error).message, expected);
+        assert_eq!(declaration(name).label_fields(error).message, expected);
     }
-    let successors: Vec<_> = providers()
+    let successors: Vec<_> = declarations()
         .iter()
         .flat_map(|declaration| {
             let fields: Vec<String> = declaration.credential_fields().map(|field| field.variable.clone()).collect();

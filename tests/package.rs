@@ -258,6 +258,7 @@ fn a_needed_file_that_is_ignored_is_named() {
         "LICENSE",
         "PRIVACY.md",
         "provider/xinference.yaml",
+        "provider/_shared.yaml",
         "_assets/icon.svg",
         "_assets/xinference-small.svg",
         "_assets/xinference-large.svg",

@@ -5,6 +5,8 @@
 mod api;
 #[path = "support/authority.rs"]
 mod authority;
+#[path = "support/forms.rs"]
+mod forms;
 #[path = "support/aigateway.rs"]
 mod gateway;
 #[path = "support/aigateway_setup.rs"]

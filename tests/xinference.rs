@@ -1,6 +1,8 @@
 //! Whole sessions with the Xinference provider against a server made from recorded answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/forms.rs"]
+mod forms;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/xinference.rs"]
@@ -8,18 +10,15 @@ mod server;
 
 use std::time::{Duration, Instant};
 
-use dify_plugin_runtime::declare::ProviderDeclaration;
 use dify_plugin_runtime::providers;
 use harness::{Outcome, Plugin};
 use serde_json::{Value, json};
 use server::{Server, Trouble, vector};
 
 fn plugin() -> Plugin {
-    let yaml = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/provider/xinference.yaml")).unwrap();
-    let declaration: ProviderDeclaration = serde_yaml::from_str(&yaml).unwrap();
     let provider =
         providers::all(Default::default()).into_iter().find(|provider| provider.name() == "xinference").unwrap();
-    Plugin::of(vec![(declaration, Vec::new(), provider)])
+    Plugin::of(vec![(forms::declaration("xinference"), Vec::new(), provider)])
 }
 
 /// A request with `server_url`, `model_uid` and more fields of the credential form.

@@ -3,6 +3,7 @@
 //! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/model_declaration.go`, `plugin_declaration.go`,
 //! and the stricter entities of `langgenius/graphon: src/graphon/model_runtime/`.
 
+mod drawn;
 pub mod files;
 mod glob;
 pub mod i18n;
@@ -16,8 +17,8 @@ pub mod problem;
 pub mod provider;
 pub mod remote;
 pub mod rules;
-mod shared;
 pub mod settings;
+mod shared;
 pub mod template;
 pub mod yaml;
 

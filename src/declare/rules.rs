@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::drawn;
 use super::problem::{Problem, Severity};
 use super::template;
 use crate::protocol::lenient::kind_of;
@@ -204,7 +205,6 @@ impl<'a> Rules<'a> {
             );
             self.warning(&format!("{prefix}credential_form_schemas"), message);
         }
-        let mut seen: Vec<String> = Vec::new();
         for (index, field) in fields.iter().enumerate() {
             let path = format!("{prefix}credential_form_schemas[{index}].");
             let Some(field) = self.item(field, &path) else { continue };
@@ -222,11 +222,8 @@ impl<'a> Rules<'a> {
                     }
                 }
             }
-            if let Some(name) = field.get("variable").and_then(Value::as_str) {
-                if seen.iter().any(|known| known == name) && !field.contains_key("show_on") {
-                    self.warning(&format!("{path}variable"), format!("`{name}` stands twice in this form"));
-                }
-                seen.push(name.to_owned());
+            for (place, message) in drawn::notes(&field, &fields, index, prefix.starts_with("model_")) {
+                self.warning(&format!("{path}{place}"), message);
             }
             let options = self.list(&field, &path, "options", 128);
             let needs_options = matches!(field.get("type").and_then(Value::as_str), Some("select" | "radio"));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dify_plugin_runtime::declare::ProviderDeclaration;
 use dify_plugin_runtime::providers::aigateway::AiGateway;
 use serde_json::{Map, Value, json};
 
@@ -126,8 +125,7 @@ pub struct Setup {
 
 impl Setup {
     pub async fn of(method: &Method) -> Self {
-        let text = include_str!("../../provider/aigateway.yaml");
-        let declaration: ProviderDeclaration = serde_yaml::from_str(text).unwrap();
+        let declaration = super::forms::declaration("ai-gateway");
         let plugin = Plugin::of(vec![(declaration, Vec::new(), Arc::new(AiGateway::default()))]);
         let gateway = Gateway::start(method.protection.clone()).await;
         let mut form: Map<String, Value> =

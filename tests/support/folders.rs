@@ -8,9 +8,13 @@ use tempfile::TempDir;
 pub fn one_provider() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in
-        ["provider/xinference.yaml", "_assets/icon.svg", "_assets/xinference-small.svg", "_assets/xinference-large.svg"]
-    {
+    for path in [
+        "provider/xinference.yaml",
+        "provider/_shared.yaml",
+        "_assets/icon.svg",
+        "_assets/xinference-small.svg",
+        "_assets/xinference-large.svg",
+    ] {
         let target = folder.path().join(path);
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         std::fs::copy(root.join(path), target).unwrap();

@@ -1,0 +1,85 @@
+//! What Dify's page makes of a credential form that its daemon accepts: fields that are drawn wrong, or whose words nobody
+//! sees. Warnings only; what is refused is in [`super::rules`].
+//!
+//! Source: `langgenius/dify: web/app/components/base/form/components/base/`,
+//! `langgenius/graphon: src/graphon/model_runtime/entities/provider_entities.py`.
+
+use serde_json::{Map, Value};
+
+/// Languages of a text.
+const LANGUAGES: [&str; 4] = ["en_US", "zh_Hans", "pt_BR", "ja_JP"];
+
+/// Members of a field that reach no page of a model provider.
+const NOT_SHOWN: [&str; 3] = ["help", "url", "tooltip"];
+
+/// What is drawn otherwise than it is written: the place in the field and the message. `all` are
+/// the fields of its form, `is_model` says that this is the form of customizable models.
+pub(super) fn notes(field: &Map<String, Value>, all: &[Value], index: usize, is_model: bool) -> Vec<(String, String)> {
+    let mut notes = Vec::new();
+    let mut note = |place: &str, message: String| notes.push((place.to_owned(), message));
+    let text = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or_default();
+    let variable = text("variable");
+    if all[..index].iter().any(|other| other.get("variable").and_then(Value::as_str) == Some(variable)) {
+        let message =
+            "appears twice in this form; Dify draws each with the label, placeholder and options of the first";
+        note("variable", format!("`{variable}` {message}"));
+    }
+    for key in NOT_SHOWN.into_iter().filter(|key| field.get(*key).is_some_and(|value| !value.is_null())) {
+        note(key, "is not shown by Dify; say it in `label`, `placeholder` or an option".to_owned());
+    }
+    match text("type") {
+        "switch" => note("type", "is drawn by Dify without a control; use select".to_owned()),
+        "secret-input" if !text("default").is_empty() => {
+            note("default", "of a secret may be stored by Dify as `[__HIDDEN__]`; leave it out".to_owned());
+        }
+        _ => {}
+    }
+    for key in ["label", "placeholder"] {
+        unknown_languages(field.get(key), key, &mut note);
+    }
+    conditions(field, "", all, is_model, &mut note);
+    let options = field.get("options").and_then(Value::as_array).into_iter().flatten().enumerate();
+    for (number, option) in options {
+        let Some(option) = option.as_object() else { continue };
+        unknown_languages(option.get("label"), &format!("options[{number}].label"), &mut note);
+        conditions(option, &format!("options[{number}]."), all, is_model, &mut note);
+    }
+    notes
+}
+
+/// A comma in a line of YAML such as `{en_US: a, b}` makes a language of what stands behind it.
+fn unknown_languages(texts: Option<&Value>, place: &str, note: &mut impl FnMut(&str, String)) {
+    for key in texts.and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+        if !LANGUAGES.contains(&key.as_str()) {
+            note(&format!("{place}.{key}"), format!("is not a language; expected one of {}", LANGUAGES.join(", ")));
+        }
+    }
+}
+
+/// Conditions that never hold.
+fn conditions(
+    owner: &Map<String, Value>,
+    prefix: &str,
+    all: &[Value],
+    is_model: bool,
+    note: &mut impl FnMut(&str, String),
+) {
+    for (number, condition) in owner.get("show_on").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let member = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (variable, value) = (member("variable"), member("value"));
+        let place = format!("{prefix}show_on[{number}]");
+        let mut others = all.iter().filter(|other| other.get("variable").and_then(Value::as_str) == Some(variable));
+        let choices: Vec<&Value> =
+            others.clone().filter_map(|other| other.get("options")?.as_array()).flatten().collect();
+        if matches!(variable, "__model_type" | "__model_name") && is_model {
+            continue;
+        }
+        if others.next().is_none() {
+            note(&place, format!("never holds: this form has no field `{variable}`"));
+        } else if !choices.is_empty()
+            && !choices.iter().any(|choice| choice.get("value").and_then(Value::as_str) == Some(value))
+        {
+            note(&place, format!("never holds: `{value}` is not an option of `{variable}`"));
+        }
+    }
+}
