@@ -230,6 +230,13 @@ fn answers() -> Vec<(&'static str, Make)> {
             whole("<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>".repeat(size)).into()
         }),
         ("openings of calls", |size| whole("<tool_call>{".repeat(size)).into()),
+        ("openings of calls of every format", |size| {
+            whole(
+                "[TOOL_CALLS]f<tool_call>f<arg_key>a</arg_key><｜tool▁call▁begin｜>f{<|tool_call_begin|>".repeat(size),
+            )
+            .into()
+        }),
+        ("quoted openings of calls", |size| whole("`[TOOL_CALLS]` `<function=` ".repeat(size)).into()),
         ("quotes", |size| whole("\"\\\"".repeat(size)).into()),
         ("fences", |size| whole("```json\n{}\n```\n".repeat(size)).into()),
         ("reasoning", |size| vec![Compatible(vec![delta(json!({"reasoning_content": "hm "})); size])]),

@@ -39,12 +39,12 @@ fn thoughts(flags: u8, seed: Option<u8>, text: &str) -> String {
 }
 
 fn calls(pieces: &[&str]) -> (String, Vec<(String, String)>) {
-    let mut leaked = LeakedCalls::new(&tools());
+    let mut leaked = LeakedCalls::new(&tools(), true);
     let mut out = String::new();
     for piece in pieces {
         leaked.push(piece, &mut out);
     }
-    let calls = leaked.finish(true, &mut out).into_iter().map(|call| (call.function.name, call.function.arguments));
+    let calls = leaked.finish(None, &mut out).into_iter().map(|call| (call.function.name, call.function.arguments));
     (out, calls.collect())
 }
 

@@ -127,7 +127,7 @@ impl ChatMapper {
         Self {
             reader: Reader::new(CONTINUED),
             think: ThinkWriter::new(options.think),
-            leaked: (!options.tools.is_empty()).then(|| LeakedCalls::new(&options.tools)),
+            leaked: (!options.tools.is_empty()).then(|| LeakedCalls::new(&options.tools, options.leaks_calls)),
             calls: CallMerger::default(),
             kept: Kept::default(),
             kept_bytes: 0,
@@ -301,9 +301,8 @@ impl ChatMapper {
 
     /// What was left in the text from a tag on: calls, or the text that it is.
     fn finish_leaked(&mut self, out: &mut Vec<LlmDelta>) -> Calls {
-        let counts = self.options.leaks_calls || self.reason == Some(FinishReason::ToolCalls);
-        let mut text = String::new();
-        let calls = self.leaked.as_mut().map(|leaked| leaked.finish(counts, &mut text)).unwrap_or_default();
+        let (reason, mut text) = (self.reason.as_ref(), String::new());
+        let calls = self.leaked.as_mut().map(|leaked| leaked.finish(reason, &mut text)).unwrap_or_default();
         self.pass(text, out);
         Calls { calls, ..Calls::default() }
     }

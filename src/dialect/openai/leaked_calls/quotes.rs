@@ -1,35 +1,139 @@
-//! Whether a text stands between quotes: right behind one, or within a fence of code.
+//! Whether text is quoted: within a code fence or inline code, in quotation marks on the same line, right behind a single
+//! quotation mark, or on a line that cites.
 
 /// What the text so far leaves open.
 #[derive(Debug, Default)]
 pub(super) struct Quotes {
     last: Option<char>,
-    /// Backticks in a row.
-    ticks: usize,
-    in_fence: bool,
+    /// A run of equal marks, backticks or tildes, that may go on.
+    run: Option<(char, usize)>,
+    /// The mark of the fence that is open.
+    fence: Option<char>,
+    line: Line,
+}
+
+/// What is open on a line.
+#[derive(Debug, Default)]
+struct Line {
+    /// Something other than blanks came.
+    has_begun: bool,
+    is_cited: bool,
+    /// Backticks that opened inline code; 0 when none is open.
+    code: usize,
+    /// `"`
+    is_straight: bool,
+    /// `“`, `„` or `«`
+    is_curly: bool,
 }
 
 impl Quotes {
     /// Takes text.
     pub(super) fn push(&mut self, text: &str) {
-        let Some(last) = text.chars().next_back() else { return };
-        self.last = Some(last);
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            let ticks = rest.iter().take_while(|byte| **byte == b'`').count();
-            self.ticks += ticks;
-            rest = &rest[ticks..];
-            if rest.is_empty() {
-                return;
+        for character in text.chars() {
+            self.take(character);
+            self.last = Some(character);
+        }
+    }
+
+    fn take(&mut self, character: char) {
+        match &mut self.run {
+            Some((mark, length)) if *mark == character => return *length += 1,
+            run => {
+                if let Some((mark, length)) = run.take() {
+                    (self.fence, self.line.code) = self.behind(mark, length);
+                }
             }
-            self.in_fence ^= std::mem::take(&mut self.ticks) >= 3;
-            rest = &rest[memchr::memchr(b'`', rest).unwrap_or(rest.len())..];
+        }
+        if character == '\n' {
+            self.line = Line::default();
+            return;
+        }
+        let has_begun = self.line.has_begun;
+        self.line.has_begun |= character != ' ';
+        match character {
+            '`' | '~' => self.run = Some((character, 1)),
+            '>' if !has_begun => self.line.is_cited = true,
+            _ if self.fence.is_some() || self.line.code > 0 => {}
+            '"' => self.line.is_straight ^= true,
+            // In German, this mark closes.
+            '“' => self.line.is_curly ^= true,
+            '„' | '«' => self.line.is_curly = true,
+            '”' | '»' => self.line.is_curly = false,
+            _ => {}
+        }
+    }
+
+    /// The fence and the inline code that are open behind a run of marks.
+    fn behind(&self, mark: char, length: usize) -> (Option<char>, usize) {
+        match self.fence {
+            Some(open) if open == mark && length >= 3 => (None, 0),
+            Some(open) => (Some(open), 0),
+            None if length >= 3 => (Some(mark), 0),
+            None if mark != '`' => (None, self.line.code),
+            None if self.line.code == 0 => (None, length),
+            None if self.line.code == length => (None, 0),
+            None => (None, self.line.code),
         }
     }
 
     /// Whether what follows is quoted.
     pub(super) fn is_quoted(&self) -> bool {
-        let opens = |last: char| "`\"'“„«‘".contains(last);
-        self.in_fence || self.ticks >= 3 || self.last.is_some_and(opens)
+        let (fence, code) = match self.run {
+            Some((mark, length)) => self.behind(mark, length),
+            None => (self.fence, self.line.code),
+        };
+        let Line { is_cited, is_straight, is_curly, .. } = self.line;
+        fence.is_some() || code > 0 || is_cited || is_straight || is_curly || matches!(self.last, Some('\'' | '‘'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_is_what_stands_between_marks_of_one_line_or_in_a_fence() {
+        for (text, is_quoted) in [
+            ("", false),
+            ("So: ", false),
+            ("write `", true),
+            ("write ``", true),
+            ("write `the tag ", true),
+            ("write ``a ` b ", true),
+            ("`this` and ", false),
+            ("`this`", false),
+            ("a ` in one line\n", false),
+            ("a \"", true),
+            ("a \"the tag ", true),
+            ("a \"word\" and ", false),
+            ("a \"word\n", false),
+            ("“the tag ", true),
+            ("“word” ", false),
+            ("„the tag ", true),
+            ("„Wort“ ", false),
+            ("«the tag ", true),
+            ("«mot» ", false),
+            ("it's '", true),
+            ("it's ", false),
+            ("> as you said: ", true),
+            ("  > ", true),
+            ("a > b ", false),
+            ("> cited\nnot cited ", false),
+            ("```", true),
+            ("```xml\n", true),
+            ("```xml\nx\n", true),
+            ("```xml\nx\n```", false),
+            ("```xml\nx\n```\n", false),
+            ("~~~\nx `\n", true),
+            ("~~~\nx\n~~~\n", false),
+            ("```\n~~~\n", true),
+            ("~5 minutes, ", false),
+            ("```\n\"\n```\n", false),
+        ] {
+            let (mut whole, mut pieces) = (Quotes::default(), Quotes::default());
+            whole.push(text);
+            text.chars().for_each(|character| pieces.push(character.encode_utf8(&mut [0; 4])));
+            assert_eq!((whole.is_quoted(), pieces.is_quoted()), (is_quoted, is_quoted), "{text:?}");
+        }
     }
 }
