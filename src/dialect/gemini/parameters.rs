@@ -231,18 +231,6 @@ fn media(
             config.insert("imageConfig".to_owned(), image.into());
         }
     }
-    if profile.response_modalities.iter().any(|modality| modality == "AUDIO") {
-        let mut speech = Map::new();
-        if let Some(voice) = parameters.text("voice") {
-            speech.insert("voiceConfig".to_owned(), json!({"prebuiltVoiceConfig": {"voiceName": voice}}));
-        }
-        if let Some(language) = parameters.text("speech_language") {
-            speech.insert("languageCode".to_owned(), language.into());
-        }
-        if !speech.is_empty() {
-            config.insert("speechConfig".to_owned(), speech.into());
-        }
-    }
     Ok(())
 }
 

@@ -84,6 +84,10 @@ impl Provider for AiGateway {
         Box::pin(std::future::ready(schema::schema(&request)))
     }
 
+    fn call_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+        Box::pin(std::future::ready(schema::call_schema(&request)))
+    }
+
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
         Ok(vec![connection::address(credentials)?.as_url().clone()])
     }

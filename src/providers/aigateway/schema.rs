@@ -60,6 +60,16 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
     Ok(schema)
 }
 
+/// The schema that calls are checked by: what was chosen while every model offered a schema is still taken.
+pub(super) fn call_schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError> {
+    let mut schema = schema(request)?;
+    if schema.rule("response_format").is_some() {
+        schema.parameter_rules.retain(|rule| !matches!(rule.name.as_str(), "response_format" | "json_schema"));
+        schema.parameter_rules.extend(format_rules(true));
+    }
+    Ok(schema)
+}
+
 /// A whole number of at least 1.
 pub(super) fn count(credentials: &Credentials, field: &str, default: u64) -> Result<u64, InvokeError> {
     let wrong =
@@ -98,11 +108,29 @@ fn features(credentials: &Credentials) -> Vec<ModelFeature> {
         (given("audio_support"), ModelFeature::Audio),
         (given("video_support"), ModelFeature::Video),
         (given("document_support"), ModelFeature::Document),
-        (matches!(chosen("structured_output_support"), "supported" | "both"), ModelFeature::StructuredOutput),
+        (answers_by_schema(credentials), ModelFeature::StructuredOutput),
     ]
     .into_iter()
     .filter_map(|(has, feature)| has.then_some(feature))
     .collect()
+}
+
+/// Whether the model is sent a schema of its own; else Dify writes the schema into its prompt.
+fn answers_by_schema(credentials: &Credentials) -> bool {
+    matches!(credentials.get("structured_output_support"), Some("supported" | "both"))
+}
+
+/// How the form of an answer is chosen; by a schema only where the features say so.
+fn format_rules(by_schema: bool) -> Vec<ParameterRule> {
+    let formats = ["text", "json_object", "json_schema"];
+    let formats = &formats[..if by_schema { 3 } else { 2 }];
+    let format = ParameterRule::new("response_format", I18n::new("Response Format", "回复格式"), ParameterType::String)
+        .options(formats.iter().copied());
+    let schema = ParameterRule {
+        use_template: Some("json_schema".to_owned()),
+        ..ParameterRule::new("json_schema", I18n::new("JSON Schema", "JSON Schema"), ParameterType::Text)
+    };
+    std::iter::once(format).chain(by_schema.then_some(schema)).collect()
 }
 
 fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
@@ -128,13 +156,8 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
         ParameterRule::new("seed", I18n::new("Seed", "随机种子"), ParameterType::Int)
             .range(0.0, 2_147_483_647.0)
             .default_value(42),
-        ParameterRule::new("response_format", I18n::new("Response Format", "回复格式"), ParameterType::String)
-            .options(["text", "json_object", "json_schema"]),
-        ParameterRule {
-            use_template: Some("json_schema".to_owned()),
-            ..ParameterRule::new("json_schema", I18n::new("JSON Schema", "JSON Schema"), ParameterType::Text)
-        },
     ];
+    rules.extend(format_rules(answers_by_schema(credentials)));
     let thinking = Thinking::of(credentials);
     if thinking == Thinking::Switchable {
         let label = I18n::new("Thinking mode", "思考模式");

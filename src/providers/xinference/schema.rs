@@ -89,6 +89,15 @@ pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, descr
         schema.parameter_rules.push(ParameterRule::new(THINK, I18n::same(THINK), ParameterType::Boolean));
     }
     let knows_length = settings.context_length.or(description.context_length).is_some();
+    // What was chosen while it was offered for every engine.
+    if let Some(format) = schema.parameter_rules.iter_mut().find(|rule| rule.name == "response_format") {
+        if !format.options.iter().any(|option| option == "json_schema") {
+            format.options.push("json_schema".to_owned());
+        }
+        if schema.rule("json_schema").is_none() {
+            schema.parameter_rules.push(json_schema());
+        }
+    }
     for rule in &mut schema.parameter_rules {
         if !description.is_told() {
             rule.options.clear();
@@ -170,6 +179,10 @@ pub(super) fn profile(description: &Description, settings: &Settings) -> Profile
     }
 }
 
+fn json_schema() -> ParameterRule {
+    ParameterRule::new("json_schema", I18n::new("JSON Schema", "JSON Schema"), ParameterType::Text)
+}
+
 fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
     use ParameterType::{Boolean, Float, Int, String, Text};
     let longest = context(settings, description).saturating_sub(PROMPT_RESERVE).max(1);
@@ -213,12 +226,15 @@ fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
                 )),
         );
     }
-    rules.push(rule("response_format", I18n::new("Response Format", "回复格式"), String).options([
-        "text",
-        "json_object",
-        "json_schema",
-    ]));
-    rules.push(rule("json_schema", I18n::new("JSON Schema", "JSON Schema"), Text));
+    // Dify asks by a schema only where the feature says so; without it, the schema goes into Dify's own prompt.
+    let formats = ["text", "json_object", "json_schema"];
+    let by_schema = description.has_strong_engine();
+    let formats = &formats[..if by_schema { 3 } else { 2 }];
+    let label = I18n::new("Response Format", "回复格式");
+    rules.push(rule("response_format", label, String).options(formats.iter().copied()));
+    if by_schema {
+        rules.push(json_schema());
+    }
     if description.has_guided_decoding() || unknown {
         rules.push(rule("guided_json", I18n::new("Guided JSON Schema", "引导 JSON Schema"), Text).help(I18n::new(
             "A JSON Schema that the engine enforces while it decodes.",

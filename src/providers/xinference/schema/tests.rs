@@ -28,10 +28,10 @@ type Case<'a> = (&'a [&'a str], &'a str, &'a [&'a str], &'a [&'a str]);
 #[test]
 fn features_and_rules_follow_from_abilities() {
     let cases: &[Case<'_>] = &[
-        (&["chat"], "transformers", &[], &["response_format", "json_schema"]),
+        (&["chat"], "transformers", &[], &["response_format"]),
         (&["generate"], "transformers", &[], &[]),
-        (&["chat", "generate"], "transformers", &[], &["response_format", "json_schema"]),
-        (&["chat", "tools"], "transformers", &["tool-call", "multi-tool-call"], &["response_format", "json_schema"]),
+        (&["chat", "generate"], "transformers", &[], &["response_format"]),
+        (&["chat", "tools"], "transformers", &["tool-call", "multi-tool-call"], &["response_format"]),
         (
             &["chat", "tools"],
             "vLLM",
@@ -48,15 +48,10 @@ fn features_and_rules_follow_from_abilities() {
             &["chat", "reasoning", "hybrid"],
             "transformers",
             &["agent-thought"],
-            &["enable_thinking", "reasoning_effort", "response_format", "json_schema"],
+            &["enable_thinking", "reasoning_effort", "response_format"],
         ),
-        (&["chat", "vision"], "transformers", &["vision"], &["response_format", "json_schema"]),
-        (
-            &["chat", "omni", "audio"],
-            "transformers",
-            &["vision", "video", "audio"],
-            &["response_format", "json_schema"],
-        ),
+        (&["chat", "vision"], "transformers", &["vision"], &["response_format"]),
+        (&["chat", "omni", "audio"], "transformers", &["vision", "video", "audio"], &["response_format"]),
     ];
     const ALWAYS: [&str; 8] = [
         "temperature",
