@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use dify_plugin_runtime::declare::{self, parameters, price, remote};
+use dify_plugin_runtime::declare::{self, parameters, price, remote, yaml};
 use dify_plugin_runtime::dialect::gemini::embedding::EmbeddingProfile;
 use dify_plugin_runtime::dialect::gemini::profile::ModelProfile;
 use libfuzzer_sys::fuzz_target;
 
-/// Between two files of an input: manifest, provider, model, positions.
+/// Between two files of an input: manifest, provider, model, positions, shared blocks.
 const NEXT_FILE: &str = "\n%%%\n";
 
 /// The folder that each input is written to; in memory where the machine has such a place.
@@ -26,7 +26,8 @@ static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 
 fuzz_target!(|text: &str| {
     let root = FOLDER.path();
-    let files = ["manifest.yaml", "provider/p.yaml", "models/llm/m.yaml", "models/llm/_position.yaml"];
+    let files =
+        ["manifest.yaml", "provider/p.yaml", "models/llm/m.yaml", "models/llm/_position.yaml", "provider/_shared.yaml"];
     let mut texts = text.split(NEXT_FILE);
     for file in files {
         std::fs::write(root.join(file), texts.next().unwrap_or_default()).expect("a file");
@@ -35,6 +36,12 @@ fuzz_target!(|text: &str| {
     assert!(problems.iter().all(|problem| !problem.message.is_empty()), "a problem without words");
     let Ok(declarations) = declare::load(root) else { return };
     for provider in &declarations.providers {
+        for value in provider.expanded.values() {
+            // Brackets in texts that are there many times may be too many for the reader.
+            if let Ok(read) = yaml::parse(&yaml::write(value)) {
+                assert_eq!(&read, value, "a package has something else");
+            }
+        }
         serde_json::to_vec(&remote::provider(provider)).expect("a registration is JSON");
         let _ = remote::registration(&declarations, provider, remote::Identity::Own);
         for model in &provider.models {
