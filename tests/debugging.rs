@@ -164,6 +164,34 @@ fn plugins_register_beside_the_installed_ones_and_are_reached() {
     }
 }
 
+/// One provider that an older Dify cannot read makes it refuse all of the workspace, so that one is registered by name only.
+#[test]
+fn what_an_older_dify_cannot_read_is_registered_by_name_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (more, expected) in [
+        (&[][..], &["ai-gateway-debug", "gemini-debug", "xinference-debug"][..]),
+        (&["--provider", "gemini-agents"], &["gemini-agents-debug"]),
+        (&["--provider", "xinference", "--provider", "google"], &["gemini-debug", "xinference-debug"]),
+    ] {
+        let daemon = Daemon::start();
+        let url = format!("127.0.0.1:{}", daemon.port);
+        let arguments = [&["debug", "--url", &url, "--key", "key"], more].concat();
+        let plugin = Plugin::start(root, &arguments, &[]);
+        let mut names: Vec<String> =
+            expected.iter().map(|_| daemon.next().registration().0["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        assert_eq!(names, expected);
+        let said = plugin.says("registering as");
+        assert_eq!(
+            said.contains("gemini-agents: not registered, because it needs Dify 1.15.0"),
+            more.is_empty(),
+            "{said}"
+        );
+    }
+    let nobody = Plugin::start(root, &["debug", "--url", "127.0.0.1:1", "--key", "k", "--provider", "nobody"], &[]);
+    nobody.says("no provider `nobody`; it has google, gemini-agents, ai-gateway, xinference");
+}
+
 #[test]
 fn a_file_that_breaks_leaves_what_is_registered_alone() {
     let (folder, daemon) = (one_provider(), Daemon::start());

@@ -251,6 +251,42 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "  mode: chat\n  \"mode\": chat",
         "models/llm/acme-1.yaml: is not YAML: model_properties: key `mode` is here a second time at line 9 column 3",
     ),
+    (
+        "manifest.yaml",
+        "created_at:",
+        "tags: [rag]\ncreated_at:",
+        "manifest.yaml: tags[0]: `rag` can be read by Dify 1.9.0 and later only, and this package names no Dify",
+    ),
+    (
+        "manifest.yaml",
+        "  models:\n",
+        "  triggers: [a.yaml]\n  models:\n",
+        "manifest.yaml: plugins.triggers: `triggers` can be read by Dify 1.10.0 and later only",
+    ),
+    (
+        "manifest.yaml",
+        "  arch:",
+        "  minimum_dify_version: 1.15\n  arch:",
+        "manifest.yaml: meta.minimum_dify_version: must be a version of Dify like 1.3.0, as text, found 1.15",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "- vision",
+        "- polling",
+        "models/llm/acme-1.yaml: features[0]: `polling` can be read by Dify 1.15.0 and later only",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "- vision",
+        "- structured-output",
+        "models/llm/acme-1.yaml: features[0]: `structured-output` can be read by Dify 1.3.0 and later only",
+    ),
+    (
+        "provider/acme.yaml",
+        "label:",
+        "package: {tags: [rag], minimum_dify_version: latest}\nlabel:",
+        "provider/acme.yaml: package.minimum_dify_version: must be a version of Dify",
+    ),
 ];
 
 #[test]
@@ -266,6 +302,66 @@ fn every_wrong_declaration_is_named() {
             found.iter().filter(|problem| problem.severity == Severity::Error).map(ToString::to_string).collect();
         assert!(errors.iter().any(|error| error.starts_with(said)), "{file}: `{from}` → `{to}`: {errors:?}");
     }
+}
+
+/// A package must not contain what the Dify that it names cannot read: that one would refuse its whole list of providers.
+#[test]
+fn each_package_is_held_to_the_dify_that_it_names() {
+    let names =
+        |version: &str| ("manifest.yaml", "  arch:".to_owned(), format!("  minimum_dify_version: {version}\n  arch:"));
+    let own = |version: &str| {
+        // Two providers: each has a package of its own.
+        let package = format!("package: {{minimum_dify_version: {version}}}\nprovider: acme");
+        ("provider/acme.yaml", "provider: acme".to_owned(), package)
+    };
+    let second = (
+        "manifest.yaml",
+        "    - provider/acme.yaml\n".to_owned(),
+        "    - provider/acme.yaml\n    - provider/b.yaml\n".to_owned(),
+    );
+    let feature = |name: &str| ("models/llm/acme-1.yaml", "- vision".to_owned(), format!("- {name}"));
+    for (changes, said) in [
+        (
+            vec![names("1.2.9"), feature("structured-output")],
+            Some("Write 1.3.0 as `meta.minimum_dify_version` of manifest.yaml"),
+        ),
+        (vec![names("1.3.0"), feature("structured-output")], None),
+        (vec![names("1.9.0"), feature("polling")], Some("this package is for Dify 1.9.0 and later")),
+        (vec![names("1.14.2"), feature("polling")], Some("Write 1.15.0 as")),
+        (vec![names("1.15.0"), feature("polling")], None),
+        (vec![names("2.0.0-rc1"), feature("polling")], None),
+        (vec![names("1.3.0"), feature("audio")], None),
+        (vec![names("1.3.0"), own("1.15.0"), second.clone(), feature("polling")], None),
+        (
+            vec![names("1.15.0"), own("1.14.0"), second.clone(), feature("polling")],
+            Some("`package.minimum_dify_version` of provider/acme.yaml"),
+        ),
+        // With one provider the manifest is that of the package.
+        (
+            vec![names("1.14.0"), own("1.15.0"), feature("polling")],
+            Some("`meta.minimum_dify_version` of manifest.yaml"),
+        ),
+    ] {
+        let borrowed: Vec<(&str, &str, &str)> =
+            changes.iter().map(|(file, from, to)| (*file, from.as_str(), to.as_str())).collect();
+        let folder = plugin(&borrowed);
+        let file = |name: &str| folder.path().join(name);
+        std::fs::write(file("provider/b.yaml"), PROVIDER.replacen("acme", "b", 1).replace("models/llm", "other"))
+            .unwrap();
+        std::fs::create_dir(file("other")).unwrap();
+        std::fs::write(file("other/b.yaml"), MODEL).unwrap();
+        std::fs::write(file("other/_position.yaml"), "- acme-1").unwrap();
+        let found = declare::check(folder.path());
+        let errors: Vec<String> =
+            found.iter().filter(|problem| problem.severity == Severity::Error).map(ToString::to_string).collect();
+        match said {
+            Some(said) => assert!(errors.iter().any(|error| error.contains(said)), "{borrowed:?}: {errors:?}"),
+            None => assert!(errors.is_empty(), "{borrowed:?}: {errors:?}"),
+        }
+    }
+    let early = problems(&[("manifest.yaml", "  arch:", "  minimum_dify_version: 0.15.3\n  arch:")]);
+    assert_eq!(early.len(), 1, "{early:?}");
+    assert!(early[0].severity == Severity::Warning && early[0].message.contains("runs no plugins"), "{early:?}");
 }
 
 #[test]
@@ -394,5 +490,5 @@ fn our_own_declarations_have_no_errors_and_one_version() {
         assert!(registration.assets.iter().all(|(_, bytes)| !bytes.is_empty()));
     }
     names.dedup();
-    assert_eq!(names.len(), 3);
+    assert_eq!(names.len(), 4);
 }

@@ -89,7 +89,7 @@ fn a_person_reads_a_line_for_each_finding_and_a_summary() {
     let output = run(&[], &[("SSL_CERT_FILE", "/nowhere.pem")]);
     let text = String::from_utf8(output.stdout).unwrap();
     for expected in [
-        "ok       declarations  ai-gateway, google, xinference with",
+        "ok       declarations  ai-gateway, gemini-agents, google, xinference with",
         "ok       environment   transport local, 1000 sessions at once",
         "error    certificates  the store of SSL_CERT_FILE /nowhere.pem holds no certificate",
         " → Point SSL_CERT_FILE to a PEM file",

@@ -42,7 +42,9 @@ fn folder() -> tempfile::TempDir {
         copy(&root.join(path), &folder.path().join(path));
     }
     let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
-    let only = manifest.replace("    - provider/aigateway.yaml\n", "").replace("    - provider/xinference.yaml\n", "");
+    let only = ["aigateway", "xinference", "gemini-agents"]
+        .iter()
+        .fold(manifest, |text, name| text.replace(&format!("    - provider/{name}.yaml\n"), ""));
     std::fs::write(folder.path().join("manifest.yaml"), only).unwrap();
     folder
 }

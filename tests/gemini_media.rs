@@ -393,10 +393,19 @@ async fn what_cannot_be_polled_is_told() {
     let google = Google::start().await;
     let tools =
         json!({"tools": [{"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}]});
+    let mut cloud = vertex(&google);
+    cloud["google_api_key"] = json!(API_KEY);
+    let of_models = |model: &str| start_task(&google, model, key(), json!({"provider": "google"}));
     let cases = [
-        (start_task(&google, "gemini-2.5-flash-lite", key(), json!({})), "PluginLLMPollingUnsupportedError", "at once"),
+        (of_models("gemini-2.5-flash-lite"), "PluginLLMPollingUnsupportedError", "at once"),
+        (of_models(AGENT), "InvokeBadRequestError", "which the plugin `gemini-agents` serves"),
+        (
+            start_task(&google, "gemini-2.5-flash-lite", key(), json!({})),
+            "InvokeBadRequestError",
+            "not a background agent",
+        ),
         (start_task(&google, AGENT, key(), tools), "InvokeBadRequestError", "calls no functions"),
-        (start_task(&google, AGENT, vertex(&google), json!({})), "InvokeBadRequestError", "developer API only"),
+        (start_task(&google, AGENT, cloud, json!({})), "InvokeBadRequestError", "developer API only"),
         (look(&google, json!({"interaction": "../files"})), "InvokeBadRequestError", "names no task"),
         (look(&google, json!({"other": 1})), "InvokeBadRequestError", "names no task"),
     ];

@@ -148,15 +148,19 @@ fn quiet_requests(credentials: &Value) -> Vec<Value> {
             "prompt_messages": asked}),
         json!({"action": "get_ai_model_schemas", "model": "not-declared", "model_type": "llm"}),
         json!({"action": "get_tts_model_voices", "model": "gemini-3.8-flash-tts", "language": ""}),
-        json!({"action": "start_polling", "model": agent, "model_type": "llm", "prompt_messages": asked}),
-        json!({"action": "check_polling", "model": agent, "model_type": "llm", "plugin_state": {"interaction": "i-1"}}),
+        json!({"action": "start_polling", "provider": "gemini-agents", "model": agent, "model_type": "llm",
+            "prompt_messages": asked}),
+        json!({"action": "check_polling", "provider": "gemini-agents", "model": agent, "model_type": "llm",
+            "plugin_state": {"interaction": "i-1"}}),
     ];
     filled(works, credentials)
 }
 
 fn filled(mut works: Vec<Value>, credentials: &Value) -> Vec<Value> {
     for work in &mut works {
-        work["provider"] = json!("google");
+        if work["provider"].is_null() {
+            work["provider"] = json!("google");
+        }
         work["credentials"] = credentials.clone();
         work["credentials"]["max_retries"] = json!("0");
     }

@@ -99,7 +99,7 @@ fn the_same_input_gives_the_same_bytes_and_one_package_a_provider() {
         names.push(manifest.text("name").to_owned());
     }
     names.sort();
-    assert_eq!(names, ["ai-gateway", "gemini", "xinference"]);
+    assert_eq!(names, ["ai-gateway", "gemini", "gemini-agents", "xinference"]);
 }
 
 #[test]
@@ -152,10 +152,75 @@ fn a_stage_holds_the_same_files() {
     assert!(summary[0]["identifier"].as_str().unwrap().ends_with(&checksum));
 }
 
+/// An older Dify refuses its whole list of providers for one name that it does not know, so no package has more than the
+/// Dify that it names can read.
 #[test]
-fn the_package_of_models_with_polling_asks_for_a_dify_that_knows_it() {
-    let manifest = inspect::read(&Workshop::new().built()).unwrap().manifest().unwrap();
-    assert_eq!(manifest.0["meta"]["minimum_dify_version"], "1.15.0");
+fn each_package_has_only_what_the_dify_that_it_names_can_read() {
+    let workshop = Workshop::new();
+    assert!(workshop.package("all", &[]).status.success());
+    for (name, minimum, polling) in [
+        ("gemini", "1.3.0", false),
+        ("gemini-agents", "1.15.0", true),
+        ("ai-gateway", "1.3.0", false),
+        ("xinference", "1.3.0", false),
+    ] {
+        let file = workshop.path("all").join(format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION")));
+        let manifest = inspect::read(&file).unwrap().manifest().unwrap();
+        assert_eq!(manifest.0["meta"]["minimum_dify_version"], minimum, "{name}");
+        let declared = files(&file).into_iter().filter(|(path, _)| path.ends_with(".yaml"));
+        let all: String = declared.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
+        assert_eq!(all.contains("polling"), polling, "{name}");
+    }
+}
+
+#[test]
+fn packages_for_an_older_dify_leave_out_what_it_cannot_read() {
+    let workshop = Workshop::new();
+    let output = workshop.package("old", &["--minimum-dify", "1.0.0"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("gemini-agents is left out"), "{}", said(&output));
+    let package = |name: &str| workshop.path("old").join(format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION")));
+    assert!(!package("gemini-agents").exists());
+    for name in ["gemini", "ai-gateway", "xinference"] {
+        let manifest = inspect::read(&package(name)).unwrap().manifest().unwrap();
+        assert_eq!(manifest.0["meta"]["minimum_dify_version"], "1.0.0", "{name}");
+        let models = files(&package(name)).into_iter().filter(|(path, _)| path.starts_with("models/"));
+        let all: String = models.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
+        assert!(!all.contains("structured-output") && !all.contains("polling"), "{name}");
+        // Nothing else is lost.
+        assert!(name != "gemini" || all.contains("json_schema") && all.contains("agent-thought"));
+    }
+    // What the plugin says of a model while it runs is held to it too.
+    let schema = |package: &Path| {
+        let folder = TempDir::new().unwrap();
+        for (path, bytes) in files(package) {
+            let file = folder.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, bytes).unwrap();
+        }
+        let request = serde_json::json!({"provider": "ai-gateway", "model": "m", "model_type": "llm", "credentials": {
+            "endpoint_url": "http://127.0.0.1:9", "api_key": "k", "vision_support": "support",
+            "structured_output_support": "supported"}});
+        let file = folder.path().join("request.json");
+        std::fs::write(&file, request.to_string()).unwrap();
+        let dir = folder.path().to_str().unwrap();
+        let output = workshop.run(&["invoke", "get_ai_model_schemas", file.to_str().unwrap(), "--dir", dir]);
+        let item: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+        item["model_schema"]["features"].to_string()
+    };
+    assert!(workshop.package("new", &["--provider", "ai-gateway"]).status.success());
+    let new = schema(&workshop.path("new").join(package("ai-gateway").file_name().unwrap()));
+    assert!(new.contains("structured-output") && new.contains("vision"), "{new}");
+    let old = schema(&package("ai-gateway"));
+    assert!(!old.contains("structured-output") && old.contains("vision"), "{old}");
+    for (arguments, expected) in [
+        (["--minimum-dify", "1.14.0", "--provider", "gemini-agents"], "needs the feature `polling`"),
+        (["--minimum-dify", "0.15.3", "--provider", "google"], "runs no plugins"),
+        (["--minimum-dify", "latest", "--provider", "google"], "must be a version of Dify"),
+    ] {
+        let output = workshop.package("refused", &arguments);
+        assert!(!output.status.success() && said(&output).contains(expected), "{expected}: {}", said(&output));
+    }
 }
 
 #[test]
@@ -191,7 +256,7 @@ fn what_cannot_be_packaged_is_named_with_the_way_out() {
         (one("linux-amd64"), "expected TARGET=PATH"),
         (
             workshop.package("refused", &["--provider", "nobody"]),
-            "no provider `nobody`; it has google, ai-gateway, xinference",
+            "no provider `nobody`; it has google, gemini-agents, ai-gateway, xinference",
         ),
         (workshop.run(&["package", "--target", "windows-amd64"]), "known are linux-amd64, linux-arm64"),
     ];
@@ -268,7 +333,9 @@ fn a_needed_file_that_is_ignored_is_named() {
         std::fs::copy(root.join(path), target).unwrap();
     }
     let manifest = std::fs::read_to_string(copy.join("manifest.yaml")).unwrap();
-    let only = manifest.replace("    - provider/gemini.yaml\n", "").replace("    - provider/aigateway.yaml\n", "");
+    let only = ["gemini", "aigateway", "gemini-agents"]
+        .iter()
+        .fold(manifest, |text, name| text.replace(&format!("    - provider/{name}.yaml\n"), ""));
     std::fs::write(copy.join("manifest.yaml"), only).unwrap();
     let run = |ignored: &str| {
         std::fs::write(copy.join(".difyignore"), ignored).unwrap();
@@ -395,18 +462,25 @@ fn inspect_shows_identity_models_wheels_and_signature() {
 }
 
 #[test]
-fn each_package_has_the_readme_of_its_users() {
+fn each_package_has_the_pages_of_its_users() {
     let workshop = Workshop::new();
     assert!(workshop.package("all", &[]).status.success());
-    for (name, title, other) in [
-        ("gemini", "# Gemini\n", "## AI Gateway"),
-        ("ai-gateway", "# AI Gateway\n", "## Xinference"),
-        ("xinference", "# Xinference\n", "## Gemini"),
+    for (name, title) in [
+        ("gemini", "# Gemini\n"),
+        ("gemini-agents", "# Gemini Agents\n"),
+        ("ai-gateway", "# AI Gateway\n"),
+        ("xinference", "# Xinference\n"),
     ] {
         let file = format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION"));
-        let readme = files(&workshop.path("all").join(file)).remove("README.md").unwrap();
-        let readme = String::from_utf8(readme).unwrap();
-        assert!(readme.starts_with(title) && !readme.contains(other) && !readme.contains("](#"), "{name}: {readme}");
+        let mut found = files(&workshop.path("all").join(file));
+        let pages: Vec<String> =
+            found.keys().filter(|path| path.ends_with(".md") && path.contains("README")).cloned().collect();
+        assert_eq!(pages, ["README.md", "readme/README_zh_Hans.md"], "{name}");
+        let page = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap()).unwrap();
+        let english = page(found.remove("README.md"));
+        assert!(english.starts_with(title) && english.len() < 8_000, "{name}: {english}");
+        let chinese = page(found.remove("readme/README_zh_Hans.md"));
+        assert!(chinese.contains("需要 Dify") && chinese.len() < 8_000, "{name}: {chinese}");
     }
 }
 

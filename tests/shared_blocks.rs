@@ -66,8 +66,9 @@ acme: {kept: 'no'}
 /// A plugin with shared blocks, changed here and there.
 fn plugin(changes: &[(&str, &str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
-    let files = "    - provider/gemini.yaml\n    - provider/aigateway.yaml\n    - provider/xinference.yaml";
-    let manifest = MANIFEST.replace(files, "    - provider/acme.yaml");
+    let is_ours = |line: &str| line.trim().starts_with("- provider/");
+    let lines: Vec<&str> = MANIFEST.lines().filter(|line| !is_ours(line)).collect();
+    let manifest = lines.join("\n").replace("  models:", "  models:\n    - provider/acme.yaml");
     for (path, text) in [
         ("manifest.yaml", manifest.as_str()),
         ("provider/acme.yaml", PROVIDER),

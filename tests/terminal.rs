@@ -78,7 +78,11 @@ fn invoke_runs_any_action_from_standard_input() {
 fn what_is_wrong_is_said_and_the_exit_code_tells() {
     let invoke = r#"{"provider": "google", "model": "gemini-3.5-flash", "model_type": "llm"}"#;
     let cases: [(&[&str], &str, &str); 5] = [
-        (&["try", "hi", "--provider", "nobody"], "", "the manifest lists ai-gateway, google, xinference"),
+        (
+            &["try", "hi", "--provider", "nobody"],
+            "",
+            "the manifest lists ai-gateway, gemini-agents, google, xinference",
+        ),
         (
             &["try", "hi", "--param", "temperature=9", "--model", "gemini-3.5-flash"],
             "",

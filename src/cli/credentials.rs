@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::declare::{ProviderDeclaration, yaml};
 use crate::protocol::Credentials;
+use crate::providers::gemini::Gemini;
 use crate::runtime::form::{self, Form};
 use crate::runtime::registry::Entry;
 
@@ -23,8 +24,10 @@ pub struct CredentialArgs {
 }
 
 /// Environment variables that stand for a field of a provider, first found wins.
-const FROM_ENVIRONMENT: &[(&str, &str, &[&str])] =
-    &[("google", "google_api_key", &["GEMINI_API_KEY", "GOOGLE_API_KEY"])];
+const FROM_ENVIRONMENT: &[(&str, &str, &[&str])] = &[
+    (Gemini::MODELS, "google_api_key", &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
+    (Gemini::AGENTS, "google_api_key", &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
+];
 
 /// Credential fields, and whether anybody gave them for this folder.
 #[derive(Debug, Default)]

@@ -40,6 +40,9 @@ pub struct DebugArgs {
     dify: DifyArgs,
     #[command(flatten)]
     taping: TapingArgs,
+    /// Provider to register; by default all that need no newer Dify than the manifest names; repeat for more
+    #[arg(long = "provider", value_name = "NAME")]
+    providers: Vec<String>,
     /// Register under the ids of the installed plugins, which Dify uninstalls from the workspace when this ends
     #[arg(long)]
     real_ids: bool,
@@ -57,7 +60,7 @@ impl DebugArgs {
         let mut connections: JoinSet<Result<(), RemoteError>> = JoinSet::new();
         loop {
             let seen = times(&self.dir);
-            match prepare(&self.dir, &upstream, real_ids) {
+            match prepare(&self.dir, &self.providers, &upstream, real_ids) {
                 Ok((registrations, registry)) => {
                     if !connections.is_empty() {
                         // The old connections are closed before the new ones are made.
@@ -101,6 +104,7 @@ impl DebugArgs {
 /// What is registered, and what serves it; or what keeps it from that.
 fn prepare(
     directory: &Path,
+    providers: &[String],
     upstream: &Upstream,
     real_ids: bool,
 ) -> anyhow::Result<(Vec<Registration>, Arc<Registry>)> {
@@ -110,7 +114,7 @@ fn prepare(
         }
     }
     let declarations = declare::load(directory)?;
-    let registrations = registrations(&declarations, real_ids)?;
+    let registrations = registrations(&declarations, providers, real_ids)?;
     let registry = Registry::new(declarations.providers, crate::providers::all(Operator::read().access))?;
     Ok((registrations, Arc::new(registry.with_upstream(upstream.clone()))))
 }

@@ -8,8 +8,10 @@ use clap::Args;
 use serde_json::Map;
 
 use super::terminal::{print_line, print_raw, say};
+use crate::declare::versions::DifyVersion;
 use crate::declare::{self, Problems};
 use crate::package::build::{self, Binary, COMFORTABLE, Package};
+use crate::package::older;
 use crate::package::{Target, inspect, output, signature};
 
 /// Name of this executable, as cargo leaves it.
@@ -24,6 +26,9 @@ pub struct PackageArgs {
     /// Machines the package is for
     #[arg(long = "target", value_delimiter = ',', default_value = "linux-amd64,linux-arm64")]
     targets: Vec<Target>,
+    /// Oldest Dify that installs the packages, in place of the one that each names: features that it cannot read are left out
+    #[arg(long, value_name = "VERSION")]
+    minimum_dify: Option<DifyVersion>,
     /// Folder for the packages
     #[arg(long, default_value = "dist", value_name = "DIR")]
     out: PathBuf,
@@ -65,6 +70,9 @@ impl PackageArgs {
                 bail!("the manifest has no provider `{name}`; it has {}", known.join(", "));
             }
         }
+        if let Some(version) = self.minimum_dify.filter(|version| *version < DifyVersion::OLDEST) {
+            bail!("Dify {version} runs no plugins; the first that does is {}", DifyVersion::OLDEST);
+        }
         let binaries = self.binaries()?;
         let chosen = |name: &str| self.providers.is_empty() || self.providers.iter().any(|provider| provider == name);
         let mut additions = Map::new();
@@ -76,7 +84,18 @@ impl PackageArgs {
         let additions = self.marketplace.then_some(&additions);
         let mut packages = Vec::new();
         for loaded in declarations.providers.iter().filter(|loaded| chosen(&loaded.declaration.provider)) {
-            self.progress(&format!("packaging {}", loaded.declaration.provider));
+            let name = &loaded.declaration.provider;
+            let suited = self.minimum_dify.map(|version| older::suit(&declarations, loaded, version)).transpose();
+            let loaded = match suited {
+                Ok(suited) => &suited.unwrap_or_else(|| loaded.clone()),
+                // Nobody asked for this one.
+                Err(why) if self.providers.is_empty() => {
+                    self.progress(&format!("{name} is left out: {why}"));
+                    continue;
+                }
+                Err(why) => return Err(why.into()),
+            };
+            self.progress(&format!("packaging {name}"));
             packages.push(build::build(&declarations, loaded, &binaries, additions)?);
         }
         self.check_stage(&packages)?;

@@ -15,6 +15,7 @@ use super::terminal::say;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
 use crate::declare::remote::Identity;
+use crate::declare::versions::Minimum;
 use crate::declare::{self, Declarations};
 use crate::memory;
 use crate::protocol::registration::Registration;
@@ -35,7 +36,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     logs::start(&config.log, default);
     let declarations = declare::load(directory)?;
     let registrations = match config.install_method {
-        InstallMethod::Remote => registrations(&declarations, config.real_ids)?,
+        InstallMethod::Remote => registrations(&declarations, &[], config.real_ids)?,
         InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
     };
     let operator = Operator::read();
@@ -78,11 +79,33 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// What is registered for debugging, told by its ids.
-pub(super) fn registrations(declarations: &Declarations, real_ids: bool) -> anyhow::Result<Vec<Registration>> {
+/// What is registered for debugging, shown by its ids: the providers of these names, or all that every Dify can read which
+/// the manifest is for. One that needs a newer Dify would make an older one refuse its whole list of providers.
+pub(super) fn registrations(
+    declarations: &Declarations,
+    names: &[String],
+    real_ids: bool,
+) -> anyhow::Result<Vec<Registration>> {
     let identity = if real_ids { Identity::Real } else { Identity::Own };
+    let known: Vec<&str> = declarations.providers.iter().map(|loaded| loaded.declaration.provider.as_str()).collect();
+    if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        bail!("the manifest has no provider `{name}`; it has {}", known.join(", "));
+    }
+    let minimum = Minimum::of_manifest(&declarations.manifest.0).version;
+    let (chosen, left): (Vec<_>, Vec<_>) = declarations.providers.iter().partition(|loaded| match names.is_empty() {
+        true => loaded.minimum <= minimum,
+        false => names.contains(&loaded.declaration.provider),
+    });
+    for loaded in left.iter().filter(|_| names.is_empty()) {
+        let name = &loaded.declaration.provider;
+        say(&format!(
+            "{name}: not registered, because it needs Dify {}, and an older one would refuse its whole list of providers; \
+             `debug --provider {name}` registers it",
+            loaded.minimum
+        ));
+    }
     let registration = |provider| declare::remote::registration(declarations, provider, identity);
-    let registrations: Result<Vec<Registration>, _> = declarations.providers.iter().map(registration).collect();
+    let registrations: Result<Vec<Registration>, _> = chosen.into_iter().map(registration).collect();
     let registrations = registrations.context("an icon cannot be read")?;
     let ids: Vec<String> = registrations.iter().map(Registration::plugin_id).collect();
     let ids = ids.join(", ");

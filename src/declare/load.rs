@@ -14,6 +14,7 @@ use super::problem::{Problem, Problems, Severity};
 use super::provider::ProviderDeclaration;
 use super::rules::Rules;
 use super::shared::{self, Places, Scope, Shared};
+use super::versions::Minimum;
 use super::{LoadedProvider, files, glob, template, yaml};
 use crate::protocol::ModelType;
 
@@ -45,6 +46,7 @@ pub fn check(directory: &Path) -> Vec<Problem> {
 fn read(directory: &Path) -> (Option<Declarations>, Problems) {
     let mut loader = Loader {
         directory,
+        minimum: Minimum::of_manifest(&Map::new()),
         problems: Vec::new(),
         shared: Shared::default(),
         expanded: BTreeMap::new(),
@@ -56,6 +58,8 @@ fn read(directory: &Path) -> (Option<Declarations>, Problems) {
 
 struct Loader<'a> {
     directory: &'a Path,
+    /// The Dify that must be able to read the package whose files are being read.
+    minimum: Minimum,
     problems: Vec<Problem>,
     shared: Shared,
     /// Files of the current provider whose blocks were written out.
@@ -67,6 +71,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn load(&mut self) -> Option<Declarations> {
         let manifest = self.object("manifest.yaml")?;
+        self.minimum = Minimum::of_manifest(&manifest);
         self.rules("manifest.yaml", |rules| rules.manifest(&manifest));
         for key in ["icon", "icon_dark"] {
             if let Some(icon) = manifest.get(key).and_then(Value::as_str) {
@@ -79,7 +84,7 @@ impl Loader<'_> {
         let mut providers: Vec<LoadedProvider> = Vec::new();
         let mut scopes = Vec::new();
         for (index, file) in manifest.provider_files().iter().enumerate() {
-            let Some(loaded) = self.provider(file, &mut scopes) else { continue };
+            let Some(loaded) = self.provider(file, &manifest, &mut scopes) else { continue };
             let name = &loaded.declaration.provider;
             if let Some(first) = providers.iter().find(|known| known.declaration.provider == *name) {
                 let message = format!("{file} declares provider `{name}`, which {} declares already", first.file);
@@ -104,12 +109,13 @@ impl Loader<'_> {
         }
     }
 
-    fn provider(&mut self, file: &str, scopes: &mut Vec<Scope>) -> Option<LoadedProvider> {
+    fn provider(&mut self, file: &str, manifest: &Manifest, scopes: &mut Vec<Scope>) -> Option<LoadedProvider> {
         self.expanded.clear();
         let mut provider = self.object(file)?;
         let scope = self.scope(file, provider.shift_remove("shared"));
         scopes.push(scope.clone());
         let (mut provider, places) = self.expand(file, provider, &scope)?;
+        self.minimum = Minimum::of_package(manifest, &provider, file);
         let start = self.problems.len();
         self.rules(file, |rules| rules.provider(&provider));
         for key in ["icon_small", "icon_large", "icon_small_dark", "icon_large_dark"] {
@@ -120,6 +126,7 @@ impl Loader<'_> {
             }
         }
         self.privacy(file, "package.privacy", provider.get("package").and_then(|package| package.get("privacy")));
+        self.pages(file, &provider, manifest);
         let groups = provider.remove("models");
         fill_form_texts(&mut provider);
         let declaration = self.typed::<ProviderDeclaration>(file, Value::Object(provider));
@@ -134,7 +141,8 @@ impl Loader<'_> {
             }
         }
         let expanded = std::mem::take(&mut self.expanded);
-        Some(LoadedProvider { declaration, models, file: file.to_owned(), model_files, expanded })
+        let minimum = self.minimum.version;
+        Some(LoadedProvider { declaration, models, file: file.to_owned(), model_files, expanded, minimum })
     }
 
     /// The shared files that a provider lists.
@@ -369,8 +377,19 @@ impl Loader<'_> {
         }
     }
 
+    /// The pages that Dify shows. Only packaging needs them to be there.
+    fn pages(&mut self, file: &str, provider: &Map<String, Value>, manifest: &Manifest) {
+        let pages = provider.get("package").and_then(|package| package.get("readme")).and_then(Value::as_str);
+        if let Some(pages) = pages.filter(|_| manifest.provider_files().len() > 1) {
+            let page = format!("{pages}/README.md");
+            if let Err(why) = files::find(self.directory, &page) {
+                self.problem(Severity::Warning, file, "package.readme", format!("{page} {why}"));
+            }
+        }
+    }
+
     fn rules(&mut self, file: &str, check: impl FnOnce(&mut Rules<'_>)) {
-        check(&mut Rules::new(file, &mut self.problems));
+        check(&mut Rules::new(file, &self.minimum, &mut self.problems));
     }
 
     fn object(&mut self, file: &str) -> Option<Map<String, Value>> {

@@ -3,7 +3,7 @@
 //! A Dify package holds exactly one model provider, while a repository may hold several. What differs between the packages
 //! (name, label, description, icon, tags, privacy) comes from the provider's own file, so nothing is written twice.
 //! A provider file may say more in a `package` object: `name`, `tags`, `privacy`, `description`, `minimum_dify_version`, and
-//! `readme`, the section of README.md that becomes the package's own.
+//! `readme`, the folder of the package's own pages (`README.md`, `README_zh_Hans.md` …).
 
 use serde_json::{Map, Value, json};
 

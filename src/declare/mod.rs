@@ -20,6 +20,7 @@ pub mod rules;
 pub mod settings;
 mod shared;
 pub mod template;
+pub mod versions;
 pub mod yaml;
 
 use std::collections::BTreeMap;
@@ -46,4 +47,6 @@ pub struct LoadedProvider {
     pub model_files: Vec<String>,
     /// Those of its files that refer to shared blocks, with the blocks written out: what a package has in their place.
     pub expanded: BTreeMap<String, Value>,
+    /// The oldest Dify that must be able to read what it declares.
+    pub minimum: versions::DifyVersion,
 }

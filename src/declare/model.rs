@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::i18n::I18n;
+use super::versions::{self, DifyVersion, Kind};
 use crate::protocol::ModelType;
 
 /// A model's declaration, from a YAML file or made at run time for `get_ai_model_schemas`.
@@ -101,6 +102,14 @@ pub enum ModelFeature {
     StructuredOutput,
     /// Runs long; is polled.
     Polling,
+}
+
+impl ModelFeature {
+    /// The first Dify that can read it.
+    pub fn since(self) -> DifyVersion {
+        let name = serde_json::to_value(self).unwrap_or_default();
+        name.as_str().and_then(|name| versions::since(Kind::Feature, name)).unwrap_or(DifyVersion::OLDEST)
+    }
 }
 
 /// Where a model comes from.

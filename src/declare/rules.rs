@@ -8,60 +8,8 @@ use serde_json::{Map, Value};
 
 use super::drawn;
 use super::problem::{Problem, Severity};
-use super::template;
+use super::versions::{self, DifyVersion, Kind, Minimum};
 use crate::protocol::lenient::kind_of;
-
-const MODEL_TYPES: &[&str] = &["llm", "text-embedding", "rerank", "speech2text", "moderation", "tts"];
-const FEATURES: &[&str] = &[
-    "tool-call",
-    "multi-tool-call",
-    "agent-thought",
-    "vision",
-    "stream-tool-call",
-    "document",
-    "video",
-    "audio",
-    "structured-output",
-    "polling",
-];
-const PROPERTIES: &[&str] = &[
-    "mode",
-    "context_size",
-    "max_chunks",
-    "file_upload_limit",
-    "supported_file_extensions",
-    "max_characters_per_chunk",
-    "default_voice",
-    "voices",
-    "word_limit",
-    "audio_type",
-    "max_workers",
-];
-const PARAMETER_TYPES: &[&str] = &["float", "int", "string", "boolean", "text"];
-const FIELD_TYPES: &[&str] = &["text-input", "secret-input", "select", "radio", "switch"];
-const METHODS: &[&str] = &["predefined-model", "customizable-model"];
-const TAGS: &[&str] = &[
-    "search",
-    "image",
-    "videos",
-    "weather",
-    "finance",
-    "design",
-    "travel",
-    "social",
-    "news",
-    "medical",
-    "productivity",
-    "education",
-    "business",
-    "entertainment",
-    "utilities",
-    "agent",
-    "rag",
-    "trigger",
-    "other",
-];
-const EXTENSIONS: &[&str] = &["tools", "models", "endpoints", "agent_strategies", "datasources", "triggers"];
 
 /// Fields of one form that the debugging port accepts.
 pub const MOST_FIELDS: usize = 32;
@@ -69,13 +17,14 @@ pub const MOST_FIELDS: usize = 32;
 /// Checks one file and collects what is wrong with it.
 pub struct Rules<'a> {
     file: &'a str,
+    minimum: &'a Minimum,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Rules<'a> {
-    /// Rules for a file.
-    pub fn new(file: &'a str, problems: &'a mut Vec<Problem>) -> Self {
-        Self { file, problems }
+    /// Rules for a file of a package that is for this Dify.
+    pub fn new(file: &'a str, minimum: &'a Minimum, problems: &'a mut Vec<Problem>) -> Self {
+        Self { file, minimum, problems }
     }
 
     /// Adds a problem.
@@ -95,7 +44,10 @@ impl<'a> Rules<'a> {
     /// The rules of `manifest.yaml`.
     pub fn manifest(&mut self, manifest: &Map<String, Value>) {
         self.version(manifest, "", "version");
-        self.one_of(manifest, "", "type", &["plugin"], true);
+        match manifest.get("type") {
+            Some(Value::String(kind)) if kind == "plugin" => {}
+            found => self.error("type", format!("must be one of plugin, found {}", show(found))),
+        }
         self.identifier(manifest, "author", 64);
         self.identifier(manifest, "name", 128);
         self.i18n(manifest, "", "label", true);
@@ -103,9 +55,7 @@ impl<'a> Rules<'a> {
         self.text(manifest, "", "icon", 128, true);
         self.text(manifest, "", "icon_dark", 128, false);
         self.created_at(manifest.get("created_at"));
-        for (index, tag) in self.list(manifest, "", "tags", 64).into_iter().enumerate() {
-            self.word(&tag, &format!("tags[{index}]"), TAGS);
-        }
+        self.names(manifest, "", "tags", Kind::Tag, 64);
         if let Some(resource) = self.object(manifest, "", "resource", true) {
             match resource.get("memory").and_then(Value::as_i64) {
                 Some(memory) if memory != 0 => {}
@@ -116,11 +66,10 @@ impl<'a> Rules<'a> {
         self.plugins(manifest);
         if let Some(meta) = self.object(manifest, "", "meta", true) {
             self.version(&meta, "meta.", "version");
-            for (index, arch) in self.list(&meta, "meta.", "arch", 8).into_iter().enumerate() {
-                self.word(&arch, &format!("meta.arch[{index}]"), &["amd64", "arm64"]);
-            }
+            self.minimum_dify_version(&meta, "meta.");
+            self.names(&meta, "meta.", "arch", Kind::Arch, 8);
             if let Some(runner) = self.object(&meta, "meta.", "runner", true) {
-                self.one_of(&runner, "meta.runner.", "language", &["python"], true);
+                self.one_of(&runner, "meta.runner.", "language", Kind::Language, true);
                 self.text(&runner, "meta.runner.", "version", 128, true);
                 self.text(&runner, "meta.runner.", "entrypoint", 256, true);
             }
@@ -135,7 +84,7 @@ impl<'a> Rules<'a> {
     fn plugins(&mut self, manifest: &Map<String, Value>) {
         let Some(plugins) = self.object(manifest, "", "plugins", true) else { return };
         let mut present = Vec::new();
-        for extension in EXTENSIONS {
+        for extension in versions::names(Kind::Extension) {
             let paths = self.list(&plugins, "plugins.", extension, usize::MAX);
             for (index, path) in paths.iter().enumerate() {
                 match path.as_str() {
@@ -146,11 +95,12 @@ impl<'a> Rules<'a> {
                 }
             }
             if !paths.is_empty() {
-                present.push(*extension);
+                present.push(extension);
+                self.readable(extension, &format!("plugins.{extension}"), Kind::Extension);
             }
         }
         match present.as_slice() {
-            [] => self.error("plugins", format!("lists nothing; allowed are {}", EXTENSIONS.join(", "))),
+            [] => self.error("plugins", format!("lists nothing; allowed are {}", listed(Kind::Extension))),
             several if several.len() > 1 && several.contains(&"models") => {
                 self.error("plugins", format!("a model plugin can hold nothing else; found {}", several.join(", ")));
             }
@@ -182,8 +132,12 @@ impl<'a> Rules<'a> {
             self.i18n(&help, "help.", "title", true);
             self.i18n(&help, "help.", "url", true);
         }
-        self.words(provider, "supported_model_types", MODEL_TYPES, 16);
-        self.words(provider, "configurate_methods", METHODS, 16);
+        self.names(provider, "", "supported_model_types", Kind::ModelType, 16);
+        self.names(provider, "", "configurate_methods", Kind::Method, 16);
+        if let Some(package) = self.object(provider, "", "package", false) {
+            self.names(&package, "package.", "tags", Kind::Tag, 64);
+            self.minimum_dify_version(&package, "package.");
+        }
         if let Some(form) = self.object(provider, "", "provider_credential_schema", false) {
             self.form(&form, "provider_credential_schema.");
         }
@@ -212,7 +166,7 @@ impl<'a> Rules<'a> {
             self.i18n(&field, &path, "label", true);
             self.i18n(&field, &path, "placeholder", false);
             self.i18n(&field, &path, "help", false);
-            self.one_of(&field, &path, "type", FIELD_TYPES, true);
+            self.one_of(&field, &path, "type", Kind::FieldType, true);
             if let Some(default) = field.get("default").filter(|default| !default.is_null()) {
                 match default {
                     Value::String(text) if text.len() < 256 => {}
@@ -262,16 +216,16 @@ impl<'a> Rules<'a> {
     pub fn model(&mut self, model: &Map<String, Value>) {
         self.text(model, "", "model", 255, true);
         self.i18n(model, "", "label", false);
-        self.one_of(model, "", "model_type", MODEL_TYPES, true);
-        self.words(model, "features", FEATURES, 256);
-        self.one_of(model, "", "fetch_from", METHODS, false);
+        self.one_of(model, "", "model_type", Kind::ModelType, true);
+        self.names(model, "", "features", Kind::Feature, 256);
+        self.one_of(model, "", "fetch_from", Kind::Method, false);
         if let Some(properties) = self.object(model, "", "model_properties", true) {
             for key in properties.keys() {
-                if !PROPERTIES.contains(&key.as_str()) {
-                    self.error(
-                        &format!("model_properties.{key}"),
-                        format!("is unknown; allowed are {}", PROPERTIES.join(", ")),
-                    );
+                let path = format!("model_properties.{key}");
+                if versions::since(Kind::Property, key).is_some() {
+                    self.readable(key, &path, Kind::Property);
+                } else {
+                    self.error(&path, format!("is unknown; allowed are {}", listed(Kind::Property)));
                 }
             }
         }
@@ -307,9 +261,9 @@ impl<'a> Rules<'a> {
         self.i18n(rule, path, "help", false);
         let template = rule.get("use_template").filter(|name| !name.is_null());
         if let Some(name) = template {
-            self.word(name, &format!("{path}use_template"), &template::NAMES);
+            self.name(name, &format!("{path}use_template"), Kind::Template);
         }
-        self.one_of(rule, path, "type", PARAMETER_TYPES, template.is_none());
+        self.one_of(rule, path, "type", Kind::ParameterType, template.is_none());
         if template.is_none() && !rule.contains_key("label") {
             self.warning(&format!("{path}label"), "is missing; Dify shows the parameter's name");
         }
@@ -426,26 +380,46 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn one_of(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, allowed: &[&str], required: bool) {
+    fn one_of(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, kind: Kind, required: bool) {
         let path = format!("{prefix}{key}");
         match owner.get(key) {
             None | Some(Value::Null) if !required => {}
             None | Some(Value::Null) => {
-                self.error(&path, format!("is required and missing; allowed are {}", allowed.join(", ")))
+                self.error(&path, format!("is required and missing; allowed are {}", listed(kind)))
             }
-            Some(value) => self.word(value, &path, allowed),
+            Some(value) => self.name(value, &path, kind),
         }
     }
 
-    fn words(&mut self, owner: &Map<String, Value>, key: &str, allowed: &[&str], most: usize) {
-        for (index, word) in self.list(owner, "", key, most).iter().enumerate() {
-            self.word(word, &format!("{key}[{index}]"), allowed);
+    /// A list of names.
+    fn names(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, kind: Kind, most: usize) {
+        for (index, name) in self.list(owner, prefix, key, most).iter().enumerate() {
+            self.name(name, &format!("{prefix}{key}[{index}]"), kind);
         }
     }
 
-    fn word(&mut self, value: &Value, path: &str, allowed: &[&str]) {
-        if !value.as_str().is_some_and(|word| allowed.contains(&word)) {
-            self.error(path, format!("must be one of {}, found {value}", allowed.join(", ")));
+    /// A name of a closed set, which the Dify that the package is for must know.
+    fn name(&mut self, value: &Value, path: &str, kind: Kind) {
+        match value.as_str().filter(|name| versions::since(kind, name).is_some()) {
+            Some(name) => self.readable(name, path, kind),
+            None => self.error(path, format!("must be one of {}, found {value}", listed(kind))),
+        }
+    }
+
+    fn readable(&mut self, name: &str, path: &str, kind: Kind) {
+        if let Some(why) = self.minimum.refuses(kind, name) {
+            self.error(path, why);
+        }
+    }
+
+    fn minimum_dify_version(&mut self, owner: &Map<String, Value>, prefix: &str) {
+        let path = format!("{prefix}minimum_dify_version");
+        let Some(value) = owner.get("minimum_dify_version").filter(|value| !value.is_null()) else { return };
+        match value.as_str().map(str::parse::<DifyVersion>) {
+            Some(Ok(version)) if version < DifyVersion::OLDEST => self
+                .warning(&path, format!("{version} runs no plugins; the first that does is {}", DifyVersion::OLDEST)),
+            Some(Ok(_)) => {}
+            _ => self.error(&path, format!("must be a version of Dify like 1.3.0, as text, found {value}")),
         }
     }
 
@@ -493,6 +467,10 @@ impl<'a> Rules<'a> {
             );
         }
     }
+}
+
+fn listed(kind: Kind) -> String {
+    versions::names(kind).collect::<Vec<_>>().join(", ")
 }
 
 fn show(value: Option<&Value>) -> String {

@@ -11,6 +11,7 @@ use super::wheel::{DISTRIBUTION, Wheel};
 use super::{PackageError, Target, elf, readme};
 use crate::declare::load::privacy_file;
 use crate::declare::rules::Rules;
+use crate::declare::versions::Minimum;
 use crate::declare::{Declarations, LoadedProvider, Manifest, Problems, files, yaml};
 
 /// The launcher, one for every package.
@@ -80,6 +81,9 @@ pub fn build(
 ) -> Result<Package, PackageError> {
     let directory = &declarations.directory;
     let mut manifest = declarations.manifest.derive(&loaded.declaration, &loaded.file);
+    if loaded.minimum != Minimum::of_manifest(&manifest.0).version {
+        manifest.0["meta"]["minimum_dify_version"] = loaded.minimum.to_string().into();
+    }
     manifest.0["meta"]["arch"] = binaries.iter().map(|binary| binary.target.arch()).collect::<Vec<_>>().into();
     let additions = manifest.0.remove("marketplace");
     if let Some(given) = marketplace {
@@ -89,7 +93,7 @@ pub fn build(
 
     let mut files = Files::new();
     let ignored = ignore_rules(directory)?;
-    for path in sources(directory, &manifest, loaded)? {
+    for path in sources(&manifest, loaded) {
         if is_ignored(&ignored, &path) {
             return Err(PackageError::Wrong(format!("{path} is needed, but .difyignore leaves it out")));
         }
@@ -104,17 +108,10 @@ pub fn build(
             files.insert(path.clone(), read(directory, &path)?);
         }
     }
-    if let Some(heading) = own_text(loaded, "readme") {
-        let whole = String::from_utf8_lossy(files.get("README.md").map(Vec::as_slice).unwrap_or_default());
-        // The folder of a package has the page alone.
-        let is_page = whole.lines().next().is_some_and(|line| line.strip_prefix("# ") == Some(heading));
-        match readme::section(&whole, heading) {
-            Some(page) => drop(files.insert("README.md".to_owned(), page.into_bytes())),
-            None if is_page => {}
-            None => {
-                let text = format!("README.md has no section `## {heading}`, which {} names", loaded.file);
-                return Err(PackageError::Wrong(text));
-            }
+    let own_pages = own_text(loaded, "readme").filter(|_| declarations.manifest.provider_files().len() > 1);
+    for (path, bytes) in readme::pages(directory, own_pages)? {
+        if !is_ignored(&ignored, &path) {
+            files.insert(path, bytes);
         }
     }
     let yaml = serde_yaml::to_string(&manifest.0)
@@ -136,7 +133,7 @@ fn own_text<'a>(loaded: &'a LoadedProvider, key: &str) -> Option<&'a str> {
 
 fn check_manifest(manifest: &Manifest) -> Result<(), PackageError> {
     let mut problems = Vec::new();
-    Rules::new("manifest.yaml", &mut problems).manifest(&manifest.0);
+    Rules::new("manifest.yaml", &Minimum::of_manifest(&manifest.0), &mut problems).manifest(&manifest.0);
     let problems = Problems(problems);
     if problems.has_errors() {
         Err(PackageError::Wrong(format!("the package's manifest is wrong:\n{problems}")))
@@ -166,27 +163,19 @@ fn add_marketplace(
 }
 
 /// The files that Dify reads.
-fn sources(directory: &Path, manifest: &Manifest, loaded: &LoadedProvider) -> Result<BTreeSet<String>, PackageError> {
+fn sources(manifest: &Manifest, loaded: &LoadedProvider) -> BTreeSet<String> {
     let mut paths = BTreeSet::from([loaded.file.clone()]);
     paths.extend(loaded.model_files.iter().cloned());
     let own = ["icon", "icon_dark"].map(|key| manifest.text(key));
     let icons = loaded.declaration.icons().chain(own).filter(|icon| !icon.is_empty());
     paths.extend(icons.map(|icon| format!("_assets/{icon}")));
     paths.extend(privacy_file(manifest.text("privacy")).map(str::to_owned));
-    if !directory.join("README.md").is_file() {
-        return Err(PackageError::Wrong("README.md is missing: Dify shows it beside the plugin".to_owned()));
-    }
-    Ok(paths)
+    paths
 }
 
-/// Texts for people: README, its translations, licence.
-fn texts(directory: &Path) -> Vec<String> {
-    let mut paths: Vec<String> = ["README.md", "LICENSE", "PRIVACY.md"].map(str::to_owned).to_vec();
-    if let Ok(entries) = std::fs::read_dir(directory.join("readme")) {
-        paths.extend(entries.flatten().map(|entry| format!("readme/{}", entry.file_name().to_string_lossy())));
-    }
-    paths.retain(|path| directory.join(path).is_file());
-    paths
+/// Texts for people beside the pages.
+fn texts(directory: &Path) -> impl Iterator<Item = String> {
+    ["LICENSE", "PRIVACY.md"].into_iter().filter(|path| directory.join(path).is_file()).map(str::to_owned)
 }
 
 fn read(directory: &Path, path: &str) -> Result<Vec<u8>, PackageError> {

@@ -7,6 +7,7 @@ pub mod build;
 mod directory;
 pub mod elf;
 pub mod inspect;
+pub mod older;
 pub mod output;
 pub mod readme;
 pub mod signature;

@@ -1,36 +1,71 @@
-//! The README of one provider's package: of the repository's README, the section that is for this provider's users. It
-//! writes nothing of its own.
+//! The pages that Dify shows beside a plugin: `README.md`, and one per further language in `readme/`. A repository of several
+//! packages has a folder of pages for each (`package.readme` in the provider's file). It writes nothing of its own.
+//!
+//! Source: `dify-plugin-daemon: pkg/plugin_packager/decoder/helper.go` (names), `internal/types/models/readme.go` (sizes).
 
-/// The section below `## heading`, as a page of its own: its headings one level up, links to other sections as text.
-pub fn section(readme: &str, heading: &str) -> Option<String> {
-    let mut lines =
-        readme.lines().skip_while(|line| line.strip_prefix("## ").is_none_or(|title| title.trim() != heading));
-    let mut page = vec![lines.next()?.trim_start_matches('#').trim().to_owned()];
-    page[0].insert_str(0, "# ");
-    let mut in_code = false;
-    for line in lines {
-        in_code ^= line.trim_start().starts_with("```");
-        if !in_code && (line.starts_with("## ") || line.starts_with("# ")) {
-            break;
-        }
-        let up = if !in_code && line.starts_with("###") { &line[1..] } else { line };
-        page.push(without_anchors(up));
+use std::path::Path;
+
+use super::PackageError;
+use super::archive::Files;
+use crate::declare::files;
+
+/// The page in English, which must be there.
+const ENGLISH: &str = "README.md";
+
+/// Most bytes of a page: the daemon keeps it in a column of this size when it runs on MySQL.
+pub const MAX_BYTES: u64 = 65_535;
+
+/// Most characters of a language's name.
+const MAX_LANGUAGE: usize = 10;
+
+/// The pages of a package by their places in it. `folder` is that of the package's own ones.
+pub fn pages(directory: &Path, folder: Option<&str>) -> Result<Files, PackageError> {
+    let mut pages = Files::new();
+    let (root, translations) = match folder {
+        Some(folder) => (format!("{folder}/"), folder.to_owned()),
+        None => (String::new(), "readme".to_owned()),
+    };
+    let english = format!("{root}{ENGLISH}");
+    if !directory.join(&english).is_file() {
+        return Err(PackageError::Wrong(format!("{english} is missing; Dify shows it on the plugin page")));
     }
-    Some(page.join("\n").trim_end().to_owned() + "\n")
+    pages.insert(ENGLISH.to_owned(), read(directory, &english)?);
+    let entries = std::fs::read_dir(directory.join(&translations)).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.path().is_file()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{translations}/{name}");
+        if folder.is_some() && name == ENGLISH {
+            continue;
+        }
+        if !is_translation(&name) {
+            let text = format!(
+                "{path} is not read by Dify; the name of a page is README_zh_Hans.md, README_ja_JP.md or the like"
+            );
+            return Err(PackageError::Wrong(text));
+        }
+        pages.insert(format!("readme/{name}"), read(directory, &path)?);
+    }
+    Ok(pages)
 }
 
-/// Links into the page that this one was cut from lead nowhere.
-fn without_anchors(line: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = line;
-    while let Some(at) = rest.find("](#") {
-        let (before, link) = rest.split_at(at);
-        let (Some(open), Some(close)) = (before.rfind('['), link.find(')')) else { break };
-        shown.push_str(&before[..open]);
-        shown.push_str(&before[open + 1..]);
-        rest = &link[close + 1..];
+/// `README_zh_Hans.md`: two small letters, `_`, at least two letters.
+fn is_translation(name: &str) -> bool {
+    let language = name.strip_prefix("README_").and_then(|rest| rest.strip_suffix(".md")).unwrap_or_default();
+    language.split_once('_').is_some_and(|(language, region)| {
+        language.len() == 2
+            && language.bytes().all(|byte| byte.is_ascii_lowercase())
+            && region.len() >= 2
+            && region.bytes().all(|byte| byte.is_ascii_alphabetic())
+    }) && language.len() <= MAX_LANGUAGE
+}
+
+fn read(directory: &Path, path: &str) -> Result<Vec<u8>, PackageError> {
+    let bytes = files::read(directory, path, MAX_BYTES)
+        .map_err(|why| PackageError::Wrong(format!("{} {why}", directory.join(path).display())))?;
+    match std::str::from_utf8(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(PackageError::Wrong(format!("{path} is not UTF-8"))),
     }
-    shown + rest
 }
 
 #[cfg(test)]
@@ -38,11 +73,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_section_becomes_a_page() {
-        let readme = "# All\n\n## One\n\nText, [what](#two) and [that](https://x).\n\n```\n## no heading\n```\n\n### Part\n\nmore\n\n## Two\n\nother\n";
-        let page = section(readme, "One").unwrap();
-        assert_eq!(page, "# One\n\nText, what and [that](https://x).\n\n```\n## no heading\n```\n\n## Part\n\nmore\n");
-        assert_eq!(section(readme, "Two").unwrap(), "# Two\n\nother\n");
-        assert_eq!(section(readme, "Three"), None);
+    fn the_daemon_reads_pages_of_these_names() {
+        for (name, is) in [
+            ("README_zh_Hans.md", true),
+            ("README_ja_JP.md", true),
+            ("README_pt_BR.md", true),
+            ("README_zh.md", false),
+            ("README_zh_H.md", false),
+            ("README_ZH_Hans.md", false),
+            ("README_zh-Hans.md", false),
+            ("README_zh_Hans.txt", false),
+            ("README_zh_Hanstraditional.md", false),
+            ("readme_zh_Hans.md", false),
+            ("README.md", false),
+        ] {
+            assert_eq!(is_translation(name), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn pages_are_those_of_the_package_and_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &[u8]| {
+            let file = folder.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        let found = |own: Option<&str>| pages(folder.path(), own).map_err(|why| why.to_string());
+        assert!(found(None).unwrap_err().contains("README.md is missing"));
+        write("README.md", b"root");
+        write("readme/README_ja_JP.md", b"ja");
+        write("readme/a/README.md", b"a");
+        write("readme/a/README_zh_Hans.md", b"zh");
+        let text = |own| {
+            let pages = found(own).unwrap().into_iter();
+            pages.map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap())).collect::<Vec<_>>()
+        };
+        let pair = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+        assert_eq!(text(None), [pair("README.md", "root"), pair("readme/README_ja_JP.md", "ja")]);
+        assert_eq!(text(Some("readme/a")), [pair("README.md", "a"), pair("readme/README_zh_Hans.md", "zh")]);
+        assert!(found(Some("readme/b")).unwrap_err().contains("readme/b/README.md is missing"));
+        write("readme/a/notes.md", b"");
+        assert!(found(Some("readme/a")).unwrap_err().contains("readme/a/notes.md is not read by Dify"));
+        write("readme/README_ja_JP.md", &[b'x'; MAX_BYTES as usize + 1]);
+        assert!(found(None).unwrap_err().contains("larger than 65535 bytes"));
+        write("readme/README_ja_JP.md", b"\xff");
+        assert!(found(None).unwrap_err().contains("is not UTF-8"));
     }
 }

@@ -180,8 +180,10 @@ pub trait Provider: Send + Sync {
 
 /// Every provider that this executable has code for. `machine` is what their credential forms may use of this machine.
 pub fn all(machine: MachineAccess) -> Vec<Arc<dyn Provider>> {
+    let gemini = gemini::Gemini::new(machine);
     vec![
-        Arc::new(gemini::Gemini::new(machine)),
+        Arc::new(gemini.agents()),
+        Arc::new(gemini),
         Arc::new(aigateway::AiGateway::default()),
         Arc::new(xinference::Xinference::default()),
     ]

@@ -228,7 +228,12 @@ impl Call<'_> {
                 let declared = self.entry.model(request.model_type, &request.target.model);
                 let schema = match declared {
                     Some(schema) => schema,
-                    None => Arc::new(provider.model_schema(self.context.clone(), request).await?),
+                    None => {
+                        let mut schema = provider.model_schema(self.context.clone(), request).await?;
+                        // A Dify that does not know one of them could not use the model at all.
+                        schema.features.retain(|feature| feature.since() <= self.entry.minimum);
+                        Arc::new(schema)
+                    }
                 };
                 self.item(&json!({ "model_schema": *schema }))
             }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::declare::versions::DifyVersion;
 use crate::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use crate::protocol::ModelType;
 use crate::providers::Provider;
@@ -22,6 +23,8 @@ pub struct Entry {
     pub provider: Arc<dyn Provider>,
     /// Declared models in the order Dify lists them.
     pub models: Arc<[Arc<ModelSchema>]>,
+    /// The oldest Dify that must be able to read what the provider says of a model.
+    pub minimum: DifyVersion,
     by_name: HashMap<(ModelType, String), Arc<ModelSchema>>,
 }
 
@@ -47,7 +50,8 @@ impl Registry {
             })?;
             let models: Arc<[_]> = loaded.models.into_iter().map(Arc::new).collect();
             let by_name = models.iter().map(|model| ((model.model_type, model.model.clone()), model.clone())).collect();
-            providers.insert(name, Entry { declaration: Arc::new(loaded.declaration), provider, models, by_name });
+            let (declaration, minimum) = (Arc::new(loaded.declaration), loaded.minimum);
+            providers.insert(name, Entry { declaration, provider, models, minimum, by_name });
         }
         Ok(Self { providers, upstream: Upstream::new() })
     }

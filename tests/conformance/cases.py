@@ -85,10 +85,12 @@ def actions(name, provider):
             yield f"{kind} schema", of("get_ai_model_schemas", kind)
     polling = {**llm(ASKED, stream=False), "action": "start_polling"}
     if "agent" in provider:
-        polling |= {"model": provider["agent"], "model_parameters": {}}
+        # Agents are a provider of their own, of the same code and credentials.
+        polling |= {"provider": "gemini-agents", "model": provider["agent"], "model_parameters": {}}
     yield "polling, started", polling
     for state in ("task-running", "task-done", "task-failed"):
-        yield f"polling, {state}", {**of("check_polling", "llm"), "model": polling["model"], "plugin_state": {"interaction": state}}
+        yield f"polling, {state}", {**of("check_polling", "llm"), "provider": polling["provider"], "model": polling["model"],
+                                        "plugin_state": {"interaction": state}}
 
 
 def values(rule):

@@ -107,12 +107,17 @@ impl Kind {
         ]);
         match self.provider {
             "google" => {
-                let agent = "deep-research-preview-04-2026";
-                works.extend([
-                    json!({"action": "validate_provider_credentials"}),
-                    json!({"action": "start_polling", "model": agent, "model_type": "llm", "prompt_messages": asked}),
-                    json!({"action": "check_polling", "model": agent, "model_type": "llm", "plugin_state": {"interaction": "i-1"}}),
-                ]);
+                let agent =
+                    json!({"provider": "gemini-agents", "model": "deep-research-preview-04-2026", "model_type": "llm"});
+                works.push(json!({"action": "validate_provider_credentials"}));
+                for more in [
+                    json!({"action": "start_polling", "prompt_messages": asked}),
+                    json!({"action": "check_polling", "plugin_state": {"interaction": "i-1"}}),
+                ] {
+                    let mut work = agent.clone();
+                    work.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                    works.push(work);
+                }
             }
             _ => works.extend([
                 json!({"action": "invoke_rerank", "model": "m", "query": "q", "docs": ["a", "b"]}),
@@ -120,7 +125,9 @@ impl Kind {
             ]),
         }
         for work in &mut works {
-            work["provider"] = json!(self.provider);
+            if work["provider"].is_null() {
+                work["provider"] = json!(self.provider);
+            }
             work["credentials"] = credentials.clone();
         }
         works

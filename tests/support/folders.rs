@@ -20,7 +20,8 @@ pub fn one_provider() -> TempDir {
         std::fs::copy(root.join(path), target).unwrap();
     }
     let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
-    let only = manifest.replace("    - provider/gemini.yaml\n", "").replace("    - provider/aigateway.yaml\n", "");
-    std::fs::write(folder.path().join("manifest.yaml"), only).unwrap();
+    let other = |line: &&str| line.trim().starts_with("- provider/") && !line.contains("xinference");
+    let only: Vec<&str> = manifest.lines().filter(|line| !other(line)).collect();
+    std::fs::write(folder.path().join("manifest.yaml"), only.join("\n")).unwrap();
     folder
 }

@@ -3,19 +3,26 @@
 
 use std::path::Path;
 
+use dify_plugin_runtime::providers::gemini::Gemini;
 use dify_plugin_runtime::{declare, providers};
 use serde_json::{Value, json};
 
 use super::google::{EMAIL, Google};
 use super::harness::Plugin;
 
-/// The provider as the repository declares it.
+/// The providers of Google as the repository declares them: models and background agents.
 pub fn plugin() -> Plugin {
-    let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let gemini = declared.providers.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
-    let code = providers::all(Default::default()).into_iter().find(|provider| provider.name() == "google").unwrap();
-    Plugin::of(vec![(gemini.declaration, gemini.models, code)])
+    let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers.into_iter();
+    let code = providers::all(Default::default());
+    let parts = declared.filter_map(|loaded| {
+        let name = loaded.declaration.provider.as_str();
+        let code = code.iter().find(|code| code.name() == name && PROVIDERS.contains(&name))?.clone();
+        Some((loaded.declaration, loaded.models, code))
+    });
+    Plugin::of(parts.collect())
 }
+
+const PROVIDERS: [&str; 2] = [Gemini::MODELS, Gemini::AGENTS];
 
 /// The key that the fake knows the public half of.
 pub fn private_key() -> String {
@@ -27,7 +34,8 @@ pub fn private_key() -> String {
 pub fn request(google: &Google, action: &str, model: &str, credentials: Value, fields: Value) -> Value {
     let mut all = json!({"google_base_url": google.url});
     all.as_object_mut().unwrap().extend(credentials.as_object().unwrap().clone());
-    let mut request = json!({"action": action, "provider": "google", "model": model, "credentials": all});
+    let provider = if action.ends_with("_polling") { Gemini::AGENTS } else { Gemini::MODELS };
+    let mut request = json!({"action": action, "provider": provider, "model": model, "credentials": all});
     request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     request
 }

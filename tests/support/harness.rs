@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dify_plugin_runtime::declare::versions::DifyVersion;
 use dify_plugin_runtime::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use dify_plugin_runtime::providers::Provider;
 use dify_plugin_runtime::runtime::serve::ServeOptions;
@@ -46,6 +47,7 @@ impl Plugin {
                         file: String::new(),
                         model_files: Vec::new(),
                         expanded: Default::default(),
+                        minimum: DifyVersion([99, 0, 0]),
                     },
                     provider,
                 )

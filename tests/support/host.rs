@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use dify_plugin_runtime::declare::versions::DifyVersion;
 use dify_plugin_runtime::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use dify_plugin_runtime::error::InvokeError;
 use dify_plugin_runtime::protocol::{FinishReason, LlmDelta, LlmRequest, ModelType, PollingAnswer, ToolCall};
@@ -176,6 +177,7 @@ impl Plugin {
             file: String::new(),
             model_files: Vec::new(),
             expanded: Default::default(),
+            minimum: DifyVersion([99, 0, 0]),
         };
         let registry = Registry::new(vec![loaded], vec![Arc::new(Obedient(deeds.clone()))]).unwrap();
         let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::connection::Connection;
 use super::media::{Media, Way};
-use super::{Shared, UNREADABLE, read_json};
+use super::{Gemini, Shared, UNREADABLE, read_json};
 use crate::codec::json::Named;
 use crate::declare::{ModelFeature, price};
 use crate::dialect::gemini::interactions::{self, Interaction, Standing};
@@ -26,6 +26,34 @@ const LONGEST: u64 = 3600;
 
 /// Longest report with everything that led to it.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+
+/// Whether a model of the user's belongs to a provider: models and agents are two.
+pub(super) fn belongs(model: &str, provider: &str) -> Result<(), InvokeError> {
+    match (provider == Gemini::AGENTS, interactions::is_agent(model)) {
+        (false, true) => Err(InvokeError::bad_request(format!(
+            "`{model}` is a background agent, which the plugin `gemini-agents` serves"
+        ))
+        .with_hint(
+            "Install that plugin (it needs Dify 1.15.0 or later), enter the same credentials there and choose the \
+                     agent from it.",
+        )),
+        (true, false) => Err(InvokeError::bad_request(format!("`{model}` is not a background agent")).with_hint(
+            "Add it to the plugin `gemini`. The names of agents begin with `deep-research-` or `antigravity-`.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Agents run on the developer API only.
+pub(super) fn reaches(connection: &Connection) -> Result<(), InvokeError> {
+    match connection.surface {
+        Surface::Developer => Ok(()),
+        Surface::Vertex | Surface::VertexExpress => {
+            Err(InvokeError::bad_request("background agents are on the developer API only")
+                .with_hint("Sign in with an API key."))
+        }
+    }
+}
 
 pub(super) async fn start(
     shared: &Shared,
@@ -108,10 +136,7 @@ fn connect(shared: &Shared, context: &CallContext, target: &Target) -> Result<Co
         return Err(InvokeError::new(ErrorKind::PollingUnsupported, message));
     }
     let connection = shared.connect(&target.credentials, context)?;
-    if connection.surface != Surface::Developer {
-        return Err(InvokeError::bad_request(format!("agent `{}` is on the developer API only", target.model))
-            .with_hint("Sign in with an API key, or leave the project empty."));
-    }
+    reaches(&connection)?;
     Ok(connection)
 }
 

@@ -101,9 +101,7 @@ impl Call {
         }
         if context.model.as_ref().is_some_and(|model| model.has(ModelFeature::Polling)) {
             let message = format!("agent `{}` works in the background and is polled", request.target.model);
-            return Err(
-                InvokeError::bad_request(message).with_hint("Dify polls it from the version on that knows polling.")
-            );
+            return Err(InvokeError::bad_request(message).with_hint("Dify 1.15.0 and later do that."));
         }
         let mut connection = shared.connect(&request.target.credentials, &context)?;
         let credentials = &request.target.credentials;

@@ -41,16 +41,30 @@ use crate::upstream::status::excerpt;
 /// The code of an answer that cannot be read.
 const UNREADABLE: &str = "unreadable_answer";
 
-/// The provider `google`.
-#[derive(Default)]
+/// The provider of models. Background agents are a provider of their own, because only newer versions of Dify can read what
+/// they declare; it is the same code.
 pub struct Gemini {
+    name: &'static str,
     shared: Arc<Shared>,
 }
 
 impl Gemini {
-    /// The provider, and what of this machine its credential forms may use.
+    /// The provider of models.
+    pub const MODELS: &'static str = "google";
+
+    /// The provider of background agents.
+    pub const AGENTS: &'static str = "gemini-agents";
+
+    /// The provider of models, and what of this machine its credential forms may use.
     pub fn new(machine: MachineAccess) -> Self {
-        Self { shared: Arc::new(Shared { tokens: TokenSources::new(machine), ..Shared::default() }) }
+        let shared = Arc::new(Shared { tokens: TokenSources::new(machine), ..Shared::default() });
+        Self { name: Self::MODELS, shared }
+    }
+
+    /// The provider of background agents, which shares tokens and uploaded files with that of models.
+    #[must_use]
+    pub fn agents(&self) -> Self {
+        Self { name: Self::AGENTS, shared: self.shared.clone() }
     }
 }
 
@@ -97,7 +111,7 @@ impl Shared {
 
 impl Provider for Gemini {
     fn name(&self) -> &'static str {
-        "google"
+        self.name
     }
 
     fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
@@ -168,6 +182,9 @@ impl Provider for Gemini {
         Box::pin(async move {
             validate::fields(&request.credentials)?;
             let connection = shared.connect(&request.credentials, &context)?;
+            if context.declaration.provider == Self::AGENTS {
+                agents::reaches(&connection)?;
+            }
             validate::provider(&context, &connection).await
         })
     }
@@ -176,6 +193,7 @@ impl Provider for Gemini {
         let shared = self.shared.clone();
         Box::pin(async move {
             validate::fields(&request.target.credentials)?;
+            agents::belongs(&request.target.model, &context.declaration.provider)?;
             schema::customizable(&request, limits::Limits::default(), &context.models)?;
             if request.model_type == ModelType::TextEmbedding {
                 return validate::judge(embedding::validate(&shared, &context, &request).await);
@@ -188,6 +206,7 @@ impl Provider for Gemini {
     fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
         let shared = self.shared.clone();
         Box::pin(async move {
+            agents::belongs(&request.target.model, &context.declaration.provider)?;
             let connection = shared.connect(&request.target.credentials, &context)?;
             let limits = shared.limits.get(&connection, &context.upstream, &request.target).await;
             schema::customizable(&request, limits, &context.models)

@@ -84,7 +84,7 @@ pub fn refused(reason: impl Display) -> InvokeError {
     )
     .with_hint(
         "They are used only where the operator of that machine allows it outside of every form, with `google_base_url`, \
-         `proxy_url` and `tls_ca` empty, and for Google alone; the plugin's log, `doctor` and README (\"The machine's \
+         `proxy_url` and `tls_ca` empty, and for Google alone; the plugin's log, `doctor` and docs/operations.md (\"The machine's \
          identity\") say more.",
     )
 }
