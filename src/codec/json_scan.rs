@@ -31,6 +31,11 @@ impl JsonScan {
         self.extent
     }
 
+    /// Whether the next byte is inside a string.
+    pub fn is_in_text(&self) -> bool {
+        self.in_text
+    }
+
     /// Takes bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.push(*byte));

@@ -3,7 +3,7 @@
 //! | what comes | what it is |
 //! |---|---|
 //! | a known id | its call, whatever the index says |
-//! | a known index | its latest call; another id with a name begins a new one |
+//! | a known index | its latest call; another id with a name begins a new one, unless it goes on with arguments |
 //! | neither, with a name | a new call |
 //! | neither, without a name | the last call goes on, as long as its arguments are not whole |
 //! | a name, and arguments that begin again behind whole ones | a new call |
@@ -141,7 +141,12 @@ impl CallMerger {
         };
         let call = &mut self.calls[at];
         let other_id = by_id.is_none() && !id.is_empty() && !call.id.is_empty() && call.id != id;
-        if other_id && named {
+        // Some servers give every fragment an id of its own; arguments that were begun go on.
+        let goes_on = call.name == name
+            && call.scan.extent() == Extent::Open
+            && !blank
+            && !arguments.trim_start().starts_with('{');
+        if other_id && named && !goes_on {
             return Target::New;
         }
         if !call.is_whole() {
@@ -215,7 +220,7 @@ impl CallMerger {
             if !members.is_empty() {
                 whole.kept.insert(id.clone(), Value::Object(members));
             }
-            whole.calls.push(ToolCall::function(id, call.name, arguments));
+            whole.calls.push(ToolCall::function(id, call.name.trim(), arguments));
         }
         match half {
             Some(name) if !cut => Err(InvokeError::server_unavailable(format!(

@@ -359,8 +359,14 @@ impl StreamMapper for ChatMapper {
         };
         let members = std::mem::take(&mut self.kept).into_members();
         let opaque_body = opaque_body(kept, members, std::mem::take(&mut self.answer));
-        if self.reason.is_none() && !self.spoke && tool_calls.is_empty() {
-            return Err(InvokeError::server_unavailable("the upstream ended its answer without a word"));
+        if !self.spoke && tool_calls.is_empty() {
+            match self.reason {
+                None => return Err(InvokeError::server_unavailable("the upstream ended its answer without a word")),
+                Some(FinishReason::ToolCalls) => {
+                    return Err(InvokeError::server_unavailable("the upstream reports a tool call, but sends none"));
+                }
+                _ => {}
+            }
         }
         for ToolCall { function, .. } in &mut tool_calls {
             self.output.push(&function.name);
@@ -401,8 +407,8 @@ enum Reason {
 }
 
 fn reason_of(word: &str) -> Reason {
-    Reason::Is(match word {
-        "" | "null" | "none" | "None" | "0" => return Reason::None,
+    Reason::Is(match word.to_ascii_lowercase().as_str() {
+        "" | "null" | "none" | "0" => return Reason::None,
         "error"
         | "failed"
         | "failure"
@@ -410,12 +416,17 @@ fn reason_of(word: &str) -> Reason {
         | "aborted"
         | "internal_error"
         | "server_error"
+        | "network_error"
         | "insufficient_system_resource" => return Reason::Failure,
-        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => FinishReason::Stop,
-        "length" | "max_tokens" => FinishReason::Length,
-        "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
-        "content_filter" => FinishReason::ContentFilter,
-        other => FinishReason::Other(other.to_owned()),
+        "stop" | "eos" | "eos_token" | "end" | "end_turn" | "stop_sequence" | "complete" | "completed" => {
+            FinishReason::Stop
+        }
+        "length" | "max_tokens" | "max_output_tokens" | "max_length" | "model_length" => FinishReason::Length,
+        "tool_calls" | "tool_call" | "function_call" | "tool_use" => FinishReason::ToolCalls,
+        "content_filter" | "content-filter" | "safety" | "sensitive" | "prohibited_content" => {
+            FinishReason::ContentFilter
+        }
+        _ => FinishReason::Other(word.to_owned()),
     })
 }
 

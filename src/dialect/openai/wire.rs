@@ -23,8 +23,8 @@ use crate::codec::json;
 const MOST_CHOICES: usize = 16;
 
 /// Members in which servers send thoughts, the usual ones first: DeepSeek, Qwen, vLLM, Xinference; OpenRouter and newer
-/// vLLM; gateways; lists of objects with `text`.
-const THOUGHTS: [&str; 8] = [
+/// vLLM; gateways; and two lists of objects: LiteLLM's for Anthropic, OpenRouter's.
+const THOUGHTS: [&str; 9] = [
     "reasoning_content",
     "reasoning",
     "thinking",
@@ -32,13 +32,14 @@ const THOUGHTS: [&str; 8] = [
     "thought",
     "thoughts",
     "reasoning_text",
+    "thinking_blocks",
     "reasoning_details",
 ];
 
 /// Members whose texts go on from chunk to chunk: those of [`THOUGHTS`] that are texts, and others.
 pub const CONTINUED: &[&str] = {
     const MORE: [&str; 3] = ["content", "text", "arguments"];
-    const TEXTS: usize = THOUGHTS.len() - 1;
+    const TEXTS: usize = THOUGHTS.len() - 2;
     const ALL: [&str; TEXTS + MORE.len()] = {
         let mut all = [""; TEXTS + MORE.len()];
         let mut at = 0;
@@ -197,7 +198,14 @@ impl<'de> Members<'de> for CallFragment<'de> {
         match name {
             "index" => self.index = map.next_value::<Number>()?.whole(),
             "id" => self.id = map.next_value()?,
-            "function" => self.function = map.next_value::<Object<_>>()?.0.unwrap_or_default(),
+            "function" => {
+                if let Some(function) = map.next_value::<Object<_>>()?.0 {
+                    self.function = function;
+                }
+            }
+            // Some servers leave the object around them out.
+            "name" if self.function.name.as_str().is_empty() => self.function.name = map.next_value()?,
+            "arguments" if self.function.arguments.is_empty() => return self.function.member(name, map),
             _ if kept::NAMES.contains(&name) => keep(&mut self.kept, name, map.next_value()?, b""),
             _ => return Ok(false),
         }
@@ -226,8 +234,11 @@ impl<'de> Members<'de> for FunctionFragment<'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
             "name" => self.name = map.next_value()?,
-            "arguments" => {
+            "arguments" | "parameters" | "input" => {
                 let value: &'de RawValue = map.next_value()?;
+                if !self.arguments.is_empty() {
+                    return Ok(true);
+                }
                 self.arguments = match value.get().as_bytes().first() {
                     Some(b'"') => {
                         let text: Text<'de> = serde_json::from_str(value.get()).map_err(A::Error::custom)?;

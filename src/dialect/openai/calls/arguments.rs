@@ -1,7 +1,8 @@
 //! Arguments of a call, as models and servers write them → one JSON text.
 //!
 //! What is JSON stays as it is. Nothing, `null` and an empty list are no arguments; a text that holds JSON is that JSON;
-//! Python's way of writing and JSON with raw line breaks are put right. What is none of these stays, for the agent to judge.
+//! Python's way of writing, JSON with raw line breaks, in a code fence, with a comma or a bracket too many are put right.
+//! What is none of these stays, for the agent to judge.
 
 use serde::de::IgnoredAny;
 
@@ -48,7 +49,7 @@ pub fn read(text: String) -> Arguments {
     if is_json(&repaired) {
         return Arguments::Whole(repaired);
     }
-    if let Some(json) = of_python(trimmed) {
+    if let Some(json) = of_python(trimmed).or_else(|| tidy(in_fence(trimmed))) {
         return Arguments::Whole(json);
     }
     let mut scan = JsonScan::default();
@@ -67,6 +68,46 @@ pub fn whole(text: String) -> Option<String> {
 fn is_json(text: &str) -> bool {
     steps::count(text.len());
     serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// What is within a code fence, or the text itself.
+fn in_fence(text: &str) -> &str {
+    let inside = text.strip_prefix("```").and_then(|text| text.strip_suffix("```"));
+    inside.map_or(text, |inside| inside.strip_prefix("json").unwrap_or(inside).trim())
+}
+
+/// JSON without the commas in front of closing brackets, and without brackets that close nothing.
+fn tidy(text: &str) -> Option<String> {
+    steps::count(text.len());
+    let mut scan = JsonScan::default();
+    let mut json = String::with_capacity(text.len());
+    // A comma and the blanks behind it, until it is known whether it closes a list.
+    let mut comma: Option<usize> = None;
+    for (at, character) in text.char_indices() {
+        if scan.extent() == Extent::Whole {
+            return text[at..]
+                .trim_matches(['}', ']', ' ', '\n'])
+                .is_empty()
+                .then_some(json)
+                .filter(|json| is_json(json));
+        }
+        let is_in_text = scan.is_in_text();
+        scan.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
+        if !is_in_text {
+            match character {
+                ',' => comma = Some(json.len()),
+                '}' | ']' => {
+                    if let Some(place) = comma.take() {
+                        json.truncate(place);
+                    }
+                }
+                blank if blank.is_whitespace() => {}
+                _ => comma = None,
+            }
+        }
+        json.push(character);
+    }
+    is_json(&json).then_some(json)
 }
 
 /// A Python dictionary as JSON: single quotes, `True`, `False`, `None`.
@@ -152,6 +193,10 @@ mod tests {
             ("{\"q\": \"two\nlines\"}", Some("{\"q\": \"two\\u000alines\"}")),
             (r#"{"q": NaN}"#, Some(r#"{"q": null}"#)),
             (r#"{"q": "\ud83d"}"#, Some(r#"{"q": "\ud83d"}"#)),
+            ("```json\n{\"q\": 1}\n```", Some("{\"q\": 1}")),
+            (r#"{"q": ["a", ], "r": ",]", }"#, Some(r#"{"q": ["a"], "r": ",]"}"#)),
+            (r#"{"q": "a"}}"#, Some(r#"{"q": "a"}"#)),
+            (r#"{"q": "a"}{"q": "b"}"#, Some(r#"{"q": "a"}{"q": "b"}"#)),
             ("look up x", Some("look up x")),
             (r#"{"q": }"#, Some(r#"{"q": }"#)),
             (r#"{"q": "a very long te"#, None),
@@ -166,7 +211,7 @@ mod tests {
 
     #[test]
     fn long_arguments_cost_their_length() {
-        for piece in ["{'a': ", "\"a\\", "['x\", ", "\\\"{", "'"] {
+        for piece in ["{'a': ", "\"a\\", "['x\", ", "\\\"{", "'", ", ", "[,", "}", "```"] {
             steps::assert_linear(piece, |size| format!("{{{}}}", piece.repeat(size)), |text| drop(read(text)));
         }
     }

@@ -53,6 +53,20 @@ fn fragments_find_their_call() {
             ],
             &["a f {}", "b f {}"],
         ),
+        // an id of its own and the name with every fragment
+        (
+            &[
+                r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""}}"#,
+                r#"{"index":0,"id":"b","function":{"name":"f","arguments":": 1"}}"#,
+                r#"{"index":0,"id":"c","function":{"name":"f","arguments":"}"}}"#,
+                r#"{"index":0,"id":"d","function":{"name":"f","arguments":"{}"}}"#,
+            ],
+            &[r#"a f {"x": 1}"#, "d f {}"],
+        ),
+        // without the object around them, under other names, with blanks
+        (&[r#"{"id":"a","name":"f","arguments":{"x":1}}"#], &[r#"a f {"x":1}"#]),
+        (&[r#"{"id":"a","function":{"name":" f ","parameters":{"x":1}}}"#], &[r#"a f {"x":1}"#]),
+        (&[r#"{"id":"a","function":{"name":"f","arguments":"","input":{"x":1}}}"#], &[r#"a f {"x":1}"#]),
         // the name is repeated, or comes in pieces
         (
             &[

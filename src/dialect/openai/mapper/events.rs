@@ -1,5 +1,7 @@
 //! What an event holds: the last word, an error, nothing, one chunk, or several documents in one event.
 
+use tracing::debug;
+
 use super::{ChatMapper, Chunk, Event, Flow, InvokeError, LlmDelta, errors, status};
 use crate::codec::json_scan::{Extent, JsonScan};
 use crate::steps;
@@ -34,20 +36,20 @@ impl ChatMapper {
             return Ok(Flow::Continue);
         }
         match self.document(data, out)? {
-            Ok(()) => {}
+            Ok(()) => Ok(Flow::Continue),
             Err(reason) => {
                 let pieces = documents(data);
                 if pieces.is_empty() || pieces == [data] {
-                    return Err(self.unreadable(data, &reason, out));
+                    return self.unreadable(data, &reason, out);
                 }
                 for piece in pieces {
                     if let Err(reason) = self.document(piece, out)? {
-                        return Err(self.unreadable(piece, &reason, out));
+                        return self.unreadable(piece, &reason, out);
                     }
                 }
+                Ok(Flow::Continue)
             }
         }
-        Ok(Flow::Continue)
     }
 
     /// Reads one document; says why when it is none.
@@ -72,16 +74,20 @@ impl ChatMapper {
         }
     }
 
-    fn unreadable(&mut self, data: &str, reason: &str, out: &mut Vec<LlmDelta>) -> InvokeError {
+    fn unreadable(&mut self, data: &str, reason: &str, out: &mut Vec<LlmDelta>) -> Result<Flow, InvokeError> {
+        if self.reason.is_some() {
+            debug!(reason, "what follows the end of an answer cannot be read and is skipped");
+            return Ok(Flow::Continue);
+        }
         self.release(out);
         if !data.starts_with(['{', '[']) {
             // Words of whoever stands between, or a page.
-            return errors::error_in_words(data);
+            return Err(errors::error_in_words(data));
         }
-        InvokeError::server_unavailable(format!(
+        Err(InvokeError::server_unavailable(format!(
             "the upstream sent an event that is no chunk of an answer ({reason}): {}",
             status::excerpt(data.as_bytes())
-        ))
+        )))
     }
 }
 

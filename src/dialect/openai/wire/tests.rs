@@ -61,6 +61,8 @@ fn thoughts_have_many_names() {
         (r#"{"thinking_content":"a"}"#, Some("a")),
         (r#"{"thought":"a","thoughts":true}"#, Some("a")),
         (r#"{"reasoning_text":"a","reasoning_details":[{"type":"reasoning.text","text":"b"}]}"#, Some("a")),
+        (r#"{"thinking_blocks":[{"type":"thinking","thinking":"a","signature":"s"}]}"#, Some("a")),
+        (r#"{"thinking_blocks":[{"thinking":"b"}],"reasoning_content":"a"}"#, Some("a")),
         (r#"{"reasoning_content":""}"#, Some("")),
         (r#"{"reasoning_content":null,"content":"a"}"#, None),
     ] {

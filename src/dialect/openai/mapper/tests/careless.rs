@@ -107,6 +107,36 @@ fn a_last_word_has_many_spellings() {
 }
 
 #[test]
+fn what_follows_the_end_of_an_answer_costs_nothing() {
+    for word in ["[END]", "<DONE>", "[done].", "{\"cut", "bye", "[1]"] {
+        let end = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+        let seen =
+            run(format!("data: {A}\n\ndata: {end}\n\ndata: {word}\n\n").as_bytes(), options(ThinkPolicy::Show, false));
+        assert_eq!((seen.text.as_str(), seen.reason.as_deref(), &seen.error), ("a", Some("stop"), &None), "{word:?}");
+    }
+}
+
+#[test]
+fn finish_reasons_have_many_names() {
+    for (word, expected) in [
+        ("STOP", Some("stop")),
+        ("end", Some("stop")),
+        ("MAX_TOKENS", Some("length")),
+        ("model_length", Some("length")),
+        ("Content-Filter", Some("content_filter")),
+        ("SAFETY", Some("content_filter")),
+        ("sensitive", Some("content_filter")),
+        ("Recitation", Some("Recitation")),
+        ("ERROR", None),
+        ("network_error", None),
+    ] {
+        let end = format!("{{\"choices\":[{{\"delta\":{{}},\"finish_reason\":\"{word}\"}}]}}");
+        let seen = run(events(&[A, &end]).as_bytes(), options(ThinkPolicy::Show, false));
+        assert_eq!((seen.reason.as_deref(), seen.error.is_none()), (expected, expected.is_some()), "{word}");
+    }
+}
+
+#[test]
 fn failures_are_told_beside_choices_and_without_them() {
     use ErrorKind::{BadRequest, Connection, RateLimit, ServerUnavailable};
     let cases: &[(&str, ErrorKind, &str)] = &[
@@ -190,6 +220,10 @@ fn an_answer_without_a_choice_or_a_word_is_none() {
         (
             "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\ndata: [DONE]\n\n",
             "without a word",
+        ),
+        (
+            "data: {\"choices\":[{\"delta\":{\"tool_calls\":[]},\"finish_reason\":\"tool_calls\"}]}\n\n",
+            "reports a tool call, but sends none",
         ),
     ] {
         let seen = run(stream.as_bytes(), options(ThinkPolicy::Show, true));
