@@ -25,7 +25,7 @@ async fn every_finish_reason_is_told_in_dify_s_words() {
     let filter = |word: &'static str| (word, Ok("content_filter"), Err(word));
     let malformed = |word: &'static str| (word, Err(word), Err(word));
     let other = |word: &'static str, told: &'static str| (word, Ok(told), Err(word));
-    let cases: [(&str, Ending, Ending); 22] = [
+    let cases: [(&str, Ending, Ending); 23] = [
         ("STOP", Ok("stop"), Err("without saying anything (STOP)")),
         ("MAX_TOKENS", Ok("length"), Err("raise it or lower thinking")),
         filter("SAFETY"),
@@ -40,6 +40,7 @@ async fn every_finish_reason_is_told_in_dify_s_words() {
         filter("ESCALATION"),
         filter("MODEL_ARMOR"),
         other("OTHER", "other"),
+        ("PUP_LIMITED_DISABLED", Ok("pup_limited_disabled"), Err("Prohibited Use Policy")),
         other("IMAGE_OTHER", "image_other"),
         other("NO_IMAGE", "no_image"),
         other("A_REASON_OF_THE_FUTURE", "a_reason_of_the_future"),

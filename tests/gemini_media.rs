@@ -19,6 +19,9 @@ use setup::{plugin, request, vertex};
 
 const SPEAKER: &str = "gemini-3.8-flash-tts";
 
+/// A model that has no MP3 and is told within the text how to speak.
+const OLDER_SPEAKER: &str = "gemini-3.1-flash-tts-preview";
+
 fn key() -> Value {
     json!({"google_api_key": API_KEY, "max_retries": "0"})
 }
@@ -89,8 +92,8 @@ async fn a_model_without_mp3_is_asked_once_more_without_and_remembered() {
     let google = Google::start().await;
     let plugin = plugin();
     for (model, requests) in [
-        ("gemini-3.1-flash-tts-preview", 2),
-        ("gemini-3.1-flash-tts-preview", 1),
+        (OLDER_SPEAKER, 2),
+        (OLDER_SPEAKER, 1),
         // What one model does not offer, another does.
         (SPEAKER, 1),
     ] {
@@ -120,6 +123,11 @@ async fn long_text_is_spoken_in_pieces_and_joined_in_order() {
     assert_eq!(sound_of(&outcome), spoken_as_mp3(&text));
 }
 
+/// The parts of a request for speech.
+fn parts_of(seen: &google::Seen) -> &Vec<Value> {
+    seen.body["contents"][0]["parts"].as_array().unwrap()
+}
+
 #[tokio::test]
 async fn speech_has_a_language_a_manner_and_two_speakers() {
     let google = Google::start().await;
@@ -127,37 +135,58 @@ async fn speech_has_a_language_a_manner_and_two_speakers() {
     let options = json!({"language": "de-DE", "style": "Say calmly:", "speakers": speakers}).to_string();
     let mut credentials = key();
     credentials["speech_options"] = json!(options);
-    let outcome = speak(&google, credentials.clone(), "Hello there.", json!("Puck")).await;
-    assert_eq!(sound_of(&outcome), spoken_as_mp3("Say calmly:\n\nHello there."));
-    let seen = google.seen(":generateContent").pop().unwrap();
-    let config = json!({"languageCode": "de-DE", "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Puck"}}});
-    assert_eq!(seen.body["generationConfig"]["speechConfig"], config);
+    let long = format!("Anna: Hi.\nBen: {}\nand on.\nAnna: Bye.", "I go on. ".repeat(300));
+    for (model, is_beside) in [(SPEAKER, true), (OLDER_SPEAKER, false)] {
+        let before = google.seen(":generateContent").len();
+        let outcome = speak_with(&google, model, credentials.clone(), "Hello there.", json!("Puck")).await;
+        sound_of(&outcome);
+        let seen = google.seen(":generateContent").pop().unwrap();
+        let config = json!({"languageCode": "de-DE", "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Puck"}}});
+        assert_eq!(seen.body["generationConfig"]["speechConfig"], config);
+        let expected = match is_beside {
+            true => json!([{"text": "Hello there.", "speechMetadata": {"style": "Say calmly"}}]),
+            false => json!([{"text": "Say calmly:\n\nHello there."}]),
+        };
+        assert_eq!(json!(parts_of(&seen)), expected, "{model}");
 
-    let long = "I go on. ".repeat(300);
-    let outcome = speak(&google, credentials, &format!("Anna: Hi.\nBen: {long}\nand on.\nAnna: Bye."), json!("")).await;
-    sound_of(&outcome);
-    let pieces: Vec<String> = google.seen(":generateContent")[1..]
-        .iter()
-        .map(|seen| {
-            let voices =
-                &seen.body["generationConfig"]["speechConfig"]["multiSpeakerVoiceConfig"]["speakerVoiceConfigs"];
+        let first = google.seen(":generateContent").len();
+        assert!(first > before);
+        let outcome = speak_with(&google, model, credentials.clone(), &long, json!("")).await;
+        sound_of(&outcome);
+        let seen = google.seen(":generateContent").split_off(first);
+        assert!(seen.len() > 1);
+        for seen in &seen {
+            let config = &seen.body["generationConfig"]["speechConfig"];
+            let voices = &config["multiSpeakerVoiceConfig"]["speakerVoiceConfigs"];
             assert_eq!(voices[1]["speaker"], "Ben");
             assert_eq!(voices[1]["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"], "Puck");
-            let text = seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap();
-            text.strip_prefix("Say calmly:\n\n").unwrap().to_owned()
-        })
-        .collect();
-    assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.starts_with("Anna: ") || piece.starts_with("Ben: ")));
-    assert!(pieces.iter().any(|piece| piece.starts_with("Ben: ") && piece.ends_with("Ben: and on.\nAnna: Bye.")));
-    assert!(pieces.iter().all(|piece| piece.len() <= 2000));
+            for part in parts_of(seen) {
+                let (text, metadata) = (part["text"].as_str().unwrap(), &part["speechMetadata"]);
+                assert!(text.len() <= 2000 + 20);
+                if is_beside {
+                    assert!(!text.contains("Anna") && !text.contains("Ben") && !text.contains("calmly"), "{text}");
+                    assert!(metadata["speaker"] == "Anna" || metadata["speaker"] == "Ben", "{metadata}");
+                    assert_eq!(metadata["style"], "Say calmly");
+                } else {
+                    let text = text.strip_prefix("Say calmly:\n\n").unwrap();
+                    assert!(text.starts_with("Anna: ") || text.starts_with("Ben: "), "{text}");
+                }
+            }
+        }
+        let last = json!(parts_of(seen.last().unwrap()).last().unwrap());
+        let ending = if is_beside { "Bye." } else { "Ben: and on.\nAnna: Bye." };
+        assert!(last["text"].as_str().unwrap().ends_with(ending), "{last}");
+    }
 }
 
 #[tokio::test]
 async fn a_model_that_answers_in_place_of_reading_is_asked_once_more() {
     let google = Google::start().await;
-    let outcome = speak(&google, key(), "What is the time?", json!("Kore")).await;
+    let mut credentials = key();
+    credentials["audio_type"] = json!("wav");
+    let outcome = speak_with(&google, OLDER_SPEAKER, credentials, "What is the time?", json!("Kore")).await;
     let samples = sound_of(&outcome);
-    assert!(samples.ends_with(&spoken_as_mp3("What is the time?")));
+    assert!(samples.ends_with(&spoken("What is the time?")));
     assert_eq!(google.seen(":generateContent").len(), 2);
     for _ in 0..2 {
         google.reply(200, json!({"candidates": [{"finishReason": "OTHER"}]}));

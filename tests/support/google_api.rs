@@ -173,7 +173,12 @@ pub fn spoken_as_mp3(text: &str) -> Vec<u8> {
 }
 
 fn speak(seen: &Seen) -> Response {
-    let text = seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap();
+    let parts = seen.body["contents"][0]["parts"].as_array().unwrap();
+    let text: String = parts.iter().map(|part| part["text"].as_str().unwrap()).collect();
+    let text = text.as_str();
+    if seen.path.contains("3.1-flash-tts") && parts.iter().any(|part| part.get("speechMetadata").is_some()) {
+        return invalid("speech_metadata is not supported by this model");
+    }
     let config = &seen.body["generationConfig"]["speechConfig"];
     let speakers = config["multiSpeakerVoiceConfig"]["speakerVoiceConfigs"].as_array();
     if config["voiceConfig"].is_object() == speakers.is_some() {

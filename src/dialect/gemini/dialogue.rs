@@ -1,10 +1,13 @@
 //! How a text is spoken beyond its voice: language, manner, and the two speakers of a dialogue.
 //!
-//! Source: Gemini API, "Speech generation" (style in words before the text, exactly two speakers).
+//! Source: Gemini API, "Speech generation" (style in words before the text, exactly two speakers); for models from 3.8 on,
+//! which read every word of a text aloud, Google Cloud, "Migrate to Gemini 3.8 TTS", read on 26 November 2026, and
+//! google-genai 3.6.1, `types.py`, `SpeechMetadata`.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::wire::Part;
 use crate::error::InvokeError;
 
 /// The credential `speech_options`, a JSON object.
@@ -49,6 +52,21 @@ impl SpeechOptions {
     /// The words before a text that say how to speak it; empty when nothing does.
     pub fn manner(&self) -> &str {
         self.style.as_deref().unwrap_or_default().trim().trim_end_matches([':', '.'])
+    }
+
+    /// A text as parts that say beside it who speaks and how: for models that read every word of it aloud.
+    pub fn parts(&self, text: &str) -> Vec<Part> {
+        let style = Some(self.manner()).filter(|style| !style.is_empty());
+        let part = |speaker: Option<&str>, words: &str| {
+            let members = [("speaker", speaker), ("style", style)];
+            let metadata: Map<String, Value> =
+                members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+            Part { speech_metadata: (!metadata.is_empty()).then_some(metadata.into()), ..Part::text(words) }
+        };
+        match self.is_dialogue(text) {
+            true => self.turns(text).into_iter().map(|(speaker, words)| part(speaker, words)).collect(),
+            false => vec![part(None, text)],
+        }
     }
 
     /// Whether a text has lines of the speakers.

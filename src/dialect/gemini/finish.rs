@@ -113,6 +113,11 @@ fn explain(mut text: String, word: &str, said: Option<&str>, ratings: &[SafetyRa
         }
         ("RECITATION", _) => error.with_hint("The answer would have repeated existing text; ask for a free wording."),
         ("MAX_TOKENS", _) => error.with_hint("Thinking used up `max_output_tokens`; raise it or lower thinking."),
+        // Source: google-genai 3.6.1, `types.py`, `FinishReason`.
+        ("PUP_LIMITED_DISABLED", _) => error.with_hint(
+            "Google limits or has disabled this account for violations of its Prohibited Use Policy; its owner must \
+             contact Google.",
+        ),
         ("TOO_MANY_TOOL_CALLS", _) => error
             .with_hint("The model called tools too often in one answer; ask for less at once, or offer fewer tools."),
         ("MISSING_THOUGHT_SIGNATURE", _) => {

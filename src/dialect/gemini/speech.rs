@@ -74,15 +74,39 @@ pub fn ask_for_mp3(request: &mut GenerateContentRequest) {
     request.generation_config.insert("responseFormat".to_owned(), format);
 }
 
-/// A request for the sound of a text. `insist` says in words that it is to be read.
-pub fn speak(text: &str, voice: &str, options: &SpeechOptions, insist: bool) -> GenerateContentRequest {
-    let words = match (options.manner(), insist) {
+/// How a text is put to a model that speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Manner and speakers stand beside the text, every word of which is read aloud.
+    Beside,
+    /// Manner and speakers stand in the text.
+    Within {
+        /// Says in words that the text is to be read.
+        insist: bool,
+    },
+}
+
+/// Whether a model reads every word of a text aloud, and is told beside it how. Told by `speech_metadata` in the model's
+/// data, else by its name: models before 3.8 are told within the text.
+pub fn is_told_beside(model: &str, declared: Option<&ModelSchema>) -> bool {
+    const OLDER: [&str; 2] = ["2.5", "3.1"];
+    let data = declared.and_then(|declared| declared.extra.get("gemini"));
+    let told = data.and_then(|data| data.get("speech_metadata")).and_then(Value::as_bool);
+    told.unwrap_or_else(|| !OLDER.iter().any(|version| model.contains(version)))
+}
+
+/// A request for the sound of a text.
+pub fn speak(text: &str, voice: &str, options: &SpeechOptions, manner: Manner) -> GenerateContentRequest {
+    let within = |insist: bool| match (options.manner(), insist) {
         ("", false) => text.to_owned(),
         (manner, false) => format!("{manner}:\n\n{text}"),
         ("", true) => format!("{READ_ALOUD}{text}"),
         (manner, true) => format!("{manner}. {READ_ALOUD}{text}"),
     };
-    let mut request = question(vec![Part::text(words)]);
+    let mut request = question(match manner {
+        Manner::Beside => options.parts(text),
+        Manner::Within { insist } => vec![Part::text(within(insist))],
+    });
     request.generation_config.insert("responseModalities".to_owned(), json!(["AUDIO"]));
     // Voices of one's own have ids; so have those of the catalogue that only newer models know.
     let chosen = match VOICES.iter().any(|(name, _)| *name == voice) {

@@ -123,6 +123,9 @@ pub struct Part {
     /// What was said in a recording; models that only transcribe answer so.
     #[serde(skip_serializing, deserialize_with = "json::fit")]
     pub audio_transcription: Option<AudioTranscription>,
+    /// Who speaks a text, and how; for models that speak.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub speech_metadata: Option<Value>,
     /// Clip and frame rate of a video.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video_metadata: Option<Value>,

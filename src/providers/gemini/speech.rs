@@ -16,7 +16,7 @@ use super::{Chunks, Shared, files, read_json};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::dialogue::SpeechOptions;
 use crate::dialect::gemini::finish;
-use crate::dialect::gemini::speech::{self, Recording, Samples, Sound, Spoken, VOICES};
+use crate::dialect::gemini::speech::{self, Manner, Recording, Samples, Sound, Spoken, VOICES};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::sound;
 use crate::error::{ErrorKind, InvokeError};
@@ -146,8 +146,12 @@ impl Speech {
 
     /// What the model spoke; nothing where it answered the text in place of reading it.
     async fn ask(&self, text: &str, insist: bool) -> Result<Spoken, InvokeError> {
-        let mut request = speech::speak(text, &self.voice, &self.options, insist);
         let Self { shared, context, connection, target, .. } = self;
+        let manner = match speech::is_told_beside(&target.model, context.model.as_deref()) {
+            true => Manner::Beside,
+            false => Manner::Within { insist },
+        };
+        let mut request = speech::speak(text, &self.voice, &self.options, manner);
         let (owner, model) = (target.credentials.fingerprint(), target.model.as_str());
         let field = Field::AudioFormat;
         let mut asks_mp3 = self.wants_mp3 && !shared.refusals.has(owner, connection, model, field);
