@@ -104,6 +104,12 @@ async fn a_model_without_mp3_is_asked_once_more_without_and_remembered() {
         assert_eq!(sound_of(&outcome), expected, "{model}");
         assert_eq!(google.seen(":generateContent").len(), before + requests, "{model}");
     }
+    // A gateway may have the stable version of Vertex AI alone.
+    let (status, body) = refusal(404, "NOT_FOUND", "no such path");
+    google.reply(status, body);
+    let outcome = speak(&google, vertex(&google), "Hello.", json!("Kore")).await;
+    assert_eq!(sound_of(&outcome), sound::wav(&spoken("Hello."), 24_000));
+    assert!(google.seen(":generateContent").pop().unwrap().path.starts_with("/v1/"));
 }
 
 #[tokio::test]

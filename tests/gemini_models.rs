@@ -90,10 +90,8 @@ async fn every_live_model_takes_every_value_of_every_parameter_on_every_surface(
             for rule in &model.parameter_rules {
                 defaults.extend(rule.default.clone().map(|default| (rule.name.clone(), default)));
             }
-            let singles = model
-                .parameter_rules
-                .iter()
-                .flat_map(|rule| values(rule).into_iter().map(|value| alone(rule, value)));
+            let singles =
+                model.parameter_rules.iter().flat_map(|rule| values(rule).into_iter().map(|value| alone(rule, value)));
             let name = "lookup";
             let tool = json!({"name": name, "description": "d", "parameters": {"type": "object", "properties": {"q": {"type": "integer"}}, "required": ["q"]}});
             let calls = model.has(ModelFeature::ToolCall);

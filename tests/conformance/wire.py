@@ -19,6 +19,9 @@ from entities import left_over
 # Path in the request: why it is sent although the package does not know it. `[]` is any item.
 OVERLAY = {
     "serviceTier": "field of the REST API, newer than the package",
+    "store": "field of the REST API, newer than the package",
+    "generationConfig.responseFormat": "speech as MP3; field of the REST API, newer than the package",
+    "tools[].fileSearch": "its stores; newer than the package, which knows the tool in its first form",
     "generationConfig.thinkingConfig.thinkingLevel": "field of Gemini 3, newer than the package",
 }
 

@@ -54,7 +54,7 @@ impl SpeechOptions {
         self.style.as_deref().unwrap_or_default().trim().trim_end_matches([':', '.'])
     }
 
-    /// A text as parts that say beside it who speaks and how: for models that read every word of it aloud.
+    /// A text as parts with style and speakers as metadata: for models that read every word of the text aloud.
     pub fn parts(&self, text: &str) -> Vec<Part> {
         let style = Some(self.manner()).filter(|style| !style.is_empty());
         let part = |speaker: Option<&str>, words: &str| {

@@ -74,38 +74,38 @@ pub fn ask_for_mp3(request: &mut GenerateContentRequest) {
     request.generation_config.insert("responseFormat".to_owned(), format);
 }
 
-/// How a text is put to a model that speaks.
+/// Where style and speakers of a text go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
-    /// Manner and speakers stand beside the text, every word of which is read aloud.
-    Beside,
-    /// Manner and speakers stand in the text.
-    Within {
-        /// Says in words that the text is to be read.
+pub enum Direction {
+    /// Into the metadata of each part; every word of the text is read aloud.
+    Metadata,
+    /// Into the text.
+    Text {
+        /// Adds the instruction to read the text aloud.
         insist: bool,
     },
 }
 
-/// Whether a model reads every word of a text aloud, and is told beside it how. Told by `speech_metadata` in the model's
-/// data, else by its name: models before 3.8 are told within the text.
-pub fn is_told_beside(model: &str, declared: Option<&ModelSchema>) -> bool {
+/// Whether a model takes style and speakers as metadata: `speech_metadata` in the model's data, else its name. Models
+/// before 3.8 take them in the text.
+pub fn takes_metadata(model: &str, declared: Option<&ModelSchema>) -> bool {
     const OLDER: [&str; 2] = ["2.5", "3.1"];
     let data = declared.and_then(|declared| declared.extra.get("gemini"));
-    let told = data.and_then(|data| data.get("speech_metadata")).and_then(Value::as_bool);
-    told.unwrap_or_else(|| !OLDER.iter().any(|version| model.contains(version)))
+    let declared = data.and_then(|data| data.get("speech_metadata")).and_then(Value::as_bool);
+    declared.unwrap_or_else(|| !OLDER.iter().any(|version| model.contains(version)))
 }
 
 /// A request for the sound of a text.
-pub fn speak(text: &str, voice: &str, options: &SpeechOptions, manner: Manner) -> GenerateContentRequest {
-    let within = |insist: bool| match (options.manner(), insist) {
+pub fn speak(text: &str, voice: &str, options: &SpeechOptions, direction: Direction) -> GenerateContentRequest {
+    let in_text = |insist: bool| match (options.manner(), insist) {
         ("", false) => text.to_owned(),
         (manner, false) => format!("{manner}:\n\n{text}"),
         ("", true) => format!("{READ_ALOUD}{text}"),
         (manner, true) => format!("{manner}. {READ_ALOUD}{text}"),
     };
-    let mut request = question(match manner {
-        Manner::Beside => options.parts(text),
-        Manner::Within { insist } => vec![Part::text(within(insist))],
+    let mut request = question(match direction {
+        Direction::Metadata => options.parts(text),
+        Direction::Text { insist } => vec![Part::text(in_text(insist))],
     });
     request.generation_config.insert("responseModalities".to_owned(), json!(["AUDIO"]));
     // Voices of one's own have ids; so have those of the catalogue that only newer models know.

@@ -73,8 +73,10 @@ impl Field {
         let name = self.name();
         let mut words = message.split(|character: char| !character.is_alphanumeric());
         let is_named = match self {
-            // Also as `response_format`, and in a longer path.
-            Self::AudioFormat => message.replace('_', "").contains(&name.to_lowercase()),
+            // Also as `response_format`, in a longer path, and by its value.
+            Self::AudioFormat => {
+                message.contains("audio_mp3") || message.replace('_', "").contains(&name.to_lowercase())
+            }
             Self::Store | Self::AppLabels => words.any(|word| word == name),
         };
         is_named && REFUSALS.iter().any(|refusal| message.contains(refusal))
@@ -188,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_told_by_the_field_that_they_name() {
+    fn a_refusal_is_of_the_field_that_it_names() {
         for (field, status, message, is_refusal) in [
             (Field::Store, 400, r#"Invalid JSON payload received. Unknown name "store": Cannot find field."#, true),
             (Field::Store, 422, "body -> store: Extra inputs are not permitted", true),
@@ -205,6 +207,7 @@ mod tests {
                 true,
             ),
             (Field::AudioFormat, 400, "response_format.audio is not supported by this model", true),
+            (Field::AudioFormat, 400, "AUDIO_MP3 is not supported by this model", true),
             (Field::AudioFormat, 400, "The voice is not supported.", false),
         ] {
             let error = InvokeError::bad_request(message).with_status(status);

@@ -16,7 +16,7 @@ use super::{Chunks, Shared, files, read_json};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::dialogue::SpeechOptions;
 use crate::dialect::gemini::finish;
-use crate::dialect::gemini::speech::{self, Manner, Recording, Samples, Sound, Spoken, VOICES};
+use crate::dialect::gemini::speech::{self, Direction, Recording, Samples, Sound, Spoken, VOICES};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::sound;
 use crate::error::{ErrorKind, InvokeError};
@@ -147,11 +147,11 @@ impl Speech {
     /// What the model spoke; nothing where it answered the text in place of reading it.
     async fn ask(&self, text: &str, insist: bool) -> Result<Spoken, InvokeError> {
         let Self { shared, context, connection, target, .. } = self;
-        let manner = match speech::is_told_beside(&target.model, context.model.as_deref()) {
-            true => Manner::Beside,
-            false => Manner::Within { insist },
+        let direction = match speech::takes_metadata(&target.model, context.model.as_deref()) {
+            true => Direction::Metadata,
+            false => Direction::Text { insist },
         };
-        let mut request = speech::speak(text, &self.voice, &self.options, manner);
+        let mut request = speech::speak(text, &self.voice, &self.options, direction);
         let (owner, model) = (target.credentials.fingerprint(), target.model.as_str());
         let field = Field::AudioFormat;
         let mut asks_mp3 = self.wants_mp3 && !shared.refusals.has(owner, connection, model, field);
@@ -165,7 +165,11 @@ impl Speech {
                 false => connection.model_url(model, GENERATE)?,
             };
             match ask(shared, context, connection, target, url, &mut request).await {
-                Err(error) if asks_mp3 && field.is_refused_by(&error) => {
+                // A gateway may have the stable version of Vertex AI alone.
+                Err(error)
+                    if asks_mp3
+                        && (field.is_refused_by(&error) || error.status == Some(404) && connection.has_beta()) =>
+                {
                     shared.refusals.keep(owner, connection, model, field);
                     request.generation_config.remove("responseFormat");
                     asks_mp3 = false;
