@@ -79,7 +79,7 @@ fn check(event: &Value, expected: &Value) {
 fn request(session: &str, action: &str, fields: &Value, credentials: &Value) -> String {
     let mut data = json!({"user_id": "u", "type": "model", "action": action, "credentials": credentials});
     data.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    json!({"session_id": session, "event": "request", "data": data}).to_string()
+    json!({"session_id": session, "event": "request", "app_id": "app-1", "data": data}).to_string()
 }
 
 fn chat(session: &str, url: &str) -> String {
@@ -127,7 +127,8 @@ async fn a_session_ends_with_one_event_that_says_everything_but_content() {
     check(
         event,
         &json!({"level": "INFO", "span": {"name": "session", "session_id": "s-1"}, "action": "invoke_llm",
-            "provider": "google", "model": "gemini-3.5-flash", "model_type": "llm", "outcome": "ok", "upstream_calls": 1,
+            "provider": "google", "model": "gemini-3.5-flash", "model_type": "llm", "app_id": "app-1", "outcome": "ok",
+            "upstream_calls": 1,
             "attempts": 2, "retries": 1, "status": 200, "upstream_request_id": "up-2", "prompt_tokens": 3,
             "completion_tokens": 2, "total_tokens": 5, "currency": "USD"}),
     );

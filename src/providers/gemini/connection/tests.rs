@@ -110,3 +110,21 @@ fn uploads_stay_at_the_host_that_the_credentials_name() {
         assert_eq!(own.as_str(), format!("https://gate.example{session}?upload_id=x"));
     }
 }
+
+#[test]
+fn patience_ends_where_the_form_names_a_timeout() {
+    let long = Duration::from_secs(600);
+    for (timeout, first_byte, idle) in [(None, 600, 600), (Some("40"), 40, 40), (Some("900"), 900, 900)] {
+        let mut fields = json!({"google_api_key": "k"});
+        if let Some(timeout) = timeout {
+            fields["request_timeout"] = json!(timeout);
+        }
+        let credentials: Credentials = serde_json::from_value(fields).unwrap();
+        let mut connection = Connection::new(&credentials, &Upstream::new(), &TokenSources::default()).unwrap();
+        connection.be_patient(long);
+        let seconds = |wait: Duration| wait.as_secs();
+        let timeouts = connection.timeouts;
+        assert_eq!((seconds(timeouts.first_byte), seconds(timeouts.idle)), (first_byte, idle), "{timeout:?}");
+        assert!(timeouts.connect < long);
+    }
+}
