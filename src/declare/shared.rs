@@ -19,7 +19,7 @@ use super::problem::{Problem, Severity};
 use crate::protocol::lenient::kind_of;
 
 pub(super) use places::Places;
-use places::{Step, clip};
+use places::{Reference, Step, clip};
 
 /// The key of a reference.
 const KEY: &str = "use";
@@ -255,9 +255,9 @@ impl<'a> Expander<'a> {
                 Value::Array(spliced) if name.is_some() => expanded.extend(spliced),
                 value => expanded.push(value),
             }
-            sources.resize(expanded.len(), (index, name.and_then(|name| self.scope.blocks.get(name).cloned())));
+            sources.resize(expanded.len(), index);
         }
-        if self.stack.is_empty() && sources.iter().any(|(_, block)| block.is_some()) {
+        if self.stack.is_empty() && sources.iter().enumerate().any(|(index, source)| index != *source) {
             self.places.lists.insert(at.to_string(), sources);
         }
         Value::Array(expanded)
@@ -294,7 +294,8 @@ impl<'a> Expander<'a> {
                 let message = format!("shared block `{}`: {limit}", clip(name));
                 return self.error(&place, message);
             }
-            self.places.blocks.insert(at.to_string(), block.clone());
+            let own = map.keys().filter(|key| *key != KEY).cloned().collect();
+            self.places.references.insert(at.to_string(), Reference { block: block.clone(), own });
         }
         if map.len() == 1 || self.limit.is_some() {
             return base;

@@ -10,40 +10,46 @@ use crate::declare::problem::Problem;
 /// Longest part of a place that is shown.
 const MAX_SHOWN_KEY: usize = 80;
 
-/// The index that an item was written at, and the block that it comes from.
-pub(super) type Source = (usize, Option<Rc<Block>>);
-
-/// Where the parts of an expanded file were written: lists whose items moved, and blocks by their place.
+/// Where the parts of an expanded file were written: lists whose items moved, and references by their place.
 #[derive(Default)]
 pub struct Places {
-    /// By the list's place: the written index of each item, and its block.
-    pub(super) lists: HashMap<String, Vec<Source>>,
-    pub(super) blocks: HashMap<String, Rc<Block>>,
+    /// By the list's place: the written index of each item.
+    pub(super) lists: HashMap<String, Vec<usize>>,
+    pub(super) references: HashMap<String, Reference>,
+}
+
+/// A block, and the members that were written beside its name.
+pub(super) struct Reference {
+    pub(super) block: Rc<Block>,
+    pub(super) own: Vec<String>,
 }
 
 impl Places {
     /// Names the place of the file as it was written, and the block that it comes from.
     pub fn trace(&self, problem: &mut Problem) {
-        if self.lists.is_empty() && self.blocks.is_empty() {
+        if self.lists.is_empty() && self.references.is_empty() {
             return;
         }
         let path = std::mem::take(&mut problem.path);
-        let mut block = self.blocks.get("");
+        let mut from_block = None;
+        let mut here = self.references.get("");
         let mut from = 0;
         for (until, _) in path.match_indices(['.', '[']).chain([(path.len(), "")]) {
-            let list = path[from..until].starts_with('[').then(|| self.lists.get(&problem.path)).flatten();
-            let index = || path[from + 1..until].strip_suffix(']')?.parse::<usize>().ok();
-            match list.and_then(|list| list.get(index()?)) {
-                Some((source, origin)) => {
-                    problem.path.push_str(&format!("[{source}]"));
-                    block = origin.as_ref().or(block);
-                }
-                None => problem.path.push_str(&path[from..until]),
-            }
-            block = self.blocks.get(&problem.path).or(block);
+            let part = &path[from..until];
             from = until;
+            from_block = here.or(from_block);
+            let key = part.strip_prefix('.').unwrap_or(part);
+            if here.is_some_and(|reference| reference.own.iter().any(|own| own == key)) {
+                from_block = None;
+            }
+            let index = || part.strip_prefix('[')?.strip_suffix(']')?.parse::<usize>().ok();
+            match self.lists.get(&problem.path).and_then(|list| list.get(index()?)) {
+                Some(source) => problem.path.push_str(&format!("[{source}]")),
+                None => problem.path.push_str(part),
+            }
+            here = self.references.get(&problem.path).filter(|_| !part.is_empty());
         }
-        if let Some(block) = block {
+        if let Some(Reference { block, .. }) = here.or(from_block) {
             problem.message.push_str(&format!(" (shared block `{}` of {})", clip(&block.name), block.file));
         }
     }

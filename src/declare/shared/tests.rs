@@ -162,17 +162,19 @@ fn a_problem_is_traced_to_what_was_written() {
     let mut shared = Shared::default();
     shared.insert("s", blocks.as_object().unwrap().clone());
     let (scope, _) = shared.scope(&["s".to_owned()]);
-    let file =
-        json!({"use": "model", "rules": [{"n": 1}, {"use": "list"}, {"n": 2}, {"use": "a"}], "plain": [{"n": 1}]});
+    let file = json!({"use": "model", "rules": [{"n": 1}, {"use": "list"}, {"n": 2}, {"use": "a", "max": 2}], "plain": [{"n": 1}]});
     let places = shared.expand("f", &file, &scope).places;
     for (path, expected) in [
-        ("rules[0].n", "f: rules[0].n: x (shared block `model` of s)"),
+        ("rules[0].n", "f: rules[0].n: x"),
         ("rules[1].name", "f: rules[1].name: x (shared block `list` of s)"),
         ("rules[2].options[1]", "f: rules[1].options[1]: x (shared block `list` of s)"),
-        ("rules[3].n", "f: rules[2].n: x (shared block `model` of s)"),
+        ("rules[3].n", "f: rules[2].n: x"),
         ("rules[4].name", "f: rules[3].name: x (shared block `a` of s)"),
-        ("rules[9].name", "f: rules[9].name: x (shared block `model` of s)"),
+        ("rules[4].max", "f: rules[3].max: x"),
+        ("rules[9].name", "f: rules[9].name: x"),
+        ("rules", "f: rules: x"),
         ("m.k", "f: m.k: x (shared block `model` of s)"),
+        ("m", "f: m: x (shared block `model` of s)"),
         ("", "f: x (shared block `model` of s)"),
         ("[", "f: [: x (shared block `model` of s)"),
     ] {
