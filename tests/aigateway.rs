@@ -23,7 +23,7 @@ use harness::Outcome;
 use own_log::log;
 use rules::{HmacRules, JwtRules, KeyPlace, Raw, hmac_verdict, jwt_verdict};
 use serde_json::{Value, json};
-use setup::{MODEL_TYPES, Method, Setup, hmac, jwt_oct, key, methods, wav};
+use setup::{API_KEY, MODEL_TYPES, Method, Setup, hmac, jwt_oct, key, methods, wav};
 
 fn check_answer(model_type: &str, outcome: &Outcome, case: &str) {
     match model_type {
@@ -709,6 +709,54 @@ async fn the_schema_says_what_the_form_says() {
     assert_eq!((&tts["default_voice"], &tts["voices"][1]["mode"]), (&json!("alloy"), &json!("cherry-1")));
     assert_eq!(schema("speech2text").await["model_properties"]["file_upload_limit"], 25);
     assert_eq!(schema("rerank").await["model_properties"]["context_size"], 32000);
+}
+
+/// A form of today says what one of old said, and stored credentials go on saying it.
+#[tokio::test]
+async fn the_form_of_today_says_what_that_of_old_said() {
+    let same =
+        [("context_size", "32000"), ("input_price", "2.4"), ("output_price", "7"), ("vision_support", "support")];
+    let old = [
+        ("function_calling_type", "tool_call"),
+        ("stream_function_calling", "supported"),
+        ("display_name", "My model"),
+        ("currency", "RMB"),
+        ("mode", "completion"),
+        ("audio_support", "support"),
+        ("video_support", "support"),
+        ("document_support", "support"),
+        ("language", "de"),
+        ("word_limit", "300"),
+        ("max_chunks", "25"),
+        ("file_upload_limit", "40"),
+        ("api_key_location", "header"),
+        ("api_key_name", "X-API-Key"),
+        ("stream_mode_auth", "not_use"),
+        ("stream_mode_delimiter", "\\n\\n"),
+    ];
+    let settings = json!({"display_name": "My model", "currency": "RMB", "mode": "completion", "audio_support": "support",
+        "video_support": "support", "document_support": "support", "language": "de", "word_limit": 300, "max_chunks": "25",
+        "file_upload_limit": 40})
+    .to_string();
+    let new = [
+        ("function_calling_type", "stream_tool_call"),
+        ("api_key_name", "X-API-Key"),
+        ("advanced", "on"),
+        ("more_settings", settings.as_str()),
+    ];
+    let bare =
+        || Method { form: vec![("api_key", API_KEY.to_owned())], ..key("header", KeyPlace::Header("x-api-key", "")) };
+    let (old, new) = (Setup::of(&bare()).await.with(&old), Setup::of(&bare()).await.with(&new));
+    let (old, new) = (old.with(&same), new.with(&same));
+    for model_type in MODEL_TYPES {
+        let schema = async |setup: &Setup| {
+            setup.call("get_ai_model_schemas", json!({"model_type": model_type})).await.item()["model_schema"].clone()
+        };
+        assert_eq!(schema(&old).await, schema(&new).await, "{model_type}");
+        for setup in [&old, &new] {
+            assert_eq!(setup.validate(model_type).await.item()["result"], true, "{model_type}");
+        }
+    }
 }
 
 #[tokio::test]

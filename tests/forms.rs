@@ -8,11 +8,12 @@ mod declared;
 mod dify_form;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use declared::{declaration, declarations};
 use dify_form::{drawn, kept, opened};
 use dify_plugin_runtime::declare::provider::{CredentialFieldType, ShowOn};
-use dify_plugin_runtime::declare::{CredentialField, I18n};
+use dify_plugin_runtime::declare::{self, CredentialField, I18n};
 use dify_plugin_runtime::protocol::Credentials;
 use dify_plugin_runtime::runtime::form::{Form, complete};
 use serde_json::{Value, json};
@@ -400,4 +401,25 @@ fn former_fields_have_the_label_of_their_successor() {
         })
         .collect();
     assert!(successors.is_empty(), "{successors:?}");
+}
+
+/// Dify's debugging port and the package have every field and every name that the provider's code reads.
+#[test]
+fn nothing_is_lost_on_the_way_to_dify() {
+    let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for loaded in &declared.providers {
+        let registered = declare::remote::provider(loaded);
+        let written = &loaded.expanded[&loaded.file];
+        for form in ["provider_credential_schema", "model_credential_schema"] {
+            let place = format!("/{form}/credential_form_schemas");
+            let names = |value: &Value| -> Vec<String> {
+                let fields = value.pointer(&place).and_then(Value::as_array).into_iter().flatten();
+                fields.map(|field| field["variable"].as_str().unwrap().to_owned()).collect()
+            };
+            assert_eq!(names(&registered), names(written), "{} {form}", loaded.file);
+        }
+        for key in ["more_settings", "former_fields"] {
+            assert_eq!(written.get(key), loaded.declaration.extra.get(key), "{} {key}", loaded.file);
+        }
+    }
 }

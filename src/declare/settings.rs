@@ -55,3 +55,42 @@ impl ProviderDeclaration {
         self.extra.get(key)?.as_object()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_without_a_field_are_known_and_no_secrets() {
+        let declaration: ProviderDeclaration = serde_json::from_value(json!({
+            "provider": "p", "label": {"en_US": "P"}, "supported_model_types": ["llm"],
+            "configurate_methods": ["customizable-model"],
+            "model_credential_schema": {"model": {"label": {"en_US": "Model"}}, "credential_form_schemas": [
+                {"variable": "more_settings", "label": {"en_US": "More"}, "type": "text-input"},
+                {"variable": "timeout", "label": {"en_US": "Timeout"}, "type": "text-input"},
+                {"variable": "size", "label": {"en_US": "Size"}, "type": "text-input"},
+                {"variable": "password", "label": {"en_US": "Password"}, "type": "secret-input"},
+            ]},
+            "more_settings": {"mode": ["chat", "completion"], "size": null, "odd": 1},
+            "former_fields": {"wait": "timeout", "delimiter": null},
+        }))
+        .unwrap();
+        for (name, is_taken, is_secret, choices, field) in [
+            ("timeout", true, false, None, "timeout"),
+            ("password", true, true, None, "password"),
+            ("size", true, false, Some(0), "size"),
+            ("mode", true, false, Some(2), "more_settings"),
+            ("odd", true, false, Some(0), "more_settings"),
+            ("wait", true, false, None, "timeout"),
+            ("delimiter", true, false, None, "delimiter"),
+            ("token", false, true, None, "token"),
+        ] {
+            assert_eq!(declaration.takes(name), is_taken, "{name}");
+            assert_eq!(declaration.is_secret(name), is_secret, "{name}");
+            assert_eq!(declaration.setting(name).map(|choices| choices.len()), choices, "{name}");
+            assert_eq!(declaration.field_of(name), field, "{name}");
+        }
+    }
+}

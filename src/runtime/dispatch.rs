@@ -224,7 +224,8 @@ impl Call<'_> {
                 provider.validate_model(self.context.clone(), request).await?;
                 self.item(&ResultAnswer { result: true })
             }
-            Request::ModelSchema(request) => {
+            Request::ModelSchema(mut request) => {
+                form::unfold(&self.entry.declaration, Form::Model, &mut request.target.credentials)?;
                 let declared = self.entry.model(request.model_type, &request.target.model);
                 let schema = match declared {
                     Some(schema) => schema,

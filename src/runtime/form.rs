@@ -25,8 +25,8 @@ pub fn complete(
     form: Form,
     credentials: &mut Credentials,
 ) -> Result<(), InvokeError> {
+    unfold(declaration, form, credentials)?;
     let fields = fields(declaration, form);
-    unfold(declaration, fields, credentials)?;
     for field in fields {
         if let (None, Some(default)) = (credentials.get(&field.variable), &field.default)
             && !default.is_empty()
@@ -63,11 +63,8 @@ fn one_of(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<(), Invok
 }
 
 /// Makes the members of the JSON object of further settings credentials of their own.
-fn unfold(
-    declaration: &ProviderDeclaration,
-    fields: &[CredentialField],
-    credentials: &mut Credentials,
-) -> Result<(), InvokeError> {
+pub fn unfold(declaration: &ProviderDeclaration, form: Form, credentials: &mut Credentials) -> Result<(), InvokeError> {
+    let fields = fields(declaration, form);
     let is_field = |name: &str| fields.iter().any(|field| field.variable == name);
     let Some(text) = credentials.get(MORE_SETTINGS).filter(|_| is_field(MORE_SETTINGS)) else { return Ok(()) };
     let wrong = |what: String| InvokeError::credentials(format!("credential `{MORE_SETTINGS}` {what}"));
