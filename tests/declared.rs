@@ -148,6 +148,27 @@ fn gemini_shows_the_parameters_that_the_model_takes() {
     check(&wrong);
 }
 
+#[test]
+fn what_gemini_shows_is_read_and_what_it_reads_is_shown() {
+    let declarations = declarations();
+    let models = &provider(&declarations, "google").models;
+    let shown: BTreeSet<&str> =
+        models.iter().flat_map(|model| &model.parameter_rules).map(|rule| rule.name.as_str()).collect();
+    let code = Code::of(&["dialect/gemini", "providers/gemini"]);
+    let accesses = ["text", "flag", "number", "whole", "get"]
+        .map(|access| [format!("parameters.{access}("), format!("Parameters(&request.model_parameters).{access}(")]);
+    let accesses: Vec<&str> = accesses.iter().flatten().map(String::as_str).collect();
+    let read = code.read_by(&accesses);
+    assert!(read.len() > 15, "{read:?}");
+    let mut wrong: Vec<String> =
+        shown.iter().filter(|name| !code.names(name)).map(|name| format!("`{name}` is shown, not read")).collect();
+    // The schema of a function.
+    let of_functions = ["type"];
+    let hidden = read.iter().filter(|name| !shown.contains(*name) && !of_functions.contains(name));
+    wrong.extend(hidden.map(|name| format!("`{name}` is read, not shown")));
+    check(&wrong);
+}
+
 /// Provider, its own code, code that it has in common with others.
 const CODE: [(&str, &[&str], &[&str]); 3] = [
     ("google", &["providers/gemini", "dialect/gemini", "upstream/google"], &["providers/common", "runtime"]),
