@@ -301,3 +301,27 @@ async fn settings_are_read_from_the_plugins_folder_too() {
     assert!(said.contains("setting DIFY_PLUGIN_LOG_FORMAT must be text or json, found `xml`"), "{said}");
     assert!(!output.status.success());
 }
+
+#[tokio::test]
+async fn the_log_says_once_which_model_answered_and_that_it_will_be_retired() {
+    let event = |text: &str, reason: Value| {
+        let event = json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": reason}],
+            "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2}, "modelVersion": "models/gemini-3.6-flash",
+            "modelStatus": {"modelStage": "LEGACY", "retirementTime": "2027-03-01T00:00:00Z", "message": "Move on."}});
+        Step::Send(format!("data: {event}\r\n\r\n").into_bytes())
+    };
+    let reply = vec![event_stream(), event("Hello", Value::Null), event(" world", json!("STOP"))];
+    let upstream = Scripted::start(vec![reply]).await;
+    let events = events("info", &[chat("s", &upstream.url)]).await;
+    let answered = named(&events, "another model answered");
+    assert_eq!(answered.len(), 1, "{events:?}");
+    let expected =
+        json!({"level": "INFO", "asked": "gemini-3.5-flash", "answered": "gemini-3.6-flash", "is_declared": true});
+    check(answered[0], &expected);
+    let retired = named(&events, "Google will retire the model; choose another one");
+    assert_eq!(retired.len(), 1, "{events:?}");
+    check(
+        retired[0],
+        &json!({"level": "WARN", "retirement_time": "2027-03-01T00:00:00Z", "stage": "LEGACY", "status": "Move on."}),
+    );
+}

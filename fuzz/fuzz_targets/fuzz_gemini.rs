@@ -4,7 +4,7 @@
 
 use dify_plugin_runtime::dialect::gemini::answer::{Answer, AnswerOptions, Step};
 use dify_plugin_runtime::dialect::gemini::price::PriceList;
-use dify_plugin_runtime::dialect::gemini::profile::{Family, ModelProfile, Surface};
+use dify_plugin_runtime::dialect::gemini::profile::{ModelProfile, Surface};
 use dify_plugin_runtime::dialect::gemini::request::Conversation;
 use dify_plugin_runtime::dialect::gemini::sources::Citations;
 use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;
@@ -65,7 +65,12 @@ fn message(deltas: Vec<LlmDelta>) -> PromptMessage {
 fn next_request(flags: u8, deltas: Vec<LlmDelta>) {
     let question = PromptMessage { role: Role::User, content: "Go on".into(), ..message(Vec::new()) };
     let messages = [question.clone(), message(deltas), question];
-    let families = [Family::Gemini4, Family::Gemini3, Family::Gemini25Flash, Family::Gemini2];
+    let profile = ModelProfile {
+        refuses_prefill: flags & 8 != 0,
+        needs_signatures: flags & 16 != 0,
+        sends_call_ids: flags & 16 != 0,
+        ..ModelProfile::default()
+    };
     let mut body = GenerateContentRequest::default();
     let conversation = Conversation {
         messages: &messages,
@@ -74,7 +79,7 @@ fn next_request(flags: u8, deltas: Vec<LlmDelta>) {
         choice: None,
         mode: None,
         clip: None,
-        profile: &ModelProfile::of_family(families[usize::from(flags >> 3 & 3)]),
+        profile: &profile,
         surface: Surface::Developer,
         remembered: &|_| None,
         distrust_signatures: flags & 32 != 0,

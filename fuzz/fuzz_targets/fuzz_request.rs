@@ -3,13 +3,14 @@
 #![no_main]
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use dify_plugin_runtime::declare::{self, LoadedProvider, parameters};
+use dify_plugin_runtime::dialect::gemini::catalog::Catalog;
 use dify_plugin_runtime::dialect::gemini::functions::NAMES;
 use dify_plugin_runtime::dialect::gemini::interactions;
 use dify_plugin_runtime::dialect::gemini::parameters::{self as gemini_parameters, Parameters};
-use dify_plugin_runtime::dialect::gemini::profile::{Family, ModelProfile, Surface};
+use dify_plugin_runtime::dialect::gemini::profile::{ModelProfile, Surface};
 use dify_plugin_runtime::dialect::gemini::request::Conversation;
 use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;
 use dify_plugin_runtime::dialect::names::FunctionNames;
@@ -19,13 +20,18 @@ use dify_plugin_runtime::dialect::openai::profile::{
 use dify_plugin_runtime::dialect::openai::{Profile, chat_request};
 use dify_plugin_runtime::dialect::tokens::estimate_prompt;
 use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::protocol::{Content, Inbound, LlmRequest, PromptMessage, Request, ToolCall};
+use dify_plugin_runtime::protocol::{Content, Inbound, LlmRequest, ModelType, PromptMessage, Request, ToolCall};
 use dify_plugin_runtime::runtime::form::{self, Form};
 use libfuzzer_sys::fuzz_target;
 
 static PROVIDERS: LazyLock<Vec<LoadedProvider>> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     declare::load(&root).expect("the declarations of this plugin").providers
+});
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+    let google = PROVIDERS.iter().find(|provider| provider.declaration.provider == "google").expect("Gemini");
+    Catalog::new(google.models.iter().cloned().map(Arc::new).collect())
 });
 
 static PROFILES: LazyLock<[Profile; 3]> = LazyLock::new(|| {
@@ -87,7 +93,8 @@ fn language_model(request: &mut LlmRequest) {
             serde_json::from_slice::<serde_json::Value>(&body).expect("a request is JSON");
         }
     }
-    let profile = ModelProfile::of_family(Family::of_model(&request.target.model));
+    let like = CATALOG.like(&request.target.model, ModelType::Llm, None);
+    let profile = like.map(|like| ModelProfile::of(&like.model).expect("declared data can be read")).unwrap_or_default();
     for surface in [Surface::Developer, Surface::Vertex] {
         // What is refused here is refused with words.
         let _ = gemini_body(request, &profile, surface);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::calls::Calls;
 use super::errors;
 use super::price::PriceList;
+use super::served::Served;
 use super::signatures::Key;
 use super::sources::{Citations, Sources};
 use super::wire::{
@@ -48,6 +49,8 @@ pub enum Step {
 pub struct AnswerOptions {
     /// What the tokens cost.
     pub prices: PriceList,
+    /// Which model is asked, and which answers.
+    pub served: Served,
     /// Nothing but the JSON text may be said.
     pub expects_json: bool,
     /// What is shown of the sources.
@@ -182,10 +185,9 @@ impl Answer {
     pub fn take(&mut self, response: GenerateContentResponse, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
         let response = response.unwrapped();
         self.now.usage.update(response.usage_metadata.unwrap_or_default());
-        if let Some(version) = response.model_version
-            && self.options.prices.model_version.is_none()
-        {
-            self.options.prices.model_version = Some(version);
+        let served = &self.options.served;
+        if let Some(model) = served.take(response.model_version.as_deref(), response.model_status.as_ref()) {
+            self.options.prices.follow(&model);
         }
         if let Some(feedback) = response.prompt_feedback
             && feedback.block_reason.as_ref().is_some_and(|word| word != "BLOCK_REASON_UNSPECIFIED")

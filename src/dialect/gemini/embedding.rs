@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Surface;
-use super::wire::{Blob, Part};
+use super::wire::{Blob, ModelStatus, Part};
+use crate::codec::json;
 use crate::declare::ModelSchema;
 use crate::error::InvokeError;
 use crate::protocol::{EmbeddingInputType, lenient};
@@ -24,14 +25,7 @@ pub struct TaskWords {
     pub query: String,
 }
 
-impl Default for TaskWords {
-    /// Those of `gemini-embedding-2`, for models without a YAML of their own.
-    fn default() -> Self {
-        Self { document: "title: none | text: ".to_owned(), query: "task: search result | query: ".to_owned() }
-    }
-}
-
-/// What an embedding model takes: the `gemini` key of its YAML, or what its name tells.
+/// What an embedding model takes: the `gemini` key of its YAML.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddingProfile {
@@ -54,21 +48,12 @@ impl Default for EmbeddingProfile {
 }
 
 impl EmbeddingProfile {
-    /// The profile in a model's YAML, or the one that its name tells.
+    /// The profile in a model's YAML.
     pub fn of(model: &ModelSchema) -> Result<Self, serde_json::Error> {
         match model.extra.get("gemini") {
-            Some(Value::Null) | None => Ok(Self::of_name(&model.model)),
+            Some(Value::Null) | None => Ok(Self::default()),
             Some(value) => Self::deserialize(value),
         }
-    }
-
-    /// `gemini-embedding-001` and the models before it are one kind, later ones the other.
-    pub fn of_name(model: &str) -> Self {
-        let short = model.rsplit('/').next().unwrap_or(model);
-        if short.starts_with("gemini-embedding-") && short != "gemini-embedding-001" {
-            return Self { task_words: Some(TaskWords::default()), predict: false, ..Self::default() };
-        }
-        Self::default()
     }
 
     /// The form that a surface takes.
@@ -200,6 +185,12 @@ pub struct EmbeddingAnswer {
     embedding: Option<Vector>,
     predictions: Vec<Prediction>,
     usage_metadata: Option<Usage>,
+    /// The model that answered, where the answer says so.
+    #[serde(deserialize_with = "json::fit")]
+    pub model_version: Option<String>,
+    /// How long that model will be served.
+    #[serde(deserialize_with = "json::fit")]
+    pub model_status: Option<ModelStatus>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -273,21 +264,6 @@ pub fn mean(pieces: &[(Vec<f32>, u64)]) -> Option<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_tell_the_kind() {
-        for (name, words, form) in [
-            ("gemini-embedding-001", false, Form::Predict),
-            ("models/gemini-embedding-001", false, Form::Predict),
-            ("text-embedding-005", false, Form::Predict),
-            ("gemini-embedding-2", true, Form::Single),
-            ("models/gemini-embedding-2-preview", true, Form::Single),
-        ] {
-            let profile = EmbeddingProfile::of_name(name);
-            assert_eq!((profile.task_words.is_some(), profile.form(Surface::Vertex)), (words, form), "{name}");
-            assert_eq!(profile.form(Surface::Developer), Form::Batch);
-        }
-    }
 
     #[test]
     fn answers_of_every_form_are_counted() {

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod calls;
+pub mod catalog;
 pub mod dialogue;
 pub mod embedding;
 mod ending;
@@ -24,6 +25,7 @@ pub mod profile;
 mod report;
 pub mod request;
 pub mod schema;
+pub mod served;
 pub mod signatures;
 pub mod sources;
 pub mod speech;

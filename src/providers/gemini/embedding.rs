@@ -1,15 +1,19 @@
 //! Embeddings: one vector per text or picture, in batches side by side; long texts in pieces whose vectors are averaged.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Shared;
 use super::connection::Connection;
-use crate::declare::price;
+use super::{Shared, schema};
+use crate::declare::{ModelSchema, price};
 use crate::dialect::gemini::Surface;
+use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::embedding::{
     EmbeddingAnswer, EmbeddingProfile, FULL_LENGTH, Form, Options, mean, normalise,
 };
+use crate::dialect::gemini::served::Served;
 use crate::dialect::gemini::wire::Part;
 use crate::dialect::tokens::estimate_text;
 use crate::error::InvokeError;
@@ -49,6 +53,15 @@ const DEFAULT_LIMIT: u64 = 2048;
 
 /// One content on the wire, and what it weighs.
 type Piece = (Vec<Part>, u64);
+
+/// What one request brought.
+struct Embedded {
+    /// The vectors with their weights.
+    vectors: Vec<(Vec<f32>, u64)>,
+    tokens: u64,
+    /// The model that answered, where it is another one.
+    answered: Option<Arc<ModelSchema>>,
+}
 
 pub(super) async fn texts(
     shared: &Shared,
@@ -111,6 +124,9 @@ struct Call<'a> {
     purpose: EmbeddingInputType,
     limit: u64,
     model: &'a str,
+    served: Served,
+    /// Whether the user gives the price.
+    has_prices: bool,
 }
 
 impl<'a> Call<'a> {
@@ -122,12 +138,11 @@ impl<'a> Call<'a> {
     ) -> Result<Self, InvokeError> {
         let model = &target.model;
         let connection = shared.connect(&target.credentials, context)?;
-        let profile = match context.model.as_deref() {
-            None => EmbeddingProfile::of_name(model),
-            Some(schema) => EmbeddingProfile::of(schema).map_err(|error| {
-                InvokeError::internal(format!("the `gemini` data of model `{model}` cannot be read: {error}"))
-            })?,
-        };
+        let schema = context.model.as_deref();
+        let profile = schema.map(EmbeddingProfile::of).transpose().map_err(|error| {
+            InvokeError::internal(format!("the `gemini` data of model `{model}` cannot be read: {error}"))
+        })?;
+        let profile = profile.unwrap_or_default();
         if let Some(reason) = &profile.retired {
             return Err(InvokeError::bad_request(format!("model `{model}` is gone: {reason}")));
         }
@@ -146,6 +161,8 @@ impl<'a> Call<'a> {
             // The estimate may be low, and the task's words count as well.
             limit: declared.unwrap_or(DEFAULT_LIMIT) * 9 / 10,
             model,
+            served: Served::new(model, Catalog::new(context.models.clone())),
+            has_prices: schema::has_prices(context, &target.credentials),
         })
     }
 
@@ -193,25 +210,25 @@ impl<'a> Call<'a> {
         let counts: Vec<usize> = inputs.iter().map(Vec::len).collect();
         let pieces: Vec<Piece> = inputs.into_iter().flatten().collect();
         let answers = in_batches(pieces, batch, PARALLEL, |batch| self.ask(form, batch)).await?;
-        let tokens = answers.iter().map(|(_, tokens)| tokens).sum();
-        let mut vectors = answers.into_iter().flat_map(|(vectors, _)| vectors);
+        let tokens = answers.iter().map(|answer| answer.tokens).sum();
+        let answered = answers.iter().find_map(|answer| answer.answered.clone()).filter(|_| !self.has_prices);
+        let pricing = answered.as_ref().and_then(|model| model.pricing.as_ref()).or(self.context.pricing());
+        let usage = price::embedding_usage(pricing, tokens);
+        let mut vectors = answers.into_iter().flat_map(|answer| answer.vectors);
         let embeddings = counts.into_iter().filter_map(|count| self.joined(vectors.by_ref().take(count).collect()));
         let embeddings = embeddings.collect();
-        Ok(EmbeddingResult {
-            model: self.model.to_owned(),
-            embeddings,
-            usage: price::embedding_usage(self.context.pricing(), tokens),
-        })
+        Ok(EmbeddingResult { model: self.model.to_owned(), embeddings, usage })
     }
 
-    async fn ask(&self, form: Form, batch: Vec<Piece>) -> Result<(Vec<(Vec<f32>, u64)>, u64), InvokeError> {
+    async fn ask(&self, form: Form, batch: Vec<Piece>) -> Result<Embedded, InvokeError> {
         let (contents, weights): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let url = self.connection.model_url(self.model, form.method())?;
         let request = self.connection.post(url, &self.options.body(form, &contents))?;
         let answer: EmbeddingAnswer = self.context.upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+        let answered = self.served.take(answer.model_version.as_deref(), answer.model_status.as_ref());
         let (vectors, counted) = answer.into_vectors(weights.len())?;
         let tokens = counted.unwrap_or_else(|| weights.iter().sum());
-        Ok((vectors.into_iter().zip(weights).collect(), tokens))
+        Ok(Embedded { vectors: vectors.into_iter().zip(weights).collect(), tokens, answered })
     }
 
     fn joined(&self, mut pieces: Vec<(Vec<f32>, u64)>) -> Option<Vec<f32>> {

@@ -14,13 +14,15 @@ use super::caching::{Used, Wish};
 use super::connection::Connection;
 use super::extras::Extras;
 use super::media::{Media, Prepared, Way, written};
-use super::{Chunks, Shared, patience};
+use super::{Chunks, Shared, patience, schema};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
+use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::price::PriceList;
 use crate::dialect::gemini::request::Conversation;
+use crate::dialect::gemini::served::Served;
 use crate::dialect::gemini::tools;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, mapper};
@@ -124,6 +126,7 @@ impl Call {
             details: profile.price.clone(),
             service_tier: body.service_tier.clone(),
             day: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+            fixed: schema::has_prices(&context, credentials),
             ..PriceList::default()
         };
         let parameters = Parameters(&request.model_parameters);
@@ -140,6 +143,7 @@ impl Call {
         let citations = tools::citations(&parameters, request.stream);
         let options = AnswerOptions {
             prices,
+            served: Served::new(&request.target.model, Catalog::new(context.models.clone())),
             expects_json,
             citations,
             quotes: tools::asks_for_sources(&parameters),

@@ -25,6 +25,7 @@ use url::Url;
 use super::{Answer, CallContext, Chunks, Provider};
 use crate::codec::json;
 use crate::declare::ModelSchema;
+use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::signatures::{SignatureStore, of_call};
 use crate::dialect::tokens;
 use crate::error::InvokeError;
@@ -194,8 +195,10 @@ impl Provider for Gemini {
         Box::pin(async move {
             validate::fields(&request.target.credentials)?;
             agents::belongs(&request.target.model, &context.declaration.provider)?;
-            schema::customizable(&request, limits::Limits::default(), &context.models)?;
+            let like = schema::like(&request, &Catalog::new(context.models.clone()))?;
+            let schema = schema::customizable(&request, like.as_ref(), limits::Limits::default())?;
             if request.model_type == ModelType::TextEmbedding {
+                let context = CallContext { model: Some(Arc::new(schema)), ..context };
                 return validate::judge(embedding::validate(&shared, &context, &request).await);
             }
             let connection = shared.connect(&request.target.credentials, &context)?;
@@ -208,8 +211,12 @@ impl Provider for Gemini {
         Box::pin(async move {
             agents::belongs(&request.target.model, &context.declaration.provider)?;
             let connection = shared.connect(&request.target.credentials, &context)?;
-            let limits = shared.limits.get(&connection, &context.upstream, &request.target).await;
-            schema::customizable(&request, limits, &context.models)
+            let like = schema::like(&request, &Catalog::new(context.models.clone()))?;
+            let limits = match &like {
+                Some(like) if like.is_named => limits::Limits::default(),
+                _ => shared.limits.get(&connection, &context.upstream, &request.target).await,
+            };
+            schema::customizable(&request, like.as_ref(), limits)
         })
     }
 

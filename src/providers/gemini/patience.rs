@@ -34,7 +34,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::dialect::gemini::profile::Family;
 
     #[test]
     fn long_thinking_waits_longer() {
@@ -53,7 +52,7 @@ mod tests {
         ] {
             let mut request = GenerateContentRequest { service_tier: tier.map(str::to_owned), ..Default::default() };
             request.generation_config.insert("thinkingConfig".to_owned(), thinking.clone());
-            let profile = ModelProfile::of_family(Family::of_model(model));
+            let profile = ModelProfile { long_decode: model.starts_with("gemini-4"), ..ModelProfile::default() };
             assert_eq!(of(&request, &profile).is_some(), is_long, "{model} {thinking} {tier:?}");
         }
     }

@@ -1,18 +1,18 @@
-//! The schema of a customizable model: rules and features of the declared model that it is most like, limits and prices as
-//! the user gives them.
+//! The schema of a customizable model: a copy of the declared model that it is like, with the limits and prices that the
+//! user gives. Which model that is, is decided by the dialect's catalogue.
 
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::limits::Limits;
-use crate::declare::{I18n, ModelFeature, ModelSchema, Pricing};
-use crate::dialect::gemini::embedding::EmbeddingProfile;
+use crate::declare::{FetchFrom, I18n, ModelFeature, ModelSchema, Pricing};
+use crate::dialect::gemini::catalog::{Catalog, Likeness};
 use crate::dialect::gemini::interactions::is_agent;
-use crate::dialect::gemini::profile::Family;
 use crate::error::InvokeError;
 use crate::protocol::{Credentials, ModelRequest, ModelType};
+use crate::providers::CallContext;
 
 /// Context of every text model of the line-up.
 const CONTEXT: u64 = 1_048_576;
@@ -23,124 +23,94 @@ const MOST_TOKENS: f64 = 1e9;
 /// Highest price of a million tokens that a form may say.
 const HIGHEST_PRICE: u64 = 1_000_000;
 
-/// What models before 2.5 do not take of what 2.5 takes.
-const SINCE_2_5: [&str; 7] = [
-    "include_thoughts",
-    "thinking_mode",
-    "thinking_budget",
-    "flex_inference",
-    "service_tier",
-    "context_cache",
-    "context_cache_minutes",
-];
+/// Members of a model's data that are prices.
+const PRICES: &str = "price";
 
-/// What Gemma takes of it.
-const OF_GEMMA: [&str; 10] = [
-    "temperature",
-    "top_p",
-    "top_k",
-    "max_output_tokens",
-    "seed",
-    "use_inline_file",
-    "safety_harassment",
-    "safety_hate_speech",
-    "safety_sexually_explicit",
-    "safety_dangerous_content",
-];
+/// The members of these that say how a price depends on something, and are no price themselves.
+const FACTORS: &str = "service_tiers";
 
+/// The declared model that a customizable one is a copy of, unless nothing like it is declared.
+pub(super) fn like(request: &ModelRequest, catalog: &Catalog) -> Result<Option<Likeness>, InvokeError> {
+    let (id, kind) = (request.target.model.as_str(), request.model_type);
+    let chosen = request.target.credentials.get("model_family").filter(|name| *name != "auto");
+    // A form of several types may name a model of another one.
+    match chosen.map(|chosen| catalog.like(id, kind, Some(chosen))) {
+        Some(Some(like)) if kind == ModelType::Llm || like.is_named => Ok(Some(like)),
+        Some(None) if kind == ModelType::Llm => Err(InvokeError::credentials(format!(
+            "credential `model_family` does not know `{}`",
+            chosen.unwrap_or_default()
+        ))
+        .with_hint("Enter the ID of a Gemini model of the list, or leave the field empty.")),
+        _ => Ok(catalog.like(id, kind, None)),
+    }
+}
+
+/// The schema. `limits` is what the service says of a model of which the declarations say nothing.
 pub(super) fn customizable(
     request: &ModelRequest,
+    like: Option<&Likeness>,
     limits: Limits,
-    declared: &[Arc<ModelSchema>],
 ) -> Result<ModelSchema, InvokeError> {
     let (id, credentials) = (request.target.model.as_str(), &request.target.credentials);
     let mut schema = ModelSchema::customizable(id, request.model_type);
     if let Some(name) = credentials.get("display_name") {
         schema.label = I18n::same(name);
     }
-    let embeds_pictures = EmbeddingProfile::of_name(id).task_words.is_some();
-    let context = tokens(credentials, "context_size")?.or(limits.input_token_limit);
-    let context = context.unwrap_or(match (request.model_type, embeds_pictures) {
-        (ModelType::TextEmbedding, true) => 8192,
-        (ModelType::TextEmbedding, false) => 2048,
-        _ => CONTEXT,
-    });
-    schema.model_properties.insert("context_size".to_owned(), context.into());
-    schema.pricing = pricing(credentials)?;
-    let longest_answer = tokens(credentials, "max_output_tokens")?.or(limits.output_token_limit);
-    if request.model_type != ModelType::Llm {
-        if request.model_type == ModelType::TextEmbedding {
-            schema.model_properties.insert("max_chunks".to_owned(), 100.into());
-            schema.features.extend(embeds_pictures.then_some(ModelFeature::Vision));
-        }
-        if request.model_type == ModelType::Tts {
-            schema.model_properties.insert("audio_type".to_owned(), "wav".into());
-        }
-        return Ok(schema);
-    }
-    schema.model_properties.insert("mode".to_owned(), "chat".into());
-    if is_agent(id) {
+    if request.model_type == ModelType::Llm && is_agent(id) {
         schema.features = vec![ModelFeature::Polling, ModelFeature::Vision, ModelFeature::Document];
-        return Ok(schema);
+    } else if let Some(like) = like {
+        copy(&like.model, like.is_known, &mut schema);
     }
-    let family = match credentials.get("model_family") {
-        None | Some("auto") => Family::of_model(id),
-        Some(name) => Family::by_name(name)
-            .ok_or_else(|| InvokeError::credentials(format!("credential `model_family` does not know `{name}`")))?,
-    };
-    schema.extra.insert("gemini".to_owned(), json!({ "family": family.name() }));
-    if let Some(like) = most_like(id, family, declared) {
-        schema.features = like.features.iter().filter(|feature| has(family, **feature)).copied().collect();
-        schema.parameter_rules =
-            like.parameter_rules.iter().filter(|rule| takes(family, &rule.name)).cloned().collect();
+    if request.model_type == ModelType::Llm {
+        schema.model_properties.insert("mode".to_owned(), "chat".into());
     }
+    let context = tokens(credentials, "context_size")?.or(limits.input_token_limit);
+    let context = context.or(schema.number_property("context_size")).unwrap_or(CONTEXT);
+    schema.model_properties.insert("context_size".to_owned(), context.into());
+    if let Some(pricing) = pricing(credentials)? {
+        schema.pricing = Some(pricing);
+        forget_prices(&mut schema.extra);
+    }
+    let longest_answer = tokens(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     let longest = schema.parameter_rules.iter_mut().find(|rule| rule.name == "max_output_tokens");
     if let (Some(rule), Some(limit)) = (longest, longest_answer) {
         rule.max = Some(limit as f64);
-        let default = rule.default.as_ref().and_then(serde_json::Value::as_u64);
+        let default = rule.default.as_ref().and_then(Value::as_u64);
         rule.default = default.map(|default| default.min(limit).into());
     }
     Ok(schema)
 }
 
-/// The declared model whose rules a model of the user's has: of its family, one that is still served before one that is
-/// gone, of the same size, of the nearest version.
-fn most_like<'a>(id: &str, family: Family, declared: &'a [Arc<ModelSchema>]) -> Option<&'a ModelSchema> {
-    let family = match family {
-        Family::Gemini2 | Family::Gemma => Family::Gemini25Flash,
-        family => family,
-    };
-    let has_word = |id: &str, word: &str| id.to_ascii_lowercase().split(['-', '/', '@']).any(|part| part == word);
-    let version = |id: &str| Family::version_of(id).map(|(major, minor)| i64::from(major) * 1000 + i64::from(minor));
-    let own = version(id);
-    let distance = |model: &str| match (own, version(model)) {
-        (Some(own), Some(other)) => (own - other).abs(),
-        (None, None) => 0,
-        _ => i64::MAX,
-    };
-    let models = declared.iter().map(AsRef::as_ref).filter(|model: &&ModelSchema| {
-        model.model_type == ModelType::Llm && !is_agent(&model.model) && Family::of_model(&model.model) == family
-    });
-    models.min_by_key(|model| {
-        let other = |word: &str| has_word(id, word) != has_word(&model.model, word);
-        (model.deprecated, model.parameter_rules.is_empty(), other("pro"), other("lite"), distance(&model.model))
-    })
+/// Whether what a call costs is said by the user, whatever model answers.
+pub(super) fn has_prices(context: &CallContext, credentials: &Credentials) -> bool {
+    let is_customizable = |model: &Arc<ModelSchema>| model.fetch_from == FetchFrom::CustomizableModel;
+    context.model.as_ref().is_some_and(is_customizable) && credentials.get("input_price").is_some()
 }
 
-fn has(family: Family, feature: ModelFeature) -> bool {
-    match family {
-        Family::Gemma => feature == ModelFeature::Vision,
-        Family::Gemini2 => !matches!(feature, ModelFeature::AgentThought | ModelFeature::StructuredOutput),
-        Family::Tts => false,
-        _ => true,
+/// What the declared model shows and takes, the copy shows and takes. Prices are those of Google's models only.
+fn copy(model: &ModelSchema, has_prices: bool, schema: &mut ModelSchema) {
+    schema.features.clone_from(&model.features);
+    schema.parameter_rules.clone_from(&model.parameter_rules);
+    schema.extra.extend(model.extra.get("gemini").map(|data| ("gemini".to_owned(), data.clone())));
+    if model.model_type == schema.model_type {
+        schema.model_properties.clone_from(&model.model_properties);
+    }
+    if has_prices {
+        schema.pricing.clone_from(&model.pricing);
     }
 }
 
-fn takes(family: Family, parameter: &str) -> bool {
-    match family {
-        Family::Gemma => OF_GEMMA.contains(&parameter),
-        Family::Gemini2 => !SINCE_2_5.contains(&parameter),
-        _ => true,
+/// Leaves out list prices where the user gives the prices; a service tier changes these as well.
+fn forget_prices(extra: &mut Map<String, Value>) {
+    let Some(prices) = extra.get_mut("gemini").and_then(|data| data.get_mut(PRICES)).and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    prices.retain(|name, _| name == FACTORS);
+    for tier in prices.get_mut(FACTORS).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        if let Some(factor) = tier.get("factor") {
+            *tier = json!(factor);
+        }
     }
 }
 

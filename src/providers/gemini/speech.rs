@@ -14,8 +14,10 @@ use super::extras::{Extras, Field};
 use super::media::MOST_INLINE;
 use super::{Chunks, Shared, files, read_json};
 use crate::dialect::gemini::Surface;
+use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::dialogue::SpeechOptions;
 use crate::dialect::gemini::finish;
+use crate::dialect::gemini::served::Served;
 use crate::dialect::gemini::speech::{self, Direction, Recording, Samples, Sound, Spoken, VOICES};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::sound;
@@ -95,6 +97,8 @@ struct Speech {
     options: SpeechOptions,
     /// Whether MP3 is wanted.
     wants_mp3: bool,
+    /// Which model answers: speech has no usage in Dify, so it is only logged.
+    served: Served,
 }
 
 impl Speech {
@@ -125,7 +129,8 @@ impl Speech {
                 return Err(InvokeError::credentials(message));
             }
         };
-        Ok((Self { shared, context, connection, target: request.target, voice, options, wants_mp3 }, pieces))
+        let served = Served::new(&request.target.model, Catalog::new(context.models.clone()));
+        Ok((Self { shared, context, connection, target: request.target, voice, options, wants_mp3, served }, pieces))
     }
 
     /// The sound of a piece. What is silent or breaks off often passes when it is asked for once more; a filter stays.
@@ -178,7 +183,10 @@ impl Speech {
             }
         };
         match answer {
-            Ok(answer) => speech::spoken(&answer),
+            Ok(answer) => {
+                self.served.read(&answer);
+                speech::spoken(&answer)
+            }
             Err(error) if error.kind == ErrorKind::BadRequest && error.message.contains("tried to generate text") => {
                 Ok(Spoken::Nothing)
             }
@@ -237,6 +245,7 @@ pub(super) async fn transcribe(
         }
         answer => answer?,
     };
+    Served::new(&request.target.model, Catalog::new(context.models.clone())).read(&answer);
     speech::transcript(&answer)
 }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::dialect::gemini::price::PriceDetails;
+use crate::dialect::gemini::{ModelProfile, Thinking};
 
 fn declared() -> Vec<Arc<ModelSchema>> {
     let declared = crate::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
@@ -10,43 +12,76 @@ fn declared() -> Vec<Arc<ModelSchema>> {
     google.models.into_iter().map(Arc::new).collect()
 }
 
-fn schema(declared: &[Arc<ModelSchema>], id: &str, fields: &[(&str, &str)]) -> Result<ModelSchema, InvokeError> {
+fn of_type(
+    declared: &[Arc<ModelSchema>],
+    kind: &str,
+    id: &str,
+    fields: &[(&str, &str)],
+) -> Result<ModelSchema, InvokeError> {
     let mut request: ModelRequest =
-        serde_json::from_value(json!({"provider": "google", "model": id, "model_type": "llm", "credentials": {}}))
+        serde_json::from_value(json!({"provider": "google", "model": id, "model_type": kind, "credentials": {}}))
             .unwrap();
     request.target.credentials = Credentials::from_pairs(fields.iter().copied());
-    customizable(&request, Limits::default(), declared)
+    let like = like(&request, &Catalog::new(declared.to_vec().into()))?;
+    customizable(&request, like.as_ref(), Limits::default())
+}
+
+fn schema(declared: &[Arc<ModelSchema>], id: &str, fields: &[(&str, &str)]) -> Result<ModelSchema, InvokeError> {
+    of_type(declared, "llm", id, fields)
 }
 
 #[test]
-fn a_model_has_the_rules_of_the_declared_one_that_it_is_like() {
+fn a_model_is_a_copy_of_the_declared_one_that_it_is_like() {
     let declared = declared();
-    for (id, family, like) in [
-        ("gemini-3.8-flash-002", "auto", "gemini-3.8-flash"),
-        ("models/gemini-3.6-flash-x", "auto", "gemini-3.6-flash"),
-        ("gemini-3.9-flash", "auto", "gemini-3.8-flash"),
-        ("gemini-3.6-pro", "auto", "gemini-pro-latest"),
-        ("gemini-3.1-pro", "auto", "gemini-3.1-pro-preview"),
-        ("gemini-3.5-flash-lite-001", "auto", "gemini-3.5-flash-lite"),
-        ("gemini-9-new", "auto", "gemini-4-argon"),
-        ("gemini-2.5-flash-001", "auto", "gemini-2.5-flash-lite"),
-        ("gemini-2.5-pro-x", "auto", "gemini-2.5-pro"),
-        ("my-alias", "gemini-3", "gemini-3.5-flash"),
+    for (kind, id, family, like) in [
+        ("llm", "gemini-3.8-flash-002", "auto", "gemini-3.8-flash"),
+        ("llm", "models/gemini-3.6-flash-x", "auto", "gemini-3.6-flash"),
+        ("llm", "gemini-3.1-pro", "auto", "gemini-3.1-pro-preview"),
+        ("llm", "my-alias", "gemini-4-argon", "gemini-4-argon"),
+        ("llm", "my-alias", "gemini-3", "gemini-3-flash-preview"),
+        ("llm", "nano-banana-pro-preview", "auto", "gemini-3-pro-image"),
+        ("text-embedding", "gemini-embedding-2-001", "auto", "gemini-embedding-2"),
+        ("text-embedding", "gemini-embedding-2-001", "gemini-3", "gemini-embedding-2"),
+        ("tts", "gemini-3.8-flash-tts-001", "auto", "gemini-3.8-flash-tts"),
+        ("speech2text", "gemini-3.5-transcribe-001", "auto", "gemini-3.5-transcribe"),
     ] {
-        let own = schema(&declared, id, &[("model_family", family)]).unwrap();
-        let like = declared.iter().find(|model| model.model == like).unwrap();
-        let names =
-            |model: &ModelSchema| model.parameter_rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&own), names(like), "{id} is like {}", like.model);
+        let own = of_type(&declared, kind, id, &[("model_family", family)]).unwrap();
+        let like = declared.iter().find(|model| model.model == like && model.model_type == own.model_type).unwrap();
+        assert_eq!(own.parameter_rules, like.parameter_rules, "{id} is like {}", like.model);
         assert_eq!(own.features, like.features, "{id}");
+        assert_eq!(own.pricing, like.pricing, "{id}");
+        assert_eq!(own.extra.get("gemini"), like.extra.get("gemini"), "{id}");
+        for (name, value) in &like.model_properties {
+            assert_eq!(own.model_properties.get(name), Some(value), "{id}: {name}");
+        }
+        assert!(!own.deprecated && own.fetch_from == FetchFrom::CustomizableModel, "{id}");
     }
-    let budget = schema(&declared, "gemini-2.5-flash-001", &[]).unwrap();
-    assert_eq!(budget.rule("thinking_budget").unwrap().max, Some(24_576.0));
-    let pro = schema(&declared, "gemini-3.1-pro", &[]).unwrap();
-    assert!(!pro.rule("thinking_level").unwrap().options.iter().any(|level| level == "Minimal"));
-    let short = schema(&declared, "gemini-3.5-flash-x", &[("max_output_tokens", "80")]).unwrap();
-    let rule = short.rule("max_output_tokens").unwrap();
+}
+
+#[test]
+fn the_limits_of_the_form_are_the_models() {
+    let declared = declared();
+    let fields = [("max_output_tokens", "80"), ("context_size", "9000"), ("display_name", "Mine")];
+    let own = schema(&declared, "gemini-3.8-flash-x", &fields).unwrap();
+    let rule = own.rule("max_output_tokens").unwrap();
     assert_eq!((rule.max, &rule.default), (Some(80.0), &Some(json!(80))));
+    assert_eq!((own.number_property("context_size"), own.label.en_us.as_str()), (Some(9000), "Mine"));
+}
+
+/// The price of the form is the whole price: a discount on cached tokens that nobody gave is none.
+#[test]
+fn the_prices_of_the_form_replace_those_of_the_list() {
+    let declared = declared();
+    let own = schema(&declared, "gemini-3.1-pro", &[("input_price", "1"), ("output_price", "3")]).unwrap();
+    let pricing = own.pricing.clone().unwrap();
+    assert_eq!((pricing.input, pricing.output), (Decimal::ONE, Some(Decimal::from(3))));
+    let details = PriceDetails::of(&own).unwrap();
+    assert!(details.cached_input.is_none() && details.long_context.is_none() && details.changes.is_empty());
+    assert_eq!(details.service_tiers["flex"].factor, Decimal::new(5, 1));
+    assert_eq!(details.service_tiers["flex"].cached, Default::default());
+    // Nothing is known of the price of what is not Google's.
+    assert!(schema(&declared, "endpoints/1", &[]).unwrap().pricing.is_none());
+    assert!(schema(&declared, "endpoints/1", &[("model_family", "gemini-3.8-flash")]).unwrap().pricing.is_some());
 }
 
 /// The page begins a number that is switched on with its default, and without one with its smallest value.
@@ -77,23 +112,9 @@ fn what_is_no_gemini_has_a_form_of_its_own() {
                 .iter()
                 .all(|name| gemma.rule(name).is_none())
         );
+        let profile = ModelProfile::of(&gemma).unwrap();
+        assert!(!profile.system_instruction && profile.thinking == Thinking::None);
     }
-    let tuned = schema(&declared, "tunedModels/abc", &[]).unwrap();
-    assert!(tuned.rule("seed").is_some() && tuned.rule("json_schema").is_some());
-    assert!(tuned.rule("thinking_budget").is_none() && tuned.rule("context_cache").is_none());
-    assert!(tuned.has(ModelFeature::ToolCall) && !tuned.has(ModelFeature::StructuredOutput));
-}
-
-#[test]
-fn the_profile_is_that_of_the_family_that_was_chosen() {
-    use crate::dialect::gemini::{ModelProfile, Thinking};
-    let declared = declared();
-    let of = |id: &str, family: &str| {
-        ModelProfile::of(&schema(&declared, id, &[("model_family", family)]).unwrap()).unwrap()
-    };
-    assert_eq!(of("endpoints/707", "gemini-2.5-flash").thinking, Thinking::Budget);
-    assert_eq!(of("endpoints/707", "auto").thinking, Thinking::None);
-    assert!(!of("gemma-3-27b-it", "auto").system_instruction && of("gemini-3-x", "auto").system_instruction);
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! The declared models, looked up by what a name says: the one that an answer names, and the one that a model without a
+//! declaration of its own is most like. Only names are compared here; what a model takes and costs stands in its data.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::interactions::is_agent;
+use crate::declare::ModelSchema;
+use crate::protocol::ModelType;
+
+/// Words that begin a version of a declared model: `-preview-06-17`, `-exp`.
+const VERSION_WORDS: [&str; 5] = ["preview", "exp", "experimental", "latest", "stable"];
+
+/// What a model is like whose name says nothing: one that takes what most models take.
+const fn stand_in(kind: ModelType) -> Option<&'static str> {
+    match kind {
+        ModelType::Llm => Some("gemini-2.5-flash-lite"),
+        ModelType::TextEmbedding => Some("gemini-embedding-001"),
+        _ => None,
+    }
+}
+
+/// The models that a provider declares, in the order in which Dify lists them.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog(Arc<[Arc<ModelSchema>]>);
+
+/// The declared model that another one is like.
+#[derive(Clone, Debug)]
+pub struct Likeness {
+    /// The declared model.
+    pub model: Arc<ModelSchema>,
+    /// Whether the name says so; else it is the nearest one.
+    pub is_named: bool,
+    /// Whether the name is one of Google's: else nothing is known of what the model costs.
+    pub is_known: bool,
+}
+
+impl Catalog {
+    /// The declared models of a provider.
+    pub fn new(models: Arc<[Arc<ModelSchema>]>) -> Self {
+        Self(models)
+    }
+
+    /// The declared model of an id: its own, or that of which it is a version (`gemini-3.8-flash-002`,
+    /// `models/gemini-3.8-flash`, `gemini-3.8-flash@001`), unless it is retired. One that has a price comes before one of
+    /// the same id without.
+    pub fn find(&self, id: &str) -> Option<&Arc<ModelSchema>> {
+        self.best(id, |model| !is_retired(model))
+    }
+
+    fn best(&self, id: &str, suits: impl Fn(&ModelSchema) -> bool) -> Option<&Arc<ModelSchema>> {
+        let id = plain(id);
+        let models = self.0.iter().filter(|model| suits(model) && is_version(&id, &model.model));
+        models.min_by_key(|model| (Reverse(model.model.len()), model.pricing.is_none()))
+    }
+
+    /// The declared model that a model of the user's is like: the one that `chosen` names, else the one that its own name
+    /// says, else the nearest of the same kind. `None` where nothing like it is declared, or `chosen` names nothing.
+    pub fn like(&self, id: &str, kind: ModelType, chosen: Option<&str>) -> Option<Likeness> {
+        let suits = |model: &ModelSchema| model.model_type == kind && is_served(model);
+        if let Some(model) = self.best(chosen.unwrap_or(id), suits) {
+            return Some(Likeness { model: model.clone(), is_named: true, is_known: true });
+        }
+        let own = Name::of(id);
+        let name = match chosen.map(Name::of) {
+            Some(chosen) if chosen.product == Product::Unknown => return None,
+            // What the user names is known; of its sizes the id may say more.
+            Some(chosen) => Name { words: chosen.words.iter().chain(&own.words).cloned().collect(), ..chosen },
+            None => own,
+        };
+        let is_known = name.product != Product::Unknown;
+        let nearest = match kind {
+            ModelType::Llm if is_known => self.nearest(&name),
+            ModelType::Llm => None,
+            _ => self.nearest_of_type(&plain(id), kind),
+        };
+        let model = nearest.or_else(|| self.best(stand_in(kind)?, suits))?;
+        Some(Likeness { model: model.clone(), is_named: false, is_known })
+    }
+
+    /// The nearest model that answers prompts.
+    fn nearest(&self, name: &Name) -> Option<&Arc<ModelSchema>> {
+        let kind = if name.product == Product::Speech { ModelType::Tts } else { ModelType::Llm };
+        let models = self.0.iter().filter(|model| model.model_type == kind && is_served(model));
+        let models = models.map(|model| (Name::of(&model.model), model));
+        let models: Vec<_> = models.filter(|(other, _)| other.product == name.product).collect();
+        let newest = |alias: &Name| {
+            let same = |other: &&Name| SIZES.iter().all(|size| alias.has(size) == other.has(size));
+            models.iter().map(|(other, _)| other).filter(same).filter_map(|other| other.version).max()
+        };
+        let nearest = models.iter().min_by_key(|(other, model)| {
+            // An alias stands for the newest version of its size, and for those that follow.
+            let version = other.version.map_or_else(|| newest(other).map(|newest| newest + 1), Some);
+            (name.distance(other, version), model.deprecated)
+        });
+        nearest.map(|(_, model)| *model)
+    }
+
+    /// The model of a type that has most words in common, of these the one with the nearest number.
+    fn nearest_of_type(&self, name: &str, kind: ModelType) -> Option<&Arc<ModelSchema>> {
+        let number = |id: &str| id.rsplit('-').find_map(|word| word.parse::<i64>().ok());
+        let shared = |id: &str| name.split('-').filter(|word| id.split('-').any(|other| other == *word)).count();
+        let models = self.0.iter().filter(|model| model.model_type == kind && is_served(model));
+        let models = models.filter(|model| stand_in(kind).is_none() || shared(&model.model) > 0);
+        models.min_by_key(|model| {
+            let distance = number(name).zip(number(&model.model)).map_or(0, |(own, other)| own.abs_diff(other));
+            (Reverse(shared(&model.model)), distance, model.deprecated)
+        })
+    }
+}
+
+/// An id without the path before it and the version behind `@`.
+fn plain(id: &str) -> String {
+    let name = id.rsplit('/').next().unwrap_or(id);
+    name.split('@').next().unwrap_or(name).to_ascii_lowercase()
+}
+
+/// Whether an id is a declared one, or names a version of it.
+fn is_version(id: &str, declared: &str) -> bool {
+    let Some(rest) = id.strip_prefix(declared) else { return false };
+    let Some(suffix) = rest.strip_prefix('-') else { return rest.is_empty() };
+    let word = suffix.split('-').next().unwrap_or(suffix);
+    VERSION_WORDS.contains(&word) || (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether a model can be called at all, and in a conversation: agents are polled.
+fn is_served(model: &ModelSchema) -> bool {
+    !is_retired(model) && !is_agent(&model.model)
+}
+
+fn is_retired(model: &ModelSchema) -> bool {
+    model.extra.get("gemini").is_some_and(|data| data.get("retired").is_some())
+}
+
+/// Words of a size.
+const SIZES: [&str; 3] = ["pro", "flash", "lite"];
+
+/// What a name says.
+#[derive(Clone, Debug)]
+struct Name {
+    product: Product,
+    /// Where it tells one: 3.8 is 30,080, so that what lies between two versions has a number too.
+    version: Option<u32>,
+    words: Vec<String>,
+}
+
+/// Kinds of models that take the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Product {
+    /// Gemini models that answer with text.
+    Gemini,
+    /// Models that draw.
+    Image,
+    /// Models that speak.
+    Speech,
+    /// Open models, with a numbering of their own.
+    Gemma,
+    /// The name says none of it.
+    Unknown,
+}
+
+/// How far two models are from each other, in the order in which it counts: major version, sizes, product, version.
+type Distance = (u32, bool, bool, bool, u32);
+
+impl Name {
+    fn of(id: &str) -> Self {
+        let words: Vec<String> = plain(id).split('-').map(str::to_owned).collect();
+        let has = |word: &str| words.iter().any(|own| own == word);
+        // Beside full ids, the model form had names of kinds: `image`, `tts`.
+        let is_googles = has("gemini") || words.len() == 1;
+        let product = if has("banana") || (has("image") && is_googles) {
+            Product::Image
+        } else if has("tts") && is_googles {
+            Product::Speech
+        } else if words.iter().any(|word| word.starts_with("gemma")) {
+            Product::Gemma
+        } else if has("gemini") {
+            Product::Gemini
+        } else {
+            Product::Unknown
+        };
+        let named = |word: &String| matches!(word.as_str(), "gemini" | "nano" | "banana");
+        let version = words.iter().skip_while(|word| !named(word)).find(|word| !named(word));
+        let version = version.and_then(|word| version_of(word));
+        Self { product, version, words }
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.words.iter().any(|own| own == word)
+    }
+
+    fn distance(&self, other: &Self, version: Option<u32>) -> Distance {
+        let differs = |word: &str| self.has(word) != other.has(word);
+        let (major, minor) = match (self.version, version) {
+            (Some(own), Some(theirs)) => ((own / MAJOR).abs_diff(theirs / MAJOR), own.abs_diff(theirs)),
+            (None, _) if other.version.is_none() => (0, 0),
+            _ => (0, 1),
+        };
+        // Image models have the versions of two products.
+        let major = if self.product == Product::Image { 0 } else { major };
+        (major, differs("pro"), differs("lite"), differs("banana"), minor)
+    }
+}
+
+/// A major version among numbers of versions.
+const MAJOR: u32 = 10_000;
+
+fn version_of(word: &str) -> Option<u32> {
+    let (major, minor) = word.split_once('.').unwrap_or((word, "0"));
+    let (major, minor) = (major.parse::<u16>().ok()?, minor.parse::<u8>().ok()?);
+    Some(u32::from(major) * MAJOR + u32::from(minor) * 10)
+}
+
+#[cfg(test)]
+#[path = "catalog/tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! Google answers with another model than the one that was asked for: routed models, aliases. The call costs what the
+//! model costs that answered.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "support/google_api.rs"]
+mod api;
+#[path = "support/google.rs"]
+mod google;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/google_setup.rs"]
+mod setup;
+
+use google::{API_KEY, Google};
+use harness::Plugin;
+use serde_json::{Value, json};
+use setup::{plugin, request};
+
+/// An answer of a version, with the usage of a long prompt that was cached in part.
+fn answer(version: &Value, prompt: u64, tier: &str) -> Value {
+    json!({
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "Hi"}]}, "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": prompt, "cachedContentTokenCount": 100, "candidatesTokenCount": 1000,
+            "totalTokenCount": prompt + 1000, "serviceTier": tier},
+        "modelVersion": version,
+    })
+}
+
+async fn price(plugin: &Plugin, google: &Google, asked: &str, fields: &Value, answer: Value) -> String {
+    google.reply_to(":streamGenerateContent", 200, answer);
+    let mut credentials = json!({"google_api_key": API_KEY});
+    credentials.as_object_mut().unwrap().extend(fields["credentials"].as_object().cloned().unwrap_or_default());
+    let stream = fields["stream"].as_bool().unwrap_or(true);
+    let fields = json!({"model_type": "llm", "stream": stream, "prompt_messages": [{"role": "user", "content": "Hi"}]});
+    let outcome = plugin.call(request(google, "invoke_llm", asked, credentials, fields)).await;
+    outcome.usage()["total_price"].as_str().unwrap_or_else(|| panic!("{asked}: {outcome:?}")).to_owned()
+}
+
+#[tokio::test]
+async fn a_routed_call_costs_what_the_model_costs_that_answered() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    let none = json!({});
+    for (asked, version, costs) in [
+        ("gemini-3.5-flash", json!("gemini-3.6-flash"), "gemini-3.6-flash"),
+        ("gemini-2.5-pro", json!("gemini-3.8-flash"), "gemini-3.8-flash"),
+        ("gemini-2.5-flash", json!("models/gemini-3.5-flash-lite-001"), "gemini-3.5-flash-lite"),
+        ("gemini-2.5-flash", json!("publishers/google/models/gemini-3.5-flash-lite"), "gemini-3.5-flash-lite"),
+        ("gemini-flash-latest", json!("gemini-3.1-pro-preview"), "gemini-3.1-pro-preview"),
+        ("gemini-pro-latest", json!("gemini-4-argon"), "gemini-4-argon"),
+        ("gemini-3.8-flash-002", json!("gemini-3.1-pro-preview"), "gemini-3.1-pro-preview"),
+        // The same model, one that nobody knows, one that has no price any more, and what is no name.
+        ("gemini-3.5-flash", json!("gemini-3.5-flash-002"), "gemini-3.5-flash"),
+        ("gemini-3.1-pro-preview", json!("gemini-9-x"), "gemini-3.1-pro-preview"),
+        ("gemini-3.1-pro-preview", json!("gemini-1.5-pro"), "gemini-3.1-pro-preview"),
+        ("gemini-3.1-pro-preview", json!(" "), "gemini-3.1-pro-preview"),
+        ("gemini-3.1-pro-preview", json!({"name": "gemini-3.8-flash"}), "gemini-3.1-pro-preview"),
+        // An alias has the long prompts of what stands behind it, whatever the answer says.
+        ("gemini-pro-latest", json!(null), "gemini-3.1-pro-preview"),
+    ] {
+        for (prompt, tier) in [(1000, "standard"), (1000, "flex"), (300_000, "standard"), (300_000, "priority")] {
+            let direct = price(&plugin, &google, costs, &none, answer(&Value::Null, prompt, tier)).await;
+            for stream in [true, false] {
+                let fields = json!({ "stream": stream });
+                let found = price(&plugin, &google, asked, &fields, answer(&version, prompt, tier)).await;
+                assert_eq!(found, direct, "{asked} answered by {version}: {prompt} at {tier}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_prices_of_the_form_hold_whatever_answers() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    let fields = json!({"credentials": {"input_price": "1", "output_price": "2"}});
+    let answer = answer(&json!("gemini-3.1-pro-preview"), 1000, "standard");
+    assert_eq!(price(&plugin, &google, "gemini-3.8-flash-002", &fields, answer).await, "0.0030000");
+}
+
+#[tokio::test]
+async fn embeddings_cost_what_the_model_costs_that_answered() {
+    let google = Google::start().await;
+    let plugin = plugin();
+    for (version, price) in [(json!("gemini-embedding-2"), "0.0002000"), (json!(7), "0.0001500")] {
+        let body = json!({"embeddings": [{"values": [1.0, 0.0]}], "usageMetadata": {"promptTokenCount": 1000},
+            "modelVersion": version});
+        google.reply_to(":batchEmbedContents", 200, body);
+        let fields = json!({"model_type": "text-embedding", "texts": ["a"]});
+        let key = json!({"google_api_key": API_KEY});
+        let asked = request(&google, "invoke_text_embedding", "gemini-embedding-001", key, fields);
+        let outcome = plugin.call(asked).await;
+        assert_eq!(outcome.item()["usage"]["total_price"], json!(price), "{version}: {outcome:?}");
+    }
+}
