@@ -18,9 +18,21 @@ type Checked<T = ()> = Result<T, String>;
 
 /// Major and minor version of a model; an alias counts as the newest.
 fn version(model: &str) -> (u32, u32) {
-    let word = model.split('-').nth(1).unwrap_or_default();
+    if model.contains("gemma") {
+        return (2, 0);
+    }
+    let word = model.split('-').find(|word| !matches!(*word, "gemini" | "nano" | "banana")).unwrap_or_default();
     let (major, minor) = word.split_once('.').unwrap_or((word, "0"));
     (major.parse().unwrap_or(3), minor.parse().unwrap_or(8))
+}
+
+/// Whether a model draws; those of the name have versions of their own.
+fn draws(model: &str) -> bool {
+    model.contains("image") || is_nano_banana(model)
+}
+
+fn is_nano_banana(model: &str) -> bool {
+    model.contains("nano-banana")
 }
 
 fn is_lite_3_5(model: &str) -> bool {
@@ -28,7 +40,7 @@ fn is_lite_3_5(model: &str) -> bool {
 }
 
 fn without_sampling(model: &str) -> bool {
-    version(model) >= (3, 6) || is_lite_3_5(model)
+    version(model) >= (3, 6) || is_lite_3_5(model) || is_nano_banana(model)
 }
 
 /// Checks a request that was read as [`fields::read`] does; gives how often the bypass value stood for a signature.
@@ -107,11 +119,13 @@ fn generation(model: &str, config: Option<&Value>, tools: Option<&Value>) -> Che
     }
     if let Some(image) = config.get("imageConfig") {
         let wide = matches!(image["aspectRatio"].as_str(), Some("1:4" | "4:1" | "1:8" | "8:1"));
-        if !model.contains("image") || (wide || image["imageSize"] == "512") && !model.contains("3.1-flash") {
+        let small = image["imageSize"] == "512";
+        let takes_wide = model.contains("3.1-flash") || is_nano_banana(model);
+        if !draws(model) || wide && !takes_wide || small && !model.contains("3.1-flash") {
             return Err(format!("{model} makes no such picture: {image}"));
         }
     }
-    if model.contains("image") && config.get("maxOutputTokens").is_some_and(|limit| limit.as_u64() > Some(32_768)) {
+    if draws(model) && config.get("maxOutputTokens").is_some_and(|limit| limit.as_u64() > Some(32_768)) {
         return Err("maxOutputTokens is out of range".to_owned());
     }
     if config.contains_key("responseMimeType") && version(model) < (3, 0) && tools.is_some() {
@@ -125,6 +139,8 @@ fn thinking(model: &str, config: Option<&Value>) -> Checked {
     let config = config.as_object().filter(|config| !config.is_empty()).ok_or("thinkingConfig is empty")?;
     match (config.get("thinkingBudget"), config.get("thinkingLevel").and_then(Value::as_str)) {
         (Some(_), Some(_)) => Err("thinkingBudget and thinkingLevel together".to_owned()),
+        (None, Some("MINIMAL" | "MEDIUM" | "HIGH")) if is_nano_banana(model) => Ok(()),
+        (None, Some("XHIGH")) if model.contains("hydrogen") || model.contains("neon") => Ok(()),
         (None, Some(_)) if version(model) < (3, 0) => Err(format!("{model} takes no thinkingLevel")),
         (None, Some("MINIMAL")) if version(model) >= (3, 7) || model.contains("pro") => {
             Err(format!("{model} cannot think that little"))
