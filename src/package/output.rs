@@ -37,7 +37,8 @@ fn write(
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = folder.join(format!(".{name}.{}.part", std::process::id()));
+    // Nobody else's, also not that of another thread or of a process that was killed.
+    let temporary = folder.join(format!(".{name}.{}.part", uuid::Uuid::new_v4()));
     let written =
         fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).and_then(|mut file| {
             file.write_all(bytes)?;
@@ -60,4 +61,40 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
         return Err(PackageError::Wrong(format!("{} has {} bytes, more than {limit}", path.display(), about.len())));
     }
     fs::read(path).map_err(|error| PackageError::file(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Eight writers of one file at the same time, each with content of its own; who of them succeeded.
+    fn race(path: &Path, write: fn(&Path, &[u8]) -> Result<(), PackageError>) -> Vec<u8> {
+        thread::scope(|scope| {
+            let writers: Vec<_> =
+                (0..8u8).map(|number| (number, scope.spawn(move || write(path, &vec![number; 300_000])))).collect();
+            let ended = writers.into_iter().map(|(number, writer)| (number, writer.join().unwrap()));
+            ended.filter(|(_, outcome)| outcome.is_ok()).map(|(number, _)| number).collect()
+        })
+    }
+
+    #[test]
+    fn writers_at_the_same_time_leave_one_whole_file_and_nothing_else() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let (package, key) = (folder.path().join("p.difypkg"), folder.path().join("k.pem"));
+            assert_eq!(race(&package, write_whole).len(), 8);
+            let winners = race(&key, write_secret);
+            assert_eq!(winners.len(), 1, "a key is never overwritten");
+            let whole = |path: &Path| {
+                let bytes = fs::read(path).unwrap();
+                assert!(bytes.len() == 300_000 && bytes.iter().all(|byte| *byte == bytes[0]));
+                bytes[0]
+            };
+            whole(&package);
+            assert_eq!(whole(&key), winners[0]);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
+    }
 }
