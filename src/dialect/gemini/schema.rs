@@ -6,6 +6,7 @@
 
 mod check;
 mod full;
+mod scopes;
 
 use std::borrow::Cow;
 
@@ -134,8 +135,9 @@ pub fn is_empty(schema: &Map<String, Value>) -> bool {
 
 /// The schema in the service's subset.
 pub fn subset(schema: &Map<String, Value>, budget: &mut Budget) -> Result<Value, TooLarge> {
-    let mut reduction = Reduction { root: schema, inside: Vec::new(), budget };
-    reduction.reduce(schema, 0).map(Value::Object)
+    let schema = scopes::absolute(schema);
+    let mut reduction = Reduction { root: &schema, inside: Vec::new(), budget };
+    reduction.reduce(&schema, 0).map(Value::Object)
 }
 
 struct Reduction<'a> {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 
-use super::{Budget, DEEPEST, find, merged};
+use super::{Budget, DEEPEST, find, merged, scopes};
 
 /// Keywords that may stand beside a reference.
 const BESIDE: [&str; 2] = ["description", "default"];
@@ -43,6 +43,8 @@ const TYPES: [(&str, &str); 20] = [
 
 /// The schema without what the service would refuse.
 pub fn full(schema: &Map<String, Value>, budget: &mut Budget) -> Value {
+    let schema = scopes::absolute(schema);
+    let schema = &*schema;
     let shared = schema.get("$defs").and_then(Value::as_object);
     let taken = shared.into_iter().flat_map(Map::keys).cloned().collect();
     let mut repair =

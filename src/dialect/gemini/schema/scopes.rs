@@ -1,0 +1,161 @@
+//! References that name a definition of the schema around them: hosts put schemas with `$defs` of their own into properties
+//! of another. They get the path that leads there from the root.
+//!
+//! Not here: what becomes of a reference then, and of one that leads nowhere.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::{MOST_UNROLLED, find};
+
+/// The schema, in which every such reference begins at the root.
+pub(super) fn absolute(schema: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    let mut search =
+        Search { root: schema, steps: Vec::new(), scopes: Vec::new(), found: Vec::new(), room: MOST_UNROLLED };
+    search.object(schema);
+    if search.found.is_empty() {
+        return Cow::Borrowed(schema);
+    }
+    let found = search.found;
+    let mut whole = Value::Object(schema.clone());
+    for (place, reference) in found {
+        if let Some(known) = whole.pointer_mut(&place) {
+            *known = Value::String(reference);
+        }
+    }
+    match whole {
+        Value::Object(whole) => Cow::Owned(whole),
+        _ => Cow::Borrowed(schema),
+    }
+}
+
+struct Search<'a> {
+    root: &'a Map<String, Value>,
+    /// The way to where the search is.
+    steps: Vec<Cow<'a, str>>,
+    /// Schemas with definitions of their own around it, and how many steps lead to each.
+    scopes: Vec<(usize, &'a Map<String, Value>)>,
+    /// Pointers to references, and what they are to be.
+    found: Vec<(String, String)>,
+    /// Bytes that these may have.
+    room: usize,
+}
+
+impl<'a> Search<'a> {
+    fn object(&mut self, schema: &'a Map<String, Value>) {
+        let scopes = self.scopes.len();
+        if ["$defs", "definitions"].iter().any(|key| schema.get(*key).is_some_and(Value::is_object)) {
+            self.scopes.push((self.steps.len(), schema));
+        }
+        if let Some(path) = schema.get("$ref").and_then(Value::as_str).filter(|path| find(self.root, path).is_none()) {
+            self.reference(path);
+        }
+        for (key, value) in schema {
+            // Values, not schemas.
+            if !matches!(key.as_str(), "default" | "const" | "enum" | "example" | "examples") {
+                self.below(Cow::Borrowed(key), value);
+            }
+        }
+        self.scopes.truncate(scopes);
+    }
+
+    fn below(&mut self, step: Cow<'a, str>, value: &'a Value) {
+        self.steps.push(step);
+        match value {
+            Value::Object(map) => self.object(map),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.below(Cow::Owned(index.to_string()), item);
+                }
+            }
+            _ => {}
+        }
+        self.steps.pop();
+    }
+
+    fn reference(&mut self, path: &str) {
+        let scope = self.scopes.iter().rev().find(|(_, scope)| find(scope, path).is_some());
+        let Some((depth, _)) = scope.copied() else { return };
+        let length = self.steps.iter().map(|step| 2 * (step.len() + 1)).sum::<usize>() + path.len();
+        let Some(room) = self.room.checked_sub(length) else { return };
+        self.room = room;
+        let pointer = |steps: &[Cow<'_, str>]| {
+            steps.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect::<String>()
+        };
+        let scope = pointer(&self.steps[..depth]).replace('%', "%25");
+        self.found.push((format!("{}/$ref", pointer(&self.steps)), format!("#{scope}{}", &path[1..])));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Budget, full, subset};
+    use super::*;
+
+    fn object(schema: Value) -> Map<String, Value> {
+        schema.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_reference_leads_to_the_nearest_definition_around_it() {
+        let inner = |kind: &str| json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": kind}}});
+        let cases = [
+            // A schema with definitions of its own in a property.
+            (json!({"properties": {"p": inner("integer")}}), "/properties/p", "#/properties/p/$defs/A"),
+            // Deeper, in a list, under another name.
+            (
+                json!({"properties": {"a/b %": {"definitions": {"A": {"type": "integer"}},
+                    "items": {"anyOf": [{"$ref": "#/definitions/A"}]}}}}),
+                "/properties/a~1b %/items/anyOf/0",
+                "#/properties/a~1b %25/definitions/A",
+            ),
+            // The nearest of two.
+            (
+                json!({"properties": {"o": {"$defs": {"A": {"type": "string"}}, "properties": {"p": inner("integer")}}}}),
+                "/properties/o/properties/p",
+                "#/properties/o/properties/p/$defs/A",
+            ),
+            // What the root knows is the root's.
+            (
+                json!({"$defs": {"A": {"type": "integer"}}, "properties": {"p": inner("string")}}),
+                "/properties/p",
+                "#/$defs/A",
+            ),
+            // What nobody knows, and what is no schema.
+            (json!({"properties": {"p": {"$ref": "#/$defs/B"}}}), "/properties/p", "#/$defs/B"),
+            (
+                json!({"properties": {"p": {"$defs": {"A": {}}, "default": {"$ref": "#/$defs/A"}}}}),
+                "/properties/p/default",
+                "#/$defs/A",
+            ),
+        ];
+        for (schema, place, expected) in cases {
+            let schema = object(schema);
+            let whole = Value::Object(absolute(&schema).into_owned());
+            assert_eq!(whole.pointer(place).unwrap()["$ref"], expected, "{whole}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_has_the_definition() {
+        let schema = object(json!({"type": "object", "properties": {"p": {"type": "array",
+            "items": {"$ref": "#/$defs/A"}, "$defs": {"A": {"type": "object", "properties": {"n": {"type": "integer"}}}}}}}));
+        let reduced = subset(&schema, &mut Budget::default()).unwrap();
+        assert_eq!(reduced["properties"]["p"]["items"]["properties"]["n"]["type"], "INTEGER", "{reduced}");
+        let whole = full(&schema, &mut Budget::default());
+        let reference = whole["properties"]["p"]["items"]["$ref"].as_str().unwrap();
+        let target = find(whole.as_object().unwrap(), reference).unwrap();
+        assert_eq!(target["properties"]["n"]["type"], "integer", "{whole}");
+    }
+
+    #[test]
+    fn long_ways_cost_no_more_than_references_may() {
+        let references: Vec<Value> = (0..5000).map(|_| json!({"$ref": "#/$defs/A"})).collect();
+        let schema = object(json!({"properties": {"p".repeat(10_000): {"$defs": {"A": {}}, "anyOf": references}}}));
+        let whole = absolute(&schema);
+        assert!(serde_json::to_string(&*whole).unwrap().len() < 4 * MOST_UNROLLED);
+    }
+}
