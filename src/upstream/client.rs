@@ -29,7 +29,7 @@ use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
 use super::share::Budget;
 use super::tally::Tally;
-use super::{retry, status};
+use super::{retry, status, unpack};
 use crate::error::InvokeError;
 
 /// Longest error body that is read.
@@ -265,7 +265,9 @@ async fn over_network(
     body: Bytes,
 ) -> Result<Incoming, InvokeError> {
     instance::check(url, &request.network).map_err(forbidden_error)?;
-    let mut call = client.request(request.method.clone(), url.clone()).headers(headers.clone());
+    let mut headers = headers.clone();
+    unpack::accept(&mut headers);
+    let mut call = client.request(request.method.clone(), url.clone()).headers(headers);
     if !body.is_empty() {
         // Whole bytes would be kept to the answer's head.
         call = call.body(if request.makes_body() { reqwest::Body::wrap(Once(Some(body))) } else { body.into() });
@@ -276,8 +278,10 @@ async fn over_network(
             .with_hint("Raise the timeout of the credential if the model is slow to start.")
     })?;
     let answer = answer.map_err(|error| transport_error(&error, request))?;
-    let (host, status, headers) = (address(request), answer.status(), answer.headers().clone());
-    let body = answer.bytes_stream().map(move |piece| piece.map_err(|error| body_error(&error, &host))).boxed();
+    let (host, status, mut headers) = (address(request), answer.status(), answer.headers().clone());
+    let broken = host.clone();
+    let body = answer.bytes_stream().map(move |piece| piece.map_err(|error| body_error(&error, &broken))).boxed();
+    let body = unpack::unpack(&mut headers, body, &host);
     Ok(Incoming { status, headers, body })
 }
 

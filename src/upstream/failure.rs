@@ -64,7 +64,12 @@ fn is_no_http(detail: &str) -> bool {
 
 /// What became of an answer that broke off.
 pub(super) fn body_error(error: &reqwest::Error, host: &str) -> InvokeError {
-    InvokeError::connection(format!("{host} cut its answer short: {}", causes(error)))
+    cut_short(host, &causes(error))
+}
+
+/// The error of a response that broke off, or that cannot be unpacked any further.
+pub(super) fn cut_short(host: &str, why: &str) -> InvokeError {
+    InvokeError::connection(format!("{host} cut its answer short: {why}"))
 }
 
 fn hint_of(error: &reqwest::Error, request: &UpstreamRequest) -> Option<String> {

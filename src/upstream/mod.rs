@@ -23,6 +23,7 @@ mod spelling;
 pub mod status;
 pub mod tally;
 pub mod trust;
+mod unpack;
 
 pub use auth::{Authorize, NoAuthorization, Verdict};
 pub use client::Upstream;

@@ -95,7 +95,10 @@ pub(super) fn build(
             .http2_keep_alive_interval(Duration::from_secs(30))
             .http2_keep_alive_timeout(Duration::from_secs(20))
             .http2_adaptive_window(true)
-            .redirect(redirect::Policy::none());
+            .redirect(redirect::Policy::none())
+            // Unpacked by `unpack`, which measures it.
+            .no_gzip()
+            .no_brotli();
         if !network.is_of_machine() {
             builder = builder.dns_resolver(Resolver);
         }

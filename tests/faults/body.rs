@@ -1,7 +1,7 @@
 //! Bodies of 500 MB: what is valid goes through in little memory, what is not is cut off.
 
 use std::process::Command as Builder;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -78,7 +78,7 @@ async fn half_a_gigabyte_of_body_costs_little_memory() {
         ("a valid stream, OpenAI-compatible", &compatible, pieces(&OPENAI), ""),
         ("a valid stream, Gemini, whose answers are kept until their end", &chat, pieces(&GEMINI), "does not end"),
         ("a line without an end", &chat, vec![event_stream(), again(vec![b'a'; MEGABYTE])], "longer than"),
-        ("a line without an end, 100 MB in 100 KB of gzip", &chat, packed(&bomb()), "longer than"),
+        ("a line without an end, 100 MB in 100 KB of gzip", &chat, packed(&bomb()), "more than 100 times its size"),
         ("lines that are no events", &chat, vec![event_stream(), again(b"garbage\n".repeat(8192))], "words of its own"),
         ("keep-alive comments", &chat, vec![event_stream(), again(b": ping\n\n".repeat(8192))], SILENT),
         ("an error's body", &chat, vec![head("500 Internal Server Error", json), again(vec![b'a'; MEGABYTE])], "500"),
@@ -103,7 +103,7 @@ async fn half_a_gigabyte_of_body_costs_little_memory() {
                 outcome.error.is_some() && word.split('|').any(|word| outcome.message().contains(word)),
                 "{fault}: {outcome:?}"
             );
-            assert!(outcome.took < Duration::from_secs(60) && peak < 400, "{fault}: {peak} MB, {:?}", outcome.took);
+            assert!(peak < 400, "{fault}: {peak} MB");
         }
         table.outcome(fault, &outcome, &plugin);
         plugin.finish().await;

@@ -1,0 +1,169 @@
+//! Compressed bodies of responses, unpacked as they come: a small body may unpack to very much, so what it unpacks to is
+//! measured against what was sent.
+//!
+//! Not here: how much of a response is kept, which is limited where it is kept.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue};
+use tokio::io::AsyncRead;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::failure::cut_short;
+use crate::error::InvokeError;
+
+/// Bytes that one byte may unpack to, on average. Streams of small events, which repeat most of their text, stay below 40.
+const MOST_TIMES: usize = 100;
+
+/// Bytes that any response may unpack to.
+const FREE: usize = 16 * 1024 * 1024;
+
+/// Bytes that are unpacked at once.
+const PIECE: usize = 16 * 1024;
+
+type Body = BoxStream<'static, Result<Bytes, InvokeError>>;
+
+/// Asks for a compressed response, unless the request says what it takes.
+pub(super) fn accept(headers: &mut HeaderMap) {
+    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, br"));
+}
+
+/// The body unpacked, where the headers say that it is packed; they do not say so any more then.
+pub(super) fn unpack(headers: &mut HeaderMap, mut body: Body, host: &str) -> Body {
+    let encoding = headers.get(CONTENT_ENCODING).and_then(|name| name.to_str().ok()).map(str::to_ascii_lowercase);
+    let open: fn(Reader) -> Box<dyn AsyncRead + Send + Unpin> = match encoding.as_deref().map(str::trim) {
+        Some("gzip" | "x-gzip") => |reader| {
+            let mut decoder = GzipDecoder::new(reader);
+            decoder.multiple_members(true);
+            Box::new(decoder)
+        },
+        Some("br") => |reader| Box::new(BrotliDecoder::new(reader)),
+        _ => return body,
+    };
+    headers.remove(CONTENT_ENCODING);
+    headers.remove(CONTENT_LENGTH);
+    let (packed, host) = (Arc::new(AtomicUsize::new(0)), host.to_owned());
+    let counted = packed.clone();
+    stream::once(async move {
+        // What is empty was not packed.
+        let Some(first) = body.next().await else { return stream::empty().boxed() };
+        let packed_body = stream::iter([first]).chain(body);
+        let counting = packed_body.inspect_ok(move |piece| {
+            counted.fetch_add(piece.len(), Ordering::Relaxed);
+        });
+        let reader: Reader = StreamReader::new(counting.map_err(io::Error::other).boxed());
+        let mut unpacked = 0usize;
+        let measured = ReaderStream::with_capacity(open(reader), PIECE).map(move |piece| {
+            let piece = piece.map_err(|error| match error.downcast::<InvokeError>() {
+                Ok(own) => own,
+                Err(error) => cut_short(&host, &error.to_string()),
+            })?;
+            unpacked = unpacked.saturating_add(piece.len());
+            if unpacked > FREE && unpacked > packed.load(Ordering::Relaxed).saturating_mul(MOST_TIMES) {
+                return Err(InvokeError::server_unavailable(format!(
+                    "the compressed response of {host} unpacks to more than {MOST_TIMES} times its size"
+                )));
+            }
+            Ok(piece)
+        });
+        // What follows an error is not asked for.
+        measured
+            .scan(false, |failed, piece| {
+                let over = std::mem::replace(failed, piece.is_err());
+                std::future::ready((!over).then_some(piece))
+            })
+            .boxed()
+    })
+    .flatten()
+    .boxed()
+}
+
+type Reader = StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>;
+
+#[cfg(test)]
+mod tests {
+    use async_compression::tokio::write::{BrotliEncoder, GzipEncoder};
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    async fn packed(encoding: &str, text: &[u8]) -> Vec<u8> {
+        if encoding == "br" {
+            let mut encoder = BrotliEncoder::with_quality(Vec::new(), async_compression::Level::Precise(1));
+            encoder.write_all(text).await.unwrap();
+            encoder.shutdown().await.unwrap();
+            return encoder.into_inner();
+        }
+        let mut encoder = GzipEncoder::new(Vec::new());
+        encoder.write_all(text).await.unwrap();
+        encoder.shutdown().await.unwrap();
+        encoder.into_inner()
+    }
+
+    /// How much comes of a body in pieces of so many bytes, and how it ends.
+    async fn read(encoding: &str, bytes: &[u8], size: usize) -> (usize, Option<String>) {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_str(encoding).unwrap());
+        let pieces: Vec<_> = bytes.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let mut body = unpack(&mut headers, stream::iter(pieces).boxed(), "h");
+        assert!(!headers.contains_key(CONTENT_ENCODING) || encoding == "other");
+        let (mut length, mut error) = (0, None);
+        while let Some(piece) = body.next().await {
+            match piece {
+                Ok(piece) => length += piece.len(),
+                Err(failure) => error = Some(failure.message),
+            }
+        }
+        (length, error)
+    }
+
+    #[tokio::test]
+    async fn a_body_that_unpacks_to_too_much_is_cut_off() {
+        let zeros = vec![b'a'; 4 * FREE];
+        let text: String =
+            (0..400_000).map(|number| format!("data: {{\"id\":\"c-1\",\"t\":\"{number}\"}}\n\n")).collect();
+        for encoding in ["gzip", "br"] {
+            let bomb = packed(encoding, &zeros).await;
+            assert!(bomb.len() * 500 < zeros.len(), "{encoding}: {}", bomb.len());
+            let (length, error) = read(encoding, &bomb, 1000).await;
+            assert!((FREE - PIECE..FREE * 2).contains(&length), "{encoding}: {length}");
+            assert!(error.unwrap().contains("more than 100 times its size"), "{encoding}");
+            // As much, but short: it is within what any may unpack to.
+            let small = packed(encoding, &zeros[..FREE]).await;
+            assert_eq!(read(encoding, &small, 1000).await, (FREE, None), "{encoding}");
+            let events = packed(encoding, text.as_bytes()).await;
+            assert_eq!(read(encoding, &events, 1000).await, (text.len(), None), "{encoding}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_packed_comes_as_it_was() {
+        let hello = packed("gzip", b"Hello").await;
+        let twice = [hello.clone(), hello.clone()].concat();
+        for (encoding, bytes, expected) in [
+            ("gzip", &hello[..], (5, false)),
+            ("GZIP", &hello, (5, false)),
+            ("x-gzip", &twice, (10, false)),
+            ("br", &packed("br", b"Hello").await, (5, false)),
+            ("gzip", b"", (0, false)),
+            ("other", b"as it is", (8, false)),
+            ("gzip", &hello[..hello.len() - 9], (5, true)),
+            ("gzip", b"no gzip at all", (0, true)),
+        ] {
+            for size in [1, 7, 1000] {
+                let (length, error) = read(encoding, bytes, size).await;
+                let said = error.as_deref().unwrap_or("cut its answer short");
+                assert!(said.contains("cut its answer short"), "{encoding}: {said}");
+                assert!(length <= expected.0 && (expected.1 || length == expected.0), "{encoding} {size}: {length}");
+                assert_eq!(error.is_some(), expected.1, "{encoding} {size}");
+            }
+        }
+    }
+}
