@@ -2,8 +2,11 @@
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/requests/model.go`, `dify-plugin-sdks: src/dify_plugin/core/entities/plugin/request.py`.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -109,7 +112,7 @@ fn yes() -> bool {
     true
 }
 
-fn stream_flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+fn stream_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or(true))
 }
 
@@ -276,7 +279,7 @@ pub struct Speech2TextRequest {
     pub file: Vec<u8>,
 }
 
-fn hex_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?.unwrap_or_default();
     hex::decode(text.as_ref()).map_err(|error| serde::de::Error::custom(format!("not hexadecimal: {error}")))
 }
@@ -389,12 +392,67 @@ pub enum RequestError {
     Malformed(String),
 }
 
-#[derive(Deserialize)]
+/// What says how the rest is to be read.
+#[derive(Default)]
 struct Head {
-    #[serde(rename = "type", default, deserialize_with = "null_default")]
-    kind: String,
+    kind: Option<String>,
+    action: Option<String>,
+}
+
+impl Head {
+    /// Reads an object up to the point where both are known: the daemon writes them first, and the rest may be long.
+    fn of(data: &str) -> Result<Self, serde_json::Error> {
+        let mut head = Self::default();
+        match serde_json::Deserializer::from_str(data).deserialize_map(&mut head) {
+            Err(error) if head.kind.is_none() || head.action.is_none() => Err(error),
+            _ => Ok(head),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Head {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while self.kind.is_none() || self.action.is_none() {
+            let Some(name) = fields.next_key::<Cow<'de, str>>()? else { break };
+            match &*name {
+                "type" => self.kind = Some(fields.next_value::<Option<String>>()?.unwrap_or_default()),
+                "action" => self.action = Some(fields.next_value::<Option<String>>()?.unwrap_or_default()),
+                _ => drop(fields.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is read of a request before its turn comes, to know for how long its caller waits.
+#[derive(Debug, Deserialize)]
+pub struct Glance {
+    /// Short provider name.
     #[serde(default, deserialize_with = "null_default")]
-    action: String,
+    pub provider: String,
+    /// Model.
+    #[serde(default, deserialize_with = "null_default")]
+    pub model: String,
+    /// Whether the response is streamed.
+    #[serde(default = "yes", deserialize_with = "stream_flag")]
+    pub stream: bool,
+    /// How long a stream may take until its first text, thought or call.
+    #[serde(default, deserialize_with = "seconds")]
+    pub first_token_timeout: Option<Duration>,
+}
+
+impl Glance {
+    /// Reads a request that names such a time; nothing of any other.
+    pub fn of(data: &str) -> Option<Self> {
+        memchr::memmem::find(data.as_bytes(), b"\"first_token_timeout\"")?;
+        serde_json::from_str(data).ok()
+    }
 }
 
 macro_rules! actions {
@@ -464,11 +522,12 @@ impl Request {
     }
 
     fn parse_strictly(data: &str) -> Result<Self, RequestError> {
-        let head: Head = serde_json::from_str(data).map_err(|error| RequestError::Malformed(reason(&error)))?;
-        if head.kind != "model" {
-            return Err(RequestError::UnknownType(head.kind));
+        let head = Head::of(data).map_err(|error| RequestError::Malformed(reason(&error)))?;
+        let (kind, action) = (head.kind.unwrap_or_default(), head.action.unwrap_or_default());
+        if kind != "model" {
+            return Err(RequestError::UnknownType(kind));
         }
-        Self::decode(&head.action, data)
+        Self::decode(&action, data)
     }
 
     /// Model and credentials; absent for the provider's validation.
@@ -523,6 +582,28 @@ impl Request {
         match self {
             Self::ValidateProvider(request) => Some(&request.credentials),
             other => other.target().map(|target| &target.credentials),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_how_to_read_a_request_is_read_without_the_rest() {
+        let head = |data: &str| Head::of(data).map(|head| (head.kind, head.action)).ok();
+        let both = Some((Some("model".to_owned()), Some("invoke_llm".to_owned())));
+        for data in [
+            r#"{"user_id":"u","type":"model","action":"invoke_llm","texts":[} what is this"#,
+            r#"{"action":"invoke_llm","x":{"type":"other","action":5},"type":"model","#,
+            r#"{"action":"invoke_llm","type":"model"}"#,
+        ] {
+            assert_eq!(head(data), both, "{data}");
+        }
+        assert_eq!(head(r#"{"type":null}"#), Some((Some(String::new()), None)));
+        for data in [r#"{"type":"model","texts":["#, r#"{"type":5,"action":"invoke_llm"}"#, "[]", "null", ""] {
+            assert_eq!(head(data), None, "{data}");
         }
     }
 }

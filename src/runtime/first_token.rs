@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 
 use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{Content, ContentPart, LlmDelta, LlmRequest};
+use crate::protocol::{Content, ContentPart, Glance, LlmDelta, LlmRequest};
 use crate::providers::Chunks;
 
 /// The budget of one call, and whether it was kept.
@@ -28,9 +28,18 @@ struct Budget {
 impl FirstToken {
     /// The budget that a request names. Only a stream has one.
     pub(super) fn of(request: &LlmRequest, arrived: Instant) -> Self {
-        let budget = request.first_token_timeout.filter(|_| request.stream).and_then(|length| {
+        Self::new(request.first_token_timeout.filter(|_| request.stream), arrived, &request.target.model)
+    }
+
+    /// The budget of a request that waits for its turn.
+    pub(super) fn of_waiting(glance: &Glance, arrived: Instant) -> Self {
+        Self::new(glance.first_token_timeout.filter(|_| glance.stream), arrived, &glance.model)
+    }
+
+    fn new(length: Option<Duration>, arrived: Instant, model: &str) -> Self {
+        let budget = length.and_then(|length| {
             let deadline = arrived.checked_add(length)?;
-            Some(Budget { length, deadline, model: request.target.model.clone() })
+            Some(Budget { length, deadline, model: model.to_owned() })
         });
         Self { budget, came: Arc::default() }
     }

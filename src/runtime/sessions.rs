@@ -19,6 +19,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument, Span, debug, warn};
 
 use super::dispatch;
+use super::first_token::FirstToken;
 use super::logs;
 use super::registry::Registry;
 use super::reply::{Outcome, Reply};
@@ -26,7 +27,7 @@ use super::serve::ServeOptions;
 use super::session_log::SessionLog;
 use crate::error::InvokeError;
 use crate::protocol::lenient::reason;
-use crate::protocol::{Inbound, InboundEvent, Payload};
+use crate::protocol::{Glance, Inbound, InboundEvent, Payload};
 use crate::transport::outlet::Outlet;
 
 /// How long a stopped session's work may take to let go before its ending is written without it.
@@ -263,12 +264,27 @@ struct Session {
 
 /// Waits for the session's place, has it work, and ends it when it must be stopped.
 async fn supervise(shared: Arc<Shared>, session: Session, span: Span) {
-    let Session { mut turn, payload, reply, log, outlet, named } = session;
+    let Session { mut turn, payload, mut reply, log, outlet, named } = session;
     let ending = reply.ending();
-    if let Err(why) = shared.wait(&mut turn, &named.cancelled, &outlet).await {
-        return ending.stop(shared.outcome(why, false));
+    let arrived = turn.arrived;
+    let glance = turn.awaited.as_ref().and_then(|_| Glance::of(payload.json()));
+    let missed = async {
+        match &glance {
+            Some(glance) => FirstToken::of_waiting(glance, arrived.into_std()).missed().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        waited = shared.wait(&mut turn, &named.cancelled, &outlet) => if let Err(why) = waited {
+            return ending.stop(shared.outcome(why, false));
+        },
+        error = missed => {
+            reply.set_provider(glance.as_ref().map_or("plugin", |glance| &glance.provider));
+            return ending.stop(Outcome::Failed(error));
+        }
     }
-    let work = dispatch::answer(shared.registry.clone(), payload, turn.arrived.into_std(), reply, log);
+    let work = dispatch::answer(shared.registry.clone(), payload, arrived.into_std(), reply, log);
     let mut work = AbortOnDropHandle::new(shared.workers.spawn(work.instrument(span)));
     let why = tokio::select! {
         biased;
@@ -278,7 +294,7 @@ async fn supervise(shared: Arc<Shared>, session: Session, span: Span) {
             }
             return;
         }
-        why = shared.stopped(turn.arrived, &named.cancelled, &outlet) => why,
+        why = shared.stopped(arrived, &named.cancelled, &outlet) => why,
     };
     ending.stop(shared.outcome(why, true));
     work.abort();
