@@ -72,9 +72,16 @@ pub(super) struct Used {
     slot: Slot,
     /// Whether this request made it.
     is_new: bool,
+    /// What of the request it contains.
+    prefix: Prefix,
 }
 
 impl Used {
+    /// Where the request is cut.
+    pub(super) fn prefix(&self) -> Prefix {
+        self.prefix
+    }
+
     /// Forgets a cache that the service no longer has. Where one is lost at its first use, as behind a gateway that
     /// spreads calls over projects, the next would be lost too.
     pub(super) async fn forget(&self) {
@@ -163,7 +170,7 @@ impl Caches {
         let State::Kept { name, .. } = &*state else { return nothing };
         prefix.cut(request, name.clone());
         drop(state);
-        (Some(Used { slot, is_new }), stored)
+        (Some(Used { slot, is_new, prefix }), stored)
     }
 
     fn slot(&self, key: Key) -> Slot {

@@ -33,7 +33,7 @@ use crate::protocol::{LlmDelta, LlmRequest, PromptMessage};
 use crate::providers::CallContext;
 use crate::upstream::{RetryPolicy, UpstreamRequest, UpstreamResponse};
 
-/// Bytes of a body whose contents are made anew for each attempt.
+/// Bytes of a body whose contents and instructions are made again for each attempt.
 const LONG_BODY: usize = 1024 * 1024;
 
 /// Stop sequences that the API takes.
@@ -81,7 +81,7 @@ struct Call {
     way: Way,
     profile: ModelProfile,
     connection: Connection,
-    /// What is sent; a long one without its contents, which are made of the prompt for each attempt.
+    /// What is sent; a long one without its contents and instructions, which are made of the prompt for each attempt.
     body: GenerateContentRequest,
     extras: Extras,
     /// How the service knows the functions.
@@ -210,28 +210,32 @@ impl Call {
             self.remade(shared, url, None)?
         } else {
             let written = self.connection.post(url.clone(), &self.body)?;
-            // What a cache cut off cannot be made again.
-            if written.body.len() < LONG_BODY || self.cache.is_some() {
+            if written.body.len() < LONG_BODY {
                 written
             } else {
-                self.body.contents = Vec::new();
+                (self.body.contents, self.body.system_instruction) = (Vec::new(), None);
                 self.remade(shared, url, Some(written.body))?
             }
         };
         self.context.upstream.send(&request).await
     }
 
-    /// A request whose contents are made of the prompt for each attempt, so that they are not kept meanwhile.
+    /// A request whose contents and instructions are made of the prompt for each attempt, so that they are not kept
+    /// meanwhile; a cache cuts them as it did before.
     fn remade(&self, shared: &Arc<Shared>, url: Url, first: Option<Bytes>) -> Result<UpstreamRequest, InvokeError> {
         let (shared, request, prompt) = (shared.clone(), self.request.clone(), self.prompt.clone());
         let names = self.names.clone();
         let (profile, connection, distrusts) =
             (self.profile.clone(), self.connection.clone(), self.distrust_signatures);
-        let frame = self.body.clone();
+        let (frame, prefix) = (self.body.clone(), self.cache.as_ref().map(Used::prefix));
         let make = move || {
             let messages = prompt.messages(&request.prompt_messages);
-            let contents = build(&shared, &request, messages, &names, &profile, &connection, distrusts)?.contents;
-            UpstreamRequest::json(&GenerateContentRequest { contents, ..frame.clone() })
+            let mut made = build(&shared, &request, messages, &names, &profile, &connection, distrusts)?;
+            if let (Some(prefix), Some(cache)) = (prefix, &frame.cached_content) {
+                prefix.cut(&mut made, cache.clone());
+            }
+            let GenerateContentRequest { contents, system_instruction, .. } = made;
+            UpstreamRequest::json(&GenerateContentRequest { contents, system_instruction, ..frame.clone() })
         };
         let first = first.map_or_else(&make, Ok)?;
         let request = self.connection.post(url, &Value::Null)?;
