@@ -16,7 +16,7 @@ use std::time::Duration;
 use folders::one_provider;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The daemon's debugging port: what each connection says, a line at a time, and a way to answer.
 struct Daemon {

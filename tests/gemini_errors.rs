@@ -576,7 +576,10 @@ async fn large_events_and_compressed_streams_come_through() {
 
 #[tokio::test]
 async fn what_cannot_be_reached_is_told() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that nobody else can get, and where nobody listens.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = bound.local_addr().unwrap();
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rude = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (deaf_at, rude_at) = (deaf.local_addr().unwrap(), rude.local_addr().unwrap());

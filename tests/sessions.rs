@@ -3,8 +3,11 @@
 
 #[path = "support/harness.rs"]
 mod harness;
+#[path = "support/waits.rs"]
+mod waits;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dify_plugin_runtime::declare::{ModelSchema, ProviderDeclaration};
@@ -18,9 +21,11 @@ use dify_plugin_runtime::runtime::ServeOptions;
 use futures_util::{StreamExt, stream};
 use harness::Plugin;
 use serde_json::{Value, json};
+use waits::until;
 
-/// Does what the prompt says: `words N`, `fail`, `panic`, `hang`, `long N`.
-struct Obedient;
+/// Does what the prompt says: `words N`, `fail`, `panic`, `hang`, `long N`. Counts the words.
+#[derive(Default)]
+struct Obedient(Arc<AtomicUsize>);
 
 impl Provider for Obedient {
     fn name(&self) -> &'static str {
@@ -34,9 +39,14 @@ impl Provider for Obedient {
         let usage = dify_plugin_runtime::declare::price::llm_usage(context.pricing(), 3, number as u64);
         let last = LlmDelta { finish_reason: Some(FinishReason::Stop), usage: Some(usage), ..LlmDelta::default() };
         match verb {
-            "words" => stream::iter((0..number).map(|word| Ok(LlmDelta::text(format!("w{word} ")))))
-                .chain(stream::iter([Ok(last)]))
-                .boxed(),
+            "words" => {
+                let made = self.0.clone();
+                let word = move |word| {
+                    made.fetch_add(1, Ordering::SeqCst);
+                    Ok(LlmDelta::text(format!("w{word} ")))
+                };
+                stream::iter((0..number).map(word)).chain(stream::iter([Ok(last)])).boxed()
+            }
             "picture" => {
                 let media = MediaPart {
                     format: "png".to_owned(),
@@ -71,6 +81,10 @@ impl Provider for Obedient {
 }
 
 fn plugin() -> Plugin {
+    plugin_of(Obedient::default())
+}
+
+fn plugin_of(provider: Obedient) -> Plugin {
     let declaration: ProviderDeclaration = serde_json::from_value(json!({
         "provider": "obedient", "label": {"en_US": "Obedient"}, "supported_model_types": ["llm", "tts"],
         "configurate_methods": ["predefined-model", "customizable-model"],
@@ -87,7 +101,7 @@ fn plugin() -> Plugin {
         vec![ModelSchema::customizable("m", ModelType::Llm), ModelSchema::customizable("t", ModelType::Tts)];
     models[0].pricing =
         serde_json::from_value(json!({"input": "0.1", "output": "0.2", "unit": "0.001", "currency": "USD"})).unwrap();
-    Plugin::of(vec![(declaration, models, Arc::new(Obedient))])
+    Plugin::of(vec![(declaration, models, Arc::new(provider))])
 }
 
 fn llm(prompt: &str) -> Value {
@@ -233,9 +247,9 @@ async fn a_thousand_sessions_run_at_once() {
 #[tokio::test]
 async fn heartbeats_come_first_and_go_on_while_a_session_hangs() {
     let options = ServeOptions { heartbeat: Duration::from_millis(50), ..ServeOptions::default() };
+    let start = Instant::now();
     let mut connection = plugin().with_options(options).connect();
     connection.request("a", llm("hang")).await;
-    let start = Instant::now();
     for _ in 0..4 {
         assert_eq!(connection.next().await.unwrap()["event"], "heartbeat");
     }
@@ -255,9 +269,12 @@ async fn what_no_line_can_carry_ends_its_session_with_an_error() {
 #[tokio::test]
 async fn while_nobody_reads_text_is_joined_in_place_of_queued() {
     const WORDS: usize = 300_000;
-    let mut connection = plugin().connect();
+    let provider = Obedient::default();
+    let made = provider.0.clone();
+    let mut connection = plugin_of(provider).connect();
     connection.request("a", llm(&format!("words {WORDS}"))).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // More than pipe and queue take at 260 bytes a line: 38,000. It stands still at 45,000, some thousands being joined.
+    until(|| made.load(Ordering::SeqCst) > 42_000).await;
     let outcome = connection.outcome("a").await;
     assert!(outcome.items.len() < WORDS, "{} items", outcome.items.len());
     let text = outcome.text();

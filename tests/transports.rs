@@ -5,11 +5,13 @@
 mod folders;
 #[path = "support/scripted.rs"]
 mod scripted;
+#[path = "support/waits.rs"]
+mod waits;
 
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scripted::{Scripted, Step, answer, event_stream};
 use serde_json::{Value, json};
@@ -17,8 +19,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use waits::{PATIENCE, soon, until};
 
 fn command(method: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"));
@@ -148,24 +149,19 @@ async fn sigterm_ends_the_process_within_its_grace() {
     assert!(timeout(PATIENCE, plugin.child.wait()).await.unwrap().unwrap().success());
 }
 
-/// Waits for something that takes a moment; says how long it took.
-async fn until(mut done: impl FnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    start.elapsed()
-}
-
 #[tokio::test]
 async fn without_an_open_session_sigterm_ends_the_process_at_once() {
-    let mut plugin = Local::start();
-    plugin.next().await.unwrap();
-    let start = Instant::now();
-    plugin.terminate().await;
-    assert!(timeout(PATIENCE, plugin.child.wait()).await.unwrap().unwrap().success());
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
+    let (mut idle, mut working) = (Local::start(), Local::start());
+    idle.next().await.unwrap();
+    working.send(&llm("open", &upstream.url)).await;
+    until(|| upstream.open_connections() == 1).await;
+    idle.terminate().await;
+    working.terminate().await;
+    tokio::select! {
+        ended = soon(idle.child.wait()) => assert!(ended.unwrap().success()),
+        _ = working.child.wait() => panic!("what has nothing to do waited as long as what has"),
+    }
 }
 
 #[tokio::test]
@@ -176,9 +172,23 @@ async fn after_sigterm_every_session_is_told_and_no_new_one_is_taken() {
     plugin.send(&llm("open", &upstream.url)).await;
     until(|| upstream.open_connections() == 1).await;
     plugin.terminate().await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    plugin.send(&llm("new", &upstream.url)).await;
     let mut heard = std::collections::BTreeMap::<String, Heard>::new();
+    // What nobody could answer shows when the order has come.
+    let mut nonsense = llm("nonsense", &upstream.url);
+    nonsense["data"]["provider"] = json!("nobody");
+    while !heard.contains_key("nonsense") {
+        plugin.send(&nonsense).await;
+        let answer = loop {
+            let line = plugin.next().await.unwrap();
+            if line["data"]["type"] == "error" {
+                break line;
+            }
+        };
+        if answer.to_string().contains("shutting down") {
+            heard.entry("nonsense".to_owned()).or_default();
+        }
+    }
+    plugin.send(&llm("new", &upstream.url)).await;
     while let Some(line) = plugin.next().await {
         if let Some(session) = line["session_id"].as_str() {
             heard.entry(session.to_owned()).or_default().take(&line);
@@ -195,10 +205,13 @@ async fn after_sigterm_every_session_is_told_and_no_new_one_is_taken() {
 #[tokio::test]
 async fn a_cancel_closes_the_upstream_connection_whatever_the_session_waits_for() {
     const EVENT: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}\n\n";
-    let busy = answer("503 Service Unavailable", "retry-after: 2\r\n", "busy");
+    let busy = answer("503 Service Unavailable", "retry-after: 8\r\n", "busy");
+    let video =
+        json!([{"type": "video", "format": "mp4", "mime_type": "video/mp4", "base64_data": "AAAA".repeat(6_000_000)}]);
     // What the upstream does, and whether a connection is open when the cancel comes.
     for (title, script, connected) in [
         ("the head of an answer", vec![Step::Hang], true),
+        ("an upload", vec![Step::Hang], true),
         ("the next event", vec![event_stream(), Step::Send(EVENT.to_vec()), Step::Hang], true),
         ("a repeat", busy, false),
     ] {
@@ -206,11 +219,14 @@ async fn a_cancel_closes_the_upstream_connection_whatever_the_session_waits_for(
         let mut plugin = Local::start();
         let mut request = llm("a", &upstream.url);
         request["data"]["credentials"]["max_retries"] = json!("3");
+        if title == "an upload" {
+            request["data"]["prompt_messages"][0]["content"] = video.clone();
+        }
         plugin.send(&request).await;
         until(|| upstream.requests().len() == 1 && (upstream.open_connections() == 1) == connected).await;
         plugin.send(&json!({"session_id": "a", "event": "cancel"})).await;
-        let took = until(|| upstream.open_connections() == 0).await;
-        assert!(took < Duration::from_secs(1), "{title}: {took:?}");
+        // Nothing else closes it for minutes.
+        until(|| upstream.open_connections() == 0).await;
         let mut heard = Heard::default();
         while !heard.ended {
             heard.take(&plugin.next().await.unwrap());
@@ -221,6 +237,7 @@ async fn a_cancel_closes_the_upstream_connection_whatever_the_session_waits_for(
             assert!(line.contains("heartbeat"), "{title}: a word after the end: {line}");
         }
         assert_eq!(upstream.requests().len(), 1, "{title}");
+        assert_eq!(upstream.requests()[0].contains("/upload/"), title == "an upload", "{title}");
     }
 }
 
@@ -231,16 +248,42 @@ fn resident(process: &Child) -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
-/// An upstream that takes everything and says nothing; its address, and the bytes that it took.
-async fn silent() -> (String, Arc<AtomicUsize>) {
+/// An upstream that takes requests of any length, answers the first ones with these bodies, in their order, and then says
+/// nothing; its address, and the bytes of the request that it does not answer.
+async fn silent(answers: &[(&'static str, &'static str)]) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (url, taken) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
-    let count = taken.clone();
+    let (count, answers) = (taken.clone(), answers.to_vec());
     tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.unwrap();
-        let mut buffer = vec![0; 1 << 16];
-        while let Ok(bytes @ 1..) = socket.read(&mut buffer).await {
-            count.fetch_add(bytes, Ordering::SeqCst);
+        for answer in answers.into_iter().map(Some).chain([None]) {
+            let (socket, _) = listener.accept().await.unwrap();
+            let mut reader = BufReader::new(socket);
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).await.unwrap() > 2 {
+                let (name, value) = line.trim().split_once(": ").unwrap_or_default();
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut buffer = vec![0; 1 << 16];
+            let mut rest = length;
+            while rest > 0 {
+                let bytes = reader.read(&mut buffer).await.unwrap();
+                rest -= bytes;
+                if answer.is_none() {
+                    count.fetch_add(bytes, Ordering::SeqCst);
+                }
+            }
+            if let Some((kind, body)) = answer {
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+                );
+                reader.get_mut().write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+                continue;
+            }
+            while let Ok(1..) = reader.read(&mut buffer).await {}
         }
     });
     (url, taken)
@@ -249,9 +292,26 @@ async fn silent() -> (String, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn a_long_request_that_waits_for_its_upstream_is_kept_once() {
     const LENGTH: usize = 20_000_000;
+    const EVENTS: (&str, &str) = ("text/event-stream", HELLO);
+    const CACHE: (&str, &str) =
+        ("application/json", r#"{"name": "cachedContents/1", "usageMetadata": {"totalTokenCount": 5000000}}"#);
     let words = "some words of a long text ".repeat(LENGTH / 26);
-    for title in ["Gemini", "AI Gateway"] {
-        let (url, taken) = silent().await;
+    let said = |role: &str, text: &str| json!({"role": role, "content": text});
+    // Who, the prompt, answers that come before, and how long the request is that is not answered.
+    let cases = [
+        ("Gemini", vec![said("user", &words)], &[][..], LENGTH),
+        ("Gemini, instructions", vec![said("system", &words), said("user", "Why?")], &[], LENGTH),
+        ("Gemini, a cache", vec![said("system", &words), said("user", "Why?")], &[EVENTS, CACHE], 10),
+        (
+            "Gemini, much behind a cache",
+            vec![said("system", &"word ".repeat(10_000)), said("user", &words)],
+            &[EVENTS, CACHE],
+            LENGTH,
+        ),
+        ("AI Gateway", vec![said("user", &words)], &[], LENGTH),
+    ];
+    for (title, prompt, answers, length) in cases {
+        let (url, taken) = silent(answers).await;
         let mut plugin = Local::start();
         plugin.next().await.unwrap();
         let idle = resident(&plugin.child);
@@ -261,9 +321,14 @@ async fn a_long_request_that_waits_for_its_upstream_is_kept_once() {
             request["data"]["credentials"] = json!({"auth_method": "api_key", "api_key": "k", "mode": "chat",
                 "endpoint_url": format!("{url}/v1")});
         }
-        request["data"]["prompt_messages"][0]["content"] = json!(words);
+        request["data"]["prompt_messages"] = json!(prompt);
+        if !answers.is_empty() {
+            request["data"]["model_parameters"] = json!({"context_cache": true});
+            plugin.send(&request).await;
+            while plugin.next().await.unwrap()["data"]["type"] != "end" {}
+        }
         plugin.send(&request).await;
-        until(|| taken.load(Ordering::SeqCst) > LENGTH / 26 * 26).await;
+        until(|| taken.load(Ordering::SeqCst) > length / 26 * 26).await;
         // What is not needed any more goes back to the system within seconds.
         let kept = || resident(&plugin.child).saturating_sub(idle);
         until(|| kept() < LENGTH * 3 / 2).await;
@@ -391,8 +456,45 @@ async fn waiting_for_an_upstream() -> (Scripted, Child, Debugger) {
 async fn a_daemon_that_is_gone_ends_its_sessions() {
     let (upstream, mut plugin, debugger) = waiting_for_an_upstream().await;
     drop(debugger);
-    let took = until(|| upstream.open_connections() == 0).await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    // Nothing else closes it for minutes.
+    until(|| upstream.open_connections() == 0).await;
+    plugin.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn over_tcp_a_line_of_64_mib_is_read_and_a_longer_one_costs_its_request_alone() {
+    const LIMIT: usize = 64 * 1024 * 1024;
+    let upstream = gemini().await;
+    let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
+    let Debugger { mut lines, mut writer } = registered(&daemon).await;
+    // What is not read pads each line to its length.
+    let line = |session: &str, length: usize| {
+        let mut request = llm(session, &upstream.url);
+        request["data"]["padding"] = json!("");
+        request["data"]["padding"] = json!("x".repeat(length - request.to_string().len()));
+        format!("{request}\n")
+    };
+    let all = [line("longest", LIMIT), line("too long", LIMIT + 1), line("after", 1000)];
+    let writing = tokio::spawn(async move {
+        for line in all {
+            writer.write_all(line.as_bytes()).await.unwrap();
+        }
+        writer
+    });
+    let mut heard = std::collections::BTreeMap::<String, Heard>::new();
+    while heard.values().filter(|heard| heard.ended).count() < 3 {
+        let line: Value = serde_json::from_str(&soon(lines.next_line()).await.unwrap().unwrap()).unwrap();
+        if let Some(session) = line["session_id"].as_str() {
+            heard.entry(session.to_owned()).or_default().take(&line);
+        }
+    }
+    for session in ["longest", "after"] {
+        assert_eq!((heard[session].text.as_str(), &heard[session].error), ("Hello", &None), "{session}");
+    }
+    let error = heard["too long"].error.as_ref().unwrap();
+    assert!(error["message"].as_str().unwrap().contains("too long: 67108865 bytes"), "{error}");
+    drop(writing.await.unwrap());
     plugin.kill().await.unwrap();
 }
 
@@ -459,10 +561,13 @@ async fn debug_registers_again_when_a_declaration_changes() {
     let altered = std::fs::read_to_string(&manifest).unwrap().replace("Gemini, Alibaba", "Altered Gemini, Alibaba");
     std::fs::write(manifest, altered).unwrap();
     // The old connection is gone, with its session, before there is a new one.
-    while timeout(PATIENCE, debugger.lines.next_line()).await.unwrap().unwrap().is_some() {}
+    let over = async { while soon(debugger.lines.next_line()).await.unwrap().is_some() {} };
+    tokio::select! {
+        biased;
+        () = over => {}
+        _ = daemon.accept() => panic!("there are two connections at once"),
+    }
     until(|| upstream.open_connections() == 0).await;
-    let early = timeout(Duration::from_millis(500), daemon.accept()).await;
-    assert!(early.is_err(), "there are two connections at once");
     let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
     let (_, after, ..) = Debugger::new(stream).registration().await;
     assert_ne!(before["description"], after["description"]);
@@ -536,13 +641,7 @@ async fn a_caller_that_goes_away_cancels_the_upstream_call() {
     assert!(answer.chunk().await.unwrap().is_some());
     assert_eq!(upstream.open_connections(), 1);
     drop(answer);
-    for _ in 0..200 {
-        if upstream.open_connections() == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the upstream call is still open");
+    until(|| upstream.open_connections() == 0).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 mod authority;
 #[path = "support/scripted.rs"]
 mod scripted;
+#[path = "support/waits.rs"]
+mod waits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,13 +29,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
+use waits::until;
 
 fn request(server: &Scripted) -> UpstreamRequest {
     let url = Url::parse(&format!("{}/v1/chat?page=1", server.url)).unwrap();
     let retry = RetryPolicy { first_wait: Duration::from_millis(5), ..RetryPolicy::default() };
-    let timeouts =
-        Timeouts { first_byte: Duration::from_millis(400), idle: Duration::from_millis(200), ..Timeouts::default() };
-    UpstreamRequest::post_json(url, &serde_json::json!({"hello": 1})).unwrap().with_retry(retry).with_timeouts(timeouts)
+    UpstreamRequest::post_json(url, &serde_json::json!({"hello": 1})).unwrap().with_retry(retry)
 }
 
 async fn send(server: &Scripted) -> Result<UpstreamResponse, InvokeError> {
@@ -212,10 +213,11 @@ async fn a_redirect_is_refused_with_its_target_but_not_its_query() {
 async fn silence_before_the_first_byte_is_a_connection_error() {
     let server = Scripted::start(vec![vec![Step::Hang]]).await;
     let mut request = request(&server);
+    request.timeouts.first_byte = Duration::from_secs(1);
     request.retry = RetryPolicy::never();
     let error = Upstream::new().send(&request).await.err().unwrap();
     assert_eq!(error.kind, ErrorKind::Connection);
-    assert!(error.detail().contains("within 0.4 s"), "{error}");
+    assert!(error.detail().contains("within 1 s"), "{error}");
 }
 
 #[tokio::test]
@@ -247,11 +249,12 @@ impl StreamMapper for Echo {
     }
 }
 
-async fn stream(steps: Vec<Step>) -> (Vec<String>, Option<InvokeError>, Scripted) {
+async fn stream(steps: Vec<Step>, idle: Duration) -> (Vec<String>, Option<InvokeError>, Scripted) {
     let mut script = vec![event_stream()];
     script.extend(steps);
     let server = Scripted::start(vec![script]).await;
-    let mut items = drive(send(&server).await.unwrap(), Echo(false));
+    let request = request(&server).with_timeouts(Timeouts { idle, first_byte: idle, ..Timeouts::default() });
+    let mut items = drive(Upstream::new().send(&request).await.unwrap(), Echo(false));
     let (mut seen, mut error) = (Vec::new(), None);
     while let Some(item) = items.next().await {
         match item {
@@ -275,20 +278,21 @@ async fn the_driver_delivers_what_came_and_names_what_did_not() {
         ("an early end", vec![text("data: a\n\n")], &["a"], Some("cut short")),
         (
             "a cut",
-            vec![text("data: a\n\n"), Step::Pause(Duration::from_millis(50)), Step::Reset],
+            vec![text("data: a\n\n"), Step::Pause(Duration::from_secs(1)), Step::Reset],
             &["a"],
             Some("cut its answer short"),
         ),
-        ("silence", vec![text("data: a\n\n"), Step::Hang], &["a"], Some("no event for 0.2 s")),
+        ("silence", vec![text("data: a\n\n"), Step::Hang], &["a"], Some("no event for 2 s")),
         (
             "keep-alive comments are silence",
             vec![text("data: a\n\n"), Step::Repeat(b": ping\n\n".to_vec(), Duration::from_millis(20))],
             &["a"],
-            Some("no event for 0.2 s"),
+            Some("no event for 2 s"),
         ),
     ];
     for (name, steps, expected, failure) in cases {
-        let (seen, error, _) = stream(steps).await;
+        let idle = if failure.is_some_and(|said| said.contains(" 2 s")) { 2 } else { 300 };
+        let (seen, error, _) = stream(steps, Duration::from_secs(idle)).await;
         assert_eq!(seen, expected, "{name}");
         let said = error.map(|error| error.detail());
         match failure {
@@ -305,13 +309,7 @@ async fn dropping_the_stream_closes_the_upstream_call() {
     assert_eq!(items.next().await.unwrap().unwrap(), "a");
     assert_eq!(server.open_connections(), 1);
     drop(items);
-    for _ in 0..100 {
-        if server.open_connections() == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the upstream connection is still open");
+    until(|| server.open_connections() == 0).await;
 }
 
 /// A credential that is renewed when it is refused.

@@ -8,8 +8,6 @@ mod harness;
 #[path = "support/xinference.rs"]
 mod server;
 
-use std::time::{Duration, Instant};
-
 use dify_plugin_runtime::providers;
 use harness::{Outcome, Plugin};
 use serde_json::{Value, json};
@@ -661,9 +659,7 @@ async fn waits_and_repeats_follow_the_credentials() {
         )
     };
     server.trouble(Trouble::Hang);
-    let started = Instant::now();
     check_failure(&plugin().call(call(json!({"invoke_timeout": "0.5"}))).await, "InvokeConnectionError", &["0.5 s"]);
-    assert!(started.elapsed() < Duration::from_secs(30));
     for _ in 0..2 {
         server.trouble(Trouble::Answer(503, "application/json", "{\"detail\":\"busy\"}".to_owned(), Some("0")));
     }

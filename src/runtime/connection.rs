@@ -114,17 +114,19 @@ where
     let (mut open, mut closing, mut deadline) = (true, false, None);
     loop {
         tokio::select! {
+            biased;
+            // What was ordered counts for every line that is read from then on.
+            Ok(order) = orders.wait_for(Option::is_some), if !closing => {
+                (closing, deadline) = (true, *order);
+                sessions.close();
+            }
+            () = sessions.idle(), if closing || !open => break,
             read = &mut reading, if open => {
                 read?;
                 if options.at_end == AtEnd::Drop {
                     return Ok(());
                 }
                 open = false;
-            }
-            () = sessions.idle(), if closing || !open => break,
-            Ok(order) = orders.wait_for(Option::is_some), if !closing => {
-                (closing, deadline) = (true, *order);
-                sessions.close();
             }
             () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 deadline = None;

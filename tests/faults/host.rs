@@ -24,13 +24,20 @@ async fn lines_that_are_no_request_cost_nothing() {
     let unreadable = "a line from the host cannot be read";
     // Fault, what is written, a word of the log, and of the answer to the session `whole` if it is asked for.
     type Case = (&'static str, Vec<Vec<u8>>, &'static str, Option<&'static str>);
-    let cases: [Case; 7] = [
+    let payload =
+        |data: String| format!("{{\"session_id\":\"whole\",\"event\":\"request\",\"data\":{data}}}\n").into_bytes();
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let quotes = json!("\"".repeat(10_000)).to_string();
+    let cases: [Case; 10] = [
         ("a line that is no JSON", vec![b"{oops\n".to_vec()], unreadable, None),
         ("bytes that are no UTF-8", vec![b"\xff\xfe\xc3(\n".to_vec()], unreadable, None),
         ("brackets, two thousand deep", vec![[vec![b'['; 2000], b"\n".to_vec()].concat()], unreadable, None),
         ("a line of 100 MB", vec![[vec![b'x'; 100 << 20], b"\n".to_vec()].concat()], unreadable, None),
         ("a request of 100 MB", vec![large.into_bytes()], "", Some("`extra_headers`")),
         ("a request of 300 MB", vec![longest], "too long", Some("too long")),
+        ("100,000 empty lines", vec![b"\n".repeat(100_000)], "", None),
+        ("a request of brackets, ten thousand deep", vec![payload(deep)], "", Some("expected an object")),
+        ("a request of ten thousand quotes", vec![payload(quotes)], "", Some("expected an object")),
         ("half a line, and the rest later", vec![half.into(), rest.into()], "", Some("")),
     ];
     let mut table = Table::new("host-lines");
@@ -73,10 +80,10 @@ async fn a_host_that_stops_reading_loses_nothing_and_costs_little_memory() {
     let mut texts: HashMap<String, usize> = (0..STREAMS).map(|number| (format!("s{number}"), 0)).collect();
     let start = Instant::now();
     for session in texts.keys() {
-        plugin.send(OPENAI.chat(session, &upstream.url, &json!({}))).await;
+        plugin.send(OPENAI.chat(session, &upstream.url, &OPENAI.waits(Duration::from_secs(5)))).await;
     }
-    // Longer than the idle timeout of a second: the host's silence is not taken for the upstream's.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Longer than the idle timeout: the host's silence is not taken for the upstream's.
+    tokio::time::sleep(Duration::from_secs(7)).await;
     let held = plugin.peak();
     let mut ended = 0;
     while ended < STREAMS {
@@ -94,7 +101,7 @@ async fn a_host_that_stops_reading_loses_nothing_and_costs_little_memory() {
     assert!(texts.values().all(|length| *length == PIECES * PIECE + "Hello".len()), "{texts:?}");
     assert!(held < 190 && plugin.peak() < 500, "{held} MB while nobody read, then {} MB", plugin.peak());
     let mut table = Table::new("host-silence");
-    let fault = format!("nobody reads for 3 s, {STREAMS} streams of {} MB", PIECES * PIECE / 1_000_000);
+    let fault = format!("nobody reads for 7 s, {STREAMS} streams of {} MB", PIECES * PIECE / 1_000_000);
     let report = format!("– ({held} MB while nobody read)");
     table.row(&fault, "nothing", &report, start.elapsed(), plugin.peak());
     plugin.neighbour(&healthy().await, "a host that stopped reading").await;

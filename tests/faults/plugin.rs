@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::scripted::{Scripted, Step, event_stream};
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The key that every request carries and no output may show.
 pub const CANARY: &str = "canary-5f1e-key";
@@ -48,12 +48,21 @@ pub const OPENAI: Language = Language {
 };
 
 impl Language {
-    /// A chat request's line; `more` credentials replace the usual ones, which wait a second and never retry.
+    /// Credentials that wait so long for a response, and between its events.
+    pub fn waits(&self, limit: Duration) -> Value {
+        let seconds = limit.as_secs_f64().to_string();
+        match self.provider {
+            "google" => json!({ "request_timeout": seconds }),
+            _ => json!({"first_byte_timeout": seconds, "idle_timeout": seconds}),
+        }
+    }
+
+    /// A chat request's line; `more` credentials replace the usual ones, which wait long and never retry.
     pub fn chat(&self, session: &str, address: &str, more: &Value) -> String {
         let mut credentials = match self.provider {
-            "google" => json!({"google_api_key": CANARY, "google_base_url": address, "request_timeout": "1"}),
+            "google" => json!({"google_api_key": CANARY, "google_base_url": address}),
             _ => json!({"auth_method": "api_key", "api_key": CANARY, "endpoint_url": format!("{address}/v1"),
-                "mode": "chat", "connect_timeout": "1", "first_byte_timeout": "1", "idle_timeout": "1"}),
+                "mode": "chat"}),
         };
         credentials["max_retries"] = json!("0");
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -200,15 +209,14 @@ impl Plugin {
 
     /// A session beside or after a fault, which must be answered.
     pub async fn neighbour(&mut self, upstream: &Scripted, beside: &str) {
-        self.send(&llm("neighbour", &upstream.url, &json!({"request_timeout": "20"}))).await;
+        self.send(&llm("neighbour", &upstream.url, &json!({}))).await;
         let outcome = self.outcomes(&["neighbour"]).await.remove(0);
         assert_eq!((outcome.text.as_str(), &outcome.error), ("Hello", &None), "beside {beside}");
     }
 
     /// So many chats at once, read until each has ended.
     pub async fn many(&mut self, sessions: usize, address: &str) -> Crowd {
-        let patient = json!({"request_timeout": "30"});
-        let lines: String = (0..sessions).map(|number| llm(&format!("s{number}"), address, &patient)).collect();
+        let lines: String = (0..sessions).map(|number| llm(&format!("s{number}"), address, &json!({}))).collect();
         let start = Instant::now();
         let mut input = self.input.take().unwrap();
         // Beside the reading, as the daemon writes: all of it does not fit into the pipes.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dify_plugin_runtime::declare::versions::DifyVersion;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Bytes that may wait between the two sides.
 const PIPE: usize = 64 * 1024;
@@ -39,6 +39,10 @@ pub enum Do {
     Line(&'static str),
     /// Let time pass, reading nothing.
     Pause(u64),
+    /// Wait until so many calls have reached the provider.
+    Begun(usize),
+    /// Let go on what waits at a gate or is held there.
+    Release,
     /// Read until a session's first message.
     Hear(&'static str),
     /// Read until a session has ended.
@@ -68,6 +72,8 @@ pub struct Deeds {
     pub begun: AtomicUsize,
     /// Calls that have not ended: neither by themselves nor by being dropped.
     pub open: AtomicUsize,
+    /// Whether what waits at a gate may go on.
+    released: AtomicBool,
 }
 
 impl Deeds {
@@ -77,6 +83,15 @@ impl Deeds {
 
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+
+    /// Opens the gate.
+    pub fn release(&self) {
+        self.released.store(true, Ordering::SeqCst);
+    }
+
+    fn is_released(&self) -> bool {
+        self.released.load(Ordering::SeqCst)
     }
 }
 
@@ -104,8 +119,8 @@ impl Provider for Obedient {
         "obedient"
     }
 
-    /// Verbs, one after the other, between semicolons: `say TEXT`, `empty`, `call`, `wait MS`, `block MS`, `hang`, `fail`,
-    /// `panic`, `flood`.
+    /// Verbs, one after the other, between semicolons: `say TEXT`, `empty`, `call`, `wait MS`, `gate`, `hang`, `fail`,
+    /// `panic`, `flood`; and what keeps its thread: `block MS`, `hold` until the gate is open.
     fn invoke_llm(&self, _context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
         let prompt = request.prompt_messages.last().map(|message| message.content.text()).unwrap_or_default();
         let deeds = self.0.clone();
@@ -120,6 +135,12 @@ impl Provider for Obedient {
                     "call" => yield Ok(LlmDelta { tool_calls: vec![call()], ..LlmDelta::default() }),
                     "wait" => tokio::time::sleep(millis).await,
                     "block" => std::thread::sleep(millis),
+                    "gate" => while !deeds.is_released() {
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    },
+                    "hold" => while !deeds.is_released() {
+                        std::thread::sleep(Duration::from_millis(2));
+                    },
                     "fail" => yield Err(InvokeError::rate_limit("enough")),
                     "panic" => panic!("as told"),
                     "flood" => loop {
@@ -158,6 +179,7 @@ pub struct Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
+        self.deeds.release();
         self.workers.take().unwrap().shutdown_background();
     }
 }
@@ -199,8 +221,9 @@ impl Plugin {
             connection: Some(opened.unwrap()),
             lines: BufReader::new(reader).lines(),
             writer: Some(writer),
+            deeds: self.deeds.clone(),
             told: BTreeMap::new(),
-            beats: Vec::new(),
+            beats: 0,
         }
     }
 
@@ -217,11 +240,16 @@ impl Plugin {
     /// Waits until no call is open, and says how long that took.
     pub async fn idle(&self) -> Duration {
         let start = Instant::now();
-        while self.deeds.open() > 0 {
-            assert!(start.elapsed() < PATIENCE, "{} calls are still open", self.deeds.open());
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until(|| self.deeds.open() == 0).await;
         start.elapsed()
+    }
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "it does not happen");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -230,9 +258,10 @@ pub struct Host {
     pub connection: Option<Connection>,
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     writer: Option<WriteHalf<DuplexStream>>,
+    deeds: Arc<Deeds>,
     pub told: BTreeMap<&'static str, Told>,
-    /// When heartbeats came.
-    pub beats: Vec<Instant>,
+    /// Heartbeats that came.
+    pub beats: usize,
 }
 
 impl Host {
@@ -243,15 +272,19 @@ impl Host {
             Do::Cancel(session) => self.write(&json!({"session_id": session, "event": "cancel"}).to_string()).await,
             Do::Line(line) => self.write(line).await,
             Do::Pause(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            Do::Begun(calls) => until(|| self.deeds.begun() >= calls).await,
+            Do::Release => self.deeds.release(),
             Do::Hear(session) => while self.told[session].types.is_empty() && self.read().await {},
             Do::HearEnd(session) => while !self.has_ended(session) && self.read().await {},
             Do::CloseInput => self.writer.take().unwrap().shutdown().await.unwrap(),
             Do::Shutdown(millis) => {
                 let connection = self.connection.take().unwrap();
                 let deadline = tokio::time::Instant::now() + Duration::from_millis(millis);
-                tokio::spawn(connection.shutdown(deadline));
-                // The order is on its way to the connection's thread.
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                let mut ending = Box::pin(connection.shutdown(deadline));
+                // The first look gives the order.
+                if futures_util::poll!(&mut ending).is_pending() {
+                    tokio::spawn(ending);
+                }
             }
             Do::Drop => drop(self.connection.take()),
         }
@@ -297,7 +330,7 @@ impl Host {
     fn hear(&mut self, line: &str) {
         let line: Value = serde_json::from_str(line).unwrap();
         if line["event"] == "heartbeat" {
-            self.beats.push(Instant::now());
+            self.beats += 1;
             return;
         }
         let name = line["session_id"].as_str().unwrap();

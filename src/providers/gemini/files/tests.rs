@@ -45,7 +45,6 @@ async fn a_file_that_is_never_ready_is_waited_for_so_long() {
     let connection =
         Connection::new(&serde_json::from_value(fields).unwrap(), &upstream, &TokenSources::default()).unwrap();
     let files = Files { patience: Duration::from_millis(2900), ..Files::default() };
-    let begin = Instant::now();
     let address = || files.address(&upstream, &connection, 1, "video/mp4", Bytes::from_static(b"film"));
     let both = tokio::join!(address(), address());
     for outcome in [both.0, both.1] {
@@ -53,6 +52,6 @@ async fn a_file_that_is_never_ready_is_waited_for_so_long() {
         assert_eq!(error.kind, ErrorKind::ServerUnavailable);
         assert!(error.message.contains("not ready within 2 s"), "{error}");
     }
-    assert!(begin.elapsed() < Duration::from_millis(5700), "those who waited for one upload share its end");
-    assert_eq!(looks.load(Ordering::SeqCst), 2, "after half a second and one second more");
+    // After half a second and one second more; twice that if each had waited for an end of its own.
+    assert!((1..=2).contains(&looks.load(Ordering::SeqCst)), "those who waited for one upload share its end");
 }
