@@ -110,8 +110,8 @@ fn answer(text: &str) -> String {
 }
 
 /// Fields of both forms that decide where a call goes.
-const LEADING: [(&str, &str); 2] =
-    [("provider/_gemini.yaml", "google_base_url"), ("provider/_shared.yaml", "proxy_url")];
+const LEADING: [(&str, &str, &str); 2] =
+    [("provider/_gemini.yaml", "  ", "google_base_url"), ("provider/_shared.yaml", "  - ", "proxy_url")];
 
 #[test]
 fn a_key_of_the_environment_goes_nowhere_that_only_the_folder_names() {
@@ -123,11 +123,12 @@ fn a_key_of_the_environment_goes_nowhere_that_only_the_folder_names() {
         (&["invoke", "invoke_llm"], request),
         (&["doctor", "--provider", "google"], ""),
     ];
-    for (file, field) in LEADING {
+    for (file, mark, field) in LEADING {
         let folder = folder();
         let (url, count) = upstream("200 OK", answer("hello"));
-        let variable = format!("  - variable: {field}\n");
-        change(folder.path(), file, &variable, &format!("{variable}    default: {url}\n"));
+        let variable = format!("\n{mark}variable: {field}\n");
+        let indent = " ".repeat(mark.len());
+        change(folder.path(), file, &variable, &format!("{variable}{indent}default: {url}\n"));
         change(folder.path(), "provider/_shared.yaml", "default: 'off'", "default: 'on'");
         for variable in ["GEMINI_API_KEY", "GOOGLE_API_KEY"] {
             for (arguments, input) in runs {
