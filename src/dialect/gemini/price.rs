@@ -1,5 +1,5 @@
 //! What an answer costs, from the server's numbers: long-context prices, cached share, audio and image shares, thinking
-//! tokens, service tier. Exact decimals. What the prices are stands in the model's data ([`data`]).
+//! tokens, service tier. Exact decimals. What the prices are stands in the model's data (`data`).
 
 mod data;
 

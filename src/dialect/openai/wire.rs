@@ -36,7 +36,7 @@ const THOUGHTS: [&str; 9] = [
     "reasoning_details",
 ];
 
-/// Members whose texts go on from chunk to chunk: those of [`THOUGHTS`] that are texts, and others.
+/// Members whose texts go on from chunk to chunk: those of `THOUGHTS` that are texts, and others.
 pub const CONTINUED: &[&str] = {
     const MORE: [&str; 3] = ["content", "text", "arguments"];
     const TEXTS: usize = THOUGHTS.len() - 2;
