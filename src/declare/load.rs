@@ -2,6 +2,8 @@
 //!
 //! Blocks that files share are written out first: rules, types, and packages see the expanded form.
 
+mod blocks;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use super::model::ModelSchema;
 use super::problem::{Problem, Problems, Severity};
 use super::provider::ProviderDeclaration;
 use super::rules::Rules;
-use super::shared::{self, Places, Scope, Shared};
+use super::shared::{Scope, Shared};
 use super::versions::Minimum;
 use super::{LoadedProvider, files, glob, template, yaml};
 use crate::protocol::ModelType;
@@ -143,84 +145,6 @@ impl Loader<'_> {
         let expanded = std::mem::take(&mut self.expanded);
         let minimum = self.minimum.version;
         Some(LoadedProvider { declaration, models, file: file.to_owned(), model_files, expanded, minimum })
-    }
-
-    /// The shared files that a provider lists.
-    fn scope(&mut self, file: &str, listed: Option<Value>) -> Scope {
-        let listed = match listed {
-            None | Some(Value::Null) => return Scope::default(),
-            Some(Value::Array(listed)) => listed,
-            Some(other) => {
-                let found = crate::protocol::lenient::kind_of(&other);
-                self.problem(Severity::Error, file, "shared", format!("must be a list of files, found {found}"));
-                return Scope::default();
-            }
-        };
-        // Its package has no shared files, so its file is written without them.
-        self.expanded.insert(file.to_owned(), Value::Null);
-        let mut names = Vec::new();
-        for (index, name) in listed.iter().enumerate() {
-            let path = format!("shared[{index}]");
-            let Some(name) = name.as_str() else {
-                self.problem(Severity::Error, file, &path, format!("must be a path, found {name}"));
-                continue;
-            };
-            if let Err(why) = files::find(self.directory, name) {
-                self.problem(Severity::Error, file, &path, format!("{name} {why}"));
-                continue;
-            }
-            if !self.shared.has(name) {
-                let contents = self.object(name).unwrap_or_default();
-                let problems = self.shared.insert(name, contents);
-                self.problems.extend(problems);
-            }
-            names.push(name.to_owned());
-        }
-        let (scope, problems) = self.shared.scope(&names);
-        self.add_once(problems);
-        scope
-    }
-
-    /// A file with its blocks written out; nothing when a reference is wrong.
-    fn expand(&mut self, file: &str, value: Map<String, Value>, scope: &Scope) -> Option<(Map<String, Value>, Places)> {
-        let mut value = Value::Object(value);
-        let mut places = Places::default();
-        if shared::has_references(&value) {
-            let expanded = self.shared.expand(file, &value, scope);
-            let is_wrong = expanded.problems.iter().any(|problem| problem.severity == Severity::Error);
-            self.add_once(expanded.problems);
-            if is_wrong {
-                return None;
-            }
-            (value, places) = (expanded.value, expanded.places);
-            self.expanded.insert(file.to_owned(), Value::Null);
-        }
-        if let Some(kept) = self.expanded.get_mut(file) {
-            *kept = value.clone();
-        }
-        match value {
-            Value::Object(map) => Some((map, places)),
-            _ => {
-                self.problem(Severity::Error, file, "use", "must be a shared block that is an object".to_owned());
-                None
-            }
-        }
-    }
-
-    /// Names the written places of a file's problems since `start`.
-    fn trace(&mut self, start: usize, file: &str, places: &Places) {
-        self.problems[start..]
-            .iter_mut()
-            .filter(|problem| problem.file == file)
-            .for_each(|problem| places.trace(problem));
-    }
-
-    fn add_once(&mut self, problems: Vec<Problem>) {
-        for problem in problems {
-            if self.traced.insert(problem.to_string()) {
-                self.problems.push(problem);
-            }
-        }
     }
 
     fn models(&mut self, file: &str, groups: Option<&Value>, scope: &Scope) -> (Vec<ModelSchema>, Vec<String>) {
