@@ -245,6 +245,8 @@ async fn schemas_that_are_made_at_run_time_keep_the_rules_of_all_models() {
                 "gemini-9-new",
                 "gemini-2.5-flash-tuned",
                 "gemini-2.5-pro-x",
+                "gemini-2.0-x",
+                "tuned/mine",
                 "gemini-4-next",
                 "gemini-3-pro-image-x",
                 "nano-banana-3",
