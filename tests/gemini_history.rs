@@ -265,7 +265,7 @@ async fn forms_refuse_nonsense_when_they_are_saved() {
         ("file_url", "not a url", "Dify files URL"),
         ("file_url", "ftp://files", "Dify files URL"),
         ("request_timeout", "soon", "Timeout"),
-        ("max_retries", "-1", "Retries"),
+        ("max_retries", "-1", "Max retries"),
     ];
     let of_models: &[(&str, &str, &str)] = &[
         ("context_size", "x", "Context size"),

@@ -462,9 +462,18 @@ async fn what_cannot_be_polled_is_told() {
 }
 
 #[tokio::test]
+async fn a_task_that_the_plugin_of_models_started_is_looked_at_until_it_ends() {
+    let google = Google::start().await;
+    google.reply(200, json!({"id": "v1_a", "status": "completed", "steps": [{"type": "model_output", "content": [{"type": "text", "text": "Done."}]}]}));
+    let mut request = look(&google, json!({"interaction": "v1_a"}));
+    request["provider"] = json!("google");
+    let outcome = plugin().call(request).await;
+    assert_eq!(outcome.item()["result"]["message"]["content"], "Done.");
+}
+
+#[tokio::test]
 async fn an_agent_of_ones_own_is_polled_by_its_name() {
     let google = Google::start().await;
-    google.reply(404, json!({}));
     google.reply(200, json!({"id": "v1_a", "status": "completed", "steps": [{"type": "model_output", "content": [{"type": "text", "text": "Done."}]}]}));
     let outcome = plugin().call(start_task(&google, "antigravity-preview-09-2026", key(), json!({}))).await;
     assert_eq!(outcome.item()["result"]["message"]["content"], "Done.");

@@ -60,6 +60,7 @@ pub(super) async fn start(
     context: &CallContext,
     request: &LlmRequest,
 ) -> Result<PollingAnswer, InvokeError> {
+    belongs(&request.target.model, &context.declaration.provider)?;
     let connection = connect(shared, context, &request.target)?;
     if !request.tools.is_empty() {
         return Err(InvokeError::bad_request(format!("agent `{}` calls no functions of Dify", request.target.model)));
@@ -75,6 +76,7 @@ pub(super) async fn start(
     answer(context, task)
 }
 
+/// A task that was started before agents had a plugin of their own is paid for: the plugin of models looks at it, too.
 pub(super) async fn check(
     shared: &Shared,
     context: &CallContext,

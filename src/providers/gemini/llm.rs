@@ -14,7 +14,7 @@ use super::caching::{Used, Wish};
 use super::connection::Connection;
 use super::extras::Extras;
 use super::media::{Media, Prepared, Way, written};
-use super::{Chunks, Shared, patience, schema};
+use super::{Chunks, Shared, agents, patience, schema};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::catalog::Catalog;
@@ -38,9 +38,6 @@ const LONG_BODY: usize = 1024 * 1024;
 
 /// Stop sequences that the API takes.
 const MOST_STOPS: usize = 5;
-
-/// Refusals of one request after which it is changed and sent once more.
-const MAX_RECOVERIES: usize = 4;
 
 /// Longest page that is read to quote its title.
 const LONGEST_PAGE: usize = 64 * 1024;
@@ -87,6 +84,7 @@ struct Call {
     /// How the service knows the functions.
     names: Arc<FunctionNames>,
     distrust_signatures: bool,
+    uploaded_again: bool,
     /// Whether the version of the service is asked that knows more than the stable one.
     asks_beta: bool,
     cache: Option<Used>,
@@ -102,6 +100,7 @@ impl Call {
             return Err(InvokeError::bad_request(format!("model `{}` is gone: {reason}", request.target.model)));
         }
         if context.model.as_ref().is_some_and(|model| model.has(ModelFeature::Polling)) {
+            agents::belongs(&request.target.model, &context.declaration.provider)?;
             let message = format!("agent `{}` works in the background and is polled", request.target.model);
             return Err(InvokeError::bad_request(message).with_hint("Dify 1.15.0 and later do that."));
         }
@@ -164,6 +163,7 @@ impl Call {
             extras,
             names,
             distrust_signatures: false,
+            uploaded_again: false,
             asks_beta,
             cache,
             answer,
@@ -244,10 +244,10 @@ impl Call {
     }
 
     async fn send(&mut self, shared: &Arc<Shared>) -> Result<UpstreamResponse, InvokeError> {
-        let mut recoveries = 0;
         let response = loop {
             match self.post(shared).await {
-                Err(error) if recoveries < MAX_RECOVERIES && self.recover(shared, &error).await? => recoveries += 1,
+                // Ends: each reason changes a request once.
+                Err(error) if self.recover(shared, &error).await? => {}
                 response => break response.map_err(|error| self.explain(error))?,
             }
         };

@@ -26,6 +26,7 @@ use super::{Answer, CallContext, Chunks, Provider};
 use crate::codec::json;
 use crate::declare::ModelSchema;
 use crate::dialect::gemini::catalog::Catalog;
+use crate::dialect::gemini::interactions::is_agent;
 use crate::dialect::gemini::signatures::{SignatureStore, of_call};
 use crate::dialect::tokens;
 use crate::error::InvokeError;
@@ -209,11 +210,15 @@ impl Provider for Gemini {
     fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
         let shared = self.shared.clone();
         Box::pin(async move {
-            agents::belongs(&request.target.model, &context.declaration.provider)?;
+            if context.declaration.provider == Self::AGENTS {
+                agents::belongs(&request.target.model, Self::AGENTS)?;
+            }
             let connection = shared.connect(&request.target.credentials, &context)?;
             let like = schema::like(&request, &Catalog::new(context.models.clone()))?;
             let limits = match &like {
                 Some(like) if like.is_named => limits::Limits::default(),
+                // Google lists no limits of agents.
+                _ if is_agent(&request.target.model) => limits::Limits::default(),
                 _ => shared.limits.get(&connection, &context.upstream, &request.target).await,
             };
             schema::customizable(&request, like.as_ref(), limits)

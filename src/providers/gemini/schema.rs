@@ -87,16 +87,19 @@ pub(super) fn has_prices(context: &CallContext, credentials: &Credentials) -> bo
     context.model.as_ref().is_some_and(is_customizable) && credentials.get("input_price").is_some()
 }
 
-/// What the declared model shows and takes, the copy shows and takes. Prices are those of Google's models only.
-fn copy(model: &ModelSchema, has_prices: bool, schema: &mut ModelSchema) {
+/// What the declared model shows and takes, the copy shows and takes. A model of which nothing is known, such as a tuned
+/// one, has no price, and takes schemas in the form that every model understands.
+fn copy(model: &ModelSchema, is_known: bool, schema: &mut ModelSchema) {
     schema.features.clone_from(&model.features);
     schema.parameter_rules.clone_from(&model.parameter_rules);
     schema.extra.extend(model.extra.get("gemini").map(|data| ("gemini".to_owned(), data.clone())));
     if model.model_type == schema.model_type {
         schema.model_properties.clone_from(&model.model_properties);
     }
-    if has_prices {
+    if is_known {
         schema.pricing.clone_from(&model.pricing);
+    } else if let Some(Value::Object(data)) = schema.extra.get_mut("gemini") {
+        data.insert("full_schemas".to_owned(), false.into());
     }
 }
 

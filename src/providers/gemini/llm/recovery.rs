@@ -9,8 +9,8 @@ use crate::protocol::{Content, ContentPart};
 use crate::providers::gemini::{Shared, caching, files, media};
 
 impl Call {
-    /// Changes a request that was refused for something of ours that the service no longer takes; false when there is
-    /// nothing of that.
+    /// Changes a request that was refused for something of ours that the service no longer takes, for each reason once;
+    /// false when there is nothing of that.
     pub(super) async fn recover(&mut self, shared: &Shared, error: &InvokeError) -> Result<bool, InvokeError> {
         let (owner, connection) = (self.owner(), &self.connection);
         let keep = |field| shared.refusals.keep(owner, connection, &self.request.target.model, field);
@@ -28,8 +28,9 @@ impl Call {
             tracing::warn!(error = error.brief(), "the service lost a cache; the prompt goes whole");
             cache.forget().await;
             self.rebuild(shared)?;
-        } else if files::is_gone(error) && !self.prompt.uploaded.is_empty() {
+        } else if files::is_gone(error) && !self.prompt.uploaded.is_empty() && !self.uploaded_again {
             tracing::warn!(error = error.brief(), "the service refuses an uploaded file; uploaded once more");
+            self.uploaded_again = true;
             shared.files.forget(self.owner(), &self.prompt.uploaded);
             self.prepare_again(shared).await?;
         } else if self.prompt.linked && media::is_unread_link(error) {
@@ -45,6 +46,7 @@ impl Call {
             self.rebuild(shared)?;
         } else if error.status == Some(413)
             && self.prompt.inline > 0
+            && self.way.room > 0
             && self.way.uploads()
             && self.connection.surface == Surface::Developer
         {

@@ -101,6 +101,18 @@ fn every_number_begins_with_something_sensible() {
 }
 
 #[test]
+fn a_model_of_which_nothing_is_known_takes_the_schemas_that_every_model_takes() {
+    let declared = declared();
+    for (id, full) in
+        [("tunedModels/abc", false), ("mine", false), ("gemini-3.8-flash-x", true), ("gemini-5-flash", true)]
+    {
+        let model = schema(&declared, id, &[]).unwrap();
+        assert_eq!(ModelProfile::of(&model).unwrap().full_schemas, full, "{id}");
+        assert_eq!(model.pricing.is_some(), full, "{id}");
+    }
+}
+
+#[test]
 fn what_is_no_gemini_has_a_form_of_its_own() {
     let declared = declared();
     for id in ["gemma-3-27b-it", "models/gemma-4-31b-it"] {
