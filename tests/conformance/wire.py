@@ -29,6 +29,7 @@ OVERLAY = {
 EXTRA = {
     "top_k": "vLLM, SGLang and the gateway's upstreams take it; sent only when the user sets it",
     "repetition_penalty": "vLLM's and Xinference's name; sent only when the user sets it",
+    "enable_search": "the gateway's Qwen models search the web; sent only when the user sets it",
 }
 
 # The entries that some request needed.
