@@ -98,7 +98,7 @@ fn copy(model: &ModelSchema, is_known: bool, schema: &mut ModelSchema) {
     }
     if is_known {
         schema.pricing.clone_from(&model.pricing);
-    } else if let Some(Value::Object(data)) = schema.extra.get_mut("gemini") {
+    } else if let (ModelType::Llm, Some(Value::Object(data))) = (schema.model_type, schema.extra.get_mut("gemini")) {
         data.insert("full_schemas".to_owned(), false.into());
     }
 }
