@@ -1,6 +1,9 @@
 //! Wrong declarations: each is named with file, path, what was found and what is allowed. And our own are right.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/written.rs"]
+mod written;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -91,24 +94,14 @@ pricing:
 "#;
 
 fn plugin(changes: &[(&str, &str, &str)]) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    for (path, text) in [
+    let files = [
         ("manifest.yaml", MANIFEST),
         ("provider/acme.yaml", PROVIDER),
         ("models/llm/acme-1.yaml", MODEL),
         ("models/llm/_position.yaml", "- acme-1\n"),
         ("_assets/icon.svg", "<svg/>"),
-    ] {
-        let mut text = text.to_owned();
-        for (_, from, to) in changes.iter().filter(|(file, ..)| *file == path) {
-            assert!(text.contains(from), "{path} has no `{from}`");
-            text = text.replacen(from, to, 1);
-        }
-        let file = folder.path().join(path);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
-    folder
+    ];
+    written::folder(&files, changes)
 }
 
 fn problems(changes: &[(&str, &str, &str)]) -> Vec<Problem> {

@@ -1,6 +1,9 @@
 //! Blocks of YAML that are written once: what `check`, the loader, remote registration and packages make of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/written.rs"]
+mod written;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -65,11 +68,10 @@ acme: {kept: 'no'}
 
 /// A plugin with shared blocks, changed here and there.
 fn plugin(changes: &[(&str, &str, &str)]) -> TempDir {
-    let folder = TempDir::new().unwrap();
     let is_ours = |line: &str| line.trim().starts_with("- provider/");
     let lines: Vec<&str> = MANIFEST.lines().filter(|line| !is_ours(line)).collect();
     let manifest = lines.join("\n").replace("  models:", "  models:\n    - provider/acme.yaml");
-    for (path, text) in [
+    let files = [
         ("manifest.yaml", manifest.as_str()),
         ("provider/acme.yaml", PROVIDER),
         ("provider/_shared.yaml", FIELDS),
@@ -78,17 +80,8 @@ fn plugin(changes: &[(&str, &str, &str)]) -> TempDir {
         ("_assets/icon.svg", "<svg/>"),
         ("README.md", "# Acme\n"),
         ("PRIVACY.md", "Nothing is stored.\n"),
-    ] {
-        let mut text = text.to_owned();
-        for (_, from, to) in changes.iter().filter(|(file, ..)| *file == path) {
-            assert!(text.contains(from), "{path} has no `{from}`");
-            text = text.replacen(from, to, 1);
-        }
-        let file = folder.path().join(path);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
-    folder
+    ];
+    written::folder(&files, changes)
 }
 
 fn package(declarations: &Declarations, provider: usize) -> Package {

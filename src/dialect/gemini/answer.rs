@@ -7,6 +7,8 @@
 mod conclusion;
 mod content;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::calls::Calls;
@@ -58,7 +60,7 @@ pub struct AnswerOptions {
     /// Recited sources are listed too.
     pub quotes: bool,
     /// How the host knows the functions.
-    pub names: FunctionNames,
+    pub names: Arc<FunctionNames>,
     /// Whether there are any.
     pub has_functions: bool,
     /// The model may say nothing, as a stop sequence may be the first that it says.

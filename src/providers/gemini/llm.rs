@@ -146,7 +146,7 @@ impl Call {
             expects_json,
             citations,
             quotes: tools::asks_for_sources(&parameters),
-            names: (*names).clone(),
+            names: names.clone(),
             has_functions: !request.tools.is_empty(),
             may_be_empty: !request.stop.is_empty(),
         };

@@ -171,7 +171,7 @@ struct Heard {
 /// Gives the answer of these events (as they are written), which must end well.
 fn hear(events: &[String], citations: Citations) -> Result<Heard, String> {
     let functions = vec![serde_json::from_value(json!({"name": "look", "description": "", "parameters": {}})).unwrap()];
-    let names = FunctionNames::of(&functions, NAMES);
+    let names = FunctionNames::of(&functions, NAMES).into();
     let options = AnswerOptions { citations, quotes: true, names, ..AnswerOptions::default() };
     let answer = SharedAnswer::new(Answer::new(options));
     let mut mapper = GenerateMapper::new(answer.clone());
