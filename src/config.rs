@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::upstream::recording::Taping;
+use crate::upstream::recording::TrafficMode;
 
 /// How the host is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Config {
     /// What is logged, and how.
     pub log: LogSettings,
     /// Whether upstream traffic is recorded or replayed.
-    pub taping: Option<Taping>,
+    pub traffic: Option<TrafficMode>,
 }
 
 /// What is logged, and how.
@@ -144,23 +144,23 @@ impl Config {
             remote_port: remote.port,
             remote_key: remote.key,
             real_ids: remote.real_ids,
-            heartbeat_interval: heartbeat.min(LONGEST_HEARTBEAT),
-            max_worker: number(settings, "MAX_WORKER", 1000)?.min(MOST_SESSIONS),
+            heartbeat_interval: heartbeat.min(MAX_HEARTBEAT_INTERVAL),
+            max_worker: number(settings, "MAX_WORKER", 1000)?.min(MAX_SESSIONS),
             line_limit: line_limit(settings)?,
             serverless_host: text(host_name).unwrap_or("0.0.0.0").to_owned(),
             serverless_port: used(serverless, number(settings, port_name, 8080), 8080)?,
             serverless_secret: text("DIFY_PLUGIN_SERVERLESS_SECRET").map(SecretString::from),
             log: LogSettings::from_settings(settings)?,
-            taping: taping(settings)?,
+            traffic: traffic_mode(settings)?,
         })
     }
 }
 
 /// The daemon gives up on a plugin long before.
-const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3600);
+const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// More sessions than this are no limit.
-const MOST_SESSIONS: usize = 1_000_000;
+const MAX_SESSIONS: usize = 1_000_000;
 
 /// A setting that counts only where it is used.
 fn used<T>(is_used: bool, read: Result<T, ConfigError>, default: T) -> Result<T, ConfigError> {
@@ -218,12 +218,12 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Reads `DIFY_PLUGIN_RECORD` and `DIFY_PLUGIN_REPLAY`, each a folder, from settings by upper-case name.
-pub fn taping(settings: &HashMap<String, String>) -> Result<Option<Taping>, ConfigError> {
-    let folder = |name: &str| text(settings, name).map(PathBuf::from);
-    match (folder("DIFY_PLUGIN_RECORD"), folder("DIFY_PLUGIN_REPLAY")) {
+pub fn traffic_mode(settings: &HashMap<String, String>) -> Result<Option<TrafficMode>, ConfigError> {
+    let directory = |name: &str| text(settings, name).map(PathBuf::from);
+    match (directory("DIFY_PLUGIN_RECORD"), directory("DIFY_PLUGIN_REPLAY")) {
         (None, None) => Ok(None),
-        (Some(folder), None) => Ok(Some(Taping::Record { folder, shorten_files: false })),
-        (None, Some(folder)) => Ok(Some(Taping::Replay { folder, timed: false })),
+        (Some(directory), None) => Ok(Some(TrafficMode::Record { directory, shorten_files: false })),
+        (None, Some(directory)) => Ok(Some(TrafficMode::Replay { directory, timed: false })),
         (Some(_), Some(_)) => {
             Err(refuse("DIFY_PLUGIN_REPLAY", "cannot be set together with DIFY_PLUGIN_RECORD".to_owned()))
         }
@@ -241,19 +241,19 @@ pub const LINE_LIMIT: &str = "DIFY_PLUGIN_LINE_LIMIT";
 const DEFAULT_LINE_LIMIT: usize = 5 * 1024 * 1024;
 
 /// Below this no error would fit.
-const LEAST_LINE_LIMIT: usize = 32 * 1024;
+const MIN_LINE_LIMIT_BYTES: usize = 32 * 1024;
 
 /// Reads the longest line that the daemon takes, in bytes. A setting of the daemon's that cannot be read stopped the daemon,
 /// not us.
 fn line_limit(settings: &HashMap<String, String>) -> Result<Option<usize>, ConfigError> {
     let own = text(settings, LINE_LIMIT).map(|_| number(settings, LINE_LIMIT, 0)).transpose()?;
-    if let Some(limit) = own.filter(|limit| *limit < LEAST_LINE_LIMIT) {
-        return Err(refuse(LINE_LIMIT, format!("must be {LEAST_LINE_LIMIT} bytes or more, found `{limit}`")));
+    if let Some(limit) = own.filter(|limit| *limit < MIN_LINE_LIMIT_BYTES) {
+        return Err(refuse(LINE_LIMIT, format!("must be {MIN_LINE_LIMIT_BYTES} bytes or more, found `{limit}`")));
     }
     let of_daemon = |name: &str| text(settings, name)?.parse().ok().filter(|limit| *limit != 0);
     let [older, newer] = DAEMON_LINE_LIMITS.map(of_daemon);
     let told = older.filter(|limit| *limit != DEFAULT_LINE_LIMIT).or(newer).or(older);
-    Ok(own.or(told.map(|limit: usize| limit.max(LEAST_LINE_LIMIT))))
+    Ok(own.or(told.map(|limit: usize| limit.max(MIN_LINE_LIMIT_BYTES))))
 }
 
 impl LogSettings {
@@ -359,7 +359,7 @@ mod tests {
             (&[(older, "5242880")], Some(5_242_880)),
             (&[(older, "lots"), (newer, "")], None),
             (&[(older, "0")], None),
-            (&[(older, "10")], Some(LEAST_LINE_LIMIT)),
+            (&[(older, "10")], Some(MIN_LINE_LIMIT_BYTES)),
             (&[(older, "10485760"), (LINE_LIMIT, "1048576")], Some(1_048_576)),
         ] {
             assert_eq!(read(pairs).unwrap().line_limit, limit, "{pairs:?}");
@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn numbers_beyond_sense_are_no_panic() {
         let config = read(&[("MAX_WORKER", "18446744073709551615"), ("HEARTBEAT_INTERVAL", "1e18")]).unwrap();
-        assert_eq!((config.max_worker, config.heartbeat_interval), (MOST_SESSIONS, LONGEST_HEARTBEAT));
+        assert_eq!((config.max_worker, config.heartbeat_interval), (MAX_SESSIONS, MAX_HEARTBEAT_INTERVAL));
     }
 
     #[test]

@@ -9,13 +9,13 @@ use std::fmt;
 use std::time::Duration;
 
 /// Longest text of an error, in bytes; what an upstream or a host says may have megabytes.
-pub const LONGEST_MESSAGE: usize = 4096;
+pub const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// Longest advice.
-const LONGEST_HINT: usize = 1024;
+const MAX_HINT_BYTES: usize = 1024;
 
 /// Longest name, code or id beside an error's text.
-pub const LONGEST_WORD: usize = 256;
+pub const MAX_FIELD_BYTES: usize = 256;
 
 /// The beginning of a text, and that it is no more than that.
 pub fn clip(text: &str, longest: usize) -> Cow<'_, str> {
@@ -194,7 +194,7 @@ impl InvokeError {
         match (self.status, self.code_word()) {
             (Some(status), Some(code)) => format!("HTTP {status} {code}"),
             (Some(status), None) => format!("HTTP {status}"),
-            (None, _) if self.kind == ErrorKind::Connection => clip(&self.message, LONGEST_HINT).into_owned(),
+            (None, _) if self.kind == ErrorKind::Connection => clip(&self.message, MAX_HINT_BYTES).into_owned(),
             (None, Some(code)) => format!("{} {code}", self.kind.error_type()),
             (None, None) => self.kind.error_type().to_owned(),
         }
@@ -211,16 +211,16 @@ impl InvokeError {
     /// Message, request id, and hint in one sentence, without the category. Each of them is clipped by itself, so that a
     /// long answer of the upstream does not cost the hint.
     pub fn detail(&self) -> String {
-        let mut text = clip(self.message.trim(), LONGEST_MESSAGE).into_owned();
+        let mut text = clip(self.message.trim(), MAX_MESSAGE_BYTES).into_owned();
         if let Some(id) = &self.request_id {
-            text.push_str(&format!(" (request id {})", clip(id, LONGEST_WORD)));
+            text.push_str(&format!(" (request id {})", clip(id, MAX_FIELD_BYTES)));
         }
         if let Some(hint) = &self.hint {
             if !text.is_empty() && !text.ends_with(['.', '!', '?']) {
                 text.push('.');
             }
             text.push(' ');
-            text.push_str(&clip(hint, LONGEST_HINT));
+            text.push_str(&clip(hint, MAX_HINT_BYTES));
         }
         text
     }

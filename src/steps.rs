@@ -35,13 +35,13 @@ pub fn of(work: impl FnOnce()) -> u64 {
 /// held.
 #[cfg(debug_assertions)]
 pub fn assert_linear<I>(name: &str, make: impl Fn(usize) -> I, run: impl Fn(I)) {
-    const SMALLEST: usize = 64;
+    const MIN_STEPS: usize = 64;
     const DOUBLINGS: usize = 7;
     /// What a call costs whatever its input is.
     const CONSTANT: u64 = 1024;
     /// Windows overlap and buffers grow in jumps.
     const SLACK: u64 = 8;
-    let sizes = (0..=DOUBLINGS).map(|power| SMALLEST << power);
+    let sizes = (0..=DOUBLINGS).map(|power| MIN_STEPS << power);
     let counted: Vec<(usize, u64)> = sizes
         .map(|size| {
             let input = make(size);

@@ -43,7 +43,7 @@ fn check_answer(model_type: &str, outcome: &Outcome, case: &str) {
             "{case}"
         ),
         "tts" => assert_eq!(sound(outcome), SOUND, "{case}"),
-        _ => assert_eq!(outcome.item()["result"], "Spoken words.", "{case}"),
+        _ => assert_eq!(outcome.item()["result"], "SpeechReply words.", "{case}"),
     }
 }
 
@@ -807,8 +807,8 @@ async fn no_secret_is_seen_anywhere() {
 async fn files_that_no_server_should_fetch_are_refused_before_a_call() {
     let setup = Setup::of(&jwt_oct()).await.with(&[("vision_support", "support")]);
     let ask = |url: &str| {
-        let picture = json!({"type": "image", "url": url, "format": "png", "mime_type": "image/png"});
-        setup.ask(true, json!({"prompt_messages": [{"role": "user", "content": [picture]}]}))
+        let image = json!({"type": "image", "url": url, "format": "png", "mime_type": "image/png"});
+        setup.ask(true, json!({"prompt_messages": [{"role": "user", "content": [image]}]}))
     };
     for (url, words) in [
         ("file:///etc/passwd", "file: addresses"),

@@ -18,7 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("runtime", 5),
     ("package", 5),
     ("config", 5),
-    ("memory", 5),
+    ("purge", 5),
     ("cli", 6),
 ];
 
@@ -165,7 +165,7 @@ fn one_line_is_unsafe() {
         }
     }
     // The lint is off for one block of this one file; Cargo.toml denies it everywhere else.
-    assert_eq!(found, ["memory.rs: unsafe_code", "memory.rs: unsafe"]);
+    assert_eq!(found, ["purge.rs: unsafe_code", "purge.rs: unsafe"]);
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
@@ -189,26 +189,26 @@ const STATE: &[(&str, &str, Kept)] = {
         ("protocol/credentials.rs", "STATE", TenantFree("the key of the fingerprint's hash")),
         ("upstream/pool.rs", "BUNDLE", TenantFree("the operator's certificates")),
         ("upstream/pool.rs", "Pool", TenantFree("connections by proxy, its password and certificates; no answers")),
-        ("upstream/tally.rs", "Tally", Owned),
-        ("upstream/proofs.rs", "Proofs", Owned),
+        ("upstream/stats.rs", "CallStats", Owned),
+        ("upstream/redact.rs", "Redactor", Owned),
         ("upstream/auth/fetched.rs", "TokenCell", Owned),
         ("upstream/recording/replayer.rs", "tape", TenantFree("a recording that the operator plays")),
-        ("upstream/recording/scrub.rs", "Secrets", TenantFree("what no recording may show, whosoever it is")),
-        ("dialect/gemini/mapper.rs", "SharedAnswer", Owned),
+        ("upstream/recording/sanitize.rs", "Secrets", TenantFree("what no recording may show, whosoever it is")),
+        ("dialect/gemini/mapper.rs", "SharedResponse", Owned),
         (
-            "dialect/gemini/signatures.rs",
+            "dialect/gemini/thought_signatures.rs",
             "SignatureStore",
             TenantFree("found by a whole call with its id, or a picture"),
         ),
         ("providers/aigateway/jwt.rs", "TokenCache", ByCredentials("providers/aigateway/jwt.rs", "settings.digest()")),
         ("providers/aigateway/jwt.rs", "token", Owned),
         (
-            "providers/compatible/refusals.rs",
+            "providers/compatible/rejections.rs",
             "KEPT",
-            ByCredentials("providers/compatible/refusals.rs", "endpoint.credentials"),
+            ByCredentials("providers/compatible/rejections.rs", "endpoint.credentials"),
         ),
         (
-            "providers/xinference/catalog.rs",
+            "providers/xinference/model_cache.rs",
             "Catalog",
             ByCredentials("providers/xinference/settings.rs", ".fingerprint()"),
         ),
@@ -217,16 +217,16 @@ const STATE: &[(&str, &str, Kept)] = {
             "KEPT",
             ByCredentials("providers/compatible/chat.rs", "Owner::new(endpoint.credentials"),
         ),
-        ("providers/xinference/catalog.rs", "asking", Owned),
-        ("providers/xinference/catalog.rs", "known", Owned),
-        ("providers/xinference/catalog.rs", "seen", Owned),
+        ("providers/xinference/model_cache.rs", "asking", Owned),
+        ("providers/xinference/model_cache.rs", "known", Owned),
+        ("providers/xinference/model_cache.rs", "seen", Owned),
         (
             "providers/xinference/login.rs",
             "Tokens",
             ByCredentials("providers/xinference/settings.rs", ".fingerprint()"),
         ),
         ("providers/xinference/login.rs", "state", Owned),
-        ("memory.rs", "MUCH_CAME", TenantFree("a wake-up that says nothing of anybody")),
+        ("purge.rs", "MUCH_CAME", TenantFree("a wake-up that says nothing of anybody")),
         ("providers/gemini/caching.rs", "Slot", Owned),
         (
             "providers/gemini/caching.rs",
@@ -239,9 +239,9 @@ const STATE: &[(&str, &str, Kept)] = {
             ByCredentials("providers/gemini/connection.rs", "credentials.fingerprint()"),
         ),
         (
-            "providers/gemini/counting.rs",
+            "providers/gemini/token_counts.rs",
             "Counts",
-            ByCredentials("providers/gemini/counting.rs", "credentials.fingerprint()"),
+            ByCredentials("providers/gemini/token_counts.rs", "credentials.fingerprint()"),
         ),
         (
             "providers/gemini/extras.rs",
@@ -261,7 +261,7 @@ const STATE: &[(&str, &str, Kept)] = {
             ByCredentials("providers/gemini/limits.rs", "credentials.fingerprint()"),
         ),
         ("runtime/logs.rs", "SHOWS_CONTENT", TenantFree("the operator's choice of logs")),
-        ("runtime/reply.rs", "state", Owned),
+        ("runtime/responder.rs", "state", Owned),
         ("runtime/sessions.rs", "table", Owned),
     ]
 };

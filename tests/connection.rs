@@ -1,14 +1,14 @@
 //! A connection owns its sessions: how they end, whoever ends them, and what a host that misbehaves hears.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "support/host.rs"]
-mod host;
+#[path = "support/daemon.rs"]
+mod daemon;
 
 use std::time::Duration;
 
+use daemon::{Do, Plugin};
 use dify_plugin_runtime::runtime::ServeOptions;
 use futures_util::future::join_all;
-use host::{Do, Plugin};
 use serde_json::json;
 
 const LATE: &str = "InvokeConnectionError";
@@ -43,9 +43,9 @@ fn cancelled(
 
 fn cases() -> Vec<Case> {
     use Do::{Ask, AskWith, Begun, Cancel, CloseInput, Hear, HearEnd, Line, Pause, Release, Shutdown};
-    let one = options(|options| options.most_sessions = 1);
-    let short = options(|options| options.longest_session = Duration::from_secs(3));
-    let short_one = ServeOptions { most_sessions: 1, ..short };
+    let one = options(|options| options.max_sessions = 1);
+    let short = options(|options| options.max_session_time = Duration::from_secs(3));
+    let short_one = ServeOptions { max_sessions: 1, ..short };
     vec![
         // A request that is taken back ends without a word more.
         cancelled("at once", vec![Ask("a", "hang"), Cancel("a")], &["end"], None),
@@ -231,7 +231,7 @@ async fn every_session_has_one_ending_and_the_right_one() {
 #[tokio::test]
 async fn places_are_given_in_order_of_arrival() {
     const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
-    let plugin = Plugin::new(options(|options| options.most_sessions = 1));
+    let plugin = Plugin::new(options(|options| options.max_sessions = 1));
     let mut host = plugin.connect();
     for name in NAMES {
         host.step(Do::Ask(name, "wait 5")).await;
@@ -320,9 +320,9 @@ async fn a_host_that_reads_nothing_does_not_keep_the_process() {
 
 #[tokio::test]
 async fn any_number_of_places_may_be_set() {
-    for most_sessions in [0, 1, usize::MAX] {
-        let plugin = Plugin::new(options(|options| options.most_sessions = most_sessions));
-        assert_eq!(plugin.host(&[Do::Ask("a", "say hello")]).await["a"].text, "hello", "{most_sessions}");
+    for max_sessions in [0, 1, usize::MAX] {
+        let plugin = Plugin::new(options(|options| options.max_sessions = max_sessions));
+        assert_eq!(plugin.host(&[Do::Ask("a", "say hello")]).await["a"].text, "hello", "{max_sessions}");
     }
 }
 
@@ -368,7 +368,7 @@ async fn the_first_token_is_waited_for_as_long_as_the_caller_says() {
         assert_eq!((&told["a"].error, told["a"].types.last().unwrap().as_str()), (&None, "end"), "{prompt} {budget}");
     }
     // The wait for a place is within it, and ends with it.
-    let plugin = Plugin::new(options(|options| options.most_sessions = 1));
+    let plugin = Plugin::new(options(|options| options.max_sessions = 1));
     let waiting = Do::AskWith("b", "say b", json!({"first_token_timeout": 0.1}));
     let told = plugin.host(&[Do::Ask("a", "gate"), waiting, Do::HearEnd("b"), Do::Release]).await;
     assert_eq!(told["b"].error.as_ref().unwrap().0, "FirstTokenTimeoutError");

@@ -2,8 +2,8 @@
 //! where the key may go.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "support/folders.rs"]
-mod folders;
+#[path = "support/directories.rs"]
+mod directories;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,10 +13,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use folders::one_provider;
+use directories::one_provider;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The daemon's debugging port: what each connection says, a line at a time, and a way to answer.
 struct Daemon {
@@ -51,7 +51,7 @@ impl Daemon {
     }
 
     fn next(&self) -> Connection {
-        self.connections.recv_timeout(PATIENCE).expect("nobody connects")
+        self.connections.recv_timeout(TIMEOUT).expect("nobody connects")
     }
 }
 
@@ -60,7 +60,7 @@ impl Connection {
     fn registration(&self) -> (Value, Value) {
         let (mut manifest, mut provider) = (Value::Null, Value::Null);
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("no registration");
+            let line = self.lines.recv_timeout(TIMEOUT).expect("no registration");
             match line["type"].as_str().unwrap() {
                 "manifest_declaration" => manifest = line["data"].clone(),
                 "model_declaration" => provider = line["data"][0].clone(),
@@ -74,7 +74,7 @@ impl Connection {
     fn ask(&mut self, data: &Value) -> Value {
         writeln!(self.stream, "{}", json!({"session_id": "s", "event": "request", "data": data})).unwrap();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("no answer");
+            let line = self.lines.recv_timeout(TIMEOUT).expect("no answer");
             if line["event"] == "session" {
                 return line["data"].clone();
             }
@@ -89,9 +89,9 @@ struct Plugin {
 }
 
 impl Plugin {
-    fn start(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+    fn start(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
-            .current_dir(folder)
+            .current_dir(directory)
             .env_clear()
             .envs(settings.iter().copied())
             .args(arguments)
@@ -109,7 +109,7 @@ impl Plugin {
     /// Reads what it says up to this.
     fn says(&self, expected: &str) -> String {
         let mut all = String::new();
-        while let Ok(line) = self.said.recv_timeout(PATIENCE) {
+        while let Ok(line) = self.said.recv_timeout(TIMEOUT) {
             all.push_str(&line);
             all.push('\n');
             if line.contains(expected) {
@@ -134,7 +134,7 @@ const WAYS: [&[&str]; 2] = [&["debug"], &[]];
 fn plugins_register_beside_the_installed_ones_and_are_reached() {
     for way in WAYS {
         for real in [false, true] {
-            let (folder, daemon) = (one_provider(), Daemon::start());
+            let (directory, daemon) = (one_provider(), Daemon::start());
             let url = format!("127.0.0.1:{}", daemon.port);
             let mut settings =
                 vec![("INSTALL_METHOD", "remote"), ("REMOTE_INSTALL_URL", url.as_str()), ("REMOTE_INSTALL_KEY", "key")];
@@ -144,7 +144,7 @@ fn plugins_register_beside_the_installed_ones_and_are_reached() {
                 (true, false) => arguments.push("--real-ids"),
                 (false, _) => {}
             }
-            let plugin = Plugin::start(folder.path(), &arguments, &settings);
+            let plugin = Plugin::start(directory.path(), &arguments, &settings);
             let mut connection = daemon.next();
             let (manifest, provider) = connection.registration();
             let name = manifest["name"].as_str().unwrap();
@@ -194,22 +194,22 @@ fn what_an_older_dify_cannot_read_is_registered_by_name_only() {
 
 #[test]
 fn a_file_that_breaks_leaves_what_is_registered_alone() {
-    let (folder, daemon) = (one_provider(), Daemon::start());
+    let (directory, daemon) = (one_provider(), Daemon::start());
     let url = format!("127.0.0.1:{}", daemon.port);
     let arguments = ["debug", "--url", &url, "--key", "key"];
-    let plugin = Plugin::start(folder.path(), &arguments, &[("HEARTBEAT_INTERVAL", "0.2")]);
+    let plugin = Plugin::start(directory.path(), &arguments, &[("HEARTBEAT_INTERVAL", "0.2")]);
     let first = daemon.next();
     first.registration();
-    let file = folder.path().join("provider/xinference.yaml");
+    let file = directory.path().join("provider/xinference.yaml");
     let sound = std::fs::read_to_string(&file).unwrap();
-    let icon = folder.path().join("_assets/icon.svg");
+    let icon = directory.path().join("_assets/icon.svg");
     for broken in ["provider: [\n", "[]\n", "label: {}\n", ""] {
         std::fs::write(&file, broken).unwrap();
         plugin.says("what is registered stays as it was until this is mended");
-        let problem = plugin.said.recv_timeout(PATIENCE).unwrap();
+        let problem = plugin.said.recv_timeout(TIMEOUT).unwrap();
         assert!(problem.starts_with("provider/xinference.yaml: ") && !problem.contains(".: "), "{broken:?}: {problem}");
         while first.lines.try_recv().is_ok() {}
-        assert_eq!(first.lines.recv_timeout(PATIENCE).unwrap()["event"], "heartbeat", "{broken:?}");
+        assert_eq!(first.lines.recv_timeout(TIMEOUT).unwrap()["event"], "heartbeat", "{broken:?}");
         assert!(daemon.connections.try_recv().is_err(), "{broken:?}: it has connected again");
     }
     std::fs::write(&icon, "<svg xmlns='http://www.w3.org/2000/svg'/>").unwrap();
@@ -220,25 +220,25 @@ fn a_file_that_breaks_leaves_what_is_registered_alone() {
 
 #[test]
 fn the_key_goes_where_it_was_asked_to_go_only() {
-    let folder = one_provider();
+    let directory = one_provider();
     for way in [&["debug"][..], &[], &["doctor"]] {
         for scheme in ["https", "HTTPS", "tls", "wss"] {
             let daemon = Daemon::start();
             let url = format!("{scheme}://127.0.0.1:{}", daemon.port);
-            let said = refused(folder.path(), way, &url);
+            let said = refused(directory.path(), way, &url);
             assert!(said.contains("does not speak") && said.contains("tunnel"), "{way:?} {said}");
             assert!(daemon.connections.try_recv().is_err(), "{way:?}: it has connected");
         }
         // An address for documentation, where nobody is.
-        let said = refused(folder.path(), way, "192.0.2.1:5003");
+        let said = refused(directory.path(), way, "192.0.2.1:5003");
         assert!(said.contains("in clear text") && said.contains("--clear-text"), "{way:?} {said}");
     }
 }
 
 /// What a start with this address says; the key is not in it.
-fn refused(folder: &Path, arguments: &[&str], url: &str) -> String {
+fn refused(directory: &Path, arguments: &[&str], url: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
-        .current_dir(folder)
+        .current_dir(directory)
         .env_clear()
         .envs([("INSTALL_METHOD", "remote"), ("REMOTE_INSTALL_URL", url), ("REMOTE_INSTALL_KEY", "s3cret-key")])
         .args(arguments)

@@ -101,7 +101,7 @@ fn plugin(changes: &[(&str, &str, &str)]) -> TempDir {
         ("models/llm/_position.yaml", "- acme-1\n"),
         ("_assets/icon.svg", "<svg/>"),
     ];
-    written::folder(&files, changes)
+    written::directory(&files, changes)
 }
 
 fn problems(changes: &[(&str, &str, &str)]) -> Vec<Problem> {
@@ -337,14 +337,14 @@ fn each_package_is_held_to_the_dify_that_it_names() {
     ] {
         let borrowed: Vec<(&str, &str, &str)> =
             changes.iter().map(|(file, from, to)| (*file, from.as_str(), to.as_str())).collect();
-        let folder = plugin(&borrowed);
-        let file = |name: &str| folder.path().join(name);
+        let directory = plugin(&borrowed);
+        let file = |name: &str| directory.path().join(name);
         std::fs::write(file("provider/b.yaml"), PROVIDER.replacen("acme", "b", 1).replace("models/llm", "other"))
             .unwrap();
         std::fs::create_dir(file("other")).unwrap();
         std::fs::write(file("other/b.yaml"), MODEL).unwrap();
         std::fs::write(file("other/_position.yaml"), "- acme-1").unwrap();
-        let found = declare::check(folder.path());
+        let found = declare::check(directory.path());
         let errors: Vec<String> =
             found.iter().filter(|problem| problem.severity == Severity::Error).map(ToString::to_string).collect();
         match said {
@@ -360,15 +360,15 @@ fn each_package_is_held_to_the_dify_that_it_names() {
 #[test]
 fn all_problems_are_told_at_once_and_the_command_fails() {
     let changes: Vec<_> = [0, 1, 14, 22].map(|index: usize| (WRONG[index].0, WRONG[index].1, WRONG[index].2)).to_vec();
-    let folder = plugin(&changes);
+    let directory = plugin(&changes);
     let output =
-        Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime")).arg("check").arg(folder.path()).output().unwrap();
+        Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime")).arg("check").arg(directory.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let shown = String::from_utf8(output.stdout).unwrap();
     for index in [0, 1, 14, 22] {
         assert!(shown.contains(WRONG[index].3), "{}: {shown}", WRONG[index].3);
     }
-    assert!(declare::load(folder.path()).is_err());
+    assert!(declare::load(directory.path()).is_err());
 }
 
 #[test]
@@ -443,17 +443,17 @@ fn habits_of_authors_are_read() {
         ("models/llm/acme-1.yaml", "label:\n  en_US: Acme 1\n", ""),
         ("models/llm/acme-1.yaml", "input: \"0.1\"", "input: 1e-1"),
     ] {
-        let folder = plugin(&[(file, from, to)]);
-        assert!(declare::load(folder.path()).is_ok(), "{to}: {:?}", declare::check(folder.path()));
+        let directory = plugin(&[(file, from, to)]);
+        assert!(declare::load(directory.path()).is_ok(), "{to}: {:?}", declare::check(directory.path()));
     }
 }
 
 #[test]
 fn templates_labels_and_positions_are_filled_in() {
-    let folder = plugin(&[]);
-    std::fs::write(folder.path().join("models/llm/a-2.yaml"), MODEL.replace("acme-1", "acme-2")).unwrap();
-    std::fs::write(folder.path().join("models/llm/_position.yaml"), "- acme-2\n- acme-1\n").unwrap();
-    let loaded = declare::load(folder.path()).unwrap();
+    let directory = plugin(&[]);
+    std::fs::write(directory.path().join("models/llm/a-2.yaml"), MODEL.replace("acme-1", "acme-2")).unwrap();
+    std::fs::write(directory.path().join("models/llm/_position.yaml"), "- acme-2\n- acme-1\n").unwrap();
+    let loaded = declare::load(directory.path()).unwrap();
     let names: Vec<&str> = loaded.providers[0].models.iter().map(|model| model.model.as_str()).collect();
     assert_eq!(names, ["acme-2", "acme-1"]);
     let rule = loaded.providers[0].models[0].rule("temperature").unwrap();

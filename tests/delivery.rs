@@ -12,9 +12,9 @@ use dify_plugin_runtime::error::{ErrorKind, InvokeError};
 use dify_plugin_runtime::protocol::{
     Content, ContentPart, FinishReason, LlmDelta, LlmRequest, LlmUsage, MediaPart, ModelRequest, ModelType, ToolCall,
 };
-use dify_plugin_runtime::providers::{Answer, CallContext, Chunks, Provider};
+use dify_plugin_runtime::providers::{CallContext, Chunks, Provider, ResultFuture};
 use dify_plugin_runtime::runtime::ServeOptions;
-use dify_plugin_runtime::transport::outlet::line_below;
+use dify_plugin_runtime::transport::line_queue::line_below;
 use futures_util::{StreamExt, stream};
 use harness::{Outcome, Plugin};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 const FIFTH: usize = 100 * 1024;
 
 /// The longest line for them.
-const LONGEST_LINE: usize = line_below(5 * FIFTH);
+const MAX_LINE_BYTES: usize = line_below(5 * FIFTH);
 
 /// What Dify's API has a case for.
 const KNOWN: [&str; 7] = [
@@ -57,7 +57,7 @@ impl Provider for Scripted {
         }
     }
 
-    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         Box::pin(async move { Ok(ModelSchema::customizable(request.target.model, request.model_type)) })
     }
 }
@@ -69,7 +69,7 @@ fn plugin(script: impl Fn() -> Vec<Result<LlmDelta, InvokeError>> + Send + Sync 
     }))
     .unwrap();
     let models = vec![ModelSchema::customizable("m", ModelType::Llm)];
-    let options = ServeOptions { longest_line: LONGEST_LINE, ..ServeOptions::default() };
+    let options = ServeOptions { max_line_bytes: MAX_LINE_BYTES, ..ServeOptions::default() };
     Plugin::of(vec![(declaration, models, Arc::new(Scripted(Arc::new(script))))]).with_options(options)
 }
 
@@ -78,7 +78,7 @@ fn llm(prompt: &str, stream: bool) -> Value {
         "model_parameters": {}, "prompt_messages": [{"role": "user", "content": prompt}], "stream": stream})
 }
 
-fn picture(bytes: usize) -> LlmDelta {
+fn image(bytes: usize) -> LlmDelta {
     let media = MediaPart {
         format: "png".to_owned(),
         mime_type: "image/png".to_owned(),
@@ -96,18 +96,18 @@ fn last() -> LlmDelta {
 
 /// All text, in whichever form, and how many pictures.
 fn said(outcome: &Outcome) -> (String, usize) {
-    let (mut text, mut pictures) = (String::new(), 0);
+    let (mut text, mut images) = (String::new(), 0);
     for item in &outcome.items {
         match &item["delta"]["message"]["content"] {
             Value::String(more) => text.push_str(more),
             Value::Array(parts) => parts.iter().for_each(|part| match part["type"].as_str() {
                 Some("text") => text.push_str(part["data"].as_str().unwrap()),
-                _ => pictures += 1,
+                _ => images += 1,
             }),
             other => panic!("{other}"),
         }
     }
-    (text, pictures)
+    (text, images)
 }
 
 fn fits(outcome: &Outcome, limit: usize) {
@@ -140,10 +140,10 @@ async fn text_before_an_error_arrives_also_when_the_host_reads_late() {
 async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
     type Case = (&'static str, fn() -> Vec<LlmDelta>, usize, usize, usize);
     let cases: [Case; 6] = [
-        ("two pictures", || vec![picture(3 * FIFTH), picture(3 * FIFTH)], 0, 2, 2),
+        ("two pictures", || vec![image(3 * FIFTH), image(3 * FIFTH)], 0, 2, 2),
         (
             "text around pictures",
-            || vec![LlmDelta::text("a"), picture(4 * FIFTH), LlmDelta::text("b"), picture(4 * FIFTH)],
+            || vec![LlmDelta::text("a"), image(4 * FIFTH), LlmDelta::text("b"), image(4 * FIFTH)],
             2,
             2,
             2,
@@ -159,21 +159,21 @@ async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
         ("many words", || (0..20_000).map(|_| LlmDelta::text("word ")).collect(), 100_000, 0, 1),
         (
             "words after a picture",
-            || [picture(FIFTH)].into_iter().chain((0..8000).map(|_| LlmDelta::text("w "))).collect(),
+            || [image(FIFTH)].into_iter().chain((0..8000).map(|_| LlmDelta::text("w "))).collect(),
             16_000,
             1,
             1,
         ),
     ];
-    for (name, deltas, letters, pictures, items) in cases {
+    for (name, deltas, letters, images, items) in cases {
         for stream in [true, false] {
             let plugin = plugin(move || deltas().into_iter().chain([last()]).map(Ok).collect());
             let outcome = plugin.call(llm("go", stream)).await;
             assert!(outcome.error.is_none(), "{name}: {:?}", outcome.error);
             let (text, seen) = said(&outcome);
-            assert_eq!((text.len(), seen), (letters, pictures), "{name}");
+            assert_eq!((text.len(), seen), (letters, images), "{name}");
             assert!(stream || outcome.items.len() == items, "{name}: {} items", outcome.items.len());
-            fits(&outcome, LONGEST_LINE);
+            fits(&outcome, MAX_LINE_BYTES);
             assert_eq!(outcome.usage()["prompt_tokens"], 3, "{name}");
             let indexes: Vec<u64> = outcome.items.iter().map(|item| item["delta"]["index"].as_u64().unwrap()).collect();
             assert_eq!(indexes, (0..indexes.len() as u64).collect::<Vec<_>>(), "{name}");
@@ -185,7 +185,7 @@ async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
 async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
     for stream in [true, false] {
         let plugin = plugin(|| {
-            [LlmDelta::text("before "), picture(6 * FIFTH), picture(FIFTH), LlmDelta::text("after"), last()]
+            [LlmDelta::text("before "), image(6 * FIFTH), image(FIFTH), LlmDelta::text("after"), last()]
                 .map(Ok)
                 .to_vec()
         });
@@ -197,7 +197,7 @@ async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
         for word in ["image", "`resolution`", "PLUGIN_STDIO_MAX_BUFFER_SIZE"] {
             assert!(message.contains(word), "{message}");
         }
-        let wide = ServeOptions { longest_line: 20 * FIFTH, ..ServeOptions::default() };
+        let wide = ServeOptions { max_line_bytes: 20 * FIFTH, ..ServeOptions::default() };
         let outcome = plugin.with_options(wide).call(llm("go", stream)).await;
         assert!(outcome.error.is_none());
         assert_eq!(said(&outcome), ("before after".to_owned(), 2));
@@ -209,7 +209,7 @@ async fn a_host_with_short_lines_gets_short_lines() {
     let limit = 32 * 1024;
     for stream in [true, false] {
         let plugin = plugin(|| vec![Ok(LlmDelta::text("ä".repeat(FIFTH))), Ok(last())]);
-        let options = ServeOptions { longest_line: limit, ..ServeOptions::default() };
+        let options = ServeOptions { max_line_bytes: limit, ..ServeOptions::default() };
         let outcome = plugin.with_options(options).call(llm("go", stream)).await;
         assert_eq!(said(&outcome).0.len(), 2 * FIFTH);
         fits(&outcome, limit);
@@ -240,7 +240,7 @@ async fn private_data_and_decoration_never_cost_the_answer() {
             assert!(outcome.error.is_none(), "{number}: {:?}", outcome.error);
             assert_eq!(said(&outcome).0, "text", "{number}");
             assert_eq!(outcome.usage()["prompt_tokens"], 3, "{number}");
-            fits(&outcome, LONGEST_LINE);
+            fits(&outcome, MAX_LINE_BYTES);
             let arguments: String = outcome
                 .tool_calls()
                 .iter()

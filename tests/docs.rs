@@ -13,9 +13,9 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn files(folder: &str, ends: &str) -> Vec<PathBuf> {
+fn files(directory: &str, ends: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(root().join(folder)).unwrap().flatten() {
+    for entry in fs::read_dir(root().join(directory)).unwrap().flatten() {
         let path = entry.path();
         if path.is_dir() {
             let inner = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
@@ -140,9 +140,9 @@ fn every_package_has_pages_in_two_languages() {
     let declarations = dify_plugin_runtime::declare::load(root()).unwrap();
     for loaded in &declarations.providers {
         let package = loaded.declaration.extra.get("package").unwrap();
-        let folder = package["readme"].as_str().unwrap_or_else(|| panic!("{} names no pages", loaded.file));
+        let directory = package["readme"].as_str().unwrap_or_else(|| panic!("{} names no pages", loaded.file));
         for name in ["README.md", "README_zh_Hans.md"] {
-            let page = root().join(folder).join(name);
+            let page = root().join(directory).join(name);
             let text = read(&page);
             let lines = text.lines().count();
             assert!((20..=90).contains(&lines) && text.len() < 8_000, "{}: {lines} lines", page.display());

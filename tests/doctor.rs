@@ -131,8 +131,8 @@ fn settings_that_do_not_arrive_or_do_nothing_are_named() {
     ] {
         check(&[], &[(name, value)], &[expected]);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("settings");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("settings");
     std::fs::write(&file, "HTTPS_PROXY=http://proxy.test\nMAX_WORKER=7\n").unwrap();
     check(&["--env-file", file.to_str().unwrap()], &[], &["HTTPS_PROXY stands in", "7 sessions at once"]);
     std::fs::write(&file, "MAX_WORKER=7\nDIFY_PLUGIN_LOG_LEVEL=info, canary-3f9a=warn\n").unwrap();
@@ -172,8 +172,8 @@ fn what_forms_may_use_of_the_machine_is_told() {
     ] {
         check(&[], &environment, &[expected]);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("settings");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("settings");
     std::fs::write(&file, format!("{IDENTITY}=true\n")).unwrap();
     check(
         &["--env-file", file.to_str().unwrap()],
@@ -191,10 +191,10 @@ fn what_forms_may_use_of_the_machine_is_told() {
 
 #[test]
 fn declarations_that_dify_would_refuse_are_errors() {
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().to_str().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().to_str().unwrap();
     check(&["--dir", dir], &[], &["holds no manifest.yaml → Run in the plugin's folder"]);
-    std::fs::write(folder.path().join("manifest.yaml"), "version: x\n").unwrap();
+    std::fs::write(directory.path().join("manifest.yaml"), "version: x\n").unwrap();
     check(&["--dir", dir], &[], &["error declarations: manifest.yaml"]);
     check(&["--dir", dir, "--provider", "google"], &[], &["error endpoint: `google` cannot be asked"]);
 }

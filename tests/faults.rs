@@ -9,8 +9,8 @@ mod authority;
 mod body;
 #[path = "faults/clock.rs"]
 mod clock;
-#[path = "faults/host.rs"]
-mod host;
+#[path = "faults/daemon.rs"]
+mod daemon;
 #[path = "faults/machine.rs"]
 mod machine;
 #[path = "faults/plugin.rs"]

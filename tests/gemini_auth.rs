@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use dify_plugin_runtime::dialect::sound;
+use dify_plugin_runtime::dialect::wav;
 use google::{API_KEY, AUDIENCE, CLIENT_SECRET, Google, REFRESH_TOKEN, refusal};
 use harness::Outcome;
 use serde_json::{Value, json};
@@ -154,9 +154,9 @@ async fn a_gateway_stands_before_every_route() {
     let google = Google::start().await;
     let credentials = json!({"google_api_key": API_KEY, "google_base_url": format!("{}/team/gemini", google.url),
         "google_api_version": "v1", "extra_headers": "{\"x-team\": \"a\"}", "max_retries": "0"});
-    let film = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4",
+    let video = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4",
         "base64_data": STANDARD.encode(vec![7; 17 * 1024 * 1024])});
-    let question = json!([{"role": "user", "content": [film, {"type": "text", "data": "What is this?"}]}]);
+    let question = json!([{"role": "user", "content": [video, {"type": "text", "data": "What is this?"}]}]);
     let short = json!([{"role": "user", "content": "Hi"}]);
     let lite = "gemini-2.5-flash-lite";
     let cases = [
@@ -180,7 +180,7 @@ async fn a_gateway_stands_before_every_route() {
         (
             "invoke_speech2text",
             "gemini-3.5-transcribe",
-            json!({"model_type": "speech2text", "file": hex::encode(sound::wav(&[0; 4], 16_000))}),
+            json!({"model_type": "speech2text", "file": hex::encode(wav::wav(&[0; 4], 16_000))}),
             ":generateContent",
         ),
     ];

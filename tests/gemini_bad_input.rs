@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dify_plugin_runtime::dialect::sound;
+use dify_plugin_runtime::dialect::wav;
 use google::{API_KEY, Google};
 use serde_json::{Value, json};
 use setup::{key_file, plugin, request, vertex};
@@ -190,7 +190,7 @@ async fn files_are_refused_by_type_size_and_address() {
         with_more(case("a file of the machine through Dify's host", media(url("/to-file")), &["redirects to a file: address"]), own_host()),
         case("no recording", json!({"action": "invoke_speech2text", "model": "gemini-3.5-transcribe", "model_type": "speech2text", "file": hex::encode("%PDF-1.7 no sound")}), &["no known kind"]),
         with_credentials(
-            case("recording too large for Vertex", json!({"action": "invoke_speech2text", "model": "gemini-3.5-transcribe", "model_type": "speech2text", "file": hex::encode(sound::wav(&vec![0; 16 * MIB], 16_000))}), &["at most 15 MiB", "Compress"]),
+            case("recording too large for Vertex", json!({"action": "invoke_speech2text", "model": "gemini-3.5-transcribe", "model_type": "speech2text", "file": hex::encode(wav::wav(&vec![0; 16 * MIB], 16_000))}), &["at most 15 MiB", "Compress"]),
             vertex(&google),
         ),
         case("no picture to embed", json!({"action": "invoke_multimodal_embedding", "model": "gemini-embedding-2", "model_type": "text-embedding", "documents": [{"content": "R0lGODlhAQABAAAAACw=", "content_type": "image"}], "input_type": "document"}), &["neither PNG nor JPEG"]),

@@ -181,11 +181,11 @@ async fn a_malformed_call_is_asked_once_more_without_the_cache() {
 #[tokio::test]
 async fn a_prompt_is_counted_once_with_its_files() {
     let (upstream, plugin) = (upstream().await, plugin());
-    let film = json!({"prompt_messages": [{"role": "user", "content": [
+    let video = json!({"prompt_messages": [{"role": "user", "content": [
         {"type": "video", "url": "https://www.youtube.com/watch?v=x", "format": "mp4", "mime_type": "video/mp4"},
         {"type": "image", "base64_data": "AAAA", "format": "png", "mime_type": "image/png"},
         {"type": "text", "data": "Why?"}]}]});
-    for (fields, asked) in [(json!({}), 1), (json!({}), 1), (film.clone(), 2), (film, 2)] {
+    for (fields, asked) in [(json!({}), 1), (json!({}), 1), (video.clone(), 2), (video, 2)] {
         let mut request = ask(&upstream, MODEL, json!({}), fields);
         request["action"] = json!("get_llm_num_tokens");
         assert_eq!(plugin.call(request).await.item()["num_tokens"], 42);

@@ -131,19 +131,19 @@ async fn pictures_have_vectors_of_their_own() {
         let fields = json!({"model_type": "text-embedding", "documents": documents, "input_type": "document"});
         request(&google, "invoke_multimodal_embedding", model, key(json!({})), fields)
     };
-    let picture = |content: &str| json!({"content": content, "content_type": "image"});
-    let mut documents = vec![json!({"content": "Hi", "content_type": "text"}), picture(PNG), picture(JPEG)];
-    documents.push(picture(&format!("data:image/png;base64,{PNG}")));
-    documents.extend((0..6).map(|_| picture(PNG)));
+    let image = |content: &str| json!({"content": content, "content_type": "image"});
+    let mut documents = vec![json!({"content": "Hi", "content_type": "text"}), image(PNG), image(JPEG)];
+    documents.push(image(&format!("data:image/png;base64,{PNG}")));
+    documents.extend((0..6).map(|_| image(PNG)));
     let outcome = plugin().call(embed("gemini-embedding-2", json!(documents))).await;
     let mut expected = vec![vector("title: none | text: Hi", 4)];
     expected.extend((0..9).map(|_| vector("#", 4)));
     assert_eq!(outcome.item()["embeddings"], json!(expected));
     assert_eq!(google.seen(":batchEmbedContents").len(), 2, "at most six pictures a request");
     let refused = [
-        ("gemini-embedding-001", picture(PNG), "reads no pictures"),
-        ("gemini-embedding-2", picture("R0lGODlhAQABAAAAACw="), "neither PNG nor JPEG"),
-        ("gemini-embedding-2", picture("http://169.254.169.254/x.png"), "169.254.169.254"),
+        ("gemini-embedding-001", image(PNG), "reads no pictures"),
+        ("gemini-embedding-2", image("R0lGODlhAQABAAAAACw="), "neither PNG nor JPEG"),
+        ("gemini-embedding-2", image("http://169.254.169.254/x.png"), "169.254.169.254"),
         ("gemini-embedding-2", json!({"content": " ", "content_type": "text"}), "text 1 of the request is empty"),
     ];
     for (model, document, said) in refused {

@@ -555,15 +555,15 @@ async fn a_break_after_the_last_word_breaks_nothing() {
 
 #[tokio::test]
 async fn large_events_and_compressed_streams_come_through() {
-    let picture = "A".repeat(4 << 20);
-    let event = upstream::parts(json!([{"inlineData": {"mimeType": "image/png", "data": picture}}]));
+    let image = "A".repeat(4 << 20);
+    let event = upstream::parts(json!([{"inlineData": {"mimeType": "image/png", "data": image}}]));
     let (_, outcome) = one(vec![Reply::Events(vec![event, end("STOP")])], MODEL, json!({})).await;
     let data: usize = outcome
         .items
         .iter()
         .map(|item| item["delta"]["message"]["content"][0]["base64_data"].as_str().map_or(0, str::len))
         .sum();
-    assert_eq!(data, picture.len());
+    assert_eq!(data, image.len());
     // `Hello` and `STOP`, each an event, packed.
     let packed = "\
         1f8b08000000000002034b492c49b452a8564a4ecc4bc94c492c492d56b2528806f2f3f34a52f34a94407245f939a9408652\

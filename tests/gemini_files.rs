@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use api::files::Loss;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dify_plugin_runtime::dialect::sound;
+use dify_plugin_runtime::dialect::wav;
 use google::{API_KEY, Google, OTHER_KEY};
 use serde_json::{Value, json};
 use setup::{plugin, request, vertex};
@@ -33,11 +33,12 @@ fn ask(google: &Google, credentials: Value, first: u8) -> Value {
 }
 
 fn ask_about(google: &Google, credentials: Value, first: u8, mime_type: &str) -> Value {
-    let mut film = vec![7; LARGE];
-    film[0] = first;
-    let film = json!({"type": "video", "format": "mp4", "mime_type": mime_type, "base64_data": STANDARD.encode(film)});
-    let picture = json!({"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AAAA"});
-    let message = json!({"role": "user", "content": [picture, film, {"type": "text", "data": "What is this?"}]});
+    let mut video = vec![7; LARGE];
+    video[0] = first;
+    let video =
+        json!({"type": "video", "format": "mp4", "mime_type": mime_type, "base64_data": STANDARD.encode(video)});
+    let image = json!({"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AAAA"});
+    let message = json!({"role": "user", "content": [image, video, {"type": "text", "data": "What is this?"}]});
     let fields = json!({"model_type": "llm", "prompt_messages": [message]});
     request(google, "invoke_llm", "gemini-2.5-flash-lite", credentials, fields)
 }
@@ -196,8 +197,8 @@ async fn the_limit_counts_the_whole_request_as_it_is_sent() {
     let google = Google::start().await;
     let plugin = plugin();
     for (bytes, text) in [(15 * MIB - 3, 10), (15 * MIB - 64 * 1024, 10), (14 * MIB, 2 * MIB)] {
-        let film = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4", "base64_data": STANDARD.encode(vec![7; bytes])});
-        let message = json!({"role": "user", "content": [film, {"type": "text", "data": "\"\n".repeat(text / 2)}]});
+        let video = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4", "base64_data": STANDARD.encode(vec![7; bytes])});
+        let message = json!({"role": "user", "content": [video, {"type": "text", "data": "\"\n".repeat(text / 2)}]});
         let fields = json!({"model_type": "llm", "prompt_messages": [message]});
         assert_eq!(
             plugin.call(request(&google, "invoke_llm", "gemini-2.5-flash-lite", key(), fields)).await.text(),
@@ -247,7 +248,7 @@ async fn where_nothing_can_be_uploaded_files_go_inline_or_are_refused() {
 
 #[tokio::test]
 async fn a_long_recording_is_uploaded_for_its_transcript() {
-    let recording = hex::encode(sound::wav(&vec![0; 16 * MIB], 16_000));
+    let recording = hex::encode(wav::wav(&vec![0; 16 * MIB], 16_000));
     let transcribe = |google: &Google, credentials: Value| {
         let fields = json!({"model_type": "speech2text", "file": recording});
         request(google, "invoke_speech2text", "gemini-3.5-transcribe", credentials, fields)
@@ -274,12 +275,12 @@ async fn a_long_recording_is_uploaded_for_its_transcript() {
 async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
     let google = Google::start().await;
     let part = |kind: &str, url: &str, mime_type: &str| json!({"type": kind, "url": url, "mime_type": mime_type});
-    let films = [
+    let videos = [
         (part("video", "https://www.youtube.com/watch?v=x", "text/html"), Value::Null),
         (part("video", "gs://bucket/film.mp4", "video/mp4"), json!("video/mp4")),
         (part("video", "https://142.250.1.1/film.mp4?sign=1", "video/mp4"), json!("video/mp4")),
     ];
-    let content: Vec<Value> = films.iter().map(|(film, _)| film.clone()).collect();
+    let content: Vec<Value> = videos.iter().map(|(video, _)| video.clone()).collect();
     let ask = |mut credentials: Value| {
         credentials["google_file_buckets"] = json!("other, bucket");
         let fields = json!({"model_type": "llm", "prompt_messages": [{"role": "user", "content": content}],
@@ -288,10 +289,10 @@ async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
     };
     for (credentials, of_youtube) in [(key(), Value::Null), (vertex(&google), json!("video/mp4"))] {
         assert_eq!(plugin().call(ask(credentials)).await.text(), "Hello");
-        for (index, (film, mime_type)) in films.iter().enumerate() {
+        for (index, (video, mime_type)) in videos.iter().enumerate() {
             let sent = &parts_sent(&google)[index];
             let mime_type = if index == 0 { &of_youtube } else { mime_type };
-            assert_eq!((&sent["fileData"]["fileUri"], &sent["fileData"]["mimeType"]), (&film["url"], mime_type));
+            assert_eq!((&sent["fileData"]["fileUri"], &sent["fileData"]["mimeType"]), (&video["url"], mime_type));
             assert_eq!(sent["videoMetadata"], json!({"startOffset": "10s", "endOffset": "25.5s", "fps": 2}));
         }
     }
@@ -317,8 +318,8 @@ async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
 async fn files_of_a_request_that_is_too_large_are_uploaded() {
     let google = Google::start().await;
     let small = |url: &str| {
-        let picture = json!({"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AAAA"});
-        let fields = json!({"model_type": "llm", "prompt_messages": [{"role": "user", "content": [picture]}]});
+        let image = json!({"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AAAA"});
+        let fields = json!({"model_type": "llm", "prompt_messages": [{"role": "user", "content": [image]}]});
         let credentials = json!({"google_api_key": API_KEY, "google_base_url": url});
         request(&google, "invoke_llm", "gemini-3.8-flash", credentials, fields)
     };

@@ -82,21 +82,21 @@ async fn a_file_of_an_earlier_message_that_cannot_be_read_is_left_out() {
         assert_eq!(parts[1]["text"], "What is it?", "{name}");
     }
     // A file that can be read goes with every message.
-    let picture = file("image", "image/png", b"\x89PNG\r\n\x1a\n");
+    let image = file("image", "image/png", b"\x89PNG\r\n\x1a\n");
     ask(
         &google,
         key(),
-        json!([user(&picture), {"role": "assistant", "content": "So."}, {"role": "user", "content": "And?"}]),
+        json!([user(&image), {"role": "assistant", "content": "So."}, {"role": "user", "content": "And?"}]),
     )
     .await;
     assert!(sent(&google)["contents"][0]["parts"][0]["inlineData"].is_object());
     // On Vertex AI, which takes no uploads, the oldest give way when all are too large together.
-    let film = |first: u8| {
+    let video = |first: u8| {
         let mut bytes = vec![7; 9 * MIB];
         bytes[0] = first;
         file("video", "video/mp4", &bytes)
     };
-    let messages = json!([user(&film(1)), {"role": "assistant", "content": "So."}, user(&film(2))]);
+    let messages = json!([user(&video(1)), {"role": "assistant", "content": "So."}, user(&video(2))]);
     let outcome = ask(&google, vertex(&google), messages).await;
     assert_eq!(outcome.text(), "Hello", "{:?}", outcome.error);
     let contents = sent(&google)["contents"].clone();

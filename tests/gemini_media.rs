@@ -11,7 +11,7 @@ mod harness;
 mod setup;
 
 use api::{spoken, spoken_as_mp3};
-use dify_plugin_runtime::dialect::sound;
+use dify_plugin_runtime::dialect::wav;
 use google::{API_KEY, Google, refusal};
 use harness::Outcome;
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ async fn text_becomes_mp3_or_one_wav_file() {
         assert!(!seen.path.contains("projects") || seen.path.starts_with("/v1beta1/"), "{}", seen.path);
         assert_eq!(seen.body["generationConfig"]["responseFormat"]["audio"]["mimeType"], "AUDIO_MP3");
         let outcome = speak(&google, wav(credentials), "Hello there.", voice).await;
-        assert_eq!(sound_of(&outcome), sound::wav(&spoken("Hello there."), 24_000));
+        assert_eq!(sound_of(&outcome), wav::wav(&spoken("Hello there."), 24_000));
         assert!(outcome.items.iter().all(|item| item["mime_type"] == "audio/wav"));
         let seen = google.seen(":generateContent").pop().unwrap();
         let config = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"];
@@ -100,7 +100,7 @@ async fn a_model_without_mp3_is_asked_once_more_without_and_remembered() {
         let before = google.seen(":generateContent").len();
         let fields = json!({"model_type": "tts", "content_text": "Hello.", "voice": "Kore", "tenant_id": "t"});
         let outcome = plugin.call(request(&google, "invoke_tts", model, key(), fields)).await;
-        let expected = if model == SPEAKER { spoken_as_mp3("Hello.") } else { sound::wav(&spoken("Hello."), 24_000) };
+        let expected = if model == SPEAKER { spoken_as_mp3("Hello.") } else { wav::wav(&spoken("Hello."), 24_000) };
         assert_eq!(sound_of(&outcome), expected, "{model}");
         assert_eq!(google.seen(":generateContent").len(), before + requests, "{model}");
     }
@@ -108,7 +108,7 @@ async fn a_model_without_mp3_is_asked_once_more_without_and_remembered() {
     let (status, body) = refusal(404, "NOT_FOUND", "no such path");
     google.reply(status, body);
     let outcome = speak(&google, vertex(&google), "Hello.", json!("Kore")).await;
-    assert_eq!(sound_of(&outcome), sound::wav(&spoken("Hello."), 24_000));
+    assert_eq!(sound_of(&outcome), wav::wav(&spoken("Hello."), 24_000));
     assert!(google.seen(":generateContent").pop().unwrap().path.starts_with("/v1/"));
 }
 
@@ -118,7 +118,7 @@ async fn long_text_is_spoken_in_pieces_and_joined_in_order() {
     let text: String = (0..300).map(|number| format!("This is sentence {number}. ")).collect();
     let outcome = speak(&google, wav(key()), &text, json!("Kore")).await;
     let file = sound_of(&outcome);
-    assert_eq!(file, sound::wav(&spoken(&text), 24_000), "one header, all samples in order");
+    assert_eq!(file, wav::wav(&spoken(&text), 24_000), "one header, all samples in order");
     let calls = google.seen(":generateContent");
     let lengths: Vec<usize> =
         calls.iter().map(|seen| seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap().len()).collect();
@@ -250,14 +250,14 @@ async fn a_transcript_that_breaks_off_is_an_error() {
     let google = Google::start().await;
     for reason in ["MAX_TOKENS", "RECITATION", "SAFETY", "OTHER"] {
         google.reply(200, json!({"candidates": [{"content": {"parts": [{"text": "half"}]}, "finishReason": reason}]}));
-        let outcome = transcribe(&google, key(), &sound::silence()).await;
+        let outcome = transcribe(&google, key(), &wav::silence()).await;
         let told = outcome.failure().1;
         assert!(told.contains("breaks off") && told.contains(reason) && outcome.items.is_empty(), "{told}");
     }
     // Odd members cost nothing, and neither does an envelope.
     let odd = json!({"response": {"candidates": {"index": -1, "content": {"parts": {"text": "Hello."}}, "finishReason": 1, "safetyRatings": 7}}});
     google.reply(200, odd);
-    assert_eq!(transcribe(&google, key(), &sound::silence()).await.item()["result"], "Hello.");
+    assert_eq!(transcribe(&google, key(), &wav::silence()).await.item()["result"], "Hello.");
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn voices_are_listed_without_a_request() {
 async fn a_recording_becomes_text() {
     let google = Google::start().await;
     let recordings: [(Vec<u8>, &str); 4] = [
-        (sound::silence(), "audio/wav"),
+        (wav::silence(), "audio/wav"),
         (b"ID3\x04\0\0\0\0\0\0".to_vec(), "audio/mpeg"),
         (b"OggS\0\0".to_vec(), "audio/ogg"),
         (b"\x1A\x45\xDF\xA3\x01".to_vec(), "audio/webm"),
@@ -286,9 +286,9 @@ async fn a_recording_becomes_text() {
         let outcome = transcribe_with(&google, "gemini-3.5-flash-lite", key(), &recording).await;
         assert_eq!(outcome.item()["result"], format!("Heard {mime_type}."));
     }
-    assert_eq!(transcribe(&google, vertex(&google), &sound::silence()).await.item()["result"], "Heard audio/wav.");
+    assert_eq!(transcribe(&google, vertex(&google), &wav::silence()).await.item()["result"], "Heard audio/wav.");
     google.reply(200, json!({"candidates": [{"finishReason": "STOP"}]}));
-    assert_eq!(transcribe(&google, key(), &sound::silence()).await.item()["result"], "", "silence is no error");
+    assert_eq!(transcribe(&google, key(), &wav::silence()).await.item()["result"], "", "silence is no error");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn no_secret_is_seen_anywhere() {
             "google_oauth_client_secret": CLIENT_SECRET, "google_oauth_refresh_token": REFRESH_TOKEN,
             "google_token_uri": format!("{}/token", google.url)}),
     ];
-    let film = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4", "base64_data": STANDARD.encode(vec![7; 16 << 20])});
+    let video = json!({"type": "video", "format": "mp4", "mime_type": "video/mp4", "base64_data": STANDARD.encode(vec![7; 16 << 20])});
     let lost = json!({"type": "image", "format": "png", "mime_type": "image/png", "url": "http://127.0.0.1:9/a?sign=CANARY-LINK"});
     let asked =
         |content: Value| json!({"model_type": "llm", "prompt_messages": [{"role": "user", "content": content}]});
@@ -40,7 +40,7 @@ async fn no_secret_is_seen_anywhere() {
         ("validate_provider_credentials", "x", json!({})),
         ("validate_model_credentials", "gemini-2.5-flash-lite", json!({"model_type": "llm"})),
         ("invoke_llm", "gemini-2.5-flash-lite", asked(json!("Hi"))),
-        ("invoke_llm", "gemini-2.5-flash-lite", asked(json!([film]))),
+        ("invoke_llm", "gemini-2.5-flash-lite", asked(json!([video]))),
         ("invoke_llm", "gemini-2.5-flash-lite", asked(json!([lost]))),
         ("get_llm_num_tokens", "gemini-2.5-flash-lite", asked(json!("Hi"))),
         (

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Stands in prompts, answers, files and refusals.
 const CONTENT: &str = "canary-content-5e1d";
@@ -44,7 +44,7 @@ async fn log_of(environment: &[(&str, &str)], lines: &[String]) -> String {
         input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
     drop(input);
-    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("no end in time").unwrap();
+    let output = timeout(TIMEOUT, child.wait_with_output()).await.expect("no end in time").unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{log}");
     assert!(!log.contains(SECRET), "{log}");
@@ -226,7 +226,7 @@ async fn callers_that_go_away_are_told_too() {
     ];
     let mut child = command(&settings).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let announced = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let announced = timeout(TIMEOUT, lines.next_line()).await.unwrap().unwrap().unwrap();
     let address = announced.rsplit_once("http://").unwrap().1;
     let call = async |session: &str| {
         let mut caller = TcpStream::connect(address).await.unwrap();
@@ -240,7 +240,7 @@ async fn callers_that_go_away_are_told_too() {
     };
     let patient = call("patient").await;
     let mut lines = BufReader::new(patient).lines();
-    while !timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap().contains(CONTENT) {}
+    while !timeout(TIMEOUT, lines.next_line()).await.unwrap().unwrap().unwrap().contains(CONTENT) {}
     for number in 0..30 {
         // The session has begun once there is a head; it may not have been looked at.
         let mut hurried = call(&format!("hurried-{number}")).await;
@@ -250,7 +250,7 @@ async fn callers_that_go_away_are_told_too() {
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut told = BTreeMap::new();
     while told.len() < 31 {
-        let line = timeout(PATIENCE, log.next_line()).await.unwrap_or_else(|_| panic!("only {told:?}"));
+        let line = timeout(TIMEOUT, log.next_line()).await.unwrap_or_else(|_| panic!("only {told:?}"));
         let event: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
         if event["message"] == "session ended" {
             assert_eq!(event["outcome"], "cancelled");
@@ -293,9 +293,9 @@ async fn content_is_told_when_it_is_asked_for_and_never_a_credential() {
 
 #[tokio::test]
 async fn settings_are_read_from_the_plugins_folder_too() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join(".env"), "DIFY_PLUGIN_LOG_FORMAT=xml\n").unwrap();
-    let output = command(&[]).current_dir(folder.path()).output().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(".env"), "DIFY_PLUGIN_LOG_FORMAT=xml\n").unwrap();
+    let output = command(&[]).current_dir(directory.path()).output().await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("setting DIFY_PLUGIN_LOG_FORMAT must be text or json, found `xml`"), "{said}");
     assert!(!output.status.success());

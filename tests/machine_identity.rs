@@ -36,7 +36,7 @@ type Environment = Vec<(String, String)>;
 
 /// The machine: files with tokens, a metadata server, a service of its network that gives tokens, and Google.
 struct Machine {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     metadata: Google,
     inner: Echoing,
     google: Googleapis,
@@ -44,8 +44,8 @@ struct Machine {
 
 impl Machine {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
         write("token", SUBJECT_TOKEN);
         write("token.json", &json!({"id_token": SUBJECT_TOKEN, "nested": {"id_token": SUBJECT_TOKEN}}).to_string());
         write("large", &"x".repeat(300 * 1024));
@@ -58,11 +58,11 @@ impl Machine {
         let google = Googleapis::before(metadata.host()).await;
         let inner = Echoing::start("").await;
         inner.play(Some((At::Calls, FAULTS[0])));
-        Self { folder, metadata, inner, google }
+        Self { directory, metadata, inner, google }
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
+        self.directory.path().join(name).display().to_string()
     }
 
     /// The operator's network, and nothing allowed.
@@ -445,7 +445,7 @@ async fn a_credentials_file_that_leads_elsewhere_is_not_followed() {
     let external = json!({"type": "external_account", "audience": AUDIENCE, "subject_token_type": "t",
         "credential_source": {"file": machine.path("token")}, "token_url": elsewhere});
     for (name, text) in [("elsewhere.json", user.to_string()), ("external.json", external.to_string())] {
-        std::fs::write(machine.folder.path().join(name), text).unwrap();
+        std::fs::write(machine.directory.path().join(name), text).unwrap();
         let mut environment = machine.allowing();
         environment.push(("GOOGLE_APPLICATION_CREDENTIALS".to_owned(), machine.path(name)));
         check_refused(&environment, vec![(name.to_owned(), own(json!({})))]).await;
@@ -483,15 +483,15 @@ async fn a_token_of_a_service_on_this_machine_goes_nowhere_else() {
 #[tokio::test]
 async fn a_file_in_the_plugins_folder_allows_nothing() {
     let machine = Machine::new().await;
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for name in ["manifest.yaml", "provider", "models", "_assets"] {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-        assert!(Command::new("cp").arg("-r").arg(from).arg(folder.path()).status().unwrap().success());
+        assert!(Command::new("cp").arg("-r").arg(from).arg(directory.path()).status().unwrap().success());
     }
     let settings: String = machine.allowing().iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
-    std::fs::write(folder.path().join(".env"), settings).unwrap();
+    std::fs::write(directory.path().join(".env"), settings).unwrap();
     let mut command = pipes::command(&[]);
-    let mut process = Process::spawn(command.current_dir(folder.path()).envs(machine.environment()));
+    let mut process = Process::spawn(command.current_dir(directory.path()).envs(machine.environment()));
     for (case, form, ..) in legitimate(&machine) {
         let error = process.run(requests(&form)[..1].to_vec()).await.remove(0).expect("taken");
         assert!(error["message"].as_str().unwrap().contains(REFUSED), "{case}: {error}");
@@ -575,9 +575,9 @@ async fn no_address_leads_to_the_cloud_of_the_machine() {
     for host in ["169.254.169.254", "2852039166", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16", "rebound.test"]
     {
         let url = format!("http://{host}/latest");
-        let picture = json!([{"type": "image", "format": "png", "mime_type": "image/png", "url": url}]);
+        let image = json!([{"type": "image", "format": "png", "mime_type": "image/png", "url": url}]);
         let mut file = gemini(json!({"file_url": format!("http://{host}"), "google_base_url": "http://127.0.0.1:9"}));
-        file["prompt_messages"] = json!([{"role": "user", "content": picture}]);
+        file["prompt_messages"] = json!([{"role": "user", "content": image}]);
         let cases = [
             gemini(json!({ "google_base_url": url })),
             gemini(json!({ "proxy_url": url })),

@@ -27,21 +27,21 @@ fn elf(machine: u16, interpreter: bool) -> Vec<u8> {
 }
 
 struct Workshop {
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Workshop {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        std::fs::write(folder.path().join("amd64"), elf(62, false)).unwrap();
-        std::fs::write(folder.path().join("arm64"), elf(183, false)).unwrap();
-        std::fs::write(folder.path().join("dynamic"), elf(62, true)).unwrap();
-        std::fs::write(folder.path().join("text"), "#!/bin/sh\n").unwrap();
-        Self { folder }
+        let directory = TempDir::new().unwrap();
+        std::fs::write(directory.path().join("amd64"), elf(62, false)).unwrap();
+        std::fs::write(directory.path().join("arm64"), elf(183, false)).unwrap();
+        std::fs::write(directory.path().join("dynamic"), elf(62, true)).unwrap();
+        std::fs::write(directory.path().join("text"), "#!/bin/sh\n").unwrap();
+        Self { directory }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -127,13 +127,13 @@ fn a_package_holds_what_dify_and_the_installer_read() {
     let requirements = String::from_utf8(found["requirements.txt"].clone()).unwrap();
     assert_eq!(requirements.matches("--hash=sha256:").count(), 2);
     // The daemon reads the package as a plugin folder: it must be one.
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     for (path, bytes) in &found {
-        let file = folder.path().join(path);
+        let file = directory.path().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, bytes).unwrap();
     }
-    let problems = Problems(dify_plugin_runtime::declare::check(folder.path()));
+    let problems = Problems(dify_plugin_runtime::declare::check(directory.path()));
     assert!(!problems.has_errors(), "{problems}");
 }
 
@@ -192,18 +192,18 @@ fn packages_for_an_older_dify_leave_out_what_it_cannot_read() {
     }
     // What the plugin says of a model while it runs is held to it too.
     let schema = |package: &Path| {
-        let folder = TempDir::new().unwrap();
+        let directory = TempDir::new().unwrap();
         for (path, bytes) in files(package) {
-            let file = folder.path().join(path);
+            let file = directory.path().join(path);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, bytes).unwrap();
         }
         let request = serde_json::json!({"provider": "ai-gateway", "model": "m", "model_type": "llm", "credentials": {
             "endpoint_url": "http://127.0.0.1:9", "api_key": "k", "vision_support": "support",
             "structured_output_support": "supported"}});
-        let file = folder.path().join("request.json");
+        let file = directory.path().join("request.json");
         std::fs::write(&file, request.to_string()).unwrap();
-        let dir = folder.path().to_str().unwrap();
+        let dir = directory.path().to_str().unwrap();
         let output = workshop.run(&["invoke", "get_ai_model_schemas", file.to_str().unwrap(), "--dir", dir]);
         let item: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
         item["model_schema"]["features"].to_string()
@@ -436,8 +436,8 @@ fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
 #[test]
 fn a_file_that_is_no_package_is_named() {
     let good = zip_of(&[("manifest.yaml", b"version: 0.1.0")]);
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("broken.difypkg");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("broken.difypkg");
     for bytes in [b"hello".as_slice(), b"", &good[..good.len() / 2]] {
         std::fs::write(&path, bytes).unwrap();
         let error = inspect::read(&path).err().unwrap().to_string();

@@ -96,8 +96,8 @@ fn invoke_in(environment: &[(String, String)], request: &Value, more: &[&str]) -
 }
 
 /// The files of a recording, by name.
-fn files(folder: &Path) -> Vec<(String, String)> {
-    let mut files: Vec<_> = std::fs::read_dir(folder)
+fn files(directory: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<_> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| {
             let path = entry.unwrap().path();
@@ -109,8 +109,8 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     files
 }
 
-fn exchanges(folder: &Path) -> Vec<Value> {
-    let files = files(folder).into_iter().filter(|(name, _)| !name.ends_with("-request.json"));
+fn exchanges(directory: &Path) -> Vec<Value> {
+    let files = files(directory).into_iter().filter(|(name, _)| !name.ends_with("-request.json"));
     files.map(|(_, text)| serde_json::from_str(&text).unwrap()).collect()
 }
 
@@ -131,24 +131,24 @@ fn case<F: Future<Output = (Value, Vec<String>)>>(start: impl FnOnce() -> F) -> 
 /// Records a case; no secret may be in the files.
 fn record(name: &str, case: &Case, expected: &str) -> (TempDir, PathBuf, Said) {
     let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("recording");
-    let live = invoke_in(&case.environment, &case.request, &["--record", folder.to_str().unwrap()]);
+    let directory = place.path().join("recording");
+    let live = invoke_in(&case.environment, &case.request, &["--record", directory.to_str().unwrap()]);
     assert!(format!("{live:?}").contains(expected), "{name}: {live:?}");
-    for (file, text) in files(&folder) {
+    for (file, text) in files(&directory) {
         for secret in case.secrets.iter().map(String::as_str).chain([CANARY]) {
             assert!(!text.contains(secret), "{name}: {secret} is in {file}:\n{text}");
         }
     }
-    (place, folder, live)
+    (place, directory, live)
 }
 
 /// Records a case, takes its upstream away, and replays it: with its own request, and with the recorded one.
 fn check(name: &str, case: Case, expected: &str) -> (TempDir, PathBuf) {
-    let (place, folder, live) = record(name, &case, expected);
+    let (place, directory, live) = record(name, &case, expected);
     drop(case.upstream);
-    let at = folder.to_str().unwrap();
+    let at = directory.to_str().unwrap();
     assert_eq!(invoke_in(&case.environment, &case.request, &["--replay", at]), live, "{name}");
-    let (first, text) = files(&folder).remove(0);
+    let (first, text) = files(&directory).remove(0);
     assert_eq!(first, "0001-request.json", "{name}");
     let mut recorded: Value = serde_json::from_str(&text).unwrap();
     // A key that signs cannot be made up, nor can an address; every other secret can.
@@ -159,7 +159,7 @@ fn check(name: &str, case: Case, expected: &str) -> (TempDir, PathBuf) {
     }
     let again = invoke_in(&case.environment, &recorded, &["--replay", at]);
     assert_eq!(again, live, "{name}, with the recorded request");
-    (place, folder)
+    (place, directory)
 }
 
 fn with(mut request: Value, credentials: &Value) -> Value {
@@ -203,8 +203,8 @@ fn fields(mut request: Value, more: &Value) -> Value {
 
 #[test]
 fn streams_with_tokens_and_signatures_replay_without_their_upstream() {
-    let (_place, folder) = check("Vertex AI", case(vertex), "Hello");
-    let recorded = exchanges(&folder);
+    let (_place, directory) = check("Vertex AI", case(vertex), "Hello");
+    let recorded = exchanges(&directory);
     let urls: Vec<&str> = recorded.iter().map(|exchange| exchange["request"]["url"].as_str().unwrap()).collect();
     assert!(urls[0].contains(":streamGenerateContent?alt=sse") || urls[1].contains(":streamGenerateContent?alt=sse"));
     let token =
@@ -228,8 +228,8 @@ fn streams_with_tokens_and_signatures_replay_without_their_upstream() {
         }),
         "Hello",
     );
-    let (_place, folder) = check("HMAC", case(|| hmac(None)), "world");
-    let headers = &exchanges(&folder)[0]["request"]["headers"];
+    let (_place, directory) = check("HMAC", case(|| hmac(None)), "world");
+    let headers = &exchanges(&directory)[0]["request"]["headers"];
     for (name, value) in [("x-ca-signature", "***"), ("x-ca-key", "***"), ("content-type", "application/json")] {
         assert_eq!(headers[name], value, "{headers}");
     }
@@ -273,8 +273,8 @@ fn no_way_to_sign_in_leaves_a_secret_on_the_tape() {
     });
     federated.environment = network.as_ref().unwrap().environment();
     federated.environment.push(("DIFY_PLUGIN_ALLOW_TOKEN_FILES".to_owned(), subject.display().to_string()));
-    let (_place, folder) = check("federation", federated, "Hello");
-    assert_eq!(exchanges(&folder).len(), 3);
+    let (_place, directory) = check("federation", federated, "Hello");
+    assert_eq!(exchanges(&directory).len(), 3);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn one_answer_calls_replay_without_their_upstream() {
         "a repeat",
         case(async || {
             let server = Server::start_with_key("CANARY-xinference").await;
-            server.trouble(Trouble::Answer(503, "application/json", r#"{"detail":"busy"}"#.to_owned(), Some("1")));
+            server.trouble(Trouble::Respond(503, "application/json", r#"{"detail":"busy"}"#.to_owned(), Some("1")));
             let credentials = json!({"server_url": server.url, "model_uid": "minilm", "api_key": "CANARY-xinference"});
             let request = json!({"action": "invoke_text_embedding", "provider": "xinference", "model": "mine",
             "model_type": "text-embedding", "credentials": credentials, "texts": ["one"]});
@@ -303,7 +303,7 @@ fn one_answer_calls_replay_without_their_upstream() {
         }),
         "embeddings",
     );
-    let (_place, folder) = check(
+    let (_place, directory) = check(
         "a form with a file",
         case(async || {
             let (request, gateway) = key_in_query("/v1?route=a").await;
@@ -314,9 +314,9 @@ fn one_answer_calls_replay_without_their_upstream() {
             let more = json!({"action": "invoke_speech2text", "model_type": "speech2text", "file": file});
             (fields(request, &more), vec!["%2B%2F%3D".to_owned()])
         }),
-        "Spoken words.",
+        "SpeechReply words.",
     );
-    let url = exchanges(&folder)[0]["request"]["url"].as_str().unwrap().to_owned();
+    let url = exchanges(&directory)[0]["request"]["url"].as_str().unwrap().to_owned();
     assert!(url.ends_with("/v1/audio/transcriptions?route=a&apikey=***"), "{url}");
 }
 
@@ -366,8 +366,8 @@ fn failures_replay_as_they_were() {
 #[test]
 fn files_that_are_fetched_are_on_the_tape() {
     let case = case(async || {
-        let picture = scripted::answer("200 OK", "content-type: image/png\r\n", "not quite a picture");
-        let dify = Scripted::start(vec![picture]).await;
+        let image = scripted::answer("200 OK", "content-type: image/png\r\n", "not quite a picture");
+        let dify = Scripted::start(vec![image]).await;
         let upstream = Scripted::start(vec![vec![event_stream(), piece("a cat", ",\"finishReason\":\"STOP\"")]]).await;
         let host = dify.url.replace("127.0.0.1", "localhost");
         let image = json!({"type": "image", "format": "png", "mime_type": "image/png", "detail": "high",
@@ -377,10 +377,11 @@ fn files_that_are_fetched_are_on_the_tape() {
             "credentials": {"google_api_key": "CANARY-api-key", "google_base_url": upstream.url, "file_url": host}});
         (request, Vec::new())
     });
-    let (place, folder, live) = record("a file", &case, "a cat");
+    let (place, directory, live) = record("a file", &case, "a cat");
     drop(case.upstream);
-    assert_eq!(invoke(&case.request, &["--replay", folder.to_str().unwrap()]), live);
-    let methods: Vec<Value> = exchanges(&folder).iter().map(|exchange| exchange["request"]["method"].clone()).collect();
+    assert_eq!(invoke(&case.request, &["--replay", directory.to_str().unwrap()]), live);
+    let methods: Vec<Value> =
+        exchanges(&directory).iter().map(|exchange| exchange["request"]["method"].clone()).collect();
     assert_eq!(json!(methods), json!(["LOOKUP", "GET", "POST"]));
     drop(place);
 }
@@ -424,12 +425,12 @@ fn a_secret_is_found_wherever_it_stands() {
     ];
     let prompt = "CANARY-api-key https://dify.test/files/1?timestamp=5&nonce=6&sign=CANARY-3 and on";
     let case = scripted(script, prompt);
-    let (_place, folder, _) = record("everywhere", &case, "width=3");
+    let (_place, directory, _) = record("everywhere", &case, "width=3");
     drop(case.upstream);
     // What was taken out of the answer is not there any more.
-    let replayed = invoke(&case.request, &["--replay", folder.to_str().unwrap()]);
+    let replayed = invoke(&case.request, &["--replay", directory.to_str().unwrap()]);
     assert!(replayed.success && format!("{replayed:?}").contains("my ***, and"), "{replayed:?}");
-    let text: String = files(&folder).into_iter().map(|(_, text)| text).collect();
+    let text: String = files(&directory).into_iter().map(|(_, text)| text).collect();
     for kept in ["and on", "X-Goog-Algorithm=RSA", "width=3", "timestamp=5"] {
         assert!(text.contains(kept), "{kept}: {text}");
     }
@@ -441,8 +442,8 @@ fn pauses_are_kept_when_asked_for() {
     let script = vec![event_stream(), piece("one", ""), Step::Pause(pause), piece("two", ",\"finishReason\":\"STOP\"")];
     let case = scripted(script, "Hi");
     let request = case.request.clone();
-    let (_place, folder) = check("pauses", case, "two");
-    let at = folder.to_str().unwrap();
+    let (_place, directory) = check("pauses", case, "two");
+    let at = directory.to_str().unwrap();
     let took = |more: &[&str]| {
         let started = Instant::now();
         assert!(invoke(&request, &[&["--replay", at], more].concat()).success);
@@ -457,8 +458,8 @@ fn what_differs_from_the_recording_is_told() {
     let script = vec![event_stream(), piece("one", ",\"finishReason\":\"STOP\"")];
     let case = scripted(script, "Hi");
     let mut request = case.request.clone();
-    let (_place, folder) = check("differences", case, "one");
-    let at = folder.to_str().unwrap();
+    let (_place, directory) = check("differences", case, "one");
+    let at = directory.to_str().unwrap();
     request["prompt_messages"][0]["content"] = json!("Ho");
     let said = invoke(&request, &["--replay", at]);
     let error = said.errors.join("\n");
@@ -472,19 +473,19 @@ fn what_differs_from_the_recording_is_told() {
 
 #[test]
 fn files_are_left_out_when_asked_for() {
-    let picture = "iVBORw0KGgo".repeat(200);
+    let image = "iVBORw0KGgo".repeat(200);
     let script = vec![event_stream(), piece("a cat", ",\"finishReason\":\"STOP\"")];
     let mut case = scripted(script, "Hi");
     case.request["prompt_messages"][0]["content"] = json!([{"type": "image", "format": "png", "mime_type": "image/png",
-        "base64_data": picture, "detail": "high"}, {"type": "text", "data": "What is it?"}]);
+        "base64_data": image, "detail": "high"}, {"type": "text", "data": "What is it?"}]);
     let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("new");
-    let at = folder.to_str().unwrap();
+    let directory = place.path().join("new");
+    let at = directory.to_str().unwrap();
     let live = invoke(&case.request, &["--record", at, "--shorten-files"]);
     assert!(live.success, "{live:?}");
     drop(case.upstream);
-    let text: String = files(&folder).into_iter().map(|(_, text)| text).collect();
-    assert!(!text.contains(&picture) && text.matches("(file of 2200 characters, SHA-256 ").count() == 2, "{text}");
+    let text: String = files(&directory).into_iter().map(|(_, text)| text).collect();
+    assert!(!text.contains(&image) && text.matches("(file of 2200 characters, SHA-256 ").count() == 2, "{text}");
     assert!(text.contains("What is it?"));
     assert_eq!(invoke(&case.request, &["--replay", at]), live);
 }
@@ -492,8 +493,8 @@ fn files_are_left_out_when_asked_for() {
 /// The committed recording, replayed as whoever gets a bug report replays it.
 #[test]
 fn a_recording_of_a_bug_report_is_replayed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings/vertex-chat");
-    let text = std::fs::read_to_string(folder.join("0001-request.json")).unwrap();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings/vertex-chat");
+    let text = std::fs::read_to_string(directory.join("0001-request.json")).unwrap();
     let mut request: Value = serde_json::from_str(&text).unwrap();
     // The key is hidden; any other signs as well.
     let file = request["credentials"]["google_service_account_json"].as_str().unwrap();
@@ -501,7 +502,7 @@ fn a_recording_of_a_bug_report_is_replayed() {
     assert_eq!(file["private_key"], "***");
     file["private_key"] = json!(setup::private_key());
     request["credentials"]["google_service_account_json"] = json!(file.to_string());
-    let said = invoke(&request, &["--replay", folder.to_str().unwrap()]);
+    let said = invoke(&request, &["--replay", directory.to_str().unwrap()]);
     assert!(said.success, "{said:?}");
     let content = |item: &Value| item["delta"]["message"]["content"].as_str().unwrap_or_default().to_owned();
     assert_eq!(said.items.iter().map(content).collect::<String>(), "Hello");
@@ -513,8 +514,8 @@ fn a_recording_of_a_bug_report_is_replayed() {
 fn the_daemons_child_records_and_replays_by_its_settings() {
     let case = case(|| hmac(None));
     let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("deep/recording");
-    let at = folder.to_str().unwrap();
+    let directory = place.path().join("deep/recording");
+    let at = directory.to_str().unwrap();
     let line = |session: &str| {
         let data = fields(case.request.clone(), &json!({"user_id": "u", "type": "model"}));
         format!("{}\n", json!({"session_id": session, "event": "request", "data": data}))
@@ -541,9 +542,9 @@ fn the_daemons_child_records_and_replays_by_its_settings() {
     );
     drop(case.upstream);
     let mut sessions: Vec<String> =
-        exchanges(&folder).iter().map(|exchange| exchange["session_id"].as_str().unwrap().to_owned()).collect();
+        exchanges(&directory).iter().map(|exchange| exchange["session_id"].as_str().unwrap().to_owned()).collect();
     sessions.sort();
-    assert_eq!((sessions, files(&folder).len()), (vec!["s-1".to_owned(), "s-2".to_owned()], 4));
+    assert_eq!((sessions, files(&directory).len()), (vec!["s-1".to_owned(), "s-2".to_owned()], 4));
 
     let input = format!("{}{}", line("s-1"), line("s-2"));
     assert_eq!(text(&run(&[], &input, &[("DIFY_PLUGIN_REPLAY", at)])), text(&live));
@@ -572,13 +573,13 @@ fn the_daemons_child_records_and_replays_by_its_settings() {
 fn a_recording_that_cannot_be_written_breaks_no_call() {
     let case = case(|| hmac(None));
     let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("recording");
-    std::fs::create_dir(&folder).unwrap();
+    let directory = place.path().join("recording");
+    std::fs::create_dir(&directory).unwrap();
     let data = fields(case.request.clone(), &json!({"user_id": "u", "type": "model"}));
     let line = format!("{}\n", json!({"session_id": "s", "event": "request", "data": data}));
     let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("DIFY_PLUGIN_RECORD", &folder)
+        .env("DIFY_PLUGIN_RECORD", &directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -587,7 +588,7 @@ fn a_recording_that_cannot_be_written_breaks_no_call() {
     // Its first heartbeat: by then the recording is open.
     let mut heard = BufReader::new(child.stdout.take().unwrap());
     heard.read_line(&mut String::new()).unwrap();
-    std::fs::remove_dir(&folder).unwrap();
+    std::fs::remove_dir(&directory).unwrap();
     child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
     let mut said = String::new();
     heard.read_to_string(&mut said).unwrap();

@@ -37,8 +37,8 @@ fn check(leaks: &[String]) {
 }
 
 /// What a request carried as proof is as secret as what it was made of.
-fn with_proofs(kind: &Kind, seen: &[Seen]) -> Search {
-    let mut secrets: Vec<String> = seen.iter().flat_map(Seen::proofs).collect();
+fn with_redactor(kind: &Kind, seen: &[Seen]) -> Search {
+    let mut secrets: Vec<String> = seen.iter().flat_map(Seen::redactor).collect();
     secrets.extend(seen.iter().flat_map(|seen| {
         let form: Vec<_> = url::form_urlencoded::parse(&seen.body).into_owned().collect();
         form.into_iter().filter(|(name, _)| name == "assertion").map(|(_, value)| value)
@@ -115,7 +115,7 @@ async fn leaks_of(kind: &Kind, subject: &Path) -> Vec<String> {
     assert!(log.contains("TRACE session{"), "the log is being written: {log}");
     let seen = upstream.seen();
     check_requests(kind, &seen);
-    told.extend(leaks(kind.name, &[("standard output", &said), ("the log", &log)], &with_proofs(kind, &seen)));
+    told.extend(leaks(kind.name, &[("standard output", &said), ("the log", &log)], &with_redactor(kind, &seen)));
     assert!(other.seen().is_empty(), "{}: a redirect was followed", kind.name);
     told
 }

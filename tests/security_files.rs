@@ -139,8 +139,8 @@ const ADDRESSES: &[(&str, &str)] = &[
 fn requests(upstream: &str, file_url: Option<&str>, address: &str) -> Vec<Value> {
     let credentials =
         json!({"google_api_key": "k", "google_base_url": upstream, "max_retries": "0", "file_url": file_url});
-    let picture = json!([{"type": "image", "format": "png", "mime_type": "image/png", "url": address}]);
-    let asked = json!([{"role": "user", "content": picture}]);
+    let image = json!([{"type": "image", "format": "png", "mime_type": "image/png", "url": address}]);
+    let asked = json!([{"role": "user", "content": image}]);
     vec![
         json!({"action": "invoke_llm", "provider": "google", "model": "gemini-2.5-flash-lite", "model_type": "llm",
             "credentials": credentials, "prompt_messages": asked}),

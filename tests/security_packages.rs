@@ -150,12 +150,12 @@ fn hostile_packages_are_refused_with_their_reason() {
 /// What is odd but means the same everywhere is read, with a warning.
 #[test]
 fn odd_packages_are_read_with_a_warning() {
-    let folder = Entry { mode: 0o040_755, ..entry("models/", b"") };
+    let directory = Entry { mode: 0o040_755, ..entry("models/", b"") };
     let cases = [
         (archive(vec![entry("a.yaml", b"x"), entry("A.yaml", b"x")]).bytes(), "another case"),
         (named("models/CON.yaml"), "Windows"),
         (named("lpt1"), "Windows"),
-        (archive(vec![folder]).bytes(), "directory entry"),
+        (archive(vec![directory]).bytes(), "directory entry"),
     ];
     for (bytes, warning) in cases {
         let contents = inspect::read_bytes(bytes).unwrap();
@@ -194,8 +194,8 @@ fn a_hostile_manifest_is_an_error() {
 fn a_signature_covers_contents_order_and_time_and_nothing_stands_beside_it() {
     let vectors: serde_json::Value = serde_json::from_str(include_str!("data/aigateway/jwt.json")).unwrap();
     let key = |name: &str| vectors["keys"][name].as_str().unwrap().to_owned();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("package.difypkg");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("package.difypkg");
     let plain = archive(vec![entry("manifest.yaml", MANIFEST), entry("a", b"x"), entry("b", b"y")]);
     std::fs::write(&path, plain.bytes()).unwrap();
     let signed = signature::sign(&path, &key("rsa_private_pem_pkcs8"), "community").unwrap();

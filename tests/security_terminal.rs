@@ -31,7 +31,7 @@ struct Run {
 }
 
 /// How long a command may take to say what it must.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 fn run<const N: usize>(arguments: [&str; N], says: &'static str) -> Run {
     Run { arguments: arguments.map(str::to_owned).to_vec(), environment: Vec::new(), says }
@@ -44,8 +44,8 @@ impl Run {
     }
 
     /// Everything that it wrote until it ended, or until a moment after what it must say.
-    async fn written(&self, folder: &Path) -> String {
-        let (out, log) = (folder.join("out"), folder.join("log"));
+    async fn written(&self, directory: &Path) -> String {
+        let (out, log) = (directory.join("out"), directory.join("log"));
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let mut child = pipes::command(&arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -58,7 +58,7 @@ impl Run {
             || format!("{}{}", std::fs::read_to_string(&out).unwrap(), std::fs::read_to_string(&log).unwrap());
         let start = Instant::now();
         // Who registers does so for ever.
-        while child.try_wait().unwrap().is_none() && !written().contains(self.says) && start.elapsed() < PATIENCE {
+        while child.try_wait().unwrap().is_none() && !written().contains(self.says) && start.elapsed() < TIMEOUT {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         // And a moment more.
@@ -86,9 +86,9 @@ async fn daemon() -> String {
 
 #[tokio::test]
 async fn no_subcommand_shows_a_secret() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
@@ -173,7 +173,7 @@ async fn no_subcommand_shows_a_secret() {
     let search = Search::of(secrets.iter().chain([&body_of(&pem)]));
     let mut told = Vec::new();
     for run in &runs {
-        let written = run.written(folder.path()).await;
+        let written = run.written(directory.path()).await;
         if !written.contains(run.says) {
             told.push(format!("{:?} does not say `{}`: {written}", run.arguments, run.says));
         }

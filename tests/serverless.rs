@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use waits::{PATIENCE, soon, until};
+use waits::{TIMEOUT, soon, until};
 
 struct Server {
     child: Child,
@@ -47,7 +47,7 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let line = timeout(TIMEOUT, lines.next_line()).await.unwrap().unwrap().unwrap();
         Self { child, address: line.rsplit("http://").next().unwrap().to_owned() }
     }
 
@@ -80,7 +80,7 @@ impl Server {
 
 async fn read(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the connection stays open");
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("the connection stays open");
     String::from_utf8_lossy(&answer).into_owned()
 }
 

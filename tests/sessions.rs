@@ -16,7 +16,7 @@ use dify_plugin_runtime::protocol::{
     AudioChunk, Content, ContentPart, FinishReason, LlmDelta, LlmRequest, MediaPart, ModelRequest, ModelType,
     TtsRequest, ValidateProviderRequest,
 };
-use dify_plugin_runtime::providers::{Answer, CallContext, Chunks, Provider};
+use dify_plugin_runtime::providers::{CallContext, Chunks, Provider, ResultFuture};
 use dify_plugin_runtime::runtime::ServeOptions;
 use futures_util::{StreamExt, stream};
 use harness::Plugin;
@@ -70,12 +70,12 @@ impl Provider for Obedient {
         stream::iter([Ok(AudioChunk { bytes, mime_type: Some("audio/mpeg".to_owned()) })]).boxed()
     }
 
-    fn validate_provider(&self, _context: CallContext, request: ValidateProviderRequest) -> Answer<()> {
+    fn validate_provider(&self, _context: CallContext, request: ValidateProviderRequest) -> ResultFuture<()> {
         let right = request.credentials.get("api_key") == Some("right");
         Box::pin(async move { if right { Ok(()) } else { Err(InvokeError::authorization("wrong key")) } })
     }
 
-    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         Box::pin(async move { Ok(ModelSchema::customizable(request.target.model, request.model_type)) })
     }
 }
@@ -285,7 +285,7 @@ async fn while_nobody_reads_text_is_joined_in_place_of_queued() {
 
 #[tokio::test]
 async fn sessions_beyond_the_limit_wait_for_their_turn() {
-    let options = ServeOptions { most_sessions: 3, ..ServeOptions::default() };
+    let options = ServeOptions { max_sessions: 3, ..ServeOptions::default() };
     let mut connection = plugin().with_options(options).connect();
     for session in 0..10_000 {
         connection.request(&format!("s{session}"), llm("words 1")).await;
@@ -298,7 +298,7 @@ async fn sessions_beyond_the_limit_wait_for_their_turn() {
 
 #[tokio::test]
 async fn a_session_that_takes_too_long_is_ended_with_an_error() {
-    let options = ServeOptions { longest_session: Duration::from_millis(100), ..ServeOptions::default() };
+    let options = ServeOptions { max_session_time: Duration::from_millis(100), ..ServeOptions::default() };
     let outcome = plugin().with_options(options).call(llm("hang")).await;
     assert!(outcome.failure().1.contains("given up"), "{:?}", outcome.error);
 }

@@ -81,7 +81,7 @@ fn plugin(changes: &[(&str, &str, &str)]) -> TempDir {
         ("README.md", "# Acme\n"),
         ("PRIVACY.md", "Nothing is stored.\n"),
     ];
-    written::folder(&files, changes)
+    written::directory(&files, changes)
 }
 
 fn package(declarations: &Declarations, provider: usize) -> Package {
@@ -94,13 +94,13 @@ fn package(declarations: &Declarations, provider: usize) -> Package {
 }
 
 fn unpack(package: &Package) -> TempDir {
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     for (path, bytes) in &package.files {
-        let file = folder.path().join(path);
+        let file = directory.path().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, bytes).unwrap();
     }
-    folder
+    directory
 }
 
 /// Every YAML file of a package by a parser that knows nothing of blocks.
@@ -111,9 +111,9 @@ fn yaml(package: &Package) -> BTreeMap<&str, Value> {
 
 #[test]
 fn everyone_sees_the_blocks_written_out() {
-    let folder = plugin(&[]);
-    assert_eq!(declare::check(folder.path()), []);
-    let declarations = declare::load(folder.path()).unwrap();
+    let directory = plugin(&[]);
+    assert_eq!(declare::check(directory.path()), []);
+    let declarations = declare::load(directory.path()).unwrap();
     let loaded = &declarations.providers[0];
     assert_eq!(loaded.models.len(), 1);
     let model = &loaded.models[0];

@@ -103,8 +103,8 @@ fn what_is_wrong_is_said_and_the_exit_code_tells() {
 
 #[test]
 fn secrets_of_a_credentials_file_are_not_repeated() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("credentials.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("credentials.yaml");
     std::fs::write(&file, "google_api_key: \"s3cret-key\n").unwrap();
     let output = run(&["try", "hi", "--credentials", file.to_str().unwrap()], "", &[]);
     assert!(!output.status.success());

@@ -1,8 +1,8 @@
 //! The built executable in its three transports, with real pipes and sockets, against stand-ins for daemon and upstream.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "support/folders.rs"]
-mod folders;
+#[path = "support/directories.rs"]
+mod directories;
 #[path = "support/scripted.rs"]
 mod scripted;
 #[path = "support/waits.rs"]
@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
-use waits::{PATIENCE, soon, until};
+use waits::{TIMEOUT, soon, until};
 
 fn command(method: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"));
@@ -50,7 +50,7 @@ impl Local {
     }
 
     async fn next(&mut self) -> Option<Value> {
-        let line = timeout(PATIENCE, self.lines.next_line()).await.expect("no line in time").unwrap();
+        let line = timeout(TIMEOUT, self.lines.next_line()).await.expect("no line in time").unwrap();
         line.map(|line| serde_json::from_str(&line).unwrap())
     }
 
@@ -106,11 +106,11 @@ async fn over_pipes_a_heartbeat_comes_first_and_the_end_of_input_ends_the_proces
     plugin.send(&llm("a", &upstream.url)).await;
     drop(plugin.input);
     let mut heard = Heard::default();
-    while let Some(line) = timeout(PATIENCE, plugin.lines.next_line()).await.unwrap().unwrap() {
+    while let Some(line) = timeout(TIMEOUT, plugin.lines.next_line()).await.unwrap().unwrap() {
         heard.take(&serde_json::from_str(&line).unwrap());
     }
     assert_eq!((heard.text.as_str(), heard.ended), ("Hello", true));
-    let output = timeout(PATIENCE, plugin.child.wait_with_output()).await.unwrap().unwrap();
+    let output = timeout(TIMEOUT, plugin.child.wait_with_output()).await.unwrap().unwrap();
     assert!(output.status.success());
     let logs = String::from_utf8_lossy(&output.stderr);
     assert!(!logs.contains("s3cret"), "{logs}");
@@ -134,7 +134,7 @@ async fn a_host_that_stops_listening_ends_the_process_quietly() {
     plugin.send(&llm("a", &upstream.url)).await;
     plugin.next().await.unwrap();
     drop(plugin.lines);
-    let output = timeout(PATIENCE, plugin.child.wait_with_output()).await.unwrap().unwrap();
+    let output = timeout(TIMEOUT, plugin.child.wait_with_output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -146,7 +146,7 @@ async fn sigterm_ends_the_process_within_its_grace() {
     plugin.send(&llm("a", &upstream.url)).await;
     let pid = plugin.child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-    assert!(timeout(PATIENCE, plugin.child.wait()).await.unwrap().unwrap().success());
+    assert!(timeout(TIMEOUT, plugin.child.wait()).await.unwrap().unwrap().success());
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn after_sigterm_every_session_is_told_and_no_new_one_is_taken() {
             heard.entry(session.to_owned()).or_default().take(&line);
         }
     }
-    assert!(timeout(PATIENCE, plugin.child.wait()).await.unwrap().unwrap().success());
+    assert!(timeout(TIMEOUT, plugin.child.wait()).await.unwrap().unwrap().success());
     for session in ["open", "new"] {
         let error = heard[session].error.as_ref().unwrap();
         assert!(heard[session].ended && error["message"].as_str().unwrap().contains("shutting down"), "{error}");
@@ -233,7 +233,7 @@ async fn a_cancel_closes_the_upstream_connection_whatever_the_session_waits_for(
         }
         assert!(heard.error.is_none(), "{title}: {:?}", heard.error);
         drop(plugin.input);
-        while let Some(line) = timeout(PATIENCE, plugin.lines.next_line()).await.unwrap().unwrap() {
+        while let Some(line) = timeout(TIMEOUT, plugin.lines.next_line()).await.unwrap().unwrap() {
             assert!(line.contains("heartbeat"), "{title}: a word after the end: {line}");
         }
         assert_eq!(upstream.requests().len(), 1, "{title}");
@@ -349,7 +349,7 @@ impl Debugger {
     }
 
     async fn next(&mut self) -> Value {
-        let line = timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap().expect("the plugin closed");
+        let line = timeout(TIMEOUT, self.lines.next_line()).await.unwrap().unwrap().expect("the plugin closed");
         serde_json::from_str(&line).unwrap()
     }
 
@@ -393,7 +393,7 @@ async fn remote_debugging_registers_every_provider_and_serves_each() {
     let mut names = Vec::new();
     let mut open = Vec::new();
     for _ in 0..3 {
-        let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+        let (stream, _) = timeout(TIMEOUT, daemon.accept()).await.unwrap().unwrap();
         let mut debugger = Debugger::new(stream);
         let (key, manifest, provider, assets) = debugger.registration().await;
         assert_eq!(key, "s3cret-debug-key");
@@ -430,14 +430,14 @@ async fn remote_debugging_registers_every_provider_and_serves_each() {
 /// A daemon with one of the plugin's connections, the one that serves Gemini.
 async fn registered(daemon: &TcpListener) -> Debugger {
     loop {
-        let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+        let (stream, _) = timeout(TIMEOUT, daemon.accept()).await.unwrap().unwrap();
         let mut debugger = Debugger::new(stream);
         let (_, _, provider, _) = debugger.registration().await;
         if provider["provider"] == "google" {
             return debugger;
         }
         // The others are kept open elsewhere.
-        tokio::spawn(async move { while timeout(PATIENCE, debugger.lines.next_line()).await.is_ok() {} });
+        tokio::spawn(async move { while timeout(TIMEOUT, debugger.lines.next_line()).await.is_ok() {} });
     }
 }
 
@@ -508,19 +508,19 @@ async fn after_sigterm_a_daemon_is_told_of_its_sessions_too() {
         heard.take(&debugger.next().await);
     }
     assert!(heard.error.unwrap()["message"].as_str().unwrap().contains("shutting down"));
-    assert!(timeout(PATIENCE, plugin.wait()).await.unwrap().unwrap().success());
+    assert!(timeout(TIMEOUT, plugin.wait()).await.unwrap().unwrap().success());
 }
 
 #[tokio::test]
 async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
-    let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+    let (stream, _) = timeout(TIMEOUT, daemon.accept()).await.unwrap().unwrap();
     let mut debugger = Debugger::new(stream);
     debugger.registration().await;
     debugger.writer.write_all(b"handshake failed, invalid key\n").await.unwrap();
     drop(debugger);
-    let output = timeout(PATIENCE, plugin.wait_with_output()).await.unwrap().unwrap();
+    let output = timeout(TIMEOUT, plugin.wait_with_output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("copy a new one"), "{said}");
     assert!(!said.contains(": registered"), "{said}");
@@ -529,10 +529,10 @@ async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
 
 #[tokio::test]
 async fn debug_registers_again_when_a_declaration_changes() {
-    let folder = folders::one_provider();
+    let directory = directories::one_provider();
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
     std::fs::write(
-        folder.path().join(".env"),
+        directory.path().join(".env"),
         format!(
             "INSTALL_METHOD=remote\nREMOTE_INSTALL_URL={}\nREMOTE_INSTALL_KEY=from-the-file\n",
             daemon.local_addr().unwrap()
@@ -541,12 +541,12 @@ async fn debug_registers_again_when_a_declaration_changes() {
     .unwrap();
     let mut plugin = command("local")
         .args(["debug", "--dir"])
-        .arg(folder.path())
+        .arg(directory.path())
         .arg("--env-file")
-        .arg(folder.path().join(".env"))
+        .arg(directory.path().join(".env"))
         .spawn()
         .unwrap();
-    let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+    let (stream, _) = timeout(TIMEOUT, daemon.accept()).await.unwrap().unwrap();
     let mut debugger = Debugger::new(stream);
     let (key, before, ..) = debugger.registration().await;
     assert_eq!(key, "from-the-file");
@@ -557,7 +557,7 @@ async fn debug_registers_again_when_a_declaration_changes() {
         "prompt_messages": [{"role": "user", "content": "hi"}]}});
     debugger.writer.write_all(format!("{open}\n").as_bytes()).await.unwrap();
     until(|| upstream.open_connections() == 1).await;
-    let manifest = folder.path().join("manifest.yaml");
+    let manifest = directory.path().join("manifest.yaml");
     let altered = std::fs::read_to_string(&manifest).unwrap().replace("Gemini, Alibaba", "Altered Gemini, Alibaba");
     std::fs::write(manifest, altered).unwrap();
     // The old connection is gone, with its session, before there is a new one.
@@ -568,7 +568,7 @@ async fn debug_registers_again_when_a_declaration_changes() {
         _ = daemon.accept() => panic!("there are two connections at once"),
     }
     until(|| upstream.open_connections() == 0).await;
-    let (stream, _) = timeout(PATIENCE, daemon.accept()).await.unwrap().unwrap();
+    let (stream, _) = timeout(TIMEOUT, daemon.accept()).await.unwrap().unwrap();
     let (_, after, ..) = Debugger::new(stream).registration().await;
     assert_ne!(before["description"], after["description"]);
     plugin.kill().await.unwrap();
@@ -590,7 +590,7 @@ impl Serverless {
     async fn start(method: &str, port: &str) -> Self {
         let mut child = command(method).env(port, "0").env("SERVERLESS_HOST", "127.0.0.1").spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let line = timeout(TIMEOUT, lines.next_line()).await.unwrap().unwrap().unwrap();
         assert!(line.contains("Serving Flask app"), "{line}");
         let url = line.rsplit(' ').next().unwrap().replace("0.0.0.0", "127.0.0.1");
         Self { _child: child, url }

@@ -19,8 +19,8 @@ use dify_plugin_runtime::dialect::{Flow, StreamMapper};
 use dify_plugin_runtime::error::{ErrorKind, InvokeError};
 use dify_plugin_runtime::upstream::auth::{Attempt, HeaderAuthorization, Sent};
 use dify_plugin_runtime::upstream::{
-    Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, UpstreamResponse,
-    Verdict,
+    AuthOutcome, Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest,
+    UpstreamResponse,
 };
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -324,13 +324,13 @@ impl Authorize for Renewing {
         })
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, _sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, _sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         Box::pin(async move {
             if answer.status != 401 {
-                return Verdict::Final;
+                return AuthOutcome::Final;
             }
             self.0.fetch_add(1, Ordering::SeqCst);
-            Verdict::Again
+            AuthOutcome::Again
         })
     }
 }

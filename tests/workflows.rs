@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 fn workflows() -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<(String, Value)> = files
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();

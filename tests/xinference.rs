@@ -139,14 +139,14 @@ async fn completion_models_and_media_and_schemas() {
         assert!(outcome.usage()["prompt_tokens"].as_u64().unwrap() > 0);
     }
     assert_eq!(server.seen("/v1/completions")[0].body["prompt"], "Once");
-    let picture = json!([{"type": "text", "data": "?"}, {"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AA==", "url": "http://10.0.0.1/files/a"}]);
-    let with_picture = json!({"prompt_messages": [{"role": "user", "content": picture}]});
-    let outcome = plugin().call(ask(&server, "chat-inline", "", with_picture.clone())).await;
+    let image = json!([{"type": "text", "data": "?"}, {"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AA==", "url": "http://10.0.0.1/files/a"}]);
+    let with_image = json!({"prompt_messages": [{"role": "user", "content": image}]});
+    let outcome = plugin().call(ask(&server, "chat-inline", "", with_image.clone())).await;
     check_failure(&outcome, "InvokeBadRequestError", &["does not read image parts"]);
     let mut vision: Value = serde_json::from_slice(&server::recorded("model_chat-inline.body")).unwrap();
     vision["model_ability"] = json!(["chat", "vision"]);
     server.set_model("vision", vision);
-    plugin().call(ask(&server, "vision", "", with_picture)).await.text();
+    plugin().call(ask(&server, "vision", "", with_image)).await.text();
     let sent = &server.seen("/v1/chat/completions").pop().unwrap().body;
     assert_eq!(
         sent["messages"][0]["content"][1]["image_url"]["url"], "data:image/png;base64,AA==",
@@ -354,7 +354,7 @@ async fn validation_says_what_is_wrong() {
     check_failure(&validate(&server, "odd ?#ü%", "llm", json!({})).await, WRONG, &["odd ?#ü%"]);
     server.set_loading("chat-reason");
     check_failure(&validate(&server, "chat-reason", "llm", json!({})).await, WRONG, &["still loading", "wait 30 s"]);
-    server.trouble(Trouble::Answer(
+    server.trouble(Trouble::Respond(
         500,
         "text/plain",
         "Internal Server Error: [address=1:2, pid=3] actor died".to_owned(),
@@ -483,14 +483,14 @@ async fn a_changed_model_is_noticed_and_a_known_one_is_kept() {
         json!({"model_type": "LLM", "model_ability": ["chat", "vision"], "context_length": 100_000}),
     );
     assert_eq!(features(&plugin.call(schema(json!({}))).await).as_array().unwrap().len(), 3, "kept for a while");
-    server.trouble(Trouble::Answer(404, "application/json", "{\"detail\":\"gone\"}".to_owned(), None));
+    server.trouble(Trouble::Respond(404, "application/json", "{\"detail\":\"gone\"}".to_owned(), None));
     plugin.call(ask(&server, "chat-inline", "Hi", json!({}))).await.failure();
     let changed = plugin.call(schema(json!({}))).await;
     assert_eq!(features(&changed), json!(["vision"]));
     assert_eq!(changed.item()["model_schema"]["model_properties"]["context_size"], 100_000);
     // A model that was known stays so while its server is silent.
     server.set_loading("chat-inline");
-    server.trouble(Trouble::Answer(503, "application/json", "{\"detail\":\"loading\"}".to_owned(), None));
+    server.trouble(Trouble::Respond(503, "application/json", "{\"detail\":\"loading\"}".to_owned(), None));
     plugin.call(ask(&server, "chat-inline", "Hi", json!({}))).await.failure();
     assert_eq!(features(&plugin.call(schema(json!({}))).await), json!(["vision"]));
 }
@@ -617,7 +617,7 @@ async fn errors_of_the_server_keep_kind_and_words() {
         (200, "text/event-stream", "", "InvokeServerUnavailableError", "without an answer"),
     ];
     for (status, content_type, body, kind, words) in cases {
-        server.trouble(Trouble::Answer(status, content_type, body.to_owned(), None));
+        server.trouble(Trouble::Respond(status, content_type, body.to_owned(), None));
         let outcome = plugin().call(ask(&server, "chat-inline", "Hi", json!({}))).await;
         check_failure(&outcome, kind, &[words]);
         let (_, message) = outcome.failure();
@@ -661,13 +661,13 @@ async fn waits_and_repeats_follow_the_credentials() {
     server.trouble(Trouble::Hang);
     check_failure(&plugin().call(call(json!({"invoke_timeout": "0.5"}))).await, "InvokeConnectionError", &["0.5 s"]);
     for _ in 0..2 {
-        server.trouble(Trouble::Answer(503, "application/json", "{\"detail\":\"busy\"}".to_owned(), Some("0")));
+        server.trouble(Trouble::Respond(503, "application/json", "{\"detail\":\"busy\"}".to_owned(), Some("0")));
     }
     assert_eq!(plugin().call(call(json!({"max_retries": "2"}))).await.text(), HELLO);
     let before = server.seen("/v1/chat/completions").len();
-    server.trouble(Trouble::Answer(500, "application/json", "{\"detail\":\"boom\"}".to_owned(), None));
+    server.trouble(Trouble::Respond(500, "application/json", "{\"detail\":\"boom\"}".to_owned(), None));
     plugin().call(call(json!({"max_retries": "3"}))).await.failure();
-    server.trouble(Trouble::Answer(503, "application/json", "{\"detail\":\"loading\"}".to_owned(), Some("30")));
+    server.trouble(Trouble::Respond(503, "application/json", "{\"detail\":\"loading\"}".to_owned(), Some("30")));
     plugin().call(call(json!({"max_retries": "3"}))).await.failure();
     assert_eq!(
         server.seen("/v1/chat/completions").len(),
@@ -680,8 +680,8 @@ async fn waits_and_repeats_follow_the_credentials() {
 async fn parts_that_a_server_refuses_are_left_out_and_remembered() {
     let server = Server::start().await;
     let no = "{\"detail\":\"stream_options is not supported\"}".to_owned();
-    server.trouble(Trouble::Answer(400, "application/json", no, None));
-    server.trouble(Trouble::Answer(
+    server.trouble(Trouble::Respond(400, "application/json", no, None));
+    server.trouble(Trouble::Respond(
         200,
         "application/json",
         String::from_utf8(server::recorded("chat-inline_sync.body")).unwrap(),
@@ -716,7 +716,7 @@ async fn thoughts_without_an_opening_tag_are_not_held_back() {
             let reason = if delta == json!({}) { reason.clone() } else { Value::Null };
             format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}))
         });
-        server.trouble(Trouble::Answer(200, "text/event-stream", events.concat(), None));
+        server.trouble(Trouble::Respond(200, "text/event-stream", events.concat(), None));
         plugin.call(ask(&server, uid, "Hi", json!({"stream": true, "model_parameters": parameters}))).await
     };
     let (on, unset) = (json!({"enable_thinking": true}), json!({}));

@@ -2,14 +2,14 @@
 #![no_main]
 
 use dify_plugin_runtime::dialect::openai::{ChatMapper, MapperOptions};
-use dify_plugin_runtime::providers::aigateway::Guarded;
+use dify_plugin_runtime::providers::aigateway::ModeratedStream;
 use dify_plugin_runtime_fuzz::{Outcome, chat, pieces, pricing, tools};
 use libfuzzer_sys::fuzz_target;
 
 fn run(flags: u8, pieces: &[&[u8]]) -> Outcome {
     let tools = if flags & 1 == 0 { tools() } else { Vec::new() };
     let inner = ChatMapper::new(MapperOptions { accept_calls: true, tools, ..MapperOptions::default() });
-    chat(Guarded::new(inner, (flags & 2 == 0).then(pricing)), pieces)
+    chat(ModeratedStream::new(inner, (flags & 2 == 0).then(pricing)), pieces)
 }
 
 // First byte: options; second: where the bytes are cut; the rest: what the gateway sends.

@@ -16,12 +16,12 @@ const NEXT_FILE: &str = "\n%%%\n";
 static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let shared_memory = PathBuf::from("/dev/shm");
     let parent = if shared_memory.is_dir() { shared_memory } else { std::env::temp_dir() };
-    let folder = tempfile::tempdir_in(parent).expect("a folder");
+    let directory = tempfile::tempdir_in(parent).expect("a folder");
     for name in ["provider", "models/llm", "_assets"] {
-        std::fs::create_dir_all(folder.path().join(name)).expect("a folder");
+        std::fs::create_dir_all(directory.path().join(name)).expect("a folder");
     }
-    std::fs::write(folder.path().join("_assets/icon.svg"), "<svg/>").expect("an icon");
-    folder
+    std::fs::write(directory.path().join("_assets/icon.svg"), "<svg/>").expect("an icon");
+    directory
 });
 
 fuzz_target!(|text: &str| {

@@ -3,10 +3,10 @@
 
 use dify_plugin_runtime::declare::price;
 use dify_plugin_runtime::dialect::gemini::{embedding, errors as gemini_errors, interactions::Interaction, speech};
-use dify_plugin_runtime::dialect::openai::embeddings::EmbeddingAnswer;
+use dify_plugin_runtime::dialect::openai::embeddings::EmbeddingResponse;
 use dify_plugin_runtime::dialect::openai::errors as openai_errors;
-use dify_plugin_runtime::dialect::openai::rerank::{RerankAnswer, ScoreForm};
-use dify_plugin_runtime::dialect::sound;
+use dify_plugin_runtime::dialect::openai::rerank::{RerankResponse, ScoreForm};
+use dify_plugin_runtime::dialect::wav;
 use dify_plugin_runtime::error::InvokeError;
 use dify_plugin_runtime::protocol::envelope::ErrorPayload;
 use dify_plugin_runtime::upstream::response::ErrorResponse;
@@ -60,15 +60,15 @@ fuzz_target!(|data: &[u8]| {
             let _ = speech::transcript(&answer).map_err(|error| told(&error));
         }
         2 => {
-            let Ok(answer) = serde_json::from_slice::<embedding::EmbeddingAnswer>(body) else { return };
+            let Ok(answer) = serde_json::from_slice::<embedding::EmbeddingResponse>(body) else { return };
             vectors(count, answer.into_vectors(count));
         }
         3 => {
-            let Ok(answer) = EmbeddingAnswer::read(&String::from_utf8_lossy(body)) else { return };
+            let Ok(answer) = EmbeddingResponse::read(&String::from_utf8_lossy(body)) else { return };
             vectors(count, answer.into_vectors(count));
         }
         4 => {
-            let Ok(answer) = RerankAnswer::read(&String::from_utf8_lossy(body)) else { return };
+            let Ok(answer) = RerankResponse::read(&String::from_utf8_lossy(body)) else { return };
             let form = if number & 8 == 0 { ScoreForm::Raw } else { ScoreForm::Sigmoid };
             let texts = ["a", "b", "c", "d"].map(str::to_owned);
             match answer.into_documents(&texts, form, Some(0.1), Some(count as u64)) {
@@ -77,7 +77,7 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         5 => {
-            let _ = sound::samples(body);
+            let _ = wav::samples(body);
         }
         _ => refusal(*number, body),
     }

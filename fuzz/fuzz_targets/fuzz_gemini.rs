@@ -2,13 +2,13 @@
 //! and what it leaves in Dify's history can be sent with the next request.
 #![no_main]
 
-use dify_plugin_runtime::dialect::gemini::answer::{Answer, AnswerOptions, Step};
+use dify_plugin_runtime::dialect::gemini::grounding::Citations;
 use dify_plugin_runtime::dialect::gemini::price::PriceList;
 use dify_plugin_runtime::dialect::gemini::profile::{ModelProfile, Surface};
 use dify_plugin_runtime::dialect::gemini::request::Conversation;
-use dify_plugin_runtime::dialect::gemini::sources::Citations;
+use dify_plugin_runtime::dialect::gemini::response::{GeminiResponse, NextStep, ResponseOptions};
 use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;
-use dify_plugin_runtime::dialect::gemini::{GenerateMapper, SharedAnswer};
+use dify_plugin_runtime::dialect::gemini::{GenerateMapper, SharedResponse};
 use dify_plugin_runtime::dialect::names::FunctionNames;
 use dify_plugin_runtime::protocol::{Content, ContentPart, LlmDelta, PromptMessage, Role};
 use dify_plugin_runtime_fuzz::{Outcome, map, pieces, pricing};
@@ -17,31 +17,31 @@ use libfuzzer_sys::fuzz_target;
 /// Between the streams of two requests; no byte of UTF-8.
 const NEXT_REQUEST: u8 = 0xFF;
 
-fn options(flags: u8) -> AnswerOptions {
+fn options(flags: u8) -> ResponseOptions {
     let citations = [Citations::Off, Citations::List, Citations::Inline, Citations::Inline];
-    AnswerOptions {
+    ResponseOptions {
         prices: PriceList { pricing: (flags & 1 == 0).then(pricing), ..PriceList::default() },
         expects_json: flags & 2 != 0,
         citations: citations[usize::from(flags >> 6)],
-        ..AnswerOptions::default()
+        ..ResponseOptions::default()
     }
 }
 
 fn run(flags: u8, streams: &[Vec<&[u8]>]) -> (Outcome, Vec<LlmDelta>) {
-    let answer = SharedAnswer::new(Answer::new(options(flags)));
+    let answer = SharedResponse::new(GeminiResponse::new(options(flags)));
     let mut deltas = Vec::new();
     for stream in streams {
         let broken = map(&mut GenerateMapper::new(answer.clone()), stream, &mut deltas).err();
         let step = answer.lock().end_of_request(broken);
         match step {
-            Step::Done => {
+            NextStep::Done => {
                 deltas.extend(answer.lock().conclude(|| 1000));
                 assert_eq!(deltas.iter().filter(|delta| delta.usage.is_some()).count(), 1, "usage comes once");
                 assert_eq!(deltas.iter().filter(|delta| delta.finish_reason.is_some()).count(), 1);
                 break;
             }
-            Step::Fail(error) => return (Outcome::of(&deltas, Err(error)), deltas),
-            Step::Continue(_) | Step::Resume(..) | Step::Again(_) | Step::ValidCalls => {}
+            NextStep::Fail(error) => return (Outcome::of(&deltas, Err(error)), deltas),
+            NextStep::Continue(_) | NextStep::Resume(..) | NextStep::Again(_) | NextStep::ValidCalls => {}
         }
     }
     (Outcome::of(&deltas, Ok(())), deltas)

@@ -4,7 +4,7 @@
 use dify_plugin_runtime::dialect::openai::BaseUrl;
 use dify_plugin_runtime::upstream::auth::jwk::signing_key;
 use dify_plugin_runtime::upstream::auth::jws::Algorithm;
-use dify_plugin_runtime::upstream::google::{Identity, MachineAccess};
+use dify_plugin_runtime::upstream::google::{GoogleCredential, MachineAccess};
 use dify_plugin_runtime::upstream::pem;
 use libfuzzer_sys::fuzz_target;
 
@@ -19,8 +19,8 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         None => {
-            let _ = Identity::from_key_file(text, "key", &MachineAccess::default());
-            Identity::project_of_key_file(text);
+            let _ = GoogleCredential::from_key_file(text, "key", &MachineAccess::default());
+            GoogleCredential::project_of_key_file(text);
             if let Ok(base) = BaseUrl::parse(text, "base_url") {
                 assert!(base.join(&["v1", "a/b?c#d"]).as_str().starts_with("http"));
                 assert!(base.join_path("chat/completions").as_str().starts_with("http"));

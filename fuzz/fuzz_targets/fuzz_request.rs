@@ -94,7 +94,8 @@ fn language_model(request: &mut LlmRequest) {
         }
     }
     let like = CATALOG.like(&request.target.model, ModelType::Llm, None);
-    let profile = like.map(|like| ModelProfile::of(&like.model).expect("declared data can be read")).unwrap_or_default();
+    let profile =
+        like.map(|like| ModelProfile::of(&like.model).expect("declared data can be read")).unwrap_or_default();
     for surface in [Surface::Developer, Surface::Vertex] {
         // What is refused here is refused with words.
         let _ = gemini_body(request, &profile, surface);

@@ -1,7 +1,7 @@
 //! The filters that text passes on its way out, thoughts and leaked calls: any split gives the same text and calls.
 #![no_main]
 
-use dify_plugin_runtime::dialect::openai::leaked_calls::LeakedCalls;
+use dify_plugin_runtime::dialect::openai::text_tool_calls::TextToolCalls;
 use dify_plugin_runtime::dialect::think::{ThinkPolicy, ThinkWriter, strip_thoughts};
 use dify_plugin_runtime_fuzz::{text_pieces, tools};
 use libfuzzer_sys::fuzz_target;
@@ -10,13 +10,8 @@ use libfuzzer_sys::fuzz_target;
 const OTHER_FIELD: char = '\u{1}';
 
 fn thoughts(flags: u8, seed: Option<u8>, text: &str) -> String {
-    let policies = [
-        ThinkPolicy::Show,
-        ThinkPolicy::ShowUnopened,
-        ThinkPolicy::Hide,
-        ThinkPolicy::FieldOnly,
-        ThinkPolicy::Opened,
-    ];
+    let policies =
+        [ThinkPolicy::Show, ThinkPolicy::ShowUnopened, ThinkPolicy::Hide, ThinkPolicy::FieldOnly, ThinkPolicy::Opened];
     let mut writer = ThinkWriter::new(policies[usize::from(flags & 7) % policies.len()]);
     let mut out = String::new();
     for (number, field) in text.split(OTHER_FIELD).enumerate() {
@@ -39,7 +34,7 @@ fn thoughts(flags: u8, seed: Option<u8>, text: &str) -> String {
 }
 
 fn calls(pieces: &[&str]) -> (String, Vec<(String, String)>) {
-    let mut leaked = LeakedCalls::new(&tools(), true);
+    let mut leaked = TextToolCalls::new(&tools(), true);
     let mut out = String::new();
     for piece in pieces {
         leaked.push(piece, &mut out);

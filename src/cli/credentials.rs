@@ -67,7 +67,7 @@ impl CredentialArgs {
 impl Given {
     /// A key that stands in the environment goes where it goes without this folder, which may be anybody's: its forms may
     /// fill in an address, a proxy or a certificate. `fields` are all that the person gave.
-    pub fn keep_from_folder(&self, entry: &Entry, fields: &Map<String, Value>) -> anyhow::Result<()> {
+    pub fn keep_from_directory(&self, entry: &Entry, fields: &Map<String, Value>) -> anyhow::Result<()> {
         let Some(variable) = self.variable else { return Ok(()) };
         let own: Credentials = serde_json::from_value(fields.clone().into())?;
         let mut filled = own.clone();
@@ -78,8 +78,8 @@ impl Given {
             let network = ["proxy_url", "tls_ca"].map(|field| credentials.get(field).map(str::to_owned));
             (endpoints, network)
         };
-        let (by_itself, by_folder) = (way(&own), way(&filled));
-        if by_itself == by_folder {
+        let (by_itself, by_directory) = (way(&own), way(&filled));
+        if by_itself == by_directory {
             return Ok(());
         }
         let origins = |(endpoints, _): (Vec<Url>, _)| {
@@ -87,9 +87,9 @@ impl Given {
             origins.join(", ")
         };
         bail!(
-            "{variable} is not sent: this folder's form leads it another way (to {}) than it goes by itself (to {}). If it may \
+            "{variable} is not sent: this directory's form leads it another way (to {}) than it goes by itself (to {}). If it may \
              go there, give it with --credential",
-            origins(by_folder),
+            origins(by_directory),
             origins(by_itself)
         )
     }

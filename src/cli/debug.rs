@@ -14,24 +14,24 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::dify::DifyArgs;
+use super::debug_args::DifyArgs;
 use super::serve::registrations;
-use super::taping::TapingArgs;
 use super::terminal::say;
+use super::traffic::TrafficArgs;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
 use crate::declare;
 use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions};
-use crate::transport::outlet;
+use crate::transport::line_queue;
 use crate::upstream::Upstream;
 
 /// How often files are looked at.
-const LOOK: Duration = Duration::from_millis(500);
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The daemon cleans a lost connection up late: one that comes too soon would be removed with it.
-const SETTLE: Duration = Duration::from_secs(5);
+const RECONNECT_DELAY: Duration = Duration::from_secs(5);
 
 /// Connect to a running Dify and register anew when a YAML file changes
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub struct DebugArgs {
     #[command(flatten)]
     dify: DifyArgs,
     #[command(flatten)]
-    taping: TapingArgs,
+    traffic: TrafficArgs,
     /// Provider to register; by default all that need no newer Dify than the manifest names; repeat for more
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
@@ -55,7 +55,7 @@ impl DebugArgs {
     /// Runs until the key is refused or the user stops it.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let (options, real_ids) = self.options()?;
-        let upstream = self.taping.upstream()?;
+        let upstream = self.traffic.upstream()?;
         say(&format!("connecting to {}:{}; stop with Ctrl-C", options.host, options.port));
         let mut connections: JoinSet<Result<(), RemoteError>> = JoinSet::new();
         loop {
@@ -65,8 +65,8 @@ impl DebugArgs {
                     if !connections.is_empty() {
                         // The old connections are closed before the new ones are made.
                         connections.shutdown().await;
-                        say(&format!("a file changed; registering again in {} s", SETTLE.as_secs()));
-                        tokio::time::sleep(SETTLE).await;
+                        say(&format!("a file changed; registering again in {} s", RECONNECT_DELAY.as_secs()));
+                        tokio::time::sleep(RECONNECT_DELAY).await;
                     }
                     connect(&mut connections, &options, registrations, &registry);
                 }
@@ -94,8 +94,8 @@ impl DebugArgs {
         let key = config
             .remote_key
             .context("no debugging key: give --key, or REMOTE_INSTALL_KEY in the environment or in .env")?;
-        let longest_line = config.line_limit.map_or(outlet::LONGEST_LINE, outlet::line_below);
-        let serve = ServeOptions { heartbeat: config.heartbeat_interval, longest_line, ..ServeOptions::default() };
+        let max_line_bytes = config.line_limit.map_or(line_queue::MAX_LINE_BYTES, line_queue::line_below);
+        let serve = ServeOptions { heartbeat: config.heartbeat_interval, max_line_bytes, ..ServeOptions::default() };
         let options = RemoteOptions::new(config.remote_host, config.remote_port, key, serve);
         Ok((options, self.real_ids || config.real_ids))
     }
@@ -148,7 +148,7 @@ fn connect(
 /// Waits until a declaration differs from what was seen.
 async fn change(directory: &Path, seen: &BTreeMap<PathBuf, SystemTime>) {
     while times(directory) == *seen {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(WATCH_INTERVAL).await;
     }
 }
 

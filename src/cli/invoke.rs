@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::credentials::{CredentialArgs, read_object};
-use super::host::{self, Frame};
-use super::taping::TapingArgs;
+use super::session_client::{self, Frame};
 use super::terminal::{print_json, say};
+use super::traffic::TrafficArgs;
 use crate::protocol::Request;
 
 /// Run any action from a JSON file or standard input; prints one result item a line
@@ -26,7 +26,7 @@ pub struct InvokeArgs {
     #[command(flatten)]
     credentials: CredentialArgs,
     #[command(flatten)]
-    taping: TapingArgs,
+    traffic: TrafficArgs,
     /// Folder that holds manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -35,7 +35,7 @@ pub struct InvokeArgs {
 impl InvokeArgs {
     /// Runs the command; exit code 1 when the call failed.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let registry = host::registry(&self.dir, self.taping.upstream()?)?;
+        let registry = session_client::registry(&self.dir, self.traffic.upstream()?)?;
         let mut data = read_object(&self.request)?;
         data.insert("action".to_owned(), self.action.into());
         let provider = data.get("provider").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
@@ -43,11 +43,11 @@ impl InvokeArgs {
         if let Some(fields) = data.entry("credentials").or_insert_with(|| serde_json::json!({})).as_object_mut() {
             fields.extend(given.fields.clone());
             if let Some(entry) = registry.get(&provider) {
-                given.keep_from_folder(entry, fields)?;
+                given.keep_from_directory(entry, fields)?;
             }
         }
         let mut code = ExitCode::SUCCESS;
-        host::session(registry, data, self.json, |frame| match frame {
+        session_client::session(registry, data, self.json, |frame| match frame {
             Frame::Item(item) if !self.json => print_json(&item),
             Frame::Item(_) => Ok(()),
             Frame::Failure { kind, message } => {

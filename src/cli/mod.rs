@@ -5,15 +5,15 @@
 mod check;
 mod credentials;
 mod debug;
-mod demo;
-mod dify;
+mod debug_args;
 mod doctor;
-mod host;
 mod invoke;
+mod mock_upstream;
 mod package;
 mod serve;
-mod taping;
+mod session_client;
 mod terminal;
+mod traffic;
 mod try_prompt;
 
 use std::path::Path;
@@ -86,6 +86,6 @@ fn log_settings() -> Result<LogSettings, ConfigError> {
 }
 
 fn run(log: LogSettings, command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    logs::start(&log, logs::QUIET);
+    logs::start(&log, logs::DEFAULT_FILTER);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
 }

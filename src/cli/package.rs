@@ -12,7 +12,7 @@ use crate::declare::versions::DifyVersion;
 use crate::declare::{self, Problems};
 use crate::package::build::{self, Binary, COMFORTABLE, Package};
 use crate::package::older;
-use crate::package::{Target, inspect, output, signature};
+use crate::package::{Target, atomic_file, inspect, signature};
 
 /// Name of this executable, as cargo leaves it.
 const EXECUTABLE: &str = env!("CARGO_PKG_NAME");
@@ -119,22 +119,22 @@ impl PackageArgs {
     /// Before anything is written: no stage is mixed with an older one.
     fn check_stage(&self, packages: &[Package]) -> anyhow::Result<()> {
         for stage in self.stage.iter() {
-            let mut folders = packages.iter().map(|package| stage.join(package.manifest.text("name")));
-            if let Some(folder) = folders.find(|folder| folder.exists()) {
-                bail!("{} exists already; a stage is written into a new folder", folder.display());
+            let mut directories = packages.iter().map(|package| stage.join(package.manifest.text("name")));
+            if let Some(directory) = directories.find(|directory| directory.exists()) {
+                bail!("{} exists already; a stage is written into a new folder", directory.display());
             }
         }
         Ok(())
     }
 
     fn write(&self, package: &Package, path: &Path) -> anyhow::Result<()> {
-        output::write_whole(path, &package.bytes)?;
+        atomic_file::write_whole(path, &package.bytes)?;
         if let Some(stage) = &self.stage {
-            let folder = stage.join(package.manifest.text("name"));
+            let directory = stage.join(package.manifest.text("name"));
             for (name, bytes) in &package.files {
-                output::write_whole(&folder.join(name), bytes)?;
+                atomic_file::write_whole(&directory.join(name), bytes)?;
             }
-            self.progress(&format!("staged {}", folder.display()));
+            self.progress(&format!("staged {}", directory.display()));
         }
         if package.bytes.len() > COMFORTABLE {
             say(&format!("warning: {} is larger than the 15 MiB that every part of Dify takes", path.display()));
@@ -170,8 +170,8 @@ impl PackageArgs {
         let mut binaries = Vec::new();
         for target in targets {
             let path = given.iter().find(|(known, _)| *known == target).map(|(_, path)| path.clone());
-            let path =
-                path.unwrap_or_else(|| target_folder(&self.dir).join(target.triple()).join("release").join(EXECUTABLE));
+            let path = path
+                .unwrap_or_else(|| target_directory(&self.dir).join(target.triple()).join("release").join(EXECUTABLE));
             if !path.is_file() {
                 bail!(
                     "no executable for {target} at {}; build it with `{}`, or name it with --binary {target}=PATH",
@@ -179,7 +179,7 @@ impl PackageArgs {
                     target.build_command()
                 );
             }
-            let bytes = output::read_limited(&path, build::LARGEST as u64)?;
+            let bytes = atomic_file::read_limited(&path, build::MAX_PACKAGE_BYTES as u64)?;
             binaries.push(Binary { target, path: path.display().to_string(), bytes });
         }
         Ok(binaries)
@@ -187,8 +187,8 @@ impl PackageArgs {
 }
 
 /// Where cargo leaves what it builds.
-fn target_folder(directory: &Path) -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+fn target_directory(directory: &Path) -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|directory| !directory.is_empty()).map(PathBuf::from);
     set("CARGO_TARGET_DIR").or_else(|| set("CARGO_BUILD_TARGET_DIR")).unwrap_or_else(|| directory.join("target"))
 }
 
@@ -205,8 +205,8 @@ impl KeygenArgs {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let keys = signature::generate()?;
         let file = |kind: &str| PathBuf::from(format!("{}.{kind}.pem", self.out.display()));
-        output::write_secret(&file("private"), keys.private.as_bytes())?;
-        output::write_whole(&file("public"), keys.public.as_bytes())?;
+        atomic_file::write_secret(&file("private"), keys.private.as_bytes())?;
+        atomic_file::write_whole(&file("public"), keys.public.as_bytes())?;
         print_line(&file("private").display().to_string())?;
         print_line(&file("public").display().to_string())?;
         Ok(ExitCode::SUCCESS)
@@ -234,7 +234,7 @@ impl SignArgs {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let key = read_key(&self.key)?;
         let bytes = signature::sign(&self.file, &key, &self.category)?;
-        output::write_whole(&self.out, &bytes)?;
+        atomic_file::write_whole(&self.out, &bytes)?;
         print_line(&self.out.display().to_string())?;
         Ok(ExitCode::SUCCESS)
     }

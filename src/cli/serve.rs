@@ -10,19 +10,19 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::taping;
 use super::terminal::say;
+use super::traffic;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
 use crate::declare::remote::Identity;
 use crate::declare::versions::Minimum;
 use crate::declare::{self, Declarations};
-use crate::memory;
 use crate::protocol::registration::Registration;
+use crate::purge;
 use crate::runtime::remote::{self, RemoteOptions, State};
 use crate::runtime::serverless::{self, ServerlessOptions};
 use crate::runtime::{Registry, ServeOptions, local, logs};
-use crate::transport::outlet;
+use crate::transport::line_queue;
 use crate::transport::token::Token;
 
 /// Threads that run sessions. Streams wait far more than they compute.
@@ -32,7 +32,8 @@ const WORKERS: usize = 2;
 pub(super) fn run() -> anyhow::Result<ExitCode> {
     let directory = Path::new(".");
     let config = Config::read(directory)?;
-    let default = if config.install_method == InstallMethod::Local { logs::QUIET } else { logs::TALKATIVE };
+    let default =
+        if config.install_method == InstallMethod::Local { logs::DEFAULT_FILTER } else { logs::DEFAULT_FILTER_INFO };
     logs::start(&config.log, default);
     let declarations = declare::load(directory)?;
     let registrations = match config.install_method {
@@ -43,16 +44,16 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     operator.problems.iter().for_each(|problem| tracing::warn!(problem, "a setting of the operator has no effect"));
     let line_limit = operator.line_limit.or(config.line_limit);
     let registry = Registry::new(declarations.providers, crate::providers::all(operator.access))?;
-    let registry = Arc::new(registry.with_upstream(taping::upstream(config.taping.as_ref())?));
+    let registry = Arc::new(registry.with_upstream(traffic::upstream(config.traffic.as_ref())?));
     let options = ServeOptions {
         heartbeat: config.heartbeat_interval,
-        most_sessions: config.max_worker,
-        longest_line: line_limit.map_or(outlet::LONGEST_LINE, outlet::line_below),
+        max_sessions: config.max_worker,
+        max_line_bytes: line_limit.map_or(line_queue::MAX_LINE_BYTES, line_queue::line_below),
         ..ServeOptions::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let outcome = runtime.block_on(async move {
-        tokio::spawn(memory::give_back(WORKERS));
+        tokio::spawn(purge::purge_loop(WORKERS));
         match config.install_method {
             InstallMethod::Local => Ok(local::serve(registry, options).await?),
             InstallMethod::Serverless => {

@@ -11,10 +11,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::credentials::{CredentialArgs, is_field, split_pair};
-use super::demo;
-use super::host::{self, Frame};
-use super::taping::TapingArgs;
+use super::mock_upstream;
+use super::session_client::{self, Frame};
 use super::terminal::{print_line, print_part, say};
+use super::traffic::TrafficArgs;
 use crate::declare::{ModelSchema, ProviderDeclaration};
 use crate::protocol::ModelType;
 use crate::runtime::Registry;
@@ -45,7 +45,7 @@ pub struct TryArgs {
     #[command(flatten)]
     credentials: CredentialArgs,
     #[command(flatten)]
-    taping: TapingArgs,
+    traffic: TrafficArgs,
     /// Folder that holds manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
@@ -54,7 +54,7 @@ pub struct TryArgs {
 impl TryArgs {
     /// Runs the command; exit code 1 when the model call failed.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let registry = host::registry(&self.dir, self.taping.upstream()?)?;
+        let registry = session_client::registry(&self.dir, self.traffic.upstream()?)?;
         let declaration = registry.declaration(&self.provider).with_context(|| {
             format!("no provider `{}`; the manifest lists {}", self.provider, registry.names().join(", "))
         })?;
@@ -62,10 +62,10 @@ impl TryArgs {
         let mut credentials = given.fields.clone();
         let parameters = self.parameters(&declaration, &mut credentials)?;
         if let Some(entry) = registry.get(&self.provider) {
-            given.keep_from_folder(entry, &credentials)?;
+            given.keep_from_directory(entry, &credentials)?;
         }
         if credentials.is_empty() && self.provider == "google" {
-            let url = demo::start().await?;
+            let url = mock_upstream::start().await?;
             say("no GEMINI_API_KEY and no --credentials: using the embedded upstream on loopback, which is no model");
             credentials.insert("google_base_url".to_owned(), url.into());
             credentials.insert("google_api_key".to_owned(), "embedded-upstream".into());
@@ -88,8 +88,8 @@ impl TryArgs {
         });
         let Value::Object(data) = request else { bail!("the request is not an object") };
         let started = Instant::now();
-        let mut answer = Answer::new(self.json);
-        let first = host::session(registry, data, self.json, |frame| answer.take(frame)).await?;
+        let mut answer = Response::new(self.json);
+        let first = session_client::session(registry, data, self.json, |frame| answer.take(frame)).await?;
         answer.finish(&model, first, started.elapsed())
     }
 
@@ -183,14 +183,14 @@ fn image_part(path: &Path) -> anyhow::Result<Value> {
 }
 
 /// Prints an answer as it comes, and what it cost at the end.
-struct Answer {
+struct Response {
     quiet: bool,
     usage: Value,
     finish_reason: Option<String>,
     failure: Option<String>,
 }
 
-impl Answer {
+impl Response {
     fn new(quiet: bool) -> Self {
         Self { quiet, usage: Value::Null, finish_reason: None, failure: None }
     }

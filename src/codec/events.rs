@@ -14,10 +14,10 @@ use super::json_scan::{Extent, JsonScan};
 use crate::steps;
 
 /// Bytes of text that is no event which are kept, in case nothing else comes.
-const LONGEST_WORDS: usize = 2048;
+const MAX_TEXT_BYTES: usize = 2048;
 
 /// A buffer that grew beyond this for one event is not kept for the next.
-const LONGEST_KEPT_BUFFER: usize = 256 * 1024;
+const MAX_REUSED_BUFFER_BYTES: usize = 256 * 1024;
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl EventDecoder {
                     let mut line = std::mem::take(&mut self.line);
                     line.extend_from_slice(&bytes[..end]);
                     self.take_line(&line, events);
-                    if line.capacity() <= LONGEST_KEPT_BUFFER {
+                    if line.capacity() <= MAX_REUSED_BUFFER_BYTES {
                         line.clear();
                         self.line = line;
                     }
@@ -274,7 +274,7 @@ impl EventDecoder {
         if !std::mem::take(&mut self.has_data) {
             return;
         }
-        let data = if self.data.capacity() > LONGEST_KEPT_BUFFER {
+        let data = if self.data.capacity() > MAX_REUSED_BUFFER_BYTES {
             text_of(std::mem::take(&mut self.data))
         } else {
             String::from_utf8_lossy(&self.data).into_owned()
@@ -295,7 +295,7 @@ impl EventDecoder {
 
     /// Keeps the beginning of a body that may turn out to hold no event.
     fn keep_words(&mut self, line: &[u8]) {
-        let limit = LONGEST_WORDS.min(self.limit);
+        let limit = MAX_TEXT_BYTES.min(self.limit);
         if let Some(words) = &mut self.words {
             let room = limit.saturating_sub(words.len() + 1);
             if room > 0 {

@@ -8,7 +8,7 @@
 //! | a member twice | the last one |
 //! | `finish_reason` for `finishReason` | the same member ([`Named`]) |
 //! | a value of another type than the member's | the member's default ([`fit`], [`or_default`], [`list`]) |
-//! | more values than fit into [`MOST_BYTES`] | an error |
+//! | more values than fit into [`MAX_MEMORY_BYTES`] | an error |
 //!
 //! Well-formed JSON is read at once into its type; only what cannot be read so is repaired and read once more.
 //! Not for what the daemon sends: that is strict where it is not `protocol::lenient`.
@@ -24,7 +24,7 @@ use crate::steps;
 use repair::Half;
 
 /// Most bytes that the values of one text may take in memory, by a generous estimate.
-pub const MOST_BYTES: usize = 64 * 1024 * 1024;
+pub const MAX_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads one text.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
@@ -48,8 +48,8 @@ impl Reader {
 
     /// Reads the next text.
     pub fn read<T: DeserializeOwned>(&mut self, text: &str) -> Result<T, Error> {
-        if estimate(text) > MOST_BYTES {
-            return Err(Error::custom(format!("its values take more than {MOST_BYTES} bytes")));
+        if estimate(text) > MAX_MEMORY_BYTES {
+            return Err(Error::custom(format!("its values take more than {MAX_MEMORY_BYTES} bytes")));
         }
         if !self.goes_on()
             && let Ok(found) = whole(text)

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// Largest file of settings that makes sense.
-const LARGEST: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// What a file of settings holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,11 +28,11 @@ pub fn read(path: &Path) -> io::Result<EnvFile> {
 
 /// Reads a file that is open.
 pub fn read_open(file: File) -> io::Result<EnvFile> {
-    if file.metadata()?.len() > LARGEST {
+    if file.metadata()?.len() > MAX_FILE_BYTES {
         return Err(io::Error::other("it is too large for a file of settings"));
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes)?;
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(parse(&String::from_utf8_lossy(&bytes)))
 }
 
@@ -84,9 +84,9 @@ mod tests {
 
     #[test]
     fn what_is_no_file_of_settings_is_not_read() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(read(folder.path()).is_err() && read(Path::new("/dev/zero")).is_err());
-        let path = folder.path().join(".env");
+        let directory = tempfile::tempdir().unwrap();
+        assert!(read(directory.path()).is_err() && read(Path::new("/dev/zero")).is_err());
+        let path = directory.path().join(".env");
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
         std::fs::write(&path, "A=1\n".repeat(20_000)).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("too large"));

@@ -125,11 +125,11 @@ mod tests {
 
     /// A file of settings with these rights.
     fn file(text: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("operator.env");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("operator.env");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        (folder, path)
+        (directory, path)
     }
 
     #[test]
@@ -177,8 +177,8 @@ mod tests {
             assert_eq!(operator.access.identity, used, "{mode:o}");
             assert_eq!(operator.problems.is_empty(), used, "{mode:o}: {:?}", operator.problems);
         }
-        let (folder, _) = file("", 0o644);
-        for (path, said) in [(folder.path().to_owned(), "no file"), ("/dev/zero".into(), "no file")] {
+        let (directory, _) = file("", 0o644);
+        for (path, said) in [(directory.path().to_owned(), "no file"), ("/dev/zero".into(), "no file")] {
             assert!(Operator::of(HashMap::new(), &path, None).problems[0].contains(said));
         }
     }

@@ -79,8 +79,8 @@ mod tests {
         use std::os::unix::fs::symlink;
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("secret"), "s").unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let inside = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let inside = |name: &str| directory.path().join(name);
         fs::write(inside("a"), "abc").unwrap();
         symlink(inside("a"), inside("near")).unwrap();
         symlink(outside.path().join("secret"), inside("far")).unwrap();
@@ -99,13 +99,13 @@ mod tests {
             ("../a", Some("inside the package")),
             ("b", Some("does not exist")),
         ] {
-            let read = read(folder.path(), path, 3);
+            let read = read(directory.path(), path, 3);
             assert_eq!(read.clone().err().is_some(), said.is_some(), "{path}: {read:?}");
             assert!(said.is_none_or(|said| read.clone().unwrap_err().contains(said)), "{path}: {read:?}");
         }
-        assert!(read(folder.path(), "a", 2).unwrap_err().contains("larger than 2 bytes"));
+        assert!(read(directory.path(), "a", 2).unwrap_err().contains("larger than 2 bytes"));
         let fifo = inside("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        assert!(read(folder.path(), "fifo", 3).unwrap_err().contains("not a regular file"));
+        assert!(read(directory.path(), "fifo", 3).unwrap_err().contains("not a regular file"));
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn model_files(directory: &Path, glob: &str) -> Result<Vec<String>, S
         Err(error) => return Err(format!("is not a pattern: {error}")),
     };
     let fixed = glob.split(['*', '?', '[', '{']).next().unwrap_or_default();
-    let start = fixed.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let start = fixed.rsplit_once('/').map_or("", |(directory, _)| directory);
     // In a pattern a backslash takes the meaning from what follows.
     let leads_out = !start.is_empty() && !is_inside(directory, start);
     if leads_out || glob.contains('\\') || glob.starts_with('/') || glob.split('/').any(|part| part == "..") {
@@ -26,18 +26,18 @@ pub(super) fn model_files(directory: &Path, glob: &str) -> Result<Vec<String>, S
 }
 
 /// Whether a folder, wherever links lead, is inside another. One that is not there leads nowhere.
-fn is_inside(directory: &Path, folder: &str) -> bool {
-    match directory.join(folder).canonicalize() {
-        Ok(real) => directory.canonicalize().is_ok_and(|directory| real.starts_with(directory)),
+fn is_inside(root: &Path, directory: &str) -> bool {
+    match root.join(directory).canonicalize() {
+        Ok(real) => root.canonicalize().is_ok_and(|root| real.starts_with(root)),
         Err(_) => true,
     }
 }
 
-fn walk(root: &Path, folder: &str, files: &mut Vec<String>) {
-    let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return };
+fn walk(root: &Path, directory: &str, files: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(root.join(directory)) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        let path = if directory.is_empty() { name } else { format!("{directory}/{name}") };
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && !path.starts_with('.') && path != "target" => walk(root, &path, files),
             Ok(kind) if kind.is_file() => files.push(path),

@@ -329,7 +329,7 @@ impl Loader<'_> {
 
     /// Reads a file.
     fn yaml(&mut self, file: &str) -> Option<Value> {
-        let read = files::read(self.directory, file, yaml::LARGEST);
+        let read = files::read(self.directory, file, yaml::MAX_YAML_BYTES);
         let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()));
         match text.and_then(|text| yaml::parse(&text).map_err(|error| error.to_string())) {
             Ok(value) => Some(value),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::rules::MOST_FIELDS;
+use super::rules::MAX_REMOTE_FORM_FIELDS;
 use super::{Declarations, LoadedProvider, files};
 use crate::protocol::ModelType;
 use crate::protocol::registration::Registration;
@@ -23,19 +23,19 @@ pub enum Identity {
 }
 
 /// The port takes 50 MB of all of them.
-const LARGEST_ICON: u64 = 16 * 1024 * 1024;
+const MAX_ICON_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a debugged plugin's name ends in, and its labels.
 const NAME_SUFFIX: &str = "-debug";
 const LABEL_SUFFIX: &str = " (debug)";
 
 /// Longest name of a plugin.
-const LONGEST_NAME: usize = 128;
+const MAX_NAME_CHARACTERS: usize = 128;
 
 /// Gives a manifest and its provider a name and labels of their own. The provider's name stays: requests come back under it.
 fn rename(manifest: &mut Value, provider: &mut Value) {
     if let Some(Value::String(name)) = manifest.get_mut("name") {
-        name.truncate(name.floor_char_boundary(LONGEST_NAME - NAME_SUFFIX.len()));
+        name.truncate(name.floor_char_boundary(MAX_NAME_CHARACTERS - NAME_SUFFIX.len()));
         name.push_str(NAME_SUFFIX);
     }
     for labels in [manifest, provider].map(|value| value.get_mut("label").and_then(Value::as_object_mut)) {
@@ -59,7 +59,7 @@ pub fn registration(
     let mut assets = Vec::new();
     for icon in icons.into_iter().filter(|icon| !icon.is_empty()) {
         let asset = format!("_assets/{icon}");
-        let bytes = files::read(&declarations.directory, &asset, LARGEST_ICON);
+        let bytes = files::read(&declarations.directory, &asset, MAX_ICON_BYTES);
         let bytes = bytes.map_err(|why| std::io::Error::other(format!("{asset} {why}")))?;
         assets.push((icon.to_owned(), bytes));
     }
@@ -98,7 +98,8 @@ pub fn provider(loaded: &LoadedProvider) -> Value {
 
 /// Keeps what the port takes: required fields first, then optional ones, in their order.
 fn shorten(fields: &mut Vec<Value>) {
-    let mut room = MOST_FIELDS.saturating_sub(fields.iter().filter(|field| field["required"] == true).count());
+    let mut room =
+        MAX_REMOTE_FORM_FIELDS.saturating_sub(fields.iter().filter(|field| field["required"] == true).count());
     fields.retain(|field| {
         let keep = field["required"] == true || room > 0;
         if field["required"] != true {

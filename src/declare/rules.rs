@@ -12,7 +12,7 @@ use super::versions::{self, DifyVersion, Kind, Minimum};
 use crate::protocol::lenient::kind_of;
 
 /// Fields of one form that the debugging port accepts.
-pub const MOST_FIELDS: usize = 32;
+pub const MAX_REMOTE_FORM_FIELDS: usize = 32;
 
 /// Checks one file and collects what is wrong with it.
 pub struct Rules<'a> {
@@ -152,9 +152,9 @@ impl<'a> Rules<'a> {
 
     fn form(&mut self, form: &Map<String, Value>, prefix: &str) {
         let fields = self.list(form, prefix, "credential_form_schemas", usize::MAX);
-        if fields.len() > MOST_FIELDS {
+        if fields.len() > MAX_REMOTE_FORM_FIELDS {
             let message = format!(
-                "holds {} entries; remote debugging takes {MOST_FIELDS} and leaves the last optional ones out",
+                "holds {} entries; remote debugging takes {MAX_REMOTE_FORM_FIELDS} and leaves the last optional ones out",
                 fields.len()
             );
             self.warning(&format!("{prefix}credential_form_schemas"), message);

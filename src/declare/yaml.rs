@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 pub use write::write;
 
 /// Largest text that is parsed. The largest declarations have some thirty kilobytes.
-pub const LARGEST: u64 = 1024 * 1024;
+pub const MAX_YAML_BYTES: u64 = 1024 * 1024;
 
 /// Deepest nesting of lists and maps. Declarations have some ten levels.
 const DEEPEST: usize = 64;
@@ -20,7 +20,7 @@ const DEEPEST: usize = 64;
 /// error is the parser's, which may quote the text.
 pub fn parse(text: &str) -> Result<Value, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.len() as u64 > LARGEST {
+    if text.len() as u64 > MAX_YAML_BYTES {
         return Err(Error::TooLarge);
     }
     if let Some(line) = too_deep(text) {
@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<Value, Error> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It has too many bytes.
-    #[error("is larger than {LARGEST} bytes")]
+    #[error("is larger than {MAX_YAML_BYTES} bytes")]
     TooLarge,
     /// It nests too deeply, at this line.
     #[error("nests deeper than {DEEPEST} levels at line {0}")]

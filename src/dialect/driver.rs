@@ -24,14 +24,14 @@ use crate::upstream::UpstreamResponse;
 use crate::upstream::share::Share;
 
 /// Longest event: an inline image or sound of some twenty megabytes.
-pub const LONGEST_EVENT: usize = 48 * 1024 * 1024;
+pub const MAX_EVENT_BYTES: usize = 48 * 1024 * 1024;
 
 /// Most bytes of an answer that may be kept until its end, in whatever dialect and form, streamed or collected: far more
 /// than a model writes, and room for a dozen pictures.
-pub const LONGEST_KEPT: usize = 32 * 1024 * 1024;
+pub const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 
 /// How long counts may take that follow the last word.
-const GRACE: Duration = Duration::from_secs(3);
+const TRAILING_USAGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long silence may last.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub struct Waits {
 pub fn too_long() -> InvokeError {
     InvokeError::server_unavailable(format!(
         "the upstream's answer does not end: more than {} MiB of it would have to be kept",
-        LONGEST_KEPT >> 20
+        MAX_RESPONSE_BYTES >> 20
     ))
 }
 
@@ -62,9 +62,9 @@ pub fn drive<M: StreamMapper>(
     response: UpstreamResponse,
     mapper: M,
 ) -> BoxStream<'static, Result<M::Item, InvokeError>> {
-    let UpstreamResponse { first, idle, body, proofs, share, .. } = response;
+    let UpstreamResponse { first, idle, body, redactor, share, .. } = response;
     drive_bytes(body, Waits { first, idle }, share, mapper)
-        .map(move |item| item.map_err(|error| proofs.hide(error)))
+        .map(move |item| item.map_err(|error| redactor.hide(error)))
         .boxed()
 }
 
@@ -80,7 +80,7 @@ where
     S: Stream<Item = Result<bytes::Bytes, InvokeError>> + Send + Unpin + 'static,
 {
     async_stream::stream! {
-        let mut decoder = EventDecoder::new(LONGEST_EVENT);
+        let mut decoder = EventDecoder::new(MAX_EVENT_BYTES);
         let mut events = Vec::new();
         let mut out = Vec::new();
         let (mut begun, mut over, mut taken) = (false, false, 0);
@@ -121,7 +121,7 @@ where
                         return;
                     }
                 }
-                if mapper.held() > LONGEST_KEPT {
+                if mapper.held() > MAX_RESPONSE_BYTES {
                     yield Err(too_long());
                     return;
                 }
@@ -138,7 +138,7 @@ where
             over |= spoke && mapper.is_over();
             // Counted from here: the time that a slow host took for the items is not the upstream's silence.
             if over && spoke {
-                deadline = Instant::now() + GRACE;
+                deadline = Instant::now() + TRAILING_USAGE_TIMEOUT;
             } else if !begun {
                 deadline = Instant::now() + waits.first;
             } else if !over && (spoke || grew) {

@@ -8,9 +8,9 @@ pub mod gemini;
 pub mod mp3;
 pub mod names;
 pub mod openai;
-pub mod sound;
 pub mod think;
 pub mod tokens;
+pub mod wav;
 
 use crate::codec::events::Event;
 use crate::error::InvokeError;

@@ -12,7 +12,7 @@ use crate::error::InvokeError;
 use crate::protocol::Tool;
 
 /// Longest name of a function, in every language.
-const LONGEST: usize = 64;
+const MAX_NAME_CHARACTERS: usize = 64;
 
 /// Which names a language takes beside ASCII letters, digits and `_`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,16 +37,16 @@ impl NameRule {
 
     /// Whether the language takes a name.
     fn is_legal(self, name: &str) -> bool {
-        self.begins(name) && name.len() <= LONGEST && name.chars().all(|letter| self.is_part(letter))
+        self.begins(name) && name.len() <= MAX_NAME_CHARACTERS && name.chars().all(|letter| self.is_part(letter))
     }
 
     /// The most similar name that the language takes.
     fn legal(self, name: &str) -> String {
         let part = |letter| if self.is_part(letter) { letter } else { '_' };
-        let mut legal: String = name.chars().take(LONGEST).map(part).collect();
+        let mut legal: String = name.chars().take(MAX_NAME_CHARACTERS).map(part).collect();
         if !self.begins(&legal) {
             legal.insert(0, '_');
-            legal.truncate(LONGEST);
+            legal.truncate(MAX_NAME_CHARACTERS);
         }
         legal
     }
@@ -122,7 +122,7 @@ fn free(name: String, taken: &mut HashSet<String>, numbers: &mut HashMap<String,
         *number += 1;
         let ending = format!("_{number}");
         let mut next = name.clone();
-        next.truncate(LONGEST - ending.len());
+        next.truncate(MAX_NAME_CHARACTERS - ending.len());
         next.push_str(&ending);
         if taken.insert(next.clone()) {
             return next;

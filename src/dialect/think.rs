@@ -14,7 +14,7 @@ pub const OPEN: &str = "<think>";
 pub const CLOSE: &str = "</think>";
 
 /// Longest text that is held back in wait for a closing tag without an opening one.
-const LONGEST_HELD: usize = 512 * 1024;
+const MAX_BUFFERED_BYTES: usize = 512 * 1024;
 
 /// What to do with thoughts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ enum Place {
     /// Between tags in the text.
     InTags,
     /// Plain answer.
-    Answer,
+    Response,
 }
 
 /// Push thoughts and text, take out text; finish.
@@ -105,7 +105,7 @@ impl ThinkWriter {
     pub fn new(policy: ThinkPolicy) -> Self {
         Self {
             policy,
-            place: if policy == ThinkPolicy::FieldOnly { Place::Answer } else { Place::Start },
+            place: if policy == ThinkPolicy::FieldOnly { Place::Response } else { Place::Start },
             held: String::new(),
             blank: 0,
             searched: 0,
@@ -187,7 +187,7 @@ impl ThinkWriter {
         if text.is_empty() {
             return;
         }
-        if self.place == Place::Answer {
+        if self.place == Place::Response {
             return self.answer(text, out);
         }
         if self.held.is_empty() {
@@ -228,7 +228,7 @@ impl ThinkWriter {
         let held = std::mem::take(&mut self.held);
         self.write_thought(&held, out);
         self.close(out);
-        self.place = Place::Answer;
+        self.place = Place::Response;
         if let Some(text) = self.assumed.take() {
             self.answer(text.trim_start(), out);
             self.answer(&held, out);
@@ -241,7 +241,7 @@ impl ThinkWriter {
         let held = std::mem::take(&mut self.held);
         match self.place {
             Place::InTags => self.write_thought(&held, out),
-            Place::Start | Place::Answer => self.answer(&held, out),
+            Place::Start | Place::Response => self.answer(&held, out),
         }
         self.close(out);
         if !self.answered && !other_output && !self.hidden.is_empty() {
@@ -256,7 +256,7 @@ impl ThinkWriter {
         loop {
             let rest = &text[at..];
             match self.place {
-                Place::Answer => {
+                Place::Response => {
                     self.answer(rest, out);
                     return text.len();
                 }
@@ -307,7 +307,7 @@ impl ThinkWriter {
             (self.is_assumed, self.assumed) = (true, Some(String::new()));
             return Some(blank);
         }
-        if self.policy == ThinkPolicy::ShowUnopened && text.len() <= LONGEST_HELD {
+        if self.policy == ThinkPolicy::ShowUnopened && text.len() <= MAX_BUFFERED_BYTES {
             steps::count(text.len() - searched);
             let Some(end) = memchr::memmem::find(&text.as_bytes()[searched..], CLOSE.as_bytes()) else {
                 (self.blank, self.searched) = (blank, text.len().saturating_sub(CLOSE.len() - 1));
@@ -320,7 +320,7 @@ impl ThinkWriter {
             self.end_of_block(out);
             return Some(end + CLOSE.len());
         }
-        self.place = Place::Answer;
+        self.place = Place::Response;
         Some(0)
     }
 
@@ -328,7 +328,7 @@ impl ThinkWriter {
     fn assume(&mut self, text: &str) {
         if let Some(assumed) = self.assumed.as_mut().filter(|_| self.is_assumed) {
             assumed.push_str(text);
-            if assumed.len() > LONGEST_HELD {
+            if assumed.len() > MAX_BUFFERED_BYTES {
                 self.assumed = None;
             }
         }
@@ -338,7 +338,7 @@ impl ThinkWriter {
         self.skip_blanks = !self.open;
         self.close(out);
         // What is hidden may come in several blocks; what is shown has one.
-        self.place = if self.policy == ThinkPolicy::Hide { Place::Start } else { Place::Answer };
+        self.place = if self.policy == ThinkPolicy::Hide { Place::Start } else { Place::Response };
     }
 
     fn end_field<S: Sink>(&mut self, out: &mut S) {
@@ -571,9 +571,9 @@ mod tests {
     #[test]
     fn what_may_be_the_answer_is_not_kept_for_ever() {
         let (mut writer, mut out) = (ThinkWriter::new(ThinkPolicy::Opened), String::new());
-        for _ in 0..=LONGEST_HELD / 1024 {
+        for _ in 0..=MAX_BUFFERED_BYTES / 1024 {
             writer.text(&"x".repeat(1024), &mut out);
-            assert!(writer.held() <= LONGEST_HELD);
+            assert!(writer.held() <= MAX_BUFFERED_BYTES);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::declare::{Declarations, LoadedProvider, Manifest, Problems, files, ya
 pub const LAUNCHER: &str = include_str!("launcher.py");
 
 /// Most bytes of a package, packed and unpacked, with the daemon's defaults.
-pub const LARGEST: usize = 52_428_800;
+pub const MAX_PACKAGE_BYTES: usize = 52_428_800;
 
 /// Above this, other parts of Dify may refuse a package.
 pub const COMFORTABLE: usize = 15 * 1024 * 1024;
@@ -180,7 +180,8 @@ fn texts(directory: &Path) -> impl Iterator<Item = String> {
 
 fn read(directory: &Path, path: &str) -> Result<Vec<u8>, PackageError> {
     let file = || directory.join(path).display().to_string();
-    files::read(directory, path, LARGEST as u64).map_err(|why| PackageError::Wrong(format!("{} {why}", file())))
+    files::read(directory, path, MAX_PACKAGE_BYTES as u64)
+        .map_err(|why| PackageError::Wrong(format!("{} {why}", file())))
 }
 
 fn ignore_rules(directory: &Path) -> Result<Gitignore, PackageError> {
@@ -216,13 +217,13 @@ fn add_wheels(files: &mut Files, manifest: &Manifest, binaries: &[Binary]) -> Re
 
 fn check_size(package: &Package) -> Result<(), PackageError> {
     for (what, size) in [("packed", package.bytes.len()), ("unpacked", package.unpacked())] {
-        if size > LARGEST {
+        if size > MAX_PACKAGE_BYTES {
             let mut parts: Vec<_> = package.files.iter().map(|(path, bytes)| (bytes.len(), path)).collect();
             parts.sort_unstable_by(|left, right| right.cmp(left));
             let largest: Vec<String> =
                 parts.iter().take(5).map(|(size, path)| format!("{path} ({size} bytes)")).collect();
             return Err(PackageError::Wrong(format!(
-                "the package of `{}` has {size} bytes {what}, Dify takes {LARGEST}; the largest parts are {}",
+                "the package of `{}` has {size} bytes {what}, Dify takes {MAX_PACKAGE_BYTES}; the largest parts are {}",
                 package.provider,
                 largest.join(", ")
             )));

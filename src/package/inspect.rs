@@ -7,17 +7,17 @@ use std::path::Path;
 use serde_json::Value;
 use zip::ZipArchive;
 
-use super::{PackageError, archive, directory, output};
+use super::{PackageError, archive, archive_check, atomic_file};
 use crate::declare::{Manifest, yaml};
 
 /// Largest file that is opened.
-const LARGEST_FILE: u64 = 256 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Most bytes that are unpacked in all.
-const MOST_UNPACKED: u64 = 256 * 1024 * 1024;
+const MAX_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Largest manifest: YAML that nests takes longer than it is long.
-const LARGEST_MANIFEST: usize = 64 * 1024;
+const MAX_MANIFEST_BYTES: usize = 64 * 1024;
 
 /// The part of a Unix mode that tells what a file is, and the kinds that are known.
 const KIND: u32 = 0o170_000;
@@ -47,7 +47,7 @@ pub struct Contents {
 
 /// Reads a package whole.
 pub fn read(path: &Path) -> Result<Contents, PackageError> {
-    read_bytes(output::read_limited(path, LARGEST_FILE)?).map_err(|error| match error {
+    read_bytes(atomic_file::read_limited(path, MAX_FILE_BYTES)?).map_err(|error| match error {
         PackageError::Wrong(reason) => PackageError::Archive { path: path.display().to_string(), reason },
         other => other,
     })
@@ -58,7 +58,7 @@ pub fn read_bytes(bytes: Vec<u8>) -> Result<Contents, PackageError> {
     let wrong = |text: String| PackageError::Wrong(text);
     let packed = bytes.len();
     // Before the reader that unpacks, which takes longer over long names than they are.
-    let names = directory::names(&bytes).map_err(wrong)?;
+    let names = archive_check::names(&bytes).map_err(wrong)?;
     let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice())).map_err(|error| wrong(error.to_string()))?;
     // The reader goes by names of its own where an entry brings two.
     if archive.file_names().ne(names.iter().map(String::as_str)) {
@@ -66,7 +66,7 @@ pub fn read_bytes(bytes: Vec<u8>) -> Result<Contents, PackageError> {
     }
     let comment = Some(String::from_utf8_lossy(archive.comment()).into_owned()).filter(|comment| !comment.is_empty());
     let mut contents = Contents { entries: Vec::new(), comment, warnings: Vec::new(), packed };
-    let mut room = MOST_UNPACKED;
+    let mut room = MAX_UNPACKED_BYTES;
     let mut seen = BTreeSet::new();
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(|error| wrong(format!("entry {index}: {error}")))?;
@@ -90,7 +90,7 @@ pub fn read_bytes(bytes: Vec<u8>) -> Result<Contents, PackageError> {
             .map_err(|error| wrong(format!("entry `{path}`: {error}")))?;
         room = room
             .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| wrong(format!("it unpacks to more than {MOST_UNPACKED} bytes")))?;
+            .ok_or_else(|| wrong(format!("it unpacks to more than {MAX_UNPACKED_BYTES} bytes")))?;
         if bytes.len() as u64 != told {
             return Err(wrong(format!("entry `{path}` has {} bytes and tells of {told}", bytes.len())));
         }
@@ -132,8 +132,8 @@ impl Contents {
     pub fn manifest(&self) -> Result<Manifest, PackageError> {
         let text =
             self.file("manifest.yaml").ok_or_else(|| PackageError::Wrong("it has no manifest.yaml".to_owned()))?;
-        if text.len() > LARGEST_MANIFEST {
-            return Err(PackageError::Wrong(format!("its manifest.yaml is larger than {LARGEST_MANIFEST} bytes")));
+        if text.len() > MAX_MANIFEST_BYTES {
+            return Err(PackageError::Wrong(format!("its manifest.yaml is larger than {MAX_MANIFEST_BYTES} bytes")));
         }
         match yaml::parse(&String::from_utf8_lossy(text)) {
             Ok(Value::Object(map)) => Ok(Manifest(map)),

@@ -3,12 +3,12 @@
 //! Source: `dify-plugin-daemon: pkg/plugin_packager/`, `internal/core/local_runtime/`.
 
 pub mod archive;
+mod archive_check;
+pub mod atomic_file;
 pub mod build;
-mod directory;
 pub mod elf;
 pub mod inspect;
 pub mod older;
-pub mod output;
 pub mod readme;
 pub mod signature;
 pub mod target;

@@ -33,6 +33,6 @@ pub fn suit(
 
 fn read(declarations: &Declarations, path: &str) -> Result<serde_json::Value, PackageError> {
     let wrong = |why: String| PackageError::Wrong(format!("{path} {why}"));
-    let bytes = files::read(&declarations.directory, path, yaml::LARGEST).map_err(wrong)?;
+    let bytes = files::read(&declarations.directory, path, yaml::MAX_YAML_BYTES).map_err(wrong)?;
     yaml::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| wrong(error.to_string()))
 }

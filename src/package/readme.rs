@@ -19,10 +19,10 @@ pub const MAX_BYTES: u64 = 65_535;
 const MAX_LANGUAGE: usize = 10;
 
 /// The pages of a package by their places in it. `folder` is that of the package's own ones.
-pub fn pages(directory: &Path, folder: Option<&str>) -> Result<Files, PackageError> {
+pub fn pages(directory: &Path, own: Option<&str>) -> Result<Files, PackageError> {
     let mut pages = Files::new();
-    let (root, translations) = match folder {
-        Some(folder) => (format!("{folder}/"), folder.to_owned()),
+    let (root, translations) = match own {
+        Some(own) => (format!("{own}/"), own.to_owned()),
         None => (String::new(), "readme".to_owned()),
     };
     let english = format!("{root}{ENGLISH}");
@@ -34,7 +34,7 @@ pub fn pages(directory: &Path, folder: Option<&str>) -> Result<Files, PackageErr
     for entry in entries.filter(|entry| entry.path().is_file()) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{translations}/{name}");
-        if folder.is_some() && name == ENGLISH {
+        if own.is_some() && name == ENGLISH {
             continue;
         }
         if !is_translation(&name) {
@@ -93,13 +93,13 @@ mod tests {
 
     #[test]
     fn pages_are_those_of_the_package_and_fit() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &[u8]| {
-            let file = folder.path().join(name);
+            let file = directory.path().join(name);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, text).unwrap();
         };
-        let found = |own: Option<&str>| pages(folder.path(), own).map_err(|why| why.to_string());
+        let found = |own: Option<&str>| pages(directory.path(), own).map_err(|why| why.to_string());
         assert!(found(None).unwrap_err().contains("README.md is missing"));
         write("README.md", b"root");
         write("readme/README_ja_JP.md", b"ja");

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::error::{ErrorKind, InvokeError, LONGEST_WORD, clip};
+use crate::error::{ErrorKind, InvokeError, MAX_FIELD_BYTES, clip};
 
 /// A line from the daemon. Fields that only inform (conversation, message, context) are not kept.
 #[derive(Debug, Deserialize)]
@@ -71,7 +71,7 @@ impl<'a> Inbound<'a> {
     /// The app that asks, where the daemon names one.
     pub fn app_id(&self) -> Option<Arc<str>> {
         let app_id: String = serde_json::from_str(self.app_id?.get()).ok()?;
-        Some(clip(app_id.trim(), LONGEST_WORD)).filter(|app_id| !app_id.is_empty()).map(Arc::from)
+        Some(clip(app_id.trim(), MAX_FIELD_BYTES)).filter(|app_id| !app_id.is_empty()).map(Arc::from)
     }
 
     /// Where the payload stands in the line that this was read from.
@@ -150,8 +150,8 @@ impl ErrorPayload {
     /// The payload of a failed call, with the text form of the reference: `[provider] description, detail`. Whatever host
     /// and upstream have said, it is short: every text of it is clipped here or in [`InvokeError::detail`].
     pub fn of(provider: &str, error: &InvokeError) -> Self {
-        let provider = clip(provider, LONGEST_WORD);
-        let word = |text: &str| Value::String(clip(text, LONGEST_WORD).into_owned());
+        let provider = clip(provider, MAX_FIELD_BYTES);
+        let word = |text: &str| Value::String(clip(text, MAX_FIELD_BYTES).into_owned());
         let detail = error.detail();
         let message = match error.kind {
             ErrorKind::CredentialsValidateFailed | ErrorKind::PollingUnsupported => detail,

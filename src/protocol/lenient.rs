@@ -53,7 +53,7 @@ where
 }
 
 /// Most that a count may say, so that no sum of counts overflows.
-const MOST: f64 = (1u64 << 53) as f64;
+const MAX_COUNT: f64 = (1u64 << 53) as f64;
 
 /// A count that an upstream tells: number or text; null, negative and unreadable counts are missing ones.
 pub fn count<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
@@ -65,7 +65,7 @@ where
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    Ok(number.filter(|number| *number >= 0.0).map(|number| number.min(MOST) as u64))
+    Ok(number.filter(|number| *number >= 0.0).map(|number| number.min(MAX_COUNT) as u64))
 }
 
 /// `null` and `0.0` become `None`.

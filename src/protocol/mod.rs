@@ -4,16 +4,16 @@
 //! [`answer`] what goes back, [`credentials`] the secrets that travel with every request.
 //! Source: `dify-plugin-daemon: pkg/entities/`, `dify-plugin-sdks: src/dify_plugin/entities/`.
 
-pub mod answer;
 pub mod credentials;
 pub mod envelope;
 pub mod lenient;
 pub mod message;
 pub mod registration;
 pub mod request;
+pub mod response;
 
-pub use answer::*;
 pub use credentials::Credentials;
 pub use envelope::{Inbound, InboundEvent, Payload};
 pub use message::*;
 pub use request::*;
+pub use response::*;

@@ -60,7 +60,7 @@ impl Registration {
 
 /// Why the daemon refused a registration: it answers a line of plain text and closes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Rejection {
     /// The key is unknown or has expired; trying again is of no use.
     #[error("Dify refused the debugging key: copy a new one from Plugins → Debug (a key lives two hours)")]
     InvalidKey,
@@ -69,7 +69,7 @@ pub enum Refusal {
     Other(String),
 }
 
-impl Refusal {
+impl Rejection {
     /// Reads the daemon's line, which may repeat the key.
     pub fn of(line: &str, key: &str) -> Self {
         let line = line.trim();
@@ -97,11 +97,11 @@ mod tests {
     #[test]
     fn a_refusal_is_shown_as_letters_and_without_the_key() {
         for (line, refusal) in [
-            ("handshake failed, invalid key\n", Refusal::InvalidKey),
-            ("no \"k-1\" it's 漢 \\\n", Refusal::Other("no \"***\" it's 漢 \\".to_owned())),
-            ("a\u{1b}[2J\u{202e}\u{9b}\u{7}b", Refusal::Other("a\\u{1b}[2J\\u{202e}\\u{9b}\\u{7}b".to_owned())),
+            ("handshake failed, invalid key\n", Rejection::InvalidKey),
+            ("no \"k-1\" it's 漢 \\\n", Rejection::Other("no \"***\" it's 漢 \\".to_owned())),
+            ("a\u{1b}[2J\u{202e}\u{9b}\u{7}b", Rejection::Other("a\\u{1b}[2J\\u{202e}\\u{9b}\\u{7}b".to_owned())),
         ] {
-            assert_eq!(Refusal::of(line, "k-1"), refusal, "{line:?}");
+            assert_eq!(Rejection::of(line, "k-1"), refusal, "{line:?}");
         }
     }
 }

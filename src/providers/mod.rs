@@ -19,15 +19,15 @@ use crate::declare::{ModelSchema, ProviderDeclaration};
 use crate::error::InvokeError;
 use crate::protocol::{
     AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
-    ModelRequest, ModerationRequest, MultimodalEmbeddingRequest, MultimodalRerankRequest, PollingAnswer, RerankRequest,
-    RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
+    ModelRequest, ModerationRequest, MultimodalEmbeddingRequest, MultimodalRerankRequest, PollingResponse,
+    RerankRequest, RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
     TtsVoicesRequest, ValidateProviderRequest, Voice,
 };
 use crate::upstream::Upstream;
 use crate::upstream::google::MachineAccess;
 
 /// The answer of an action with one result.
-pub type Answer<T> = BoxFuture<'static, Result<T, InvokeError>>;
+pub type ResultFuture<T> = BoxFuture<'static, Result<T, InvokeError>>;
 
 /// The answer of an action with many.
 pub type Chunks<T> = BoxStream<'static, Result<T, InvokeError>>;
@@ -79,12 +79,12 @@ pub trait Provider: Send + Sync {
     }
 
     /// `get_llm_num_tokens`: cheap; may be an estimate.
-    fn llm_num_tokens(&self, context: CallContext, request: LlmNumTokensRequest) -> Answer<u64> {
+    fn llm_num_tokens(&self, context: CallContext, request: LlmNumTokensRequest) -> ResultFuture<u64> {
         unsupported!(context, request, "language models")
     }
 
     /// `invoke_text_embedding`: one vector per text, in order.
-    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> Answer<EmbeddingResult> {
+    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
         unsupported!(context, request, "text embedding")
     }
 
@@ -93,7 +93,7 @@ pub trait Provider: Send + Sync {
         &self,
         context: CallContext,
         request: MultimodalEmbeddingRequest,
-    ) -> Answer<EmbeddingResult> {
+    ) -> ResultFuture<EmbeddingResult> {
         unsupported!(context, request, "multimodal embedding")
     }
 
@@ -102,17 +102,17 @@ pub trait Provider: Send + Sync {
         &self,
         context: CallContext,
         request: TextEmbeddingNumTokensRequest,
-    ) -> Answer<Vec<u64>> {
+    ) -> ResultFuture<Vec<u64>> {
         unsupported!(context, request, "text embedding")
     }
 
     /// `invoke_rerank`: best first.
-    fn rerank(&self, context: CallContext, request: RerankRequest) -> Answer<RerankResult> {
+    fn rerank(&self, context: CallContext, request: RerankRequest) -> ResultFuture<RerankResult> {
         unsupported!(context, request, "rerank models")
     }
 
     /// `invoke_multimodal_rerank`: best first.
-    fn multimodal_rerank(&self, context: CallContext, request: MultimodalRerankRequest) -> Answer<RerankResult> {
+    fn multimodal_rerank(&self, context: CallContext, request: MultimodalRerankRequest) -> ResultFuture<RerankResult> {
         unsupported!(context, request, "multimodal rerank models")
     }
 
@@ -124,38 +124,38 @@ pub trait Provider: Send + Sync {
     }
 
     /// `get_tts_model_voices`.
-    fn tts_voices(&self, context: CallContext, request: TtsVoicesRequest) -> Answer<Vec<Voice>> {
+    fn tts_voices(&self, context: CallContext, request: TtsVoicesRequest) -> ResultFuture<Vec<Voice>> {
         unsupported!(context, request, "text-to-speech models")
     }
 
     /// `invoke_speech2text`.
-    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
+    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> ResultFuture<String> {
         unsupported!(context, request, "speech-to-text models")
     }
 
     /// `invoke_moderation`: true is unsafe.
-    fn moderation(&self, context: CallContext, request: ModerationRequest) -> Answer<bool> {
+    fn moderation(&self, context: CallContext, request: ModerationRequest) -> ResultFuture<bool> {
         unsupported!(context, request, "moderation models")
     }
 
     /// `validate_provider_credentials`: any error is shown in the credential form.
-    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> Answer<()> {
+    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> ResultFuture<()> {
         unsupported!(context, request, "provider credentials")
     }
 
     /// `validate_model_credentials`: any error is shown in the credential form.
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> Answer<()> {
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
         unsupported!(context, request, "customizable models")
     }
 
     /// `get_ai_model_schemas` for a model that no file declares. Dify keeps it for an hour: what is not known is an error.
-    fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn model_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         unsupported!(context, request, "customizable models")
     }
 
     /// The schema by whose rules a call of such a model is checked, asked before each of them, so it must be cheap or
     /// cached. Nobody keeps it: rules that are only assumed must refuse nothing.
-    fn call_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn call_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         self.model_schema(context, request)
     }
 
@@ -166,13 +166,13 @@ pub trait Provider: Send + Sync {
     }
 
     /// `start_polling`.
-    fn start_polling(&self, context: CallContext, request: LlmRequest) -> Answer<PollingAnswer> {
+    fn start_polling(&self, context: CallContext, request: LlmRequest) -> ResultFuture<PollingResponse> {
         let message = format!("model `{}` of `{}` is not polled", request.target.model, context.declaration.provider);
         Box::pin(std::future::ready(Err(InvokeError::new(crate::error::ErrorKind::PollingUnsupported, message))))
     }
 
     /// `check_polling`.
-    fn check_polling(&self, context: CallContext, request: CheckPollingRequest) -> Answer<PollingAnswer> {
+    fn check_polling(&self, context: CallContext, request: CheckPollingRequest) -> ResultFuture<PollingResponse> {
         let message = format!("model `{}` of `{}` is not polled", request.target.model, context.declaration.provider);
         Box::pin(std::future::ready(Err(InvokeError::new(crate::error::ErrorKind::PollingUnsupported, message))))
     }

@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::registry::Registry;
-use super::serve::{AtEnd, Heard, Listener, ServeOptions};
+use super::serve::{AtEnd, DaemonLine, Listener, ServeOptions};
 use super::sessions::Sessions;
 use crate::codec::lines::{Line, LineDecoder};
-use crate::memory;
 use crate::protocol::envelope::write_heartbeat;
-use crate::transport::outlet::{self, Outlet, Queue};
+use crate::purge;
+use crate::transport::line_queue::{self, LineReceiver, LineSender};
 
 /// Batches that wait for the writer, of all sessions together, and their bytes.
 const QUEUE: (usize, u32) = (256, 8 * 1024 * 1024);
@@ -103,13 +103,13 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let (outlet, queue) = outlet::queue(QUEUE.0, QUEUE.1);
-    let outlet = outlet.with_longest_line(options.longest_line);
+    let (outlet, queue) = line_queue::queue(QUEUE.0, QUEUE.1);
+    let outlet = outlet.with_longest_line(options.max_line_bytes);
     let last = CancellationToken::new();
     let writing = tokio::spawn(write(writer, queue, options.heartbeat, last.clone()));
     let mut writing = AbortOnDropHandle::new(writing);
-    let collecting = memory::give_back_here();
-    let reading = read(reader, options.longest_input, &sessions, &outlet, listener);
+    let collecting = purge::purge_this_thread();
+    let reading = read(reader, options.max_input_bytes, &sessions, &outlet, listener);
     tokio::pin!(reading, collecting);
     let (mut open, mut closing, mut deadline) = (true, false, None);
     loop {
@@ -156,21 +156,21 @@ fn flat(written: Result<io::Result<()>, JoinError>) -> io::Result<()> {
 
 async fn read<R: AsyncRead + Unpin>(
     mut reader: R,
-    longest_input: usize,
+    max_input_bytes: usize,
     sessions: &Sessions,
-    outlet: &Outlet,
+    outlet: &LineSender,
     mut listener: Listener,
 ) -> io::Result<()> {
-    let mut decoder = LineDecoder::new(longest_input);
+    let mut decoder = LineDecoder::new(max_input_bytes);
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     let mut take = |line: Line| match line {
         Line::Whole(line) => {
             if line.len() >= MUCH {
-                memory::much_came();
+                purge::much_came();
             }
             match sessions.take(line, outlet) {
-                Ok(()) => listener(Heard::Envelope),
-                Err(line) => listener(Heard::Stray(&line)),
+                Ok(()) => listener(DaemonLine::Envelope),
+                Err(line) => listener(DaemonLine::Stray(&line)),
             }
         }
         Line::TooLong { head, tail, length } => sessions.refuse_line(&head, &tail, length, outlet),
@@ -184,7 +184,7 @@ async fn read<R: AsyncRead + Unpin>(
 }
 
 /// Writes until the queue ends, or until the last line after `last`; an error keeps its kind.
-async fn write<W>(writer: W, queue: Queue, heartbeat: Duration, last: CancellationToken) -> io::Result<()>
+async fn write<W>(writer: W, queue: LineReceiver, heartbeat: Duration, last: CancellationToken) -> io::Result<()>
 where
     W: AsyncWrite + Unpin,
 {
@@ -192,7 +192,12 @@ where
     write_queue(writer, queue, heartbeat, last).await.map_err(failed)
 }
 
-async fn write_queue<W>(mut writer: W, mut queue: Queue, heartbeat: Duration, last: CancellationToken) -> io::Result<()>
+async fn write_queue<W>(
+    mut writer: W,
+    mut queue: LineReceiver,
+    heartbeat: Duration,
+    last: CancellationToken,
+) -> io::Result<()>
 where
     W: AsyncWrite + Unpin,
 {

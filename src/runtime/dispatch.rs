@@ -11,30 +11,30 @@ use tracing::debug;
 use super::first_token::FirstToken;
 use super::fit;
 use super::form::{self, Form};
-use super::llm::LlmAnswer;
+use super::llm::LlmResponse;
 use super::logs;
 use super::registry::{Entry, Registry};
-use super::reply::{Gone, Reply};
+use super::responder::{Disconnected, Responder};
 use super::session_log::SessionLog;
 use crate::declare::parameters;
-use crate::error::{InvokeError, LONGEST_MESSAGE, clip};
+use crate::error::{InvokeError, MAX_MESSAGE_BYTES, clip};
 use crate::protocol::{
-    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmRequest, ModelRequest, ModelType, NumTokensAnswer, Payload,
-    PollingAnswer, Request, RerankResult, ResultAnswer, Target, VoicesAnswer,
+    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmRequest, ModelRequest, ModelType, NumTokensResponse,
+    Payload, PollingResponse, Request, RerankResult, ResultResponse, Target, VoicesResponse,
 };
 use crate::providers::{CallContext, Chunks};
 use crate::upstream::Upstream;
 use crate::upstream::recording::Case;
 
 /// Raw audio bytes of one item; hexadecimal doubles them.
-const LONGEST_AUDIO: usize = 512 * 1024;
+const MAX_AUDIO_BYTES: usize = 512 * 1024;
 
 /// Why a session stopped.
 enum Stop {
     /// With an error for the caller.
     Failed(InvokeError),
     /// The host went away.
-    Gone,
+    Disconnected,
 }
 
 impl From<InvokeError> for Stop {
@@ -43,9 +43,9 @@ impl From<InvokeError> for Stop {
     }
 }
 
-impl From<Gone> for Stop {
-    fn from(_: Gone) -> Self {
-        Self::Gone
+impl From<Disconnected> for Stop {
+    fn from(_: Disconnected) -> Self {
+        Self::Disconnected
     }
 }
 
@@ -54,12 +54,12 @@ pub(super) async fn answer(
     registry: Arc<Registry>,
     payload: Payload,
     arrived: Instant,
-    mut reply: Reply,
+    mut reply: Responder,
     mut log: SessionLog,
 ) {
-    let upstream = registry.upstream().for_session(reply.session_id(), log.tally.clone());
-    let proofs = upstream.proofs().clone();
-    proofs.keep_addresses(payload.json());
+    let upstream = registry.upstream().for_session(reply.session_id(), log.stats.clone());
+    let redactor = upstream.redactor().clone();
+    redactor.keep_addresses(payload.json());
     let app_id = payload.app_id().cloned();
     log.of_app(app_id.clone());
     let outcome = match Request::parse(payload.json()) {
@@ -74,31 +74,31 @@ pub(super) async fn answer(
             upstream.begin(&Case { session_id: reply.session_id(), data, is_secret: &is_secret });
             // A long prompt is kept once: what was read of it.
             drop(payload);
-            let came = Came { arrived, app_id };
+            let came = ReceivedRequest { arrived, app_id };
             run(&registry, upstream, request, came, &mut reply, &mut log).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
     let outcome = outcome.map_err(|stop| match stop {
-        Stop::Failed(error) => Stop::Failed(proofs.hide(error)),
-        Stop::Gone => Stop::Gone,
+        Stop::Failed(error) => Stop::Failed(redactor.hide(error)),
+        Stop::Disconnected => Stop::Disconnected,
     });
     match &outcome {
         Ok(()) => log.succeeded(),
         Err(Stop::Failed(error)) => log.failed(error),
-        Err(Stop::Gone) => {}
+        Err(Stop::Disconnected) => {}
     }
     drop(log);
     // A host that is gone needs no ending.
     let _ = match outcome {
         Ok(()) => reply.end().await,
         Err(Stop::Failed(error)) => reply.fail(&error).await,
-        Err(Stop::Gone) => Err(Gone),
+        Err(Stop::Disconnected) => Err(Disconnected),
     };
 }
 
 /// When a request came, and from which app.
-struct Came {
+struct ReceivedRequest {
     arrived: Instant,
     app_id: Option<Arc<str>>,
 }
@@ -107,7 +107,7 @@ struct Came {
 struct Call<'a> {
     entry: &'a Entry,
     context: CallContext,
-    reply: &'a mut Reply,
+    reply: &'a mut Responder,
     arrived: Instant,
     started: Instant,
     log: &'a mut SessionLog,
@@ -117,8 +117,8 @@ async fn run(
     registry: &Registry,
     upstream: Upstream,
     request: Request,
-    came: Came,
-    reply: &mut Reply,
+    came: ReceivedRequest,
+    reply: &mut Responder,
     log: &mut SessionLog,
 ) -> Result<(), Stop> {
     let Some(entry) = registry.get(request.provider()) else {
@@ -163,7 +163,7 @@ impl Call<'_> {
             Request::LlmNumTokens(mut request) => {
                 self.prepare(&mut request.target, ModelType::Llm).await?;
                 let num_tokens = provider.llm_num_tokens(self.context.clone(), request).await?;
-                self.item(&NumTokensAnswer { num_tokens })
+                self.item(&NumTokensResponse { num_tokens })
             }
             Request::TextEmbedding(mut request) => {
                 self.prepare(&mut request.target, ModelType::TextEmbedding).await?;
@@ -180,7 +180,7 @@ impl Call<'_> {
             Request::TextEmbeddingNumTokens(mut request) => {
                 self.prepare(&mut request.target, ModelType::TextEmbedding).await?;
                 let num_tokens = provider.text_embedding_num_tokens(self.context.clone(), request).await?;
-                self.item(&NumTokensAnswer { num_tokens })
+                self.item(&NumTokensResponse { num_tokens })
             }
             Request::Rerank(mut request) => {
                 self.prepare(&mut request.target, ModelType::Rerank).await?;
@@ -202,27 +202,27 @@ impl Call<'_> {
             Request::TtsVoices(mut request) => {
                 self.prepare(&mut request.target, ModelType::Tts).await?;
                 let voices = provider.tts_voices(self.context.clone(), request).await?;
-                self.item(&VoicesAnswer { voices })
+                self.item(&VoicesResponse { voices })
             }
             Request::Speech2Text(mut request) => {
                 self.prepare(&mut request.target, ModelType::Speech2text).await?;
                 let result = provider.speech2text(self.context.clone(), request).await?;
-                self.item(&ResultAnswer { result })
+                self.item(&ResultResponse { result })
             }
             Request::Moderation(mut request) => {
                 self.prepare(&mut request.target, ModelType::Moderation).await?;
                 let result = provider.moderation(self.context.clone(), request).await?;
-                self.item(&ResultAnswer { result })
+                self.item(&ResultResponse { result })
             }
             Request::ValidateProvider(mut request) => {
                 form::complete(&self.entry.declaration, Form::Provider, &mut request.credentials)?;
                 provider.validate_provider(self.context.clone(), request).await?;
-                self.item(&ResultAnswer { result: true })
+                self.item(&ResultResponse { result: true })
             }
             Request::ValidateModel(mut request) => {
                 self.complete_form(&mut request.target.credentials, request.model_type, &request.target.model)?;
                 provider.validate_model(self.context.clone(), request).await?;
-                self.item(&ResultAnswer { result: true })
+                self.item(&ResultResponse { result: true })
             }
             Request::ModelSchema(mut request) => {
                 form::unfold(&self.entry.declaration, Form::Model, &mut request.target.credentials)?;
@@ -257,7 +257,7 @@ impl Call<'_> {
         self.prepare_llm(&mut request).await?;
         let (model, stream) = (request.target.model.clone(), request.stream);
         let deltas = first.watch(self.entry.provider.invoke_llm(self.context.clone(), request));
-        let answer = LlmAnswer::new(self.reply, self.log, model, self.started);
+        let answer = LlmResponse::new(self.reply, self.log, model, self.started);
         if stream { stream_llm(answer, deltas).await } else { collect_llm(answer, deltas).await }
     }
 
@@ -320,7 +320,7 @@ impl Call<'_> {
             mime_type: Option<&'a str>,
         }
         // Two digits a byte, and as much again for what stands around them.
-        let longest = (self.reply.longest_line() / 4).clamp(1, LONGEST_AUDIO);
+        let longest = (self.reply.max_line_bytes() / 4).clamp(1, MAX_AUDIO_BYTES);
         while let Some(chunk) = audio.next().await {
             let chunk = chunk?;
             for piece in chunk.bytes.chunks(longest) {
@@ -357,9 +357,14 @@ impl Call<'_> {
     }
 
     /// One item, which cannot be divided: private data gives way where it is what makes it too long.
-    fn polling(&mut self, model: &str, answer: PollingAnswer) -> Result<(), Stop> {
+    fn polling(&mut self, model: &str, answer: PollingResponse) -> Result<(), Stop> {
         let item = match answer {
-            PollingAnswer::Running { plugin_state, next_check_after_seconds, expires_after_seconds, max_attempts } => {
+            PollingResponse::Running {
+                plugin_state,
+                next_check_after_seconds,
+                expires_after_seconds,
+                max_attempts,
+            } => {
                 json!({
                     "status": "running", "plugin_state": plugin_state, "result": null, "error": null,
                     "next_check_after_seconds": next_check_after_seconds,
@@ -367,7 +372,7 @@ impl Call<'_> {
                     "max_attempts": max_attempts,
                 })
             }
-            PollingAnswer::Succeeded(mut delta) => {
+            PollingResponse::Succeeded(mut delta) => {
                 let mut usage = delta.usage.take().unwrap_or_else(|| crate::declare::price::llm_usage(None, 0, 0));
                 if usage.latency == 0.0 {
                     usage.latency = self.latency();
@@ -384,16 +389,16 @@ impl Call<'_> {
                     })
                 };
                 let whole = item(&delta);
-                if self.reply.length_of(&whole) <= self.reply.longest_line() {
+                if self.reply.length_of(&whole) <= self.reply.max_line_bytes() {
                     whole
                 } else {
                     fit::leave_private_out(&mut delta);
                     item(&delta)
                 }
             }
-            PollingAnswer::Failed(mut error) => {
-                self.context.upstream.proofs().hide_in(&mut error);
-                let error = clip(&error, LONGEST_MESSAGE);
+            PollingResponse::Failed(mut error) => {
+                self.context.upstream.redactor().redact(&mut error);
+                let error = clip(&error, MAX_MESSAGE_BYTES);
                 json!({
                     "status": "failed", "plugin_state": null, "result": null, "error": error,
                     "next_check_after_seconds": null, "expires_after_seconds": null, "max_attempts": null,
@@ -406,7 +411,7 @@ impl Call<'_> {
 
 /// Hands deltas on as they come: whatever is ready goes out in one write, and while the writer is behind, text deltas are
 /// joined in place of queued.
-async fn stream_llm(mut answer: LlmAnswer<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
+async fn stream_llm(mut answer: LlmResponse<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
     loop {
         let waits = answer.waits();
         tokio::select! {
@@ -426,7 +431,7 @@ async fn stream_llm(mut answer: LlmAnswer<'_>, mut deltas: Chunks<LlmDelta>) -> 
 }
 
 /// The whole answer in one item where it can be one, as the reference sends a result that is not streamed.
-async fn collect_llm(mut answer: LlmAnswer<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
+async fn collect_llm(mut answer: LlmResponse<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
     while let Some(delta) = deltas.next().await {
         answer.collect(delta?)?;
         if answer.reply.is_full() {

@@ -7,18 +7,18 @@ use std::time::Instant;
 
 use super::fit::{self, Fitted};
 use super::logs;
-use super::reply::{RAISE_THE_LIMIT, Reply, Unsent};
+use super::responder::{RAISE_THE_LIMIT, Responder, Unsent};
 use super::session_log::SessionLog;
-use crate::error::{InvokeError, LONGEST_WORD};
+use crate::error::{InvokeError, MAX_FIELD_BYTES};
 use crate::protocol::{FinishReason, LlmChunk, LlmDelta};
 
 /// Text that is joined while the host does not read. After that the upstream waits too.
-const LONGEST_JOINED: usize = 64 * 1024;
+const MAX_JOINED_BYTES: usize = 64 * 1024;
 
 /// One answer on its way out.
-pub(super) struct LlmAnswer<'a> {
+pub(super) struct LlmResponse<'a> {
     /// Where it goes.
-    pub reply: &'a mut Reply,
+    pub reply: &'a mut Responder,
     log: &'a mut SessionLog,
     model: String,
     started: Instant,
@@ -28,9 +28,9 @@ pub(super) struct LlmAnswer<'a> {
     lost: Option<InvokeError>,
 }
 
-impl<'a> LlmAnswer<'a> {
+impl<'a> LlmResponse<'a> {
     /// Nothing yet.
-    pub fn new(reply: &'a mut Reply, log: &'a mut SessionLog, model: String, started: Instant) -> Self {
+    pub fn new(reply: &'a mut Responder, log: &'a mut SessionLog, model: String, started: Instant) -> Self {
         Self { reply, log, model, started, index: 0, held: None, lost: None }
     }
 
@@ -41,7 +41,7 @@ impl<'a> LlmAnswer<'a> {
 
     /// A step of a stream: on its way at once, or joined with what waits for a host that lags.
     pub fn stream(&mut self, delta: LlmDelta) -> Result<(), InvokeError> {
-        if self.held.as_ref().is_some_and(|held| held.bytes() >= LONGEST_JOINED || !held.says_the_same(&delta)) {
+        if self.held.as_ref().is_some_and(|held| held.bytes() >= MAX_JOINED_BYTES || !held.says_the_same(&delta)) {
             self.release()?;
         }
         let waits = self.reply.is_lagging() && fit::is_plain_text(&delta);
@@ -53,7 +53,7 @@ impl<'a> LlmAnswer<'a> {
     pub fn collect(&mut self, delta: LlmDelta) -> Result<(), InvokeError> {
         let held = self.held.get_or_insert_default();
         let more = fit::bytes_of(&delta);
-        if !held.is_empty() && more > 0 && held.bytes() + more > self.reply.longest_line() {
+        if !held.is_empty() && more > 0 && held.bytes() + more > self.reply.max_line_bytes() {
             self.release_content()?;
         }
         self.held.get_or_insert_default().add(delta);
@@ -84,9 +84,9 @@ impl<'a> LlmAnswer<'a> {
 
     fn write(&mut self, mut delta: LlmDelta) -> Result<(), InvokeError> {
         // Both only decorate; neither is worth a line of its own.
-        delta.system_fingerprint.take_if(|fingerprint| fingerprint.len() > LONGEST_WORD);
+        delta.system_fingerprint.take_if(|fingerprint| fingerprint.len() > MAX_FIELD_BYTES);
         if let Some(FinishReason::Other(word)) = &mut delta.finish_reason {
-            word.truncate(word.floor_char_boundary(LONGEST_WORD));
+            word.truncate(word.floor_char_boundary(MAX_FIELD_BYTES));
         }
         if let Some(usage) = &mut delta.usage {
             if usage.latency == 0.0 {
@@ -105,7 +105,7 @@ impl<'a> LlmAnswer<'a> {
     fn write_in_pieces(&mut self, delta: LlmDelta) -> Result<(), InvokeError> {
         let around = fit::without_content(&delta);
         let around = self.reply.length_of(&LlmChunk::of(&self.model, u64::MAX, &around));
-        let limit = self.reply.longest_line();
+        let limit = self.reply.max_line_bytes();
         let Some(room) = limit.checked_sub(around).filter(|room| *room > 0) else {
             let message = format!("the model's name is too long for one line of the plugin protocol (limit {limit})");
             return Err(InvokeError::bad_request(message));
@@ -138,7 +138,7 @@ impl<'a> LlmAnswer<'a> {
 }
 
 /// An answer that breaks off has said what it has said.
-impl Drop for LlmAnswer<'_> {
+impl Drop for LlmResponse<'_> {
     fn drop(&mut self) {
         // What cannot be written any more cannot be told either: the session's own error follows.
         let _ = self.release();

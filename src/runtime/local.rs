@@ -14,7 +14,7 @@ use super::serve::{ServeOptions, logging};
 use crate::transport::stdio;
 
 /// How long open sessions may go on after SIGTERM.
-pub(super) const GRACE: Duration = Duration::from_secs(5);
+pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the parent is looked at.
 const PARENT_INTERVAL: Duration = Duration::from_secs(2);
@@ -25,13 +25,13 @@ pub async fn serve(registry: Arc<Registry>, options: ServeOptions) -> io::Result
     let mut connection = Connection::open(|| Ok(stdio::open()), registry, options, logging())?;
     let outcome = tokio::select! {
         outcome = connection.ended() => outcome,
-        () = parent_gone() => {
+        () = parent_exited() => {
             info!("the parent process is gone");
             Ok(())
         }
         _ = terminate.recv() => {
-            info!("terminated; open sessions have {} s", GRACE.as_secs());
-            connection.shutdown(Instant::now() + GRACE).await
+            info!("terminated; open sessions have {} s", SHUTDOWN_TIMEOUT.as_secs());
+            connection.shutdown(Instant::now() + SHUTDOWN_TIMEOUT).await
         }
     };
     match outcome {
@@ -42,7 +42,7 @@ pub async fn serve(registry: Arc<Registry>, options: ServeOptions) -> io::Result
 }
 
 /// Compares with the parent at start: where the daemon is process 1, comparing with 1 would be wrong.
-async fn parent_gone() {
+async fn parent_exited() {
     let parent = std::os::unix::process::parent_id();
     let mut interval = tokio::time::interval(PARENT_INTERVAL);
     while std::os::unix::process::parent_id() == parent {

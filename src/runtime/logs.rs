@@ -15,10 +15,10 @@ use crate::config::{LogFormat, LogSettings};
 use crate::protocol::Credentials;
 
 /// Level of the daemon's child when nothing is set.
-pub const QUIET: &str = "warn";
+pub const DEFAULT_FILTER: &str = "warn";
 
 /// Level where a person or a platform reads along, when nothing is set.
-pub const TALKATIVE: &str = "warn,dify_plugin_runtime=info";
+pub const DEFAULT_FILTER_INFO: &str = "warn,dify_plugin_runtime=info";
 
 /// Credential field that lets the sessions of these credentials tell more than the filter does: `info` or `debug`.
 const LEVEL: &str = "log_level";
@@ -34,7 +34,7 @@ const CONTENT: &str = "dify_plugin_runtime::content";
 static SHOWS_CONTENT: AtomicBool = AtomicBool::new(false);
 
 /// Longest content of one line; readers of log lines give up on longer ones.
-const LONGEST_CONTENT: usize = 16 * 1024;
+const MAX_CONTENT_BYTES: usize = 16 * 1024;
 
 /// A bare level is meant for this program; the libraries below it would say too much, and not in our words.
 fn own(text: &str) -> String {
@@ -110,7 +110,7 @@ pub(super) fn item<T: serde::Serialize>(item: &T) {
 }
 
 fn clip(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST_CONTENT)]
+    &text[..text.floor_char_boundary(MAX_CONTENT_BYTES)]
 }
 
 #[cfg(test)]
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn long_content_is_clipped_at_a_letter() {
-        let text = "é".repeat(LONGEST_CONTENT);
-        assert_eq!(clip(&text).len(), LONGEST_CONTENT);
-        assert_eq!(clip(&format!("a{text}")).len(), LONGEST_CONTENT - 1);
+        let text = "é".repeat(MAX_CONTENT_BYTES);
+        assert_eq!(clip(&text).len(), MAX_CONTENT_BYTES);
+        assert_eq!(clip(&format!("a{text}")).len(), MAX_CONTENT_BYTES - 1);
     }
 }

@@ -10,7 +10,7 @@ pub mod local;
 pub mod logs;
 pub mod registry;
 pub mod remote;
-pub mod reply;
+pub mod responder;
 pub mod serve;
 pub mod serverless;
 mod session_log;

@@ -13,17 +13,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::connection::Connection;
-use super::local::GRACE;
+use super::local::SHUTDOWN_TIMEOUT;
 use super::registry::Registry;
-use super::serve::{AtEnd, Heard, ServeOptions};
-use crate::protocol::registration::{Refusal, Registration};
+use super::serve::{AtEnd, DaemonLine, ServeOptions};
+use crate::protocol::registration::{Registration, Rejection};
 use crate::transport::tcp;
 
 /// The daemon says nothing to a registration that it takes. This long a silence is that.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Longest line that is read: no daemon of ours starts this process, so less is believed than of one that does.
-const LONGEST_INPUT: usize = 64 * 1024 * 1024;
+const MAX_INPUT_LINE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Where and how to connect.
 #[derive(Clone)]
@@ -34,10 +34,10 @@ pub struct RemoteOptions {
     pub port: u16,
     /// The debugging key.
     pub key: SecretString,
-    /// Wait before a lost connection is made anew; doubles up to [`RemoteOptions::longest_wait`].
+    /// Wait before a lost connection is made anew; doubles up to [`RemoteOptions::max_wait`].
     pub wait: Duration,
     /// Longest such wait.
-    pub longest_wait: Duration,
+    pub max_wait: Duration,
     /// Attempts at the first connection.
     pub first_attempts: u32,
     /// How sessions are served.
@@ -52,7 +52,7 @@ impl RemoteOptions {
             port,
             key,
             wait: Duration::from_secs(5),
-            longest_wait: Duration::from_secs(60),
+            max_wait: Duration::from_secs(60),
             first_attempts: 3,
             serve,
         }
@@ -64,7 +64,7 @@ impl RemoteOptions {
 pub enum RemoteError {
     /// The daemon refused.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] Rejection),
     /// No connection at all.
     #[error("cannot connect to Dify at {address}: {reason}")]
     Unreachable {
@@ -134,14 +134,14 @@ pub async fn serve(
             }
         };
         // A connection that held for a while was no failure of ours.
-        wait = if started.elapsed() > options.longest_wait { options.wait } else { wait };
+        wait = if started.elapsed() > options.max_wait { options.wait } else { wait };
         warn!(provider = name, wait_s = wait.as_secs_f64(), "{trouble}");
         state.send_replace(State::Waiting(trouble));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return Ok(()),
         }
-        wait = (wait * 2).min(options.longest_wait);
+        wait = (wait * 2).min(options.max_wait);
     }
 }
 
@@ -152,16 +152,16 @@ async fn serve_one(
     registry: &Arc<Registry>,
     stop: &CancellationToken,
     registered: impl FnOnce(),
-) -> Result<Ended, Refusal> {
-    let answer: watch::Sender<Option<Answer>> = watch::Sender::new(None);
+) -> Result<Ended, Rejection> {
+    let answer: watch::Sender<Option<Handshake>> = watch::Sender::new(None);
     let mut answered = answer.subscribe();
     // What the daemon says first is its answer; it speaks in envelopes only when it took the registration.
-    let listener = move |heard: Heard<'_>| {
+    let listener = move |heard: DaemonLine<'_>| {
         answer.send_if_modified(|answer| {
             answer.is_none() && {
                 *answer = Some(match heard {
-                    Heard::Envelope => Answer::Taken,
-                    Heard::Stray(line) => Answer::Refused(String::from_utf8_lossy(line).into_owned()),
+                    DaemonLine::Envelope => Handshake::Taken,
+                    DaemonLine::Stray(line) => Handshake::Refused(String::from_utf8_lossy(line).into_owned()),
                 });
                 true
             }
@@ -169,7 +169,7 @@ async fn serve_one(
     };
     let mut serve = options.serve;
     serve.at_end = AtEnd::Drop;
-    serve.longest_input = serve.longest_input.min(LONGEST_INPUT);
+    serve.max_input_bytes = serve.max_input_bytes.min(MAX_INPUT_LINE_BYTES);
     let opened = Connection::open(move || tcp::open(stream), registry.clone(), serve, Box::new(listener));
     let mut connection = match opened {
         Ok(connection) => connection,
@@ -179,7 +179,7 @@ async fn serve_one(
         // No answer is the good answer.
         let answer = tokio::time::timeout(SILENCE, answered.wait_for(Option::is_some)).await;
         if let Ok(Ok(answer)) = answer.map(|answer| answer.map(|answer| answer.clone()))
-            && answer != Some(Answer::Taken)
+            && answer != Some(Handshake::Taken)
         {
             std::future::pending::<()>().await;
         }
@@ -190,15 +190,15 @@ async fn serve_one(
         ended = connection.ended() => ended,
         () = taken => Ok(()),
         () = stop.cancelled() => {
-            info!("terminated; open sessions have {} s", GRACE.as_secs());
-            let _ = connection.shutdown(tokio::time::Instant::now() + GRACE).await;
+            info!("terminated; open sessions have {} s", SHUTDOWN_TIMEOUT.as_secs());
+            let _ = connection.shutdown(tokio::time::Instant::now() + SHUTDOWN_TIMEOUT).await;
             return Ok(Ended::Stopped);
         }
     };
     let answer = answered.borrow().clone();
-    if let Some(Answer::Refused(line)) = answer {
-        return match Refusal::of(&line, options.key.expose_secret()) {
-            Refusal::InvalidKey => Err(Refusal::InvalidKey),
+    if let Some(Handshake::Refused(line)) = answer {
+        return match Rejection::of(&line, options.key.expose_secret()) {
+            Rejection::InvalidKey => Err(Rejection::InvalidKey),
             refusal => Ok(Ended::Lost(refusal.to_string())),
         };
     }
@@ -210,7 +210,7 @@ async fn serve_one(
 
 /// What the daemon says to a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Answer {
+enum Handshake {
     Taken,
     Refused(String),
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::connection::Connection;
 use super::registry::Registry;
-use crate::transport::outlet;
+use crate::transport::line_queue;
 
 /// How a connection is served.
 #[derive(Clone, Copy, Debug)]
@@ -17,13 +17,13 @@ pub struct ServeOptions {
     /// Time between heartbeats.
     pub heartbeat: Duration,
     /// Sessions at once; more wait for their turn.
-    pub most_sessions: usize,
+    pub max_sessions: usize,
     /// Longest session, its wait for a turn included; the daemon gives up after 600 s without telling the plugin.
-    pub longest_session: Duration,
+    pub max_session_time: Duration,
     /// Longest line that the host takes.
-    pub longest_line: usize,
+    pub max_line_bytes: usize,
     /// Longest line that is read; far above what the daemon lets through.
-    pub longest_input: usize,
+    pub max_input_bytes: usize,
     /// What the end of the host's input means.
     pub at_end: AtEnd,
 }
@@ -41,10 +41,10 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_secs(10),
-            most_sessions: 1000,
-            longest_session: Duration::from_secs(590),
-            longest_line: outlet::LONGEST_LINE,
-            longest_input: 256 * 1024 * 1024,
+            max_sessions: 1000,
+            max_session_time: Duration::from_secs(590),
+            max_line_bytes: line_queue::MAX_LINE_BYTES,
+            max_input_bytes: 256 * 1024 * 1024,
             at_end: AtEnd::Finish,
         }
     }
@@ -52,7 +52,7 @@ impl Default for ServeOptions {
 
 /// What came from the host.
 #[derive(Clone, Copy, Debug)]
-pub enum Heard<'a> {
+pub enum DaemonLine<'a> {
     /// An envelope, or a line that tells whose it was.
     Envelope,
     /// A line that belongs to no session.
@@ -60,7 +60,7 @@ pub enum Heard<'a> {
 }
 
 /// Is told of each line from the host.
-pub type Listener = Box<dyn FnMut(Heard<'_>) + Send>;
+pub type Listener = Box<dyn FnMut(DaemonLine<'_>) + Send>;
 
 /// Serves a connection until the host closes its side. Dropping the future closes the connection and its sessions.
 pub async fn serve_io<R, W>(reader: R, writer: W, registry: Arc<Registry>, options: ServeOptions) -> io::Result<()>
@@ -74,7 +74,7 @@ where
 /// Tells the log of lines that belong to no session.
 pub(super) fn logging() -> Listener {
     Box::new(|heard| {
-        if let Heard::Stray(line) = heard {
+        if let DaemonLine::Stray(line) = heard {
             warn!(bytes = line.len(), "a line from the host cannot be read");
         }
     })

@@ -12,11 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::local::GRACE;
+use super::local::SHUTDOWN_TIMEOUT;
 use super::registry::Registry;
 use super::serve::ServeOptions;
 use super::sessions::Sessions;
-use crate::transport::http::{self, Answer, Call, HttpOptions};
+use crate::transport::http::{self, Call, HttpOptions, HttpResponse};
 use crate::transport::token::Token;
 
 /// Where and for whom.
@@ -46,12 +46,12 @@ pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::R
         let sessions = taking.clone();
         Box::pin(async move { answer(&sessions, call).await }) as _
     });
-    let http = HttpOptions { token, grace: GRACE };
+    let http = HttpOptions { token, grace: SHUTDOWN_TIMEOUT };
     tokio::select! {
         outcome = http::serve(listener, on_request, http, stop, move || ending.end()) => outcome,
         never = async {
             terminate.recv().await;
-            info!("terminated; open sessions have {} s", GRACE.as_secs());
+            info!("terminated; open sessions have {} s", SHUTDOWN_TIMEOUT.as_secs());
             sessions.close();
             stopping.cancel();
             std::future::pending().await
@@ -59,20 +59,20 @@ pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::R
     }
 }
 
-async fn answer(sessions: &Sessions, call: Call) -> Answer {
+async fn answer(sessions: &Sessions, call: Call) -> HttpResponse {
     let (outlet, queue) = http::lines();
-    let outlet = outlet.with_longest_line(sessions.longest_line());
+    let outlet = outlet.with_longest_line(sessions.max_line_bytes());
     let mut turn = sessions.turn();
     if let Err(why) = sessions.wait(&mut turn, &outlet).await {
         sessions.refuse(&call.session_id, why, &outlet);
-        return Answer::Lines(queue);
+        return HttpResponse::Lines(queue);
     }
     let body = match call.body().await {
         Ok(body) => body,
         Err(refused) => return refused,
     };
     match sessions.take_request(turn, body, &outlet) {
-        Ok(()) => Answer::Lines(queue),
-        Err(problem) => Answer::Refused(StatusCode::BAD_REQUEST, problem.to_string()),
+        Ok(()) => HttpResponse::Lines(queue),
+        Err(problem) => HttpResponse::Refused(StatusCode::BAD_REQUEST, problem.to_string()),
     }
 }

@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use tracing::info;
 
-use super::reply::{self, Ending};
-use crate::error::{InvokeError, LONGEST_WORD, clip};
+use super::responder::{self, Ending};
+use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::{EmbeddingUsage, LlmUsage, Request};
-use crate::upstream::tally::Tally;
+use crate::upstream::stats::CallStats;
 
 /// Collects what the event says.
 pub(super) struct SessionLog {
     /// Counts the session's upstream calls.
-    pub tally: Tally,
+    pub stats: CallStats,
     started: Instant,
     app_id: Option<Arc<str>>,
     action: &'static str,
@@ -75,7 +75,7 @@ impl SessionLog {
     /// A session that begins now.
     pub(super) fn start(ending: Ending) -> Self {
         Self {
-            tally: Tally::default(),
+            stats: CallStats::default(),
             started: Instant::now(),
             app_id: None,
             action: "unknown",
@@ -98,8 +98,9 @@ impl SessionLog {
     /// What was asked.
     pub(super) fn asked(&mut self, request: &Request) {
         self.action = request.action();
-        self.provider = clip(request.provider(), LONGEST_WORD).into_owned();
-        self.model = request.target().map(|target| clip(&target.model, LONGEST_WORD).into_owned()).unwrap_or_default();
+        self.provider = clip(request.provider(), MAX_FIELD_BYTES).into_owned();
+        self.model =
+            request.target().map(|target| clip(&target.model, MAX_FIELD_BYTES).into_owned()).unwrap_or_default();
         self.model_type = request.model_type().map(|model_type| model_type.as_str());
     }
 
@@ -127,7 +128,7 @@ impl SessionLog {
 
 impl Drop for SessionLog {
     fn drop(&mut self) {
-        if let (None, Some(reply::Outcome::Failed(error))) = (&self.outcome, self.ending.stopped()) {
+        if let (None, Some(responder::Outcome::Failed(error))) = (&self.outcome, self.ending.stopped()) {
             self.failed(&error);
         }
         let outcome = match &self.outcome {
@@ -135,7 +136,7 @@ impl Drop for SessionLog {
             None if std::thread::panicking() => "panicked",
             None => "cancelled",
         };
-        let upstream = self.tally.totals();
+        let upstream = self.stats.totals();
         let usage = self.usage.as_ref();
         info!(
             action = self.action,

@@ -22,13 +22,13 @@ use super::dispatch;
 use super::first_token::FirstToken;
 use super::logs;
 use super::registry::Registry;
-use super::reply::{Outcome, Reply};
+use super::responder::{Outcome, Responder};
 use super::serve::ServeOptions;
 use super::session_log::SessionLog;
 use crate::error::InvokeError;
 use crate::protocol::lenient::reason;
 use crate::protocol::{Glance, Inbound, InboundEvent, Payload};
-use crate::transport::outlet::Outlet;
+use crate::transport::line_queue::LineSender;
 
 /// How long a stopped session's work may take to let go before its ending is written without it.
 const LET_GO: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ enum Phase {
     /// What is left ends with an error.
     Over,
     /// Nobody hears them any more.
-    Gone,
+    Disconnected,
 }
 
 /// Owns its sessions: dropping it stops what is left of them.
@@ -67,14 +67,14 @@ struct Shared {
 
 impl Drop for Sessions {
     fn drop(&mut self) {
-        self.0.phase.send_replace(Phase::Gone);
+        self.0.phase.send_replace(Phase::Disconnected);
     }
 }
 
 impl Sessions {
     /// No session yet; they will work on `workers`.
     pub fn new(registry: Arc<Registry>, options: ServeOptions, workers: Handle) -> Self {
-        let places = Arc::new(Semaphore::new(options.most_sessions.clamp(1, Semaphore::MAX_PERMITS)));
+        let places = Arc::new(Semaphore::new(options.max_sessions.clamp(1, Semaphore::MAX_PERMITS)));
         Self(Arc::new(Shared {
             registry,
             options,
@@ -87,7 +87,7 @@ impl Sessions {
     }
 
     /// Takes a line from a host that speaks both ways. What is no envelope is given back.
-    pub fn take(&self, line: Vec<u8>, outlet: &Outlet) -> Result<(), Vec<u8>> {
+    pub fn take(&self, line: Vec<u8>, outlet: &LineSender) -> Result<(), Vec<u8>> {
         match Read::of(&line) {
             Read::Request(session_id, payload) => self.start(self.turn(), session_id, payload.of(line), outlet),
             Read::Cancel(session_id) => self.cancel(&session_id),
@@ -98,19 +98,19 @@ impl Sessions {
     }
 
     /// Takes a request from a host that speaks once: its place was waited for before its body was read.
-    pub fn take_request(&self, turn: Turn, line: Vec<u8>, outlet: &Outlet) -> Result<(), NoRequest> {
+    pub fn take_request(&self, turn: Turn, line: Vec<u8>, outlet: &LineSender) -> Result<(), NoRequest> {
         let Read::Request(session_id, payload) = Read::of(&line) else { return Err(NoRequest) };
         self.start(turn, session_id, payload.of(line), outlet);
         Ok(())
     }
 
     /// A line that was too long to be kept: who asked is told, if what is left of the line names the session.
-    pub fn refuse_line(&self, head: &[u8], tail: &[u8], length: usize, outlet: &Outlet) {
+    pub fn refuse_line(&self, head: &[u8], tail: &[u8], length: usize, outlet: &LineSender) {
         warn!(bytes = length, "a line from the host is too long and was dropped");
         if let Some(session_id) = Inbound::salvage_session_id(head).or_else(|| Inbound::salvage_last_session_id(tail)) {
             let error = InvokeError::bad_request(format!("the request is too long: {length} bytes"))
                 .with_hint("Send fewer or smaller files at once.");
-            refuse(Reply::new(outlet.clone(), Arc::from(session_id)), error);
+            refuse(Responder::new(outlet.clone(), Arc::from(session_id)), error);
         }
     }
 
@@ -123,19 +123,19 @@ impl Sessions {
     }
 
     /// Longest line that the host takes.
-    pub fn longest_line(&self) -> usize {
-        self.0.options.longest_line
+    pub fn max_line_bytes(&self) -> usize {
+        self.0.options.max_line_bytes
     }
 
     /// Waits for a turn's place, or for what keeps it from ever having one.
-    pub async fn wait(&self, turn: &mut Turn, outlet: &Outlet) -> Result<(), Stop> {
+    pub async fn wait(&self, turn: &mut Turn, outlet: &LineSender) -> Result<(), Stop> {
         self.0.wait(turn, &CancellationToken::new(), outlet).await
     }
 
     /// Ends a request that never had its place.
-    pub fn refuse(&self, session_id: &str, why: Stop, outlet: &Outlet) {
+    pub fn refuse(&self, session_id: &str, why: Stop, outlet: &LineSender) {
         if let Outcome::Failed(error) = self.0.outcome(why, false) {
-            refuse(Reply::new(outlet.clone(), Arc::from(session_id)), error);
+            refuse(Responder::new(outlet.clone(), Arc::from(session_id)), error);
         }
     }
 
@@ -160,8 +160,8 @@ impl Sessions {
         self.0.supervisors.wait().await;
     }
 
-    fn start(&self, turn: Turn, session_id: Arc<str>, payload: Result<Payload, String>, outlet: &Outlet) {
-        let reply = Reply::new(outlet.clone(), session_id.clone());
+    fn start(&self, turn: Turn, session_id: Arc<str>, payload: Result<Payload, String>, outlet: &LineSender) {
+        let reply = Responder::new(outlet.clone(), session_id.clone());
         let payload = match payload {
             Ok(payload) => payload,
             Err(problem) => return refuse(reply, InvokeError::bad_request(problem)),
@@ -256,9 +256,9 @@ pub enum Stop {
 struct Session {
     turn: Turn,
     payload: Payload,
-    reply: Reply,
+    reply: Responder,
     log: SessionLog,
-    outlet: Outlet,
+    outlet: LineSender,
     named: Named,
 }
 
@@ -309,7 +309,7 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn wait(&self, turn: &mut Turn, cancelled: &CancellationToken, outlet: &Outlet) -> Result<(), Stop> {
+    async fn wait(&self, turn: &mut Turn, cancelled: &CancellationToken, outlet: &LineSender) -> Result<(), Stop> {
         let Some(place) = &mut turn.awaited else { return Ok(()) };
         let place = tokio::select! {
             biased;
@@ -320,17 +320,17 @@ impl Shared {
         Ok(())
     }
 
-    async fn stopped(&self, arrived: Instant, cancelled: &CancellationToken, outlet: &Outlet) -> Stop {
+    async fn stopped(&self, arrived: Instant, cancelled: &CancellationToken, outlet: &LineSender) -> Stop {
         let mut phase = self.phase.subscribe();
         tokio::select! {
             biased;
             () = cancelled.cancelled() => Stop::Cancelled,
             () = outlet.closed() => Stop::Unheard,
-            phase = phase.wait_for(|phase| matches!(phase, Phase::Over | Phase::Gone)) => match phase.as_deref() {
+            phase = phase.wait_for(|phase| matches!(phase, Phase::Over | Phase::Disconnected)) => match phase.as_deref() {
                 Ok(Phase::Over) => Stop::Over,
                 _ => Stop::Unheard,
             },
-            () = tokio::time::sleep_until(arrived + self.options.longest_session) => Stop::Late,
+            () = tokio::time::sleep_until(arrived + self.options.max_session_time) => Stop::Late,
         }
     }
 
@@ -339,14 +339,14 @@ impl Shared {
         match why {
             Stop::Over => Outcome::Failed(shutting_down()),
             Stop::Late => {
-                let limit = self.options.longest_session.as_secs_f64();
+                let limit = self.options.max_session_time.as_secs_f64();
                 warn!(seconds = limit, worked, "a session was given up");
                 Outcome::Failed(if worked {
                     InvokeError::connection(format!(
                         "the call was given up after {limit} s, the longest that one may take"
                     ))
                 } else {
-                    let places = self.options.most_sessions;
+                    let places = self.options.max_sessions;
                     InvokeError::connection(format!(
                         "the call waited {limit} s for its turn, behind {places} others, and was never started"
                     ))
@@ -363,7 +363,7 @@ impl Shared {
 }
 
 /// Answers a request with an error, at once.
-fn refuse(reply: Reply, error: InvokeError) {
+fn refuse(reply: Responder, error: InvokeError) {
     let _session = logs::session(reply.session_id()).entered();
     let mut log = SessionLog::start(reply.ending());
     log.failed(&error);

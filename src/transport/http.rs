@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
-use super::outlet::{self, Outlet, Queue};
+use super::line_queue::{self, LineReceiver, LineSender};
 use super::tcp;
 use super::token::Token;
 
@@ -32,7 +32,7 @@ use super::token::Token;
 const QUEUE: (usize, u32) = (32, 1024 * 1024);
 
 /// Longest request; above what the platform lets through.
-const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
+const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 
 /// Longest wait for a request's head, also for the next one on a connection that is kept.
 const HEAD: Duration = Duration::from_secs(10);
@@ -44,10 +44,10 @@ const BODY: Duration = Duration::from_secs(30);
 const UNREAD: Duration = Duration::from_secs(600);
 
 /// Most connections at once; fewer where the process may open few files, which upstream calls need too.
-const MOST_CONNECTIONS: usize = 1024;
+const MAX_CONNECTIONS: usize = 1024;
 
 /// Wait after a connection that could not be accepted.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// How long connections may take to close once all is said.
 const CLOSE: Duration = Duration::from_millis(500);
@@ -56,7 +56,7 @@ const CLOSE: Duration = Duration::from_millis(500);
 const SESSION: &str = "dify-plugin-session-id";
 
 /// Answers a request.
-pub type OnRequest = Arc<dyn Fn(Call) -> BoxFuture<'static, Answer> + Send + Sync>;
+pub type OnRequest = Arc<dyn Fn(Call) -> BoxFuture<'static, HttpResponse> + Send + Sync>;
 
 /// How the port is opened.
 #[derive(Clone)]
@@ -75,23 +75,23 @@ pub struct Call {
 }
 
 /// What a request is answered with.
-pub enum Answer {
+pub enum HttpResponse {
     /// Lines, as they come.
-    Lines(Queue),
+    Lines(LineReceiver),
     /// No session.
     Refused(StatusCode, String),
 }
 
 /// A way for the lines of one answer.
-pub fn lines() -> (Outlet, Queue) {
-    outlet::queue(QUEUE.0, QUEUE.1)
+pub fn lines() -> (LineSender, LineReceiver) {
+    line_queue::queue(QUEUE.0, QUEUE.1)
 }
 
 impl Call {
     /// Reads the body.
-    pub async fn body(self) -> Result<Vec<u8>, Answer> {
+    pub async fn body(self) -> Result<Vec<u8>, HttpResponse> {
         timeout(BODY, read_body(self.body)).await.unwrap_or_else(|_| {
-            Err(Answer::Refused(
+            Err(HttpResponse::Refused(
                 StatusCode::REQUEST_TIMEOUT,
                 format!("the request's body did not come within {} s", BODY.as_secs()),
             ))
@@ -99,16 +99,16 @@ impl Call {
     }
 }
 
-async fn read_body(body: Body) -> Result<Vec<u8>, Answer> {
+async fn read_body(body: Body) -> Result<Vec<u8>, HttpResponse> {
     let mut bytes = Vec::new();
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
-        let piece =
-            piece.map_err(|error| Answer::Refused(StatusCode::BAD_REQUEST, format!("the body breaks off: {error}")))?;
-        if bytes.len() + piece.len() > LONGEST_REQUEST {
-            return Err(Answer::Refused(
+        let piece = piece
+            .map_err(|error| HttpResponse::Refused(StatusCode::BAD_REQUEST, format!("the body breaks off: {error}")))?;
+        if bytes.len() + piece.len() > MAX_REQUEST_BYTES {
+            return Err(HttpResponse::Refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("a request has at most {LONGEST_REQUEST} bytes"),
+                format!("a request has at most {MAX_REQUEST_BYTES} bytes"),
             ));
         }
         bytes.extend_from_slice(&piece);
@@ -128,7 +128,7 @@ pub async fn serve(
     announce(&listener)?;
     let open = TaskTracker::new();
     let server = Arc::new(Server { on_request, token: options.token, open: open.clone() });
-    let places = Arc::new(Semaphore::new(most_connections()));
+    let places = Arc::new(Semaphore::new(max_connections()));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -149,7 +149,7 @@ pub async fn serve(
             }
             Err(error) => {
                 warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -204,8 +204,8 @@ impl Server {
             (&Method::POST, "/invoke") => {
                 let open = self.open.token();
                 match self.invoke(request).await {
-                    Answer::Lines(queue) => streamed(queue, open),
-                    Answer::Refused(status, text) => plain(status, text),
+                    HttpResponse::Lines(queue) => streamed(queue, open),
+                    HttpResponse::Refused(status, text) => plain(status, text),
                 }
             }
             (_, "/invoke" | "/health" | "/") => plain(StatusCode::METHOD_NOT_ALLOWED, String::new()),
@@ -213,10 +213,10 @@ impl Server {
         }
     }
 
-    async fn invoke(&self, request: Request<hyper::body::Incoming>) -> Answer {
+    async fn invoke(&self, request: Request<hyper::body::Incoming>) -> HttpResponse {
         let named = |name| request.headers().get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
         if self.token.as_ref().is_some_and(|token| !token.is_in(named(header::AUTHORIZATION).unwrap_or_default())) {
-            return Answer::Refused(
+            return HttpResponse::Refused(
                 StatusCode::UNAUTHORIZED,
                 "this plugin's address needs a password (DIFY_PLUGIN_SERVERLESS_SECRET)".to_owned(),
             );
@@ -224,7 +224,7 @@ impl Server {
         // What a web page of somebody else can send without asking has another type.
         let kind = named(header::CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
-            return Answer::Refused(
+            return HttpResponse::Refused(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "a request has the content type application/json".to_owned(),
             );
@@ -235,7 +235,7 @@ impl Server {
     }
 }
 
-fn streamed(mut queue: Queue, open: TaskTrackerToken) -> Response<Body> {
+fn streamed(mut queue: LineReceiver, open: TaskTrackerToken) -> Response<Body> {
     let lines = async_stream::stream! {
         while let Some(batch) = queue.recv().await {
             yield Ok::<_, Infallible>(batch.lines);
@@ -261,9 +261,9 @@ fn announce(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// Half of the files that the process may open.
-fn most_connections() -> usize {
+fn max_connections() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let files =
         limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
-    files.map_or(MOST_CONNECTIONS, |files: usize| (files / 2).clamp(1, MOST_CONNECTIONS))
+    files.map_or(MAX_CONNECTIONS, |files: usize| (files / 2).clamp(1, MAX_CONNECTIONS))
 }

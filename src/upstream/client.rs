@@ -19,21 +19,21 @@ use secrecy::ExposeSecret;
 use tracing::{debug, warn};
 use url::Url;
 
-use super::auth::{Attempt, Sent, Verdict};
-use super::failure::{address, body_error, forbidden_error, proxy_login_error, transport_error};
+use super::auth::{Attempt, AuthOutcome, Sent};
 use super::instance;
 use super::pool::Pool;
-use super::proofs::Proofs;
-use super::recording::{Case, Incoming, Tape, Taping};
+use super::recording::{Case, Incoming, TrafficMode, TrafficStore};
+use super::redact::Redactor;
 use super::request::UpstreamRequest;
 use super::response::{ErrorResponse, UpstreamResponse};
 use super::share::Budget;
-use super::tally::Tally;
+use super::stats::CallStats;
+use super::transport_error::{address, body_error, forbidden_error, proxy_login_error, transport_error};
 use super::{retry, status, unpack};
 use crate::error::InvokeError;
 
 /// Longest error body that is read.
-const LONGEST_ERROR_BODY: usize = 64 * 1024;
+const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
 /// How long a refusal's body is waited for.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,10 +44,10 @@ pub struct Upstream {
     pub(super) pool: Arc<Pool>,
     /// What all responses may hold.
     pub(super) budget: Budget,
-    tally: Tally,
-    proofs: Proofs,
+    stats: CallStats,
+    redactor: Redactor,
     pub(super) session_id: Option<Arc<str>>,
-    pub(super) tape: Option<Arc<Tape>>,
+    pub(super) traffic_store: Option<Arc<TrafficStore>>,
 }
 
 impl Upstream {
@@ -57,59 +57,59 @@ impl Upstream {
     }
 
     /// What this handle sent as proof, to be hidden in whatever comes back.
-    pub fn proofs(&self) -> &Proofs {
-        &self.proofs
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Records or replays all traffic.
-    pub fn taped(taping: &Taping) -> io::Result<Self> {
-        Ok(Self { tape: Some(Arc::new(Tape::open(taping)?)), ..Self::default() })
+    pub fn recorded(traffic: &TrafficMode) -> io::Result<Self> {
+        Ok(Self { traffic_store: Some(Arc::new(TrafficStore::open(traffic)?)), ..Self::default() })
     }
 
     /// A handle on the same clients for one session: its calls are counted and its proofs remembered there, and what it
     /// sends is recorded under its name.
     #[must_use]
-    pub fn for_session(&self, session_id: &Arc<str>, tally: Tally) -> Self {
-        Self { tally, proofs: Proofs::default(), session_id: Some(session_id.clone()), ..self.clone() }
+    pub fn for_session(&self, session_id: &Arc<str>, stats: CallStats) -> Self {
+        Self { stats, redactor: Redactor::default(), session_id: Some(session_id.clone()), ..self.clone() }
     }
 
     /// A handle on the same clients for what outlives a session.
     #[must_use]
     pub fn for_no_session(&self) -> Self {
-        Self { tally: Tally::default(), proofs: Proofs::default(), session_id: None, ..self.clone() }
+        Self { stats: CallStats::default(), redactor: Redactor::default(), session_id: None, ..self.clone() }
     }
 
     /// Tells what a session was asked, when traffic is recorded or replayed.
     pub fn begin(&self, case: &Case<'_>) {
-        if let Some(tape) = &self.tape {
-            tape.begin(case);
+        if let Some(traffic_store) = &self.traffic_store {
+            traffic_store.begin(case);
         }
     }
 
     /// Sends a request: attempts until an answer is 2xx, or an error stands.
     pub async fn send(&self, request: &UpstreamRequest) -> Result<UpstreamResponse, InvokeError> {
-        if self.tape.is_some() && request.makes_body() {
+        if self.traffic_store.is_some() && request.makes_body() {
             // A recording looks at the body before, while and after it is sent.
             return Box::pin(self.send(&request.whole())).await;
         }
         let client = self.pool.client(&request.network, request.timeouts.connect)?;
         let (mut renewed, mut knows_addresses) = (false, false);
         let mut attempt = 0;
-        self.tally.call();
+        self.stats.call();
         loop {
             let error = match self.attempt(&client, request, &mut renewed, attempt).await {
-                Outcome::Answer(answer) => return Ok(answer),
+                Outcome::Response(answer) => return Ok(answer),
                 Outcome::Again => {
                     debug!(host = request.url.host_str(), "the credential was renewed, sending once more");
                     continue;
                 }
-                Outcome::Unsigned(error) => return Err(self.proofs.hide(error)),
+                Outcome::Unsigned(error) => return Err(self.redactor.hide(error)),
                 Outcome::Failed(error) => {
                     let error = retry::heed_words(error);
                     if !std::mem::replace(&mut knows_addresses, true) {
-                        self.proofs.keep_addresses(request.bytes());
+                        self.redactor.keep_addresses(request.bytes());
                     }
-                    self.proofs.hide(error)
+                    self.redactor.hide(error)
                 }
             };
             let Some(wait) = request.retry.wait(&error, attempt, jitter()) else { return Err(error) };
@@ -123,7 +123,7 @@ impl Upstream {
                 wait_ms = wait.as_millis() as u64,
                 "upstream call failed, trying again"
             );
-            if !self.tape.as_ref().is_some_and(|tape| tape.is_hurried()) {
+            if !self.traffic_store.as_ref().is_some_and(|traffic_store| traffic_store.is_hurried()) {
                 tokio::time::sleep(wait).await;
             }
         }
@@ -139,7 +139,7 @@ impl Upstream {
     ) -> Result<(), InvokeError> {
         let Some(wait) = retry.wait(&error, attempt, jitter()) else { return Err(error) };
         warn!(reason = error.brief(), attempt, wait_ms = wait.as_millis() as u64, "an answer broke, asking again");
-        if !self.tape.as_ref().is_some_and(|tape| tape.is_hurried()) {
+        if !self.traffic_store.as_ref().is_some_and(|traffic_store| traffic_store.is_hurried()) {
             tokio::time::sleep(wait).await;
         }
         Ok(())
@@ -165,9 +165,9 @@ impl Upstream {
         if let Err(error) = request.auth.authorize(parts).await {
             return Outcome::Unsigned(error);
         }
-        self.proofs.keep_attempt(&url, &headers, &request.network);
-        request.secrets.iter().for_each(|secret| self.proofs.keep(secret.expose_secret()));
-        self.tally.attempt();
+        self.redactor.keep_attempt(&url, &headers, &request.network);
+        request.secrets.iter().for_each(|secret| self.redactor.keep(secret.expose_secret()));
+        self.stats.attempt();
         let started = Instant::now();
         let answer = match self.exchange(client, request, &url, &headers, body).await {
             Ok(answer) => answer,
@@ -175,8 +175,8 @@ impl Upstream {
         };
         let status = answer.status;
         let mut request_id = status::request_id(&answer.headers);
-        request_id.iter_mut().for_each(|id| self.proofs.hide_in(id));
-        self.tally.answered(status.as_u16(), request_id.as_deref());
+        request_id.iter_mut().for_each(|id| self.redactor.redact(id));
+        self.stats.answered(status.as_u16(), request_id.as_deref());
         debug!(
             host = request.url.host_str(),
             status = status.as_u16(),
@@ -187,8 +187,8 @@ impl Upstream {
         if status.is_success() {
             let Incoming { status, headers, body } = answer;
             let (first, idle) = (request.timeouts.first(), request.timeouts.idle);
-            let (proofs, share) = (self.proofs.clone(), self.budget.share());
-            return Outcome::Answer(UpstreamResponse { status, headers, first, idle, body, proofs, share });
+            let (redactor, share) = (self.redactor.clone(), self.budget.share());
+            return Outcome::Response(UpstreamResponse { status, headers, first, idle, body, redactor, share });
         }
         let refusal = ErrorResponse {
             status,
@@ -205,9 +205,9 @@ impl Upstream {
         let body = request.bytes();
         let sent = Sent { method: &request.method, url: &url, headers: &headers, body: &body, attempt };
         match request.auth.refused(&refusal, sent).await {
-            Verdict::Again if !std::mem::replace(renewed, true) => Outcome::Again,
-            Verdict::Explained(error) => Outcome::Failed(error),
-            Verdict::Again | Verdict::Final => Outcome::Failed((request.error_reader)(&refusal)),
+            AuthOutcome::Again if !std::mem::replace(renewed, true) => Outcome::Again,
+            AuthOutcome::Explained(error) => Outcome::Failed(error),
+            AuthOutcome::Again | AuthOutcome::Final => Outcome::Failed((request.error_reader)(&refusal)),
         }
     }
 
@@ -221,15 +221,15 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Incoming, InvokeError> {
         let network = over_network(client, request, url, headers, body);
-        match &self.tape {
+        match &self.traffic_store {
             None => network.await,
-            Some(tape) => tape.exchange(self.outgoing(request, url, headers), network).await,
+            Some(traffic_store) => traffic_store.exchange(self.outgoing(request, url, headers), network).await,
         }
     }
 }
 
 enum Outcome {
-    Answer(UpstreamResponse),
+    Response(UpstreamResponse),
     Again,
     Failed(InvokeError),
     /// There is no credential; the calls on the way to one were repeated already.
@@ -289,9 +289,9 @@ async fn error_body(mut stream: BoxStream<'static, Result<Bytes, InvokeError>>) 
     let mut body = BytesMut::new();
     let read = async {
         while let Some(Ok(piece)) = stream.next().await {
-            let room = LONGEST_ERROR_BODY - body.len();
+            let room = MAX_ERROR_BODY_BYTES - body.len();
             body.extend_from_slice(&piece[..piece.len().min(room)]);
-            if body.len() == LONGEST_ERROR_BODY {
+            if body.len() == MAX_ERROR_BODY_BYTES {
                 break;
             }
         }

@@ -3,29 +3,29 @@
 //! Nothing here knows a provider or an event's meaning.
 
 pub mod auth;
+pub mod certificates;
 pub mod client;
-pub mod failure;
+mod dns;
 pub mod google;
 mod instance;
-mod lookup;
 pub mod multipart;
 pub mod network;
 pub mod pem;
 mod pool;
 pub mod probe;
-mod proofs;
 pub mod recording;
+mod redact;
 pub mod request;
 pub mod response;
 pub mod retry;
+mod secret_encodings;
 pub mod share;
-mod spelling;
+pub mod stats;
 pub mod status;
-pub mod tally;
-pub mod trust;
+pub mod transport_error;
 mod unpack;
 
-pub use auth::{Authorize, NoAuthorization, Verdict};
+pub use auth::{AuthOutcome, Authorize, NoAuthorization};
 pub use client::Upstream;
 pub use network::NetworkSettings;
 pub use request::{Timeouts, UpstreamRequest};

@@ -12,23 +12,23 @@ use reqwest::redirect;
 use secrecy::ExposeSecret;
 use tracing::warn;
 
-use super::failure::causes;
+use super::certificates;
 use super::instance::Resolver;
 use super::network::{DIRECT, NetworkKey, NetworkSettings};
-use super::trust;
+use super::transport_error::causes;
 use crate::error::InvokeError;
 
 /// Different proxies and certificates that are kept open at once.
-const MOST_CLIENTS: usize = 64;
+const MAX_CLIENTS: usize = 64;
 
 /// Idle connections to one host that are kept: after a burst, memory goes back.
-const MOST_IDLE: usize = 32;
+const MAX_IDLE_CONNECTIONS: usize = 32;
 
 type ClientKey = (NetworkKey, Duration);
 
 /// What Python's clients on this machine trust besides.
 static BUNDLE: LazyLock<Vec<reqwest::Certificate>> = LazyLock::new(|| {
-    let Some((file, text)) = trust::requests_bundle() else { return Vec::new() };
+    let Some((file, text)) = certificates::requests_bundle() else { return Vec::new() };
     let found = text.map_err(|error| error.to_string());
     let found =
         found.and_then(|text| reqwest::Certificate::from_pem_bundle(text.as_bytes()).map_err(|error| causes(&error)));
@@ -60,7 +60,7 @@ impl Pool {
             return Ok(client.clone());
         }
         let client = build(network, connect, None)?;
-        if clients.by_key.len() >= MOST_CLIENTS
+        if clients.by_key.len() >= MAX_CLIENTS
             && let Some(oldest) = clients.by_key.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
         {
             clients.by_key.remove(&oldest);
@@ -89,7 +89,7 @@ pub(super) fn build(
             .user_agent(concat!("dify-plugin-runtime/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect)
             .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(MOST_IDLE)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .tcp_keepalive(Duration::from_secs(30))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(30))
@@ -143,10 +143,10 @@ mod tests {
         let is_kept = |number: usize| {
             pool.0.lock().unwrap().by_key.contains_key(&(network(number).key(), Duration::from_secs(1)))
         };
-        (1..=MOST_CLIENTS).for_each(get);
+        (1..=MAX_CLIENTS).for_each(get);
         get(1);
-        get(MOST_CLIENTS + 1);
+        get(MAX_CLIENTS + 1);
         assert!(is_kept(1) && !is_kept(2), "the one that was not used for longest goes");
-        assert!((3..=MOST_CLIENTS + 1).all(is_kept));
+        assert!((3..=MAX_CLIENTS + 1).all(is_kept));
     }
 }

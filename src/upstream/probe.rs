@@ -13,18 +13,18 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use super::client::public_url;
-use super::failure::{forbidden_error, proxy_login_error, tls_error, transport_error};
 use super::instance;
 use super::network::{DIRECT, NetworkSettings, proxy_address};
 use super::request::UpstreamRequest;
+use super::transport_error::{forbidden_error, proxy_login_error, tls_error, transport_error};
 use super::{Upstream, status};
 use crate::error::InvokeError;
 
 /// Longest wait for each step.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was tried, and how it went.
-pub struct Step {
+pub struct ProbeStep {
     /// `proxy`, `dns`, `tcp`, `tls`, `http`.
     pub name: &'static str,
     /// What was seen, or why it ended here.
@@ -35,7 +35,7 @@ pub struct Step {
 #[derive(Default)]
 pub struct Probe {
     /// In order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ProbeStep>,
     /// Seconds that the server's clock is ahead of ours; its `Date` is told in whole seconds.
     pub clock_ahead: Option<f64>,
 }
@@ -85,7 +85,7 @@ struct Ended;
 impl Probe {
     fn tell(&mut self, name: &'static str, outcome: Result<String, InvokeError>) -> Result<(), Ended> {
         let failed = outcome.is_err();
-        self.steps.push(Step { name, outcome });
+        self.steps.push(ProbeStep { name, outcome });
         if failed { Err(Ended) } else { Ok(()) }
     }
 
@@ -130,19 +130,19 @@ impl Probe {
     /// Asks the server for its root, as a call would: pooled client, roots, proxy.
     async fn request(&mut self, upstream: &Upstream, url: &Url, network: &NetworkSettings) -> Result<(), Ended> {
         let request = UpstreamRequest::get(public_url(url)).with_network(network.clone());
-        let client = match upstream.pool.client(network, PATIENCE) {
+        let client = match upstream.pool.client(network, STEP_TIMEOUT) {
             Ok(client) => client,
             Err(error) => return self.tell("tls", Err(error)),
         };
         let (before, started) = (Timestamp::now(), Instant::now());
-        let answer = match tokio::time::timeout(PATIENCE, client.get(request.url.clone()).send()).await {
+        let answer = match tokio::time::timeout(STEP_TIMEOUT, client.get(request.url.clone()).send()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 let name = if tls_error(&error).is_some() { "tls" } else { "http" };
                 return self.tell(name, Err(transport_error(&error, &request)));
             }
             Err(_) => {
-                let message = format!("{} is connected but says nothing for {} s", request.url, PATIENCE.as_secs());
+                let message = format!("{} is connected but says nothing for {} s", request.url, STEP_TIMEOUT.as_secs());
                 return self.tell("http", Err(InvokeError::connection(message)));
             }
         };
@@ -170,20 +170,20 @@ async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, InvokeError> {
         InvokeError::connection(format!("{host} cannot be resolved: {why}"))
             .with_hint("Check the name, and the DNS server of the machine or container that runs the plugin daemon.")
     };
-    match tokio::time::timeout(PATIENCE, tokio::net::lookup_host((host, port))).await {
+    match tokio::time::timeout(STEP_TIMEOUT, tokio::net::lookup_host((host, port))).await {
         Ok(Ok(found)) => {
             let found: Vec<_> = found.collect();
             if found.is_empty() { Err(failure("no address".to_owned())) } else { Ok(found) }
         }
         Ok(Err(error)) => Err(failure(error.to_string())),
-        Err(_) => Err(failure(format!("no answer within {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(failure(format!("no answer within {} s", STEP_TIMEOUT.as_secs()))),
     }
 }
 
 /// Connects to the first address that answers.
 async fn open(host: &str, port: u16, addresses: &[SocketAddr]) -> Result<String, InvokeError> {
     let started = Instant::now();
-    match tokio::time::timeout(PATIENCE, TcpStream::connect(addresses)).await {
+    match tokio::time::timeout(STEP_TIMEOUT, TcpStream::connect(addresses)).await {
         Ok(Ok(stream)) => {
             let peer = stream.peer_addr().map_or_else(|_| format!("{host}:{port}"), |peer| peer.to_string());
             Ok(format!("connected to {peer} in {} ms", started.elapsed().as_millis()))
@@ -191,7 +191,7 @@ async fn open(host: &str, port: u16, addresses: &[SocketAddr]) -> Result<String,
         Ok(Err(error)) => Err(InvokeError::connection(format!("{host}:{port} refuses the connection: {error}"))
             .with_hint("Check host and port, and that the server listens on an address this machine reaches.")),
         Err(_) => {
-            Err(InvokeError::connection(format!("{host}:{port} does not answer within {} s", PATIENCE.as_secs()))
+            Err(InvokeError::connection(format!("{host}:{port} does not answer within {} s", STEP_TIMEOUT.as_secs()))
                 .with_hint(
                     "A firewall that drops packets looks like this; so does a network that is only reached by a proxy.",
                 ))

@@ -21,7 +21,7 @@ use crate::error::InvokeError;
 pub type ErrorReader = fn(&ErrorResponse) -> InvokeError;
 
 /// Bytes of a body that is made anew for each attempt rather than kept.
-const LONG_BODY: usize = 1024 * 1024;
+const REBUILT_BODY_BYTES: usize = 1024 * 1024;
 
 /// Makes a body; the same one each time.
 type MakeBody = Arc<dyn Fn() -> Bytes + Send + Sync>;
@@ -96,7 +96,7 @@ impl UpstreamRequest {
     /// Sets a body that `make` can make again. A long one is not kept while an answer is waited for.
     #[must_use]
     pub fn with_body(mut self, body: Bytes, make: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
-        if body.len() < LONG_BODY {
+        if body.len() < REBUILT_BODY_BYTES {
             self.body = body;
             return self;
         }

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::proofs::Proofs;
+use super::redact::Redactor;
 use super::share::Share;
 use super::status::{excerpt, request_id};
 use crate::codec::json;
@@ -28,7 +28,7 @@ pub struct UpstreamResponse {
     /// The body. Dropping it closes the upstream call.
     pub body: BoxStream<'static, Result<Bytes, InvokeError>>,
     /// What was sent as proof: errors that quote the answer must not repeat it.
-    pub proofs: Proofs,
+    pub redactor: Redactor,
     /// What is held of it, of the memory for all responses.
     pub share: Share,
 }
@@ -81,7 +81,7 @@ impl UpstreamResponse {
         let content_type = self.content_type();
         let status = self.status.as_u16();
         let id = self.request_id();
-        let proofs = self.proofs.clone();
+        let redactor = self.redactor.clone();
         let body = self.bytes(limit).await?;
         let text = String::from_utf8_lossy(&body);
         json::read(&text).map_err(|error| {
@@ -92,7 +92,7 @@ impl UpstreamResponse {
             ))
             .with_status(status);
             failure.request_id = id;
-            proofs.hide(failure)
+            redactor.hide(failure)
         })
     }
 }
@@ -100,8 +100,8 @@ impl UpstreamResponse {
 /// Where a text is not what was expected, for a person to look at.
 fn place<T: DeserializeOwned>(text: &str) -> String {
     /// A longer text is not read twice.
-    const LONGEST: usize = 256 * 1024;
-    let text = Some(text).filter(|text| text.len() <= LONGEST);
+    const MAX_TEXT_BYTES: usize = 256 * 1024;
+    let text = Some(text).filter(|text| text.len() <= MAX_TEXT_BYTES);
     let read = |text| serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
     text.and_then(|text| read(text).err()).map(|error| format!(" at `{}`", error.path())).unwrap_or_default()
 }
@@ -143,7 +143,7 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
-    use crate::upstream::share::{Budget, MOST_OF_ALL};
+    use crate::upstream::share::{Budget, MAX_TOTAL_BYTES};
 
     fn answer(body: impl Into<Bytes>, budget: &Budget) -> UpstreamResponse {
         let body = body.into();
@@ -156,7 +156,7 @@ mod tests {
                 (0..body.len()).step_by(1 << 20).map(move |at| Ok(body.slice(at..body.len().min(at + (1 << 20))))),
             )
             .boxed(),
-            proofs: Proofs::default(),
+            redactor: Redactor::default(),
             share: budget.share(),
         }
     }
@@ -166,7 +166,7 @@ mod tests {
         let (most, budget) = (48 << 20, Budget::default());
         let read = || answer(vec![b' '; most], &budget).bytes(most);
         let mut held = Vec::new();
-        for _ in 0..MOST_OF_ALL / most {
+        for _ in 0..MAX_TOTAL_BYTES / most {
             held.push(read().await.unwrap());
         }
         assert!(read().await.unwrap_err().message.contains("no room"));

@@ -15,12 +15,12 @@ pub struct RetryPolicy {
     /// Wait before the first repeat; doubles each time.
     pub first_wait: Duration,
     /// Longest wait. An upstream that asks for more is not asked again.
-    pub longest_wait: Duration,
+    pub max_wait: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_retries: 2, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(20) }
+        Self { max_retries: 2, first_wait: Duration::from_millis(500), max_wait: Duration::from_secs(20) }
     }
 }
 
@@ -35,13 +35,13 @@ impl RetryPolicy {
     /// `jitter` is between 0 and 1 and spreads the repeats of parallel calls: over half of the wait, or over as much time
     /// behind the moment that the upstream asked to wait for.
     pub fn wait(&self, error: &InvokeError, attempt: u32, jitter: f64) -> Option<Duration> {
-        if attempt >= self.max_retries || !may_pass(error) {
+        if attempt >= self.max_retries || !retryable_by_class(error) {
             return None;
         }
-        let backoff = self.first_wait.saturating_mul(1u32 << attempt.min(16)).min(self.longest_wait);
+        let backoff = self.first_wait.saturating_mul(1u32 << attempt.min(16)).min(self.max_wait);
         let spread = backoff.mul_f64(0.5 * jitter.clamp(0.0, 1.0));
         match error.retry_after {
-            Some(asked) if asked > self.longest_wait => None,
+            Some(asked) if asked > self.max_wait => None,
             Some(asked) => Some(asked.max(backoff / 2).saturating_add(spread)),
             None => Some(backoff.saturating_sub(spread)),
         }
@@ -49,7 +49,7 @@ impl RetryPolicy {
 }
 
 /// Whether a repeat can end differently. The reader of the answer decides (`retryable`); some kinds never do.
-fn may_pass(error: &InvokeError) -> bool {
+fn retryable_by_class(error: &InvokeError) -> bool {
     error.retryable
         && match error.kind {
             ErrorKind::Connection | ErrorKind::ServerUnavailable | ErrorKind::RateLimit => true,
@@ -92,7 +92,8 @@ pub fn asked_in(text: &str) -> Option<Duration> {
     let told = told.or_else(|| {
         AFTER.iter().flat_map(|words| text.match_indices(words)).find_map(|(at, words)| {
             let before = text[..at].trim_end();
-            let digits = before.len() - before.bytes().rev().take(LONGEST_NUMBER).take_while(is_of_number).count();
+            let digits =
+                before.len() - before.bytes().rev().take(MAX_NUMBER_CHARACTERS).take_while(is_of_number).count();
             let number: f64 = before[digits..].parse().ok()?;
             Some(if words == AFTER[0] { number } else { 60.0 * number })
         })
@@ -101,7 +102,7 @@ pub fn asked_in(text: &str) -> Option<Duration> {
 }
 
 /// Letters of a number that can be meant.
-const LONGEST_NUMBER: usize = 32;
+const MAX_NUMBER_CHARACTERS: usize = 32;
 
 fn is_of_number(byte: &u8) -> bool {
     byte.is_ascii_digit() || *byte == b'.'
@@ -109,7 +110,7 @@ fn is_of_number(byte: &u8) -> bool {
 
 /// A number at the beginning of a text, and the rest.
 fn number(text: &str) -> Option<(f64, &str)> {
-    let length = text.bytes().take(LONGEST_NUMBER).take_while(is_of_number).count();
+    let length = text.bytes().take(MAX_NUMBER_CHARACTERS).take_while(is_of_number).count();
     // A full stop may end the sentence.
     let digits = text[..length].trim_end_matches('.');
     Some((digits.parse().ok()?, &text[digits.len()..]))
@@ -122,7 +123,7 @@ fn seconds(mut text: &str) -> Option<f64> {
     for _ in 0..5 {
         let Some((amount, rest)) = number(text) else { break };
         let rest = rest.trim_start_matches([' ', '-']);
-        let unit = &rest[..rest.bytes().take(LONGEST_NUMBER).take_while(u8::is_ascii_alphabetic).count()];
+        let unit = &rest[..rest.bytes().take(MAX_NUMBER_CHARACTERS).take_while(u8::is_ascii_alphabetic).count()];
         let factor = match unit {
             "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 0.001,
             "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
@@ -151,7 +152,7 @@ fn has_no_share(text: &str) -> bool {
     steps::count(text.len());
     text.to_ascii_lowercase().match_indices("limit").any(|(at, word)| {
         // No limit of whole letters is anything but short.
-        let rest = text.as_bytes()[at + word.len()..].iter().take(LONGEST_NUMBER);
+        let rest = text.as_bytes()[at + word.len()..].iter().take(MAX_NUMBER_CHARACTERS);
         let rest: Vec<u8> = rest.copied().skip_while(|byte| b" :=\"'".contains(byte)).collect();
         match rest.as_slice() {
             [b'0', b'.', digit, ..] | [b'0', digit, ..] if digit.is_ascii_digit() => false,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::error::InvokeError;
 
 /// Most bytes for all sessions: two images of the largest kind, and many of the usual ones.
-pub const MOST_OF_ALL: usize = 128 * 1024 * 1024;
+pub const MAX_TOTAL_BYTES: usize = 128 * 1024 * 1024;
 
 /// What each response may hold in addition: an event of text.
 pub const FREE: usize = 64 * 1024;
@@ -39,7 +39,7 @@ impl Share {
         let wanted = held.saturating_sub(FREE);
         if wanted > self.held {
             let more = wanted - self.held;
-            if all.fetch_add(more, Ordering::Relaxed) + more > MOST_OF_ALL {
+            if all.fetch_add(more, Ordering::Relaxed) + more > MAX_TOTAL_BYTES {
                 all.fetch_sub(more, Ordering::Relaxed);
                 return Err(InvokeError::server_unavailable(
                     "too many long answers come at the same time: no room is left for this one",
@@ -67,15 +67,15 @@ mod tests {
     fn what_one_gives_back_another_may_take() {
         let budget = Budget::default();
         let (mut one, mut other) = (budget.share(), budget.share());
-        one.set(MOST_OF_ALL + FREE).unwrap();
+        one.set(MAX_TOTAL_BYTES + FREE).unwrap();
         other.set(FREE).unwrap();
         assert!(other.set(FREE + 1).unwrap_err().message.contains("no room"));
-        one.set(MOST_OF_ALL).unwrap();
+        one.set(MAX_TOTAL_BYTES).unwrap();
         other.set(2 * FREE).unwrap();
-        assert!(one.set(MOST_OF_ALL + 1).is_err());
+        assert!(one.set(MAX_TOTAL_BYTES + 1).is_err());
         drop(other);
-        one.set(MOST_OF_ALL + FREE).unwrap();
+        one.set(MAX_TOTAL_BYTES + FREE).unwrap();
         // Another client has a budget of its own.
-        Budget::default().share().set(MOST_OF_ALL).unwrap();
+        Budget::default().share().set(MAX_TOTAL_BYTES).unwrap();
     }
 }

@@ -12,11 +12,11 @@ use super::response::ErrorResponse;
 use crate::error::{ErrorKind, InvokeError};
 
 /// Longest text of the upstream that is shown.
-const LONGEST_EXCERPT: usize = 500;
+const MAX_EXCERPT_BYTES: usize = 500;
 
 /// The error of a non-2xx answer.
 pub fn error_of(answer: &ErrorResponse) -> InvokeError {
-    let said = said(&answer.body);
+    let said = parse_error_text(&answer.body);
     let mut error = InvokeError::new(
         kind_of(answer.status),
         match &said.message {
@@ -55,7 +55,7 @@ fn host_of(answer: &ErrorResponse) -> &str {
 
 /// What an error body says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct ErrorText {
     /// The explanation.
     pub message: Option<String>,
     /// The upstream's own code.
@@ -63,10 +63,10 @@ pub struct Said {
 }
 
 /// Finds the explanation in a body of any shape.
-pub fn said(body: &[u8]) -> Said {
+pub fn parse_error_text(body: &[u8]) -> ErrorText {
     match serde_json::from_slice::<Value>(body) {
-        Ok(value) => said_in(&value),
-        Err(_) => Said {
+        Ok(value) => error_text_in(&value),
+        Err(_) => ErrorText {
             message: page_title(body).or_else(|| Some(excerpt(body))).filter(|text| !text.is_empty()),
             code: None,
         },
@@ -97,21 +97,22 @@ const EXPLANATIONS: [&str; 19] = [
 ];
 
 /// Finds the explanation in a JSON value.
-pub fn said_in(value: &Value) -> Said {
+pub fn error_text_in(value: &Value) -> ErrorText {
     match value {
-        Value::String(text) => Said { message: Some(clip(text)).filter(|text| !text.is_empty()), code: None },
-        Value::Array(items) => items.first().map(said_in).unwrap_or_default(),
+        Value::String(text) => ErrorText { message: Some(clip(text)).filter(|text| !text.is_empty()), code: None },
+        Value::Array(items) => items.first().map(error_text_in).unwrap_or_default(),
         Value::Object(map) => {
             for key in EXPLANATIONS {
                 let Some(inner) = map.get(key) else { continue };
-                let mut said = said_in(inner);
+                let mut said = error_text_in(inner);
                 let Some(message) = &mut said.message else { continue };
                 // A status in words, and beside it what happened; a gateway's sentence, and what stood behind it.
                 let more = match inner {
                     Value::String(_) if key == "error" => map.get("message"),
                     _ => map.get("metadata").and_then(|metadata| metadata.get("raw")),
                 };
-                if let Some(more) = more.and_then(Value::as_str).and_then(|more| self::said(more.as_bytes()).message)
+                if let Some(more) =
+                    more.and_then(Value::as_str).and_then(|more| parse_error_text(more.as_bytes()).message)
                     && more != *message
                 {
                     *message = clip(&format!("{message}: {more}"));
@@ -121,10 +122,10 @@ pub fn said_in(value: &Value) -> Said {
                 }
                 return said;
             }
-            Said { message: None, code: code_of(map) }
+            ErrorText { message: None, code: code_of(map) }
         }
-        Value::Number(number) => Said { message: None, code: Some(number.to_string()) },
-        Value::Null | Value::Bool(_) => Said::default(),
+        Value::Number(number) => ErrorText { message: None, code: Some(number.to_string()) },
+        Value::Null | Value::Bool(_) => ErrorText::default(),
     }
 }
 
@@ -149,7 +150,7 @@ fn page_title(body: &[u8]) -> Option<String> {
 
 /// The beginning of a body, on one line.
 pub fn excerpt(body: &[u8]) -> String {
-    clip(&String::from_utf8_lossy(&body[..body.len().min(4 * LONGEST_EXCERPT)]))
+    clip(&String::from_utf8_lossy(&body[..body.len().min(4 * MAX_EXCERPT_BYTES)]))
 }
 
 fn clip(text: &str) -> String {
@@ -159,8 +160,8 @@ fn clip(text: &str) -> String {
             clipped.push(' ');
         }
         clipped.push_str(word);
-        if clipped.chars().count() > LONGEST_EXCERPT {
-            return clipped.chars().take(LONGEST_EXCERPT).chain("…".chars()).collect();
+        if clipped.chars().count() > MAX_EXCERPT_BYTES {
+            return clipped.chars().take(MAX_EXCERPT_BYTES).chain("…".chars()).collect();
         }
     }
     clipped

@@ -16,11 +16,11 @@ use http::{HeaderMap, HeaderValue};
 use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::failure::cut_short;
+use super::transport_error::cut_short;
 use crate::error::InvokeError;
 
 /// Bytes that one byte may unpack to, on average. Streams of small events, which repeat most of their text, stay below 40.
-const MOST_TIMES: usize = 100;
+const MAX_EXPANSION: usize = 100;
 
 /// Bytes that any response may unpack to.
 const FREE: usize = 16 * 1024 * 1024;
@@ -66,9 +66,9 @@ pub(super) fn unpack(headers: &mut HeaderMap, mut body: Body, host: &str) -> Bod
                 Err(error) => cut_short(&host, &error.to_string()),
             })?;
             unpacked = unpacked.saturating_add(piece.len());
-            if unpacked > FREE && unpacked > packed.load(Ordering::Relaxed).saturating_mul(MOST_TIMES) {
+            if unpacked > FREE && unpacked > packed.load(Ordering::Relaxed).saturating_mul(MAX_EXPANSION) {
                 return Err(InvokeError::server_unavailable(format!(
-                    "the compressed response of {host} unpacks to more than {MOST_TIMES} times its size"
+                    "the compressed response of {host} unpacks to more than {MAX_EXPANSION} times its size"
                 )));
             }
             Ok(piece)

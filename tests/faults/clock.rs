@@ -25,12 +25,12 @@ struct Clock(TempDir);
 
 impl Clock {
     fn build() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/clock.c");
-        let library = folder.path().join("clock.so");
+        let library = directory.path().join("clock.so");
         let built = Builder::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(library).arg(source).status();
         assert!(built.expect("a C compiler, which the build needs too").success());
-        let clock = Self(folder);
+        let clock = Self(directory);
         clock.set(0);
         clock
     }

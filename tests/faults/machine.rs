@@ -64,21 +64,22 @@ const READ_ONLY: &str = r#"mount --bind . . && mount -o remount,bind,ro . && cd 
 const LOGGED: [&str; 4] = ["sh", "-c", r#"exec "$0" 2>> "$HOME/log""#, EXECUTABLE];
 
 /// A program whose home is the folder, in a namespace of its own with other file systems.
-fn elsewhere(script: &str, folder: &Path, program: &[&str]) -> Builder {
+fn elsewhere(script: &str, directory: &Path, program: &[&str]) -> Builder {
     let mut command = Builder::new("unshare");
-    command.args(["-Urm", "sh", "-c", script]).arg(folder).args(program);
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HOME", folder).env("TMPDIR", folder);
+    command.args(["-Urm", "sh", "-c", script]).arg(directory).args(program);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HOME", directory).env("TMPDIR", directory);
     command
 }
 
 #[tokio::test]
 async fn a_disk_that_takes_nothing_costs_no_session() {
-    let folder = tempfile::tempdir().unwrap();
-    let permitted = |script| elsewhere(script, folder.path(), &["true"]).status().is_ok_and(|status| status.success());
+    let directory = tempfile::tempdir().unwrap();
+    let permitted =
+        |script| elsewhere(script, directory.path(), &["true"]).status().is_ok_and(|status| status.success());
     let mut cases = Vec::new();
     if permitted(FULL) && permitted(READ_ONLY) {
-        cases.push(("a full disk (tmpfs) as home, its log too", elsewhere(FULL, folder.path(), &LOGGED)));
-        cases.push(("home and plugin folder read-only", elsewhere(READ_ONLY, folder.path(), &[EXECUTABLE])));
+        cases.push(("a full disk (tmpfs) as home, its log too", elsewhere(FULL, directory.path(), &LOGGED)));
+        cases.push(("home and plugin folder read-only", elsewhere(READ_ONLY, directory.path(), &[EXECUTABLE])));
     }
     let mut command = Builder::new("sh");
     command.args(["-c", "exec \"$0\" 2> /dev/full", EXECUTABLE]);
@@ -99,8 +100,8 @@ async fn a_disk_that_takes_nothing_costs_no_session() {
 
 #[test]
 fn what_cannot_be_written_is_named_and_leaves_nothing_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys");
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
     let keygen = [EXECUTABLE, "keygen", "--out", keys.to_str().unwrap()];
     // What the command left in the folder is listed after it.
     let listed = [&["sh", "-c", r#""$@"; code=$?; ls -A "$HOME"; exit $code"#, "sh"][..], &keygen].concat();
@@ -111,7 +112,7 @@ fn what_cannot_be_written_is_named_and_leaves_nothing_behind() {
     ];
     for (fault, script, word, left) in cases {
         let start = Instant::now();
-        let ended = elsewhere(script, folder.path(), &listed).output();
+        let ended = elsewhere(script, directory.path(), &listed).output();
         let Ok(ended) = ended.map(|ended| (ended.status.code(), text(&ended.stdout), text(&ended.stderr))) else {
             return;
         };
@@ -122,7 +123,7 @@ fn what_cannot_be_written_is_named_and_leaves_nothing_behind() {
         }
         assert!(said.contains(word) && said.contains("keys.private.pem"), "{fault}: {said}");
         assert_eq!(listing, left, "{fault}");
-        let said = said.replace(folder.path().to_str().unwrap(), "FOLDER");
+        let said = said.replace(directory.path().to_str().unwrap(), "FOLDER");
         table.row(fault, "the command, exit code 1", said.trim(), start.elapsed(), None);
     }
     table.write();

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::scripted::{Scripted, Step, event_stream};
 
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The key that every request carries and no output may show.
 pub const CANARY: &str = "canary-5f1e-key";
@@ -177,7 +177,7 @@ impl Plugin {
                 }
             }
         };
-        let line = timeout(PATIENCE, next).await.expect("no line in time")?;
+        let line = timeout(TIMEOUT, next).await.expect("no line in time")?;
         assert!(!line.contains(CANARY), "{line}");
         Some(line)
     }
@@ -277,14 +277,14 @@ impl Plugin {
 
     /// The process must end by itself, in failure: its exit code and its log.
     pub async fn failure(mut self) -> (Option<i32>, String) {
-        let log = timeout(PATIENCE, self.log).await.unwrap().unwrap();
+        let log = timeout(TIMEOUT, self.log).await.unwrap().unwrap();
         assert!(!log.contains(CANARY), "{log}");
-        (timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().code(), log)
+        (timeout(TIMEOUT, self.child.wait()).await.unwrap().unwrap().code(), log)
     }
 
     async fn over(mut child: Child, log: JoinHandle<String>) -> String {
-        let log = timeout(PATIENCE, log).await.unwrap().unwrap();
-        assert!(timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success(), "{log}");
+        let log = timeout(TIMEOUT, log).await.unwrap().unwrap();
+        assert!(timeout(TIMEOUT, child.wait()).await.unwrap().unwrap().success(), "{log}");
         assert!(!log.contains(CANARY), "{log}");
         log
     }

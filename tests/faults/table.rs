@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::plugin::{Outcome, Plugin};
 
 /// Characters of a report that are shown.
-const LONGEST_REPORT: usize = 400;
+const MAX_REPORT_CHARACTERS: usize = 400;
 
 /// One table, which stands in the README between a mark with its name and the next mark or heading.
 pub struct Table {
@@ -44,8 +44,8 @@ impl Table {
     /// What was lost, how it was reported, after how long, megabytes at most where a process lived to be measured.
     pub fn row(&mut self, fault: &str, lost: &str, report: &str, took: Duration, peak: impl Into<Option<u64>>) {
         let mut report = report.replace('\n', " ").replace('|', "\\|");
-        if report.chars().count() > LONGEST_REPORT {
-            report = report.chars().take(LONGEST_REPORT).chain("…".chars()).collect();
+        if report.chars().count() > MAX_REPORT_CHARACTERS {
+            report = report.chars().take(MAX_REPORT_CHARACTERS).chain("…".chars()).collect();
         }
         let peak = peak.into().map_or_else(|| "–".to_owned(), |peak| format!("{peak} MB"));
         writeln!(self.rows, "| {fault} | {lost} | {report} | {} ms | {peak} |", took.as_millis()).unwrap();

@@ -92,8 +92,8 @@ async fn a_certificate_is_trusted_only_when_its_authority_is() {
     let mut table = Table::new("tls");
     play(&mut Plugin::start(""), cases(&ours).await, &mut table).await;
 
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ca.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.pem");
     std::fs::write(&file, ours.pem()).unwrap();
     let mut command = Command::new(EXECUTABLE);
     command.env("SSL_CERT_FILE", &file);

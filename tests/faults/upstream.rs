@@ -22,15 +22,15 @@ struct Case {
 /// A word of the report (one of several), or the text of an answer that stands in spite of the fault.
 enum Expected {
     Report(&'static str),
-    Answer(&'static str),
+    Text(&'static str),
 }
-use Expected::{Answer, Report};
+use Expected::{Report, Text};
 
 impl Expected {
     fn is(&self, outcome: &Outcome) -> bool {
         match self {
             Report(words) => outcome.error.is_some() && words.split('|').any(|word| outcome.message().contains(word)),
-            Answer(text) => outcome.text == *text && outcome.error.is_none(),
+            Text(text) => outcome.text == *text && outcome.error.is_none(),
         }
     }
 }
@@ -61,7 +61,7 @@ fn connection_cases(language: &Language) -> Vec<Case> {
             stream([piece(), send(half), rest(), Step::Reset]),
             Report("cut its answer short"),
         ),
-        case("reset after the last event", stream([send(language.hello), rest(), Step::Reset]), Answer("Hello")),
+        case("reset after the last event", stream([send(language.hello), rest(), Step::Reset]), Text("Hello")),
         case("end before the first event", stream([]), Report("cut short|without an answer")),
         case("end without a finish reason", stream([piece()]), Report("without a finish reason")),
         case("end within an event", stream([piece(), send(half)]), Report("EOF")),
@@ -85,15 +85,15 @@ fn silence_cases(language: &Language) -> Vec<Case> {
         case("silence before the head", vec![Step::Hang], Report("no answer from")),
         case("silence after the head", stream([Step::Hang]), Report(silent)),
         case("silence within a stream", stream([send(language.piece), Step::Hang]), Report(silent)),
-        case("keep-alive comments before a late answer", slowly(": ping\n\n", language.hello), Answer("Hello")),
+        case("keep-alive comments before a late answer", slowly(": ping\n\n", language.hello), Text("Hello")),
         case("keep-alive comments and nothing else", slowly(": ping\n\n", ""), Report("cut short|without an answer")),
         case("keep-alive comments after an event", stream([send(language.piece), ping()]), Report(silent)),
         case(
             "one byte at a time, slower than events may come",
             slowly("d", &format!("\n{}", language.hello)),
-            Answer("Hello"),
+            Text("Hello"),
         ),
-        case("one byte at a time, a whole answer", stream(dripped), Answer("Hello")),
+        case("one byte at a time, a whole answer", stream(dripped), Text("Hello")),
     ];
     let waits = language.waits(Duration::from_secs(3));
     cases.into_iter().map(|case| Case { credentials: waits.clone(), ..case }).collect()
@@ -110,7 +110,7 @@ fn content_cases(language: &Language) -> Vec<Case> {
     wrong_json.extend([0xff, 0xfe, b'"', b'}']);
     vec![
         case("an event that is no JSON", stream([send("data: {oops\n\n")]), Report("cannot be read|no chunk")),
-        case("bytes in an answer's text that are no UTF-8", stream([Step::Send(broken)]), Answer("Hell\u{fffd}o")),
+        case("bytes in an answer's text that are no UTF-8", stream([Step::Send(broken)]), Text("Hell\u{fffd}o")),
         case("bytes in an error that are no UTF-8", vec![Step::Send(wrong_json)], Report("500")),
         case(
             "events that are no UTF-8",

@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "conformance"))
 
 from faulty import Faulty  # noqa: E402
-from host import ROOT, Piped, Served, Sessions  # noqa: E402
+from daemon import ROOT, Piped, Served, Sessions  # noqa: E402
 from load import CANARY, Load, line  # noqa: E402
 
 # Seconds after which a session counts as never ended: two attempts of a stalled call, twice over, and the waits between.

@@ -36,7 +36,7 @@ pub struct Kind {
     pub secrets: Vec<String>,
     pub place: Place,
     /// The picture of the prompt.
-    pub picture: Option<String>,
+    pub image: Option<String>,
     /// Whether it is the machine's, and so goes to Google alone.
     pub of_machine: bool,
 }
@@ -76,7 +76,7 @@ impl Kind {
 
     /// Requests of several actions with these credentials.
     pub fn requests(&self, credentials: &Value) -> Vec<Value> {
-        let content = match &self.picture {
+        let content = match &self.image {
             Some(url) => json!([{"type": "image", "format": "png", "mime_type": "image/png", "url": url}]),
             None => json!("Hi"),
         };
@@ -175,7 +175,7 @@ pub fn kinds(subject: &std::path::Path) -> Vec<Kind> {
         credentials,
         secrets: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
         place,
-        picture: None,
+        image: None,
         of_machine: false,
     };
     let of_machine = |kind: Kind| Kind { of_machine: true, ..kind };
@@ -197,9 +197,9 @@ pub fn kinds(subject: &std::path::Path) -> Vec<Kind> {
             "google_base_url": address})
     };
     // By a proxy, so that nothing but this machine is ever asked.
-    let picture = |mut kind: Kind| {
+    let image = |mut kind: Kind| {
         kind.credentials["proxy_url"] = json!("{url}");
-        Kind { picture: Some(signed.clone()), ..kind }
+        Kind { image: Some(signed.clone()), ..kind }
     };
     let headers = json!({"X-Team": EXTRA_HEADER}).to_string();
     vec![
@@ -312,20 +312,20 @@ pub fn kinds(subject: &std::path::Path) -> Vec<Kind> {
             &[PASSWORD],
             Place::TokenEndpoint,
         ),
-        picture(kind(
+        image(kind(
             "signed address at Gemini",
             "google",
             json!({"google_api_key": GOOGLE_KEY}),
             &[SIGNATURE],
             Place::Body,
         )),
-        picture(gateway(
+        image(gateway(
             "signed address at a gateway",
             json!({"api_key": GATEWAY_KEY, "vision_support": "support"}),
             &[SIGNATURE],
             Place::Body,
         )),
-        picture(kind(
+        image(kind(
             "signed address at Xinference",
             "xinference",
             json!({"api_key": XINFERENCE_KEY}),

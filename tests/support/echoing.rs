@@ -39,14 +39,14 @@ const PROOFS: [&str; 7] =
 
 impl Seen {
     /// The values of the headers that say who asks, without a scheme before them.
-    pub fn proofs(&self) -> Vec<String> {
+    pub fn redactor(&self) -> Vec<String> {
         let shown = self.headers.iter().filter(|(name, _)| PROOFS.contains(&name.as_str()));
         shown.map(|(_, value)| value.to_str().unwrap().rsplit(' ').next().unwrap().to_owned()).collect()
     }
 
     /// Everything that came besides the prompt, the credential first.
     pub fn said(&self) -> String {
-        let mut said = self.proofs();
+        let mut said = self.redactor();
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         said.push(query.to_owned());
         said.extend(url::form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
@@ -151,8 +151,8 @@ pub const FAULTS: &[Fault] = &[
         name: "headers",
         answer: |seen, _| {
             let mut answer = with(500, "text/plain", "boom");
-            let proofs = seen.proofs();
-            let one = proofs.first().map_or("none", String::as_str);
+            let redactor = seen.redactor();
+            let one = redactor.first().map_or("none", String::as_str);
             let whole = format!("bad Server StringToSign:`{}`", seen.said());
             for (name, value) in [
                 ("x-request-id", one),

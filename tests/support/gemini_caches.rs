@@ -8,7 +8,7 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 /// Tokens of the smallest cache, as the service counts them: a word each.
-pub const SMALLEST: usize = 1024;
+pub const MIN_CACHE_TOKENS: usize = 1024;
 
 /// The caches of one upstream, by number.
 #[derive(Default)]
@@ -65,9 +65,10 @@ impl Caches {
             return Err(invalid("model or ttl are wrong"));
         }
         let tokens = ["systemInstruction", "contents", "tools"].iter().map(|key| words(&body[key])).sum::<usize>();
-        if tokens < SMALLEST {
-            let message =
-                format!("Cached content is too small. total_token_count={tokens}, min_total_token_count={SMALLEST}");
+        if tokens < MIN_CACHE_TOKENS {
+            let message = format!(
+                "Cached content is too small. total_token_count={tokens}, min_total_token_count={MIN_CACHE_TOKENS}"
+            );
             return Err(invalid(&message));
         }
         caches.push(Some(map.clone()).filter(|_| !self.1.load(Ordering::SeqCst)));

@@ -9,7 +9,7 @@ pub mod fields;
 pub use fields::Surface;
 
 /// Bytes of all inline parts together.
-const MOST_INLINE: usize = 24 * 1024 * 1024;
+const MAX_INLINE_BYTES: usize = 24 * 1024 * 1024;
 
 /// The value for signatures of other origin.
 pub const BYPASS: &str = "skip_thought_signature_validator";
@@ -62,7 +62,7 @@ pub fn check(model: &str, request: &Value, issued: &[String]) -> Checked<usize> 
         .and_then(Value::as_array)
         .filter(|contents| !contents.is_empty())
         .ok_or("contents is empty")?;
-    if inline(request) > MOST_INLINE {
+    if inline(request) > MAX_INLINE_BYTES {
         return Err("Request payload size exceeds the limit".to_owned());
     }
     conversation(model, contents)?;

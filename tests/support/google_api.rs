@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dify_plugin_runtime::dialect::sound;
+use dify_plugin_runtime::dialect::wav;
 use serde_json::{Value, json};
 
 use super::google::{Seen, Shared, json_answer, refusal};
@@ -206,7 +206,7 @@ fn speak(seen: &Seen) -> Response {
     let (mime_type, sound) = match format {
         Some("AUDIO_MP3") => ("audio/mpeg", [MP3_TAG, &spoken_as_mp3(text)].concat()),
         _ if is_older => ("audio/L16;codec=pcm;rate=24000", spoken(text)),
-        _ => ("audio/wav", sound::wav(&spoken(text), 24_000)),
+        _ => ("audio/wav", wav::wav(&spoken(text), 24_000)),
     };
     let part = json!({"inlineData": {"mimeType": mime_type, "data": STANDARD.encode(sound)}});
     json_answer(200, &json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}))

@@ -16,7 +16,7 @@ pub struct Googleapis {
     /// The proxy.
     pub url: String,
     authority: Authority,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -34,9 +34,9 @@ impl Googleapis {
                 tokio::spawn(serve(socket, acceptor.clone(), fake.clone(), seen.clone()));
             }
         });
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        Self { url, authority, folder, asked }
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("ca.pem"), authority.pem()).unwrap();
+        Self { url, authority, directory, asked }
     }
 
     /// The certificate of the authority.
@@ -46,7 +46,7 @@ impl Googleapis {
 
     /// The environment of a process whose operator has such a network.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let ca = self.folder.path().join("ca.pem").display().to_string();
+        let ca = self.directory.path().join("ca.pem").display().to_string();
         let set = [("HTTPS_PROXY", self.url.clone()), ("SSL_CERT_FILE", ca)];
         set.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 
 /// How long a line is waited for: longer than any machine takes.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A plugin in this process, behind an in-memory pipe for each connection.
 pub struct Plugin {
@@ -112,7 +112,7 @@ impl Connection {
 
     /// The next line, parsed; `None` when the plugin closed.
     pub async fn next(&mut self) -> Option<Value> {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.expect("no line in time");
+        let line = tokio::time::timeout(TIMEOUT, self.lines.next_line()).await.expect("no line in time");
         line.unwrap().map(|line| serde_json::from_str(&line).unwrap())
     }
 

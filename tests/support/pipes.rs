@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A log filter that lets everything through, of the libraries below as well.
 pub const EVERYTHING: &str = "trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,rustls=trace";
@@ -103,7 +103,7 @@ impl Process {
         let mut errors = vec![None; self.sessions - first];
         let mut open = errors.len();
         while open > 0 {
-            let line = timeout(PATIENCE, self.lines.next_line()).await.expect("no line in time").unwrap();
+            let line = timeout(TIMEOUT, self.lines.next_line()).await.expect("no line in time").unwrap();
             let line = line.expect("the process ended");
             self.said.push_str(&line);
             self.said.push('\n');
@@ -123,12 +123,12 @@ impl Process {
     pub async fn finish(self) -> (String, String) {
         let Self { mut child, input, mut lines, log, mut said, .. } = self;
         drop(input);
-        while let Some(line) = timeout(PATIENCE, lines.next_line()).await.expect("no end in time").unwrap() {
+        while let Some(line) = timeout(TIMEOUT, lines.next_line()).await.expect("no end in time").unwrap() {
             said.push_str(&line);
             said.push('\n');
         }
-        let log = timeout(PATIENCE, log).await.unwrap().unwrap();
-        assert!(timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success(), "{log}");
+        let log = timeout(TIMEOUT, log).await.unwrap().unwrap();
+        assert!(timeout(TIMEOUT, child.wait()).await.unwrap().unwrap().success(), "{log}");
         (said, log)
     }
 }

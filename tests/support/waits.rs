@@ -1,5 +1,5 @@
 //! Waiting in tests: for what must come, however slow the machine is. Nothing here measures; what takes longer than
-//! [`PATIENCE`] has stalled.
+//! [`TIMEOUT`] has stalled.
 #![allow(dead_code)]
 
 use std::time::{Duration, Instant};
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 /// How long a test waits for something before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Waits until something is so.
 pub async fn until(mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < PATIENCE, "it does not happen");
+        assert!(start.elapsed() < TIMEOUT, "it does not happen");
         sleep(Duration::from_millis(2)).await;
     }
 }
 
 /// What a future brings, which must not stall.
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.expect("it does not come")
+    timeout(TIMEOUT, future).await.expect("it does not come")
 }

@@ -3,17 +3,17 @@
 use tempfile::TempDir;
 
 /// A folder with these files. A change names a file, a text that is in it, and what is written in its place the first time.
-pub fn folder(files: &[(&str, &str)], changes: &[(&str, &str, &str)]) -> TempDir {
-    let folder = TempDir::new().unwrap();
+pub fn directory(files: &[(&str, &str)], changes: &[(&str, &str, &str)]) -> TempDir {
+    let directory = TempDir::new().unwrap();
     for (path, text) in files {
         let mut text = (*text).to_owned();
         for (_, from, to) in changes.iter().filter(|(file, ..)| file == path) {
             assert!(text.contains(from), "{path} has no `{from}`");
             text = text.replacen(from, to, 1);
         }
-        let file = folder.path().join(path);
+        let file = directory.path().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, text).unwrap();
     }
-    folder
+    directory
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub enum Trouble {
     /// This status, content type and body; with `Retry-After` when given.
-    Answer(u16, &'static str, String, Option<&'static str>),
+    Respond(u16, &'static str, String, Option<&'static str>),
     /// The recorded answer, cut hard after so many bytes.
     Cut(usize),
     /// Nothing at all.
@@ -47,7 +47,7 @@ pub struct Shared {
     key: Option<String>,
     tokens: Mutex<Vec<String>>,
     failures: Mutex<usize>,
-    most_texts: usize,
+    max_texts: usize,
 }
 
 pub fn recorded(name: &str) -> Vec<u8> {
@@ -57,17 +57,17 @@ pub fn recorded(name: &str) -> Vec<u8> {
 impl Server {
     /// The recorded models, no authentication.
     pub async fn start() -> Self {
-        Self::start_with(Shared { most_texts: 1000, ..Shared::default() }).await
+        Self::start_with(Shared { max_texts: 1000, ..Shared::default() }).await
     }
 
     /// Asks for this key, or for a token of user `anna` with password `right`.
     pub async fn start_with_key(key: &str) -> Self {
-        Self::start_with(Shared { key: Some(key.to_owned()), most_texts: 1000, ..Shared::default() }).await
+        Self::start_with(Shared { key: Some(key.to_owned()), max_texts: 1000, ..Shared::default() }).await
     }
 
     /// Refuses embedding requests with more texts.
-    pub async fn start_with_limit(most_texts: usize) -> Self {
-        Self::start_with(Shared { most_texts, ..Shared::default() }).await
+    pub async fn start_with_limit(max_texts: usize) -> Self {
+        Self::start_with(Shared { max_texts, ..Shared::default() }).await
     }
 
     async fn start_with(shared: Shared) -> Self {
@@ -171,7 +171,7 @@ impl Shared {
         self.allow(headers)?;
         let trouble = self.troubles.lock().unwrap().pop_front();
         match trouble {
-            Some(Trouble::Answer(status, content_type, body, wait)) => {
+            Some(Trouble::Respond(status, content_type, body, wait)) => {
                 let mut answer = (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, content_type)], body)
                     .into_response();
                 if let Some(wait) = wait {
@@ -376,7 +376,7 @@ async fn embeddings(State(state): App, headers: HeaderMap, body: Bytes) -> Respo
         return json_answer(500, recorded("emb_on_llm.body"));
     }
     let inputs = body["input"].as_array().unwrap();
-    if inputs.len() > state.most_texts {
+    if inputs.len() > state.max_texts {
         return (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large").into_response();
     }
     let text =

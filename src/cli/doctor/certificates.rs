@@ -4,21 +4,21 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::finding::Report;
 use crate::protocol::Credentials;
-use crate::upstream::trust;
+use crate::upstream::certificates;
 
 const CHECK: &str = "certificates";
 
 /// A store that holds no more is a site's own.
-const FEW: usize = 20;
+const MAX_SITE_CERTIFICATES: usize = 20;
 
 /// A certificate that ends sooner is told of.
-const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Looks at the store, at `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE`, and at the form field `tls_ca`.
 pub fn check(report: &mut Report, credentials: &Credentials) -> anyhow::Result<()> {
     let from_process = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let file = from_process("SSL_CERT_FILE");
-    let store = trust::system_store();
+    let store = certificates::system_store();
     let whose = match (&file, from_process("SSL_CERT_DIR")) {
         (None, None) => "of this system".to_owned(),
         (file, directory) => {
@@ -35,23 +35,22 @@ pub fn check(report: &mut Report, credentials: &Credentials) -> anyhow::Result<(
     match (store.certificates, file.is_some()) {
         (0, true) => report.error(
             CHECK,
-            format!("the store {whose} holds no certificate; {} bundled roots are used", trust::bundled_roots()),
+            format!("the store {whose} holds no certificate; {} bundled roots are used", certificates::bundled_roots()),
             "Point SSL_CERT_FILE to a PEM file that the plugin's process may read.",
         )?,
-        (0, false) => {
-            report.ok(CHECK, format!("this system has no store; {} bundled roots are used", trust::bundled_roots()))?
-        }
+        (0, false) => report
+            .ok(CHECK, format!("this system has no store; {} bundled roots are used", certificates::bundled_roots()))?,
         (count, _) => report.ok(CHECK, format!("{count} certificates {whose}"))?,
     }
     // A whole system's bundle always holds some old root, which breaks nothing; a site's own few must all be good.
-    if store.certificates <= FEW
+    if store.certificates <= MAX_SITE_CERTIFICATES
         && let Some(Ok(text)) = file.map(std::fs::read_to_string)
     {
         dates(report, "SSL_CERT_FILE", &text)?;
     }
-    match trust::requests_bundle() {
+    match certificates::requests_bundle() {
         Some((file, Ok(text))) => {
-            let count = trust::certificates(&text).len();
+            let count = certificates::certificates(&text).len();
             report
                 .ok(CHECK, format!("{count} certificates of REQUESTS_CA_BUNDLE {} are trusted too", file.display()))?;
         }
@@ -73,7 +72,7 @@ pub fn check(report: &mut Report, credentials: &Credentials) -> anyhow::Result<(
 
 /// Says of each certificate of a text until when it is good.
 fn dates(report: &mut Report, place: &str, text: &str) -> anyhow::Result<()> {
-    let found = trust::certificates(text);
+    let found = certificates::certificates(text);
     if found.is_empty() {
         let hint = "Paste the CA's certificate as PEM text, with its BEGIN and END lines; never a private key.";
         return report.error(CHECK, format!("{place} holds no certificate"), hint);
@@ -94,7 +93,7 @@ fn dates(report: &mut Report, place: &str, text: &str) -> anyhow::Result<()> {
                 let found = format!("{place}: {} is good only from {} on", facts.subject, day(facts.from));
                 report.error(CHECK, found, "Check the clock of this machine, or wait.")?;
             }
-            Ok(facts) if facts.until.duration_since(now) < SOON => {
+            Ok(facts) if facts.until.duration_since(now) < EXPIRY_WARNING => {
                 let found = format!("{place}: {} ends on {}", facts.subject, day(facts.until));
                 report.warning(CHECK, found, "Replace it before that day.")?;
             }

@@ -11,16 +11,16 @@ use tokio::io::AsyncReadExt;
 
 use super::finding::Report;
 use crate::config::{Config, InstallMethod};
-use crate::protocol::registration::{Refusal, handshake};
+use crate::protocol::registration::{Rejection, handshake};
 use crate::transport::tcp;
 
 const CHECK: &str = "debug port";
 
 /// How long a refusal is waited for.
-const MOMENT: Duration = Duration::from_secs(2);
+const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest refusal that is read.
-const LONGEST_REFUSAL: u64 = 4096;
+const MAX_REJECTION_BYTES: u64 = 4096;
 
 /// Whether an address was given at all.
 pub fn is_set(settings: &HashMap<String, String>) -> bool {
@@ -57,15 +57,15 @@ pub async fn check(report: &mut Report, settings: &HashMap<String, String>) -> a
         return report.warning(CHECK, format!("{address} is reached; there is no key to try"), hint);
     }
     let mut said = Vec::new();
-    let mut limited = (&mut reader).take(LONGEST_REFUSAL);
-    let heard = tokio::time::timeout(MOMENT, limited.read_to_end(&mut said)).await;
+    let mut limited = (&mut reader).take(MAX_REJECTION_BYTES);
+    let heard = tokio::time::timeout(REJECTION_TIMEOUT, limited.read_to_end(&mut said)).await;
     drop(writer);
     let line = String::from_utf8_lossy(&said);
-    match (line.lines().find(|line| !line.trim().is_empty()).map(|line| Refusal::of(line, key)), heard) {
+    match (line.lines().find(|line| !line.trim().is_empty()).map(|line| Rejection::of(line, key)), heard) {
         (Some(refusal), _) => {
             let hint = match refusal {
-                Refusal::InvalidKey => "The key is that of one workspace; open Plugins → Debug there.",
-                Refusal::Other(_) => "Is this the debugging port (usually 5003), not that of the web page or of the API?",
+                Rejection::InvalidKey => "The key is that of one workspace; open Plugins → Debug there.",
+                Rejection::Other(_) => "Is this the debugging port (usually 5003), not that of the web page or of the API?",
             };
             report.error(CHECK, format!("{address}: {refusal}"), hint)
         }

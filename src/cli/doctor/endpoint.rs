@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::finding::Report;
 use crate::cli::credentials::Given;
-use crate::cli::host::{self, Frame};
+use crate::cli::session_client::{self, Frame};
 use crate::protocol::{Credentials, ModelType};
 use crate::runtime::registry::Entry;
 use crate::upstream::probe::{Probe, probe};
@@ -19,7 +19,7 @@ const CLOCK_TOLERANCE: f64 = 30.0;
 const CLOCK_LIMIT: f64 = 300.0;
 
 /// What is to be looked at.
-pub struct Asked<'a> {
+pub struct DoctorTarget<'a> {
     /// The provider.
     pub provider: &'a str,
     /// The model, where credentials belong to one.
@@ -34,10 +34,10 @@ pub struct Asked<'a> {
 pub async fn check(
     report: &mut Report,
     directory: &Path,
-    asked: &Asked<'_>,
+    asked: &DoctorTarget<'_>,
     credentials: &Credentials,
 ) -> anyhow::Result<()> {
-    let Ok(registry) = host::registry(directory, Upstream::new()) else {
+    let Ok(registry) = session_client::registry(directory, Upstream::new()) else {
         let hint = "Mend the declarations first.";
         return report.error("endpoint", format!("`{}` cannot be asked", asked.provider), hint);
     };
@@ -49,7 +49,7 @@ pub async fn check(
         let hint = "Give --credentials FILE or --credential NAME=VALUE.";
         report.warning("credentials", format!("none given for `{}`", asked.provider), hint)?;
     }
-    if let Err(why) = asked.given.keep_from_folder(entry, &asked.given.fields) {
+    if let Err(why) = asked.given.keep_from_directory(entry, &asked.given.fields) {
         return report.error("credentials", why.to_string(), "Look at the defaults of the form in this folder.");
     }
     let reached = walk(report, entry, credentials).await?;
@@ -61,7 +61,7 @@ pub async fn check(
         Err(hint) => return report.warning("credentials", "not validated: they belong to a model", hint),
     };
     let mut failure = None;
-    host::session(registry.clone(), request, false, |frame| {
+    session_client::session(registry.clone(), request, false, |frame| {
         if let Frame::Failure { message, .. } = frame {
             failure = Some(message);
         }
@@ -118,7 +118,7 @@ fn clock(report: &mut Report, ahead: f64, host: &str) -> anyhow::Result<()> {
 }
 
 /// The validation that Dify would ask for, or what is missing for it.
-fn request(entry: &Entry, asked: &Asked<'_>) -> Result<Map<String, Value>, String> {
+fn request(entry: &Entry, asked: &DoctorTarget<'_>) -> Result<Map<String, Value>, String> {
     let model = asked.model.or_else(|| {
         ["model_uid", "endpoint_model_name"]
             .iter()

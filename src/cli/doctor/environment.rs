@@ -9,7 +9,7 @@ use super::finding::Report;
 use crate::config::{Config, DAEMON_LINE_LIMITS, InstallMethod, LINE_LIMIT, env_file, operator};
 use crate::runtime::logs;
 use crate::upstream::client::public_url;
-use crate::upstream::recording::Taping;
+use crate::upstream::recording::TrafficMode;
 
 const CHECK: &str = "environment";
 
@@ -119,14 +119,15 @@ fn on_request(report: &mut Report, config: &Config) -> anyhow::Result<()> {
         let hint = "Unset DIFY_PLUGIN_LOG_CONTENT when what you look for is found.";
         report.warning(CHECK, "prompts and answers are logged", hint)?;
     }
-    match &config.taping {
+    match &config.traffic {
         None => Ok(()),
-        Some(Taping::Record { folder, .. }) => {
-            let found = format!("upstream traffic is recorded to {}, prompts and answers included", folder.display());
+        Some(TrafficMode::Record { directory, .. }) => {
+            let found =
+                format!("upstream traffic is recorded to {}, prompts and answers included", directory.display());
             report.warning(CHECK, found, "Unset DIFY_PLUGIN_RECORD when the case is caught.")
         }
-        Some(Taping::Replay { folder, .. }) => {
-            let found = format!("answers come from the recording in {}, no upstream is called", folder.display());
+        Some(TrafficMode::Replay { directory, .. }) => {
+            let found = format!("answers come from the recording in {}, no upstream is called", directory.display());
             report.warning(CHECK, found, "Unset DIFY_PLUGIN_REPLAY to call the upstreams again.")
         }
     }

@@ -18,8 +18,8 @@ use clap::Args;
 
 use self::finding::Report;
 use super::credentials::CredentialArgs;
-use super::dify::DifyArgs;
-use super::host;
+use super::debug_args::DifyArgs;
+use super::session_client;
 use super::terminal::say;
 use crate::declare::{self, Severity};
 use crate::protocol::{Credentials, ModelType};
@@ -73,8 +73,12 @@ impl DoctorArgs {
                 report.error("credentials", why, "Give a file with a JSON or YAML object, or NAME=VALUE.")?;
             }
             (Some(provider), None) => {
-                let asked =
-                    endpoint::Asked { provider, model: self.model.as_deref(), model_type: self.model_type, given };
+                let asked = endpoint::DoctorTarget {
+                    provider,
+                    model: self.model.as_deref(),
+                    model_type: self.model_type,
+                    given,
+                };
                 endpoint::check(&mut report, &self.dir, &asked, &credentials).await?;
             }
             (None, _) => unchecked.push("a provider's endpoint (give --provider and its credentials)"),
@@ -108,7 +112,7 @@ impl DoctorArgs {
         if report.has_errors() {
             return Ok(());
         }
-        match host::registry(&self.dir, Upstream::new()) {
+        match session_client::registry(&self.dir, Upstream::new()) {
             Ok(registry) => {
                 let names = registry.names();
                 let models: usize = names.iter().map(|name| registry.models(name).len()).sum();

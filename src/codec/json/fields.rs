@@ -29,31 +29,31 @@ where
     Ok(fit(deserializer)?.unwrap_or_default())
 }
 
-/// The entries that fit; a value that stands alone is a list of one. More than `MOST` entries are an error.
-pub fn list<'de, const MOST: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+/// The entries that fit; a value that stands alone is a list of one. More than `MAX` entries are an error.
+pub fn list<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    deserializer.deserialize_any(List { most: MOST, strict: true, in_place: None })
+    deserializer.deserialize_any(List { most: MAX, strict: true, in_place: None })
 }
 
-/// As [`list`], but entries beyond `MOST` are left out: for what only decorates an answer.
-pub fn first<'de, const MOST: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+/// As [`list`], but entries beyond `MAX` are left out: for what only decorates an answer.
+pub fn first<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    deserializer.deserialize_any(List { most: MOST, strict: false, in_place: None })
+    deserializer.deserialize_any(List { most: MAX, strict: false, in_place: None })
 }
 
 /// As [`first`], but an entry that does not fit keeps its place: for what is counted by others.
-pub fn places<'de, const MOST: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+pub fn places<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned + Default,
 {
-    deserializer.deserialize_any(List { most: MOST, strict: false, in_place: Some(T::default) })
+    deserializer.deserialize_any(List { most: MAX, strict: false, in_place: Some(T::default) })
 }
 
 /// Reads structures of any spelling: members are named in camel or in snake case, unknown ones are passed over, and of
@@ -205,7 +205,7 @@ impl<T: DeserializeOwned> Fit<T> {
 
     /// A text as it is; else what its JSON says.
     fn text<E: Error>(text: String) -> Option<T> {
-        let as_json = |text: &str| super::whole(text).ok().filter(|_| super::estimate(text) <= super::MOST_BYTES);
+        let as_json = |text: &str| super::whole(text).ok().filter(|_| super::estimate(text) <= super::MAX_MEMORY_BYTES);
         let json = text.trim_start().starts_with(|letter: char| letter.is_ascii_digit() || "{[-tf".contains(letter));
         match json {
             false => T::deserialize(StringDeserializer::<E>::new(text)).ok(),

@@ -26,7 +26,7 @@ pub struct Catalog(Arc<[Arc<ModelSchema>]>);
 
 /// The declared model that another one is like.
 #[derive(Clone, Debug)]
-pub struct Likeness {
+pub struct Resemblance {
     /// The declared model.
     pub model: Arc<ModelSchema>,
     /// Whether the name says so; else it is the nearest one.
@@ -56,10 +56,10 @@ impl Catalog {
 
     /// The declared model that a model of the user's is like: the one that `chosen` names, else the one that its own name
     /// says, else the nearest of the same kind. `None` where nothing like it is declared, or `chosen` names nothing.
-    pub fn like(&self, id: &str, kind: ModelType, chosen: Option<&str>) -> Option<Likeness> {
+    pub fn like(&self, id: &str, kind: ModelType, chosen: Option<&str>) -> Option<Resemblance> {
         let suits = |model: &ModelSchema| model.model_type == kind && is_served(model);
         if let Some(model) = self.best(chosen.unwrap_or(id), suits) {
-            return Some(Likeness { model: model.clone(), is_named: true, is_known: true });
+            return Some(Resemblance { model: model.clone(), is_named: true, is_known: true });
         }
         let own = Name::of(id);
         let name = match chosen.map(Name::of) {
@@ -75,7 +75,7 @@ impl Catalog {
             _ => self.nearest_of_type(&plain(id), kind),
         };
         let model = nearest.or_else(|| self.best(stand_in(kind)?, suits))?;
-        Some(Likeness { model: model.clone(), is_named: false, is_known })
+        Some(Resemblance { model: model.clone(), is_named: false, is_known })
     }
 
     /// The nearest model that answers prompts.

@@ -37,7 +37,7 @@ pub struct EmbeddingProfile {
     pub predict_batch: usize,
     /// Whether the developer API has it at all.
     pub vertex_only: bool,
-    /// Said in place of a call when the model is gone.
+    /// ErrorText in place of a call when the model is gone.
     pub retired: Option<String>,
 }
 
@@ -180,7 +180,7 @@ impl Options {
 /// An answer in any of the forms.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct EmbeddingAnswer {
+pub struct EmbeddingResponse {
     embeddings: Vec<Vector>,
     embedding: Option<Vector>,
     predictions: Vec<Prediction>,
@@ -218,7 +218,7 @@ struct Usage {
     prompt_token_count: Option<u64>,
 }
 
-impl EmbeddingAnswer {
+impl EmbeddingResponse {
     /// The vectors of `count` contents in their order, and the tokens where the server counted them.
     pub fn into_vectors(self, count: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), InvokeError> {
         let predicted = self.predictions.into_iter().map(|prediction| prediction.embeddings);
@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn answers_of_every_form_are_counted() {
-        let read = |value: Value, count| serde_json::from_value::<EmbeddingAnswer>(value).unwrap().into_vectors(count);
+        let read =
+            |value: Value, count| serde_json::from_value::<EmbeddingResponse>(value).unwrap().into_vectors(count);
         let predicted = json!({"predictions": [{"embeddings": {"values": [1.0], "statistics": {"token_count": 3, "truncated": false}}}]});
         for (value, tokens) in [
             (json!({"embeddings": [{"values": [1.0]}]}), None),

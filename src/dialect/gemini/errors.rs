@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use crate::error::{ErrorKind, InvokeError, clip};
 use crate::upstream::retry::heed_words;
-use crate::upstream::status::said_in;
+use crate::upstream::status::error_text_in;
 
 /// Words of a limit of money.
-const SPENT: [&str; 5] = ["spending limit", "spending cap", "spend cap", "prepayment credits", "credits are depleted"];
+const QUOTA_PHRASES: [&str; 5] =
+    ["spending limit", "spending cap", "spend cap", "prepayment credits", "credits are depleted"];
 
 /// Words about a key that is none.
 const BAD_KEY: [&str; 5] =
@@ -21,10 +22,10 @@ const BAD_KEY: [&str; 5] =
 const UNEXPLAINED: &str = "an error without an explanation";
 
 /// Longest words of the service that are shown.
-const LONGEST_WORDS: usize = 2000;
+const MAX_MESSAGE_BYTES: usize = 2000;
 
 /// Most fields of a request that are named.
-const MOST_FIELDS: usize = 10;
+const MAX_FIELDS: usize = 10;
 
 /// Reads an error body of any shape: the object, a one-element array of it, `{"error": …}`, or a text.
 pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
@@ -43,11 +44,11 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     let said = match error.get("message").and_then(Value::as_str).filter(|message| !message.trim().is_empty()) {
         Some(message) => message.to_owned(),
         // A gateway's own words, in a shape of its own.
-        None => said_in(value).message.unwrap_or_else(|| UNEXPLAINED.to_owned()),
+        None => error_text_in(value).message.unwrap_or_else(|| UNEXPLAINED.to_owned()),
     };
     let said = said.as_str();
     let mut details = Details::read(error.get("details"));
-    details.spent |= SPENT.iter().any(|word| said.to_ascii_lowercase().contains(word));
+    details.spent |= QUOTA_PHRASES.iter().any(|word| said.to_ascii_lowercase().contains(word));
     if details.reason.is_none() && matches!(code, None | Some(400)) {
         details.reason = bad_key(said).map(str::to_owned);
     }
@@ -75,7 +76,7 @@ fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
     let text = if text.trim().is_empty() { UNEXPLAINED } else { text };
     let reason = bad_key(text).filter(|_| matches!(http_status, None | Some(400))).map(str::to_owned);
     let details = Details { reason, ..Details::default() };
-    let mut failure = InvokeError::new(kind(http_status, "", &details), clip(text, LONGEST_WORDS));
+    let mut failure = InvokeError::new(kind(http_status, "", &details), clip(text, MAX_MESSAGE_BYTES));
     failure.code = details.reason.clone();
     failure.hint = hint(None, "", text, &details).map(str::to_owned);
     failure.status = http_status;
@@ -114,8 +115,8 @@ impl Details {
                     }
                 }
                 "BadRequest" => {
-                    for violation in detail["fieldViolations"].as_array().into_iter().flatten().take(MOST_FIELDS) {
-                        let text = |key: &str| clip(text_of(violation, key), LONGEST_WORDS);
+                    for violation in detail["fieldViolations"].as_array().into_iter().flatten().take(MAX_FIELDS) {
+                        let text = |key: &str| clip(text_of(violation, key), MAX_MESSAGE_BYTES);
                         found.fields.push(format!("{}: {}", text("field"), text("description")));
                     }
                 }
@@ -154,11 +155,11 @@ fn duration(told: &Value) -> Option<Duration> {
 }
 
 fn message(said: &str, details: &Details) -> String {
-    let said = clip(said.trim(), LONGEST_WORDS);
+    let said = clip(said.trim(), MAX_MESSAGE_BYTES);
     if details.fields.is_empty() {
         return said.into_owned();
     }
-    format!("{said} ({})", clip(&details.fields.join("; "), LONGEST_WORDS))
+    format!("{said} ({})", clip(&details.fields.join("; "), MAX_MESSAGE_BYTES))
 }
 
 fn kind(code: Option<u16>, status: &str, details: &Details) -> ErrorKind {
@@ -275,7 +276,7 @@ mod tests {
             json!({"detail": long}),
         ] {
             let error = from_value(&body, Some(400));
-            assert!(error.message.len() < 2 * LONGEST_WORDS + 100, "{}", error.message.len());
+            assert!(error.message.len() < 2 * MAX_MESSAGE_BYTES + 100, "{}", error.message.len());
         }
     }
 

@@ -1,14 +1,14 @@
 //! Why an answer ended, and what to say when nothing came: Google's reasons in Dify's words.
 
 use super::wire::SafetyRating;
-use crate::error::{InvokeError, LONGEST_WORD, clip};
+use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::FinishReason;
 
 /// Longest words of Google's that are shown.
-const LONGEST_WORDS: usize = 2000;
+const MAX_MESSAGE_BYTES: usize = 2000;
 
 /// Most categories that are named.
-const MOST_CATEGORIES: usize = 8;
+const MAX_CATEGORIES: usize = 8;
 
 /// Google's word in Dify's. `calls`: whether functions were called.
 pub fn reason(word: &str, calls: bool) -> FinishReason {
@@ -56,7 +56,7 @@ pub fn is_malformed(word: &str) -> bool {
 pub const MALFORMED_CALL: &str = "MALFORMED_FUNCTION_CALL";
 
 /// Endings that often do not come again when the same is asked once more.
-pub fn may_pass(word: &str) -> bool {
+pub fn retryable_by_class(word: &str) -> bool {
     matches!(word, "STOP" | MALFORMED_CALL | "UNEXPECTED_TOOL_CALL" | "MALFORMED_RESPONSE")
 }
 
@@ -68,7 +68,7 @@ pub fn malformed_call(what: &str, word: &str) -> InvokeError {
 }
 
 /// The error of an answer that ends as if it were whole and holds nothing.
-pub fn said_nothing() -> InvokeError {
+pub fn is_silent() -> InvokeError {
     InvokeError::server_unavailable("the model ended its answer without saying anything (STOP)")
         .with_code("STOP")
         .with_hint("Ask again, or word the prompt differently; this passes by itself.")
@@ -78,7 +78,7 @@ pub fn said_nothing() -> InvokeError {
 pub fn broke_off(word: &str, said: Option<&str>, ratings: &[SafetyRating], spoke: bool) -> InvokeError {
     match spoke {
         true => explain(format!("the model broke its answer off ({word})"), word, said, ratings),
-        false => nothing_said(word, said, ratings),
+        false => no_output(word, said, ratings),
     }
 }
 
@@ -88,21 +88,21 @@ pub fn prompt_blocked(word: &str, said: Option<&str>, ratings: &[SafetyRating]) 
 }
 
 /// The error of an answer that holds nothing.
-pub fn nothing_said(word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
+pub fn no_output(word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
     explain(format!("the model gave no answer ({word})"), word, said, ratings)
 }
 
 fn explain(mut text: String, word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
-    let guilty = guilty(ratings);
-    if !guilty.is_empty() {
-        let names: Vec<String> = guilty.iter().take(MOST_CATEGORIES).map(|rating| named(rating)).collect();
+    let highest_ratings = highest_ratings(ratings);
+    if !highest_ratings.is_empty() {
+        let names: Vec<String> = highest_ratings.iter().take(MAX_CATEGORIES).map(|rating| named(rating)).collect();
         text.push_str(&format!(" for {}", names.join(", ")));
     }
     if let Some(said) = said.filter(|said| !said.is_empty()) {
-        text.push_str(&format!(": {}", clip(said, LONGEST_WORDS)));
+        text.push_str(&format!(": {}", clip(said, MAX_MESSAGE_BYTES)));
     }
     let error = InvokeError::bad_request(text).with_code(word);
-    match (word, guilty.first().and_then(|rating| parameter(&rating.category))) {
+    match (word, highest_ratings.first().and_then(|rating| parameter(&rating.category))) {
         (_, Some(parameter)) => {
             error.with_hint(format!("Loosen the parameter `{parameter}`, or word the prompt differently."))
         }
@@ -129,14 +129,14 @@ fn explain(mut text: String, word: &str, said: Option<&str>, ratings: &[SafetyRa
 }
 
 /// The ratings that were the reason, else the high ones.
-fn guilty(ratings: &[SafetyRating]) -> Vec<&SafetyRating> {
+fn highest_ratings(ratings: &[SafetyRating]) -> Vec<&SafetyRating> {
     let blocked: Vec<_> = ratings.iter().filter(|rating| rating.blocked).collect();
     if blocked.is_empty() { ratings.iter().filter(|rating| rating.probability == "HIGH").collect() } else { blocked }
 }
 
 fn named(rating: &SafetyRating) -> String {
     let category = rating.category.strip_prefix("HARM_CATEGORY_").unwrap_or(&rating.category);
-    format!("{} {}", clip(category, LONGEST_WORD), clip(&rating.probability, LONGEST_WORD))
+    format!("{} {}", clip(category, MAX_FIELD_BYTES), clip(&rating.probability, MAX_FIELD_BYTES))
 }
 
 /// The parameter that sets the threshold of a category.

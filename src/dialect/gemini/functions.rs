@@ -15,7 +15,7 @@ use crate::protocol::{Tool, ToolChoice, ToolChoiceMode};
 pub const NAMES: NameRule = NameRule { punctuation: ".:-", begins_with_any: false };
 
 /// Functions that every model takes; with more, some refuse the request.
-const MANY: usize = 128;
+const MAX_PORTABLE_FUNCTIONS: usize = 128;
 
 /// What decides about functions.
 pub(super) struct Functions<'a> {
@@ -44,8 +44,11 @@ impl Functions<'_> {
         let distinct = distinct(self.tools)?;
         let declarations: Result<Vec<Value>, InvokeError> =
             distinct.into_iter().map(|tool| self.declaration(tool, &mut budget)).collect();
-        if self.tools.len() > MANY {
-            tracing::warn!(functions = self.tools.len(), "more functions than every model takes ({MANY})");
+        if self.tools.len() > MAX_PORTABLE_FUNCTIONS {
+            tracing::warn!(
+                functions = self.tools.len(),
+                "more functions than every model takes ({MAX_PORTABLE_FUNCTIONS})"
+            );
         }
         if !request.tools.is_empty() && !self.combines(request) {
             tracing::warn!("Google's tools are left out: they do not go together with functions here");

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::media_types::{self, media_type};
-use super::report::Report;
+use super::research_report::Report;
 use crate::codec::json::{list, or_default};
-use crate::error::{InvokeError, LONGEST_MESSAGE, LONGEST_WORD, clip};
+use crate::error::{InvokeError, MAX_FIELD_BYTES, MAX_MESSAGE_BYTES, clip};
 use crate::protocol::{Content, ContentPart, PromptMessage, Role, lenient};
 
 /// Whether a name is an agent's, not a model's.
@@ -55,7 +55,7 @@ fn input(messages: &[PromptMessage]) -> Result<Value, InvokeError> {
 fn file(part: &ContentPart) -> Result<Option<Value>, InvokeError> {
     let Some(media) = part.media() else { return Ok(None) };
     let mut file = json!({"type": part.type_name()});
-    if media_types::is_told(media) {
+    if media_types::is_reported(media) {
         file["mime_type"] = media_type(part.type_name(), media, false)?.into();
     }
     match (&media.base64_data, &media.url) {
@@ -66,7 +66,7 @@ fn file(part: &ContentPart) -> Result<Option<Value>, InvokeError> {
 }
 
 /// Most pieces of a report.
-const MOST_PIECES: usize = 8192;
+const MAX_REPORT_PARTS: usize = 8192;
 
 /// A task, in either of the API's forms (`outputs`, later `steps`).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -77,9 +77,9 @@ pub struct Interaction {
     pub id: String,
     #[serde(deserialize_with = "or_default")]
     status: String,
-    #[serde(deserialize_with = "list::<MOST_PIECES, _, _>")]
+    #[serde(deserialize_with = "list::<MAX_REPORT_PARTS, _, _>")]
     pub(super) outputs: Vec<Value>,
-    #[serde(deserialize_with = "list::<MOST_PIECES, _, _>")]
+    #[serde(deserialize_with = "list::<MAX_REPORT_PARTS, _, _>")]
     pub(super) steps: Vec<Value>,
     /// Tokens so far.
     #[serde(deserialize_with = "or_default")]
@@ -115,7 +115,7 @@ impl Usage {
 
 /// How a task stands.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
+pub enum TaskState {
     /// Not done yet.
     Running,
     /// Done; or stopped early with what there was.
@@ -131,22 +131,22 @@ pub enum Standing {
 
 impl Interaction {
     /// Whether this is the state of a task at all.
-    pub fn is_told(&self) -> bool {
+    pub fn is_reported(&self) -> bool {
         !self.status.is_empty()
     }
 
     /// How the task stands.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> TaskState {
         let report = Report::of(self);
         match self.status.to_ascii_lowercase().as_str() {
             // An agent that idles has nothing to do: it is done where it has written something, else not yet begun.
-            "idle" if !report.is_empty() => Standing::Done { report: report.into_content(), complete: true },
-            "in_progress" | "queued" | "idle" => Standing::Running,
+            "idle" if !report.is_empty() => TaskState::Done { report: report.into_content(), complete: true },
+            "in_progress" | "queued" | "idle" => TaskState::Running,
             // A word of the future: the task is paid for, and another look costs nothing.
-            status if !status.is_empty() && !is_ending(status) => Standing::Running,
-            "completed" if !report.is_empty() => Standing::Done { report: report.into_content(), complete: true },
+            status if !status.is_empty() && !is_ending(status) => TaskState::Running,
+            "completed" if !report.is_empty() => TaskState::Done { report: report.into_content(), complete: true },
             "incomplete" | "budget_exceeded" if !report.is_empty() => {
-                Standing::Done { report: report.into_content(), complete: false }
+                TaskState::Done { report: report.into_content(), complete: false }
             }
             status => {
                 let said = self.error["message"].as_str().or(self.error.as_str());
@@ -154,10 +154,10 @@ impl Interaction {
                     "completed" => "ended without an answer".to_owned(),
                     "requires_action" => "waits for the result of a function, which Dify cannot give".to_owned(),
                     "" => "has no status".to_owned(),
-                    other => format!("ended as `{}`", clip(other, LONGEST_WORD)),
+                    other => format!("ended as `{}`", clip(other, MAX_FIELD_BYTES)),
                 };
-                Standing::Failed(match said {
-                    Some(said) => format!("the agent's task {why}: {}", clip(said, LONGEST_MESSAGE)),
+                TaskState::Failed(match said {
+                    Some(said) => format!("the agent's task {why}: {}", clip(said, MAX_MESSAGE_BYTES)),
                     None => format!("the agent's task {why}"),
                 })
             }
@@ -178,13 +178,13 @@ fn is_ending(status: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn standing(value: Value) -> Standing {
+    fn standing(value: Value) -> TaskState {
         serde_json::from_value::<Interaction>(value).unwrap().standing()
     }
 
     #[test]
     fn tasks_are_read_in_both_forms() {
-        let done = |complete| Standing::Done { report: Content::Text("One.\n\nTwo.".to_owned()), complete };
+        let done = |complete| TaskState::Done { report: Content::Text("One.\n\nTwo.".to_owned()), complete };
         let outputs = json!([{"type": "thought", "text": "hm"}, {"type": "text", "text": "One."}, {"type": "text", "text": "Two."}]);
         let steps = json!([
             {"type": "thought", "content": [{"type": "text", "text": "hm"}]},
@@ -195,11 +195,11 @@ mod tests {
         assert_eq!(standing(json!({"status": "completed", "steps": steps})), done(true));
         assert_eq!(standing(json!({"status": "budget_exceeded", "outputs": outputs.clone()})), done(false));
         for status in ["in_progress", "queued"] {
-            assert_eq!(standing(json!({"status": status, "outputs": outputs.clone()})), Standing::Running);
+            assert_eq!(standing(json!({"status": status, "outputs": outputs.clone()})), TaskState::Running);
         }
         assert_eq!(standing(json!({"status": "idle", "outputs": outputs.clone()})), done(true));
-        assert_eq!(standing(json!({"status": "idle", "outputs": null, "usage": 7})), Standing::Running);
-        assert_eq!(standing(json!({"status": "warming_up", "outputs": outputs.clone()})), Standing::Running);
+        assert_eq!(standing(json!({"status": "idle", "outputs": null, "usage": 7})), TaskState::Running);
+        assert_eq!(standing(json!({"status": "warming_up", "outputs": outputs.clone()})), TaskState::Running);
         for (value, said) in [
             (json!({"status": "failed", "error": {"message": "no budget"}}), "ended as `failed`: no budget"),
             (json!({"status": "cancelled", "outputs": outputs}), "cancelled"),
@@ -208,7 +208,7 @@ mod tests {
             (json!({}), "has no status"),
         ] {
             match standing(value) {
-                Standing::Failed(text) => assert!(text.contains(said), "{text}"),
+                TaskState::Failed(text) => assert!(text.contains(said), "{text}"),
                 other => panic!("{other:?}"),
             }
         }

@@ -1,12 +1,12 @@
-//! Events of one request → the answer they belong to. What an event means is [`Answer`]'s; here its shapes are told apart.
+//! Events of one request → the answer they belong to. What an event means is [`GeminiResponse`]'s; here its shapes are told apart.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::Answer;
 use super::errors;
+use super::response::GeminiResponse;
 use super::wire::GenerateContentResponse;
 use crate::codec::events::Event;
 use crate::codec::json;
@@ -14,20 +14,20 @@ use crate::dialect::{Flow, StreamMapper};
 use crate::error::InvokeError;
 use crate::protocol::{LlmDelta, lenient};
 use crate::upstream::retry::heed_words;
-use crate::upstream::status::{excerpt, said, said_in};
+use crate::upstream::status::{error_text_in, excerpt, parse_error_text};
 
 /// An answer that several requests may make, one after the other.
 #[derive(Clone)]
-pub struct SharedAnswer(Arc<Mutex<Answer>>);
+pub struct SharedResponse(Arc<Mutex<GeminiResponse>>);
 
-impl SharedAnswer {
+impl SharedResponse {
     /// Shares an answer between the mapper of a request and whoever sends the requests.
-    pub fn new(answer: Answer) -> Self {
+    pub fn new(answer: GeminiResponse) -> Self {
         Self(Arc::new(Mutex::new(answer)))
     }
 
     /// The answer. No lock is held while anything is waited for.
-    pub fn lock(&self) -> MutexGuard<'_, Answer> {
+    pub fn lock(&self) -> MutexGuard<'_, GeminiResponse> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -35,15 +35,15 @@ impl SharedAnswer {
 /// Members whose texts go on in the next event.
 const CONTINUED: &[&str] = &["parts/text"];
 
-/// Maps the events of one request. Whether the answer is complete is asked of [`Answer::end_of_request`].
+/// Maps the events of one request. Whether the answer is complete is asked of [`GeminiResponse::end_of_request`].
 pub struct GenerateMapper {
-    answer: SharedAnswer,
+    answer: SharedResponse,
     reader: json::Reader,
 }
 
 impl GenerateMapper {
     /// A mapper for the next request of an answer.
-    pub fn new(answer: SharedAnswer) -> Self {
+    pub fn new(answer: SharedResponse) -> Self {
         Self { answer, reader: json::Reader::new(CONTINUED) }
     }
 }
@@ -96,7 +96,7 @@ impl GenerateMapper {
         let mut answer = self.answer.lock();
         if response.says_nothing()
             && let Ok(value) = json::read::<Value>(data)
-            && said_in(&value).message.is_some()
+            && error_text_in(&value).message.is_some()
         {
             answer.note(errors::from_value(&value, None));
         }
@@ -133,7 +133,7 @@ fn unreadable(error: Option<&serde_json::Error>, data: &str) -> InvokeError {
 
 /// The error of a page in place of a stream.
 pub fn page(body: &str) -> InvokeError {
-    let text = said(body.as_bytes()).message.unwrap_or_default();
+    let text = parse_error_text(body.as_bytes()).message.unwrap_or_default();
     InvokeError::connection(format!("the service answered with {text}"))
         .with_hint("Something between the plugin and Google answered: check base URL and proxy.")
 }

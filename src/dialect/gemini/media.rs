@@ -7,7 +7,7 @@ use serde_json::json;
 use super::request::OPAQUE_KEY;
 use super::wire::{Blob, FileData};
 use crate::dialect::file_type::by_bytes;
-use crate::dialect::sound::wav;
+use crate::dialect::wav::wav;
 use crate::protocol::{ContentPart, MediaPart};
 
 /// Inline bytes as Dify shows them; raw PCM becomes a WAV file.

@@ -96,7 +96,7 @@ const OFFICE_WORDS: &[&str] = &["officedocument", "msword", "ms-excel", "ms-powe
 const PACKED: &[&str] = &["zip", "gz", "tar", "rar", "7z", "exe", "dll", "bin", "iso", "dmg", "apk", "jar"];
 
 /// Whether a part says what it is.
-pub fn is_told(media: &MediaPart) -> bool {
+pub fn is_reported(media: &MediaPart) -> bool {
     !said(media).is_empty() || !ending(media).is_empty()
 }
 
@@ -158,9 +158,9 @@ fn office_type(label: &str, ending: &str) -> Option<&'static str> {
 /// The type that a file has, whatever its label says: models read the bytes of a picture and refuse a wrong label, and
 /// some containers of sound are labelled as films.
 fn as_it_is(kind: &str, label: String, by_bytes: Option<&str>) -> String {
-    let of_picture = kind == "image" || label.is_empty() || label.starts_with("image/");
+    let of_image = kind == "image" || label.is_empty() || label.starts_with("image/");
     match by_bytes {
-        Some(picture) if picture.starts_with("image/") && of_picture => return picture.to_owned(),
+        Some(image) if image.starts_with("image/") && of_image => return image.to_owned(),
         Some(document) if kind == "document" && !document.starts_with("image/") => return document.to_owned(),
         _ => {}
     }

@@ -3,15 +3,15 @@
 //! Pure: it builds bodies and maps events. Addresses and credentials are the provider's.
 //! Source: Gemini API reference, "generateContent"; `googleapis/python-genai: google/genai/types.py`.
 
-pub mod answer;
+pub mod cache_prefix;
 mod calls;
 pub mod catalog;
-pub mod dialogue;
 pub mod embedding;
 mod ending;
 pub mod errors;
 pub mod finish;
 pub mod functions;
+pub mod grounding;
 pub mod interactions;
 pub mod mapper;
 pub mod media;
@@ -19,19 +19,19 @@ pub mod media_types;
 mod own_words;
 pub mod parameters;
 mod partial_args;
-pub mod prefix;
 pub mod price;
 pub mod profile;
-mod report;
 pub mod request;
+mod research_report;
+pub mod response;
 pub mod schema;
 pub mod served;
-pub mod signatures;
-pub mod sources;
 pub mod speech;
+pub mod speech_options;
+pub mod thought_signatures;
 pub mod tools;
 pub mod wire;
 
-pub use answer::{Answer, AnswerOptions, Step};
-pub use mapper::{GenerateMapper, SharedAnswer};
+pub use mapper::{GenerateMapper, SharedResponse};
 pub use profile::{ModelProfile, Surface, Thinking};
+pub use response::{GeminiResponse, NextStep, ResponseOptions};

@@ -2,7 +2,7 @@
 //! list of sources behind the answer.
 //!
 //! It knows the forms that this plugin writes ([`ThinkWriter`](crate::dialect::think::ThinkWriter),
-//! [`Sources`](super::sources::Sources)) and one more: a block that opens an answer, whoever wrote it. A tag that the model
+//! [`Grounding`](super::grounding::Grounding)) and one more: a block that opens an answer, whoever wrote it. A tag that the model
 //! itself wrote, in a sentence or a listing, stays.
 
 use std::borrow::Cow;
@@ -75,7 +75,7 @@ fn without_lists(text: &str) -> &str {
 }
 
 fn is_list(section: &str) -> bool {
-    let entries = section.strip_prefix("Sources:\n").or_else(|| section.strip_prefix("Quoted from:\n"));
+    let entries = section.strip_prefix("Grounding:\n").or_else(|| section.strip_prefix("Quoted from:\n"));
     if let Some(entries) = entries {
         return entries.contains("](") && entries.lines().all(is_entry);
     }
@@ -96,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::dialect::gemini::sources::Sources;
+    use crate::dialect::gemini::grounding::Grounding;
     use crate::dialect::think::{ThinkPolicy, ThinkWriter};
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn lists_of_sources_go_and_the_models_own_paragraphs_stay() {
-        let mut sources = Sources::default();
+        let mut sources = Grounding::default();
         let grounding = json!({"groundingChunks": [{"web": {"uri": "https://a", "title": "A"}}, {"retrievedContext": {"title": "Notes"}}],
             "webSearchQueries": ["größe?", "b"]});
         sources.add(serde_json::from_value(grounding).unwrap(), 0);
@@ -148,7 +148,7 @@ mod tests {
         let answer = "It is large.\n\nAnd old.";
         assert_eq!(of(&format!("{answer}{}", sources.list())), answer, "{}", sources.list());
         for kept in [
-            "Sources:\n[1] [a](b)",
+            "Grounding:\n[1] [a](b)",
             "See:\n\nSources:\nmy own memory",
             "See:\n\nSources:\n[1] Smith 2020\n[2] Jones 2021",
             "Well.\n\nCould not read your mind",

@@ -136,10 +136,10 @@ fn thinking(
                 (_, budget) => budget,
             };
             if let Some(budget) = budget {
-                if budget > 0 && budget < profile.smallest_budget {
+                if budget > 0 && budget < profile.min_budget {
                     return Err(InvokeError::bad_request(format!(
                         "parameter `thinking_budget` must be at least {} for this model, or -1 (the model decides), found {budget}",
-                        profile.smallest_budget
+                        profile.min_budget
                     )));
                 }
                 config.insert("thinkingBudget".to_owned(), budget.into());

@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use super::wire::PartialArg;
 
 /// Deepest path that fragments may build.
-const MOST_STEPS: usize = 64;
+const MAX_PATH_DEPTH: usize = 64;
 
 /// Entries that a list may have before the first that is told.
-const MOST_GAPS: usize = 16;
+const MAX_GAPS: usize = 16;
 
 /// Puts a fragment in its place; false where it has none.
 pub(super) fn place(arguments: &mut Map<String, Value>, fragment: PartialArg) -> bool {
@@ -34,7 +34,7 @@ pub(super) fn place(arguments: &mut Map<String, Value>, fragment: PartialArg) ->
                     *at = Value::Array(Vec::new());
                 }
                 let Value::Array(items) = at else { return false };
-                if index > items.len() + MOST_GAPS {
+                if index > items.len() + MAX_GAPS {
                     return false;
                 }
                 if items.len() <= index {
@@ -68,7 +68,7 @@ fn steps(path: &str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     let mut rest = path.trim().trim_start_matches('$');
     while !rest.is_empty() {
-        if steps.len() == MOST_STEPS {
+        if steps.len() == MAX_PATH_DEPTH {
             return None;
         }
         let step;
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn wild_paths_are_told_and_build_nothing_large() {
-        let deep = "$".to_owned() + &".a".repeat(MOST_STEPS + 1);
+        let deep = "$".to_owned() + &".a".repeat(MAX_PATH_DEPTH + 1);
         for path in [
             "",
             "$",

@@ -47,7 +47,7 @@ pub struct ModelProfile {
     /// Whether thinking can be switched off (budget 0).
     pub thinking_off: bool,
     /// Smallest budget other than 0 (off) and -1 (the model decides).
-    pub smallest_budget: i64,
+    pub min_budget: i64,
     /// Whether temperature, top-P, top-K and penalties are sent.
     pub sampling: bool,
     /// `TEXT`, `IMAGE`, `AUDIO`; empty sends nothing.
@@ -74,7 +74,7 @@ pub struct ModelProfile {
     pub cache_minimum: Option<u64>,
     /// Prices beyond input and output.
     pub price: super::price::PriceDetails,
-    /// Said in place of a call when the model is gone.
+    /// ErrorText in place of a call when the model is gone.
     pub retired: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl Default for ModelProfile {
         Self {
             thinking: Thinking::Level,
             thinking_off: false,
-            smallest_budget: 1,
+            min_budget: 1,
             sampling: true,
             response_modalities: Vec::new(),
             system_instruction: true,
@@ -112,7 +112,7 @@ impl ModelProfile {
     }
 
     /// Whether pictures of the model must come back with a signature.
-    pub fn signs_pictures(&self) -> bool {
+    pub fn signs_images(&self) -> bool {
         self.needs_signatures && self.response_modalities.iter().any(|modality| modality == "IMAGE")
     }
 }

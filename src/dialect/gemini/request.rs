@@ -6,7 +6,7 @@ mod step;
 
 use serde_json::Value;
 
-use self::media::{clip_videos, media_of, said_parts};
+use self::media::{clip_videos, media_of, sent_parts};
 use super::functions::Functions;
 use super::own_words;
 use super::profile::{ModelProfile, Surface};
@@ -16,7 +16,7 @@ use crate::error::InvokeError;
 use crate::protocol::{PromptMessage, Role, Tool, ToolCall, ToolChoice};
 
 pub use self::media::is_youtube;
-pub use super::signatures::BYPASS as BYPASS_SIGNATURE;
+pub use super::thought_signatures::BYPASS as BYPASS_SIGNATURE;
 
 /// Key of our private JSON in a message's `opaque_body`.
 pub const OPAQUE_KEY: &str = "gemini";
@@ -78,8 +78,8 @@ impl Conversation<'_> {
         if !system.is_empty() && !as_text {
             request.system_instruction = Some(Content { role: None, parts: vec![Part::text(system)] });
         }
-        if self.profile.signs_pictures() {
-            sign_pictures(&mut contents);
+        if self.profile.signs_images() {
+            sign_images(&mut contents);
         }
         if let Some(clip) = &self.clip {
             clip_videos(&mut contents, clip);
@@ -113,7 +113,7 @@ impl Conversation<'_> {
         let mut from = 0;
         while let Some(message) = said.get(from) {
             if message.role == Role::User {
-                add(&mut contents, "user", said_parts(&message.content, self.profile.office_files)?);
+                add(&mut contents, "user", sent_parts(&message.content, self.profile.office_files)?);
                 from += 1;
                 continue;
             }
@@ -161,7 +161,7 @@ fn begin_with(contents: &mut Vec<Content>, parts: Vec<Part>) {
 }
 
 /// Models that draw look for a signature at the first part of each of their turns and at every picture in it.
-fn sign_pictures(contents: &mut [Content]) {
+fn sign_images(contents: &mut [Content]) {
     for content in contents.iter_mut().filter(|content| content.role.as_deref() == Some("model")) {
         for (place, part) in content.parts.iter_mut().enumerate() {
             if place == 0 || part.inline_data.is_some() || part.file_data.is_some() {

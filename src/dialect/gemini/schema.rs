@@ -23,7 +23,7 @@ const DEEPEST: usize = 24;
 
 /// Bytes, roughly, that references may add to all schemas of one request: they can name each other so that each level is a
 /// multiple of the one below.
-const MOST_UNROLLED: usize = 1024 * 1024;
+const MAX_EXPANDED_BYTES: usize = 1024 * 1024;
 
 /// How much references may still add.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct Budget(usize);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(MOST_UNROLLED)
+        Self(MAX_EXPANDED_BYTES)
     }
 }
 
@@ -66,7 +66,7 @@ impl TooLarge {
     /// The error of a schema's owner (``function `f` ``).
     pub fn of(self, owner: &str) -> InvokeError {
         InvokeError::bad_request(format!(
-            "the schema of {owner} is larger than {MOST_UNROLLED} bytes once its references are put in place"
+            "the schema of {owner} is larger than {MAX_EXPANDED_BYTES} bytes once its references are put in place"
         ))
         .with_hint(
             "Write it with fewer references, or choose a Gemini 2.5 or later model, which reads them as they are.",

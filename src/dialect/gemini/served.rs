@@ -11,10 +11,10 @@ use serde_json::Value;
 use super::catalog::Catalog;
 use super::wire::ModelStatus;
 use crate::declare::ModelSchema;
-use crate::error::{LONGEST_WORD, clip};
+use crate::error::{MAX_FIELD_BYTES, clip};
 
 /// Longest message of a model's status that is logged.
-const LONGEST_MESSAGE: usize = 500;
+const MAX_MESSAGE_BYTES: usize = 500;
 
 /// The model that a call asks for, and what its answers say of the one that serves it. Clones belong to the same call.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +68,7 @@ impl Served {
             let is_declared = answered.is_some();
             tracing::info!(
                 asked = self.asked,
-                answered = clip(name, LONGEST_WORD).as_ref(),
+                answered = clip(name, MAX_FIELD_BYTES).as_ref(),
                 is_declared,
                 "another model answered"
             );
@@ -81,9 +81,9 @@ impl Served {
         let Some(time) = time.filter(|_| !self.seen.retirement.swap(true, Ordering::Relaxed)) else { return };
         tracing::warn!(
             model = self.asked,
-            retirement_time = clip(time, LONGEST_WORD).as_ref(),
-            stage = clip(&status.model_stage, LONGEST_WORD).as_ref(),
-            status = clip(&status.message, LONGEST_MESSAGE).as_ref(),
+            retirement_time = clip(time, MAX_FIELD_BYTES).as_ref(),
+            stage = clip(&status.model_stage, MAX_FIELD_BYTES).as_ref(),
+            status = clip(&status.message, MAX_MESSAGE_BYTES).as_ref(),
             "Google will retire the model; choose another one"
         );
     }

@@ -2,7 +2,7 @@
 //!
 //! Source: Gemini API, "Speech generation", "Audio understanding".
 //!
-//! MP3 from the service itself: `generationConfig.responseFormat`, models from 3.8 on. Sources: Google Cloud, "Migrate to
+//! MP3 from the service itself: `generationConfig.responseFormat`, models from 3.8 on. Grounding: Google Cloud, "Migrate to
 //! Gemini 3.8 TTS" (other encodings by `responseFormat`) and the REST reference of `AudioResponseFormat` (`AUDIO_MP3`), both
 //! read on 26 November 2026; google-genai 3.6.1, `types.py`, `GenerationConfig.response_format`.
 
@@ -11,17 +11,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::dialogue::SpeechOptions;
 use super::errors;
 use super::finish;
 use super::media::sample_rate;
+use super::speech_options::SpeechOptions;
 use super::wire::{Blob, Content, FileData, GenerateContentRequest, GenerateContentResponse, Part};
 use crate::codec::json::Named;
 use crate::declare::ModelSchema;
-use crate::dialect::{mp3, sound};
-use crate::error::{InvokeError, LONGEST_WORD, clip};
+use crate::dialect::{mp3, wav};
+use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::lenient;
-use crate::upstream::status::said_in;
+use crate::upstream::status::error_text_in;
 
 /// The voices that every speech model has; each speaks every language.
 pub const VOICES: [(&str, &str); 30] = [
@@ -162,9 +162,9 @@ pub struct Samples {
     pub rate: u32,
 }
 
-/// Sound in the form in which it came.
+/// Audio in the form in which it came.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Sound {
+pub enum Audio {
     /// Raw.
     Samples(Samples),
     /// Frames of MP3 without tags: what is spoken piece by piece can be joined.
@@ -173,9 +173,9 @@ pub enum Sound {
 
 /// What a model that was asked to speak gave.
 #[derive(Debug, PartialEq)]
-pub enum Spoken {
+pub enum SpeechReply {
     /// The sound, whole.
-    Whole(Sound),
+    Whole(Audio),
     /// Nothing, without a reason.
     Nothing,
     /// Nothing or half of it, and why.
@@ -183,7 +183,7 @@ pub enum Spoken {
 }
 
 /// The sound of an answer. Nobody hears of a sound that it breaks off in the middle: such a one is none.
-pub fn spoken(answer: &Value) -> Result<Spoken, InvokeError> {
+pub fn spoken(answer: &Value) -> Result<SpeechReply, InvokeError> {
     let (parts, ended) = parts(answer)?;
     let mut sound = Samples { bytes: Vec::new(), rate: 24_000 };
     let mut encoded = Vec::new();
@@ -196,7 +196,7 @@ pub fn spoken(answer: &Value) -> Result<Spoken, InvokeError> {
             continue;
         }
         // From 3.8 on an answer in one piece is a file, a streamed one raw samples.
-        let (samples, rate) = match sound::samples(&bytes) {
+        let (samples, rate) = match wav::samples(&bytes) {
             Some(found) => found,
             None if mime_type.starts_with("audio/l16") || mime_type.starts_with("audio/pcm") => {
                 (&bytes[..], sample_rate(&mime_type))
@@ -204,7 +204,7 @@ pub fn spoken(answer: &Value) -> Result<Spoken, InvokeError> {
             None => {
                 return Err(InvokeError::server_unavailable(format!(
                     "the audio came as `{}`, neither as MP3 nor as raw samples nor as a WAV file of 16-bit mono samples",
-                    clip(&mime_type, LONGEST_WORD)
+                    clip(&mime_type, MAX_FIELD_BYTES)
                 )));
             }
         };
@@ -215,12 +215,12 @@ pub fn spoken(answer: &Value) -> Result<Spoken, InvokeError> {
         return Err(InvokeError::server_unavailable("the audio came partly as MP3, partly as samples"));
     }
     let is_silent = encoded.is_empty() && sound.bytes.is_empty();
-    let sound = if encoded.is_empty() { Sound::Samples(sound) } else { Sound::Mp3(encoded) };
+    let sound = if encoded.is_empty() { Audio::Samples(sound) } else { Audio::Mp3(encoded) };
     Ok(match (ended.is_whole(), is_silent) {
-        (true, false) => Spoken::Whole(sound),
-        (true, true) => Spoken::Nothing,
-        (false, true) if !finish::is_filter(&ended.reason) => Spoken::Nothing,
-        (false, _) => Spoken::Cut(ended.cut("the speech")),
+        (true, false) => SpeechReply::Whole(sound),
+        (true, true) => SpeechReply::Nothing,
+        (false, true) if !finish::is_filter(&ended.reason) => SpeechReply::Nothing,
+        (false, _) => SpeechReply::Cut(ended.cut("the speech")),
     })
 }
 
@@ -273,7 +273,7 @@ fn parts(answer: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
         InvokeError::server_unavailable(format!("the answer cannot be read: {}", lenient::reason(&error)))
     })?;
     let read = read.unwrapped();
-    if read.error.is_some() || read.says_nothing() && said_in(answer).message.is_some() {
+    if read.error.is_some() || read.says_nothing() && error_text_in(answer).message.is_some() {
         return Err(errors::from_value(answer, None));
     }
     let feedback = read.prompt_feedback.unwrap_or_default();
@@ -283,7 +283,7 @@ fn parts(answer: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
     }
     let candidate = read.candidates.into_iter().next().unwrap_or_default();
     let reason = candidate.finish_reason.unwrap_or_default();
-    let error = finish::nothing_said(&reason, candidate.finish_message.as_deref(), &candidate.safety_ratings);
+    let error = finish::no_output(&reason, candidate.finish_message.as_deref(), &candidate.safety_ratings);
     let parts = candidate.content.unwrap_or_default().parts;
     Ok((parts, Ended { reason, error }))
 }
@@ -300,24 +300,24 @@ mod tests {
     fn sound_is_put_together_and_refusals_are_told() {
         let blob = |kind: &str, data: &str| json!({"inlineData": {"mimeType": kind, "data": data}});
         let l16 = "audio/L16;codec=pcm;rate=16000";
-        let whole = |bytes: &[u8], rate| Spoken::Whole(Sound::Samples(Samples { bytes: bytes.to_vec(), rate }));
+        let whole = |bytes: &[u8], rate| SpeechReply::Whole(Audio::Samples(Samples { bytes: bytes.to_vec(), rate }));
         let found = spoken(&answer(json!([blob(l16, "AQI="), blob(l16, "AwQ=")]), "STOP")).unwrap();
         assert_eq!(found, whole(&[1, 2, 3, 4], 16_000));
-        let file = blob("audio/wav", &STANDARD.encode(sound::wav(&[5, 6], 22_050)));
+        let file = blob("audio/wav", &STANDARD.encode(wav::wav(&[5, 6], 22_050)));
         let found = spoken(&answer(json!([file]), "STOP")).unwrap();
         assert_eq!(found, whole(&[5, 6], 22_050));
         let frame = [&[0xFF, 0xF3, 0x44, 0xC0][..], &[7; 92]].concat();
         let (tagged, bare) = ([&b"ID3\x04\0\0\0\0\0\x01x"[..], &frame].concat(), frame.clone());
         let parts = [tagged, bare].map(|file| blob("audio/mpeg", &STANDARD.encode(file)));
         let found = spoken(&answer(json!(parts), "STOP")).unwrap();
-        assert_eq!(found, Spoken::Whole(Sound::Mp3([frame.clone(), frame.clone()].concat())));
+        assert_eq!(found, SpeechReply::Whole(Audio::Mp3([frame.clone(), frame.clone()].concat())));
         let mixed = json!([blob("audio/mpeg", &STANDARD.encode(&frame)), blob(l16, "AQI=")]);
         assert!(spoken(&answer(mixed, "STOP")).unwrap_err().message.contains("partly"));
         // A rate that no sound has is none, and a missing reason is none either.
         let wild = blob("audio/L16;rate=4294967295", "AQI=");
         assert_eq!(spoken(&json!({"candidates": [{"content": {"parts": [wild]}}]})).unwrap(), whole(&[1, 2], 24_000));
         for silent in [answer(json!([]), "OTHER"), json!({"candidates": []}), json!({}), json!({"candidates": 7})] {
-            assert_eq!(spoken(&silent).unwrap(), Spoken::Nothing);
+            assert_eq!(spoken(&silent).unwrap(), SpeechReply::Nothing);
         }
         for (parts, reason) in [
             (json!([]), "SAFETY"),
@@ -327,7 +327,7 @@ mod tests {
             (json!([blob(l16, "AQI=")]), "A_NEW_REASON"),
         ] {
             match spoken(&answer(parts, reason)).unwrap() {
-                Spoken::Cut(error) => assert!(error.message.contains(reason), "{error}"),
+                SpeechReply::Cut(error) => assert!(error.message.contains(reason), "{error}"),
                 other => panic!("{reason}: {other:?}"),
             }
         }

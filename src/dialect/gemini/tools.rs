@@ -1,16 +1,16 @@
 //! Google's own tools as parameters: search, maps, file search, URL context, code execution; and what is shown of their
 //! sources.
 //!
-//! Sources: Gemini API, "Grounding with Google Search", "Grounding with Google Maps", "File search", "URL context"; which
+//! Grounding: Gemini API, "Grounding with Google Search", "Grounding with Google Maps", "File search", "URL context"; which
 //! service takes what: google-genai 3.6.1 of 18 November 2026, `types.py` and `models.py`.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
+use super::grounding::Citations;
 use super::parameters::Parameters;
 use super::profile::Surface;
-use super::sources::Citations;
 use super::wire::GenerateContentRequest;
 use crate::error::InvokeError;
 

@@ -10,7 +10,7 @@ mod usage;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-pub(in crate::dialect::gemini) use grounding::MOST_SOURCES;
+pub(in crate::dialect::gemini) use grounding::MAX_SOURCES;
 pub use grounding::{
     CitationMetadata, GroundingChunk, GroundingMetadata, GroundingSupport, Segment, UrlContextMetadata, UrlMetadata,
     WebSource,
@@ -21,7 +21,7 @@ pub use usage::{ModalityTokens, UsageMetadata};
 use crate::codec::json;
 
 /// Most parts of one event.
-const MOST_PARTS: usize = 8192;
+const MAX_PARTS: usize = 8192;
 
 /// Body of `generateContent` and `streamGenerateContent`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -79,7 +79,7 @@ pub struct Content {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub role: Option<String>,
     /// What is said.
-    #[serde(default, deserialize_with = "json::list::<MOST_PARTS, _, _>")]
+    #[serde(default, deserialize_with = "json::list::<MAX_PARTS, _, _>")]
     pub parts: Vec<Part>,
 }
 
@@ -223,7 +223,7 @@ pub struct FunctionCall {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "arguments")]
     pub args: Option<Map<String, Value>>,
     /// Fragments of arguments, on Vertex.
-    #[serde(skip_serializing, deserialize_with = "json::list::<MOST_PARTS, _, _>")]
+    #[serde(skip_serializing, deserialize_with = "json::list::<MAX_PARTS, _, _>")]
     pub partial_args: Vec<PartialArg>,
     /// Whether more fragments of this call follow.
     #[serde(skip_serializing, deserialize_with = "json::fit")]
@@ -285,7 +285,7 @@ pub struct FunctionResponse {
     #[serde(deserialize_with = "json::or_default")]
     pub response: Map<String, Value>,
     /// Media of the result.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "json::list::<MOST_PARTS, _, _>")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "json::list::<MAX_PARTS, _, _>")]
     pub parts: Vec<Part>,
 }
 

@@ -31,26 +31,26 @@ pub struct EmbeddingBody<'a, T> {
 }
 
 /// Most vectors that are read: far more than a request has texts.
-const MOST_VECTORS: usize = 65_536;
+const MAX_VECTORS: usize = 65_536;
 
 /// Most numbers of one vector.
-const MOST_DIMENSIONS: usize = 65_536;
+const MAX_DIMENSIONS: usize = 65_536;
 
 /// Longest answer to so many texts: vectors of many numbers, each written at length.
-pub fn longest_answer(texts: usize) -> usize {
-    const LONGEST: usize = 64 * 1024 * 1024;
+pub fn max_response_bytes(texts: usize) -> usize {
+    const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
     const PER_TEXT: usize = 1024 * 1024;
-    texts.saturating_add(1).saturating_mul(PER_TEXT).min(LONGEST)
+    texts.saturating_add(1).saturating_mul(PER_TEXT).min(MAX_RESPONSE_BYTES)
 }
 
 /// Answer of `POST /embeddings`.
 #[derive(Debug, Default)]
-pub struct EmbeddingAnswer {
+pub struct EmbeddingResponse {
     data: Option<Entries>,
     usage: Usage,
 }
 
-impl<'de> Members<'de> for EmbeddingAnswer {
+impl<'de> Members<'de> for EmbeddingResponse {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
             "data" => self.data = map.next_value()?,
@@ -66,7 +66,7 @@ struct Entries(Vec<EmbeddingEntry>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let few = Few { most: MOST_VECTORS, empty: |_: &EmbeddingEntry| false, kind: "vectors" };
+        let few = Few { most: MAX_VECTORS, empty: |_: &EmbeddingEntry| false, kind: "vectors" };
         deserializer.deserialize_any(few).map(|(list, _)| Self(list))
     }
 }
@@ -88,7 +88,7 @@ impl<'de> Members<'de> for EmbeddingEntry {
     }
 }
 
-impl EmbeddingAnswer {
+impl EmbeddingResponse {
     /// Reads the text of an answer.
     pub fn read(text: &str) -> Result<Self, InvokeError> {
         let found: Object<Self> = serde_json::from_str(text).map_err(unreadable)?;
@@ -158,8 +158,8 @@ impl<'de> Visitor<'de> for VectorVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
         let mut vector = Vec::new();
         while let Some(number) = sequence.next_element::<f32>()? {
-            if vector.len() == MOST_DIMENSIONS {
-                return Err(A::Error::custom(format!("a vector of more than {MOST_DIMENSIONS} numbers")));
+            if vector.len() == MAX_DIMENSIONS {
+                return Err(A::Error::custom(format!("a vector of more than {MAX_DIMENSIONS} numbers")));
             }
             vector.push(number);
         }
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str, texts: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), String> {
-        EmbeddingAnswer::read(json).and_then(|answer| answer.into_vectors(texts)).map_err(|error| error.message)
+        EmbeddingResponse::read(json).and_then(|answer| answer.into_vectors(texts)).map_err(|error| error.message)
     }
 
     #[test]
@@ -237,8 +237,8 @@ mod tests {
         let many = |piece: &str| format!(r#"{{"data":[{}{piece}]}}"#, format!("{piece},").repeat(200_000));
         let error = read(&many(r#"{"embedding":[0]}"#), 1).unwrap_err();
         assert!(error.contains("65536 vectors to 1 texts"), "{error}");
-        let long = format!(r#"{{"data":[{{"embedding":[0{}]}}]}}"#, ",0".repeat(MOST_DIMENSIONS));
+        let long = format!(r#"{{"data":[{{"embedding":[0{}]}}]}}"#, ",0".repeat(MAX_DIMENSIONS));
         assert!(read(&long, 1).unwrap_err().contains("more than 65536 numbers"));
-        assert_eq!((longest_answer(1), longest_answer(usize::MAX)), (2 << 20, 64 << 20));
+        assert_eq!((max_response_bytes(1), max_response_bytes(usize::MAX)), (2 << 20, 64 << 20));
     }
 }

@@ -59,7 +59,7 @@ fn refine(error: &mut InvokeError) {
 
 /// llama.cpp and servers around it call an input that is too long a fault of theirs.
 fn is_of_input(text: &str) -> bool {
-    const SAYINGS: [&str; 8] = [
+    const ERROR_RULES: [&str; 8] = [
         "input is too large",
         "input is too long",
         "too large to process",
@@ -69,7 +69,7 @@ fn is_of_input(text: &str) -> bool {
         "context length exceeded",
         "maximum context length",
     ];
-    SAYINGS.iter().any(|saying| text.contains(saying))
+    ERROR_RULES.iter().any(|saying| text.contains(saying))
 }
 
 fn is_spent(text: &str, code: Option<&str>) -> bool {
@@ -124,7 +124,7 @@ pub fn without_worker_address(text: &str) -> String {
 
 /// The error inside a stream that began with 200: text, or any object.
 pub fn error_in(value: &Value) -> InvokeError {
-    let said = status::said_in(value);
+    let said = status::error_text_in(value);
     let message = said.message.unwrap_or_else(|| "the upstream failed in the middle of its answer".to_owned());
     let message = without_worker_address(&message);
     let kind = kind_of_code(said.code.as_deref(), value, &message);
@@ -143,16 +143,16 @@ pub fn error_in_text(text: &str) -> InvokeError {
 
 /// The error that words or a page in place of an answer tell.
 pub fn error_in_words(text: &str) -> InvokeError {
-    match status::said(text.as_bytes()).message {
+    match status::parse_error_text(text.as_bytes()).message {
         Some(message) => heed_words(InvokeError::server_unavailable(format!("the upstream answered: {message}"))),
         None => error_in(&Value::Null),
     }
 }
 
 /// The error of an answer that is none, when it tells of one: for a 200 whose body is not what was asked for.
-pub fn error_told_in(text: &str) -> Option<InvokeError> {
+pub fn reported_error(text: &str) -> Option<InvokeError> {
     let value: Value = json::read(text).ok()?;
-    (!says_well(&value) && status::said_in(&value).message.is_some()).then(|| error_in(&value))
+    (!says_well(&value) && status::error_text_in(&value).message.is_some()).then(|| error_in(&value))
 }
 
 /// Whether an object says itself that nothing failed.
@@ -377,7 +377,7 @@ mod tests {
             "{}",
             "no JSON",
         ] {
-            assert_eq!(error_told_in(text), None, "{text}");
+            assert_eq!(reported_error(text), None, "{text}");
         }
         for text in [
             r#"{"code":0,"error":{"message":"boom"}}"#,
@@ -385,7 +385,7 @@ mod tests {
             r#"{"success":false,"message":"boom"}"#,
             r#"{"detail":"boom \ud83d","x":NaN}"#,
         ] {
-            assert!(error_told_in(text).is_some_and(|error| error.message.contains("boom")), "{text}");
+            assert!(reported_error(text).is_some_and(|error| error.message.contains("boom")), "{text}");
         }
     }
 

@@ -20,7 +20,7 @@ pub const OPAQUE_KEY: &str = "openai";
 pub const NAMES: [&str; 3] = ["extra_content", "thought_signature", "provider_specific_fields"];
 
 /// Most bytes of them in one answer.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Members as an upstream writes them.
 pub type Written<'a> = Vec<(&'static str, &'a RawValue)>;
@@ -34,7 +34,7 @@ impl Kept {
     pub fn take(&mut self, members: &Written<'_>, bytes: &mut usize) {
         for (name, value) in members {
             *bytes += value.get().len();
-            if *bytes > MOST_BYTES {
+            if *bytes > MAX_KEPT_BYTES {
                 warn!(name, "what should go back to the server is too long and was dropped");
                 continue;
             }
@@ -51,7 +51,7 @@ impl Kept {
 }
 
 /// The private JSON of a message, if there is anything to keep: members of its calls by their ID, and its own.
-pub fn opaque_body(calls: Map<String, Value>, message: Map<String, Value>, answer: AnswerDigest) -> Option<Value> {
+pub fn opaque_body(calls: Map<String, Value>, message: Map<String, Value>, answer: ResponseDigest) -> Option<Value> {
     let mut own = Map::new();
     if !calls.is_empty() {
         own.insert("tool_calls".to_owned(), Value::Object(calls));
@@ -65,9 +65,9 @@ pub fn opaque_body(calls: Map<String, Value>, message: Map<String, Value>, answe
 
 /// Which text an answer is, whatever white space is lost on its way through a host.
 #[derive(Clone, Debug, Default)]
-pub struct AnswerDigest(Sha256);
+pub struct ResponseDigest(Sha256);
 
-impl AnswerDigest {
+impl ResponseDigest {
     /// The digest of a whole answer.
     pub fn of(text: &str) -> String {
         let mut digest = Self::default();
@@ -91,16 +91,16 @@ mod tests {
 
     #[test]
     fn an_answer_is_known_by_its_text() {
-        let mut pieces = AnswerDigest::default();
+        let mut pieces = ResponseDigest::default();
         ["Hel", "lo,\n", "", " you"].into_iter().for_each(|piece| pieces.push(piece));
-        assert_eq!(pieces.finish(), AnswerDigest::of("\n\nHello, you "));
-        assert_ne!(AnswerDigest::of("Hello"), AnswerDigest::of("Hallo"));
+        assert_eq!(pieces.finish(), ResponseDigest::of("\n\nHello, you "));
+        assert_ne!(ResponseDigest::of("Hello"), ResponseDigest::of("Hallo"));
     }
 
     #[test]
     fn only_what_is_there_is_kept() {
         let members = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
-        let digest = AnswerDigest::of("");
+        let digest = ResponseDigest::of("");
         for (calls, message, expected) in [
             ("{}", "{}", None),
             (r#"{"a": {}}"#, "{}", Some(json!({"openai": {"tool_calls": {"a": {}}}}))),
@@ -110,7 +110,7 @@ mod tests {
                 Some(json!({"openai": {"message": {"extra_content": 1}, "answer": digest}})),
             ),
         ] {
-            assert_eq!(opaque_body(members(calls), members(message), AnswerDigest::default()), expected);
+            assert_eq!(opaque_body(members(calls), members(message), ResponseDigest::default()), expected);
         }
     }
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use serde_json::json;
 use tracing::debug;
 
-use super::calls::{CallMerger, Calls};
 use super::errors;
-use super::kept::{AnswerDigest, Kept, opaque_body};
-use super::leaked_calls::LeakedCalls;
+use super::kept::{Kept, ResponseDigest, opaque_body};
 use super::profile::{Profile, ToolForm};
+use super::text_tool_calls::TextToolCalls;
+use super::tool_calls::{CallMerger, Calls};
 use super::wire::{CONTINUED, Choice, Chunk, Delta, Failure, Usage};
 use crate::codec::events::Event;
 use crate::codec::json::Reader;
@@ -76,12 +76,12 @@ pub struct ChatMapper {
     options: MapperOptions,
     reader: Reader,
     think: ThinkWriter,
-    leaked: Option<LeakedCalls>,
+    leaked: Option<TextToolCalls>,
     calls: CallMerger,
     /// Members of the message itself that go back to the server, their bytes, and the text that they belong to.
     kept: Kept,
     kept_bytes: usize,
-    answer: AnswerDigest,
+    answer: ResponseDigest,
     usage: Usage,
     reason: Option<FinishReason>,
     fingerprint: Option<String>,
@@ -99,8 +99,8 @@ pub struct ChatMapper {
 
 /// Text on its way out: calls are looked for in the answer, not in what the model thinks.
 struct Filter<'m> {
-    leaked: Option<&'m mut LeakedCalls>,
-    digest: &'m mut AnswerDigest,
+    leaked: Option<&'m mut TextToolCalls>,
+    digest: &'m mut ResponseDigest,
     text: &'m mut String,
 }
 
@@ -127,11 +127,11 @@ impl ChatMapper {
         Self {
             reader: Reader::new(CONTINUED),
             think: ThinkWriter::new(options.think),
-            leaked: (!options.tools.is_empty()).then(|| LeakedCalls::new(&options.tools, options.leaks_calls)),
+            leaked: (!options.tools.is_empty()).then(|| TextToolCalls::new(&options.tools, options.leaks_calls)),
             calls: CallMerger::default(),
             kept: Kept::default(),
             kept_bytes: 0,
-            answer: AnswerDigest::default(),
+            answer: ResponseDigest::default(),
             usage: Usage::default(),
             reason: None,
             fingerprint: None,
@@ -258,7 +258,7 @@ impl ChatMapper {
 
     /// An object without choices: an error in any shape, or something to pass over.
     fn without_choices(&mut self, data: &str, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
-        match errors::error_told_in(data) {
+        match errors::reported_error(data) {
             Some(error) => {
                 self.release(out);
                 Err(error)
@@ -394,7 +394,7 @@ impl StreamMapper for ChatMapper {
     }
 
     fn held(&self) -> usize {
-        self.think.held() + self.leaked.as_ref().map_or(0, LeakedCalls::held) + self.calls.held() + self.kept_bytes
+        self.think.held() + self.leaked.as_ref().map_or(0, TextToolCalls::held) + self.calls.held() + self.kept_bytes
     }
 }
 

@@ -6,12 +6,10 @@
 //! `vllm-project/vllm`, `xorbitsai/inference`, `alibaba/higress` and of the endpoints users report.
 
 pub mod base_url;
-pub mod calls;
 pub mod chat_request;
 pub mod embeddings;
 pub mod errors;
 pub mod kept;
-pub mod leaked_calls;
 pub mod mapper;
 mod members;
 pub mod messages;
@@ -19,6 +17,8 @@ pub mod profile;
 pub mod rerank;
 pub mod speech;
 pub mod structured;
+pub mod text_tool_calls;
+pub mod tool_calls;
 pub mod wire;
 
 pub use base_url::BaseUrl;

@@ -34,15 +34,15 @@ pub struct RerankBody<'a, T> {
 }
 
 /// Most entries that are read: far more than a request has documents.
-const MOST_ENTRIES: usize = 65_536;
+const MAX_ENTRIES: usize = 65_536;
 
 /// Answer of `POST /rerank`: a list under one of its names, or the list alone (Text Embeddings Inference, SGLang).
 #[derive(Debug, Default)]
-pub struct RerankAnswer {
+pub struct RerankResponse {
     results: Option<Vec<RerankEntry>>,
 }
 
-impl<'de> Members<'de> for RerankAnswer {
+impl<'de> Members<'de> for RerankResponse {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         let found = match name {
             "results" | "data" => map.next_value::<Entries>()?.0,
@@ -78,7 +78,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entries, D::Error> {
-        let few = Few { most: MOST_ENTRIES, empty: |_: &RerankEntry| false, kind: "documents" };
+        let few = Few { most: MAX_ENTRIES, empty: |_: &RerankEntry| false, kind: "documents" };
         deserializer.deserialize_any(few).map(|(list, alone)| Entries((!alone).then_some(list)))
     }
 }
@@ -114,7 +114,7 @@ pub enum ScoreForm {
     Sigmoid,
 }
 
-impl RerankAnswer {
+impl RerankResponse {
     /// Reads the text of an answer.
     pub fn read(text: &str) -> Result<Self, InvokeError> {
         let text = match serde_json::from_str::<IgnoredAny>(text) {
@@ -188,7 +188,7 @@ mod tests {
         top_n: Option<u64>,
     ) -> Result<Vec<(usize, f64)>, String> {
         let texts = ["zero", "one", "two"].map(str::to_owned);
-        RerankAnswer::read(json)
+        RerankResponse::read(json)
             .and_then(|answer| answer.into_documents(&texts, form, threshold, top_n))
             .map(|documents| documents.into_iter().map(|document| (document.index, document.score)).collect())
             .map_err(|error| error.message)

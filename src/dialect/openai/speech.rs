@@ -83,7 +83,7 @@ pub fn transcript(body: &[u8], content_type: &str) -> Result<String, InvokeError
         _ => None,
     };
     said.ok_or_else(|| {
-        errors::error_told_in(&String::from_utf8_lossy(body)).unwrap_or_else(|| {
+        errors::reported_error(&String::from_utf8_lossy(body)).unwrap_or_else(|| {
             InvokeError::server_unavailable(format!(
                 "the upstream's answer ({content_type}) holds no text: {}",
                 status::excerpt(body)
@@ -147,7 +147,7 @@ pub fn sound_in(body: &[u8]) -> Result<Vec<u8>, InvokeError> {
         )
         .with_hint("Ask its operator for an endpoint that answers sound, as OpenAI's `audio/speech` does."));
     }
-    Err(errors::error_told_in(&text).unwrap_or_else(|| {
+    Err(errors::reported_error(&text).unwrap_or_else(|| {
         InvokeError::server_unavailable(format!("the upstream answered JSON without sound: {}", status::excerpt(body)))
     }))
 }
@@ -162,7 +162,7 @@ impl Pings {
     /// Takes bytes and gives those that are certainly sound.
     pub fn push(&mut self, bytes: Bytes) -> Bytes {
         const PING: &[u8] = b": ping - ";
-        const LONGEST: usize = 64;
+        const MAX_PING_BYTES: usize = 64;
         if self.held.is_empty() && memchr::memchr(PING[0], &bytes).is_none() {
             return bytes;
         }
@@ -171,13 +171,13 @@ impl Pings {
         let (mut sound, mut rest) = (Vec::with_capacity(whole.len()), whole.as_slice());
         while let Some(at) = memchr::memmem::find(rest, PING) {
             let ping = &rest[at..];
-            match memchr::memmem::find(&ping[..ping.len().min(LONGEST)], b"\r\n\r\n") {
+            match memchr::memmem::find(&ping[..ping.len().min(MAX_PING_BYTES)], b"\r\n\r\n") {
                 Some(length) => {
                     sound.extend_from_slice(&rest[..at]);
                     rest = &ping[length + 4..];
                 }
                 // More of it may come.
-                None if ping.len() < LONGEST => {
+                None if ping.len() < MAX_PING_BYTES => {
                     sound.extend_from_slice(&rest[..at]);
                     self.held = ping.to_vec();
                     return sound.into();

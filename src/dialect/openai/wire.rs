@@ -14,13 +14,13 @@ use serde_json::value::RawValue;
 
 pub use self::text::{Number, Parts, Text, Word};
 pub use self::usage::Usage;
-use super::calls::MOST_CALLS;
 use super::kept;
 use super::members::{Few, Members, Object, lenient_object};
+use super::tool_calls::MAX_TOOL_CALLS;
 use crate::codec::json;
 
 /// Choices of one chunk that are looked at.
-const MOST_CHOICES: usize = 16;
+const MAX_CHOICES: usize = 16;
 
 /// Members in which servers send thoughts, the usual ones first: DeepSeek, Qwen, vLLM, Xinference; OpenRouter and newer
 /// vLLM; gateways; and two lists of objects: LiteLLM's for Anthropic, OpenRouter's.
@@ -294,7 +294,7 @@ impl<'de> Deserialize<'de> for Choices<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // A null in the list is no choice; one that stands alone is a list of one.
         let list =
-            deserializer.deserialize_any(Few { most: MOST_CHOICES, empty: |_: &Choice<'_>| false, kind: "choices" });
+            deserializer.deserialize_any(Few { most: MAX_CHOICES, empty: |_: &Choice<'_>| false, kind: "choices" });
         list.map(|(list, alone)| Self(if alone { list.into_iter().filter(Choice::speaks).collect() } else { list }))
     }
 }
@@ -312,7 +312,7 @@ pub struct Fragments<'a>(pub Vec<CallFragment<'a>>);
 impl<'de> Deserialize<'de> for Fragments<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // One more than there may be calls: it is told, not lost.
-        let few = Few { most: 4 * MOST_CALLS, empty: CallFragment::is_empty, kind: "calls" };
+        let few = Few { most: 4 * MAX_TOOL_CALLS, empty: CallFragment::is_empty, kind: "calls" };
         deserializer.deserialize_any(few).map(|(list, _)| Self(list))
     }
 }

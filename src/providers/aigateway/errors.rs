@@ -51,7 +51,7 @@ impl Method {
 }
 
 /// One sentence of the gateway and what it asks of the user.
-struct Saying {
+struct ErrorRule {
     /// The plugin that says it: a form that signs in otherwise has chosen the wrong method.
     of: Option<Method>,
     status: u16,
@@ -61,12 +61,12 @@ struct Saying {
     hint: &'static str,
 }
 
-const fn saying(status: u16, says: &'static str, kind: ErrorKind, hint: &'static str) -> Saying {
-    Saying { of: None, status, says, kind, hint }
+const fn saying(status: u16, says: &'static str, kind: ErrorKind, hint: &'static str) -> ErrorRule {
+    ErrorRule { of: None, status, says, kind, hint }
 }
 
-const fn refusal(of: Method, status: u16, says: &'static str, hint: &'static str) -> Saying {
-    Saying { of: Some(of), status, says, kind: ErrorKind::Authorization, hint }
+const fn refusal(of: Method, status: u16, says: &'static str, hint: &'static str) -> ErrorRule {
+    ErrorRule { of: Some(of), status, says, kind: ErrorKind::Authorization, hint }
 }
 
 /// The consumer is known, the route is not open to it.
@@ -92,7 +92,7 @@ const NONCE: &str = "The gateway's replay protection wants a nonce for each requ
      x-ca-nonce: name that header in the gateway (`nonce_header`), or leave the protection off for this route.";
 
 /// The gateway's own sentences; the first that fits counts.
-const SAYINGS: &[Saying] = &[
+const ERROR_RULES: &[ErrorRule] = &[
     refusal(
         Method::Hmac,
         401,
@@ -148,8 +148,8 @@ pub(super) fn read(method: Method, answer: &ErrorResponse) -> InvokeError {
         error.request_id = error.request_id.or(id.map(str::to_owned));
     }
     let said = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
-    match SAYINGS.iter().find(|saying| saying.status == code && said.contains(saying.says)) {
-        Some(Saying { of: Some(wanted), .. }) if *wanted != method => {
+    match ERROR_RULES.iter().find(|saying| saying.status == code && said.contains(saying.says)) {
+        Some(ErrorRule { of: Some(wanted), .. }) if *wanted != method => {
             error.kind = ErrorKind::Authorization;
             error.hint = Some(wanted.is_wanted().to_owned());
         }
@@ -204,7 +204,7 @@ fn hint_of_status(method: Method, answer: &ErrorResponse, said: &str) -> Option<
 }
 
 /// A denial by the content check that came with an error status.
-fn denied(mut error: InvokeError, denial: &moderation::Denial) -> InvokeError {
+fn denied(mut error: InvokeError, denial: &moderation::ModerationBlock) -> InvokeError {
     error.kind = ErrorKind::BadRequest;
     error.code = Some(moderation::CODE.to_owned());
     error.message = denial.explanation();

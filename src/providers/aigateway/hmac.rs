@@ -21,7 +21,7 @@ use url::Url;
 use super::errors;
 use crate::error::InvokeError;
 use crate::upstream::auth::{Attempt, Sent, insert_secret};
-use crate::upstream::{Authorize, ErrorResponse, Verdict};
+use crate::upstream::{AuthOutcome, Authorize, ErrorResponse};
 
 const KEY: &str = "x-ca-key";
 const NONCE: &str = "x-ca-nonce";
@@ -46,10 +46,10 @@ const HMAC_SHA1: &str = "HmacSHA1";
 
 /// Longest body whose digest a gateway may check, in bytes. It counts what it has gathered anew with each piece that
 /// comes, so that its real limit is 0.5 to 7 MB, by the size of the pieces: its refusal says so.
-const LONGEST_DIGESTED: usize = 32 * 1024 * 1024;
+const MAX_DIGESTED_BYTES: usize = 32 * 1024 * 1024;
 
 /// Longest piece of a line that an error shows.
-const LONGEST_LINE: usize = 160;
+const MAX_LINE_CHARACTERS: usize = 160;
 
 /// Signs each attempt with an access key and its secret.
 pub(super) struct HmacAuthorization {
@@ -89,24 +89,24 @@ impl Authorize for HmacAuthorization {
         Box::pin(std::future::ready(self.sign(attempt, &nonce, now)))
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         let verdict = match server_string(&answer.headers) {
             Some(theirs) => {
                 let ours = string_to_sign(sent.method, &target(sent.url), sent.headers, sent.body);
-                Verdict::Explained(refusal(answer, &String::from_utf8_lossy(&ours), &theirs))
+                AuthOutcome::Explained(refusal(answer, &String::from_utf8_lossy(&ours), &theirs))
             }
-            None => Verdict::Final,
+            None => AuthOutcome::Final,
         };
         Box::pin(std::future::ready(verdict))
     }
 }
 
 fn check_size(size: usize) -> Result<(), InvokeError> {
-    if size <= LONGEST_DIGESTED {
+    if size <= MAX_DIGESTED_BYTES {
         return Ok(());
     }
     Err(InvokeError::bad_request(format!(
-        "the request has {size} bytes, and the gateway checks digests of at most {LONGEST_DIGESTED}"
+        "the request has {size} bytes, and the gateway checks digests of at most {MAX_DIGESTED_BYTES}"
     ))
     .with_hint("Send less, or switch `hmac_content_digest` off."))
 }
@@ -307,7 +307,7 @@ fn show(line: Option<&str>) -> String {
         Some((before, _)) => (before, " and a query (not shown)"),
         None => (line, ""),
     };
-    let clipped: String = shown.chars().take(LONGEST_LINE).collect();
+    let clipped: String = shown.chars().take(MAX_LINE_CHARACTERS).collect();
     format!("`{clipped}`{query}")
 }
 

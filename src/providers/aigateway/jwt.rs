@@ -19,25 +19,25 @@ use crate::protocol::Credentials;
 use crate::upstream::auth::jwk::{signing_key, usual_algorithm};
 use crate::upstream::auth::jws::{Algorithm, SigningKey};
 use crate::upstream::auth::{Attempt, Sent, insert_secret};
-use crate::upstream::{Authorize, ErrorResponse, Verdict};
+use crate::upstream::{AuthOutcome, Authorize, ErrorResponse};
 
 /// Longest life of a token, in seconds: seven days.
-const LONGEST_LIFETIME: u64 = 604_800;
+const MAX_LIFETIME_SECONDS: u64 = 604_800;
 
 /// Life of a token when none is chosen, in seconds.
-const DEFAULT_LIFETIME: u64 = 7200;
+const DEFAULT_LIFETIME_SECONDS: u64 = 7200;
 
 /// How long before now a token is issued and starts to be valid, for gateways whose clock is behind. In seconds.
 const BACKDATED: u64 = 60;
 
 /// Least time between renewal and end of a token, in seconds.
-const LEAST_MARGIN: u64 = 60;
+const MIN_RENEWAL_MARGIN_SECONDS: u64 = 60;
 
 /// A clock that goes back by more than this has been set; in seconds.
 const CLOCK_JITTER: u64 = 5;
 
 /// Different tokens that are kept at once.
-const MOST_TOKENS: usize = 256;
+const MAX_TOKENS: usize = 256;
 
 /// Claims that we set ourselves.
 const OUR_CLAIMS: [&str; 4] = ["jti", "iat", "nbf", "exp"];
@@ -81,10 +81,10 @@ impl<'a> TokenSettings<'a> {
 }
 
 fn lifetime(credentials: &Credentials) -> Result<u64, InvokeError> {
-    let Some(text) = credentials.get("jwt_expiration") else { return Ok(DEFAULT_LIFETIME) };
-    text.parse().ok().filter(|seconds| (1..=LONGEST_LIFETIME).contains(seconds)).ok_or_else(|| {
+    let Some(text) = credentials.get("jwt_expiration") else { return Ok(DEFAULT_LIFETIME_SECONDS) };
+    text.parse().ok().filter(|seconds| (1..=MAX_LIFETIME_SECONDS).contains(seconds)).ok_or_else(|| {
         InvokeError::credentials(format!(
-            "credential `jwt_expiration` must be a whole number of seconds from 1 to {LONGEST_LIFETIME}"
+            "credential `jwt_expiration` must be a whole number of seconds from 1 to {MAX_LIFETIME_SECONDS}"
         ))
     })
 }
@@ -155,7 +155,7 @@ impl TokenCache {
             .map_err(|error| InvokeError::credentials(format!("credential `jwt_jwks`: {error}")))?;
         let slot =
             Arc::new(Slot { key, lifetime: settings.lifetime, claims: settings.claims, token: Mutex::default() });
-        if slots.len() >= MOST_TOKENS {
+        if slots.len() >= MAX_TOKENS {
             slots.clear();
         }
         slots.insert(digest, slot.clone());
@@ -187,7 +187,7 @@ impl Slot {
             return Ok(token.text.clone());
         }
         let text = SecretString::from(self.sign(now)?);
-        let margin = LEAST_MARGIN.max(self.lifetime / 10);
+        let margin = MIN_RENEWAL_MARGIN_SECONDS.max(self.lifetime / 10);
         let renewal = now + self.lifetime.saturating_sub(margin);
         *held = Some(Token { text: text.clone(), issued: now, renewal });
         Ok(text)
@@ -199,7 +199,7 @@ impl Slot {
         let begin = now.saturating_sub(BACKDATED);
         claims.insert("iat".to_owned(), begin.into());
         claims.insert("nbf".to_owned(), begin.into());
-        claims.insert("exp".to_owned(), (now + self.lifetime).min(begin + LONGEST_LIFETIME).into());
+        claims.insert("exp".to_owned(), (now + self.lifetime).min(begin + MAX_LIFETIME_SECONDS).into());
         claims.extend(self.claims.clone());
         self.key.token(&claims).map_err(|error| InvokeError::internal(error.to_string()))
     }
@@ -234,16 +234,16 @@ impl Authorize for JwtAuthorization {
         Box::pin(std::future::ready(added))
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         let said = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
         let outdated = answer.status == StatusCode::UNAUTHORIZED
             && said.contains("jwt")
             && (said.contains("expired") || said.contains("not yet valid"));
         let verdict = if outdated {
             self.slot.forget(sent.headers.get(self.header.as_str()).map(|value| value.as_bytes()).unwrap_or_default());
-            Verdict::Again
+            AuthOutcome::Again
         } else {
-            Verdict::Final
+            AuthOutcome::Final
         };
         Box::pin(std::future::ready(verdict))
     }

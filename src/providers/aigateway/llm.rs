@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 
 use super::AiGateway;
 use super::connection::{connect, file_url};
-use super::guarded::Guarded;
+use super::moderated_stream::ModeratedStream;
 use super::moderation;
 use crate::declare::{Pricing, price};
 use crate::dialect::openai::profile::{
@@ -96,7 +96,7 @@ pub(super) fn invoke(gateway: &AiGateway, context: CallContext, mut request: Llm
         let pricing = context.pricing().cloned();
         let options = MapperOptions::of(&request, &profile, pricing.as_ref());
         let names = options.names.clone();
-        let mapper = Guarded::new(ChatMapper::new(options), pricing.clone());
+        let mapper = ModeratedStream::new(ChatMapper::new(options), pricing.clone());
         let mut deltas = chat::invoke_mapped(context.upstream, endpoint, model, profile, names, mapper, request);
         while let Some(delta) = deltas.next().await {
             yield delta.or_else(|error| as_answer(error, pricing.as_ref()))?;

@@ -4,13 +4,13 @@
 //! and tokens (`hmac`, `jwt`), its way to refuse (`errors`) and to censor (`moderation`, `guarded`).
 
 mod connection;
+mod embedding_rerank;
 mod errors;
-mod guarded;
 mod hmac;
 mod jwt;
 mod llm;
+mod moderated_stream;
 mod moderation;
-mod retrieval;
 mod schema;
 mod speech;
 mod validate;
@@ -25,9 +25,9 @@ use crate::protocol::{
     RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
     TtsVoicesRequest, Voice,
 };
-use crate::providers::{Answer, CallContext, Chunks, Provider};
+use crate::providers::{CallContext, Chunks, Provider, ResultFuture};
 
-pub use guarded::Guarded;
+pub use moderated_stream::ModeratedStream;
 
 /// The provider `ai-gateway`.
 #[derive(Clone, Default)]
@@ -44,47 +44,47 @@ impl Provider for AiGateway {
         llm::invoke(self, context, request)
     }
 
-    fn llm_num_tokens(&self, _context: CallContext, request: LlmNumTokensRequest) -> Answer<u64> {
+    fn llm_num_tokens(&self, _context: CallContext, request: LlmNumTokensRequest) -> ResultFuture<u64> {
         Box::pin(std::future::ready(Ok(estimate_prompt(&request.prompt_messages, &request.tools))))
     }
 
-    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> Answer<EmbeddingResult> {
-        Box::pin(retrieval::embed(self.clone(), context, request))
+    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
+        Box::pin(embedding_rerank::embed(self.clone(), context, request))
     }
 
     fn text_embedding_num_tokens(
         &self,
         _context: CallContext,
         request: TextEmbeddingNumTokensRequest,
-    ) -> Answer<Vec<u64>> {
+    ) -> ResultFuture<Vec<u64>> {
         Box::pin(std::future::ready(Ok(request.texts.iter().map(|text| estimate_text(text)).collect())))
     }
 
-    fn rerank(&self, context: CallContext, request: RerankRequest) -> Answer<RerankResult> {
-        Box::pin(retrieval::rerank(self.clone(), context, request))
+    fn rerank(&self, context: CallContext, request: RerankRequest) -> ResultFuture<RerankResult> {
+        Box::pin(embedding_rerank::rerank(self.clone(), context, request))
     }
 
     fn tts(&self, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
         speech::speak(self, context, request)
     }
 
-    fn tts_voices(&self, _context: CallContext, request: TtsVoicesRequest) -> Answer<Vec<Voice>> {
+    fn tts_voices(&self, _context: CallContext, request: TtsVoicesRequest) -> ResultFuture<Vec<Voice>> {
         Box::pin(std::future::ready(Ok(speech::voices(&request.target.credentials))))
     }
 
-    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
+    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> ResultFuture<String> {
         Box::pin(speech::transcribe(self.clone(), context, request))
     }
 
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> Answer<()> {
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
         Box::pin(validate::validate(self.clone(), context, request))
     }
 
-    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         Box::pin(std::future::ready(schema::schema(&request)))
     }
 
-    fn call_schema(&self, _context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn call_schema(&self, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         Box::pin(std::future::ready(schema::call_schema(&request)))
     }
 

@@ -14,7 +14,7 @@ pub(super) const CODE: &str = "content_filter";
 
 /// Why an answer or a question was stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Denial {
+pub(super) struct ModerationBlock {
     /// What the gateway's owner wants users to read.
     pub(super) message: String,
     /// What was found, and how grave it is.
@@ -23,7 +23,7 @@ pub(super) struct Denial {
     pub(super) request_id: Option<String>,
 }
 
-impl Denial {
+impl ModerationBlock {
     /// The same with what was told beside its text.
     pub(super) fn with(mut self, beside: Option<Self>) -> Self {
         let Some(beside) = beside else { return self };
@@ -52,14 +52,14 @@ impl Denial {
 }
 
 /// The denial in a value, if it is one.
-pub(super) fn denial(value: &Value) -> Option<Denial> {
+pub(super) fn denial(value: &Value) -> Option<ModerationBlock> {
     let map = value.as_object()?;
     let message = text(map, &["denyMessage", "DenyMessage"]);
     let details = member(map, &["blockedDetails", "BlockedDetails"]);
     if message.is_none() && details.is_none() {
         return None;
     }
-    Some(Denial {
+    Some(ModerationBlock {
         message: message.unwrap_or_default(),
         details: details
             .and_then(Value::as_array)
@@ -70,17 +70,17 @@ pub(super) fn denial(value: &Value) -> Option<Denial> {
 }
 
 /// What newer builds tell in a member of their own beside a choice's text (`x_higress_guardrail`).
-pub(super) fn denial_beside(choice: &Value) -> Option<Denial> {
+pub(super) fn denial_beside(choice: &Value) -> Option<ModerationBlock> {
     choice.as_object()?.iter().filter(|(name, _)| name.starts_with("x_higress")).find_map(|(_, value)| denial(value))
 }
 
 /// The denial in the text of an answer that the content check wrote; plain text is the message itself.
-pub(super) fn denial_in_text(content: &str) -> Denial {
+pub(super) fn denial_in_text(content: &str) -> ModerationBlock {
     let parsed = serde_json::from_str::<Value>(content).ok();
     parsed
         .as_ref()
         .and_then(denial)
-        .unwrap_or_else(|| Denial { message: content.trim().to_owned(), ..Denial::default() })
+        .unwrap_or_else(|| ModerationBlock { message: content.trim().to_owned(), ..ModerationBlock::default() })
 }
 
 fn member<'a>(map: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {

@@ -13,13 +13,13 @@ use crate::protocol::{Credentials, ModelRequest, ModelType};
 const DEFAULT_CONTEXT: u64 = 4096;
 
 /// Largest number that a field of a count takes.
-const LARGEST_COUNT: u64 = 1_000_000_000;
+const MAX_COUNT: u64 = 1_000_000_000;
 
 /// Highest price of a unit of tokens.
 const HIGHEST_PRICE: u64 = 1_000_000_000;
 
 /// Longest thinking that a user may ask for, and the one that Dify's page begins with, in tokens.
-const LARGEST_BUDGET: u64 = 1_000_000;
+const MAX_THINKING_TOKENS: u64 = 1_000_000;
 const DEFAULT_BUDGET: u64 = 8192;
 
 /// Texts per embedding call; the smallest limit among the gateway's usual services.
@@ -73,10 +73,10 @@ pub(super) fn call_schema(request: &ModelRequest) -> Result<ModelSchema, InvokeE
 /// A whole number of at least 1.
 pub(super) fn count(credentials: &Credentials, field: &str, default: u64) -> Result<u64, InvokeError> {
     let wrong =
-        || InvokeError::credentials(format!("credential `{field}` must be a whole number from 1 to {LARGEST_COUNT}"));
+        || InvokeError::credentials(format!("credential `{field}` must be a whole number from 1 to {MAX_COUNT}"));
     match credentials.get(field) {
         None => Ok(default),
-        Some(text) => text.parse().ok().filter(|number| (1..=LARGEST_COUNT).contains(number)).ok_or_else(wrong),
+        Some(text) => text.parse().ok().filter(|number| (1..=MAX_COUNT).contains(number)).ok_or_else(wrong),
     }
 }
 
@@ -175,7 +175,7 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
         let label = I18n::new("Thinking budget", "思考预算");
         rules.push(
             ParameterRule::new("thinking_budget", label, ParameterType::Int)
-                .range(1.0, LARGEST_BUDGET as f64)
+                .range(1.0, MAX_THINKING_TOKENS as f64)
                 .default_value(DEFAULT_BUDGET)
                 .help(I18n::new(
                     "Longest thinking in tokens. Supported by the Qwen models of Alibaba Cloud Model Studio and others.",

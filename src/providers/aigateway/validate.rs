@@ -4,8 +4,8 @@
 use serde_json::{Map, json};
 
 use super::errors::NOT_ALLOWED;
-use super::{AiGateway, llm, retrieval, speech};
-use crate::dialect::sound::silence;
+use super::{AiGateway, embedding_rerank, llm, speech};
+use crate::dialect::wav::silence;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{
     Content, EmbeddingInputType, LlmRequest, ModelRequest, ModelType, PromptMessage, RerankRequest, Role,
@@ -15,7 +15,7 @@ use crate::providers::CallContext;
 use crate::providers::compatible::chat::{drain, try_model};
 
 /// Output limit of the check, in tokens.
-const FEW_TOKENS: u64 = 10;
+const VALIDATION_MAX_TOKENS: u64 = 10;
 
 /// Makes the call.
 pub(super) async fn validate(
@@ -34,13 +34,13 @@ pub(super) async fn validate(
                 texts: vec!["ping".to_owned()],
                 input_type: EmbeddingInputType::Document,
             };
-            retrieval::embed(gateway, context, request).await.map(drop)
+            embedding_rerank::embed(gateway, context, request).await.map(drop)
         }
         ModelType::Rerank => {
             let docs = ["Paris is the capital of France.", "Bread is made of flour."].map(str::to_owned).to_vec();
             let query = "What is the capital of France?".to_owned();
             let request = RerankRequest { target, query, docs, score_threshold: None, top_n: None };
-            retrieval::rerank(gateway, context, request).await.map(drop)
+            embedding_rerank::rerank(gateway, context, request).await.map(drop)
         }
         ModelType::Tts => {
             let request = TtsRequest { target, content_text: "Test.".to_owned(), voice: None };
@@ -66,7 +66,7 @@ async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Resul
         tool_call_id: None,
         opaque_body: None,
     };
-    try_model(FEW_TOKENS, |tokens| {
+    try_model(VALIDATION_MAX_TOKENS, |tokens| {
         let request = LlmRequest {
             target: target.clone(),
             model_parameters: Map::from_iter([("max_tokens".to_owned(), json!(tokens))]),
@@ -125,7 +125,7 @@ mod tests {
             (BadRequest, Some(301), "redirects", "The endpoint is wrong"),
             (Authorization, Some(401), "Invalid Key", "The credential was refused"),
             (Authorization, Some(400), "Invalid Signature", "The credential was refused"),
-            (Authorization, Some(403), "Access Denied", "The consumer is not authorised"),
+            (Authorization, Some(403), "Access BlockState", "The consumer is not authorised"),
             (RateLimit, Some(403), "No quota left", "The credential is right"),
             (BadRequest, Some(404), "", "The path is wrong"),
             (BadRequest, Some(404), "model m does not exist", "The model is wrong"),

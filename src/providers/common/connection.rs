@@ -10,10 +10,10 @@ use crate::upstream::auth::HeaderAuthorization;
 use crate::upstream::{RetryPolicy, Timeouts};
 
 /// Longest timeout that makes sense: one day.
-const LONGEST_TIMEOUT: f64 = 86_400.0;
+const MAX_TIMEOUT_SECONDS: f64 = 86_400.0;
 
 /// Most repeats that a user may ask for.
-const MOST_RETRIES: f64 = 10.0;
+const MAX_RETRIES: f64 = 10.0;
 
 /// Headers that belong to the connection and cannot be set.
 const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "content-type", "te"];
@@ -21,8 +21,8 @@ const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "con
 /// Reads a field of seconds; blank is `None`.
 fn seconds(credentials: &Credentials, field: &str) -> Result<Option<Duration>, InvokeError> {
     match credentials.number(field)? {
-        Some(seconds) if !(0.001..=LONGEST_TIMEOUT).contains(&seconds) => Err(InvokeError::credentials(format!(
-            "credential `{field}` must be between 0.001 and {LONGEST_TIMEOUT} seconds, found {seconds}"
+        Some(seconds) if !(0.001..=MAX_TIMEOUT_SECONDS).contains(&seconds) => Err(InvokeError::credentials(format!(
+            "credential `{field}` must be between 0.001 and {MAX_TIMEOUT_SECONDS} seconds, found {seconds}"
         ))),
         number => Ok(number.map(Duration::from_secs_f64)),
     }
@@ -51,9 +51,9 @@ pub fn retries(credentials: &Credentials) -> Result<RetryPolicy, InvokeError> {
     const FIELD: &str = "max_retries";
     let mut policy = RetryPolicy::default();
     if let Some(number) = credentials.number(FIELD)? {
-        if !(0.0..=MOST_RETRIES).contains(&number) || number.fract() != 0.0 {
+        if !(0.0..=MAX_RETRIES).contains(&number) || number.fract() != 0.0 {
             return Err(InvokeError::credentials(format!(
-                "credential `{FIELD}` must be an integer from 0 to {MOST_RETRIES}, found {number}"
+                "credential `{FIELD}` must be an integer from 0 to {MAX_RETRIES}, found {number}"
             )));
         }
         policy.max_retries = number as u32;

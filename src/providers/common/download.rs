@@ -19,13 +19,13 @@ use crate::upstream::client::public_url;
 use crate::upstream::{NetworkSettings, Upstream, UpstreamRequest, UpstreamResponse};
 
 /// Redirects that are followed, each checked like the first address.
-const MOST_REDIRECTS: usize = 3;
+const MAX_REDIRECTS: usize = 3;
 
 /// Longest wait for the whole file.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits before a host that is busy is asked again.
-const WAITS: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
 
 /// Ports of public hosts.
 const PORTS: [u16; 2] = [80, 443];
@@ -74,9 +74,11 @@ pub async fn fetch(
     let file_host = file_host.map(self::file_host).transpose()?;
     let url = absolute(address, file_host.as_ref())?;
     let work = follow(upstream, network, file_host.as_ref(), url, room);
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(DOWNLOAD_TIMEOUT, work).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(InvokeError::bad_request(format!("a file did not arrive within {} s", PATIENCE.as_secs()))),
+        Err(_) => {
+            Err(InvokeError::bad_request(format!("a file did not arrive within {} s", DOWNLOAD_TIMEOUT.as_secs())))
+        }
     }
 }
 
@@ -121,7 +123,7 @@ async fn follow(
     mut url: Url,
     room: &mut Room,
 ) -> Result<File, InvokeError> {
-    for _ in 0..=MOST_REDIRECTS {
+    for _ in 0..=MAX_REDIRECTS {
         let shown = public_url(&url);
         let trusted = file_host.is_some_and(|base| base.origin() == url.origin());
         let addresses = resolve(upstream, &url, trusted).await?;
@@ -186,7 +188,7 @@ async fn follow(
         room.take(size)?;
         return Ok(File { mime_type, base64 });
     }
-    Err(InvokeError::bad_request(format!("a file's address redirects more than {MOST_REDIRECTS} times")))
+    Err(InvokeError::bad_request(format!("a file's address redirects more than {MAX_REDIRECTS} times")))
 }
 
 /// Asks a host, and a busy one again.
@@ -201,7 +203,7 @@ async fn send(
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::GATEWAY_TIMEOUT,
     ];
-    for wait in WAITS {
+    for wait in RETRY_DELAYS {
         let answer = upstream.send_to(request, addresses).await?;
         if !BUSY.contains(&answer.status) {
             return Ok(answer);

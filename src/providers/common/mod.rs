@@ -6,4 +6,4 @@ pub mod audio;
 pub mod batches;
 pub mod connection;
 pub mod download;
-pub mod sentences;
+pub mod text_split;

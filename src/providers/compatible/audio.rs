@@ -9,19 +9,19 @@ use serde_json::{Map, Value};
 use tracing::info;
 
 use super::{Endpoint, refuse_page};
-use crate::dialect::driver::{LONGEST_KEPT, too_long};
+use crate::dialect::driver::{MAX_RESPONSE_BYTES, too_long};
 use crate::dialect::openai::speech::{
     BEGINNING, Pings, SpeechBody, is_text, mime_type, sound_in, transcript, transcription_fields,
 };
 use crate::error::InvokeError;
 use crate::protocol::AudioChunk;
 use crate::providers::Chunks;
-use crate::providers::common::{audio, sentences};
+use crate::providers::common::{audio, text_split};
 use crate::upstream::multipart::{FilePart, post_form};
 use crate::upstream::{Upstream, UpstreamResponse};
 
 /// Longest transcript.
-const LONGEST_TRANSCRIPT: usize = 16 * 1024 * 1024;
+const MAX_TRANSCRIPT_BYTES: usize = 16 * 1024 * 1024;
 
 /// How a recording is read.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ pub async fn transcribe(
     let request = endpoint.prepared(post_form(endpoint.url(path), &fields, file).await?);
     let response = upstream.send(&request).await?;
     let content_type = response.content_type();
-    transcript(&response.bytes(LONGEST_TRANSCRIPT).await?, &content_type)
+    transcript(&response.bytes(MAX_TRANSCRIPT_BYTES).await?, &content_type)
 }
 
 /// How text is spoken.
@@ -82,7 +82,7 @@ pub struct SpeechCall {
 impl SpeechCall {
     /// Sounds of a format whose files can be joined end to end are made in pieces; the others in one.
     fn pieces<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        if can_be_joined(&self.format) { sentences::split(text, self.longest) } else { vec![text] }
+        if can_be_joined(&self.format) { text_split::split(text, self.longest) } else { vec![text] }
     }
 
     /// What a sound that begins so is: what it says of itself, else what was asked for. Samples say nothing.
@@ -115,7 +115,7 @@ pub fn speak(upstream: Upstream, endpoint: Endpoint, call: SpeechCall, text: Str
             let asked = asked.into_iter().map(|piece| async move { ask(upstream, endpoint, call, &piece).await });
             let mut answers = std::pin::pin!(stream::iter(asked).buffered(call.parallel.max(1)));
             while let Some(answer) = answers.next().await {
-                let mut sound = Sound::of(answer?).await?;
+                let mut sound = Audio::of(answer?).await?;
                 let (format, mime_type) = call.kind(&sound.beginning);
                 if !in_one && kind.is_none() && !can_be_joined(&format) {
                     info!(format, "the model makes files that cannot be joined: asked again for the whole");
@@ -143,18 +143,18 @@ pub fn speak(upstream: Upstream, endpoint: Endpoint, call: SpeechCall, text: Str
 }
 
 /// An answer of sound: its beginning is known, so that it is none of words.
-struct Sound {
+struct Audio {
     beginning: Bytes,
     rest: Option<UpstreamResponse>,
     pings: Pings,
 }
 
-impl Sound {
+impl Audio {
     /// Reads the beginning. JSON that holds the sound gives it; what is text otherwise is an error.
     async fn of(mut answer: UpstreamResponse) -> Result<Self, InvokeError> {
         let mut beginning = BytesMut::new();
         let mut pings = Pings::default();
-        let proofs = answer.proofs.clone();
+        let redactor = answer.redactor.clone();
         let mut over = false;
         while beginning.len() < BEGINNING && !over {
             let wait = if beginning.is_empty() { answer.first } else { answer.idle };
@@ -162,7 +162,7 @@ impl Sound {
                 Some(bytes) => beginning.extend_from_slice(&pings.push(bytes)),
                 None => over = true,
             }
-            // Sound that is sent while it is made is not held back.
+            // Audio that is sent while it is made is not held back.
             if audio::sniff(&beginning).is_some() {
                 break;
             }
@@ -179,11 +179,11 @@ impl Sound {
                 Some(bytes) => beginning.extend_from_slice(&bytes),
                 None => over = true,
             }
-            if beginning.len() > LONGEST_KEPT {
+            if beginning.len() > MAX_RESPONSE_BYTES {
                 return Err(too_long());
             }
         }
-        let sound = sound_in(&beginning).map_err(|error| proofs.hide(error))?;
+        let sound = sound_in(&beginning).map_err(|error| redactor.hide(error))?;
         Ok(Self { beginning: sound.into(), rest: None, pings: Pings::default() })
     }
 

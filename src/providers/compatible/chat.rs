@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tracing::{debug, info};
 
-use super::refusals::{Lessons, Place, least_limit};
+use super::rejections::{Lessons, Place, min_limit};
 use super::signatures::Owner;
 use super::{Endpoint, refuse_page};
 use crate::dialect::StreamMapper;
@@ -64,7 +64,7 @@ pub async fn try_model(
     ask: impl Fn(u64) -> Result<Chunks<LlmDelta>, InvokeError>,
 ) -> Result<(), InvokeError> {
     match drain(ask(few)?).await {
-        Err(error) => match least_limit(&error, few) {
+        Err(error) => match min_limit(&error, few) {
             Some(limit) => drain(ask(limit)?).await,
             None => Err(error),
         },
@@ -96,7 +96,7 @@ async fn send(
     let known = place.recall();
     let mut lessons = known;
     let mut request = Arc::new(request);
-    for _ in 0..=Lessons::MOST {
+    for _ in 0..=Lessons::MAX_PER_REQUEST {
         lessons.apply(&mut profile, Arc::make_mut(&mut request), asked);
         let body = chat_request(model, &request, &profile, &names)?;
         let (name, again, form, names) = (model.to_owned(), request.clone(), profile.clone(), names.clone());

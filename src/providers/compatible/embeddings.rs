@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use tracing::warn;
 
 use super::{Endpoint, document};
-use crate::dialect::openai::embeddings::{EmbeddingAnswer, EmbeddingBody, longest_answer};
+use crate::dialect::openai::embeddings::{EmbeddingBody, EmbeddingResponse, max_response_bytes};
 use crate::dialect::tokens::{TokenCounter, estimate_text};
 use crate::error::InvokeError;
 use crate::providers::common::batches::in_batches;
@@ -46,7 +46,7 @@ pub async fn invoke<T: Serialize + Send + Sync>(
         let request = endpoint.post_json("embeddings", &body)?;
         let texts = batch.len();
         let answer = upstream.send(&request).await?;
-        document(answer, longest_answer(texts), |text| EmbeddingAnswer::read(text)?.into_vectors(texts)).await
+        document(answer, max_response_bytes(texts), |text| EmbeddingResponse::read(text)?.into_vectors(texts)).await
     })
     .await?;
     let mut vectors = Vec::new();

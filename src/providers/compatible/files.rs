@@ -14,7 +14,7 @@ use crate::providers::common::download::{self, Room};
 use crate::upstream::{NetworkSettings, Upstream};
 
 /// Most bytes of all files of one prompt that are fetched.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+const MAX_TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
 /// Fetches the parts whose address is relative or on the host of the form's `file_url`; refuses what no server should be
 /// told to fetch. What the model does not read is not looked at.
@@ -25,7 +25,7 @@ pub async fn gather(
     profile: &Profile,
     messages: &mut [PromptMessage],
 ) -> Result<(), InvokeError> {
-    let mut room = Room::of(MOST_BYTES);
+    let mut room = Room::of(MAX_TOTAL_BYTES);
     for message in messages {
         let Content::Parts(parts) = &mut message.content else { continue };
         for part in parts.iter_mut().filter(|part| is_readable(part, profile)) {

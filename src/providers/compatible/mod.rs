@@ -7,7 +7,7 @@ pub mod audio;
 pub mod chat;
 pub mod embeddings;
 pub mod files;
-mod refusals;
+mod rejections;
 pub mod rerank;
 mod signatures;
 
@@ -24,7 +24,7 @@ use crate::upstream::status::excerpt;
 use crate::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, UpstreamRequest, UpstreamResponse};
 
 /// Longest JSON answer: the vectors of a large batch.
-pub const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+pub const MAX_JSON_BYTES: usize = 64 * 1024 * 1024;
 
 /// Where an upstream is and how it is called.
 #[derive(Clone)]
@@ -100,19 +100,19 @@ pub async fn document<T>(
     limit: usize,
     read: impl FnOnce(&str) -> Result<T, InvokeError>,
 ) -> Result<T, InvokeError> {
-    let (status, id, proofs) = (response.status.as_u16(), response.request_id(), response.proofs.clone());
+    let (status, id, redactor) = (response.status.as_u16(), response.request_id(), response.redactor.clone());
     let content_type = response.content_type();
     let body = response.bytes(limit).await?;
     let text = String::from_utf8_lossy(&body);
     read(&text).map_err(|mut error| {
-        if let Some(told) = errors::error_told_in(&text) {
+        if let Some(told) = errors::reported_error(&text) {
             error = told;
         } else {
             error.message = format!("{} ({content_type}): {}", error.message, excerpt(&body));
         }
         error.status = error.status.or(Some(status));
         error.request_id = error.request_id.or(id);
-        proofs.hide(error)
+        redactor.hide(error)
     })
 }
 
@@ -121,11 +121,11 @@ pub async fn refuse_page(response: UpstreamResponse, address: &url::Url) -> Resu
     if response.content_type() != "text/html" {
         return Ok(response);
     }
-    let (status, proofs) = (response.status.as_u16(), response.proofs.clone());
+    let (status, redactor) = (response.status.as_u16(), response.redactor.clone());
     let body = response.bytes(64 * 1024).await.unwrap_or_default();
-    let said = crate::upstream::status::said(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
+    let said = crate::upstream::status::parse_error_text(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
     let error = InvokeError::server_unavailable(format!("{} answered {said}", public_url(address)))
         .with_status(status)
         .with_hint("The address is that of a web page or a proxy, not of the API.");
-    Err(proofs.hide(error))
+    Err(redactor.hide(error))
 }

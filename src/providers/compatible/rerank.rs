@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Endpoint, LONGEST_ANSWER, document};
-use crate::dialect::openai::rerank::{RerankAnswer, RerankBody, ScoreForm};
+use super::{Endpoint, MAX_JSON_BYTES, document};
+use crate::dialect::openai::rerank::{RerankBody, RerankResponse, ScoreForm};
 use crate::error::InvokeError;
 use crate::protocol::RerankDocument;
 use crate::providers::common::batches::in_batches;
@@ -57,7 +57,7 @@ pub async fn invoke<T: Serialize + Send + Sync>(
             extra: &call.extra,
         };
         let request = endpoint.post_json(call.path, &body)?;
-        let answer = document(upstream.send(&request).await?, LONGEST_ANSWER, RerankAnswer::read).await?;
+        let answer = document(upstream.send(&request).await?, MAX_JSON_BYTES, RerankResponse::read).await?;
         let within = first..first + documents.len();
         let sent = texts.get(within).unwrap_or_default();
         let mut ranked = answer.into_documents(sent, call.scores, call.threshold, call.top_n)?;

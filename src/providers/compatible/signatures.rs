@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::dialect::gemini::signatures::{Key, SignatureStore, of_call, of_content};
-use crate::dialect::openai::kept::{AnswerDigest, OPAQUE_KEY};
+use crate::dialect::gemini::thought_signatures::{Key, SignatureStore, of_call, of_content};
+use crate::dialect::openai::kept::{OPAQUE_KEY, ResponseDigest};
 use crate::dialect::think::strip_thoughts;
 use crate::protocol::{LlmDelta, PromptMessage, Role, ToolCall};
 
@@ -77,7 +77,7 @@ impl Owner {
         if carried.is_none() && answer.trim().is_empty() {
             return None;
         }
-        let digest = AnswerDigest::of(answer);
+        let digest = ResponseDigest::of(answer);
         let is_same = |own: &Value| own["answer"].as_str().is_none_or(|known| known == digest);
         match carried.filter(|_| own.is_some_and(is_same)) {
             Some(members) => Some(members.clone()),

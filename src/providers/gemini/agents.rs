@@ -4,14 +4,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::connection::Connection;
-use super::media::{Media, Way};
+use super::media::{Delivery, Media};
 use super::{Gemini, Shared, UNREADABLE, read_json};
 use crate::codec::json::Named;
 use crate::declare::{ModelFeature, price};
-use crate::dialect::gemini::interactions::{self, Interaction, Standing};
+use crate::dialect::gemini::interactions::{self, Interaction, TaskState};
 use crate::dialect::gemini::{Surface, errors};
 use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{CheckPollingRequest, FinishReason, LlmDelta, LlmRequest, PollingAnswer, Target, lenient};
+use crate::protocol::{CheckPollingRequest, FinishReason, LlmDelta, LlmRequest, PollingResponse, Target, lenient};
 use crate::providers::CallContext;
 use crate::upstream::{RetryPolicy, UpstreamResponse};
 
@@ -22,10 +22,10 @@ const STATE: &str = "interaction";
 const INTERVAL: u64 = 15;
 
 /// Longest task in seconds.
-const LONGEST: u64 = 3600;
+const MAX_TASK_SECONDS: u64 = 3600;
 
 /// Longest report with everything that led to it.
-const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Whether a model of the user's belongs to a provider: models and agents are two.
 pub(super) fn belongs(model: &str, provider: &str) -> Result<(), InvokeError> {
@@ -59,7 +59,7 @@ pub(super) async fn start(
     shared: &Shared,
     context: &CallContext,
     request: &LlmRequest,
-) -> Result<PollingAnswer, InvokeError> {
+) -> Result<PollingResponse, InvokeError> {
     belongs(&request.target.model, &context.declaration.provider)?;
     let connection = connect(shared, context, &request.target)?;
     if !request.tools.is_empty() {
@@ -67,7 +67,7 @@ pub(super) async fn start(
     }
     let credentials = &request.target.credentials;
     // A task takes minutes: what it is to read must not be gone before it gets there.
-    let way = Way { links: false, ..Way::default() };
+    let way = Delivery { links: false, ..Delivery::default() };
     let media = Media { shared, context, connection: &connection, credentials, way, office_files: false };
     let body = interactions::start(&request.target.model, &media.prepare(&request.prompt_messages).await?.messages)?;
     // A task costs dollars: it is never started twice because an answer got lost.
@@ -81,7 +81,7 @@ pub(super) async fn check(
     shared: &Shared,
     context: &CallContext,
     request: &CheckPollingRequest,
-) -> Result<PollingAnswer, InvokeError> {
+) -> Result<PollingResponse, InvokeError> {
     let connection = connect(shared, context, &request.target)?;
     let id = request.plugin_state.get(STATE).and_then(Value::as_str).unwrap_or_default();
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'=' | b'~');
@@ -91,7 +91,7 @@ pub(super) async fn check(
     let request = connection.get(connection.url(&format!("interactions/{id}"))?);
     let looked = async { read(context.upstream.send(&request).await?).await };
     match looked.await {
-        Ok(mut task) if task.is_told() => {
+        Ok(mut task) if task.is_reported() => {
             task.id = id.to_owned();
             answer(context, task)
         }
@@ -119,13 +119,13 @@ fn is_passing(error: &InvokeError) -> bool {
 }
 
 async fn read(response: UpstreamResponse) -> Result<Interaction, InvokeError> {
-    let value = read_json(response, LONGEST_ANSWER).await?;
+    let value = read_json(response, MAX_RESPONSE_BYTES).await?;
     let task = Interaction::deserialize(Named(&value)).map_err(|error: serde_json::Error| {
         let text = format!("the task's state cannot be read: {}", lenient::reason(&error));
         InvokeError::server_unavailable(text).with_code(UNREADABLE)
     })?;
     // A refusal that came as a success.
-    if !task.is_told() && value.get("error").is_some_and(Value::is_object) {
+    if !task.is_reported() && value.get("error").is_some_and(Value::is_object) {
         return Err(errors::from_value(&value, None));
     }
     Ok(task)
@@ -142,17 +142,17 @@ fn connect(shared: &Shared, context: &CallContext, target: &Target) -> Result<Co
     Ok(connection)
 }
 
-fn answer(context: &CallContext, task: Interaction) -> Result<PollingAnswer, InvokeError> {
+fn answer(context: &CallContext, task: Interaction) -> Result<PollingResponse, InvokeError> {
     Ok(match task.standing() {
-        Standing::Running if task.id.is_empty() => {
+        TaskState::Running if task.id.is_empty() => {
             return Err(InvokeError::server_unavailable("the task was started without an id"));
         }
-        Standing::Running => running(task.id),
+        TaskState::Running => running(task.id),
         // The service's own words, which may repeat what was sent.
-        Standing::Failed(why) => {
-            PollingAnswer::Failed(context.upstream.proofs().hide(InvokeError::internal(why)).message)
+        TaskState::Failed(why) => {
+            PollingResponse::Failed(context.upstream.redactor().hide(InvokeError::internal(why)).message)
         }
-        Standing::Done { report, complete } => PollingAnswer::Succeeded(Box::new(LlmDelta {
+        TaskState::Done { report, complete } => PollingResponse::Succeeded(Box::new(LlmDelta {
             content: report,
             finish_reason: Some(if complete { FinishReason::Stop } else { FinishReason::Length }),
             usage: Some(price::llm_usage(context.pricing(), task.usage.prompt(), task.usage.answer())),
@@ -161,11 +161,11 @@ fn answer(context: &CallContext, task: Interaction) -> Result<PollingAnswer, Inv
     })
 }
 
-fn running(id: String) -> PollingAnswer {
-    PollingAnswer::Running {
+fn running(id: String) -> PollingResponse {
+    PollingResponse::Running {
         plugin_state: Map::from_iter([(STATE.to_owned(), id.into())]),
         next_check_after_seconds: Some(INTERVAL),
-        expires_after_seconds: Some(LONGEST),
-        max_attempts: Some(LONGEST / INTERVAL),
+        expires_after_seconds: Some(MAX_TASK_SECONDS),
+        max_attempts: Some(MAX_TASK_SECONDS / INTERVAL),
     }
 }

@@ -19,18 +19,18 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::connection::Connection;
+use crate::dialect::gemini::cache_prefix::{Kept, Prefix};
 use crate::dialect::gemini::parameters::Parameters;
-use crate::dialect::gemini::prefix::{Kept, Prefix};
 use crate::dialect::gemini::price::{PriceList, Stored};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::error::InvokeError;
 use crate::upstream::{RetryPolicy, Upstream, UpstreamRequest};
 
 /// How long a beginning is kept when the app does not say.
-const DEFAULT_LIFE: Duration = Duration::from_secs(600);
+const DEFAULT_TTL: Duration = Duration::from_secs(600);
 
 /// A cache that pays for less time than this is not made.
-const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+const MIN_TTL: Duration = Duration::from_secs(60);
 
 /// A cache is not used in its last seconds: the call may arrive late.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -39,10 +39,10 @@ const MARGIN: Duration = Duration::from_secs(10);
 const REFUSAL: Duration = Duration::from_secs(600);
 
 /// Beginnings that are remembered at once.
-const MOST: usize = 4096;
+const MAX_ENTRIES: usize = 4096;
 
 /// Longest description of a cache.
-const LONGEST: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Whose beginning, and its digest.
 type Key = (u64, [u8; 32]);
@@ -90,7 +90,7 @@ impl Used {
 }
 
 /// What a call wants of the caches.
-pub(super) struct Wish<'a> {
+pub(super) struct CacheRequest<'a> {
     /// Where the service is.
     pub(super) connection: &'a Connection,
     /// How it is reached.
@@ -109,7 +109,7 @@ impl Caches {
     /// Puts the beginning of a request into a cache, or uses the one that keeps it, where that is wished and pays.
     pub(super) async fn apply(
         &self,
-        wish: &Wish<'_>,
+        wish: &CacheRequest<'_>,
         parameters: &Parameters<'_>,
         request: &mut GenerateContentRequest,
     ) -> (Option<Used>, Stored) {
@@ -120,7 +120,7 @@ impl Caches {
         };
         let prefix = Prefix::of(request);
         let life = affordable(wish.prices, prefix.tokens, life(parameters));
-        if prefix.tokens < minimum || life < SHORTEST_LIFE {
+        if prefix.tokens < minimum || life < MIN_TTL {
             tracing::debug!(prefix.tokens, minimum, seconds = life.as_secs(), "too little to be worth a cache");
             return nothing;
         }
@@ -144,7 +144,7 @@ impl Caches {
                     }
                 }
             }
-            State::Seen(since) if since.elapsed() < life.max(DEFAULT_LIFE) => {
+            State::Seen(since) if since.elapsed() < life.max(DEFAULT_TTL) => {
                 match create(wish, &prefix.kept(request), life).await {
                     Ok(cache) => {
                         let tokens = cache.usage_metadata.total_token_count;
@@ -175,7 +175,7 @@ impl Caches {
 
     fn slot(&self, key: Key) -> Slot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MOST && !slots.contains_key(&key) {
+        if slots.len() >= MAX_ENTRIES && !slots.contains_key(&key) {
             slots.clear();
         }
         slots.entry(key).or_default().clone()
@@ -190,7 +190,7 @@ pub(super) fn is_gone(error: &InvokeError) -> bool {
 
 fn life(parameters: &Parameters<'_>) -> Duration {
     let minutes = parameters.whole(&["context_cache_minutes"]).and_then(|minutes| u64::try_from(minutes).ok());
-    minutes.map_or(DEFAULT_LIFE, |minutes| Duration::from_secs(minutes.saturating_mul(60)))
+    minutes.map_or(DEFAULT_TTL, |minutes| Duration::from_secs(minutes.saturating_mul(60)))
 }
 
 /// The time for which keeping costs no more than a single further use saves. Without prices it is as wished.
@@ -224,16 +224,16 @@ struct Body<'a> {
     ttl: String,
 }
 
-async fn create(wish: &Wish<'_>, kept: &Kept<'_>, life: Duration) -> Result<Cache, InvokeError> {
+async fn create(wish: &CacheRequest<'_>, kept: &Kept<'_>, life: Duration) -> Result<Cache, InvokeError> {
     let url = wish.connection.caches_url().ok_or_else(|| InvokeError::bad_request("this service has no caches"))?;
     let model = wish.connection.model_name(wish.model)?;
     let body = Body { model: &model, kept, ttl: format!("{}s", life.as_secs()) };
     let request = wish.connection.post(url, &body)?.with_retry(RetryPolicy::never());
-    wish.upstream.send(&request).await?.json(LONGEST).await
+    wish.upstream.send(&request).await?.json(MAX_RESPONSE_BYTES).await
 }
 
 /// Seconds that a cache lives longer than before: only in the second half of its life is it worth a request.
-async fn prolong(wish: &Wish<'_>, name: &str, left: Duration, life: Duration) -> Result<u64, InvokeError> {
+async fn prolong(wish: &CacheRequest<'_>, name: &str, left: Duration, life: Duration) -> Result<u64, InvokeError> {
     if left > life / 2 {
         return Ok(0);
     }

@@ -55,7 +55,7 @@ pub struct TokenSources {
 }
 
 /// Credentials whose tokens are kept at once.
-const MOST_SOURCES: usize = 256;
+const MAX_TOKEN_SOURCES: usize = 256;
 
 impl TokenSources {
     /// No source yet.
@@ -70,7 +70,7 @@ impl TokenSources {
             return source.clone();
         }
         let source = Arc::new(make());
-        if sources.len() >= MOST_SOURCES {
+        if sources.len() >= MAX_TOKEN_SOURCES {
             sources.clear();
         }
         sources.insert(key, source.clone());

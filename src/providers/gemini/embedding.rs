@@ -11,7 +11,7 @@ use crate::declare::{ModelSchema, price};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::embedding::{
-    EmbeddingAnswer, EmbeddingProfile, FULL_LENGTH, Form, Options, mean, normalise,
+    EmbeddingProfile, EmbeddingResponse, FULL_LENGTH, Form, Options, mean, normalise,
 };
 use crate::dialect::gemini::served::Served;
 use crate::dialect::gemini::wire::Part;
@@ -24,25 +24,25 @@ use crate::protocol::{
 use crate::providers::CallContext;
 use crate::providers::common::batches::in_batches;
 use crate::providers::common::download::{self, Room};
-use crate::providers::common::sentences;
+use crate::providers::common::text_split;
 
 /// Contents of one `batchEmbedContents`.
-const MOST_TEXTS: usize = 100;
+const MAX_TEXTS: usize = 100;
 
 /// Pictures of one request.
-const MOST_IMAGES: usize = 6;
+const MAX_IMAGES: usize = 6;
 
 /// Requests at a time.
-const PARALLEL: usize = 4;
+const MAX_CONCURRENT_REQUESTS: usize = 4;
 
 /// Tokens of a picture.
 const IMAGE_TOKENS: u64 = 258;
 
 /// Bytes of all pictures of a call together: they are held in memory.
-const MOST_PICTURES: usize = 90 * 1024 * 1024;
+const MAX_IMAGE_BYTES: usize = 90 * 1024 * 1024;
 
 /// Longest answer: 100 vectors of 3072 numbers are about 4 MB.
-const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Embedded in place of an empty text among others, which the service refuses: a document with an empty paragraph can be
 /// indexed.
@@ -72,7 +72,7 @@ pub(super) async fn texts(
     let others = request.texts.iter().any(|text| !text.trim().is_empty());
     let texts = request.texts.iter().enumerate();
     let inputs = texts.map(|(number, text)| call.text(number, said(text, others))).collect::<Result<_, _>>()?;
-    call.run(inputs, MOST_TEXTS).await
+    call.run(inputs, MAX_TEXTS).await
 }
 
 pub(super) async fn documents(
@@ -82,19 +82,19 @@ pub(super) async fn documents(
 ) -> Result<EmbeddingResult, InvokeError> {
     let call = Call::new(shared, context, &request.target, request.input_type)?;
     let mut inputs = Vec::with_capacity(request.documents.len());
-    let mut pictures = false;
+    let mut images = false;
     let others = request.documents.iter().any(|document| !document.content.trim().is_empty());
-    let mut room = Room::of(MOST_PICTURES);
+    let mut room = Room::of(MAX_IMAGE_BYTES);
     for (number, document) in request.documents.iter().enumerate() {
         inputs.push(match document.content_type {
             MultimodalContentType::Text => call.text(number, said(&document.content, others))?,
             MultimodalContentType::Image => {
-                pictures = true;
+                images = true;
                 vec![call.image(&request.target.credentials, &document.content, &mut room).await?]
             }
         });
     }
-    call.run(inputs, if pictures { MOST_IMAGES } else { MOST_TEXTS }).await
+    call.run(inputs, if images { MAX_IMAGES } else { MAX_TEXTS }).await
 }
 
 /// What is embedded for a text.
@@ -209,7 +209,7 @@ impl<'a> Call<'a> {
         };
         let counts: Vec<usize> = inputs.iter().map(Vec::len).collect();
         let pieces: Vec<Piece> = inputs.into_iter().flatten().collect();
-        let answers = in_batches(pieces, batch, PARALLEL, |batch| self.ask(form, batch)).await?;
+        let answers = in_batches(pieces, batch, MAX_CONCURRENT_REQUESTS, |batch| self.ask(form, batch)).await?;
         let tokens = answers.iter().map(|answer| answer.tokens).sum();
         let answered = answers.iter().find_map(|answer| answer.answered.clone()).filter(|_| !self.has_prices);
         let pricing = answered.as_ref().and_then(|model| model.pricing.as_ref()).or(self.context.pricing());
@@ -224,7 +224,7 @@ impl<'a> Call<'a> {
         let (contents, weights): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let url = self.connection.model_url(self.model, form.method())?;
         let request = self.connection.post(url, &self.options.body(form, &contents))?;
-        let answer: EmbeddingAnswer = self.context.upstream.send(&request).await?.json(LONGEST_ANSWER).await?;
+        let answer: EmbeddingResponse = self.context.upstream.send(&request).await?.json(MAX_RESPONSE_BYTES).await?;
         let answered = self.served.take(answer.model_version.as_deref(), answer.model_status.as_ref());
         let (vectors, counted) = answer.into_vectors(weights.len())?;
         let tokens = counted.unwrap_or_else(|| weights.iter().sum());
@@ -265,7 +265,7 @@ fn split<'t>(text: &'t str, limit: u64, pieces: &mut Vec<&'t str>) {
         return;
     }
     let parts = tokens.div_ceil(limit.max(1)).max(2) as usize;
-    for piece in sentences::split(text, letters.div_ceil(parts)) {
+    for piece in text_split::split(text, letters.div_ceil(parts)) {
         split(piece, limit, pieces);
     }
 }

@@ -18,7 +18,7 @@ use crate::providers::CallContext;
 /// How long a refusal counts.
 const REFUSAL: Duration = Duration::from_secs(600);
 
-/// Refusals that are remembered at once.
+/// Rejections that are remembered at once.
 const MAX_REFUSALS: usize = 1024;
 
 /// Characters of a label's value. Source: Google Cloud, "Labels overview", read on 26 November 2026.
@@ -88,9 +88,9 @@ type Key = (u64, String, Field);
 
 /// What servers have refused, by credentials and address.
 #[derive(Default)]
-pub(super) struct Refusals(Mutex<HashMap<Key, Instant>>);
+pub(super) struct Rejections(Mutex<HashMap<Key, Instant>>);
 
-impl Refusals {
+impl Rejections {
     /// Whether a server is known to refuse a field.
     pub(super) fn has(&self, owner: u64, connection: &Connection, model: &str, field: Field) -> bool {
         let key = key(owner, connection, model, field);
@@ -128,7 +128,7 @@ pub(super) struct Extras {
 
 impl Extras {
     /// What the credentials and the app ask for, as far as the server is not known to refuse it.
-    pub(super) fn of(refusals: &Refusals, context: &CallContext, connection: &Connection, target: &Target) -> Self {
+    pub(super) fn of(refusals: &Rejections, context: &CallContext, connection: &Connection, target: &Target) -> Self {
         let credentials = &target.credentials;
         let owner = credentials.fingerprint();
         let is_on = |name: &str| credentials.get(name).is_some_and(|value| value.eq_ignore_ascii_case("enabled"));

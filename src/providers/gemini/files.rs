@@ -20,22 +20,22 @@ use crate::error::InvokeError;
 use crate::upstream::Upstream;
 
 /// How long an address is used; the file itself lives an hour longer.
-const LIFE: Duration = Duration::from_secs(47 * 3600);
+const FILE_TTL: Duration = Duration::from_secs(47 * 3600);
 
 /// How long the service may take to make a file ready.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PROCESSING_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How long a gateway without an upload is not asked for one again.
 const ABSENCE: Duration = Duration::from_secs(3600);
 
 /// First wait between two looks at a file; doubles up to the second.
-const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+const POLL_DELAYS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// Files and gateways that are remembered at once.
-const MOST: usize = 1024;
+const MAX_ENTRIES: usize = 1024;
 
 /// Longest description of a file.
-const LONGEST: usize = 256 * 1024;
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 type Key = (u64, [u8; 32]);
 
@@ -63,7 +63,7 @@ pub(super) struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { slots: Mutex::default(), absent: Mutex::default(), patience: PATIENCE }
+        Self { slots: Mutex::default(), absent: Mutex::default(), patience: PROCESSING_TIMEOUT }
     }
 }
 
@@ -118,7 +118,7 @@ impl Files {
         }
         .await;
         match &outcome {
-            Ok(Some(address)) => *known = Known::Ready(address.clone(), Instant::now() + LIFE),
+            Ok(Some(address)) => *known = Known::Ready(address.clone(), Instant::now() + FILE_TTL),
             Ok(None) => {}
             Err(error) => *known = Known::Failed(error.clone(), Instant::now()),
         }
@@ -138,7 +138,7 @@ impl Files {
 
     fn slot(&self, key: Key) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MOST && !slots.contains_key(&key) {
+        if slots.len() >= MAX_ENTRIES && !slots.contains_key(&key) {
             slots.clear();
         }
         slots.entry(key).or_default().clone()
@@ -152,7 +152,7 @@ impl Files {
     fn remember_absent(&self, door: (u64, Url)) {
         tracing::warn!(host = door.1.host_str(), "the gateway takes no uploads; files go inline");
         let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
-        if absent.len() >= MOST {
+        if absent.len() >= MAX_ENTRIES {
             absent.clear();
         }
         absent.insert(door, Instant::now() + ABSENCE);
@@ -161,7 +161,7 @@ impl Files {
     /// Waits until the service has read the file.
     async fn ready(&self, upstream: &Upstream, connection: &Connection, mut file: File) -> Result<String, InvokeError> {
         let end = Instant::now() + self.patience;
-        let (mut wait, longest) = WAITS;
+        let (mut wait, longest) = POLL_DELAYS;
         loop {
             match file.state.as_str() {
                 "PROCESSING" => {}
@@ -183,7 +183,7 @@ impl Files {
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(longest);
-            file = upstream.send(&connection.get(connection.url(&file.name)?)).await?.json(LONGEST).await?;
+            file = upstream.send(&connection.get(connection.url(&file.name)?)).await?.json(MAX_RESPONSE_BYTES).await?;
         }
     }
 }

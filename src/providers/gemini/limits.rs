@@ -14,16 +14,16 @@ use crate::protocol::Target;
 use crate::upstream::{RetryPolicy, Upstream};
 
 /// How long an answer counts.
-const LIFE: Duration = Duration::from_secs(600);
+const LIMITS_TTL: Duration = Duration::from_secs(600);
 
 /// How long is waited for it: it stands before a call of the user.
-const PATIENCE: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Models that are kept at once.
-const MOST: usize = 512;
+const MAX_ENTRIES: usize = 512;
 
 /// Longest description of a model.
-const LONGEST: usize = 256 * 1024;
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 /// What the service says about a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -48,17 +48,18 @@ impl LimitsCache {
         let key = (target.credentials.fingerprint(), target.model.clone());
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         if let Some((limits, since)) = known
-            && since.elapsed() < LIFE
+            && since.elapsed() < LIMITS_TTL
         {
             return limits;
         }
-        let limits = tokio::time::timeout(PATIENCE, ask(connection, upstream, &target.model)).await.ok().flatten();
+        let limits =
+            tokio::time::timeout(REQUEST_TIMEOUT, ask(connection, upstream, &target.model)).await.ok().flatten();
         if limits.is_none() {
             tracing::debug!(model = target.model, "the service does not tell the model's limits");
         }
         let limits = limits.unwrap_or_default();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST {
+        if kept.len() >= MAX_ENTRIES {
             kept.clear();
         }
         kept.insert(key, (limits, Instant::now()));
@@ -69,5 +70,5 @@ impl LimitsCache {
 async fn ask(connection: &Connection, upstream: &Upstream, model: &str) -> Option<Limits> {
     let url = connection.model_url(model, "").ok()?;
     let request = connection.get(url).with_retry(RetryPolicy::never());
-    upstream.send(&request).await.ok()?.json(LONGEST).await.ok()
+    upstream.send(&request).await.ok()?.json(MAX_RESPONSE_BYTES).await.ok()
 }

@@ -10,11 +10,11 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::caching::{Used, Wish};
+use super::caching::{CacheRequest, Used};
 use super::connection::Connection;
 use super::extras::Extras;
-use super::media::{Media, Prepared, Way, written};
-use super::{Chunks, Shared, agents, patience, schema};
+use super::media::{Delivery, Media, Prepared, written};
+use super::{Chunks, Shared, agents, response_timeout, schema};
 use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::catalog::Catalog;
@@ -25,7 +25,9 @@ use crate::dialect::gemini::request::Conversation;
 use crate::dialect::gemini::served::Served;
 use crate::dialect::gemini::tools;
 use crate::dialect::gemini::wire::GenerateContentRequest;
-use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, ModelProfile, SharedAnswer, Step, mapper};
+use crate::dialect::gemini::{
+    GeminiResponse, GenerateMapper, ModelProfile, NextStep, ResponseOptions, SharedResponse, mapper,
+};
 use crate::dialect::names::FunctionNames;
 use crate::dialect::tokens;
 use crate::error::{ErrorKind, InvokeError};
@@ -34,13 +36,13 @@ use crate::providers::CallContext;
 use crate::upstream::{RetryPolicy, UpstreamRequest, UpstreamResponse};
 
 /// Bytes of a body whose contents and instructions are made again for each attempt.
-const LONG_BODY: usize = 1024 * 1024;
+const REBUILT_BODY_BYTES: usize = 1024 * 1024;
 
 /// Stop sequences that the API takes.
-const MOST_STOPS: usize = 5;
+const MAX_STOP_SEQUENCES: usize = 5;
 
 /// Longest page that is read to quote its title.
-const LONGEST_PAGE: usize = 64 * 1024;
+const MAX_PAGE_BYTES: usize = 64 * 1024;
 
 pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
     try_stream! {
@@ -75,7 +77,7 @@ struct Call {
     request: Arc<LlmRequest>,
     prompt: Arc<Prepared>,
     /// How the media of the prompt go.
-    way: Way,
+    way: Delivery,
     profile: ModelProfile,
     connection: Connection,
     /// What is sent; a long one without its contents and instructions, which are made of the prompt for each attempt.
@@ -88,7 +90,7 @@ struct Call {
     /// Whether the version of the service is asked that knows more than the stable one.
     asks_beta: bool,
     cache: Option<Used>,
-    answer: SharedAnswer,
+    answer: SharedResponse,
     /// Requests that were sent again.
     repeats: u32,
 }
@@ -115,7 +117,7 @@ impl Call {
         let mut body = build(shared, &request, messages, &names, &profile, &connection, false)?;
         let extras = Extras::of(&shared.refusals, &context, &connection, &request.target);
         extras.put(&mut body);
-        if let Some(wait) = patience::of(&body, &profile) {
+        if let Some(wait) = response_timeout::of(&body, &profile) {
             connection.be_patient(wait);
         }
         let asks_beta = connection.has_beta() && (profile.long_decode || body.service_tier.is_some());
@@ -129,7 +131,7 @@ impl Call {
             ..PriceList::default()
         };
         let parameters = Parameters(&request.model_parameters);
-        let wish = Wish {
+        let wish = CacheRequest {
             connection: &connection,
             upstream: &context.upstream,
             owner: request.target.credentials.fingerprint(),
@@ -140,7 +142,7 @@ impl Call {
         let (cache, stored) = shared.caches.apply(&wish, &parameters, &mut body).await;
         prices.stored = stored;
         let citations = tools::citations(&parameters, request.stream);
-        let options = AnswerOptions {
+        let options = ResponseOptions {
             prices,
             served: Served::new(&request.target.model, Catalog::new(context.models.clone())),
             expects_json,
@@ -150,7 +152,7 @@ impl Call {
             has_functions: !request.tools.is_empty(),
             may_be_empty: !request.stop.is_empty(),
         };
-        let answer = SharedAnswer::new(Answer::new(options));
+        let answer = SharedResponse::new(GeminiResponse::new(options));
         let (request, prompt) = (Arc::new(request), Arc::new(prompt));
         Ok(Self {
             context,
@@ -210,7 +212,7 @@ impl Call {
             self.remade(shared, url, None)?
         } else {
             let written = self.connection.post(url.clone(), &self.body)?;
-            if written.body.len() < LONG_BODY {
+            if written.body.len() < REBUILT_BODY_BYTES {
                 written
             } else {
                 (self.body.contents, self.body.system_instruction) = (Vec::new(), None);
@@ -252,7 +254,7 @@ impl Call {
             }
         };
         if response.content_type() == "text/html" {
-            let page = response.bytes(LONGEST_PAGE).await.unwrap_or_default();
+            let page = response.bytes(MAX_PAGE_BYTES).await.unwrap_or_default();
             return Err(mapper::page(&String::from_utf8_lossy(&page)));
         }
         if let Some(tier) = response.headers.get("x-gemini-service-tier").and_then(|tier| tier.to_str().ok()) {
@@ -265,22 +267,22 @@ impl Call {
     async fn goes_on(&mut self, shared: &Shared, broken: Option<InvokeError>) -> Result<bool, InvokeError> {
         let step = self.answer.lock().end_of_request(broken);
         match step {
-            Step::Done => return Ok(false),
-            Step::Fail(error) => return Err(error),
-            Step::Continue(token) => self.body.continuation_token = Some(token),
-            Step::Resume(token, error) => {
+            NextStep::Done => return Ok(false),
+            NextStep::Fail(error) => return Err(error),
+            NextStep::Continue(token) => self.body.continuation_token = Some(token),
+            NextStep::Resume(token, error) => {
                 // A checkpoint costs nothing that was already paid for: it is resumed whatever the form says of repeats.
                 let retry = self.connection.retry();
                 self.wait(RetryPolicy { max_retries: u32::MAX, ..retry }, error).await?;
                 self.body.continuation_token = Some(token);
             }
-            Step::Again(error) => {
+            NextStep::Again(error) => {
                 // What the model did wrong is no fault of the request's.
                 let kind = if error.kind == ErrorKind::BadRequest { ErrorKind::ServerUnavailable } else { error.kind };
                 let passing = InvokeError { kind, ..error.clone() };
                 self.wait(self.connection.retry(), passing).await.map_err(|_| error)?;
             }
-            Step::ValidCalls => {
+            NextStep::ValidCalls => {
                 tracing::warn!("the model made a malformed call; asked once more with calls held to their schema");
                 if self.cache.is_some() {
                     self.rebuild(shared)?;
@@ -355,9 +357,9 @@ fn body(
     let credentials = &request.target.credentials;
     body.safety_settings = parameters::safety(&parameters, |name| super::safety_floor(credentials, name))?;
     let stops: Vec<&String> = request.stop.iter().filter(|stop| !stop.is_empty()).collect();
-    if stops.len() > MOST_STOPS {
+    if stops.len() > MAX_STOP_SEQUENCES {
         return Err(InvokeError::bad_request(format!(
-            "{} stop sequences are given, at most {MOST_STOPS} are taken",
+            "{} stop sequences are given, at most {MAX_STOP_SEQUENCES} are taken",
             stops.len()
         )));
     }
@@ -369,12 +371,14 @@ fn body(
 }
 
 /// How the files of a request go.
-fn way(request: &LlmRequest) -> Way {
+fn way(request: &LlmRequest) -> Delivery {
     let tools = request.tools.iter();
     let tools =
         tools.map(|tool| tool.name.len() + written(&tool.description) + written(&tool.parameters)).sum::<usize>();
-    let way =
-        Way { beside: tools + written(&request.model_parameters) + written(&request.json_schema), ..Way::default() };
+    let way = Delivery {
+        beside: tools + written(&request.model_parameters) + written(&request.json_schema),
+        ..Delivery::default()
+    };
     match Parameters(&request.model_parameters).flag("use_inline_file") {
         Some(true) => way.inline(),
         _ => way,

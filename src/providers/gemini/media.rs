@@ -17,20 +17,20 @@ use super::connection::Connection;
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::media_types::{self, media_type};
 use crate::dialect::gemini::request::{OPAQUE_KEY, is_youtube};
-use crate::dialect::gemini::signatures::of_content;
+use crate::dialect::gemini::thought_signatures::of_content;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{Content, ContentPart, Credentials, MediaPart, PromptMessage, Role};
 use crate::providers::CallContext;
 use crate::providers::common::download::{self, Room};
 
 /// Bytes of a whole request; above it the API refuses it. Files are in it in base64.
-const MOST_SENT: usize = 20 * 1024 * 1024;
+const MAX_REQUEST_BYTES: usize = 20 * 1024 * 1024;
 
 /// Bytes of files that go inline at most: without any text, and before base64.
-pub(super) const MOST_INLINE: usize = MOST_SENT / 4 * 3;
+pub(super) const MAX_INLINE_BYTES: usize = MAX_REQUEST_BYTES / 4 * 3;
 
 /// Bytes of all files of a prompt that are held in memory.
-const MOST_HELD: usize = 100 * 1024 * 1024;
+const MAX_BUFFERED_BYTES: usize = 100 * 1024 * 1024;
 
 /// Bytes of a request that stand beside its files and texts, and of each part of it.
 const FRAME: (usize, usize) = (16 * 1024, 256);
@@ -43,7 +43,7 @@ const BASE64: [GeneralPurpose; 2] = {
 
 /// How media come to the service. What it refused the first time goes another way the second time.
 #[derive(Clone, Copy)]
-pub(super) struct Way {
+pub(super) struct Delivery {
     /// Whether public https addresses are passed on.
     pub links: bool,
     /// Bytes that a request may have; files beyond it are uploaded.
@@ -52,13 +52,13 @@ pub(super) struct Way {
     pub beside: usize,
 }
 
-impl Default for Way {
+impl Default for Delivery {
     fn default() -> Self {
-        Self { links: true, room: MOST_SENT, beside: 0 }
+        Self { links: true, room: MAX_REQUEST_BYTES, beside: 0 }
     }
 }
 
-impl Way {
+impl Delivery {
     /// Every file goes with the request, however large.
     pub(super) fn inline(self) -> Self {
         Self { room: usize::MAX, ..self }
@@ -106,7 +106,7 @@ pub(super) struct Media<'a> {
     pub context: &'a CallContext,
     pub connection: &'a Connection,
     pub credentials: &'a Credentials,
-    pub way: Way,
+    pub way: Delivery,
     /// Whether the model reads Office files.
     pub office_files: bool,
 }
@@ -117,7 +117,7 @@ impl Media<'_> {
     pub(super) async fn prepare(&self, messages: &[PromptMessage]) -> Result<Prepared, InvokeError> {
         let mut prepared = Prepared { messages: messages.to_vec(), ..Prepared::default() };
         let current = messages.iter().rposition(|message| message.role == Role::User).unwrap_or(0);
-        let mut room = Room::of(MOST_HELD);
+        let mut room = Room::of(MAX_BUFFERED_BYTES);
         // The newest first: what is asked about has room before what was said long ago.
         for (index, message) in prepared.messages.iter_mut().enumerate().rev() {
             let is_earlier = index < current && message.role != Role::System;
@@ -155,7 +155,7 @@ impl Media<'_> {
     /// Makes one file readable for the service; true when the service is to fetch it from the public internet.
     async fn make_readable(&self, kind: &str, media: &mut MediaPart, room: &mut Room) -> Result<bool, InvokeError> {
         // What cannot be read is refused before anything is fetched or uploaded.
-        if media_types::is_told(media) && !media.url.as_deref().is_some_and(is_youtube) {
+        if media_types::is_reported(media) && !media.url.as_deref().is_some_and(is_youtube) {
             media_type(kind, media, self.office_files)?;
         }
         let mut linked = false;
@@ -239,21 +239,21 @@ impl Media<'_> {
         }
         let file_host = self.credentials.get("file_url");
         if self.way.links
-            && media_types::is_told(media)
+            && media_types::is_reported(media)
             && download::is_elsewhere(&self.context.upstream, file_host, &url).await?
         {
             return Ok(true);
         }
         let network = self.connection.network();
         // Where nothing can be uploaded, no more is fetched than can be sent.
-        let (mut little, room) = (Room::of(MOST_INLINE), room);
+        let (mut little, room) = (Room::of(MAX_INLINE_BYTES), room);
         let limited = surface != Surface::Developer;
         let fetched = if limited { &mut little } else { &mut *room };
         let file = download::fetch(&self.context.upstream, network, file_host, &url, fetched).await?;
         if limited {
             room.take(file.base64.len() / 4 * 3)?;
         }
-        if !media_types::is_told(media) {
+        if !media_types::is_reported(media) {
             media.mime_type = file.mime_type;
         } else if file.mime_type == "text/html" && !media_type(kind, media, self.office_files)?.starts_with("text/") {
             return Err(InvokeError::bad_request(format!(
@@ -312,7 +312,7 @@ fn leave_out_earlier(prepared: &mut Prepared, current: usize, room: usize) {
 
 fn too_much(inline: usize) -> InvokeError {
     InvokeError::bad_request(format!(
-        "the files of this prompt are {} bytes together, at most {MOST_INLINE} go inline, fewer beside a long text, and \
+        "the files of this prompt are {} bytes together, at most {MAX_INLINE_BYTES} go inline, fewer beside a long text, and \
          Vertex AI takes no uploads",
         inline / 4 * 3
     ))

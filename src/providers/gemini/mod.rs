@@ -3,16 +3,16 @@
 mod agents;
 mod caching;
 mod connection;
-mod counting;
 mod embedding;
 mod extras;
 mod files;
 mod limits;
 mod llm;
 mod media;
-mod patience;
+mod response_timeout;
 mod schema;
 mod speech;
+mod token_counts;
 mod validate;
 
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use limits::LimitsCache;
 use serde_json::Value;
 use url::Url;
 
-use super::{Answer, CallContext, Chunks, Provider};
+use super::{CallContext, Chunks, Provider, ResultFuture};
 use crate::codec::json;
 use crate::declare::ModelSchema;
 use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::interactions::is_agent;
-use crate::dialect::gemini::signatures::{SignatureStore, of_call};
+use crate::dialect::gemini::thought_signatures::{SignatureStore, of_call};
 use crate::dialect::tokens;
 use crate::error::InvokeError;
 use crate::protocol::{
     AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
-    ModelRequest, ModelType, MultimodalEmbeddingRequest, PollingAnswer, Speech2TextRequest,
+    ModelRequest, ModelType, MultimodalEmbeddingRequest, PollingResponse, Speech2TextRequest,
     TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall, TtsRequest, TtsVoicesRequest,
     ValidateProviderRequest, Voice, lenient,
 };
@@ -72,14 +72,14 @@ impl Gemini {
 
 /// A whole answer as JSON, read carefully; a page or anything else is an error that shows its beginning.
 async fn read_json(response: UpstreamResponse, limit: usize) -> Result<Value, InvokeError> {
-    let (status, id, proofs) = (response.status.as_u16(), response.request_id(), response.proofs.clone());
+    let (status, id, redactor) = (response.status.as_u16(), response.request_id(), response.redactor.clone());
     let body = response.bytes(limit).await?;
     json::read(&String::from_utf8_lossy(&body)).map_err(|error| {
         let reason = lenient::reason(&error);
         let text = format!("the service's answer cannot be read ({reason}): {}", excerpt(&body));
         let mut failure = InvokeError::server_unavailable(text).with_status(status).with_code(UNREADABLE);
         failure.request_id = id;
-        proofs.hide(failure)
+        redactor.hide(failure)
     })
 }
 
@@ -97,8 +97,8 @@ struct Shared {
     limits: LimitsCache,
     files: files::Files,
     caches: caching::Caches,
-    counts: counting::Counts,
-    refusals: extras::Refusals,
+    counts: token_counts::Counts,
+    refusals: extras::Rejections,
 }
 
 impl Shared {
@@ -120,10 +120,10 @@ impl Provider for Gemini {
         llm::invoke(self.shared.clone(), context, request)
     }
 
-    fn llm_num_tokens(&self, context: CallContext, request: LlmNumTokensRequest) -> Answer<u64> {
+    fn llm_num_tokens(&self, context: CallContext, request: LlmNumTokensRequest) -> ResultFuture<u64> {
         let shared = self.shared.clone();
         Box::pin(async move {
-            match counting::count(&shared, &context, &request).await {
+            match token_counts::count(&shared, &context, &request).await {
                 Ok(count) => Ok(count),
                 Err(error) => {
                     tracing::warn!(error = error.brief(), "countTokens failed; the count is an estimate");
@@ -133,7 +133,7 @@ impl Provider for Gemini {
         })
     }
 
-    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> Answer<EmbeddingResult> {
+    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
         let shared = self.shared.clone();
         Box::pin(async move { embedding::texts(&shared, &context, request).await })
     }
@@ -142,7 +142,7 @@ impl Provider for Gemini {
         &self,
         context: CallContext,
         request: MultimodalEmbeddingRequest,
-    ) -> Answer<EmbeddingResult> {
+    ) -> ResultFuture<EmbeddingResult> {
         let shared = self.shared.clone();
         Box::pin(async move { embedding::documents(&shared, &context, request).await })
     }
@@ -152,7 +152,7 @@ impl Provider for Gemini {
         &self,
         _context: CallContext,
         request: TextEmbeddingNumTokensRequest,
-    ) -> Answer<Vec<u64>> {
+    ) -> ResultFuture<Vec<u64>> {
         Box::pin(async move { Ok(request.texts.iter().map(|text| tokens::estimate_text(text)).collect()) })
     }
 
@@ -160,26 +160,26 @@ impl Provider for Gemini {
         speech::speak(self.shared.clone(), context, request)
     }
 
-    fn tts_voices(&self, _context: CallContext, _request: TtsVoicesRequest) -> Answer<Vec<Voice>> {
+    fn tts_voices(&self, _context: CallContext, _request: TtsVoicesRequest) -> ResultFuture<Vec<Voice>> {
         Box::pin(std::future::ready(Ok(speech::voices())))
     }
 
-    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
+    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> ResultFuture<String> {
         let shared = self.shared.clone();
         Box::pin(async move { speech::transcribe(&shared, &context, &request).await })
     }
 
-    fn start_polling(&self, context: CallContext, request: LlmRequest) -> Answer<PollingAnswer> {
+    fn start_polling(&self, context: CallContext, request: LlmRequest) -> ResultFuture<PollingResponse> {
         let shared = self.shared.clone();
         Box::pin(async move { agents::start(&shared, &context, &request).await })
     }
 
-    fn check_polling(&self, context: CallContext, request: CheckPollingRequest) -> Answer<PollingAnswer> {
+    fn check_polling(&self, context: CallContext, request: CheckPollingRequest) -> ResultFuture<PollingResponse> {
         let shared = self.shared.clone();
         Box::pin(async move { agents::check(&shared, &context, &request).await })
     }
 
-    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> Answer<()> {
+    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> ResultFuture<()> {
         let shared = self.shared.clone();
         Box::pin(async move {
             validate::fields(&request.credentials)?;
@@ -191,7 +191,7 @@ impl Provider for Gemini {
         })
     }
 
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> Answer<()> {
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
         let shared = self.shared.clone();
         Box::pin(async move {
             validate::fields(&request.target.credentials)?;
@@ -207,7 +207,7 @@ impl Provider for Gemini {
         })
     }
 
-    fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn model_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         let shared = self.shared.clone();
         Box::pin(async move {
             if context.declaration.provider == Self::AGENTS {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::limits::Limits;
 use crate::declare::{FetchFrom, I18n, ModelFeature, ModelSchema, Pricing};
-use crate::dialect::gemini::catalog::{Catalog, Likeness};
+use crate::dialect::gemini::catalog::{Catalog, Resemblance};
 use crate::dialect::gemini::interactions::is_agent;
 use crate::error::InvokeError;
 use crate::protocol::{Credentials, ModelRequest, ModelType};
@@ -18,7 +18,7 @@ use crate::providers::CallContext;
 const CONTEXT: u64 = 1_048_576;
 
 /// Largest number of tokens that a form may say.
-const MOST_TOKENS: f64 = 1e9;
+const MAX_TOKENS: f64 = 1e9;
 
 /// Highest price of a million tokens that a form may say.
 const HIGHEST_PRICE: u64 = 1_000_000;
@@ -30,7 +30,7 @@ const PRICES: &str = "price";
 const FACTORS: &str = "service_tiers";
 
 /// The declared model that a customizable one is a copy of, unless nothing like it is declared.
-pub(super) fn like(request: &ModelRequest, catalog: &Catalog) -> Result<Option<Likeness>, InvokeError> {
+pub(super) fn like(request: &ModelRequest, catalog: &Catalog) -> Result<Option<Resemblance>, InvokeError> {
     let (id, kind) = (request.target.model.as_str(), request.model_type);
     let chosen = request.target.credentials.get("model_family").filter(|name| *name != "auto");
     // A form of several types may name a model of another one.
@@ -48,7 +48,7 @@ pub(super) fn like(request: &ModelRequest, catalog: &Catalog) -> Result<Option<L
 /// The schema. `limits` is what the service says of a model of which the declarations say nothing.
 pub(super) fn customizable(
     request: &ModelRequest,
-    like: Option<&Likeness>,
+    like: Option<&Resemblance>,
     limits: Limits,
 ) -> Result<ModelSchema, InvokeError> {
     let (id, credentials) = (request.target.model.as_str(), &request.target.credentials);
@@ -71,9 +71,9 @@ pub(super) fn customizable(
         schema.pricing = Some(pricing);
         forget_prices(&mut schema.extra);
     }
-    let longest_answer = tokens(credentials, "max_output_tokens")?.or(limits.output_token_limit);
+    let max_response_bytes = tokens(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     let longest = schema.parameter_rules.iter_mut().find(|rule| rule.name == "max_output_tokens");
-    if let (Some(rule), Some(limit)) = (longest, longest_answer) {
+    if let (Some(rule), Some(limit)) = (longest, max_response_bytes) {
         rule.max = Some(limit as f64);
         let default = rule.default.as_ref().and_then(Value::as_u64);
         rule.default = default.map(|default| default.min(limit).into());
@@ -120,10 +120,10 @@ fn forget_prices(extra: &mut Map<String, Value>) {
 /// A field of a count of tokens.
 fn tokens(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
     let wrong =
-        || InvokeError::credentials(format!("credential `{field}` must be a whole number from 1 to {MOST_TOKENS}"));
+        || InvokeError::credentials(format!("credential `{field}` must be a whole number from 1 to {MAX_TOKENS}"));
     match credentials.number(field).map_err(|_| wrong())? {
         None => Ok(None),
-        Some(number) if (1.0..=MOST_TOKENS).contains(&number) && number.fract() == 0.0 => Ok(Some(number as u64)),
+        Some(number) if (1.0..=MAX_TOKENS).contains(&number) && number.fract() == 0.0 => Ok(Some(number as u64)),
         Some(_) => Err(wrong()),
     }
 }

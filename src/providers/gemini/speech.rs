@@ -11,22 +11,22 @@ use url::Url;
 
 use super::connection::Connection;
 use super::extras::{Extras, Field};
-use super::media::MOST_INLINE;
+use super::media::MAX_INLINE_BYTES;
 use super::{Chunks, Shared, files, read_json};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::catalog::Catalog;
-use crate::dialect::gemini::dialogue::SpeechOptions;
 use crate::dialect::gemini::finish;
 use crate::dialect::gemini::served::Served;
-use crate::dialect::gemini::speech::{self, Direction, Recording, Samples, Sound, Spoken, VOICES};
+use crate::dialect::gemini::speech::{self, Audio, Direction, Recording, Samples, SpeechReply, VOICES};
+use crate::dialect::gemini::speech_options::SpeechOptions;
 use crate::dialect::gemini::wire::GenerateContentRequest;
-use crate::dialect::sound;
+use crate::dialect::wav;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{AudioChunk, Speech2TextRequest, Target, TtsRequest, Voice};
 use crate::providers::CallContext;
-use crate::providers::common::{audio, sentences};
+use crate::providers::common::{audio, text_split};
 
-/// Spoken when the app names nobody and the model's data neither.
+/// SpeechReply when the app names nobody and the model's data neither.
 const DEFAULT_VOICE: &str = "Kore";
 
 /// Letters of one request: the model's answer is limited to about ten minutes.
@@ -42,10 +42,10 @@ const BESIDE: usize = 64 * 1024;
 const GENERATE: &str = "generateContent";
 
 /// Requests at a time.
-const PARALLEL: usize = 3;
+const MAX_CONCURRENT_REQUESTS: usize = 3;
 
 /// Ten minutes of sound in base64 are about 40 MB.
-const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The voices; all speak all languages.
 pub(super) fn voices() -> Vec<Voice> {
@@ -65,23 +65,23 @@ pub(super) fn speak(shared: Arc<Shared>, context: CallContext, request: TtsReque
             let speech = speech.clone();
             async move { speech.piece(&piece).await }
         });
-        let mut sounds = std::pin::pin!(stream::iter(sounds).buffered(PARALLEL));
+        let mut sounds = std::pin::pin!(stream::iter(sounds).buffered(MAX_CONCURRENT_REQUESTS));
         let mut file: Option<Samples> = None;
         let mut streamed = false;
         while let Some(sound) = sounds.next().await {
             match (sound?, &mut file) {
-                (Sound::Mp3(frames), None) => {
+                (Audio::Mp3(frames), None) => {
                     streamed = true;
                     yield AudioChunk { bytes: frames.into(), mime_type: Some("audio/mpeg".to_owned()) };
                 }
-                (Sound::Samples(samples), None) if !streamed => file = Some(samples),
-                (Sound::Samples(samples), Some(file)) if samples.rate == file.rate => file.bytes.extend(samples.bytes),
+                (Audio::Samples(samples), None) if !streamed => file = Some(samples),
+                (Audio::Samples(samples), Some(file)) if samples.rate == file.rate => file.bytes.extend(samples.bytes),
                 _ => Err(InvokeError::server_unavailable("the pieces of the audio have different formats or rates"))?,
             }
         }
         // The header of a WAV file tells its length, so the pieces are joined before it is written.
         if let Some(Samples { bytes, rate }) = file {
-            yield AudioChunk { bytes: sound::wav(&bytes, rate).into(), mime_type: Some("audio/wav".to_owned()) };
+            yield AudioChunk { bytes: wav::wav(&bytes, rate).into(), mime_type: Some("audio/wav".to_owned()) };
         }
     }
     .boxed()
@@ -134,23 +134,25 @@ impl Speech {
     }
 
     /// The sound of a piece. What is silent or breaks off often passes when it is asked for once more; a filter stays.
-    async fn piece(&self, text: &str) -> Result<Sound, InvokeError> {
+    async fn piece(&self, text: &str) -> Result<Audio, InvokeError> {
         let insist = match self.ask(text, false).await? {
-            Spoken::Whole(sound) => return Ok(sound),
-            Spoken::Cut(error) if finish::is_filter(error.code.as_deref().unwrap_or_default()) => return Err(error),
-            Spoken::Cut(_) => false,
-            Spoken::Nothing => true,
+            SpeechReply::Whole(sound) => return Ok(sound),
+            SpeechReply::Cut(error) if finish::is_filter(error.code.as_deref().unwrap_or_default()) => {
+                return Err(error);
+            }
+            SpeechReply::Cut(_) => false,
+            SpeechReply::Nothing => true,
         };
         info!(insist, "the model did not read the text to its end: asked once more");
         match self.ask(text, insist).await? {
-            Spoken::Whole(sound) => Ok(sound),
-            Spoken::Nothing => Err(InvokeError::server_unavailable("the model answered no sound")),
-            Spoken::Cut(error) => Err(error),
+            SpeechReply::Whole(sound) => Ok(sound),
+            SpeechReply::Nothing => Err(InvokeError::server_unavailable("the model answered no sound")),
+            SpeechReply::Cut(error) => Err(error),
         }
     }
 
     /// What the model spoke; nothing where it answered the text in place of reading it.
-    async fn ask(&self, text: &str, insist: bool) -> Result<Spoken, InvokeError> {
+    async fn ask(&self, text: &str, insist: bool) -> Result<SpeechReply, InvokeError> {
         let Self { shared, context, connection, target, .. } = self;
         let direction = match speech::takes_metadata(&target.model, context.model.as_deref()) {
             true => Direction::Metadata,
@@ -188,7 +190,7 @@ impl Speech {
                 speech::spoken(&answer)
             }
             Err(error) if error.kind == ErrorKind::BadRequest && error.message.contains("tried to generate text") => {
-                Ok(Spoken::Nothing)
+                Ok(SpeechReply::Nothing)
             }
             Err(error) => Err(error),
         }
@@ -198,12 +200,12 @@ impl Speech {
 /// The text in pieces of one request each. Every piece of a dialogue begins with its speaker.
 fn pieces(options: &SpeechOptions, text: &str, longest: usize) -> Vec<String> {
     if !options.is_dialogue(text) {
-        return sentences::split(text, longest).into_iter().map(str::to_owned).collect();
+        return text_split::split(text, longest).into_iter().map(str::to_owned).collect();
     }
     let mut pieces: Vec<String> = Vec::new();
     for (speaker, said) in options.turns(text) {
         let name = speaker.map(|name| format!("{name}: ")).unwrap_or_default();
-        for said in sentences::split(said, longest.saturating_sub(name.chars().count())) {
+        for said in text_split::split(said, longest.saturating_sub(name.chars().count())) {
             let line = format!("{name}{}", said.trim());
             match pieces.last_mut() {
                 Some(piece) if piece.chars().count() + 1 + line.chars().count() <= longest => {
@@ -265,11 +267,11 @@ async fn upload(
     mime_type: &str,
     request: &Speech2TextRequest,
 ) -> Result<Option<String>, InvokeError> {
-    if request.file.len() <= MOST_INLINE - BESIDE {
+    if request.file.len() <= MAX_INLINE_BYTES - BESIDE {
         return Ok(None);
     }
     if connection.surface != Surface::Developer {
-        return refuse_longer(request.file.len(), MOST_INLINE as u64 / 1024 / 1024).map(|()| None);
+        return refuse_longer(request.file.len(), MAX_INLINE_BYTES as u64 / 1024 / 1024).map(|()| None);
     }
     let owner = request.target.credentials.fingerprint();
     let bytes = Bytes::copy_from_slice(&request.file);
@@ -294,5 +296,5 @@ async fn ask(
             response => break response?,
         }
     };
-    read_json(response, LONGEST_ANSWER).await
+    read_json(response, MAX_RESPONSE_BYTES).await
 }

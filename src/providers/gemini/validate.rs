@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::embedding;
-use crate::dialect::gemini::dialogue::SpeechOptions;
 use crate::dialect::gemini::parameters::{self, Parameters};
+use crate::dialect::gemini::speech_options::SpeechOptions;
 use crate::dialect::gemini::{Surface, mapper};
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::Credentials;
@@ -16,9 +16,9 @@ use crate::upstream::UpstreamResponse;
 use crate::upstream::status::excerpt;
 
 /// Longest answer that is read.
-const LONGEST: usize = 4 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Asked one after the other on Vertex AI, which lists no models with their limits: counting is free, and one of them
+/// DoctorTarget one after the other on Vertex AI, which lists no models with their limits: counting is free, and one of them
 /// may be gone or be served elsewhere.
 const PROBE_MODELS: [&str; 2] = ["gemini-2.5-flash-lite", "gemini-3.5-flash-lite"];
 
@@ -72,7 +72,7 @@ async fn count(context: &CallContext, connection: &Connection, model: &str) -> R
 
 /// A good answer is a JSON object: a page of a login or of another service is none.
 async fn answered(answer: UpstreamResponse) -> Result<(), InvokeError> {
-    let body = answer.bytes(LONGEST).await?;
+    let body = answer.bytes(MAX_RESPONSE_BYTES).await?;
     match serde_json::from_slice::<Value>(&body) {
         Ok(Value::Object(map)) => match map.get("error").filter(|error| error.is_object()) {
             Some(_) => Err(crate::dialect::gemini::errors::from_value(&Value::Object(map), None)),

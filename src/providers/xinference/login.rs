@@ -16,16 +16,16 @@ use tokio::time::Instant;
 
 use crate::error::{ErrorKind, InvokeError};
 use crate::upstream::auth::{Attempt, HeaderAuthorization, Sent, insert_secret};
-use crate::upstream::{Authorize, ErrorResponse, Upstream, UpstreamRequest, Verdict};
+use crate::upstream::{AuthOutcome, Authorize, ErrorResponse, Upstream, UpstreamRequest};
 
 /// How long a token is used; the server gives thirty minutes.
-const TOKEN_LIFE: Duration = Duration::from_secs(25 * 60);
+const TOKEN_TTL: Duration = Duration::from_secs(25 * 60);
 
 /// How long a refusal stands; the ban that too many bring lasts ten minutes.
-const REFUSAL_LIFE: Duration = Duration::from_secs(5 * 60);
+const REJECTION_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Logins that are kept at once.
-const MOST_LOGINS: usize = 256;
+const MAX_LOGINS: usize = 256;
 
 /// The tokens of the process, by login.
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl Tokens {
 
     fn place(&self, key: u64) -> Arc<Place> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.len() >= MOST_LOGINS && !places.contains_key(&key) {
+        if places.len() >= MAX_LOGINS && !places.contains_key(&key) {
             places.clear();
         }
         places.entry(key).or_default().clone()
@@ -100,12 +100,12 @@ impl Login {
         }
         match self.log_in().await {
             Ok(text) => {
-                *state = State::LoggedIn(Token { text: text.clone(), until: Instant::now() + TOKEN_LIFE });
+                *state = State::LoggedIn(Token { text: text.clone(), until: Instant::now() + TOKEN_TTL });
                 Ok(text)
             }
             Err(error) => {
                 *state = match error.kind {
-                    ErrorKind::Authorization => State::Refused(error.clone(), Instant::now() + REFUSAL_LIFE),
+                    ErrorKind::Authorization => State::Refused(error.clone(), Instant::now() + REJECTION_TTL),
                     _ => State::LoggedOut,
                 };
                 Err(error)
@@ -115,7 +115,7 @@ impl Login {
 
     async fn log_in(&self) -> Result<SecretString, InvokeError> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct LoginResponse {
             access_token: SecretString,
         }
         let response = self.upstream.send(&self.request).await.map_err(|error| match error.status {
@@ -125,7 +125,7 @@ impl Login {
             None => error,
         })?;
         let body = response.bytes(64 * 1024).await?;
-        let answer: Answer = serde_json::from_slice(&body)
+        let answer: LoginResponse = serde_json::from_slice(&body)
             .map_err(|_| InvokeError::server_unavailable("the server's answer to the login holds no token"))?;
         Ok(answer.access_token)
     }
@@ -140,10 +140,10 @@ impl Authorize for Login {
         })
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         Box::pin(async move {
             if answer.status.as_u16() != 401 {
-                return Verdict::Final;
+                return AuthOutcome::Final;
             }
             // The server was restarted or the token ended early: one new login, unless another call just did it.
             let mut state = self.place.state.lock().await;
@@ -153,7 +153,7 @@ impl Authorize for Login {
             {
                 *state = State::LoggedOut;
             }
-            Verdict::Again
+            AuthOutcome::Again
         })
     }
 }

@@ -5,9 +5,9 @@
 //! Source: `xorbitsai/inference: xinference/api/restful_api.py`; fields as in
 //! `langgenius/dify-official-plugins: models/xinference/`.
 
-mod catalog;
-mod description;
 mod login;
+mod model_cache;
+mod model_info;
 mod schema;
 mod settings;
 mod thoughts;
@@ -23,7 +23,7 @@ use url::Url;
 use super::compatible::audio::{SpeechCall, TranscriptionCall};
 use super::compatible::embeddings::EmbeddingCall;
 use super::compatible::rerank::RerankCall;
-use super::{Answer, CallContext, Chunks, Provider, compatible};
+use super::{CallContext, Chunks, Provider, ResultFuture, compatible};
 use crate::declare::{ModelSchema, price};
 use crate::dialect::openai::chat_request::thinking_switch;
 use crate::dialect::openai::rerank::ScoreForm;
@@ -37,16 +37,16 @@ use crate::protocol::{
     MultimodalRerankRequest, RerankRequest, RerankResult, Speech2TextRequest, Target, TextEmbeddingNumTokensRequest,
     TextEmbeddingRequest, TtsRequest, TtsVoicesRequest, Voice,
 };
-use catalog::Catalog;
-use description::Description;
+use model_cache::Catalog;
+use model_info::ModelInfo;
 use settings::Settings;
 use thoughts::Watched;
 
 /// Embedding requests at a time; the server merges what arrives together.
-const PARALLEL_EMBEDDINGS: usize = 4;
+const MAX_CONCURRENT_EMBEDDINGS: usize = 4;
 
 /// Speech requests at a time.
-const PARALLEL_SPEECH: usize = 3;
+const MAX_CONCURRENT_SPEECH: usize = 3;
 
 /// The provider.
 #[derive(Clone, Default)]
@@ -58,7 +58,7 @@ pub struct Xinference {
 /// Everything that one call needs.
 struct Call {
     settings: Settings,
-    description: Arc<Description>,
+    description: Arc<ModelInfo>,
     /// Why the description is only assumed.
     unlearnt: Option<InvokeError>,
     context: CallContext,
@@ -69,8 +69,9 @@ impl Xinference {
     /// Reads the form, knows the model, and refuses one that the server says is of another kind.
     async fn call(&self, context: CallContext, target: &Target, wanted: ModelType) -> Result<Call, InvokeError> {
         let settings = Settings::read(target, &context.upstream, &self.tokens)?;
-        let catalog::Known { description, unlearnt, .. } = self.catalog.describe(&context.upstream, &settings).await?;
-        if description.is_told() && !description.serves(wanted) {
+        let model_cache::Known { description, unlearnt, .. } =
+            self.catalog.describe(&context.upstream, &settings).await?;
+        if description.is_reported() && !description.serves(wanted) {
             self.catalog.forget(settings.key);
             return Err(description.mismatch(&settings.uid, wanted));
         }
@@ -113,11 +114,11 @@ impl Provider for Xinference {
         .boxed()
     }
 
-    fn llm_num_tokens(&self, _context: CallContext, request: LlmNumTokensRequest) -> Answer<u64> {
+    fn llm_num_tokens(&self, _context: CallContext, request: LlmNumTokensRequest) -> ResultFuture<u64> {
         Box::pin(async move { Ok(estimate_prompt(&request.prompt_messages, &request.tools)) })
     }
 
-    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> Answer<EmbeddingResult> {
+    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::TextEmbedding).await?;
@@ -132,7 +133,7 @@ impl Provider for Xinference {
         &self,
         context: CallContext,
         request: MultimodalEmbeddingRequest,
-    ) -> Answer<EmbeddingResult> {
+    ) -> ResultFuture<EmbeddingResult> {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::TextEmbedding).await?;
@@ -146,11 +147,11 @@ impl Provider for Xinference {
         &self,
         _context: CallContext,
         request: TextEmbeddingNumTokensRequest,
-    ) -> Answer<Vec<u64>> {
+    ) -> ResultFuture<Vec<u64>> {
         Box::pin(async move { Ok(request.texts.iter().map(|text| estimate_text(text)).collect()) })
     }
 
-    fn rerank(&self, context: CallContext, request: RerankRequest) -> Answer<RerankResult> {
+    fn rerank(&self, context: CallContext, request: RerankRequest) -> ResultFuture<RerankResult> {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::Rerank).await?;
@@ -159,7 +160,7 @@ impl Provider for Xinference {
         })
     }
 
-    fn multimodal_rerank(&self, context: CallContext, request: MultimodalRerankRequest) -> Answer<RerankResult> {
+    fn multimodal_rerank(&self, context: CallContext, request: MultimodalRerankRequest) -> ResultFuture<RerankResult> {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::Rerank).await?;
@@ -170,7 +171,7 @@ impl Provider for Xinference {
         })
     }
 
-    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> Answer<String> {
+    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> ResultFuture<String> {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::Speech2text).await?;
@@ -202,21 +203,21 @@ impl Provider for Xinference {
         .boxed()
     }
 
-    fn tts_voices(&self, context: CallContext, request: TtsVoicesRequest) -> Answer<Vec<Voice>> {
+    fn tts_voices(&self, context: CallContext, request: TtsVoicesRequest) -> ResultFuture<Vec<Voice>> {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::Tts).await?;
             let voices = voices::of_server(&call.context.upstream, &call.settings, &call.description).await;
-            Ok(voices::menu(&voices, request.language.as_deref()))
+            Ok(voices::speaker_voices(&voices, request.language.as_deref()))
         })
     }
 
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> Answer<()> {
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
         let this = self.clone();
         Box::pin(async move { validate::validate(&this, context, request).await })
     }
 
-    fn model_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn model_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, request.model_type).await?;
@@ -230,7 +231,7 @@ impl Provider for Xinference {
         })
     }
 
-    fn call_schema(&self, context: CallContext, request: ModelRequest) -> Answer<ModelSchema> {
+    fn call_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, request.model_type).await?;
@@ -244,7 +245,7 @@ impl Provider for Xinference {
 impl Call {
     fn llm(&self, request: LlmRequest) -> Result<Chunks<LlmDelta>, InvokeError> {
         let description = &self.description;
-        if !request.tools.is_empty() && description.is_told() && !description.calls_tools() {
+        if !request.tools.is_empty() && description.is_reported() && !description.calls_tools() {
             return Err(InvokeError::bad_request(format!(
                 "model `{}` ({}) cannot call tools: the server does not list the ability `tools` for it",
                 self.settings.uid,
@@ -283,7 +284,7 @@ impl Call {
         let call = EmbeddingCall {
             model: self.settings.uid.clone(),
             batch,
-            parallel: PARALLEL_EMBEDDINGS,
+            parallel: MAX_CONCURRENT_EMBEDDINGS,
             encoding_format: None,
             user: None,
             extra: self.embedding_task(input_type),
@@ -348,7 +349,7 @@ impl Call {
             speed: None,
             stream: Some(voices::streams(&self.description)),
             longest: schema::WORD_LIMIT as usize,
-            parallel: PARALLEL_SPEECH,
+            parallel: MAX_CONCURRENT_SPEECH,
             extra: Map::new(),
         }
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::description::Description;
 use super::is_served;
+use super::model_info::ModelInfo;
 use super::settings::{Settings, whole_number};
 use super::voices;
 use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType};
@@ -22,7 +22,7 @@ pub(super) const DEFAULT_EMBEDDING_CONTEXT: u64 = 512;
 const DEFAULT_CHUNKS: u64 = 32;
 
 /// Most texts per embedding request.
-const MOST_CHUNKS: u64 = 2048;
+const MAX_CHUNKS: u64 = 2048;
 
 /// Tokens kept free for the shortest prompt: an answer as long as the context is refused by the server.
 const PROMPT_RESERVE: u64 = 64;
@@ -41,7 +41,7 @@ pub(super) const WORD_LIMIT: u64 = 3500;
 pub(super) fn schema(
     request: &ModelRequest,
     settings: &Settings,
-    description: &Description,
+    description: &ModelInfo,
 ) -> Result<ModelSchema, InvokeError> {
     let model_type = request.model_type;
     if !is_served(model_type) {
@@ -57,7 +57,7 @@ pub(super) fn schema(
             json!({"mode": mode, "context_size": context(settings, description)})
         }
         ModelType::TextEmbedding => {
-            if description.takes_pictures() {
+            if description.supports_image_input() {
                 schema.features.push(ModelFeature::Vision);
             }
             if let Some(dimensions) = description.dimensions {
@@ -68,7 +68,7 @@ pub(super) fn schema(
             json!({"context_size": context, "max_chunks": max_chunks(credentials)?})
         }
         ModelType::Rerank => {
-            if description.takes_pictures() {
+            if description.supports_image_input() {
                 schema.features.push(ModelFeature::Vision);
             }
             json!({"context_size": settings.context_length.or(description.max_tokens).unwrap_or(DEFAULT_EMBEDDING_CONTEXT)})
@@ -84,7 +84,7 @@ pub(super) fn schema(
 
 /// Opens the rules of a call for what is only assumed: the server is the judge of a model that it never described, and of
 /// a length that it did not tell. The switch may have its name in Dify's own Xinference plugin.
-pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, description: &Description) {
+pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, description: &ModelInfo) {
     if schema.parameter_rules.iter().any(|rule| rule.name == ENABLE_THINKING) {
         schema.parameter_rules.push(ParameterRule::new(THINK, I18n::same(THINK), ParameterType::Boolean));
     }
@@ -99,7 +99,7 @@ pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, descr
         }
     }
     for rule in &mut schema.parameter_rules {
-        if !description.is_told() {
+        if !description.is_reported() {
             rule.options.clear();
             (rule.min, rule.max, rule.precision) = (None, None, None);
         } else if rule.name == MAX_TOKENS && !knows_length {
@@ -111,7 +111,7 @@ pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, descr
 /// Texts per embedding request: the user's number, else a safe one.
 pub(super) fn max_chunks(credentials: &Credentials) -> Result<usize, InvokeError> {
     let chunks = whole_number(credentials, "max_chunks")?.unwrap_or(DEFAULT_CHUNKS);
-    Ok(usize::try_from(chunks.min(MOST_CHUNKS)).unwrap_or(1))
+    Ok(usize::try_from(chunks.min(MAX_CHUNKS)).unwrap_or(1))
 }
 
 /// The sound's format: the user's, else mp3.
@@ -119,7 +119,7 @@ pub(super) fn audio_type(credentials: &Credentials) -> &str {
     credentials.get("audio_type").unwrap_or("mp3")
 }
 
-fn chats(settings: &Settings, description: &Description) -> bool {
+fn chats(settings: &Settings, description: &ModelInfo) -> bool {
     match settings.completion_type.as_deref() {
         Some("completion") => {
             description.model_type.is_some() && description.has("chat") && !description.has("generate")
@@ -128,11 +128,11 @@ fn chats(settings: &Settings, description: &Description) -> bool {
     }
 }
 
-fn context(settings: &Settings, description: &Description) -> u64 {
+fn context(settings: &Settings, description: &ModelInfo) -> u64 {
     settings.context_length.or(description.context_length).unwrap_or(DEFAULT_CONTEXT)
 }
 
-fn features(settings: &Settings, description: &Description) -> Vec<ModelFeature> {
+fn features(settings: &Settings, description: &ModelInfo) -> Vec<ModelFeature> {
     if !chats(settings, description) {
         return Vec::new();
     }
@@ -143,8 +143,8 @@ fn features(settings: &Settings, description: &Description) -> Vec<ModelFeature>
         (tools, ModelFeature::MultiToolCall),
         (tools && streams_calls, ModelFeature::StreamToolCall),
         (description.sees(), ModelFeature::Vision),
-        (description.sees_video(), ModelFeature::Video),
-        (description.hears_audio(), ModelFeature::Audio),
+        (description.supports_video_input(), ModelFeature::Video),
+        (description.supports_audio_input(), ModelFeature::Audio),
         (description.reasons(), ModelFeature::AgentThought),
         (description.has_strong_engine(), ModelFeature::StructuredOutput),
     ]
@@ -154,17 +154,17 @@ fn features(settings: &Settings, description: &Description) -> Vec<ModelFeature>
 }
 
 /// The dialect's variant for this model.
-pub(super) fn profile(description: &Description, settings: &Settings) -> Profile {
+pub(super) fn profile(description: &ModelInfo, settings: &Settings) -> Profile {
     let chat = chats(settings, description);
     let thinking = ThinkingForm { template_kwargs: true, top_level: true, object: false };
     // Of a model that nobody described, the server is the judge.
-    let unknown = !description.is_told();
+    let unknown = !description.is_reported();
     let reasons = description.reasons() || unknown;
     Profile {
         mode: if chat { Mode::Chat } else { Mode::Completion },
         image: if description.sees() || unknown { ImageForm::ImageUrlWithoutDetail } else { ImageForm::Refused },
-        video: if description.sees_video() || unknown { VideoForm::VideoUrl } else { VideoForm::Refused },
-        audio: if description.hears_audio() || unknown { AudioForm::AudioUrl } else { AudioForm::Refused },
+        video: if description.supports_video_input() || unknown { VideoForm::VideoUrl } else { VideoForm::Refused },
+        audio: if description.supports_audio_input() || unknown { AudioForm::AudioUrl } else { AudioForm::Refused },
         tools: if description.calls_tools() || unknown { ToolForm::ToolCall } else { ToolForm::None },
         structured: if description.has_strong_engine() { StructuredForm::Native } else { StructuredForm::Prompt },
         thinking: if chat && reasons { thinking } else { ThinkingForm::default() },
@@ -183,7 +183,7 @@ fn json_schema() -> ParameterRule {
     ParameterRule::new("json_schema", I18n::new("JSON Schema", "JSON Schema"), ParameterType::Text)
 }
 
-fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
+fn rules(settings: &Settings, description: &ModelInfo) -> Vec<ParameterRule> {
     use ParameterType::{Boolean, Float, Int, String, Text};
     let longest = context(settings, description).saturating_sub(PROMPT_RESERVE).max(1);
     let rule = |name: &str, label: I18n, kind: ParameterType| ParameterRule::new(name, label, kind);
@@ -209,7 +209,7 @@ fn rules(settings: &Settings, description: &Description) -> Vec<ParameterRule> {
     if !chats(settings, description) {
         return rules;
     }
-    let unknown = !description.is_told();
+    let unknown = !description.is_reported();
     if description.is_hybrid() || unknown {
         rules.push(rule(ENABLE_THINKING, I18n::new("Thinking", "思考模式"), Boolean).help(I18n::new(
             "Whether the model thinks before it answers; the model's own default when unset.",

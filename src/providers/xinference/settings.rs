@@ -42,7 +42,7 @@ pub(super) struct Settings {
     /// Base of Dify's own files, which the server cannot reach.
     pub(super) file_url: Option<String>,
     /// What is assumed of the model when the server cannot be asked.
-    pub(super) assumed: super::Description,
+    pub(super) assumed: super::ModelInfo,
 }
 
 impl Settings {
@@ -76,7 +76,7 @@ impl Settings {
             stream_function_calling: choice("stream_function_calling").map(|choice| choice == "supported"),
             voices: choice("voices"),
             file_url: choice("file_url"),
-            assumed: super::Description::assumed(credentials),
+            assumed: super::ModelInfo::assumed(credentials),
         })
     }
 

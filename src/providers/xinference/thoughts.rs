@@ -14,8 +14,8 @@
 
 use std::sync::Arc;
 
-use super::catalog::Catalog;
-use super::description::Description;
+use super::model_cache::Catalog;
+use super::model_info::ModelInfo;
 use crate::codec::events::Event;
 use crate::dialect::openai::ChatMapper;
 use crate::dialect::think::{Beginning, ThinkPolicy};
@@ -52,14 +52,14 @@ const TEMPLATES: &[(&str, Template)] = &[
     ("minimax-m3", Template::OtherTags),
 ];
 
-fn template(description: &Description) -> Option<Template> {
+fn template(description: &ModelInfo) -> Option<Template> {
     let family = description.family().to_ascii_lowercase();
     TEMPLATES.iter().find(|(name, _)| family.starts_with(name)).map(|(_, template)| *template)
 }
 
 /// What to do with the thoughts of an answer, while they are not switched off; `seen` is how those of an earlier answer to
 /// the same switch began.
-pub(super) fn policy(description: &Description, is_switched_on: bool, seen: Option<Beginning>) -> ThinkPolicy {
+pub(super) fn policy(description: &ModelInfo, is_switched_on: bool, seen: Option<Beginning>) -> ThinkPolicy {
     match seen {
         Some(Beginning::Unopened) => return ThinkPolicy::Opened,
         Some(Beginning::Tag) => return ThinkPolicy::Show,
@@ -143,7 +143,7 @@ mod tests {
         ] {
             let description =
                 serde_json::json!({"model_type": "LLM", "model_family": family, "model_ability": abilities});
-            let description: Description = serde_json::from_value(description).unwrap();
+            let description: ModelInfo = serde_json::from_value(description).unwrap();
             assert_eq!(policy(&description, is_on, seen), expected, "{family} {abilities:?} {is_on} {seen:?}");
         }
     }

@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use serde_json::json;
 use tracing::warn;
 
-use super::catalog::{self, Running};
+use super::model_cache::{self, Running};
 use super::settings::{self, Settings};
 use super::{Call, Xinference, is_served};
-use crate::dialect::sound::silence;
+use crate::dialect::wav::silence;
 use crate::error::{ErrorKind, InvokeError};
 use crate::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, TtsRequest};
 use crate::providers::CallContext;
@@ -19,10 +19,10 @@ use crate::providers::compatible::chat::try_model;
 use crate::upstream::Upstream;
 
 /// Output limit of the check, in tokens.
-const FEW_TOKENS: u64 = 5;
+const VALIDATION_MAX_TOKENS: u64 = 5;
 
 /// Most models of a list that are named.
-const MOST_NAMED: usize = 20;
+const MAX_NAMED_MODELS: usize = 20;
 
 pub(super) async fn validate(
     provider: &Xinference,
@@ -59,7 +59,7 @@ async fn explain(error: InvokeError, upstream: &Upstream, settings: &Settings, w
     let address = settings.root.as_url();
     match (error.status, error.kind) {
         (None, ErrorKind::Connection) => unreachable_server(error, address),
-        (Some(400 | 404), _) => match catalog::list(upstream, settings).await {
+        (Some(400 | 404), _) => match model_cache::list(upstream, settings).await {
             Ok(models) => {
                 InvokeError::credentials(format!("no model with the UID `{}` runs on {address}", settings.uid))
                     .with_hint(name_running(&models, wanted))
@@ -106,7 +106,7 @@ fn used(error: InvokeError, uid: &str) -> InvokeError {
 }
 
 async fn running(upstream: &Upstream, settings: &Settings, wanted: ModelType) -> String {
-    match catalog::list(upstream, settings).await {
+    match model_cache::list(upstream, settings).await {
         Ok(models) => name_running(&models, wanted),
         Err(_) => "Choose a model of the right kind.".to_owned(),
     }
@@ -117,13 +117,13 @@ fn name_running(models: &[Running], wanted: ModelType) -> String {
         .iter()
         .filter(|model| model.description.serves(wanted))
         .map(|model| model.id.as_str())
-        .take(MOST_NAMED)
+        .take(MAX_NAMED_MODELS)
         .collect();
     let kind = wanted.as_str();
     match (fitting.as_slice(), models) {
         ([], []) => "No model runs on this server: launch one first.".to_owned(),
         ([], models) => {
-            let all: Vec<&str> = models.iter().map(|model| model.id.as_str()).take(MOST_NAMED).collect();
+            let all: Vec<&str> = models.iter().map(|model| model.id.as_str()).take(MAX_NAMED_MODELS).collect();
             format!("No {kind} model runs on this server; of other kinds: {}.", all.join(", "))
         }
         (fitting, _) => format!("Running {kind} models: {}.", fitting.join(", ")),
@@ -149,7 +149,7 @@ impl Call {
                         first_token_timeout: None,
                     })
                 };
-                try_model(FEW_TOKENS, ask).await
+                try_model(VALIDATION_MAX_TOKENS, ask).await
             }
             ModelType::TextEmbedding => {
                 let texts = vec!["ping".to_owned()];

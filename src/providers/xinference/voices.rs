@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 use tracing::debug;
 
-use super::description::Description;
+use super::model_info::ModelInfo;
 use super::settings::Settings;
 use crate::dialect::openai::speech::SpeechBody;
 use crate::protocol::Voice;
@@ -30,13 +30,13 @@ fn speakers(names: &[&str], languages: &'static [&'static str]) -> Vec<Speaker> 
 }
 
 /// Whether sound is asked for while it is made.
-pub(super) fn streams(description: &Description) -> bool {
+pub(super) fn streams(description: &ModelInfo) -> bool {
     let family = description.family().to_ascii_lowercase();
     STREAMING.iter().any(|name| family.starts_with(name))
 }
 
 /// The voices without asking the server.
-pub(super) fn known(settings: &Settings, description: &Description) -> Vec<Speaker> {
+pub(super) fn known(settings: &Settings, description: &ModelInfo) -> Vec<Speaker> {
     if let Some(list) = &settings.voices {
         let own: Vec<&str> = list.split([',', '\n', '，']).map(str::trim).filter(|name| !name.is_empty()).collect();
         if !own.is_empty() {
@@ -69,7 +69,7 @@ pub(super) fn known(settings: &Settings, description: &Description) -> Vec<Speak
 }
 
 /// The voices, asked of the server where the model is known to name them.
-pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, description: &Description) -> Vec<Speaker> {
+pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, description: &ModelInfo) -> Vec<Speaker> {
     let family = description.family().to_ascii_lowercase();
     let name = description.model_name.as_deref().unwrap_or_default();
     let asks =
@@ -109,7 +109,7 @@ fn named(message: &str) -> Vec<String> {
 }
 
 /// The menu of a language; all voices when none speaks it.
-pub(super) fn menu(speakers: &[Speaker], language: Option<&str>) -> Vec<Voice> {
+pub(super) fn speaker_voices(speakers: &[Speaker], language: Option<&str>) -> Vec<Voice> {
     let speaks = |speaker: &&Speaker| {
         language.is_none_or(|language| speaker.languages.is_empty() || speaker.languages.contains(&language))
     };
@@ -121,7 +121,7 @@ pub(super) fn menu(speakers: &[Speaker], language: Option<&str>) -> Vec<Voice> {
 }
 
 /// The schema's properties.
-pub(super) fn properties(settings: &Settings, description: &Description, audio_type: &str) -> Value {
+pub(super) fn properties(settings: &Settings, description: &ModelInfo, audio_type: &str) -> Value {
     const LANGUAGES: [&str; 6] = ["en-US", "zh-Hans", "ja-JP", "ko-KR", "fr-FR", "es-ES"];
     let speakers = known(settings, description);
     let voices: Vec<Value> = speakers
@@ -137,7 +137,7 @@ pub(super) fn properties(settings: &Settings, description: &Description, audio_t
         "voices": voices,
         "audio_type": audio_type,
         "word_limit": super::schema::WORD_LIMIT,
-        "max_workers": super::PARALLEL_SPEECH,
+        "max_workers": super::MAX_CONCURRENT_SPEECH,
     })
 }
 
@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn the_menu_goes_by_language_and_is_never_empty() {
         let all = [speakers(&["a"], &["en-US"]), speakers(&["b"], &["zh-Hans"]), speakers(&["c"], &[])].concat();
-        let names = |language| menu(&all, language).into_iter().map(|voice| voice.value).collect::<Vec<_>>();
+        let names = |language| speaker_voices(&all, language).into_iter().map(|voice| voice.value).collect::<Vec<_>>();
         assert_eq!(names(None), ["a", "b", "c"]);
         assert_eq!(names(Some("zh-Hans")), ["b", "c"]);
-        assert_eq!(menu(&all[..1], Some("ja-JP")).len(), 1);
+        assert_eq!(speaker_voices(&all[..1], Some("ja-JP")).len(), 1);
     }
 }

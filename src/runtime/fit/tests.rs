@@ -7,7 +7,7 @@ use crate::protocol::{FinishReason, LlmUsage, MediaPart};
 
 const ROOM: usize = 1000;
 
-fn picture(bytes: usize) -> ContentPart {
+fn image(bytes: usize) -> ContentPart {
     ContentPart::Image(MediaPart { base64_data: Some("A".repeat(bytes)), ..MediaPart::default() })
 }
 
@@ -39,8 +39,8 @@ fn whatever_is_cut_fits_and_is_whole_again_when_it_is_joined() {
         LlmDelta::text("ä€😀".repeat(900)),
         LlmDelta::text("\u{1}".repeat(2000)),
         LlmDelta::text("\"\\\n".repeat(2000)),
-        parts(vec![ContentPart::text("x\u{1}".repeat(900)), picture(500), picture(500), ContentPart::text("end")]),
-        parts((0..100).map(|_| picture(100)).collect()),
+        parts(vec![ContentPart::text("x\u{1}".repeat(900)), image(500), image(500), ContentPart::text("end")]),
+        parts((0..100).map(|_| image(100)).collect()),
         call(&"{\"a\": \"\u{1}ä\"}".repeat(300)),
         LlmDelta { content: Content::Text("b".repeat(990)), ..call(&"c".repeat(990)) },
     ] {
@@ -74,7 +74,7 @@ fn a_cut_is_made_by_the_length_that_text_has_as_json() {
 
 #[test]
 fn what_cannot_be_cut_is_named_and_the_rest_is_kept() {
-    let delta = parts(vec![ContentPart::text("before"), picture(2000), picture(300), ContentPart::text("after")]);
+    let delta = parts(vec![ContentPart::text("before"), image(2000), image(300), ContentPart::text("after")]);
     let Fitted { pieces, too_large } = fit(delta, ROOM);
     assert!(matches!(too_large, Some(("image", bytes)) if bytes > 2000), "{too_large:?}");
     assert_eq!(said(&pieces), ("beforeafter".to_owned(), vec!["image"], String::new()));
@@ -87,7 +87,7 @@ fn what_cannot_be_cut_is_named_and_the_rest_is_kept() {
 fn private_data_gives_way_and_nothing_else_does() {
     let secret = |bytes: usize| Some(json!({"signature": "s".repeat(bytes)}));
     for (bytes, kept) in [(100, true), (2000, false)] {
-        let ContentPart::Image(media) = picture(500) else { panic!() };
+        let ContentPart::Image(media) = image(500) else { panic!() };
         let delta = LlmDelta {
             content: Content::Parts(vec![
                 ContentPart::Image(MediaPart { opaque_body: secret(bytes), ..media }),
@@ -108,7 +108,7 @@ fn private_data_gives_way_and_nothing_else_does() {
 #[test]
 fn text_after_a_picture_stays_one_part() {
     let mut joined = Joined::default();
-    joined.add(parts(vec![picture(10)]));
+    joined.add(parts(vec![image(10)]));
     (0..1000).for_each(|_| joined.add(LlmDelta::text("word ")));
     let Content::Parts(parts) = joined.into_delta().content else { panic!() };
     assert_eq!(parts.len(), 2);

@@ -16,7 +16,7 @@ use crate::error::InvokeError;
 const MARGIN: Duration = Duration::from_secs(225);
 
 /// How long any token is kept, whatever its endpoint says of it.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+const MAX_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a refusal that no repeat can change is remembered, so that the token endpoint is not hammered.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ pub struct Token {
 impl Token {
     /// A token that lives so long from now on.
     pub fn new(secret: SecretString, life: Duration) -> Self {
-        let life = life.min(LONGEST_LIFE);
+        let life = life.min(MAX_TOKEN_TTL);
         let (expires, margin) = (Instant::now() + life, MARGIN.min(life / 4));
         Self { secret, fresh_until: expires - margin, used_until: expires - margin / 4, expires }
     }

@@ -16,7 +16,7 @@ use super::jws::{Algorithm, Curve, KeyKind, Material, SigningKey};
 use crate::upstream::pem;
 
 /// Shortest RSA modulus that is safe to sign with, in bits.
-const SHORTEST_RSA: usize = 2048;
+const MIN_RSA_BITS: usize = 2048;
 
 /// Base64url as people paste it: padding may be there or not, and unused bits may be set.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -77,7 +77,7 @@ pub fn signing_key(text: &str, algorithm: Algorithm, kid: Option<&str>) -> Resul
     let keys = read(text)?;
     let (mut fitting, mut reasons) = (Vec::new(), Vec::new());
     for key in &keys {
-        match key.misfit(algorithm, kid) {
+        match key.mismatch_reason(algorithm, kid) {
             None => fitting.push(key),
             Some(reason) => reasons.push(reason),
         }
@@ -165,7 +165,7 @@ impl Candidate {
     }
 
     /// Why this key is not the one, before its numbers are looked at.
-    fn misfit(&self, algorithm: Algorithm, kid: Option<&str>) -> Option<KeyError> {
+    fn mismatch_reason(&self, algorithm: Algorithm, kid: Option<&str>) -> Option<KeyError> {
         let conflict = |text: String| Some(KeyError::Conflict(text));
         let wanted = algorithm.as_str();
         if let (Some(wanted), Some(found)) = (kid, self.member("kid"))
@@ -303,7 +303,7 @@ impl Candidate {
     fn check_modulus(&self, modulus: &[u8], algorithm: Algorithm) -> Result<(), KeyError> {
         let unused = modulus.first().map_or(0, |first| first.leading_zeros() as usize);
         match modulus.len() * 8 - unused {
-            bits if bits < SHORTEST_RSA => Err(self.too_short(bits, SHORTEST_RSA, algorithm)),
+            bits if bits < MIN_RSA_BITS => Err(self.too_short(bits, MIN_RSA_BITS, algorithm)),
             _ => Ok(()),
         }
     }

@@ -64,7 +64,7 @@ pub struct Sent<'a> {
 
 /// What to do about a refusal.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum AuthOutcome {
     /// The upstream's words stand.
     Final,
     /// The credential was renewed: send once more.
@@ -79,8 +79,8 @@ pub trait Authorize: Send + Sync {
     fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>>;
 
     /// Called with every non-2xx answer before it is read as an error. `Again` is honoured once per request.
-    fn refused<'a>(&'a self, _answer: &'a ErrorResponse, _sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Final))
+    fn refused<'a>(&'a self, _answer: &'a ErrorResponse, _sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
+        Box::pin(std::future::ready(AuthOutcome::Final))
     }
 }
 
@@ -138,7 +138,7 @@ impl Authorize for WithHeaders {
         })
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         self.inner.refused(answer, sent)
     }
 }

@@ -1,7 +1,7 @@
 //! What of this machine a credential form may use to sign in at Google: nothing, unless the operator allows it outside of
 //! every form. And how far a token may go, by where it comes from.
 //!
-//! The rules only: settings are read in `config::operator`, tokens are fetched in [`super::grants`].
+//! The rules only: settings are read in `config::operator`, tokens are fetched in [`super::token_exchange`].
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use tracing::warn;
 use url::{Host, Url};
 
-use super::identity::{Identity, SubjectSource};
+use super::credential::{GoogleCredential, SubjectSource};
 use crate::error::InvokeError;
 use crate::upstream::NetworkSettings;
 
@@ -59,19 +59,19 @@ impl MachineAccess {
     }
 
     /// The machine's own identity, and the project that its credentials file names.
-    pub fn identity(&self) -> Result<(Identity, Option<String>), InvokeError> {
+    pub fn identity(&self) -> Result<(GoogleCredential, Option<String>), InvokeError> {
         if !self.identity {
             return Err(refused(format!("its operator allows no form to use its identity ({ALLOW_IDENTITY})")));
         }
         if let Some(file) = &self.credentials_file {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| refused(format!("{} cannot be read: {error}", file.display())))?;
-            let identity = Identity::of_machine(&text).map_err(|error| refused(error.detail()))?;
-            return Ok((identity, Identity::project_of_key_file(&text)));
+            let identity = GoogleCredential::of_machine(&text).map_err(|error| refused(error.detail()))?;
+            return Ok((identity, GoogleCredential::project_of_key_file(&text)));
         }
         let host = self.metadata_host.as_deref().unwrap_or("metadata.google.internal");
         let host = Url::parse(&format!("http://{host}/")).map_err(|_| refused("GCE_METADATA_HOST is not a host"))?;
-        Ok((Identity::Metadata { host }, None))
+        Ok((GoogleCredential::Metadata { host }, None))
     }
 }
 

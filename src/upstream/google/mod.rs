@@ -1,11 +1,11 @@
 //! Google Cloud OAuth2: an identity → a bearer token, fetched once for many calls and renewed in time.
 //!
-//! Tokens live in memory only. Source: Google Identity, "Using OAuth 2.0 for server to server applications",
+//! Tokens live in memory only. Source: Google GoogleCredential, "Using OAuth 2.0 for server to server applications",
 //! "Workload identity federation"; AIP-4110 to AIP-4117.
 
-mod grants;
-mod identity;
+mod credential;
 mod machine;
+mod token_exchange;
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-pub use identity::{ExternalAccount, Identity, SubjectSource, TOKEN_ENDPOINT, google_url};
+pub use credential::{ExternalAccount, GoogleCredential, SubjectSource, TOKEN_ENDPOINT, google_url};
 pub use machine::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKEN_URLS, MachineAccess, Reach};
 
 use self::machine::{is_google, refused};
 use super::auth::fetched::{Token, TokenCell};
 use super::auth::{Attempt, Sent, insert_public, insert_secret};
 use super::client::public_url;
-use super::{Authorize, ErrorResponse, NetworkSettings, Upstream, Verdict};
+use super::{AuthOutcome, Authorize, ErrorResponse, NetworkSettings, Upstream};
 use crate::error::InvokeError;
 
 /// Gives tokens of one identity. Parallel calls wait for one fetch, and share what comes of it.
@@ -31,7 +31,7 @@ pub struct TokenSource {
 
 /// Who asks for tokens, and for what.
 struct Source {
-    identity: Identity,
+    identity: GoogleCredential,
     reach: Reach,
     scopes: Vec<String>,
     upstream: Upstream,
@@ -39,7 +39,7 @@ struct Source {
 
 impl TokenSource {
     /// A source that has fetched nothing yet.
-    pub fn new(identity: Identity, reach: Reach, scopes: Vec<String>, upstream: Upstream) -> Self {
+    pub fn new(identity: GoogleCredential, reach: Reach, scopes: Vec<String>, upstream: Upstream) -> Self {
         // Tokens serve many sessions, and are no call of the first one.
         let upstream = upstream.for_no_session();
         Self { source: Arc::new(Source { identity, reach, scopes, upstream }), cell: TokenCell::default() }
@@ -59,7 +59,7 @@ impl TokenSource {
 
 impl Source {
     async fn fetch(&self, network: &NetworkSettings) -> Result<Token, InvokeError> {
-        let fetching = grants::fetch(&self.upstream, network, &self.identity, &self.scopes);
+        let fetching = token_exchange::fetch(&self.upstream, network, &self.identity, &self.scopes);
         if self.reach != Reach::Google {
             return fetching.await;
         }
@@ -95,15 +95,15 @@ impl Authorize for GoogleBearer {
         })
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, Verdict> {
+    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         Box::pin(async move {
             let bearer = sent.headers.get("authorization").and_then(|value| value.to_str().ok());
             match bearer.and_then(|bearer| bearer.strip_prefix("Bearer ")) {
                 Some(token) if answer.status == 401 => {
                     self.source.cell.forget(token);
-                    Verdict::Again
+                    AuthOutcome::Again
                 }
-                _ => Verdict::Final,
+                _ => AuthOutcome::Final,
             }
         })
     }

@@ -13,14 +13,14 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Outgoing;
-use super::scrub::{Openness, Scrub, multipart_boundary};
+use super::sanitize::{BodyPolicy, Sanitizer, multipart_boundary};
 use crate::error::InvokeError;
 
 /// Stands in every file, so that a reader knows what it is.
 pub(super) const FORMAT: &str = "dify-plugin-runtime exchange 1";
 
 /// Text shorter than this is never a file.
-const SHORTEST_FILE: usize = 1024;
+const MIN_FILE_BYTES: usize = 1024;
 
 /// Names and values; the values of a name that stands several times are joined by a comma.
 pub(super) type Headers = BTreeMap<String, String>;
@@ -39,7 +39,7 @@ pub(super) struct Exchange {
     pub request: Request,
     /// What came back; absent when nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<Answer>,
+    pub answer: Option<RecordedResponse>,
     /// Why nothing came back; absent too when the session was given up while it waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -61,7 +61,7 @@ pub(super) struct Request {
 
 /// An answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct RecordedResponse {
     /// Milliseconds from the request to the headers.
     pub after_ms: u64,
     /// HTTP status.
@@ -140,9 +140,9 @@ impl Failure {
 
 impl Request {
     /// The attempt as it is written and compared.
-    pub(super) fn of(outgoing: &Outgoing<'_>, scrub: &Scrub, shorten_files: bool) -> Self {
+    pub(super) fn of(outgoing: &Outgoing<'_>, scrub: &Sanitizer, shorten_files: bool) -> Self {
         let request = outgoing.request;
-        let openness = if request.is_confidential { Openness::Confidential } else { Openness::Open };
+        let openness = if request.is_confidential { BodyPolicy::Confidential } else { BodyPolicy::Open };
         let mut headers = scrub.headers(outgoing.headers);
         let mut body = request.body.to_vec();
         // A boundary is chosen anew for each form.
@@ -206,7 +206,7 @@ pub(super) fn shortened(value: Value) -> Value {
 
 fn is_file(text: &str) -> bool {
     let content = text.split_once(";base64,").map_or(text, |(_, content)| content);
-    content.len() >= SHORTEST_FILE
+    content.len() >= MIN_FILE_BYTES
         && content.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte))
 }
 

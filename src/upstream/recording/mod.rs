@@ -4,11 +4,11 @@
 //! request, one for each exchange with an upstream. Off, it costs a comparison per attempt. It is not a cache and no log:
 //! it holds prompts and answers, and is made only when somebody asks for it.
 
-mod difference;
+mod diff;
 mod exchange;
 mod recorder;
 mod replayer;
-mod scrub;
+mod sanitize;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,25 +26,25 @@ use crate::error::InvokeError;
 
 /// What to do with upstream traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taping {
+pub enum TrafficMode {
     /// Write it to this folder.
     Record {
         /// The folder; made when it is not there.
-        folder: PathBuf,
+        directory: PathBuf,
         /// Files (base64, bytes) are written as length and digest only.
         shorten_files: bool,
     },
-    /// Answer from this folder.
+    /// RecordedResponse from this folder.
     Replay {
         /// The folder.
-        folder: PathBuf,
+        directory: PathBuf,
         /// With the pauses of the recording; otherwise at once.
         timed: bool,
     },
 }
 
 /// A recorder or a replayer.
-pub(super) enum Tape {
+pub(super) enum TrafficStore {
     /// Writes.
     Record(Arc<Recorder>),
     /// Answers.
@@ -83,12 +83,14 @@ pub struct Case<'a> {
     pub is_secret: &'a dyn Fn(&str) -> bool,
 }
 
-impl Tape {
+impl TrafficStore {
     /// Makes or reads the folder.
-    pub(super) fn open(taping: &Taping) -> io::Result<Self> {
-        match taping {
-            Taping::Record { folder, shorten_files } => Ok(Self::Record(Recorder::open(folder, *shorten_files)?)),
-            Taping::Replay { folder, timed } => Ok(Self::Replay(Replayer::open(folder, *timed)?)),
+    pub(super) fn open(traffic: &TrafficMode) -> io::Result<Self> {
+        match traffic {
+            TrafficMode::Record { directory, shorten_files } => {
+                Ok(Self::Record(Recorder::open(directory, *shorten_files)?))
+            }
+            TrafficMode::Replay { directory, timed } => Ok(Self::Replay(Replayer::open(directory, *timed)?)),
         }
     }
 
@@ -118,6 +120,6 @@ impl Tape {
     }
 }
 
-fn at(folder: &Path, error: &impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("{}: {error}", folder.display()))
+fn at(directory: &Path, error: &impl std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {error}", directory.display()))
 }

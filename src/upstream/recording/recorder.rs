@@ -18,20 +18,20 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::exchange::{Answer, Data, End, Exchange, FORMAT, Failure, Piece, Request, shortened};
-use super::scrub::{Openness, Secrets, clip};
+use super::exchange::{Data, End, Exchange, FORMAT, Failure, Piece, RecordedResponse, Request, shortened};
+use super::sanitize::{BodyPolicy, Secrets, clip};
 use super::{Case, Incoming, Outgoing, at};
 use crate::error::InvokeError;
 
 /// Files after which nothing more is written: a recording that somebody forgot must not fill the disk.
-const MOST_FILES: u32 = 9_999;
+const MAX_FILES: u32 = 9_999;
 
 /// Bytes of one body after which nothing more of it is kept.
-const LONGEST_BODY: usize = 64 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 /// A folder that is being written.
 pub(in crate::upstream) struct Recorder {
-    folder: PathBuf,
+    directory: PathBuf,
     shorten_files: bool,
     secrets: Secrets,
     next: AtomicU32,
@@ -39,13 +39,13 @@ pub(in crate::upstream) struct Recorder {
 
 impl Recorder {
     /// Makes the folder, for its owner only. Files that are there stay, and numbers go on behind them.
-    pub(super) fn open(folder: &Path, shorten_files: bool) -> io::Result<Arc<Self>> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| at(folder, &error))?;
-        let names = fs::read_dir(folder).map_err(|error| at(folder, &error))?.filter_map(Result::ok);
+    pub(super) fn open(directory: &Path, shorten_files: bool) -> io::Result<Arc<Self>> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| at(directory, &error))?;
+        let names = fs::read_dir(directory).map_err(|error| at(directory, &error))?.filter_map(Result::ok);
         let number = |name: &str| name.split('-').next().and_then(|number| number.parse::<u32>().ok());
         let last = names.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max().unwrap_or(0);
         let next = AtomicU32::new(last + 1);
-        Ok(Arc::new(Self { folder: folder.to_owned(), shorten_files, secrets: Secrets::default(), next }))
+        Ok(Arc::new(Self { directory: directory.to_owned(), shorten_files, secrets: Secrets::default(), next }))
     }
 
     /// Writes a session's request as `invoke` reads it, its credentials hidden.
@@ -75,7 +75,7 @@ impl Recorder {
             Ok(incoming) => {
                 let Incoming { status, headers, body } = incoming;
                 open.answered(status.as_u16(), &headers);
-                let body = Taped { body, open: Some(open) }.boxed();
+                let body = RecordedBody { body, open: Some(open) }.boxed();
                 Ok(Incoming { status, headers, body })
             }
             Err(error) => {
@@ -91,13 +91,13 @@ impl Recorder {
 
     /// Readable by its owner only: it holds prompts and answers.
     fn write<T: Serialize>(&self, number: u32, name: &str, content: &T) {
-        if number > MOST_FILES {
-            if number == MOST_FILES + 1 {
-                warn!(files = MOST_FILES, "the recording is full; nothing more is recorded");
+        if number > MAX_FILES {
+            if number == MAX_FILES + 1 {
+                warn!(files = MAX_FILES, "the recording is full; nothing more is recorded");
             }
             return;
         }
-        let path = self.folder.join(format!("{number:04}-{name}.json"));
+        let path = self.directory.join(format!("{number:04}-{name}.json"));
         let written = serde_json::to_vec_pretty(content).map_err(io::Error::other).and_then(|mut bytes| {
             bytes.push(b'\n');
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(&bytes)
@@ -113,7 +113,7 @@ struct Open {
     recorder: Arc<Recorder>,
     number: u32,
     host: String,
-    openness: Openness,
+    openness: BodyPolicy,
     sent: HeaderMap,
     started: Instant,
     exchange: Exchange,
@@ -126,7 +126,7 @@ impl Open {
     fn new(recorder: Arc<Recorder>, outgoing: &Outgoing<'_>) -> Self {
         let scrub = recorder.secrets.scrub(outgoing.headers);
         let request = outgoing.request;
-        let openness = if request.is_confidential { Openness::Confidential } else { Openness::Open };
+        let openness = if request.is_confidential { BodyPolicy::Confidential } else { BodyPolicy::Open };
         if request.is_confidential {
             recorder.secrets.learn_hidden(&request.body, &scrub.ranges(&request.body, openness));
         }
@@ -159,7 +159,8 @@ impl Open {
     fn answered(&mut self, status: u16, headers: &HeaderMap) {
         let headers = self.recorder.secrets.scrub(&self.sent).headers(headers);
         let after_ms = self.elapsed();
-        self.exchange.answer = Some(Answer { after_ms, status, headers, pieces: Vec::new(), end: End::NotReadOn });
+        self.exchange.answer =
+            Some(RecordedResponse { after_ms, status, headers, pieces: Vec::new(), end: End::NotReadOn });
     }
 
     fn failed(&mut self, error: &InvokeError) {
@@ -169,7 +170,7 @@ impl Open {
     }
 
     fn piece(&mut self, bytes: &[u8]) {
-        if self.body.len() + bytes.len() <= LONGEST_BODY {
+        if self.body.len() + bytes.len() <= MAX_BODY_BYTES {
             self.body.extend_from_slice(bytes);
             self.pieces.push((self.body.len(), self.elapsed()));
         }
@@ -186,7 +187,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         let secrets = &self.recorder.secrets;
         let ranges = secrets.scrub(&self.sent).ranges(&self.body, self.openness);
-        if self.openness == Openness::Confidential {
+        if self.openness == BodyPolicy::Confidential {
             secrets.learn_hidden(&self.body, &ranges);
         }
         if let Some(answer) = &mut self.exchange.answer {
@@ -202,12 +203,12 @@ impl Drop for Open {
 }
 
 /// A body that is written down as it is read.
-struct Taped {
+struct RecordedBody {
     body: BoxStream<'static, Result<Bytes, InvokeError>>,
     open: Option<Open>,
 }
 
-impl Stream for Taped {
+impl Stream for RecordedBody {
     type Item = Result<Bytes, InvokeError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

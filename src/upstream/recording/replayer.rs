@@ -15,19 +15,19 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until};
 
-use super::exchange::{Answer, End, Exchange, FORMAT, Request, header_map};
-use super::scrub::Secrets;
-use super::{Case, Incoming, Outgoing, at, difference};
+use super::exchange::{End, Exchange, FORMAT, RecordedResponse, Request, header_map};
+use super::sanitize::Secrets;
+use super::{Case, Incoming, Outgoing, at, diff};
 use crate::error::InvokeError;
 use crate::upstream::status;
 
 /// A folder that is played.
 pub(in crate::upstream) struct Replayer {
-    folder: PathBuf,
+    directory: PathBuf,
     /// With the pauses of the recording.
     pub(super) timed: bool,
     secrets: Secrets,
-    tape: Mutex<Vec<Recorded>>,
+    traffic_store: Mutex<Vec<Recorded>>,
 }
 
 struct Recorded {
@@ -37,25 +37,25 @@ struct Recorded {
 }
 
 /// Largest file of a recording: bodies are recorded up to 64 MiB, and base64 makes them longer.
-const LARGEST: u64 = 256 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Reads a file of the folder, which may be anybody's; a pipe would never open.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let about = fs::metadata(path)?;
-    if !about.is_file() || about.len() > LARGEST {
-        return Err(io::Error::other(format!("is no regular file of at most {LARGEST} bytes")));
+    if !about.is_file() || about.len() > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("is no regular file of at most {MAX_FILE_BYTES} bytes")));
     }
     fs::read(path)
 }
 
 impl Replayer {
     /// Reads the folder.
-    pub(super) fn open(folder: &Path, timed: bool) -> io::Result<Self> {
-        let entries = fs::read_dir(folder).map_err(|error| at(folder, &error))?;
+    pub(super) fn open(directory: &Path, timed: bool) -> io::Result<Self> {
+        let entries = fs::read_dir(directory).map_err(|error| at(directory, &error))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         files.sort();
-        let mut tape = Vec::new();
+        let mut traffic_store = Vec::new();
         for path in files {
             let text = read(&path).map_err(|error| at(&path, &error))?;
             let value: Value = serde_json::from_slice(&text).map_err(|error| at(&path, &error))?;
@@ -67,12 +67,17 @@ impl Replayer {
             }
             let exchange = serde_json::from_value(value).map_err(|error| at(&path, &error))?;
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            tape.push(Recorded { file, exchange, used: false });
+            traffic_store.push(Recorded { file, exchange, used: false });
         }
-        if tape.is_empty() {
-            return Err(at(folder, &"holds no recorded exchange"));
+        if traffic_store.is_empty() {
+            return Err(at(directory, &"holds no recorded exchange"));
         }
-        Ok(Self { folder: folder.to_owned(), timed, secrets: Secrets::default(), tape: Mutex::new(tape) })
+        Ok(Self {
+            directory: directory.to_owned(),
+            timed,
+            secrets: Secrets::default(),
+            traffic_store: Mutex::new(traffic_store),
+        })
     }
 
     /// Learns the secrets that this session uses in place of the recorded ones.
@@ -106,15 +111,18 @@ impl Replayer {
     fn find(&self, outgoing: &Outgoing<'_>) -> Result<Exchange, InvokeError> {
         let scrub = self.secrets.scrub(outgoing.headers);
         let (whole, short) = (Request::of(outgoing, &scrub, false), Request::of(outgoing, &scrub, true));
-        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut traffic_store = self.traffic_store.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = |recorded: &Request| recorded.is_same(&whole) || recorded.is_same(&short);
-        if let Some(found) = tape.iter_mut().find(|recorded| !recorded.used && is_same(&recorded.exchange.request)) {
+        if let Some(found) =
+            traffic_store.iter_mut().find(|recorded| !recorded.used && is_same(&recorded.exchange.request))
+        {
             found.used = true;
             return Ok(found.exchange.clone());
         }
-        let place = self.folder.display();
+        let place = self.directory.display();
         let what = format!("{} {}", whole.method, whole.url);
-        let played: Vec<&Recorded> = tape.iter().filter(|recorded| is_same(&recorded.exchange.request)).collect();
+        let played: Vec<&Recorded> =
+            traffic_store.iter().filter(|recorded| is_same(&recorded.exchange.request)).collect();
         if let Some(last) = played.last() {
             return Err(InvokeError::internal(format!(
                 "the recording in {place} has {what} {} time(s), and all were played ({} was the last)",
@@ -122,7 +130,7 @@ impl Replayer {
                 last.file
             )));
         }
-        let nearest = tape.iter().filter(|recorded| !recorded.used).min_by_key(|recorded| {
+        let nearest = traffic_store.iter().filter(|recorded| !recorded.used).min_by_key(|recorded| {
             let request = &recorded.exchange.request;
             (request.url != whole.url, request.method != whole.method)
         });
@@ -131,7 +139,7 @@ impl Replayer {
             Some(nearest) => format!(
                 "the recording in {place} has no {what}; what comes next is {}: {}",
                 nearest.file,
-                difference::between(&nearest.exchange.request, &whole)
+                diff::between(&nearest.exchange.request, &whole)
             ),
         }))
     }
@@ -157,7 +165,7 @@ impl Clock {
     }
 }
 
-fn incoming(answer: Answer, recorded_at: Timestamp, clock: Clock) -> Result<Incoming, InvokeError> {
+fn incoming(answer: RecordedResponse, recorded_at: Timestamp, clock: Clock) -> Result<Incoming, InvokeError> {
     let wrong = |what: String| InvokeError::internal(format!("the recording cannot be played: {what}"));
     let status = StatusCode::from_u16(answer.status).map_err(|error| wrong(error.to_string()))?;
     let mut headers = header_map(&answer.headers);

@@ -75,7 +75,7 @@ fn parallel_calls_do_not_come_back_in_one_moment() {
     }
     error.retry_after = Some(Duration::MAX);
     assert_eq!(policy.wait(&error, 0, 0.5), None);
-    let patient = RetryPolicy { longest_wait: Duration::MAX, ..policy };
+    let patient = RetryPolicy { max_wait: Duration::MAX, ..policy };
     assert!(patient.wait(&error, 1, 1.0).is_some(), "no sum overflows");
 }
 

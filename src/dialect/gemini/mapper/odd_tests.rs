@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::*;
 use crate::codec::events::EventDecoder;
-use crate::dialect::gemini::answer::{AnswerOptions, Step};
 use crate::dialect::gemini::functions::NAMES;
-use crate::dialect::gemini::sources::Citations;
+use crate::dialect::gemini::grounding::Citations;
+use crate::dialect::gemini::response::{NextStep, ResponseOptions};
 use crate::dialect::names::FunctionNames;
 use crate::protocol::Content;
 use crate::steps;
@@ -172,8 +172,8 @@ struct Heard {
 fn hear(events: &[String], citations: Citations) -> Result<Heard, String> {
     let functions = vec![serde_json::from_value(json!({"name": "look", "description": "", "parameters": {}})).unwrap()];
     let names = FunctionNames::of(&functions, NAMES).into();
-    let options = AnswerOptions { citations, quotes: true, names, ..AnswerOptions::default() };
-    let answer = SharedAnswer::new(Answer::new(options));
+    let options = ResponseOptions { citations, quotes: true, names, ..ResponseOptions::default() };
+    let answer = SharedResponse::new(GeminiResponse::new(options));
     let mut mapper = GenerateMapper::new(answer.clone());
     let (mut decoder, mut decoded, mut out) = (EventDecoder::new(1 << 24), Vec::new(), Vec::new());
     for event in events {
@@ -184,7 +184,7 @@ fn hear(events: &[String], citations: Citations) -> Result<Heard, String> {
     }
     mapper.finish(&mut out).map_err(|error| error.to_string())?;
     match answer.lock().end_of_request(None) {
-        Step::Done => {}
+        NextStep::Done => {}
         step => return Err(format!("{step:?}")),
     }
     out.extend(answer.lock().conclude(|| 1));
@@ -486,7 +486,7 @@ fn small_things_in_great_numbers_are_refused_or_left_out() {
         });
         assert!(taken < 20 * event.len() as u64 + 100_000, "{name}: {taken} steps for {} bytes", event.len());
     }
-    // Sources decorate: the first of them are enough.
+    // Grounding decorate: the first of them are enough.
     let sources =
         format!(r#"{{"citations":{},"citationSources":{}}}"#, many(r#"{"uri":"a"}"#, 20_000), many("[]", 20_000));
     let pages = format!(r#"{{"urlMetadata":{}}}"#, many(r#"{"retrievedUrl":"a","urlRetrievalStatus":"X"}"#, 20_000));

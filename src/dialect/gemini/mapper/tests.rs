@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::*;
 use crate::codec::events::EventDecoder;
-use crate::dialect::driver::LONGEST_KEPT;
-use crate::dialect::gemini::answer::{AnswerOptions, Step};
+use crate::dialect::driver::MAX_RESPONSE_BYTES;
+use crate::dialect::gemini::grounding::Citations;
 use crate::dialect::gemini::price::{PriceDetails, PriceList};
-use crate::dialect::gemini::sources::Citations;
+use crate::dialect::gemini::response::{NextStep, ResponseOptions};
 use crate::error::ErrorKind;
 use crate::protocol::Content;
 
@@ -21,7 +21,7 @@ struct Seen {
     reason: Option<String>,
     usage: Option<(u64, u64)>,
     opaque: Option<Value>,
-    steps: Vec<Step>,
+    steps: Vec<NextStep>,
 }
 
 impl Seen {
@@ -45,15 +45,15 @@ impl Seen {
 
     fn failure(&self) -> &InvokeError {
         match self.steps.last() {
-            Some(Step::Fail(error)) => error,
+            Some(NextStep::Fail(error)) => error,
             other => panic!("no failure but {other:?}"),
         }
     }
 }
 
 /// One request after the other, each the bytes of its stream in pieces and how it broke.
-fn run<'a>(options: AnswerOptions, requests: impl IntoIterator<Item = (Vec<&'a [u8]>, Option<InvokeError>)>) -> Seen {
-    let answer = SharedAnswer::new(Answer::new(options));
+fn run<'a>(options: ResponseOptions, requests: impl IntoIterator<Item = (Vec<&'a [u8]>, Option<InvokeError>)>) -> Seen {
+    let answer = SharedResponse::new(GeminiResponse::new(options));
     let mut seen = Seen::default();
     for (pieces, mut broken) in requests {
         let mut mapper = GenerateMapper::new(answer.clone());
@@ -71,7 +71,7 @@ fn run<'a>(options: AnswerOptions, requests: impl IntoIterator<Item = (Vec<&'a [
         }
         out.drain(..).for_each(|delta| seen.add(delta));
         let step = answer.lock().end_of_request(broken);
-        if step == Step::Done {
+        if step == NextStep::Done {
             answer.lock().conclude(|| 1000).into_iter().for_each(|delta| seen.add(delta));
         }
         seen.steps.push(step);
@@ -90,7 +90,7 @@ type Case = (&'static str, Vec<Value>, &'static str, &'static [(&'static str, &'
 type Refusal = (&'static str, Vec<Value>, ErrorKind, &'static [&'static str]);
 
 fn one(events: &[Value]) -> Seen {
-    run(AnswerOptions::default(), [(vec![stream(events).as_bytes()], None)])
+    run(ResponseOptions::default(), [(vec![stream(events).as_bytes()], None)])
 }
 
 fn parts(parts: Value) -> Value {
@@ -369,7 +369,7 @@ fn refusals_and_empty_answers_say_why() {
     }
     let bare =
         format!("{}{{\n  \"error\": {{\n \"code\": 500,\n \"message\": \"down\"\n}}\n}}\n", stream(&[text("a")]));
-    let seen = run(AnswerOptions::default(), [(vec![bare.as_bytes()], None)]);
+    let seen = run(ResponseOptions::default(), [(vec![bare.as_bytes()], None)]);
     assert_eq!((seen.text.as_str(), seen.failure().kind), ("a", ErrorKind::ServerUnavailable));
 }
 
@@ -380,19 +380,20 @@ fn a_break_before_any_output_is_repeated_and_later_it_stands() {
     let whole = stream(&[text("x"), end("STOP")]);
     let call = stream(&[parts(json!([{"functionCall": {"name": "f"}}]))]);
     for before in [String::new(), stream(&[text(" ")]), call, stream(&[parts(json!([{}]))])] {
-        let seen = run(AnswerOptions::default(), [(vec![before.as_bytes()], broken()), (vec![whole.as_bytes()], None)]);
-        assert_eq!(seen.steps, [Step::Again(cut.clone()), Step::Done], "{before}");
+        let seen =
+            run(ResponseOptions::default(), [(vec![before.as_bytes()], broken()), (vec![whole.as_bytes()], None)]);
+        assert_eq!(seen.steps, [NextStep::Again(cut.clone()), NextStep::Done], "{before}");
         assert_eq!((seen.text.trim(), seen.calls.len()), ("x", 0), "{before}");
     }
     for shown in
         [text("x"), parts(json!([{"text": "hm", "thought": true}])), parts(json!([{"inlineData": {"data": "aGk="}}]))]
     {
-        let seen = run(AnswerOptions::default(), [(vec![stream(&[shown]).as_bytes()], broken())]);
-        assert!(matches!(seen.steps[0], Step::Fail(_)));
+        let seen = run(ResponseOptions::default(), [(vec![stream(&[shown]).as_bytes()], broken())]);
+        assert!(matches!(seen.steps[0], NextStep::Fail(_)));
     }
     let refused = InvokeError::bad_request("no");
-    let seen = run(AnswerOptions::default(), [(Vec::new(), Some(refused.clone()))]);
-    assert_eq!(seen.steps, [Step::Fail(refused)]);
+    let seen = run(ResponseOptions::default(), [(Vec::new(), Some(refused.clone()))]);
+    assert_eq!(seen.steps, [NextStep::Fail(refused)]);
 }
 
 #[test]
@@ -405,23 +406,23 @@ fn an_answer_of_nothing_is_asked_for_once_more_and_then_told() {
     let whole = stream(&[text("x"), end("STOP")]);
     let call = stream(&[parts(json!([{"functionCall": {"name": "f"}}])), end("STOP")]);
     let two = |first: &str, second: &str| {
-        run(AnswerOptions::default(), [(vec![first.as_bytes()], None), (vec![second.as_bytes()], None)])
+        run(ResponseOptions::default(), [(vec![first.as_bytes()], None), (vec![second.as_bytes()], None)])
     };
     for first in [&nothing, &blank] {
         let seen = two(first, &whole);
-        assert!(matches!(seen.steps[..], [Step::Again(_), Step::Done]), "{:?}", seen.steps);
+        assert!(matches!(seen.steps[..], [NextStep::Again(_), NextStep::Done]), "{:?}", seen.steps);
         // What the first request cost is paid too.
         assert_eq!((seen.text.trim(), seen.usage), ("x", Some((14, if first == &nothing { 3 } else { 6 }))));
         assert!(two(first, first).failure().message.contains("without saying anything"));
     }
     // What was thought was shown: it would be shown twice.
-    assert!(matches!(two(&thought, &whole).steps[0], Step::Fail(_)));
-    let alone = run(AnswerOptions::default(), [(vec![call.as_bytes()], None)]);
-    assert_eq!((alone.steps, alone.calls.len()), (vec![Step::Done], 1), "a call alone is an answer");
+    assert!(matches!(two(&thought, &whole).steps[0], NextStep::Fail(_)));
+    let alone = run(ResponseOptions::default(), [(vec![call.as_bytes()], None)]);
+    assert_eq!((alone.steps, alone.calls.len()), (vec![NextStep::Done], 1), "a call alone is an answer");
     // Behind a stop sequence nothing may follow.
-    let options = AnswerOptions { may_be_empty: true, ..AnswerOptions::default() };
+    let options = ResponseOptions { may_be_empty: true, ..ResponseOptions::default() };
     let seen = run(options, [(vec![nothing.as_bytes()], None), (vec![nothing.as_bytes()], None)]);
-    assert_eq!((seen.steps.last(), seen.reason.as_deref()), (Some(&Step::Done), Some("stop")));
+    assert_eq!((seen.steps.last(), seen.reason.as_deref()), (Some(&NextStep::Done), Some("stop")));
 }
 
 #[test]
@@ -441,15 +442,15 @@ fn calls_that_cannot_be_handed_on_are_never_an_ending() {
 
 #[test]
 fn drafts_of_the_thinking_are_neither_shown_nor_kept() {
-    let picture = |data: &str, more: Value| {
+    let image = |data: &str, more: Value| {
         let mut part = json!({"inlineData": {"mimeType": "image/png", "data": data}});
         part.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         parts(json!([part]))
     };
     let seen = one(&[
         parts(json!([{"text": "**Composing**", "thought": true}])),
-        picture("ZHJhZnQ=", json!({"thought": true, "thoughtSignature": "RA=="})),
-        picture("ZmluYWw=", json!({"thoughtSignature": "U0lH"})),
+        image("ZHJhZnQ=", json!({"thought": true, "thoughtSignature": "RA=="})),
+        image("ZmluYWw=", json!({"thoughtSignature": "U0lH"})),
         end("STOP"),
     ]);
     assert_eq!(seen.media, ["image image/png"]);
@@ -496,16 +497,16 @@ fn pictures_have_their_price_where_nobody_tells_them_from_text() {
         serde_json::from_value(json!({"input": "2", "output": "12", "unit": "0.000001", "currency": "USD"})).unwrap();
     let details = serde_json::from_value(json!({"image_output": "120"})).unwrap();
     let prices = PriceList { pricing: Some(pricing), details, ..PriceList::default() };
-    let picture = parts(json!([{"inlineData": {"mimeType": "image/png", "data": "aGk="}}]));
+    let image = parts(json!([{"inlineData": {"mimeType": "image/png", "data": "aGk="}}]));
     let price = |drawn: bool, details: Value| {
-        let options = AnswerOptions { prices: prices.clone(), ..AnswerOptions::default() };
-        let mut answer = Answer::new(options);
+        let options = ResponseOptions { prices: prices.clone(), ..ResponseOptions::default() };
+        let mut answer = GeminiResponse::new(options);
         let usage = json!({"promptTokenCount": 0, "candidatesTokenCount": 1120, "candidatesTokensDetails": details});
-        let first = if drawn { picture.clone() } else { text("a") };
+        let first = if drawn { image.clone() } else { text("a") };
         for event in [first, json!({"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage})] {
             answer.take(serde_json::from_value(event).unwrap(), &mut Vec::new()).unwrap();
         }
-        assert_eq!(answer.end_of_request(None), Step::Done);
+        assert_eq!(answer.end_of_request(None), NextStep::Done);
         answer.conclude(|| 0).pop().unwrap().usage.unwrap().total_price.0
     };
     assert_eq!(price(true, json!(null)), "0.1344000");
@@ -541,7 +542,7 @@ fn half_a_character_is_joined_with_the_next_event() {
         ("hi ", "\\ud83d", "hi \u{fffd}"),
     ] {
         let bytes = event(first, "") + &event(second, stop);
-        let answer = SharedAnswer::new(Answer::new(AnswerOptions::default()));
+        let answer = SharedResponse::new(GeminiResponse::new(ResponseOptions::default()));
         let mut mapper = GenerateMapper::new(answer.clone());
         let (mut decoder, mut events, mut out) = (EventDecoder::new(1 << 20), Vec::new(), Vec::new());
         decoder.push(bytes.as_bytes(), &mut events).unwrap();
@@ -580,7 +581,7 @@ fn words_and_messages_of_any_length_stay_short() {
 fn quoted_sources_are_listed_only_when_sources_were_asked_for() {
     let quoted = json!({"candidates": [{"finishReason": "STOP", "citationMetadata": {"citationSources": [{"uri": "https://q"}]}}]});
     for quotes in [true, false] {
-        let options = AnswerOptions { quotes, ..AnswerOptions::default() };
+        let options = ResponseOptions { quotes, ..ResponseOptions::default() };
         let seen = run(options, [(vec![stream(&[text("a"), quoted.clone()]).as_bytes()], None)]);
         assert_eq!(seen.text.contains("Quoted from"), quotes, "{}", seen.text);
     }
@@ -589,7 +590,7 @@ fn quoted_sources_are_listed_only_when_sources_were_asked_for() {
 /// A gateway may say its last word and keep the connection.
 #[test]
 fn an_answer_is_over_at_its_reason() {
-    let mut mapper = GenerateMapper::new(SharedAnswer::new(Answer::new(AnswerOptions::default())));
+    let mut mapper = GenerateMapper::new(SharedResponse::new(GeminiResponse::new(ResponseOptions::default())));
     for (event, over) in [(text("a"), false), (end("FINISH_REASON_UNSPECIFIED"), false), (end("STOP"), true)] {
         mapper.event(&Event { data: event.to_string(), ..Event::default() }, &mut Vec::new()).unwrap();
         assert_eq!(mapper.is_over(), over);
@@ -601,11 +602,11 @@ fn a_malformed_call_is_asked_for_once_more() {
     let malformed =
         stream(&[json!({"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "call:f{"}]})]);
     for has_functions in [true, false] {
-        let options = AnswerOptions { has_functions, ..AnswerOptions::default() };
+        let options = ResponseOptions { has_functions, ..ResponseOptions::default() };
         let seen = run(options, [(vec![malformed.as_bytes()], None), (vec![malformed.as_bytes()], None)]);
         // Where there are no functions, there is nothing that calls could be held to.
-        assert_eq!(seen.steps[0] == Step::ValidCalls, has_functions);
-        assert!(matches!(&seen.steps[0], Step::ValidCalls | Step::Again(_)));
+        assert_eq!(seen.steps[0] == NextStep::ValidCalls, has_functions);
+        assert!(matches!(&seen.steps[0], NextStep::ValidCalls | NextStep::Again(_)));
         assert!(seen.failure().detail().contains("call:f{"));
     }
 }
@@ -628,7 +629,7 @@ fn a_long_answer_goes_on_and_is_one() {
     let second = hop("[1,", Some("t2"), None);
     let third = hop("2]}", None, Some("STOP"));
     let seen = run(
-        AnswerOptions::default(),
+        ResponseOptions::default(),
         [
             (vec![first.as_bytes()], None),
             (vec![second.as_bytes()], Some(InvokeError::connection("cut"))),
@@ -636,14 +637,17 @@ fn a_long_answer_goes_on_and_is_one() {
         ],
     );
     let cut = InvokeError::connection("cut").retryable();
-    assert_eq!(seen.steps, [Step::Continue("t1".to_owned()), Step::Resume("t2".to_owned(), cut), Step::Done]);
+    assert_eq!(
+        seen.steps,
+        [NextStep::Continue("t1".to_owned()), NextStep::Resume("t2".to_owned(), cut), NextStep::Done]
+    );
     assert_eq!(seen.text, "{\"a\":[1,2]}");
     assert_eq!((seen.usage, seen.reason.as_deref()), (Some((10, 4)), Some("stop")));
     // Checkpoints without any progress between them end after some repeats.
     let stuck = hop("", Some("t"), None);
     let seen =
-        run(AnswerOptions::default(), (0..6).map(|_| (vec![stuck.as_bytes()], Some(InvokeError::connection("cut")))));
-    assert!(matches!(seen.steps.last(), Some(Step::Fail(_))), "{:?}", seen.steps);
+        run(ResponseOptions::default(), (0..6).map(|_| (vec![stuck.as_bytes()], Some(InvokeError::connection("cut")))));
+    assert!(matches!(seen.steps.last(), Some(NextStep::Fail(_))), "{:?}", seen.steps);
 }
 
 #[test]
@@ -692,10 +696,10 @@ fn sources_are_listed_or_marked_in_the_text() {
         (Citations::Inline, format!("Zürich ist groß.[1] Ja.{list}")),
         (Citations::Off, said.to_owned()),
     ] {
-        let options = AnswerOptions { citations, ..AnswerOptions::default() };
+        let options = ResponseOptions { citations, ..ResponseOptions::default() };
         assert_eq!(run(options, [(vec![events.as_bytes()], None)]).text, expected);
     }
-    let json = AnswerOptions { expects_json: true, ..AnswerOptions::default() };
+    let json = ResponseOptions { expects_json: true, ..ResponseOptions::default() };
     assert_eq!(run(json, [(vec![events.as_bytes()], None)]).text, said);
 }
 
@@ -707,7 +711,7 @@ fn an_empty_text_before_code_is_held_too() {
         "groundingMetadata": {
             "groundingChunks": [{"web": {"uri": "https://g/1", "title": "a.ch"}}],
             "groundingSupports": [{"segment": {"endIndex": 3, "text": "Ja."}, "groundingChunkIndices": [0]}]}}]});
-    let options = AnswerOptions { citations: Citations::Inline, ..AnswerOptions::default() };
+    let options = ResponseOptions { citations: Citations::Inline, ..ResponseOptions::default() };
     let seen = run(options, [(vec![stream(&[answer]).as_bytes()], None)]);
     assert!(seen.text.contains("Ja.[1]"), "{}", seen.text);
 }
@@ -717,7 +721,7 @@ fn searches_are_counted_once_each_and_priced() {
     let search = serde_json::from_value(json!({"per_1000_queries": "14"})).unwrap();
     let details = PriceDetails { search: Some(search), ..PriceDetails::default() };
     let prices = PriceList { details, ..PriceList::default() };
-    let answer = SharedAnswer::new(Answer::new(AnswerOptions { prices, ..AnswerOptions::default() }));
+    let answer = SharedResponse::new(GeminiResponse::new(ResponseOptions { prices, ..ResponseOptions::default() }));
     let mut mapper = GenerateMapper::new(answer.clone());
     for queries in [json!(["one", "two"]), json!(["two", "three"])] {
         let event = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP", "groundingMetadata": {"webSearchQueries": queries}}]});
@@ -731,7 +735,7 @@ fn searches_are_counted_once_each_and_priced() {
 #[test]
 fn what_is_kept_until_the_end_has_a_limit() {
     let long = "a".repeat(1 << 20);
-    let picture = parts(json!([{"inlineData": {"mimeType": "image/png", "data": long}}]));
+    let image = parts(json!([{"inlineData": {"mimeType": "image/png", "data": long}}]));
     let fragment = json!({"partialArgs": [{"jsonPath": "$.a", "stringValue": long}], "willContinue": true});
     let cases = [
         ("text", Citations::Off, text(&long), true),
@@ -740,16 +744,16 @@ fn what_is_kept_until_the_end_has_a_limit() {
         ("calls", Citations::Off, parts(json!([{"functionCall": {"name": "f", "args": {"a": long}}}])), true),
         ("fragments of a call", Citations::Off, parts(json!([{ "functionCall": fragment }])), true),
         ("signatures", Citations::Off, parts(json!([{"text": "a", "thoughtSignature": long}])), true),
-        ("pictures that wait for the text's marks", Citations::Inline, picture.clone(), true),
-        ("pictures", Citations::Off, picture, false),
+        ("pictures that wait for the text's marks", Citations::Inline, image.clone(), true),
+        ("pictures", Citations::Off, image, false),
         ("thoughts", Citations::Off, parts(json!([{"text": long, "thought": true}])), false),
     ];
     for (name, citations, event, limited) in cases {
-        let mut answer = Answer::new(AnswerOptions { citations, ..AnswerOptions::default() });
+        let mut answer = GeminiResponse::new(ResponseOptions { citations, ..ResponseOptions::default() });
         for _ in 0..40 {
             answer.take(serde_json::from_value(event.clone()).unwrap(), &mut Vec::new()).unwrap();
         }
-        assert_eq!(answer.held() > LONGEST_KEPT, limited, "{name}: {}", answer.held());
+        assert_eq!(answer.held() > MAX_RESPONSE_BYTES, limited, "{name}: {}", answer.held());
     }
 }
 
@@ -757,7 +761,7 @@ fn what_is_kept_until_the_end_has_a_limit() {
 fn sound_becomes_a_wav_file() {
     let event = parts(json!([{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=16000", "data": "AAAAAA=="}}]));
     assert_eq!(one(&[event, end("STOP")]).media, ["audio audio/wav"]);
-    let file = crate::dialect::sound::wav(&[0; 4], 16_000);
+    let file = crate::dialect::wav::wav(&[0; 4], 16_000);
     assert_eq!((&file[..4], &file[24..28], file.len()), (&b"RIFF"[..], &16_000u32.to_le_bytes()[..], 48));
 }
 
@@ -793,8 +797,8 @@ proptest! {
         places.extend([0, bytes.len()]);
         places.sort_unstable();
         let pieces: Vec<&[u8]> = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-        let split = run(AnswerOptions::default(), [(pieces, None)]);
-        let whole = run(AnswerOptions::default(), [(vec![&bytes[..]], None)]);
+        let split = run(ResponseOptions::default(), [(pieces, None)]);
+        let whole = run(ResponseOptions::default(), [(vec![&bytes[..]], None)]);
         prop_assert_eq!(split, whole);
     }
 }

@@ -6,15 +6,15 @@ use super::{OPAQUE_KEY, own_words};
 use crate::dialect::gemini::media_types::media_type;
 use crate::dialect::gemini::wire::{Blob, Content, FileData, Part};
 use crate::error::InvokeError;
-use crate::protocol::{Content as Said, ContentPart, MediaPart, PromptMessage};
+use crate::protocol::{Content as ErrorText, ContentPart, MediaPart, PromptMessage};
 
 /// Everything that a message says, in order; texts pass by `words` first. `office`: see [`media_type`].
-fn parts(content: &Said, office: bool, words: impl Fn(&str) -> String) -> Result<Vec<Part>, InvokeError> {
+fn parts(content: &ErrorText, office: bool, words: impl Fn(&str) -> String) -> Result<Vec<Part>, InvokeError> {
     let mut found = Vec::new();
     let texts = |text: &str| Some(words(text)).filter(|text| !text.is_empty()).map(Part::text);
     match content {
-        Said::Text(text) => found.extend(texts(text)),
-        Said::Parts(parts) => {
+        ErrorText::Text(text) => found.extend(texts(text)),
+        ErrorText::Parts(parts) => {
             for part in parts {
                 match part {
                     ContentPart::Text(text) => found.extend(texts(&text.data)),
@@ -27,12 +27,12 @@ fn parts(content: &Said, office: bool, words: impl Fn(&str) -> String) -> Result
 }
 
 /// What a user says.
-pub(super) fn said_parts(content: &Said, office: bool) -> Result<Vec<Part>, InvokeError> {
+pub(super) fn sent_parts(content: &ErrorText, office: bool) -> Result<Vec<Part>, InvokeError> {
     parts(content, office, str::to_owned)
 }
 
 /// What a model said, without what the plugin added to it.
-pub(super) fn own_parts(content: &Said, office: bool) -> Result<Vec<Part>, InvokeError> {
+pub(super) fn own_parts(content: &ErrorText, office: bool) -> Result<Vec<Part>, InvokeError> {
     parts(content, office, |text| {
         let own = own_words::of(text);
         if own.trim().is_empty() { String::new() } else { own.into_owned() }
@@ -41,7 +41,7 @@ pub(super) fn own_parts(content: &Said, office: bool) -> Result<Vec<Part>, Invok
 
 /// The media of a message alone.
 pub(super) fn media_of(message: &PromptMessage, office: bool) -> Result<Vec<Part>, InvokeError> {
-    let Said::Parts(parts) = &message.content else { return Ok(Vec::new()) };
+    let ErrorText::Parts(parts) = &message.content else { return Ok(Vec::new()) };
     parts.iter().filter_map(|part| media_part(part, office).transpose()).collect()
 }
 
@@ -89,12 +89,12 @@ pub(super) fn clip_videos(contents: &mut [Content], clip: &Value) {
     for part in contents.iter_mut().flat_map(|content| &mut content.parts) {
         let mime_type = part.inline_data.as_ref().map(|blob| blob.mime_type.as_str());
         let of_file = part.file_data.as_ref().map(|file| (file.mime_type.as_deref(), file.file_uri.as_str()));
-        let film = match (mime_type, of_file) {
+        let video = match (mime_type, of_file) {
             (Some(mime), _) | (None, Some((Some(mime), _))) => mime.starts_with("video/"),
             (None, Some((None, uri))) => is_youtube(uri),
             (None, None) => false,
         };
-        if film {
+        if video {
             part.video_metadata.get_or_insert_with(|| clip.clone());
         }
     }

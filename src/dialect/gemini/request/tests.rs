@@ -10,7 +10,7 @@ use super::*;
 use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::parameters::{self, Parameters};
-use crate::protocol::{Content as Said, ContentPart, LlmRequest, ModelType};
+use crate::protocol::{Content as ErrorText, ContentPart, LlmRequest, ModelType};
 
 /// The models as they are declared.
 static DECLARED: LazyLock<Catalog> = LazyLock::new(|| {
@@ -504,16 +504,16 @@ fn what_the_plugin_added_does_not_go_back() {
 
 #[test]
 fn pictures_of_the_model_go_back_signed() {
-    let picture = |opaque: Value| json!({"type": "image", "mime_type": "image/png", "base64_data": "aGk=", "opaque_body": opaque});
+    let image = |opaque: Value| json!({"type": "image", "mime_type": "image/png", "base64_data": "aGk=", "opaque_body": opaque});
     let history = |content: Value| json!([user("Draw"), {"role": "assistant", "content": content}, user("Redder")]);
     let inline = |signature: Value| json!({"inlineData": {"mimeType": "image/png", "data": "aGk="}, "thoughtSignature": signature});
-    let known = picture(json!({"gemini": {"signature": "U0lH"}}));
+    let known = image(json!({"gemini": {"signature": "U0lH"}}));
     for (content, expected) in [
         (
-            json!([{"type": "text", "data": "Here."}, picture(Value::Null), {"type": "text", "data": "Good?"}]),
+            json!([{"type": "text", "data": "Here."}, image(Value::Null), {"type": "text", "data": "Good?"}]),
             json!([{"text": "Here.", "thoughtSignature": BYPASS_SIGNATURE}, inline(json!(BYPASS_SIGNATURE)), {"text": "Good?"}]),
         ),
-        (json!([picture(Value::Null)]), json!([inline(json!(BYPASS_SIGNATURE))])),
+        (json!([image(Value::Null)]), json!([inline(json!(BYPASS_SIGNATURE))])),
         (json!([known]), json!([inline(json!("U0lH"))])),
         (json!("What shall I draw?"), json!([{"text": "What shall I draw?", "thoughtSignature": BYPASS_SIGNATURE}])),
     ] {
@@ -524,7 +524,7 @@ fn pictures_of_the_model_go_back_signed() {
         );
     }
     // Models that do not draw, and the one that draws without signatures.
-    let found = contents("gemini-3.5-flash", history(json!([{"type": "text", "data": "Here."}, picture(Value::Null)])));
+    let found = contents("gemini-3.5-flash", history(json!([{"type": "text", "data": "Here."}, image(Value::Null)])));
     assert!(!found.to_string().contains("thoughtSignature"), "{found}");
 }
 
@@ -621,12 +621,12 @@ fn expected(parts: &[Value]) -> Vec<Value> {
 }
 
 proptest! {
-    /// Answer → message of Dify → next request: the same parts in the same order.
+    /// GeminiResponse → message of Dify → next request: the same parts in the same order.
     #[test]
     fn an_answer_comes_back_as_it_was(mut parts in proptest::collection::vec(any_part(), 1..8)) {
         use crate::codec::events::Event;
         use crate::dialect::StreamMapper;
-        use crate::dialect::gemini::{Answer, AnswerOptions, GenerateMapper, SharedAnswer};
+        use crate::dialect::gemini::{GeminiResponse, ResponseOptions, GenerateMapper, SharedResponse};
         // Ids are the model's to keep apart.
         for (number, part) in parts.iter_mut().enumerate() {
             if let Some(call) = part.get_mut("functionCall") {
@@ -635,7 +635,7 @@ proptest! {
         }
         // Something private makes the parts be kept; without it the message itself says everything that counts.
         parts.push(json!({"text": "End.", "thoughtSignature": "End+/=="}));
-        let answer = SharedAnswer::new(Answer::new(AnswerOptions::default()));
+        let answer = SharedResponse::new(GeminiResponse::new(ResponseOptions::default()));
         let mut deltas = Vec::new();
         for part in &parts {
             let data = json!({"candidates": [{"content": {"parts": [part]}}]}).to_string();
@@ -649,8 +649,8 @@ proptest! {
         let (mut content, mut calls, mut opaque) = (Vec::new(), Vec::new(), None);
         for delta in deltas {
             match delta.content {
-                Said::Text(text) => content.push(ContentPart::text(text)),
-                Said::Parts(parts) => content.extend(parts),
+                ErrorText::Text(text) => content.push(ContentPart::text(text)),
+                ErrorText::Parts(parts) => content.extend(parts),
             }
             calls.extend(delta.tool_calls);
             opaque = delta.opaque_body.or(opaque);

@@ -7,12 +7,12 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{MOST_UNROLLED, find};
+use super::{MAX_EXPANDED_BYTES, find};
 
 /// The schema, in which every such reference begins at the root.
 pub(super) fn absolute(schema: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
     let mut search =
-        Search { root: schema, steps: Vec::new(), scopes: Vec::new(), found: Vec::new(), room: MOST_UNROLLED };
+        Search { root: schema, steps: Vec::new(), scopes: Vec::new(), found: Vec::new(), room: MAX_EXPANDED_BYTES };
     search.object(schema);
     if search.found.is_empty() {
         return Cow::Borrowed(schema);
@@ -156,6 +156,6 @@ mod tests {
         let references: Vec<Value> = (0..5000).map(|_| json!({"$ref": "#/$defs/A"})).collect();
         let schema = object(json!({"properties": {"p".repeat(10_000): {"$defs": {"A": {}}, "anyOf": references}}}));
         let whole = absolute(&schema);
-        assert!(serde_json::to_string(&*whole).unwrap().len() < 4 * MOST_UNROLLED);
+        assert!(serde_json::to_string(&*whole).unwrap().len() < 4 * MAX_EXPANDED_BYTES);
     }
 }

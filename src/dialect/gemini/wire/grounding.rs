@@ -7,26 +7,26 @@ use crate::codec::json;
 use crate::protocol::lenient;
 
 /// Most sources of a kind that are read; the rest is left out.
-pub(in crate::dialect::gemini) const MOST_SOURCES: usize = 1024;
+pub(in crate::dialect::gemini) const MAX_SOURCES: usize = 1024;
 
 /// Most passages that rest on sources.
-const MOST_PASSAGES: usize = 4096;
+const MAX_PASSAGES: usize = 4096;
 
-/// Sources of Google Search. Indexes count bytes of the whole text.
+/// Grounding of Google Search. Indexes count bytes of the whole text.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GroundingMetadata {
     /// The sources.
-    #[serde(deserialize_with = "json::places::<MOST_SOURCES, _, _>")]
+    #[serde(deserialize_with = "json::places::<MAX_SOURCES, _, _>")]
     pub grounding_chunks: Vec<GroundingChunk>,
     /// What was searched for.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
+    #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub web_search_queries: Vec<String>,
     /// What images were searched for.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
+    #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub image_search_queries: Vec<String>,
     /// Which passage rests on which sources.
-    #[serde(deserialize_with = "json::first::<MOST_PASSAGES, _, _>")]
+    #[serde(deserialize_with = "json::first::<MAX_PASSAGES, _, _>")]
     pub grounding_supports: Vec<GroundingSupport>,
 }
 
@@ -105,7 +105,7 @@ pub struct WebSource {
 #[serde(rename_all = "camelCase", default)]
 pub struct UrlContextMetadata {
     /// One entry a page.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
+    #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub url_metadata: Vec<UrlMetadata>,
 }
 
@@ -126,9 +126,9 @@ pub struct UrlMetadata {
 #[serde(rename_all = "camelCase", default)]
 pub struct CitationMetadata {
     /// As the developer API says it.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
+    #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub citation_sources: Vec<WebSource>,
     /// As Vertex says it.
-    #[serde(deserialize_with = "json::first::<MOST_SOURCES, _, _>")]
+    #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub citations: Vec<WebSource>,
 }

@@ -8,14 +8,14 @@ use crate::codec::json;
 use crate::error::clip;
 
 /// Most answers that one may ask for.
-const MOST_CANDIDATES: usize = 8;
+const MAX_CANDIDATES: usize = 8;
 
 /// One event of a stream, or a whole answer. Everything may be missing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GenerateContentResponse {
     /// Answers; only the first is used.
-    #[serde(deserialize_with = "json::first::<MOST_CANDIDATES, _, _>")]
+    #[serde(deserialize_with = "json::first::<MAX_CANDIDATES, _, _>")]
     pub candidates: Vec<Candidate>,
     /// Why the prompt was refused.
     #[serde(deserialize_with = "json::fit")]
@@ -97,7 +97,7 @@ pub struct Candidate {
     /// Judgement by category.
     #[serde(deserialize_with = "json::first::<64, _, _>")]
     pub safety_ratings: Vec<SafetyRating>,
-    /// Sources of search.
+    /// Grounding of search.
     #[serde(deserialize_with = "json::fit")]
     pub grounding_metadata: Option<GroundingMetadata>,
     /// Pages that were read.
@@ -142,7 +142,7 @@ pub struct SafetyRating {
 }
 
 /// Longest word of an enumeration that is anything to anybody.
-const LONGEST_WORD: usize = 64;
+const MAX_ENUM_VALUE_BYTES: usize = 64;
 
 /// Why an answer ended. What is no word is a reason that nobody knows: the answer ended all the same.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -163,7 +163,7 @@ fn block_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Strin
 /// A word of an enumeration; some gateways write its number. An empty word is none; `None` of what is neither.
 fn word_of(value: &Value, numbered: &[&str]) -> Option<Option<String>> {
     let word = match value {
-        Value::String(word) => clip(word.trim(), LONGEST_WORD).to_ascii_uppercase(),
+        Value::String(word) => clip(word.trim(), MAX_ENUM_VALUE_BYTES).to_ascii_uppercase(),
         Value::Number(number) => {
             let place = number.as_u64().and_then(|number| usize::try_from(number).ok());
             place.and_then(|place| numbered.get(place)).copied().unwrap_or("OTHER").to_owned()

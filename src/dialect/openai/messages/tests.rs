@@ -151,13 +151,13 @@ fn calls_of_functions_that_are_gone_become_words() {
 
 #[test]
 fn files_of_earlier_messages_that_the_model_does_not_read_are_left_out() {
-    let picture = json!({"type": "image", "base64_data": "AA==", "filename": "a.png"});
+    let image = json!({"type": "image", "base64_data": "AA==", "filename": "a.png"});
     let sound = json!({"type": "audio", "url": "gopher://h/x"});
     let question = json!({"type": "text", "data": "?"});
     let blind = Profile { image: ImageForm::Refused, ..Profile::default() };
     let history = |last: Value| {
         json!([
-            {"role": "user", "content": [picture, question]},
+            {"role": "user", "content": [image, question]},
             {"role": "assistant", "content": [sound]},
             {"role": "user", "content": last},
         ])
@@ -165,9 +165,9 @@ fn files_of_earlier_messages_that_the_model_does_not_read_are_left_out() {
     let messages = sent(history(json!("and?")), &[], &blind).unwrap();
     assert_eq!(messages[0]["content"], "[left out: the image a.png, which this model does not read]\n?");
     assert_eq!(messages[1]["content"], "[left out: the audio, which this model does not read]");
-    let error = sent(history(json!([picture])), &[], &blind).unwrap_err();
+    let error = sent(history(json!([image])), &[], &blind).unwrap_err();
     assert!(error.message.contains("does not read image parts"), "{error}");
-    let agent = json!([{"role": "user", "content": [picture]}, {"role": "assistant", "content": "Hm."}]);
+    let agent = json!([{"role": "user", "content": [image]}, {"role": "assistant", "content": "Hm."}]);
     assert!(sent(agent, &[], &blind).is_err(), "the question itself is no history");
 }
 

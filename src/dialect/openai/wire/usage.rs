@@ -7,7 +7,7 @@ use super::text::Number;
 use crate::dialect::openai::members::{Members, Object};
 
 /// Most that a count may say, so that no sum of counts overflows.
-const MOST: f64 = (1u64 << 53) as f64;
+const MAX_COUNT: f64 = (1u64 << 53) as f64;
 
 /// What an answer told of its tokens so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -100,7 +100,7 @@ impl<'de> Members<'de> for Details {
 }
 
 fn count(told: Number) -> Option<u64> {
-    told.0.filter(|number| *number >= 0.0).map(|number| number.min(MOST) as u64)
+    told.0.filter(|number| *number >= 0.0).map(|number| number.min(MAX_COUNT) as u64)
 }
 
 impl<'de> Deserialize<'de> for Usage {

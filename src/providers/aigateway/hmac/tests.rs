@@ -83,7 +83,7 @@ fn our_own_requests_are_those_of_the_vectors() {
 
 #[test]
 fn a_body_that_is_too_long_for_a_digest_is_refused_here() {
-    let body = Bytes::from(vec![b'a'; LONGEST_DIGESTED + 1]);
+    let body = Bytes::from(vec![b'a'; MAX_DIGESTED_BYTES + 1]);
     for (digest, length, refused) in
         [(true, body.len(), true), (true, body.len() - 1, false), (false, body.len(), false)]
     {
@@ -148,7 +148,7 @@ async fn a_refused_signature_names_the_first_line_that_differs() {
             url: url.clone(),
         };
         let sent = Sent { method: &Method::POST, url: &url, headers: &sent, body: &body, attempt: 0 };
-        let Verdict::Explained(error) = signer.refused(&answer, sent).await else { panic!("not explained") };
+        let AuthOutcome::Explained(error) = signer.refused(&answer, sent).await else { panic!("not explained") };
         let detail = error.detail();
         assert_eq!(error.kind, ErrorKind::Authorization, "{detail}");
         assert!(detail.contains(expected) && detail.contains(hint), "{detail}");
@@ -163,11 +163,11 @@ async fn a_refused_signature_names_the_first_line_that_differs() {
         url: url.clone(),
     };
     let sent = Sent { method: &Method::POST, url: &url, headers: &sent, body: &body, attempt: 0 };
-    assert!(matches!(signer.refused(&answer, sent).await, Verdict::Final));
+    assert!(matches!(signer.refused(&answer, sent).await, AuthOutcome::Final));
 }
 
 /// What the gateway tells of our text, and the error that comes of it.
-async fn told_of(address: &str, theirs: impl Fn(&str) -> String) -> InvokeError {
+async fn reported(address: &str, theirs: impl Fn(&str) -> String) -> InvokeError {
     let (url, sent, body) = request(address, "application/json", false, b"{}");
     let ours = String::from_utf8(string_to_sign(&Method::POST, &target(&url), &sent, &body)).unwrap();
     let mut headers = HeaderMap::new();
@@ -177,7 +177,7 @@ async fn told_of(address: &str, theirs: impl Fn(&str) -> String) -> InvokeError 
     let sent = Sent { method: &Method::POST, url: &url, headers: &sent, body: &body, attempt: 0 };
     let signer = HmacAuthorization::new("ak-demo-0001", "sk-demo-7f3c9b2e", false);
     match signer.refused(&answer, sent).await {
-        Verdict::Explained(error) => error,
+        AuthOutcome::Explained(error) => error,
         other => panic!("{other:?}"),
     }
 }
@@ -188,7 +188,7 @@ async fn odd_queries_are_compared_whole_and_never_shown() {
         ["q=`", "q=``", "a=%23&key=QUERY-SECRET", "a=%0A&key=QUERY-SECRET", "%23?key=QUERY-SECRET", "&", "a=%20"]
     {
         let address = format!("https://g.example/base/v1/x?{query}");
-        let error = told_of(&address, str::to_owned).await;
+        let error = reported(&address, str::to_owned).await;
         assert!(error.detail().contains("signed the same text"), "{query}: {}", error.detail());
         for change in [
             |ours: &str| ours.replace("/base/v1/x", "/v1/x"),
@@ -196,7 +196,7 @@ async fn odd_queries_are_compared_whole_and_never_shown() {
             |ours: &str| format!("{ours}#more"),
             |ours: &str| ours.lines().skip(3).collect::<Vec<_>>().join("\n"),
         ] {
-            let error = told_of(&address, change).await;
+            let error = reported(&address, change).await;
             assert!(error.message.contains("signed another text: line"), "{query}: {error}");
             assert!(!error.detail().contains("QUERY-SECRET"), "{query}: {error}");
         }

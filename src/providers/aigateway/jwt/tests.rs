@@ -95,10 +95,10 @@ fn the_same_form_shares_one_token_and_another_does_not() {
         .collect();
     let tokens: std::collections::HashSet<String> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     assert_eq!(tokens.len(), 1);
-    for number in 0..2 * MOST_TOKENS {
+    for number in 0..2 * MAX_TOKENS {
         token(&[("jwt_issuer", &number.to_string())]);
     }
-    assert!(cache.0.lock().unwrap().len() <= MOST_TOKENS);
+    assert!(cache.0.lock().unwrap().len() <= MAX_TOKENS);
 }
 
 async fn sent(authorization: &JwtAuthorization) -> HeaderMap {
@@ -146,15 +146,15 @@ async fn an_outdated_token_is_made_again_and_a_newer_one_is_kept() {
         ("Jwt is expired", StatusCode::FORBIDDEN),
         ("expired key", StatusCode::UNAUTHORIZED),
     ] {
-        assert!(matches!(authorization.refused(&refusal(said, status), refused(&first)).await, Verdict::Final));
+        assert!(matches!(authorization.refused(&refusal(said, status), refused(&first)).await, AuthOutcome::Final));
     }
     assert_eq!(first, sent(&authorization).await);
     let expired = refusal("Jwt is expired", StatusCode::UNAUTHORIZED);
-    assert!(matches!(authorization.refused(&expired, refused(&first)).await, Verdict::Again));
+    assert!(matches!(authorization.refused(&expired, refused(&first)).await, AuthOutcome::Again));
     let second = sent(&authorization).await;
     assert_ne!(first, second);
     // A parallel call that was refused with the first token must not throw the second away.
-    assert!(matches!(authorization.refused(&expired, refused(&first)).await, Verdict::Again));
+    assert!(matches!(authorization.refused(&expired, refused(&first)).await, AuthOutcome::Again));
     assert_eq!(second, sent(&authorization).await);
 }
 

@@ -5,18 +5,18 @@ use url::Url;
 
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
-use crate::upstream::google::{Identity, MachineAccess, Reach};
+use crate::upstream::google::{GoogleCredential, MachineAccess, Reach};
 
 /// Who asks for tokens, how far they may go, and the project that the key file names.
 pub(super) struct SignIn {
-    pub(super) identity: Identity,
+    pub(super) identity: GoogleCredential,
     pub(super) reach: Reach,
     pub(super) project: Option<String>,
 }
 
 impl SignIn {
     /// Of what was typed into the form.
-    fn typed(identity: Identity, project: Option<String>) -> Self {
+    fn typed(identity: GoogleCredential, project: Option<String>) -> Self {
         Self { reach: identity.reach(), identity, project }
     }
 }
@@ -42,7 +42,7 @@ pub(super) fn sign_in(method: &str, credentials: &Credentials, machine: &Machine
         },
         "oauth_refresh_token" => {
             let [client_id, client_secret, refresh_token] = OAUTH_FIELDS.map(|name| credentials.require(name));
-            let identity = Identity::RefreshToken {
+            let identity = GoogleCredential::RefreshToken {
                 client_id: client_id?.to_owned(),
                 client_secret: SecretString::from(client_secret?.to_owned()),
                 refresh_token: SecretString::from(refresh_token?.to_owned()),
@@ -52,8 +52,8 @@ pub(super) fn sign_in(method: &str, credentials: &Credentials, machine: &Machine
         }
         "application_default" => match credentials.get(KEY_FILE) {
             Some(text) => {
-                let identity = Identity::from_key_file(text, KEY_FILE, machine)?;
-                Ok(SignIn::typed(identity, Identity::project_of_key_file(text)))
+                let identity = GoogleCredential::from_key_file(text, KEY_FILE, machine)?;
+                Ok(SignIn::typed(identity, GoogleCredential::project_of_key_file(text)))
             }
             None => {
                 let (identity, project) = machine.identity()?;

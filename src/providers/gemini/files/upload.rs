@@ -11,7 +11,7 @@ use serde_json::json;
 use url::Url;
 
 use super::super::connection::Connection;
-use super::{File, LONGEST};
+use super::{File, MAX_RESPONSE_BYTES};
 use crate::error::InvokeError;
 use crate::upstream::{RetryPolicy, Upstream, UpstreamResponse};
 
@@ -19,18 +19,18 @@ use crate::upstream::{RetryPolicy, Upstream, UpstreamResponse};
 const PIECE: usize = 8 * 1024 * 1024;
 
 /// Lost pieces in a row after which the upload is given up.
-const MOST_LOSSES: u32 = 4;
+const MAX_LOST_CHUNKS: u32 = 4;
 
 /// Wait before a lost piece is looked into; doubles with each further one.
-const LOSS_WAIT: Duration = Duration::from_millis(250);
+const LOST_CHUNK_DELAY: Duration = Duration::from_millis(250);
 
 #[derive(Deserialize)]
-struct Answer {
+struct UploadResponse {
     file: File,
 }
 
 /// How an upload stands after a call.
-enum Standing {
+enum UploadState {
     /// The service has so many bytes.
     At(usize),
     /// The service has all.
@@ -95,8 +95,8 @@ pub(super) async fn send(
     let (mut offset, mut furthest, mut losses) = (0, 0, 0);
     loop {
         let lost = match piece(upstream, connection, session, bytes, offset).await {
-            Ok(Standing::Done(file)) => return Ok(*file),
-            Ok(Standing::At(next)) if next > offset => {
+            Ok(UploadState::Done(file)) => return Ok(*file),
+            Ok(UploadState::At(next)) if next > offset => {
                 offset = next;
                 // A service that loses again what it had gets no further.
                 if offset > furthest {
@@ -104,19 +104,19 @@ pub(super) async fn send(
                 }
                 continue;
             }
-            Ok(Standing::At(_)) => InvokeError::server_unavailable(format!("an upload stays at byte {offset}")),
+            Ok(UploadState::At(_)) => InvokeError::server_unavailable(format!("an upload stays at byte {offset}")),
             Err(error) if error.retryable => error,
             Err(error) => return Err(error),
         };
         losses += 1;
-        if losses > MOST_LOSSES {
+        if losses > MAX_LOST_CHUNKS {
             return Err(lost);
         }
         tracing::warn!(error = lost.brief(), offset, "a piece of an upload got lost; taken up again");
-        tokio::time::sleep(LOSS_WAIT * 2u32.pow(losses - 1)).await;
+        tokio::time::sleep(LOST_CHUNK_DELAY * 2u32.pow(losses - 1)).await;
         match ask(upstream, connection, session, bytes.len()).await {
-            Ok(Standing::Done(file)) => return Ok(*file),
-            Ok(Standing::At(kept)) => offset = kept,
+            Ok(UploadState::Done(file)) => return Ok(*file),
+            Ok(UploadState::At(kept)) => offset = kept,
             // The next piece tells whether the service is back.
             Err(error) if error.retryable => {}
             Err(error) => return Err(error),
@@ -131,7 +131,7 @@ async fn piece(
     session: &Url,
     bytes: &Bytes,
     offset: usize,
-) -> Result<Standing, InvokeError> {
+) -> Result<UploadState, InvokeError> {
     let end = bytes.len().min(offset + PIECE);
     let last = end == bytes.len();
     let mut request = connection.request(Method::POST, session.clone()).with_retry(RetryPolicy::never());
@@ -147,17 +147,17 @@ async fn ask(
     connection: &Connection,
     session: &Url,
     length: usize,
-) -> Result<Standing, InvokeError> {
+) -> Result<UploadState, InvokeError> {
     let mut request = connection.request(Method::POST, session.clone()).with_retry(RetryPolicy::never());
     set(&mut request.headers, "x-goog-upload-command", "query");
     let answer = upstream.send(&request).await?;
     let kept = header(&answer, "x-goog-upload-size-received").and_then(|kept| kept.parse().ok());
     match (standing(answer, kept.unwrap_or(0)).await?, kept) {
-        (Standing::At(_), None) => {
+        (UploadState::At(_), None) => {
             Err(InvokeError::server_unavailable("the service does not tell how far an upload got")
                 .with_hint("Something on the way may remove the headers of answers: check base URL and proxy."))
         }
-        (Standing::At(kept), _) if kept > length => {
+        (UploadState::At(kept), _) if kept > length => {
             Err(InvokeError::server_unavailable(format!("an upload of {length} bytes stands at byte {kept}")))
         }
         (standing, _) => Ok(standing),
@@ -165,10 +165,10 @@ async fn ask(
 }
 
 /// Reads how an upload stands; `kept` is where it is while it goes on.
-async fn standing(answer: UpstreamResponse, kept: usize) -> Result<Standing, InvokeError> {
+async fn standing(answer: UpstreamResponse, kept: usize) -> Result<UploadState, InvokeError> {
     match header(&answer, "x-goog-upload-status") {
-        Some("active") => Ok(Standing::At(kept)),
-        Some("final") => Ok(Standing::Done(Box::new(answer.json::<Answer>(LONGEST).await?.file))),
+        Some("active") => Ok(UploadState::At(kept)),
+        Some("final") => Ok(UploadState::Done(Box::new(answer.json::<UploadResponse>(MAX_RESPONSE_BYTES).await?.file))),
         status => {
             let status = status.unwrap_or("unknown").to_owned();
             Err(InvokeError::server_unavailable(format!("an upload ended as `{status}`")))

@@ -14,7 +14,7 @@ fn schema_of(model_type: &str, credentials: Value, description: Value) -> ModelS
         serde_json::from_value(json!({"provider": "xinference", "model": "mine", "credentials": all})).unwrap();
     let settings = Settings::read(&target, &Upstream::new(), &Default::default()).unwrap();
     let model_type = serde_json::from_value(json!(model_type)).unwrap();
-    let description: Description = serde_json::from_value(description).unwrap();
+    let description: ModelInfo = serde_json::from_value(description).unwrap();
     schema(&ModelRequest { target, model_type }, &settings, &description).unwrap()
 }
 

@@ -1,0 +1,211 @@
+//! What a server's refusal teaches about its form of requests, and for how long that is believed.
+//!
+//! A lesson holds for the request that was refused. When a repeat by it was answered, it is kept for some minutes: for the
+//! same credentials, address and model; what may hang on the request's own members, for requests with the same members. A
+//! repeat that was refused too has taught nothing. Words are matched whole: an "upstream" is no stream.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Endpoint;
+use crate::dialect::openai::Profile;
+use crate::dialect::openai::profile::{MaxTokensName, SignatureForm};
+use crate::error::{ErrorKind, InvokeError};
+use crate::protocol::LlmRequest;
+
+/// How long a lesson is kept.
+const REJECTION_TTL: Duration = Duration::from_secs(10 * 60);
+
+/// Lessons that are kept at once.
+const MAX_ENTRIES: usize = 1024;
+
+/// The least output limit that every server takes.
+const SAFE_LIMIT: u64 = 16;
+
+/// The largest output limit that a probe is repeated with.
+const MAX_PROBED_TOKENS: u64 = 65_536;
+
+/// What a server does not take, or insists on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lessons {
+    /// `stream_options` is refused.
+    without_usage: bool,
+    /// The limit is called `max_completion_tokens`.
+    completion_tokens: bool,
+    /// Only streams are answered.
+    streams_only: bool,
+    /// Such a request is not streamed.
+    whole_only: bool,
+    /// Thoughts of answers with calls go back.
+    thoughts: bool,
+    /// A call without a signature gets the documented value in its place.
+    signatures: bool,
+    /// So does every call of this request.
+    no_signatures: bool,
+}
+
+impl Lessons {
+    /// Most that one request can be taught.
+    pub(super) const MAX_PER_REQUEST: usize = 7;
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            without_usage: self.without_usage || other.without_usage,
+            completion_tokens: self.completion_tokens || other.completion_tokens,
+            streams_only: self.streams_only || other.streams_only,
+            whole_only: self.whole_only || other.whole_only,
+            thoughts: self.thoughts || other.thoughts,
+            signatures: self.signatures || other.signatures,
+            no_signatures: self.no_signatures || other.no_signatures,
+        }
+    }
+
+    /// Changes a request accordingly; `asked` is whether the host wants a stream.
+    pub(super) fn apply(self, profile: &mut Profile, request: &mut LlmRequest, asked: bool) {
+        profile.include_usage &= !self.without_usage;
+        profile.returns_thoughts |= self.thoughts;
+        profile.signatures = match (self.signatures, self.no_signatures) {
+            (_, true) => SignatureForm::Replaced,
+            (true, false) => SignatureForm::Completed,
+            (false, false) => profile.signatures,
+        };
+        if self.completion_tokens {
+            profile.max_tokens = MaxTokensName::MaxCompletionTokens;
+        }
+        request.stream = (asked || self.streams_only) && !self.whole_only;
+    }
+
+    /// What a refusal teaches beside this, or `None` when it stands.
+    pub(super) fn learn(self, error: &InvokeError, profile: &Profile, request: &LlmRequest) -> Option<Self> {
+        if !matches!(error.status, Some(400 | 422 | 501)) || error.kind == ErrorKind::Authorization {
+            return None;
+        }
+        let said = StatedLimit::of(error);
+        let speaks_of_streams = said.has(&["stream", "streams", "streamed", "streaming"]) || said.text.contains("流式");
+        let learnt = if request.stream && profile.include_usage && said.has(&["stream_options", "include_usage"]) {
+            Self { without_usage: true, ..self }
+        } else if request.model_parameters.contains_key("max_tokens") && said.has(&["max_completion_tokens"]) {
+            Self { completion_tokens: true, ..self }
+        } else if said.has(&["reasoning_content"]) && calls_in(request) {
+            Self { thoughts: true, ..self }
+        } else if said.has(&["thought_signature", "thoughtsignature", "thought_signatures"]) && is_signed(request) {
+            // First those that are missing, then those that were refused.
+            let no_signatures = self.signatures || !calls_in(request);
+            Self { signatures: true, no_signatures, ..self }
+        } else if self.streams_only || self.whole_only {
+            // It takes neither.
+            self
+        } else if !request.stream && speaks_of_streams {
+            Self { streams_only: true, ..self }
+        } else if request.stream && speaks_of_streams && said.denies() {
+            Self { whole_only: true, ..self }
+        } else {
+            self
+        };
+        (learnt != self).then_some(learnt)
+    }
+}
+
+fn calls_in(request: &LlmRequest) -> bool {
+    request.prompt_messages.iter().any(|message| !message.tool_calls.is_empty())
+}
+
+/// Whether signatures may go with a request.
+fn is_signed(request: &LlmRequest) -> bool {
+    calls_in(request) || request.prompt_messages.iter().any(|message| message.opaque_body.is_some())
+}
+
+/// The words of a refusal, in lower case.
+struct StatedLimit {
+    text: String,
+}
+
+impl StatedLimit {
+    fn of(error: &InvokeError) -> Self {
+        Self { text: error.message.to_ascii_lowercase() }
+    }
+
+    /// Whether one of these stands there as a whole word.
+    fn has(&self, words: &[&str]) -> bool {
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        self.text.split(|letter| !is_part(letter)).any(|word| words.contains(&word))
+    }
+
+    fn denies(&self) -> bool {
+        ["not support", "n't support", "unsupported", "not implemented", "not allowed", "not available", "不支持"]
+            .iter()
+            .any(|no| self.text.contains(no))
+    }
+}
+
+/// The output limit to try again with, when a server finds this one too low.
+pub(super) fn min_limit(error: &InvokeError, asked: u64) -> Option<u64> {
+    if !matches!(error.status, Some(400 | 422)) {
+        return None;
+    }
+    let said = StatedLimit::of(error);
+    let of_limit = said.has(&["max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"]);
+    let too_low =
+        ["minimum", "at least", ">", "greater", "below", "higher", "larger", "less than", "too small", "between"];
+    if !of_limit || !too_low.iter().any(|words| said.text.contains(words)) {
+        return None;
+    }
+    // The status in front of the words is no limit.
+    let words = said.text.split_once(": ").map_or(said.text.as_str(), |(_, words)| words);
+    let numbers = words.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
+    let least = numbers.filter(|number| (asked + 1..=MAX_PROBED_TOKENS).contains(number)).min();
+    let limit = least.unwrap_or(SAFE_LIMIT).max(SAFE_LIMIT);
+    (limit > asked).then_some(limit)
+}
+
+static KEPT: Mutex<Option<HashMap<u64, (Lessons, Instant)>>> = Mutex::new(None);
+
+/// Where the lessons about one kind of request are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// The model at its address, for these credentials.
+    model: u64,
+    /// The same for requests with these members.
+    shape: u64,
+}
+
+impl Place {
+    pub(super) fn of(endpoint: &Endpoint, path: &str, model: &str, request: &LlmRequest) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (endpoint.credentials, endpoint.url(path).as_str(), model).hash(&mut hasher);
+        let model = hasher.finish();
+        let mut names: Vec<&str> = request.model_parameters.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        (names, request.tools.is_empty(), request.json_schema.is_some()).hash(&mut hasher);
+        Self { model, shape: hasher.finish() }
+    }
+
+    pub(super) fn recall(self) -> Lessons {
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |key| match kept.as_ref().and_then(|kept| kept.get(&key)) {
+            Some((lessons, until)) if *until > Instant::now() => *lessons,
+            _ => Lessons::default(),
+        };
+        of(self.model).and(of(self.shape))
+    }
+
+    pub(super) fn keep(self, lessons: Lessons) {
+        let until = Instant::now() + REJECTION_TTL;
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.get_or_insert_default();
+        if kept.len() + 1 >= MAX_ENTRIES {
+            kept.clear();
+        }
+        kept.insert(self.model, (Lessons { whole_only: false, no_signatures: false, ..lessons }, until));
+        if lessons.whole_only {
+            kept.insert(self.shape, (Lessons { whole_only: true, ..Lessons::default() }, until));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

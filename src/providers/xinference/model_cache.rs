@@ -1,0 +1,191 @@
+//! What the server said about its models, kept for a minute: calls and schemas need no question of their own.
+//!
+//! One question at a time per model; a model that does not answer is not asked again for some seconds, and what is known
+//! or assumed of it is used meanwhile. An error of a call drops the entry, so that a changed model is noticed at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::model_info::ModelInfo;
+use super::settings::Settings;
+use crate::codec::json;
+use crate::dialect::think::Beginning;
+use crate::error::InvokeError;
+use crate::providers::compatible::refuse_page;
+use crate::upstream::Upstream;
+use crate::upstream::client::public_url;
+
+/// How long a description is used.
+const MODEL_INFO_TTL: Duration = Duration::from_secs(60);
+
+/// How long it is remembered how a model's thoughts begin.
+const SEEN_TTL: Duration = Duration::from_secs(10 * 60);
+
+/// How long a server that did not answer is left alone.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Models that are kept at once.
+const MAX_MODELS: usize = 1024;
+
+/// Longest list of models.
+const MAX_LIST_BYTES: usize = 16 * 1024 * 1024;
+
+/// Models of a list that are looked at.
+const MAX_LISTED_MODELS: usize = 10_000;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Catalog(Mutex<HashMap<u64, Arc<Place>>>);
+
+#[derive(Default)]
+struct Place {
+    asking: tokio::sync::Mutex<()>,
+    known: Mutex<Option<Known>>,
+    /// How the thoughts of the last answers began, with thinking switched on or not mentioned.
+    seen: Mutex<[Option<(Beginning, Instant)>; 2]>,
+}
+
+/// What is known of a model.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) description: Arc<ModelInfo>,
+    until: Instant,
+    /// Why the description is only assumed: the server has never told one.
+    pub(super) unlearnt: Option<InvokeError>,
+    /// The server refused the credentials when it was asked last.
+    refused: Option<InvokeError>,
+}
+
+impl Known {
+    /// Whoever was refused is not asked for in vain once more: too many refusals ban an address.
+    fn usable(self) -> Result<Self, InvokeError> {
+        match self.refused {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
+}
+
+impl Catalog {
+    /// What is known of the model: told before, asked for, or assumed with a logged reason. An error when the server
+    /// refuses the credentials.
+    pub(super) async fn describe(&self, upstream: &Upstream, settings: &Settings) -> Result<Known, InvokeError> {
+        let place = self.place(settings.key);
+        if let Some(known) = place.fresh() {
+            return known.usable();
+        }
+        let _asking = place.asking.lock().await;
+        if let Some(known) = place.fresh() {
+            return known.usable();
+        }
+        match ask(upstream, settings).await {
+            Ok(description) => Ok(place.learn(Arc::new(description), &settings.uid)),
+            Err(error) => place.assume(settings, error).usable(),
+        }
+    }
+
+    /// The model's description as the server gives it now, or its refusal.
+    pub(super) async fn ask(&self, upstream: &Upstream, settings: &Settings) -> Result<Arc<ModelInfo>, InvokeError> {
+        let description = Arc::new(ask(upstream, settings).await?);
+        Ok(self.place(settings.key).learn(description, &settings.uid).description)
+    }
+
+    /// The next call asks again.
+    pub(super) fn forget(&self, key: u64) {
+        if let Some(known) = self.place(key).known.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            known.until = Instant::now();
+        }
+    }
+
+    /// How the thoughts of an earlier answer began, with thinking switched on or not mentioned.
+    pub(super) fn seen(&self, key: u64, is_switched_on: bool) -> Option<Beginning> {
+        let place = self.place(key);
+        let seen = place.seen.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(is_switched_on)];
+        seen.filter(|(_, until)| *until > Instant::now()).map(|(beginning, _)| beginning)
+    }
+
+    /// Keeps how the thoughts of an answer began.
+    pub(super) fn saw(&self, key: u64, is_switched_on: bool, beginning: Beginning) {
+        let place = self.place(key);
+        let mut seen = place.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen[usize::from(is_switched_on)] = Some((beginning, Instant::now() + SEEN_TTL));
+    }
+
+    fn place(&self, key: u64) -> Arc<Place> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= MAX_MODELS && !places.contains_key(&key) {
+            places.clear();
+        }
+        places.entry(key).or_default().clone()
+    }
+}
+
+impl Place {
+    fn fresh(&self) -> Option<Known> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|known| known.until > Instant::now()).cloned()
+    }
+
+    fn learn(&self, description: Arc<ModelInfo>, uid: &str) -> Known {
+        let known = Known { description, until: Instant::now() + MODEL_INFO_TTL, unlearnt: None, refused: None };
+        let before = self.known.lock().unwrap_or_else(PoisonError::into_inner).replace(known.clone());
+        if before.is_some_and(|before| before.unlearnt.is_none() && before.description != known.description) {
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = [None; 2];
+            info!(uid, abilities = ?known.description.model_ability, "the model was changed on the server");
+        }
+        known
+    }
+
+    fn assume(&self, settings: &Settings, error: InvokeError) -> Known {
+        let mut place = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = place.as_ref().filter(|known| known.unlearnt.is_none()).map(|known| known.description.clone());
+        let source = if last.is_some() { "the last description" } else { "the stored credentials" };
+        warn!(uid = settings.uid, reason = error.brief(), source, "the server cannot be asked about the model");
+        let known = Known {
+            unlearnt: last.is_none().then(|| error.clone()),
+            description: last.unwrap_or_else(|| Arc::new(settings.assumed.clone())),
+            until: Instant::now() + RETRY_INTERVAL,
+            refused: Some(error).filter(|error| error.status == Some(401)),
+        };
+        *place = Some(known.clone());
+        known
+    }
+}
+
+async fn ask(upstream: &Upstream, settings: &Settings) -> Result<ModelInfo, InvokeError> {
+    let url = settings.description_url();
+    let response = upstream.send(&settings.get(url.clone())).await?;
+    let description: ModelInfo = refuse_page(response, &url).await?.json(MAX_LIST_BYTES).await?;
+    if description == ModelInfo::default() {
+        return Err(InvokeError::server_unavailable(format!("the answer of {} describes no model", public_url(&url)))
+            .with_hint("Give the address of the Xinference server itself in `server_url`."));
+    }
+    Ok(description)
+}
+
+/// An entry of the list of running models.
+#[derive(Debug, Deserialize)]
+pub(super) struct Running {
+    /// The model's UID.
+    pub(super) id: String,
+    #[serde(flatten)]
+    pub(super) description: ModelInfo,
+}
+
+/// The models that run; an entry that cannot be read is passed over.
+pub(super) async fn list(upstream: &Upstream, settings: &Settings) -> Result<Vec<Running>, InvokeError> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(deserialize_with = "json::first::<MAX_LISTED_MODELS, _, _>")]
+        data: Vec<Running>,
+    }
+    let url = settings.root.join(&["v1", "models"]);
+    let response = upstream.send(&settings.get(url.clone())).await?;
+    let list: List = refuse_page(response, &url).await?.json(MAX_LIST_BYTES).await?;
+    Ok(list.data)
+}

@@ -1,0 +1,263 @@
+//! What the server says about a model. Every field is optional: each version of the server has left some out.
+//!
+//! `model_type` decides first, abilities second, the family's name last.
+//! Source: `xorbitsai/inference: xinference/model/{llm,embedding,rerank,audio}/core.py`.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::codec::json::{first, fit, or_default};
+use crate::error::InvokeError;
+use crate::protocol::{Credentials, ModelType};
+
+/// Engines that parse tool calls while they stream and enforce a schema.
+const STRONG_ENGINES: [&str; 4] = ["vllm", "sglang", "mlx", "llama.cpp"];
+
+/// Engines with guided decoding.
+const GUIDED_ENGINES: [&str; 2] = ["vllm", "sglang"];
+
+/// Most abilities of a model that are looked at.
+const MAX_ABILITIES: usize = 256;
+
+/// A model as `GET /v1/models/{uid}` describes it, or one entry of `GET /v1/models`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub(super) struct ModelInfo {
+    /// `LLM`, `embedding`, `rerank`, `audio`, `image`, `video`.
+    #[serde(default, deserialize_with = "fit")]
+    pub(super) model_type: Option<String>,
+    #[serde(default, deserialize_with = "fit")]
+    pub(super) model_name: Option<String>,
+    #[serde(default, deserialize_with = "fit")]
+    pub(super) model_family: Option<String>,
+    #[serde(default, deserialize_with = "fit")]
+    pub(super) model_engine: Option<String>,
+    #[serde(default, deserialize_with = "first::<MAX_ABILITIES, _, _>")]
+    pub(super) model_ability: Vec<String>,
+    #[serde(default, deserialize_with = "whole_number")]
+    pub(super) context_length: Option<u64>,
+    /// Longest input of an embedding model.
+    #[serde(default, deserialize_with = "whole_number")]
+    pub(super) max_tokens: Option<u64>,
+    /// Numbers in a vector.
+    #[serde(default, deserialize_with = "whole_number")]
+    pub(super) dimensions: Option<u64>,
+    /// The template refuses a system message that is not the first.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) strict_system_first: bool,
+}
+
+/// A number above zero, as number or text; anything else is none.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::Number(number)) => number.as_f64().map(|number| number as u64),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    };
+    Ok(number.filter(|number| *number > 0))
+}
+
+impl ModelInfo {
+    /// What older installations stored with the credentials; used when the server cannot be asked.
+    pub(super) fn assumed(credentials: &Credentials) -> Self {
+        let mut model_ability = Vec::new();
+        match credentials.get("completion_type") {
+            Some("completion") => model_ability.push("generate".to_owned()),
+            _ => model_ability.push("chat".to_owned()),
+        }
+        for (field, ability) in [("support_function_call", "tools"), ("support_vision", "vision")] {
+            if credentials.flag(field, false) {
+                model_ability.push(ability.to_owned());
+            }
+        }
+        Self {
+            model_ability,
+            max_tokens: credentials.get("max_tokens").and_then(|text| text.parse().ok()),
+            model_family: credentials.get("audio_model_name").map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the server said it, rather than us assuming it.
+    pub(super) fn is_reported(&self) -> bool {
+        self.model_type.is_some()
+    }
+
+    pub(super) fn has(&self, ability: &str) -> bool {
+        self.model_ability.iter().any(|own| own == ability)
+    }
+
+    /// The family's name, else the model's.
+    pub(super) fn family(&self) -> &str {
+        self.model_family.as_deref().or(self.model_name.as_deref()).unwrap_or("unknown")
+    }
+
+    /// Whether this model can be used as one of that kind.
+    pub(super) fn serves(&self, model_type: ModelType) -> bool {
+        let kind = self.model_type.as_deref().map(str::to_ascii_lowercase);
+        match (kind.as_deref(), model_type) {
+            (Some("llm"), ModelType::Llm) => self.has("chat") || self.has("generate") || self.model_ability.is_empty(),
+            (Some("embedding"), ModelType::TextEmbedding) | (Some("rerank"), ModelType::Rerank) => true,
+            (Some("audio"), ModelType::Speech2text) => self.hears(),
+            (Some("audio"), ModelType::Tts) => self.speaks(),
+            (None, ModelType::Llm) => self.has("chat") || self.has("generate"),
+            (None, _) => self.model_ability.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// The kinds of Dify that this model can be used as, in words.
+    pub(super) fn kinds(&self) -> String {
+        let kinds: Vec<_> =
+            ModelType::ALL.into_iter().filter(|kind| self.serves(*kind)).map(ModelType::as_str).collect();
+        match (kinds.as_slice(), &self.model_type) {
+            ([], Some(own)) => format!("{own}, which Dify has no use for"),
+            ([], None) => "of unknown kind".to_owned(),
+            (kinds, _) => kinds.join(" or "),
+        }
+    }
+
+    /// The error of a call as another kind.
+    pub(super) fn mismatch(&self, uid: &str, wanted: ModelType) -> InvokeError {
+        InvokeError::bad_request(format!("model `{uid}` is {}, not {}", self.kinds(), wanted.as_str()))
+    }
+
+    fn hears(&self) -> bool {
+        self.has("audio2text") || (!self.speaks() && !self.has("speaker_embedding") && !self.has("text2music"))
+    }
+
+    fn speaks(&self) -> bool {
+        const SPEAKING: [&str; 8] =
+            ["chattts", "cosyvoice", "fishaudio", "kokoro", "melotts", "f5-tts", "megatts", "tts"];
+        let by_ability = self.model_ability.iter().any(|own| own.starts_with("text2audio") || own == "text-to-audio");
+        let family = self.family().to_ascii_lowercase();
+        by_ability || (self.model_ability.is_empty() && SPEAKING.iter().any(|name| family.contains(name)))
+    }
+
+    /// Chat rather than plain completion; chat wins when the model can do both.
+    pub(super) fn chats(&self) -> bool {
+        self.has("chat") || !self.has("generate")
+    }
+
+    pub(super) fn calls_tools(&self) -> bool {
+        self.has("tools")
+    }
+
+    /// Thinking can be switched.
+    pub(super) fn is_hybrid(&self) -> bool {
+        self.has("hybrid")
+    }
+
+    pub(super) fn reasons(&self) -> bool {
+        self.has("reasoning") || self.is_hybrid()
+    }
+
+    /// Thinking cannot be switched off.
+    pub(super) fn always_thinks(&self) -> bool {
+        self.has("reasoning") && !self.is_hybrid()
+    }
+
+    pub(super) fn sees(&self) -> bool {
+        self.has("vision") || self.has("omni")
+    }
+
+    /// Vision models of the server read films as well where they say so.
+    pub(super) fn supports_video_input(&self) -> bool {
+        self.has("video") || self.has("omni")
+    }
+
+    pub(super) fn supports_audio_input(&self) -> bool {
+        self.has("audio") || self.has("omni")
+    }
+
+    /// Pictures among the inputs of an embedding or rerank model.
+    pub(super) fn supports_image_input(&self) -> bool {
+        self.model_ability.iter().any(|own| matches!(own.as_str(), "embed_vision" | "rerank_vision" | "vision"))
+    }
+
+    fn engine_is(&self, engines: &[&str]) -> bool {
+        let own = self.model_engine.as_deref().unwrap_or_default().to_ascii_lowercase();
+        engines.iter().any(|engine| own == *engine || (*engine == "llama.cpp" && own == "llama_cpp"))
+    }
+
+    /// Streamed tool calls are parsed by the server, and a schema is enforced.
+    pub(super) fn has_strong_engine(&self) -> bool {
+        self.engine_is(&STRONG_ENGINES)
+    }
+
+    pub(super) fn has_guided_decoding(&self) -> bool {
+        self.engine_is(&GUIDED_ENGINES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> ModelInfo {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn kinds_follow_from_type_ability_and_family() {
+        let cases = [
+            (r#"{"model_type":"LLM","model_ability":["chat","tools"]}"#, "llm"),
+            (r#"{"model_type":"LLM","model_ability":["generate"]}"#, "llm"),
+            (r#"{"model_type":"embedding"}"#, "text-embedding"),
+            (r#"{"model_type":"embedding","model_ability":["embed"]}"#, "text-embedding"),
+            (r#"{"model_type":"rerank","model_ability":null}"#, "rerank"),
+            (r#"{"model_type":"audio","model_ability":["audio2text"],"model_family":"whisper"}"#, "speech2text"),
+            (
+                r#"{"model_type":"audio","model_ability":["text2audio","text2audio_zero_shot"],"model_family":"Kokoro"}"#,
+                "tts",
+            ),
+            (r#"{"model_type":"audio","model_family":"CosyVoice"}"#, "tts"),
+            (r#"{"model_type":"audio","model_family":"whisper"}"#, "speech2text"),
+            (r#"{"model_type":"audio","model_ability":["speaker_embedding"]}"#, "audio, which Dify has no use for"),
+            (r#"{"model_type":"image"}"#, "image, which Dify has no use for"),
+        ];
+        for (json, kinds) in cases {
+            assert_eq!(read(json).kinds(), kinds, "{json}");
+        }
+    }
+
+    #[test]
+    fn odd_members_cost_themselves() {
+        for (odd, abilities) in [
+            (r#""model_ability":"chat""#, &["chat"][..]),
+            (r#""model_ability":["chat",null,{},"tools"]"#, &["chat", "tools"]),
+            (r#""model_ability":{"chat":true}"#, &[]),
+            (r#""model_family":{"model_name":"qwen3"},"model_ability":["chat"]"#, &["chat"]),
+            (r#""model_engine":7,"model_name":[],"strict_system_first":"yes","model_ability":["chat"]"#, &["chat"]),
+        ] {
+            let description = read(&format!(r#"{{"model_type":"LLM","context_length":4096,{odd}}}"#));
+            assert_eq!(description.model_ability, abilities, "{odd}");
+            assert_eq!((description.context_length, description.is_reported()), (Some(4096), true), "{odd}");
+        }
+    }
+
+    #[test]
+    fn careless_numbers_are_read() {
+        for (json, expected) in [
+            (r#"{"context_length":4096}"#, Some(4096)),
+            (r#"{"context_length":"4096"}"#, Some(4096)),
+            (r#"{"context_length":4096.0}"#, Some(4096)),
+            (r#"{"context_length":-1}"#, None),
+            (r#"{"context_length":null}"#, None),
+            (r#"{"context_length":[]}"#, None),
+        ] {
+            assert_eq!(read(json).context_length, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn old_installations_are_understood() {
+        let credentials = Credentials::from_pairs([
+            ("completion_type", "chat"),
+            ("support_function_call", "True"),
+            ("support_vision", "false"),
+        ]);
+        let assumed = ModelInfo::assumed(&credentials);
+        assert!(assumed.chats() && assumed.calls_tools() && !assumed.sees());
+        assert!(!ModelInfo::assumed(&Credentials::from_pairs([("completion_type", "completion")])).chats());
+    }
+}
