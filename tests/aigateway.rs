@@ -43,7 +43,7 @@ fn check_answer(model_type: &str, outcome: &Outcome, case: &str) {
             "{case}"
         ),
         "tts" => assert_eq!(sound(outcome), SOUND, "{case}"),
-        _ => assert_eq!(outcome.item()["result"], "SpeechReply words.", "{case}"),
+        _ => assert_eq!(outcome.item()["result"], "Spoken words.", "{case}"),
     }
 }
 

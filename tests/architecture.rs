@@ -192,7 +192,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ("upstream/stats.rs", "CallStats", Owned),
         ("upstream/redact.rs", "Redactor", Owned),
         ("upstream/auth/fetched.rs", "TokenCell", Owned),
-        ("upstream/recording/replayer.rs", "tape", TenantFree("a recording that the operator plays")),
+        ("upstream/recording/replayer.rs", "traffic_store", TenantFree("a recording that the operator plays")),
         ("upstream/recording/sanitize.rs", "Secrets", TenantFree("what no recording may show, whosoever it is")),
         ("dialect/gemini/mapper.rs", "SharedResponse", Owned),
         (
@@ -245,7 +245,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ),
         (
             "providers/gemini/extras.rs",
-            "Refusals",
+            "Rejections",
             ByCredentials("providers/gemini/extras.rs", "credentials.fingerprint()"),
         ),
         ("providers/gemini/files.rs", "Slot", Owned),

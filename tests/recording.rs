@@ -314,7 +314,7 @@ fn one_answer_calls_replay_without_their_upstream() {
             let more = json!({"action": "invoke_speech2text", "model_type": "speech2text", "file": file});
             (fields(request, &more), vec!["%2B%2F%3D".to_owned()])
         }),
-        "SpeechReply words.",
+        "Spoken words.",
     );
     let url = exchanges(&directory)[0]["request"]["url"].as_str().unwrap().to_owned();
     assert!(url.ends_with("/v1/audio/transcriptions?route=a&apikey=***"), "{url}");

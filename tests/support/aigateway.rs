@@ -243,5 +243,5 @@ fn transcription(raw: &Raw) -> Reply {
     for part in ["name=\"model\"", "name=\"file\"; filename=\"audio.wav\"", "Content-Type: audio/wav"] {
         assert!(body.contains(part), "no {part} in {}", body.chars().take(600).collect::<String>());
     }
-    json_reply(json!({"text": " SpeechReply words. "}))
+    json_reply(json!({"text": " Spoken words. "}))
 }

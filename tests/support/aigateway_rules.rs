@@ -203,7 +203,7 @@ pub fn jwt_verdict(rules: &JwtRules, now: f64, raw: &Raw) -> Verdict {
     };
     match check_token(rules, now, token) {
         Err(reason) => challenge(&reason),
-        Ok(()) if !rules.allowed => deny(403, "Access BlockState"),
+        Ok(()) if !rules.allowed => deny(403, "Access Denied"),
         Ok(()) => pass(),
     }
 }

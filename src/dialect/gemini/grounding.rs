@@ -149,7 +149,7 @@ impl Grounding {
     pub fn list(&self) -> String {
         let mut text = String::new();
         let listed: Vec<_> = self.grounding.grounding_chunks.iter().map(|chunk| chunk.source()).collect();
-        section(&mut text, "Grounding", listed.into_iter().map(|source| source.filter(|source| is_short(source))));
+        section(&mut text, "Sources", listed.into_iter().map(|source| source.filter(|source| is_short(source))));
         section(&mut text, "Quoted from", self.quoted.iter().map(Some));
         if !self.grounding.web_search_queries.is_empty() {
             let links: Vec<String> = self

@@ -75,7 +75,7 @@ fn without_lists(text: &str) -> &str {
 }
 
 fn is_list(section: &str) -> bool {
-    let entries = section.strip_prefix("Grounding:\n").or_else(|| section.strip_prefix("Quoted from:\n"));
+    let entries = section.strip_prefix("Sources:\n").or_else(|| section.strip_prefix("Quoted from:\n"));
     if let Some(entries) = entries {
         return entries.contains("](") && entries.lines().all(is_entry);
     }
@@ -148,7 +148,7 @@ mod tests {
         let answer = "It is large.\n\nAnd old.";
         assert_eq!(of(&format!("{answer}{}", sources.list())), answer, "{}", sources.list());
         for kept in [
-            "Grounding:\n[1] [a](b)",
+            "Sources:\n[1] [a](b)",
             "See:\n\nSources:\nmy own memory",
             "See:\n\nSources:\n[1] Smith 2020\n[2] Jones 2021",
             "Well.\n\nCould not read your mind",

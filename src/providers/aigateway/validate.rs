@@ -125,7 +125,7 @@ mod tests {
             (BadRequest, Some(301), "redirects", "The endpoint is wrong"),
             (Authorization, Some(401), "Invalid Key", "The credential was refused"),
             (Authorization, Some(400), "Invalid Signature", "The credential was refused"),
-            (Authorization, Some(403), "Access BlockState", "The consumer is not authorised"),
+            (Authorization, Some(403), "Access Denied", "The consumer is not authorised"),
             (RateLimit, Some(403), "No quota left", "The credential is right"),
             (BadRequest, Some(404), "", "The path is wrong"),
             (BadRequest, Some(404), "model m does not exist", "The model is wrong"),

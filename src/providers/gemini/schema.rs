@@ -71,9 +71,9 @@ pub(super) fn customizable(
         schema.pricing = Some(pricing);
         forget_prices(&mut schema.extra);
     }
-    let max_response_bytes = tokens(credentials, "max_output_tokens")?.or(limits.output_token_limit);
+    let output_limit = tokens(credentials, "max_output_tokens")?.or(limits.output_token_limit);
     let longest = schema.parameter_rules.iter_mut().find(|rule| rule.name == "max_output_tokens");
-    if let (Some(rule), Some(limit)) = (longest, max_response_bytes) {
+    if let (Some(rule), Some(limit)) = (longest, output_limit) {
         rule.max = Some(limit as f64);
         let default = rule.default.as_ref().and_then(Value::as_u64);
         rule.default = default.map(|default| default.min(limit).into());

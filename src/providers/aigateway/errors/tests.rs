@@ -44,7 +44,7 @@ fn every_refusal_says_what_to_do() {
         ),
         (Hmac, 400, none, "Invalid Content-MD5", BadRequest, &["`hmac_content_digest` off"]),
         (Hmac, 403, none, "Unauthorized Consumer", Authorization, &["not authorised for the route"]),
-        (Hmac, 403, none, "Access BlockState", Authorization, &["not authorised for the route"]),
+        (Hmac, 403, none, "Access Denied", Authorization, &["not authorised for the route"]),
         (Hmac, 403, none, "", Authorization, &["HTTP 403", "not authorised for the route"]),
         (Jwt, 401, &bearer, "Jwt is expired", Authorization, &["Jwt is expired", "clock"]),
         (Jwt, 401, &bearer, "Jwt is missing", Authorization, &["`jwt_header_name`"]),
