@@ -39,6 +39,10 @@ pub enum ErrorKind {
     Authorization,
     /// The request is wrong: a parameter, a message, an unknown model.
     BadRequest,
+    /// What was asked for does not exist: a page, a file, a tool of that name.
+    NotFound,
+    /// The plugin has no code for what was asked.
+    Unsupported,
     /// The credential form holds something wrong. Every failure of a validate action becomes this.
     CredentialsValidateFailed,
     /// The model cannot be polled (`start_polling`, `check_polling`).
@@ -58,7 +62,7 @@ impl ErrorKind {
             Self::ServerUnavailable | Self::Internal => "InvokeServerUnavailableError",
             Self::RateLimit => "InvokeRateLimitError",
             Self::Authorization => "InvokeAuthorizationError",
-            Self::BadRequest => "InvokeBadRequestError",
+            Self::BadRequest | Self::NotFound | Self::Unsupported => "InvokeBadRequestError",
             Self::CredentialsValidateFailed => "CredentialsValidateFailedError",
             Self::PollingUnsupported => "PluginLLMPollingUnsupportedError",
             Self::FirstTokenTimeout => "FirstTokenTimeoutError",
@@ -72,7 +76,7 @@ impl ErrorKind {
             Self::ServerUnavailable => "Server Unavailable Error",
             Self::RateLimit => "Rate Limit Error",
             Self::Authorization => "Incorrect model credentials provided, please check and try again.",
-            Self::BadRequest => "Bad Request Error",
+            Self::BadRequest | Self::NotFound | Self::Unsupported => "Bad Request Error",
             Self::CredentialsValidateFailed | Self::PollingUnsupported | Self::FirstTokenTimeout | Self::Internal => {
                 "Error"
             }
@@ -141,6 +145,16 @@ impl InvokeError {
     /// A rate or quota limit; see [`ErrorKind::RateLimit`].
     pub fn rate_limit(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::RateLimit, message)
+    }
+
+    /// Something that does not exist; see [`ErrorKind::NotFound`].
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    /// Something that the plugin does not offer; see [`ErrorKind::Unsupported`].
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, message)
     }
 
     /// A wrong credential form; see [`ErrorKind::CredentialsValidateFailed`].

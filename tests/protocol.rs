@@ -135,7 +135,7 @@ fn what_cannot_be_read_is_named() {
         (with("invoke_speech2text", json!({"file": "xyz"})), "not hexadecimal"),
         (with("invoke_rerank", json!({"query": "q", "docs": [], "top_n": 1.5})), "whole number"),
         (with("fly", json!({})), "unknown action `fly`"),
-        (json!({"type": "tool", "action": "invoke_tool"}).to_string(), "type `tool`"),
+        (json!({"type": "tool", "action": "validate_tool_credentials", "provider": "p"}).to_string(), "type `tool`"),
         ("7".to_owned(), "cannot read the request"),
         (json!({"type": "model", "action": "invoke_llm", "provider": "p"}).to_string(), "model"),
     ];

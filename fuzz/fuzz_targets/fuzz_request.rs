@@ -20,7 +20,9 @@ use dify_plugin_runtime::dialect::openai::profile::{
 use dify_plugin_runtime::dialect::openai::{Profile, chat_request};
 use dify_plugin_runtime::dialect::tokens::estimate_prompt;
 use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::protocol::{Content, Inbound, LlmRequest, ModelType, PromptMessage, Request, ToolCall};
+use dify_plugin_runtime::protocol::{
+    Content, Inbound, Invocation, LlmRequest, ModelType, PromptMessage, Request, ToolCall,
+};
 use dify_plugin_runtime::runtime::form::{self, Form};
 use libfuzzer_sys::fuzz_target;
 
@@ -112,8 +114,13 @@ fuzz_target!(|line: &[u8]| {
         return;
     };
     let Some(data) = inbound.data else { return };
-    let mut request = match Request::parse(data.get()) {
-        Ok(request) => request,
+    let _ = inbound.origin();
+    let mut request = match Invocation::parse(data.get()) {
+        Ok(Invocation::Model(request)) => request,
+        Ok(other) => {
+            assert!(other.error_names().is_some() && !other.action().is_empty());
+            return;
+        }
         Err(error) => {
             assert!(!error.to_string().is_empty());
             return;

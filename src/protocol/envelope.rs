@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{ErrorKind, InvokeError, MAX_FIELD_BYTES, clip};
 
-/// A line from the daemon. Fields that only inform (conversation, message, context) are not kept.
+/// A line from the daemon.
 #[derive(Debug, Deserialize)]
 pub struct Inbound<'a> {
     /// Names the session; echoed in every answer.
@@ -25,9 +25,32 @@ pub struct Inbound<'a> {
     /// The payload, unread.
     #[serde(borrow)]
     pub data: Option<&'a RawValue>,
-    /// Names the app that asks, unread: an odd one costs nothing. See [`Inbound::app_id`].
+    /// The app, unread: an odd one costs nothing. See [`Inbound::origin`], for the following ones too.
     #[serde(borrow, default)]
-    pub app_id: Option<&'a RawValue>,
+    app_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    conversation_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    endpoint_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    context: Option<&'a RawValue>,
+}
+
+/// Where in Dify a request comes from, as far as the daemon names it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Origin {
+    /// The app; a model may be called without one.
+    pub app_id: Option<Arc<str>>,
+    /// The conversation of a chat app.
+    pub conversation_id: Option<Arc<str>>,
+    /// The message of a conversation; mostly absent.
+    pub message_id: Option<Arc<str>>,
+    /// The endpoint whose URL was called.
+    pub endpoint_id: Option<Arc<str>>,
+    /// So far `{"credentials": {"tool_credentials": {provider: credential ID}}}`, of an agent.
+    pub context: Option<Arc<Map<String, Value>>>,
 }
 
 /// Kinds of inbound line.
@@ -68,10 +91,20 @@ impl<'a> Inbound<'a> {
         fields["session_id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned)
     }
 
-    /// The app that asks, where the daemon names one.
-    pub fn app_id(&self) -> Option<Arc<str>> {
-        let app_id: String = serde_json::from_str(self.app_id?.get()).ok()?;
-        Some(clip(app_id.trim(), MAX_FIELD_BYTES)).filter(|app_id| !app_id.is_empty()).map(Arc::from)
+    /// Where in Dify it comes from.
+    pub fn origin(&self) -> Origin {
+        let id = |raw: Option<&RawValue>| {
+            let id: String = serde_json::from_str(raw?.get()).ok()?;
+            Some(clip(id.trim(), MAX_FIELD_BYTES)).filter(|id| !id.is_empty()).map(Arc::from)
+        };
+        let context = self.context.and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw.get()).ok());
+        Origin {
+            app_id: id(self.app_id),
+            conversation_id: id(self.conversation_id),
+            message_id: id(self.message_id),
+            endpoint_id: id(self.endpoint_id),
+            context: context.filter(|context| !context.is_empty()).map(Arc::new),
+        }
     }
 
     /// Where the payload stands in the line that this was read from.
@@ -87,24 +120,24 @@ impl<'a> Inbound<'a> {
 pub struct Payload {
     line: Vec<u8>,
     place: Range<usize>,
-    app_id: Option<Arc<str>>,
+    origin: Origin,
 }
 
 impl Payload {
     /// What stands at this place of a line.
     pub fn new(line: Vec<u8>, place: Range<usize>) -> Self {
-        Self { line, place, app_id: None }
+        Self { line, place, origin: Origin::default() }
     }
 
-    /// The same, asked by an app.
+    /// The same, from this part of Dify.
     #[must_use]
-    pub fn of_app(self, app_id: Option<Arc<str>>) -> Self {
-        Self { app_id, ..self }
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
-    /// The app that asks.
-    pub fn app_id(&self) -> Option<&Arc<str>> {
-        self.app_id.as_ref()
+    /// Where in Dify it comes from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Its JSON.
@@ -147,11 +180,15 @@ pub struct ErrorPayload {
 }
 
 impl ErrorPayload {
+    /// The payload of a failed call to an access type other than `model`: the error's own text, without a provider.
+    pub fn named(names: ErrorNames, error: &InvokeError) -> Self {
+        Self::with(names.of(error.kind), error.detail(), error)
+    }
+
     /// The payload of a failed call, with the text form of the reference: `[provider] description, detail`. Whatever host
     /// and upstream have said, it is short: every text of it is clipped here or in [`InvokeError::detail`].
     pub fn of(provider: &str, error: &InvokeError) -> Self {
         let provider = clip(provider, MAX_FIELD_BYTES);
-        let word = |text: &str| Value::String(clip(text, MAX_FIELD_BYTES).into_owned());
         let detail = error.detail();
         let message = match error.kind {
             ErrorKind::CredentialsValidateFailed | ErrorKind::PollingUnsupported => detail,
@@ -159,6 +196,11 @@ impl ErrorPayload {
             ErrorKind::Authorization => format!("[{provider}] {} {detail}", error.kind.description()),
             kind => format!("[{provider}] {}, {detail}", kind.description()),
         };
+        Self::with(error.kind.error_type(), message, error)
+    }
+
+    fn with(error_type: &'static str, message: String, error: &InvokeError) -> Self {
+        let word = |text: &str| Value::String(clip(text, MAX_FIELD_BYTES).into_owned());
         let mut args = Map::new();
         args.insert("description".to_owned(), Value::String(message.clone()));
         if let Some(status) = error.status {
@@ -173,7 +215,55 @@ impl ErrorPayload {
         if let Some(wait) = error.retry_after {
             args.insert("retry_after_seconds".to_owned(), wait.as_secs().into());
         }
-        Self { error_type: error.kind.error_type(), message, args }
+        Self { error_type, message, args }
+    }
+}
+
+/// The `error_type`s of an action of an access type other than `model`. Where Dify does not look for a name of its own,
+/// they are the classes that a Python plugin would raise: Dify shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorNames {
+    credentials: &'static str,
+    other: Option<&'static str>,
+}
+
+impl Default for ErrorNames {
+    fn default() -> Self {
+        Self::with_credentials("PermissionError")
+    }
+}
+
+impl ErrorNames {
+    /// One name whatever happens.
+    pub const fn always(name: &'static str) -> Self {
+        Self { credentials: name, other: Some(name) }
+    }
+
+    /// A name of its own for credentials that are rejected.
+    pub const fn with_credentials(credentials: &'static str) -> Self {
+        Self { credentials, other: None }
+    }
+
+    /// One name for everything else.
+    #[must_use]
+    pub const fn otherwise(mut self, name: &'static str) -> Self {
+        self.other = Some(name);
+        self
+    }
+
+    /// The name for a kind of error.
+    pub fn of(self, kind: ErrorKind) -> &'static str {
+        match (kind, self.other) {
+            (ErrorKind::Authorization | ErrorKind::CredentialsValidateFailed, _) => self.credentials,
+            (_, Some(name)) => name,
+            (ErrorKind::BadRequest | ErrorKind::NotFound | ErrorKind::PollingUnsupported, None) => "ValueError",
+            (ErrorKind::Unsupported, None) => "NotImplementedError",
+            (ErrorKind::RateLimit, None) => "RateLimitError",
+            (ErrorKind::Connection | ErrorKind::ServerUnavailable | ErrorKind::FirstTokenTimeout, None) => {
+                "ConnectionError"
+            }
+            (ErrorKind::Internal, None) => "RuntimeError",
+        }
     }
 }
 

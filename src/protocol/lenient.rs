@@ -3,8 +3,10 @@
 //!
 //! Nothing here is used when writing: what we send is strict.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -16,6 +18,24 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What cannot be read becomes the default of the type: for members that only inform.
+pub fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + DeserializeOwned,
+{
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
+}
+
+/// Hexadecimal on the wire, bytes here; `null` is none.
+pub fn hex_bytes<'de, D>(deserializer: D) -> Result<Vec<u8>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = Option::<Cow<'de, str>>::deserialize(deserializer)?.unwrap_or_default();
+    hex::decode(text.as_ref()).map_err(|error| serde::de::Error::custom(format!("not hexadecimal: {error}")))
 }
 
 /// `null` and `""` become `None`.

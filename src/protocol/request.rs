@@ -2,18 +2,16 @@
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/requests/model.go`, `dify-plugin-sdks: src/dify_plugin/core/entities/plugin/request.py`.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::credentials::Credentials;
+use super::invocation::{Invocation, actions};
 use super::lenient::{
-    empty_string_as_none, null_default, object_or_json_text, reason, replace_halves, seconds, zero_as_none,
-    zero_float_as_none,
+    empty_string_as_none, hex_bytes, null_default, object_or_json_text, seconds, zero_as_none, zero_float_as_none,
 };
 use super::message::{PromptMessage, Tool, ToolChoice};
 
@@ -279,11 +277,6 @@ pub struct Speech2TextRequest {
     pub file: Vec<u8>,
 }
 
-fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?.unwrap_or_default();
-    hex::decode(text.as_ref()).map_err(|error| serde::de::Error::custom(format!("not hexadecimal: {error}")))
-}
-
 /// `invoke_moderation`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ModerationRequest {
@@ -366,9 +359,14 @@ pub enum Request {
 /// Why a request could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// A `type` that is not `model`.
-    #[error("this plugin serves model requests only, found type `{0}`")]
-    UnknownType(String),
+    /// A `type` that is not served.
+    #[error("unknown request type `{found}`; known: {known}")]
+    UnknownType {
+        /// What was requested.
+        found: String,
+        /// What can be requested.
+        known: String,
+    },
     /// An `action` that no model plugin has.
     #[error("unknown action `{action}`; known: {known}")]
     UnknownAction {
@@ -390,44 +388,6 @@ pub enum RequestError {
     /// Not even `type` and `action` can be read.
     #[error("cannot read the request: {0}")]
     Malformed(String),
-}
-
-/// What says how the rest is to be read.
-#[derive(Default)]
-struct Head {
-    kind: Option<String>,
-    action: Option<String>,
-}
-
-impl Head {
-    /// Reads an object up to the point where both are known: the daemon writes them first, and the rest may be long.
-    fn of(data: &str) -> Result<Self, serde_json::Error> {
-        let mut head = Self::default();
-        match serde_json::Deserializer::from_str(data).deserialize_map(&mut head) {
-            Err(error) if head.kind.is_none() || head.action.is_none() => Err(error),
-            _ => Ok(head),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for &mut Head {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        while self.kind.is_none() || self.action.is_none() {
-            let Some(name) = fields.next_key::<Cow<'de, str>>()? else { break };
-            match &*name {
-                "type" => self.kind = Some(fields.next_value::<Option<String>>()?.unwrap_or_default()),
-                "action" => self.action = Some(fields.next_value::<Option<String>>()?.unwrap_or_default()),
-                _ => drop(fields.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What is read of a request before its turn comes, to know for how long its caller waits.
@@ -455,32 +415,7 @@ impl Glance {
     }
 }
 
-macro_rules! actions {
-    ($($name:literal => $variant:ident),+ $(,)?) => {
-        impl Request {
-            /// The names of all actions.
-            pub const ACTIONS: &'static [&'static str] = &[$($name),+];
-
-            /// The action of this request.
-            pub fn action(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $name),+ }
-            }
-
-            /// Decodes one action's fields.
-            fn decode(action: &str, data: &str) -> Result<Self, RequestError> {
-                match action {
-                    $($name => decode_fields(action, data).map(Self::$variant),)+
-                    other => Err(RequestError::UnknownAction {
-                        action: other.to_owned(),
-                        known: Self::ACTIONS.join(", "),
-                    }),
-                }
-            }
-        }
-    };
-}
-
-actions! {
+actions! { Request:
     "invoke_llm" => InvokeLlm,
     "get_llm_num_tokens" => LlmNumTokens,
     "invoke_text_embedding" => TextEmbedding,
@@ -499,35 +434,15 @@ actions! {
     "check_polling" => CheckPolling,
 }
 
-fn decode_fields<'de, T: Deserialize<'de>>(action: &str, data: &'de str) -> Result<T, RequestError> {
-    let mut deserializer = serde_json::Deserializer::from_str(data);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| RequestError::Field {
-        action: action.to_owned(),
-        path: error.path().to_string(),
-        reason: reason(error.inner()),
-    })
-}
-
 impl Request {
-    /// Reads the `data` of a `request` envelope: `type`, `action`, then the action's fields.
+    /// Reads the `data` of a `request` envelope to a model plugin.
     pub fn parse(data: &str) -> Result<Self, RequestError> {
-        match Self::parse_strictly(data) {
-            // A text that was cut within an emoji fails no call.
-            Err(error @ (RequestError::Malformed(_) | RequestError::Field { .. })) => match replace_halves(data) {
-                Some(whole) => Self::parse_strictly(&whole),
-                None => Err(error),
-            },
-            outcome => outcome,
+        match Invocation::parse(data)? {
+            Invocation::Model(request) => Ok(request),
+            other => {
+                Err(RequestError::UnknownType { found: other.access_type().to_owned(), known: "model".to_owned() })
+            }
         }
-    }
-
-    fn parse_strictly(data: &str) -> Result<Self, RequestError> {
-        let head = Head::of(data).map_err(|error| RequestError::Malformed(reason(&error)))?;
-        let (kind, action) = (head.kind.unwrap_or_default(), head.action.unwrap_or_default());
-        if kind != "model" {
-            return Err(RequestError::UnknownType(kind));
-        }
-        Self::decode(&action, data)
     }
 
     /// Model and credentials; absent for the provider's validation.
@@ -582,28 +497,6 @@ impl Request {
         match self {
             Self::ValidateProvider(request) => Some(&request.credentials),
             other => other.target().map(|target| &target.credentials),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_says_how_to_read_a_request_is_read_without_the_rest() {
-        let head = |data: &str| Head::of(data).map(|head| (head.kind, head.action)).ok();
-        let both = Some((Some("model".to_owned()), Some("invoke_llm".to_owned())));
-        for data in [
-            r#"{"user_id":"u","type":"model","action":"invoke_llm","texts":[} what is this"#,
-            r#"{"action":"invoke_llm","x":{"type":"other","action":5},"type":"model","#,
-            r#"{"action":"invoke_llm","type":"model"}"#,
-        ] {
-            assert_eq!(head(data), both, "{data}");
-        }
-        assert_eq!(head(r#"{"type":null}"#), Some((Some(String::new()), None)));
-        for data in [r#"{"type":"model","texts":["#, r#"{"type":5,"action":"invoke_llm"}"#, "[]", "null", ""] {
-            assert_eq!(head(data), None, "{data}");
         }
     }
 }

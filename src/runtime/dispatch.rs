@@ -60,7 +60,7 @@ pub(super) async fn answer(
     let upstream = registry.upstream().for_session(reply.session_id(), log.stats.clone());
     let redactor = upstream.redactor().clone();
     redactor.keep_addresses(payload.json());
-    let app_id = payload.app_id().cloned();
+    let app_id = payload.origin().app_id.clone();
     log.of_app(app_id.clone());
     let outcome = match Request::parse(payload.json()) {
         Ok(request) => {

@@ -26,6 +26,7 @@ use super::responder::{Outcome, Responder};
 use super::serve::ServeOptions;
 use super::session_log::SessionLog;
 use crate::error::InvokeError;
+use crate::protocol::envelope::Origin;
 use crate::protocol::lenient::reason;
 use crate::protocol::{Glance, Inbound, InboundEvent, Payload};
 use crate::transport::line_queue::LineSender;
@@ -197,10 +198,10 @@ enum Read {
     Stray,
 }
 
-/// Where a request's payload stands in its line, or what is wrong with the line; and the app that asks.
+/// Where a request's payload stands in its line, or what is wrong with the line; and where it comes from.
 struct Found {
     place: Result<Range<usize>, String>,
-    app_id: Option<Arc<str>>,
+    origin: Origin,
 }
 
 impl Read {
@@ -209,8 +210,8 @@ impl Read {
             Ok(inbound) => match inbound.event {
                 InboundEvent::Request => {
                     let place = inbound.payload_in(line).ok_or_else(|| "the request has no `data`".to_owned());
-                    let app_id = inbound.app_id();
-                    Self::Request(Arc::from(inbound.session_id), Found { place, app_id })
+                    let origin = inbound.origin();
+                    Self::Request(Arc::from(inbound.session_id), Found { place, origin })
                 }
                 InboundEvent::Cancel => Self::Cancel(inbound.session_id.into_owned()),
                 // A model plugin calls nobody back, so nothing waits for these.
@@ -219,7 +220,7 @@ impl Read {
             Err(error) => match Inbound::salvage_session_id(line) {
                 Some(session_id) => {
                     let problem = format!("cannot read the request: {}", reason(&error));
-                    Self::Request(Arc::from(session_id), Found { place: Err(problem), app_id: None })
+                    Self::Request(Arc::from(session_id), Found { place: Err(problem), origin: Origin::default() })
                 }
                 None => Self::Stray,
             },
@@ -229,7 +230,7 @@ impl Read {
 
 impl Found {
     fn of(self, line: Vec<u8>) -> Result<Payload, String> {
-        self.place.map(|place| Payload::new(line, place).of_app(self.app_id))
+        self.place.map(|place| Payload::new(line, place).with_origin(self.origin))
     }
 }
 

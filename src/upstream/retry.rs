@@ -58,6 +58,8 @@ fn retryable_by_class(error: &InvokeError) -> bool {
             | ErrorKind::CredentialsValidateFailed
             | ErrorKind::PollingUnsupported
             | ErrorKind::FirstTokenTimeout
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
             | ErrorKind::Internal => false,
         }
 }

@@ -1,0 +1,66 @@
+//! What the daemon asks of an agent strategy. It sends the messages of tools, with a log of its rounds and, as the last
+//! one, what it used.
+//!
+//! Source: `dify-plugin-daemon: pkg/entities/requests/agent.go`; the usage as in `langgenius/dify:
+//! api/core/workflow/nodes/agent/message_transformer.py`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::invocation::actions;
+use super::lenient::{lenient, null_default};
+use super::tool_message::Message;
+
+/// `invoke_agent_strategy`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct InvokeAgentStrategyRequest {
+    /// Short name of the provider's declaration.
+    #[serde(rename = "agent_strategy_provider")]
+    pub provider: String,
+    /// Name of the strategy's declaration.
+    pub agent_strategy: String,
+    /// Values by parameter name; one that the declaration does not name any longer is null.
+    #[serde(default, rename = "agent_strategy_params", deserialize_with = "null_default")]
+    pub parameters: Map<String, Value>,
+    /// An account or an end user of an app; may be empty.
+    #[serde(default, deserialize_with = "lenient")]
+    pub user_id: String,
+}
+
+/// Every action of an agent strategy.
+#[derive(Clone, Debug)]
+pub enum AgentRequest {
+    /// `invoke_agent_strategy`
+    Invoke(InvokeAgentStrategyRequest),
+}
+
+actions! { AgentRequest: "invoke_agent_strategy" => Invoke }
+
+impl AgentRequest {
+    /// The fields, of which there is one kind only.
+    pub fn invocation(&self) -> &InvokeAgentStrategyRequest {
+        let Self::Invoke(request) = self;
+        request
+    }
+}
+
+/// What a run of a strategy used, over all calls of models.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AgentUsage {
+    /// Tokens of all calls.
+    pub total_tokens: u64,
+    /// Their price, as a decimal number.
+    pub total_price: String,
+    /// Currency of the price.
+    pub currency: String,
+    /// Further members that the agent node reads: `prompt_tokens`, `completion_tokens`, `latency`.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl AgentUsage {
+    /// The message that Dify reads it from. The last `json` message of any shape wins, so that it must be the last one.
+    pub fn into_message(self) -> Message {
+        Message::json(json!({ "execution_metadata": self }))
+    }
+}
