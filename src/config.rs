@@ -17,6 +17,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use url::Url;
 
 use crate::upstream::recording::TrafficMode;
 
@@ -56,6 +57,10 @@ pub struct Config {
     pub serverless_port: u16,
     /// `DIFY_PLUGIN_SERVERLESS_SECRET`: what a caller of that port must know.
     pub serverless_secret: Option<SecretString>,
+    /// `DIFY_PLUGIN_DAEMON_URL`: where calls back into Dify go that cannot go by the caller's connection.
+    pub daemon_url: Option<Url>,
+    /// `MAX_INVOCATION_TIMEOUT`, seconds: of calls back into Dify.
+    pub invocation_timeout: Duration,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Whether upstream traffic is recorded or replayed.
@@ -150,6 +155,9 @@ impl Config {
             serverless_host: text(host_name).unwrap_or("0.0.0.0").to_owned(),
             serverless_port: used(serverless, number(settings, port_name, 8080), 8080)?,
             serverless_secret: text("DIFY_PLUGIN_SERVERLESS_SECRET").map(SecretString::from),
+            daemon_url: used(serverless, daemon_url(settings).map(Some), None)?,
+            invocation_timeout: seconds(settings, "MAX_INVOCATION_TIMEOUT", INVOCATION_TIMEOUT.as_secs_f64())?
+                .min(MAX_INVOCATION_TIMEOUT),
             log: LogSettings::from_settings(settings)?,
             traffic: traffic_mode(settings)?,
         })
@@ -158,6 +166,12 @@ impl Config {
 
 /// The daemon gives up on a plugin long before.
 const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Dify's daemon ends a call back into Dify after this time.
+const INVOCATION_TIMEOUT: Duration = Duration::from_secs(240);
+
+/// Every session ends long before.
+const MAX_INVOCATION_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// More sessions than this are no limit.
 const MAX_SESSIONS: usize = 1_000_000;
@@ -307,13 +321,22 @@ fn seconds(settings: &HashMap<String, String>, name: &'static str, default: f64)
     }
 }
 
+/// Where the daemon is, for who cannot be called back by it.
+fn daemon_url(settings: &HashMap<String, String>) -> Result<Url, ConfigError> {
+    const NAME: &str = "DIFY_PLUGIN_DAEMON_URL";
+    let given = text(settings, NAME).unwrap_or("http://localhost:5002");
+    let url = Url::parse(given).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // It is not repeated: it may have a password in it.
+    url.ok_or_else(|| refuse(NAME, "must be a URL like http://daemon:5002".to_owned()))
+}
+
 /// `host:port`, `[::1]:port`, or an address whose scheme gives the port.
 fn host_and_port(text: &str) -> Result<(String, u16), ConfigError> {
     let found = if text.contains('@') { "one with a user".to_owned() } else { format!("`{text}`") };
     let wrong =
         || refuse("REMOTE_INSTALL_URL", format!("must be host:port or an address like tcp://host:5003, found {found}"));
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("tcp://{text}") };
-    let url = url::Url::parse(&with_scheme).map_err(|_| wrong())?;
+    let url = Url::parse(&with_scheme).map_err(|_| wrong())?;
     if matches!(url.scheme(), "https" | "tls" | "ssl" | "wss") {
         return Err(refuse(
             "REMOTE_INSTALL_URL",
@@ -345,6 +368,9 @@ mod tests {
         assert_eq!((config.heartbeat_interval, config.max_worker), (Duration::from_secs(10), 1000));
         assert_eq!((config.serverless_host.as_str(), config.serverless_port), ("0.0.0.0", 8080));
         assert_eq!(config.line_limit, None);
+        assert_eq!(config.invocation_timeout, Duration::from_secs(240));
+        let serverless = read(&[("INSTALL_METHOD", "serverless")]).unwrap();
+        assert_eq!(serverless.daemon_url.unwrap().as_str(), "http://localhost:5002/");
     }
 
     #[test]
@@ -400,7 +426,10 @@ mod tests {
             ("DIFY_PLUGIN_LOG_CONTENT", "perhaps", &all),
             ("MAX_REQUEST_TIMEOUT", "0", &[]),
             ("MAX_REQUEST_TIMEOUT", "none", &[]),
-            ("MAX_INVOCATION_TIMEOUT", "x", &[]),
+            ("MAX_INVOCATION_TIMEOUT", "x", &all),
+            ("MAX_INVOCATION_TIMEOUT", "0", &all),
+            ("DIFY_PLUGIN_DAEMON_URL", "daemon:5002", &[Serverless]),
+            ("DIFY_PLUGIN_DAEMON_URL", "ftp://daemon", &[Serverless]),
             ("SERVERLESS_WORKERS", "x", &[]),
         ] {
             let settings = HashMap::from([(name.to_owned(), value.to_owned())]);
@@ -414,8 +443,14 @@ mod tests {
 
     #[test]
     fn numbers_beyond_sense_are_no_panic() {
-        let config = read(&[("MAX_WORKER", "18446744073709551615"), ("HEARTBEAT_INTERVAL", "1e18")]).unwrap();
+        let config = read(&[
+            ("MAX_WORKER", "18446744073709551615"),
+            ("HEARTBEAT_INTERVAL", "1e18"),
+            ("MAX_INVOCATION_TIMEOUT", "1e18"),
+        ])
+        .unwrap();
         assert_eq!((config.max_worker, config.heartbeat_interval), (MAX_SESSIONS, MAX_HEARTBEAT_INTERVAL));
+        assert_eq!(config.invocation_timeout, MAX_INVOCATION_TIMEOUT);
     }
 
     #[test]

@@ -7,9 +7,9 @@
 //! 1. [`codec`], [`declare`]: bytes and files.
 //! 2. [`upstream`], [`transport`]: HTTP out, and the host.
 //! 3. [`dialect`]: an upstream's language, as pure state machines under one driver.
-//! 4. [`providers`]: which dialect, which address, which credentials.
+//! 4. [`providers`]: which dialect, which address, which credentials. [`plugin`]: what authors write against.
 //! 5. [`runtime`]: sessions and dispatch, where transports and providers meet.
-//! 6. [`cli`]: the terminal; [`memory`]: what an idle process gives back.
+//! 6. [`cli`]: the terminal; [`purge`]: what an idle process gives back.
 
 pub mod cli;
 pub mod codec;
@@ -18,6 +18,7 @@ pub mod declare;
 pub mod dialect;
 pub mod error;
 pub mod package;
+pub mod plugin;
 pub mod protocol;
 pub mod providers;
 pub mod purge;

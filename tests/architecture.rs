@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("upstream", 2),
     ("transport", 2),
     ("dialect", 3),
+    ("plugin", 4),
     ("providers", 4),
     ("runtime", 5),
     ("package", 5),
@@ -28,6 +29,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("upstream", "transport"),
     ("providers", "transport"),
     ("providers", "runtime"),
+    ("plugin", "transport"),
+    ("plugin", "runtime"),
+    ("plugin", "providers"),
+    ("providers", "plugin"),
     ("package", "providers"),
     ("package", "runtime"),
     ("codec", "declare"),
@@ -262,6 +267,9 @@ const STATE: &[(&str, &str, Kept)] = {
         ),
         ("runtime/logs.rs", "SHOWS_CONTENT", TenantFree("the operator's choice of logs")),
         ("runtime/responder.rs", "state", Owned),
+        ("runtime/backwards/duplex.rs", "table", Owned),
+        ("runtime/places.rs", "overdraft", TenantFree("a count of sessions")),
+        ("runtime/places.rs", "Lendable", Owned),
         ("runtime/sessions.rs", "table", Owned),
     ]
 };

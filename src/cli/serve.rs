@@ -21,7 +21,7 @@ use crate::protocol::registration::Registration;
 use crate::purge;
 use crate::runtime::remote::{self, RemoteOptions, State};
 use crate::runtime::serverless::{self, ServerlessOptions};
-use crate::runtime::{Registry, ServeOptions, local, logs};
+use crate::runtime::{BackwardsOptions, Registry, ServeOptions, local, logs};
 use crate::transport::line_queue;
 use crate::transport::token::Token;
 
@@ -49,6 +49,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
         heartbeat: config.heartbeat_interval,
         max_sessions: config.max_worker,
         max_line_bytes: line_limit.map_or(line_queue::MAX_LINE_BYTES, line_queue::line_below),
+        backwards: BackwardsOptions { timeout: config.invocation_timeout, ..BackwardsOptions::default() },
         ..ServeOptions::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
@@ -61,6 +62,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
                     host: config.serverless_host.clone(),
                     port: config.serverless_port,
                     token: config.serverless_secret.clone().map(Token::new),
+                    daemon: config.daemon_url.clone(),
                     serve: options,
                 };
                 Ok(serverless::serve(options, registry).await?)

@@ -12,6 +12,7 @@ pub mod load;
 pub mod manifest;
 pub mod model;
 pub mod parameters;
+pub mod permission;
 pub mod price;
 pub mod problem;
 pub mod provider;

@@ -76,9 +76,9 @@ impl<'a> Inbound<'a> {
 
     /// The session id of a line that cannot be read, or of its beginning, so that the caller can be told.
     pub fn salvage_session_id(line: &[u8]) -> Option<String> {
-        let mut found = None;
+        let mut found = None::<String>;
         // What comes after the id may be broken or missing.
-        let _ = serde_json::Deserializer::from_slice(line).deserialize_map(FindId(&mut found));
+        let _ = serde_json::Deserializer::from_slice(line).deserialize_map(Find("session_id", &mut found));
         found.filter(|id| !id.is_empty())
     }
 
@@ -109,10 +109,21 @@ impl<'a> Inbound<'a> {
 
     /// Where the payload stands in the line that this was read from.
     pub fn payload_in(&self, line: &[u8]) -> Option<Range<usize>> {
-        let data = self.data?.get();
-        let start = (data.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
-        Some(start..start + data.len()).filter(|place| place.end <= line.len())
+        range_in(line, self.data?.get())
     }
+
+    /// What a line that cannot be read, or its beginning, says it is.
+    pub fn salvage_event(line: &[u8]) -> Option<InboundEvent> {
+        let mut found = None;
+        let _ = serde_json::Deserializer::from_slice(line).deserialize_map(Find("event", &mut found));
+        found
+    }
+}
+
+/// Where a part of a line is in that line.
+pub fn range_in(line: &[u8], part: &str) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
+    Some(start..start + part.len()).filter(|place| place.end <= line.len())
 }
 
 /// A request's payload, unread, in the line that it came with: nothing is copied to keep it.
@@ -146,10 +157,10 @@ impl Payload {
     }
 }
 
-/// Reads an object up to its `session_id`.
-struct FindId<'a>(&'a mut Option<String>);
+/// Reads an object up to a member.
+struct Find<'a, T>(&'static str, &'a mut Option<T>);
 
-impl<'de> Visitor<'de> for FindId<'_> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Find<'_, T> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,8 +169,8 @@ impl<'de> Visitor<'de> for FindId<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         while let Some(name) = fields.next_key::<String>()? {
-            if name == "session_id" {
-                *self.0 = fields.next_value()?;
+            if name == self.0 {
+                *self.1 = fields.next_value()?;
                 break;
             }
             fields.next_value::<IgnoredAny>()?;
@@ -280,6 +291,13 @@ struct Message<T> {
     data: T,
 }
 
+#[derive(Serialize)]
+struct Invoke<'a, T: ?Sized> {
+    r#type: &'a str,
+    backwards_request_id: &'a str,
+    request: &'a T,
+}
+
 fn write<T: Serialize>(out: &mut Vec<u8>, line: &T) -> Result<(), serde_json::Error> {
     let start = out.len();
     if let Err(error) = serde_json::to_writer(&mut *out, line) {
@@ -293,6 +311,18 @@ fn write<T: Serialize>(out: &mut Vec<u8>, line: &T) -> Result<(), serde_json::Er
 /// Appends one result item of a session.
 pub fn write_stream<T: Serialize>(out: &mut Vec<u8>, session_id: &str, item: &T) -> Result<(), serde_json::Error> {
     write(out, &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "stream", data: item } })
+}
+
+/// Appends a call back into Dify. Its responses come with this ID.
+pub fn write_invoke<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    session_id: &str,
+    call_type: &str,
+    request_id: &str,
+    request: &T,
+) -> Result<(), serde_json::Error> {
+    let data = Invoke { r#type: call_type, backwards_request_id: request_id, request };
+    write(out, &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "invoke", data } })
 }
 
 /// Appends the failure of a session. The ending still has to follow.

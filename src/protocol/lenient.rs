@@ -119,6 +119,15 @@ pub fn reason(error: &serde_json::Error) -> String {
     }
 }
 
+/// Reads JSON. A text that was cut within an emoji fails nothing; the error says where it is, without what was found there.
+pub fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
+    let strictly = |json: &str| serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
+    strictly(json).or_else(|error| {
+        let whole = replace_halves(json).and_then(|whole| strictly(&whole).ok());
+        whole.ok_or_else(|| format!("`{}`: {}", error.path(), reason(error.inner())))
+    })
+}
+
 /// JSON in which each half of a surrogate pair without its other half is U+FFFD; `None` when there is none.
 pub fn replace_halves(json: &str) -> Option<String> {
     let unit = |at: usize| {

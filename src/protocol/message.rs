@@ -28,7 +28,7 @@ pub enum Role {
 }
 
 /// One message of the prompt.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PromptMessage {
     /// Who speaks.
     pub role: Role,
@@ -39,14 +39,52 @@ pub struct PromptMessage {
     #[serde(default, deserialize_with = "empty_string_as_none")]
     pub name: Option<String>,
     /// The calls an assistant made.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// Which call a tool message answers.
-    #[serde(default, deserialize_with = "empty_string_as_none")]
+    #[serde(default, deserialize_with = "empty_string_as_none", skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// Private JSON of the provider, handed back as it was sent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opaque_body: Option<Value>,
+}
+
+impl PromptMessage {
+    /// A message with this content alone.
+    pub fn new(role: Role, content: impl Into<Content>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+            name: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            opaque_body: None,
+        }
+    }
+
+    /// Instructions of the application.
+    pub fn system(content: impl Into<Content>) -> Self {
+        Self::new(Role::System, content)
+    }
+
+    /// What the user says.
+    pub fn user(content: impl Into<Content>) -> Self {
+        Self::new(Role::User, content)
+    }
+
+    /// What the model said.
+    pub fn assistant(content: impl Into<Content>) -> Self {
+        Self::new(Role::Assistant, content)
+    }
+
+    /// The result of a tool call.
+    pub fn tool(call: &ToolCall, content: impl Into<Content>) -> Self {
+        Self {
+            name: Some(call.function.name.clone()).filter(|name| !name.is_empty()),
+            tool_call_id: Some(call.id.clone()),
+            ..Self::new(Role::Tool, content)
+        }
+    }
 }
 
 /// The content of a message: text, or a list of parts.
@@ -277,7 +315,7 @@ pub struct MediaPart {
 }
 
 /// A function that the model may call.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     /// Name of the function.
     pub name: String,
@@ -290,17 +328,17 @@ pub struct Tool {
 }
 
 /// Whether and which tool must be called.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolChoice {
     /// `auto`, `none`, `required` or `tool`.
     pub mode: ToolChoiceMode,
     /// The tool, with mode `tool`.
-    #[serde(default, deserialize_with = "empty_string_as_none")]
+    #[serde(default, deserialize_with = "empty_string_as_none", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
 /// See [`ToolChoice`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolChoiceMode {
     /// The model decides.

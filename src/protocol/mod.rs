@@ -2,11 +2,12 @@
 //!
 //! [`envelope`] is the outermost object of a line, [`invocation`] the head of every request. Of models, [`request`] is what
 //! the daemon asks, [`message`] the prompt, [`response`] what goes back; each other access type has a module of its own.
-//! [`credentials`] are the secrets that travel with a request.
+//! [`credentials`] are the secrets that travel with a request, [`backwards`] is what a plugin requests of Dify in turn.
 //! Source: `dify-plugin-daemon: pkg/entities/`, `dify-plugin-sdks: src/dify_plugin/entities/`.
 
 pub mod access;
 pub mod agent;
+pub mod backwards;
 pub mod credentials;
 pub mod datasource;
 pub mod endpoint;

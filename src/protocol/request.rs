@@ -129,7 +129,7 @@ pub struct LlmNumTokensRequest {
 }
 
 /// What an embedding is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmbeddingInputType {
     /// A text to be found.
@@ -166,7 +166,7 @@ pub struct TextEmbeddingNumTokensRequest {
 }
 
 /// One text or picture of a multimodal embedding or rerank request.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MultimodalContent {
     /// Text; or base64, a data URI or a URL of a picture.
     #[serde(default, deserialize_with = "null_default")]
@@ -177,7 +177,7 @@ pub struct MultimodalContent {
 }
 
 /// See [`MultimodalContent`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MultimodalContentType {
     /// Text.

@@ -2,7 +2,7 @@
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/model_entities/*.go`, `dify-plugin-sdks: src/dify_plugin/entities/model/*.py`.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::message::{Content, ToolCall};
@@ -59,6 +59,18 @@ impl FinishReason {
     }
 }
 
+impl From<String> for FinishReason {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "stop" => Self::Stop,
+            "length" => Self::Length,
+            "tool_calls" => Self::ToolCalls,
+            "content_filter" => Self::ContentFilter,
+            _ => Self::Other(word),
+        }
+    }
+}
+
 impl Serialize for FinishReason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
@@ -66,7 +78,8 @@ impl Serialize for FinishReason {
 }
 
 /// Tokens and price of one LLM call. Decimals are texts, as the reference prints them; `latency` is in seconds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LlmUsage {
     /// Tokens of the prompt.
     pub prompt_tokens: u64,
@@ -98,6 +111,16 @@ pub struct LlmUsage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DecimalText(pub String);
+
+impl<'de> Deserialize<'de> for DecimalText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::String(text) if !text.is_empty() => Self(text),
+            Value::Number(number) => Self(number.to_string()),
+            _ => Self::default(),
+        })
+    }
+}
 
 impl Default for DecimalText {
     fn default() -> Self {
@@ -178,7 +201,8 @@ impl<'a> LlmChunk<'a> {
 }
 
 /// Tokens and price of one embedding call.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EmbeddingUsage {
     /// Tokens of the texts.
     pub tokens: u64,
@@ -197,7 +221,8 @@ pub struct EmbeddingUsage {
 }
 
 /// Vectors, one per text and in its order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EmbeddingResult {
     /// Echo of the request's model; the runtime fills it in when it is empty.
     pub model: String,
@@ -208,7 +233,8 @@ pub struct EmbeddingResult {
 }
 
 /// Documents in order of relevance.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RerankResult {
     /// Echo of the request's model; the runtime fills it in when it is empty.
     pub model: String,
@@ -217,7 +243,7 @@ pub struct RerankResult {
 }
 
 /// One document of a [`RerankResult`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RerankDocument {
     /// Its place in the request.
     pub index: usize,

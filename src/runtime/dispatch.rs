@@ -18,6 +18,7 @@ use super::responder::{Disconnected, Responder};
 use super::session_log::SessionLog;
 use crate::declare::parameters;
 use crate::error::{InvokeError, MAX_MESSAGE_BYTES, clip};
+use crate::plugin::dify::Backwards;
 use crate::protocol::{
     AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmRequest, ModelRequest, ModelType, NumTokensResponse,
     Payload, PollingResponse, Request, RerankResult, ResultResponse, Target, VoicesResponse,
@@ -56,6 +57,7 @@ pub(super) async fn answer(
     arrived: Instant,
     mut reply: Responder,
     mut log: SessionLog,
+    _calls: Arc<dyn Backwards>,
 ) {
     let upstream = registry.upstream().for_session(reply.session_id(), log.stats.clone());
     let redactor = upstream.redactor().clone();

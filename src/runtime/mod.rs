@@ -1,5 +1,6 @@
 //! Sessions and dispatch: where transports and providers meet.
 
+mod backwards;
 pub mod connection;
 pub mod dispatch;
 mod first_token;
@@ -8,6 +9,7 @@ pub mod form;
 mod llm;
 pub mod local;
 pub mod logs;
+mod places;
 pub mod registry;
 pub mod remote;
 pub mod responder;
@@ -16,6 +18,7 @@ pub mod serverless;
 mod session_log;
 pub mod sessions;
 
+pub use backwards::BackwardsOptions;
 pub use connection::Connection;
 pub use registry::Registry;
 pub use serve::{ServeOptions, serve_io};

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::envelope::{ErrorPayload, write_end, write_error, write_stream};
-use crate::transport::line_queue::{Closed, LineSender};
+use crate::transport::line_queue::{Closed, LineSender, Room};
 
 /// What a line that is too long needs; the setting is the daemon's, and read by the plugin too.
 pub(super) const RAISE_THE_LIMIT: &str =
@@ -166,12 +166,7 @@ impl Responder {
             return Ok(());
         }
         let room = self.ending.0.outlet.reserve(self.lines.len()).await?;
-        // Held while the lines are queued, so that they never come after an ending.
-        let state = self.ending.state();
-        if state.written {
-            return Err(Disconnected);
-        }
-        Ok(room.send(Bytes::from(std::mem::take(&mut self.lines)))?)
+        self.ending.queue(room, || std::mem::take(&mut self.lines))
     }
 
     /// Ends the session well.
@@ -211,6 +206,31 @@ impl Ending {
     /// Says how the session ends if its reply is dropped un-ended; the first word stands.
     pub fn stop(&self, outcome: Outcome) {
         self.state().stopped.get_or_insert(outcome);
+    }
+
+    /// The session's name.
+    pub fn session_id(&self) -> &Arc<str> {
+        &self.0.session_id
+    }
+
+    /// Maximum length of a line that the daemon accepts.
+    pub fn max_line_bytes(&self) -> usize {
+        self.0.outlet.max_line_bytes()
+    }
+
+    /// Waits until the writer takes lines of the session that are no results. There are none after the ending.
+    pub async fn send(&self, lines: Vec<u8>) -> Result<(), Disconnected> {
+        let room = self.0.outlet.reserve(lines.len()).await?;
+        self.queue(room, || lines)
+    }
+
+    fn queue(&self, room: Room<'_>, lines: impl FnOnce() -> Vec<u8>) -> Result<(), Disconnected> {
+        // Held while the lines are queued, so that they never come after an ending.
+        let state = self.state();
+        if state.written {
+            return Err(Disconnected);
+        }
+        Ok(room.send(Bytes::from(lines()))?)
     }
 
     /// How the session was stopped from outside.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::warn;
 
+use super::backwards::BackwardsOptions;
 use super::connection::Connection;
 use super::registry::Registry;
 use crate::transport::line_queue;
@@ -24,6 +25,8 @@ pub struct ServeOptions {
     pub max_line_bytes: usize,
     /// Longest line that is read; far above what the daemon lets through.
     pub max_input_bytes: usize,
+    /// Limits of calls back into Dify.
+    pub backwards: BackwardsOptions,
     /// What the end of the host's input means.
     pub at_end: AtEnd,
 }
@@ -45,6 +48,7 @@ impl Default for ServeOptions {
             max_session_time: Duration::from_secs(590),
             max_line_bytes: line_queue::MAX_LINE_BYTES,
             max_input_bytes: 256 * 1024 * 1024,
+            backwards: BackwardsOptions::default(),
             at_end: AtEnd::Finish,
         }
     }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use url::Url;
 
 use super::local::SHUTDOWN_TIMEOUT;
 use super::registry::Registry;
@@ -27,20 +28,22 @@ pub struct ServerlessOptions {
     pub port: u16,
     /// What callers must know.
     pub token: Option<Token>,
+    /// Where calls back into Dify go.
+    pub daemon: Option<Url>,
     /// How sessions are served.
     pub serve: ServeOptions,
 }
 
 /// Serves on an address until SIGTERM.
 pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::Result<()> {
-    let ServerlessOptions { host, port, token, serve } = options;
+    let ServerlessOptions { host, port, token, daemon, serve } = options;
     let listener = TcpListener::bind((host.as_str(), port))
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {host}:{port}: {error}")))?;
     info!(address = %listener.local_addr()?, "serving over HTTP");
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = CancellationToken::new();
-    let sessions = Arc::new(Sessions::new(registry, serve, Handle::current()));
+    let sessions = Arc::new(Sessions::over_http(registry, serve, Handle::current(), daemon));
     let (taking, ending, stopping) = (sessions.clone(), sessions.clone(), stop.clone());
     let on_request = Arc::new(move |call| {
         let sessions = taking.clone();

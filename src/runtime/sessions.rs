@@ -12,17 +12,20 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument, Span, debug, warn};
+use url::Url;
 
+use super::backwards::{HttpCalls, OpenCalls, Waiters};
 use super::dispatch;
 use super::first_token::FirstToken;
 use super::logs;
+use super::places::{Lendable, Place, Places};
 use super::registry::Registry;
-use super::responder::{Outcome, Responder};
+use super::responder::{Ending, Outcome, Responder};
 use super::serve::ServeOptions;
 use super::session_log::SessionLog;
 use crate::error::InvokeError;
@@ -30,6 +33,7 @@ use crate::protocol::envelope::Origin;
 use crate::protocol::lenient::reason;
 use crate::protocol::{Glance, Inbound, InboundEvent, Payload};
 use crate::transport::line_queue::LineSender;
+use crate::upstream::stats::CallStats;
 
 /// How long a stopped session's work may take to let go before its ending is written without it.
 const LET_GO: Duration = Duration::from_millis(50);
@@ -52,6 +56,14 @@ enum Phase {
     Disconnected,
 }
 
+/// How calls back into Dify are carried.
+enum Carrier {
+    /// By the connection that the sessions came by.
+    Connection(Waiters),
+    /// By requests of their own to the daemon at this URL.
+    Http(Option<Url>),
+}
+
 /// Owns its sessions: dropping it stops what is left of them.
 pub struct Sessions(Arc<Shared>);
 
@@ -60,7 +72,8 @@ struct Shared {
     options: ServeOptions,
     /// Where sessions work.
     workers: Handle,
-    places: Arc<Semaphore>,
+    places: Places,
+    carrier: Carrier,
     supervisors: TaskTracker,
     table: Mutex<Table>,
     phase: watch::Sender<Phase>,
@@ -75,12 +88,22 @@ impl Drop for Sessions {
 impl Sessions {
     /// No session yet; they will work on `workers`.
     pub fn new(registry: Arc<Registry>, options: ServeOptions, workers: Handle) -> Self {
-        let places = Arc::new(Semaphore::new(options.max_sessions.clamp(1, Semaphore::MAX_PERMITS)));
+        let carrier = Carrier::Connection(Waiters::new(options.backwards));
+        Self::carried(registry, options, workers, carrier)
+    }
+
+    /// The sessions of a server, which call Dify back at the daemon's URL.
+    pub fn over_http(registry: Arc<Registry>, options: ServeOptions, workers: Handle, daemon: Option<Url>) -> Self {
+        Self::carried(registry, options, workers, Carrier::Http(daemon))
+    }
+
+    fn carried(registry: Arc<Registry>, options: ServeOptions, workers: Handle, carrier: Carrier) -> Self {
         Self(Arc::new(Shared {
+            places: Places::new(options.max_sessions),
             registry,
             options,
             workers,
-            places,
+            carrier,
             supervisors: TaskTracker::new(),
             table: Mutex::default(),
             phase: watch::Sender::new(Phase::Open),
@@ -92,6 +115,7 @@ impl Sessions {
         match Read::of(&line) {
             Read::Request(session_id, payload) => self.start(self.turn(), session_id, payload.of(line), outlet),
             Read::Cancel(session_id) => self.cancel(&session_id),
+            Read::BackwardsResponse => self.0.backwards_response(line),
             Read::Other => {}
             Read::Stray => return Err(line),
         }
@@ -108,6 +132,9 @@ impl Sessions {
     /// A line that was too long to be kept: who asked is told, if what is left of the line names the session.
     pub fn refuse_line(&self, head: &[u8], tail: &[u8], length: usize, outlet: &LineSender) {
         warn!(bytes = length, "a line from the host is too long and was dropped");
+        if Inbound::salvage_event(head) == Some(InboundEvent::BackwardsResponse) {
+            return self.0.broken_response(head);
+        }
         if let Some(session_id) = Inbound::salvage_session_id(head).or_else(|| Inbound::salvage_last_session_id(tail)) {
             let error = InvokeError::bad_request(format!("the request is too long: {length} bytes"))
                 .with_hint("Send fewer or smaller files at once.");
@@ -117,10 +144,10 @@ impl Sessions {
 
     /// A turn for a request that arrives now: its deadline, and its place in the order of arrival.
     pub fn turn(&self) -> Turn {
-        let mut place = self.0.places.clone().acquire_owned().map(Result::ok).boxed();
+        let mut place = self.0.places.acquire();
         // A semaphore is fair to those who asked: asking is what decides, so it is done here.
         let given = (&mut place).now_or_never().flatten();
-        Turn { arrived: Instant::now(), awaited: given.is_none().then_some(place), _place: given }
+        Turn { arrived: Instant::now(), awaited: given.is_none().then_some(place), place: given }
     }
 
     /// Longest line that the host takes.
@@ -194,6 +221,7 @@ pub struct NoRequest;
 enum Read {
     Request(Arc<str>, Found),
     Cancel(String),
+    BackwardsResponse,
     Other,
     Stray,
 }
@@ -214,9 +242,11 @@ impl Read {
                     Self::Request(Arc::from(inbound.session_id), Found { place, origin })
                 }
                 InboundEvent::Cancel => Self::Cancel(inbound.session_id.into_owned()),
-                // A model plugin calls nobody back, so nothing waits for these.
-                InboundEvent::BackwardsResponse | InboundEvent::Other(_) => Self::Other,
+                InboundEvent::BackwardsResponse => Self::BackwardsResponse,
+                InboundEvent::Other(_) => Self::Other,
             },
+            // Its session is open and must not be ended for it.
+            Err(_) if Inbound::salvage_event(line) == Some(InboundEvent::BackwardsResponse) => Self::BackwardsResponse,
             Err(error) => match Inbound::salvage_session_id(line) {
                 Some(session_id) => {
                     let problem = format!("cannot read the request: {}", reason(&error));
@@ -237,8 +267,8 @@ impl Found {
 /// When a request came, and its place among those that may work at once.
 pub struct Turn {
     arrived: Instant,
-    awaited: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
-    _place: Option<OwnedSemaphorePermit>,
+    awaited: Option<BoxFuture<'static, Option<Place>>>,
+    place: Option<Place>,
 }
 
 /// Why a session does not go on.
@@ -285,7 +315,8 @@ async fn supervise(shared: Arc<Shared>, session: Session, span: Span) {
             return ending.stop(Outcome::Failed(error));
         }
     }
-    let work = dispatch::answer(shared.registry.clone(), payload, arrived.into_std(), reply, log);
+    let calls = shared.calls(&ending, Lendable::new(turn.place.take()));
+    let work = dispatch::answer(shared.registry.clone(), payload, arrived.into_std(), reply, log, calls.handle());
     let mut work = AbortOnDropHandle::new(shared.workers.spawn(work.instrument(span)));
     let why = tokio::select! {
         biased;
@@ -310,6 +341,31 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The calls back into Dify of a session that begins to work.
+    fn calls(&self, ending: &Ending, place: Lendable) -> OpenCalls {
+        match &self.carrier {
+            Carrier::Connection(waiters) => OpenCalls::new(waiters.session(ending.clone(), place.clone()), place),
+            Carrier::Http(daemon) => {
+                let session_id = ending.session_id().clone();
+                let upstream = self.registry.upstream().for_session(&session_id, CallStats::default());
+                let calls = HttpCalls::new(daemon.clone(), upstream, session_id, self.options.backwards, place.clone());
+                OpenCalls::new(Arc::new(calls), place)
+            }
+        }
+    }
+
+    fn backwards_response(&self, line: Vec<u8>) {
+        if let Carrier::Connection(waiters) = &self.carrier {
+            waiters.take(line);
+        }
+    }
+
+    fn broken_response(&self, line: &[u8]) {
+        if let Carrier::Connection(waiters) = &self.carrier {
+            waiters.take_broken(line);
+        }
+    }
+
     async fn wait(&self, turn: &mut Turn, cancelled: &CancellationToken, outlet: &LineSender) -> Result<(), Stop> {
         let Some(place) = &mut turn.awaited else { return Ok(()) };
         let place = tokio::select! {
@@ -317,7 +373,7 @@ impl Shared {
             why = self.stopped(turn.arrived, cancelled, outlet) => return Err(why),
             place = place => place,
         };
-        (turn.awaited, turn._place) = (None, Some(place.ok_or(Stop::Unheard)?));
+        (turn.awaited, turn.place) = (None, Some(place.ok_or(Stop::Unheard)?));
         Ok(())
     }
 

@@ -24,6 +24,7 @@ const NOT_PASSED_ON: &[(&str, &str)] = &[
     ("RUST_LOG", IN_FILE),
     ("HEARTBEAT_INTERVAL", IN_FILE),
     ("MAX_WORKER", IN_FILE),
+    ("MAX_INVOCATION_TIMEOUT", IN_FILE),
     (LINE_LIMIT, IN_FILE),
     (DAEMON_LINE_LIMITS[0], AS_LINE_LIMIT),
     (DAEMON_LINE_LIMITS[1], AS_LINE_LIMIT),
@@ -38,9 +39,7 @@ const AS_LINE_LIMIT: &str = "Put DIFY_PLUGIN_LINE_LIMIT with the same value into
 /// What the reference reads and this runtime does not need.
 const WITHOUT_EFFECT: &[&str] = &[
     "MAX_REQUEST_TIMEOUT",
-    "MAX_INVOCATION_TIMEOUT",
     "HTTPX_TIMEOUT",
-    "DIFY_PLUGIN_DAEMON_URL",
     "SERVERLESS_WORKER_CLASS",
     "SERVERLESS_WORKER_CONNECTIONS",
     "SERVERLESS_WORKERS",

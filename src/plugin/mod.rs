@@ -1,0 +1,5 @@
+//! What the author of a plugin writes against.
+
+pub mod dify;
+
+pub use dify::{Dify, DifyError};
