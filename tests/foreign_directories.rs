@@ -284,7 +284,7 @@ fn glob(directory: &Path, pattern: &str) {
 }
 
 #[test]
-fn what_is_not_served_or_declared_twice_is_said() {
+fn what_no_package_can_hold_or_declares_twice_is_said() {
     let manifest = |plugins: &str| {
         let directory = directory();
         change(directory.path(), "manifest.yaml", "  models:\n    - provider/gemini.yaml", plugins);
@@ -294,8 +294,11 @@ fn what_is_not_served_or_declared_twice_is_said() {
     copy(&twice.path().join("provider/gemini.yaml"), &twice.path().join("provider/again.yaml"));
     for (directory, expected) in [
         (twice, "provider/again.yaml declares provider `google`, which provider/gemini.yaml declares already"),
-        (manifest("  tools:\n    - provider/gemini.yaml"), "plugins.tools: is not served"),
-        (manifest("  endpoints: [a.yaml]\n  triggers: [b.yaml]"), "plugins.triggers: is not served"),
+        (manifest("  tools:\n    - provider/gemini.yaml"), "provider/gemini.yaml: identity: is required and missing"),
+        (
+            manifest("  endpoints: [a.yaml]\n  triggers: [b.yaml]"),
+            "plugins: endpoints can be in no package with others",
+        ),
     ] {
         for arguments in [&["check"][..], &[]] {
             let output = run(directory.path(), arguments, &[], "");

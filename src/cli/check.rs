@@ -32,7 +32,13 @@ impl CheckArgs {
         }
         let declarations = declare::load(&self.dir)?;
         let models: usize = declarations.providers.iter().map(|provider| provider.models.len()).sum();
-        print_line(&format!("{} providers, {models} models: fine", declarations.providers.len()))?;
+        let kinds = &declarations.kinds;
+        let parts = kinds.kinds().map(|kind| format!("{} {}", kinds.parts(kind), kind.parts_key().replace('_', " ")));
+        let mut counted: Vec<String> = parts.collect();
+        if counted.is_empty() || !declarations.providers.is_empty() {
+            counted.insert(0, format!("{} providers, {models} models", declarations.providers.len()));
+        }
+        print_line(&format!("{}: fine", counted.join(", ")))?;
         Ok(ExitCode::SUCCESS)
     }
 }

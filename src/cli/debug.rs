@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::debug_args::DifyArgs;
-use super::serve::registrations;
+use super::serve::{check_served, registrations};
 use super::terminal::say;
 use super::traffic::TrafficArgs;
 use crate::config::operator::Operator;
@@ -114,6 +114,7 @@ fn prepare(
         }
     }
     let declarations = declare::load(directory)?;
+    check_served(&declarations)?;
     let registrations = registrations(&declarations, providers, real_ids)?;
     let registry = Registry::new(declarations.providers, crate::providers::all(Operator::read().access))?;
     Ok((registrations, Arc::new(registry.with_upstream(upstream.clone()))))
@@ -127,7 +128,7 @@ fn connect(
     registry: &Arc<Registry>,
 ) {
     for registration in registrations {
-        let name = registration.provider["provider"].as_str().unwrap_or_default().to_owned();
+        let name = registration.name().to_owned();
         let id = registration.plugin_id();
         let (state, mut changes) = watch::channel(State::Connecting);
         let never = CancellationToken::new();

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::Map;
 
+use super::serve::check_served;
 use super::terminal::{print_line, print_raw, say};
 use crate::declare::versions::DifyVersion;
 use crate::declare::{self, Problems};
@@ -63,6 +64,7 @@ impl PackageArgs {
             bail!("the declarations are wrong, nothing is written:\n{problems}");
         }
         let declarations = declare::load(&self.dir)?;
+        check_served(&declarations)?;
         let known: Vec<&str> =
             declarations.providers.iter().map(|loaded| loaded.declaration.provider.as_str()).collect();
         for name in &self.providers {

@@ -36,6 +36,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
         if config.install_method == InstallMethod::Local { logs::DEFAULT_FILTER } else { logs::DEFAULT_FILTER_INFO };
     logs::start(&config.log, default);
     let declarations = declare::load(directory)?;
+    check_served(&declarations)?;
     let registrations = match config.install_method {
         InstallMethod::Remote => registrations(&declarations, &[], config.real_ids)?,
         InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
@@ -82,6 +83,14 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// This executable has code for models.
+pub(super) fn check_served(declarations: &Declarations) -> anyhow::Result<()> {
+    match declarations.kinds.kinds().next() {
+        Some(kind) => bail!("plugins.{} is not served: this executable has code for models only", kind.manifest_key()),
+        None => Ok(()),
+    }
+}
+
 /// What is registered for debugging, shown by its ids: the providers of these names, or all that every Dify can read which
 /// the manifest is for. One that needs a newer Dify would make an older one refuse its whole list of providers.
 pub(super) fn registrations(
@@ -108,7 +117,8 @@ pub(super) fn registrations(
         ));
     }
     let registration = |provider| declare::remote::registration(declarations, provider, identity);
-    let registrations: Result<Vec<Registration>, _> = chosen.into_iter().map(registration).collect();
+    let kinds = (!declarations.kinds.is_empty()).then(|| declare::remote::kinds_registration(declarations, identity));
+    let registrations: Result<Vec<Registration>, _> = chosen.into_iter().map(registration).chain(kinds).collect();
     let registrations = registrations.context("an icon cannot be read")?;
     let ids: Vec<String> = registrations.iter().map(Registration::plugin_id).collect();
     let ids = ids.join(", ");

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
+use super::serve::check_served;
 use super::terminal::print_raw;
 use crate::config::operator::Operator;
 use crate::declare;
@@ -53,6 +54,7 @@ struct Message {
 /// Loads the declarations of a directory and the code that serves them.
 pub fn registry(directory: &Path, upstream: Upstream) -> anyhow::Result<Arc<Registry>> {
     let declarations = declare::load(directory)?;
+    check_served(&declarations)?;
     let registry = Registry::new(declarations.providers, crate::providers::all(Operator::read().access))?;
     Ok(Arc::new(registry.with_upstream(upstream)))
 }

@@ -3,6 +3,7 @@
 //! Blocks that files share are written out first: rules, types, and packages see the expanded form.
 
 mod blocks;
+mod kinds;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use super::provider::ProviderDeclaration;
 use super::rules::Rules;
 use super::shared::{Scope, Shared};
 use super::versions::Minimum;
-use super::{LoadedProvider, files, glob, template, yaml};
+use super::{KindDeclarations, LoadedProvider, files, glob, template, yaml};
 use crate::protocol::ModelType;
 
 /// Everything a plugin declares.
@@ -27,8 +28,10 @@ pub struct Declarations {
     pub directory: PathBuf,
     /// The manifest.
     pub manifest: Manifest,
-    /// The providers in the manifest's order.
+    /// The model providers in the manifest's order.
     pub providers: Vec<LoadedProvider>,
+    /// What it declares beside models.
+    pub kinds: KindDeclarations,
 }
 
 /// Loads a folder; warnings do not stop it.
@@ -81,7 +84,6 @@ impl Loader<'_> {
             }
         }
         self.privacy("manifest.yaml", "privacy", manifest.get("privacy"));
-        self.not_served(&manifest);
         let manifest = Manifest(manifest);
         let mut providers: Vec<LoadedProvider> = Vec::new();
         let mut scopes = Vec::new();
@@ -97,18 +99,9 @@ impl Loader<'_> {
         }
         let unused = self.shared.unused(&scopes);
         self.add_once(unused);
-        Some(Declarations { directory: self.directory.to_owned(), manifest, providers })
-    }
-
-    /// Kinds of plugin that Dify knows and this runtime has no code for.
-    fn not_served(&mut self, manifest: &Map<String, Value>) {
-        let kinds = manifest.get("plugins").and_then(Value::as_object);
-        for (kind, files) in kinds.into_iter().flatten() {
-            if kind != "models" && files.as_array().is_some_and(|files| !files.is_empty()) {
-                let message = "is not served: this runtime serves plugins of `models` only".to_owned();
-                self.problem(Severity::Error, "manifest.yaml", &format!("plugins.{kind}"), message);
-            }
-        }
+        self.minimum = Minimum::of_manifest(&manifest.0);
+        let kinds = self.kinds(&manifest);
+        Some(Declarations { directory: self.directory.to_owned(), manifest, providers, kinds })
     }
 
     fn provider(&mut self, file: &str, manifest: &Manifest, scopes: &mut Vec<Scope>) -> Option<LoadedProvider> {

@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::kind::PluginKind;
 use super::provider::ProviderDeclaration;
 
 /// The root manifest as it was written, keys in order.
@@ -19,9 +20,15 @@ impl Manifest {
         self.0.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The provider files it lists.
+    /// The files of model providers it lists.
     pub fn provider_files(&self) -> Vec<String> {
-        let files = self.0.get("plugins").and_then(|plugins| plugins.get("models")).and_then(Value::as_array);
+        self.files_of(PluginKind::Model)
+    }
+
+    /// The files of a kind it lists.
+    pub fn files_of(&self, kind: PluginKind) -> Vec<String> {
+        let files =
+            self.0.get("plugins").and_then(|plugins| plugins.get(kind.manifest_key())).and_then(Value::as_array);
         files.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 

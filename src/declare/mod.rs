@@ -3,14 +3,22 @@
 //! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/model_declaration.go`, `plugin_declaration.go`,
 //! and the stricter entities of `langgenius/graphon: src/graphon/model_runtime/`.
 
+pub mod agent;
+pub mod config;
+pub mod datasource;
 mod drawn;
+pub mod endpoint;
 pub mod files;
 mod glob;
 pub mod i18n;
+pub mod identity;
+pub mod kind;
+pub mod kinds;
 pub mod labels;
 pub mod load;
 pub mod manifest;
 pub mod model;
+pub mod parameter;
 pub mod parameters;
 pub mod permission;
 pub mod price;
@@ -21,6 +29,8 @@ pub mod rules;
 pub mod settings;
 mod shared;
 pub mod template;
+pub mod tool;
+pub mod trigger;
 pub mod versions;
 pub mod yaml;
 
@@ -29,6 +39,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use i18n::I18n;
+pub use kind::PluginKind;
+pub use kinds::KindDeclarations;
 pub use load::{Declarations, check, load};
 pub use manifest::Manifest;
 pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::rules::MAX_REMOTE_FORM_FIELDS;
-use super::{Declarations, LoadedProvider, files};
+use super::{Declarations, LoadedProvider, Manifest, PluginKind, files};
 use crate::protocol::ModelType;
 use crate::protocol::registration::Registration;
 
@@ -32,14 +32,14 @@ const LABEL_SUFFIX: &str = " (debug)";
 /// Longest name of a plugin.
 const MAX_NAME_CHARACTERS: usize = 128;
 
-/// Gives a manifest and its provider a name and labels of their own. The provider's name stays: requests come back under it.
-fn rename(manifest: &mut Value, provider: &mut Value) {
+/// Gives a manifest and its providers' labels a name of their own. A provider's name stays: requests come back under it.
+fn rename<'a>(manifest: &'a mut Value, providers: impl IntoIterator<Item = &'a mut Value>) {
     if let Some(Value::String(name)) = manifest.get_mut("name") {
         name.truncate(name.floor_char_boundary(MAX_NAME_CHARACTERS - NAME_SUFFIX.len()));
         name.push_str(NAME_SUFFIX);
     }
-    for labels in [manifest, provider].map(|value| value.get_mut("label").and_then(Value::as_object_mut)) {
-        for label in labels.into_iter().flat_map(Map::values_mut) {
+    for labels in manifest.get_mut("label").into_iter().chain(providers) {
+        for label in labels.as_object_mut().into_iter().flat_map(Map::values_mut) {
             if let Value::String(label) = label {
                 label.push_str(LABEL_SUFFIX);
             }
@@ -54,8 +54,38 @@ pub fn registration(
     identity: Identity,
 ) -> std::io::Result<Registration> {
     let manifest = declarations.manifest.derive(&loaded.declaration, &loaded.file);
+    let assets = assets(declarations, &manifest, loaded.declaration.icons())?;
+    let mut manifest = Value::Object(manifest.0);
+    fill_languages(&mut manifest);
+    let mut provider = provider(loaded);
+    if identity == Identity::Own {
+        rename(&mut manifest, [&mut provider["label"]]);
+    }
+    let declarations = vec![(PluginKind::Model.registration_event(), json!([provider]))];
+    Ok(Registration { manifest, declarations, assets })
+}
+
+/// Everything that registers the kinds beside models, which one connection serves: the manifest, a declaration of each kind,
+/// the icons that they name.
+pub fn kinds_registration(declarations: &Declarations, identity: Identity) -> std::io::Result<Registration> {
+    let assets = assets(declarations, &declarations.manifest, declarations.kinds.icons().into_iter())?;
+    let mut manifest = Value::Object(declarations.manifest.0.clone());
+    fill_languages(&mut manifest);
+    let mut events = declarations.kinds.events();
+    if identity == Identity::Own {
+        rename(&mut manifest, events.iter_mut().filter_map(|(_, data)| data.pointer_mut("/0/identity/label")));
+    }
+    Ok(Registration { manifest, declarations: events, assets })
+}
+
+/// The icons that a manifest and its declarations name.
+fn assets<'a>(
+    declarations: &Declarations,
+    manifest: &'a Manifest,
+    named: impl Iterator<Item = &'a str>,
+) -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut icons = BTreeSet::from([manifest.text("icon"), manifest.text("icon_dark")]);
-    icons.extend(loaded.declaration.icons());
+    icons.extend(named);
     let mut assets = Vec::new();
     for icon in icons.into_iter().filter(|icon| !icon.is_empty()) {
         let asset = format!("_assets/{icon}");
@@ -63,13 +93,7 @@ pub fn registration(
         let bytes = bytes.map_err(|why| std::io::Error::other(format!("{asset} {why}")))?;
         assets.push((icon.to_owned(), bytes));
     }
-    let mut manifest = Value::Object(manifest.0);
-    fill_languages(&mut manifest);
-    let mut provider = provider(loaded);
-    if identity == Identity::Own {
-        rename(&mut manifest, &mut provider);
-    }
-    Ok(Registration { manifest, provider, assets })
+    Ok(assets)
 }
 
 /// The provider declaration, with the key `models` always there.

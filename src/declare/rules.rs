@@ -4,9 +4,17 @@
 //! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/*.go`, `pkg/entities/manifest_entities/*.go`,
 //! `langgenius/graphon: src/graphon/model_runtime/entities/`.
 
+mod config;
+mod identity;
+mod kinds;
+mod output;
+mod parameter;
+mod permission;
+
 use serde_json::{Map, Value};
 
 use super::drawn;
+use super::kind::PluginKind;
 use super::problem::{Problem, Severity};
 use super::versions::{self, DifyVersion, Kind, Minimum};
 use crate::protocol::lenient::kind_of;
@@ -99,25 +107,20 @@ impl<'a> Rules<'a> {
                 self.readable(extension, &format!("plugins.{extension}"), Kind::Extension);
             }
         }
-        match present.as_slice() {
-            [] => self.error("plugins", format!("lists nothing; allowed are {}", listed(Kind::Extension))),
-            several if several.len() > 1 && several.contains(&"models") => {
-                self.error("plugins", format!("a model plugin can hold nothing else; found {}", several.join(", ")));
-            }
-            _ => {}
+        if present.is_empty() {
+            self.error("plugins", format!("lists nothing; allowed are {}", listed(Kind::Extension)));
         }
-    }
-
-    fn permission(&mut self, resource: &Map<String, Value>) {
-        let Some(permission) = self.object(resource, "resource.", "permission", false) else { return };
-        if let Some(storage) = self.object(&permission, "resource.permission.", "storage", false) {
-            let size = storage.get("size").and_then(Value::as_u64).unwrap_or_default();
-            if !(1024..=1_073_741_824).contains(&size) {
-                self.error(
-                    "resource.permission.storage.size",
-                    format!("must be 1024 to 1073741824 bytes, found {size}"),
-                );
-            }
+        let kinds: Vec<PluginKind> = present.iter().filter_map(|key| PluginKind::of_manifest_key(key)).collect();
+        let is_alone = |kind: &&PluginKind| kinds.iter().any(|other| !kind.may_share_with(*other));
+        if let Some(kind) = kinds.iter().find(is_alone) {
+            let held = match kinds.contains(&PluginKind::Model) {
+                true => "a model plugin can hold nothing else".to_owned(),
+                false => format!(
+                    "{} can be in no package with others (tools and endpoints can share one)",
+                    kind.manifest_key()
+                ),
+            };
+            self.error("plugins", format!("{held}; found {}", present.join(", ")));
         }
     }
 
@@ -380,6 +383,22 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// True or false. YAML of before 1.2 says yes, no, on, off, too, and the daemon reads them.
+    fn flag(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str) {
+        match owner.get(key) {
+            None | Some(Value::Null | Value::Bool(_)) => {}
+            Some(Value::String(text)) if as_flag(text).is_some() => {}
+            Some(other) => self.error(&format!("{prefix}{key}"), format!("must be true or false, found {other}")),
+        }
+    }
+
+    /// What an older Dify reads over: the package works there with less.
+    fn used_from(&mut self, field: &str, path: &str) {
+        if let Some(why) = self.minimum.ignores(field) {
+            self.warning(path, why);
+        }
+    }
+
     fn one_of(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, kind: Kind, required: bool) {
         let path = format!("{prefix}{key}");
         match owner.get(key) {
@@ -466,6 +485,15 @@ impl<'a> Rules<'a> {
                 format!("must be a time with a zone like 2026-01-31T00:00:00Z, found {}", show(value)),
             );
         }
+    }
+}
+
+/// What the daemon takes for true and false beside the words of YAML 1.2.
+pub(super) fn as_flag(text: &str) -> Option<bool> {
+    match text {
+        "y" | "Y" | "yes" | "on" => Some(true),
+        "n" | "N" | "no" | "off" => Some(false),
+        _ => None,
     }
 }
 

@@ -72,6 +72,36 @@ pub enum Kind {
     Tag,
     /// Keys of `plugins` in a manifest: what a plugin extends.
     Extension,
+    /// `identity.tags` of a provider of tools, agent strategies or datasources.
+    ProviderTag,
+    /// `type` of a tool's parameter.
+    ToolParameterType,
+    /// `type` of an agent strategy's parameter.
+    AgentParameterType,
+    /// `type` of a datasource's parameter.
+    DatasourceParameterType,
+    /// `type` of a parameter of an event or a subscription.
+    EventParameterType,
+    /// `form` of a tool's parameter.
+    ParameterForm,
+    /// `auto_generate.type` of a parameter.
+    AutoGenerate,
+    /// `type` of a field that users or administrators fill in.
+    ConfigFieldType,
+    /// `scope` of an app selector.
+    AppScope,
+    /// `scope` of a field that selects a model.
+    ModelScope,
+    /// Parts of the `scope` of a parameter that selects a model.
+    ParameterModelScope,
+    /// Parts of the `scope` of a parameter that takes any value.
+    AnyScope,
+    /// `features` of an agent strategy.
+    AgentFeature,
+    /// `provider_type` of a datasource provider.
+    DatasourceType,
+    /// Members that an older Dify reads over: the package works there with less.
+    Member,
     /// `meta.runner.language` of a manifest.
     Language,
     /// `meta.arch` of a manifest.
@@ -94,6 +124,13 @@ pub struct Known {
 const V1_0: DifyVersion = DifyVersion::OLDEST;
 const API_1_0: &str = "langgenius/dify 1.0.0: api/core/model_runtime/entities/";
 const DAEMON_1_0: &str = "dify-plugin-daemon 0.0.3, which Dify 1.0.0 starts: pkg/entities/";
+
+const DAEMON_ANY: &str = "dify-plugin-daemon 0.0.10: pkg/entities/plugin_entities/config.go; langgenius/dify #18558";
+const API_SCOPES: &str =
+    "langgenius/dify: api/core/entities/parameter_entities.py (ModelSelectorScope, one without `&`)";
+
+/// The types of model that a selector of every Dify can be for.
+const MODEL_SCOPES: &[&str] = &["llm", "text-embedding", "rerank", "tts", "speech2text", "moderation", "vision"];
 
 /// The table. A name that is missing is known to no Dify.
 pub const TABLE: &[Known] = &[
@@ -216,6 +253,143 @@ pub const TABLE: &[Known] = &[
         names: &["triggers"],
         source: "dify-plugin-daemon 0.4.0: pkg/entities/plugin_entities/plugin_declaration.go",
     },
+    Known {
+        kind: Kind::ProviderTag,
+        since: V1_0,
+        names: &[
+            "search",
+            "image",
+            "videos",
+            "weather",
+            "finance",
+            "design",
+            "travel",
+            "social",
+            "news",
+            "medical",
+            "productivity",
+            "education",
+            "business",
+            "entertainment",
+            "utilities",
+            "other",
+        ],
+        source: "langgenius/dify: api/core/tools/entities/tool_entities.py (ToolLabelEnum, without agent and trigger)",
+    },
+    Known {
+        kind: Kind::ProviderTag,
+        since: DifyVersion([1, 9, 0]),
+        names: &["rag"],
+        source: "dify-plugin-daemon 0.3.0: pkg/entities/manifest_entities/tags.go",
+    },
+    Known {
+        kind: Kind::ToolParameterType,
+        since: V1_0,
+        names: &[
+            "string",
+            "number",
+            "boolean",
+            "select",
+            "secret-input",
+            "file",
+            "files",
+            "app-selector",
+            "model-selector",
+        ],
+        source: DAEMON_1_0,
+    },
+    Known { kind: Kind::ToolParameterType, since: DifyVersion([1, 4, 0]), names: &["any"], source: DAEMON_ANY },
+    Known {
+        kind: Kind::ToolParameterType,
+        since: DifyVersion([1, 6, 0]),
+        names: &["dynamic-select", "array", "object"],
+        source: "dify-plugin-daemon 0.1.3 (dynamic-select), langgenius/dify #21425; 1.6.0 added the types of MCP",
+    },
+    Known {
+        kind: Kind::ToolParameterType,
+        since: DifyVersion([1, 10, 0]),
+        names: &["checkbox"],
+        source: "dify-plugin-daemon 0.4.0: pkg/entities/plugin_entities/tool_declaration.go",
+    },
+    Known {
+        kind: Kind::AgentParameterType,
+        since: V1_0,
+        names: &[
+            "string",
+            "number",
+            "boolean",
+            "select",
+            "secret-input",
+            "file",
+            "files",
+            "app-selector",
+            "model-selector",
+            "array[tools]",
+        ],
+        source: DAEMON_1_0,
+    },
+    Known { kind: Kind::AgentParameterType, since: DifyVersion([1, 4, 0]), names: &["any"], source: DAEMON_ANY },
+    Known {
+        kind: Kind::DatasourceParameterType,
+        since: DifyVersion([1, 9, 0]),
+        names: &["string", "number", "boolean", "select", "secret-input"],
+        source: "dify-plugin-daemon 0.3.0: pkg/entities/plugin_entities/datasource_declaration.go",
+    },
+    Known {
+        kind: Kind::EventParameterType,
+        since: DifyVersion([1, 10, 0]),
+        names: &[
+            "string",
+            "number",
+            "boolean",
+            "select",
+            "file",
+            "files",
+            "model-selector",
+            "app-selector",
+            "object",
+            "array",
+            "dynamic-select",
+            "checkbox",
+        ],
+        source: "dify-plugin-daemon 0.4.0: pkg/entities/plugin_entities/trigger_declaration.go",
+    },
+    Known { kind: Kind::ParameterForm, since: V1_0, names: &["llm", "form", "schema"], source: DAEMON_1_0 },
+    Known { kind: Kind::AutoGenerate, since: V1_0, names: &["prompt_instruction"], source: DAEMON_1_0 },
+    Known {
+        kind: Kind::ConfigFieldType,
+        since: V1_0,
+        names: &["secret-input", "text-input", "select", "boolean", "app-selector", "model-selector", "array[tools]"],
+        source: DAEMON_1_0,
+    },
+    Known { kind: Kind::AppScope, since: V1_0, names: &["all", "chat", "workflow", "completion"], source: DAEMON_1_0 },
+    Known { kind: Kind::ModelScope, since: V1_0, names: MODEL_SCOPES, source: API_SCOPES },
+    Known { kind: Kind::ParameterModelScope, since: V1_0, names: MODEL_SCOPES, source: DAEMON_1_0 },
+    Known { kind: Kind::ParameterModelScope, since: V1_0, names: &["document", "tool-call"], source: DAEMON_1_0 },
+    Known {
+        kind: Kind::AnyScope,
+        since: V1_0,
+        names: &["string", "number", "object", "array[number]", "array[string]", "array[object]", "array[file]"],
+        source: DAEMON_ANY,
+    },
+    Known {
+        kind: Kind::AgentFeature,
+        since: V1_0,
+        names: &["history-messages"],
+        source: "langgenius/dify: api/core/agent/plugin_entities.py (AgentFeature)",
+    },
+    Known {
+        kind: Kind::DatasourceType,
+        since: DifyVersion([1, 9, 0]),
+        names: &["website_crawl", "online_document", "online_drive"],
+        source: "dify-plugin-daemon 0.3.0: pkg/entities/plugin_entities/datasource_declaration.go",
+    },
+    Known {
+        kind: Kind::Member,
+        since: DifyVersion([1, 7, 1]),
+        names: &["oauth_schema"],
+        source: "docs.dify.ai: plugin OAuth; dify-official-plugins: tools/*/manifest.yaml",
+    },
     Known { kind: Kind::Language, since: V1_0, names: &["python"], source: DAEMON_1_0 },
     Known { kind: Kind::Arch, since: V1_0, names: &["amd64", "arm64"], source: DAEMON_1_0 },
 ];
@@ -283,6 +457,16 @@ impl Minimum {
             is_named: version.is_some(),
             place: (file.to_owned(), field),
         }
+    }
+
+    /// What an older Dify that the package is for does without this member, which it reads over.
+    pub fn ignores(&self, member: &str) -> Option<String> {
+        let since = since(Kind::Member, member).filter(|since| *since > self.version)?;
+        let (file, field) = &self.place;
+        let held = if self.is_named { "is for older ones, too" } else { "names none" };
+        Some(format!(
+            "is used by Dify {since} and later, and this package {held}; write {since} as `{field}` of {file}"
+        ))
     }
 
     /// Why a name cannot be in the package, and what to do; nothing when it can.

@@ -16,8 +16,8 @@ pub const MAX_YAML_BYTES: u64 = 1024 * 1024;
 /// Deepest nesting of lists and maps. Declarations have some ten levels.
 const DEEPEST: usize = 64;
 
-/// Reads YAML straight into JSON. A key that a mapping has twice is an error, as the daemon's parser refuses it, too. The
-/// error is the parser's, which may quote the text.
+/// Reads YAML straight into JSON. A key that a mapping has twice is an error, as the daemon's parser refuses it, too, but in
+/// `extra`, which the daemon does not read. The error is the parser's, which may quote the text.
 pub fn parse(text: &str) -> Result<Value, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() as u64 > MAX_YAML_BYTES {
@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<Value, Error> {
     if let Some(line) = too_deep(text) {
         return Err(Error::TooDeep(line));
     }
-    AnyValue.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(Error::Syntax)
+    AnyValue { place: Place::Root }.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(Error::Syntax)
 }
 
 /// Why a text is not read.
@@ -44,7 +44,32 @@ pub enum Error {
 }
 
 /// Reads a value whose mappings have each key once.
-struct AnyValue;
+#[derive(Clone, Copy)]
+struct AnyValue {
+    place: Place,
+}
+
+/// Where a value is in its file.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// It is the whole file.
+    Root,
+    /// Somewhere that the daemon reads.
+    Inside,
+    /// In the `extra` of the file, where the last of equal keys holds.
+    Extra,
+}
+
+impl Place {
+    /// The place of a member.
+    fn of(self, key: &str) -> Self {
+        match self {
+            Self::Root if key == "extra" => Self::Extra,
+            Self::Root | Self::Inside => Self::Inside,
+            Self::Extra => Self::Extra,
+        }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for AnyValue {
     type Value = Value;
@@ -95,7 +120,8 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(Self)? {
+        let item_seed = Self { place: self.place.of("") };
+        while let Some(item) = access.next_element_seed(item_seed)? {
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -103,8 +129,8 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some(key) = access.next_key_seed(NewKey(&map))? {
-            let value = access.next_value_seed(Self)?;
+        while let Some(key) = access.next_key_seed(NewKey { map: &map, is_lenient: self.place == Place::Extra })? {
+            let value = access.next_value_seed(Self { place: self.place.of(&key) })?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))
@@ -112,7 +138,10 @@ impl<'de> Visitor<'de> for AnyValue {
 }
 
 /// Reads a key that a mapping does not have yet. An error here has the key's line.
-struct NewKey<'a>(&'a Map<String, Value>);
+struct NewKey<'a> {
+    map: &'a Map<String, Value>,
+    is_lenient: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for NewKey<'_> {
     type Value = String;
@@ -130,7 +159,7 @@ impl<'de> Visitor<'de> for NewKey<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<String, E> {
-        match self.0.contains_key(key) {
+        match self.map.contains_key(key) && !self.is_lenient {
             true => Err(E::custom(format!("key `{}` is here a second time", key.escape_debug()))),
             false => Ok(key.to_owned()),
         }
@@ -189,5 +218,21 @@ mod tests {
             assert!(parse(text).is_ok(), "{text}");
         }
         assert!(matches!(parse("a: [").unwrap_err(), Error::Syntax(_)));
+    }
+
+    #[test]
+    fn a_key_is_there_once_where_the_daemon_reads() {
+        for (text, is_read) in [
+            ("a: 1\na: 2", false),
+            ("a: {b: 1, b: 2}", false),
+            ("a: [{b: 1, b: 2}]", false),
+            ("a: {extra: {b: 1, b: 2}}", false),
+            ("extra: 1\nextra: 2", false),
+            ("extra: {b: 1, b: 2}", true),
+            ("extra: [{b: {c: 1, c: 2}}]", true),
+        ] {
+            assert_eq!(parse(text).is_ok(), is_read, "{text}");
+        }
+        assert_eq!(parse("extra: {b: 1, b: 2}").unwrap(), serde_json::json!({"extra": {"b": 2}}));
     }
 }

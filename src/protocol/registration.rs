@@ -17,8 +17,8 @@ const INVALID_KEY: &str = "handshake failed, invalid key";
 pub struct Registration {
     /// The package's manifest.
     pub manifest: Value,
-    /// The provider's declaration, with its models as a list.
-    pub provider: Value,
+    /// The event of each kind that the package holds, and its data: a list that holds the one provider.
+    pub declarations: Vec<(&'static str, Value)>,
     /// Icons by bare file name; empty files cannot be sent.
     pub assets: Vec<(String, Vec<u8>)>,
 }
@@ -37,6 +37,12 @@ impl Registration {
         format!("{}/{}", text("author"), text("name"))
     }
 
+    /// The name of what is registered, for a person who watches: the model provider's, or the plugin's.
+    pub fn name(&self) -> &str {
+        let mut names = self.declarations.iter().filter_map(|(_, data)| data.get(0)?.get("provider")?.as_str());
+        names.next().or_else(|| self.manifest["name"].as_str()).unwrap_or_default()
+    }
+
     /// All lines, from handshake to end. The key is a secret.
     pub fn lines(&self, key: &str) -> Vec<u8> {
         let mut out = handshake(key);
@@ -45,7 +51,9 @@ impl Registration {
             out.push(b'\n');
         };
         push("manifest_declaration", self.manifest.clone());
-        push("model_declaration", json!([self.provider]));
+        for (event, declaration) in &self.declarations {
+            push(event, declaration.clone());
+        }
         for (filename, bytes) in &self.assets {
             let count = bytes.chunks(ASSET_CHUNK).len();
             for (number, chunk) in bytes.chunks(ASSET_CHUNK).enumerate() {

@@ -103,7 +103,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), RemoteError> {
     let address = format!("{}:{}", options.host, options.port);
-    let name = registration.provider["provider"].as_str().unwrap_or_default().to_owned();
+    let name = registration.name().to_owned();
     let greeting = registration.lines(options.key.expose_secret());
     let (mut wait, mut attempts, mut connected) = (options.wait, 0, false);
     loop {
