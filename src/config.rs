@@ -1,10 +1,10 @@
-//! Every setting of the process, read once: the environment, then `.env` in the current directory, then the default.
+//! The settings of the process, read once: from the environment, then from `.env` in the current directory, then the
+//! default.
 //!
-//! Names and defaults are those of the reference. Names are case-insensitive; unknown ones are ignored. The process's
-//! environment is never changed, and never printed: the daemon hands its own secrets down in it. A setting of another
-//! transport, or one without effect, stops nothing. What the operator allows outside of every plugin's folder is read in
-//! [`operator`].
-//! Source: `dify-plugin-sdks: src/dify_plugin/config/config.py`.
+//! Names and defaults are those of the Python SDK. Names are case-insensitive, and unknown ones are ignored. The
+//! process's environment is never changed and never printed, because it contains secrets of the plugin daemon. An
+//! invalid setting of another transport is ignored. Permissions that only the machine's operator can grant are read in
+//! [`operator`]. Source: `dify-plugin-sdks: src/dify_plugin/config/config.py`.
 
 pub mod env_file;
 pub mod operator;
@@ -21,14 +21,14 @@ use url::Url;
 
 use crate::upstream::recording::TrafficMode;
 
-/// How the host is reached.
+/// Transport to the plugin daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstallMethod {
-    /// Standard input and output of the daemon's child.
+    /// Standard input and output; the daemon starts the plugin as a child process.
     Local,
     /// TCP to the daemon's debugging port.
     Remote,
-    /// HTTP, called by the daemon.
+    /// HTTP server that the daemon calls.
     Serverless,
 }
 
@@ -39,72 +39,73 @@ pub struct Config {
     pub install_method: InstallMethod,
     /// `REMOTE_INSTALL_URL`, or `REMOTE_INSTALL_HOST` and `REMOTE_INSTALL_PORT`.
     pub remote_host: String,
-    /// See [`Config::remote_host`].
+    /// Port of [`Config::remote_host`].
     pub remote_port: u16,
     /// `REMOTE_INSTALL_KEY`.
     pub remote_key: Option<SecretString>,
-    /// [`REAL_IDS`]: whether plugins are registered for debugging under the ids of the installed ones.
+    /// [`REAL_IDS`]: whether plugins are registered for debugging under the IDs of the installed ones.
     pub real_ids: bool,
     /// `HEARTBEAT_INTERVAL`, seconds.
     pub heartbeat_interval: Duration,
-    /// `MAX_WORKER`: sessions at once.
+    /// `MAX_WORKER`: maximum number of concurrent sessions.
     pub max_worker: usize,
-    /// The longest line that the daemon takes, where a setting tells it; see `line_limit`.
+    /// Maximum line length in bytes that the daemon accepts, if a setting gives it; see `line_limit`.
     pub line_limit: Option<usize>,
     /// `SERVERLESS_HOST` (or `AWS_LAMBDA_HOST`).
     pub serverless_host: String,
     /// `SERVERLESS_PORT` (or `AWS_LAMBDA_PORT`).
     pub serverless_port: u16,
-    /// `DIFY_PLUGIN_SERVERLESS_SECRET`: what a caller of that port must know.
+    /// `DIFY_PLUGIN_SERVERLESS_SECRET`: the secret that requests to this port must contain.
     pub serverless_secret: Option<SecretString>,
-    /// `DIFY_PLUGIN_DAEMON_URL`: where calls back into Dify go that cannot go by the caller's connection.
+    /// `DIFY_PLUGIN_DAEMON_URL`: URL for calls back into Dify that cannot use the caller's connection.
     pub daemon_url: Option<Url>,
-    /// `MAX_INVOCATION_TIMEOUT`, seconds: of calls back into Dify.
+    /// `MAX_INVOCATION_TIMEOUT`, seconds: timeout of calls back into Dify.
     pub invocation_timeout: Duration,
-    /// What is logged, and how.
+    /// Log settings.
     pub log: LogSettings,
     /// Whether upstream traffic is recorded or replayed.
     pub traffic: Option<TrafficMode>,
 }
 
-/// What is logged, and how.
+/// Log settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogSettings {
     /// `DIFY_PLUGIN_LOG_LEVEL`, else `RUST_LOG`: a level or a filter like `info,dify_plugin_runtime=debug`.
     pub filter: Option<String>,
     /// `DIFY_PLUGIN_LOG_FORMAT`.
     pub format: LogFormat,
-    /// `DIFY_PLUGIN_LOG_CONTENT`: prompts and answers too.
+    /// `DIFY_PLUGIN_LOG_CONTENT`: whether prompts and responses are logged too.
     pub content: bool,
 }
 
-/// Form of a log line.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people: `time level session{session_id=…}: message name=value …`.
     #[default]
     Text,
-    /// For programs: one JSON object a line.
+    /// For programs: one JSON object per line.
     Json,
 }
 
-/// A setting that cannot be used.
+/// A setting with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("setting {name} {problem}")]
 pub struct ConfigError {
-    /// Its name.
+    /// Setting name.
     pub name: &'static str,
-    /// What is wrong with it.
+    /// Why the value is invalid.
     pub problem: String,
 }
 
 impl Config {
-    /// Reads the process's environment and `.env` in a folder.
+    /// Reads the process's environment and `.env` in a directory.
     pub fn read(directory: &Path) -> Result<Self, ConfigError> {
         Self::from_settings(&Self::settings(&directory.join(".env")))
     }
 
-    /// The process's environment over a file of settings, by upper-case name. A file that is not there is empty.
+    /// Returns the settings by upper-case name: the process's environment takes precedence over a file. A missing file
+    /// is treated as empty.
     pub fn settings(file: &Path) -> HashMap<String, String> {
         let mut settings: HashMap<String, String> =
             env_file::read(file).unwrap_or_default().settings.into_iter().collect();
@@ -112,7 +113,7 @@ impl Config {
         settings
     }
 
-    /// The process's environment alone, by upper-case name.
+    /// Returns the process's environment by upper-case name.
     pub fn environment() -> HashMap<String, String> {
         let text = |(name, value): (OsString, OsString)| {
             Some((name.into_string().ok()?.to_ascii_uppercase(), value.into_string().ok()?))
@@ -120,20 +121,20 @@ impl Config {
         std::env::vars_os().filter_map(text).collect()
     }
 
-    /// Reads settings by upper-case name, for the transport that `INSTALL_METHOD` names.
+    /// Reads settings by upper-case name, for the transport in `INSTALL_METHOD`.
     pub fn from_settings(settings: &HashMap<String, String>) -> Result<Self, ConfigError> {
         let method = match text(settings, "INSTALL_METHOD").unwrap_or("local") {
             "local" => InstallMethod::Local,
             "remote" => InstallMethod::Remote,
             "serverless" | "aws_lambda" => InstallMethod::Serverless,
             other => {
-                return Err(refuse("INSTALL_METHOD", format!("must be local, remote or serverless, found `{other}`")));
+                return Err(invalid("INSTALL_METHOD", format!("must be local, remote or serverless, found `{other}`")));
             }
         };
         Self::for_method(settings, method)
     }
 
-    /// Reads settings by upper-case name, for a transport. What only others use has its default where it cannot be read.
+    /// Reads settings by upper-case name, for a transport. Invalid settings of other transports get their defaults.
     pub fn for_method(settings: &HashMap<String, String>, method: InstallMethod) -> Result<Self, ConfigError> {
         let text = |name: &str| text(settings, name);
         let remote = if method == InstallMethod::Remote { Remote::read(settings)? } else { Remote::default() };
@@ -164,30 +165,30 @@ impl Config {
     }
 }
 
-/// The daemon gives up on a plugin long before.
+/// Maximum heartbeat interval. The daemon considers a plugin dead long before.
 const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Dify's daemon ends a call back into Dify after this time.
+/// Default timeout of calls back into Dify, after which the daemon ends them too.
 const INVOCATION_TIMEOUT: Duration = Duration::from_secs(240);
 
-/// Every session ends long before.
+/// Maximum timeout of calls back into Dify. Every session ends long before.
 const MAX_INVOCATION_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// More sessions than this are no limit.
+/// Maximum of `MAX_WORKER`; more sessions are equivalent to no limit.
 const MAX_SESSIONS: usize = 1_000_000;
 
-/// A setting that counts only where it is used.
-fn used<T>(is_used: bool, read: Result<T, ConfigError>, default: T) -> Result<T, ConfigError> {
-    if is_used { read } else { Ok(read.unwrap_or(default)) }
+/// Returns the default for an invalid setting that the transport does not use.
+fn used<T>(is_used: bool, value: Result<T, ConfigError>, default: T) -> Result<T, ConfigError> {
+    if is_used { value } else { Ok(value.unwrap_or(default)) }
 }
 
-/// Whether plugins are registered for debugging under the ids of the installed ones.
+/// Setting that registers plugins for debugging under the IDs of the installed ones.
 pub const REAL_IDS: &str = "DIFY_PLUGIN_DEBUG_REAL_IDS";
 
-/// Whether the debugging key may cross a network that anyone on it can read.
+/// Setting that allows sending the debugging key unencrypted over a network.
 pub const CLEAR_TEXT: &str = "DIFY_PLUGIN_DEBUG_CLEAR_TEXT";
 
-/// What only remote debugging uses.
+/// Settings of remote debugging.
 struct Remote {
     host: String,
     port: u16,
@@ -212,11 +213,11 @@ impl Remote {
         };
         let key = text(settings, "REMOTE_INSTALL_KEY").map(SecretString::from);
         if key.is_some() && !flag(settings, CLEAR_TEXT)? && !is_loopback(&host) {
-            return Err(refuse(
+            return Err(invalid(
                 "REMOTE_INSTALL_KEY",
                 format!(
-                    "would cross the network to {host} in clear text, and every credential of the workspace behind it: lead \
-                     the port through a tunnel (ssh -L {port}:127.0.0.1:{port} …) and connect to 127.0.0.1, or allow it with \
+                    "would be sent unencrypted to {host}, and the credentials of the workspace after it. Forward the port \
+                     through a tunnel (ssh -L {port}:127.0.0.1:{port} …) and connect to 127.0.0.1, or allow it with \
                      --clear-text or {CLEAR_TEXT}=true"
                 ),
             ));
@@ -225,13 +226,13 @@ impl Remote {
     }
 }
 
-/// Whether what is sent to a host stays on this machine.
+/// Whether a host is this machine.
 fn is_loopback(host: &str) -> bool {
     let address = host.parse::<IpAddr>().map(|address| address.to_canonical().is_loopback());
     host.eq_ignore_ascii_case("localhost") || address.unwrap_or(false)
 }
 
-/// Reads `DIFY_PLUGIN_RECORD` and `DIFY_PLUGIN_REPLAY`, each a folder, from settings by upper-case name.
+/// Reads `DIFY_PLUGIN_RECORD` and `DIFY_PLUGIN_REPLAY`, each a directory, from settings by upper-case name.
 pub fn traffic_mode(settings: &HashMap<String, String>) -> Result<Option<TrafficMode>, ConfigError> {
     let directory = |name: &str| text(settings, name).map(PathBuf::from);
     match (directory("DIFY_PLUGIN_RECORD"), directory("DIFY_PLUGIN_REPLAY")) {
@@ -239,35 +240,34 @@ pub fn traffic_mode(settings: &HashMap<String, String>) -> Result<Option<Traffic
         (Some(directory), None) => Ok(Some(TrafficMode::Record { directory, shorten_files: false })),
         (None, Some(directory)) => Ok(Some(TrafficMode::Replay { directory, timed: false })),
         (Some(_), Some(_)) => {
-            Err(refuse("DIFY_PLUGIN_REPLAY", "cannot be set together with DIFY_PLUGIN_RECORD".to_owned()))
+            Err(invalid("DIFY_PLUGIN_REPLAY", "cannot be set together with DIFY_PLUGIN_RECORD".to_owned()))
         }
     }
 }
 
-/// The daemon's own settings of its longest line, the older one first, which goes before where it is not the default. A
-/// daemon that passes its environment on tells them to the plugin.
+/// The daemon's own settings of its maximum line length, the older name first. The older one takes precedence unless it
+/// has the default value. The plugin sees them only if the daemon passes on its environment.
 pub const DAEMON_LINE_LIMITS: [&str; 2] = ["PLUGIN_STDIO_MAX_BUFFER_SIZE", "PLUGIN_RUNTIME_MAX_BUFFER_SIZE"];
 
-/// The same for the plugin alone, where the daemon passes nothing on.
+/// Setting of the daemon's maximum line length for the plugin, if the daemon does not pass on its environment.
 pub const LINE_LIMIT: &str = "DIFY_PLUGIN_LINE_LIMIT";
 
-/// What the daemon takes when nothing is set.
+/// The daemon's default for the maximum line length in bytes.
 const DEFAULT_LINE_LIMIT: usize = 5 * 1024 * 1024;
 
-/// Below this no error would fit.
+/// Minimum of the line limit in bytes; an error message must fit into a line.
 const MIN_LINE_LIMIT_BYTES: usize = 32 * 1024;
 
-/// Reads the longest line that the daemon takes, in bytes. A setting of the daemon's that cannot be read stopped the daemon,
-/// not us.
+/// Reads the maximum line length in bytes that the daemon accepts. Invalid settings of the daemon are ignored.
 fn line_limit(settings: &HashMap<String, String>) -> Result<Option<usize>, ConfigError> {
     let own = text(settings, LINE_LIMIT).map(|_| number(settings, LINE_LIMIT, 0)).transpose()?;
     if let Some(limit) = own.filter(|limit| *limit < MIN_LINE_LIMIT_BYTES) {
-        return Err(refuse(LINE_LIMIT, format!("must be {MIN_LINE_LIMIT_BYTES} bytes or more, found `{limit}`")));
+        return Err(invalid(LINE_LIMIT, format!("must be {MIN_LINE_LIMIT_BYTES} bytes or more, found `{limit}`")));
     }
     let of_daemon = |name: &str| text(settings, name)?.parse().ok().filter(|limit| *limit != 0);
     let [older, newer] = DAEMON_LINE_LIMITS.map(of_daemon);
-    let told = older.filter(|limit| *limit != DEFAULT_LINE_LIMIT).or(newer).or(older);
-    Ok(own.or(told.map(|limit: usize| limit.max(MIN_LINE_LIMIT_BYTES))))
+    let from_daemon = older.filter(|limit| *limit != DEFAULT_LINE_LIMIT).or(newer).or(older);
+    Ok(own.or(from_daemon.map(|limit: usize| limit.max(MIN_LINE_LIMIT_BYTES))))
 }
 
 impl LogSettings {
@@ -278,7 +278,7 @@ impl LogSettings {
             None | Some("text") => LogFormat::Text,
             Some("json") => LogFormat::Json,
             Some(other) => {
-                return Err(refuse("DIFY_PLUGIN_LOG_FORMAT", format!("must be text or json, found `{other}`")));
+                return Err(invalid("DIFY_PLUGIN_LOG_FORMAT", format!("must be text or json, found `{other}`")));
             }
         };
         let content = flag(settings, "DIFY_PLUGIN_LOG_CONTENT")?;
@@ -287,12 +287,12 @@ impl LogSettings {
     }
 }
 
-/// A setting without blanks around it; one of nothing else is none.
+/// Returns a setting without surrounding whitespace, or `None` if nothing is left.
 fn text<'a>(settings: &'a HashMap<String, String>, name: &str) -> Option<&'a str> {
     settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-fn refuse(name: &'static str, problem: String) -> ConfigError {
+fn invalid(name: &'static str, problem: String) -> ConfigError {
     ConfigError { name, problem }
 }
 
@@ -300,7 +300,7 @@ fn flag(settings: &HashMap<String, String>, name: &'static str) -> Result<bool, 
     match text(settings, name) {
         None | Some("false" | "0") => Ok(false),
         Some("true" | "1") => Ok(true),
-        Some(other) => Err(refuse(name, format!("must be true or false, found `{other}`"))),
+        Some(other) => Err(invalid(name, format!("must be true or false, found `{other}`"))),
     }
 }
 
@@ -308,7 +308,7 @@ fn number<T: FromStr>(settings: &HashMap<String, String>, name: &'static str, de
     match text(settings, name) {
         None => Ok(default),
         Some(text) => {
-            text.parse().map_err(|_| refuse(name, format!("must be a whole number in range, found `{text}`")))
+            text.parse().map_err(|_| invalid(name, format!("must be an integer in the allowed range, found `{text}`")))
         }
     }
 }
@@ -317,32 +317,32 @@ fn seconds(settings: &HashMap<String, String>, name: &'static str, default: f64)
     let value = number(settings, name, default)?;
     match Duration::try_from_secs_f64(value) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(refuse(name, format!("must be a number of seconds above 0, found `{value}`"))),
+        _ => Err(invalid(name, format!("must be a number of seconds greater than 0, found `{value}`"))),
     }
 }
 
-/// Where the daemon is, for who cannot be called back by it.
+/// Reads the daemon's URL, for transports on which the daemon cannot be called back.
 fn daemon_url(settings: &HashMap<String, String>) -> Result<Url, ConfigError> {
     const NAME: &str = "DIFY_PLUGIN_DAEMON_URL";
     let given = text(settings, NAME).unwrap_or("http://localhost:5002");
     let url = Url::parse(given).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    // It is not repeated: it may have a password in it.
-    url.ok_or_else(|| refuse(NAME, "must be a URL like http://daemon:5002".to_owned()))
+    // The value is not quoted, because it may contain a password.
+    url.ok_or_else(|| invalid(NAME, "must be a URL such as http://daemon:5002".to_owned()))
 }
 
-/// `host:port`, `[::1]:port`, or an address whose scheme gives the port.
+/// Parses `host:port`, `[::1]:port`, or a URL whose scheme implies the port.
 fn host_and_port(text: &str) -> Result<(String, u16), ConfigError> {
-    let found = if text.contains('@') { "one with a user".to_owned() } else { format!("`{text}`") };
+    let found = if text.contains('@') { "a URL that contains a user name".to_owned() } else { format!("`{text}`") };
     let wrong =
-        || refuse("REMOTE_INSTALL_URL", format!("must be host:port or an address like tcp://host:5003, found {found}"));
+        || invalid("REMOTE_INSTALL_URL", format!("must be host:port or a URL such as tcp://host:5003, found {found}"));
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("tcp://{text}") };
     let url = Url::parse(&with_scheme).map_err(|_| wrong())?;
     if matches!(url.scheme(), "https" | "tls" | "ssl" | "wss") {
-        return Err(refuse(
+        return Err(invalid(
             "REMOTE_INSTALL_URL",
             format!(
-                "promises TLS ({}://), which Dify's debugging port does not speak: the key and every credential would go out in \
-                 clear text all the same. Write host:port; beyond this machine, lead the port through a tunnel",
+                "must not use TLS ({}://): Dify's debugging port does not support it, so the key and every credential would \
+                 be sent unencrypted. Use host:port; to reach another machine, forward the port through a tunnel",
                 url.scheme()
             ),
         ));
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_references() {
+    fn has_the_defaults_of_the_python_sdk() {
         let config = read(&[]).unwrap();
         assert_eq!(config.install_method, InstallMethod::Local);
         assert_eq!((config.remote_host.as_str(), config.remote_port), ("localhost", 5003));
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_line_is_that_of_the_daemon() {
+    fn takes_the_line_limit_from_the_daemons_settings() {
         let older = "PLUGIN_STDIO_MAX_BUFFER_SIZE";
         let newer = "PLUGIN_RUNTIME_MAX_BUFFER_SIZE";
         for (pairs, limit) in [
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn remote_addresses_in_every_form() {
+    fn parses_every_form_of_the_debugging_address() {
         for (text, host, port) in [
             ("debug.dify.ai:5003", "debug.dify.ai", 5003),
             ("[::1]:5003", "::1", 5003),
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_settings_are_named_where_they_are_used() {
+    fn reports_invalid_settings_only_for_transports_that_use_them() {
         use InstallMethod::{Local, Remote, Serverless};
         let all = [Local, Remote, Serverless];
         for (name, value, used) in [
@@ -434,15 +434,15 @@ mod tests {
         ] {
             let settings = HashMap::from([(name.to_owned(), value.to_owned())]);
             for method in all {
-                let refused = Config::for_method(&settings, method).err().map(|error| error.name);
-                assert_eq!(refused, used.contains(&method).then_some(name), "{value} {method:?}");
+                let rejected = Config::for_method(&settings, method).err().map(|error| error.name);
+                assert_eq!(rejected, used.contains(&method).then_some(name), "{value} {method:?}");
             }
         }
         assert_eq!(read(&[("INSTALL_METHOD", "LOCAL")]).unwrap_err().name, "INSTALL_METHOD");
     }
 
     #[test]
-    fn numbers_beyond_sense_are_no_panic() {
+    fn limits_huge_numbers() {
         let config = read(&[
             ("MAX_WORKER", "18446744073709551615"),
             ("HEARTBEAT_INTERVAL", "1e18"),
@@ -454,8 +454,8 @@ mod tests {
     }
 
     #[test]
-    fn the_debugging_key_stays_on_this_machine_unless_asked() {
-        for (address, stays) in [
+    fn sends_the_debugging_key_to_this_machine_only_unless_allowed() {
+        for (address, is_local) in [
             ("localhost:5003", true),
             ("LOCALHOST:5003", true),
             ("127.0.0.1:5003", true),
@@ -471,16 +471,16 @@ mod tests {
         ] {
             let url = ("REMOTE_INSTALL_URL", address);
             let pairs = [("INSTALL_METHOD", "remote"), url, ("REMOTE_INSTALL_KEY", "s3cret")];
-            let refused = read(&pairs).err().map(|error| error.to_string());
-            assert_eq!(refused.is_none(), stays, "{address}");
-            assert!(refused.is_none_or(|text| text.contains("tunnel") && !text.contains("s3cret")), "{address}");
+            let problem = read(&pairs).err().map(|error| error.to_string());
+            assert_eq!(problem.is_none(), is_local, "{address}");
+            assert!(problem.is_none_or(|text| text.contains("tunnel") && !text.contains("s3cret")), "{address}");
             assert!(read(&[&pairs[..], &[(CLEAR_TEXT, "true")]].concat()).is_ok(), "{address}");
-            assert!(read(&pairs[..2]).is_ok(), "{address}: without a key there is nothing to keep");
+            assert!(read(&pairs[..2]).is_ok(), "{address}: allowed without a key");
         }
     }
 
     #[test]
-    fn the_old_name_of_serverless_has_its_own_settings() {
+    fn aws_lambda_has_its_own_settings() {
         let config = read(&[("INSTALL_METHOD", "aws_lambda"), ("AWS_LAMBDA_PORT", "9000")]).unwrap();
         assert_eq!((config.install_method, config.serverless_port), (InstallMethod::Serverless, 9000));
     }

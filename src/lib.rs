@@ -1,15 +1,15 @@
 //! A native runtime for Dify model plugins.
 //!
-//! Data flows one way: bytes → frame → typed request → dispatcher → provider → upstream request → SSE event →
+//! Data flows in one direction: bytes → frame → typed request → dispatcher → provider → upstream request → SSE event →
 //! typed chunk → frame → bytes. The modules, from the ground up:
 //!
-//! 0. [`error`], [`protocol`]: words. No I/O. [`steps`]: what tests count.
-//! 1. [`codec`], [`declare`]: bytes and files.
-//! 2. [`upstream`], [`transport`]: HTTP out, and the host.
-//! 3. [`dialect`]: an upstream's language, as pure state machines under one driver.
-//! 4. [`providers`]: which dialect, which address, which credentials. [`plugin`]: what authors write against.
+//! 0. [`error`], [`protocol`]: the types of the plugin protocol, without I/O. [`steps`]: counters for tests.
+//! 1. [`codec`], [`declare`]: byte streams and declaration files.
+//! 2. [`upstream`], [`transport`]: the HTTP client, and the connections to the plugin daemon.
+//! 3. [`dialect`]: the wire format of each API family, as state machines without I/O under one driver.
+//! 4. [`providers`]: the dialect, URLs and credentials of each model provider. [`plugin`]: the API for plugin authors.
 //! 5. [`runtime`]: sessions and dispatch, where transports and providers meet.
-//! 6. [`cli`]: the terminal; [`purge`]: what an idle process gives back.
+//! 6. [`cli`]: the command line; [`purge`]: returns unused memory of an idle process to the system.
 
 pub mod cli;
 pub mod codec;

@@ -1,4 +1,4 @@
-//! The executable: arguments → command → exit code. Everything else is in the library.
+//! The executable: parses the arguments, runs the command and returns its exit code. Everything else is in the library.
 
 use std::process::ExitCode;
 

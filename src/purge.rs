@@ -1,32 +1,33 @@
-//! Memory that a burst of sessions took goes back to the system: a plugin idles most of its life.
+//! Returns the memory that a burst of sessions used to the operating system, because a plugin is idle most of the time.
 //!
-//! The allocator reuses what one thread freed for another only when the owner happens to look; in an idle process it never
-//! does. The one `unsafe` call of this crate is here. Not here: which allocator is used, which is `main.rs`'s.
+//! The allocator collects blocks that were freed by another thread only when the owning thread allocates again, which
+//! never happens in an idle process. This module contains the only `unsafe` call of the crate. The allocator itself is
+//! chosen in `main.rs`.
 
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Time between two looks.
+/// Interval between two collections.
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Waits after much has come: by then it has been read, and what was made of it has been sent.
+/// Delays before the collections after a large input. By then the input was parsed and its results were sent.
 const EARLY_PURGE_DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
-/// Wakes those who give back.
-static MUCH_CAME: Notify = Notify::const_new();
+/// Wakes the collection loops early.
+static LARGE_INPUT: Notify = Notify::const_new();
 
-/// How long a look keeps its thread, so that the next one gets another thread.
+/// How long a collection task occupies its worker thread, so that the next task runs on another worker.
 const WORKER_OCCUPATION: Duration = Duration::from_millis(1);
 
-/// Tells that much has come, of which little will be kept.
-pub fn much_came() {
-    MUCH_CAME.notify_waiters();
+/// Schedules early collections after a large input, most of which will soon be freed.
+pub fn purge_soon() {
+    LARGE_INPUT.notify_waiters();
 }
 
-/// Has each of the runtime's `workers` give back what it no longer uses, again and again.
+/// Periodically makes every runtime worker return unused memory to the operating system.
 pub async fn purge_loop(workers: usize) {
-    looks(|| {
+    collect_periodically(|| {
         for _ in 0..workers {
             tokio::spawn(async {
                 collect();
@@ -37,28 +38,28 @@ pub async fn purge_loop(workers: usize) {
     .await;
 }
 
-/// The same for a thread of its own.
+/// Periodically returns the unused memory of the current thread.
 pub async fn purge_this_thread() {
-    looks(collect).await;
+    collect_periodically(collect).await;
 }
 
-/// Looks again and again, and soon after much has come.
-async fn looks(look: impl Fn()) {
+/// Runs `collect` at each interval, and soon after a large input.
+async fn collect_periodically(collect: impl Fn()) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(PURGE_INTERVAL) => look(),
-            () = MUCH_CAME.notified() => for wait in EARLY_PURGE_DELAYS {
-                tokio::time::sleep(wait).await;
-                look();
+            () = tokio::time::sleep(PURGE_INTERVAL) => collect(),
+            () = LARGE_INPUT.notified() => for delay in EARLY_PURGE_DELAYS {
+                tokio::time::sleep(delay).await;
+                collect();
             }
         }
     }
 }
 
-/// Frees what other threads gave back to this one, and returns unused pages to the system.
+/// Frees this thread's blocks that other threads released, and returns unused pages to the operating system.
 #[allow(unsafe_code)]
 fn collect() {
-    // SAFETY: takes a flag, reads and changes the allocator's own bookkeeping of the calling thread only; any thread may
+    // SAFETY: the function takes a flag and only changes the allocator's data of the calling thread. Any thread may
     // call it at any time (mimalloc, "Extended functions").
     unsafe { libmimalloc_sys::mi_collect(true) }
 }

@@ -231,7 +231,7 @@ const STATE: &[(&str, &str, Kept)] = {
             ByCredentials("providers/xinference/settings.rs", ".fingerprint()"),
         ),
         ("providers/xinference/login.rs", "state", Owned),
-        ("purge.rs", "MUCH_CAME", TenantFree("a wake-up that says nothing of anybody")),
+        ("purge.rs", "LARGE_INPUT", TenantFree("a wake-up without data")),
         ("providers/gemini/caching.rs", "Slot", Owned),
         (
             "providers/gemini/caching.rs",

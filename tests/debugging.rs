@@ -1,5 +1,5 @@
-//! Remote debugging costs no company its plugins: under which ids plugins register, what a broken file does to them, and
-//! where the key may go.
+//! Remote debugging: the IDs under which plugins register, the handling of invalid files, and where the key may be
+//! sent.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/directories.rs"]
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// The daemon's debugging port: what each connection says, a line at a time, and a way to answer.
+/// The daemon's debugging port: passes on the lines of each connection and can send requests.
 struct Daemon {
     port: u16,
     connections: Receiver<Connection>,
@@ -51,12 +51,12 @@ impl Daemon {
     }
 
     fn next(&self) -> Connection {
-        self.connections.recv_timeout(TIMEOUT).expect("nobody connects")
+        self.connections.recv_timeout(TIMEOUT).expect("no connection")
     }
 }
 
 impl Connection {
-    /// Reads up to the end of a registration: manifest and provider.
+    /// Reads a registration and returns its manifest and provider.
     fn registration(&self) -> (Value, Value) {
         let (mut manifest, mut provider) = (Value::Null, Value::Null);
         loop {
@@ -70,11 +70,11 @@ impl Connection {
         }
     }
 
-    /// Asks something of the plugin and gives the first message of the answer.
-    fn ask(&mut self, data: &Value) -> Value {
+    /// Sends a request to the plugin and returns the first message of the response.
+    fn request(&mut self, data: &Value) -> Value {
         writeln!(self.stream, "{}", json!({"session_id": "s", "event": "request", "data": data})).unwrap();
         loop {
-            let line = self.lines.recv_timeout(TIMEOUT).expect("no answer");
+            let line = self.lines.recv_timeout(TIMEOUT).expect("no response");
             if line["event"] == "session" {
                 return line["data"].clone();
             }
@@ -82,10 +82,10 @@ impl Connection {
     }
 }
 
-/// A plugin that is killed when the test is over, and what it says.
+/// A plugin process that is killed when dropped, and the lines of its standard error.
 struct Plugin {
     child: Child,
-    said: Receiver<String>,
+    stderr: Receiver<String>,
 }
 
 impl Plugin {
@@ -100,23 +100,23 @@ impl Plugin {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (sender, said) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, said }
+        Self { child, stderr: lines }
     }
 
-    /// Reads what it says up to this.
-    fn says(&self, expected: &str) -> String {
+    /// Reads standard error up to a line that contains `expected`.
+    fn wait_for(&self, expected: &str) -> String {
         let mut all = String::new();
-        while let Ok(line) = self.said.recv_timeout(TIMEOUT) {
+        while let Ok(line) = self.stderr.recv_timeout(TIMEOUT) {
             all.push_str(&line);
             all.push('\n');
             if line.contains(expected) {
                 return all;
             }
         }
-        panic!("`{expected}` is not said:\n{all}");
+        panic!("`{expected}` was not printed:\n{all}");
     }
 }
 
@@ -127,19 +127,19 @@ impl Drop for Plugin {
     }
 }
 
-/// Both ways to start: the subcommand, and serving by settings.
-const WAYS: [&[&str]; 2] = [&["debug"], &[]];
+/// Arguments of both start modes: the subcommand, and serving by settings.
+const START_MODES: [&[&str]; 2] = [&["debug"], &[]];
 
 #[test]
-fn plugins_register_beside_the_installed_ones_and_are_reached() {
-    for way in WAYS {
+fn registers_under_own_ids_unless_real_ids_are_requested() {
+    for mode in START_MODES {
         for real in [false, true] {
             let (directory, daemon) = (one_provider(), Daemon::start());
             let url = format!("127.0.0.1:{}", daemon.port);
             let mut settings =
                 vec![("INSTALL_METHOD", "remote"), ("REMOTE_INSTALL_URL", url.as_str()), ("REMOTE_INSTALL_KEY", "key")];
-            let mut arguments = way.to_vec();
-            match (real, way.is_empty()) {
+            let mut arguments = mode.to_vec();
+            match (real, mode.is_empty()) {
                 (true, true) => settings.push(("DIFY_PLUGIN_DEBUG_REAL_IDS", "true")),
                 (true, false) => arguments.push("--real-ids"),
                 (false, _) => {}
@@ -154,19 +154,20 @@ fn plugins_register_beside_the_installed_ones_and_are_reached() {
                 assert_eq!(texts.len(), 4);
                 assert!(texts.iter().all(|text| text.ends_with(" (debug)") != real), "{label}");
             }
-            let said = plugin.says(&format!("/{name}"));
-            assert_eq!(said.contains("warning") && said.contains("uninstalls"), real, "{said}");
-            // What comes back names the provider as it was registered.
-            let answer = connection.ask(&json!({"user_id": "u", "type": "model", "provider": provider["provider"],
+            let log = plugin.wait_for(&format!("/{name}"));
+            assert_eq!(log.contains("warning") && log.contains("uninstalls"), real, "{log}");
+            // Requests contain the provider name of the registration.
+            let response = connection
+                .request(&json!({"user_id": "u", "type": "model", "provider": provider["provider"],
                 "action": "validate_model_credentials", "model": "m", "model_type": "llm", "credentials": {}}));
-            assert_eq!(answer["data"]["error_type"], "CredentialsValidateFailedError", "{answer}");
+            assert_eq!(response["data"]["error_type"], "CredentialsValidateFailedError", "{response}");
         }
     }
 }
 
-/// One provider that an older Dify cannot read makes it refuse all of the workspace, so that one is registered by name only.
+/// A provider that an older Dify cannot read makes it reject all providers of the workspace.
 #[test]
-fn what_an_older_dify_cannot_read_is_registered_by_name_only() {
+fn registers_providers_for_newer_versions_of_dify_by_name_only() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (more, expected) in [
         (&[][..], &["ai-gateway-debug", "gemini-debug", "xinference-debug"][..]),
@@ -181,19 +182,19 @@ fn what_an_older_dify_cannot_read_is_registered_by_name_only() {
             expected.iter().map(|_| daemon.next().registration().0["name"].as_str().unwrap().to_owned()).collect();
         names.sort();
         assert_eq!(names, expected);
-        let said = plugin.says("registering as");
+        let log = plugin.wait_for("registering as");
         assert_eq!(
-            said.contains("gemini-agents: not registered, because it needs Dify 1.15.0"),
+            log.contains("gemini-agents: not registered, because it needs Dify 1.15.0"),
             more.is_empty(),
-            "{said}"
+            "{log}"
         );
     }
-    let nobody = Plugin::start(root, &["debug", "--url", "127.0.0.1:1", "--key", "k", "--provider", "nobody"], &[]);
-    nobody.says("no provider `nobody`; it has google, gemini-agents, ai-gateway, xinference");
+    let unknown = Plugin::start(root, &["debug", "--url", "127.0.0.1:1", "--key", "k", "--provider", "unknown"], &[]);
+    unknown.wait_for("unknown provider `unknown`; the manifest lists google, gemini-agents, ai-gateway, xinference");
 }
 
 #[test]
-fn a_file_that_breaks_leaves_what_is_registered_alone() {
+fn keeps_the_registration_when_a_file_becomes_invalid() {
     let (directory, daemon) = (one_provider(), Daemon::start());
     let url = format!("127.0.0.1:{}", daemon.port);
     let arguments = ["debug", "--url", &url, "--key", "key"];
@@ -201,42 +202,45 @@ fn a_file_that_breaks_leaves_what_is_registered_alone() {
     let first = daemon.next();
     first.registration();
     let file = directory.path().join("provider/xinference.yaml");
-    let sound = std::fs::read_to_string(&file).unwrap();
+    let valid = std::fs::read_to_string(&file).unwrap();
     let icon = directory.path().join("_assets/icon.svg");
-    for broken in ["provider: [\n", "[]\n", "label: {}\n", ""] {
-        std::fs::write(&file, broken).unwrap();
-        plugin.says("what is registered stays as it was until this is mended");
-        let problem = plugin.said.recv_timeout(TIMEOUT).unwrap();
-        assert!(problem.starts_with("provider/xinference.yaml: ") && !problem.contains(".: "), "{broken:?}: {problem}");
+    for invalid in ["provider: [\n", "[]\n", "label: {}\n", ""] {
+        std::fs::write(&file, invalid).unwrap();
+        plugin.wait_for("the registered plugins stay unchanged until these problems are fixed");
+        let problem = plugin.stderr.recv_timeout(TIMEOUT).unwrap();
+        assert!(
+            problem.starts_with("provider/xinference.yaml: ") && !problem.contains(".: "),
+            "{invalid:?}: {problem}"
+        );
         while first.lines.try_recv().is_ok() {}
-        assert_eq!(first.lines.recv_timeout(TIMEOUT).unwrap()["event"], "heartbeat", "{broken:?}");
-        assert!(daemon.connections.try_recv().is_err(), "{broken:?}: it has connected again");
+        assert_eq!(first.lines.recv_timeout(TIMEOUT).unwrap()["event"], "heartbeat", "{invalid:?}");
+        assert!(daemon.connections.try_recv().is_err(), "{invalid:?}: it reconnected");
     }
     std::fs::write(&icon, "<svg xmlns='http://www.w3.org/2000/svg'/>").unwrap();
-    std::fs::write(&file, sound.replacen("en_US: Xinference", "en_US: Altered Inference", 1)).unwrap();
+    std::fs::write(&file, valid.replacen("en_US: Xinference", "en_US: Altered Inference", 1)).unwrap();
     let (_, provider) = daemon.next().registration();
     assert!(provider["label"]["en_US"].as_str().unwrap().starts_with("Altered"), "{}", provider["label"]);
 }
 
 #[test]
-fn the_key_goes_where_it_was_asked_to_go_only() {
+fn sends_the_key_only_where_allowed() {
     let directory = one_provider();
-    for way in [&["debug"][..], &[], &["doctor"]] {
+    for mode in [&["debug"][..], &[], &["doctor"]] {
         for scheme in ["https", "HTTPS", "tls", "wss"] {
             let daemon = Daemon::start();
             let url = format!("{scheme}://127.0.0.1:{}", daemon.port);
-            let said = refused(directory.path(), way, &url);
-            assert!(said.contains("does not speak") && said.contains("tunnel"), "{way:?} {said}");
-            assert!(daemon.connections.try_recv().is_err(), "{way:?}: it has connected");
+            let message = rejection(directory.path(), mode, &url);
+            assert!(message.contains("must not use TLS") && message.contains("tunnel"), "{mode:?} {message}");
+            assert!(daemon.connections.try_recv().is_err(), "{mode:?}: it connected");
         }
-        // An address for documentation, where nobody is.
-        let said = refused(directory.path(), way, "192.0.2.1:5003");
-        assert!(said.contains("in clear text") && said.contains("--clear-text"), "{way:?} {said}");
+        // An IP address reserved for documentation.
+        let message = rejection(directory.path(), mode, "192.0.2.1:5003");
+        assert!(message.contains("unencrypted") && message.contains("--clear-text"), "{mode:?} {message}");
     }
 }
 
-/// What a start with this address says; the key is not in it.
-fn refused(directory: &Path, arguments: &[&str], url: &str) -> String {
+/// Returns the error of a start with this address. It must not contain the key.
+fn rejection(directory: &Path, arguments: &[&str], url: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
         .current_dir(directory)
         .env_clear()
@@ -247,10 +251,10 @@ fn refused(directory: &Path, arguments: &[&str], url: &str) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(!child.wait().unwrap().success(), "{said}");
-    assert!(!said.contains("s3cret"), "{said}");
-    said
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+    assert!(!child.wait().unwrap().success(), "{output}");
+    assert!(!output.contains("s3cret"), "{output}");
+    output
 }

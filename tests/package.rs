@@ -152,8 +152,8 @@ fn a_stage_holds_the_same_files() {
     assert!(summary[0]["identifier"].as_str().unwrap().ends_with(&checksum));
 }
 
-/// An older Dify refuses its whole list of providers for one name that it does not know, so no package has more than the
-/// Dify that it names can read.
+/// An older Dify refuses its whole list of providers for one name that it does not know, so no package has more than
+/// the Dify that it names can read.
 #[test]
 fn each_package_has_only_what_the_dify_that_it_names_can_read() {
     let workshop = Workshop::new();
@@ -215,7 +215,7 @@ fn packages_for_an_older_dify_leave_out_what_it_cannot_read() {
     assert!(!old.contains("structured-output") && old.contains("vision"), "{old}");
     for (arguments, expected) in [
         (["--minimum-dify", "1.14.0", "--provider", "gemini-agents"], "needs the feature `polling`"),
-        (["--minimum-dify", "0.15.3", "--provider", "google"], "runs no plugins"),
+        (["--minimum-dify", "0.15.3", "--provider", "google"], "does not support plugins"),
         (["--minimum-dify", "latest", "--provider", "google"], "must be a version of Dify"),
     ] {
         let output = workshop.package("refused", &arguments);
@@ -230,7 +230,7 @@ fn a_second_stage_is_refused_before_anything_is_written() {
     std::fs::create_dir_all(stage.join("xinference")).unwrap();
     let output = workshop.package("out", &["--stage", stage.to_str().unwrap()]);
     assert!(!output.status.success());
-    assert!(said(&output).contains("exists already"), "{}", said(&output));
+    assert!(said(&output).contains("already exists; --stage"), "{}", said(&output));
     assert!(!workshop.path("out").exists() && !stage.join("gemini").exists());
 }
 

@@ -557,16 +557,16 @@ fn the_daemons_child_records_and_replays_by_its_settings() {
             vec![("DIFY_PLUGIN_RECORD", at), ("DIFY_PLUGIN_REPLAY", at)],
             "setting DIFY_PLUGIN_REPLAY cannot be set together",
         ),
-        (vec![("DIFY_PLUGIN_REPLAY", "/nowhere")], "the recording cannot be opened: /nowhere: No such file"),
+        (vec![("DIFY_PLUGIN_REPLAY", "/nowhere")], "cannot open the recording: /nowhere: No such file"),
         (vec![("DIFY_PLUGIN_REPLAY", place.path().to_str().unwrap())], "holds no recorded exchange"),
-        (vec![("DIFY_PLUGIN_RECORD", "/proc/x")], "the recording cannot be opened: /proc/x"),
+        (vec![("DIFY_PLUGIN_RECORD", "/proc/x")], "cannot open the recording: /proc/x"),
     ] {
         let output = run(&[], "", &environment);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && said.contains(expected), "{expected}: {said}");
     }
     let output = run(&["invoke", "invoke_llm", "--record", at], "{}", &[]);
-    assert!(String::from_utf8(output.stderr).unwrap().contains("holds files already"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("is not empty"));
 }
 
 #[test]

@@ -151,7 +151,7 @@ async fn no_subcommand_shows_a_secret() {
             .with("NO_PROXY", "example.com"),
         run(["doctor"], "proxy").with("HTTPS_PROXY", format!("http://user:{PROXY_PASSWORD}@ho st")),
         run(["doctor", "--env-file", &env_file], "refused"),
-        run(["doctor", "--env-file", &odd_env], "not looked at"),
+        run(["doctor", "--env-file", &odd_env], "not checked"),
         run(["doctor", "--url", &daemon, "--key", DEBUG_KEY, "--json"], "refused"),
         run(["doctor", "--url", "127.0.0.1:9", "--key", DEBUG_KEY], "127.0.0.1:9"),
         run(["debug", "--env-file", &env_file], "refused"),

@@ -1,4 +1,4 @@
-//! The commands of a person at the terminal, run as they run them.
+//! Runs the commands for users at the terminal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::io::Write;
@@ -23,45 +23,41 @@ fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output 
     child.wait_with_output().unwrap()
 }
 
-fn out(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[test]
-fn try_streams_an_answer_and_says_what_it_cost() {
+fn try_streams_a_response_and_prints_its_cost() {
     let output = run(&["try", "Why is the sky blue?", "--system", "Be brief.", "--param", "seed=7"], "", &[]);
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(out(&output).contains("You asked: \"Why is the sky blue?\""), "{}", out(&output));
-    let said = said(&output);
-    for expected in [
-        "the embedded upstream on loopback, which is no model",
-        "first token after",
-        "prompt +",
-        "USD",
-        "finish reason stop",
-    ] {
-        assert!(said.contains(expected), "{expected}: {said}");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("You asked: \"Why is the sky blue?\""), "{}", stdout(&output));
+    let log = stderr(&output);
+    for expected in
+        ["the built-in mock server, not a real model", "first token after", "prompt +", "USD", "finish reason stop"]
+    {
+        assert!(log.contains(expected), "{expected}: {log}");
     }
 }
 
 #[test]
 fn try_shows_raw_frames_on_request() {
     let output = run(&["try", "hi", "--json"], "", &[]);
-    let frames: Vec<Value> = out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let frames: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(frames.len() > 3);
     assert!(frames.iter().all(|frame| frame["event"] == "session"));
     assert_eq!(frames.last().unwrap()["data"]["type"], "end");
 }
 
 #[test]
-fn it_runs_on_a_system_without_certificates() {
+fn runs_on_a_system_without_certificates() {
     let nowhere = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
     let output = run(&["try", "hi"], "", &nowhere);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]
@@ -69,17 +65,17 @@ fn invoke_runs_any_action_from_standard_input() {
     let request =
         r#"{"provider": "google", "model": "my-own", "model_type": "llm", "credentials": {"google_api_key": "k"}}"#;
     let output = run(&["invoke", "get_ai_model_schemas"], request, &[]);
-    assert!(output.status.success(), "{}", said(&output));
-    let item: Value = serde_json::from_str(&out(&output)).unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let item: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(item["model_schema"]["model"], "my-own");
 }
 
 #[test]
-fn what_is_wrong_is_said_and_the_exit_code_tells() {
+fn reports_errors_and_exits_with_1() {
     let invoke = r#"{"provider": "google", "model": "gemini-3.5-flash", "model_type": "llm"}"#;
     let cases: [(&[&str], &str, &str); 5] = [
         (
-            &["try", "hi", "--provider", "nobody"],
+            &["try", "hi", "--provider", "unknown"],
             "",
             "the manifest lists ai-gateway, gemini-agents, google, xinference",
         ),
@@ -88,29 +84,33 @@ fn what_is_wrong_is_said_and_the_exit_code_tells() {
             "",
             "`temperature` must be at most 2",
         ),
-        (&["try", "hi", "--image", "Cargo.toml"], "", "is not a picture"),
+        (&["try", "hi", "--image", "Cargo.toml"], "", "is not a supported image"),
         (&["invoke", "invoke_llm"], invoke, "`google_api_key`"),
-        (&["invoke", "invoke_llm"], "[1]", "must hold an object"),
+        (&["invoke", "invoke_llm"], "[1]", "must contain an object"),
     ];
     for (arguments, input, expected) in cases {
         let output = run(arguments, input, &[]);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert!(said(&output).contains(expected), "{arguments:?}: {}", said(&output));
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
     }
-    let typed = run(&["try", "hi", "--param", "tempreature=1"], "", &[]);
-    assert!(said(&typed).contains("has no parameter `tempreature`") && typed.status.success(), "{}", said(&typed));
+    let misspelled = run(&["try", "hi", "--param", "tempreature=1"], "", &[]);
+    assert!(
+        stderr(&misspelled).contains("has no parameter `tempreature`") && misspelled.status.success(),
+        "{}",
+        stderr(&misspelled)
+    );
 }
 
 #[test]
-fn secrets_of_a_credentials_file_are_not_repeated() {
+fn does_not_print_secrets_of_a_credentials_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("credentials.yaml");
     std::fs::write(&file, "google_api_key: \"s3cret-key\n").unwrap();
     let output = run(&["try", "hi", "--credentials", file.to_str().unwrap()], "", &[]);
     assert!(!output.status.success());
     assert!(
-        said(&output).contains("is neither JSON nor YAML") && !said(&output).contains("s3cret"),
+        stderr(&output).contains("is not valid JSON or YAML") && !stderr(&output).contains("s3cret"),
         "{}",
-        said(&output)
+        stderr(&output)
     );
 }

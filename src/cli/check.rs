@@ -1,4 +1,4 @@
-//! `check`: prints every problem of a plugin's declarations at once.
+//! `check`: prints all problems of a plugin's declarations.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,19 +9,19 @@ use clap::Args;
 use super::terminal::print_line;
 use crate::declare::{self, Problems};
 
-/// Check the declarations of a plugin by the rules of the daemon and of the Dify API
+/// Check the plugin's declarations against the rules of the plugin daemon and the Dify API
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Folder that holds manifest.yaml
+    /// Directory that contains manifest.yaml
     #[arg(default_value = ".")]
     dir: PathBuf,
 }
 
 impl CheckArgs {
-    /// Runs the command; exit code 1 when anything would be refused.
+    /// Runs the command. The exit code is 1 if Dify would reject the declarations.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         if !self.dir.is_dir() {
-            bail!("{} is not a folder", self.dir.display());
+            bail!("{} is not a directory", self.dir.display());
         }
         let problems = Problems(declare::check(&self.dir));
         for problem in &problems.0 {
@@ -38,7 +38,7 @@ impl CheckArgs {
         if counted.is_empty() || !declarations.providers.is_empty() {
             counted.insert(0, format!("{} providers, {models} models", declarations.providers.len()));
         }
-        print_line(&format!("{}: fine", counted.join(", ")))?;
+        print_line(&format!("{}: no problems found", counted.join(", ")))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,4 +1,4 @@
-//! Credentials at the terminal: a file, single fields, or the environment variables that people already have.
+//! Credentials on the command line: a file, single fields, or the environment variables that many users have set.
 
 use std::path::{Path, PathBuf};
 
@@ -12,34 +12,34 @@ use crate::providers::gemini::Gemini;
 use crate::runtime::form::{self, Form};
 use crate::runtime::registry::Entry;
 
-/// Where credentials come from.
+/// Sources of credentials.
 #[derive(Debug, Default, clap::Args)]
 pub struct CredentialArgs {
-    /// File of credential fields: a JSON or YAML object
+    /// JSON or YAML file with an object of credential fields
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
-    /// One credential field; repeat for more
+    /// A single credential field (repeatable)
     #[arg(long = "credential", value_name = "NAME=VALUE")]
     fields: Vec<String>,
 }
 
-/// Environment variables that stand for a field of a provider, first found wins.
+/// Environment variables for a provider's credential field; the first one that is set is used.
 const FROM_ENVIRONMENT: &[(&str, &str, &[&str])] = &[
     (Gemini::MODELS, "google_api_key", &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
     (Gemini::AGENTS, "google_api_key", &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
 ];
 
-/// Credential fields, and whether anybody gave them for this folder.
+/// Credential fields, and whether the user passed them for this directory.
 #[derive(Debug, Default)]
 pub struct Given {
-    /// The fields; empty when nothing was given.
+    /// Credential fields; empty if none were given.
     pub fields: Map<String, Value>,
-    /// The variable of the environment that one was taken from, because none was given.
+    /// Environment variable that was used because no field was given.
     variable: Option<&'static str>,
 }
 
 impl CredentialArgs {
-    /// The fields for a provider.
+    /// Reads the credential fields for a provider.
     pub fn read(&self, provider: &str) -> anyhow::Result<Given> {
         let mut fields = match &self.credentials {
             Some(path) => read_object(path)?,
@@ -65,21 +65,22 @@ impl CredentialArgs {
 }
 
 impl Given {
-    /// A key that stands in the environment goes where it goes without this folder, which may be anybody's: its forms may
-    /// fill in an address, a proxy or a certificate. `fields` are all that the person gave.
+    /// Rejects a key from the environment if the directory's forms would send it elsewhere. The directory may be
+    /// untrusted, and its form defaults may set a URL, a proxy or a certificate. `fields` are all fields that the user
+    /// gave.
     pub fn keep_from_directory(&self, entry: &Entry, fields: &Map<String, Value>) -> anyhow::Result<()> {
         let Some(variable) = self.variable else { return Ok(()) };
         let own: Credentials = serde_json::from_value(fields.clone().into())?;
         let mut filled = own.clone();
-        // What is missing is told by the call itself.
+        // Missing fields are reported by the call itself.
         let _ = form::complete(&entry.declaration, Form::Provider, &mut filled);
-        let way = |credentials: &Credentials| {
+        let destination = |credentials: &Credentials| {
             let endpoints = entry.provider.endpoints(credentials).unwrap_or_default();
             let network = ["proxy_url", "tls_ca"].map(|field| credentials.get(field).map(str::to_owned));
             (endpoints, network)
         };
-        let (by_itself, by_directory) = (way(&own), way(&filled));
-        if by_itself == by_directory {
+        let (usual, with_directory) = (destination(&own), destination(&filled));
+        if usual == with_directory {
             return Ok(());
         }
         let origins = |(endpoints, _): (Vec<Url>, _)| {
@@ -87,10 +88,10 @@ impl Given {
             origins.join(", ")
         };
         bail!(
-            "{variable} is not sent: this directory's form leads it another way (to {}) than it goes by itself (to {}). If it may \
-             go there, give it with --credential",
-            origins(by_directory),
-            origins(by_itself)
+            "{variable} is not sent: the defaults in this directory's credential form would change where it is sent (to {} \
+             instead of {}) or the network settings. To allow this, pass the key with --credential",
+            origins(with_directory),
+            origins(usual)
         )
     }
 }
@@ -102,16 +103,16 @@ pub fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
     } else {
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
     };
-    // A request with pictures is longer than YAML may be.
+    // A request with images may exceed the size limit of YAML.
     match serde_json::from_str(&text).or_else(|_| yaml::parse(&text)) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => bail!("{} must hold an object of fields", path.display()),
+        Ok(_) => bail!("{} must contain an object of credential fields", path.display()),
         // The parser's message may quote the text, which may be a secret.
         Err(yaml::Error::Syntax(error)) => match error.location() {
             Some(at) => {
-                bail!("{} is neither JSON nor YAML: line {}, column {}", path.display(), at.line(), at.column())
+                bail!("{} is not valid JSON or YAML: line {}, column {}", path.display(), at.line(), at.column())
             }
-            None => bail!("{} is neither JSON nor YAML", path.display()),
+            None => bail!("{} is not valid JSON or YAML", path.display()),
         },
         Err(error) => bail!("{} {error}", path.display()),
     }
@@ -121,9 +122,9 @@ pub fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
 pub fn split_pair(text: &str) -> anyhow::Result<(&str, &str)> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim(), value)),
-        // What stands alone may be the value.
-        Some(_) => bail!("expected NAME=VALUE, found nothing before `=`"),
-        None => bail!("expected NAME=VALUE, found no `=`"),
+        // The text is not quoted, because it may be the value.
+        Some(_) => bail!("expected NAME=VALUE, but the name is empty"),
+        None => bail!("expected NAME=VALUE, but there is no `=`"),
     }
 }
 

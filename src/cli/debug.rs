@@ -1,6 +1,5 @@
-//! `debug`: the author's loop. Connects every provider to a running Dify, shows the state of each connection, and
-//! registers anew when a YAML file changes to something that is sound. Plugins get ids of their own, so that the installed
-//! ones are left alone.
+//! `debug`: connects every provider to a running Dify, shows the state of each connection, and reconnects when a YAML
+//! file changes and is valid. By default, plugins get IDs of their own, so that the installed ones are not replaced.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,54 +26,55 @@ use crate::runtime::{Registry, ServeOptions};
 use crate::transport::line_queue;
 use crate::upstream::Upstream;
 
-/// How often files are looked at.
+/// Interval between two checks for changed files.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The daemon cleans a lost connection up late: one that comes too soon would be removed with it.
+/// Delay before reconnecting. The daemon cleans up a lost connection late; a connection opened earlier would be removed
+/// with it.
 const RECONNECT_DELAY: Duration = Duration::from_secs(5);
 
-/// Connect to a running Dify and register anew when a YAML file changes
+/// Connect to a running Dify for remote debugging and reconnect when a YAML file changes
 #[derive(Debug, Args)]
 pub struct DebugArgs {
     #[command(flatten)]
     dify: DifyArgs,
     #[command(flatten)]
     traffic: TrafficArgs,
-    /// Provider to register; by default all that need no newer Dify than the manifest names; repeat for more
+    /// Provider to register (repeatable) [default: all that the manifest's minimum Dify version supports]
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
-    /// Register under the ids of the installed plugins, which Dify uninstalls from the workspace when this ends
+    /// Register under the IDs of the installed plugins, which Dify uninstalls from the workspace when the command ends
     #[arg(long)]
     real_ids: bool,
-    /// Folder that holds manifest.yaml
+    /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
 }
 
 impl DebugArgs {
-    /// Runs until the key is refused or the user stops it.
+    /// Runs until the key is rejected or the user stops the command.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let (options, real_ids) = self.options()?;
         let upstream = self.traffic.upstream()?;
-        say(&format!("connecting to {}:{}; stop with Ctrl-C", options.host, options.port));
+        say(&format!("connecting to {}:{} (press Ctrl-C to stop)", options.host, options.port));
         let mut connections: JoinSet<Result<(), RemoteError>> = JoinSet::new();
         loop {
             let seen = times(&self.dir);
             match prepare(&self.dir, &self.providers, &upstream, real_ids) {
                 Ok((registrations, registry)) => {
                     if !connections.is_empty() {
-                        // The old connections are closed before the new ones are made.
+                        // Close the old connections before opening new ones.
                         connections.shutdown().await;
-                        say(&format!("a file changed; registering again in {} s", RECONNECT_DELAY.as_secs()));
+                        say(&format!("file changed; reconnecting in {} s", RECONNECT_DELAY.as_secs()));
                         tokio::time::sleep(RECONNECT_DELAY).await;
                     }
                     connect(&mut connections, &options, registrations, &registry);
                 }
                 Err(problems) => {
                     let state = if connections.is_empty() {
-                        "not registered, mend this first"
+                        "not registered; fix these problems first"
                     } else {
-                        "what is registered stays as it was until this is mended"
+                        "the registered plugins stay unchanged until these problems are fixed"
                     };
                     say(&format!("{state}:\n{problems:#}"));
                 }
@@ -93,7 +93,7 @@ impl DebugArgs {
         let config = Config::for_method(&self.dify.settings(), InstallMethod::Remote)?;
         let key = config
             .remote_key
-            .context("no debugging key: give --key, or REMOTE_INSTALL_KEY in the environment or in .env")?;
+            .context("no debugging key: pass --key, or set REMOTE_INSTALL_KEY in the environment or in .env")?;
         let max_line_bytes = config.line_limit.map_or(line_queue::MAX_LINE_BYTES, line_queue::line_below);
         let serve = ServeOptions { heartbeat: config.heartbeat_interval, max_line_bytes, ..ServeOptions::default() };
         let options = RemoteOptions::new(config.remote_host, config.remote_port, key, serve);
@@ -101,7 +101,7 @@ impl DebugArgs {
     }
 }
 
-/// What is registered, and what serves it; or what keeps it from that.
+/// Returns the registrations and the registry that serves them, or the problems of the declarations.
 fn prepare(
     directory: &Path,
     providers: &[String],
@@ -120,7 +120,7 @@ fn prepare(
     Ok((registrations, Arc::new(registry.with_upstream(upstream.clone()))))
 }
 
-/// One task per provider, and a line whenever its state changes.
+/// Starts one connection per provider, and prints a line when its state changes.
 fn connect(
     connections: &mut JoinSet<Result<(), RemoteError>>,
     options: &RemoteOptions,
@@ -138,22 +138,22 @@ fn connect(
                 let state = changes.borrow_and_update().clone();
                 say(&match state {
                     State::Connecting => format!("{name}: connecting"),
-                    State::Serving => format!("{name}: registered as {id}, serving"),
-                    State::Waiting(trouble) => format!("{name}: {trouble}; trying again"),
+                    State::Serving => format!("{name}: registered as {id} and serving"),
+                    State::Waiting(trouble) => format!("{name}: {trouble}; retrying"),
                 });
             }
         });
     }
 }
 
-/// Waits until a declaration differs from what was seen.
+/// Waits until the modification time of a declaration changes.
 async fn change(directory: &Path, seen: &BTreeMap<PathBuf, SystemTime>) {
     while times(directory) == *seen {
         tokio::time::sleep(WATCH_INTERVAL).await;
     }
 }
 
-/// When each declaration was last written.
+/// Returns the modification time of each declaration.
 fn times(directory: &Path) -> BTreeMap<PathBuf, SystemTime> {
     let mut found = BTreeMap::new();
     let mut walk = ignore::WalkBuilder::new(directory);

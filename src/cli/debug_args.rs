@@ -1,4 +1,4 @@
-//! Where Dify's debugging port is and what opens it: flags, else the environment or a file of settings.
+//! Address and key of Dify's debugging port: flags, or else the environment or a settings file.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -7,25 +7,25 @@ use clap::Args;
 
 use crate::config::{CLEAR_TEXT, Config};
 
-/// Dify's debugging port.
+/// Address and key of Dify's debugging port.
 #[derive(Debug, Args)]
 pub struct DifyArgs {
-    /// Dify's debugging address, host:port; by default REMOTE_INSTALL_URL of the environment or the file
+    /// Debugging address as host:port [default: REMOTE_INSTALL_URL from the environment or the env file]
     #[arg(long)]
     url: Option<String>,
-    /// Debugging key of Plugins → Debug; by default REMOTE_INSTALL_KEY of the environment or the file
+    /// Debugging key from Plugins → Debug [default: REMOTE_INSTALL_KEY from the environment or the env file]
     #[arg(long)]
     key: Option<String>,
-    /// Let the key, and the credentials behind it, cross the network in clear text: Dify's debugging port has no TLS
+    /// Allow sending the key, and the credentials after it, unencrypted: Dify's debugging port does not support TLS
     #[arg(long)]
     clear_text: bool,
-    /// File of settings, as Dify's command line writes it
+    /// File with environment settings, in the format of Dify's CLI
     #[arg(long, default_value = ".env", value_name = "FILE")]
     pub env_file: PathBuf,
 }
 
 impl DifyArgs {
-    /// All settings, the flags among them.
+    /// Returns all settings, including the flags.
     pub fn settings(&self) -> HashMap<String, String> {
         let mut settings = Config::settings(&self.env_file);
         for (name, flag) in [("REMOTE_INSTALL_URL", &self.url), ("REMOTE_INSTALL_KEY", &self.key)] {

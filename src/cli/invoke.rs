@@ -1,4 +1,4 @@
-//! `invoke`: any action from a JSON file or standard input, through the whole path.
+//! `invoke`: runs any action from a JSON file or standard input through the complete runtime.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,13 +11,13 @@ use super::terminal::{print_json, say};
 use super::traffic::TrafficArgs;
 use crate::protocol::Request;
 
-/// Run any action from a JSON file or standard input; prints one result item a line
+/// Run any action from a JSON file or standard input and print one result item per line
 #[derive(Debug, Args)]
 pub struct InvokeArgs {
-    /// Action, for example `invoke_text_embedding`
+    /// Action to run, such as `invoke_text_embedding`
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(Request::ACTIONS))]
     action: String,
-    /// The request's fields as a JSON object (`provider`, `model`, `credentials` …); `-` is standard input
+    /// JSON file with the request fields (`provider`, `model`, `credentials`, …); `-` reads standard input
     #[arg(default_value = "-", value_name = "FILE")]
     request: PathBuf,
     /// Print the raw protocol frames
@@ -27,13 +27,13 @@ pub struct InvokeArgs {
     credentials: CredentialArgs,
     #[command(flatten)]
     traffic: TrafficArgs,
-    /// Folder that holds manifest.yaml
+    /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
 }
 
 impl InvokeArgs {
-    /// Runs the command; exit code 1 when the call failed.
+    /// Runs the command. The exit code is 1 if the call failed.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let registry = session_client::registry(&self.dir, self.traffic.upstream()?)?;
         let mut data = read_object(&self.request)?;

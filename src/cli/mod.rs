@@ -1,6 +1,6 @@
-//! The terminal: arguments, and what each subcommand prints. No subcommand serves the plugin.
+//! The command line: arguments and output of each subcommand. Without a subcommand the plugin is served.
 //!
-//! The only module besides the transports that writes to standard output; nothing here knows a provider's wire format.
+//! Apart from the transports, only this module writes to standard output. It does not know any provider's wire format.
 
 mod check;
 mod credentials;
@@ -27,7 +27,7 @@ use crate::runtime::logs;
 
 /// A native runtime for Dify model plugins.
 ///
-/// Without a subcommand it serves the plugin in the current directory, as Dify's plugin daemon expects.
+/// Without a subcommand, serves the plugin in the current directory for Dify's plugin daemon.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None)]
 pub struct Cli {
@@ -35,7 +35,7 @@ pub struct Cli {
     command: Option<Command>,
 }
 
-/// What to do instead of serving.
+/// Command to run instead of serving.
 #[derive(Debug, Subcommand)]
 enum Command {
     Try(Box<try_prompt::TryArgs>),
@@ -52,7 +52,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command and gives the exit code of the process.
+    /// Runs the command and returns the exit code of the process.
     pub fn run(self) -> ExitCode {
         let outcome = match self.command {
             None => serve::run(),
@@ -66,7 +66,7 @@ impl Cli {
             Some(Command::Try(args)) => at_terminal(args.run()),
             Some(Command::Invoke(args)) => at_terminal(args.run()),
             Some(Command::Debug(args)) => at_terminal(args.run()),
-            // A setting that cannot be read is a finding.
+            // An invalid setting is reported as a finding.
             Some(Command::Doctor(args)) => run(log_settings().unwrap_or_default(), args.run()),
         };
         outcome.unwrap_or_else(|error| {
@@ -76,7 +76,7 @@ impl Cli {
     }
 }
 
-/// Runs a command's future; logs show warnings only, unless asked for more.
+/// Runs a command's future. Only warnings are logged, unless a setting selects more.
 fn at_terminal(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     run(log_settings()?, command)
 }

@@ -1,4 +1,4 @@
-//! `package`, `keygen`, `sign`, `verify`, `checksum`, `inspect`: from a checkout to something that Dify installs.
+//! `package`, `keygen`, `sign`, `verify`, `checksum`, `inspect`: builds and examines packages for Dify.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,43 +15,43 @@ use crate::package::build::{self, Binary, COMFORTABLE, Package};
 use crate::package::older;
 use crate::package::{Target, atomic_file, inspect, signature};
 
-/// Name of this executable, as cargo leaves it.
+/// File name of the executable that Cargo builds.
 const EXECUTABLE: &str = env!("CARGO_PKG_NAME");
 
-/// Write one .difypkg per provider of the manifest
+/// Write one .difypkg file per provider in the manifest
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// Provider to package; all of the manifest by default; repeat for more
+    /// Provider to package; all providers by default (repeatable)
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
-    /// Machines the package is for
+    /// Target platforms
     #[arg(long = "target", value_delimiter = ',', default_value = "linux-amd64,linux-arm64")]
     targets: Vec<Target>,
-    /// Oldest Dify that installs the packages, in place of the one that each names: features that it cannot read are left out
+    /// Minimum Dify version of the packages, instead of each provider's own: unsupported features are omitted
     #[arg(long, value_name = "VERSION")]
     minimum_dify: Option<DifyVersion>,
-    /// Folder for the packages
+    /// Output directory
     #[arg(long, default_value = "dist", value_name = "DIR")]
     out: PathBuf,
-    /// Executable of a target, in place of the one that cargo built; repeat for more
+    /// Executable for a target, instead of the one that Cargo built (repeatable)
     #[arg(long = "binary", value_name = "TARGET=PATH")]
     binaries: Vec<String>,
-    /// Leave the files of each package in a folder too, as Dify's own command line packages them
+    /// Also write each package's files to this directory, ready for `dify plugin package`
     #[arg(long, value_name = "DIR")]
     stage: Option<PathBuf>,
-    /// Add what the marketplace's reviewers ask for, and say what
+    /// Add the manifest fields that the Dify Marketplace requires, and list what was added
     #[arg(long)]
     marketplace: bool,
-    /// Address of the source, for --marketplace
+    /// URL of the source repository (with --marketplace)
     #[arg(long, value_name = "URL", requires = "marketplace")]
     repo: Option<String>,
-    /// E-mail address of the maintainer, for --marketplace
+    /// Email address of the maintainer (with --marketplace)
     #[arg(long, value_name = "MAIL", requires = "marketplace")]
     contact: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Folder that holds manifest.yaml
+    /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
 }
@@ -61,7 +61,7 @@ impl PackageArgs {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let problems = Problems(declare::check(&self.dir));
         if problems.has_errors() {
-            bail!("the declarations are wrong, nothing is written:\n{problems}");
+            bail!("the declarations contain errors; no package was written:\n{problems}");
         }
         let declarations = declare::load(&self.dir)?;
         check_served(&declarations)?;
@@ -69,11 +69,11 @@ impl PackageArgs {
             declarations.providers.iter().map(|loaded| loaded.declaration.provider.as_str()).collect();
         for name in &self.providers {
             if !known.contains(&name.as_str()) {
-                bail!("the manifest has no provider `{name}`; it has {}", known.join(", "));
+                bail!("unknown provider `{name}`; the manifest lists {}", known.join(", "));
             }
         }
         if let Some(version) = self.minimum_dify.filter(|version| *version < DifyVersion::OLDEST) {
-            bail!("Dify {version} runs no plugins; the first that does is {}", DifyVersion::OLDEST);
+            bail!("Dify {version} does not support plugins; the first version that does is {}", DifyVersion::OLDEST);
         }
         let binaries = self.binaries()?;
         let chosen = |name: &str| self.providers.is_empty() || self.providers.iter().any(|provider| provider == name);
@@ -90,9 +90,9 @@ impl PackageArgs {
             let suited = self.minimum_dify.map(|version| older::suit(&declarations, loaded, version)).transpose();
             let loaded = match suited {
                 Ok(suited) => &suited.unwrap_or_else(|| loaded.clone()),
-                // Nobody asked for this one.
+                // This provider was not requested explicitly.
                 Err(why) if self.providers.is_empty() => {
-                    self.progress(&format!("{name} is left out: {why}"));
+                    self.progress(&format!("{name} skipped: {why}"));
                     continue;
                 }
                 Err(why) => return Err(why.into()),
@@ -118,12 +118,12 @@ impl PackageArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Before anything is written: no stage is mixed with an older one.
+    /// Checks, before anything is written, that no stage directory exists.
     fn check_stage(&self, packages: &[Package]) -> anyhow::Result<()> {
         for stage in self.stage.iter() {
             let mut directories = packages.iter().map(|package| stage.join(package.manifest.text("name")));
             if let Some(directory) = directories.find(|directory| directory.exists()) {
-                bail!("{} exists already; a stage is written into a new folder", directory.display());
+                bail!("{} already exists; --stage writes to new directories only", directory.display());
             }
         }
         Ok(())
@@ -139,7 +139,7 @@ impl PackageArgs {
             self.progress(&format!("staged {}", directory.display()));
         }
         if package.bytes.len() > COMFORTABLE {
-            say(&format!("warning: {} is larger than the 15 MiB that every part of Dify takes", path.display()));
+            say(&format!("warning: {} is larger than 15 MiB; some parts of Dify may reject it", path.display()));
         }
         if !self.json {
             print_line(&format!(
@@ -176,7 +176,7 @@ impl PackageArgs {
                 .unwrap_or_else(|| target_directory(&self.dir).join(target.triple()).join("release").join(EXECUTABLE));
             if !path.is_file() {
                 bail!(
-                    "no executable for {target} at {}; build it with `{}`, or name it with --binary {target}=PATH",
+                    "no executable for {target} at {}; build it with `{}`, or pass --binary {target}=PATH",
                     path.display(),
                     target.build_command()
                 );
@@ -188,16 +188,16 @@ impl PackageArgs {
     }
 }
 
-/// Where cargo leaves what it builds.
+/// Returns Cargo's target directory.
 fn target_directory(directory: &Path) -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|directory| !directory.is_empty()).map(PathBuf::from);
     set("CARGO_TARGET_DIR").or_else(|| set("CARGO_BUILD_TARGET_DIR")).unwrap_or_else(|| directory.join("target"))
 }
 
-/// Make a key pair for signing packages
+/// Generate a key pair for signing packages
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
-    /// Beginning of the two file names: PREFIX.private.pem and PREFIX.public.pem
+    /// Prefix of the key files: PREFIX.private.pem and PREFIX.public.pem
     #[arg(long, value_name = "PREFIX")]
     out: PathBuf,
 }
@@ -206,7 +206,7 @@ impl KeygenArgs {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let keys = signature::generate()?;
-        let file = |kind: &str| PathBuf::from(format!("{}.{kind}.pem", self.out.display()));
+        let file = |name: &str| PathBuf::from(format!("{}.{name}.pem", self.out.display()));
         atomic_file::write_secret(&file("private"), keys.private.as_bytes())?;
         atomic_file::write_whole(&file("public"), keys.public.as_bytes())?;
         print_line(&file("private").display().to_string())?;
@@ -218,15 +218,15 @@ impl KeygenArgs {
 /// Sign a package
 #[derive(Debug, Args)]
 pub struct SignArgs {
-    /// The package
+    /// Package file
     file: PathBuf,
-    /// Private key in PEM
+    /// Private key file (PEM)
     #[arg(long, value_name = "PRIVATE")]
     key: PathBuf,
-    /// File for the signed package
+    /// Output file for the signed package
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// In whose name: langgenius, partner or community
+    /// Signing authority: langgenius, partner or community
     #[arg(long, default_value = "community", value_parser = ["langgenius", "partner", "community"])]
     category: String,
 }
@@ -242,21 +242,21 @@ impl SignArgs {
     }
 }
 
-/// Check a package's signature
+/// Verify the signature of a package
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The package
+    /// Package file
     file: PathBuf,
-    /// Public key in PEM
+    /// Public key file (PEM)
     #[arg(long, value_name = "PUBLIC")]
     key: PathBuf,
 }
 
 impl VerifyArgs {
-    /// Runs the command; exit code 1 when the signature does not hold.
+    /// Runs the command. The exit code is 1 if the signature is not valid.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         signature::verify(&self.file, &read_key(&self.key)?)?;
-        print_line(&format!("{}: the signature holds", self.file.display()))?;
+        print_line(&format!("{}: signature is valid", self.file.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -265,10 +265,10 @@ fn read_key(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read the key {}", path.display()))
 }
 
-/// Print a package's checksum and identifier
+/// Print the checksum and identifier of a package
 #[derive(Debug, Args)]
 pub struct ChecksumArgs {
-    /// The package
+    /// Package file
     file: PathBuf,
 }
 
@@ -283,10 +283,10 @@ impl ChecksumArgs {
     }
 }
 
-/// Show what a package holds
+/// Show the contents of a package
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The package
+    /// Package file
     file: PathBuf,
 }
 
@@ -295,7 +295,7 @@ impl InspectArgs {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let contents = inspect::read(&self.file)?;
         let manifest = contents.manifest().with_context(|| self.file.display().to_string())?;
-        print_line(&format!("identity   {}", build::identifier(&manifest, &contents.checksum())))?;
+        print_line(&format!("identifier {}", build::identifier(&manifest, &contents.checksum())))?;
         for file in manifest.provider_files() {
             print_line(&format!("provider   {file}"))?;
         }

@@ -1,4 +1,4 @@
-//! No subcommand: serve the plugin in the current directory, by the transport that `INSTALL_METHOD` names.
+//! Serves the plugin in the current directory with the transport in `INSTALL_METHOD`, when there is no subcommand.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,10 +25,10 @@ use crate::runtime::{BackwardsOptions, Registry, ServeOptions, local, logs};
 use crate::transport::line_queue;
 use crate::transport::token::Token;
 
-/// Threads that run sessions. Streams wait far more than they compute.
+/// Number of threads that run sessions. Streams mostly wait.
 const WORKERS: usize = 2;
 
-/// Serves until the host is gone.
+/// Serves until the plugin daemon disconnects.
 pub(super) fn run() -> anyhow::Result<ExitCode> {
     let directory = Path::new(".");
     let config = Config::read(directory)?;
@@ -42,7 +42,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
         InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
     };
     let operator = Operator::read();
-    operator.problems.iter().for_each(|problem| tracing::warn!(problem, "a setting of the operator has no effect"));
+    operator.problems.iter().for_each(|problem| tracing::warn!(problem, "operator setting ignored"));
     let line_limit = operator.line_limit.or(config.line_limit);
     let registry = Registry::new(declarations.providers, crate::providers::all(operator.access))?;
     let registry = Arc::new(registry.with_upstream(traffic::upstream(config.traffic.as_ref())?));
@@ -72,7 +72,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
                 let key = config
                     .remote_key
                     .clone()
-                    .context("setting REMOTE_INSTALL_KEY is missing: copy it from Plugins → Debug")?;
+                    .context("REMOTE_INSTALL_KEY is not set; copy the key from Plugins → Debug in Dify")?;
                 let options = RemoteOptions::new(config.remote_host.clone(), config.remote_port, key, options);
                 serve_remote(options, registrations, registry).await
             }
@@ -83,16 +83,17 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// This executable has code for models.
+/// Rejects plugins with parts other than models, which this executable cannot serve.
 pub(super) fn check_served(declarations: &Declarations) -> anyhow::Result<()> {
     match declarations.kinds.kinds().next() {
-        Some(kind) => bail!("plugins.{} is not served: this executable has code for models only", kind.manifest_key()),
+        Some(kind) => bail!("plugins.{} is not supported: this executable serves models only", kind.manifest_key()),
         None => Ok(()),
     }
 }
 
-/// What is registered for debugging, shown by its ids: the providers of these names, or all that every Dify can read which
-/// the manifest is for. One that needs a newer Dify would make an older one refuse its whole list of providers.
+/// Returns the registrations for debugging and prints their IDs. Without names, it registers all providers that the
+/// manifest's minimum Dify version can read: a provider that needs a newer Dify makes an older one reject its whole
+/// list of providers.
 pub(super) fn registrations(
     declarations: &Declarations,
     names: &[String],
@@ -101,7 +102,7 @@ pub(super) fn registrations(
     let identity = if real_ids { Identity::Real } else { Identity::Own };
     let known: Vec<&str> = declarations.providers.iter().map(|loaded| loaded.declaration.provider.as_str()).collect();
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
-        bail!("the manifest has no provider `{name}`; it has {}", known.join(", "));
+        bail!("unknown provider `{name}`; the manifest lists {}", known.join(", "));
     }
     let minimum = Minimum::of_manifest(&declarations.manifest.0).version;
     let (chosen, left): (Vec<_>, Vec<_>) = declarations.providers.iter().partition(|loaded| match names.is_empty() {
@@ -111,28 +112,28 @@ pub(super) fn registrations(
     for loaded in left.iter().filter(|_| names.is_empty()) {
         let name = &loaded.declaration.provider;
         say(&format!(
-            "{name}: not registered, because it needs Dify {}, and an older one would refuse its whole list of providers; \
-             `debug --provider {name}` registers it",
+            "{name}: not registered, because it needs Dify {}; an older version would reject its whole list of providers. \
+             To register it, run `debug --provider {name}`",
             loaded.minimum
         ));
     }
     let registration = |provider| declare::remote::registration(declarations, provider, identity);
     let kinds = (!declarations.kinds.is_empty()).then(|| declare::remote::kinds_registration(declarations, identity));
     let registrations: Result<Vec<Registration>, _> = chosen.into_iter().map(registration).chain(kinds).collect();
-    let registrations = registrations.context("an icon cannot be read")?;
+    let registrations = registrations.context("cannot read an icon file")?;
     let ids: Vec<String> = registrations.iter().map(Registration::plugin_id).collect();
     let ids = ids.join(", ");
     match identity {
-        Identity::Own => say(&format!("registering as {ids}: plugins of their own beside the installed ones")),
+        Identity::Own => say(&format!("registering as {ids}; the installed plugins are not affected")),
         Identity::Real => say(&format!(
-            "warning: registering as {ids}, the ids of installed plugins: when this ends, Dify uninstalls those from the \
-             workspace"
+            "warning: registering as {ids}, the IDs of installed plugins; when debugging ends, Dify uninstalls these from \
+             the workspace"
         )),
     }
     Ok(registrations)
 }
 
-/// One connection per provider, until SIGTERM; the first that fails for good ends all.
+/// Serves one connection per provider until SIGTERM. The first permanent failure ends all connections.
 async fn serve_remote(
     options: RemoteOptions,
     registrations: Vec<Registration>,
@@ -146,7 +147,7 @@ async fn serve_remote(
         connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state, stop.clone()));
     }
     if connections.is_empty() {
-        bail!("the manifest lists no provider");
+        bail!("the manifest lists no providers");
     }
     loop {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! The daemon's side of one session, in process: sends a request through the whole runtime and reads the frames that come back.
+//! The daemon's side of one in-process session: sends a request through the complete runtime and reads its frames.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::declare;
 use crate::runtime::{self, Registry, ServeOptions};
 use crate::upstream::Upstream;
 
-/// The session's name in frames and logs.
+/// Session ID in frames and logs.
 const SESSION: &str = "terminal";
 
-/// Bytes that may wait between the two sides.
-const PIPE: usize = 256 * 1024;
+/// Buffer size of the pipe between the two sides in bytes.
+const PIPE_BYTES: usize = 256 * 1024;
 
-/// What a session yields, one frame at a time.
+/// A frame that a session returns.
 #[derive(Debug)]
 pub enum Frame {
     /// A result item.
     Item(Value),
-    /// The failure.
+    /// An error.
     Failure {
         /// `error_type`.
         kind: String,
-        /// Text for the user.
+        /// Error message for the user.
         message: String,
     },
 }
@@ -59,8 +59,8 @@ pub fn registry(directory: &Path, upstream: Upstream) -> anyhow::Result<Arc<Regi
     Ok(Arc::new(registry.with_upstream(upstream)))
 }
 
-/// Runs one request and hands every frame of its session to `take`; with `raw`, prints the lines as they are.
-/// Gives the wait for the first item.
+/// Runs one request and passes every frame of its session to `take`. With `raw`, prints the lines unchanged. Returns
+/// the time until the first item.
 pub async fn session(
     registry: Arc<Registry>,
     mut data: Map<String, Value>,
@@ -70,15 +70,15 @@ pub async fn session(
     data.entry("user_id").or_insert_with(|| "terminal".into());
     data.entry("type").or_insert_with(|| "model".into());
     let envelope = json!({"session_id": SESSION, "event": "request", "data": data});
-    let (plugin, host) = tokio::io::duplex(PIPE);
+    let (plugin, daemon) = tokio::io::duplex(PIPE_BYTES);
     let (plugin_in, plugin_out) = tokio::io::split(plugin);
-    let (host_in, mut host_out) = tokio::io::split(host);
+    let (daemon_in, mut daemon_out) = tokio::io::split(daemon);
     let serving = tokio::spawn(runtime::serve_io(plugin_in, plugin_out, registry, ServeOptions::default()));
     let started = Instant::now();
-    host_out.write_all(format!("{envelope}\n").as_bytes()).await?;
+    daemon_out.write_all(format!("{envelope}\n").as_bytes()).await?;
 
     let mut first = None;
-    let mut lines = BufReader::new(host_in).lines();
+    let mut lines = BufReader::new(daemon_in).lines();
     while let Some(line) = lines.next_line().await.context("the runtime closed its output")? {
         let Ok(frame) = serde_json::from_str::<Outbound<'_>>(&line) else { continue };
         if frame.event != "session" {
@@ -96,12 +96,12 @@ pub async fn session(
                 message: message.data["message"].as_str().unwrap_or_default().to_owned(),
             })?,
             "end" => {
-                drop(host_out);
+                drop(daemon_out);
                 serving.abort();
                 return Ok(first);
             }
             other => bail!("unexpected message type `{other}`"),
         }
     }
-    bail!("the session ended without its end message")
+    bail!("the session ended without an end message")
 }

@@ -1,70 +1,70 @@
-//! The one printer: what upstreams, models, hosts, packages, folders and recordings say reaches the terminal as letters and
-//! moves nothing there. Control characters and those that turn the direction of writing are shown by their numbers.
+//! All output to the terminal. Text from servers, models, daemons, packages, directories and recordings is printed with
+//! control characters and bidirectional formatting characters escaped, so that it cannot manipulate the terminal.
 //!
-//! Only raw frames (`--json`) are printed as they are.
+//! Only raw frames (`--json`) are printed unchanged.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
-/// Whether a letter is no letter to a terminal, or changes how others are shown.
-fn is_unsafe(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
+/// Whether a character controls the terminal or changes how other characters are displayed.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// A text with its unsafe letters escaped, but for those that are `kept`.
+/// Escapes the unsafe characters of a text, except those in `kept`.
 fn escaped<'a>(text: &'a str, kept: &[char], escape: impl Fn(&mut String, char)) -> Cow<'a, str> {
-    let is_bad = |letter: char| is_unsafe(letter) && !kept.contains(&letter);
-    if !text.contains(is_bad) {
+    let is_escaped = |character: char| is_unsafe(character) && !kept.contains(&character);
+    if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    for letter in text.chars() {
-        if is_bad(letter) { escape(&mut shown, letter) } else { shown.push(letter) }
+    for character in text.chars() {
+        if is_escaped(character) { escape(&mut shown, character) } else { shown.push(character) }
     }
     Cow::Owned(shown)
 }
 
-/// As Rust writes a letter: `\n`, `\u{1b}`.
-fn as_number(shown: &mut String, letter: char) {
-    shown.extend(letter.escape_default());
+/// Escapes a character as in Rust source: `\n`, `\u{1b}`.
+fn escape_as_rust(shown: &mut String, character: char) {
+    shown.extend(character.escape_default());
 }
 
-/// One line of a text.
+/// Escapes a text for a single line.
 fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, &[], as_number)
+    escaped(text, &[], escape_as_rust)
 }
 
-/// A text of several lines.
+/// Escapes a text of several lines.
 fn lines(text: &str) -> Cow<'_, str> {
-    escaped(text, &['\n', '\t'], as_number)
+    escaped(text, &['\n', '\t'], escape_as_rust)
 }
 
-/// JSON that says the same, its unsafe letters as JSON escapes them: they stand in its texts only.
+/// Serializes a value with unsafe characters as JSON escapes. They can occur only inside strings.
 fn json(value: &Value) -> String {
-    let escape = |shown: &mut String, letter: char| shown.push_str(&format!("\\u{:04x}", letter as u32));
+    let escape = |shown: &mut String, character: char| shown.push_str(&format!("\\u{:04x}", character as u32));
     escaped(&value.to_string(), &[], escape).into_owned()
 }
 
-/// Says something to the person at the terminal, in one line or several. Nobody may be listening.
+/// Prints a message of one or more lines to standard error. Write errors are ignored.
 pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", lines(text));
 }
 
-/// Prints a line; a closed pipe ends the command like any other failed write.
+/// Prints a line to standard output. A closed pipe is an error like any other failed write.
 pub(super) fn print_line(text: &str) -> anyhow::Result<()> {
     print_raw(&line(text))
 }
 
-/// Prints a value as JSON in one line.
+/// Prints a value as one line of JSON.
 pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
     print_raw(&json(value))
 }
 
-/// Prints a part of a text of several lines.
+/// Prints a part of a text without a final line break.
 pub(super) fn print_part(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(lines(text).as_bytes())?;
@@ -72,7 +72,7 @@ pub(super) fn print_part(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a line as it is: for programs that asked for it.
+/// Prints a line unchanged, for programs.
 pub(super) fn print_raw(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moves_a_terminal_is_shown_by_its_number() {
+    fn escapes_control_and_bidirectional_characters() {
         for (text, shown) in [
             ("plain äß漢 😀 – \u{a0}", "plain äß漢 😀 – \u{a0}"),
             ("\u{1b}]0;pwned\u{7}", "\\u{1b}]0;pwned\\u{7}"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn json_says_the_same_without_them() {
+    fn escapes_json_without_changing_its_value() {
         let value = json!({"a\u{202e}": "\u{1b}[2J\u{9b}\u{7f}\"\\ ä\u{2028}"});
         let shown = json(&value);
         assert!(!shown.contains(is_unsafe), "{shown}");

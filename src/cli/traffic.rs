@@ -1,4 +1,4 @@
-//! `--record` and `--replay`: upstream traffic to a folder, or from it.
+//! `--record` and `--replay`: records upstream traffic to a directory, or replays it from there.
 
 use std::path::PathBuf;
 
@@ -13,24 +13,25 @@ use crate::upstream::recording::TrafficMode;
 /// Whether upstream traffic is recorded or replayed.
 #[derive(Debug, Default, Args)]
 pub struct TrafficArgs {
-    /// Write upstream traffic to this folder, without secrets but with prompts and answers
+    /// Record upstream traffic to this directory: prompts and responses, without secrets
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     record: Option<PathBuf>,
-    /// Record files (base64) by length and digest only
+    /// Record only the length and SHA-256 digest of files (Base64)
     #[arg(long, requires = "record")]
     shorten_files: bool,
-    /// Answer from this recording; nothing goes to the network
+    /// Replay responses from this recording, without using the network
     #[arg(long, value_name = "DIR")]
     replay: Option<PathBuf>,
-    /// Replay with the pauses of the recording
+    /// Keep the original timing when replaying
     #[arg(long, requires = "replay")]
     timed: bool,
 }
 
 impl TrafficArgs {
-    /// The way out that was asked for, here or by the environment. A `.env` belongs to whoever made the folder.
+    /// Returns the HTTP client selected by these arguments, or else by `DIFY_PLUGIN_RECORD` and `DIFY_PLUGIN_REPLAY` in
+    /// the environment. A `.env` is not read, because it belongs to the author of the directory.
     pub fn upstream(&self) -> anyhow::Result<Upstream> {
-        let asked = match (&self.record, &self.replay) {
+        let mode = match (&self.record, &self.replay) {
             (Some(directory), _) => {
                 Some(TrafficMode::Record { directory: directory.clone(), shorten_files: self.shorten_files })
             }
@@ -41,25 +42,26 @@ impl TrafficArgs {
             && directory.read_dir().is_ok_and(|mut entries| entries.next().is_some())
         {
             bail!(
-                "{} holds files already: name a new folder, so that the recording is of this call",
+                "{} is not empty; choose a new directory, so that the recording contains only this run",
                 directory.display()
             );
         }
-        upstream(asked.as_ref())
+        upstream(mode.as_ref())
     }
 }
 
-/// The way out, and a word about what is kept.
+/// Builds the HTTP client, and tells the user if traffic is recorded or replayed.
 pub fn upstream(traffic: Option<&TrafficMode>) -> anyhow::Result<Upstream> {
     let Some(traffic) = traffic else { return Ok(Upstream::new()) };
-    let upstream = Upstream::recorded(traffic).context("the recording cannot be opened")?;
+    let upstream = Upstream::recorded(traffic).context("cannot open the recording")?;
     match traffic {
         TrafficMode::Record { directory, .. } => {
-            say(&format!("recording upstream traffic to {}: prompts and answers, no credentials", directory.display()));
+            say(&format!(
+                "recording upstream traffic to {} (prompts and responses included, credentials removed)",
+                directory.display()
+            ));
         }
-        TrafficMode::Replay { directory, .. } => {
-            say(&format!("answering from the recording in {}", directory.display()))
-        }
+        TrafficMode::Replay { directory, .. } => say(&format!("replaying responses from {}", directory.display())),
     }
     Ok(upstream)
 }

@@ -1,4 +1,4 @@
-//! `try`: asks a model through the whole path and streams the answer to the terminal.
+//! `try`: sends a prompt to a model through the complete runtime and streams the response to the terminal.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,21 +19,21 @@ use crate::declare::{ModelSchema, ProviderDeclaration};
 use crate::protocol::ModelType;
 use crate::runtime::Registry;
 
-/// Ask a model through the whole path: declarations, protocol, provider, upstream, chunks
+/// Send a prompt to a model through the complete runtime and stream the response
 #[derive(Debug, Args)]
 pub struct TryArgs {
-    /// The question
+    /// The prompt
     prompt: String,
-    /// Provider of the manifest
+    /// Provider name, as in the manifest
     #[arg(long, default_value = "google")]
     provider: String,
-    /// Model; the provider's first one by default
+    /// Model ID [default: the provider's first model]
     #[arg(long)]
     model: Option<String>,
-    /// Model parameter, or field of the provider's credential form; repeat for more
+    /// Model parameter, or field of the provider's credential form (repeatable)
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
-    /// Picture to ask about; repeat for more
+    /// Image file to attach (repeatable)
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// System message
@@ -46,17 +46,17 @@ pub struct TryArgs {
     credentials: CredentialArgs,
     #[command(flatten)]
     traffic: TrafficArgs,
-    /// Folder that holds manifest.yaml
+    /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
 }
 
 impl TryArgs {
-    /// Runs the command; exit code 1 when the model call failed.
+    /// Runs the command. The exit code is 1 if the model call failed.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let registry = session_client::registry(&self.dir, self.traffic.upstream()?)?;
         let declaration = registry.declaration(&self.provider).with_context(|| {
-            format!("no provider `{}`; the manifest lists {}", self.provider, registry.names().join(", "))
+            format!("unknown provider `{}`; the manifest lists {}", self.provider, registry.names().join(", "))
         })?;
         let given = self.credentials.read(&self.provider)?;
         let mut credentials = given.fields.clone();
@@ -66,9 +66,9 @@ impl TryArgs {
         }
         if credentials.is_empty() && self.provider == "google" {
             let url = mock_upstream::start().await?;
-            say("no GEMINI_API_KEY and no --credentials: using the embedded upstream on loopback, which is no model");
+            say("no GEMINI_API_KEY and no --credentials: using the built-in mock server, not a real model");
             credentials.insert("google_base_url".to_owned(), url.into());
-            credentials.insert("google_api_key".to_owned(), "embedded-upstream".into());
+            credentials.insert("google_api_key".to_owned(), "mock-upstream".into());
         }
         let model = self.model(&registry, &credentials)?;
         for name in unknown(&registry, &self.provider, &model, &parameters) {
@@ -86,14 +86,14 @@ impl TryArgs {
             "stop": [],
             "stream": true,
         });
-        let Value::Object(data) = request else { bail!("the request is not an object") };
+        let Value::Object(data) = request else { bail!("the request is not a JSON object") };
         let started = Instant::now();
-        let mut answer = Response::new(self.json);
-        let first = session_client::session(registry, data, self.json, |frame| answer.take(frame)).await?;
-        answer.finish(&model, first, started.elapsed())
+        let mut response = Response::new(self.json);
+        let first = session_client::session(registry, data, self.json, |frame| response.take(frame)).await?;
+        response.finish(&model, first, started.elapsed())
     }
 
-    /// Splits `--param` into model parameters and credential fields, by the provider's own form.
+    /// Splits `--param` into model parameters and credential fields, according to the provider's form.
     fn parameters(
         &self,
         declaration: &ProviderDeclaration,
@@ -121,7 +121,7 @@ impl TryArgs {
         }
         match credentials.get("model_uid").or_else(|| credentials.get("endpoint_model_name")).and_then(Value::as_str) {
             Some(uid) => Ok(uid.to_owned()),
-            None => bail!("provider `{}` declares no model: name one with --model", self.provider),
+            None => bail!("provider `{}` declares no models: name one with --model", self.provider),
         }
     }
 
@@ -143,7 +143,7 @@ impl TryArgs {
     }
 }
 
-/// Parameters that a declared model has no rule for, which a typing error can be.
+/// Returns the parameters that a declared model has no rule for, such as misspelled ones.
 fn unknown<'a>(
     registry: &Registry,
     provider: &str,
@@ -157,7 +157,7 @@ fn unknown<'a>(
     parameters.keys().filter(move |name| !is_known(name))
 }
 
-/// Numbers and booleans as such, everything else as text.
+/// Parses numbers and booleans; everything else is a string.
 fn scalar(text: &str) -> Value {
     match serde_json::from_str::<Value>(text) {
         Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
@@ -171,7 +171,7 @@ fn image_part(path: &Path) -> anyhow::Result<Value> {
         path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let format = if extension == "jpg" { "jpeg" } else { extension.as_str() };
     if !matches!(format, "png" | "jpeg" | "webp" | "gif" | "heic" | "heif" | "bmp") {
-        bail!("{} is not a picture that a model reads (png, jpg, webp, gif, heic, heif, bmp)", path.display());
+        bail!("{} is not a supported image (png, jpg, webp, gif, heic, heif, bmp)", path.display());
     }
     Ok(json!({
         "type": "image",
@@ -182,7 +182,7 @@ fn image_part(path: &Path) -> anyhow::Result<Value> {
     }))
 }
 
-/// Prints an answer as it comes, and what it cost at the end.
+/// Prints a response while it arrives, and its usage at the end.
 struct Response {
     quiet: bool,
     usage: Value,
@@ -230,7 +230,7 @@ impl Response {
         for call in delta["message"]["tool_calls"].as_array().into_iter().flatten() {
             let function = &call["function"];
             let text = |key: &str| function[key].as_str().unwrap_or_default().to_owned();
-            print_part(&format!("\n[call {}({})]\n", text("name"), text("arguments")))?;
+            print_part(&format!("\n[tool call {}({})]\n", text("name"), text("arguments")))?;
         }
         Ok(())
     }
@@ -245,7 +245,7 @@ impl Response {
         }
         let number = |key: &str| self.usage[key].as_u64().unwrap_or_default();
         say(&format!(
-            "{model}: first token after {} ms, {} ms in all, {} prompt + {} answer tokens, price {} {}, finish reason {}",
+            "{model}: first token after {} ms, total {} ms, {} prompt + {} completion tokens, price {} {}, finish reason {}",
             first.unwrap_or_default().as_millis(),
             total.as_millis(),
             number("prompt_tokens"),

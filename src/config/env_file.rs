@@ -1,35 +1,35 @@
-//! A file of settings, `NAME=value` a line, as Dify's own command line writes it. A line that cannot be read is told by its
-//! number and never by its text, which may hold a secret.
+//! Reads a file of settings with one `NAME=value` per line, in the format of Dify's CLI. An invalid line is reported by
+//! its number and never by its text, which may contain a secret.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Largest file of settings that makes sense.
+/// Maximum size of a settings file in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// What a file of settings holds.
+/// Contents of a settings file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvFile {
-    /// Names in upper case, and values.
+    /// Upper-case names, and values.
     pub settings: Vec<(String, String)>,
-    /// Numbers of the lines that cannot be read, from 1.
-    pub unreadable: Vec<usize>,
+    /// Numbers of the invalid lines, counted from 1.
+    pub invalid_lines: Vec<usize>,
 }
 
-/// Reads a file; a pipe or a device, which may never end, is none.
+/// Reads a regular file. Pipes and devices are rejected, because they may never end.
 pub fn read(path: &Path) -> io::Result<EnvFile> {
-    // A pipe would never open.
+    // Opening a pipe would block.
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("not a regular file"));
     }
     read_open(File::open(path)?)
 }
 
-/// Reads a file that is open.
+/// Reads an open file.
 pub fn read_open(file: File) -> io::Result<EnvFile> {
     if file.metadata()?.len() > MAX_FILE_BYTES {
-        return Err(io::Error::other("it is too large for a file of settings"));
+        return Err(io::Error::other("too large for a settings file"));
     }
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
@@ -44,21 +44,21 @@ fn parse(text: &str) -> EnvFile {
         match line {
             Ok((name, value)) => found.settings.push((name.to_ascii_uppercase(), value)),
             Err(error) => {
-                // The parser names the rest of the line from where it gave up, and no number.
+                // The parser's error contains the rest of the line, but not its number.
                 let rest = match error {
                     dotenvy::Error::LineParse(rest, _) => rest.lines().next().unwrap_or_default().trim().to_owned(),
                     _ => String::new(),
                 };
-                let is_it = |line: &&str| line.trim().ends_with(&rest) && is_unreadable(line);
-                from += text.lines().skip(from).position(|line| is_it(&line)).map_or(0, |at| at + 1);
-                found.unreadable.push(from);
+                let matches = |line: &&str| line.trim().ends_with(&rest) && is_invalid(line);
+                from += text.lines().skip(from).position(|line| matches(&line)).map_or(0, |at| at + 1);
+                found.invalid_lines.push(from);
             }
         }
     }
     found
 }
 
-fn is_unreadable(line: &str) -> bool {
+fn is_invalid(line: &str) -> bool {
     dotenvy::from_read_iter(line.as_bytes()).any(|line| line.is_err())
 }
 
@@ -67,8 +67,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_cannot_be_read_are_numbered_and_cost_only_themselves() {
-        for (text, names, unreadable) in [
+    fn skips_invalid_lines_and_reports_their_numbers() {
+        for (text, names, invalid_lines) in [
             ("A=1\nB=2\n", &["A", "B"][..], &[][..]),
             ("\u{feff}A=1\n", &["A"], &[]),
             ("A=1\nLEVEL=info, hyper=warn\nB=2\n", &["A", "B"], &[2]),
@@ -78,12 +78,12 @@ mod tests {
         ] {
             let found = parse(text);
             assert_eq!(found.settings.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names, "{text:?}");
-            assert_eq!(found.unreadable, unreadable, "{text:?}");
+            assert_eq!(found.invalid_lines, invalid_lines, "{text:?}");
         }
     }
 
     #[test]
-    fn what_is_no_file_of_settings_is_not_read() {
+    fn rejects_directories_devices_and_large_files() {
         let directory = tempfile::tempdir().unwrap();
         assert!(read(directory.path()).is_err() && read(Path::new("/dev/zero")).is_err());
         let path = directory.path().join(".env");

@@ -1,8 +1,8 @@
 //! One connection to the host: its reader, its writer, its heartbeat and its sessions, with one way to end them all.
 //!
-//! They live on a thread of their own, with a runtime of their own: whatever the sessions' work does to the threads that
-//! it runs on, lines are read, sessions are ended in time and heartbeats are sent. The reader never waits for a write,
-//! and nothing but the writer touches the output.
+//! They live on a thread of their own, with a runtime of their own: whatever the sessions' work does to the threads
+//! that it runs on, lines are read, sessions are ended in time and heartbeats are sent. The reader never waits for a
+//! write, and nothing but the writer touches the output.
 
 use std::io;
 use std::sync::Arc;
@@ -166,7 +166,7 @@ async fn read<R: AsyncRead + Unpin>(
     let mut take = |line: Line| match line {
         Line::Whole(line) => {
             if line.len() >= MUCH {
-                purge::much_came();
+                purge::purge_soon();
             }
             match sessions.take(line, outlet) {
                 Ok(()) => listener(DaemonLine::Envelope),

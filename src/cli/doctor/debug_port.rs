@@ -1,7 +1,7 @@
-//! Dify's debugging port: whether it is reached, and whether it takes the key. Nothing is registered.
+//! Checks whether Dify's debugging port is reachable and accepts the key. Nothing is registered.
 //!
-//! The daemon says nothing to a key that it knows and a line of text to any other, so the key alone is sent and a moment
-//! waited. Source: `dify-plugin-daemon: internal/core/debugging_runtime/`.
+//! The daemon sends no response to a valid key and a line of text to any other, so this check sends only the key and
+//! waits for a rejection. Source: `dify-plugin-daemon: internal/core/debugging_runtime/`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,25 +16,25 @@ use crate::transport::tcp;
 
 const CHECK: &str = "debug port";
 
-/// How long a refusal is waited for.
+/// How long to wait for a rejection.
 const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Longest refusal that is read.
+/// Maximum size of a rejection in bytes; the rest is not read.
 const MAX_REJECTION_BYTES: u64 = 4096;
 
-/// Whether an address was given at all.
+/// Whether the settings contain an address.
 pub fn is_set(settings: &HashMap<String, String>) -> bool {
     settings.contains_key("REMOTE_INSTALL_URL")
         || settings.contains_key("REMOTE_INSTALL_HOST")
         || settings.get("INSTALL_METHOD").is_some_and(|method| method == "remote")
 }
 
-/// Connects and shows the key.
+/// Connects and sends the key.
 pub async fn check(report: &mut Report, settings: &HashMap<String, String>) -> anyhow::Result<()> {
     let config = match Config::for_method(settings, InstallMethod::Remote) {
         Ok(config) => config,
         Err(error) => {
-            let hint = "Address and key stand in Plugins → Debug in Dify; nothing was sent.";
+            let hint = "Copy the address and the key from Plugins → Debug in Dify. Nothing was sent.";
             return report.error(CHECK, error.to_string(), hint);
         }
     };
@@ -53,27 +53,32 @@ pub async fn check(report: &mut Report, settings: &HashMap<String, String>) -> a
         }
     };
     if greeting.is_empty() {
-        let hint = "Give --key, or REMOTE_INSTALL_KEY in the environment or in .env.";
-        return report.warning(CHECK, format!("{address} is reached; there is no key to try"), hint);
+        let hint = "Pass --key, or set REMOTE_INSTALL_KEY in the environment or in .env.";
+        return report.warning(CHECK, format!("{address} is reachable; there is no key to test"), hint);
     }
-    let mut said = Vec::new();
+    let mut text = Vec::new();
     let mut limited = (&mut reader).take(MAX_REJECTION_BYTES);
-    let heard = tokio::time::timeout(REJECTION_TIMEOUT, limited.read_to_end(&mut said)).await;
+    let outcome = tokio::time::timeout(REJECTION_TIMEOUT, limited.read_to_end(&mut text)).await;
     drop(writer);
-    let line = String::from_utf8_lossy(&said);
-    match (line.lines().find(|line| !line.trim().is_empty()).map(|line| Rejection::of(line, key)), heard) {
-        (Some(refusal), _) => {
-            let hint = match refusal {
-                Rejection::InvalidKey => "The key is that of one workspace; open Plugins → Debug there.",
-                Rejection::Other(_) => "Is this the debugging port (usually 5003), not that of the web page or of the API?",
+    let line = String::from_utf8_lossy(&text);
+    match (line.lines().find(|line| !line.trim().is_empty()).map(|line| Rejection::of(line, key)), outcome) {
+        (Some(rejection), _) => {
+            let hint = match rejection {
+                Rejection::InvalidKey => {
+                    "A key belongs to one workspace; copy it from Plugins → Debug in that workspace."
+                },
+                Rejection::Other(_) => {
+                    "Check that this is the debugging port (usually 5003), not the port of the web UI or the API."
+                }
             };
-            report.error(CHECK, format!("{address}: {refusal}"), hint)
+            report.error(CHECK, format!("{address}: {rejection}"), hint)
         }
-        (None, Err(_)) => report.ok(CHECK, format!("{address} is reached and does not refuse the key")),
+        (None, Err(_)) => report.ok(CHECK, format!("{address} is reachable and did not reject the key")),
         (None, Ok(_)) => report.error(
             CHECK,
-            format!("{address} closed the connection without a word"),
-            "Is this the debugging port (usually 5003)? A load balancer in front of a daemon that is down does this too.",
+            format!("{address} closed the connection without a response"),
+            "Check that this is the debugging port (usually 5003). A load balancer in front of a stopped daemon behaves like \
+             this too.",
         ),
     }
 }

@@ -1,4 +1,5 @@
-//! Settings and environment variables: what is set, what a plugin daemon passes on, what is read and what is not.
+//! Checks settings and environment variables, including whether the plugin daemon passes them on and whether they are
+//! read.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,10 +14,10 @@ use crate::upstream::recording::TrafficMode;
 
 const CHECK: &str = "environment";
 
-/// What matters to this runtime, is not on the short list of variables that newer daemons pass to a plugin, and where it
-/// can be set instead. Source: `dify-plugin-daemon` pull request 799.
+/// Settings that newer daemons do not pass on to plugins, with the alternative to suggest. Source: `dify-plugin-daemon`
+/// pull request 799.
 const NOT_PASSED_ON: &[(&str, &str)] = &[
-    ("DIFY_PLUGIN_LOG_LEVEL", "Write it into .env in the plugin's folder, or use the credential field `log_level`."),
+    ("DIFY_PLUGIN_LOG_LEVEL", "Set it in .env in the plugin directory, or use the credential field `log_level`."),
     ("DIFY_PLUGIN_LOG_FORMAT", IN_FILE),
     ("DIFY_PLUGIN_LOG_CONTENT", IN_FILE),
     ("DIFY_PLUGIN_RECORD", IN_FILE),
@@ -28,15 +29,15 @@ const NOT_PASSED_ON: &[(&str, &str)] = &[
     (LINE_LIMIT, IN_FILE),
     (DAEMON_LINE_LIMITS[0], AS_LINE_LIMIT),
     (DAEMON_LINE_LIMITS[1], AS_LINE_LIMIT),
-    ("SSL_CERT_DIR", "Use SSL_CERT_FILE, which is passed on, or the credential field `tls_ca`."),
-    ("ALL_PROXY", "Use HTTP_PROXY and HTTPS_PROXY, which are passed on, or the credential field `proxy_url`."),
+    ("SSL_CERT_DIR", "Use SSL_CERT_FILE, which the daemon passes on, or the credential field `tls_ca`."),
+    ("ALL_PROXY", "Use HTTP_PROXY and HTTPS_PROXY, which the daemon passes on, or the credential field `proxy_url`."),
 ];
 
-const IN_FILE: &str = "Put it into .env in the plugin's folder.";
+const IN_FILE: &str = "Set it in .env in the plugin directory.";
 
-const AS_LINE_LIMIT: &str = "Put DIFY_PLUGIN_LINE_LIMIT with the same value into .env in the plugin's folder.";
+const AS_LINE_LIMIT: &str = "Set DIFY_PLUGIN_LINE_LIMIT to the same value in .env in the plugin directory.";
 
-/// What the reference reads and this runtime does not need.
+/// Settings of the Python SDK that this runtime ignores.
 const WITHOUT_EFFECT: &[&str] = &[
     "MAX_REQUEST_TIMEOUT",
     "HTTPX_TIMEOUT",
@@ -46,7 +47,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "SERVERLESS_THREADS",
 ];
 
-/// The names that both cases of exist.
+/// Proxy variables, which are read in upper and lower case.
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 fn in_process(name: &str) -> Option<String> {
@@ -56,15 +57,15 @@ fn in_process(name: &str) -> Option<String> {
         .filter(|value| !value.trim().is_empty())
 }
 
-/// Reads every setting as serving would, and says which of them will not arrive or have no effect.
+/// Reads every setting as when serving, and reports those that are not passed on or ignored.
 pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Path) -> anyhow::Result<()> {
     let method = match Config::from_settings(settings) {
         Ok(config) => {
-            let logging = config.log.filter.as_deref().unwrap_or("as by default");
+            let logging = config.log.filter.as_deref().unwrap_or("default");
             let method = format!("{:?}", config.install_method).to_lowercase();
             report.ok(
                 CHECK,
-                format!("transport {method}, {} sessions at once, log level {logging}", config.max_worker),
+                format!("transport {method}, at most {} concurrent sessions, log level {logging}", config.max_worker),
             )?;
             if let Some(problem) = config.log.filter.as_deref().and_then(logs::problem_of) {
                 report.warning(
@@ -73,7 +74,7 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Pat
                     "Use error, warn, info, debug, trace, or a filter such as warn,dify_plugin_runtime=debug.",
                 )?;
             }
-            on_request(report, &config)?;
+            check_diagnostics(report, &config)?;
             config.install_method
         }
         Err(error) => {
@@ -83,25 +84,25 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Pat
     };
     if method == InstallMethod::Local {
         let elsewhere = NOT_PASSED_ON.iter().map(|(name, instead)| (*name, (*instead).to_owned()));
-        let operators = operator::NAMES.map(|name| (name, format!("Put it into {}.", operator::FILE)));
+        let operators = operator::NAMES.map(|name| (name, format!("Set it in {}.", operator::FILE)));
         for (name, instead) in elsewhere.chain(operators).filter(|(name, _)| in_process(name).is_some()) {
-            report.warning(CHECK, format!("{name} is set, and newer plugin daemons do not pass it on"), instead)?;
+            report.warning(CHECK, format!("{name} is set, but newer plugin daemons do not pass it on"), instead)?;
         }
     }
-    for line in env_file::read(file).unwrap_or_default().unreadable {
-        let hint = "Write NAME=value there, and a value with blanks in quotes: it has no effect as it stands.";
-        report.warning(CHECK, format!("line {line} of {} cannot be read", file.display()), hint)?;
+    for line in env_file::read(file).unwrap_or_default().invalid_lines {
+        let hint = "Write NAME=value, with a value that contains spaces in quotes. The line is ignored.";
+        report.warning(CHECK, format!("line {line} of {} is invalid", file.display()), hint)?;
     }
     for name in WITHOUT_EFFECT.iter().filter(|name| settings.contains_key(**name)) {
         report.warning(
             CHECK,
-            format!("{name} is set and has no effect"),
-            "Timeouts are credential fields; there are no workers to count.",
+            format!("{name} is set but has no effect"),
+            "Set timeouts in the credential fields. This runtime has no worker processes.",
         )?;
     }
     for name in PROXIES.iter().chain(&["SSL_CERT_FILE", "SSL_CERT_DIR"]) {
         if settings.contains_key(*name) && in_process(name).is_none() {
-            let found = format!("{name} stands in {} and is not read there", file.display());
+            let found = format!("{name} is set in {}, but only the environment is read for it", file.display());
             report.warning(
                 CHECK,
                 found,
@@ -112,53 +113,53 @@ pub fn check(report: &mut Report, settings: &HashMap<String, String>, file: &Pat
     Ok(())
 }
 
-/// What is kept because somebody asked for it, and may have forgotten.
-fn on_request(report: &mut Report, config: &Config) -> anyhow::Result<()> {
+/// Warns about content logging and traffic recording that may have been left on by mistake.
+fn check_diagnostics(report: &mut Report, config: &Config) -> anyhow::Result<()> {
     if config.log.content {
-        let hint = "Unset DIFY_PLUGIN_LOG_CONTENT when what you look for is found.";
-        report.warning(CHECK, "prompts and answers are logged", hint)?;
+        let hint = "Unset DIFY_PLUGIN_LOG_CONTENT when you have finished troubleshooting.";
+        report.warning(CHECK, "prompts and responses are logged", hint)?;
     }
     match &config.traffic {
         None => Ok(()),
         Some(TrafficMode::Record { directory, .. }) => {
             let found =
-                format!("upstream traffic is recorded to {}, prompts and answers included", directory.display());
-            report.warning(CHECK, found, "Unset DIFY_PLUGIN_RECORD when the case is caught.")
+                format!("upstream traffic, including prompts and responses, is recorded to {}", directory.display());
+            report.warning(CHECK, found, "Unset DIFY_PLUGIN_RECORD when you have captured the problem.")
         }
         Some(TrafficMode::Replay { directory, .. }) => {
-            let found = format!("answers come from the recording in {}, no upstream is called", directory.display());
-            report.warning(CHECK, found, "Unset DIFY_PLUGIN_REPLAY to call the upstreams again.")
+            let found = format!("responses are replayed from {}; no upstream is called", directory.display());
+            report.warning(CHECK, found, "Unset DIFY_PLUGIN_REPLAY to send real requests again.")
         }
     }
 }
 
-/// The proxies that calls without a `proxy_url` use.
+/// Checks the proxies that are used by requests without a `proxy_url`.
 pub fn proxies(report: &mut Report, settings: &HashMap<String, String>) -> anyhow::Result<()> {
     const CHECK: &str = "proxy";
-    let mut any = false;
+    let mut is_set = false;
     for name in &PROXIES[..3] {
         let Some(value) = in_process(name) else { continue };
-        any = true;
+        is_set = true;
         let with_scheme = if value.contains("://") { value } else { format!("http://{value}") };
         match Url::parse(&with_scheme) {
             Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => {
                 report.ok(CHECK, format!("{name} is {}", public_url(&url)))?;
             }
-            _ => report.error(CHECK, format!("{name} is not an address"), "Write it as http://host:port.")?,
+            _ => report.error(CHECK, format!("{name} is not a valid URL"), "Use the form http://host:port.")?,
         }
     }
-    match (any, in_process("NO_PROXY")) {
-        (true, Some(list)) => report.ok(CHECK, format!("NO_PROXY excepts {list}")),
+    match (is_set, in_process("NO_PROXY")) {
+        (true, Some(list)) => report.ok(CHECK, format!("NO_PROXY bypasses the proxy for {list}")),
         (true, None) => report.warning(
             CHECK,
-            "NO_PROXY is not set, so calls to your own network go by the proxy too",
-            "List hosts that are reached directly in NO_PROXY, or set `proxy_url` to `direct` in their credentials.",
+            "NO_PROXY is not set, so requests to your own network also go through the proxy",
+            "List the hosts to reach directly in NO_PROXY, or set `proxy_url` to `direct` in their credentials.",
         ),
         (false, _) if settings.contains_key("PROXY_URL") => report.warning(
             CHECK,
-            "PROXY_URL is not a variable that anything reads",
-            "It is the name of a credential field; the variables are HTTP_PROXY and HTTPS_PROXY.",
+            "PROXY_URL is set, but nothing reads it",
+            "`proxy_url` is a credential field; the environment variables are HTTP_PROXY and HTTPS_PROXY.",
         ),
-        (false, _) => report.ok(CHECK, "none in the environment: calls go directly, unless `proxy_url` is filled in"),
+        (false, _) => report.ok(CHECK, "none in the environment: requests go direct unless `proxy_url` is set"),
     }
 }

@@ -1,4 +1,4 @@
-//! What the doctor saw: one finding is one line, for a person or for a program.
+//! Findings of `doctor`: one line per finding, as text or as JSON.
 
 use std::fmt;
 
@@ -7,28 +7,28 @@ use serde::Serialize;
 use crate::cli::terminal::{print_json, print_line};
 use crate::error::InvokeError;
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Works, or may; look at it.
+    /// Works, or may work, but needs attention.
     Warning,
     /// Does not work.
     Error,
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// How bad it is.
+    /// Severity.
     pub level: Level,
-    /// What was looked at (`declarations`, `environment`, `tls`).
+    /// Name of the check (`declarations`, `environment`, `tls`).
     pub check: String,
-    /// What was seen; never a secret.
+    /// Result; never contains a secret.
     pub found: String,
-    /// What to do about it.
+    /// How to fix the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -40,7 +40,7 @@ impl fmt::Display for Finding {
             Level::Warning => "warning",
             Level::Error => "error",
         };
-        // One finding is one line, whatever it quotes.
+        // A finding is printed on one line even if it quotes several.
         let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         write!(formatter, "{level:<8} {:<13} {}", self.check, line(&self.found))?;
         match &self.hint {
@@ -50,51 +50,51 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Prints findings as they are made, and counts them.
+/// Prints findings immediately, and counts them.
 pub struct Report {
     json: bool,
-    /// Findings by level.
+    /// Number of findings by level.
     counts: [usize; 3],
 }
 
 impl Report {
-    /// Nothing found yet. With `json`, each line is an object.
+    /// Returns an empty report. With `json`, each finding is printed as a JSON object.
     pub fn new(json: bool) -> Self {
         Self { json, counts: [0; 3] }
     }
 
-    /// As it should be.
+    /// Adds a successful check.
     pub fn ok(&mut self, check: &str, found: impl Into<String>) -> anyhow::Result<()> {
-        self.tell(Level::Ok, check, found.into(), None)
+        self.add(Level::Ok, check, found.into(), None)
     }
 
-    /// Works, but.
+    /// Adds a warning.
     pub fn warning(&mut self, check: &str, found: impl Into<String>, hint: impl Into<String>) -> anyhow::Result<()> {
-        self.tell(Level::Warning, check, found.into(), Some(hint.into()))
+        self.add(Level::Warning, check, found.into(), Some(hint.into()))
     }
 
-    /// Does not work.
+    /// Adds an error.
     pub fn error(&mut self, check: &str, found: impl Into<String>, hint: impl Into<String>) -> anyhow::Result<()> {
-        self.tell(Level::Error, check, found.into(), Some(hint.into()))
+        self.add(Level::Error, check, found.into(), Some(hint.into()))
     }
 
-    /// A failed call, with the hint it brings, or else this one.
+    /// Adds a failed call with its own hint, or else with `hint`.
     pub fn failure(&mut self, check: &str, error: &InvokeError, hint: &str) -> anyhow::Result<()> {
         self.error(check, error.message.clone(), error.hint.as_deref().unwrap_or(hint))
     }
 
-    fn tell(&mut self, level: Level, check: &str, found: String, hint: Option<String>) -> anyhow::Result<()> {
+    fn add(&mut self, level: Level, check: &str, found: String, hint: Option<String>) -> anyhow::Result<()> {
         self.counts[level as usize] += 1;
         let finding = Finding { level, check: check.to_owned(), found, hint };
         if self.json { print_json(&serde_json::to_value(&finding)?) } else { print_line(&finding.to_string()) }
     }
 
-    /// Whether anything does not work.
+    /// Whether there are errors.
     pub fn has_errors(&self) -> bool {
         self.counts[Level::Error as usize] > 0
     }
 
-    /// How many of each.
+    /// Returns the number of findings of each level.
     pub fn summary(&self) -> String {
         let [ok, warnings, errors] = self.counts;
         let of = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });

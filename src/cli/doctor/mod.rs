@@ -1,8 +1,8 @@
-//! `doctor`: looks at everything between this executable and an answer, and says what to do about what is wrong.
+//! `doctor`: checks everything that a model call needs, and suggests a fix for each problem.
 //!
-//! It changes nothing, registers nothing and shows no secret. Looked at, in this order: declarations, settings and
-//! environment, certificates, proxies, what forms may use of this machine; then what was asked for: a provider's endpoint,
-//! Dify's debugging port.
+//! It changes nothing, registers nothing and prints no secrets. The checks, in this order: declarations, settings and
+//! environment, certificates, proxies, and the machine's resources that credential forms may use; then, if requested, a
+//! provider's endpoint and Dify's debugging port.
 
 mod certificates;
 mod debug_port;
@@ -25,13 +25,13 @@ use crate::declare::{self, Severity};
 use crate::protocol::{Credentials, ModelType};
 use crate::upstream::Upstream;
 
-/// Look for what keeps the plugin from working: one line per finding, with what to do about it
+/// Diagnose why the plugin does not work: one line per check, with a suggested fix
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Provider whose endpoint is to be reached and whose credentials are to be validated
+    /// Provider whose endpoint and credentials to check
     #[arg(long)]
     provider: Option<String>,
-    /// Model to validate, for providers whose credentials belong to a model
+    /// Model to validate, for providers with per-model credentials
     #[arg(long)]
     model: Option<String>,
     /// Type of that model
@@ -41,10 +41,10 @@ pub struct DoctorArgs {
     credentials: CredentialArgs,
     #[command(flatten)]
     dify: DifyArgs,
-    /// Folder that holds manifest.yaml
+    /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
-    /// Print each finding as a JSON object on its line
+    /// Print one JSON object per finding
     #[arg(long)]
     json: bool,
 }
@@ -54,43 +54,43 @@ fn model_type(text: &str) -> Result<ModelType, String> {
 }
 
 impl DoctorArgs {
-    /// Runs the command; exit code 1 when anything does not work.
+    /// Runs the command. The exit code is 1 if there are errors.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let mut report = Report::new(self.json);
         let mut unchecked = Vec::new();
         self.declarations(&mut report)?;
         let settings = self.dify.settings();
         environment::check(&mut report, &settings, &self.dify.env_file)?;
-        let read = self.provider.as_deref().map(|name| self.credentials.read(name)).transpose();
-        let unreadable = read.as_ref().err().map(|error| format!("{error:#}"));
-        let given = read.ok().flatten().unwrap_or_default();
+        let outcome = self.provider.as_deref().map(|name| self.credentials.read(name)).transpose();
+        let problem = outcome.as_ref().err().map(|error| format!("{error:#}"));
+        let given = outcome.ok().flatten().unwrap_or_default();
         let credentials: Credentials = serde_json::from_value(given.fields.clone().into())?;
         certificates::check(&mut report, &credentials)?;
         environment::proxies(&mut report, &settings)?;
         operator::check(&mut report, &settings, &self.dify.env_file)?;
-        match (&self.provider, unreadable) {
+        match (&self.provider, problem) {
             (Some(_), Some(why)) => {
-                report.error("credentials", why, "Give a file with a JSON or YAML object, or NAME=VALUE.")?;
+                report.error("credentials", why, "Pass a file with a JSON or YAML object, or NAME=VALUE.")?;
             }
             (Some(provider), None) => {
-                let asked = endpoint::DoctorTarget {
+                let target = endpoint::DoctorTarget {
                     provider,
                     model: self.model.as_deref(),
                     model_type: self.model_type,
                     given,
                 };
-                endpoint::check(&mut report, &self.dir, &asked, &credentials).await?;
+                endpoint::check(&mut report, &self.dir, &target, &credentials).await?;
             }
-            (None, _) => unchecked.push("a provider's endpoint (give --provider and its credentials)"),
+            (None, _) => unchecked.push("provider endpoint (pass --provider and its credentials)"),
         }
         if debug_port::is_set(&settings) {
             debug_port::check(&mut report, &settings).await?;
         } else {
-            unchecked.push("Dify's debugging port (give --url and --key, or a .env)");
+            unchecked.push("Dify's debugging port (pass --url and --key, or use a .env file)");
         }
         say(&report.summary());
         if !unchecked.is_empty() {
-            say(&format!("not looked at: {}", unchecked.join("; ")));
+            say(&format!("not checked: {}", unchecked.join("; ")));
         }
         Ok(if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
@@ -98,15 +98,17 @@ impl DoctorArgs {
     fn declarations(&self, report: &mut Report) -> anyhow::Result<()> {
         const CHECK: &str = "declarations";
         if !self.dir.join("manifest.yaml").is_file() {
-            let found = format!("{} holds no manifest.yaml", self.dir.display());
-            return report.error(CHECK, found, "Run in the plugin's folder, or name it with --dir.");
+            let found = format!("no manifest.yaml in {}", self.dir.display());
+            return report.error(CHECK, found, "Run the command in the plugin directory, or pass --dir.");
         }
         for problem in declare::check(&self.dir) {
             let place = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
             let found = format!("{}{place}: {}", problem.file, problem.message);
             match problem.severity {
-                Severity::Warning => report.warning(CHECK, found, "Dify takes it, but not as it was meant.")?,
-                Severity::Error => report.error(CHECK, found, "Dify would refuse the plugin: mend this file.")?,
+                Severity::Warning => {
+                    report.warning(CHECK, found, "Dify accepts this, but does not treat it as intended.")?
+                }
+                Severity::Error => report.error(CHECK, found, "Dify would reject the plugin; fix this file.")?,
             }
         }
         if report.has_errors() {
