@@ -56,10 +56,10 @@ fn right_packages_have_no_problem() {
 #[test]
 fn check_counts_what_a_package_declares() {
     for (kind, expected) in [
-        ("tools", "1 tools, 2 endpoints: fine\n"),
-        ("agent_strategies", "1 strategies: fine\n"),
-        ("datasources", "1 datasources: fine\n"),
-        ("triggers", "1 events: fine\n"),
+        ("tools", "1 tools, 2 endpoints: no problems found\n"),
+        ("agent_strategies", "1 strategies: no problems found\n"),
+        ("datasources", "1 datasources: no problems found\n"),
+        ("triggers", "1 events: no problems found\n"),
     ] {
         let directory = package(kind, &[]);
         let output =
