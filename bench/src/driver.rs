@@ -25,8 +25,8 @@ pub enum Ask {
     Chunks(usize, u64),
     /// One chunk about a prompt of so many bytes.
     Prompt(usize),
-    /// One chunk about a picture of so many bytes.
-    Picture(usize),
+    /// One chunk about an image of this many bytes.
+    Image(usize),
     /// Vectors of so many texts.
     Vectors(usize),
 }
@@ -58,7 +58,7 @@ impl Run<'_> {
         let content = match self.ask {
             Ask::Chunks(..) => json!("Hi"),
             Ask::Prompt(bytes) => json!("x".repeat(bytes)),
-            Ask::Picture(bytes) => json!([
+            Ask::Image(bytes) => json!([
                 {"type": "text", "data": "What is this?"},
                 {"type": "image", "format": "png", "mime_type": "image/png", "url": "", "detail": "low",
                     "base64_data": "AAAA".repeat(bytes / 3)},
@@ -151,12 +151,12 @@ impl Plugin {
         (field("VmRSS"), field("VmHWM"))
     }
 
-    /// CPU time so far of the threads that live, in ms; the kernel tells it in nanoseconds.
+    /// CPU time so far of the live threads, in ms; the kernel reports nanoseconds.
     fn cpu_ms(&self) -> f64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let spent = tasks.filter_map(|task| {
-            let told = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            told.split_whitespace().next()?.parse::<f64>().ok()
+            let schedstat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            schedstat.split_whitespace().next()?.parse::<f64>().ok()
         });
         spent.sum::<f64>() / 1e6
     }

@@ -1,7 +1,7 @@
 //! Side by side in one run: our executable, a Python plugin on the reference SDK, and a bare relay as the floor.
 //!
 //! `bench` drives each plugin over pipes as the daemon does and prints a Markdown table, ratios to the floor first.
-//! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding. `bench echo` calls nobody and answers by
+//! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding. `bench echo` calls no upstream and responds by
 //! itself: what it reaches is what the driver can measure at most.
 
 mod driver;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use driver::{Ask, Plugin, Run};
 
-/// Runs of each measurement unless `RUNS` says otherwise; medians are printed.
+/// Default number of runs per measurement (`RUNS`); medians are printed.
 const RUNS: usize = 3;
 
 struct Subject {
@@ -23,7 +23,7 @@ struct Subject {
 }
 
 impl Subject {
-    /// The reference takes minutes where the others take seconds: it is asked for a tenth, or not at all.
+    /// The Python plugin takes minutes where the others take seconds: it gets a tenth of the requests, or none.
     fn is_slow(&self) -> bool {
         self.provider == "bench"
     }
@@ -144,9 +144,9 @@ fn once(subject: &Subject, address: &str) -> Vec<Cell> {
     let mut plugin = warm(start());
     singles = plugin.run(&run(1, Ask::Prompt(10_000_000)));
     add("prompt of 10 MB: first chunk", "ms", singles.percentile(50));
-    singles = plugin.run(&run(1, Ask::Picture(10_000_000)));
-    add("picture of 10 MB: first chunk", "ms", singles.percentile(50));
-    add("prompt and picture of 10 MB: peak memory", "MB", plugin.memory().1);
+    singles = plugin.run(&run(1, Ask::Image(10_000_000)));
+    add("image of 10 MB: first chunk", "ms", singles.percentile(50));
+    add("prompt and image of 10 MB: peak memory", "MB", plugin.memory().1);
     plugin.run(&run(1, Ask::Vectors(1)));
     add("vectors of 1,000 texts", "ms", plugin.run(&run(1, Ask::Vectors(1_000))).wall_ms);
     cells

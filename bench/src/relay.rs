@@ -60,7 +60,7 @@ fn end(session: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Answers by itself what the upstream would have answered.
+/// Responds itself with the upstream's response.
 async fn echo(line: Vec<u8>, sender: mpsc::Sender<Vec<u8>>) {
     let session = after(&line, "\"session_id\":\"").to_owned();
     let mut numbers = after(&line, "\"model\":\"chunks-").split('-').map(|number| number.parse::<usize>().unwrap());
@@ -127,8 +127,9 @@ async fn document(socket: &mut TcpStream) -> Vec<u8> {
     loop {
         socket.read_buf(&mut held).await.unwrap();
         let Some(head) = memchr::memmem::find(&held, b"\r\n\r\n") else { continue };
-        let told = String::from_utf8_lossy(&held[..head]).into_owned();
-        let length: usize = told.rsplit("content-length: ").next().unwrap().lines().next().unwrap().parse().unwrap();
+        let head_text = String::from_utf8_lossy(&held[..head]).into_owned();
+        let length: usize =
+            head_text.rsplit("content-length: ").next().unwrap().lines().next().unwrap().parse().unwrap();
         if held.len() >= head + 4 + length {
             return held.split_off(head + 4);
         }

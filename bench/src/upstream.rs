@@ -1,4 +1,4 @@
-//! A mock upstream on loopback: OpenAI-compatible event streams, as many chunks and as slowly as the model's name says,
+//! A mock upstream on loopback: OpenAI-compatible event streams, with the number of chunks and the delay in the model's name,
 //! and vectors.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The gateway's mapper around the dialect's, which looks for denials of the content check.
+//! The gateway's mapper around the dialect's, which detects blocks by the content moderation.
 #![no_main]
 
 use dify_plugin_runtime::dialect::openai::{ChatMapper, MapperOptions};

@@ -1,4 +1,4 @@
-//! A plugin's YAML: manifest, provider, model. Problems are told, and what was accepted can be used.
+//! A plugin's YAML: manifest, provider, model. Problems are reported, and accepted declarations are usable.
 #![no_main]
 
 use std::path::PathBuf;
@@ -12,20 +12,20 @@ use libfuzzer_sys::fuzz_target;
 /// Between two files of an input: manifest, provider, model, positions, shared blocks.
 const NEXT_FILE: &str = "\n%%%\n";
 
-/// The folder that each input is written to; in memory where the machine has such a place.
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+/// The directory that each input is written to; in memory where the machine has such a place.
+static ROOT: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let shared_memory = PathBuf::from("/dev/shm");
     let parent = if shared_memory.is_dir() { shared_memory } else { std::env::temp_dir() };
-    let directory = tempfile::tempdir_in(parent).expect("a folder");
+    let directory = tempfile::tempdir_in(parent).expect("a directory");
     for name in ["provider", "models/llm", "_assets"] {
-        std::fs::create_dir_all(directory.path().join(name)).expect("a folder");
+        std::fs::create_dir_all(directory.path().join(name)).expect("a directory");
     }
     std::fs::write(directory.path().join("_assets/icon.svg"), "<svg/>").expect("an icon");
     directory
 });
 
 fuzz_target!(|text: &str| {
-    let root = FOLDER.path();
+    let root = ROOT.path();
     let files =
         ["manifest.yaml", "provider/p.yaml", "models/llm/m.yaml", "models/llm/_position.yaml", "provider/_shared.yaml"];
     let mut texts = text.split(NEXT_FILE);

@@ -1,4 +1,4 @@
-//! Whole answers, which are no streams: tasks of agents, sound, transcripts, vectors, rankings, errors of every upstream.
+//! Complete responses, not streams: agent tasks, audio, transcripts, vectors, rankings, errors of every upstream.
 #![no_main]
 
 use dify_plugin_runtime::declare::price;
@@ -15,14 +15,14 @@ use dify_plugin_runtime_fuzz::pricing;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-fn told(error: &InvokeError) {
+fn check_message(error: &InvokeError) {
     assert!(!error.message.is_empty(), "an error without words");
     serde_json::to_vec(&ErrorPayload::of("provider", error)).expect("an error is JSON");
 }
 
 fn vectors(count: usize, found: Result<(Vec<Vec<f32>>, Option<u64>), InvokeError>) {
     match found {
-        Err(error) => told(&error),
+        Err(error) => check_message(&error),
         Ok((mut vectors, tokens)) => {
             assert_eq!(vectors.len(), count);
             vectors.iter_mut().for_each(|vector| embedding::normalise(vector));
@@ -33,18 +33,18 @@ fn vectors(count: usize, found: Result<(Vec<Vec<f32>>, Option<u64>), InvokeError
 
 fn refusal(code: u8, body: &[u8]) {
     let status = http::StatusCode::from_u16(400 + u16::from(code)).expect("a status");
-    let url = url::Url::parse("https://example.com/v1/chat/completions").expect("an address");
+    let url = url::Url::parse("https://example.com/v1/chat/completions").expect("a URL");
     let answer = ErrorResponse { status, headers: http::HeaderMap::new(), body: body.to_vec().into(), url };
-    told(&status::error_of(&answer));
-    told(&openai_errors::error_of(&answer));
+    check_message(&status::error_of(&answer));
+    check_message(&openai_errors::error_of(&answer));
     assert!(status::excerpt(body).len() < 4096, "an excerpt is short");
     if let Ok(value) = serde_json::from_slice(body) {
-        told(&gemini_errors::from_value(&value, Some(status.as_u16())));
-        told(&openai_errors::error_in(&value));
+        check_message(&gemini_errors::from_value(&value, Some(status.as_u16())));
+        check_message(&openai_errors::error_in(&value));
     }
 }
 
-// First byte: what the document is; second: how many things were asked for; the rest: the document.
+// First byte: what the document is; second: the number of requested items; the rest: the document.
 fuzz_target!(|data: &[u8]| {
     let [kind, number, body @ ..] = data else { return };
     let count = usize::from(number % 4);
@@ -56,8 +56,8 @@ fuzz_target!(|data: &[u8]| {
         }
         1 => {
             let Ok(answer) = serde_json::from_slice::<Value>(body) else { return };
-            let _ = speech::spoken(&answer).map_err(|error| told(&error));
-            let _ = speech::transcript(&answer).map_err(|error| told(&error));
+            let _ = speech::spoken(&answer).map_err(|error| check_message(&error));
+            let _ = speech::transcript(&answer).map_err(|error| check_message(&error));
         }
         2 => {
             let Ok(answer) = serde_json::from_slice::<embedding::EmbeddingResponse>(body) else { return };
@@ -73,7 +73,7 @@ fuzz_target!(|data: &[u8]| {
             let texts = ["a", "b", "c", "d"].map(str::to_owned);
             match answer.into_documents(&texts, form, Some(0.1), Some(count as u64)) {
                 Ok(documents) => assert!(documents.len() <= count && documents.is_sorted_by(|a, b| a.score >= b.score)),
-                Err(error) => told(&error),
+                Err(error) => check_message(&error),
             }
         }
         5 => {

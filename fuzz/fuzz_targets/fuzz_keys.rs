@@ -1,4 +1,4 @@
-//! What an administrator pastes: JWKs and PEM keys, key files of Google Cloud, addresses.
+//! Text that an administrator pastes: JWKs and PEM keys, Google Cloud key files, URLs.
 #![no_main]
 
 use dify_plugin_runtime::dialect::openai::BaseUrl;

@@ -15,7 +15,7 @@ fn lines<'a>(limit: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Li
     lines
 }
 
-// First byte: the limit; second: where the bytes are cut; the rest: what a host sends.
+// First byte: the limit; second: where the bytes are cut; the rest: what a daemon sends.
 fuzz_target!(|data: &[u8]| {
     let [limit, seed, bytes @ ..] = data else { return };
     let limit = usize::from(*limit) * 40;
@@ -29,11 +29,11 @@ fuzz_target!(|data: &[u8]| {
         }
     });
     for line in found {
-        let (length, text) = expected.next().expect("a line nobody sent");
+        let (length, text) = expected.next().expect("a line that was not sent");
         match line {
             Line::Whole(line) => assert_eq!(line, text),
-            Line::TooLong { head, tail, length: said } => {
-                assert!(said == length && length > limit && text.starts_with(&head) && text.ends_with(&tail));
+            Line::TooLong { head, tail, length: reported } => {
+                assert!(reported == length && length > limit && text.starts_with(&head) && text.ends_with(&tail));
             }
         }
     }

@@ -5,7 +5,7 @@ use dify_plugin_runtime::package::inspect::{self, Contents};
 use dify_plugin_runtime::package::{Target, archive, elf, signature};
 use libfuzzer_sys::fuzz_target;
 
-/// A public key; nobody has the private one any more.
+/// A public key whose private key was discarded.
 const KEY: &str = include_str!("key.pem");
 
 /// Between the names and contents of an archive that is made here; no byte of UTF-8.
@@ -17,7 +17,7 @@ fn look(package: &Contents) {
     if let Ok(manifest) = package.manifest() {
         manifest.provider_files();
     }
-    assert!(signature::verify_contents(package, KEY).is_err(), "nobody can have signed this");
+    assert!(signature::verify_contents(package, KEY).is_err(), "no key can have signed this");
     for entry in &package.entries {
         assert!(!entry.path.starts_with('/') && !entry.path.split('/').any(|part| part == ".."), "{}", entry.path);
         for target in Target::ALL {
@@ -41,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
             .map(|(name, file)| (name.as_ref(), file.get(1).copied().unwrap_or_default()));
         let Ok(made) = archive::write_in_order(files, comment.as_deref(), |_| 0o644) else { return };
         archive = made;
-        // Sound archives are read; one with a flipped bit is read or refused.
+        // Valid archives are read; one with a flipped bit is read or rejected.
         if kind & 2 == 2 {
             let place = usize::from(*kind) * 31 % archive.len();
             archive[place] ^= 1 << (kind >> 5);

@@ -1,4 +1,4 @@
-//! A request's addresses and an upstream's words: whatever both are, no secret of the request is left in the words, hiding
+//! URLs of a request and a message of an upstream: whatever both are, no secret of the request is left in the words, hiding
 //! twice is hiding once, and a wait that the words ask for is a time.
 #![no_main]
 
@@ -14,7 +14,7 @@ fuzz_target!(|input: &[u8]| {
     let upstream = Upstream::new();
     let redactor = upstream.redactor();
     redactor.keep_addresses(request);
-    // A value that is certainly one: letters and digits, as long as a key.
+    // Certainly a secret: letters and digits, as long as a key.
     let key: String = key.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(|byte| char::from(*byte)).collect();
     redactor.keep_addresses(format!("\"https://h/f?key={key}\""));
 

@@ -1,4 +1,4 @@
-//! A host's line → envelope → typed request of every action → forms, rules and upstream bodies: nothing panics, a content
+//! A daemon's line → envelope → typed request of every action → forms, rules and upstream bodies: nothing panics, a content
 //! that was accepted is written as it was read, and what is sent upstream is JSON.
 #![no_main]
 
@@ -99,7 +99,7 @@ fn language_model(request: &mut LlmRequest) {
     let profile =
         like.map(|like| ModelProfile::of(&like.model).expect("declared data can be read")).unwrap_or_default();
     for surface in [Surface::Developer, Surface::Vertex] {
-        // What is refused here is refused with words.
+        // Every rejection has a message.
         let _ = gemini_body(request, &profile, surface);
     }
     let models = PROVIDERS.iter().flat_map(|provider| &provider.models);

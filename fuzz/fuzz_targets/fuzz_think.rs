@@ -1,4 +1,4 @@
-//! The filters that text passes on its way out, thoughts and leaked calls: any split gives the same text and calls.
+//! The filters for outgoing text, thinking and text tool calls: any split gives the same text and calls.
 #![no_main]
 
 use dify_plugin_runtime::dialect::openai::text_tool_calls::TextToolCalls;

@@ -1,4 +1,4 @@
-"""What is asked of each provider: one good request for every action, and the ways a daemon may write it otherwise."""
+"""The requests to each provider: one valid request per action, and the other spellings that a daemon may send."""
 
 import copy
 
@@ -62,7 +62,7 @@ def actions(name, provider):
 
     yield "chat", llm(ASKED)
     yield "chat, blocking", llm(ASKED, stream=False)
-    yield "chat with a picture and a stop word", llm(MESSAGES, stop=["END"])
+    yield "chat with an image and a stop word", llm(MESSAGES, stop=["END"])
     yield "chat that calls a tool", llm(ASKED, tools=[TOOL])
     yield "chat that goes on after a tool", llm(HISTORY, tools=[TOOL])
     yield "chat by a schema", llm(ASKED, json_schema={"type": "object", "properties": {"a": {"type": "string"}}})
@@ -108,12 +108,12 @@ def values(rule):
 
 # What a request cannot do without: the rest may be null, empty or absent.
 NEEDED = {"type", "action", "provider", "model", "model_type", "credentials"}
-# Content without which there is nothing to do; a clear refusal is as good as an answer.
+# Required content; a clear error is as good as a response.
 CONTENT = {"prompt_messages", "texts", "query", "docs", "documents", "content_text", "file", "text", "plugin_state", "voice"}
 
 
 def variations(request):
-    """Other ways to write a request: title, request, whether the answer must be as good as before."""
+    """Other spellings of a request: title, request, whether the response must be equal to the original one."""
     for key in request.keys() - NEEDED:
         absent = {name: value for name, value in request.items() if name != key}
         yield f"without {key}", absent, key not in CONTENT

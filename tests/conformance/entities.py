@@ -1,6 +1,6 @@
 """Every answer, read by the reference SDK's entities and, where it knows the type, by Dify's own (`graphon`).
 
-"Read" means with nothing left over: a key that the entity does not keep is a failure, in any depth.
+"Parsed" means completely: a key that the entity drops is a failure, at any depth.
 """
 
 from pydantic import TypeAdapter, ValidationError

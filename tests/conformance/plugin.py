@@ -43,7 +43,7 @@ class Plugin:
         self.arrived.put(None)
 
     def call(self, data):
-        """One request and everything that its session answers."""
+        """One request and all frames of its session."""
         self.count += 1
         session = f"session-{self.count}"
         line = {"session_id": session, "event": "request", "data": data}

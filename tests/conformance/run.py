@@ -33,13 +33,13 @@ def interpreter():
     sys.exit("the reference SDK needs Python 3.12 or newer and none was found: install one, or put it on PATH as python3.12")
 
 
-def environment(folder):
-    """The Python of an environment that holds what `requirements.txt` names; made once."""
-    python = folder / "bin" / "python"
+def environment(directory):
+    """Returns the Python of an environment with the packages of `requirements.txt`; created once."""
+    python = directory / "bin" / "python"
     wanted = (HERE / "requirements.txt").read_text()
-    done = folder / "requirements.done"
+    done = directory / "requirements.done"
     if not (done.exists() and done.read_text() == wanted):
-        subprocess.run([interpreter(), "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([interpreter(), "-m", "venv", "--clear", directory], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
         done.write_text(wanted)
     return python

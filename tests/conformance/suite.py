@@ -27,7 +27,7 @@ class Suite:
         self.failures.append(f"{where}: {problem}")
 
     def ask(self, where, request):
-        """One session; its frames and its upstream calls are judged whatever it answers."""
+        """One session; its frames and upstream calls are judged whatever the outcome."""
         self.counts["sessions"] += 1
         outcome = self.plugin.call(request)
         for item in outcome.items:
@@ -51,9 +51,9 @@ class Suite:
         refused = good.error is not None
         if request["action"] in OFFERS_NOT[name]:
             if not (refused and good.error["error_type"] in CLEAR):
-                self.fail(where, f"not refused clearly: {good.error}")
+                self.fail(where, f"not rejected with a clear error: {good.error}")
         elif refused:
-            self.fail(where, f"refused: {good.error}")
+            self.fail(where, f"rejected: {good.error}")
         elif not good.items:
             self.fail(where, "no items and no error")
         if not refused and request["action"] == "invoke_llm":
@@ -61,7 +61,7 @@ class Suite:
         for variation, other, must_answer in cases.variations(request):
             outcome = self.ask(f"{where}, {variation}", other)
             if must_answer and not refused and outcome.error is not None:
-                self.fail(f"{where}, {variation}", f"refused: {outcome.error['message']}")
+                self.fail(f"{where}, {variation}", f"rejected: {outcome.error['message']}")
             if outcome.error is not None and outcome.error["error_type"] in ("InvokeError", "PluginInternalError"):
                 self.fail(f"{where}, {variation}", f"no clear error: {outcome.error}")
 
@@ -77,7 +77,7 @@ class Suite:
                     outcome = self.ask(f"{name}, {model}, {rule['name']}={value!r}", given)
                     self.counts["parameter values"] += 1
                     if outcome.error is not None and outcome.error["error_type"] != "InvokeBadRequestError":
-                        self.fail(f"{name}, {model}, {rule['name']}={value!r}", f"refused: {outcome.error}")
+                        self.fail(f"{name}, {model}, {rule['name']}={value!r}", f"rejected: {outcome.error}")
 
     def whole_answer(self, where, items):
         """Usage and finish reason once and last, numbered from 0."""
@@ -93,22 +93,22 @@ class Suite:
         request = {**request, "credentials": {**request["credentials"], "max_retries": "0"}}
         for status, expected in REFUSALS:
             if name == "xinference":
-                # A key that this server refused is not tried again for a moment.
+                # A key that this server rejected is not tried again for some minutes.
                 request["credentials"]["api_key"] = f"key-{status}"
             body = json.dumps({"error": {"code": status, "message": "refused by the upstream", "status": "REFUSED"}})
             self.upstream.refusal = (status, body.encode())
-            outcome = self.ask(f"{name}, upstream answers {status}", request)
+            outcome = self.ask(f"{name}, upstream returns {status}", request)
             self.upstream.refusal = None
             found = outcome.error or {}
             if found.get("error_type") != expected:
-                self.fail(f"{name}, upstream answers {status}", f"expected {expected}, found {found}")
+                self.fail(f"{name}, upstream returns {status}", f"expected {expected}, found {found}")
             if not found.get("message", "").startswith(f"[{name}] "):
-                self.fail(f"{name}, upstream answers {status}", f"the provider is not named: {found}")
+                self.fail(f"{name}, upstream returns {status}", f"the provider is not named: {found}")
 
     def malformed(self):
-        """Requests that nobody can serve end with an error, not in silence."""
+        """Requests that cannot be served end with an error, never silently."""
         for data in ({}, {"type": "model"}, {"type": "model", "action": "nothing"}, {"type": "tool", "action": "invoke_tool"},
-                     {"type": "model", "action": "invoke_llm", "provider": "nobody", "model": "m", "model_type": "llm", "credentials": {}},
+                     {"type": "model", "action": "invoke_llm", "provider": "unknown", "model": "m", "model_type": "llm", "credentials": {}},
                      {"type": "model", "action": "invoke_llm", "prompt_messages": 5}):
             self.counts["sessions"] += 1
             outcome = self.plugin.call(data)
@@ -174,7 +174,7 @@ def goldens():
     made = {"rules": generate.RULES, "usage": list(generate.usage()), "parameters": list(generate.parameters()),
             "chunks": list(generate.chunks()), "errors": generate.error_words()}
     made = json.loads(json.dumps(made))
-    return [f"goldens: `{key}` differs from what the SDK says; run tests/golden/generate.py" for key in made if made[key] != kept[key]]
+    return [f"goldens: `{key}` differs from the SDK; run tests/golden/generate.py" for key in made if made[key] != kept[key]]
 
 
 def main():

@@ -20,7 +20,7 @@ GEMINI_USAGE = {"promptTokenCount": 7, "candidatesTokenCount": 5, "totalTokenCou
 
 
 class Upstream:
-    """Answers on loopback until the process ends. `seen` holds method, path and body of every call."""
+    """Serves on loopback until the process ends. `seen` contains method, path and body of every call."""
 
     def __init__(self):
         upstream = self

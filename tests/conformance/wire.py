@@ -1,4 +1,4 @@
-"""What we send upstream, read by the upstreams' own vocabularies, with nothing left over.
+"""Checks upstream requests against the types of the upstream APIs; no unknown member is allowed.
 
 An entry of OVERLAY or EXTRA that no request needs any more is a failure too. Gemini: strict protobuf JSON of `google-ai-generativelanguage`, plus OVERLAY, what the REST API has and that package has not.
 OpenAI-compatible: the request types of the `openai` package, plus EXTRA and `as_openai_has_it`.
@@ -62,7 +62,7 @@ OPENAI = {
 
 
 def without(value, path):
-    """The value without what stands at the path."""
+    """Returns the value without the member at the path."""
     head, _, rest = path.partition(".")
     name = head.removesuffix("[]")
     if not isinstance(value, dict) or name not in value:
@@ -98,7 +98,7 @@ def as_openai_has_it(provider, route, body):
         # Without a voice the server takes the model's own; `stream` is Xinference's own switch.
         return {"voice": "the model's own", **{key: value for key, value in body.items() if key != "stream"}}
     if route == "embeddings" and isinstance(body["input"], list):
-        # A multimodal model takes {"text"} and {"image"} beside plain texts.
+        # A multimodal model accepts {"text"} and {"image"} in addition to plain texts.
         plain = [next(iter(item.values())) if isinstance(item, dict) else item for item in body["input"]]
         return {**body, "input": plain}
     return body

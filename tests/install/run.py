@@ -4,7 +4,7 @@
     python3 tests/install/run.py --release  the same with the release profile
 
 Needs cargo with rustup, Python 3.8 or newer with pip and venv, and qemu-aarch64 for the ARM executable.
-As root the steps run in a network namespace without a network; otherwise the installer is only told to be offline.
+As root the steps run in a network namespace without a network; otherwise only the installer runs in offline mode.
 """
 import http.server
 import json
@@ -61,22 +61,22 @@ def package(found, out):
     return next(pathlib.Path(out).glob("*.difypkg"))
 
 
-def extract(file, folder):
+def extract(file, directory):
     """As the daemon does: every file with mode 0644."""
     with zipfile.ZipFile(file) as archive:
         for entry in archive.infolist():
-            path = folder / entry.filename
+            path = directory / entry.filename
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(archive.read(entry))
             path.chmod(0o644)
 
 
-def install(folder):
+def install(directory):
     started = time.monotonic()
-    call("uv", "venv", "-q", ".venv", "--python", sys.executable, cwd=folder)
-    env = {"VIRTUAL_ENV": str(folder / ".venv"), "PATH": os.environ["PATH"], "UV_CACHE_DIR": str(folder / ".uv-cache")}
-    call("uv", "pip", "install", "-q", "-r", "requirements.txt", cwd=folder, env=env)
-    mode = (folder / ".venv" / "bin" / NAME).stat().st_mode
+    call("uv", "venv", "-q", ".venv", "--python", sys.executable, cwd=directory)
+    env = {"VIRTUAL_ENV": str(directory / ".venv"), "PATH": os.environ["PATH"], "UV_CACHE_DIR": str(directory / ".uv-cache")}
+    call("uv", "pip", "install", "-q", "-r", "requirements.txt", cwd=directory, env=env)
+    mode = (directory / ".venv" / "bin" / NAME).stat().st_mode
     assert mode & stat.S_IXUSR, "the installer did not make the executable executable"
     passed("install without a network", "%d ms" % ((time.monotonic() - started) * 1000))
 
@@ -114,17 +114,17 @@ def request(url):
     }
 
 
-def start(command, folder, **more):
+def start(command, directory, **more):
     env = dict(os.environ, INSTALL_METHOD="local", **more)
     return subprocess.Popen(
-        [str(part) for part in command], cwd=str(folder), env=env,
+        [str(part) for part in command], cwd=str(directory), env=env,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
 
 
-def serve_and_answer(command, folder, url, name):
+def serve_and_answer(command, directory, url, name):
     started = time.monotonic()
-    plugin = start(command, folder)
+    plugin = start(command, directory)
     first = json.loads(plugin.stdout.readline())
     took = (time.monotonic() - started) * 1000
     assert first["event"] == "heartbeat", first
@@ -136,10 +136,10 @@ def serve_and_answer(command, folder, url, name):
     passed(name, "first line after %d ms" % took)
 
 
-def launcher_failures(folder):
+def launcher_failures(directory):
     """What a user sees when the executable cannot be run."""
-    python = folder / ".venv" / "bin" / "python"
-    script = folder / ".venv" / "bin" / NAME
+    python = directory / ".venv" / "bin" / "python"
+    script = directory / ".venv" / "bin" / NAME
     kept = script.read_bytes()
     cases = [("missing", None, "was installed"), ("for another CPU", b"\x7fELF" + b"\0" * 60, "another CPU")]
     for name, content, expected in cases:
@@ -147,7 +147,7 @@ def launcher_failures(folder):
         if content is not None:
             script.write_bytes(content)
             script.chmod(0o755)
-        plugin = start([python, "-m", "main"], folder)
+        plugin = start([python, "-m", "main"], directory)
         out, err = plugin.communicate(timeout=30)
         assert plugin.returncode in (126, 127) and expected in err, (name, plugin.returncode, err)
         assert err.count("\n") == 1 and len(err) < 1024, err
@@ -159,30 +159,30 @@ def launcher_failures(folder):
         script.chmod(0o755)
 
 
-def refused_execution(folder, url):
-    """A folder that is mounted noexec: the launcher runs the executable from memory."""
+def refused_execution(directory, url):
+    """A directory that is mounted noexec: the launcher runs the executable from memory."""
     if os.geteuid() != 0:
         print("skip noexec: needs root to mount", flush=True)
         return
-    mount = folder.parent / "noexec"
+    mount = directory.parent / "noexec"
     mount.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(mount)]).returncode != 0:
         print("skip noexec: this machine does not mount", flush=True)
         return
     try:
-        shutil.copytree(folder, mount / "plugin", symlinks=True)
+        shutil.copytree(directory, mount / "plugin", symlinks=True)
         python = mount / "plugin" / ".venv" / "bin" / "python"
-        serve_and_answer([python, "-m", "main"], mount / "plugin", url, "runs from a noexec folder")
+        serve_and_answer([python, "-m", "main"], mount / "plugin", url, "runs from a noexec directory")
     finally:
         subprocess.run(["umount", str(mount)], check=False)
 
 
-def marketplace(folder):
+def marketplace(directory):
     """The marketplace's install test, in both spellings of the mode."""
     for method, host, port in [("serverless", "SERVERLESS_HOST", "SERVERLESS_PORT"), ("aws_lambda", "AWS_LAMBDA_HOST", "AWS_LAMBDA_PORT")]:
         env = dict(os.environ, INSTALL_METHOD=method, **{host: "127.0.0.1", port: "8091"})
         plugin = subprocess.Popen(
-            [str(folder / ".venv" / "bin" / "python"), "-m", "main"], cwd=str(folder), env=env, stdout=subprocess.PIPE, text=True,
+            [str(directory / ".venv" / "bin" / "python"), "-m", "main"], cwd=str(directory), env=env, stdout=subprocess.PIPE, text=True,
         )
         try:
             line = plugin.stdout.readline()
@@ -203,16 +203,16 @@ def offline(file, arm):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = "http://127.0.0.1:%d" % server.server_port
     with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch) / "plugin"
-        extract(file, folder)
-        install(folder)
-        serve_and_answer([folder / ".venv" / "bin" / "python", "-m", "main"], folder, url, "python -m main answers")
-        launcher_failures(folder)
-        refused_execution(folder, url)
-        marketplace(folder)
+        directory = pathlib.Path(scratch) / "plugin"
+        extract(file, directory)
+        install(directory)
+        serve_and_answer([directory / ".venv" / "bin" / "python", "-m", "main"], directory, url, "python -m main answers")
+        launcher_failures(directory)
+        refused_execution(directory, url)
+        marketplace(directory)
         qemu = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
         assert qemu, "qemu-aarch64 is missing: install qemu-user"
-        serve_and_answer([qemu, arm], folder, url, "the ARM executable answers under emulation")
+        serve_and_answer([qemu, arm], directory, url, "the ARM executable answers under emulation")
 
 
 def main():
@@ -230,7 +230,7 @@ def main():
         if os.geteuid() == 0 and shutil.which("ip") and subprocess.run(probe).returncode == 0:
             call(*namespace, *steps)
         else:
-            print("no network namespace here: the installer is told to be offline", flush=True)
+            print("no network namespace here: only the installer runs offline", flush=True)
             call(*steps, env=dict(os.environ, UV_OFFLINE="1"))
 
 

@@ -58,7 +58,7 @@ class Sessions:
         del self.open[session]
         self.ended += 1
         fault, asked, error = state["fault"], state["asked"], state["error"]
-        self.by_fault[fault]["answered" if error is None else "refused"] += 1
+        self.by_fault[fault]["completed" if error is None else "failed"] += 1
         self.slowest[fault] = max(self.slowest[fault], time.monotonic() - state["start"])
         if fault in ("healthy", "slow", "long") and self.healthy.setdefault(asked, error) != error:
             self.failures.append(f"{asked} ({fault}): {error}, before {self.healthy[asked]}")
@@ -66,7 +66,7 @@ class Sessions:
             self.failures.append(f"{asked} ({fault}): an internal error")
 
     def cancelled(self, session):
-        """The caller hung up: nothing more is owed to it."""
+        """The caller disconnected; no more output is expected."""
         state = self.open.pop(session)
         self.ended += 1
         self.by_fault[state["fault"]]["cancelled by the caller"] += 1
@@ -85,10 +85,10 @@ class Process:
         self.log = tempfile.TemporaryFile()
 
     async def start(self, binary, settings):
-        folder = tempfile.mkdtemp()
-        os.symlink(binary, f"{folder}/native-model-runtime")
+        directory = tempfile.mkdtemp()
+        os.symlink(binary, f"{directory}/native-model-runtime")
         environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-        environment |= {"PATH": f"{folder}:{os.environ['PATH']}", "DIFY_PLUGIN_LOG_LEVEL": "info", **settings}
+        environment |= {"PATH": f"{directory}:{os.environ['PATH']}", "DIFY_PLUGIN_LOG_LEVEL": "info", **settings}
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, str(ROOT / "src/package/launcher.py"), cwd=ROOT, env=environment,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self.log, limit=1 << 26)
@@ -102,7 +102,7 @@ class Process:
         cpu = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
         self.samples.append((at, number("VmRSS") / 1024, len(os.listdir(f"{here}/fd")), number("Threads"), cpu))
 
-    def said(self):
+    def log(self):
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
 
@@ -156,12 +156,12 @@ class Served(Process):
         announced = (await self.process.stdout.readline()).decode()
         self.port = int(announced.rstrip().rpartition(":")[2])
 
-    async def call(self, session, body, patience):
-        """One request; after `patience` seconds the caller is gone."""
+    async def call(self, session, body, timeout):
+        """One request; after `timeout` seconds the caller disconnects."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 26)
         try:
             writer.write(f"POST /invoke HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 async for line in reader:
                     if line.startswith(b"{"):
                         self.sessions.heard(line)
@@ -170,7 +170,7 @@ class Served(Process):
         finally:
             writer.transport.abort()
         if session in self.sessions.open:
-            if patience is None:
+            if timeout is None:
                 self.sessions.failures.append(f"{session}: the answer ended before the session")
             self.sessions.cancelled(session)
 

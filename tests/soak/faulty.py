@@ -1,4 +1,4 @@
-"""An upstream that answers as the conformance suite's does, and misbehaves as the first part of the path says."""
+"""An upstream that responds like that of the conformance suite, with the fault that the first part of the path names."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ PAGE = b"<html><body>Bad gateway</body></html>"
 REFUSALS = {"401": "Unauthorized", "404": "Not Found", "429": "Too Many Requests", "500": "Internal Server Error", "503": "Service Unavailable"}
 # Fault: how many of a hundred calls.
 FAULTS = {
-    "healthy": 45, "slow": 8, "long": 8, "reset before the head": 3, "reset after the head": 3, "reset half way": 4,
-    "stall before the head": 2, "stall half way": 3, "keep-alive comments": 2, "garbage": 3, "page": 2, "half an event": 3,
+    "healthy": 45, "slow": 8, "long": 8, "reset before the head": 3, "reset after the head": 3, "reset midway": 4,
+    "stall before the head": 2, "stall midway": 3, "keep-alive comments": 2, "malformed": 3, "page": 2, "half an event": 3,
     "invalid UTF-8": 2, "401": 2, "404": 2, "429": 3, "500": 3, "503": 2,
 }
 
@@ -64,7 +64,7 @@ class Faulty:
             return reset(writer)
         if fault == "stall before the head":
             return await until_gone(reader)
-        if fault == "garbage":
+        if fault == "malformed":
             writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
             return False
         if fault == "page":
@@ -84,13 +84,13 @@ class Faulty:
             await writer.drain()
             await asyncio.sleep(0.02)
             return reset(writer)
-        if fault in ("reset half way", "stall half way", "half an event"):
+        if fault in ("reset midway", "stall midway", "half an event"):
             writer.write(payload[:half])
             await writer.drain()
             await asyncio.sleep(0.02)
-            if fault == "stall half way":
+            if fault == "stall midway":
                 return await until_gone(reader)
-            return reset(writer) if fault == "reset half way" else False
+            return reset(writer) if fault == "reset midway" else False
         if fault == "keep-alive comments" and stream:
             # Without end they would keep a call alive until its session's deadline: they are life before the first event.
             for _ in range(20):

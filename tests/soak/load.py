@@ -1,4 +1,4 @@
-"""What is asked: the conformance suite's requests, each against an upstream in some mood, and what a broken host writes."""
+"""The load: the requests of the conformance suite, each with a fault of the upstream, and lines of a broken daemon."""
 
 import json
 import random
@@ -6,10 +6,10 @@ import random
 import cases
 from faulty import FAULTS
 
-NOBODY = "http://127.0.0.1:9"
-# In every key; nothing that the plugin says may contain it.
+UNREACHABLE = "http://127.0.0.1:9"
+# In every key; no output of the plugin may contain it.
 CANARY = "canary-71c5"
-# Keys, and timeouts short enough that a stalled call ends within the soak's patience.
+# Keys, and timeouts short enough that a stalled call ends within the soak's timeout.
 CREDENTIALS = {
     "google": {"google_api_key": f"AIza-{CANARY}", "request_timeout": "2", "max_retries": "1"},
     "ai-gateway": {"api_key": f"sk-{CANARY}", "connect_timeout": "2", "first_byte_timeout": "2", "idle_timeout": "2",
@@ -21,10 +21,10 @@ NOISE = [
     b"{oops\n", b"\n", b"\xff\xfe\n", b"null\n", b"[" * 2000 + b"\n", b"x" * 1_000_000 + b"\n",
     b'{"session_id": "none", "event": "backwards_response", "data": {}}\n', b'{"event": "unheard-of"}\n',
 ]
-# Requests that cannot be answered: what stands in place of the data.
+# Invalid requests: the values in place of the data.
 BROKEN = [
     None, 5, [], {}, {"type": "model"}, {"type": "tool", "action": "invoke_tool"},
-    {"type": "model", "action": "invoke_llm", "provider": "nobody", "model": "m", "model_type": "llm", "credentials": {}},
+    {"type": "model", "action": "invoke_llm", "provider": "unknown", "model": "m", "model_type": "llm", "credentials": {}},
     {"type": "model", "action": "dance", "provider": "google", "model": "m", "model_type": "llm", "credentials": {}},
     {"type": "model", "action": "invoke_llm", "provider": "xinference", "model": "m", "model_type": "llm", "credentials": {}},
 ]
@@ -36,14 +36,14 @@ class Load:
     def __init__(self, url, seed):
         self.draw = random.Random(seed)
         self.requests = {fault: self.against(f"{url}/{fault.replace(' ', '-')}") for fault in FAULTS}
-        self.requests["nobody listens"] = self.against(NOBODY)
+        self.requests["connection refused"] = self.against(UNREACHABLE)
         self.requests["proxy down"] = self.against(f"{url}/healthy")
         for _, _, request in self.requests["proxy down"]:
-            request["credentials"]["proxy_url"] = NOBODY
+            request["credentials"]["proxy_url"] = UNREACHABLE
 
     @staticmethod
     def against(url):
-        """All requests of all providers at one address: provider, title, data."""
+        """All requests of all providers for one upstream URL: provider, title, data."""
         found = []
         for name, provider in cases.providers(url).items():
             provider["credentials"] |= CREDENTIALS[name]
@@ -53,10 +53,10 @@ class Load:
         return found
 
     def next(self):
-        """Fault, what is asked, data."""
+        """Fault, title of the request, data."""
         if self.draw.random() < 0.04:
             return "broken request", "broken request", self.draw.choice(BROKEN)
-        faults = {**FAULTS, "nobody listens": 2, "proxy down": 1}
+        faults = {**FAULTS, "connection refused": 2, "proxy down": 1}
         fault = self.draw.choices(list(faults), faults.values())[0]
         name, title, request = self.draw.choice(self.requests[fault])
         # Chats are what a plugin does most of the time.
@@ -65,7 +65,7 @@ class Load:
         return fault, f"{name}, {title}", request
 
     def pieces(self, line):
-        """A line as a host may write it: whole, or in two parts."""
+        """A line as a daemon may write it: whole, or in two parts."""
         if self.draw.random() < 0.9:
             return [line]
         cut = self.draw.randrange(len(line))

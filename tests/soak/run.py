@@ -23,7 +23,7 @@ from daemon import ROOT, Piped, Served, Sessions  # noqa: E402
 from load import CANARY, Load, line  # noqa: E402
 
 # Seconds after which a session counts as never ended: two attempts of a stalled call, twice over, and the waits between.
-PATIENCE = 45
+TIMEOUT = 45
 # Share of sessions that go over HTTP, and of those that hang up early.
 HTTP, HANGS_UP = 0.1, 0.4
 SAMPLE = 5
@@ -61,20 +61,20 @@ class Soak:
         end = self.start + self.options.minutes * 60
         sampling = asyncio.create_task(self.sample())
         await self.drive(end)
-        patience = time.monotonic() + PATIENCE
-        while self.sessions.open and time.monotonic() < patience:
+        deadline = time.monotonic() + TIMEOUT
+        while self.sessions.open and time.monotonic() < deadline:
             await asyncio.sleep(0.5)
         sampling.cancel()
         left = self.sessions.overdue(0)
         self.sessions.failures += [f"never ended: {what}" for what in left]
         for process in (self.piped, self.served):
             if code := await process.finish():
-                self.sessions.failures.append(f"{process.name}: exit code {code}: {process.said()[-500:]}")
-            if CANARY in process.said():
+                self.sessions.failures.append(f"{process.name}: exit code {code}: {process.log()[-500:]}")
+            if CANARY in process.log():
                 self.sessions.failures.append(f"{process.name}: a key in the log")
 
     async def drive(self, end):
-        """A session now and then; every minute the host stops reading for a while; every five a burst of 200 sessions."""
+        """Starts sessions at random; every minute the daemon stops reading for three seconds; every five a burst of 200 sessions."""
         draw = random.Random(self.options.seed)
         next_hold, next_burst = self.start + 60, self.start + 150
         while (now := time.monotonic()) < end:
@@ -94,8 +94,8 @@ class Soak:
         fault, asked, data = self.load.next()
         session = self.sessions.begin(fault, asked)
         if draw.random() < HTTP:
-            patience = draw.uniform(0, 0.5) if draw.random() < HANGS_UP else None
-            self.spawn(self.served.call(session, line(session, data), patience))
+            timeout = draw.uniform(0, 0.5) if draw.random() < HANGS_UP else None
+            self.spawn(self.served.call(session, line(session, data), timeout))
         else:
             await self.piped.write(self.load.pieces(line(session, data)))
 
@@ -108,15 +108,15 @@ class Soak:
                 seen = self.piped.samples[-1]
                 print(f"{at / 60:5.1f} min: {self.sessions.ended} sessions, {seen[1]:.1f} MB, {seen[2]} descriptors, "
                       f"{len(self.sessions.failures)} failures", flush=True)
-            self.sessions.failures += [f"not ended after {PATIENCE} s: {what}" for what in self.sessions.overdue(PATIENCE)][:3]
+            self.sessions.failures += [f"not ended after {TIMEOUT} s: {what}" for what in self.sessions.overdue(TIMEOUT)][:3]
             await asyncio.sleep(SAMPLE)
 
     def report(self):
         sessions = self.sessions
         print(f"\n{sessions.begun} sessions in {self.options.minutes:g} minutes, {sessions.ended} ended once, {sessions.items} items.\n")
-        print("| fault | answered | refused | cancelled by the caller | slowest |\n|---|---|---|---|---|")
+        print("| fault | completed | failed | cancelled by the caller | slowest |\n|---|---|---|---|---|")
         for fault, counts in sorted(sessions.by_fault.items()):
-            row = [str(counts[what]) for what in ("answered", "refused", "cancelled by the caller")]
+            row = [str(counts[what]) for what in ("completed", "failed", "cancelled by the caller")]
             print(f"| {fault} | {' | '.join(row)} | {sessions.slowest[fault]:.1f} s |")
         print("\n| process | what | first third | second third | last third | flat |\n|---|---|---|---|---|---|")
         for process in (self.piped, self.served):
@@ -125,7 +125,7 @@ class Soak:
             print(f"| {process.name} | CPU | | | {used:.0f} s, {100 * used / process.samples[-1][0]:.1f} % of a core | |")
 
     def resources(self, process):
-        """Medians and the 95th percentile by thirds; the last may not stand above the second by more than the tolerance."""
+        """Medians and the 95th percentile by thirds; the last must not exceed the second by more than the tolerance."""
         # The start is no part of it: pools and caches fill.
         samples = process.samples[len(process.samples) // 20 :]
         third = len(samples) // 3
