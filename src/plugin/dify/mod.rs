@@ -3,6 +3,34 @@
 //!
 //! Calls may run at the same time, and their futures and streams may be dropped at any time. How a call gets to Dify is
 //! behind [`Backwards`].
+//!
+//! ```
+//! use dify_plugin_runtime::plugin::dify::{Dify, DifyError};
+//! use dify_plugin_runtime::protocol::backwards::{ModelConfig, ToolType};
+//! use futures_util::StreamExt;
+//!
+//! /// Answers a question with the weather that a tool reports, and counts how often it was asked.
+//! async fn answer(dify: &Dify, model: &ModelConfig, question: &str) -> Result<String, DifyError> {
+//!     // A stored value, or `None`.
+//!     let count = dify.storage().get("count").await?.map_or(0, |bytes| bytes[0]);
+//!     dify.storage().set("count", [count.wrapping_add(1)]).await?;
+//!
+//!     // A tool of another plugin, whole.
+//!     let tool = dify.tool(ToolType::Builtin, "acme/weather/weather", "forecast");
+//!     let messages = tool.parameter("place", "Riga").whole().await?;
+//!     let weather: String = messages.iter().filter_map(|message| message.as_text()).collect();
+//!
+//!     // A language model, as it responds.
+//!     let mut chunks = dify.llm(model).system(weather).user(question).parameter("temperature", 0.2).stream().await?;
+//!     let mut text = String::new();
+//!     while let Some(chunk) = chunks.next().await {
+//!         text.push_str(&chunk?.text());
+//!     }
+//!     Ok(text)
+//! }
+//! ```
+//!
+//! Every type of call needs a permission of the manifest; see [`permission::needed`].
 
 mod app;
 mod engine;
