@@ -1,13 +1,18 @@
-//! The executable: parses the arguments, runs the command and returns its exit code. Everything else is in the library.
+//! The executable: the command line of `dify_plugin` with the providers of this package.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use dify_plugin_runtime::cli::Cli;
+use dify_plugin::cli::{self, Program};
+use dify_plugin_runtime::providers;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    cli::run(&Program {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        about: env!("CARGO_PKG_DESCRIPTION"),
+        models: providers::all,
+    })
 }

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use dify_plugin_runtime::plugin::dify::{Backwards, Dify, DifyError, DifyFacts, Invoke, Responses};
-use dify_plugin_runtime::protocol::backwards::{
+use dify_plugin::plugin::dify::{Backwards, Dify, DifyError, DifyFacts, Invoke, Responses};
+use dify_plugin::protocol::backwards::{
     InvokeType, LlmResult, ModelConfig, ModelName, ParameterType, RequestedParameter, SummaryInvocation, ToolType,
     UploadInvocation,
 };
-use dify_plugin_runtime::protocol::{
+use dify_plugin::protocol::{
     ContentPart, EmbeddingInputType, MediaPart, MultimodalContent, MultimodalContentType, Payload, PromptMessage, Tool,
     ToolCall,
 };
@@ -69,7 +69,7 @@ fn conversation() -> Vec<PromptMessage> {
     let parts = vec![ContentPart::text("What is this?"), ContentPart::Image(image)];
     vec![
         PromptMessage::system("Be brief."),
-        PromptMessage::user(dify_plugin_runtime::protocol::Content::Parts(parts)),
+        PromptMessage::user(dify_plugin::protocol::Content::Parts(parts)),
         PromptMessage {
             tool_calls: vec![call.clone()],
             opaque_body: Some(json!({"signature": "y"})),

@@ -6,10 +6,10 @@ mod harness;
 
 use std::sync::Arc;
 
-use dify_plugin_runtime::declare::{ModelSchema, ProviderDeclaration};
-use dify_plugin_runtime::protocol::{LlmDelta, LlmRequest, ModelType};
-use dify_plugin_runtime::providers::{CallContext, Chunks, Provider};
-use dify_plugin_runtime::runtime::ServeOptions;
+use dify_plugin::declare::{ModelSchema, ProviderDeclaration};
+use dify_plugin::model::{CallContext, Chunks, Provider};
+use dify_plugin::protocol::{LlmDelta, LlmRequest, ModelType};
+use dify_plugin::runtime::ServeOptions;
 use futures_util::{StreamExt, stream};
 use harness::Plugin;
 use serde_json::{Value, json};

@@ -7,10 +7,10 @@ use axum::Router;
 use axum::extract::{Multipart, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::post;
-use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::plugin::dify::{Backwards, Dify, DifyError, DifyFacts, Invoke, Responses};
-use dify_plugin_runtime::protocol::Payload;
-use dify_plugin_runtime::protocol::backwards::DifyErrorKind;
+use dify_plugin::error::InvokeError;
+use dify_plugin::plugin::dify::{Backwards, Dify, DifyError, DifyFacts, Invoke, Responses};
+use dify_plugin::protocol::Payload;
+use dify_plugin::protocol::backwards::DifyErrorKind;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::json;
@@ -56,7 +56,7 @@ async fn dify(path: &str) -> (Dify, Seen) {
     (Dify::new(Arc::new(Signing(url)), DifyFacts::default()), seen)
 }
 
-async fn upload(dify: &Dify) -> Result<dify_plugin_runtime::protocol::backwards::UploadedFile, DifyError> {
+async fn upload(dify: &Dify) -> Result<dify_plugin::protocol::backwards::UploadedFile, DifyError> {
     dify.files().upload("ä b.pdf", "application/pdf", &b"bytes"[..]).await
 }
 

@@ -6,13 +6,13 @@ mod scripted;
 
 use std::sync::Arc;
 
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::LlmRequest;
+use dify_plugin::upstream::auth::HeaderAuthorization;
+use dify_plugin::upstream::{NetworkSettings, RetryPolicy, Upstream};
 use dify_plugin_runtime::dialect::openai::profile::{ImageForm, ToolForm};
 use dify_plugin_runtime::dialect::openai::{BaseUrl, MapperOptions, Profile};
-use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::protocol::LlmRequest;
 use dify_plugin_runtime::providers::compatible::{Endpoint, chat, files};
-use dify_plugin_runtime::upstream::auth::HeaderAuthorization;
-use dify_plugin_runtime::upstream::{NetworkSettings, RetryPolicy, Upstream};
 use futures_util::StreamExt;
 use scripted::{Scripted, Step, answer};
 use serde_json::{Value, json};

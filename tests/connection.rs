@@ -7,7 +7,7 @@ mod daemon;
 use std::time::Duration;
 
 use daemon::{Do, Plugin};
-use dify_plugin_runtime::runtime::ServeOptions;
+use dify_plugin::runtime::ServeOptions;
 use futures_util::future::join_all;
 use serde_json::json;
 

@@ -7,7 +7,7 @@ mod written;
 use std::path::Path;
 use std::process::Command;
 
-use dify_plugin_runtime::declare::{self, Problem, Severity, remote};
+use dify_plugin::declare::{self, Problem, Severity, remote};
 use tempfile::TempDir;
 
 const MANIFEST: &str = r#"version: 0.1.0

@@ -9,8 +9,8 @@ mod written;
 
 use std::process::Command;
 
-use dify_plugin_runtime::declare::remote::{self, Identity};
-use dify_plugin_runtime::declare::{self, Declarations, Problem, Severity};
+use dify_plugin::declare::remote::{self, Identity};
+use dify_plugin::declare::{self, Declarations, Problem, Severity};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

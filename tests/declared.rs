@@ -13,9 +13,9 @@ mod xinference;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use dify_plugin_runtime::declare::{self, Declarations, LoadedProvider, ModelFeature, yaml};
+use dify_plugin::declare::{self, Declarations, LoadedProvider, ModelFeature, yaml};
+use dify_plugin::protocol::ModelType;
 use dify_plugin_runtime::dialect::gemini::profile::{ModelProfile, Thinking};
-use dify_plugin_runtime::protocol::ModelType;
 use dify_plugin_runtime::providers;
 use harness::Plugin;
 use serde_json::{Value, json};

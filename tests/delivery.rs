@@ -7,14 +7,14 @@ mod harness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dify_plugin_runtime::declare::{ModelSchema, ProviderDeclaration};
-use dify_plugin_runtime::error::{ErrorKind, InvokeError};
-use dify_plugin_runtime::protocol::{
+use dify_plugin::declare::{ModelSchema, ProviderDeclaration};
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
+use dify_plugin::protocol::{
     Content, ContentPart, FinishReason, LlmDelta, LlmRequest, LlmUsage, MediaPart, ModelRequest, ModelType, ToolCall,
 };
-use dify_plugin_runtime::providers::{CallContext, Chunks, Provider, ResultFuture};
-use dify_plugin_runtime::runtime::ServeOptions;
-use dify_plugin_runtime::transport::line_queue::line_below;
+use dify_plugin::runtime::ServeOptions;
+use dify_plugin::transport::line_queue::line_below;
 use futures_util::{StreamExt, stream};
 use harness::{Outcome, Plugin};
 use serde_json::{Value, json};

@@ -116,7 +116,8 @@ const OF_OTHERS: &[&str] = &[
 
 #[test]
 fn messages_that_are_explained_exist() {
-    let sources: String = files("src", ".rs").iter().map(|file| read(file)).collect();
+    let files = [files("src", ".rs"), files("crates", ".rs")].concat();
+    let sources: String = files.iter().map(|file| read(file)).collect();
     // Long texts stand in several lines.
     let sources = sources.replace("\\\n", "").split_whitespace().collect::<Vec<_>>().join(" ");
     let text = read(&root().join("docs/troubleshooting.md"));
@@ -137,7 +138,7 @@ fn messages_that_are_explained_exist() {
 
 #[test]
 fn every_package_has_pages_in_two_languages() {
-    let declarations = dify_plugin_runtime::declare::load(root()).unwrap();
+    let declarations = dify_plugin::declare::load(root()).unwrap();
     for loaded in &declarations.providers {
         let package = loaded.declaration.extra.get("package").unwrap();
         let directory = package["readme"].as_str().unwrap_or_else(|| panic!("{} names no pages", loaded.file));

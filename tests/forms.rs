@@ -12,10 +12,10 @@ use std::path::Path;
 
 use declared::{declaration, declarations};
 use dify_form::{drawn, kept, opened};
-use dify_plugin_runtime::declare::provider::{CredentialFieldType, ShowOn};
-use dify_plugin_runtime::declare::{self, CredentialField, I18n};
-use dify_plugin_runtime::protocol::Credentials;
-use dify_plugin_runtime::runtime::form::{Form, complete};
+use dify_plugin::declare::provider::{CredentialFieldType, ShowOn};
+use dify_plugin::declare::{self, CredentialField, I18n};
+use dify_plugin::protocol::Credentials;
+use dify_plugin::runtime::form::{Form, complete};
 use serde_json::{Value, json};
 
 const GOOGLE: &str = "google";
@@ -387,7 +387,7 @@ fn former_fields_have_the_label_of_their_successor() {
         (GOOGLE, "safety_harassment_floor", "Minimum safety filter"),
     ];
     for (name, variable, label) in cases {
-        let error = dify_plugin_runtime::error::InvokeError::credentials(format!("credential `{variable}` is wrong"));
+        let error = dify_plugin::error::InvokeError::credentials(format!("credential `{variable}` is wrong"));
         let expected = format!("credential “{label}” `{variable}` is wrong");
         assert_eq!(declaration(name).label_fields(error).message, expected);
     }

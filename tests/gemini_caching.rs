@@ -10,7 +10,8 @@ mod upstream;
 
 use std::path::Path;
 
-use dify_plugin_runtime::{declare, providers};
+use dify_plugin::declare;
+use dify_plugin_runtime::providers;
 use futures_util::future::join_all;
 use harness::{Outcome, Plugin};
 use serde_json::{Value, json};

@@ -13,9 +13,9 @@ mod setup;
 
 use std::path::Path;
 
-use dify_plugin_runtime::declare::{self, ModelFeature, ModelSchema, ParameterRule, ParameterType};
+use dify_plugin::declare::{self, ModelFeature, ModelSchema, ParameterRule, ParameterType};
+use dify_plugin::protocol::ModelType;
 use dify_plugin_runtime::dialect::gemini::ModelProfile;
-use dify_plugin_runtime::protocol::ModelType;
 use google::{API_KEY, Google};
 use serde_json::{Map, Value, json};
 use setup::{plugin, request, vertex};

@@ -1,9 +1,9 @@
 //! What the reference SDK says, and what we say: prices, parameters, chunks, errors. `tests/golden/generate.py` makes the goldens.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-use dify_plugin_runtime::declare::{ParameterRule, Pricing, parameters, price};
-use dify_plugin_runtime::error::ErrorKind;
-use dify_plugin_runtime::protocol::{Content, FinishReason, LlmChunk, LlmDelta, LlmUsage, ToolCall};
+use dify_plugin::declare::{ParameterRule, Pricing, parameters, price};
+use dify_plugin::error::ErrorKind;
+use dify_plugin::protocol::{Content, FinishReason, LlmChunk, LlmDelta, LlmUsage, ToolCall};
 use serde_json::{Map, Value, json};
 
 fn golden() -> Value {

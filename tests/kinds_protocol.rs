@@ -1,17 +1,17 @@
 //! Requests of every access type, in the form in which the daemon writes them, and what they are read as.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
-use dify_plugin_runtime::error::{ErrorKind, InvokeError};
-use dify_plugin_runtime::protocol::Invocation;
-use dify_plugin_runtime::protocol::access::CredentialType;
-use dify_plugin_runtime::protocol::agent::AgentUsage;
-use dify_plugin_runtime::protocol::datasource::DatasourceRequest;
-use dify_plugin_runtime::protocol::endpoint::EndpointItem;
-use dify_plugin_runtime::protocol::envelope::{ErrorPayload, Inbound};
-use dify_plugin_runtime::protocol::oauth::{DATASOURCE_ERRORS, TRIGGER_ERRORS};
-use dify_plugin_runtime::protocol::tool::ToolRequest;
-use dify_plugin_runtime::protocol::tool_message::{Content, Message};
-use dify_plugin_runtime::protocol::trigger::TriggerRequest;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::protocol::Invocation;
+use dify_plugin::protocol::access::CredentialType;
+use dify_plugin::protocol::agent::AgentUsage;
+use dify_plugin::protocol::datasource::DatasourceRequest;
+use dify_plugin::protocol::endpoint::EndpointItem;
+use dify_plugin::protocol::envelope::{ErrorPayload, Inbound};
+use dify_plugin::protocol::oauth::{DATASOURCE_ERRORS, TRIGGER_ERRORS};
+use dify_plugin::protocol::tool::ToolRequest;
+use dify_plugin::protocol::tool_message::{Content, Message};
+use dify_plugin::protocol::trigger::TriggerRequest;
 use serde_json::{Value, json};
 
 /// Every access type and action with the fields that the daemon writes: all of them, absent ones as null.

@@ -13,9 +13,10 @@ mod scripted;
 
 use std::path::Path;
 
-use dify_plugin_runtime::codec::events::EventDecoder;
-use dify_plugin_runtime::codec::lines::LineDecoder;
-use dify_plugin_runtime::{declare, providers, steps};
+use dify_plugin::codec::events::EventDecoder;
+use dify_plugin::codec::lines::LineDecoder;
+use dify_plugin::{declare, steps};
+use dify_plugin_runtime::providers;
 use harness::{Outcome, Plugin};
 use scripted::{Scripted, Step, answer, event_stream};
 use serde_json::{Value, json};

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use dify_plugin_runtime::declare::Problems;
-use dify_plugin_runtime::package::{archive, inspect, signature};
+use dify_plugin::declare::Problems;
+use dify_plugin::package::{archive, inspect, signature};
 use serde_json::Value;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -133,7 +133,7 @@ fn a_package_holds_what_dify_and_the_installer_read() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, bytes).unwrap();
     }
-    let problems = Problems(dify_plugin_runtime::declare::check(directory.path()));
+    let problems = Problems(dify_plugin::declare::check(directory.path()));
     assert!(!problems.has_errors(), "{problems}");
 }
 

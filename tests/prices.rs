@@ -1,8 +1,8 @@
 //! Prices against an independent computation in whole numbers: exact, rounded once, never negative, growing with tokens.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-use dify_plugin_runtime::declare::Pricing;
-use dify_plugin_runtime::declare::price::{amount, embedding_usage, llm_usage};
+use dify_plugin::declare::Pricing;
+use dify_plugin::declare::price::{amount, embedding_usage, llm_usage};
 use dify_plugin_runtime::dialect::gemini::price::{PriceDetails, PriceList};
 use dify_plugin_runtime::dialect::gemini::wire::UsageMetadata;
 use proptest::prelude::*;

@@ -10,7 +10,8 @@ mod scripted;
 use std::path::Path;
 use std::time::Duration;
 
-use dify_plugin_runtime::{declare, providers};
+use dify_plugin::declare;
+use dify_plugin_runtime::providers;
 use harness::{Outcome, Plugin};
 use proptest::prelude::*;
 use scripted::{Scripted, Step, event_stream};

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::protocol::envelope::{ErrorPayload, write_end, write_error, write_stream};
-use dify_plugin_runtime::protocol::{
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::envelope::{ErrorPayload, write_end, write_error, write_stream};
+use dify_plugin::protocol::{
     Content, ContentPart, EmbeddingInputType, Inbound, InboundEvent, LlmChunk, LlmDelta, Request, Role, ToolChoiceMode,
 };
 use serde_json::{Value, json};

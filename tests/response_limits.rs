@@ -10,7 +10,8 @@ mod waits;
 
 use std::path::Path;
 
-use dify_plugin_runtime::{declare, providers};
+use dify_plugin::declare;
+use dify_plugin_runtime::providers;
 use harness::{Outcome, Plugin};
 use scripted::{Scripted, Step, answer, event_stream};
 use serde_json::{Value, json};

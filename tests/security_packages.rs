@@ -7,7 +7,7 @@ mod archives;
 use std::io::{Cursor, Write};
 
 use archives::{Archive, Entry, archive, crc, entry};
-use dify_plugin_runtime::package::{inspect, signature};
+use dify_plugin::package::{inspect, signature};
 use zip::write::SimpleFileOptions;
 
 const MANIFEST: &[u8] = b"version: 0.1.0\nname: x\nauthor: a\n";

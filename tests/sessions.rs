@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dify_plugin_runtime::declare::{ModelSchema, ProviderDeclaration};
-use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::protocol::{
+use dify_plugin::declare::{ModelSchema, ProviderDeclaration};
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
+use dify_plugin::protocol::{
     AudioChunk, Content, ContentPart, FinishReason, LlmDelta, LlmRequest, MediaPart, ModelRequest, ModelType,
     TtsRequest, ValidateProviderRequest,
 };
-use dify_plugin_runtime::providers::{CallContext, Chunks, Provider, ResultFuture};
-use dify_plugin_runtime::runtime::ServeOptions;
+use dify_plugin::runtime::ServeOptions;
 use futures_util::{StreamExt, stream};
 use harness::Plugin;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Provider for Obedient {
         let prompt = request.prompt_messages.last().map(|message| message.content.text()).unwrap_or_default();
         let (verb, number) = prompt.split_once(' ').unwrap_or((prompt.as_str(), "0"));
         let number: usize = number.parse().unwrap_or_default();
-        let usage = dify_plugin_runtime::declare::price::llm_usage(context.pricing(), 3, number as u64);
+        let usage = dify_plugin::declare::price::llm_usage(context.pricing(), 3, number as u64);
         let last = LlmDelta { finish_reason: Some(FinishReason::Stop), usage: Some(usage), ..LlmDelta::default() };
         match verb {
             "words" => {

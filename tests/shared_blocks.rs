@@ -7,9 +7,9 @@ mod written;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dify_plugin_runtime::declare::{self, Declarations, remote};
-use dify_plugin_runtime::package::Target;
-use dify_plugin_runtime::package::build::{self, Binary, Package};
+use dify_plugin::declare::{self, Declarations, remote};
+use dify_plugin::package::Target;
+use dify_plugin::package::build::{self, Binary, Package};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -13,15 +13,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authority::Authority;
-use dify_plugin_runtime::codec::events::Event;
-use dify_plugin_runtime::dialect::driver::drive;
-use dify_plugin_runtime::dialect::{Flow, StreamMapper};
-use dify_plugin_runtime::error::{ErrorKind, InvokeError};
-use dify_plugin_runtime::upstream::auth::{Attempt, HeaderAuthorization, Sent};
-use dify_plugin_runtime::upstream::{
+use dify_plugin::codec::events::Event;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::upstream::auth::{Attempt, HeaderAuthorization, Sent};
+use dify_plugin::upstream::{
     AuthOutcome, Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest,
     UpstreamResponse,
 };
+use dify_plugin_runtime::dialect::driver::drive;
+use dify_plugin_runtime::dialect::{Flow, StreamMapper};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use scripted::{Scripted, Step, answer, event_stream};

@@ -1,13 +1,13 @@
 //! What Dify sends to a call back into it: the event, and its data as every response that there is.
 #![no_main]
 
-use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::protocol::backwards::{
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::backwards::{
     AppEvent, AppInfo, BackwardsEvent, DifyError, LlmChunk, LlmCollector, NodeResult, ResultOf, SpeechChunk,
     StorageResult, SummaryResult, UploadUrl, UploadedFile,
 };
-use dify_plugin_runtime::protocol::tool_message::Message;
-use dify_plugin_runtime::protocol::{EmbeddingResult, Inbound, RerankResult, lenient};
+use dify_plugin::protocol::tool_message::Message;
+use dify_plugin::protocol::{EmbeddingResult, Inbound, RerankResult, lenient};
 use libfuzzer_sys::fuzz_target;
 
 // One line each; the envelope may be left out.
@@ -41,7 +41,8 @@ fn read(data: &str, whole: &mut LlmCollector) {
         let _ = (result.bytes(), result.exists(), result.done());
     }
     if let Ok(event) = lenient::read::<AppEvent>(data) {
-        let _ = (event.event().len(), event.answer().len(), event.conversation_id().is_some(), event.outputs().is_some());
+        let _ =
+            (event.event().len(), event.answer().len(), event.conversation_id().is_some(), event.outputs().is_some());
     }
     if let Ok(file) = lenient::read::<UploadedFile>(data) {
         assert_eq!(file.app_input()["tool_file_id"], file.id);

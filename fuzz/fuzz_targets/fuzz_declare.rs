@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use dify_plugin_runtime::declare::{self, parameters, price, remote, yaml};
+use dify_plugin::declare::{self, parameters, price, remote, yaml};
 use dify_plugin_runtime::dialect::gemini::embedding::EmbeddingProfile;
 use dify_plugin_runtime::dialect::gemini::profile::ModelProfile;
 use libfuzzer_sys::fuzz_target;

@@ -1,16 +1,16 @@
 //! Complete responses, not streams: agent tasks, audio, transcripts, vectors, rankings, errors of every upstream.
 #![no_main]
 
-use dify_plugin_runtime::declare::price;
+use dify_plugin::declare::price;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::envelope::ErrorPayload;
+use dify_plugin::upstream::response::ErrorResponse;
+use dify_plugin::upstream::status;
 use dify_plugin_runtime::dialect::gemini::{embedding, errors as gemini_errors, interactions::Interaction, speech};
 use dify_plugin_runtime::dialect::openai::embeddings::EmbeddingResponse;
 use dify_plugin_runtime::dialect::openai::errors as openai_errors;
 use dify_plugin_runtime::dialect::openai::rerank::{RerankResponse, ScoreForm};
 use dify_plugin_runtime::dialect::wav;
-use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::protocol::envelope::ErrorPayload;
-use dify_plugin_runtime::upstream::response::ErrorResponse;
-use dify_plugin_runtime::upstream::status;
 use dify_plugin_runtime_fuzz::pricing;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

@@ -2,6 +2,7 @@
 //! and what it leaves in Dify's history can be sent with the next request.
 #![no_main]
 
+use dify_plugin::protocol::{Content, ContentPart, LlmDelta, PromptMessage, Role};
 use dify_plugin_runtime::dialect::gemini::grounding::Citations;
 use dify_plugin_runtime::dialect::gemini::price::PriceList;
 use dify_plugin_runtime::dialect::gemini::profile::{ModelProfile, Surface};
@@ -10,7 +11,6 @@ use dify_plugin_runtime::dialect::gemini::response::{GeminiResponse, NextStep, R
 use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;
 use dify_plugin_runtime::dialect::gemini::{GenerateMapper, SharedResponse};
 use dify_plugin_runtime::dialect::names::FunctionNames;
-use dify_plugin_runtime::protocol::{Content, ContentPart, LlmDelta, PromptMessage, Role};
 use dify_plugin_runtime_fuzz::{Outcome, map, pieces, pricing};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,11 +1,12 @@
 //! Text that an administrator pastes: JWKs and PEM keys, Google Cloud key files, URLs.
 #![no_main]
 
+use dify_plugin::upstream::pem;
+use dify_plugin::config::machine::MachineAccess;
+use dify_plugin_google_auth::GoogleCredential;
 use dify_plugin_runtime::dialect::openai::BaseUrl;
-use dify_plugin_runtime::upstream::auth::jwk::signing_key;
-use dify_plugin_runtime::upstream::auth::jws::Algorithm;
-use dify_plugin_runtime::upstream::google::{GoogleCredential, MachineAccess};
-use dify_plugin_runtime::upstream::pem;
+use dify_plugin_runtime::providers::aigateway::jwk::signing_key;
+use dify_plugin_runtime::providers::aigateway::jws::Algorithm;
 use libfuzzer_sys::fuzz_target;
 
 // First byte: the algorithm, or what else the text is; the rest: the text.

@@ -1,7 +1,7 @@
 //! The line framer: any split of the bytes gives the same lines, whole ones within the limit, none lost.
 #![no_main]
 
-use dify_plugin_runtime::codec::lines::{Line, LineDecoder};
+use dify_plugin::codec::lines::{Line, LineDecoder};
 use dify_plugin_runtime_fuzz::pieces;
 use libfuzzer_sys::fuzz_target;
 

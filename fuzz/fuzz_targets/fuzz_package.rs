@@ -1,8 +1,8 @@
 //! Packages of anybody: archive, manifest, checksum, signature, executables.
 #![no_main]
 
-use dify_plugin_runtime::package::inspect::{self, Contents};
-use dify_plugin_runtime::package::{Target, archive, elf, signature};
+use dify_plugin::package::inspect::{self, Contents};
+use dify_plugin::package::{Target, archive, elf, signature};
 use libfuzzer_sys::fuzz_target;
 
 /// A public key whose private key was discarded.

@@ -2,8 +2,8 @@
 //! twice is hiding once, and a wait that the words ask for is a time.
 #![no_main]
 
-use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::upstream::{Upstream, retry};
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::{Upstream, retry};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -5,7 +5,10 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use dify_plugin_runtime::declare::{self, LoadedProvider, parameters};
+use dify_plugin::declare::{self, LoadedProvider, parameters};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Content, Inbound, Invocation, LlmRequest, ModelType, PromptMessage, Request, ToolCall};
+use dify_plugin::runtime::form::{self, Form};
 use dify_plugin_runtime::dialect::gemini::catalog::Catalog;
 use dify_plugin_runtime::dialect::gemini::functions::NAMES;
 use dify_plugin_runtime::dialect::gemini::interactions;
@@ -19,11 +22,6 @@ use dify_plugin_runtime::dialect::openai::profile::{
 };
 use dify_plugin_runtime::dialect::openai::{Profile, chat_request};
 use dify_plugin_runtime::dialect::tokens::estimate_prompt;
-use dify_plugin_runtime::error::InvokeError;
-use dify_plugin_runtime::protocol::{
-    Content, Inbound, Invocation, LlmRequest, ModelType, PromptMessage, Request, ToolCall,
-};
-use dify_plugin_runtime::runtime::form::{self, Form};
 use libfuzzer_sys::fuzz_target;
 
 static PROVIDERS: LazyLock<Vec<LoadedProvider>> = LazyLock::new(|| {

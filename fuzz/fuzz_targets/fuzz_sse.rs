@@ -1,7 +1,7 @@
 //! The event decoder: any split of the bytes gives the same events and refuses the same streams.
 #![no_main]
 
-use dify_plugin_runtime::codec::events::{Event, EventDecoder, TooLong};
+use dify_plugin::codec::events::{Event, EventDecoder, TooLong};
 use dify_plugin_runtime_fuzz::pieces;
 use libfuzzer_sys::fuzz_target;
 

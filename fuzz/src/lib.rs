@@ -1,10 +1,10 @@
 //! What the targets share.
 
-use dify_plugin_runtime::codec::events::EventDecoder;
-use dify_plugin_runtime::declare::Pricing;
+use dify_plugin::codec::events::EventDecoder;
+use dify_plugin::declare::Pricing;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::protocol::{LlmChunk, LlmDelta, Tool};
 use dify_plugin_runtime::dialect::{Flow, StreamMapper};
-use dify_plugin_runtime::error::{ErrorKind, InvokeError};
-use dify_plugin_runtime::protocol::{LlmChunk, LlmDelta, Tool};
 use serde_json::{Value, json};
 
 /// Cuts bytes into pieces at places that follow from `seed`: any pieces must give what the whole gives.

@@ -18,10 +18,10 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Flow, StreamMapper};
-use crate::codec::events::EventDecoder;
-use crate::error::InvokeError;
-use crate::upstream::UpstreamResponse;
-use crate::upstream::share::Share;
+use dify_plugin::codec::events::EventDecoder;
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::UpstreamResponse;
+use dify_plugin::upstream::share::Share;
 
 /// Longest event: an inline image or sound of some twenty megabytes.
 pub const MAX_EVENT_BYTES: usize = 48 * 1024 * 1024;
@@ -158,7 +158,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::events::Event;
+    use dify_plugin::codec::events::Event;
 
     /// Hands on each event's text; done at `done`, over at `last`, keeps what begins with `keep`.
     #[derive(Default)]

@@ -12,8 +12,8 @@ pub mod think;
 pub mod tokens;
 pub mod wav;
 
-use crate::codec::events::Event;
-use crate::error::InvokeError;
+use dify_plugin::codec::events::Event;
+use dify_plugin::error::InvokeError;
 
 /// Whether more events are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

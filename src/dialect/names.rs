@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use crate::error::InvokeError;
-use crate::protocol::Tool;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::Tool;
 
 /// Longest name of a function, in every language.
 const MAX_NAME_CHARACTERS: usize = 64;

@@ -6,7 +6,7 @@
 //! [`strip_thoughts`] removes the blocks from a conversation's earlier answers.
 //! Source: Dify shows a message's leading `<think>` block folded; `dify-plugin-sdks: interfaces/model/large_language_model.py`.
 
-use crate::steps;
+use dify_plugin::steps;
 
 /// Opens a block.
 pub const OPEN: &str = "<think>";

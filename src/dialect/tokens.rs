@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::protocol::{Content, PromptMessage, Tool};
+use dify_plugin::protocol::{Content, PromptMessage, Tool};
 
 /// Tokens that a chat template adds around a message.
 const PER_MESSAGE: u64 = 4;
@@ -92,7 +92,7 @@ fn estimate_message(message: &PromptMessage) -> u64 {
         Content::Parts(parts) => parts
             .iter()
             .map(|part| match part {
-                crate::protocol::ContentPart::Text(text) => estimate_text(&text.data),
+                dify_plugin::protocol::ContentPart::Text(text) => estimate_text(&text.data),
                 _ => PER_MEDIA,
             })
             .sum(),

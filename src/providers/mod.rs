@@ -1,7 +1,4 @@
-//! What a provider can be asked, and the providers that exist.
-//!
-//! A provider knows its upstream and nothing of the host: it takes typed requests and yields typed answers or
-//! [`InvokeError`]s. Dropping a future or stream cancels its upstream call.
+//! The providers of this executable: which dialect, which address, which credentials.
 
 pub mod aigateway;
 pub mod common;
@@ -11,179 +8,16 @@ pub mod xinference;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
-use url::Url;
+use dify_plugin::config::machine::MachineAccess;
+use dify_plugin::model::Provider;
 
-use crate::declare::{ModelSchema, ProviderDeclaration};
-use crate::error::InvokeError;
-use crate::protocol::{
-    AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
-    ModelRequest, ModerationRequest, MultimodalEmbeddingRequest, MultimodalRerankRequest, PollingResponse,
-    RerankRequest, RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
-    TtsVoicesRequest, ValidateProviderRequest, Voice,
-};
-use crate::upstream::Upstream;
-use crate::upstream::google::MachineAccess;
-
-/// The answer of an action with one result.
-pub type ResultFuture<T> = BoxFuture<'static, Result<T, InvokeError>>;
-
-/// The answer of an action with many.
-pub type Chunks<T> = BoxStream<'static, Result<T, InvokeError>>;
-
-/// What a call is given besides its request.
-#[derive(Clone)]
-pub struct CallContext {
-    /// Names the session in logs.
-    pub session_id: Arc<str>,
-    /// Dify's app that asks; a model may be asked without one.
-    pub app_id: Option<Arc<str>>,
-    /// The model: declared in a file, or made by [`Provider::model_schema`]. Absent for schema and provider validation.
-    pub model: Option<Arc<ModelSchema>>,
-    /// The provider's declaration, with all predefined models' names.
-    pub declaration: Arc<ProviderDeclaration>,
-    /// The models that the provider declares, in the order in which Dify lists them.
-    pub models: Arc<[Arc<ModelSchema>]>,
-    /// HTTP out.
-    pub upstream: Upstream,
-}
-
-impl CallContext {
-    /// The model's price list entry.
-    pub fn pricing(&self) -> Option<&crate::declare::Pricing> {
-        self.model.as_ref().and_then(|model| model.pricing.as_ref())
-    }
-}
-
-macro_rules! unsupported {
-    ($context:ident, $request:ident, $what:literal) => {{
-        let message = format!("provider `{}` has no {}", $context.declaration.provider, $what);
-        let _ = $request;
-        Box::pin(std::future::ready(Err(InvokeError::bad_request(message))))
-    }};
-}
-
-/// A model provider. Every method has a default that says that the provider does not offer the action.
-///
-/// Before a call the runtime has checked the credential form and, for an LLM, the parameters against the model's rules.
-pub trait Provider: Send + Sync {
-    /// The `provider` of the declaration that this code serves.
-    fn name(&self) -> &'static str;
-
-    /// `invoke_llm`. The last delta carries usage and finish reason.
-    fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
-        let _ = request;
-        let message = format!("provider `{}` has no language models", context.declaration.provider);
-        Box::pin(futures_util::stream::once(std::future::ready(Err(InvokeError::bad_request(message)))))
-    }
-
-    /// `get_llm_num_tokens`: cheap; may be an estimate.
-    fn llm_num_tokens(&self, context: CallContext, request: LlmNumTokensRequest) -> ResultFuture<u64> {
-        unsupported!(context, request, "language models")
-    }
-
-    /// `invoke_text_embedding`: one vector per text, in order.
-    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
-        unsupported!(context, request, "text embedding")
-    }
-
-    /// `invoke_multimodal_embedding`: one vector per document, in order.
-    fn multimodal_embedding(
-        &self,
-        context: CallContext,
-        request: MultimodalEmbeddingRequest,
-    ) -> ResultFuture<EmbeddingResult> {
-        unsupported!(context, request, "multimodal embedding")
-    }
-
-    /// `get_text_embedding_num_tokens`: one count per text.
-    fn text_embedding_num_tokens(
-        &self,
-        context: CallContext,
-        request: TextEmbeddingNumTokensRequest,
-    ) -> ResultFuture<Vec<u64>> {
-        unsupported!(context, request, "text embedding")
-    }
-
-    /// `invoke_rerank`: best first.
-    fn rerank(&self, context: CallContext, request: RerankRequest) -> ResultFuture<RerankResult> {
-        unsupported!(context, request, "rerank models")
-    }
-
-    /// `invoke_multimodal_rerank`: best first.
-    fn multimodal_rerank(&self, context: CallContext, request: MultimodalRerankRequest) -> ResultFuture<RerankResult> {
-        unsupported!(context, request, "multimodal rerank models")
-    }
-
-    /// `invoke_tts`.
-    fn tts(&self, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
-        let _ = request;
-        let message = format!("provider `{}` has no text-to-speech models", context.declaration.provider);
-        Box::pin(futures_util::stream::once(std::future::ready(Err(InvokeError::bad_request(message)))))
-    }
-
-    /// `get_tts_model_voices`.
-    fn tts_voices(&self, context: CallContext, request: TtsVoicesRequest) -> ResultFuture<Vec<Voice>> {
-        unsupported!(context, request, "text-to-speech models")
-    }
-
-    /// `invoke_speech2text`.
-    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> ResultFuture<String> {
-        unsupported!(context, request, "speech-to-text models")
-    }
-
-    /// `invoke_moderation`: true is unsafe.
-    fn moderation(&self, context: CallContext, request: ModerationRequest) -> ResultFuture<bool> {
-        unsupported!(context, request, "moderation models")
-    }
-
-    /// `validate_provider_credentials`: any error is shown in the credential form.
-    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> ResultFuture<()> {
-        unsupported!(context, request, "provider credentials")
-    }
-
-    /// `validate_model_credentials`: any error is shown in the credential form.
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
-        unsupported!(context, request, "customizable models")
-    }
-
-    /// `get_ai_model_schemas` for a model that no file declares. Dify keeps it for an hour: what is not known is an error.
-    fn model_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
-        unsupported!(context, request, "customizable models")
-    }
-
-    /// The schema by whose rules a call of such a model is checked, asked before each of them, so it must be cheap or
-    /// cached. Nobody keeps it: rules that are only assumed must refuse nothing.
-    fn call_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
-        self.model_schema(context, request)
-    }
-
-    /// Where calls with these credentials go: the API first, then whoever gives out its tokens. For diagnosis.
-    fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
-        let _ = credentials;
-        Ok(Vec::new())
-    }
-
-    /// `start_polling`.
-    fn start_polling(&self, context: CallContext, request: LlmRequest) -> ResultFuture<PollingResponse> {
-        let message = format!("model `{}` of `{}` is not polled", request.target.model, context.declaration.provider);
-        Box::pin(std::future::ready(Err(InvokeError::new(crate::error::ErrorKind::PollingUnsupported, message))))
-    }
-
-    /// `check_polling`.
-    fn check_polling(&self, context: CallContext, request: CheckPollingRequest) -> ResultFuture<PollingResponse> {
-        let message = format!("model `{}` of `{}` is not polled", request.target.model, context.declaration.provider);
-        Box::pin(std::future::ready(Err(InvokeError::new(crate::error::ErrorKind::PollingUnsupported, message))))
-    }
-}
-
-/// Every provider that this executable has code for. `machine` is what their credential forms may use of this machine.
+/// All of them, the main one first. `machine` is what their credential forms may use of this machine.
 pub fn all(machine: MachineAccess) -> Vec<Arc<dyn Provider>> {
     let gemini = gemini::Gemini::new(machine);
+    let agents = gemini.agents();
     vec![
-        Arc::new(gemini.agents()),
         Arc::new(gemini),
+        Arc::new(agents),
         Arc::new(aigateway::AiGateway::default()),
         Arc::new(xinference::Xinference::default()),
     ]

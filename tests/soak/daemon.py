@@ -90,7 +90,7 @@ class Process:
         environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
         environment |= {"PATH": f"{directory}:{os.environ['PATH']}", "DIFY_PLUGIN_LOG_LEVEL": "info", **settings}
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, str(ROOT / "src/package/launcher.py"), cwd=ROOT, env=environment,
+            sys.executable, str(ROOT / "crates/dify-plugin/src/package/launcher.py"), cwd=ROOT, env=environment,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self.log, limit=1 << 26)
 
     def sample(self, at):

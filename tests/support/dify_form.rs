@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use dify_plugin_runtime::declare::CredentialField;
-use dify_plugin_runtime::declare::provider::ShowOn;
+use dify_plugin::declare::CredentialField;
+use dify_plugin::declare::provider::ShowOn;
 
 pub type Values = BTreeMap<String, String>;
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use dify_plugin_runtime::declare::{self, ProviderDeclaration};
+use dify_plugin::declare::{self, ProviderDeclaration};
 
 /// All of them.
 pub fn declarations() -> &'static [ProviderDeclaration] {

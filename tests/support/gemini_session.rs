@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use dify_plugin_runtime::declare::{self, LoadedProvider};
+use dify_plugin::declare::{self, LoadedProvider};
 use dify_plugin_runtime::providers;
 use serde_json::{Value, json};
 

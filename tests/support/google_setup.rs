@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use dify_plugin::declare;
+use dify_plugin_runtime::providers;
 use dify_plugin_runtime::providers::gemini::Gemini;
-use dify_plugin_runtime::{declare, providers};
 use serde_json::{Value, json};
 
 use super::google::{EMAIL, Google};

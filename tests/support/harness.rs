@@ -11,11 +11,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dify_plugin_runtime::declare::versions::DifyVersion;
-use dify_plugin_runtime::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
-use dify_plugin_runtime::providers::Provider;
-use dify_plugin_runtime::runtime::serve::ServeOptions;
-use dify_plugin_runtime::runtime::{Registry, serve_io};
+use dify_plugin::declare::versions::DifyVersion;
+use dify_plugin::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
+use dify_plugin::model::Provider;
+use dify_plugin::runtime::serve::ServeOptions;
+use dify_plugin::runtime::{Registry, serve_io};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 

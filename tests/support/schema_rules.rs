@@ -1,8 +1,8 @@
 //! What every model's declaration keeps, whether a file or a provider's code makes it: one table of rules.
 #![allow(dead_code)]
 
-use dify_plugin_runtime::declare::{ModelFeature, ModelSchema, ParameterRule, ParameterType};
-use dify_plugin_runtime::protocol::ModelType;
+use dify_plugin::declare::{ModelFeature, ModelSchema, ParameterRule, ParameterType};
+use dify_plugin::protocol::ModelType;
 use serde_json::Value;
 
 /// What of a schema breaks a rule.

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Code of folders and files below `src`, without tests, comments and blanks between words.
+/// Code of folders and files below `src` of this package or of the library, without tests, comments and blanks between words.
 pub struct Code(String);
 
 impl Code {
     pub fn of(paths: &[&str]) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let roots = ["src", "crates/dify-plugin/src"].map(|root| Path::new(env!("CARGO_MANIFEST_DIR")).join(root));
         let mut code = String::new();
         for path in paths {
-            add(&root.join(path), &mut code);
+            add(&roots.iter().map(|root| root.join(path)).find(|path| path.exists()).unwrap(), &mut code);
         }
         Self(code)
     }

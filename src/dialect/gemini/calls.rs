@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::partial_args;
 use super::wire::{FunctionCall, PartialArg};
-use crate::steps;
+use dify_plugin::steps;
 
 /// What Gemini sometimes writes before a function's name, as in `print(default_api.look(…))`.
 const PREFIXES: [&str; 2] = ["default_api:", "default_api."];

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::interactions::is_agent;
-use crate::declare::ModelSchema;
-use crate::protocol::ModelType;
+use dify_plugin::declare::ModelSchema;
+use dify_plugin::protocol::ModelType;
 
 /// Words that begin a version of a declared model: `-preview-06-17`, `-exp`.
 const VERSION_WORDS: [&str; 5] = ["preview", "exp", "experimental", "latest", "stable"];

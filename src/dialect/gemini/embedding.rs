@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::Surface;
 use super::wire::{Blob, ModelStatus, Part};
-use crate::codec::json;
-use crate::declare::ModelSchema;
-use crate::error::InvokeError;
-use crate::protocol::{EmbeddingInputType, lenient};
+use dify_plugin::codec::json;
+use dify_plugin::declare::ModelSchema;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{EmbeddingInputType, lenient};
 
 /// Vectors of this length come normalised; shorter ones may not.
 pub const FULL_LENGTH: usize = 3072;

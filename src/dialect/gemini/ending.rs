@@ -5,7 +5,7 @@
 
 use super::finish;
 use super::response::{GeminiResponse, NextStep, Request};
-use crate::error::{ErrorKind, InvokeError};
+use dify_plugin::error::{ErrorKind, InvokeError};
 
 /// Most requests that one answer may take.
 const MAX_REQUESTS: u32 = 64;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::error::{ErrorKind, InvokeError, clip};
-use crate::upstream::retry::heed_words;
-use crate::upstream::status::error_text_in;
+use dify_plugin::error::{ErrorKind, InvokeError, clip};
+use dify_plugin::upstream::retry::heed_words;
+use dify_plugin::upstream::status::error_text_in;
 
 /// Words of a limit of money.
 const QUOTA_PHRASES: [&str; 5] =

@@ -1,8 +1,8 @@
 //! Why an answer ended, and what to say when nothing came: Google's reasons in Dify's words.
 
 use super::wire::SafetyRating;
-use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
-use crate::protocol::FinishReason;
+use dify_plugin::error::{InvokeError, MAX_FIELD_BYTES, clip};
+use dify_plugin::protocol::FinishReason;
 
 /// Longest words of Google's that are shown.
 const MAX_MESSAGE_BYTES: usize = 2000;

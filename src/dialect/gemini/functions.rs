@@ -8,8 +8,8 @@ use super::profile::{ModelProfile, Surface};
 use super::schema::{self, Budget};
 use super::wire::GenerateContentRequest;
 use crate::dialect::names::{FunctionNames, NameRule, distinct};
-use crate::error::InvokeError;
-use crate::protocol::{Tool, ToolChoice, ToolChoiceMode};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Tool, ToolChoice, ToolChoiceMode};
 
 /// Names that Google takes. Source: Gemini API, `FunctionDeclaration`.
 pub const NAMES: NameRule = NameRule { punctuation: ".:-", begins_with_any: false };

@@ -11,7 +11,7 @@ use std::ops::{Bound, Range};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::wire::{GroundingMetadata, GroundingSupport, MAX_SOURCES, Segment, UrlMetadata, WebSource};
-use crate::steps;
+use dify_plugin::steps;
 
 /// Longest address or title that is shown.
 const MAX_NAME_BYTES: usize = 4096;

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::media_types::{self, media_type};
 use super::research_report::Report;
-use crate::codec::json::{list, or_default};
-use crate::error::{InvokeError, MAX_FIELD_BYTES, MAX_MESSAGE_BYTES, clip};
-use crate::protocol::{Content, ContentPart, PromptMessage, Role, lenient};
+use dify_plugin::codec::json::{list, or_default};
+use dify_plugin::error::{InvokeError, MAX_FIELD_BYTES, MAX_MESSAGE_BYTES, clip};
+use dify_plugin::protocol::{Content, ContentPart, PromptMessage, Role, lenient};
 
 /// Whether a name is an agent's, not a model's.
 pub fn is_agent(name: &str) -> bool {

@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::errors;
 use super::response::GeminiResponse;
 use super::wire::GenerateContentResponse;
-use crate::codec::events::Event;
-use crate::codec::json;
 use crate::dialect::{Flow, StreamMapper};
-use crate::error::InvokeError;
-use crate::protocol::{LlmDelta, lenient};
-use crate::upstream::retry::heed_words;
-use crate::upstream::status::{error_text_in, excerpt, parse_error_text};
+use dify_plugin::codec::events::Event;
+use dify_plugin::codec::json;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{LlmDelta, lenient};
+use dify_plugin::upstream::retry::heed_words;
+use dify_plugin::upstream::status::{error_text_in, excerpt, parse_error_text};
 
 /// An answer that several requests may make, one after the other.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use super::request::OPAQUE_KEY;
 use super::wire::{Blob, FileData};
 use crate::dialect::file_type::by_bytes;
 use crate::dialect::wav::wav;
-use crate::protocol::{ContentPart, MediaPart};
+use dify_plugin::protocol::{ContentPart, MediaPart};
 
 /// Inline bytes as Dify shows them; raw PCM becomes a WAV file.
 pub(super) fn media(blob: Blob, signature: Option<&str>) -> ContentPart {

@@ -5,8 +5,8 @@
 //! does not say whether the developer API reads them too, nor how large they may be.
 
 use crate::dialect::file_type::by_bytes;
-use crate::error::InvokeError;
-use crate::protocol::MediaPart;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::MediaPart;
 
 /// Pictures that every model reads.
 const PICTURES: &[&str] = &["png", "jpeg", "webp", "heic", "heif"];

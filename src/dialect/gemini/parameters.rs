@@ -8,7 +8,7 @@ use super::profile::{ModelProfile, Surface, Thinking};
 use super::schema::{self, Budget};
 use super::tools;
 use super::wire::{GenerateContentRequest, SafetySetting};
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// Parameter and category of each threshold.
 pub const SAFETY: [(&str, &str); 4] = [

@@ -9,8 +9,8 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 pub use self::data::{CachedPrices, Change, Factor, LongContext, PriceDetails, SearchPrice, Tier};
 use super::wire::{ModalityTokens, UsageMetadata};
-use crate::declare::{ModelSchema, Pricing, price};
-use crate::protocol::LlmUsage;
+use dify_plugin::declare::{ModelSchema, Pricing, price};
+use dify_plugin::protocol::LlmUsage;
 
 /// Everything that the price of a call depends on besides its tokens.
 #[derive(Clone, Debug, Default)]

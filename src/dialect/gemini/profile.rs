@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::declare::ModelSchema;
+use dify_plugin::declare::ModelSchema;
 
 /// Which of Google's services is spoken to; they refuse each other's fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

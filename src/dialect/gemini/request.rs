@@ -12,8 +12,8 @@ use super::own_words;
 use super::profile::{ModelProfile, Surface};
 use super::wire::{Content, GenerateContentRequest, Part};
 use crate::dialect::names::FunctionNames;
-use crate::error::InvokeError;
-use crate::protocol::{PromptMessage, Role, Tool, ToolCall, ToolChoice};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{PromptMessage, Role, Tool, ToolCall, ToolChoice};
 
 pub use self::media::is_youtube;
 pub use super::thought_signatures::BYPASS as BYPASS_SIGNATURE;

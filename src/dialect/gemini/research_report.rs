@@ -12,7 +12,7 @@ use super::grounding::Grounding;
 use super::interactions::Interaction;
 use super::media::media;
 use super::wire::{Blob, GroundingChunk, GroundingMetadata, GroundingSupport, Segment, WebSource};
-use crate::protocol::{Content, ContentPart, MediaPart};
+use dify_plugin::protocol::{Content, ContentPart, MediaPart};
 
 /// A piece of a report.
 enum Item {

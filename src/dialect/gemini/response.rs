@@ -23,8 +23,8 @@ use super::wire::{
 use crate::dialect::names::FunctionNames;
 use crate::dialect::think::{ThinkPolicy, ThinkWriter};
 use crate::dialect::tokens::TokenCounter;
-use crate::error::InvokeError;
-use crate::protocol::LlmDelta;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::LlmDelta;
 
 /// Bytes of a part, a call or an item that waits, beside what it says.
 const ENTRY: usize = size_of::<Part>();

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 pub use check::check;
 pub use full::full;
 
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// Deepest schema that is followed; references may go round in circles.
 const DEEPEST: usize = 24;
@@ -108,7 +108,7 @@ pub fn from_text(text: &str) -> Result<Option<Map<String, Value>>, InvokeError> 
         Value::Null => Ok(None),
         other => Err(InvokeError::bad_request(format!(
             "parameter `json_schema` must be a JSON object, found {}",
-            crate::protocol::lenient::kind_of(&other)
+            dify_plugin::protocol::lenient::kind_of(&other)
         ))),
     }
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::catalog::Catalog;
 use super::wire::ModelStatus;
-use crate::declare::ModelSchema;
-use crate::error::{MAX_FIELD_BYTES, clip};
+use dify_plugin::declare::ModelSchema;
+use dify_plugin::error::{MAX_FIELD_BYTES, clip};
 
 /// Longest message of a model's status that is logged.
 const MAX_MESSAGE_BYTES: usize = 500;

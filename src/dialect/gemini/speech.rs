@@ -16,12 +16,12 @@ use super::finish;
 use super::media::sample_rate;
 use super::speech_options::SpeechOptions;
 use super::wire::{Blob, Content, FileData, GenerateContentRequest, GenerateContentResponse, Part};
-use crate::codec::json::Named;
-use crate::declare::ModelSchema;
 use crate::dialect::{mp3, wav};
-use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
-use crate::protocol::lenient;
-use crate::upstream::status::error_text_in;
+use dify_plugin::codec::json::Named;
+use dify_plugin::declare::ModelSchema;
+use dify_plugin::error::{InvokeError, MAX_FIELD_BYTES, clip};
+use dify_plugin::protocol::lenient;
+use dify_plugin::upstream::status::error_text_in;
 
 /// The voices that every speech model has; each speaks every language.
 pub const VOICES: [(&str, &str); 30] = [

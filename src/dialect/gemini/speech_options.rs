@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::wire::Part;
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// The credential `speech_options`, a JSON object.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

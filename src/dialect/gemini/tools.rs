@@ -12,7 +12,7 @@ use super::grounding::Citations;
 use super::parameters::Parameters;
 use super::profile::Surface;
 use super::wire::GenerateContentRequest;
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// Most names in a list.
 const MAX_NAMES: usize = 2000;

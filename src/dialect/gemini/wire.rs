@@ -18,7 +18,7 @@ pub use grounding::{
 pub use response::{Candidate, GenerateContentResponse, ModelStatus, PromptFeedback, SafetyRating};
 pub use usage::{ModalityTokens, UsageMetadata};
 
-use crate::codec::json;
+use dify_plugin::codec::json;
 
 /// Most parts of one event.
 const MAX_PARTS: usize = 8192;

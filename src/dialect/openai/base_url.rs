@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// Paths of single endpoints that users paste with the address.
 const ENDPOINTS: [&str; 4] = ["chat/completions", "audio/speech", "audio/transcriptions", "audio/translations"];

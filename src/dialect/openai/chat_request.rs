@@ -10,8 +10,8 @@ use super::messages::{Message, messages, prompt_text};
 use super::profile::{Mode, Profile, ToolForm};
 use super::structured::{JSON_INSTRUCTION, structured};
 use crate::dialect::names::{FunctionNames, NameRule, distinct};
-use crate::error::InvokeError;
-use crate::protocol::{Content, ContentPart, LlmRequest, Tool, ToolChoice, ToolChoiceMode};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Content, ContentPart, LlmRequest, Tool, ToolChoice, ToolChoiceMode};
 
 /// Names that OpenAI takes: `^[a-zA-Z0-9_-]{1,64}$`.
 pub const NAMES: NameRule = NameRule { punctuation: "-", begins_with_any: true };

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::members::{Few, Members, Object};
 use super::wire::{Number, Usage};
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// Body of `POST /embeddings`.
 #[derive(Debug, Serialize)]

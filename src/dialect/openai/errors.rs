@@ -15,11 +15,11 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::codec::json;
-use crate::error::{ErrorKind, InvokeError};
-use crate::upstream::ErrorResponse;
-use crate::upstream::retry::heed_words;
-use crate::upstream::status;
+use dify_plugin::codec::json;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::upstream::ErrorResponse;
+use dify_plugin::upstream::retry::heed_words;
+use dify_plugin::upstream::status;
 
 /// The error of a non-2xx answer.
 pub fn error_of(answer: &ErrorResponse) -> InvokeError {

@@ -16,16 +16,16 @@ use super::profile::{Profile, ToolForm};
 use super::text_tool_calls::TextToolCalls;
 use super::tool_calls::{CallMerger, Calls};
 use super::wire::{CONTINUED, Choice, Chunk, Delta, Failure, Usage};
-use crate::codec::events::Event;
-use crate::codec::json::Reader;
-use crate::declare::{Pricing, price};
 use crate::dialect::names::FunctionNames;
 use crate::dialect::think::{Beginning, Sink, ThinkPolicy, ThinkWriter};
 use crate::dialect::tokens::{TokenCounter, estimate_prompt};
 use crate::dialect::{Flow, StreamMapper};
-use crate::error::InvokeError;
-use crate::protocol::{FinishReason, LlmDelta, LlmRequest, LlmUsage, Tool, ToolCall, ToolChoiceMode};
-use crate::upstream::status;
+use dify_plugin::codec::events::Event;
+use dify_plugin::codec::json::Reader;
+use dify_plugin::declare::{Pricing, price};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{FinishReason, LlmDelta, LlmRequest, LlmUsage, Tool, ToolCall, ToolChoiceMode};
+use dify_plugin::upstream::status;
 
 /// What the mapper must know of the request.
 #[derive(Clone, Debug, Default)]

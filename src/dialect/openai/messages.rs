@@ -15,8 +15,8 @@ use super::kept::{NAMES, OPAQUE_KEY};
 use super::profile::{Profile, SignatureForm, ToolForm};
 use crate::dialect::names::FunctionNames;
 use crate::dialect::think::{CLOSE, OPEN, strip_thoughts};
-use crate::error::InvokeError;
-use crate::protocol::{Content, ContentPart, LlmRequest, PromptMessage, Role, ToolCall};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Content, ContentPart, LlmRequest, PromptMessage, Role, ToolCall};
 use parts::Part;
 
 mod parts;

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use super::members::{Few, Members, Object};
 use super::wire::{Number, Text};
-use crate::codec::json::Reader;
-use crate::error::InvokeError;
-use crate::protocol::RerankDocument;
+use dify_plugin::codec::json::Reader;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::RerankDocument;
 
 /// Body of `POST /rerank`.
 #[derive(Debug, Serialize)]

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use super::errors;
 use super::members::{Members, Object};
 use super::wire::Text;
-use crate::codec::json;
-use crate::error::InvokeError;
-use crate::upstream::status;
+use dify_plugin::codec::json;
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::status;
 
 /// Body of `POST /audio/speech`.
 #[derive(Debug, Serialize)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::profile::StructuredForm;
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// What is said to a model that answers in JSON.
 pub const JSON_INSTRUCTION: &str = "Answer with one valid JSON object and nothing else.";

@@ -16,8 +16,8 @@ mod reading;
 use self::bare::Beginning;
 use self::quotes::Quotes;
 use self::reading::Offered;
-use crate::protocol::{FinishReason, Tool, ToolCall};
-use crate::steps;
+use dify_plugin::protocol::{FinishReason, Tool, ToolCall};
+use dify_plugin::steps;
 
 /// Push text, take out text; at the end take the calls.
 #[derive(Debug)]

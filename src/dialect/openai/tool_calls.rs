@@ -20,10 +20,10 @@ use tracing::debug;
 use self::arguments::Arguments;
 use super::kept::Kept;
 use super::wire::{CallFragment, FunctionFragment};
-use crate::codec::json_scan::{Extent, JsonScan};
-use crate::error::InvokeError;
-use crate::protocol::ToolCall;
-use crate::steps;
+use dify_plugin::codec::json_scan::{Extent, JsonScan};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::ToolCall;
+use dify_plugin::steps;
 
 pub use self::arguments::whole as whole_arguments;
 

@@ -17,7 +17,7 @@ pub use self::usage::Usage;
 use super::kept;
 use super::members::{Few, Members, Object, lenient_object};
 use super::tool_calls::MAX_TOOL_CALLS;
-use crate::codec::json;
+use dify_plugin::codec::json;
 
 /// Choices of one chunk that are looked at.
 const MAX_CHOICES: usize = 16;

@@ -11,12 +11,12 @@ use super::errors::Method;
 use super::hmac::HmacAuthorization;
 use super::jwt::TokenCache;
 use crate::dialect::openai::BaseUrl;
-use crate::error::InvokeError;
-use crate::protocol::{Credentials, Target};
 use crate::providers::common::connection;
 use crate::providers::compatible::Endpoint;
-use crate::upstream::auth::{HeaderAuthorization, QueryAuthorization, WithHeaders};
-use crate::upstream::{Authorize, NetworkSettings, NoAuthorization};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Credentials, Target};
+use dify_plugin::upstream::auth::{HeaderAuthorization, QueryAuthorization, WithHeaders};
+use dify_plugin::upstream::{Authorize, NetworkSettings, NoAuthorization};
 
 /// Headers that belong to HTTP, the body or the signature: neither a credential nor an extra header may take them.
 const OWN_HEADERS: [&str; 8] =

@@ -5,15 +5,15 @@ use serde_json::{Map, json};
 use super::AiGateway;
 use super::connection::connect;
 use super::schema::{context_size, count, max_chunks};
-use crate::declare::price;
 use crate::dialect::openai::rerank::{RerankResponse, ScoreForm};
-use crate::error::InvokeError;
-use crate::protocol::{EmbeddingInputType, EmbeddingResult, RerankRequest, RerankResult, TextEmbeddingRequest};
-use crate::providers::CallContext;
 use crate::providers::compatible::embeddings::{self, EmbeddingCall};
 use crate::providers::compatible::rerank::{self, RerankCall};
 use crate::providers::compatible::{Endpoint, MAX_JSON_BYTES, document};
-use crate::upstream::Upstream;
+use dify_plugin::declare::price;
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{EmbeddingInputType, EmbeddingResult, RerankRequest, RerankResult, TextEmbeddingRequest};
+use dify_plugin::upstream::Upstream;
 
 /// Embedding calls at once.
 const MAX_CONCURRENT_REQUESTS: usize = 4;

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::moderation;
 use crate::dialect::openai;
-use crate::error::{ErrorKind, InvokeError};
-use crate::upstream::ErrorResponse;
-use crate::upstream::request::ErrorReader;
-use crate::upstream::status;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::upstream::ErrorResponse;
+use dify_plugin::upstream::request::ErrorReader;
+use dify_plugin::upstream::status;
 
 /// Clocks that differ by more than this are worth a word.
 const NOTICEABLE_SKEW_SECONDS: i64 = 30;

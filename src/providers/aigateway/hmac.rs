@@ -19,9 +19,9 @@ use sha2::Sha256;
 use url::Url;
 
 use super::errors;
-use crate::error::InvokeError;
-use crate::upstream::auth::{Attempt, Sent, insert_secret};
-use crate::upstream::{AuthOutcome, Authorize, ErrorResponse};
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::auth::{Attempt, Sent, insert_secret};
+use dify_plugin::upstream::{AuthOutcome, Authorize, ErrorResponse};
 
 const KEY: &str = "x-ca-key";
 const NONCE: &str = "x-ca-nonce";

@@ -14,12 +14,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::error::InvokeError;
-use crate::protocol::Credentials;
-use crate::upstream::auth::jwk::{signing_key, usual_algorithm};
-use crate::upstream::auth::jws::{Algorithm, SigningKey};
-use crate::upstream::auth::{Attempt, Sent, insert_secret};
-use crate::upstream::{AuthOutcome, Authorize, ErrorResponse};
+use crate::providers::aigateway::jwk::{signing_key, usual_algorithm};
+use crate::providers::aigateway::jws::{Algorithm, SigningKey};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::Credentials;
+use dify_plugin::upstream::auth::{Attempt, Sent, insert_secret};
+use dify_plugin::upstream::{AuthOutcome, Authorize, ErrorResponse};
 
 /// Longest life of a token, in seconds: seven days.
 const MAX_LIFETIME_SECONDS: u64 = 604_800;

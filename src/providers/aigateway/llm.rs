@@ -7,15 +7,15 @@ use super::AiGateway;
 use super::connection::{connect, file_url};
 use super::moderated_stream::ModeratedStream;
 use super::moderation;
-use crate::declare::{Pricing, price};
 use crate::dialect::openai::profile::{
     AudioForm, DocumentForm, ImageForm, MaxTokensName, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm,
 };
 use crate::dialect::openai::{ChatMapper, MapperOptions, Profile};
-use crate::error::InvokeError;
-use crate::protocol::{Content, Credentials, FinishReason, LlmDelta, LlmRequest};
 use crate::providers::compatible::{chat, files};
-use crate::providers::{CallContext, Chunks};
+use dify_plugin::declare::{Pricing, price};
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::{CallContext, Chunks};
+use dify_plugin::protocol::{Content, Credentials, FinishReason, LlmDelta, LlmRequest};
 
 const THINKING: &str = "enable_thinking";
 

@@ -6,7 +6,11 @@
 mod connection;
 mod embedding_rerank;
 mod errors;
+#[cfg(test)]
+mod for_tests;
 mod hmac;
+pub mod jwk;
+pub mod jws;
 mod jwt;
 mod llm;
 mod moderated_stream;
@@ -17,15 +21,15 @@ mod validate;
 
 use url::Url;
 
-use crate::declare::ModelSchema;
 use crate::dialect::tokens::{estimate_prompt, estimate_text};
-use crate::error::InvokeError;
-use crate::protocol::{
+use dify_plugin::declare::ModelSchema;
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
+use dify_plugin::protocol::{
     AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, RerankRequest,
     RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
     TtsVoicesRequest, Voice,
 };
-use crate::providers::{CallContext, Chunks, Provider, ResultFuture};
 
 pub use moderated_stream::ModeratedStream;
 

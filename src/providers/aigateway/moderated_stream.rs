@@ -6,12 +6,12 @@
 use serde_json::Value;
 
 use super::moderation::{self, ModerationBlock};
-use crate::codec::events::Event;
-use crate::declare::{Pricing, price};
 use crate::dialect::openai::ChatMapper;
 use crate::dialect::{Flow, StreamMapper};
-use crate::error::InvokeError;
-use crate::protocol::{FinishReason, LlmDelta};
+use dify_plugin::codec::events::Event;
+use dify_plugin::declare::{Pricing, price};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{FinishReason, LlmDelta};
 
 /// Text that only an event of the content check can hold; what has none of it is not parsed here.
 const SIGNS: [&str; 3] = [moderation::MODEL, "enyMessage", "lockedDetails"];

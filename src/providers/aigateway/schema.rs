@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::llm::Thinking;
 use super::{connection, speech};
-use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
-use crate::error::InvokeError;
-use crate::protocol::{Credentials, ModelRequest, ModelType};
+use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Credentials, ModelRequest, ModelType};
 
 /// Context of a model whose form says nothing, in tokens.
 const DEFAULT_CONTEXT: u64 = 4096;

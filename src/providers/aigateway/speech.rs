@@ -7,11 +7,11 @@ use super::AiGateway;
 use super::connection::connect;
 use super::schema::count;
 use crate::dialect::openai::speech::mime_type;
-use crate::error::InvokeError;
-use crate::protocol::{AudioChunk, Credentials, Speech2TextRequest, TtsRequest, Voice};
 use crate::providers::compatible::Endpoint;
 use crate::providers::compatible::audio::{self, SpeechCall, TranscriptionCall};
-use crate::providers::{CallContext, Chunks};
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::{CallContext, Chunks};
+use dify_plugin::protocol::{AudioChunk, Credentials, Speech2TextRequest, TtsRequest, Voice};
 
 /// One mebibyte.
 pub(super) const MEBIBYTE: u64 = 1024 * 1024;

@@ -6,13 +6,13 @@ use serde_json::{Map, json};
 use super::errors::NOT_ALLOWED;
 use super::{AiGateway, embedding_rerank, llm, speech};
 use crate::dialect::wav::silence;
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{
+use crate::providers::compatible::chat::{drain, try_model};
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{
     Content, EmbeddingInputType, LlmRequest, ModelRequest, ModelType, PromptMessage, RerankRequest, Role,
     Speech2TextRequest, Target, TextEmbeddingRequest, TtsRequest,
 };
-use crate::providers::CallContext;
-use crate::providers::compatible::chat::{drain, try_model};
 
 /// Output limit of the check, in tokens.
 const VALIDATION_MAX_TOKENS: u64 = 10;

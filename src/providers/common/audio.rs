@@ -1,6 +1,6 @@
 //! What kind of recording some bytes are, by their first bytes: upstreams go by the file's ending and media type.
 
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// A container: ending and media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// Calls once per batch of at most `size` items, `parallel` calls at a time; the first error ends the rest.
 pub async fn in_batches<T, R, F>(

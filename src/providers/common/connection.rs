@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::error::InvokeError;
-use crate::protocol::Credentials;
-use crate::upstream::auth::HeaderAuthorization;
-use crate::upstream::{RetryPolicy, Timeouts};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::Credentials;
+use dify_plugin::upstream::auth::HeaderAuthorization;
+use dify_plugin::upstream::{RetryPolicy, Timeouts};
 
 /// Longest timeout that makes sense: one day.
 const MAX_TIMEOUT_SECONDS: f64 = 86_400.0;

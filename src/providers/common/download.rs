@@ -14,9 +14,9 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, LOCATION};
 use http::{HeaderValue, StatusCode};
 use url::{Host, Url};
 
-use crate::error::InvokeError;
-use crate::upstream::client::public_url;
-use crate::upstream::{NetworkSettings, Upstream, UpstreamRequest, UpstreamResponse};
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::client::public_url;
+use dify_plugin::upstream::{NetworkSettings, Upstream, UpstreamRequest, UpstreamResponse};
 
 /// Redirects that are followed, each checked like the first address.
 const MAX_REDIRECTS: usize = 3;

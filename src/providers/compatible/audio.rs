@@ -13,12 +13,12 @@ use crate::dialect::driver::{MAX_RESPONSE_BYTES, too_long};
 use crate::dialect::openai::speech::{
     BEGINNING, Pings, SpeechBody, is_text, mime_type, sound_in, transcript, transcription_fields,
 };
-use crate::error::InvokeError;
-use crate::protocol::AudioChunk;
-use crate::providers::Chunks;
 use crate::providers::common::{audio, text_split};
-use crate::upstream::multipart::{FilePart, post_form};
-use crate::upstream::{Upstream, UpstreamResponse};
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::Chunks;
+use dify_plugin::protocol::AudioChunk;
+use dify_plugin::upstream::multipart::{FilePart, post_form};
+use dify_plugin::upstream::{Upstream, UpstreamResponse};
 
 /// Longest transcript.
 const MAX_TRANSCRIPT_BYTES: usize = 16 * 1024 * 1024;

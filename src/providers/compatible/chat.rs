@@ -14,10 +14,10 @@ use crate::dialect::StreamMapper;
 use crate::dialect::driver::drive;
 use crate::dialect::names::FunctionNames;
 use crate::dialect::openai::{ChatMapper, MapperOptions, Profile, chat_request};
-use crate::error::InvokeError;
-use crate::protocol::{LlmDelta, LlmRequest};
-use crate::providers::Chunks;
-use crate::upstream::{Upstream, UpstreamResponse};
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::Chunks;
+use dify_plugin::protocol::{LlmDelta, LlmRequest};
+use dify_plugin::upstream::{Upstream, UpstreamResponse};
 
 /// One answer: a request, its deltas, one last delta with usage and finish reason.
 ///

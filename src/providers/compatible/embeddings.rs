@@ -7,9 +7,9 @@ use tracing::warn;
 use super::{Endpoint, document};
 use crate::dialect::openai::embeddings::{EmbeddingBody, EmbeddingResponse, max_response_bytes};
 use crate::dialect::tokens::{TokenCounter, estimate_text};
-use crate::error::InvokeError;
 use crate::providers::common::batches::in_batches;
-use crate::upstream::Upstream;
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::Upstream;
 
 /// How texts are embedded.
 #[derive(Clone, Debug, Default)]

@@ -8,10 +8,10 @@ use url::{Host, Url};
 
 use crate::dialect::openai::Profile;
 use crate::dialect::openai::messages::is_readable;
-use crate::error::InvokeError;
-use crate::protocol::{Content, MediaPart, PromptMessage};
 use crate::providers::common::download::{self, Room};
-use crate::upstream::{NetworkSettings, Upstream};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Content, MediaPart, PromptMessage};
+use dify_plugin::upstream::{NetworkSettings, Upstream};
 
 /// Most bytes of all files of one prompt that are fetched.
 const MAX_TOTAL_BYTES: usize = 64 * 1024 * 1024;

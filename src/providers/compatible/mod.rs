@@ -17,11 +17,11 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 
 use crate::dialect::openai::{BaseUrl, errors};
-use crate::error::InvokeError;
-use crate::upstream::client::public_url;
-use crate::upstream::request::ErrorReader;
-use crate::upstream::status::excerpt;
-use crate::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, UpstreamRequest, UpstreamResponse};
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::client::public_url;
+use dify_plugin::upstream::request::ErrorReader;
+use dify_plugin::upstream::status::excerpt;
+use dify_plugin::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, UpstreamRequest, UpstreamResponse};
 
 /// Longest JSON answer: the vectors of a large batch.
 pub const MAX_JSON_BYTES: usize = 64 * 1024 * 1024;
@@ -123,7 +123,8 @@ pub async fn refuse_page(response: UpstreamResponse, address: &url::Url) -> Resu
     }
     let (status, redactor) = (response.status.as_u16(), response.redactor.clone());
     let body = response.bytes(64 * 1024).await.unwrap_or_default();
-    let said = crate::upstream::status::parse_error_text(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
+    let said =
+        dify_plugin::upstream::status::parse_error_text(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
     let error = InvokeError::server_unavailable(format!("{} answered {said}", public_url(address)))
         .with_status(status)
         .with_hint("The address is that of a web page or a proxy, not of the API.");

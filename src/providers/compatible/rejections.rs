@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::Endpoint;
 use crate::dialect::openai::Profile;
 use crate::dialect::openai::profile::{MaxTokensName, SignatureForm};
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::LlmRequest;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::protocol::LlmRequest;
 
 /// How long a lesson is kept.
 const REJECTION_TTL: Duration = Duration::from_secs(10 * 60);

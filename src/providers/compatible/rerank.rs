@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use super::{Endpoint, MAX_JSON_BYTES, document};
 use crate::dialect::openai::rerank::{RerankBody, RerankResponse, ScoreForm};
-use crate::error::InvokeError;
-use crate::protocol::RerankDocument;
 use crate::providers::common::batches::in_batches;
-use crate::upstream::Upstream;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::RerankDocument;
+use dify_plugin::upstream::Upstream;
 
 /// How documents are ranked.
 #[derive(Clone, Debug)]

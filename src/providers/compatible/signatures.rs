@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::dialect::gemini::thought_signatures::{Key, SignatureStore, of_call, of_content};
 use crate::dialect::openai::kept::{OPAQUE_KEY, ResponseDigest};
 use crate::dialect::think::strip_thoughts;
-use crate::protocol::{LlmDelta, PromptMessage, Role, ToolCall};
+use dify_plugin::protocol::{LlmDelta, PromptMessage, Role, ToolCall};
 
 /// Members of calls and of answers, as JSON text.
 static KEPT: LazyLock<SignatureStore> = LazyLock::new(SignatureStore::default);

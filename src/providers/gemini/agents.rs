@@ -6,14 +6,16 @@ use serde_json::{Map, Value};
 use super::connection::Connection;
 use super::media::{Delivery, Media};
 use super::{Gemini, Shared, UNREADABLE, read_json};
-use crate::codec::json::Named;
-use crate::declare::{ModelFeature, price};
 use crate::dialect::gemini::interactions::{self, Interaction, TaskState};
 use crate::dialect::gemini::{Surface, errors};
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{CheckPollingRequest, FinishReason, LlmDelta, LlmRequest, PollingResponse, Target, lenient};
-use crate::providers::CallContext;
-use crate::upstream::{RetryPolicy, UpstreamResponse};
+use dify_plugin::codec::json::Named;
+use dify_plugin::declare::{ModelFeature, price};
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{
+    CheckPollingRequest, FinishReason, LlmDelta, LlmRequest, PollingResponse, Target, lenient,
+};
+use dify_plugin::upstream::{RetryPolicy, UpstreamResponse};
 
 /// Names the task in what Dify hands back.
 const STATE: &str = "interaction";

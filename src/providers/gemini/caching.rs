@@ -23,8 +23,8 @@ use crate::dialect::gemini::cache_prefix::{Kept, Prefix};
 use crate::dialect::gemini::parameters::Parameters;
 use crate::dialect::gemini::price::{PriceList, Stored};
 use crate::dialect::gemini::wire::GenerateContentRequest;
-use crate::error::InvokeError;
-use crate::upstream::{RetryPolicy, Upstream, UpstreamRequest};
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::{RetryPolicy, Upstream, UpstreamRequest};
 
 /// How long a beginning is kept when the app does not say.
 const DEFAULT_TTL: Duration = Duration::from_secs(600);

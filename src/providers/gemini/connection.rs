@@ -14,14 +14,15 @@ use url::Url;
 use self::address::{base_url, default_base, legal_name, parse, version};
 use self::sign_in::{SignIn, sign_in};
 use crate::dialect::gemini::{Surface, errors};
-use crate::error::InvokeError;
-use crate::protocol::Credentials;
 use crate::providers::common::connection as common;
-use crate::upstream::auth::{HeaderAuthorization, WithHeaders};
-use crate::upstream::google::{GoogleBearer, MachineAccess, TokenSource};
-use crate::upstream::{
+use dify_plugin::config::machine::MachineAccess;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::Credentials;
+use dify_plugin::upstream::auth::{HeaderAuthorization, WithHeaders};
+use dify_plugin::upstream::{
     Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, status,
 };
+use dify_plugin_google_auth::{GoogleBearer, TokenSource};
 
 /// Scopes of every token.
 const SCOPES: [&str; 2] =
@@ -193,7 +194,7 @@ pub(super) fn endpoints(credentials: &Credentials, sources: &TokenSources) -> Re
 fn read_error(answer: &ErrorResponse) -> InvokeError {
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
         let mut error = status::error_of(answer);
-        error.kind = crate::error::ErrorKind::Connection;
+        error.kind = dify_plugin::error::ErrorKind::Connection;
         error.hint = Some("Something between the plugin and Google answered: check base URL and proxy.".to_owned());
         return error;
     };

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::connection::Connection;
 use super::{Shared, schema};
-use crate::declare::{ModelSchema, price};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::embedding::{
@@ -16,15 +15,16 @@ use crate::dialect::gemini::embedding::{
 use crate::dialect::gemini::served::Served;
 use crate::dialect::gemini::wire::Part;
 use crate::dialect::tokens::estimate_text;
-use crate::error::InvokeError;
-use crate::protocol::{
-    Credentials, EmbeddingInputType, EmbeddingResult, ModelRequest, MultimodalContentType, MultimodalEmbeddingRequest,
-    Target, TextEmbeddingRequest,
-};
-use crate::providers::CallContext;
 use crate::providers::common::batches::in_batches;
 use crate::providers::common::download::{self, Room};
 use crate::providers::common::text_split;
+use dify_plugin::declare::{ModelSchema, price};
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{
+    Credentials, EmbeddingInputType, EmbeddingResult, ModelRequest, MultimodalContentType, MultimodalEmbeddingRequest,
+    Target, TextEmbeddingRequest,
+};
 
 /// Contents of one `batchEmbedContents`.
 const MAX_TEXTS: usize = 100;

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use super::connection::Connection;
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::wire::GenerateContentRequest;
-use crate::error::InvokeError;
-use crate::protocol::Target;
-use crate::providers::CallContext;
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::Target;
 
 /// How long a refusal counts.
 const REFUSAL: Duration = Duration::from_secs(600);

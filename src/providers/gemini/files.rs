@@ -16,8 +16,8 @@ use url::Url;
 
 use self::upload::Opened;
 use super::connection::Connection;
-use crate::error::InvokeError;
-use crate::upstream::Upstream;
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::Upstream;
 
 /// How long an address is used; the file itself lives an hour longer.
 const FILE_TTL: Duration = Duration::from_secs(47 * 3600);

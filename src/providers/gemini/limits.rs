@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::connection::Connection;
 use crate::dialect::gemini::Surface;
-use crate::protocol::Target;
-use crate::upstream::{RetryPolicy, Upstream};
+use dify_plugin::protocol::Target;
+use dify_plugin::upstream::{RetryPolicy, Upstream};
 
 /// How long an answer counts.
 const LIMITS_TTL: Duration = Duration::from_secs(600);

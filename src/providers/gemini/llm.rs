@@ -15,7 +15,6 @@ use super::connection::Connection;
 use super::extras::Extras;
 use super::media::{Delivery, Media, Prepared, written};
 use super::{Chunks, Shared, agents, response_timeout, schema};
-use crate::declare::ModelFeature;
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::functions::NAMES;
@@ -30,10 +29,11 @@ use crate::dialect::gemini::{
 };
 use crate::dialect::names::FunctionNames;
 use crate::dialect::tokens;
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{LlmDelta, LlmRequest, PromptMessage};
-use crate::providers::CallContext;
-use crate::upstream::{RetryPolicy, UpstreamRequest, UpstreamResponse};
+use dify_plugin::declare::ModelFeature;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{LlmDelta, LlmRequest, PromptMessage};
+use dify_plugin::upstream::{RetryPolicy, UpstreamRequest, UpstreamResponse};
 
 /// Bytes of a body whose contents and instructions are made again for each attempt.
 const REBUILT_BODY_BYTES: usize = 1024 * 1024;

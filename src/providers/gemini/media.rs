@@ -18,10 +18,10 @@ use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::media_types::{self, media_type};
 use crate::dialect::gemini::request::{OPAQUE_KEY, is_youtube};
 use crate::dialect::gemini::thought_signatures::of_content;
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{Content, ContentPart, Credentials, MediaPart, PromptMessage, Role};
-use crate::providers::CallContext;
 use crate::providers::common::download::{self, Room};
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{Content, ContentPart, Credentials, MediaPart, PromptMessage, Role};
 
 /// Bytes of a whole request; above it the API refuses it. Files are in it in base64.
 const MAX_REQUEST_BYTES: usize = 20 * 1024 * 1024;

@@ -9,6 +9,7 @@ mod files;
 mod limits;
 mod llm;
 mod media;
+mod mock_upstream;
 mod response_timeout;
 mod schema;
 mod speech;
@@ -19,26 +20,26 @@ use std::sync::Arc;
 
 use connection::{Connection, TokenSources};
 use limits::LimitsCache;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
-use super::{CallContext, Chunks, Provider, ResultFuture};
-use crate::codec::json;
-use crate::declare::ModelSchema;
 use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::interactions::is_agent;
 use crate::dialect::gemini::thought_signatures::{SignatureStore, of_call};
 use crate::dialect::tokens;
-use crate::error::InvokeError;
-use crate::protocol::{
+use dify_plugin::codec::json;
+use dify_plugin::config::machine::MachineAccess;
+use dify_plugin::declare::ModelSchema;
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture, Variables};
+use dify_plugin::protocol::{
     AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
     ModelRequest, ModelType, MultimodalEmbeddingRequest, PollingResponse, Speech2TextRequest,
     TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall, TtsRequest, TtsVoicesRequest,
     ValidateProviderRequest, Voice, lenient,
 };
-use crate::upstream::UpstreamResponse;
-use crate::upstream::google::MachineAccess;
-use crate::upstream::status::excerpt;
+use dify_plugin::upstream::UpstreamResponse;
+use dify_plugin::upstream::status::excerpt;
 
 /// The code of an answer that cannot be read.
 const UNREADABLE: &str = "unreadable_answer";
@@ -114,6 +115,21 @@ impl Shared {
 impl Provider for Gemini {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn variables(&self) -> Variables {
+        &[("google_api_key", &["GEMINI_API_KEY", "GOOGLE_API_KEY"])]
+    }
+
+    fn mock_server(&self) -> ResultFuture<Option<Map<String, Value>>> {
+        if self.name == Self::AGENTS {
+            return Box::pin(std::future::ready(Ok(None)));
+        }
+        Box::pin(async {
+            let url = mock_upstream::start().await.map_err(|error| InvokeError::connection(error.to_string()))?;
+            let fields = [("google_base_url", url), ("google_api_key", "mock-upstream".to_owned())];
+            Ok(Some(fields.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()))
+        })
     }
 
     fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {

@@ -7,12 +7,12 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
 use super::limits::Limits;
-use crate::declare::{FetchFrom, I18n, ModelFeature, ModelSchema, Pricing};
 use crate::dialect::gemini::catalog::{Catalog, Resemblance};
 use crate::dialect::gemini::interactions::is_agent;
-use crate::error::InvokeError;
-use crate::protocol::{Credentials, ModelRequest, ModelType};
-use crate::providers::CallContext;
+use dify_plugin::declare::{FetchFrom, I18n, ModelFeature, ModelSchema, Pricing};
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{Credentials, ModelRequest, ModelType};
 
 /// Context of every text model of the line-up.
 const CONTEXT: u64 = 1_048_576;

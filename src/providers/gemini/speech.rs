@@ -21,10 +21,10 @@ use crate::dialect::gemini::speech::{self, Audio, Direction, Recording, Samples,
 use crate::dialect::gemini::speech_options::SpeechOptions;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::wav;
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{AudioChunk, Speech2TextRequest, Target, TtsRequest, Voice};
-use crate::providers::CallContext;
 use crate::providers::common::{audio, text_split};
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{AudioChunk, Speech2TextRequest, Target, TtsRequest, Voice};
 
 /// SpeechReply when the app names nobody and the model's data neither.
 const DEFAULT_VOICE: &str = "Kore";

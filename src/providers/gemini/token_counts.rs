@@ -15,9 +15,9 @@ use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::request::Conversation;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::names::FunctionNames;
-use crate::error::InvokeError;
-use crate::protocol::LlmNumTokensRequest;
-use crate::providers::CallContext;
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::LlmNumTokensRequest;
 
 /// How long a count holds: files behind an address may change.
 const COUNT_TTL: Duration = Duration::from_secs(600);

@@ -8,12 +8,12 @@ use super::embedding;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::speech_options::SpeechOptions;
 use crate::dialect::gemini::{Surface, mapper};
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::Credentials;
-use crate::providers::CallContext;
 use crate::providers::common::download;
-use crate::upstream::UpstreamResponse;
-use crate::upstream::status::excerpt;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::Credentials;
+use dify_plugin::upstream::UpstreamResponse;
+use dify_plugin::upstream::status::excerpt;
 
 /// Longest answer that is read.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;

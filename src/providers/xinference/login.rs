@@ -14,9 +14,9 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::error::{ErrorKind, InvokeError};
-use crate::upstream::auth::{Attempt, HeaderAuthorization, Sent, insert_secret};
-use crate::upstream::{AuthOutcome, Authorize, ErrorResponse, Upstream, UpstreamRequest};
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::upstream::auth::{Attempt, HeaderAuthorization, Sent, insert_secret};
+use dify_plugin::upstream::{AuthOutcome, Authorize, ErrorResponse, Upstream, UpstreamRequest};
 
 /// How long a token is used; the server gives thirty minutes.
 const TOKEN_TTL: Duration = Duration::from_secs(25 * 60);

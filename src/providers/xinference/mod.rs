@@ -20,18 +20,19 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::compatible;
 use super::compatible::audio::{SpeechCall, TranscriptionCall};
 use super::compatible::embeddings::EmbeddingCall;
 use super::compatible::rerank::RerankCall;
-use super::{CallContext, Chunks, Provider, ResultFuture, compatible};
-use crate::declare::{ModelSchema, price};
 use crate::dialect::openai::chat_request::thinking_switch;
 use crate::dialect::openai::rerank::ScoreForm;
 use crate::dialect::openai::{ChatMapper, MapperOptions};
 use crate::dialect::think::ThinkPolicy;
 use crate::dialect::tokens::{estimate_prompt, estimate_text};
-use crate::error::InvokeError;
-use crate::protocol::{
+use dify_plugin::declare::{ModelSchema, price};
+use dify_plugin::error::InvokeError;
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
+use dify_plugin::protocol::{
     AudioChunk, Credentials, EmbeddingInputType, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
     ModelRequest, ModelType, MultimodalContent, MultimodalContentType, MultimodalEmbeddingRequest,
     MultimodalRerankRequest, RerankRequest, RerankResult, Speech2TextRequest, Target, TextEmbeddingNumTokensRequest,

@@ -13,12 +13,12 @@ use tracing::{info, warn};
 
 use super::model_info::ModelInfo;
 use super::settings::Settings;
-use crate::codec::json;
 use crate::dialect::think::Beginning;
-use crate::error::InvokeError;
 use crate::providers::compatible::refuse_page;
-use crate::upstream::Upstream;
-use crate::upstream::client::public_url;
+use dify_plugin::codec::json;
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::Upstream;
+use dify_plugin::upstream::client::public_url;
 
 /// How long a description is used.
 const MODEL_INFO_TTL: Duration = Duration::from_secs(60);

@@ -6,9 +6,9 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::codec::json::{first, fit, or_default};
-use crate::error::InvokeError;
-use crate::protocol::{Credentials, ModelType};
+use dify_plugin::codec::json::{first, fit, or_default};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Credentials, ModelType};
 
 /// Engines that parse tool calls while they stream and enforce a schema.
 const STRONG_ENGINES: [&str; 4] = ["vllm", "sglang", "mlx", "llama.cpp"];

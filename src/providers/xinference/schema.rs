@@ -6,11 +6,11 @@ use super::is_served;
 use super::model_info::ModelInfo;
 use super::settings::{Settings, whole_number};
 use super::voices;
-use crate::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType};
 use crate::dialect::openai::Profile;
 use crate::dialect::openai::profile::{AudioForm, ImageForm, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm};
-use crate::error::InvokeError;
-use crate::protocol::{Credentials, ModelRequest, ModelType};
+use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Credentials, ModelRequest, ModelType};
 
 /// Context of an LLM whose server does not say.
 const DEFAULT_CONTEXT: u64 = 4096;

@@ -8,12 +8,12 @@ use url::Url;
 
 use super::login::{Login, Tokens};
 use crate::dialect::openai::{BaseUrl, errors};
-use crate::error::InvokeError;
-use crate::protocol::{Credentials, ModelType, Target};
 use crate::providers::common::connection;
 use crate::providers::compatible::Endpoint;
-use crate::upstream::auth::HeaderAuthorization;
-use crate::upstream::{Authorize, NetworkSettings, RetryPolicy, Upstream, UpstreamRequest};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Credentials, ModelType, Target};
+use dify_plugin::upstream::auth::HeaderAuthorization;
+use dify_plugin::upstream::{Authorize, NetworkSettings, RetryPolicy, Upstream, UpstreamRequest};
 
 /// How long a description is waited for.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use super::model_cache::Catalog;
 use super::model_info::ModelInfo;
-use crate::codec::events::Event;
 use crate::dialect::openai::ChatMapper;
 use crate::dialect::think::{Beginning, ThinkPolicy};
 use crate::dialect::{Flow, StreamMapper};
-use crate::error::InvokeError;
-use crate::protocol::LlmDelta;
+use dify_plugin::codec::events::Event;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::LlmDelta;
 
 /// What a family's template does with the opening tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,12 +11,12 @@ use super::model_cache::{self, Running};
 use super::settings::{self, Settings};
 use super::{Call, Xinference, is_served};
 use crate::dialect::wav::silence;
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, TtsRequest};
-use crate::providers::CallContext;
 use crate::providers::compatible::audio::{TranscriptionCall, speak, transcribe};
 use crate::providers::compatible::chat::try_model;
-use crate::upstream::Upstream;
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::model::CallContext;
+use dify_plugin::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, TtsRequest};
+use dify_plugin::upstream::Upstream;
 
 /// Output limit of the check, in tokens.
 const VALIDATION_MAX_TOKENS: u64 = 5;
@@ -182,7 +182,7 @@ impl Call {
     }
 }
 
-fn ping() -> Result<Vec<crate::protocol::PromptMessage>, InvokeError> {
+fn ping() -> Result<Vec<dify_plugin::protocol::PromptMessage>, InvokeError> {
     serde_json::from_value(json!([{"role": "user", "content": "ping"}]))
         .map_err(|error| InvokeError::internal(error.to_string()))
 }

@@ -9,8 +9,8 @@ use tracing::debug;
 use super::model_info::ModelInfo;
 use super::settings::Settings;
 use crate::dialect::openai::speech::SpeechBody;
-use crate::protocol::Voice;
-use crate::upstream::{RetryPolicy, Upstream};
+use dify_plugin::protocol::Voice;
+use dify_plugin::upstream::{RetryPolicy, Upstream};
 
 /// The entry of a model whose own default is used: no voice is sent.
 pub(super) const DEFAULT: &str = "default";

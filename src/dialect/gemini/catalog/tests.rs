@@ -6,7 +6,7 @@ use super::*;
 
 /// The catalogue as the repository declares it.
 fn catalog() -> Catalog {
-    let declared = crate::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let declared = dify_plugin::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let google = declared.providers.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
     Catalog::new(google.models.into_iter().map(Arc::new).collect())
 }

@@ -6,13 +6,13 @@ use std::path::Path;
 use serde_json::json;
 
 use super::*;
-use crate::codec::events::EventDecoder;
 use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::grounding::Citations;
 use crate::dialect::gemini::response::{NextStep, ResponseOptions};
 use crate::dialect::names::FunctionNames;
-use crate::protocol::Content;
-use crate::steps;
+use dify_plugin::codec::events::EventDecoder;
+use dify_plugin::protocol::Content;
+use dify_plugin::steps;
 
 /// Members that are the answer itself. Of another type they are lost; all others cost only themselves.
 const PAYLOAD: &[&str] = &[

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::codec::events::EventDecoder;
 use crate::dialect::driver::MAX_RESPONSE_BYTES;
 use crate::dialect::gemini::grounding::Citations;
 use crate::dialect::gemini::price::{PriceDetails, PriceList};
 use crate::dialect::gemini::response::{NextStep, ResponseOptions};
-use crate::error::ErrorKind;
-use crate::protocol::Content;
+use dify_plugin::codec::events::EventDecoder;
+use dify_plugin::error::ErrorKind;
+use dify_plugin::protocol::Content;
 
 /// What came out of one answer, in a form that is easy to compare.
 #[derive(Debug, Default, PartialEq)]

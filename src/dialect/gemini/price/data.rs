@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::declare::{ModelSchema, price};
+use dify_plugin::declare::{ModelSchema, price};
 
 /// Prices beyond Dify's input and output, per the same unit; from the model's data.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

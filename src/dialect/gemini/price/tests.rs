@@ -170,14 +170,14 @@ fn the_average_price_is_shown_and_vertex_names_its_tier() {
 
 #[test]
 fn what_answered_is_what_is_paid() {
-    let other: crate::declare::ModelSchema = serde_json::from_value(json!({
+    let other: dify_plugin::declare::ModelSchema = serde_json::from_value(json!({
         "model": "gemini-9", "label": {"en_US": "Gemini 9"}, "model_type": "llm",
         "pricing": {"input": "1", "output": "2", "unit": "0.000001", "currency": "USD"},
         "gemini": {"price": {"long_context": {"above": 1000, "input": "3", "output": "4"},
             "changes": {"2027-01-01": {"input": "5", "output": "6"}}, "service_tiers": {"flex": "0.1"}}},
     }))
     .unwrap();
-    let unpriced = crate::declare::ModelSchema { pricing: None, ..other.clone() };
+    let unpriced = dify_plugin::declare::ModelSchema { pricing: None, ..other.clone() };
     for (model, fixed, day, tier, prompt, price) in [
         (&other, false, "2026-12-31", None, 1000, "0.0010000"),
         (&other, false, "2026-12-31", None, 1001, "0.0030030"),

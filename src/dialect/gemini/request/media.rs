@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::{OPAQUE_KEY, own_words};
 use crate::dialect::gemini::media_types::media_type;
 use crate::dialect::gemini::wire::{Blob, Content, FileData, Part};
-use crate::error::InvokeError;
-use crate::protocol::{Content as ErrorText, ContentPart, MediaPart, PromptMessage};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{Content as ErrorText, ContentPart, MediaPart, PromptMessage};
 
 /// Everything that a message says, in order; texts pass by `words` first. `office`: see [`media_type`].
 fn parts(content: &ErrorText, office: bool, words: impl Fn(&str) -> String) -> Result<Vec<Part>, InvokeError> {

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::media::{media_of, own_parts};
 use super::{BYPASS_SIGNATURE, Conversation, OPAQUE_KEY, add, turn};
 use crate::dialect::gemini::wire::{Content, FunctionCall, FunctionResponse, Part};
-use crate::error::InvokeError;
-use crate::protocol::{PromptMessage, ToolCall};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{PromptMessage, ToolCall};
 
 /// A call in its step.
 struct Call<'a> {

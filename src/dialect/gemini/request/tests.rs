@@ -10,11 +10,11 @@ use super::*;
 use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::parameters::{self, Parameters};
-use crate::protocol::{Content as ErrorText, ContentPart, LlmRequest, ModelType};
+use dify_plugin::protocol::{Content as ErrorText, ContentPart, LlmRequest, ModelType};
 
 /// The models as they are declared.
 static DECLARED: LazyLock<Catalog> = LazyLock::new(|| {
-    let declared = crate::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers;
+    let declared = dify_plugin::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers;
     let google = declared.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
     Catalog::new(google.models.into_iter().map(Arc::new).collect())
 });
@@ -624,7 +624,7 @@ proptest! {
     /// GeminiResponse → message of Dify → next request: the same parts in the same order.
     #[test]
     fn an_answer_comes_back_as_it_was(mut parts in proptest::collection::vec(any_part(), 1..8)) {
-        use crate::codec::events::Event;
+        use dify_plugin::codec::events::Event;
         use crate::dialect::StreamMapper;
         use crate::dialect::gemini::{GeminiResponse, ResponseOptions, GenerateMapper, SharedResponse};
         // Ids are the model's to keep apart.

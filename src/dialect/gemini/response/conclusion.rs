@@ -10,7 +10,7 @@ use crate::dialect::gemini::grounding::{Citations, Grounding};
 use crate::dialect::gemini::request::OPAQUE_KEY;
 use crate::dialect::gemini::thought_signatures::{Key, of_call};
 use crate::dialect::gemini::wire::{FunctionCall, ModalityTokens, Part, UsageMetadata};
-use crate::protocol::{Content, LlmDelta, ToolCall};
+use dify_plugin::protocol::{Content, LlmDelta, ToolCall};
 
 impl GeminiResponse {
     /// The last deltas: what was held, calls, sources, what must come back, finish reason, usage.
@@ -118,7 +118,7 @@ impl GeminiResponse {
         (searches, self.options.prices.details.search.map(|price| price.of(searches as u64)))
     }
 
-    fn usage(&self, prompt_estimate: impl FnOnce() -> u64) -> crate::protocol::LlmUsage {
+    fn usage(&self, prompt_estimate: impl FnOnce() -> u64) -> dify_plugin::protocol::LlmUsage {
         if self.spent.is_empty() {
             tracing::warn!("the service told no tokens; the usage is an estimate");
             let estimate = UsageMetadata {

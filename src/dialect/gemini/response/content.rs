@@ -5,7 +5,7 @@ use crate::dialect::gemini::grounding::Citations;
 use crate::dialect::gemini::media::{linked, media};
 use crate::dialect::gemini::thought_signatures::of_content;
 use crate::dialect::gemini::wire::{Blob, FunctionCall, Part};
-use crate::protocol::{Content, ContentPart, LlmDelta};
+use dify_plugin::protocol::{Content, ContentPart, LlmDelta};
 
 impl GeminiResponse {
     /// Takes a part of one kind of data.

@@ -5,8 +5,8 @@
 use serde_json::{Map, Value};
 
 use super::{DEEPEST, find};
-use crate::error::InvokeError;
-use crate::protocol::lenient::kind_of;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::lenient::kind_of;
 
 const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
 

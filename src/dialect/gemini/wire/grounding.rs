@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 
-use crate::codec::json;
-use crate::protocol::lenient;
+use dify_plugin::codec::json;
+use dify_plugin::protocol::lenient;
 
 /// Most sources of a kind that are read; the rest is left out.
 pub(in crate::dialect::gemini) const MAX_SOURCES: usize = 1024;

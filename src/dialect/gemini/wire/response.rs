@@ -4,8 +4,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{CitationMetadata, Content, GroundingMetadata, UrlContextMetadata, UsageMetadata};
-use crate::codec::json;
-use crate::error::clip;
+use dify_plugin::codec::json;
+use dify_plugin::error::clip;
 
 /// Most answers that one may ask for.
 const MAX_CANDIDATES: usize = 8;

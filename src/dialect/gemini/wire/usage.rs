@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::codec::json;
-use crate::protocol::lenient;
+use dify_plugin::codec::json;
+use dify_plugin::protocol::lenient;
 
 /// Tokens. `promptTokenCount` includes cached ones.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

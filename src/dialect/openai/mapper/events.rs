@@ -3,8 +3,8 @@
 use tracing::debug;
 
 use super::{ChatMapper, Chunk, Event, Flow, InvokeError, LlmDelta, errors, status};
-use crate::codec::json_scan::{Extent, JsonScan};
-use crate::steps;
+use dify_plugin::codec::json_scan::{Extent, JsonScan};
+use dify_plugin::steps;
 
 /// Words that servers send as data to keep a connection open.
 const KEEP_ALIVE: [&str; 10] =

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::events::EventDecoder;
-use crate::error::ErrorKind;
+use dify_plugin::codec::events::EventDecoder;
+use dify_plugin::error::ErrorKind;
 
 /// What came out, in a form that is easy to compare.
 #[derive(Debug, Default, PartialEq)]

@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::dialect::file_type::by_bytes;
 use crate::dialect::openai::profile::{AudioForm, DocumentForm, ImageForm, Profile, VideoForm};
-use crate::error::InvokeError;
-use crate::protocol::{ContentPart, MediaPart};
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::{ContentPart, MediaPart};
 
 /// The type of most documents.
 const PDF: &str = "application/pdf";

@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 use super::formats::{Body, Opening, Tags, candidates, ending_at, opening_at};
 use super::quotes::Quotes;
-use crate::codec::json::Reader as JsonReader;
-use crate::codec::json_scan::{Extent, JsonScan};
 use crate::dialect::openai::tool_calls::{MAX_TOOL_CALLS, new_id, whole_arguments};
-use crate::protocol::{Tool, ToolCall};
-use crate::steps;
+use dify_plugin::codec::json::Reader as JsonReader;
+use dify_plugin::codec::json_scan::{Extent, JsonScan};
+use dify_plugin::protocol::{Tool, ToolCall};
+use dify_plugin::steps;
 
 /// Schemas within schemas that are searched for a type.
 const DEEPEST: usize = 4;

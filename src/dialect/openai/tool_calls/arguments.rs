@@ -6,9 +6,9 @@
 
 use serde::de::IgnoredAny;
 
-use crate::codec::json::Reader;
-use crate::codec::json_scan::{Extent, JsonScan};
-use crate::steps;
+use dify_plugin::codec::json::Reader;
+use dify_plugin::codec::json_scan::{Extent, JsonScan};
+use dify_plugin::steps;
 
 /// What arguments are.
 #[derive(Debug, PartialEq, Eq)]

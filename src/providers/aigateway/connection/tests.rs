@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use url::Url;
 
+use super::super::for_tests::post;
 use super::*;
-use crate::error::ErrorKind;
-use crate::upstream::auth::Attempt;
+use dify_plugin::error::ErrorKind;
 
 const SECRET: &str = "CANARY-SECRET";
 
@@ -55,7 +55,7 @@ fn a_stray_percent_sign_harms_signatures_alone() {
 async fn sent(fields: &[(&str, &str)]) -> (Url, HeaderMap) {
     let (endpoint, _) = connect(&target(fields), &TokenCache::default()).unwrap();
     let (mut url, mut headers, body) = (endpoint.url("x"), HeaderMap::new(), Bytes::from_static(b"{}"));
-    let attempt = Attempt::post(&mut url, &mut headers, &body);
+    let attempt = post(&mut url, &mut headers, &body);
     endpoint.auth.authorize(attempt).await.unwrap();
     (url, headers)
 }

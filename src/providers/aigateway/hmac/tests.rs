@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::super::for_tests::post;
 use super::*;
-use crate::error::ErrorKind;
+use dify_plugin::error::ErrorKind;
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../../tests/data/aigateway/hmac.json")).unwrap()
@@ -53,7 +54,7 @@ fn request(url: &str, content_type: &'static str, digest: bool, body: &[u8]) -> 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let signer = HmacAuthorization::new("ak-demo-0001", "sk-demo-7f3c9b2e", digest);
-    let attempt = Attempt::post(&mut url, &mut headers, &body);
+    let attempt = post(&mut url, &mut headers, &body);
     signer.sign(attempt, "3f0e6a52-9d1b-4c6e-8a77-1d2c3b4a5f60", 1_760_000_000_000).unwrap();
     (url, headers, body)
 }
@@ -89,7 +90,7 @@ fn a_body_that_is_too_long_for_a_digest_is_refused_here() {
     {
         let (mut url, mut headers) = (Url::parse("https://g.example/").unwrap(), HeaderMap::new());
         let body = body.slice(..length);
-        let attempt = Attempt::post(&mut url, &mut headers, &body);
+        let attempt = post(&mut url, &mut headers, &body);
         let signed = HmacAuthorization::new("key", "secret", digest).sign(attempt, "n", 1);
         assert_eq!(signed.is_err(), refused, "{digest} {length}");
         if let Err(error) = signed {
@@ -104,7 +105,7 @@ async fn every_attempt_has_its_own_nonce_and_time() {
     let mut nonces = std::collections::HashSet::new();
     for _ in 0..3 {
         let (mut url, mut headers, body) = (Url::parse("https://g.example/").unwrap(), HeaderMap::new(), Bytes::new());
-        let attempt = Attempt::post(&mut url, &mut headers, &body);
+        let attempt = post(&mut url, &mut headers, &body);
         signer.authorize(attempt).await.unwrap();
         assert_eq!(headers["accept"], "*/*", "what the client would add is signed");
         assert_eq!(headers[TIMESTAMP].to_str().unwrap().len(), 13);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use url::Url;
 
+use super::super::for_tests::post;
 use super::*;
 
 const NOW: u64 = 1_760_000_000;
@@ -103,7 +104,7 @@ fn the_same_form_shares_one_token_and_another_does_not() {
 
 async fn sent(authorization: &JwtAuthorization) -> HeaderMap {
     let (mut url, mut headers, body) = (Url::parse("https://g.example/").unwrap(), HeaderMap::new(), Bytes::new());
-    let attempt = Attempt::post(&mut url, &mut headers, &body);
+    let attempt = post(&mut url, &mut headers, &body);
     authorization.authorize(attempt).await.unwrap();
     headers
 }
@@ -177,7 +178,7 @@ fn wrong_forms_are_named() {
         (vec![("jwt_extra_claims", "{\"uid\":\"x\"}")], "repeats the claim `uid`"),
     ] {
         let Err(error) = TokenCache::default().authorization(&form(&extra)) else { panic!("{extra:?} was taken") };
-        assert_eq!(error.kind, crate::error::ErrorKind::CredentialsValidateFailed);
+        assert_eq!(error.kind, dify_plugin::error::ErrorKind::CredentialsValidateFailed);
         assert!(error.message.contains(expected), "{error} lacks {expected}");
     }
 }

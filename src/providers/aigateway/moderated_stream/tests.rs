@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::dialect::driver::{Waits, drive_bytes};
 use crate::dialect::openai::MapperOptions;
-use crate::upstream::share::Share;
+use dify_plugin::upstream::share::Share;
 
 /// Text, finish reason and number of usages of a stream that comes in pieces of `size` bytes.
 async fn run(stream: &str, size: usize) -> (String, Option<String>, usize) {

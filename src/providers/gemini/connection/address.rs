@@ -5,7 +5,7 @@ use url::Url;
 
 use super::Connection;
 use crate::dialect::gemini::Surface;
-use crate::error::InvokeError;
+use dify_plugin::error::InvokeError;
 
 /// Base of the developer API.
 const DEVELOPER: &str = "https://generativelanguage.googleapis.com";

@@ -3,9 +3,10 @@
 use secrecy::SecretString;
 use url::Url;
 
-use crate::error::InvokeError;
-use crate::protocol::Credentials;
-use crate::upstream::google::{GoogleCredential, MachineAccess, Reach};
+use dify_plugin::config::machine::MachineAccess;
+use dify_plugin::error::InvokeError;
+use dify_plugin::protocol::Credentials;
+use dify_plugin_google_auth::{GoogleCredential, Reach, machine_identity};
 
 /// Who asks for tokens, how far they may go, and the project that the key file names.
 pub(super) struct SignIn {
@@ -56,7 +57,7 @@ pub(super) fn sign_in(method: &str, credentials: &Credentials, machine: &Machine
                 Ok(SignIn::typed(identity, GoogleCredential::project_of_key_file(text)))
             }
             None => {
-                let (identity, project) = machine.identity()?;
+                let (identity, project) = machine_identity(machine)?;
                 Ok(SignIn { identity, reach: Reach::Google, project })
             }
         },
@@ -69,7 +70,7 @@ pub(super) fn sign_in(method: &str, credentials: &Credentials, machine: &Machine
 
 /// Google's own endpoint, or one on this machine for a local stand-in.
 fn token_uri(credentials: &Credentials) -> Result<Url, InvokeError> {
-    let text = credentials.get("google_token_uri").unwrap_or(crate::upstream::google::TOKEN_ENDPOINT);
-    crate::upstream::google::google_url(text)
+    let text = credentials.get("google_token_uri").unwrap_or(dify_plugin_google_auth::TOKEN_ENDPOINT);
+    dify_plugin_google_auth::google_url(text)
         .ok_or_else(|| InvokeError::credentials("credential `google_token_uri` is not an address of Google's"))
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::super::connection::TokenSources;
 use super::*;
-use crate::error::ErrorKind;
+use dify_plugin::error::ErrorKind;
 
 /// A service that takes uploads and never gets ready with them; counts the looks.
 async fn slow_service() -> (String, Arc<AtomicUsize>) {

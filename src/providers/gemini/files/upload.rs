@@ -12,8 +12,8 @@ use url::Url;
 
 use super::super::connection::Connection;
 use super::{File, MAX_RESPONSE_BYTES};
-use crate::error::InvokeError;
-use crate::upstream::{RetryPolicy, Upstream, UpstreamResponse};
+use dify_plugin::error::InvokeError;
+use dify_plugin::upstream::{RetryPolicy, Upstream, UpstreamResponse};
 
 /// Bytes of one piece; the API wants multiples of 256 KiB.
 const PIECE: usize = 8 * 1024 * 1024;

@@ -4,9 +4,9 @@
 use super::Call;
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::media_types::{is_office, media_type};
-use crate::error::{ErrorKind, InvokeError};
-use crate::protocol::{Content, ContentPart};
 use crate::providers::gemini::{Shared, caching, files, media};
+use dify_plugin::error::{ErrorKind, InvokeError};
+use dify_plugin::protocol::{Content, ContentPart};
 
 impl Call {
     /// Changes a request that was refused for something of ours that the service no longer takes, for each reason once;

@@ -7,7 +7,7 @@ use crate::dialect::gemini::price::PriceDetails;
 use crate::dialect::gemini::{ModelProfile, Thinking};
 
 fn declared() -> Vec<Arc<ModelSchema>> {
-    let declared = crate::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let declared = dify_plugin::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let google = declared.providers.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
     google.models.into_iter().map(Arc::new).collect()
 }
@@ -87,7 +87,7 @@ fn the_prices_of_the_form_replace_those_of_the_list() {
 /// The page begins a number that is switched on with its default, and without one with its smallest value.
 #[test]
 fn every_number_begins_with_something_sensible() {
-    use crate::declare::ParameterType;
+    use dify_plugin::declare::ParameterType;
     for model in declared().iter().filter(|model| model.model_type == ModelType::Llm) {
         for rule in
             model.parameter_rules.iter().filter(|rule| matches!(rule.kind, ParameterType::Int | ParameterType::Float))

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::settings::Settings;
 use super::*;
-use crate::protocol::Target;
-use crate::upstream::Upstream;
+use dify_plugin::protocol::Target;
+use dify_plugin::upstream::Upstream;
 
 fn schema_of(model_type: &str, credentials: Value, description: Value) -> ModelSchema {
     let mut all = json!({"server_url": "http://host", "model_uid": "m"});

@@ -1,7 +1,7 @@
 //! Answers of careless servers: what is odd costs itself alone, a failure is told whatever its shape, nothing is invented.
 
 use super::*;
-use crate::steps;
+use dify_plugin::steps;
 
 /// Events of these documents, without a last word.
 fn events(documents: &[&str]) -> String {

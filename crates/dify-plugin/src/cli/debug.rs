@@ -1,0 +1,176 @@
+//! `debug`: connects every provider to a running Dify, shows the state of each connection, and reconnects when a YAML
+//! file changes and is valid. By default, plugins get IDs of their own, so that the installed ones are not replaced.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use clap::Args;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::debug_args::DifyArgs;
+use super::program::Program;
+use super::serve::{check_served, registrations};
+use super::terminal::say;
+use super::traffic::TrafficArgs;
+use crate::config::operator::Operator;
+use crate::config::{Config, InstallMethod};
+use crate::declare;
+use crate::protocol::registration::Registration;
+use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
+use crate::runtime::{Registry, ServeOptions};
+use crate::transport::line_queue;
+use crate::upstream::Upstream;
+
+/// Interval between two checks for changed files.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Delay before reconnecting. The daemon cleans up a lost connection late; a connection opened earlier would be removed
+/// with it.
+const RECONNECT_DELAY: Duration = Duration::from_secs(5);
+
+/// Connect to a running Dify for remote debugging and reconnect when a YAML file changes
+#[derive(Debug, Args)]
+pub struct DebugArgs {
+    #[command(flatten)]
+    dify: DifyArgs,
+    #[command(flatten)]
+    traffic: TrafficArgs,
+    /// Provider to register (repeatable) [default: all that the manifest's minimum Dify version supports]
+    #[arg(long = "provider", value_name = "NAME")]
+    providers: Vec<String>,
+    /// Register under the IDs of the installed plugins, which Dify uninstalls from the workspace when the command ends
+    #[arg(long)]
+    real_ids: bool,
+    /// Directory that contains manifest.yaml
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl DebugArgs {
+    /// Runs until the key is rejected or the user stops the command.
+    pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
+        let (options, real_ids) = self.options()?;
+        let upstream = self.traffic.upstream()?;
+        say(&format!("connecting to {}:{} (press Ctrl-C to stop)", options.host, options.port));
+        let mut connections: JoinSet<Result<(), RemoteError>> = JoinSet::new();
+        loop {
+            let seen = times(&self.dir);
+            match prepare(program, &self.dir, &self.providers, &upstream, real_ids) {
+                Ok((registrations, registry)) => {
+                    if !connections.is_empty() {
+                        // Close the old connections before opening new ones.
+                        connections.shutdown().await;
+                        say(&format!("file changed; reconnecting in {} s", RECONNECT_DELAY.as_secs()));
+                        tokio::time::sleep(RECONNECT_DELAY).await;
+                    }
+                    connect(&mut connections, &options, registrations, &registry);
+                }
+                Err(problems) => {
+                    let state = if connections.is_empty() {
+                        "not registered; fix these problems first"
+                    } else {
+                        "the registered plugins stay unchanged until these problems are fixed"
+                    };
+                    say(&format!("{state}:\n{problems:#}"));
+                }
+            }
+            tokio::select! {
+                Some(ended) = connections.join_next() => {
+                    ended??;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                () = change(&self.dir, &seen) => {}
+            }
+        }
+    }
+
+    fn options(&self) -> anyhow::Result<(RemoteOptions, bool)> {
+        let config = Config::for_method(&self.dify.settings(), InstallMethod::Remote)?;
+        let key = config
+            .remote_key
+            .context("no debugging key: pass --key, or set REMOTE_INSTALL_KEY in the environment or in .env")?;
+        let max_line_bytes = config.line_limit.map_or(line_queue::MAX_LINE_BYTES, line_queue::line_below);
+        let serve = ServeOptions { heartbeat: config.heartbeat_interval, max_line_bytes, ..ServeOptions::default() };
+        let options = RemoteOptions::new(config.remote_host, config.remote_port, key, serve);
+        Ok((options, self.real_ids || config.real_ids))
+    }
+}
+
+/// Returns the registrations and the registry that serves them, or the problems of the declarations.
+fn prepare(
+    program: &Program,
+    directory: &Path,
+    providers: &[String],
+    upstream: &Upstream,
+    real_ids: bool,
+) -> anyhow::Result<(Vec<Registration>, Arc<Registry>)> {
+    for problem in declare::check(directory) {
+        if problem.severity == declare::Severity::Warning {
+            say(&problem.to_string());
+        }
+    }
+    let declarations = declare::load(directory)?;
+    check_served(&declarations)?;
+    let registrations = registrations(&declarations, providers, real_ids)?;
+    let registry = Registry::new(declarations.providers, (program.models)(Operator::read().access))?;
+    Ok((registrations, Arc::new(registry.with_upstream(upstream.clone()))))
+}
+
+/// Starts one connection per provider, and prints a line when its state changes.
+fn connect(
+    connections: &mut JoinSet<Result<(), RemoteError>>,
+    options: &RemoteOptions,
+    registrations: Vec<Registration>,
+    registry: &Arc<Registry>,
+) {
+    for registration in registrations {
+        let name = registration.name().to_owned();
+        let id = registration.plugin_id();
+        let (state, mut changes) = watch::channel(State::Connecting);
+        let never = CancellationToken::new();
+        connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state, never));
+        tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let state = changes.borrow_and_update().clone();
+                say(&match state {
+                    State::Connecting => format!("{name}: connecting"),
+                    State::Serving => format!("{name}: registered as {id} and serving"),
+                    State::Waiting(trouble) => format!("{name}: {trouble}; retrying"),
+                });
+            }
+        });
+    }
+}
+
+/// Waits until the modification time of a declaration changes.
+async fn change(directory: &Path, seen: &BTreeMap<PathBuf, SystemTime>) {
+    while times(directory) == *seen {
+        tokio::time::sleep(WATCH_INTERVAL).await;
+    }
+}
+
+/// Returns the modification time of each declaration.
+fn times(directory: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let mut found = BTreeMap::new();
+    let mut walk = ignore::WalkBuilder::new(directory);
+    walk.standard_filters(false).max_depth(Some(6)).filter_entry(|entry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() != 1 || entry.path().is_file() || matches!(&*name, "provider" | "models" | "shared" | "_assets")
+    });
+    for entry in walk.build().flatten() {
+        let yaml = entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "svg" || extension == "png");
+        if let (true, Ok(Ok(time))) = (yaml, entry.metadata().map(|metadata| metadata.modified())) {
+            found.insert(entry.into_path(), time);
+        }
+    }
+    found
+}

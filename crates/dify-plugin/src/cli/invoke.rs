@@ -1,0 +1,63 @@
+//! `invoke`: runs any action from a JSON file or standard input through the complete runtime.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::credentials::{CredentialArgs, read_object};
+use super::program::Program;
+use super::session_client::{self, Frame};
+use super::terminal::{print_json, say};
+use super::traffic::TrafficArgs;
+use crate::protocol::Request;
+
+/// Run any action from a JSON file or standard input and print one result item per line
+#[derive(Debug, Args)]
+pub struct InvokeArgs {
+    /// Action to run, such as `invoke_text_embedding`
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Request::ACTIONS))]
+    action: String,
+    /// JSON file with the request fields (`provider`, `model`, `credentials`, …); `-` reads standard input
+    #[arg(default_value = "-", value_name = "FILE")]
+    request: PathBuf,
+    /// Print the raw protocol frames
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    #[command(flatten)]
+    traffic: TrafficArgs,
+    /// Directory that contains manifest.yaml
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl InvokeArgs {
+    /// Runs the command. The exit code is 1 if the call failed.
+    pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
+        let registry = session_client::registry(program, &self.dir, self.traffic.upstream()?)?;
+        let mut data = read_object(&self.request)?;
+        data.insert("action".to_owned(), self.action.into());
+        let provider = data.get("provider").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
+        let given = self.credentials.read(program, &provider)?;
+        if let Some(fields) = data.entry("credentials").or_insert_with(|| serde_json::json!({})).as_object_mut() {
+            fields.extend(given.fields.clone());
+            if let Some(entry) = registry.get(&provider) {
+                given.keep_from_directory(entry, fields)?;
+            }
+        }
+        let mut code = ExitCode::SUCCESS;
+        session_client::session(registry, data, self.json, |frame| match frame {
+            Frame::Item(item) if !self.json => print_json(&item),
+            Frame::Item(_) => Ok(()),
+            Frame::Failure { kind, message } => {
+                say(&format!("{kind}: {message}"));
+                code = ExitCode::FAILURE;
+                Ok(())
+            }
+        })
+        .await?;
+        Ok(code)
+    }
+}

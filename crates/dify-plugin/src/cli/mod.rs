@@ -1,0 +1,98 @@
+//! The command line: arguments and output of each subcommand. Without a subcommand the plugin is served.
+//!
+//! Apart from the transports, only this module writes to standard output. It does not know any provider's wire format.
+
+mod check;
+mod credentials;
+mod debug;
+mod debug_args;
+mod doctor;
+mod invoke;
+mod package;
+mod program;
+mod serve;
+mod session_client;
+mod terminal;
+mod traffic;
+mod try_prompt;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use self::program::Program;
+use self::terminal::say;
+use crate::config::{Config, ConfigError, LogSettings};
+use crate::runtime::logs;
+
+/// The arguments of every plugin's command line.
+#[derive(Debug, Parser)]
+#[command(about = None, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Command to run instead of serving.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Try(Box<try_prompt::TryArgs>),
+    Invoke(invoke::InvokeArgs),
+    Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
+    Debug(debug::DebugArgs),
+    Package(package::PackageArgs),
+    Keygen(package::KeygenArgs),
+    Sign(package::SignArgs),
+    Verify(package::VerifyArgs),
+    Checksum(package::ChecksumArgs),
+    Inspect(package::InspectArgs),
+}
+
+/// Reads the arguments of the process, runs the command and gives the exit code of the process.
+pub fn run(program: &Program) -> ExitCode {
+    let command = Cli::command().name(program.name).version(program.version).about(program.about);
+    match Cli::from_arg_matches(&command.get_matches()) {
+        Ok(cli) => cli.run(program),
+        Err(error) => error.exit(),
+    }
+}
+
+impl Cli {
+    fn run(self, program: &Program) -> ExitCode {
+        let outcome = match self.command {
+            None => serve::run(program),
+            Some(Command::Check(args)) => args.run(),
+            Some(Command::Package(args)) => args.run(program),
+            Some(Command::Keygen(args)) => args.run(),
+            Some(Command::Sign(args)) => args.run(),
+            Some(Command::Verify(args)) => args.run(),
+            Some(Command::Checksum(args)) => args.run(),
+            Some(Command::Inspect(args)) => args.run(),
+            Some(Command::Try(args)) => at_terminal(args.run(program)),
+            Some(Command::Invoke(args)) => at_terminal(args.run(program)),
+            Some(Command::Debug(args)) => at_terminal(args.run(program)),
+            // An invalid setting is reported as a finding.
+            Some(Command::Doctor(args)) => block_on(log_settings().unwrap_or_default(), args.run(program)),
+        };
+        outcome.unwrap_or_else(|error| {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        })
+    }
+}
+
+/// Runs a command's future. Only warnings are logged, unless a setting selects more.
+fn at_terminal(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    block_on(log_settings()?, command)
+}
+
+fn log_settings() -> Result<LogSettings, ConfigError> {
+    LogSettings::from_settings(&Config::settings(Path::new(".env")))
+}
+
+fn block_on(log: LogSettings, command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    logs::start(&log, logs::DEFAULT_FILTER);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
+}

@@ -1,0 +1,32 @@
+//! HTTP out: one pooled client, timeouts, retries before the first byte, credentials per attempt, errors in one shape.
+//!
+//! Nothing here knows a provider or an event's meaning.
+
+pub mod auth;
+pub mod certificates;
+pub mod client;
+mod dns;
+mod instance;
+pub mod multipart;
+pub mod network;
+pub mod pem;
+mod pool;
+pub mod probe;
+pub mod recording;
+mod redact;
+pub mod request;
+pub mod response;
+pub mod retry;
+mod secret_encodings;
+pub mod share;
+pub mod stats;
+pub mod status;
+pub mod transport_error;
+mod unpack;
+
+pub use auth::{AuthOutcome, Authorize, NoAuthorization};
+pub use client::Upstream;
+pub use network::NetworkSettings;
+pub use request::{Timeouts, UpstreamRequest};
+pub use response::{ErrorResponse, UpstreamResponse};
+pub use retry::RetryPolicy;
