@@ -333,6 +333,27 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "tools",
+        "provider/acme.yaml",
+        "  credentials_schema:\n    - {",
+        "  other:\n    - {",
+        "provider/acme.yaml: oauth_schema.credentials_schema: is required and missing",
+    ),
+    (
+        "triggers",
+        "provider/acme.yaml",
+        "    client_schema:\n      - {name: client_id, type: text-input, label: {en_US: Client}}\n",
+        "",
+        "provider/acme.yaml: subscription_constructor.oauth_schema.client_schema: is required and missing",
+    ),
+    (
+        "tools",
+        "endpoints/acme.yaml",
+        "settings:\n",
+        "settings: null\nother:\n",
+        "endpoints/acme.yaml: settings: is required and missing",
+    ),
+    (
+        "tools",
         "endpoints/acme.yaml",
         "scope: chat",
         "scope: chat&workflow",
@@ -787,6 +808,23 @@ fn what_dify_takes_otherwise_than_it_is_written_is_a_warning() {
 }
 
 #[test]
+fn a_problem_has_the_line_of_its_field_or_of_what_should_hold_it() {
+    for (kind, file, from, to, line) in [
+        ("tools", "tools/forecast.yaml", "type: number", "type: date", 17),
+        ("tools", "tools/forecast.yaml", "    human_description: {en_US: Where}\n", "", 9),
+        ("tools", "provider/acme.yaml", "type: secret-input", "type: password", 9),
+        ("tools", "manifest.yaml", "size: 1048576", "size: 1", 14),
+        ("datasources", "provider/acme.yaml", "provider_type: online_drive\n", "", 0),
+        ("triggers", "events/push.yaml", "name: push", "name: pu/sh", 1),
+    ] {
+        let problems = problems(kind, &[(file, from, to)]);
+        let lines: Vec<usize> = problems.iter().map(|problem| problem.line.unwrap_or_default()).collect();
+        assert_eq!(lines, [line], "{problems:?}");
+        assert!(line == 0 || problems[0].to_string().ends_with(&format!(" (line {line})")), "{problems:?}");
+    }
+}
+
+#[test]
 fn manifest_tags_that_the_provider_takes_over_are_held_to_its_rules() {
     let own = ("provider/acme.yaml", "  tags: [utilities]\n", "");
     for (tag, provider, expected) in [
@@ -954,6 +992,8 @@ fn one_connection_registers_all_kinds_of_a_package() {
 fn an_empty_option_is_left_out_of_the_registration() {
     let change = ("tools/forecast.yaml", "value: metric", "value: \"\"");
     let declared = declare::load(package("tools", &[change]).path()).unwrap();
+    let tool = declared.kinds.tool.as_ref().and_then(|provider| provider.tool("forecast")).unwrap();
+    assert_eq!(tool.parameters[2].options.len(), 2, "a call may have it");
     let options = &declared.kinds.events()[0].1[0]["tools"][0]["parameters"][2]["options"];
     assert_eq!(*options, json!([{"value": "imperial", "label": i18n("Imperial")}]));
 }

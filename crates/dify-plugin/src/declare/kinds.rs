@@ -66,6 +66,7 @@ impl KindDeclarations {
         fn event(kind: PluginKind, declaration: Option<&impl Serialize>) -> Option<(&'static str, Value)> {
             let mut value = json!([declaration?]);
             fill_languages(&mut value);
+            leave_out_empty_options(&mut value);
             Some((kind.registration_event(), value))
         }
         let events = [
@@ -91,5 +92,21 @@ impl KindDeclarations {
         let parts = datasources.filter_map(|datasource| datasource.identity.icon.as_deref());
         let icons = identities.iter().flatten().map(|identity| identity.icon.as_str()).chain(dark).chain(parts);
         icons.filter(|icon| !icon.is_empty()).collect()
+    }
+}
+
+/// The debugging port refuses an option whose value is empty, and the whole plugin with it.
+fn leave_out_empty_options(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map.iter_mut().filter(|(key, _)| *key != "output_schema") {
+                if let (true, Value::Array(options)) = (key == "options", &mut *value) {
+                    options.retain(|option| option.get("value").and_then(Value::as_str) != Some(""));
+                }
+                leave_out_empty_options(value);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(leave_out_empty_options),
+        _ => {}
     }
 }

@@ -4,6 +4,7 @@
 
 mod blocks;
 mod kinds;
+mod lines;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -58,7 +59,9 @@ fn read(directory: &Path) -> (Option<Declarations>, Problems) {
         traced: HashSet::new(),
     };
     let declarations = loader.load();
-    (declarations, Problems(loader.problems))
+    let mut problems = loader.problems;
+    lines::fill(directory, &mut problems);
+    (declarations, Problems(problems))
 }
 
 struct Loader<'a> {
@@ -349,7 +352,7 @@ impl Loader<'_> {
     }
 
     fn problem(&mut self, severity: Severity, file: &str, path: &str, message: String) {
-        self.problems.push(Problem { severity, file: file.to_owned(), path: path.to_owned(), message });
+        self.problems.push(Problem::new(severity, file, path, message));
     }
 }
 

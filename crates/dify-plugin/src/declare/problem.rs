@@ -1,4 +1,4 @@
-//! What is wrong with a declaration: file, path of the field, what was found, what is allowed.
+//! What is wrong with a declaration: file, path of the field, line, what was found, what is allowed.
 
 use std::fmt;
 
@@ -22,6 +22,15 @@ pub struct Problem {
     pub path: String,
     /// What was found and what is allowed.
     pub message: String,
+    /// The line of the field, or of what should hold it, where that is known.
+    pub line: Option<usize>,
+}
+
+impl Problem {
+    /// A problem of a field.
+    pub fn new(severity: Severity, file: &str, path: &str, message: String) -> Self {
+        Self { severity, file: file.to_owned(), path: path.to_owned(), message, line: None }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -33,7 +42,11 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(formatter, ": {}", one_line(&self.path))?;
         }
-        write!(formatter, ": {}", one_line(&self.message))
+        write!(formatter, ": {}", one_line(&self.message))?;
+        match self.line {
+            Some(line) => write!(formatter, " (line {line})"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ impl<'a> Rules<'a> {
     }
 
     fn add(&mut self, severity: Severity, path: &str, message: String) {
-        self.problems.push(Problem { severity, file: self.file.to_owned(), path: path.to_owned(), message });
+        self.problems.push(Problem::new(severity, self.file, path, message));
     }
 
     /// The rules of `manifest.yaml`.

@@ -356,7 +356,7 @@ impl<'a> Expander<'a> {
 }
 
 fn problem(severity: Severity, file: &str, path: &str, message: String) -> Problem {
-    Problem { severity, file: file.to_owned(), path: path.to_owned(), message }
+    Problem::new(severity, file, path, message)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! YAML of anybody's making. The parser takes much longer than its input is long where that nests deeply, so its size and
 //! its depth are looked at before.
 
+mod locate;
 mod write;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+pub use locate::line_of;
 pub use write::write;
 
 /// Largest text that is parsed. The largest declarations have some thirty kilobytes.

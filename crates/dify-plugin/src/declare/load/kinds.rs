@@ -265,7 +265,7 @@ fn fill_texts(owner: &mut Map<String, Value>, keys: &[&str]) {
     }
 }
 
-/// Values that authors write bare are text; the debugging port refuses one that is empty.
+/// Values that authors write bare are text.
 fn fill_options(owner: &mut Map<String, Value>) {
     let Some(options) = owner.get_mut("options").and_then(Value::as_array_mut) else { return };
     for value in options.iter_mut().filter_map(|option| option.get_mut("value")) {
@@ -273,5 +273,4 @@ fn fill_options(owner: &mut Map<String, Value>) {
             *value = value.to_string().into();
         }
     }
-    options.retain(|option| option.get("value").and_then(Value::as_str) != Some(""));
 }

@@ -112,8 +112,10 @@ impl Rules<'_> {
     pub(super) fn oauth(&mut self, owner: &Map<String, Value>, prefix: &str) {
         let Some(oauth) = self.object(owner, prefix, "oauth_schema", false) else { return };
         let path = format!("{prefix}oauth_schema.");
-        self.field_list(&oauth, &path, "client_schema");
-        self.field_list(&oauth, &path, "credentials_schema");
+        for key in ["client_schema", "credentials_schema"] {
+            self.needed_list(&oauth, &path, key);
+            self.field_list(&oauth, &path, key);
+        }
         let credentials =
             oauth.get("credentials_schema").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let is_secret = |field: &Value| field.get("type").and_then(Value::as_str) == Some("secret-input");
@@ -124,8 +126,18 @@ impl Rules<'_> {
         self.used_from("oauth_schema", path.trim_end_matches('.'));
     }
 
+    /// A list that the daemon passes on as null when it is missing, which the Dify API refuses.
+    fn needed_list(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str) {
+        if owner.get(key).is_none_or(Value::is_null) {
+            let message =
+                "is required and missing; without it the Dify API refuses the plugin. An empty list is enough";
+            self.error(&format!("{prefix}{key}"), message);
+        }
+    }
+
     /// The settings of endpoints.
     pub(super) fn settings(&mut self, group: &Map<String, Value>) {
+        self.needed_list(group, "", "settings");
         self.field_list(group, "", "settings");
         let count = group.get("settings").and_then(Value::as_array).map_or(0, Vec::len);
         if count > MAX_SETTINGS {

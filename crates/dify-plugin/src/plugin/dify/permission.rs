@@ -38,7 +38,7 @@ pub fn compare(needs: &[Permission], granted: &Permissions) -> Vec<Problem> {
     let problem = |severity, permission: Permission, message| {
         let (block, key) = permission.keys();
         let path = format!("resource.permission.{block}.{}", key.unwrap_or("enabled"));
-        Problem { severity, file: "manifest.yaml".to_owned(), path, message }
+        Problem::new(severity, "manifest.yaml", &path, message)
     };
     let missing = |permission: &Permission| needs.contains(permission) && !granted.has(*permission);
     // Endpoints are declared, not called.
