@@ -291,6 +291,7 @@ const STATE: &[(&str, &str, Kept)] = {
             "LimitsCache",
             ByCredentials("providers/gemini/limits.rs", "credentials.fingerprint()"),
         ),
+        ("plugin/blob.rs", "NEXT", TenantFree("a number that tells files of the process apart")),
         ("runtime/logs.rs", "SHOWS_CONTENT", TenantFree("the operator's choice of logs")),
         ("runtime/responder.rs", "state", Owned),
         ("runtime/backwards/duplex.rs", "table", Owned),

@@ -137,6 +137,11 @@ impl InvokeError {
         Self::new(ErrorKind::Connection, message)
     }
 
+    /// A service that the plugin works with failed, whatever its reason.
+    pub fn upstream(message: impl Into<String>) -> Self {
+        Self::server_unavailable(message)
+    }
+
     /// An overloaded upstream; see [`ErrorKind::ServerUnavailable`].
     pub fn server_unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::ServerUnavailable, message)

@@ -1,5 +1,145 @@
-//! What the author of a plugin writes against.
+//! What an author writes a plugin with: traits for each kind of plugin, what their hooks get and what they return. A
+//! [`Plugin`] collects the code; what it declares to Dify is in the YAML files of its package.
+//!
+//! It knows neither transports nor sessions: those call it. Models have a trait of their own.
 
+mod agent;
+mod blob;
+mod call;
+mod datasource;
 pub mod dify;
+mod endpoint;
+mod erased;
+mod messages;
+mod oauth;
+pub(crate) mod outgoing;
+mod parameters;
+mod tool;
+mod trigger;
 
+use std::sync::Arc;
+
+pub use agent::{AgentMessages, AgentStrategies, AgentStrategy, Span, SpanBuilder};
+pub use blob::BlobMeta;
+pub use call::Call;
+pub use datasource::{
+    Crawl, DatasourceProvider, Datasources, Download, OnlineDocument, OnlineDrive, PageContent, WebsiteCrawl,
+};
 pub use dify::{Dify, DifyError};
+pub use endpoint::{Body, Endpoint};
+pub use messages::{Messages, VariableWriter};
+pub use oauth::{OAuth, RefreshRequest};
+pub use tool::{Tool, ToolProvider, Tools};
+pub use trigger::{Dispatch, Event, EventOutcome, Events, Incoming, TriggerProvider};
+
+pub(crate) use erased::{
+    Contents, ErasedDatasourceProvider, ErasedEndpoint, ErasedOAuth, ErasedToolProvider, ErasedTriggerProvider,
+};
+pub(crate) use parameters::read as read_parameters;
+
+pub use crate::error::InvokeError as PluginError;
+pub use crate::protocol::access::CredentialType;
+pub use crate::protocol::agent::AgentUsage;
+pub use crate::protocol::credentials::Credentials;
+pub use crate::protocol::datasource::{
+    Browse, CrawledPage, DocumentPage, DriveFile, DriveFileKind, DriveFileRef, DriveListing, PageRef, Workspace,
+};
+pub use crate::protocol::oauth::OAuthCredentials;
+pub use crate::protocol::options::Choice;
+pub use crate::protocol::tool_message::Message;
+pub use crate::protocol::trigger::Subscription;
+
+/// The code of a plugin: which value serves which declared provider. A package contains tools and endpoints together, or
+/// one other kind alone, and one provider of each kind.
+#[derive(Clone, Default)]
+pub struct Plugin {
+    tool: Option<Arc<dyn ErasedToolProvider>>,
+    endpoint: Option<Arc<dyn ErasedEndpoint>>,
+    agent: Option<Arc<AgentStrategies>>,
+    datasource: Option<Arc<dyn ErasedDatasourceProvider>>,
+    trigger: Option<Arc<dyn ErasedTriggerProvider>>,
+    oauth: Option<Arc<dyn ErasedOAuth>>,
+}
+
+impl Plugin {
+    /// A plugin without code.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves the tools of a provider.
+    #[must_use]
+    pub fn tool_provider(mut self, provider: impl ToolProvider) -> Self {
+        self.tool = Some(Arc::new(erased::OfTools::new(provider)));
+        self
+    }
+
+    /// Serves the HTTP requests of all endpoints.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: impl Endpoint) -> Self {
+        self.endpoint = Some(Arc::new(endpoint));
+        self
+    }
+
+    /// Serves agent strategies.
+    #[must_use]
+    pub fn agent_strategies(mut self, strategies: AgentStrategies) -> Self {
+        self.agent = Some(Arc::new(strategies));
+        self
+    }
+
+    /// Serves the datasources of a provider.
+    #[must_use]
+    pub fn datasource_provider(mut self, provider: impl DatasourceProvider) -> Self {
+        self.datasource = Some(Arc::new(erased::OfDatasources::new(provider)));
+        self
+    }
+
+    /// Serves the subscriptions and events of a provider.
+    #[must_use]
+    pub fn trigger_provider(mut self, provider: impl TriggerProvider) -> Self {
+        self.trigger = Some(Arc::new(erased::OfTriggers::new(provider)));
+        self
+    }
+
+    /// Serves the OAuth authorization of the tool, datasource or trigger provider.
+    #[must_use]
+    pub fn oauth(mut self, oauth: impl OAuth) -> Self {
+        self.oauth = Some(Arc::new(oauth));
+        self
+    }
+
+    pub(crate) fn tools(&self) -> Option<&Arc<dyn ErasedToolProvider>> {
+        self.tool.as_ref()
+    }
+
+    pub(crate) fn endpoints(&self) -> Option<&Arc<dyn ErasedEndpoint>> {
+        self.endpoint.as_ref()
+    }
+
+    pub(crate) fn agents(&self) -> Option<&Arc<AgentStrategies>> {
+        self.agent.as_ref()
+    }
+
+    pub(crate) fn datasources(&self) -> Option<&Arc<dyn ErasedDatasourceProvider>> {
+        self.datasource.as_ref()
+    }
+
+    pub(crate) fn triggers(&self) -> Option<&Arc<dyn ErasedTriggerProvider>> {
+        self.trigger.as_ref()
+    }
+
+    pub(crate) fn authorization(&self) -> Option<&Arc<dyn ErasedOAuth>> {
+        self.oauth.as_ref()
+    }
+}
+
+/// A name without what may precede it: `author/plugin/name` is `name`.
+pub(crate) fn short_name(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// What a hook without code of its own answers.
+fn no_code<T: Send>(what: &str) -> impl Future<Output = Result<T, PluginError>> + Send + use<T> {
+    std::future::ready(Err(PluginError::unsupported(format!("the plugin has no code for {what}"))))
+}

@@ -207,9 +207,14 @@ where
     // The first beat comes before everything else, however quick a session is.
     write_heartbeat(&mut batch);
     let mut open = true;
+    let mut reports = Vec::new();
     while open {
         writer.write_all(&batch).await?;
         writer.flush().await?;
+        for report in reports.drain(..) {
+            // A session that no longer waits for it needs none.
+            let _: Result<(), ()> = oneshot::Sender::send(report, ());
+        }
         batch.clear();
         batch.shrink_to(WRITE);
         tokio::select! {
@@ -217,7 +222,10 @@ where
             _ = beat.tick() => write_heartbeat(&mut batch),
             () = last.cancelled(), if !queue.is_closed() => queue.close(),
             lines = queue.recv() => match lines {
-                Some(more) => batch.extend_from_slice(&more.lines),
+                Some(more) => {
+                    batch.extend_from_slice(&more.lines);
+                    reports.extend(more.written);
+                }
                 None => open = false,
             },
         }
@@ -225,6 +233,7 @@ where
             && let Ok(more) = queue.try_recv()
         {
             batch.extend_from_slice(&more.lines);
+            reports.extend(more.written);
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use tracing::debug;
 use super::first_token::FirstToken;
 use super::fit;
 use super::form::{self, Form};
+use super::kinds;
 use super::llm::LlmResponse;
 use super::logs;
 use super::registry::{Entry, Registry};
@@ -21,8 +22,8 @@ use crate::error::{InvokeError, MAX_MESSAGE_BYTES, clip};
 use crate::model::{CallContext, Chunks};
 use crate::plugin::dify::Backwards;
 use crate::protocol::{
-    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmRequest, ModelRequest, ModelType, NumTokensResponse,
-    Payload, PollingResponse, Request, RerankResult, ResultResponse, Target, VoicesResponse,
+    AudioChunk, Credentials, EmbeddingResult, Invocation, LlmDelta, LlmRequest, ModelRequest, ModelType,
+    NumTokensResponse, Payload, PollingResponse, Request, RerankResult, ResultResponse, Target, VoicesResponse,
 };
 use crate::upstream::Upstream;
 use crate::upstream::recording::Case;
@@ -31,7 +32,7 @@ use crate::upstream::recording::Case;
 const MAX_AUDIO_BYTES: usize = 512 * 1024;
 
 /// Why a session stopped.
-enum Stop {
+pub(super) enum Stop {
     /// With an error for the caller.
     Failed(InvokeError),
     /// The host went away.
@@ -57,15 +58,15 @@ pub(super) async fn answer(
     arrived: Instant,
     mut reply: Responder,
     mut log: SessionLog,
-    _calls: Arc<dyn Backwards>,
+    calls: Arc<dyn Backwards>,
 ) {
     let upstream = registry.upstream().for_session(reply.session_id(), log.stats.clone());
     let redactor = upstream.redactor().clone();
     redactor.keep_addresses(payload.json());
     let app_id = payload.origin().app_id.clone();
     log.of_app(app_id.clone());
-    let outcome = match Request::parse(payload.json()) {
-        Ok(request) => {
+    let outcome = match Invocation::parse(payload.json()) {
+        Ok(Invocation::Model(request)) => {
             let data = payload.json();
             reply.set_provider(request.provider());
             log.asked(&request);
@@ -78,6 +79,13 @@ pub(super) async fn answer(
             drop(payload);
             let came = ReceivedRequest { arrived, app_id };
             run(&registry, upstream, request, came, &mut reply, &mut log).await
+        }
+        Ok(request) => {
+            log.invoked(&request);
+            logs::request(payload.json());
+            let origin = payload.origin().clone();
+            drop(payload);
+            kinds::run(&registry, request, kinds::Source { origin, upstream, calls }, &mut reply, &mut log).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };

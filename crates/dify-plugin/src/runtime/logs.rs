@@ -29,6 +29,9 @@ const RAISED: &str = "dify_plugin[session{log_level=info}]=info,dify_plugin[sess
 /// Target of the events that show prompts and answers.
 const CONTENT: &str = "dify_plugin::content";
 
+/// Fields of requests that contain secrets: never shown.
+const SECRET_FIELDS: [&str; 5] = ["credentials", "system_credentials", "settings", "subscription", "raw_http_request"];
+
 /// Whether prompts and answers are shown. Only the setting of its own turns this on, never a level.
 static SHOWS_CONTENT: AtomicBool = AtomicBool::new(false);
 
@@ -94,7 +97,8 @@ pub(super) fn request(data: &str) {
         return;
     }
     let fields: Map<String, Value> = serde_json::from_str::<Map<String, Value>>(data).unwrap_or_default();
-    let shown: Map<String, Value> = fields.into_iter().filter(|(name, _)| name != "credentials").collect();
+    let shown: Map<String, Value> =
+        fields.into_iter().filter(|(name, _)| !SECRET_FIELDS.contains(&name.as_str())).collect();
     let text = Value::Object(shown).to_string();
     tracing::info!(target: CONTENT, request = clip(&text), "content");
 }

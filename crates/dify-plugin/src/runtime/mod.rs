@@ -6,6 +6,7 @@ pub mod dispatch;
 mod first_token;
 mod fit;
 pub mod form;
+mod kinds;
 mod llm;
 pub mod local;
 pub mod logs;

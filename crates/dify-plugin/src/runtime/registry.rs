@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::declare::permission::Permissions;
 use crate::declare::versions::DifyVersion;
 use crate::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use crate::model::Provider;
+use crate::plugin::Plugin;
 use crate::protocol::ModelType;
 use crate::upstream::Upstream;
 
 /// Every provider of this process, and the way out that they share.
 pub struct Registry {
     providers: BTreeMap<String, Entry>,
+    plugin: Plugin,
+    permissions: Option<Arc<Permissions>>,
     upstream: Upstream,
 }
 
@@ -53,7 +57,7 @@ impl Registry {
             let (declaration, minimum) = (Arc::new(loaded.declaration), loaded.minimum);
             providers.insert(name, Entry { declaration, provider, models, minimum, by_name });
         }
-        Ok(Self { providers, upstream: Upstream::new() })
+        Ok(Self { providers, plugin: Plugin::new(), permissions: None, upstream: Upstream::new() })
     }
 
     /// Sets the way out.
@@ -66,6 +70,30 @@ impl Registry {
     /// The way out that all sessions share.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    /// Adds the code of kinds other than models.
+    #[must_use]
+    pub fn with_plugin(mut self, plugin: Plugin) -> Self {
+        self.plugin = plugin;
+        self
+    }
+
+    /// Sets what the manifest lets the plugin do in Dify.
+    #[must_use]
+    pub fn with_permissions(mut self, permissions: Permissions) -> Self {
+        self.permissions = Some(Arc::new(permissions));
+        self
+    }
+
+    /// What the manifest lets the plugin do in Dify, where it is known.
+    pub fn permissions(&self) -> Option<&Arc<Permissions>> {
+        self.permissions.as_ref()
+    }
+
+    /// The code of kinds other than models.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
     }
 
     /// A provider by its short name; a longer form (`author/plugin/name`) is accepted.

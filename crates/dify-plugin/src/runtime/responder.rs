@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
-use crate::protocol::envelope::{ErrorPayload, write_end, write_error, write_stream};
+use crate::protocol::envelope::{ErrorNames, ErrorPayload, write_end, write_error, write_stream};
 use crate::transport::line_queue::{Closed, LineSender, Room};
 
 /// What a line that is too long needs; the setting is the daemon's, and read by the plugin too.
@@ -50,6 +50,8 @@ struct Shared {
 
 struct State {
     provider: String,
+    /// How errors are named, for what is no model.
+    names: Option<ErrorNames>,
     written: bool,
     /// How the session is to end, when somebody stopped it.
     stopped: Option<Outcome>,
@@ -94,7 +96,7 @@ impl From<Closed> for Disconnected {
 impl Responder {
     /// A handle for a session; the provider's name stands in front of its error texts.
     pub fn new(outlet: LineSender, session_id: Arc<str>) -> Self {
-        let state = State { provider: "plugin".to_owned(), written: false, stopped: None };
+        let state = State { provider: "plugin".to_owned(), names: None, written: false, stopped: None };
         let shared = Shared { outlet, session_id, state: Mutex::new(state) };
         Self { ending: Ending(Arc::new(shared)), lines: Vec::new(), outcome: None }
     }
@@ -102,6 +104,11 @@ impl Responder {
     /// Names the provider in errors from here on.
     pub fn set_provider(&mut self, provider: &str) {
         self.ending.state().provider = clip(provider, MAX_FIELD_BYTES).into_owned();
+    }
+
+    /// Names errors in this manner from here on.
+    pub fn set_error_names(&mut self, names: ErrorNames) {
+        self.ending.state().names = Some(names);
     }
 
     /// The session's name.
@@ -162,11 +169,27 @@ impl Responder {
 
     /// Waits until the writer takes the collected lines. Cancelling loses nothing.
     pub async fn flush(&mut self) -> Result<(), Disconnected> {
+        self.hand_over(|room, lines| room.send(lines)).await.map(drop)
+    }
+
+    /// Waits until the collected lines are written.
+    pub async fn flush_written(&mut self) -> Result<(), Disconnected> {
+        if let Some(report) = self.hand_over(|room, lines| room.send_reported(lines)).await? {
+            // A report that is dropped comes from a writer that takes lines as it sends them.
+            let _ = report.await;
+        }
+        Ok(())
+    }
+
+    async fn hand_over<T>(
+        &mut self,
+        send: impl FnOnce(Room<'_>, Bytes) -> Result<T, Closed>,
+    ) -> Result<Option<T>, Disconnected> {
         if self.lines.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let room = self.ending.0.outlet.reserve(self.lines.len()).await?;
-        self.ending.queue(room, || std::mem::take(&mut self.lines))
+        self.ending.queue(room, send, || std::mem::take(&mut self.lines)).map(Some)
     }
 
     /// Ends the session well.
@@ -221,16 +244,21 @@ impl Ending {
     /// Waits until the writer takes lines of the session that are no results. There are none after the ending.
     pub async fn send(&self, lines: Vec<u8>) -> Result<(), Disconnected> {
         let room = self.0.outlet.reserve(lines.len()).await?;
-        self.queue(room, || lines)
+        self.queue(room, |room, lines| room.send(lines), || lines)
     }
 
-    fn queue(&self, room: Room<'_>, lines: impl FnOnce() -> Vec<u8>) -> Result<(), Disconnected> {
+    fn queue<T>(
+        &self,
+        room: Room<'_>,
+        send: impl FnOnce(Room<'_>, Bytes) -> Result<T, Closed>,
+        lines: impl FnOnce() -> Vec<u8>,
+    ) -> Result<T, Disconnected> {
         // Held while the lines are queued, so that they never come after an ending.
         let state = self.state();
         if state.written {
             return Err(Disconnected);
         }
-        Ok(room.send(Bytes::from(lines()))?)
+        Ok(send(room, Bytes::from(lines()))?)
     }
 
     /// How the session was stopped from outside.
@@ -259,7 +287,10 @@ impl Ending {
             Outcome::Answered => {}
             Outcome::Cancelled => lines.clear(),
             Outcome::Failed(error) => {
-                let payload = ErrorPayload::of(&state.provider, error);
+                let payload = match state.names {
+                    Some(names) => ErrorPayload::named(names, error),
+                    None => ErrorPayload::of(&state.provider, error),
+                };
                 last_line(&mut lines, limit, |lines| write_error(lines, session_id, &payload));
             }
         }

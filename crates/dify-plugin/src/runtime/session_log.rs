@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::responder::{self, Ending};
 use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
-use crate::protocol::{EmbeddingUsage, LlmUsage, Request};
+use crate::protocol::{EmbeddingUsage, Invocation, LlmUsage, Request};
 use crate::upstream::stats::CallStats;
 
 /// Collects what the event says.
@@ -102,6 +102,12 @@ impl SessionLog {
         self.model =
             request.target().map(|target| clip(&target.model, MAX_FIELD_BYTES).into_owned()).unwrap_or_default();
         self.model_type = request.model_type().map(|model_type| model_type.as_str());
+    }
+
+    /// What was requested of a plugin that is no model.
+    pub(super) fn invoked(&mut self, request: &Invocation) {
+        self.action = request.action();
+        self.provider = clip(request.provider(), MAX_FIELD_BYTES).into_owned();
     }
 
     /// A result item was made.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Bytes for which [`LineSender::room`] waits.
 const USUAL_BATCH: u32 = 64 * 1024;
@@ -35,6 +35,8 @@ pub type LineReceiver = mpsc::UnboundedReceiver<Batch>;
 pub struct Batch {
     /// The lines.
     pub lines: Bytes,
+    /// Told once they are written.
+    pub written: Option<oneshot::Sender<()>>,
     _room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
@@ -58,7 +60,14 @@ pub struct Room<'a> {
 impl Room<'_> {
     /// Queues lines, at once.
     pub fn send(self, lines: Bytes) -> Result<(), Closed> {
-        self.outlet.batches.send(Batch { lines, _room: Some(self.permits) }).map_err(|_| Closed)
+        self.outlet.batches.send(Batch { lines, written: None, _room: Some(self.permits) }).map_err(|_| Closed)
+    }
+
+    /// Queues lines immediately, and has it reported when they are written. A report that is dropped means the same.
+    pub fn send_reported(self, lines: Bytes) -> Result<oneshot::Receiver<()>, Closed> {
+        let (written, report) = oneshot::channel();
+        let batch = Batch { lines, written: Some(written), _room: Some(self.permits) };
+        self.outlet.batches.send(batch).map(|()| report).map_err(|_| Closed)
     }
 }
 
@@ -86,7 +95,7 @@ impl LineSender {
     /// Queues a session's last lines at once, whatever waits: they were made already, and a session has one ending.
     pub fn send_last(&self, lines: Bytes) {
         // Lines for a queue that is closed have nobody to hear them.
-        let _ = self.batches.send(Batch { lines, _room: None });
+        let _ = self.batches.send(Batch { lines, written: None, _room: None });
     }
 
     /// Whether a usual batch would have to wait.

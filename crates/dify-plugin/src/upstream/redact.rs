@@ -17,6 +17,7 @@ use url::{Url, form_urlencoded};
 use super::network::{NetworkSettings, proxy_address};
 use super::secret_encodings::{self, Extent, HIDDEN, MIN_SECRET_BYTES, Search, merged};
 use crate::error::InvokeError;
+use crate::protocol::Credentials;
 use crate::steps;
 
 /// Redactor kept at once: a source of tokens lives as long as the process.
@@ -48,6 +49,12 @@ impl Redactor {
     /// Keeps a secret that is about to be sent.
     pub(super) fn keep(&self, secret: &str) {
         self.keep_as(secret, Extent::Beginning);
+    }
+
+    /// Keeps the credentials that code outside of this runtime's control works with: their values, but for addresses.
+    pub fn keep_credentials(&self, credentials: &Credentials) {
+        let values = credentials.names().filter_map(|name| credentials.get(name));
+        values.filter(|value| !value.contains("://")).for_each(|value| self.keep(value));
     }
 
     fn keep_as(&self, secret: &str, extent: Extent) {

@@ -1,0 +1,73 @@
+//! Endpoints: HTTP requests that Dify received at a public URL. The daemon does not route them, so that one value gets all.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream, StreamExt};
+
+use super::{Call, PluginError};
+
+/// Answers the HTTP requests of all endpoints.
+pub trait Endpoint: Send + Sync + 'static {
+    /// Answers one request. Its path begins after the part that names the endpoint; [`Call::settings`] is what the user
+    /// filled in. An error is answered with a status of its kind.
+    fn handle(
+        &self,
+        call: Call,
+        request: http::Request<Bytes>,
+    ) -> impl Future<Output = Result<http::Response<Body>, PluginError>> + Send;
+}
+
+/// The body of a response: bytes, or a stream of them.
+#[derive(Default)]
+pub struct Body(Content);
+
+enum Content {
+    Whole(Bytes),
+    Stream(BoxStream<'static, Result<Bytes, PluginError>>),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
+    }
+}
+
+impl Body {
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Bytes as they come, such as server-sent events. An error interrupts the body.
+    pub fn stream<S, B>(stream: S) -> Self
+    where
+        S: Stream<Item = Result<B, PluginError>> + Send + 'static,
+        B: Into<Bytes>,
+    {
+        Self(Content::Stream(stream.map(|part| part.map(Into::into)).boxed()))
+    }
+
+    /// The same as a stream, whatever it is.
+    pub(crate) fn into_stream(self) -> BoxStream<'static, Result<Bytes, PluginError>> {
+        match self.0 {
+            Content::Whole(bytes) => futures_util::stream::once(std::future::ready(Ok(bytes))).boxed(),
+            Content::Stream(stream) => stream,
+        }
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Body {
+    fn from(bytes: B) -> Self {
+        Self(Content::Whole(bytes.into()))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match &self.0 {
+            Content::Whole(_) => "Body(bytes)",
+            Content::Stream(_) => "Body(stream)",
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! Authorization by OAuth 2.0: the URL for the user's browser, the exchange of the code, the refresh.
+
+use bytes::Bytes;
+
+use super::{Call, PluginError};
+use crate::protocol::credentials::Credentials;
+use crate::protocol::oauth::OAuthCredentials;
+
+/// Authorizes users with another service. [`Call::credentials`] is what the administrator filled in.
+pub trait OAuth: Send + Sync + 'static {
+    /// The URL that the user's browser is sent to. `redirect_uri` has to be passed on unchanged; nothing is kept between
+    /// this call and the next one, so that `state` is the plugin's own.
+    fn authorization_url(
+        &self,
+        call: Call,
+        redirect_uri: String,
+    ) -> impl Future<Output = Result<String, PluginError>> + Send;
+
+    /// Exchanges the code in the request to the callback URL.
+    fn credentials(
+        &self,
+        call: Call,
+        redirect_uri: String,
+        request: http::Request<Bytes>,
+    ) -> impl Future<Output = Result<OAuthCredentials, PluginError>> + Send;
+
+    /// Renews credentials that expire. Dify may ask twice for the same ones at once.
+    fn refresh(
+        &self,
+        call: Call,
+        request: RefreshRequest,
+    ) -> impl Future<Output = Result<OAuthCredentials, PluginError>> + Send;
+}
+
+/// Credentials to be renewed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RefreshRequest {
+    /// The callback URL.
+    pub redirect_uri: String,
+    /// What [`OAuth::credentials`] or the last refresh returned.
+    pub credentials: Credentials,
+}

@@ -1,0 +1,79 @@
+//! Endpoints: the HTTP request to the author's code, and its response or error as a response.
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use tracing::warn;
+
+use super::endpoint_body::{self, Head};
+use super::{Session, http_request, not_served};
+use crate::error::{ErrorKind, InvokeError};
+use crate::plugin::Body;
+use crate::protocol::endpoint::{EndpointRequest, MAX_REQUEST_BODY_BYTES};
+use crate::runtime::dispatch::Stop;
+
+pub(super) async fn run(session: &mut Session<'_>, request: EndpointRequest) -> Result<(), Stop> {
+    let EndpointRequest::Invoke(request) = request;
+    let endpoint = session.plugin.endpoints().cloned().ok_or_else(|| not_served("endpoints"))?;
+    let mut call = session.call("");
+    call.settings = request.settings;
+    let (method, response) = match http_request(request.raw_http_request) {
+        Err(error) => (Method::GET, error_response(&error)),
+        // The daemon passes on this many bytes and drops the rest without notice.
+        Ok(http) if http.body().len() >= MAX_REQUEST_BODY_BYTES => {
+            (http.method().clone(), plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large (limit 10 MiB)"))
+        }
+        Ok(http) => {
+            let method = http.method().clone();
+            (method, endpoint.handle(call, http).await.unwrap_or_else(|error| error_response(&error)))
+        }
+    };
+    let (parts, body) = response.into_parts();
+    let has_body = method != Method::HEAD
+        && !parts.status.is_informational()
+        && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
+    let head = Head { status: parts.status.as_u16(), headers: headers(&parts.headers), has_body };
+    endpoint_body::write(session, head, body).await
+}
+
+/// One value per name: that is all that the daemon takes.
+fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let is_kept = |name: &&header::HeaderName| **name != header::TRANSFER_ENCODING && **name != header::CONNECTION;
+    headers
+        .keys()
+        .filter(is_kept)
+        .map(|name| {
+            let values: Vec<String> = headers.get_all(name).iter().map(text).collect();
+            if *name == header::SET_COOKIE && values.len() > 1 {
+                warn!("the daemon takes one cookie; the others are dropped");
+                return (name.to_string(), values.into_iter().next().unwrap_or_default());
+            }
+            (name.to_string(), values.join(", "))
+        })
+        .collect()
+}
+
+/// What a client of a public URL may know of an error: what it did wrong, and nothing of what went wrong here.
+fn error_response(error: &InvokeError) -> Response<Body> {
+    let status = match error.kind {
+        ErrorKind::BadRequest | ErrorKind::PollingUnsupported => StatusCode::BAD_REQUEST,
+        ErrorKind::Authorization | ErrorKind::CredentialsValidateFailed => StatusCode::UNAUTHORIZED,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::Connection | ErrorKind::ServerUnavailable | ErrorKind::FirstTokenTimeout => StatusCode::BAD_GATEWAY,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    if status.is_client_error() {
+        return plain(status, &error.detail());
+    }
+    warn!(error = error.brief(), status = status.as_u16(), "an endpoint failed");
+    plain(status, status.canonical_reason().unwrap_or_default())
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

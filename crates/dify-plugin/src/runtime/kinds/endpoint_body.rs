@@ -1,0 +1,129 @@
+//! The response of an endpoint as items, so that the daemon loses nothing of it: it drops what comes after the first item
+//! of a body if the end of the session comes in the same burst, and items beyond a queue of 128.
+//!
+//! So a body that is there soon is one item; a longer one is joined to few items, and its end is held back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio::time::{Instant, sleep_until};
+use tracing::warn;
+
+use super::Session;
+use crate::plugin::{Body, PluginError};
+use crate::protocol::endpoint::EndpointItem;
+use crate::runtime::dispatch::Stop;
+
+/// How long a body may take to be whole and still be one item.
+const WHOLE_BODY_TIMEOUT: Duration = Duration::from_millis(25);
+
+/// Time between two items of a body.
+const ITEM_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Time between the first item of a body and the end of its session.
+const END_DELAY: Duration = Duration::from_millis(50);
+
+/// Bytes of one item; hexadecimal doubles them.
+const MAX_ITEM_BYTES: usize = 1536 * 1024;
+
+/// What comes before a body.
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    /// Whether the response may have a body.
+    pub(super) has_body: bool,
+}
+
+/// Writes a response, and returns when the session may end.
+pub(super) async fn write(session: &mut Session<'_>, head: Head, body: Body) -> Result<(), Stop> {
+    let Head { status, headers, has_body } = head;
+    let headers: BTreeMap<String, String> = headers.into_iter().collect();
+    let mut first = EndpointItem { status: Some(status), headers: Some(headers), result: None };
+    if !has_body {
+        return session.push(&first);
+    }
+    // A quotation mark more for the result's name, and a margin.
+    let around = session.responder.length_of(&first) + 64;
+    let limit = (session.responder.max_line_bytes().saturating_sub(around) / 2).min(MAX_ITEM_BYTES);
+    if limit == 0 {
+        return Err(PluginError::internal("the headers of the response are too long").into());
+    }
+    let mut parts = Parts { stream: body.into_stream(), pending: BytesMut::new(), is_over: false, limit };
+    parts.gather(Instant::now() + WHOLE_BODY_TIMEOUT).await;
+    if parts.is_whole() {
+        let bytes = parts.take();
+        if let Some(length) = first.headers.as_mut().and_then(|headers| headers.get_mut("content-length")) {
+            *length = bytes.len().to_string();
+        }
+        first.result = Some(hex::encode(bytes)).filter(|body| !body.is_empty());
+        return session.push(&first);
+    }
+    first.result = Some(hex::encode(parts.take()));
+    session.push(&first)?;
+    session.responder.flush_written().await?;
+    let started = Instant::now();
+    let mut next = started + ITEM_INTERVAL;
+    while !parts.is_done() {
+        parts.gather(next).await;
+        sleep_until(next).await;
+        let bytes = parts.take();
+        if !bytes.is_empty() {
+            session.push(&EndpointItem::body(&bytes))?;
+            session.responder.flush_written().await?;
+            next = Instant::now() + ITEM_INTERVAL;
+        }
+    }
+    sleep_until(started + END_DELAY).await;
+    Ok(())
+}
+
+/// A body, joined to items.
+struct Parts {
+    stream: BoxStream<'static, Result<Bytes, PluginError>>,
+    pending: BytesMut,
+    is_over: bool,
+    limit: usize,
+}
+
+impl Parts {
+    /// Reads until there is enough for an item, the body is over, or the time has come and there is something.
+    async fn gather(&mut self, until: Instant) {
+        while !self.is_over && self.pending.len() < self.limit {
+            tokio::select! {
+                biased;
+                part = self.stream.next() => match part {
+                    Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
+                    Some(Err(error)) => {
+                        // The daemon would append an error to the body, for whoever reads it.
+                        warn!(error = error.brief(), "the body of an endpoint's response is incomplete");
+                        self.is_over = true;
+                    }
+                    None => self.is_over = true,
+                },
+                () = sleep_until(until), if !self.pending.is_empty() => return,
+            }
+        }
+    }
+
+    /// Whether all of it is there and fits one item.
+    fn is_whole(&self) -> bool {
+        self.is_over && self.pending.len() <= self.limit
+    }
+
+    /// Whether nothing is left.
+    fn is_done(&self) -> bool {
+        self.is_over && self.pending.is_empty()
+    }
+
+    /// What one item can carry.
+    fn take(&mut self) -> Bytes {
+        let length = self.pending.len().min(self.limit);
+        self.pending.split_to(length).freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests;

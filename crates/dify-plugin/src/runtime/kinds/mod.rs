@@ -1,0 +1,155 @@
+//! Requests to every kind of plugin but models: the author's code, and between it and the daemon what each kind needs so
+//! that nothing is lost. One file per access type.
+
+mod agent;
+mod datasource;
+mod drain;
+mod endpoint;
+mod endpoint_body;
+mod oauth;
+mod options;
+mod tool;
+mod trigger;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::Stop;
+use super::logs;
+use super::registry::Registry;
+use super::responder::Responder;
+use super::session_log::SessionLog;
+use crate::codec::http_message;
+use crate::plugin::dify::{Backwards, DifyFacts};
+use crate::plugin::outgoing::{self, Inbox, Outbox};
+use crate::plugin::{Call, Dify, Plugin, PluginError};
+use crate::protocol::Invocation;
+use crate::protocol::access::Access;
+use crate::protocol::envelope::Origin;
+use crate::upstream::Upstream;
+
+/// Where a request comes from, and how its session reaches the network and Dify.
+pub(super) struct Source {
+    pub(super) origin: Origin,
+    pub(super) upstream: Upstream,
+    pub(super) calls: Arc<dyn Backwards>,
+}
+
+/// Runs a request to its last result item. The ending is the caller's.
+pub(super) async fn run(
+    registry: &Registry,
+    request: Invocation,
+    source: Source,
+    responder: &mut Responder,
+    log: &mut SessionLog,
+) -> Result<(), Stop> {
+    let Source { origin, upstream, calls } = source;
+    responder.set_error_names(request.error_names().unwrap_or_default());
+    logs::raise(request.credentials()).await;
+    if let Some(credentials) = request.credentials() {
+        upstream.redactor().keep_credentials(credentials);
+    }
+    let tool_credentials = origin
+        .context
+        .as_ref()
+        .and_then(|context| context.get("credentials")?.get("tool_credentials")?.as_object().cloned());
+    let facts = DifyFacts {
+        permissions: registry.permissions().cloned(),
+        app_id: origin.app_id.clone(),
+        tool_credentials: tool_credentials.unwrap_or_default(),
+        upstream: upstream.clone(),
+    };
+    let dify = Dify::new(calls, facts);
+    let cancel = CancellationToken::new();
+    let _done = cancel.clone().drop_guard();
+    let plugin = registry.plugin();
+    let mut session = Session { plugin, origin: &origin, dify, cancel, responder, log, shows_items: true };
+    match request {
+        Invocation::Model(_) => Err(PluginError::internal("a request to a model came to another kind").into()),
+        Invocation::Tool(request) => tool::run(&mut session, request).await,
+        Invocation::Endpoint(request) => endpoint::run(&mut session, request).await,
+        Invocation::Agent(request) => agent::run(&mut session, request).await,
+        Invocation::Datasource(request) => datasource::run(&mut session, request).await,
+        Invocation::Trigger(request) => trigger::run(&mut session, request).await,
+        Invocation::OAuth(request) => oauth::run(&mut session, request, &upstream).await,
+        Invocation::Options(request) => options::run(&mut session, request).await,
+    }
+}
+
+/// What every action is run with.
+struct Session<'a> {
+    plugin: &'a Plugin,
+    origin: &'a Origin,
+    dify: Dify,
+    /// Cancelled when the session's work ends, however it ends.
+    cancel: CancellationToken,
+    responder: &'a mut Responder,
+    log: &'a mut SessionLog,
+    /// Whether result items may be shown in logs of content.
+    shows_items: bool,
+}
+
+impl Session<'_> {
+    /// What a hook gets about its call.
+    fn call(&self, user_id: &str) -> Call {
+        let mut call = Call::of(self.responder.session_id().clone(), self.origin, self.dify.clone());
+        call.user_id = Some(user_id).filter(|id| !id.is_empty()).map(Arc::from);
+        call.cancel = self.cancel.clone();
+        call
+    }
+
+    /// The same with credentials.
+    fn call_with(&self, access: Access) -> Call {
+        let mut call = self.call(&access.user_id);
+        call.credentials = access.credentials;
+        call.credential_type = access.credential_type;
+        call
+    }
+
+    /// Collects one result item, and counts it.
+    fn push<T: Serialize>(&mut self, item: &T) -> Result<(), Stop> {
+        push(self.responder, self.log, item, self.shows_items)
+    }
+
+    /// A queue between a hook and the writer, for items that a line can carry.
+    fn queue(&self) -> (Outbox, Inbox) {
+        let around = self.responder.length_of(&0);
+        outgoing::queue(self.responder.max_line_bytes().saturating_sub(around))
+    }
+}
+
+fn push<T: Serialize>(
+    responder: &mut Responder,
+    log: &mut SessionLog,
+    item: &T,
+    shows_items: bool,
+) -> Result<(), Stop> {
+    responder.push(item).map_err(PluginError::from)?;
+    log.chunk();
+    if shows_items {
+        logs::item(item);
+    }
+    Ok(())
+}
+
+/// A request to a URL of Dify's.
+fn http_request(bytes: Vec<u8>) -> Result<http::Request<Bytes>, PluginError> {
+    http_message::parse_request(bytes)
+        .map_err(|reason| PluginError::bad_request(format!("cannot read the HTTP request: {reason}")))
+}
+
+/// A kind that the plugin has no code for.
+fn not_served(kind: &str) -> PluginError {
+    PluginError::unsupported(format!("the plugin has no {kind}"))
+}
+
+/// A name that the plugin has no code for.
+fn unknown(what: &str, name: &str, known: &[&str]) -> PluginError {
+    PluginError::not_found(format!("unknown {what} `{name}`; this plugin has {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests;
