@@ -1,4 +1,5 @@
-//! Folders, packages and answers of somebody else: what is read of them, where a key goes, and what reaches the terminal.
+//! Untrusted directories, packages and responses: what is read from them, where an API key is sent, and what reaches
+//! the terminal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/archives.rs"]
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 const KEY: &str = "AIza-of-the-environment";
 
-/// What no terminal may get: a title, a cleared screen, a C1 sequence, a turned direction.
+/// Unsafe output for a terminal: a title, a cleared screen, a C1 sequence, and bidirectional formatting.
 const UNSAFE: &str = "\u{1b}]0;pwned\u{7}\u{1b}[2J\u{9b}2J\u{202e}\u{2066}";
 
 fn copy(from: &Path, to: &Path) {
@@ -34,7 +35,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A plugin's folder with Gemini alone.
+/// Creates a plugin directory with Gemini only.
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -49,7 +50,7 @@ fn directory() -> tempfile::TempDir {
     directory
 }
 
-/// Replaces a text of a folder's file, which must be there.
+/// Replaces a text in a file, which must contain it.
 fn change(directory: &Path, file: &str, from: &str, to: &str) {
     let path = directory.join(file);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -73,16 +74,16 @@ fn run(directory: &Path, arguments: &[&str], environment: &[(&str, &str)], input
     while child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(180) {
         thread::sleep(Duration::from_millis(10));
     }
-    // What still runs is killed: its output then lacks what is looked for.
+    // A process that still runs is killed; its output then lacks the expected text.
     let _ = child.kill();
     child.wait_with_output().unwrap()
 }
 
-fn written(output: &Output) -> String {
+fn output_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// An upstream that counts its connections and answers each with this.
+/// Starts an upstream that counts its connections and sends this response on each.
 fn upstream(status: &'static str, body: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -103,18 +104,18 @@ fn upstream(status: &'static str, body: String) -> (String, Arc<AtomicUsize>) {
     (url, count)
 }
 
-fn answer(text: &str) -> String {
+fn response(text: &str) -> String {
     json!([{"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}],
         "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1}}])
     .to_string()
 }
 
-/// Fields of both forms that decide where a call goes.
-const LEADING: [(&str, &str, &str); 2] =
+/// Form fields that decide where a request is sent.
+const DESTINATIONS: [(&str, &str, &str); 2] =
     [("provider/_gemini.yaml", "  ", "google_base_url"), ("provider/_shared.yaml", "  - ", "proxy_url")];
 
 #[test]
-fn a_key_of_the_environment_goes_nowhere_that_only_the_folder_names() {
+fn does_not_send_a_key_from_the_environment_where_only_the_directory_leads() {
     let request = r#"{"provider": "google", "model": "gemini-3.5-flash", "model_type": "llm",
         "prompt_messages": [{"role": "user", "content": "hi"}]}"#;
     let runs: [(&[&str], &str); 4] = [
@@ -123,50 +124,54 @@ fn a_key_of_the_environment_goes_nowhere_that_only_the_folder_names() {
         (&["invoke", "invoke_llm"], request),
         (&["doctor", "--provider", "google"], ""),
     ];
-    for (file, mark, field) in LEADING {
+    for (file, mark, field) in DESTINATIONS {
         let directory = directory();
-        let (url, count) = upstream("200 OK", answer("hello"));
+        let (url, count) = upstream("200 OK", response("hello"));
         let variable = format!("\n{mark}variable: {field}\n");
         let indent = " ".repeat(mark.len());
         change(directory.path(), file, &variable, &format!("{variable}{indent}default: {url}\n"));
         change(directory.path(), "provider/_shared.yaml", "default: 'off'", "default: 'on'");
         for variable in ["GEMINI_API_KEY", "GOOGLE_API_KEY"] {
             for (arguments, input) in runs {
-                let said = written(&run(directory.path(), arguments, &[(variable, KEY)], input));
-                assert!(said.contains(&format!("{variable} is not sent")), "{field} {arguments:?}: {said}");
-                assert!(!said.contains(KEY), "{said}");
+                let output = output_of(&run(directory.path(), arguments, &[(variable, KEY)], input));
+                assert!(output.contains(&format!("{variable} is not sent")), "{field} {arguments:?}: {output}");
+                assert!(!output.contains(KEY), "{output}");
             }
         }
-        assert_eq!(count.load(Ordering::SeqCst), 0, "{field}: it was called");
+        assert_eq!(count.load(Ordering::SeqCst), 0, "{field}: it was connected");
     }
-    // What the person names is theirs to name.
-    let (url, count) = upstream("200 OK", answer("hello"));
+    // The user may send the key to any URL.
+    let (url, count) = upstream("200 OK", response("hello"));
     let base = format!("google_base_url={url}");
     let arguments = ["try", "hi", "--model", "gemini-3.5-flash", "--param", &base];
-    let said = written(&run(directory().path(), &arguments, &[("GEMINI_API_KEY", KEY)], ""));
-    assert!(said.contains("hello") && count.load(Ordering::SeqCst) == 1, "{said}");
+    let output = output_of(&run(directory().path(), &arguments, &[("GEMINI_API_KEY", KEY)], ""));
+    assert!(output.contains("hello") && count.load(Ordering::SeqCst) == 1, "{output}");
 }
 
 #[test]
-fn a_file_of_settings_in_the_folder_records_nothing() {
+fn does_not_record_because_of_a_settings_file_in_the_directory() {
     let directory = directory();
     let traffic_store = directory.path().join("elsewhere");
     std::fs::write(directory.path().join(".env"), format!("DIFY_PLUGIN_RECORD={}\n", traffic_store.display())).unwrap();
-    let said = written(&run(directory.path(), &["try", "hi"], &[], ""));
-    assert!(said.contains("You asked") && !said.contains("recording") && !traffic_store.exists(), "{said}");
-    let said =
-        written(&run(directory.path(), &["try", "hi"], &[("DIFY_PLUGIN_RECORD", traffic_store.to_str().unwrap())], ""));
-    assert!(said.contains("recording upstream traffic"), "{said}");
+    let output = output_of(&run(directory.path(), &["try", "hi"], &[], ""));
+    assert!(output.contains("You asked") && !output.contains("recording") && !traffic_store.exists(), "{output}");
+    let output = output_of(&run(
+        directory.path(),
+        &["try", "hi"],
+        &[("DIFY_PLUGIN_RECORD", traffic_store.to_str().unwrap())],
+        "",
+    ));
+    assert!(output.contains("recording upstream traffic"), "{output}");
     assert_eq!(std::fs::metadata(&traffic_store).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
-fn what_leads_out_of_the_folder_is_refused_by_check_package_and_stage() {
+fn check_package_and_stage_reject_paths_outside_the_directory() {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("secret.md"), "SECRET").unwrap();
     let absolute = outside.path().join("secret.md");
     let absolute = absolute.to_str().unwrap();
-    // The field's line, and what it becomes.
+    // The line of the field, and its replacement.
     for (file, from, field) in [
         ("manifest.yaml", "icon: icon.svg", "icon: "),
         ("provider/gemini.yaml", "icon_small:\n  en_US: gemini-small.svg", "icon_small:\n  en_US: "),
@@ -186,19 +191,19 @@ fn what_leads_out_of_the_folder_is_refused_by_check_package_and_stage() {
             let changed = text.replacen(from, &format!("{field}{quoted}"), 1);
             assert_ne!(text, changed, "{from}");
             std::fs::write(directory.path().join(file), changed).unwrap();
-            let said = written(&run(directory.path(), &["check"], &[], ""));
-            assert!(said.contains("must be a path inside the package"), "{file} {field}{path}: {said}");
+            let output = output_of(&run(directory.path(), &["check"], &[], ""));
+            assert!(output.contains("must be a path inside the package"), "{file} {field}{path}: {output}");
             let stage = directory.path().join("stage");
             let arguments = ["package", "--binary", "linux-amd64=README.md", "--target", "linux-amd64", "--stage"];
             let output = run(directory.path(), &[&arguments[..], &[stage.to_str().unwrap()]].concat(), &[], "");
-            assert!(!output.status.success() && !stage.exists(), "{}", written(&output));
-            assert!(!directory.path().join("dist").exists() && !written(&output).contains("SECRET"));
+            assert!(!output.status.success() && !stage.exists(), "{}", output_of(&output));
+            assert!(!directory.path().join("dist").exists() && !output_of(&output).contains("SECRET"));
         }
     }
 }
 
 #[test]
-fn texts_that_are_links_to_elsewhere_are_not_packaged() {
+fn does_not_package_links_to_outside_files() {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("secret.md"), "SECRET").unwrap();
     for name in ["LICENSE", "readme/README_zh_Hans.md"] {
@@ -208,13 +213,13 @@ fn texts_that_are_links_to_elsewhere_are_not_packaged() {
         let _ = std::fs::remove_file(&path);
         symlink(outside.path().join("secret.md"), &path).unwrap();
         let arguments = ["package", "--binary", "linux-amd64=README.md", "--target", "linux-amd64"];
-        let said = written(&run(directory.path(), &arguments, &[], ""));
-        assert!(said.contains("leads out"), "{name}: {said}");
+        let output = output_of(&run(directory.path(), &arguments, &[], ""));
+        assert!(output.contains("leads out"), "{name}: {output}");
     }
 }
 
 #[test]
-fn what_a_folder_holds_is_read_within_limits() {
+fn reads_the_files_of_a_directory_within_limits() {
     type Change = fn(&Path);
     let changes: [(&str, Change, &str); 9] = [
         (
@@ -252,23 +257,23 @@ fn what_a_folder_holds_is_read_within_limits() {
             "must be a pattern inside the package",
         ),
     ];
-    for (name, change, said) in changes {
+    for (name, change, expected) in changes {
         let directory = directory();
         change(directory.path());
         let output = run(directory.path(), &["check"], &[], "");
-        let text = written(&output);
-        assert!(text.contains(said) && output.status.code() == Some(1), "{name}: {text}");
+        let text = output_of(&output);
+        assert!(text.contains(expected) && output.status.code() == Some(1), "{name}: {text}");
         assert!(!text.contains("passwd"), "{name}: {text}");
     }
     let directory = tempfile::tempdir().unwrap();
     assert!(Command::new("mkfifo").arg(directory.path().join("0001-a.json")).status().unwrap().success());
-    let said = written(&run(
+    let output = output_of(&run(
         self::directory().path(),
         &["try", "hi", "--replay", directory.path().to_str().unwrap()],
         &[],
         "",
     ));
-    assert!(said.contains("is no regular file"), "{said}");
+    assert!(output.contains("is no regular file"), "{output}");
 }
 
 fn write(directory: &Path, file: &str, text: &str) {
@@ -284,7 +289,7 @@ fn glob(directory: &Path, pattern: &str) {
 }
 
 #[test]
-fn what_no_package_can_hold_or_declares_twice_is_said() {
+fn reports_invalid_or_duplicate_declarations() {
     let manifest = |plugins: &str| {
         let directory = directory();
         change(directory.path(), "manifest.yaml", "  models:\n    - provider/gemini.yaml", plugins);
@@ -302,80 +307,83 @@ fn what_no_package_can_hold_or_declares_twice_is_said() {
     ] {
         for arguments in [&["check"][..], &[]] {
             let output = run(directory.path(), arguments, &[], "");
-            assert!(written(&output).contains(expected), "{arguments:?}: {}", written(&output));
+            assert!(output_of(&output).contains(expected), "{arguments:?}: {}", output_of(&output));
             assert!(!output.status.success());
         }
     }
 }
 
-/// Whether the letters themselves, or what they would do, reached the terminal.
-fn assert_shown(case: &str, output: &Output) {
-    let text = written(output);
-    let wrong = |letter: char| {
-        (letter.is_control() && letter != '\n' && letter != '\t')
-            || ('\u{202a}'..='\u{202e}').contains(&letter)
-            || letter == '\u{2066}'
+/// Asserts that the text reached the terminal without its unsafe characters.
+fn assert_escaped(case: &str, output: &Output) {
+    let text = output_of(output);
+    let is_unsafe = |character: char| {
+        (character.is_control() && character != '\n' && character != '\t')
+            || ('\u{202a}'..='\u{202e}').contains(&character)
+            || character == '\u{2066}'
     };
-    assert!(!text.contains(wrong), "{case}: {text:?}");
-    assert!(text.contains("pwned"), "{case}: what was said is shown, escaped: {text}");
+    assert!(!text.contains(is_unsafe), "{case}: {text:?}");
+    assert!(text.contains("pwned"), "{case}: the escaped text is printed: {text}");
 }
 
 #[test]
-fn nothing_that_others_say_moves_the_terminal() {
+fn untrusted_text_cannot_control_the_terminal() {
     let ours = directory();
     let try_at = |url: &str, more: &[&str]| {
         let base = format!("google_base_url={url}");
         let arguments = ["try", "hi", "--credential", "google_api_key=k", "--param", &base, "--param", "max_retries=0"];
         run(ours.path(), &[&arguments[..], more].concat(), &[], "")
     };
-    let (good, _) = upstream("200 OK", answer(UNSAFE));
-    assert_shown("a model's answer", &try_at(&good, &[]));
-    let refusal = json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": UNSAFE}}).to_string();
-    let (bad, _) = upstream("400 Bad Request", refusal);
-    assert_shown("an upstream's error", &try_at(&bad, &[]));
-    let base = format!("google_base_url={bad}");
+    let (working, _) = upstream("200 OK", response(UNSAFE));
+    assert_escaped("a model's response", &try_at(&working, &[]));
+    let rejection = json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": UNSAFE}}).to_string();
+    let (failing, _) = upstream("400 Bad Request", rejection);
+    assert_escaped("an upstream's error", &try_at(&failing, &[]));
+    let base = format!("google_base_url={failing}");
     let doctor = ["doctor", "--provider", "google", "--credential", "google_api_key=k", "--credential", &base];
-    assert_shown("doctor", &run(ours.path(), &doctor, &[], ""));
+    assert_escaped("doctor", &run(ours.path(), &doctor, &[], ""));
 
     let request = json!({"provider": UNSAFE, "model": "m", "model_type": "llm"}).to_string();
-    assert_shown("a provider's name", &run(ours.path(), &["invoke", "invoke_llm"], &[], &request));
+    assert_escaped("a provider's name", &run(ours.path(), &["invoke", "invoke_llm"], &[], &request));
     let request = json!({"provider": "google", "model": "gemini-3.5-flash", "model_type": "llm", "stream": false,
-        "credentials": {"google_api_key": "k", "google_base_url": good}, "prompt_messages": [{"role": "user", "content": "x"}]});
+        "credentials": {"google_api_key": "k", "google_base_url": working}, "prompt_messages": [{"role": "user", "content": "x"}]});
     let output = run(ours.path(), &["invoke", "invoke_llm"], &[], &request.to_string());
-    assert_shown("an item", &output);
+    assert_escaped("an item", &output);
     let item: Value = serde_json::from_slice(&output.stdout).expect("an item is JSON");
-    assert!(item["delta"]["message"]["content"].as_str().unwrap().contains(UNSAFE), "which says the same");
+    assert!(item["delta"]["message"]["content"].as_str().unwrap().contains(UNSAFE), "the JSON value is unchanged");
 
     let traffic_store = tempfile::tempdir().unwrap();
-    let there = traffic_store.path().join("tape");
-    let _ = try_at(&good, &["--record", there.to_str().unwrap()]);
-    assert_shown("a recording", &try_at(&good, &["--replay", there.to_str().unwrap()]));
+    let there = traffic_store.path().join("recording");
+    let _ = try_at(&working, &["--record", there.to_str().unwrap()]);
+    assert_escaped("a recording", &try_at(&working, &["--replay", there.to_str().unwrap()]));
 
     let hostile = directory();
     write(hostile.path(), &format!("models/gemini/llm/{UNSAFE}\nerror: forged.yaml"), "a: [");
-    assert_shown("a file's name", &run(hostile.path(), &["check"], &[], ""));
-    assert!(!written(&run(hostile.path(), &["check"], &[], "")).lines().any(|line| line.starts_with("error: forged")));
+    assert_escaped("a file's name", &run(hostile.path(), &["check"], &[], ""));
+    assert!(
+        !output_of(&run(hostile.path(), &["check"], &[], "")).lines().any(|line| line.starts_with("error: forged"))
+    );
 }
 
 #[test]
-fn a_package_speaks_for_itself_on_its_own_lines() {
+fn inspect_escapes_line_breaks_of_a_package() {
     let manifest = json!({"author": "a", "name": format!("x\nsigned     yes{UNSAFE}"), "version": "0.1.0",
         "plugins": {"models": [format!("provider/{UNSAFE}.yaml\nsigned     yes")]}});
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("p.difypkg");
-    let letter =
-        |letter: char| if letter.is_ascii() { letter.to_string() } else { format!("\\u{:04x}", letter as u32) };
-    let manifest: String = manifest.to_string().chars().map(letter).collect();
+    let escaped = |character: char| {
+        if character.is_ascii() { character.to_string() } else { format!("\\u{:04x}", character as u32) }
+    };
+    let manifest: String = manifest.to_string().chars().map(escaped).collect();
     std::fs::write(&path, archive(vec![entry("manifest.yaml", manifest.as_bytes())]).bytes()).unwrap();
     let output = run(directory.path(), &["inspect", path.to_str().unwrap()], &[], "");
-    assert_shown("inspect", &output);
+    assert_escaped("inspect", &output);
     let signed: Vec<String> =
-        written(&output).lines().filter(|line| line.starts_with("signed")).map(str::to_owned).collect();
-    assert_eq!(signed, ["signed     no"], "{}", written(&output));
+        output_of(&output).lines().filter(|line| line.starts_with("signed")).map(str::to_owned).collect();
+    assert_eq!(signed, ["signed     no"], "{}", output_of(&output));
 }
 
 #[test]
-fn names_of_a_package_have_an_end() {
+fn limits_the_length_of_entry_names() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("p.difypkg");
     let deep = |number: usize| format!("{}{number}", "a/".repeat(30_000));
@@ -383,13 +391,13 @@ fn names_of_a_package_have_an_end() {
     for names in [(0..60).map(deep).collect::<Vec<_>>(), (0..3000).map(long).collect()] {
         let entries = names.iter().map(|name| entry(name, b"")).collect();
         std::fs::write(&path, archive(entries).bytes()).unwrap();
-        let said = written(&run(directory.path(), &["inspect", path.to_str().unwrap()], &[], ""));
-        assert!(said.contains("more than 1024"), "{said}");
+        let output = output_of(&run(directory.path(), &["inspect", path.to_str().unwrap()], &[], ""));
+        assert!(output.contains("at most 1024"), "{output}");
     }
 }
 
 #[test]
-fn an_archive_that_is_no_package_is_not_signed() {
+fn does_not_sign_archives_that_are_not_packages() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     assert!(run(directory.path(), &["keygen", "--out", "key"], &[], "").status.success());
@@ -401,7 +409,11 @@ fn an_archive_that_is_no_package_is_not_signed() {
         std::fs::write(at(name), archive(entries).bytes()).unwrap();
         let output =
             run(directory.path(), &["sign", &at(name), "--key", "key.private.pem", "--out", "signed"], &[], "");
-        assert!(!output.status.success() && written(&output).contains("manifest.yaml"), "{name}: {}", written(&output));
+        assert!(
+            !output.status.success() && output_of(&output).contains("manifest.yaml"),
+            "{name}: {}",
+            output_of(&output)
+        );
         assert!(!directory.path().join("signed").exists());
     }
 }

@@ -1,4 +1,4 @@
-//! Packages: reproducible, complete, refused when Dify would refuse them; signatures; hostile archives.
+//! Packages: reproducible and complete output, rejection of what Dify would reject, signatures, and invalid archives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 
-/// A static executable, as far as its header tells.
+/// Returns a file with the header of an executable.
 fn elf(machine: u16, interpreter: bool) -> Vec<u8> {
     let mut file = vec![0; 64];
     file[..6].copy_from_slice(b"\x7fELF\x02\x01");
@@ -26,11 +26,11 @@ fn elf(machine: u16, interpreter: bool) -> Vec<u8> {
     file
 }
 
-struct Workshop {
+struct Fixture {
     directory: TempDir,
 }
 
-impl Workshop {
+impl Fixture {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
         std::fs::write(directory.path().join("amd64"), elf(62, false)).unwrap();
@@ -63,15 +63,15 @@ impl Workshop {
         format!("linux-{arch}={}", self.path(file).display())
     }
 
-    /// A built package of Gemini.
+    /// Builds the Gemini package and returns its path.
     fn built(&self) -> PathBuf {
         let output = self.package("built", &["--provider", "google"]);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", text_of(&output));
         self.path("built").join(format!("gemini-{}.difypkg", env!("CARGO_PKG_VERSION")))
     }
 }
 
-fn said(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -80,15 +80,15 @@ fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn the_same_input_gives_the_same_bytes_and_one_package_a_provider() {
-    let workshop = Workshop::new();
+fn builds_one_reproducible_package_per_provider() {
+    let fixture = Fixture::new();
     for out in ["a", "b"] {
-        assert!(workshop.package(out, &[]).status.success());
+        assert!(fixture.package(out, &[]).status.success());
     }
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(workshop.path("a")).unwrap() {
+    for entry in std::fs::read_dir(fixture.path("a")).unwrap() {
         let path = entry.unwrap().path();
-        let other = workshop.path("b").join(path.file_name().unwrap());
+        let other = fixture.path("b").join(path.file_name().unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(other).unwrap());
         let contents = inspect::read(&path).unwrap();
         assert_eq!(contents.warnings, Vec::<String>::new());
@@ -103,10 +103,10 @@ fn the_same_input_gives_the_same_bytes_and_one_package_a_provider() {
 }
 
 #[test]
-fn a_package_holds_what_dify_and_the_installer_read() {
-    let workshop = Workshop::new();
-    let found = files(&workshop.built());
-    for needed in [
+fn packages_contain_what_dify_and_the_installer_read() {
+    let fixture = Fixture::new();
+    let found = files(&fixture.built());
+    for required in [
         "manifest.yaml",
         "main.py",
         "requirements.txt",
@@ -117,7 +117,7 @@ fn a_package_holds_what_dify_and_the_installer_read() {
         "provider/gemini.yaml",
         "models/gemini/llm/_position.yaml",
     ] {
-        assert!(found.contains_key(needed), "{needed}");
+        assert!(found.contains_key(required), "{required}");
     }
     assert!(
         !found.keys().any(|path| path.contains("xinference") || path.contains("aigateway") || path.starts_with("src/"))
@@ -126,7 +126,7 @@ fn a_package_holds_what_dify_and_the_installer_read() {
     assert_eq!(wheels.len(), 2);
     let requirements = String::from_utf8(found["requirements.txt"].clone()).unwrap();
     assert_eq!(requirements.matches("--hash=sha256:").count(), 2);
-    // The daemon reads the package as a plugin folder: it must be one.
+    // The daemon reads the package as a plugin directory, so it must be valid as one.
     let directory = TempDir::new().unwrap();
     for (path, bytes) in &found {
         let file = directory.path().join(path);
@@ -138,11 +138,11 @@ fn a_package_holds_what_dify_and_the_installer_read() {
 }
 
 #[test]
-fn a_stage_holds_the_same_files() {
-    let workshop = Workshop::new();
-    let stage = workshop.path("stage");
-    let output = workshop.package("out", &["--provider", "google", "--stage", stage.to_str().unwrap(), "--json"]);
-    assert!(output.status.success(), "{}", said(&output));
+fn stages_the_same_files() {
+    let fixture = Fixture::new();
+    let stage = fixture.path("stage");
+    let output = fixture.package("out", &["--provider", "google", "--stage", stage.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", text_of(&output));
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     let packaged = files(Path::new(summary[0]["file"].as_str().unwrap()));
     for (path, bytes) in &packaged {
@@ -152,19 +152,18 @@ fn a_stage_holds_the_same_files() {
     assert!(summary[0]["identifier"].as_str().unwrap().ends_with(&checksum));
 }
 
-/// An older Dify refuses its whole list of providers for one name that it does not know, so no package has more than
-/// the Dify that it names can read.
+/// An older Dify rejects its whole list of providers for one unknown name.
 #[test]
-fn each_package_has_only_what_the_dify_that_it_names_can_read() {
-    let workshop = Workshop::new();
-    assert!(workshop.package("all", &[]).status.success());
+fn packages_contain_only_what_their_minimum_dify_version_can_read() {
+    let fixture = Fixture::new();
+    assert!(fixture.package("all", &[]).status.success());
     for (name, minimum, polling) in [
         ("gemini", "1.3.0", false),
         ("gemini-agents", "1.15.0", true),
         ("ai-gateway", "1.3.0", false),
         ("xinference", "1.3.0", false),
     ] {
-        let file = workshop.path("all").join(format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION")));
+        let file = fixture.path("all").join(format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION")));
         let manifest = inspect::read(&file).unwrap().manifest().unwrap();
         assert_eq!(manifest.0["meta"]["minimum_dify_version"], minimum, "{name}");
         let declared = files(&file).into_iter().filter(|(path, _)| path.ends_with(".yaml"));
@@ -174,12 +173,12 @@ fn each_package_has_only_what_the_dify_that_it_names_can_read() {
 }
 
 #[test]
-fn packages_for_an_older_dify_leave_out_what_it_cannot_read() {
-    let workshop = Workshop::new();
-    let output = workshop.package("old", &["--minimum-dify", "1.0.0"]);
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("gemini-agents is left out"), "{}", said(&output));
-    let package = |name: &str| workshop.path("old").join(format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION")));
+fn packages_for_an_older_dify_omit_unsupported_features() {
+    let fixture = Fixture::new();
+    let output = fixture.package("old", &["--minimum-dify", "1.0.0"]);
+    assert!(output.status.success(), "{}", text_of(&output));
+    assert!(text_of(&output).contains("gemini-agents skipped"), "{}", text_of(&output));
+    let package = |name: &str| fixture.path("old").join(format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION")));
     assert!(!package("gemini-agents").exists());
     for name in ["gemini", "ai-gateway", "xinference"] {
         let manifest = inspect::read(&package(name)).unwrap().manifest().unwrap();
@@ -187,10 +186,10 @@ fn packages_for_an_older_dify_leave_out_what_it_cannot_read() {
         let models = files(&package(name)).into_iter().filter(|(path, _)| path.starts_with("models/"));
         let all: String = models.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
         assert!(!all.contains("structured-output") && !all.contains("polling"), "{name}");
-        // Nothing else is lost.
+        // Nothing else is omitted.
         assert!(name != "gemini" || all.contains("json_schema") && all.contains("agent-thought"));
     }
-    // What the plugin says of a model while it runs is held to it too.
+    // The schemas that the running plugin returns are limited too.
     let schema = |package: &Path| {
         let directory = TempDir::new().unwrap();
         for (path, bytes) in files(package) {
@@ -204,12 +203,12 @@ fn packages_for_an_older_dify_leave_out_what_it_cannot_read() {
         let file = directory.path().join("request.json");
         std::fs::write(&file, request.to_string()).unwrap();
         let dir = directory.path().to_str().unwrap();
-        let output = workshop.run(&["invoke", "get_ai_model_schemas", file.to_str().unwrap(), "--dir", dir]);
-        let item: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+        let output = fixture.run(&["invoke", "get_ai_model_schemas", file.to_str().unwrap(), "--dir", dir]);
+        let item: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text_of(&output)));
         item["model_schema"]["features"].to_string()
     };
-    assert!(workshop.package("new", &["--provider", "ai-gateway"]).status.success());
-    let new = schema(&workshop.path("new").join(package("ai-gateway").file_name().unwrap()));
+    assert!(fixture.package("new", &["--provider", "ai-gateway"]).status.success());
+    let new = schema(&fixture.path("new").join(package("ai-gateway").file_name().unwrap()));
     assert!(new.contains("structured-output") && new.contains("vision"), "{new}");
     let old = schema(&package("ai-gateway"));
     assert!(!old.contains("structured-output") && old.contains("vision"), "{old}");
@@ -218,59 +217,59 @@ fn packages_for_an_older_dify_leave_out_what_it_cannot_read() {
         (["--minimum-dify", "0.15.3", "--provider", "google"], "does not support plugins"),
         (["--minimum-dify", "latest", "--provider", "google"], "must be a version of Dify"),
     ] {
-        let output = workshop.package("refused", &arguments);
-        assert!(!output.status.success() && said(&output).contains(expected), "{expected}: {}", said(&output));
+        let output = fixture.package("rejected", &arguments);
+        assert!(!output.status.success() && text_of(&output).contains(expected), "{expected}: {}", text_of(&output));
     }
 }
 
 #[test]
-fn a_second_stage_is_refused_before_anything_is_written() {
-    let workshop = Workshop::new();
-    let stage = workshop.path("stage");
+fn rejects_an_existing_stage_before_writing_anything() {
+    let fixture = Fixture::new();
+    let stage = fixture.path("stage");
     std::fs::create_dir_all(stage.join("xinference")).unwrap();
-    let output = workshop.package("out", &["--stage", stage.to_str().unwrap()]);
+    let output = fixture.package("out", &["--stage", stage.to_str().unwrap()]);
     assert!(!output.status.success());
-    assert!(said(&output).contains("already exists; --stage"), "{}", said(&output));
-    assert!(!workshop.path("out").exists() && !stage.join("gemini").exists());
+    assert!(text_of(&output).contains("already exists; --stage"), "{}", text_of(&output));
+    assert!(!fixture.path("out").exists() && !stage.join("gemini").exists());
 }
 
 #[test]
-fn what_never_ends_is_not_read() {
-    let output = Workshop::new().run(&["inspect", "/dev/zero"]);
+fn rejects_devices() {
+    let output = Fixture::new().run(&["inspect", "/dev/zero"]);
     assert!(!output.status.success());
-    assert!(said(&output).contains("/dev/zero is not a regular file"), "{}", said(&output));
+    assert!(text_of(&output).contains("/dev/zero is not a regular file"), "{}", text_of(&output));
 }
 
 #[test]
-fn what_cannot_be_packaged_is_named_with_the_way_out() {
-    let workshop = Workshop::new();
+fn reports_what_cannot_be_packaged_with_a_fix() {
+    let fixture = Fixture::new();
     let one = |binary: &str| {
-        let out = workshop.path("refused");
-        workshop.run(&["package", "--target", "linux-amd64", "--binary", binary, "--out", out.to_str().unwrap()])
+        let out = fixture.path("rejected");
+        fixture.run(&["package", "--target", "linux-amd64", "--binary", binary, "--out", out.to_str().unwrap()])
     };
     let cases = [
-        (one(&workshop.binary("amd64", "missing")), "rustup target add x86_64-unknown-linux-musl"),
-        (one(&workshop.binary("amd64", "arm64")), "is an executable for linux-arm64, not for linux-amd64"),
-        (one(&workshop.binary("amd64", "dynamic")), "is linked dynamically"),
-        (one(&workshop.binary("amd64", "text")), "is not a 64-bit Linux executable"),
+        (one(&fixture.binary("amd64", "missing")), "rustup target add x86_64-unknown-linux-musl"),
+        (one(&fixture.binary("amd64", "arm64")), "is an executable for linux-arm64, not for linux-amd64"),
+        (one(&fixture.binary("amd64", "dynamic")), "is dynamically linked"),
+        (one(&fixture.binary("amd64", "text")), "is not a 64-bit Linux executable"),
         (one("linux-amd64"), "expected TARGET=PATH"),
         (
-            workshop.package("refused", &["--provider", "nobody"]),
-            "no provider `nobody`; it has google, gemini-agents, ai-gateway, xinference",
+            fixture.package("rejected", &["--provider", "unknown"]),
+            "unknown provider `unknown`; the manifest lists google, gemini-agents, ai-gateway, xinference",
         ),
-        (workshop.run(&["package", "--target", "windows-amd64"]), "known are linux-amd64, linux-arm64"),
+        (fixture.run(&["package", "--target", "windows-amd64"]), "expected one of linux-amd64, linux-arm64"),
     ];
     for (output, expected) in cases {
         assert!(!output.status.success(), "{expected}");
-        assert!(said(&output).contains(expected), "{expected}: {}", said(&output));
+        assert!(text_of(&output).contains(expected), "{expected}: {}", text_of(&output));
     }
-    assert!(!workshop.path("refused").exists(), "something was written");
+    assert!(!fixture.path("rejected").exists(), "a file was written");
 }
 
 #[test]
-fn an_oversize_package_names_its_largest_parts() {
-    let workshop = Workshop::new();
-    // Random enough not to shrink.
+fn lists_the_largest_files_of_an_oversize_package() {
+    let fixture = Fixture::new();
+    // Random enough not to be compressible.
     let mut state = 1u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -279,44 +278,52 @@ fn an_oversize_package_names_its_largest_parts() {
     .take(30_000_000)
     .collect();
     for (name, machine) in [("huge-amd64", 62), ("huge-arm64", 183)] {
-        std::fs::write(workshop.path(name), [elf(machine, false), noise.clone()].concat()).unwrap();
+        std::fs::write(fixture.path(name), [elf(machine, false), noise.clone()].concat()).unwrap();
     }
-    let out = workshop.path("refused");
-    let output = workshop.run(&[
+    let out = fixture.path("rejected");
+    let output = fixture.run(&[
         "package",
         "--binary",
-        &workshop.binary("amd64", "huge-amd64"),
+        &fixture.binary("amd64", "huge-amd64"),
         "--binary",
-        &workshop.binary("arm64", "huge-arm64"),
+        &fixture.binary("arm64", "huge-arm64"),
         "--provider",
         "google",
         "--out",
         out.to_str().unwrap(),
     ]);
     assert!(!output.status.success());
-    assert!(said(&output).contains("Dify takes 52428800; the largest parts are wheels/"), "{}", said(&output));
+    assert!(
+        text_of(&output).contains("Dify accepts at most 52428800; the largest files are wheels/"),
+        "{}",
+        text_of(&output)
+    );
     assert!(!out.exists());
 }
 
 #[test]
-fn the_marketplace_form_adds_what_reviewers_ask_for_and_says_it() {
-    let workshop = Workshop::new();
-    let refused = workshop.package("market", &["--provider", "google", "--marketplace"]);
-    assert!(said(&refused).contains("reviewers ask for `repo`: give --repo"), "{}", said(&refused));
+fn adds_and_lists_the_fields_for_the_marketplace() {
+    let fixture = Fixture::new();
+    let rejected = fixture.package("market", &["--provider", "google", "--marketplace"]);
+    assert!(text_of(&rejected).contains("the marketplace requires `repo`: pass --repo"), "{}", text_of(&rejected));
     let given =
         ["--provider", "google", "--marketplace", "--repo", "https://github.com/a/b", "--contact", "a@example.com"];
-    let output = workshop.package("market", &given);
-    assert!(said(&output).contains("added for the marketplace: repo: \"https://github.com/a/b\""), "{}", said(&output));
-    let file = workshop.path("market").join(format!("gemini-{}.difypkg", env!("CARGO_PKG_VERSION")));
+    let output = fixture.package("market", &given);
+    assert!(
+        text_of(&output).contains("added for the marketplace: repo: \"https://github.com/a/b\""),
+        "{}",
+        text_of(&output)
+    );
+    let file = fixture.path("market").join(format!("gemini-{}.difypkg", env!("CARGO_PKG_VERSION")));
     let manifest = inspect::read(&file).unwrap().manifest().unwrap();
     assert_eq!((manifest.text("repo"), manifest.text("contact")), ("https://github.com/a/b", "a@example.com"));
 }
 
 #[test]
-fn a_needed_file_that_is_ignored_is_named() {
-    let workshop = Workshop::new();
+fn reports_a_required_file_that_is_ignored() {
+    let fixture = Fixture::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let copy = workshop.path("plugin");
+    let copy = fixture.path("plugin");
     for path in [
         "manifest.yaml",
         "README.md",
@@ -339,64 +346,61 @@ fn a_needed_file_that_is_ignored_is_named() {
     std::fs::write(copy.join("manifest.yaml"), only).unwrap();
     let run = |ignored: &str| {
         std::fs::write(copy.join(".difyignore"), ignored).unwrap();
-        workshop.package("ignored", &["--dir", copy.to_str().unwrap()])
+        fixture.package("ignored", &["--dir", copy.to_str().unwrap()])
     };
     let output = run("LICENSE\n");
-    assert!(output.status.success(), "{}", said(&output));
-    let file = std::fs::read_dir(workshop.path("ignored")).unwrap().next().unwrap().unwrap().path();
+    assert!(output.status.success(), "{}", text_of(&output));
+    let file = std::fs::read_dir(fixture.path("ignored")).unwrap().next().unwrap().unwrap().path();
     assert!(!files(&file).contains_key("LICENSE"));
-    assert!(said(&run("_assets/\n")).contains("is needed, but .difyignore leaves it out"));
+    assert!(text_of(&run("_assets/\n")).contains("is required, but .difyignore excludes it"));
 }
 
 #[test]
-fn an_existing_output_is_replaced_whole_or_stays() {
-    let workshop = Workshop::new();
-    let built = workshop.built();
+fn replaces_an_existing_output_atomically() {
+    let fixture = Fixture::new();
+    let built = fixture.built();
     let before = std::fs::read(&built).unwrap();
-    let output = workshop.package("built", &["--provider", "google", "--binary", "linux-amd64=/nonexistent"]);
+    let output = fixture.package("built", &["--provider", "google", "--binary", "linux-amd64=/nonexistent"]);
     drop(output);
     assert_eq!(std::fs::read(&built).unwrap(), before);
     let left: Vec<_> =
-        std::fs::read_dir(workshop.path("built")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        std::fs::read_dir(fixture.path("built")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
 #[test]
-fn signatures_hold_until_anything_changes() {
-    let workshop = Workshop::new();
-    let built = workshop.built();
+fn signatures_are_valid_until_anything_changes() {
+    let fixture = Fixture::new();
+    let built = fixture.built();
     let text = |path: PathBuf| path.to_str().unwrap().to_owned();
     for prefix in ["mine", "other"] {
-        assert!(workshop.run(&["keygen", "--out", &text(workshop.path(prefix))]).status.success());
+        assert!(fixture.run(&["keygen", "--out", &text(fixture.path(prefix))]).status.success());
     }
-    let mode = std::fs::metadata(workshop.path("mine.private.pem")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(fixture.path("mine.private.pem")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    assert!(!fixture.run(&["keygen", "--out", &text(fixture.path("mine"))]).status.success(), "a key was overwritten");
     assert!(
-        !workshop.run(&["keygen", "--out", &text(workshop.path("mine"))]).status.success(),
-        "a key was overwritten"
-    );
-    assert!(
-        std::fs::read_to_string(workshop.path("mine.private.pem"))
+        std::fs::read_to_string(fixture.path("mine.private.pem"))
             .unwrap()
             .starts_with("-----BEGIN RSA PRIVATE KEY-----")
     );
 
-    let signed = workshop.path("signed.difypkg");
-    let output = workshop.run(&[
+    let signed = fixture.path("signed.difypkg");
+    let output = fixture.run(&[
         "sign",
         &text(built.clone()),
         "--key",
-        &text(workshop.path("mine.private.pem")),
+        &text(fixture.path("mine.private.pem")),
         "--out",
         &text(signed.clone()),
     ]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", text_of(&output));
     let verify =
-        |file: &Path, key: &str| workshop.run(&["verify", file.to_str().unwrap(), "--key", &text(workshop.path(key))]);
+        |file: &Path, key: &str| fixture.run(&["verify", file.to_str().unwrap(), "--key", &text(fixture.path(key))]);
     assert!(verify(&signed, "mine.public.pem").status.success());
-    assert!(said(&verify(&signed, "other.public.pem")).contains("the signature does not fit"));
-    assert!(said(&verify(&built, "mine.public.pem")).contains("is not signed"));
-    assert!(said(&verify(&signed, "mine.private.pem")).contains("`RSA PUBLIC KEY` is needed"));
+    assert!(text_of(&verify(&signed, "other.public.pem")).contains("the signature does not match"));
+    assert!(text_of(&verify(&built, "mine.public.pem")).contains("is not signed"));
+    assert!(text_of(&verify(&signed, "mine.private.pem")).contains("expected `RSA PUBLIC KEY`"));
 
     let contents = inspect::read(&signed).unwrap();
     assert_eq!(contents.entries.last().unwrap().path, signature::VERIFICATION_FILE);
@@ -408,14 +412,14 @@ fn signatures_hold_until_anything_changes() {
     changed[0].bytes.push(b' ');
     let entries = changed.iter().map(|entry| (entry.path.as_str(), entry.bytes.as_slice()));
     let bytes = archive::write_in_order(entries, contents.comment.as_deref(), |_| 0o644).unwrap();
-    let tampered = workshop.path("tampered.difypkg");
+    let tampered = fixture.path("tampered.difypkg");
     std::fs::write(&tampered, bytes).unwrap();
-    assert!(said(&verify(&tampered, "mine.public.pem")).contains("the signature does not fit"));
+    assert!(text_of(&verify(&tampered, "mine.public.pem")).contains("the signature does not match"));
 }
 
-/// The rule of the checksum, worked out with another tool: `sha256` of sorted (hash of path, hash of content).
+/// The expected value was computed with another tool: `sha256` of sorted (hash of path, hash of content).
 #[test]
-fn the_checksum_follows_difys_rule() {
+fn computes_the_checksum_as_dify_does() {
     let entries = [("b.txt", b"two".as_slice()), ("a.txt", b"one".as_slice())];
     assert_eq!(
         archive::checksum(entries.into_iter()),
@@ -432,24 +436,24 @@ fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-/// What hostile ones claim stands in `security_packages.rs`.
+/// Hostile archives are tested in `security_packages.rs`.
 #[test]
-fn a_file_that_is_no_package_is_named() {
-    let good = zip_of(&[("manifest.yaml", b"version: 0.1.0")]);
+fn reports_files_that_are_not_packages() {
+    let valid = zip_of(&[("manifest.yaml", b"version: 0.1.0")]);
     let directory = TempDir::new().unwrap();
-    let path = directory.path().join("broken.difypkg");
-    for bytes in [b"hello".as_slice(), b"", &good[..good.len() / 2]] {
+    let path = directory.path().join("invalid.difypkg");
+    for bytes in [b"hello".as_slice(), b"", &valid[..valid.len() / 2]] {
         std::fs::write(&path, bytes).unwrap();
         let error = inspect::read(&path).err().unwrap().to_string();
-        assert!(error.contains("broken.difypkg: not a readable package"), "{error}");
+        assert!(error.contains("invalid.difypkg: not a valid package"), "{error}");
     }
 }
 
 #[test]
-fn inspect_shows_identity_models_wheels_and_signature() {
-    let workshop = Workshop::new();
-    let output = workshop.run(&["inspect", workshop.built().to_str().unwrap()]);
-    let shown = said(&output);
+fn inspect_prints_identifier_models_wheels_and_signature() {
+    let fixture = Fixture::new();
+    let output = fixture.run(&["inspect", fixture.built().to_str().unwrap()]);
+    let shown = text_of(&output);
     for expected in [
         "native-runtime/gemini:",
         "provider/gemini.yaml",
@@ -462,9 +466,9 @@ fn inspect_shows_identity_models_wheels_and_signature() {
 }
 
 #[test]
-fn each_package_has_the_pages_of_its_users() {
-    let workshop = Workshop::new();
-    assert!(workshop.package("all", &[]).status.success());
+fn each_package_has_its_own_readme_pages() {
+    let fixture = Fixture::new();
+    assert!(fixture.package("all", &[]).status.success());
     for (name, title) in [
         ("gemini", "# Gemini\n"),
         ("gemini-agents", "# Gemini Agents\n"),
@@ -472,7 +476,7 @@ fn each_package_has_the_pages_of_its_users() {
         ("xinference", "# Xinference\n"),
     ] {
         let file = format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION"));
-        let mut found = files(&workshop.path("all").join(file));
+        let mut found = files(&fixture.path("all").join(file));
         let pages: Vec<String> =
             found.keys().filter(|path| path.ends_with(".md") && path.contains("README")).cloned().collect();
         assert_eq!(pages, ["README.md", "readme/README_zh_Hans.md"], "{name}");
@@ -485,20 +489,20 @@ fn each_package_has_the_pages_of_its_users() {
 }
 
 #[test]
-fn executables_are_found_where_cargo_was_told_to_build_them() {
-    let workshop = Workshop::new();
-    let release = workshop.path("elsewhere/x86_64-unknown-linux-musl/release");
+fn finds_executables_in_cargos_target_directory() {
+    let fixture = Fixture::new();
+    let release = fixture.path("elsewhere/x86_64-unknown-linux-musl/release");
     std::fs::create_dir_all(&release).unwrap();
-    std::fs::copy(workshop.path("amd64"), release.join("dify-plugin-runtime")).unwrap();
+    std::fs::copy(fixture.path("amd64"), release.join("dify-plugin-runtime")).unwrap();
     for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"] {
-        let out = workshop.path(name);
+        let out = fixture.path(name);
         let output = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env_remove("CARGO_TARGET_DIR")
-            .env(name, workshop.path("elsewhere"))
+            .env(name, fixture.path("elsewhere"))
             .args(["package", "--target", "linux-amd64", "--provider", "google", "--out", out.to_str().unwrap()])
             .output()
             .unwrap();
-        assert!(output.status.success(), "{name}: {}", said(&output));
+        assert!(output.status.success(), "{name}: {}", text_of(&output));
     }
 }

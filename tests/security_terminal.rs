@@ -158,7 +158,7 @@ async fn no_subcommand_shows_a_secret() {
         run(["debug", "--url", "127.0.0.1:9", "--key", DEBUG_KEY], "127.0.0.1:9"),
         run(["debug", "--url", &format!("tcp://user:{DEBUG_KEY}@ho st:1"), "--key", DEBUG_KEY], "REMOTE_INSTALL_URL"),
         run(["sign", &package, "--key", &bad_pem, "--out", "/nonexistent/x"], "private key"),
-        run(["verify", &package, "--key", &bad_pem], "not a readable package"),
+        run(["verify", &package, "--key", &bad_pem], "not a valid package"),
         run([], "refused")
             .with("INSTALL_METHOD", "remote")
             .with("REMOTE_INSTALL_URL", &daemon)

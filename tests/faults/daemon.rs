@@ -1,4 +1,5 @@
-//! The host's faults: lines that are none, a host that does not listen or hangs up, more sessions than anybody asks for.
+//! The host's faults: lines that are none, a host that does not listen or hangs up, more sessions than anybody asks
+//! for.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ async fn lines_that_are_no_request_cost_nothing() {
     let (half, rest) = request.split_at(request.len() / 2);
     let longest = [half.as_bytes(), &vec![b'x'; 300 << 20], b"\n"].concat();
     let large = llm("whole", &upstream.url, &json!({"extra_headers": "x".repeat(100 << 20)}));
-    let unreadable = "a line from the host cannot be read";
+    let unreadable = "cannot parse a line from the plugin daemon";
     // Fault, what is written, a word of the log, and of the answer to the session `whole` if it is asked for.
     type Case = (&'static str, Vec<Vec<u8>>, &'static str, Option<&'static str>);
     let payload =

@@ -1,4 +1,4 @@
-//! Zip files as Dify reads them: sorted, without directory entries, and the same bytes for the same input.
+//! Writes ZIP archives as Dify reads them: sorted, without directory entries, and with reproducible bytes.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
@@ -12,7 +12,7 @@ use super::PackageError;
 /// Files by path, sorted by bytes.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Writes files; `mode` gives the permission bits of a path.
+/// Writes files. `mode` returns the permission bits of a path.
 pub fn write(files: &Files, comment: Option<&str>, mode: impl Fn(&str) -> u32) -> Result<Vec<u8>, PackageError> {
     write_in_order(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())), comment, mode)
 }
@@ -23,7 +23,7 @@ pub fn write_in_order<'a>(
     comment: Option<&str>,
     mode: impl Fn(&str) -> u32,
 ) -> Result<Vec<u8>, PackageError> {
-    let failed = |error: zip::result::ZipError| PackageError::Wrong(format!("the archive cannot be written: {error}"));
+    let failed = |error: zip::result::ZipError| PackageError::Wrong(format!("cannot write the archive: {error}"));
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (path, bytes) in files {
         let stored = path.ends_with(".whl");
@@ -41,7 +41,7 @@ pub fn write_in_order<'a>(
     Ok(writer.finish().map_err(failed)?.into_inner())
 }
 
-/// Dify's checksum of a package: SHA-256 over the hashes of sorted paths and contents.
+/// Returns Dify's checksum of a package: SHA-256 over the hashes of the sorted paths and their contents.
 pub fn checksum<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let sorted: BTreeMap<&str, [u8; 32]> = files.map(|(path, bytes)| (path, Sha256::digest(bytes).into())).collect();
     let mut whole = Sha256::new();

@@ -1,10 +1,10 @@
-//! What an archive says of itself, compared with what it is: where readers of archives could disagree, nothing is read.
+//! Rejects ambiguous archives, which different ZIP readers could interpret differently.
 //!
-//! Dify reads a package with other code than this, and a signature covers contents only: a second entry of a name, a name
-//! that differs from place to place or bytes beside the archive could mean one thing here and another thing there.
+//! Dify reads packages with other code than this runtime, and a signature covers the contents only. Duplicate entries,
+//! names that differ between headers, or extra bytes could therefore have a different meaning in Dify.
 //!
-//! The reader that unpacks keeps one entry of each name and shows one name of each entry, so another one looks at the
-//! headers themselves.
+//! The ZIP reader that unpacks packages hides duplicate entries and names, so this module uses another reader that
+//! exposes the headers.
 
 use std::collections::BTreeSet;
 
@@ -12,73 +12,73 @@ use rawzip::{Error, ZipArchive};
 
 use crate::declare::files::is_plain;
 
-/// Most entries.
+/// Maximum number of entries.
 const MAX_ENTRIES: u64 = 10_000;
 
-/// Longest name of an entry; file systems take no longer path than four times as much.
+/// Maximum length of an entry name in bytes, a quarter of the path limit of file systems.
 const MAX_NAME_BYTES: usize = 1024;
 
-/// The names of an archive in the directory's order, or what is odd about it.
+/// Returns the entry names in central-directory order, or the reason why the archive is ambiguous.
 pub(super) fn names(bytes: &[u8]) -> Result<Vec<String>, String> {
-    let damaged = |error: Error| error.to_string();
-    let archive = ZipArchive::from_slice(bytes).map_err(damaged)?;
+    let malformed = |error: Error| error.to_string();
+    let archive = ZipArchive::from_slice(bytes).map_err(malformed)?;
     if archive.end_offset() != bytes.len() as u64 {
-        return Err("there are bytes behind its end".to_owned());
+        return Err("unexpected data after the end of the archive".to_owned());
     }
     if archive.entries_hint() > MAX_ENTRIES {
-        return Err(format!("it has {} entries, at most {MAX_ENTRIES} are read", archive.entries_hint()));
+        return Err(format!("too many entries: {} (at most {MAX_ENTRIES} are supported)", archive.entries_hint()));
     }
     let (mut names, mut known, mut spans) = (Vec::new(), BTreeSet::new(), Vec::new());
     let mut entries = archive.entries();
-    while let Some(entry) = entries.next_entry().map_err(damaged)? {
+    while let Some(entry) = entries.next_entry().map_err(malformed)? {
         if names.len() as u64 == MAX_ENTRIES {
-            return Err(format!("at most {MAX_ENTRIES} entries are read"));
+            return Err(format!("too many entries (at most {MAX_ENTRIES} are supported)"));
         }
-        let name = legal_name(entry.file_path().as_bytes())?.to_owned();
+        let name = valid_name(entry.file_path().as_bytes())?.to_owned();
         if !known.insert(name.clone()) {
-            return Err(format!("`{name}` stands twice"));
+            return Err(format!("duplicate entry `{name}`"));
         }
-        let contents = archive.get_entry(entry.wayfinder()).map_err(damaged)?;
+        let contents = archive.get_entry(entry.wayfinder()).map_err(malformed)?;
         if contents.local_header().file_path().as_bytes() != name.as_bytes() {
-            return Err(format!("entry `{name}` has another name at its contents"));
+            return Err(format!("entry `{name}` has a different name in its local header"));
         }
         spans.push((entry.local_header_offset(), contents.compressed_data_range().1));
         names.push(name);
     }
-    let told = archive.entries_hint();
-    if told != names.len() as u64 {
-        return Err(format!("it tells of {told} entries and has {}", names.len()));
+    let declared = archive.entries_hint();
+    if declared != names.len() as u64 {
+        return Err(format!("the archive declares {declared} entries but contains {}", names.len()));
     }
     let is_directory = |name: &&String| {
         let inner = format!("{name}/");
         known.range(inner.clone()..).next().is_some_and(|next| next.starts_with(&inner))
     };
     if let Some(name) = known.iter().filter(|name| !name.ends_with('/')).find(is_directory) {
-        return Err(format!("`{name}` is a file and a folder"));
+        return Err(format!("`{name}` is both a file and a directory"));
     }
     spans.sort_unstable();
     if spans.first().is_some_and(|(from, _)| *from > 0) {
-        return Err("there are bytes before its first entry".to_owned());
+        return Err("unexpected data before the first entry".to_owned());
     }
     spans.push((archive.directory_offset(), archive.eocd_offset()));
     match spans.windows(2).any(|pair| pair[1].0 < pair[0].1) {
-        true => Err("two of its entries overlap".to_owned()),
+        true => Err("two entries overlap".to_owned()),
         false => Ok(names),
     }
 }
 
-/// A relative path that means the same everywhere and shows as what it is.
-fn legal_name(name: &[u8]) -> Result<&str, String> {
+/// Checks that a name is a plain relative path without control characters.
+fn valid_name(name: &[u8]) -> Result<&str, String> {
     if name.len() > MAX_NAME_BYTES {
-        return Err(format!("an entry has a name of {} bytes, more than {MAX_NAME_BYTES}", name.len()));
+        return Err(format!("the name of an entry has {} bytes (at most {MAX_NAME_BYTES} are supported)", name.len()));
     }
-    let name = std::str::from_utf8(name).map_err(|_| "an entry has a name that is not UTF-8".to_owned())?;
+    let name = std::str::from_utf8(name).map_err(|_| "the name of an entry is not valid UTF-8".to_owned())?;
     let directory = name.strip_suffix('/').unwrap_or(name);
     if name.chars().any(char::is_control) {
-        return Err(format!("entry `{}` has a control character in its name", name.escape_debug()));
+        return Err(format!("the name of entry `{}` contains a control character", name.escape_debug()));
     }
     if !is_plain(directory) {
-        return Err(format!("entry `{name}` leads out of the package, or is no plain path"));
+        return Err(format!("entry `{name}` is not a plain relative path inside the package"));
     }
     Ok(name)
 }

@@ -1,4 +1,4 @@
-//! Writing what others will read: whole or not at all, and keys for their owner only.
+//! Writes files atomically, and secrets with permissions for their owner only.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -7,12 +7,13 @@ use std::path::Path;
 
 use super::PackageError;
 
-/// Writes a file whole: an existing one stays as it is until the new one is complete.
+/// Writes a file atomically: an existing file stays unchanged until the new one is complete.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
     write(path, bytes, 0o644, |temporary, path| fs::rename(temporary, path))
 }
 
-/// Writes a secret for its owner only; an existing file is not overwritten, also not by a second start at the same time.
+/// Writes a secret with permissions for its owner only. Never overwrites an existing file, even if two processes run at
+/// the same time.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
     write(path, bytes, 0o600, |temporary, path| {
         fs::hard_link(temporary, path)?;
@@ -20,13 +21,13 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
     })
     .map_err(|error| match error {
         PackageError::File { reason, .. } if reason.kind() == ErrorKind::AlreadyExists => {
-            PackageError::Wrong(format!("{} exists already; a key is never overwritten", path.display()))
+            PackageError::Wrong(format!("{} already exists; keys are never overwritten", path.display()))
         }
         error => error,
     })
 }
 
-/// Writes a file beside its place, and has it `put` there.
+/// Writes a temporary file in the same directory and moves it to its place with `put`.
 fn write(
     path: &Path,
     bytes: &[u8],
@@ -37,7 +38,7 @@ fn write(
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory).map_err(failed)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    // Nobody else's, also not that of another thread or of a process that was killed.
+    // A unique name, even if another thread or a killed process wrote the same file.
     let temporary = directory.join(format!(".{name}.{}.part", uuid::Uuid::new_v4()));
     let written =
         fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).and_then(|mut file| {
@@ -45,20 +46,24 @@ fn write(
             file.sync_all()
         });
     written.and_then(|()| put(&temporary, path)).map_err(|error| {
-        // What could not be finished is not left behind; failing to remove it changes nothing.
+        // Remove the incomplete file; an error here is ignored.
         let _ = fs::remove_file(&temporary);
         failed(error)
     })
 }
 
-/// Reads a file of at most `limit` bytes; a device or a pipe, which may never end, is refused.
+/// Reads a regular file of at most `limit` bytes. Devices and pipes are rejected, because they may never end.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
-    let about = fs::metadata(path).map_err(|error| PackageError::file(path, error))?;
-    if !about.is_file() {
+    let metadata = fs::metadata(path).map_err(|error| PackageError::file(path, error))?;
+    if !metadata.is_file() {
         return Err(PackageError::Wrong(format!("{} is not a regular file", path.display())));
     }
-    if about.len() > limit {
-        return Err(PackageError::Wrong(format!("{} has {} bytes, more than {limit}", path.display(), about.len())));
+    if metadata.len() > limit {
+        return Err(PackageError::Wrong(format!(
+            "{} has {} bytes (at most {limit} are supported)",
+            path.display(),
+            metadata.len()
+        )));
     }
     fs::read(path).map_err(|error| PackageError::file(path, error))
 }
@@ -69,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// Eight writers of one file at the same time, each with content of its own; who of them succeeded.
+    /// Starts eight concurrent writers of one file, each with its own content, and returns those that succeeded.
     fn race(path: &Path, write: fn(&Path, &[u8]) -> Result<(), PackageError>) -> Vec<u8> {
         thread::scope(|scope| {
             let writers: Vec<_> =
@@ -80,20 +85,20 @@ mod tests {
     }
 
     #[test]
-    fn writers_at_the_same_time_leave_one_whole_file_and_nothing_else() {
+    fn concurrent_writers_leave_one_complete_file_only() {
         for _ in 0..20 {
             let directory = tempfile::tempdir().unwrap();
             let (package, key) = (directory.path().join("p.difypkg"), directory.path().join("k.pem"));
             assert_eq!(race(&package, write_whole).len(), 8);
             let winners = race(&key, write_secret);
             assert_eq!(winners.len(), 1, "a key is never overwritten");
-            let whole = |path: &Path| {
+            let assert_complete = |path: &Path| {
                 let bytes = fs::read(path).unwrap();
                 assert!(bytes.len() == 300_000 && bytes.iter().all(|byte| *byte == bytes[0]));
                 bytes[0]
             };
-            whole(&package);
-            assert_eq!(whole(&key), winners[0]);
+            assert_complete(&package);
+            assert_eq!(assert_complete(&key), winners[0]);
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
         }
     }

@@ -1,4 +1,5 @@
-//! What goes into the package of one provider: derived manifest, its YAML and models, its icons, texts, launcher, wheels.
+//! Builds the package of one provider: derived manifest, provider and model YAML, icons, documents, launcher and
+//! wheels.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,22 +15,22 @@ use crate::declare::rules::Rules;
 use crate::declare::versions::Minimum;
 use crate::declare::{Declarations, LoadedProvider, Manifest, Problems, files, yaml};
 
-/// The launcher, one for every package.
+/// The launcher, which is the same for all packages.
 pub const LAUNCHER: &str = include_str!("launcher.py");
 
-/// Most bytes of a package, packed and unpacked, with the daemon's defaults.
+/// Maximum size of a package in bytes, packed and unpacked, with the daemon's default settings.
 pub const MAX_PACKAGE_BYTES: usize = 52_428_800;
 
-/// Above this, other parts of Dify may refuse a package.
+/// Size in bytes above which other parts of Dify may reject a package.
 pub const COMFORTABLE: usize = 15 * 1024 * 1024;
 
-/// An executable and the machine it is for.
+/// An executable for a target platform.
 pub struct Binary {
-    /// The machine.
+    /// Target platform.
     pub target: Target,
-    /// Where it was found.
+    /// Path of the file.
     pub path: String,
-    /// Its bytes.
+    /// Contents of the file.
     pub bytes: Vec<u8>,
 }
 
@@ -37,42 +38,42 @@ pub struct Binary {
 pub struct Package {
     /// Short provider name.
     pub provider: String,
-    /// Its manifest.
+    /// Derived manifest.
     pub manifest: Manifest,
-    /// Its files.
+    /// Files by path.
     pub files: Files,
-    /// The bytes of the `.difypkg`.
+    /// Contents of the `.difypkg` file.
     pub bytes: Vec<u8>,
 }
 
 impl Package {
-    /// `name-version.difypkg`
+    /// Returns `name-version.difypkg`.
     pub fn file_name(&self) -> String {
         format!("{}-{}.difypkg", self.manifest.text("name"), self.manifest.text("version"))
     }
 
-    /// The daemon's identifier: `author/name:version@checksum`.
+    /// Returns the daemon's identifier: `author/name:version@checksum`.
     pub fn identifier(&self) -> String {
         let files = self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
         identifier(&self.manifest, &archive::checksum(files))
     }
 
-    /// Bytes of all files, unpacked.
+    /// Returns the total size of all unpacked files in bytes.
     pub fn unpacked(&self) -> usize {
         self.files.values().map(Vec::len).sum()
     }
 }
 
-/// `author/name:version@checksum`
+/// Returns `author/name:version@checksum`.
 pub fn identifier(manifest: &Manifest, checksum: &str) -> String {
     format!("{}/{}:{}@{checksum}", manifest.text("author"), manifest.text("name"), manifest.text("version"))
 }
 
-/// What the marketplace's reviewers ask for beyond a working package; given in `marketplace` of the root manifest.
+/// Manifest fields that the marketplace requires in addition; set in `marketplace` of the root manifest.
 pub const MARKETPLACE_KEYS: [&str; 3] = ["repo", "contact", "network"];
 
-/// Builds the package of one provider. Everything that Dify would refuse is refused here.
-/// `marketplace` holds what is added for reviewers, on top of the manifest's own `marketplace` object.
+/// Builds the package of one provider, and rejects everything that Dify would reject. `marketplace` contains fields for
+/// the marketplace, which override the manifest's own `marketplace` object.
 pub fn build(
     declarations: &Declarations,
     loaded: &LoadedProvider,
@@ -95,7 +96,7 @@ pub fn build(
     let ignored = ignore_rules(directory)?;
     for path in sources(&manifest, loaded) {
         if is_ignored(&ignored, &path) {
-            return Err(PackageError::Wrong(format!("{path} is needed, but .difyignore leaves it out")));
+            return Err(PackageError::Wrong(format!("{path} is required, but .difyignore excludes it")));
         }
         let bytes = match loaded.expanded.get(&path) {
             Some(value) => yaml::write(value).into_bytes(),
@@ -103,7 +104,7 @@ pub fn build(
         };
         files.insert(path, bytes);
     }
-    for path in texts(directory) {
+    for path in documents(directory) {
         if !is_ignored(&ignored, &path) {
             files.insert(path.clone(), read(directory, &path)?);
         }
@@ -115,7 +116,7 @@ pub fn build(
         }
     }
     let yaml = serde_yaml::to_string(&manifest.0)
-        .map_err(|error| PackageError::Wrong(format!("the manifest cannot be written: {error}")))?;
+        .map_err(|error| PackageError::Wrong(format!("cannot write the manifest: {error}")))?;
     files.insert("manifest.yaml".to_owned(), yaml.into_bytes());
     files.insert("main.py".to_owned(), LAUNCHER.as_bytes().to_vec());
     add_wheels(&mut files, &manifest, binaries)?;
@@ -126,7 +127,7 @@ pub fn build(
     Ok(package)
 }
 
-/// What a provider's file says of its package.
+/// Returns a text of the object `package` in a provider's file.
 fn own_text<'a>(loaded: &'a LoadedProvider, key: &str) -> Option<&'a str> {
     loaded.declaration.extra.get("package")?.get(key)?.as_str()
 }
@@ -136,7 +137,7 @@ fn check_manifest(manifest: &Manifest) -> Result<(), PackageError> {
     Rules::new("manifest.yaml", &Minimum::of_manifest(&manifest.0), &mut problems).manifest(&manifest.0);
     let problems = Problems(problems);
     if problems.has_errors() {
-        Err(PackageError::Wrong(format!("the package's manifest is wrong:\n{problems}")))
+        Err(PackageError::Wrong(format!("the package manifest is not valid:\n{problems}")))
     } else {
         Ok(())
     }
@@ -154,7 +155,7 @@ fn add_marketplace(
             None if key == "network" => {}
             None => {
                 return Err(PackageError::Wrong(format!(
-                    "reviewers ask for `{key}`: give --{key}, or write it under `marketplace:` in manifest.yaml"
+                    "the marketplace requires `{key}`: pass --{key}, or set it under `marketplace:` in manifest.yaml"
                 )));
             }
         }
@@ -162,7 +163,7 @@ fn add_marketplace(
     Ok(())
 }
 
-/// The files that Dify reads.
+/// Returns the paths of the files that Dify reads.
 fn sources(manifest: &Manifest, loaded: &LoadedProvider) -> BTreeSet<String> {
     let mut paths = BTreeSet::from([loaded.file.clone()]);
     paths.extend(loaded.model_files.iter().cloned());
@@ -173,8 +174,8 @@ fn sources(manifest: &Manifest, loaded: &LoadedProvider) -> BTreeSet<String> {
     paths
 }
 
-/// Texts for people beside the pages.
-fn texts(directory: &Path) -> impl Iterator<Item = String> {
+/// Returns the paths of further documents for users.
+fn documents(directory: &Path) -> impl Iterator<Item = String> {
     ["LICENSE", "PRIVACY.md"].into_iter().filter(|path| directory.join(path).is_file()).map(str::to_owned)
 }
 
@@ -190,16 +191,16 @@ fn ignore_rules(directory: &Path) -> Result<Gitignore, PackageError> {
     if file.is_file()
         && let Some(error) = builder.add(&file)
     {
-        return Err(PackageError::Wrong(format!(".difyignore cannot be read: {error}")));
+        return Err(PackageError::Wrong(format!("cannot read .difyignore: {error}")));
     }
-    builder.build().map_err(|error| PackageError::Wrong(format!(".difyignore cannot be read: {error}")))
+    builder.build().map_err(|error| PackageError::Wrong(format!("cannot read .difyignore: {error}")))
 }
 
 fn is_ignored(rules: &Gitignore, path: &str) -> bool {
     rules.matched_path_or_any_parents(path, false).is_ignore()
 }
 
-/// The wheels, and the files that let the installer find them without a network.
+/// Adds the wheels, and the files that let the installer find them offline.
 fn add_wheels(files: &mut Files, manifest: &Manifest, binaries: &[Binary]) -> Result<(), PackageError> {
     let version = manifest.text("version").to_owned();
     let mut requirement = format!("--find-links wheels\n{DISTRIBUTION}=={version}");
@@ -218,12 +219,13 @@ fn add_wheels(files: &mut Files, manifest: &Manifest, binaries: &[Binary]) -> Re
 fn check_size(package: &Package) -> Result<(), PackageError> {
     for (what, size) in [("packed", package.bytes.len()), ("unpacked", package.unpacked())] {
         if size > MAX_PACKAGE_BYTES {
-            let mut parts: Vec<_> = package.files.iter().map(|(path, bytes)| (bytes.len(), path)).collect();
-            parts.sort_unstable_by(|left, right| right.cmp(left));
+            let mut by_size: Vec<_> = package.files.iter().map(|(path, bytes)| (bytes.len(), path)).collect();
+            by_size.sort_unstable_by(|left, right| right.cmp(left));
             let largest: Vec<String> =
-                parts.iter().take(5).map(|(size, path)| format!("{path} ({size} bytes)")).collect();
+                by_size.iter().take(5).map(|(size, path)| format!("{path} ({size} bytes)")).collect();
             return Err(PackageError::Wrong(format!(
-                "the package of `{}` has {size} bytes {what}, Dify takes {MAX_PACKAGE_BYTES}; the largest parts are {}",
+                "the package of `{}` has {size} bytes {what}, but Dify accepts at most {MAX_PACKAGE_BYTES}; the largest files \
+                 are {}",
                 package.provider,
                 largest.join(", ")
             )));
@@ -232,7 +234,7 @@ fn check_size(package: &Package) -> Result<(), PackageError> {
     Ok(())
 }
 
-/// What a script wants to know about a package.
+/// Returns a summary of a package for scripts.
 pub fn summary(package: &Package, path: &Path) -> Value {
     json!({
         "provider": package.provider,

@@ -1,4 +1,5 @@
-//! Reads a package that anyone may have made: every size is limited, nothing is extracted, odd entries are named.
+//! Reads untrusted packages into memory: sizes are limited, nothing is extracted to disk, and invalid entries are
+//! reported.
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read};
@@ -10,42 +11,42 @@ use zip::ZipArchive;
 use super::{PackageError, archive, archive_check, atomic_file};
 use crate::declare::{Manifest, yaml};
 
-/// Largest file that is opened.
+/// Maximum size of a package file in bytes.
 const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Most bytes that are unpacked in all.
+/// Maximum total size of the unpacked files in bytes.
 const MAX_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Largest manifest: YAML that nests takes longer than it is long.
+/// Maximum size of the manifest in bytes, because parsing nested YAML is not linear.
 const MAX_MANIFEST_BYTES: usize = 64 * 1024;
 
-/// The part of a Unix mode that tells what a file is, and the kinds that are known.
-const KIND: u32 = 0o170_000;
+/// Mask of the file type in a Unix mode, and the known types.
+const FILE_TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
-const FOLDER: u32 = 0o040_000;
+const DIRECTORY: u32 = 0o040_000;
 const LINK: u32 = 0o120_000;
 
 /// One file of a package.
 pub struct Entry {
-    /// Its path.
+    /// Path in the package.
     pub path: String,
-    /// Its contents.
+    /// Contents.
     pub bytes: Vec<u8>,
 }
 
 /// A package that was read.
 pub struct Contents {
-    /// Its files, in the archive's order.
+    /// Files, in the archive's order.
     pub entries: Vec<Entry>,
-    /// The archive's comment: the signature, when there is one.
+    /// Archive comment, which contains the signature of a signed package.
     pub comment: Option<String>,
-    /// What Dify would stumble over.
+    /// Problems that Dify may have with this package.
     pub warnings: Vec<String>,
-    /// Bytes of the file.
+    /// Size of the package file in bytes.
     pub packed: usize,
 }
 
-/// Reads a package whole.
+/// Reads a package file.
 pub fn read(path: &Path) -> Result<Contents, PackageError> {
     read_bytes(atomic_file::read_limited(path, MAX_FILE_BYTES)?).map_err(|error| match error {
         PackageError::Wrong(reason) => PackageError::Archive { path: path.display().to_string(), reason },
@@ -57,12 +58,12 @@ pub fn read(path: &Path) -> Result<Contents, PackageError> {
 pub fn read_bytes(bytes: Vec<u8>) -> Result<Contents, PackageError> {
     let wrong = |text: String| PackageError::Wrong(text);
     let packed = bytes.len();
-    // Before the reader that unpacks, which takes longer over long names than they are.
+    // Checked first, because the reader that unpacks does not process long names in linear time.
     let names = archive_check::names(&bytes).map_err(wrong)?;
     let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice())).map_err(|error| wrong(error.to_string()))?;
-    // The reader goes by names of its own where an entry brings two.
+    // The reader prefers the Unicode name if an entry has two.
     if archive.file_names().ne(names.iter().map(String::as_str)) {
-        return Err(wrong("an entry has two names".to_owned()));
+        return Err(wrong("an entry has two different names".to_owned()));
     }
     let comment = Some(String::from_utf8_lossy(archive.comment()).into_owned()).filter(|comment| !comment.is_empty());
     let mut contents = Contents { entries: Vec::new(), comment, warnings: Vec::new(), packed };
@@ -71,41 +72,43 @@ pub fn read_bytes(bytes: Vec<u8>) -> Result<Contents, PackageError> {
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(|error| wrong(format!("entry {index}: {error}")))?;
         let path = file.name().to_owned();
-        match file.unix_mode().unwrap_or_default() & KIND {
+        match file.unix_mode().unwrap_or_default() & FILE_TYPE {
             0 => {}
             REGULAR if file.is_file() => {}
-            FOLDER if file.is_dir() => {}
-            LINK => return Err(wrong(format!("entry `{path}` is a link"))),
+            DIRECTORY if file.is_dir() => {}
+            LINK => return Err(wrong(format!("entry `{path}` is a symbolic link"))),
             _ => return Err(wrong(format!("entry `{path}` is not a regular file"))),
         }
         if file.is_dir() {
-            contents.warnings.push(format!("`{path}` is a directory entry: Dify cannot compute the checksum"));
+            contents.warnings.push(format!("`{path}` is a directory entry; Dify cannot compute its checksum"));
             continue;
         }
         let mut bytes = Vec::new();
-        let told = file.size();
+        let declared = file.size();
         (&mut file)
             .take(room + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| wrong(format!("entry `{path}`: {error}")))?;
         room = room
             .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| wrong(format!("it unpacks to more than {MAX_UNPACKED_BYTES} bytes")))?;
-        if bytes.len() as u64 != told {
-            return Err(wrong(format!("entry `{path}` has {} bytes and tells of {told}", bytes.len())));
+            .ok_or_else(|| wrong(format!("the unpacked size exceeds {MAX_UNPACKED_BYTES} bytes")))?;
+        if bytes.len() as u64 != declared {
+            return Err(wrong(format!("entry `{path}` has {} bytes but declares {declared}", bytes.len())));
         }
         if !seen.insert(path.to_lowercase()) {
-            contents.warnings.push(format!("`{path}` is there in another case too: some systems keep one of both"));
+            contents.warnings.push(format!(
+                "`{path}` differs from another entry only in case; some file systems keep only one of them"
+            ));
         }
         if path.split('/').any(is_reserved) {
-            contents.warnings.push(format!("`{path}` cannot be a file on Windows"));
+            contents.warnings.push(format!("`{path}` is not a valid file name on Windows"));
         }
         contents.entries.push(Entry { path, bytes });
     }
     Ok(contents)
 }
 
-/// Whether Windows keeps this name for a device.
+/// Whether Windows reserves this name for a device.
 fn is_reserved(part: &str) -> bool {
     let name = part.split('.').next().unwrap_or_default().to_ascii_lowercase();
     let numbered = |device| name.strip_prefix(device).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']));
@@ -113,32 +116,32 @@ fn is_reserved(part: &str) -> bool {
 }
 
 impl Contents {
-    /// A file by its path.
+    /// Returns a file by its path.
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         self.entries.iter().find(|entry| entry.path == path).map(|entry| entry.bytes.as_slice())
     }
 
-    /// Dify's checksum.
+    /// Returns Dify's checksum.
     pub fn checksum(&self) -> String {
         archive::checksum(self.entries.iter().map(|entry| (entry.path.as_str(), entry.bytes.as_slice())))
     }
 
-    /// Bytes of all files, unpacked.
+    /// Returns the total size of all unpacked files in bytes.
     pub fn unpacked(&self) -> usize {
         self.entries.iter().map(|entry| entry.bytes.len()).sum()
     }
 
-    /// The manifest.
+    /// Parses the manifest.
     pub fn manifest(&self) -> Result<Manifest, PackageError> {
         let text =
-            self.file("manifest.yaml").ok_or_else(|| PackageError::Wrong("it has no manifest.yaml".to_owned()))?;
+            self.file("manifest.yaml").ok_or_else(|| PackageError::Wrong("manifest.yaml is missing".to_owned()))?;
         if text.len() > MAX_MANIFEST_BYTES {
-            return Err(PackageError::Wrong(format!("its manifest.yaml is larger than {MAX_MANIFEST_BYTES} bytes")));
+            return Err(PackageError::Wrong(format!("manifest.yaml is larger than {MAX_MANIFEST_BYTES} bytes")));
         }
         match yaml::parse(&String::from_utf8_lossy(text)) {
             Ok(Value::Object(map)) => Ok(Manifest(map)),
-            Ok(_) => Err(PackageError::Wrong("its manifest.yaml is not an object".to_owned())),
-            Err(error) => Err(PackageError::Wrong(format!("its manifest.yaml {error}"))),
+            Ok(_) => Err(PackageError::Wrong("manifest.yaml is not an object".to_owned())),
+            Err(error) => Err(PackageError::Wrong(format!("manifest.yaml {error}"))),
         }
     }
 }

@@ -1,11 +1,11 @@
-"""Starts the plugin: replaces this process by the native executable that the installer put beside Python."""
+"""Replaces this process with the native executable that the installer placed next to the Python interpreter."""
 import os
 import sys
 
 NAME = "native-model-runtime"
 
 
-def give_up(text, code):
+def fail(text, code):
     sys.stderr.write("%s: %s\n" % (NAME, text))
     sys.stderr.flush()
     os._exit(code)
@@ -18,20 +18,20 @@ def find():
     import shutil
     import sysconfig
 
-    for folder in (sysconfig.get_path("scripts"), os.environ.get("PATH", "")):
-        found = shutil.which(NAME, mode=os.F_OK, path=folder)
+    for directory in (sysconfig.get_path("scripts"), os.environ.get("PATH", "")):
+        found = shutil.which(NAME, mode=os.F_OK, path=directory)
         if found:
             return found
     machine = os.uname()
-    give_up(
-        "no executable for %s on %s was installed; this package holds the ones under wheels/. "
-        "Install a package that was built for this CPU." % (machine.sysname, machine.machine),
+    fail(
+        "no executable for %s on %s is installed; this package contains only those in wheels/. "
+        "Install a package that supports this CPU." % (machine.sysname, machine.machine),
         127,
     )
 
 
 def from_memory(path):
-    """For folders that are mounted noexec: runs a copy that lives in memory."""
+    """Runs a copy of the executable from memory, for directories that are mounted noexec."""
     with open(path, "rb") as source:
         memory = os.memfd_create(NAME)
         size = os.fstat(source.fileno()).st_size
@@ -43,7 +43,7 @@ def from_memory(path):
 
 def main():
     path = find()
-    # Unused pages of the executable go back to the system at once: a plugin idles most of its life.
+    # Return unused memory to the system immediately, because a plugin is idle most of the time.
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
     try:
         try:
@@ -52,12 +52,12 @@ def main():
             from_memory(path)
     except OSError as error:
         advice = {
-            8: "it was built for another CPU than %s; install the package for this one" % os.uname().machine,
-            2: "the file is there but its loader is not; build it statically (musl)",
-            13: "execution is refused here; mount the plugin folder without noexec or allow memory files (vm.memfd_noexec)",
-            1: "execution is refused here; allow it in the container's security profile",
-        }.get(error.errno, "free memory or raise the container's limits")
-        give_up("%s cannot be started (%s): %s" % (path, error.strerror, advice), 126)
+            8: "it was built for a CPU other than %s; install a package that supports this CPU" % os.uname().machine,
+            2: "its dynamic loader is missing; build a static executable (musl)",
+            13: "permission denied; mount the plugin directory without noexec, or allow memfd execution (vm.memfd_noexec)",
+            1: "operation not permitted; allow it in the container's security profile",
+        }.get(error.errno, "free memory, or raise the container's limits")
+        fail("cannot start %s (%s): %s" % (path, error.strerror, advice), 126)
 
 
 main()

@@ -1,4 +1,4 @@
-//! From a checkout to a `.difypkg`: what goes in, how it is written, signed, checked and shown.
+//! Builds, signs, verifies and inspects `.difypkg` packages.
 //!
 //! Source: `dify-plugin-daemon: pkg/plugin_packager/`, `internal/core/local_runtime/`.
 
@@ -16,32 +16,32 @@ pub mod wheel;
 
 pub use target::Target;
 
-/// Why a package cannot be made or read.
+/// Why a package cannot be built or read.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// A file that cannot be read or written.
     #[error("{path}: {reason}")]
     File {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Why.
+        /// Reason.
         reason: std::io::Error,
     },
-    /// An archive that is none, or that is damaged.
-    #[error("{path}: not a readable package: {reason}")]
+    /// A file that is not a package, or is corrupt.
+    #[error("{path}: not a valid package: {reason}")]
     Archive {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Why.
+        /// Reason.
         reason: String,
     },
-    /// Anything else; says what is wrong and the way out.
+    /// Any other error, with a suggested fix if there is one.
     #[error("{0}")]
     Wrong(String),
 }
 
 impl PackageError {
-    /// A file that cannot be read or written.
+    /// Creates the error for a file that cannot be read or written.
     pub fn file(path: &std::path::Path, reason: std::io::Error) -> Self {
         Self::File { path: path.display().to_string(), reason }
     }

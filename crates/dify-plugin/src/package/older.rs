@@ -1,11 +1,11 @@
-//! A provider as an older Dify can read it: without the features that this one does not know. It changes no file; the package
-//! is written from the result.
+//! Adapts a provider to an older Dify by omitting features that it does not know. Files are not changed; the package is
+//! written from the result.
 
 use super::PackageError;
 use crate::declare::versions::{self, DifyVersion};
 use crate::declare::{Declarations, LoadedProvider, files, yaml};
 
-/// The provider for this Dify and later ones; an error when a model cannot do without what this Dify does not know.
+/// Returns the provider for a minimum Dify version, or an error if a model requires a feature that this version lacks.
 pub fn suit(
     declarations: &Declarations,
     loaded: &LoadedProvider,
@@ -17,7 +17,7 @@ pub fn suit(
             Some(value) => value.clone(),
             None => read(declarations, path)?,
         };
-        // A list of positions is no model.
+        // A `_position.yaml` is not a model.
         let serde_json::Value::Object(mut model) = value else { continue };
         let changed = versions::suit(&mut model, version).map_err(|feature| {
             PackageError::Wrong(format!(

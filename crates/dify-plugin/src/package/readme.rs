@@ -1,7 +1,8 @@
-//! The pages that Dify shows beside a plugin: `README.md`, and one per further language in `readme/`. A repository of several
-//! packages has a folder of pages for each (`package.readme` in the provider's file). It writes nothing of its own.
+//! README pages of a plugin: `README.md`, and one page per translation in `readme/`. A repository with several packages
+//! has a directory of pages for each (`package.readme` in the provider's file).
 //!
-//! Source: `dify-plugin-daemon: pkg/plugin_packager/decoder/helper.go` (names), `internal/types/models/readme.go` (sizes).
+//! Source: `dify-plugin-daemon: pkg/plugin_packager/decoder/helper.go` (names), `internal/types/models/readme.go`
+//! (sizes).
 
 use std::path::Path;
 
@@ -9,16 +10,16 @@ use super::PackageError;
 use super::archive::Files;
 use crate::declare::files;
 
-/// The page in English, which must be there.
+/// The English page, which is required.
 const ENGLISH: &str = "README.md";
 
-/// Most bytes of a page: the daemon keeps it in a column of this size when it runs on MySQL.
+/// Maximum size of a page in bytes. On MySQL, the daemon stores pages in a column of this size.
 pub const MAX_BYTES: u64 = 65_535;
 
-/// Most characters of a language's name.
+/// Maximum length of a language name in characters.
 const MAX_LANGUAGE: usize = 10;
 
-/// The pages of a package by their places in it. `folder` is that of the package's own ones.
+/// Returns the pages of a package by their paths in it. `own` is the directory of the package's own pages.
 pub fn pages(directory: &Path, own: Option<&str>) -> Result<Files, PackageError> {
     let mut pages = Files::new();
     let (root, translations) = match own {
@@ -38,9 +39,8 @@ pub fn pages(directory: &Path, own: Option<&str>) -> Result<Files, PackageError>
             continue;
         }
         if !is_translation(&name) {
-            let text = format!(
-                "{path} is not read by Dify; the name of a page is README_zh_Hans.md, README_ja_JP.md or the like"
-            );
+            let text =
+                format!("{path} is not read by Dify; pages have names such as README_zh_Hans.md or README_ja_JP.md");
             return Err(PackageError::Wrong(text));
         }
         pages.insert(format!("readme/{name}"), read(directory, &path)?);
@@ -48,7 +48,7 @@ pub fn pages(directory: &Path, own: Option<&str>) -> Result<Files, PackageError>
     Ok(pages)
 }
 
-/// `README_zh_Hans.md`: two small letters, `_`, at least two letters.
+/// Whether a name has the form `README_zh_Hans.md`: two lowercase letters, `_`, at least two letters.
 fn is_translation(name: &str) -> bool {
     let language = name.strip_prefix("README_").and_then(|rest| rest.strip_suffix(".md")).unwrap_or_default();
     language.split_once('_').is_some_and(|(language, region)| {
@@ -64,7 +64,7 @@ fn read(directory: &Path, path: &str) -> Result<Vec<u8>, PackageError> {
         .map_err(|why| PackageError::Wrong(format!("{} {why}", directory.join(path).display())))?;
     match std::str::from_utf8(&bytes) {
         Ok(_) => Ok(bytes),
-        Err(_) => Err(PackageError::Wrong(format!("{path} is not UTF-8"))),
+        Err(_) => Err(PackageError::Wrong(format!("{path} is not valid UTF-8"))),
     }
 }
 
@@ -73,8 +73,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_daemon_reads_pages_of_these_names() {
-        for (name, is) in [
+    fn recognizes_the_page_names_of_the_daemon() {
+        for (name, expected) in [
             ("README_zh_Hans.md", true),
             ("README_ja_JP.md", true),
             ("README_pt_BR.md", true),
@@ -87,12 +87,12 @@ mod tests {
             ("readme_zh_Hans.md", false),
             ("README.md", false),
         ] {
-            assert_eq!(is_translation(name), is, "{name}");
+            assert_eq!(is_translation(name), expected, "{name}");
         }
     }
 
     #[test]
-    fn pages_are_those_of_the_package_and_fit() {
+    fn reads_the_pages_of_the_package_within_the_size_limit() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &[u8]| {
             let file = directory.path().join(name);
@@ -118,6 +118,6 @@ mod tests {
         write("readme/README_ja_JP.md", &[b'x'; MAX_BYTES as usize + 1]);
         assert!(found(None).unwrap_err().contains("larger than 65535 bytes"));
         write("readme/README_ja_JP.md", b"\xff");
-        assert!(found(None).unwrap_err().contains("is not UTF-8"));
+        assert!(found(None).unwrap_err().contains("is not valid UTF-8"));
     }
 }

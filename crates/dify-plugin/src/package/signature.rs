@@ -1,6 +1,7 @@
-//! Signatures in the form of Dify's own command line: RSA 4096, PKCS#1, over the contents in the order of the archive.
+//! Signatures in the format of Dify's CLI: RSA 4096, PKCS#1, over the contents in the order of the archive.
 //!
-//! Source: `dify-plugin-daemon: pkg/plugin_packager/signer/`, `pkg/plugin_packager/decoder/verifier.go`, `pkg/utils/encryption/`.
+//! Source: `dify-plugin-daemon: pkg/plugin_packager/signer/`, `pkg/plugin_packager/decoder/verifier.go`,
+//! `pkg/utils/encryption/`.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,10 +21,10 @@ use sha2::{Digest, Sha256};
 use super::inspect::{Contents, Entry};
 use super::{PackageError, archive, inspect};
 
-/// Says in whose name a package is signed; the last entry of a signed package.
+/// Entry that names the signing authority; always the last entry of a signed package.
 pub const VERIFICATION_FILE: &str = ".verification.dify.json";
 
-/// The comment of a signed archive.
+/// Comment of a signed archive.
 #[derive(Debug, Serialize, Deserialize)]
 struct Comment {
     signature: String,
@@ -32,22 +33,22 @@ struct Comment {
 
 /// A key pair in PEM.
 pub struct Keys {
-    /// PKCS#1, secret.
+    /// Private key (PKCS#1).
     pub private: String,
-    /// PKCS#1.
+    /// Public key (PKCS#1).
     pub public: String,
 }
 
-fn wrong(text: impl Into<String>) -> PackageError {
+fn failure(text: impl Into<String>) -> PackageError {
     PackageError::Wrong(text.into())
 }
 
-/// Makes a key pair.
+/// Generates a key pair.
 pub fn generate() -> Result<Keys, PackageError> {
-    let pair = KeyPair::generate(KeySize::Rsa4096).map_err(|_| wrong("no key could be made"))?;
+    let pair = KeyPair::generate(KeySize::Rsa4096).map_err(|_| failure("cannot generate a key pair"))?;
     let pkcs8 =
-        AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| wrong("the key cannot be written"))?;
-    let inner = PrivateKeyInfo::try_from(pkcs8.as_ref()).map_err(|_| wrong("the key cannot be written"))?;
+        AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| failure("cannot encode the key"))?;
+    let inner = PrivateKeyInfo::try_from(pkcs8.as_ref()).map_err(|_| failure("cannot encode the key"))?;
     let encode = |tag: &str, der: &[u8]| {
         pem::encode_config(&Pem::new(tag, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
     };
@@ -57,18 +58,18 @@ pub fn generate() -> Result<Keys, PackageError> {
     })
 }
 
-/// Signs a package; gives the bytes of the signed one.
+/// Signs a package and returns the bytes of the signed package.
 pub fn sign(path: &Path, private_key: &str, category: &str) -> Result<Vec<u8>, PackageError> {
-    let pem = pem::parse(private_key).map_err(|_| wrong("the private key is not PEM"))?;
+    let pem = pem::parse(private_key).map_err(|_| failure("the private key is not in PEM format"))?;
     let pair = match pem.tag() {
         "RSA PRIVATE KEY" => KeyPair::from_der(pem.contents()),
         "PRIVATE KEY" => KeyPair::from_pkcs8(pem.contents()),
-        other => return Err(wrong(format!("the private key is a `{other}`; an `RSA PRIVATE KEY` is needed"))),
+        other => return Err(failure(format!("the private key is of type `{other}`; expected `RSA PRIVATE KEY`"))),
     }
-    .map_err(|_| wrong("the private key is not an RSA key of 2048 to 8192 bits"))?;
+    .map_err(|_| failure("the private key is not an RSA key of 2048 to 8192 bits"))?;
     let contents = inspect::read(path)?;
-    // What is no package is not signed, whatever else it is.
-    contents.manifest().map_err(|error| wrong(format!("{}: not a package: {error}", path.display())))?;
+    // Only packages are signed, not other archives.
+    contents.manifest().map_err(|reason| failure(format!("{}: not a package: {reason}", path.display())))?;
     let mut entries = contents.entries;
     entries.retain(|entry| entry.path != VERIFICATION_FILE);
     let verification = json!({ "authorized_category": category }).to_string().into_bytes();
@@ -76,35 +77,36 @@ pub fn sign(path: &Path, private_key: &str, category: &str) -> Result<Vec<u8>, P
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &signed_data(&entries, time), &mut signature)
-        .map_err(|_| wrong("the package cannot be signed with this key"))?;
+        .map_err(|_| failure("cannot sign the package with this key"))?;
     let comment = json!(Comment { signature: STANDARD.encode(signature), time }).to_string();
     let files = entries.iter().map(|entry| (entry.path.as_str(), entry.bytes.as_slice()));
     archive::write_in_order(files, Some(&comment), |_| 0o644)
 }
 
-/// Checks the signature of a package file; says why it does not hold.
+/// Verifies the signature of a package file.
 pub fn verify(path: &Path, public_key: &str) -> Result<(), PackageError> {
     verify_contents(&inspect::read(path)?, public_key).map_err(|error| match error {
-        PackageError::Wrong(reason) => wrong(format!("{}: {reason}", path.display())),
+        PackageError::Wrong(reason) => failure(format!("{}: {reason}", path.display())),
         other => other,
     })
 }
 
-/// Checks the signature of a package that was read.
+/// Verifies the signature of a package in memory.
 pub fn verify_contents(package: &Contents, public_key: &str) -> Result<(), PackageError> {
-    let pem = pem::parse(public_key).map_err(|_| wrong("the public key is not PEM"))?;
+    let pem = pem::parse(public_key).map_err(|_| failure("the public key is not in PEM format"))?;
     if !matches!(pem.tag(), "RSA PUBLIC KEY" | "PUBLIC KEY") {
-        return Err(wrong(format!("the public key is a `{}`; an `RSA PUBLIC KEY` is needed", pem.tag())));
+        return Err(failure(format!("the public key is of type `{}`; expected `RSA PUBLIC KEY`", pem.tag())));
     }
-    let comment = package.comment.as_deref().ok_or_else(|| wrong("it is not signed"))?;
-    let comment: Comment = serde_json::from_str(comment).map_err(|_| wrong("its comment is no signature"))?;
-    let signature = STANDARD.decode(&comment.signature).map_err(|_| wrong("its signature is not base64"))?;
+    let comment = package.comment.as_deref().ok_or_else(|| failure("the package is not signed"))?;
+    let comment: Comment =
+        serde_json::from_str(comment).map_err(|_| failure("the archive comment is not a signature"))?;
+    let signature = STANDARD.decode(&comment.signature).map_err(|_| failure("the signature is not valid Base64"))?;
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pem.contents())
         .verify(&signed_data(&package.entries, comment.time), &signature)
-        .map_err(|_| wrong("the signature does not fit: another key signed it, or it was changed"))
+        .map_err(|_| failure("the signature does not match: the package was signed with another key or was modified"))
 }
 
-/// Hashes of the contents in the archive's order, then the time as text. Names are not part of it.
+/// Returns the hashes of the contents in the archive's order, followed by the time as text. Names are not signed.
 fn signed_data(entries: &[Entry], time: i64) -> Vec<u8> {
     let mut data: Vec<u8> = entries.iter().flat_map(|entry| Sha256::digest(&entry.bytes)).collect();
     data.extend_from_slice(time.to_string().as_bytes());

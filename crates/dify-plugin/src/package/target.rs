@@ -1,4 +1,4 @@
-//! The machines a package carries an executable for.
+//! Target platforms of the executables in a package.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,10 @@ pub enum Target {
 }
 
 impl Target {
-    /// All of them.
+    /// All targets.
     pub const ALL: [Self; 2] = [Self::LinuxAmd64, Self::LinuxArm64];
 
-    /// Dify's name (`linux-amd64`).
+    /// Returns Dify's name (`linux-amd64`).
     pub fn name(self) -> &'static str {
         match self {
             Self::LinuxAmd64 => "linux-amd64",
@@ -24,7 +24,7 @@ impl Target {
         }
     }
 
-    /// The word in a manifest's `meta.arch`.
+    /// Returns the value for `meta.arch` in a manifest.
     pub fn arch(self) -> &'static str {
         match self {
             Self::LinuxAmd64 => "amd64",
@@ -32,7 +32,7 @@ impl Target {
         }
     }
 
-    /// The compiler's target.
+    /// Returns the target triple of the compiler.
     pub fn triple(self) -> &'static str {
         match self {
             Self::LinuxAmd64 => "x86_64-unknown-linux-musl",
@@ -40,7 +40,8 @@ impl Target {
         }
     }
 
-    /// The platform tags of a wheel: any C library of the last ten years, for the executable needs none.
+    /// Returns the platform tags of a wheel. They include any C library of the last ten years, because the executable
+    /// is static.
     pub fn platform_tags(self) -> [String; 3] {
         let cpu = match self {
             Self::LinuxAmd64 => "x86_64",
@@ -49,7 +50,7 @@ impl Target {
         [format!("manylinux_2_17_{cpu}"), format!("manylinux2014_{cpu}"), format!("musllinux_1_1_{cpu}")]
     }
 
-    /// The machine in an ELF header.
+    /// Returns the machine type in an ELF header.
     pub fn elf_machine(self) -> u16 {
         match self {
             Self::LinuxAmd64 => 62,
@@ -57,7 +58,7 @@ impl Target {
         }
     }
 
-    /// The command that builds the executable.
+    /// Returns the command that builds the executable.
     pub fn build_command(self) -> String {
         format!("rustup target add {0} && cargo zigbuild --release --target {0}", self.triple())
     }
@@ -75,7 +76,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|target| target.name() == text).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|target| target.name()).collect();
-            format!("`{text}` is not a target; known are {}", known.join(", "))
+            format!("unknown target `{text}`; expected one of {}", known.join(", "))
         })
     }
 }

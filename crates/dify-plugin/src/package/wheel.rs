@@ -1,4 +1,4 @@
-//! One platform wheel with the executable: the installer chooses it by CPU and sets its mode bit.
+//! Builds a platform wheel with the executable. The installer chooses it by CPU and makes the file executable.
 //!
 //! Source: Python packaging specification "Binary distribution format".
 
@@ -10,14 +10,14 @@ use super::archive::{self, Files};
 use super::{PackageError, Target};
 
 /// Name of the distribution, and of the executable that it installs.
-/// The daemon looks for its own SDK by name, so this one must not resemble it.
+/// The daemon searches for its SDK by name, so this name must not resemble it.
 pub const DISTRIBUTION: &str = "native-model-runtime";
 
 /// A built wheel.
 pub struct Wheel {
-    /// Its file name.
+    /// File name.
     pub name: String,
-    /// Its bytes.
+    /// Contents.
     pub bytes: Vec<u8>,
 }
 
@@ -51,7 +51,7 @@ impl Wheel {
         Ok(Self { name: format!("{stem}-py3-none-{}.whl", tags.join(".")), bytes })
     }
 
-    /// SHA-256 of the wheel, for the dependency file.
+    /// Returns the SHA-256 hash of the wheel, for `requirements.txt`.
     pub fn sha256(&self) -> String {
         hex::encode(Sha256::digest(&self.bytes))
     }

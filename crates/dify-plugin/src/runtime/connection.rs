@@ -1,4 +1,4 @@
-//! One connection to the host: its reader, its writer, its heartbeat and its sessions, with one way to end them all.
+//! One connection to the plugin daemon: its reader, writer, heartbeat and sessions, and how they end.
 //!
 //! They live on a thread of their own, with a runtime of their own: whatever the sessions' work does to the threads
 //! that it runs on, lines are read, sessions are ended in time and heartbeats are sent. The reader never waits for a
@@ -25,28 +25,28 @@ use crate::protocol::envelope::write_heartbeat;
 use crate::purge;
 use crate::transport::line_queue::{self, LineReceiver, LineSender};
 
-/// Batches that wait for the writer, of all sessions together, and their bytes.
+/// Maximum number of batches of all sessions that are queued for the writer, and their maximum total size in bytes.
 const QUEUE: (usize, u32) = (256, 8 * 1024 * 1024);
 
-/// Bytes of one write.
-const WRITE: usize = 256 * 1024;
+/// Maximum size of one write in bytes.
+const MAX_WRITE_BYTES: usize = 256 * 1024;
 
-/// Bytes of a line whose memory is worth giving back at once.
-const MUCH: usize = 1024 * 1024;
+/// Minimum length in bytes of a line after which memory is returned early.
+const LARGE_LINE_BYTES: usize = 1024 * 1024;
 
-/// How long a host that is still there may take to read the last lines.
-const FLUSH: Duration = Duration::from_secs(2);
+/// Timeout for a connected daemon to read the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection that is served; dropping it closes it and stops its sessions.
+/// A served connection. Dropping it closes the connection and stops its sessions.
 pub struct Connection {
-    /// When to end; nothing while it is served.
-    orders: watch::Sender<Option<Instant>>,
+    /// Deadline of an ordered shutdown.
+    shutdown: watch::Sender<Option<Instant>>,
     ended: oneshot::Receiver<io::Result<()>>,
 }
 
 impl Connection {
-    /// Serves what `open` gives, which is called where it is served. Sessions work on the caller's runtime. Lines that
-    /// read are told to `listener`.
+    /// Serves the streams that `open` returns. `open` is called on the connection's thread; sessions run on the
+    /// caller's runtime. `listener` is called for each line.
     pub fn open<R, W>(
         open: impl FnOnce() -> io::Result<(R, W)> + Send + 'static,
         registry: Arc<Registry>,
@@ -58,35 +58,35 @@ impl Connection {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let sessions = Sessions::new(registry, options, Handle::current());
-        let (orders, mut received) = watch::channel(None);
-        let (tell, ended) = oneshot::channel();
+        let (shutdown, mut orders) = watch::channel(None);
+        let (finish, ended) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("host".to_owned()).spawn(move || {
-            let mut dropped = received.clone();
+        std::thread::Builder::new().name("daemon".to_owned()).spawn(move || {
+            let mut dropped = orders.clone();
             let outcome = runtime.block_on(async {
                 let (reader, writer) = open()?;
-                let serving = serve(reader, writer, sessions, options, listener, &mut received);
+                let serving = serve(reader, writer, sessions, options, listener, &mut orders);
                 tokio::select! {
                     outcome = serving => outcome,
                     _ = dropped.wait_for(|_| false) => Ok(()),
                 }
             });
-            // Standard input is read on a thread that cannot be interrupted; nobody waits for it.
+            // Standard input is read on a thread that cannot be interrupted, so it is not waited for.
             runtime.shutdown_background();
-            let _ = tell.send(outcome);
+            let _ = finish.send(outcome);
         })?;
-        Ok(Self { orders, ended })
+        Ok(Self { shutdown, ended })
     }
 
-    /// Waits until the connection has ended.
+    /// Waits until the connection ends.
     pub async fn ended(&mut self) -> io::Result<()> {
         (&mut self.ended).await.unwrap_or_else(|_| Err(io::Error::other("the connection's thread failed")))
     }
 
-    /// Ends the connection: new requests are refused, open sessions may go on until `deadline`, what is left then is
-    /// ended with an error, and everything is written. Without an open session it ends at once.
+    /// Ends the connection: new requests are rejected, open sessions may continue until `deadline` and then end with an
+    /// error, and all lines are written. Without open sessions it ends immediately.
     pub async fn shutdown(mut self, deadline: Instant) -> io::Result<()> {
-        self.orders.send_replace(Some(deadline));
+        self.shutdown.send_replace(Some(deadline));
         self.ended().await
     }
 }
@@ -103,26 +103,26 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let (outlet, queue) = line_queue::queue(QUEUE.0, QUEUE.1);
-    let outlet = outlet.with_longest_line(options.max_line_bytes);
+    let (sender, queue) = line_queue::queue(QUEUE.0, QUEUE.1);
+    let sender = sender.with_max_line_bytes(options.max_line_bytes);
     let last = CancellationToken::new();
     let writing = tokio::spawn(write(writer, queue, options.heartbeat, last.clone()));
     let mut writing = AbortOnDropHandle::new(writing);
     let collecting = purge::purge_this_thread();
-    let reading = read(reader, options.max_input_bytes, &sessions, &outlet, listener);
+    let reading = read(reader, options.max_input_bytes, &sessions, &sender, listener);
     tokio::pin!(reading, collecting);
     let (mut open, mut closing, mut deadline) = (true, false, None);
     loop {
         tokio::select! {
             biased;
-            // What was ordered counts for every line that is read from then on.
+            // A shutdown applies to every line that is read after it.
             Ok(order) = orders.wait_for(Option::is_some), if !closing => {
                 (closing, deadline) = (true, *order);
                 sessions.close();
             }
             () = sessions.idle(), if closing || !open => break,
-            read = &mut reading, if open => {
-                read?;
+            outcome = &mut reading, if open => {
+                outcome?;
                 if options.at_end == AtEnd::Drop {
                     return Ok(());
                 }
@@ -132,7 +132,7 @@ where
                 deadline = None;
                 sessions.end();
             }
-            // The host closed our output: nobody hears the sessions any more.
+            // The daemon closed the plugin's output, so no session can respond any more.
             written = &mut writing => return flat(written),
             () = &mut collecting => {}
         }
@@ -140,14 +140,14 @@ where
     last.cancel();
     tokio::select! {
         written = &mut writing => flat(written),
-        () = ordered_and_waited(orders) => Ok(()),
+        () = shutdown_timeout(orders) => Ok(()),
     }
 }
 
-/// A process that is to end waits for a host that does not read, but not for long.
-async fn ordered_and_waited(orders: &mut watch::Receiver<Option<Instant>>) {
+/// Completes some time after a shutdown was ordered, in case the daemon does not read.
+async fn shutdown_timeout(orders: &mut watch::Receiver<Option<Instant>>) {
     let _ = orders.wait_for(Option::is_some).await;
-    tokio::time::sleep(FLUSH).await;
+    tokio::time::sleep(FLUSH_TIMEOUT).await;
 }
 
 fn flat(written: Result<io::Result<()>, JoinError>) -> io::Result<()> {
@@ -158,37 +158,37 @@ async fn read<R: AsyncRead + Unpin>(
     mut reader: R,
     max_input_bytes: usize,
     sessions: &Sessions,
-    outlet: &LineSender,
+    sender: &LineSender,
     mut listener: Listener,
 ) -> io::Result<()> {
     let mut decoder = LineDecoder::new(max_input_bytes);
     let mut buffer = BytesMut::with_capacity(64 * 1024);
-    let mut take = |line: Line| match line {
+    let mut handle = |line: Line| match line {
         Line::Whole(line) => {
-            if line.len() >= MUCH {
+            if line.len() >= LARGE_LINE_BYTES {
                 purge::purge_soon();
             }
-            match sessions.take(line, outlet) {
+            match sessions.take(line, sender) {
                 Ok(()) => listener(DaemonLine::Envelope),
-                Err(line) => listener(DaemonLine::Stray(&line)),
+                Err(line) => listener(DaemonLine::Unparsed(&line)),
             }
         }
-        Line::TooLong { head, tail, length } => sessions.refuse_line(&head, &tail, length, outlet),
+        Line::TooLong { head, tail, length } => sessions.reject_line(&head, &tail, length, sender),
     };
     while reader.read_buf(&mut buffer).await? > 0 {
-        decoder.push(&buffer, &mut take);
+        decoder.push(&buffer, &mut handle);
         buffer.clear();
     }
-    decoder.finish(&mut take);
+    decoder.finish(&mut handle);
     Ok(())
 }
 
-/// Writes until the queue ends, or until the last line after `last`; an error keeps its kind.
+/// Writes until the queue ends, or, after `last` is cancelled, until the queue is empty. Errors keep their `ErrorKind`.
 async fn write<W>(writer: W, queue: LineReceiver, heartbeat: Duration, last: CancellationToken) -> io::Result<()>
 where
     W: AsyncWrite + Unpin,
 {
-    let failed = |error: io::Error| io::Error::new(error.kind(), format!("cannot write to the host: {error}"));
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("cannot write to the plugin daemon: {error}"));
     write_queue(writer, queue, heartbeat, last).await.map_err(failed)
 }
 
@@ -204,7 +204,7 @@ where
     let mut beat = tokio::time::interval_at(Instant::now() + heartbeat, heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
-    // The first beat comes before everything else, however quick a session is.
+    // The first heartbeat is written before everything else.
     write_heartbeat(&mut batch);
     let mut open = true;
     let mut reports = Vec::new();
@@ -216,7 +216,7 @@ where
             let _: Result<(), ()> = oneshot::Sender::send(report, ());
         }
         batch.clear();
-        batch.shrink_to(WRITE);
+        batch.shrink_to(MAX_WRITE_BYTES);
         tokio::select! {
             biased;
             _ = beat.tick() => write_heartbeat(&mut batch),
@@ -229,7 +229,7 @@ where
                 None => open = false,
             },
         }
-        while batch.len() < WRITE
+        while batch.len() < MAX_WRITE_BYTES
             && let Ok(more) = queue.try_recv()
         {
             batch.extend_from_slice(&more.lines);

@@ -1,4 +1,5 @@
-//! Request → provider → result items, for every action. Blocking calls are the stream, collected.
+//! Parses requests, calls the provider and writes the result items, for every action. A blocking call collects its
+//! stream.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,14 +29,14 @@ use crate::protocol::{
 use crate::upstream::Upstream;
 use crate::upstream::recording::Case;
 
-/// Raw audio bytes of one item; hexadecimal doubles them.
+/// Maximum size of the audio in an item in bytes, before hexadecimal encoding.
 const MAX_AUDIO_BYTES: usize = 512 * 1024;
 
-/// Why a session stopped.
+/// Why a session stopped early.
 pub(super) enum Stop {
-    /// With an error for the caller.
+    /// It failed with an error for the caller.
     Failed(InvokeError),
-    /// The host went away.
+    /// The daemon disconnected.
     Disconnected,
 }
 
@@ -51,41 +52,41 @@ impl From<Disconnected> for Stop {
     }
 }
 
-/// Answers one request, to its end.
-pub(super) async fn answer(
+/// Handles one request until its end.
+pub(super) async fn respond(
     registry: Arc<Registry>,
     payload: Payload,
     arrived: Instant,
-    mut reply: Responder,
+    mut responder: Responder,
     mut log: SessionLog,
     calls: Arc<dyn Backwards>,
 ) {
-    let upstream = registry.upstream().for_session(reply.session_id(), log.stats.clone());
+    let upstream = registry.upstream().for_session(responder.session_id(), log.stats.clone());
     let redactor = upstream.redactor().clone();
     redactor.keep_addresses(payload.json());
     let app_id = payload.origin().app_id.clone();
-    log.of_app(app_id.clone());
+    log.set_app(app_id.clone());
     let outcome = match Invocation::parse(payload.json()) {
         Ok(Invocation::Model(request)) => {
             let data = payload.json();
-            reply.set_provider(request.provider());
-            log.asked(&request);
+            responder.set_provider(request.provider());
+            log.set_request(&request);
             logs::raise(request.credentials()).await;
             logs::request(data);
             let entry = registry.get(request.provider());
             let is_secret = |field: &str| entry.is_none_or(|entry| entry.declaration.is_secret(field));
-            upstream.begin(&Case { session_id: reply.session_id(), data, is_secret: &is_secret });
-            // A long prompt is kept once: what was read of it.
+            upstream.begin(&Case { session_id: responder.session_id(), data, is_secret: &is_secret });
+            // Free the request text, so that a long prompt is in memory only once.
             drop(payload);
-            let came = ReceivedRequest { arrived, app_id };
-            run(&registry, upstream, request, came, &mut reply, &mut log).await
+            let received = ReceivedRequest { arrived, app_id };
+            run(&registry, upstream, request, received, &mut responder, &mut log).await
         }
         Ok(request) => {
-            log.invoked(&request);
+            log.set_invocation(&request);
             logs::request(payload.json());
             let origin = payload.origin().clone();
             drop(payload);
-            kinds::run(&registry, request, kinds::Source { origin, upstream, calls }, &mut reply, &mut log).await
+            kinds::run(&registry, request, kinds::Source { origin, upstream, calls }, &mut responder, &mut log).await
         }
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
@@ -99,25 +100,25 @@ pub(super) async fn answer(
         Err(Stop::Disconnected) => {}
     }
     drop(log);
-    // A host that is gone needs no ending.
+    // A disconnected daemon needs no ending.
     let _ = match outcome {
-        Ok(()) => reply.end().await,
-        Err(Stop::Failed(error)) => reply.fail(&error).await,
+        Ok(()) => responder.end().await,
+        Err(Stop::Failed(error)) => responder.fail(&error).await,
         Err(Stop::Disconnected) => Err(Disconnected),
     };
 }
 
-/// When a request came, and from which app.
+/// Arrival time of a request, and its app.
 struct ReceivedRequest {
     arrived: Instant,
     app_id: Option<Arc<str>>,
 }
 
-/// What every action is run with.
+/// State that all actions need.
 struct Call<'a> {
     entry: &'a Entry,
     context: CallContext,
-    reply: &'a mut Responder,
+    responder: &'a mut Responder,
     arrived: Instant,
     started: Instant,
     log: &'a mut SessionLog,
@@ -127,28 +128,28 @@ async fn run(
     registry: &Registry,
     upstream: Upstream,
     request: Request,
-    came: ReceivedRequest,
-    reply: &mut Responder,
+    received: ReceivedRequest,
+    responder: &mut Responder,
     log: &mut SessionLog,
 ) -> Result<(), Stop> {
     let Some(entry) = registry.get(request.provider()) else {
         let known = registry.names().join(", ");
         return Err(InvokeError::bad_request(format!(
-            "unknown provider `{}`; this plugin has: {known}",
+            "unknown provider `{}`; this plugin provides: {known}",
             request.provider()
         ))
         .into());
     };
     let context = CallContext {
-        session_id: reply.session_id().clone(),
-        app_id: came.app_id,
+        session_id: responder.session_id().clone(),
+        app_id: received.app_id,
         model: None,
         declaration: entry.declaration.clone(),
         models: entry.models.clone(),
         upstream,
     };
     let validates = matches!(request, Request::ValidateProvider(_) | Request::ValidateModel(_));
-    let mut call = Call { entry, context, reply, arrived: came.arrived, started: Instant::now(), log };
+    let mut call = Call { entry, context, responder, arrived: received.arrived, started: Instant::now(), log };
     match call.run(request).await {
         Err(Stop::Failed(error)) => {
             let error = entry.declaration.label_fields(error);
@@ -166,7 +167,7 @@ impl Call<'_> {
                 let first = FirstToken::of(&request, self.arrived);
                 tokio::select! {
                     biased;
-                    error = first.missed() => Err(error.into()),
+                    error = first.expired() => Err(error.into()),
                     outcome = self.invoke_llm(request, &first) => outcome,
                 }
             }
@@ -241,7 +242,7 @@ impl Call<'_> {
                     Some(schema) => schema,
                     None => {
                         let mut schema = provider.model_schema(self.context.clone(), request).await?;
-                        // A Dify that does not know one of them could not use the model at all.
+                        // An older Dify rejects the whole model if it does not know a feature.
                         schema.features.retain(|feature| feature.since() <= self.entry.minimum);
                         Arc::new(schema)
                     }
@@ -251,14 +252,14 @@ impl Call<'_> {
             Request::StartPolling(mut request) => {
                 self.prepare_llm(&mut request).await?;
                 let model = request.target.model.clone();
-                let answer = provider.start_polling(self.context.clone(), request).await?;
-                self.polling(&model, answer)
+                let response = provider.start_polling(self.context.clone(), request).await?;
+                self.polling(&model, response)
             }
             Request::CheckPolling(mut request) => {
                 self.prepare(&mut request.target, ModelType::Llm).await?;
                 let model = request.target.model.clone();
-                let answer = provider.check_polling(self.context.clone(), request).await?;
-                self.polling(&model, answer)
+                let response = provider.check_polling(self.context.clone(), request).await?;
+                self.polling(&model, response)
             }
         }
     }
@@ -267,18 +268,18 @@ impl Call<'_> {
         self.prepare_llm(&mut request).await?;
         let (model, stream) = (request.target.model.clone(), request.stream);
         let deltas = first.watch(self.entry.provider.invoke_llm(self.context.clone(), request));
-        let answer = LlmResponse::new(self.reply, self.log, model, self.started);
-        if stream { stream_llm(answer, deltas).await } else { collect_llm(answer, deltas).await }
+        let response = LlmResponse::new(self.responder, self.log, model, self.started);
+        if stream { stream_llm(response, deltas).await } else { collect_llm(response, deltas).await }
     }
 
     fn item<T: Serialize>(&mut self, item: &T) -> Result<(), Stop> {
         Ok(self.push(item)?)
     }
 
-    /// Collects one result item, and counts it.
+    /// Writes and counts a result item.
     fn push<T: Serialize>(&mut self, item: &T) -> Result<(), InvokeError> {
-        self.reply.push(item)?;
-        self.log.chunk();
+        self.responder.push(item)?;
+        self.log.count_chunk();
         logs::item(item);
         Ok(())
     }
@@ -287,7 +288,7 @@ impl Call<'_> {
         seconds_since(self.started)
     }
 
-    /// Checks the form of the model's credentials.
+    /// Checks the credential form of a model.
     fn complete_form(
         &self,
         credentials: &mut Credentials,
@@ -298,7 +299,7 @@ impl Call<'_> {
         form::complete(&self.entry.declaration, form, credentials)
     }
 
-    /// Checks the form and finds the model: declared, or made by the provider.
+    /// Checks the form and finds the model's schema, declared or from the provider.
     async fn prepare(&mut self, target: &mut Target, model_type: ModelType) -> Result<(), InvokeError> {
         self.complete_form(&mut target.credentials, model_type, &target.model)?;
         let schema = match self.entry.model(model_type, &target.model) {
@@ -317,7 +318,7 @@ impl Call<'_> {
         let Some(schema) = &self.context.model else { return Ok(()) };
         let unknown = parameters::apply(&schema.parameter_rules, &mut request.model_parameters)?;
         for name in unknown {
-            debug!(parameter = name, model = schema.model, "the model has no such parameter; it is not sent");
+            debug!(parameter = name, model = schema.model, "parameter not supported by the model; not sent");
         }
         Ok(())
     }
@@ -329,14 +330,14 @@ impl Call<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             mime_type: Option<&'a str>,
         }
-        // Two digits a byte, and as much again for what stands around them.
-        let longest = (self.reply.max_line_bytes() / 4).clamp(1, MAX_AUDIO_BYTES);
+        // Two digits per byte, and the same amount again for the rest of the line.
+        let max_bytes = (self.responder.max_line_bytes() / 4).clamp(1, MAX_AUDIO_BYTES);
         while let Some(chunk) = audio.next().await {
             let chunk = chunk?;
-            for piece in chunk.bytes.chunks(longest) {
-                let item = Item { result: hex::encode(piece), mime_type: chunk.mime_type.as_deref() };
+            for part in chunk.bytes.chunks(max_bytes) {
+                let item = Item { result: hex::encode(part), mime_type: chunk.mime_type.as_deref() };
                 self.push(&item)?;
-                self.reply.flush().await?;
+                self.responder.flush().await?;
             }
         }
         Ok(())
@@ -349,11 +350,11 @@ impl Call<'_> {
         if result.usage.latency == 0.0 {
             result.usage.latency = self.latency();
         }
-        self.log.used(&result.usage);
+        self.log.set_usage(&result.usage);
         let count = result.embeddings.len();
         self.push(&result).map_err(|error| InvokeError {
-            message: format!("{count} vectors do not fit: {}", error.message),
-            hint: Some("Lower `max_chunks` of the model, so that Dify sends fewer texts at once.".to_owned()),
+            message: format!("{count} embeddings do not fit into one message: {}", error.message),
+            hint: Some("Lower `max_chunks` of the model, so that Dify sends fewer texts per request.".to_owned()),
             ..error
         })?;
         Ok(())
@@ -366,9 +367,9 @@ impl Call<'_> {
         self.item(&result)
     }
 
-    /// One item, which cannot be divided: private data gives way where it is what makes it too long.
-    fn polling(&mut self, model: &str, answer: PollingResponse) -> Result<(), Stop> {
-        let item = match answer {
+    /// Writes a polling item, which cannot be split. If it is too long, private data is dropped.
+    fn polling(&mut self, model: &str, response: PollingResponse) -> Result<(), Stop> {
+        let item = match response {
             PollingResponse::Running {
                 plugin_state,
                 next_check_after_seconds,
@@ -387,7 +388,7 @@ impl Call<'_> {
                 if usage.latency == 0.0 {
                     usage.latency = self.latency();
                 }
-                self.log.used(&usage);
+                self.log.set_usage(&usage);
                 let item = |delta: &LlmDelta| {
                     json!({
                         "status": "succeeded", "plugin_state": null, "error": null,
@@ -399,10 +400,10 @@ impl Call<'_> {
                     })
                 };
                 let whole = item(&delta);
-                if self.reply.length_of(&whole) <= self.reply.max_line_bytes() {
+                if self.responder.length_of(&whole) <= self.responder.max_line_bytes() {
                     whole
                 } else {
-                    fit::leave_private_out(&mut delta);
+                    fit::drop_private_data(&mut delta);
                     item(&delta)
                 }
             }
@@ -419,39 +420,39 @@ impl Call<'_> {
     }
 }
 
-/// Hands deltas on as they come: whatever is ready goes out in one write, and while the writer is behind, text deltas are
-/// joined in place of queued.
-async fn stream_llm(mut answer: LlmResponse<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
+/// Writes deltas as they arrive. All lines that are ready are written at once, and while the writer lags behind, text
+/// deltas are joined instead of queued.
+async fn stream_llm(mut response: LlmResponse<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
     loop {
-        let waits = answer.waits();
+        let has_pending = response.has_pending();
         tokio::select! {
             biased;
-            delta = deltas.next(), if !answer.reply.is_full() => match delta {
+            delta = deltas.next(), if !response.responder.is_full() => match delta {
                 None => break,
-                Some(delta) => answer.stream(delta?)?,
+                Some(delta) => response.stream(delta?)?,
             },
-            room = answer.reply.room(), if waits => {
+            room = response.responder.room(), if has_pending => {
                 room?;
-                answer.release()?;
-                answer.reply.flush().await?;
+                response.release()?;
+                response.responder.flush().await?;
             }
         }
     }
-    Ok(answer.finish()?)
+    Ok(response.finish()?)
 }
 
-/// The whole answer in one item where it can be one, as the reference sends a result that is not streamed.
-async fn collect_llm(mut answer: LlmResponse<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
+/// Writes the whole response as one item if possible, as the Python SDK does for blocking calls.
+async fn collect_llm(mut response: LlmResponse<'_>, mut deltas: Chunks<LlmDelta>) -> Result<(), Stop> {
     while let Some(delta) = deltas.next().await {
-        answer.collect(delta?)?;
-        if answer.reply.is_full() {
-            answer.reply.flush().await?;
+        response.collect(delta?)?;
+        if response.responder.is_full() {
+            response.responder.flush().await?;
         }
     }
-    Ok(answer.finish()?)
+    Ok(response.finish()?)
 }
 
-/// Seconds with six digits.
+/// Returns the elapsed seconds with six decimal places.
 pub(super) fn seconds_since(started: Instant) -> f64 {
     (started.elapsed().as_secs_f64() * 1e6).round() / 1e6
 }

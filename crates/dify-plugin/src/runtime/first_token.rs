@@ -1,5 +1,5 @@
-//! The time that a caller gives a stream until its first text, thought or call. It counts from the arrival of the request,
-//! so that a wait for a place, credentials and repeats are within it, whatever the provider.
+//! Timeout for the first text, thought or tool call of a stream, as the request sets it. It starts when the request
+//! arrives, so it includes queueing, fetching tokens and retries of any provider.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,77 +11,78 @@ use crate::error::{ErrorKind, InvokeError};
 use crate::model::Chunks;
 use crate::protocol::{Content, ContentPart, Glance, LlmDelta, LlmRequest};
 
-/// The budget of one call, and whether it was kept.
+/// Timeout of one call, and whether the first token has arrived.
 #[derive(Clone)]
 pub(super) struct FirstToken {
-    budget: Option<Budget>,
-    came: Arc<AtomicBool>,
+    limit: Option<Limit>,
+    arrived_in_time: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
-struct Budget {
+struct Limit {
     length: Duration,
     deadline: Instant,
     model: String,
 }
 
 impl FirstToken {
-    /// The budget that a request names. Only a stream has one.
+    /// Returns the timeout of a request. Only streams have one.
     pub(super) fn of(request: &LlmRequest, arrived: Instant) -> Self {
         Self::new(request.first_token_timeout.filter(|_| request.stream), arrived, &request.target.model)
     }
 
-    /// The budget of a request that waits for its turn.
+    /// Returns the timeout of a request that is queued.
     pub(super) fn of_waiting(glance: &Glance, arrived: Instant) -> Self {
         Self::new(glance.first_token_timeout.filter(|_| glance.stream), arrived, &glance.model)
     }
 
     fn new(length: Option<Duration>, arrived: Instant, model: &str) -> Self {
-        let budget = length.and_then(|length| {
+        let limit = length.and_then(|length| {
             let deadline = arrived.checked_add(length)?;
-            Some(Budget { length, deadline, model: model.to_owned() })
+            Some(Limit { length, deadline, model: model.to_owned() })
         });
-        Self { budget, came: Arc::default() }
+        Self { limit, arrived_in_time: Arc::default() }
     }
 
-    /// Looks at each step of the answer for the first that carries something.
+    /// Passes the deltas on and watches for the first one with content.
     pub(super) fn watch(&self, deltas: Chunks<LlmDelta>) -> Chunks<LlmDelta> {
-        let (came, Some(budget)) = (self.came.clone(), self.budget.clone()) else { return deltas };
+        let (arrived_in_time, Some(limit)) = (self.arrived_in_time.clone(), self.limit.clone()) else { return deltas };
         deltas
             .map(move |delta| {
-                if delta.as_ref().is_ok_and(carries) && !came.load(Ordering::Relaxed) {
-                    // A timer cannot fire while the answer's own work holds the thread.
-                    if Instant::now() > budget.deadline {
-                        return Err(budget.missed());
+                if delta.as_ref().is_ok_and(has_content) && !arrived_in_time.load(Ordering::Relaxed) {
+                    // The timer cannot fire while the response is processed on the same thread.
+                    if Instant::now() > limit.deadline {
+                        return Err(limit.timeout_error());
                     }
-                    came.store(true, Ordering::Relaxed);
+                    arrived_in_time.store(true, Ordering::Relaxed);
                 }
                 delta
             })
             .boxed()
     }
 
-    /// Waits until the budget is spent without a token: never, where there is none or one came in time.
-    pub(super) async fn missed(&self) -> InvokeError {
-        if let Some(budget) = &self.budget {
-            tokio::time::sleep_until(budget.deadline.into()).await;
-            if !self.came.load(Ordering::Relaxed) {
-                return budget.missed();
+    /// Completes with an error if the first token does not arrive in time; otherwise, or without a timeout, never
+    /// completes.
+    pub(super) async fn expired(&self) -> InvokeError {
+        if let Some(limit) = &self.limit {
+            tokio::time::sleep_until(limit.deadline.into()).await;
+            if !self.arrived_in_time.load(Ordering::Relaxed) {
+                return limit.timeout_error();
             }
         }
         std::future::pending().await
     }
 }
 
-impl Budget {
-    fn missed(&self) -> InvokeError {
+impl Limit {
+    fn timeout_error(&self) -> InvokeError {
         let (model, seconds) = (&self.model, self.length.as_secs_f64());
         InvokeError::new(ErrorKind::FirstTokenTimeout, format!("no first token of model `{model}` within {seconds} s"))
     }
 }
 
-/// An empty text is no token.
-fn carries(delta: &LlmDelta) -> bool {
+/// Whether a delta has content; an empty text does not count.
+fn has_content(delta: &LlmDelta) -> bool {
     let content = match &delta.content {
         Content::Text(text) => !text.is_empty(),
         Content::Parts(parts) => {

@@ -1,7 +1,8 @@
-//! Fits deltas into lines: many small ones into one, one that no line can carry into several.
+//! Fits deltas into lines: joins small deltas, and splits a delta that does not fit into one line.
 //!
-//! Text and the arguments of calls are cut, by the length that they have as JSON; a picture is not. Private data that fits
-//! no line is left out, because an answer is worth more. It measures content only: what stands around it is the caller's.
+//! Text and the arguments of tool calls are split by their length as JSON; images are not. Private data that fits into
+//! no line is dropped, because the response is more important. Only content is measured; the caller accounts for the
+//! rest of the line.
 
 use std::collections::HashMap;
 
@@ -11,31 +12,31 @@ use tracing::warn;
 
 use crate::protocol::{Content, ContentPart, LlmDelta, ToolCall};
 
-/// Bytes around a part, a call or private data: its comma, its key.
-const AROUND: usize = 24;
+/// Overhead in bytes of a part, a call or private data: its comma and its key.
+const OVERHEAD: usize = 24;
 
-/// Deltas as one. Text is joined, parts are appended, fragments of a call are joined by its id.
+/// Deltas that are joined into one. Text is joined, parts are appended, and fragments of a call are joined by its ID.
 #[derive(Debug, Default)]
 pub(super) struct Joined {
     whole: LlmDelta,
-    /// Place of each call that has an id.
+    /// Index of each call with an ID.
     calls: HashMap<String, usize>,
     bytes: usize,
 }
 
 impl Joined {
-    /// About the bytes of its content and calls as JSON.
+    /// Returns the approximate size in bytes of its content and calls as JSON.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether it holds no content and no call.
+    /// Whether it has no content and no call.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// Whether a stream says the same when it joins a delta to this one.
-    pub fn says_the_same(&self, next: &LlmDelta) -> bool {
+    /// Whether a stream can join a delta to this one without changing its meaning.
+    pub fn can_join(&self, next: &LlmDelta) -> bool {
         is_plain_text(&self.whole) && is_plain_text(next) && self.whole.system_fingerprint == next.system_fingerprint
     }
 
@@ -81,7 +82,7 @@ impl Joined {
         }
     }
 
-    /// Takes out content and calls. Later fragments of a call repeat its id, so that the host joins them.
+    /// Takes the content and calls. Later fragments of a call have the same ID, so that Dify joins them.
     pub fn take_content(&mut self) -> LlmDelta {
         self.bytes = 0;
         self.calls.clear();
@@ -93,7 +94,7 @@ impl Joined {
         }
     }
 
-    /// All of it.
+    /// Returns the joined delta.
     pub fn into_delta(self) -> LlmDelta {
         self.whole
     }
@@ -116,7 +117,7 @@ fn into_parts(content: Content) -> Vec<ContentPart> {
     }
 }
 
-/// Appends a part; text that brings nothing private joins the text before it.
+/// Appends a part. Text without private data is joined to the text before it.
 fn append(parts: &mut Vec<ContentPart>, part: ContentPart) {
     match (parts.last_mut(), part) {
         (Some(ContentPart::Text(last)), ContentPart::Text(next))
@@ -128,7 +129,7 @@ fn append(parts: &mut Vec<ContentPart>, part: ContentPart) {
     }
 }
 
-/// What stands beside the content of a delta: the last piece carries it.
+/// Returns a delta without its content, for the last delta of a split.
 pub(super) fn without_content(delta: &LlmDelta) -> LlmDelta {
     LlmDelta {
         finish_reason: delta.finish_reason.clone(),
@@ -138,64 +139,64 @@ pub(super) fn without_content(delta: &LlmDelta) -> LlmDelta {
     }
 }
 
-/// About the bytes of a delta's content and calls as JSON; never fewer than they are.
+/// Returns an upper bound of the size in bytes of a delta's content and calls as JSON.
 pub(super) fn bytes_of(delta: &LlmDelta) -> usize {
     let content = match &delta.content {
         Content::Text(text) => text_bytes(text),
-        Content::Parts(parts) => parts.iter().map(|part| json_bytes(part) + AROUND).sum(),
+        Content::Parts(parts) => parts.iter().map(|part| json_bytes(part) + OVERHEAD).sum(),
     };
-    content + delta.tool_calls.iter().map(|call| json_bytes(call) + AROUND).sum::<usize>()
+    content + delta.tool_calls.iter().map(|call| json_bytes(call) + OVERHEAD).sum::<usize>()
 }
 
-/// A delta in pieces, each of which fits.
+/// A delta that was split so that each part fits into a line.
 #[derive(Debug, Default)]
 pub(super) struct Fitted {
-    /// In their order.
-    pub pieces: Vec<LlmDelta>,
-    /// The first thing that no line can carry, and its bytes.
+    /// Deltas in their order.
+    pub deltas: Vec<LlmDelta>,
+    /// First item that fits into no line, and its size in bytes.
     pub too_large: Option<(&'static str, usize)>,
 }
 
-/// Divides a delta into pieces whose content, calls and private data have at most `room` bytes each.
+/// Splits a delta into deltas whose content, calls and private data have at most `room` bytes each.
 pub(super) fn fit(delta: LlmDelta, room: usize) -> Fitted {
     let end = without_content(&delta);
-    let mut pieces = Pieces { room, used: 0, current: LlmDelta::default(), fitted: Fitted::default() };
+    let mut splitter = Splitter { room, used: 0, current: LlmDelta::default(), fitted: Fitted::default() };
     match delta.content {
-        Content::Text(text) => pieces.text(&text, |current, piece| match &mut current.content {
-            Content::Text(text) => text.push_str(piece),
-            Content::Parts(parts) => parts.push(ContentPart::text(piece)),
+        Content::Text(text) => splitter.text(&text, |current, chunk| match &mut current.content {
+            Content::Text(text) => text.push_str(chunk),
+            Content::Parts(parts) => parts.push(ContentPart::text(chunk)),
         }),
-        Content::Parts(parts) => parts.into_iter().for_each(|part| pieces.part(part)),
+        Content::Parts(parts) => parts.into_iter().for_each(|part| splitter.part(part)),
     }
-    delta.tool_calls.into_iter().for_each(|call| pieces.call(call));
+    delta.tool_calls.into_iter().for_each(|call| splitter.call(call));
     if let Some(opaque) = delta.opaque_body {
-        let bytes = json_bytes(&opaque) + AROUND;
+        let bytes = json_bytes(&opaque) + OVERHEAD;
         if bytes <= room {
-            pieces.make_room(bytes);
-            pieces.current.opaque_body = Some(opaque);
+            splitter.make_room(bytes);
+            splitter.current.opaque_body = Some(opaque);
         } else {
-            left_out(bytes);
+            warn_dropped(bytes);
         }
     }
     let LlmDelta { finish_reason, usage, system_fingerprint, .. } = end;
-    let last = LlmDelta { finish_reason, usage, system_fingerprint, ..pieces.current };
+    let last = LlmDelta { finish_reason, usage, system_fingerprint, ..splitter.current };
     if last != LlmDelta::default() {
-        pieces.fitted.pieces.push(last);
+        splitter.fitted.deltas.push(last);
     }
-    pieces.fitted
+    splitter.fitted
 }
 
-/// Leaves the private data of a delta out.
-pub(super) fn leave_private_out(delta: &mut LlmDelta) {
+/// Drops the private data of a delta.
+pub(super) fn drop_private_data(delta: &mut LlmDelta) {
     let parts = match &mut delta.content {
         Content::Text(_) => &mut [],
         Content::Parts(parts) => parts.as_mut_slice(),
     };
     let private = parts.iter_mut().map(private_of).chain([&mut delta.opaque_body]);
-    private.filter_map(Option::take).for_each(|opaque| left_out(json_bytes(&opaque)));
+    private.filter_map(Option::take).for_each(|opaque| warn_dropped(json_bytes(&opaque)));
 }
 
-/// The private data of a part.
+/// Returns the private data of a part.
 fn private_of(part: &mut ContentPart) -> &mut Option<Value> {
     match part {
         ContentPart::Text(text) => &mut text.opaque_body,
@@ -206,22 +207,22 @@ fn private_of(part: &mut ContentPart) -> &mut Option<Value> {
     }
 }
 
-fn left_out(bytes: usize) {
-    warn!(bytes, "private data of the provider fits no line and is left out");
+fn warn_dropped(bytes: usize) {
+    warn!(bytes, "private data of the provider dropped; it exceeds the line limit");
 }
 
-struct Pieces {
+struct Splitter {
     room: usize,
     used: usize,
     current: LlmDelta,
     fitted: Fitted,
 }
 
-impl Pieces {
-    /// Begins a new piece where the current one has no room for so many bytes more.
+impl Splitter {
+    /// Starts a new delta if the current one has no room for `bytes` more bytes.
     fn make_room(&mut self, bytes: usize) {
         if self.used + bytes > self.room && self.used > 0 {
-            self.fitted.pieces.push(std::mem::take(&mut self.current));
+            self.fitted.deltas.push(std::mem::take(&mut self.current));
             self.used = 0;
         }
         self.used += bytes;
@@ -231,12 +232,12 @@ impl Pieces {
         self.fitted.too_large.get_or_insert((what, bytes));
     }
 
-    /// Cuts a text between letters and hands the pieces to `put`.
+    /// Splits a text at character boundaries and passes the chunks to `put`.
     fn text(&mut self, mut text: &str, put: impl Fn(&mut LlmDelta, &str)) {
         while !text.is_empty() {
-            let (piece, rest) = text.split_at(cut(text, self.room).max(text.ceil_char_boundary(1)));
-            self.make_room(text_bytes(piece));
-            put(&mut self.current, piece);
+            let (chunk, rest) = text.split_at(split_index(text, self.room).max(text.ceil_char_boundary(1)));
+            self.make_room(text_bytes(chunk));
+            put(&mut self.current, chunk);
             text = rest;
         }
     }
@@ -250,24 +251,25 @@ impl Pieces {
     }
 
     fn part(&mut self, mut part: ContentPart) {
-        let mut bytes = json_bytes(&part) + AROUND;
+        let mut bytes = json_bytes(&part) + OVERHEAD;
         if bytes > self.room
             && let Some(opaque) = private_of(&mut part).take()
         {
-            left_out(json_bytes(&opaque));
-            bytes = json_bytes(&part) + AROUND;
+            warn_dropped(json_bytes(&opaque));
+            bytes = json_bytes(&part) + OVERHEAD;
         }
         match part {
             part if bytes <= self.room => self.put_part(part, bytes),
             ContentPart::Text(text) => {
-                let around = json_bytes(&ContentPart::text("")) + AROUND;
-                if around >= self.room {
+                let overhead = json_bytes(&ContentPart::text("")) + OVERHEAD;
+                if overhead >= self.room {
                     return self.too_large("text", bytes);
                 }
                 let mut rest = text.data.as_str();
                 while !rest.is_empty() {
-                    let (piece, more) = rest.split_at(cut(rest, self.room - around).max(rest.ceil_char_boundary(1)));
-                    self.put_part(ContentPart::text(piece), text_bytes(piece) + around);
+                    let (chunk, more) =
+                        rest.split_at(split_index(rest, self.room - overhead).max(rest.ceil_char_boundary(1)));
+                    self.put_part(ContentPart::text(chunk), text_bytes(chunk) + overhead);
                     rest = more;
                 }
             }
@@ -276,7 +278,7 @@ impl Pieces {
     }
 
     fn call(&mut self, call: ToolCall) {
-        let bytes = json_bytes(&call) + AROUND;
+        let bytes = json_bytes(&call) + OVERHEAD;
         if bytes <= self.room {
             self.make_room(bytes);
             self.current.tool_calls.push(call);
@@ -284,51 +286,51 @@ impl Pieces {
         }
         let mut first = call;
         let arguments = std::mem::take(&mut first.function.arguments);
-        let around = json_bytes(&first) + AROUND;
-        if around >= self.room {
+        let overhead = json_bytes(&first) + OVERHEAD;
+        if overhead >= self.room {
             return self.too_large("call", bytes);
         }
         let mut rest = arguments.as_str();
         while !rest.is_empty() {
-            let (piece, more) = rest.split_at(cut(rest, self.room - around).max(rest.ceil_char_boundary(1)));
-            self.make_room(text_bytes(piece) + around);
+            let (chunk, more) = rest.split_at(split_index(rest, self.room - overhead).max(rest.ceil_char_boundary(1)));
+            self.make_room(text_bytes(chunk) + overhead);
             let mut fragment = first.clone();
-            fragment.function.arguments = piece.to_owned();
+            fragment.function.arguments = chunk.to_owned();
             self.current.tool_calls.push(fragment);
-            // The id alone joins what follows.
+            // The following fragments are joined by the ID alone.
             first.function.name.clear();
             rest = more;
         }
     }
 }
 
-/// Bytes of a letter within JSON text.
-fn letter_bytes(letter: char) -> usize {
-    match letter {
+/// Returns the size in bytes of a character in a JSON string.
+fn char_bytes(character: char) -> usize {
+    match character {
         '"' | '\\' | '\u{8}' | '\u{c}' | '\n' | '\r' | '\t' => 2,
         control if control < ' ' => 6,
-        letter => letter.len_utf8(),
+        character => character.len_utf8(),
     }
 }
 
-/// Bytes of a text within JSON, without its quotes.
+/// Returns the size in bytes of a text in a JSON string, without the quotes.
 fn text_bytes(text: &str) -> usize {
-    text.chars().map(letter_bytes).sum()
+    text.chars().map(char_bytes).sum()
 }
 
-/// How much of a text has at most so many bytes as JSON, up to a letter's end.
-fn cut(text: &str, room: usize) -> usize {
+/// Returns the length of the longest prefix that has at most `room` bytes as JSON and ends at a character boundary.
+fn split_index(text: &str, room: usize) -> usize {
     let mut used = 0;
-    let mut letters = text.char_indices();
-    letters
-        .find_map(|(at, letter)| {
-            used += letter_bytes(letter);
+    let mut characters = text.char_indices();
+    characters
+        .find_map(|(at, character)| {
+            used += char_bytes(character);
             (used > room).then_some(at)
         })
         .unwrap_or(text.len())
 }
 
-/// Bytes of a value as JSON, without writing it anywhere.
+/// Returns the size in bytes of a value as JSON, without serializing it to memory.
 fn json_bytes<T: Serialize>(value: &T) -> usize {
     struct Counter(usize);
     impl std::io::Write for Counter {

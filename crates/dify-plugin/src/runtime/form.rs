@@ -1,5 +1,5 @@
-//! The credential form, checked before any call: a required field that is shown must be filled in, defaults are filled, and
-//! the JSON of further settings becomes settings of its own.
+//! Checks the credential form before any call: fills in defaults, requires visible required fields, and expands the
+//! JSON object of further settings.
 //!
 //! Source: `dify-plugin-sdks: src/dify_plugin/core/utils/` (schema validators) and the Dify console's `show_on` rule.
 
@@ -10,16 +10,16 @@ use crate::declare::settings::MORE_SETTINGS;
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
 
-/// Which form a request was filled in from.
+/// Form that the credentials come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// The provider's, for declared models.
+    /// The provider's form, for predefined models.
     Provider,
-    /// The model's, for customizable ones.
+    /// The model's form, for custom models.
     Model,
 }
 
-/// Fills in defaults and refuses a missing field by its name.
+/// Fills in defaults, and rejects missing fields and values that are not an option.
 pub fn complete(
     declaration: &ProviderDeclaration,
     form: Form,
@@ -38,9 +38,9 @@ pub fn complete(
     for field in fields {
         let value = credentials.get(&field.variable);
         if field.required && value.is_none() && is_shown(&field.show_on, credentials) {
-            return Err(InvokeError::credentials(format!("credential `{}` is required and missing", field.variable)));
+            return Err(InvokeError::credentials(format!("credential `{}` is required but missing", field.variable)));
         }
-        // Stored credentials may have what no longer shows, and it is read all the same.
+        // Stored credentials may contain hidden fields, which are read as well.
         if !field.options.is_empty() {
             let allowed: Vec<&str> = field.options.iter().map(|option| option.value.as_str()).collect();
             one_of(&field.variable, value, &allowed)?;
@@ -52,7 +52,7 @@ pub fn complete(
     Ok(())
 }
 
-/// Refuses a value that is none of the allowed ones, where there are any.
+/// Rejects a value that is not allowed. An empty list allows any value.
 fn one_of(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<(), InvokeError> {
     match value {
         Some(value) if !allowed.is_empty() && !allowed.contains(&value) => {
@@ -62,24 +62,24 @@ fn one_of(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<(), Invok
     }
 }
 
-/// Makes the members of the JSON object of further settings credentials of their own.
+/// Expands the JSON object of further settings into separate credentials.
 pub fn unfold(declaration: &ProviderDeclaration, form: Form, credentials: &mut Credentials) -> Result<(), InvokeError> {
     let fields = fields(declaration, form);
     let is_field = |name: &str| fields.iter().any(|field| field.variable == name);
     let Some(text) = credentials.get(MORE_SETTINGS).filter(|_| is_field(MORE_SETTINGS)) else { return Ok(()) };
-    let wrong = |what: String| InvokeError::credentials(format!("credential `{MORE_SETTINGS}` {what}"));
+    let invalid = |what: String| InvokeError::credentials(format!("credential `{MORE_SETTINGS}` {what}"));
     // The parser's own message may quote the text.
     let settings: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
         let place = format!("{:?} error at column {}", error.classify(), error.column());
-        wrong(format!("must be a JSON object such as {{\"name\": \"value\"}}: {place}"))
+        invalid(format!("must be a JSON object such as {{\"name\": \"value\"}}: {place}"))
     })?;
     for (name, value) in settings {
         if declaration.setting(&name).is_none() {
             return Err(match is_field(&name) {
-                true => wrong(format!("must not contain `{name}`, which has a field of its own")),
+                true => invalid(format!("must not contain `{name}`, which has a field of its own")),
                 false => {
                     let known: Vec<&str> = declaration.settings().collect();
-                    wrong(format!("contains the unknown setting `{name}`; expected one of {}", known.join(", ")))
+                    invalid(format!("contains the unknown setting `{name}`; expected one of {}", known.join(", ")))
                 }
             });
         }
@@ -104,7 +104,7 @@ fn fields(declaration: &ProviderDeclaration, form: Form) -> &[CredentialField] {
 
 fn is_shown(conditions: &[ShowOn], credentials: &Credentials) -> bool {
     conditions.iter().all(|condition| {
-        // What kind of model is set up is no field of the form.
+        // `__model_type` and the like are conditions, not fields of the form.
         condition.variable.starts_with("__") || credentials.get(&condition.variable) == Some(condition.value.as_str())
     })
 }

@@ -1,7 +1,8 @@
-//! The items of one language model's answer: a stream's deltas as they come, a blocking call's collected into as few as fit.
+//! Result items of a language model's response: the deltas of a stream, or the response of a blocking call in as few
+//! items as possible.
 //!
-//! Whatever ends the answer (its end, an error, a session that is dropped), what was held back goes out before. It asks no
-//! provider and waits for nobody; how a delta is fitted into lines is told in [`fit`](super::fit).
+//! Buffered output is written before the response ends, whether by its end, an error or a dropped session. Deltas are
+//! split into lines by [`fit`](super::fit).
 
 use std::time::Instant;
 
@@ -12,78 +13,83 @@ use super::session_log::SessionLog;
 use crate::error::{InvokeError, MAX_FIELD_BYTES};
 use crate::protocol::{FinishReason, LlmChunk, LlmDelta};
 
-/// Text that is joined while the host does not read. After that the upstream waits too.
+/// Maximum size in bytes of text that is joined while the daemon does not read. Then the upstream has to wait too.
 const MAX_JOINED_BYTES: usize = 64 * 1024;
 
-/// One answer on its way out.
+/// A response that is being written.
 pub(super) struct LlmResponse<'a> {
-    /// Where it goes.
-    pub reply: &'a mut Responder,
+    /// Responder of the session.
+    pub responder: &'a mut Responder,
     log: &'a mut SessionLog,
     model: String,
     started: Instant,
     index: u64,
-    held: Option<fit::Joined>,
-    /// Why something of the answer is not delivered; told when everything else is.
+    buffered: Option<fit::Joined>,
+    /// Why a part of the response was not delivered; reported after everything else.
     lost: Option<InvokeError>,
 }
 
 impl<'a> LlmResponse<'a> {
-    /// Nothing yet.
-    pub fn new(reply: &'a mut Responder, log: &'a mut SessionLog, model: String, started: Instant) -> Self {
-        Self { reply, log, model, started, index: 0, held: None, lost: None }
+    /// Starts an empty response.
+    pub fn new(responder: &'a mut Responder, log: &'a mut SessionLog, model: String, started: Instant) -> Self {
+        Self { responder, log, model, started, index: 0, buffered: None, lost: None }
     }
 
-    /// Whether anything waits to be handed on.
-    pub fn waits(&self) -> bool {
-        self.held.is_some() || self.reply.has_lines()
+    /// Whether there is buffered output.
+    pub fn has_pending(&self) -> bool {
+        self.buffered.is_some() || self.responder.has_lines()
     }
 
-    /// A step of a stream: on its way at once, or joined with what waits for a host that lags.
+    /// Adds a delta of a stream: writes it, or joins it with buffered text while the daemon lags behind.
     pub fn stream(&mut self, delta: LlmDelta) -> Result<(), InvokeError> {
-        if self.held.as_ref().is_some_and(|held| held.bytes() >= MAX_JOINED_BYTES || !held.says_the_same(&delta)) {
+        if self
+            .buffered
+            .as_ref()
+            .is_some_and(|buffered| buffered.bytes() >= MAX_JOINED_BYTES || !buffered.can_join(&delta))
+        {
             self.release()?;
         }
-        let waits = self.reply.is_lagging() && fit::is_plain_text(&delta);
-        self.held.get_or_insert_default().add(delta);
-        if waits { Ok(()) } else { self.release() }
+        let must_wait = self.responder.is_lagging() && fit::is_plain_text(&delta);
+        self.buffered.get_or_insert_default().add(delta);
+        if must_wait { Ok(()) } else { self.release() }
     }
 
-    /// A step of an answer that is asked for whole: kept until a line is full, so that it is one item where it can be one.
+    /// Adds a delta of a blocking call. It is buffered until a line is full, so that the response is one item if
+    /// possible.
     pub fn collect(&mut self, delta: LlmDelta) -> Result<(), InvokeError> {
-        let held = self.held.get_or_insert_default();
+        let buffered = self.buffered.get_or_insert_default();
         let more = fit::bytes_of(&delta);
-        if !held.is_empty() && more > 0 && held.bytes() + more > self.reply.max_line_bytes() {
+        if !buffered.is_empty() && more > 0 && buffered.bytes() + more > self.responder.max_line_bytes() {
             self.release_content()?;
         }
-        self.held.get_or_insert_default().add(delta);
+        self.buffered.get_or_insert_default().add(delta);
         Ok(())
     }
 
-    /// Writes what is held back.
+    /// Writes the buffered delta.
     pub fn release(&mut self) -> Result<(), InvokeError> {
-        match self.held.take() {
-            Some(held) => self.write(held.into_delta()),
+        match self.buffered.take() {
+            Some(buffered) => self.write(buffered.into_delta()),
             None => Ok(()),
         }
     }
 
-    /// Writes what is held back, but for what belongs to the end of the answer.
+    /// Writes the buffered content, except for the fields that belong to the end of the response.
     fn release_content(&mut self) -> Result<(), InvokeError> {
-        let Some(mut held) = self.held.take() else { return Ok(()) };
-        let content = held.take_content();
-        self.held = Some(held);
+        let Some(mut buffered) = self.buffered.take() else { return Ok(()) };
+        let content = buffered.take_content();
+        self.buffered = Some(buffered);
         self.write(content)
     }
 
-    /// The end of the answer. Fails when a part of it could not be delivered.
+    /// Ends the response. Returns an error if a part of it could not be delivered.
     pub fn finish(mut self) -> Result<(), InvokeError> {
         self.release()?;
         self.lost.take().map_or(Ok(()), Err)
     }
 
     fn write(&mut self, mut delta: LlmDelta) -> Result<(), InvokeError> {
-        // Both only decorate; neither is worth a line of its own.
+        // Neither field is worth a line of its own.
         delta.system_fingerprint.take_if(|fingerprint| fingerprint.len() > MAX_FIELD_BYTES);
         if let Some(FinishReason::Other(word)) = &mut delta.finish_reason {
             word.truncate(word.floor_char_boundary(MAX_FIELD_BYTES));
@@ -92,36 +98,37 @@ impl<'a> LlmResponse<'a> {
             if usage.latency == 0.0 {
                 usage.latency = super::dispatch::seconds_since(self.started);
             }
-            self.log.used(&*usage);
+            self.log.set_usage(&*usage);
         }
         match self.push(&delta) {
             Ok(()) => Ok(()),
-            Err(Unsent::TooLong { .. }) => self.write_in_pieces(delta),
+            Err(Unsent::TooLong { .. }) => self.write_split(delta),
             Err(unsent) => Err(unsent.into()),
         }
     }
 
-    /// A delta that no line can carry whole.
-    fn write_in_pieces(&mut self, delta: LlmDelta) -> Result<(), InvokeError> {
-        let around = fit::without_content(&delta);
-        let around = self.reply.length_of(&LlmChunk::of(&self.model, u64::MAX, &around));
-        let limit = self.reply.max_line_bytes();
-        let Some(room) = limit.checked_sub(around).filter(|room| *room > 0) else {
-            let message = format!("the model's name is too long for one line of the plugin protocol (limit {limit})");
+    /// Splits a delta that does not fit into one line.
+    fn write_split(&mut self, delta: LlmDelta) -> Result<(), InvokeError> {
+        let envelope = fit::without_content(&delta);
+        let overhead = self.responder.length_of(&LlmChunk::of(&self.model, u64::MAX, &envelope));
+        let limit = self.responder.max_line_bytes();
+        let Some(room) = limit.checked_sub(overhead).filter(|room| *room > 0) else {
+            let message = format!("the model name exceeds the line limit of the plugin protocol ({limit} bytes)");
             return Err(InvokeError::bad_request(message));
         };
-        let Fitted { pieces, too_large } = fit::fit(delta, room);
-        for piece in pieces {
-            self.push(&piece)?;
+        let Fitted { deltas, too_large } = fit::fit(delta, room);
+        for delta in deltas {
+            self.push(&delta)?;
         }
         if let Some((what, bytes)) = too_large {
-            let message =
-                format!("the answer's {what} of {bytes} bytes is too large for one line of the plugin protocol");
+            let message = format!(
+                "the {what} in the response has {bytes} bytes, which exceeds the line limit of the plugin protocol"
+            );
             let hint = match what {
-                "image" => "Ask for a smaller one (parameter `resolution`, where the model has it)",
-                _ => "Ask for a shorter answer",
+                "image" => "Request a smaller one (parameter `resolution`, if the model has it)",
+                _ => "Request a shorter response",
             };
-            let error = InvokeError::bad_request(format!("{message} (limit {limit})"));
+            let error = InvokeError::bad_request(format!("{message} ({limit} bytes)"));
             self.lost.get_or_insert(error.with_hint(format!("{hint}, or {RAISE_THE_LIMIT}.")));
         }
         Ok(())
@@ -129,18 +136,18 @@ impl<'a> LlmResponse<'a> {
 
     fn push(&mut self, delta: &LlmDelta) -> Result<(), Unsent> {
         let chunk = LlmChunk::of(&self.model, self.index, delta);
-        self.reply.push(&chunk)?;
+        self.responder.push(&chunk)?;
         self.index += 1;
-        self.log.chunk();
+        self.log.count_chunk();
         logs::item(&chunk);
         Ok(())
     }
 }
 
-/// An answer that breaks off has said what it has said.
+/// A response that is interrupted still writes its buffered output.
 impl Drop for LlmResponse<'_> {
     fn drop(&mut self) {
-        // What cannot be written any more cannot be told either: the session's own error follows.
+        // An error here is ignored, because the session's own error follows.
         let _ = self.release();
     }
 }

@@ -1,8 +1,9 @@
-//! Logs go to standard error, one short line each: the daemon keeps the last of them for its own error messages, and
-//! standard output belongs to the protocol.
+//! Logging to standard error, with one short line per event. The daemon uses the last lines in its own error messages.
+//! Standard output is reserved for the protocol.
 //!
-//! Why not protocol `log` events: they are discarded over TCP, and they would share the pipe with the answers. The daemon
-//! takes each line of a child's standard error for a warning, so a child says warnings only unless asked for more.
+//! The protocol's `log` events are not used: the daemon discards them over TCP, and they would share the pipe with the
+//! responses. The daemon logs each line of a child's standard error as a warning, so by default a child logs warnings
+//! only.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,84 +15,84 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LogFormat, LogSettings};
 use crate::protocol::Credentials;
 
-/// Level of the daemon's child when nothing is set.
+/// Default log filter of a child process of the daemon.
 pub const DEFAULT_FILTER: &str = "warn";
 
-/// Level where a person or a platform reads along, when nothing is set.
+/// Default log filter when a user or a platform reads the log.
 pub const DEFAULT_FILTER_INFO: &str = "warn,dify_plugin=info";
 
-/// Credential field that lets the sessions of these credentials tell more than the filter does: `info` or `debug`.
+/// Credential field that raises the log level of sessions with these credentials to `info` or `debug`.
 const LEVEL: &str = "log_level";
 
-/// The filter's part for that field, which stands on a session's span.
+/// Filter directives for that field, which is recorded in the session's span.
 const RAISED: &str = "dify_plugin[session{log_level=info}]=info,dify_plugin[session{log_level=debug}]=debug";
 
-/// Target of the events that show prompts and answers.
+/// Target of the events that contain prompts and responses.
 const CONTENT: &str = "dify_plugin::content";
 
 /// Fields of requests that contain secrets: never shown.
 const SECRET_FIELDS: [&str; 5] = ["credentials", "system_credentials", "settings", "subscription", "raw_http_request"];
 
-/// Whether prompts and answers are shown. Only the setting of its own turns this on, never a level.
+/// Whether prompts and responses are logged. Only its own setting turns this on, never a log level.
 static SHOWS_CONTENT: AtomicBool = AtomicBool::new(false);
 
-/// Longest content of one line; readers of log lines give up on longer ones.
+/// Maximum size of the content in a log line in bytes; log readers may reject longer lines.
 const MAX_CONTENT_BYTES: usize = 16 * 1024;
 
-/// A bare level is meant for this program; the libraries below it would say too much, and not in our words.
-fn own(text: &str) -> String {
+/// Applies a bare level to this program only, because its libraries would log too much.
+fn own_filter(text: &str) -> String {
     match text.parse::<tracing::Level>() {
         Ok(level) => format!("warn,dify_plugin={level}"),
         Err(_) => text.to_owned(),
     }
 }
 
-/// What is wrong with a level or filter, if anything is.
+/// Returns why a level or filter is invalid.
 pub fn problem_of(text: &str) -> Option<String> {
-    EnvFilter::try_new(own(text)).err().map(|error| format!("log level `{text}` cannot be read: {error}"))
+    EnvFilter::try_new(own_filter(text)).err().map(|error| format!("invalid log level `{text}`: {error}"))
 }
 
-/// Starts logging; a filter that cannot be read is replaced by `default`. A second call changes nothing.
+/// Starts logging with `default` if there is no valid filter. A second call has no effect.
 pub fn start(settings: &LogSettings, default: &str) {
-    let asked = settings.filter.as_deref().filter(|text| problem_of(text).is_none()).map(own);
+    let filter = settings.filter.as_deref().filter(|text| problem_of(text).is_none()).map(own_filter);
     SHOWS_CONTENT.store(settings.content, Ordering::Relaxed);
-    let filter = EnvFilter::new(format!("{},{RAISED},{CONTENT}=info", asked.as_deref().unwrap_or(default)));
+    let filter = EnvFilter::new(format!("{},{RAISED},{CONTENT}=info", filter.as_deref().unwrap_or(default)));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        // A full disk costs log lines; to complain of it on the same standard error would cost sessions.
+        // On a full disk log lines are lost. Reporting that to the same standard error would fail the session.
         .log_internal_errors(false);
     let started = match settings.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
     if started.is_err() {
-        tracing::debug!("logging was started already");
+        tracing::debug!("logging is already initialized");
     }
 }
 
-/// Names the session in every line of the log, warnings included.
+/// Creates the span that adds the session ID to every log line, including warnings.
 pub(super) fn session(session_id: &str) -> Span {
     error_span!("session", session_id, log_level = field::Empty)
 }
 
-/// Lets the current session tell as much as its credentials ask for.
+/// Raises the log level of the current session if its credentials request that.
 pub(super) async fn raise(credentials: Option<&Credentials>) {
     if let Some(level) = credentials.and_then(|credentials| credentials.get(LEVEL)) {
         Span::current().record(LEVEL, level);
-        // What stands on a span counts from its next entering on.
+        // Fields of a span take effect when it is entered again.
         tokio::task::yield_now().await;
     }
 }
 
-/// Whether prompts and answers are asked for.
+/// Whether prompts and responses are logged.
 pub(super) fn shows_content() -> bool {
     SHOWS_CONTENT.load(Ordering::Relaxed)
 }
 
-/// Tells a request without its credentials, when content is asked for.
+/// Logs a request without its credentials, if content is logged.
 pub(super) fn request(data: &str) {
     if !shows_content() {
         return;
@@ -103,7 +104,7 @@ pub(super) fn request(data: &str) {
     tracing::info!(target: CONTENT, request = clip(&text), "content");
 }
 
-/// Tells a result item, when content is asked for.
+/// Logs a result item, if content is logged.
 pub(super) fn item<T: serde::Serialize>(item: &T) {
     if !shows_content() {
         return;
@@ -121,20 +122,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_level_is_that_of_this_program() {
+    fn applies_a_bare_level_to_this_program_only() {
         for (text, filter) in [
             ("debug", "warn,dify_plugin=DEBUG"),
             ("WARN", "warn,dify_plugin=WARN"),
             ("info,hyper=trace", "info,hyper=trace"),
         ] {
-            assert_eq!(own(text), filter);
+            assert_eq!(own_filter(text), filter);
             assert_eq!(problem_of(text), None);
         }
         assert!(problem_of("a=b=c").is_some());
     }
 
     #[test]
-    fn long_content_is_clipped_at_a_letter() {
+    fn clips_long_content_at_a_character_boundary() {
         let text = "é".repeat(MAX_CONTENT_BYTES);
         assert_eq!(clip(&text).len(), MAX_CONTENT_BYTES);
         assert_eq!(clip(&format!("a{text}")).len(), MAX_CONTENT_BYTES - 1);

@@ -1,4 +1,4 @@
-//! Which code serves which declaration: provider name → declaration, predefined models, implementation.
+//! Maps provider names to declarations, predefined models and implementations.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::plugin::Plugin;
 use crate::protocol::ModelType;
 use crate::upstream::Upstream;
 
-/// Every provider of this process, and the way out that they share.
+/// All providers of this process, and the HTTP client that they share.
 pub struct Registry {
     providers: BTreeMap<String, Entry>,
     plugin: Plugin,
@@ -19,31 +19,31 @@ pub struct Registry {
     upstream: Upstream,
 }
 
-/// One provider: what it declares and the code behind it.
+/// A provider: its declaration and implementation.
 pub struct Entry {
-    /// The declaration.
+    /// Declaration.
     pub declaration: Arc<ProviderDeclaration>,
-    /// The code.
+    /// Implementation.
     pub provider: Arc<dyn Provider>,
-    /// Declared models in the order Dify lists them.
+    /// Declared models, in the order in which Dify lists them.
     pub models: Arc<[Arc<ModelSchema>]>,
-    /// The oldest Dify that must be able to read what the provider says of a model.
+    /// Minimum Dify version that must be able to read the provider's model schemas.
     pub minimum: DifyVersion,
     by_name: HashMap<(ModelType, String), Arc<ModelSchema>>,
 }
 
-/// A declaration without code.
+/// A declaration without an implementation.
 #[derive(Debug, thiserror::Error)]
-#[error("provider `{name}` is declared, but this executable has no code for it; it has: {known}")]
+#[error("provider `{name}` is declared, but this executable does not implement it; available: {known}")]
 pub struct UnknownProvider {
-    /// The declared name.
+    /// Declared name.
     pub name: String,
-    /// What there is code for.
+    /// Implemented providers.
     pub known: String,
 }
 
 impl Registry {
-    /// Joins declarations and code. Code without a declaration is not served.
+    /// Joins declarations and implementations. An implementation without a declaration is ignored.
     pub fn new(declared: Vec<LoadedProvider>, code: Vec<Arc<dyn Provider>>) -> Result<Self, UnknownProvider> {
         let mut providers = BTreeMap::new();
         for loaded in declared {
@@ -60,65 +60,65 @@ impl Registry {
         Ok(Self { providers, plugin: Plugin::new(), permissions: None, upstream: Upstream::new() })
     }
 
-    /// Sets the way out.
+    /// Sets the HTTP client.
     #[must_use]
     pub fn with_upstream(mut self, upstream: Upstream) -> Self {
         self.upstream = upstream;
         self
     }
 
-    /// The way out that all sessions share.
+    /// Returns the HTTP client that all sessions share.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
     }
 
-    /// Adds the code of kinds other than models.
+    /// Adds the code of the plugin kinds other than models.
     #[must_use]
     pub fn with_plugin(mut self, plugin: Plugin) -> Self {
         self.plugin = plugin;
         self
     }
 
-    /// Sets what the manifest lets the plugin do in Dify.
+    /// Sets the permissions in the manifest.
     #[must_use]
     pub fn with_permissions(mut self, permissions: Permissions) -> Self {
         self.permissions = Some(Arc::new(permissions));
         self
     }
 
-    /// What the manifest lets the plugin do in Dify, where it is known.
+    /// Returns the permissions in the manifest, if they are known.
     pub fn permissions(&self) -> Option<&Arc<Permissions>> {
         self.permissions.as_ref()
     }
 
-    /// The code of kinds other than models.
+    /// Returns the code of the plugin kinds other than models.
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
     }
 
-    /// A provider by its short name; a longer form (`author/plugin/name`) is accepted.
+    /// Returns a provider by its short name; the long form (`author/plugin/name`) is accepted too.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.providers.get(name).or_else(|| self.providers.get(name.rsplit('/').next()?))
     }
 
-    /// The names of all providers.
+    /// Returns the names of all providers.
     pub fn names(&self) -> Vec<String> {
         self.providers.keys().cloned().collect()
     }
 
-    /// The declaration of a provider.
+    /// Returns the declaration of a provider.
     pub fn declaration(&self, name: &str) -> Option<Arc<ProviderDeclaration>> {
         self.get(name).map(|entry| entry.declaration.clone())
     }
 
-    /// The declared models of a provider, in the order Dify lists them.
+    /// Returns the declared models of a provider, in the order in which Dify lists them.
     pub fn models(&self, name: &str) -> &[Arc<ModelSchema>] {
         self.get(name).map(|entry| &entry.models[..]).unwrap_or_default()
     }
 }
 
 impl Entry {
-    /// A declared model.
+    /// Returns a declared model.
     pub fn model(&self, model_type: ModelType, name: &str) -> Option<Arc<ModelSchema>> {
         self.by_name.get(&(model_type, name.to_owned())).cloned()
     }

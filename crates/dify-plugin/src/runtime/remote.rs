@@ -1,6 +1,7 @@
-//! Serving over the daemon's debugging port: one connection per provider, registered anew after each loss.
+//! Serves over the daemon's debugging port, with one connection per provider that is registered again after each loss.
 //!
-//! The wait before a new connection is never short: the daemon's late clean-up of the old one would remove the new one too.
+//! The delay before a new connection is never short, because the daemon's late cleanup of the old one would remove the
+//! new one too.
 
 use std::io;
 use std::net::TcpStream;
@@ -19,33 +20,33 @@ use super::serve::{AtEnd, DaemonLine, ServeOptions};
 use crate::protocol::registration::{Registration, Rejection};
 use crate::transport::tcp;
 
-/// The daemon says nothing to a registration that it takes. This long a silence is that.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long to wait for a rejection. The daemon sends no response to a registration that it accepts.
+const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Longest line that is read: no daemon of ours starts this process, so less is believed than of one that does.
+/// Maximum length of an input line in bytes. The peer did not start this process, so it is trusted less than a parent.
 const MAX_INPUT_LINE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Where and how to connect.
+/// Connection options.
 #[derive(Clone)]
 pub struct RemoteOptions {
-    /// The daemon's host.
+    /// Host of the daemon.
     pub host: String,
-    /// Its debugging port.
+    /// Debugging port.
     pub port: u16,
-    /// The debugging key.
+    /// Debugging key.
     pub key: SecretString,
-    /// Wait before a lost connection is made anew; doubles up to [`RemoteOptions::max_wait`].
+    /// Delay before reconnecting; doubles up to [`RemoteOptions::max_wait`].
     pub wait: Duration,
-    /// Longest such wait.
+    /// Maximum delay before reconnecting.
     pub max_wait: Duration,
-    /// Attempts at the first connection.
+    /// Maximum number of attempts for the first connection.
     pub first_attempts: u32,
-    /// How sessions are served.
+    /// Options for sessions.
     pub serve: ServeOptions,
 }
 
 impl RemoteOptions {
-    /// The waits that the daemon needs.
+    /// Uses the delays that the daemon needs.
     pub fn new(host: String, port: u16, key: SecretString, serve: ServeOptions) -> Self {
         Self {
             host,
@@ -62,39 +63,39 @@ impl RemoteOptions {
 /// Why remote debugging ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The daemon refused.
+    /// The daemon rejected the registration.
     #[error(transparent)]
-    Refused(#[from] Rejection),
-    /// No connection at all.
+    Rejected(#[from] Rejection),
+    /// No connection was possible.
     #[error("cannot connect to Dify at {address}: {reason}")]
     Unreachable {
         /// `host:port`
         address: String,
-        /// Why.
+        /// Reason.
         reason: io::Error,
     },
 }
 
-/// What a connection is doing, for a person who watches.
+/// State of a connection, to show to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Trying to connect.
     Connecting,
     /// Registered and serving.
     Serving,
-    /// Lost or refused; waiting to try again.
+    /// Lost or rejected; waiting to reconnect.
     Waiting(String),
 }
 
 /// How a connection ended.
 enum Ended {
-    /// By us.
+    /// Stopped by this process.
     Stopped,
-    /// By the daemon, or by the network between.
+    /// Closed by the daemon or lost.
     Lost(String),
 }
 
-/// Serves one provider until the key is refused or `stop` says so. Dropping the future closes the connection.
+/// Serves one provider until the key is rejected or `stop` is cancelled. Dropping the future closes the connection.
 pub async fn serve(
     options: RemoteOptions,
     registration: Registration,
@@ -117,7 +118,7 @@ pub async fn serve(
             Ok(stream) => {
                 connected = true;
                 let served = serve_one(stream, &options, &registry, &stop, || {
-                    info!(provider = name, address, "registered for debugging");
+                    info!(provider = name, address, "registered for remote debugging");
                     state.send_replace(State::Serving);
                 });
                 match served.await? {
@@ -133,7 +134,7 @@ pub async fn serve(
                 format!("cannot connect to {address}: {reason}")
             }
         };
-        // A connection that held for a while was no failure of ours.
+        // The delay starts over after a long-lived connection.
         wait = if started.elapsed() > options.max_wait { options.wait } else { wait };
         warn!(provider = name, wait_s = wait.as_secs_f64(), "{trouble}");
         state.send_replace(State::Waiting(trouble));
@@ -145,7 +146,7 @@ pub async fn serve(
     }
 }
 
-/// Serves one connection to its end; `registered` is called once the daemon took the registration.
+/// Serves one connection until its end. `registered` is called when the daemon has accepted the registration.
 async fn serve_one(
     stream: TcpStream,
     options: &RemoteOptions,
@@ -153,15 +154,15 @@ async fn serve_one(
     stop: &CancellationToken,
     registered: impl FnOnce(),
 ) -> Result<Ended, Rejection> {
-    let answer: watch::Sender<Option<Handshake>> = watch::Sender::new(None);
-    let mut answered = answer.subscribe();
-    // What the daemon says first is its answer; it speaks in envelopes only when it took the registration.
-    let listener = move |heard: DaemonLine<'_>| {
-        answer.send_if_modified(|answer| {
-            answer.is_none() && {
-                *answer = Some(match heard {
-                    DaemonLine::Envelope => Handshake::Taken,
-                    DaemonLine::Stray(line) => Handshake::Refused(String::from_utf8_lossy(line).into_owned()),
+    let handshake: watch::Sender<Option<Handshake>> = watch::Sender::new(None);
+    let mut response = handshake.subscribe();
+    // The daemon's first line is its response. It sends envelopes only after it accepted the registration.
+    let listener = move |line: DaemonLine<'_>| {
+        handshake.send_if_modified(|handshake| {
+            handshake.is_none() && {
+                *handshake = Some(match line {
+                    DaemonLine::Envelope => Handshake::Accepted,
+                    DaemonLine::Unparsed(line) => Handshake::Rejected(String::from_utf8_lossy(line).into_owned()),
                 });
                 true
             }
@@ -173,13 +174,13 @@ async fn serve_one(
     let opened = Connection::open(move || tcp::open(stream), registry.clone(), serve, Box::new(listener));
     let mut connection = match opened {
         Ok(connection) => connection,
-        Err(error) => return Ok(Ended::Lost(format!("the connection cannot be served: {error}"))),
+        Err(error) => return Ok(Ended::Lost(format!("cannot serve the connection: {error}"))),
     };
-    let taken = async {
-        // No answer is the good answer.
-        let answer = tokio::time::timeout(SILENCE, answered.wait_for(Option::is_some)).await;
-        if let Ok(Ok(answer)) = answer.map(|answer| answer.map(|answer| answer.clone()))
-            && answer != Some(Handshake::Taken)
+    let accepted = async {
+        // No response means that the registration is accepted.
+        let handshake = tokio::time::timeout(REJECTION_TIMEOUT, response.wait_for(Option::is_some)).await;
+        if let Ok(Ok(handshake)) = handshake.map(|handshake| handshake.map(|handshake| handshake.clone()))
+            && handshake != Some(Handshake::Accepted)
         {
             std::future::pending::<()>().await;
         }
@@ -188,29 +189,29 @@ async fn serve_one(
     };
     let ended = tokio::select! {
         ended = connection.ended() => ended,
-        () = taken => Ok(()),
+        () = accepted => Ok(()),
         () = stop.cancelled() => {
-            info!("terminated; open sessions have {} s", SHUTDOWN_TIMEOUT.as_secs());
+            info!("SIGTERM received; waiting up to {} s for open sessions", SHUTDOWN_TIMEOUT.as_secs());
             let _ = connection.shutdown(tokio::time::Instant::now() + SHUTDOWN_TIMEOUT).await;
             return Ok(Ended::Stopped);
         }
     };
-    let answer = answered.borrow().clone();
-    if let Some(Handshake::Refused(line)) = answer {
+    let handshake = response.borrow().clone();
+    if let Some(Handshake::Rejected(line)) = handshake {
         return match Rejection::of(&line, options.key.expose_secret()) {
             Rejection::InvalidKey => Err(Rejection::InvalidKey),
-            refusal => Ok(Ended::Lost(refusal.to_string())),
+            rejection => Ok(Ended::Lost(rejection.to_string())),
         };
     }
     Ok(Ended::Lost(match ended {
-        Err(error) => format!("the connection was lost: {error}"),
+        Err(error) => format!("connection lost: {error}"),
         Ok(()) => "Dify closed the connection".to_owned(),
     }))
 }
 
-/// What the daemon says to a registration.
+/// The daemon's response to a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Handshake {
-    Taken,
-    Refused(String),
+    Accepted,
+    Rejected(String),
 }

@@ -1,6 +1,6 @@
-//! The only handle that can answer a request. It ends exactly once: `end` and `fail` consume it, and dropping it
-//! un-ended sends an error and an end. Who stops a session from outside says by its [`Ending`] how it ends. Every line is
-//! measured: what the host would not take is never written.
+//! The only handle that can respond to a request. It ends exactly once: `end` and `fail` consume it, and dropping it
+//! before that sends an error and an end. A session is stopped from outside through its [`Ending`]. Lines that are
+//! longer than the daemon accepts are never written.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,39 +11,39 @@ use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::envelope::{ErrorNames, ErrorPayload, write_end, write_error, write_stream};
 use crate::transport::line_queue::{Closed, LineSender, Room};
 
-/// What a line that is too long needs; the setting is the daemon's, and read by the plugin too.
+/// Hint for a line that is too long. The setting belongs to the daemon; the plugin reads it too.
 pub(super) const RAISE_THE_LIMIT: &str =
-    "raise PLUGIN_STDIO_MAX_BUFFER_SIZE of Dify's plugin daemon, which the plugin follows";
+    "raise PLUGIN_STDIO_MAX_BUFFER_SIZE of Dify's plugin daemon; the plugin uses the same limit";
 
-/// Bytes that are collected before they must be handed on.
-const FULL: usize = 64 * 1024;
+/// Size in bytes from which collected lines must be flushed.
+const FULL_BYTES: usize = 64 * 1024;
 
-/// Answers one session.
+/// Writes the response of one session.
 pub struct Responder {
     ending: Ending,
     lines: Vec<u8>,
-    /// How the session ended by itself, once it did.
+    /// Outcome of a session that ended on its own.
     outcome: Option<Outcome>,
 }
 
 /// How a session ends.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Well.
-    Answered,
+    /// Successfully.
+    Completed,
     /// With an error for the caller.
     Failed(InvokeError),
-    /// Without a word more: the caller took its request back.
+    /// Without further output: the caller cancelled its request.
     Cancelled,
 }
 
-/// What all who may end a session share: whoever comes first writes its ending, and nothing is written after it.
+/// Shared by everything that may end a session. The first caller writes the ending, and nothing is written after it.
 #[derive(Clone)]
 pub struct Ending(Arc<Shared>);
 
 struct Shared {
-    /// On stdio and TCP all sessions share one; over HTTP it is one response body.
-    outlet: LineSender,
+    /// Shared by all sessions on stdio and TCP; one response body over HTTP.
+    sender: LineSender,
     session_id: Arc<str>,
     state: Mutex<State>,
 }
@@ -53,37 +53,37 @@ struct State {
     /// How errors are named, for what is no model.
     names: Option<ErrorNames>,
     written: bool,
-    /// How the session is to end, when somebody stopped it.
+    /// How the session ends if it is stopped from outside.
     stopped: Option<Outcome>,
 }
 
-/// Why an item was not collected.
+/// Why an item was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsent {
-    /// No line of the host can carry it.
+    /// It does not fit into a line that the daemon accepts.
     TooLong {
-        /// Bytes of its line.
+        /// Length of its line in bytes.
         length: usize,
-        /// Bytes of the longest line.
+        /// Maximum line length in bytes.
         limit: usize,
     },
-    /// It cannot be written as JSON.
-    Unwritable(String),
+    /// It cannot be serialized.
+    Unserializable(String),
 }
 
 impl From<Unsent> for InvokeError {
     fn from(unsent: Unsent) -> Self {
         match unsent {
             Unsent::TooLong { length, limit } => Self::bad_request(format!(
-                "a result of {length} bytes is too large for one line of the plugin protocol (limit {limit})"
+                "a result of {length} bytes exceeds the line limit of the plugin protocol ({limit} bytes)"
             ))
-            .with_hint(format!("Ask for less at once, or {RAISE_THE_LIMIT}.")),
-            Unsent::Unwritable(why) => Self::internal(format!("cannot write the answer: {why}")),
+            .with_hint(format!("Request less at once, or {RAISE_THE_LIMIT}.")),
+            Unsent::Unserializable(why) => Self::internal(format!("cannot serialize the response: {why}")),
         }
     }
 }
 
-/// The host does not listen any more, or the session was ended from outside.
+/// The daemon has disconnected, or the session was ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disconnected;
 
@@ -94,39 +94,39 @@ impl From<Closed> for Disconnected {
 }
 
 impl Responder {
-    /// A handle for a session; the provider's name stands in front of its error texts.
-    pub fn new(outlet: LineSender, session_id: Arc<str>) -> Self {
+    /// Creates the handle of a session. Error messages are prefixed with the provider name.
+    pub fn new(sender: LineSender, session_id: Arc<str>) -> Self {
         let state = State { provider: "plugin".to_owned(), names: None, written: false, stopped: None };
-        let shared = Shared { outlet, session_id, state: Mutex::new(state) };
+        let shared = Shared { sender, session_id, state: Mutex::new(state) };
         Self { ending: Ending(Arc::new(shared)), lines: Vec::new(), outcome: None }
     }
 
-    /// Names the provider in errors from here on.
+    /// Sets the provider name for errors.
     pub fn set_provider(&mut self, provider: &str) {
         self.ending.state().provider = clip(provider, MAX_FIELD_BYTES).into_owned();
     }
 
-    /// Names errors in this manner from here on.
+    /// Sets the error names of the session's access type.
     pub fn set_error_names(&mut self, names: ErrorNames) {
         self.ending.state().names = Some(names);
     }
 
-    /// The session's name.
+    /// Returns the session ID.
     pub fn session_id(&self) -> &Arc<str> {
         &self.ending.0.session_id
     }
 
-    /// The session's ending, for who may stop it.
+    /// Returns the ending, to stop the session from outside.
     pub fn ending(&self) -> Ending {
         self.ending.clone()
     }
 
-    /// Collects one result item. An item that no line can carry is not collected.
+    /// Collects a result item. An item that does not fit into a line is not collected.
     pub fn push<T: Serialize>(&mut self, item: &T) -> Result<(), Unsent> {
         let limit = self.max_line_bytes();
         let start = self.lines.len();
         write_stream(&mut self.lines, &self.ending.0.session_id, item)
-            .map_err(|error| Unsent::Unwritable(error.to_string()))?;
+            .map_err(|error| Unsent::Unserializable(error.to_string()))?;
         let length = self.lines.len() - start;
         if length > limit {
             self.lines.truncate(start);
@@ -135,39 +135,39 @@ impl Responder {
         Ok(())
     }
 
-    /// Longest line that the host takes.
+    /// Returns the maximum line length in bytes that the daemon accepts.
     pub fn max_line_bytes(&self) -> usize {
-        self.ending.0.outlet.max_line_bytes()
+        self.ending.0.sender.max_line_bytes()
     }
 
-    /// Bytes that a line of this item would take.
+    /// Returns the length in bytes of a line with this item.
     pub fn length_of<T: Serialize>(&self, item: &T) -> usize {
         let mut line = Vec::new();
         let written = write_stream(&mut line, &self.ending.0.session_id, item);
         written.map_or(usize::MAX, |()| line.len())
     }
 
-    /// Whether enough is collected to be handed on before more is made.
+    /// Whether the collected lines should be flushed before more are added.
     pub fn is_full(&self) -> bool {
-        self.lines.len() >= FULL
+        self.lines.len() >= FULL_BYTES
     }
 
-    /// Whether anything waits to be handed on.
+    /// Whether there are collected lines.
     pub fn has_lines(&self) -> bool {
         !self.lines.is_empty()
     }
 
-    /// Whether the writer is behind: there is no room for another batch.
+    /// Whether the writer lags behind, so that there is no space for another batch.
     pub fn is_lagging(&self) -> bool {
-        self.ending.0.outlet.is_full()
+        self.ending.0.sender.is_full()
     }
 
-    /// Waits until the writer has room for a batch, without giving it one.
+    /// Waits until the writer has space for a batch.
     pub async fn room(&self) -> Result<(), Disconnected> {
-        Ok(self.ending.0.outlet.room().await?)
+        Ok(self.ending.0.sender.room().await?)
     }
 
-    /// Waits until the writer takes the collected lines. Cancelling loses nothing.
+    /// Passes the collected lines to the writer, and waits for space if necessary. Cancelling it loses no lines.
     pub async fn flush(&mut self) -> Result<(), Disconnected> {
         self.hand_over(|room, lines| room.send(lines)).await.map(drop)
     }
@@ -188,14 +188,14 @@ impl Responder {
         if self.lines.is_empty() {
             return Ok(None);
         }
-        let room = self.ending.0.outlet.reserve(self.lines.len()).await?;
+        let room = self.ending.0.sender.reserve(self.lines.len()).await?;
         self.ending.queue(room, send, || std::mem::take(&mut self.lines)).map(Some)
     }
 
-    /// Ends the session well.
+    /// Ends the session successfully.
     pub async fn end(mut self) -> Result<(), Disconnected> {
-        self.outcome = Some(Outcome::Answered);
-        // The ending itself is written by the drop.
+        self.outcome = Some(Outcome::Completed);
+        // `drop` writes the ending.
         self.flush().await
     }
 
@@ -208,42 +208,42 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        let given_up = || {
+        let aborted = || {
             Outcome::Failed(InvokeError::internal(if std::thread::panicking() {
-                "a fault of the plugin ended the call; the plugin's log says where"
+                "an internal error of the plugin ended the call; see the plugin's log"
             } else {
-                "the call was given up before it was answered"
+                "the call was aborted before it completed"
             }))
         };
         let stopped = self.ending.state().stopped.clone();
         let outcome = match (self.outcome.take(), stopped) {
             (_, Some(Outcome::Cancelled)) => Outcome::Cancelled,
             (Some(outcome), _) | (None, Some(outcome)) => outcome,
-            (None, None) => given_up(),
+            (None, None) => aborted(),
         };
         self.ending.write(std::mem::take(&mut self.lines), &outcome);
     }
 }
 
 impl Ending {
-    /// Says how the session ends if its reply is dropped un-ended; the first word stands.
+    /// Sets how the session ends if its responder is dropped before it ended. Only the first call has an effect.
     pub fn stop(&self, outcome: Outcome) {
         self.state().stopped.get_or_insert(outcome);
     }
 
-    /// The session's name.
+    /// Returns the session ID.
     pub fn session_id(&self) -> &Arc<str> {
         &self.0.session_id
     }
 
-    /// Maximum length of a line that the daemon accepts.
+    /// Returns the maximum line length in bytes that the daemon accepts.
     pub fn max_line_bytes(&self) -> usize {
-        self.0.outlet.max_line_bytes()
+        self.0.sender.max_line_bytes()
     }
 
-    /// Waits until the writer takes lines of the session that are no results. There are none after the ending.
+    /// Passes other lines of the session to the writer, and waits for space if necessary. Fails after the ending.
     pub async fn send(&self, lines: Vec<u8>) -> Result<(), Disconnected> {
-        let room = self.0.outlet.reserve(lines.len()).await?;
+        let room = self.0.sender.reserve(lines.len()).await?;
         self.queue(room, |room, lines| room.send(lines), || lines)
     }
 
@@ -253,7 +253,7 @@ impl Ending {
         send: impl FnOnce(Room<'_>, Bytes) -> Result<T, Closed>,
         lines: impl FnOnce() -> Vec<u8>,
     ) -> Result<T, Disconnected> {
-        // Held while the lines are queued, so that they never come after an ending.
+        // Locked while the lines are queued, so that they never follow an ending.
         let state = self.state();
         if state.written {
             return Err(Disconnected);
@@ -261,30 +261,30 @@ impl Ending {
         Ok(send(room, Bytes::from(lines()))?)
     }
 
-    /// How the session was stopped from outside.
+    /// Returns how the session was stopped from outside.
     pub fn stopped(&self) -> Option<Outcome> {
         self.state().stopped.clone()
     }
 
-    /// Ends a session that does not end by itself.
+    /// Ends a stopped session whose responder is not dropped.
     pub fn force(&self) {
         if let Some(outcome) = self.stopped() {
             self.write(Vec::new(), &outcome);
         }
     }
 
-    /// Writes the ending after the last lines, unless it was written.
+    /// Writes the ending after the last lines, unless it was already written.
     fn write(&self, mut lines: Vec<u8>, outcome: &Outcome) {
-        let Shared { outlet, session_id, .. } = &*self.0;
+        let Shared { sender, session_id, .. } = &*self.0;
         let mut state = self.state();
         if std::mem::replace(&mut state.written, true) {
             return;
         }
-        let limit = outlet.max_line_bytes();
-        // Both payloads are plain strings and small maps; writing them to memory does not fail. They are short, unless the
-        // host made its session's id longer than its lines: then nothing can be said of that session.
+        let limit = sender.max_line_bytes();
+        // Both payloads consist of strings and small maps, so serializing them does not fail. They are short, unless
+        // the daemon's session ID is longer than its line limit; then nothing can be sent for that session.
         match outcome {
-            Outcome::Answered => {}
+            Outcome::Completed => {}
             Outcome::Cancelled => lines.clear(),
             Outcome::Failed(error) => {
                 let payload = match state.names {
@@ -295,7 +295,7 @@ impl Ending {
             }
         }
         last_line(&mut lines, limit, |lines| write_end(lines, session_id));
-        outlet.send_last(Bytes::from(lines));
+        sender.send_last(Bytes::from(lines));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -303,7 +303,7 @@ impl Ending {
     }
 }
 
-/// Writes a line, unless it is longer than the host takes.
+/// Writes a line, unless it is longer than the daemon accepts.
 fn last_line(lines: &mut Vec<u8>, limit: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>) {
     let start = lines.len();
     if write(lines).is_err() || lines.len() - start > limit {

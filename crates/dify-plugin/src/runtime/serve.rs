@@ -1,4 +1,4 @@
-//! How a connection to the host is served, and the short way to serve one.
+//! Options for serving a connection to the plugin daemon, and a function that serves one.
 
 use std::io;
 use std::sync::Arc;
@@ -12,31 +12,32 @@ use super::connection::Connection;
 use super::registry::Registry;
 use crate::transport::line_queue;
 
-/// How a connection is served.
+/// Options for serving a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeOptions {
-    /// Time between heartbeats.
+    /// Interval between heartbeats.
     pub heartbeat: Duration,
-    /// Sessions at once; more wait for their turn.
+    /// Maximum number of concurrent sessions; further ones are queued.
     pub max_sessions: usize,
-    /// Longest session, its wait for a turn included; the daemon gives up after 600 s without telling the plugin.
+    /// Maximum duration of a session, including the time in the queue. The daemon times out after 600 s without
+    /// notifying the plugin.
     pub max_session_time: Duration,
-    /// Longest line that the host takes.
+    /// Maximum line length in bytes that the daemon accepts.
     pub max_line_bytes: usize,
-    /// Longest line that is read; far above what the daemon lets through.
+    /// Maximum length of an input line in bytes, far above the limit of the daemon.
     pub max_input_bytes: usize,
     /// Limits of calls back into Dify.
     pub backwards: BackwardsOptions,
-    /// What the end of the host's input means.
+    /// What to do at the end of the input.
     pub at_end: AtEnd,
 }
 
-/// What the end of the host's input means.
+/// What to do when the daemon closes the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
-    /// No more requests: open sessions are finished.
+    /// Finish the open sessions; no more requests will arrive.
     Finish,
-    /// The host is gone, and nobody hears the open sessions.
+    /// Drop the open sessions; the daemon has disconnected.
     Drop,
 }
 
@@ -54,19 +55,19 @@ impl Default for ServeOptions {
     }
 }
 
-/// What came from the host.
+/// A line from the daemon.
 #[derive(Clone, Copy, Debug)]
 pub enum DaemonLine<'a> {
-    /// An envelope, or a line that tells whose it was.
+    /// An envelope, or a malformed line with a session ID.
     Envelope,
-    /// A line that belongs to no session.
-    Stray(&'a [u8]),
+    /// A line without a session.
+    Unparsed(&'a [u8]),
 }
 
-/// Is told of each line from the host.
+/// Called for each line from the daemon.
 pub type Listener = Box<dyn FnMut(DaemonLine<'_>) + Send>;
 
-/// Serves a connection until the host closes its side. Dropping the future closes the connection and its sessions.
+/// Serves a connection until the daemon closes its side. Dropping the future closes the connection and its sessions.
 pub async fn serve_io<R, W>(reader: R, writer: W, registry: Arc<Registry>, options: ServeOptions) -> io::Result<()>
 where
     R: AsyncRead + Send + Unpin + 'static,
@@ -75,11 +76,11 @@ where
     Connection::open(move || Ok((reader, writer)), registry, options, logging())?.ended().await
 }
 
-/// Tells the log of lines that belong to no session.
+/// Returns a listener that logs lines without a session.
 pub(super) fn logging() -> Listener {
-    Box::new(|heard| {
-        if let DaemonLine::Stray(line) = heard {
-            warn!(bytes = line.len(), "a line from the host cannot be read");
+    Box::new(|line| {
+        if let DaemonLine::Unparsed(line) = line {
+            warn!(bytes = line.len(), "cannot parse a line from the plugin daemon");
         }
     })
 }

@@ -1,6 +1,6 @@
-//! Serving over HTTP: each request is a session with an outlet of its own. A caller that goes away cancels its session.
+//! Serves over HTTP: each request is a session with its own line queue. A client that disconnects cancels its session.
 //!
-//! A place is waited for before a body is read, so that no more bodies are held than sessions may run.
+//! A request waits for a free session before its body is read, so there are never more bodies in memory than sessions.
 
 use std::io;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use super::sessions::Sessions;
 use crate::transport::http::{self, Call, HttpOptions, HttpResponse};
 use crate::transport::token::Token;
 
-/// Where and for whom.
+/// Options of the server.
 pub struct ServerlessOptions {
-    /// The address.
+    /// Address to listen on.
     pub host: String,
-    /// The port; 0 is any.
+    /// Port; 0 selects a free one.
     pub port: u16,
-    /// What callers must know.
+    /// Secret that requests must contain.
     pub token: Option<Token>,
-    /// Where calls back into Dify go.
+    /// URL of the daemon for calls back into Dify.
     pub daemon: Option<Url>,
-    /// How sessions are served.
+    /// Options for sessions.
     pub serve: ServeOptions,
 }
 
-/// Serves on an address until SIGTERM.
+/// Serves until SIGTERM.
 pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::Result<()> {
     let ServerlessOptions { host, port, token, daemon, serve } = options;
     let listener = TcpListener::bind((host.as_str(), port))
@@ -44,17 +44,17 @@ pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::R
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = CancellationToken::new();
     let sessions = Arc::new(Sessions::over_http(registry, serve, Handle::current(), daemon));
-    let (taking, ending, stopping) = (sessions.clone(), sessions.clone(), stop.clone());
+    let (accepting, ending, stopping) = (sessions.clone(), sessions.clone(), stop.clone());
     let on_request = Arc::new(move |call| {
-        let sessions = taking.clone();
-        Box::pin(async move { answer(&sessions, call).await }) as _
+        let sessions = accepting.clone();
+        Box::pin(async move { respond(&sessions, call).await }) as _
     });
     let http = HttpOptions { token, grace: SHUTDOWN_TIMEOUT };
     tokio::select! {
         outcome = http::serve(listener, on_request, http, stop, move || ending.end()) => outcome,
         never = async {
             terminate.recv().await;
-            info!("terminated; open sessions have {} s", SHUTDOWN_TIMEOUT.as_secs());
+            info!("SIGTERM received; waiting up to {} s for open sessions", SHUTDOWN_TIMEOUT.as_secs());
             sessions.close();
             stopping.cancel();
             std::future::pending().await
@@ -62,20 +62,20 @@ pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::R
     }
 }
 
-async fn answer(sessions: &Sessions, call: Call) -> HttpResponse {
-    let (outlet, queue) = http::lines();
-    let outlet = outlet.with_longest_line(sessions.max_line_bytes());
+async fn respond(sessions: &Sessions, call: Call) -> HttpResponse {
+    let (sender, queue) = http::lines();
+    let sender = sender.with_max_line_bytes(sessions.max_line_bytes());
     let mut turn = sessions.turn();
-    if let Err(why) = sessions.wait(&mut turn, &outlet).await {
-        sessions.refuse(&call.session_id, why, &outlet);
+    if let Err(reason) = sessions.wait(&mut turn, &sender).await {
+        sessions.reject(&call.session_id, reason, &sender);
         return HttpResponse::Lines(queue);
     }
     let body = match call.body().await {
         Ok(body) => body,
-        Err(refused) => return refused,
+        Err(rejection) => return rejection,
     };
-    match sessions.take_request(turn, body, &outlet) {
+    match sessions.take_request(turn, body, &sender) {
         Ok(()) => HttpResponse::Lines(queue),
-        Err(problem) => HttpResponse::Refused(StatusCode::BAD_REQUEST, problem.to_string()),
+        Err(problem) => HttpResponse::Rejected(StatusCode::BAD_REQUEST, problem.to_string()),
     }
 }

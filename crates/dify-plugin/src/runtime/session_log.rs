@@ -1,6 +1,6 @@
-//! The one log event of a session's end: who was asked, how it went, how long it took, what it used. Never content.
+//! The log event at the end of a session: provider and model, outcome, duration and usage. It never contains content.
 //!
-//! It is written when the value is dropped, so that a session that is cancelled in the middle is told too.
+//! It is written when the value is dropped, so that cancelled sessions are logged too.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::{EmbeddingUsage, Invocation, LlmUsage, Request};
 use crate::upstream::stats::CallStats;
 
-/// Collects what the event says.
+/// Collects the fields of the event.
 pub(super) struct SessionLog {
     /// Counts the session's upstream calls.
     pub stats: CallStats,
@@ -26,11 +26,11 @@ pub(super) struct SessionLog {
     chunks: u64,
     usage: Option<Usage>,
     outcome: Option<Outcome>,
-    /// What is said of a session that was stopped from outside.
+    /// Outcome of a session that was stopped from outside.
     ending: Ending,
 }
 
-/// Tokens and price, of whatever kind of model.
+/// Tokens and price of any model type.
 pub(super) struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
@@ -67,12 +67,12 @@ impl From<&EmbeddingUsage> for Usage {
 }
 
 struct Outcome {
-    word: &'static str,
+    name: &'static str,
     code: Option<String>,
 }
 
 impl SessionLog {
-    /// A session that begins now.
+    /// Starts the log of a session.
     pub(super) fn start(ending: Ending) -> Self {
         Self {
             stats: CallStats::default(),
@@ -90,13 +90,13 @@ impl SessionLog {
         }
     }
 
-    /// Which app asked.
-    pub(super) fn of_app(&mut self, app_id: Option<Arc<str>>) {
+    /// Sets the app that sent the request.
+    pub(super) fn set_app(&mut self, app_id: Option<Arc<str>>) {
         self.app_id = app_id;
     }
 
-    /// What was asked.
-    pub(super) fn asked(&mut self, request: &Request) {
+    /// Sets the fields of the request.
+    pub(super) fn set_request(&mut self, request: &Request) {
         self.action = request.action();
         self.provider = clip(request.provider(), MAX_FIELD_BYTES).into_owned();
         self.model =
@@ -104,31 +104,31 @@ impl SessionLog {
         self.model_type = request.model_type().map(|model_type| model_type.as_str());
     }
 
-    /// What was requested of a plugin that is no model.
-    pub(super) fn invoked(&mut self, request: &Invocation) {
+    /// Records a request to a plugin kind other than models.
+    pub(super) fn set_invocation(&mut self, request: &Invocation) {
         self.action = request.action();
         self.provider = clip(request.provider(), MAX_FIELD_BYTES).into_owned();
     }
 
-    /// A result item was made.
-    pub(super) fn chunk(&mut self) {
+    /// Counts a result item.
+    pub(super) fn count_chunk(&mut self) {
         self.first_chunk.get_or_insert_with(Instant::now);
         self.chunks += 1;
     }
 
-    /// What the call used.
-    pub(super) fn used(&mut self, usage: impl Into<Usage>) {
+    /// Sets the usage of the call.
+    pub(super) fn set_usage(&mut self, usage: impl Into<Usage>) {
         self.usage = Some(usage.into());
     }
 
-    /// The session ended well.
+    /// Records success.
     pub(super) fn succeeded(&mut self) {
-        self.outcome = Some(Outcome { word: "ok", code: None });
+        self.outcome = Some(Outcome { name: "ok", code: None });
     }
 
-    /// The session ended with an error.
+    /// Records an error.
     pub(super) fn failed(&mut self, error: &InvokeError) {
-        self.outcome = Some(Outcome { word: error.kind.error_type(), code: error.code_word().map(str::to_owned) });
+        self.outcome = Some(Outcome { name: error.kind.error_type(), code: error.code_word().map(str::to_owned) });
     }
 }
 
@@ -138,7 +138,7 @@ impl Drop for SessionLog {
             self.failed(&error);
         }
         let outcome = match &self.outcome {
-            Some(outcome) => outcome.word,
+            Some(outcome) => outcome.name,
             None if std::thread::panicking() => "panicked",
             None => "cancelled",
         };

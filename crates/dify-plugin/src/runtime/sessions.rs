@@ -1,8 +1,8 @@
-//! The sessions of one connection, or of one HTTP server: places in order of arrival, one deadline from the arrival of
-//! the request on, and every way in which a session can be stopped.
+//! The sessions of one connection or of one HTTP server: they are queued in order of arrival, have a deadline that
+//! starts with the arrival of the request, and can be stopped for several reasons.
 //!
-//! A session is supervised where its connection lives and works elsewhere, so that no work can hold up its ending.
-//! It is not known here what a session does, nor how bytes come and go.
+//! A session is supervised on its connection's thread and runs on other threads, so that its work cannot delay its
+//! ending. This module does not know what a session does, or how bytes are transported.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -35,42 +35,42 @@ use crate::protocol::{Glance, Inbound, InboundEvent, Payload};
 use crate::transport::line_queue::LineSender;
 use crate::upstream::stats::CallStats;
 
-/// How long a stopped session's work may take to let go before its ending is written without it.
-const LET_GO: Duration = Duration::from_millis(50);
+/// How long a stopped session may take to end by itself before its ending is written.
+const ABORT_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// What a session hears when the process ends.
+/// Error of sessions that are ended because the process ends.
 pub(super) fn shutting_down() -> InvokeError {
     InvokeError::server_unavailable("the plugin is shutting down").with_hint("Try again in a moment.")
 }
 
-/// Whether sessions may go on.
+/// Which sessions may run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// They may, and new ones are taken.
+    /// All, including new ones.
     Open,
-    /// They may, but no new ones are taken.
+    /// Open ones only.
     Closing,
-    /// What is left ends with an error.
-    Over,
-    /// Nobody hears them any more.
+    /// None; open sessions end with an error.
+    ShuttingDown,
+    /// None; the daemon has disconnected.
     Disconnected,
 }
 
-/// How calls back into Dify are carried.
+/// Transport of calls back into Dify.
 enum Carrier {
-    /// By the connection that the sessions came by.
+    /// The connection of the session.
     Connection(Waiters),
-    /// By requests of their own to the daemon at this URL.
+    /// Separate requests to the daemon at this URL.
     Http(Option<Url>),
 }
 
-/// Owns its sessions: dropping it stops what is left of them.
+/// Owner of the sessions; dropping it stops them.
 pub struct Sessions(Arc<Shared>);
 
 struct Shared {
     registry: Arc<Registry>,
     options: ServeOptions,
-    /// Where sessions work.
+    /// Runtime on which sessions run.
     workers: Handle,
     places: Places,
     carrier: Carrier,
@@ -86,18 +86,18 @@ impl Drop for Sessions {
 }
 
 impl Sessions {
-    /// No session yet; they will work on `workers`.
+    /// Creates the sessions of a connection; they run on `workers`.
     pub fn new(registry: Arc<Registry>, options: ServeOptions, workers: Handle) -> Self {
         let carrier = Carrier::Connection(Waiters::new(options.backwards));
-        Self::carried(registry, options, workers, carrier)
+        Self::with_carrier(registry, options, workers, carrier)
     }
 
-    /// The sessions of a server, which call Dify back at the daemon's URL.
+    /// Creates the sessions of an HTTP server; they call Dify back at the daemon's URL.
     pub fn over_http(registry: Arc<Registry>, options: ServeOptions, workers: Handle, daemon: Option<Url>) -> Self {
-        Self::carried(registry, options, workers, Carrier::Http(daemon))
+        Self::with_carrier(registry, options, workers, Carrier::Http(daemon))
     }
 
-    fn carried(registry: Arc<Registry>, options: ServeOptions, workers: Handle, carrier: Carrier) -> Self {
+    fn with_carrier(registry: Arc<Registry>, options: ServeOptions, workers: Handle, carrier: Carrier) -> Self {
         Self(Arc::new(Shared {
             places: Places::new(options.max_sessions),
             registry,
@@ -110,64 +110,65 @@ impl Sessions {
         }))
     }
 
-    /// Takes a line from a host that speaks both ways. What is no envelope is given back.
-    pub fn take(&self, line: Vec<u8>, outlet: &LineSender) -> Result<(), Vec<u8>> {
+    /// Handles a line of a bidirectional connection. Returns the line if it is not an envelope.
+    pub fn take(&self, line: Vec<u8>, sender: &LineSender) -> Result<(), Vec<u8>> {
         match Read::of(&line) {
-            Read::Request(session_id, payload) => self.start(self.turn(), session_id, payload.of(line), outlet),
+            Read::Request(session_id, payload) => self.start(self.turn(), session_id, payload.of(line), sender),
             Read::Cancel(session_id) => self.cancel(&session_id),
-            Read::BackwardsResponse => self.0.backwards_response(line),
+            Read::BackwardsResponse => self.0.handle_backwards_response(line),
             Read::Other => {}
-            Read::Stray => return Err(line),
+            Read::Unparsed => return Err(line),
         }
         Ok(())
     }
 
-    /// Takes a request from a host that speaks once: its place was waited for before its body was read.
-    pub fn take_request(&self, turn: Turn, line: Vec<u8>, outlet: &LineSender) -> Result<(), NoRequest> {
-        let Read::Request(session_id, payload) = Read::of(&line) else { return Err(NoRequest) };
-        self.start(turn, session_id, payload.of(line), outlet);
+    /// Starts a session for the body of an HTTP request. Its turn was awaited before its body was read.
+    pub fn take_request(&self, turn: Turn, line: Vec<u8>, sender: &LineSender) -> Result<(), NotARequest> {
+        let Read::Request(session_id, payload) = Read::of(&line) else { return Err(NotARequest) };
+        self.start(turn, session_id, payload.of(line), sender);
         Ok(())
     }
 
-    /// A line that was too long to be kept: who asked is told, if what is left of the line names the session.
-    pub fn refuse_line(&self, head: &[u8], tail: &[u8], length: usize, outlet: &LineSender) {
-        warn!(bytes = length, "a line from the host is too long and was dropped");
+    /// Rejects a line that was too long to be kept. The session gets an error if a remaining part of the line contains
+    /// its ID.
+    pub fn reject_line(&self, head: &[u8], tail: &[u8], length: usize, sender: &LineSender) {
+        warn!(bytes = length, "line from the plugin daemon too long; dropped");
         if Inbound::salvage_event(head) == Some(InboundEvent::BackwardsResponse) {
-            return self.0.broken_response(head);
+            return self.0.fail_backwards_response(head);
         }
         if let Some(session_id) = Inbound::salvage_session_id(head).or_else(|| Inbound::salvage_last_session_id(tail)) {
-            let error = InvokeError::bad_request(format!("the request is too long: {length} bytes"))
-                .with_hint("Send fewer or smaller files at once.");
-            refuse(Responder::new(outlet.clone(), Arc::from(session_id)), error);
+            let error = InvokeError::bad_request(format!("the request is too large: {length} bytes"))
+                .with_hint("Send fewer or smaller files per request.");
+            reject(Responder::new(sender.clone(), Arc::from(session_id)), error);
         }
     }
 
-    /// A turn for a request that arrives now: its deadline, and its place in the order of arrival.
+    /// Returns the turn of a request that arrives now, with its deadline and its place in the queue.
     pub fn turn(&self) -> Turn {
         let mut place = self.0.places.acquire();
-        // A semaphore is fair to those who asked: asking is what decides, so it is done here.
-        let given = (&mut place).now_or_never().flatten();
-        Turn { arrived: Instant::now(), awaited: given.is_none().then_some(place), place: given }
+        // The semaphore's order is the order of the first polls, so it is polled here.
+        let acquired = (&mut place).now_or_never().flatten();
+        Turn { arrived: Instant::now(), awaited: acquired.is_none().then_some(place), place: acquired }
     }
 
-    /// Longest line that the host takes.
+    /// Returns the maximum line length in bytes that the daemon accepts.
     pub fn max_line_bytes(&self) -> usize {
         self.0.options.max_line_bytes
     }
 
-    /// Waits for a turn's place, or for what keeps it from ever having one.
-    pub async fn wait(&self, turn: &mut Turn, outlet: &LineSender) -> Result<(), Stop> {
-        self.0.wait(turn, &CancellationToken::new(), outlet).await
+    /// Waits for a turn's place. Returns an error if the request is stopped before.
+    pub async fn wait(&self, turn: &mut Turn, sender: &LineSender) -> Result<(), Stop> {
+        self.0.wait(turn, &CancellationToken::new(), sender).await
     }
 
-    /// Ends a request that never had its place.
-    pub fn refuse(&self, session_id: &str, why: Stop, outlet: &LineSender) {
-        if let Outcome::Failed(error) = self.0.outcome(why, false) {
-            refuse(Responder::new(outlet.clone(), Arc::from(session_id)), error);
+    /// Rejects a request that was stopped before its turn.
+    pub fn reject(&self, session_id: &str, reason: Stop, sender: &LineSender) {
+        if let Outcome::Failed(error) = self.0.outcome(reason, false) {
+            reject(Responder::new(sender.clone(), Arc::from(session_id)), error);
         }
     }
 
-    /// From here on no session is taken.
+    /// Stops accepting sessions.
     pub fn close(&self) {
         self.0.phase.send_if_modified(|phase| {
             *phase == Phase::Open && {
@@ -177,31 +178,31 @@ impl Sessions {
         });
     }
 
-    /// Ends what is left with an error.
+    /// Ends all open sessions with an error.
     pub fn end(&self) {
-        self.0.phase.send_replace(Phase::Over);
+        self.0.phase.send_replace(Phase::ShuttingDown);
     }
 
-    /// Waits until no session is open, once none is taken any more.
+    /// Waits until no session is open. No sessions may be started after this call.
     pub async fn idle(&self) {
         self.0.supervisors.close();
         self.0.supervisors.wait().await;
     }
 
-    fn start(&self, turn: Turn, session_id: Arc<str>, payload: Result<Payload, String>, outlet: &LineSender) {
-        let reply = Responder::new(outlet.clone(), session_id.clone());
+    fn start(&self, turn: Turn, session_id: Arc<str>, payload: Result<Payload, String>, sender: &LineSender) {
+        let responder = Responder::new(sender.clone(), session_id.clone());
         let payload = match payload {
             Ok(payload) => payload,
-            Err(problem) => return refuse(reply, InvokeError::bad_request(problem)),
+            Err(problem) => return reject(responder, InvokeError::bad_request(problem)),
         };
         if *self.0.phase.borrow() != Phase::Open {
-            return refuse(reply, shutting_down());
+            return reject(responder, shutting_down());
         }
         let span = logs::session(&session_id);
-        // From here on: a caller that goes away while the session waits for its turn is told too.
-        let log = SessionLog::start(reply.ending());
+        // The log starts here, so that a request that is cancelled in the queue is logged too.
+        let log = SessionLog::start(responder.ending());
         let named = Named::new(self.0.clone(), session_id);
-        let session = Session { turn, payload, reply, log, outlet: outlet.clone(), named };
+        let session = Session { turn, payload, responder, log, sender: sender.clone(), named };
         self.0.supervisors.spawn(supervise(self.0.clone(), session, span.clone()).instrument(span));
     }
 
@@ -212,21 +213,21 @@ impl Sessions {
     }
 }
 
-/// A body that held no request.
+/// A body that is not a request.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the body is no request envelope")]
-pub struct NoRequest;
+#[error("the body is not a request envelope")]
+pub struct NotARequest;
 
-/// A line, read as far as its envelope.
+/// A line whose envelope was parsed.
 enum Read {
     Request(Arc<str>, Found),
     Cancel(String),
     BackwardsResponse,
     Other,
-    Stray,
+    Unparsed,
 }
 
-/// Where a request's payload stands in its line, or what is wrong with the line; and where it comes from.
+/// Range of a request's payload in its line, or why the line is invalid; and the origin of the request.
 struct Found {
     place: Result<Range<usize>, String>,
     origin: Origin,
@@ -245,14 +246,14 @@ impl Read {
                 InboundEvent::BackwardsResponse => Self::BackwardsResponse,
                 InboundEvent::Other(_) => Self::Other,
             },
-            // Its session is open and must not be ended for it.
+            // Its session is open and must not end because of it.
             Err(_) if Inbound::salvage_event(line) == Some(InboundEvent::BackwardsResponse) => Self::BackwardsResponse,
             Err(error) => match Inbound::salvage_session_id(line) {
                 Some(session_id) => {
-                    let problem = format!("cannot read the request: {}", reason(&error));
+                    let problem = format!("cannot parse the request: {}", reason(&error));
                     Self::Request(Arc::from(session_id), Found { place: Err(problem), origin: Origin::default() })
                 }
-                None => Self::Stray,
+                None => Self::Unparsed,
             },
         }
     }
@@ -264,74 +265,74 @@ impl Found {
     }
 }
 
-/// When a request came, and its place among those that may work at once.
+/// Arrival time of a request, and its place among the concurrent sessions.
 pub struct Turn {
     arrived: Instant,
     awaited: Option<BoxFuture<'static, Option<Place>>>,
     place: Option<Place>,
 }
 
-/// Why a session does not go on.
+/// Why a session is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Its caller took it back.
+    /// The caller cancelled it.
     Cancelled,
     /// It took too long.
-    Late,
+    TimedOut,
     /// The process ends.
-    Over,
-    /// Nobody hears it any more.
-    Unheard,
+    ShuttingDown,
+    /// The daemon or client has disconnected.
+    Disconnected,
 }
 
 struct Session {
     turn: Turn,
     payload: Payload,
-    reply: Responder,
+    responder: Responder,
     log: SessionLog,
-    outlet: LineSender,
+    sender: LineSender,
     named: Named,
 }
 
-/// Waits for the session's place, has it work, and ends it when it must be stopped.
+/// Waits for the session's place, runs it, and ends it if it must be stopped.
 async fn supervise(shared: Arc<Shared>, session: Session, span: Span) {
-    let Session { mut turn, payload, mut reply, log, outlet, named } = session;
-    let ending = reply.ending();
+    let Session { mut turn, payload, mut responder, log, sender, named } = session;
+    let ending = responder.ending();
     let arrived = turn.arrived;
     let glance = turn.awaited.as_ref().and_then(|_| Glance::of(payload.json()));
-    let missed = async {
+    let expired = async {
         match &glance {
-            Some(glance) => FirstToken::of_waiting(glance, arrived.into_std()).missed().await,
+            Some(glance) => FirstToken::of_waiting(glance, arrived.into_std()).expired().await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
         biased;
-        waited = shared.wait(&mut turn, &named.cancelled, &outlet) => if let Err(why) = waited {
-            return ending.stop(shared.outcome(why, false));
+        outcome = shared.wait(&mut turn, &named.cancelled, &sender) => if let Err(reason) = outcome {
+            return ending.stop(shared.outcome(reason, false));
         },
-        error = missed => {
-            reply.set_provider(glance.as_ref().map_or("plugin", |glance| &glance.provider));
+        error = expired => {
+            responder.set_provider(glance.as_ref().map_or("plugin", |glance| &glance.provider));
             return ending.stop(Outcome::Failed(error));
         }
     }
     let calls = shared.calls(&ending, Lendable::new(turn.place.take()));
-    let work = dispatch::answer(shared.registry.clone(), payload, arrived.into_std(), reply, log, calls.handle());
+    let work = dispatch::respond(shared.registry.clone(), payload, arrived.into_std(), responder, log, calls.handle());
     let mut work = AbortOnDropHandle::new(shared.workers.spawn(work.instrument(span)));
-    let why = tokio::select! {
+    let reason = tokio::select! {
         biased;
         ended = &mut work => {
             if ended.is_err_and(|error| error.is_panic()) {
-                warn!("a session panicked and was ended with an error");
+                warn!("session panicked; ended with an error");
             }
             return;
         }
-        why = shared.stopped(arrived, &named.cancelled, &outlet) => why,
+        reason = shared.stopped(arrived, &named.cancelled, &sender) => reason,
     };
-    ending.stop(shared.outcome(why, true));
+    ending.stop(shared.outcome(reason, true));
     work.abort();
-    // The work hands on what it made and ends itself when it is dropped; one that holds its thread is not waited for.
-    if tokio::time::timeout(LET_GO, work).await.is_err() {
+    // A dropped session flushes its lines and writes its ending. One that blocks its thread is not waited for.
+    if tokio::time::timeout(ABORT_TIMEOUT, work).await.is_err() {
         ending.force();
     }
 }
@@ -341,7 +342,7 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The calls back into Dify of a session that begins to work.
+    /// Returns the calls back into Dify of a session that starts.
     fn calls(&self, ending: &Ending, place: Lendable) -> OpenCalls {
         match &self.carrier {
             Carrier::Connection(waiters) => OpenCalls::new(waiters.session(ending.clone(), place.clone()), place),
@@ -354,87 +355,87 @@ impl Shared {
         }
     }
 
-    fn backwards_response(&self, line: Vec<u8>) {
+    fn handle_backwards_response(&self, line: Vec<u8>) {
         if let Carrier::Connection(waiters) = &self.carrier {
             waiters.take(line);
         }
     }
 
-    fn broken_response(&self, line: &[u8]) {
+    fn fail_backwards_response(&self, line: &[u8]) {
         if let Carrier::Connection(waiters) = &self.carrier {
             waiters.take_broken(line);
         }
     }
 
-    async fn wait(&self, turn: &mut Turn, cancelled: &CancellationToken, outlet: &LineSender) -> Result<(), Stop> {
+    async fn wait(&self, turn: &mut Turn, cancelled: &CancellationToken, sender: &LineSender) -> Result<(), Stop> {
         let Some(place) = &mut turn.awaited else { return Ok(()) };
         let place = tokio::select! {
             biased;
-            why = self.stopped(turn.arrived, cancelled, outlet) => return Err(why),
+            reason = self.stopped(turn.arrived, cancelled, sender) => return Err(reason),
             place = place => place,
         };
-        (turn.awaited, turn.place) = (None, Some(place.ok_or(Stop::Unheard)?));
+        (turn.awaited, turn.place) = (None, Some(place.ok_or(Stop::Disconnected)?));
         Ok(())
     }
 
-    async fn stopped(&self, arrived: Instant, cancelled: &CancellationToken, outlet: &LineSender) -> Stop {
+    async fn stopped(&self, arrived: Instant, cancelled: &CancellationToken, sender: &LineSender) -> Stop {
         let mut phase = self.phase.subscribe();
         tokio::select! {
             biased;
             () = cancelled.cancelled() => Stop::Cancelled,
-            () = outlet.closed() => Stop::Unheard,
-            phase = phase.wait_for(|phase| matches!(phase, Phase::Over | Phase::Disconnected)) => match phase.as_deref() {
-                Ok(Phase::Over) => Stop::Over,
-                _ => Stop::Unheard,
+            () = sender.closed() => Stop::Disconnected,
+            phase = phase.wait_for(|phase| matches!(phase, Phase::ShuttingDown | Phase::Disconnected)) => match phase.as_deref() {
+                Ok(Phase::ShuttingDown) => Stop::ShuttingDown,
+                _ => Stop::Disconnected,
             },
-            () = tokio::time::sleep_until(arrived + self.options.max_session_time) => Stop::Late,
+            () = tokio::time::sleep_until(arrived + self.options.max_session_time) => Stop::TimedOut,
         }
     }
 
-    /// How a session ends that had its place, or had none yet.
-    fn outcome(&self, why: Stop, worked: bool) -> Outcome {
-        match why {
-            Stop::Over => Outcome::Failed(shutting_down()),
-            Stop::Late => {
+    /// Returns how a stopped session ends. `started` is false if it was still queued.
+    fn outcome(&self, reason: Stop, started: bool) -> Outcome {
+        match reason {
+            Stop::ShuttingDown => Outcome::Failed(shutting_down()),
+            Stop::TimedOut => {
                 let limit = self.options.max_session_time.as_secs_f64();
-                warn!(seconds = limit, worked, "a session was given up");
-                Outcome::Failed(if worked {
+                warn!(seconds = limit, started, "session timed out");
+                Outcome::Failed(if started {
                     InvokeError::connection(format!(
-                        "the call was given up after {limit} s, the longest that one may take"
+                        "the call timed out after {limit} s, the maximum duration of a call"
                     ))
                 } else {
                     let places = self.options.max_sessions;
                     InvokeError::connection(format!(
-                        "the call waited {limit} s for its turn, behind {places} others, and was never started"
+                        "the call waited {limit} s behind {places} other calls and was not started"
                     ))
-                    .with_hint("MAX_WORKER says how many calls run at once.")
+                    .with_hint("MAX_WORKER is the maximum number of concurrent calls.")
                 })
             }
             Stop::Cancelled => Outcome::Cancelled,
-            Stop::Unheard => {
-                debug!("the caller went away; its call is dropped");
+            Stop::Disconnected => {
+                debug!("client disconnected; cancelling its call");
                 Outcome::Cancelled
             }
         }
     }
 }
 
-/// Answers a request with an error, at once.
-fn refuse(reply: Responder, error: InvokeError) {
-    let _session = logs::session(reply.session_id()).entered();
-    let mut log = SessionLog::start(reply.ending());
+/// Responds to a request with an error immediately.
+fn reject(responder: Responder, error: InvokeError) {
+    let _session = logs::session(responder.session_id()).entered();
+    let mut log = SessionLog::start(responder.ending());
     log.failed(&error);
-    reply.ending().stop(Outcome::Failed(error));
+    responder.ending().stop(Outcome::Failed(error));
 }
 
-/// The open sessions, for who takes a request back. Names may repeat.
+/// Open sessions by session ID, to cancel them. IDs may repeat.
 #[derive(Default)]
 struct Table {
     next: u64,
     open: BTreeMap<(Arc<str>, u64), CancellationToken>,
 }
 
-/// A session's line in the table, for as long as the session is open.
+/// A session's entry in the table, which is removed when the session ends.
 struct Named {
     shared: Arc<Shared>,
     key: (Arc<str>, u64),

@@ -1,7 +1,7 @@
-//! HTTP as Dify's serverless platform calls it: one request is one session, its lines are the response body.
+//! HTTP server for Dify's serverless platform: each request is a session, and its lines are the response body.
 //!
-//! Whoever reaches the port may connect, so every step has its limit: connections, heads, bodies, and the end of all.
-//! What a request says is not known here.
+//! Any client that reaches the port can connect, so connections, headers, bodies and the shutdown are limited. This
+//! module does not parse requests.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -28,61 +28,62 @@ use super::line_queue::{self, LineReceiver, LineSender};
 use super::tcp;
 use super::token::Token;
 
-/// Batches that wait for one response's reader, and their bytes.
+/// Maximum number of batches that are queued for the reader of a response, and their maximum total size in bytes.
 const QUEUE: (usize, u32) = (32, 1024 * 1024);
 
-/// Longest request; above what the platform lets through.
+/// Maximum size of a request body in bytes, above the limit of the platform.
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 
-/// Longest wait for a request's head, also for the next one on a connection that is kept.
-const HEAD: Duration = Duration::from_secs(10);
+/// Timeout for the headers of a request, including the next one on a keep-alive connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest time for a request's body.
-const BODY: Duration = Duration::from_secs(30);
+/// Timeout for the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a caller may leave an answer unread before it counts as lost.
-const UNREAD: Duration = Duration::from_secs(600);
+/// How long a client may leave a response unread before its connection counts as lost.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Most connections at once; fewer where the process may open few files, which upstream calls need too.
+/// Maximum number of concurrent connections. It is lower if the process may open few files, which upstream requests
+/// need too.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// Wait after a connection that could not be accepted.
+/// Delay after a connection that could not be accepted.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How long connections may take to close once all is said.
-const CLOSE: Duration = Duration::from_millis(500);
+/// Timeout for closing the connections after all responses.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Header that names the session before the body does.
-const SESSION: &str = "dify-plugin-session-id";
+/// Header with the session ID.
+const SESSION_HEADER: &str = "dify-plugin-session-id";
 
-/// Answers a request.
+/// Handles a request.
 pub type OnRequest = Arc<dyn Fn(Call) -> BoxFuture<'static, HttpResponse> + Send + Sync>;
 
-/// How the port is opened.
+/// Options of the server.
 #[derive(Clone)]
 pub struct HttpOptions {
-    /// What a caller must know.
+    /// Secret that requests must contain.
     pub token: Option<Token>,
-    /// How long open requests may go on when the server is stopped.
+    /// How long open requests may continue after the server is stopped.
     pub grace: Duration,
 }
 
-/// A request whose body is not read yet.
+/// A request whose body has not been read.
 pub struct Call {
-    /// The session, where the caller named it.
+    /// Session ID from the header; empty if there is none.
     pub session_id: String,
     body: Body,
 }
 
-/// What a request is answered with.
+/// Response to a request.
 pub enum HttpResponse {
-    /// Lines, as they come.
+    /// Streams the lines of a session.
     Lines(LineReceiver),
-    /// No session.
-    Refused(StatusCode, String),
+    /// Rejects the request without a session.
+    Rejected(StatusCode, String),
 }
 
-/// A way for the lines of one answer.
+/// Creates the queue for the lines of a response.
 pub fn lines() -> (LineSender, LineReceiver) {
     line_queue::queue(QUEUE.0, QUEUE.1)
 }
@@ -90,10 +91,10 @@ pub fn lines() -> (LineSender, LineReceiver) {
 impl Call {
     /// Reads the body.
     pub async fn body(self) -> Result<Vec<u8>, HttpResponse> {
-        timeout(BODY, read_body(self.body)).await.unwrap_or_else(|_| {
-            Err(HttpResponse::Refused(
+        timeout(BODY_TIMEOUT, read_body(self.body)).await.unwrap_or_else(|_| {
+            Err(HttpResponse::Rejected(
                 StatusCode::REQUEST_TIMEOUT,
-                format!("the request's body did not come within {} s", BODY.as_secs()),
+                format!("the request body did not arrive within {} s", BODY_TIMEOUT.as_secs()),
             ))
         })
     }
@@ -101,23 +102,24 @@ impl Call {
 
 async fn read_body(body: Body) -> Result<Vec<u8>, HttpResponse> {
     let mut bytes = Vec::new();
-    let mut pieces = body.into_data_stream();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece
-            .map_err(|error| HttpResponse::Refused(StatusCode::BAD_REQUEST, format!("the body breaks off: {error}")))?;
-        if bytes.len() + piece.len() > MAX_REQUEST_BYTES {
-            return Err(HttpResponse::Refused(
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| {
+            HttpResponse::Rejected(StatusCode::BAD_REQUEST, format!("cannot read the request body: {error}"))
+        })?;
+        if bytes.len() + chunk.len() > MAX_REQUEST_BYTES {
+            return Err(HttpResponse::Rejected(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("a request has at most {MAX_REQUEST_BYTES} bytes"),
+                format!("the request is larger than {MAX_REQUEST_BYTES} bytes"),
             ));
         }
-        bytes.extend_from_slice(&piece);
+        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-/// Serves until `stop` says so, and then until open requests are answered or the grace is over: `over` is called when it
-/// is, so that what is left can be ended in words.
+/// Serves until `stop` is cancelled, and then until all open requests are complete. If that takes longer than the grace
+/// period, calls `over`, so that the remaining sessions can be ended with an error.
 pub async fn serve(
     listener: TcpListener,
     on_request: OnRequest,
@@ -148,7 +150,7 @@ pub async fn serve(
                 });
             }
             Err(error) => {
-                warn!(%error, "a connection cannot be accepted");
+                warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
@@ -159,35 +161,35 @@ pub async fn serve(
     if timeout_at(deadline, open.wait()).await.is_err() {
         over();
     }
-    // What has been said is sent; a caller that has not finished its request or does not read is not waited for.
+    // Written responses are sent. Clients that have not sent their request, or do not read, are not waited for.
     let closed = async { while connections.join_next().await.is_some() {} };
-    let _ = timeout(CLOSE, closed).await;
+    let _ = timeout(CLOSE_TIMEOUT, closed).await;
     Ok(())
 }
 
 struct Server {
     on_request: OnRequest,
     token: Option<Token>,
-    /// Requests that are not answered yet.
+    /// Requests without a complete response.
     open: TaskTracker,
 }
 
 async fn connection(stream: TcpStream, server: Arc<Server>, stop: CancellationToken) {
-    // An option that cannot be set costs no answer.
-    let _ = tcp::notice_loss(&stream, UNREAD);
+    // A failure to set the option must not fail the request.
+    let _ = tcp::detect_loss(&stream, UNREAD_TIMEOUT);
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let server = server.clone();
-        async move { Ok::<_, Infallible>(server.answer(request).await) }
+        async move { Ok::<_, Infallible>(server.respond(request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let mut stopped = false;
     loop {
         tokio::select! {
-            // A caller's broken connection is its own affair.
+            // Errors of the client's connection are ignored.
             _ = &mut serving => return,
             () = stop.cancelled(), if !stopped => {
                 stopped = true;
@@ -198,14 +200,14 @@ async fn connection(stream: TcpStream, server: Arc<Server>, stop: CancellationTo
 }
 
 impl Server {
-    async fn answer(&self, request: Request<hyper::body::Incoming>) -> Response<Body> {
+    async fn respond(&self, request: Request<hyper::body::Incoming>) -> Response<Body> {
         match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/health" | "/") => Response::new(Body::from("OK")),
             (&Method::POST, "/invoke") => {
                 let open = self.open.token();
                 match self.invoke(request).await {
                     HttpResponse::Lines(queue) => streamed(queue, open),
-                    HttpResponse::Refused(status, text) => plain(status, text),
+                    HttpResponse::Rejected(status, text) => plain(status, text),
                 }
             }
             (_, "/invoke" | "/health" | "/") => plain(StatusCode::METHOD_NOT_ALLOWED, String::new()),
@@ -214,22 +216,26 @@ impl Server {
     }
 
     async fn invoke(&self, request: Request<hyper::body::Incoming>) -> HttpResponse {
-        let named = |name| request.headers().get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
-        if self.token.as_ref().is_some_and(|token| !token.is_in(named(header::AUTHORIZATION).unwrap_or_default())) {
-            return HttpResponse::Refused(
+        let header_text =
+            |name| request.headers().get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+        if self.token.as_ref().is_some_and(|token| !token.is_in(header_text(header::AUTHORIZATION).unwrap_or_default()))
+        {
+            return HttpResponse::Rejected(
                 StatusCode::UNAUTHORIZED,
-                "this plugin's address needs a password (DIFY_PLUGIN_SERVERLESS_SECRET)".to_owned(),
+                "this plugin requires a password in its URL (DIFY_PLUGIN_SERVERLESS_SECRET)".to_owned(),
             );
         }
-        // What a web page of somebody else can send without asking has another type.
-        let kind = named(header::CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/json") {
-            return HttpResponse::Refused(
+        // Cross-origin requests that browsers send without a preflight have other content types.
+        let content_type =
+            header_text(header::CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !content_type.eq_ignore_ascii_case("application/json") {
+            return HttpResponse::Rejected(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "a request has the content type application/json".to_owned(),
+                "the content type must be application/json".to_owned(),
             );
         }
-        let session_id = request.headers().get(SESSION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let session_id =
+            request.headers().get(SESSION_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let session_id = session_id.to_owned();
         (self.on_request)(Call { session_id, body: Body::new(request.into_body()) }).await
     }
@@ -260,7 +266,7 @@ fn announce(listener: &TcpListener) -> io::Result<()> {
     out.flush()
 }
 
-/// Half of the files that the process may open.
+/// Returns half of the number of files that the process may open, at most [`MAX_CONNECTIONS`].
 fn max_connections() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let files =

@@ -1,4 +1,4 @@
-//! Bytes in and out to the host. A transport knows no provider and reads no request.
+//! Byte streams to and from the plugin daemon. Transports do not know providers and do not parse requests.
 
 pub mod http;
 pub mod line_queue;

@@ -1,8 +1,8 @@
-//! Standard input and output of the daemon's child process. The only place that opens them for the protocol.
+//! Standard input and output, for a child process of the daemon. Only this module opens them for the protocol.
 
 use tokio::io::{Stdin, Stdout};
 
-/// The two ends of the pipe.
+/// Returns standard input and output.
 pub fn open() -> (Stdin, Stdout) {
     (tokio::io::stdin(), tokio::io::stdout())
 }

@@ -1,7 +1,8 @@
-//! What a caller of the serverless port must know, when the operator says so.
+//! Secret that requests to the serverless port must contain, if the operator sets one.
 //!
-//! The daemon itself sends no login of its own. It sends what stands in the function's address (`https://plugin:SECRET@host`),
-//! as HTTP's basic authentication; a proxy before the port can send `Authorization: Bearer SECRET`. Both are understood.
+//! The daemon does not authenticate itself. It sends the credentials in the function's URL
+//! (`https://plugin:SECRET@host`) as HTTP basic authentication, and a proxy before the port can send `Authorization:
+//! Bearer SECRET`. Both are accepted.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
@@ -13,16 +14,16 @@ use secrecy::{ExposeSecret, SecretString};
 pub struct Token(SecretString);
 
 impl Token {
-    /// This one.
+    /// Wraps a secret.
     pub fn new(secret: SecretString) -> Self {
         Self(secret)
     }
 
-    /// Whether an `Authorization` header holds it. How long that takes tells nothing but lengths.
+    /// Whether an `Authorization` header contains the secret. The comparison takes constant time for equal lengths.
     pub fn is_in(&self, header: &str) -> bool {
         let Some((scheme, rest)) = header.trim().split_once(' ') else { return false };
         let rest = rest.trim();
-        let said = match scheme.to_ascii_lowercase().as_str() {
+        let found = match scheme.to_ascii_lowercase().as_str() {
             "bearer" => Some(rest.as_bytes().to_vec()),
             "basic" => STANDARD.decode(rest).ok().and_then(|pair| {
                 let colon = memchr::memchr(b':', &pair)?;
@@ -30,7 +31,7 @@ impl Token {
             }),
             _ => None,
         };
-        said.is_some_and(|said| verify_slices_are_equal(&said, self.0.expose_secret().as_bytes()).is_ok())
+        found.is_some_and(|found| verify_slices_are_equal(&found, self.0.expose_secret().as_bytes()).is_ok())
     }
 }
 
@@ -39,10 +40,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_and_a_bearer_token_are_understood_and_nothing_else() {
+    fn accepts_only_the_secret_as_password_or_bearer_token() {
         let token = Token::new("s3cret:word".into());
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-        for (header, right) in [
+        for (header, is_accepted) in [
             ("Bearer s3cret:word".to_owned(), true),
             ("bearer  s3cret:word ".to_owned(), true),
             (basic("plugin:s3cret:word"), true),
@@ -58,7 +59,7 @@ mod tests {
             ("Digest s3cret:word".to_owned(), false),
             (String::new(), false),
         ] {
-            assert_eq!(token.is_in(&header), right, "{header}");
+            assert_eq!(token.is_in(&header), is_accepted, "{header}");
         }
     }
 }

@@ -126,6 +126,6 @@ async fn file(session: &mut Session<'_>, download: Download) -> Result<(), Stop>
     }
     let message = message(writer.into_inner());
     session.responder.push(&message).map_err(PluginError::from)?;
-    session.log.chunk();
+    session.log.count_chunk();
     Ok(())
 }

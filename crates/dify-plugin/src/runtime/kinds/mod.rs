@@ -128,7 +128,7 @@ fn push<T: Serialize>(
     shows_items: bool,
 ) -> Result<(), Stop> {
     responder.push(item).map_err(PluginError::from)?;
-    log.chunk();
+    log.count_chunk();
     if shows_items {
         logs::item(item);
     }

@@ -30,7 +30,7 @@ struct Played {
 impl Played {
     async fn with(options: BackwardsOptions) -> Self {
         let (sender, lines) = line_queue::queue(1000, 8 * 1024 * 1024);
-        let responder = Responder::new(sender.with_longest_line(4096), Arc::from("s"));
+        let responder = Responder::new(sender.with_max_line_bytes(4096), Arc::from("s"));
         let places = Places::new(1);
         let waiters = Waiters::new(options);
         let place = Lendable::new(places.acquire().await);
