@@ -601,9 +601,13 @@ async fn what_is_wrong_is_named_before_a_call() {
     assert!(setup.gateway.seen().is_empty());
     let short = r#"{"kty":"oct","k":"c2hvcnQ"}"#;
     for (field, value, expected) in [
-        ("jwt_jwks", "{\"keys\":", "`jwt_jwks`: it is neither a JWK"),
-        ("jwt_jwks", short, "`jwt_jwks`: the key is too short: 40 bits, HS256 needs at least 256"),
-        ("jwt_algorithm", "RS256", "`jwt_jwks`: key `k-1` is symmetric (kty oct), but RS256 needs a key that is RSA"),
+        ("jwt_jwks", "{\"keys\":", "`jwt_jwks`: not a JWK"),
+        ("jwt_jwks", short, "`jwt_jwks`: the key is too short: 40 bits; HS256 requires at least 256"),
+        (
+            "jwt_algorithm",
+            "RS256",
+            "`jwt_jwks`: key `k-1` is symmetric (kty oct), but RS256 requires a key of type RSA",
+        ),
         ("jwt_expiration", "604801", "`jwt_expiration` must be"),
     ] {
         let setup = Setup::of(&jwt_oct()).await.with(&[(field, value)]);
@@ -795,7 +799,7 @@ async fn no_secret_is_seen_anywhere() {
         }
     }
     let logged = String::from_utf8_lossy(&log().lock().unwrap()).into_owned();
-    assert!(logged.contains("upstream answered"), "the log is being written");
+    assert!(logged.contains("upstream responded"), "the log is being written");
     assert!(canaries.len() > 100);
     for canary in canaries {
         assert!(!shown.contains(&canary), "{canary} was shown");

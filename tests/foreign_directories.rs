@@ -273,7 +273,7 @@ fn reads_the_files_of_a_directory_within_limits() {
         &[],
         "",
     ));
-    assert!(output.contains("is no regular file"), "{output}");
+    assert!(output.contains("not a regular file"), "{output}");
 }
 
 fn write(directory: &Path, file: &str, text: &str) {

@@ -224,7 +224,7 @@ async fn a_refused_grant_is_explained_and_not_asked_for_again_at_once() {
     ];
     for (credentials, said) in cases {
         let outcome = plugin().call(ask(&google, credentials)).await;
-        check_failure(&outcome, "InvokeAuthorizationError", &["Google gave no token", said]);
+        check_failure(&outcome, "InvokeAuthorizationError", &["Google did not issue a token", said]);
     }
     assert!(google.seen("").is_empty(), "nothing is asked without a token");
     let plugin = plugin();
@@ -324,17 +324,17 @@ async fn wrong_key_files_are_named() {
         "token_url": "https://sts.googleapis.com/v1/token", "credential_source": {"executable": {"command": "id"}}});
     let cases = [
         ("service_account", private_key(), "only the private key"),
-        ("service_account", "{\"type\": \"service_account\",".to_owned(), "not JSON (line 1"),
-        ("service_account", "CANARY not a key file!".to_owned(), "neither JSON nor base64"),
-        ("service_account", "[1]".to_owned(), "neither JSON nor base64"),
+        ("service_account", "{\"type\": \"service_account\",".to_owned(), "not valid JSON (line 1"),
+        ("service_account", "CANARY not a key file!".to_owned(), "neither JSON nor Base64"),
+        ("service_account", "[1]".to_owned(), "neither JSON nor Base64"),
         ("service_account", "{}".to_owned(), "has no `type`"),
         ("service_account", changed(json!({"type": "gdch_service_account"})), "gdch_service_account"),
         ("service_account", changed(json!({"private_key": "CANARY"})), "`private_key`"),
         ("service_account", changed(json!({"token_uri": "https://evil.example/token"})), "googleapis.com"),
         ("service_account", changed(json!({"token_uri": "https://evilgoogleapis.com/token"})), "googleapis.com"),
-        ("service_account", keyless.to_string(), "lacks `client_email`"),
-        ("service_account", external.to_string(), "neither a file nor a URL"),
-        ("application_default", external.to_string(), "neither a file nor a URL"),
+        ("service_account", keyless.to_string(), "has no `client_email`"),
+        ("service_account", external.to_string(), "only a file or a URL"),
+        ("application_default", external.to_string(), "only a file or a URL"),
     ];
     for (method, text, said) in cases {
         let credentials = json!({"auth_method": method, "google_service_account_json": text});

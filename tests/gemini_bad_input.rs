@@ -221,13 +221,13 @@ async fn broken_key_files_are_named() {
         file.to_string()
     };
     let forms: Vec<(&'static str, String, &'static [&'static str])> = vec![
-        ("not JSON", "{\"type\": \"service_account\", CANARY".to_owned(), &["not JSON", "line 1"]),
-        ("base64 of garbage", STANDARD.encode(b"\x00\xff CANARY \xfe"), &["not JSON once its base64 is decoded"]),
+        ("not JSON", "{\"type\": \"service_account\", CANARY".to_owned(), &["not valid JSON", "line 1"]),
+        ("base64 of garbage", STANDARD.encode(b"\x00\xff CANARY \xfe"), &["not valid JSON after Base64 decoding"]),
         ("base64 of text", STANDARD.encode("CANARY is no key file"), &["JSON"]),
-        ("neither", "CANARY no key file!".to_owned(), &["neither JSON nor base64"]),
+        ("neither", "CANARY no key file!".to_owned(), &["neither JSON nor Base64"]),
         ("no type", changed("type", Value::Null), &["has no `type`"]),
-        ("no address", changed("client_email", Value::Null), &["lacks `client_email`", "whole key file"]),
-        ("no key", changed("private_key", Value::Null), &["lacks `private_key`", "whole key file"]),
+        ("no address", changed("client_email", Value::Null), &["has no `client_email`", "whole key file"]),
+        ("no key", changed("private_key", Value::Null), &["has no `private_key`", "whole key file"]),
         ("a key that is none", changed("private_key", json!("CANARY")), &["`private_key`"]),
         (
             "a key of another kind",
@@ -235,7 +235,7 @@ async fn broken_key_files_are_named() {
             &["`private_key`"],
         ),
         ("another type", changed("type", json!("gdch_service_account")), &["gdch_service_account", "service_account"]),
-        ("a user's file", changed("type", json!("authorized_user")), &["lacks `client_secret`"]),
+        ("a user's file", changed("type", json!("authorized_user")), &["has no `client_secret`"]),
         (
             "a foreign endpoint",
             changed("token_uri", json!("https://evil.example/token")),

@@ -484,7 +484,7 @@ async fn failures_inside_a_stream_keep_what_came_and_are_not_repeated() {
             CONNECTION,
             "Bad Gateway",
         ),
-        ("cut", Reply::Cut(vec![text("half")]), CONNECTION, "cut its answer short"),
+        ("cut", Reply::Cut(vec![text("half")]), CONNECTION, "closed the connection before the response was complete"),
         ("half an event", after("data: {\"candidates\": [{\"content\"".to_owned()), UNAVAILABLE, "cannot be read"),
         ("no reason", Reply::Events(vec![text("half")]), CONNECTION, "without a finish reason"),
         ("no JSON", after("data: {half}\n\n".to_owned()), UNAVAILABLE, "cannot be read"),

@@ -74,7 +74,7 @@ async fn no_secret_is_seen_anywhere() {
         shown.push_str(&format!("{outcome:?}"));
     }
     let logged = String::from_utf8_lossy(&log().lock().unwrap()).into_owned();
-    assert!(logged.contains("upstream answered"), "the log is being written");
+    assert!(logged.contains("upstream responded"), "the log is being written");
     assert!(google.grants().len() > 10 && !google.state.files.uploaded().is_empty(), "tokens and uploads were used");
     let key = private_key();
     for secret in ["CANARY", key.lines().nth(1).unwrap(), "eyJ"] {

@@ -139,7 +139,7 @@ async fn a_session_ends_with_one_event_that_says_everything_but_content() {
     assert!(event["total_price"].as_str().unwrap().parse::<f64>().unwrap() > 0.0, "{event}");
     assert!(event["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{event}");
 
-    let retries = named(&events, "upstream call failed, trying again");
+    let retries = named(&events, "upstream request failed; retrying");
     assert_eq!(retries.len(), 1);
     check(
         retries[0],
@@ -193,7 +193,7 @@ async fn each_level_tells_what_it_promises() {
     {
         let upstream = Scripted::start(vec![refusal("503 Service Unavailable"), hello()]).await;
         let events = events(level, &[chat("s-1", &upstream.url)]).await;
-        let found = ["upstream answered", "session ended", "upstream call failed, trying again"]
+        let found = ["upstream responded", "session ended", "upstream request failed; retrying"]
             .map(|message| named(&events, message).len());
         assert_eq!(found, [answered, ends, retries], "{level}: {events:?}");
     }
@@ -206,7 +206,7 @@ async fn credentials_raise_the_level_of_their_own_sessions() {
         let raised = chat("loud", &upstream.url)
             .replace("\"google_base_url\"", &format!("\"log_level\":\"{asked}\",\"google_base_url\""));
         let events = events("warn", &[raised, chat("quiet", &upstream.url)]).await;
-        let found = ["upstream answered", "session ended"].map(|message| named(&events, message).len());
+        let found = ["upstream responded", "session ended"].map(|message| named(&events, message).len());
         assert_eq!(found, [answered, ends], "{asked}: {events:?}");
         assert!(events.iter().all(|event| event["span"]["session_id"] == "loud"), "{events:?}");
     }

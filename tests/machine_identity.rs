@@ -27,10 +27,10 @@ use pipes::Process;
 use serde_json::{Value, json};
 
 /// The beginning of the one answer.
-const REFUSED: &str = "the credential form asks for an identity, a file or an address of the machine";
+const REFUSED: &str = "the credential form requests an identity, a file or a URL of the machine";
 
 /// What the reason in the log stands beside.
-const LOGGED: &str = "a credential form gets nothing of this machine";
+const LOGGED: &str = "a credential form may not use this machine's identity";
 
 type Environment = Vec<(String, String)>;
 
@@ -471,7 +471,10 @@ async fn a_token_of_a_service_on_this_machine_goes_nowhere_else() {
         let error = process.run(vec![request]).await.remove(0);
         assert_eq!(error.is_none(), passes, "{base}: {error:?}");
         if let Some(error) = error {
-            assert!(error["message"].as_str().unwrap().contains("goes to Google and to this machine"), "{error}");
+            assert!(
+                error["message"].as_str().unwrap().contains("may be sent to Google and this machine only"),
+                "{error}"
+            );
             assert!(machine.metadata.grants().is_empty(), "a token was asked for");
         }
     }
@@ -591,7 +594,7 @@ async fn no_address_leads_to_the_cloud_of_the_machine() {
             let message = error["message"].as_str().unwrap();
             // The client loses the words of its resolver on the way to a SOCKS proxy with a name.
             let lost = message.contains("SOCKS") && host == "rebound.test";
-            assert!(lost || message.contains("at which a cloud answers its own machines"), "{case}: {message}");
+            assert!(lost || message.contains("that a cloud reserves for its own machines"), "{case}: {message}");
         }
     }
     for source in [

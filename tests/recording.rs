@@ -213,8 +213,8 @@ fn streams_with_tokens_and_signatures_replay_without_their_upstream() {
         token["request"]["body"]["text"],
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=***"
     );
-    assert_eq!(token["answer"]["pieces"][0]["json"]["access_token"], "***");
-    assert_eq!(token["answer"]["pieces"][0]["json"]["expires_in"], 3599);
+    assert_eq!(token["response"]["chunks"][0]["json"]["access_token"], "***");
+    assert_eq!(token["response"]["chunks"][0]["json"]["expires_in"], 3599);
     assert!(recorded.iter().all(|exchange| exchange["session_id"] == "terminal" || exchange["session_id"].is_null()));
 
     check(
@@ -341,7 +341,7 @@ fn failures_replay_as_they_were() {
             reply.cut = true;
             hmac(Some(reply))
         }),
-        "cut its answer short",
+        "closed the connection before the response was complete",
     );
     check(
         "nobody there",
@@ -468,7 +468,7 @@ fn what_differs_from_the_recording_is_told() {
     assert!(error.contains(expected), "{error}");
     request["model"] = json!("gemini-3.6-flash");
     let error = invoke(&request, &["--replay", at]).errors.join("\n");
-    assert!(error.contains("address was recorded as ") && error.contains("gemini-3.6-flash"), "{error}");
+    assert!(error.contains("URL was recorded as ") && error.contains("gemini-3.6-flash"), "{error}");
 }
 
 #[test]
@@ -549,7 +549,7 @@ fn the_daemons_child_records_and_replays_by_its_settings() {
     let input = format!("{}{}", line("s-1"), line("s-2"));
     assert_eq!(text(&run(&[], &input, &[("DIFY_PLUGIN_REPLAY", at)])), text(&live));
     let third = text(&run(&[], &format!("{input}{}", line("s-3")), &[("DIFY_PLUGIN_REPLAY", at)]));
-    let refused = third.values().filter(|text| text.contains("2 time(s), and all were played")).count();
+    let refused = third.values().filter(|text| text.contains("all 2 exchanges were replayed")).count();
     assert_eq!((refused, third.len()), (1, 3), "{third:?}");
 
     for (environment, expected) in [
@@ -558,7 +558,7 @@ fn the_daemons_child_records_and_replays_by_its_settings() {
             "setting DIFY_PLUGIN_REPLAY cannot be set together",
         ),
         (vec![("DIFY_PLUGIN_REPLAY", "/nowhere")], "cannot open the recording: /nowhere: No such file"),
-        (vec![("DIFY_PLUGIN_REPLAY", place.path().to_str().unwrap())], "holds no recorded exchange"),
+        (vec![("DIFY_PLUGIN_REPLAY", place.path().to_str().unwrap())], "contains no recorded exchanges"),
         (vec![("DIFY_PLUGIN_RECORD", "/proc/x")], "cannot open the recording: /proc/x"),
     ] {
         let output = run(&[], "", &environment);
@@ -594,5 +594,5 @@ fn a_recording_that_cannot_be_written_breaks_no_call() {
     heard.read_to_string(&mut said).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(said.contains("world"), "{said}");
-    assert!(String::from_utf8(output.stderr).unwrap().contains("an exchange cannot be recorded"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot record an exchange"));
 }

@@ -147,13 +147,13 @@ async fn only_what_broke_on_the_way_is_tried_again() {
     type Case = (&'static str, &'static str, Option<TlsAcceptor>, &'static [u8], NetworkSettings, usize, &'static str);
     let cases: Vec<Case> = vec![
         ("a certificate that is not trusted", "https", tls("127.0.0.1", always), WELL, direct(), 1, "not trusted"),
-        ("one for another host", "https", tls("models.example", always), WELL, trusted(), 1, "another host"),
+        ("one for another host", "https", tls("models.example", always), WELL, trusted(), 1, "different host"),
         ("one that has expired", "https", tls("127.0.0.1", (2000, 2001)), WELL, trusted(), 1, "has expired"),
         ("one that is not valid yet", "https", tls("127.0.0.1", (2099, 2100)), WELL, trusted(), 1, "not valid yet"),
         ("https where HTTP is spoken", "https", None, WELL, direct(), 1, "does not speak TLS"),
-        ("http where TLS is spoken", "http", tls("127.0.0.1", always), WELL, direct(), 1, "is it https://"),
+        ("http where TLS is spoken", "http", tls("127.0.0.1", always), WELL, direct(), 1, "start with https://"),
         ("no HTTP at all", "http", None, b"SSH-2.0-OpenSSH_9.2\r\n\r\n", direct(), 1, "invalid HTTP"),
-        ("a connection that is reset", "http", None, b"", direct(), 3, "the connection broke"),
+        ("a connection that is reset", "http", None, b"", direct(), 3, "connection lost"),
         ("a handshake that is reset", "https", None, b"", direct(), 3, "cannot connect"),
         (
             "a login that something on the way wants",
@@ -162,7 +162,7 @@ async fn only_what_broke_on_the_way_is_tried_again() {
             LOGIN,
             direct(),
             1,
-            "wants a user and a password on the way",
+            "requires a user name and a password in front of",
         ),
     ];
     for (name, scheme, acceptor, bytes, network, connections, said) in cases {
@@ -176,9 +176,9 @@ async fn only_what_broke_on_the_way_is_tried_again() {
         assert_eq!(count.load(Ordering::SeqCst), connections, "{name}: {}", error.detail());
     }
     for (name, scheme, bytes, attempts, said) in [
-        ("a proxy's login, over http", "http", LOGIN, 1, "wants a user and a password: http://127.0.0.1"),
-        ("a proxy's login, over https", "https", LOGIN, 1, "wants a user and a password: http://127.0.0.1"),
-        ("a proxy that reaches nobody, over https", "https", BAD_GATEWAY, 3, "The way leads by the proxy"),
+        ("a proxy's login, over http", "http", LOGIN, 1, "requires a user name and a password: http://127.0.0.1"),
+        ("a proxy's login, over https", "https", LOGIN, 1, "requires a user name and a password: http://127.0.0.1"),
+        ("a proxy that reaches nobody, over https", "https", BAD_GATEWAY, 3, "Requests go through the proxy"),
     ] {
         let (host, count) = counted(None, bytes).await;
         let url = Url::parse(&format!("{scheme}://models.invalid/v1/chat")).unwrap();
@@ -280,7 +280,7 @@ async fn the_driver_delivers_what_came_and_names_what_did_not() {
             "a cut",
             vec![text("data: a\n\n"), Step::Pause(Duration::from_secs(1)), Step::Reset],
             &["a"],
-            Some("cut its answer short"),
+            Some("closed the connection before the response was complete"),
         ),
         ("silence", vec![text("data: a\n\n"), Step::Hang], &["a"], Some("no event for 2 s")),
         (

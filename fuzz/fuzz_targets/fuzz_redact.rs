@@ -13,10 +13,10 @@ fuzz_target!(|input: &[u8]| {
 
     let upstream = Upstream::new();
     let redactor = upstream.redactor();
-    redactor.keep_addresses(request);
+    redactor.register_urls(request);
     // Certainly a secret: letters and digits, as long as a key.
     let key: String = key.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(|byte| char::from(*byte)).collect();
-    redactor.keep_addresses(format!("\"https://h/f?key={key}\""));
+    redactor.register_urls(format!("\"https://h/f?key={key}\""));
 
     let words = String::from_utf8_lossy(words);
     for text in [words.to_string(), format!("{words} {key} {words}"), format!("{words}{key}")] {

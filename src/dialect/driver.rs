@@ -64,7 +64,7 @@ pub fn drive<M: StreamMapper>(
 ) -> BoxStream<'static, Result<M::Item, InvokeError>> {
     let UpstreamResponse { first, idle, body, redactor, share, .. } = response;
     drive_bytes(body, Waits { first, idle }, share, mapper)
-        .map(move |item| item.map_err(|error| redactor.hide(error)))
+        .map(move |item| item.map_err(|error| redactor.redact_error(error)))
         .boxed()
 }
 

@@ -52,21 +52,33 @@ fn connection_cases(language: &Language) -> Vec<Case> {
     // A reset discards what the peer has not read yet.
     let rest = || Step::Pause(Duration::from_secs(1));
     vec![
-        case("reset instead of an answer", vec![Step::Reset], Report("the connection broke")),
-        case("reset within the head", vec![send("HTTP/1.1 200 O"), Step::Reset], Report("the connection broke")),
-        case("reset after the head", stream([Step::Reset]), Report("cut its answer short")),
-        case("reset between two events", stream([piece(), rest(), Step::Reset]), Report("cut its answer short")),
+        case("reset instead of an answer", vec![Step::Reset], Report("connection lost")),
+        case("reset within the head", vec![send("HTTP/1.1 200 O"), Step::Reset], Report("connection lost")),
+        case(
+            "reset after the head",
+            stream([Step::Reset]),
+            Report("closed the connection before the response was complete"),
+        ),
+        case(
+            "reset between two events",
+            stream([piece(), rest(), Step::Reset]),
+            Report("closed the connection before the response was complete"),
+        ),
         case(
             "reset within an event",
             stream([piece(), send(half), rest(), Step::Reset]),
-            Report("cut its answer short"),
+            Report("closed the connection before the response was complete"),
         ),
         case("reset after the last event", stream([send(language.hello), rest(), Step::Reset]), Text("Hello")),
         case("end before the first event", stream([]), Report("cut short|without an answer")),
         case("end without a finish reason", stream([piece()]), Report("without a finish reason")),
         case("end within an event", stream([piece(), send(half)]), Report("EOF")),
-        case("no end of the head", vec![send("HTTP/1.1 200 OK\r\n"), header], Report("the connection broke")),
-        case("a chunk that is none", vec![send(chunked), send("zz\r\n")], Report("cut its answer short")),
+        case("no end of the head", vec![send("HTTP/1.1 200 OK\r\n"), header], Report("connection lost")),
+        case(
+            "a chunk that is none",
+            vec![send(chunked), send("zz\r\n")],
+            Report("closed the connection before the response was complete"),
+        ),
         case("no HTTP", vec![send("SSH-2.0-OpenSSH_9.2\r\n\r\n")], Report("invalid HTTP")),
     ]
 }
@@ -82,7 +94,7 @@ fn silence_cases(language: &Language) -> Vec<Case> {
     let dripped = language.hello.bytes().flat_map(|byte| [Step::Send(vec![byte]), Step::Pause(every(2))]);
     let silent = "sent no event for 3 s";
     let cases = vec![
-        case("silence before the head", vec![Step::Hang], Report("no answer from")),
+        case("silence before the head", vec![Step::Hang], Report("no response from")),
         case("silence after the head", stream([Step::Hang]), Report(silent)),
         case("silence within a stream", stream([send(language.piece), Step::Hang]), Report(silent)),
         case("keep-alive comments before a late answer", slowly(": ping\n\n", language.hello), Text("Hello")),
@@ -117,14 +129,18 @@ fn content_cases(language: &Language) -> Vec<Case> {
             stream([Step::Send(b"data: \xff\xfe\xc3(\n\n".to_vec())]),
             Report("cannot be read|the upstream answered"),
         ),
-        case("a body that is no gzip", packed(b"no gzip at all"), Report("cut its answer short")),
+        case(
+            "a body that is no gzip",
+            packed(b"no gzip at all"),
+            Report("closed the connection before the response was complete"),
+        ),
         case("an empty answer", answer("200 OK", json, ""), Report("")),
         case("a page in place of a stream", answer("200 OK", html, page), Report("Bad gateway")),
         case("a proxy's 502 page", answer("502 Bad Gateway", html, page), Report("502")),
         case(
             "a proxy that wants a login",
             answer("407 Proxy Authentication Required", html, page),
-            Report("the proxy wants a user and a password"),
+            Report("the proxy requires a user name and a password"),
         ),
         case("a redirect", answer("302 Found", elsewhere, ""), Report("redirects to")),
         case(
@@ -175,7 +191,7 @@ fn network_cases(language: &Language) -> Vec<Case> {
 }
 
 /// How a dead proxy is told from a dead upstream.
-const DOWN: &str = "The way leads by the proxy";
+const DOWN: &str = "Requests go through the proxy";
 
 fn proxy(address: &str) -> Value {
     json!({ "proxy_url": address })

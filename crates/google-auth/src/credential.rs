@@ -1,4 +1,4 @@
-//! Who asks for a token: read from a key file in any form that people paste, or from where the process runs.
+//! Google Cloud credentials, read from a key file in any form that users paste, or from the machine.
 
 use std::fmt;
 
@@ -13,75 +13,75 @@ use dify_plugin::config::machine::MachineAccess;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::client::public_url;
 
-/// Where Google exchanges assertions for tokens.
+/// URL at which Google exchanges assertions for tokens.
 pub const TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
 
-/// Who asks.
+/// A Google Cloud credential.
 #[derive(Clone)]
 pub enum GoogleCredential {
-    /// A service account's key file.
+    /// Service account key.
     ServiceAccount {
-        /// Its address.
+        /// Email address of the service account.
         client_email: String,
-        /// Id of the key.
+        /// Key ID.
         key_id: String,
-        /// The key in PEM.
+        /// Private key in PEM format.
         private_key: SecretString,
-        /// Where to ask.
+        /// Token endpoint.
         token_uri: Url,
     },
-    /// A user's refresh token.
+    /// Refresh token of a user.
     RefreshToken {
-        /// The OAuth client.
+        /// OAuth client ID.
         client_id: String,
-        /// Its secret.
+        /// OAuth client secret.
         client_secret: SecretString,
-        /// The token.
+        /// Refresh token.
         refresh_token: SecretString,
-        /// Where to ask.
+        /// Token endpoint.
         token_uri: Url,
     },
-    /// The machine's own account.
+    /// Service account of the machine, from its metadata server.
     Metadata {
         /// `http://metadata.google.internal`
         host: Url,
     },
-    /// An identity of another cloud.
+    /// Identity of another cloud.
     External(Box<ExternalAccount>),
 }
 
-/// An identity of another cloud (workload identity federation).
+/// Identity of another cloud (workload identity federation).
 #[derive(Clone)]
 pub struct ExternalAccount {
-    /// The pool's provider.
+    /// Provider in the workload identity pool.
     pub audience: String,
-    /// What kind of token the other cloud gives.
+    /// Type of the external token.
     pub subject_token_type: String,
-    /// Where it is exchanged.
+    /// URL at which the external token is exchanged.
     pub token_url: Url,
-    /// Where it comes from.
+    /// Source of the external token.
     pub source: SubjectSource,
-    /// Where it becomes a service account.
+    /// URL at which the token is exchanged for one of a service account.
     pub impersonation_url: Option<Url>,
 }
 
-/// Where the other cloud's token comes from.
+/// Source of an external token.
 #[derive(Clone)]
 pub enum SubjectSource {
-    /// A file that somebody renews.
+    /// A file that another process refreshes.
     File {
-        /// Its path.
+        /// Path.
         path: std::path::PathBuf,
-        /// The key of the token, when the file is JSON.
+        /// Field with the token, if the file is JSON.
         field: Option<String>,
     },
-    /// An address on this network.
+    /// A URL in this network.
     Url {
-        /// The address.
+        /// URL.
         url: Url,
-        /// Headers it wants.
+        /// Headers of the request.
         headers: Vec<(String, SecretString)>,
-        /// The key of the token, when the answer is JSON.
+        /// Field with the token, if the response is JSON.
         field: Option<String>,
     },
 }
@@ -90,28 +90,28 @@ impl fmt::Display for SubjectSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, .. } => write!(formatter, "the file {}", path.display()),
-            Self::Url { url, .. } => write!(formatter, "the address {}", public_url(url)),
+            Self::Url { url, .. } => write!(formatter, "the URL {}", public_url(url)),
         }
     }
 }
 
 impl GoogleCredential {
-    /// Reads a key file of any type, pasted raw, in base64, or quoted once more. `field` names the credential in errors,
-    /// `access` says what of this machine the file may name.
+    /// Parses a key file of any type, pasted as is, in Base64, or quoted once more. `field` is the credential field for
+    /// error messages; `access` limits what the file may use of this machine.
     pub fn from_key_file(text: &str, field: &str, access: &MachineAccess) -> Result<Self, InvokeError> {
         Self::read(text, field, Some(access))
     }
 
-    /// Reads the machine's own key file, whose sources are the operator's.
+    /// Parses the machine's own key file, whose sources the operator chose.
     pub(super) fn of_machine(text: &str) -> Result<Self, InvokeError> {
         Self::read(text, "GOOGLE_APPLICATION_CREDENTIALS", None)
     }
 
     fn read(text: &str, field: &str, access: Option<&MachineAccess>) -> Result<Self, InvokeError> {
         let file = read_object(text, field)?;
-        let kind = file.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let file_type = file.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
         let reader = Reader { file, field };
-        match kind.as_str() {
+        match file_type.as_str() {
             "service_account" => Ok(Self::ServiceAccount {
                 client_email: reader.text("client_email")?,
                 key_id: reader.optional("private_key_id").unwrap_or_default(),
@@ -125,14 +125,14 @@ impl GoogleCredential {
                 token_uri: reader.token_uri("token_uri")?,
             }),
             "external_account" => reader.external(access).map(|account| Self::External(Box::new(account))),
-            "" => Err(reader.wrong("has no `type`: it is not a key file of Google Cloud")),
-            other => Err(reader.wrong(&format!(
-                "is of type `{other}`; served are service_account, authorized_user and external_account"
+            "" => Err(reader.invalid("has no `type`; it is not a Google Cloud credentials file")),
+            other => Err(reader.invalid(&format!(
+                "has type `{other}`; supported types are service_account, authorized_user and external_account"
             ))),
         }
     }
 
-    /// Whoever is sent something of this identity before it has a token: the token endpoint first.
+    /// Returns the URLs that receive a part of this credential before it has a token, the token endpoint first.
     pub fn token_endpoints(&self) -> Vec<&Url> {
         match self {
             Self::ServiceAccount { token_uri, .. } | Self::RefreshToken { token_uri, .. } => vec![token_uri],
@@ -141,7 +141,7 @@ impl GoogleCredential {
         }
     }
 
-    /// How far tokens of this identity may go, as a form brought it.
+    /// Returns where tokens of this credential may be sent if it comes from a credential form.
     pub fn reach(&self) -> Reach {
         match self {
             Self::ServiceAccount { token_uri, .. } | Self::RefreshToken { token_uri, .. } if is_google(token_uri) => {
@@ -152,20 +152,20 @@ impl GoogleCredential {
         }
     }
 
-    /// The project a key file names.
+    /// Returns the project ID in a key file.
     pub fn project_of_key_file(text: &str) -> Option<String> {
         read_object(text, "").ok()?.get("project_id")?.as_str().map(str::to_owned)
     }
 }
 
-/// A key file's fields; errors name the field, never its value.
+/// Fields of a key file; errors contain the name of a field, never its value.
 struct Reader<'a> {
     file: Map<String, Value>,
     field: &'a str,
 }
 
 impl Reader<'_> {
-    fn wrong(&self, what: &str) -> InvokeError {
+    fn invalid(&self, what: &str) -> InvokeError {
         InvokeError::credentials(format!("credential `{}` {what}", self.field))
     }
 
@@ -174,20 +174,20 @@ impl Reader<'_> {
     }
 
     fn text(&self, key: &str) -> Result<String, InvokeError> {
-        self.optional(key).ok_or_else(|| self.wrong(&format!("lacks `{key}`: paste the whole key file")))
+        self.optional(key).ok_or_else(|| self.invalid(&format!("has no `{key}`; paste the whole key file")))
     }
 
-    /// A signed assertion is posted there, so it must be Google's (or this machine's, for a local stand-in).
+    /// A signed assertion is sent to this URL, so it must be Google's (or on this machine, for a mock server).
     fn token_uri(&self, key: &str) -> Result<Url, InvokeError> {
         google_url(&self.optional(key).unwrap_or_else(|| TOKEN_ENDPOINT.to_owned()))
-            .ok_or_else(|| self.wrong(&format!("has a `{key}` that is not an https address of googleapis.com")))
+            .ok_or_else(|| self.invalid(&format!("has a `{key}` that is not an https:// URL of googleapis.com")))
     }
 
     fn external(&self, access: Option<&MachineAccess>) -> Result<ExternalAccount, InvokeError> {
-        // In a form, what has to do with this machine has one answer.
-        let refused = |why: String| if access.is_some() { refused(why) } else { self.wrong(&why) };
+        // Credential forms get the same error for everything that concerns this machine.
+        let refused = |why: String| if access.is_some() { refused(why) } else { self.invalid(&why) };
         let source = self.file.get("credential_source").and_then(Value::as_object);
-        let source = source.ok_or_else(|| self.wrong("lacks `credential_source`"))?;
+        let source = source.ok_or_else(|| self.invalid("has no `credential_source`"))?;
         let text = |key: &str| source.get(key).and_then(Value::as_str).map(str::to_owned);
         let field = source.get("format").and_then(|format| format.get("subject_token_field_name"));
         let field = field.and_then(Value::as_str).map(str::to_owned);
@@ -195,10 +195,10 @@ impl Reader<'_> {
             (Some(path), _) => SubjectSource::File { path: path.into(), field },
             (None, Some(url)) => {
                 let url =
-                    Url::parse(&url).map_err(|_| self.wrong("has a `credential_source.url` that is no address"))?;
+                    Url::parse(&url).map_err(|_| self.invalid("has an invalid URL in `credential_source.url`"))?;
                 let headers = source.get("headers").and_then(Value::as_object);
                 if headers.is_some_and(|headers| headers.keys().any(|name| name.eq_ignore_ascii_case("host"))) {
-                    return Err(refused("has a `credential_source` whose headers name another host".to_owned()));
+                    return Err(refused("has a `credential_source` with a Host header".to_owned()));
                 }
                 let headers = headers
                     .into_iter()
@@ -207,18 +207,18 @@ impl Reader<'_> {
                 SubjectSource::Url { url, headers: headers.collect(), field }
             }
             (None, None) => {
-                return Err(
-                    self.wrong("has a `credential_source` that is neither a file nor a URL; others are not served")
-                );
+                return Err(self.invalid("has an unsupported `credential_source`: only a file or a URL is supported"));
             }
         };
         if let Some(access) = access {
             check_source(access, &source)?;
         }
-        // Whoever is sent a token of this machine.
+        // These URLs receive a token of this machine.
         let service = |key: &str, text: String, service: &str| {
             let url = Url::parse(&text).ok().filter(|url| is_google_service(url, &[service]));
-            url.ok_or_else(|| refused(format!("has a `{key}` that is not the https address of Google's {service}")))
+            url.ok_or_else(|| {
+                refused(format!("has a `{key}` that is not an https:// URL of Google's {service} service"))
+            })
         };
         let impersonation = "service_account_impersonation_url";
         Ok(ExternalAccount {
@@ -234,19 +234,19 @@ impl Reader<'_> {
     }
 }
 
-/// An address of Google's, or one on this machine for a local stand-in.
+/// Parses a URL of Google, or one on this machine for a mock server.
 pub fn google_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| is_google(url) || is_loopback(url))
 }
 
-/// A JSON object: raw, with line breaks inside strings, in base64, or quoted once more.
+/// Parses a JSON object: as is, with line breaks inside strings, in Base64, or quoted once more.
 fn read_object(text: &str, field: &str) -> Result<Map<String, Value>, InvokeError> {
-    let wrong = |what: &str| InvokeError::credentials(format!("credential `{field}` {what}"));
-    // Editors write a mark before the text that is no blank.
-    let blank = |letter: char| letter.is_whitespace() || letter == '\u{feff}';
+    let invalid = |what: &str| InvokeError::credentials(format!("credential `{field}` {what}"));
+    // Editors may write a byte order mark, which is not whitespace.
+    let blank = |character: char| character.is_whitespace() || character == '\u{feff}';
     let text = text.trim_matches(blank);
     if text.starts_with("-----BEGIN") {
-        return Err(wrong("is only the private key: paste the whole JSON key file"));
+        return Err(invalid("contains only the private key; paste the whole JSON key file"));
     }
     let decoded;
     let text = if text.starts_with('{') || text.starts_with('"') {
@@ -256,8 +256,8 @@ fn read_object(text: &str, field: &str) -> Result<Map<String, Value>, InvokeErro
         let bytes = STANDARD
             .decode(&packed)
             .or_else(|_| URL_SAFE_NO_PAD.decode(packed.trim_end_matches('=')))
-            .map_err(|_| wrong("is neither JSON nor base64 of it"))?;
-        decoded = String::from_utf8(bytes).map_err(|_| wrong("is not JSON once its base64 is decoded"))?;
+            .map_err(|_| invalid("is neither JSON nor Base64-encoded JSON"))?;
+        decoded = String::from_utf8(bytes).map_err(|_| invalid("is not valid JSON after Base64 decoding"))?;
         decoded.trim_matches(blank)
     };
     let escaped = text.replace("\r\n", "\n");
@@ -265,16 +265,16 @@ fn read_object(text: &str, field: &str) -> Result<Map<String, Value>, InvokeErro
     match value {
         Ok(Value::Object(map)) => Ok(map),
         Ok(Value::String(inner)) => read_object(&inner, field),
-        Ok(_) => Err(wrong("must be a JSON object")),
-        Err(error) => Err(wrong(&format!("is not JSON (line {}, column {})", error.line(), error.column()))),
+        Ok(_) => Err(invalid("must be a JSON object")),
+        Err(error) => Err(invalid(&format!("is not valid JSON (line {}, column {})", error.line(), error.column()))),
     }
 }
 
-/// Line breaks inside strings, which a form turned from `\n` into real ones.
+/// Escapes line breaks inside strings, which a form converted from `\n`.
 fn escape_breaks(text: &str) -> String {
     let (mut fixed, mut inside, mut escaped) = (String::with_capacity(text.len()), false, false);
-    for letter in text.chars() {
-        match letter {
+    for character in text.chars() {
+        match character {
             '\n' if inside => {
                 fixed.push_str("\\n");
                 continue;
@@ -282,13 +282,13 @@ fn escape_breaks(text: &str) -> String {
             '"' if !escaped => inside = !inside,
             _ => {}
         }
-        escaped = letter == '\\' && !escaped;
-        fixed.push(letter);
+        escaped = character == '\\' && !escaped;
+        fixed.push(character);
     }
     fixed
 }
 
-/// Escapes that were escaped once more.
+/// Reverts doubly escaped line breaks.
 fn repaired_pem(text: &str) -> String {
     text.replace("\\r", "").replace("\\n", "\n")
 }

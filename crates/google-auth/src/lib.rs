@@ -1,6 +1,7 @@
-//! Google Cloud OAuth2: an identity → a bearer token, fetched once for many calls and renewed in time.
+//! Google Cloud OAuth 2.0: exchanges a credential for an access token, which is fetched once for many requests and
+//! refreshed before it expires.
 //!
-//! Tokens live in memory only. Source: Google GoogleCredential, "Using OAuth 2.0 for server to server applications",
+//! Tokens are kept in memory only. Source: Google Identity, "Using OAuth 2.0 for server to server applications",
 //! "Workload identity federation"; AIP-4110 to AIP-4117.
 
 mod credential;
@@ -23,13 +24,13 @@ use dify_plugin::upstream::auth::{Attempt, Sent, insert_public, insert_secret};
 use dify_plugin::upstream::client::public_url;
 use dify_plugin::upstream::{AuthOutcome, Authorize, ErrorResponse, NetworkSettings, Upstream};
 
-/// Gives tokens of one identity. Parallel calls wait for one fetch, and share what comes of it.
+/// Returns access tokens for one credential. Concurrent requests wait for one fetch and share its outcome.
 pub struct TokenSource {
     source: Arc<Source>,
     cell: TokenCell,
 }
 
-/// Who asks for tokens, and for what.
+/// What a token is requested with and for.
 struct Source {
     identity: GoogleCredential,
     reach: Reach,
@@ -38,15 +39,15 @@ struct Source {
 }
 
 impl TokenSource {
-    /// A source that has fetched nothing yet.
+    /// Creates a source without a token.
     pub fn new(identity: GoogleCredential, reach: Reach, scopes: Vec<String>, upstream: Upstream) -> Self {
-        // Tokens serve many sessions, and are no call of the first one.
+        // Tokens serve many sessions, so fetching them does not count as a request of the first one.
         let upstream = upstream.for_no_session();
         Self { source: Arc::new(Source { identity, reach, scopes, upstream }), cell: TokenCell::default() }
     }
 
-    /// A token that is good for the next minutes, for a request to this address by this network. It is fetched by the same
-    /// network.
+    /// Returns a token that stays valid for the next minutes, for a request to this URL with these network settings.
+    /// The token is fetched with the same settings.
     pub async fn token(&self, url: &Url, network: &NetworkSettings) -> Result<SecretString, InvokeError> {
         self.source.reach.check(url, network)?;
         let fetch = || {
@@ -63,21 +64,21 @@ impl Source {
         if self.reach != Reach::Google {
             return fetching.await;
         }
-        if let Some(elsewhere) = self.identity.token_endpoints().into_iter().find(|url| !is_google(url)) {
-            return Err(refused(format!("its credentials file leads to {}", public_url(elsewhere))));
+        if let Some(foreign_url) = self.identity.token_endpoints().into_iter().find(|url| !is_google(url)) {
+            return Err(refused(format!("its credentials file contains the URL {}", public_url(foreign_url))));
         }
         fetching.await.map_err(|error| InvokeError { retryable: error.retryable, ..refused(error.detail()) })
     }
 }
 
-/// Puts a token on each attempt; a 401 renews it once.
+/// Adds a token to each attempt, and refreshes it once after a 401.
 pub struct GoogleBearer {
     source: Arc<TokenSource>,
     quota_project: Option<String>,
 }
 
 impl GoogleBearer {
-    /// The bearer of a call. `quota_project` is charged in place of the token's own project.
+    /// Creates the authorization of a request. `quota_project` is billed instead of the token's own project.
     pub fn new(source: Arc<TokenSource>, quota_project: Option<String>) -> Self {
         Self { source, quota_project }
     }
@@ -95,11 +96,11 @@ impl Authorize for GoogleBearer {
         })
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
+    fn refused<'a>(&'a self, response: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         Box::pin(async move {
             let bearer = sent.headers.get("authorization").and_then(|value| value.to_str().ok());
             match bearer.and_then(|bearer| bearer.strip_prefix("Bearer ")) {
-                Some(token) if answer.status == 401 => {
+                Some(token) if response.status == 401 => {
                     self.source.cell.forget(token);
                     AuthOutcome::Again
                 }

@@ -1,7 +1,7 @@
-//! What of this machine a credential form may use to sign in at Google: nothing, unless the operator allows it outside of
-//! every form. And how far a token may go, by where it comes from.
+//! What a credential form may use of this machine to authenticate with Google: nothing, unless the operator allows it
+//! outside of all forms. Also limits where a token may be sent, depending on its source.
 //!
-//! The rules only: settings are read in `dify_plugin::config::operator`, tokens are fetched in `grants`.
+//! Contains the rules only: settings are read in `dify_plugin::config::operator`, tokens are fetched in `token_exchange`.
 
 use std::fmt::Display;
 
@@ -13,7 +13,7 @@ use dify_plugin::config::machine::{ALLOW_IDENTITY, ALLOW_TOKEN_FILES, ALLOW_TOKE
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::NetworkSettings;
 
-/// Refuses a source that no form may name.
+/// Rejects a source that forms may not use.
 pub(super) fn check_source(access: &MachineAccess, source: &SubjectSource) -> Result<(), InvokeError> {
     let (allowed, setting) = match source {
         SubjectSource::File { path, .. } => {
@@ -21,88 +21,88 @@ pub(super) fn check_source(access: &MachineAccess, source: &SubjectSource) -> Re
         }
         SubjectSource::Url { url, .. } => (access.token_urls.contains(url), ALLOW_TOKEN_URLS),
     };
-    let reason = || refused(format!("its operator allows no form to name {source} ({setting})"));
+    let reason = || refused(format!("credential forms may not use {source} ({setting})"));
     allowed.then_some(()).ok_or_else(reason)
 }
 
-/// The machine's own identity, and the project that its credentials file names.
+/// Returns the machine's own identity, and the project ID in its credentials file.
 pub fn machine_identity(access: &MachineAccess) -> Result<(GoogleCredential, Option<String>), InvokeError> {
     if !access.identity {
-        return Err(refused(format!("its operator allows no form to use its identity ({ALLOW_IDENTITY})")));
+        return Err(refused(format!("credential forms may not use its identity ({ALLOW_IDENTITY})")));
     }
     if let Some(file) = &access.credentials_file {
         let text = std::fs::read_to_string(file)
-            .map_err(|error| refused(format!("{} cannot be read: {error}", file.display())))?;
+            .map_err(|error| refused(format!("cannot read {}: {error}", file.display())))?;
         let identity = GoogleCredential::of_machine(&text).map_err(|error| refused(error.detail()))?;
         return Ok((identity, GoogleCredential::project_of_key_file(&text)));
     }
     let host = access.metadata_host.as_deref().unwrap_or("metadata.google.internal");
-    let host = Url::parse(&format!("http://{host}/")).map_err(|_| refused("GCE_METADATA_HOST is not a host"))?;
+    let host = Url::parse(&format!("http://{host}/")).map_err(|_| refused("GCE_METADATA_HOST is not a valid host"))?;
     Ok((GoogleCredential::Metadata { host }, None))
 }
 
-/// The one answer to whatever fails on the way to a token of this machine: a second one would tell whoever fills in the
-/// form which files and addresses there are. The reason goes to the operator's log.
+/// Returns the single error for everything that fails while a token of this machine is fetched: different errors would
+/// reveal to the user of the form which files and URLs exist. The reason is logged for the operator.
 pub fn refused(reason: impl Display) -> InvokeError {
-    warn!(reason = reason.to_string(), "a credential form gets nothing of this machine");
+    warn!(reason = reason.to_string(), "a credential form may not use this machine's identity");
     InvokeError::credentials(
-        "the credential form asks for an identity, a file or an address of the machine that runs the plugin, and gets none",
+        "the credential form requests an identity, a file or a URL of the machine that runs the plugin, which is not \
+         allowed",
     )
     .with_hint(
-        "They are used only where the operator of that machine allows it outside of every form, with `google_base_url`, \
-         `proxy_url` and `tls_ca` empty, and for Google alone; the plugin's log, `doctor` and docs/operations.md (\"The machine's \
-         identity\") say more.",
+        "The operator of that machine must allow it outside of the form. It works for requests to Google only, with \
+         `google_base_url`, `proxy_url` and `tls_ca` empty. See the plugin's log, `doctor` and docs/operations.md (\"The \
+         machine's identity\").",
     )
 }
 
-/// How far the tokens of an identity may go.
+/// Where the tokens of a credential may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Wherever the form says: whoever typed the secrets could get such a token without us.
+    /// Anywhere the form says: the user who entered the secrets could get such a token without the plugin.
     Anywhere,
-    /// To Google and to this machine: they come from a token endpoint on this machine.
+    /// To Google and to this machine: the tokens come from a token endpoint on this machine.
     Nearby,
-    /// To Gemini's services at Google alone, by no proxy and no certificate of a form: they come from this machine.
+    /// To Google's Gemini services only, without a proxy or certificates of a form: the tokens come from this machine.
     Google,
 }
 
-/// The services at Google that a token of this machine is for, as labels of their host names.
+/// Google services that tokens of this machine may be sent to, as labels of their host names.
 const GEMINI: &[&str] = &["generativelanguage", "aiplatform"];
 
 impl Reach {
-    /// Refuses a request that would carry a token too far.
+    /// Rejects a request that would send a token to a server that is not allowed.
     pub(super) fn check(self, url: &Url, network: &NetworkSettings) -> Result<(), InvokeError> {
         match self {
             Self::Anywhere => Ok(()),
             Self::Nearby if is_loopback(url) || is_google(url) => Ok(()),
             Self::Nearby => Err(InvokeError::credentials(format!(
-                "a token from a token endpoint on this machine goes to Google and to this machine, not to {}",
+                "a token from a token endpoint on this machine may be sent to Google and this machine only, not to {}",
                 url.host_str().unwrap_or_default()
             ))),
-            Self::Google if !network.is_operators() => Err(refused("the form names a proxy or certificates")),
+            Self::Google if !network.is_operators() => Err(refused("the form sets a proxy or certificates")),
             Self::Google if !is_google_service(url, GEMINI) => {
-                Err(refused(format!("the form would have its token sent to {}", url.origin().ascii_serialization())))
+                Err(refused(format!("the form would send its token to {}", url.origin().ascii_serialization())))
             }
             Self::Google => Ok(()),
         }
     }
 }
 
-/// Whether an address is Google's, with Google's certificate.
+/// Whether a URL is Google's and uses HTTPS.
 pub(super) fn is_google(url: &Url) -> bool {
     let host = url.domain().unwrap_or_default();
     url.scheme() == "https" && (host == "googleapis.com" || host.ends_with(".googleapis.com"))
 }
 
-/// Whether an address is that of one of these services at Google, in any region (`sts.us-east1.rep.googleapis.com`,
-/// `us-central1-aiplatform.googleapis.com`) and at the private endpoint of a network
-/// (`aiplatform-name.p.googleapis.com`).
+/// Whether a URL is that of one of these Google services, in any region (`sts.us-east1.rep.googleapis.com`,
+/// `us-central1-aiplatform.googleapis.com`) or at a private endpoint (`aiplatform-name.p.googleapis.com`).
 pub(super) fn is_google_service(url: &Url, services: &[&str]) -> bool {
     let host = url.domain().unwrap_or_default();
     is_google(url) && url.port().is_none() && host.split(['.', '-']).any(|label| services.contains(&label))
 }
 
-/// Whether an address is on this machine.
+/// Whether a URL is on this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_this_machine_goes_to_gemini_at_google_alone() {
+    fn sends_tokens_of_this_machine_to_gemini_only() {
         let form = |proxy: Option<&str>, ca: Option<&str>| {
             NetworkSettings::new(proxy.map(|proxy| proxy.to_owned().into()), ca.map(str::to_owned))
         };
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_from_an_endpoint_on_this_machine_stays_near() {
+    fn sends_tokens_of_a_local_endpoint_to_google_and_this_machine() {
         let network = NetworkSettings::default();
         for (address, near) in [
             ("http://127.0.0.1:8080/", true),
@@ -182,25 +182,25 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_allowed_letter_for_letter() {
+    fn allows_exactly_the_listed_sources() {
         let access = MachineAccess {
             token_files: vec!["/run/secrets/token".into()],
             token_urls: vec![url("http://169.254.169.254/identity?api-version=1&resource=a")],
             ..MachineAccess::default()
         };
         let file = |path: &str| SubjectSource::File { path: path.into(), field: None };
-        let asked = |text: &str| SubjectSource::Url { url: url(text), headers: Vec::new(), field: None };
+        let from_url = |text: &str| SubjectSource::Url { url: url(text), headers: Vec::new(), field: None };
         for (source, allowed) in [
             (file("/run/secrets/token"), true),
             (file("/run/secrets/token2"), false),
             (file("/run/secrets"), false),
             (file("/run/secrets/../secrets/token"), false),
             (file("run/secrets/token"), false),
-            (asked("http://169.254.169.254/identity?api-version=1&resource=a"), true),
-            (asked("http://169.254.169.254/identity?api-version=1&resource=b"), false),
-            (asked("http://169.254.169.254/identity"), false),
-            (asked("https://169.254.169.254/identity?api-version=1&resource=a"), false),
-            (asked("http://169.254.169.254:8080/identity?api-version=1&resource=a"), false),
+            (from_url("http://169.254.169.254/identity?api-version=1&resource=a"), true),
+            (from_url("http://169.254.169.254/identity?api-version=1&resource=b"), false),
+            (from_url("http://169.254.169.254/identity"), false),
+            (from_url("https://169.254.169.254/identity?api-version=1&resource=a"), false),
+            (from_url("http://169.254.169.254:8080/identity?api-version=1&resource=a"), false),
         ] {
             assert_eq!(check_source(&access, &source).is_ok(), allowed, "{source}");
             assert!(check_source(&MachineAccess::default(), &source).is_err(), "{source}");

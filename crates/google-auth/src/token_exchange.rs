@@ -1,4 +1,4 @@
-//! The ways to a token: signed assertion, refresh token, metadata server, token exchange.
+//! Fetches access tokens: signed assertion, refresh token, metadata server, token exchange.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,17 +17,17 @@ use dify_plugin::upstream::auth::HeaderAuthorization;
 use dify_plugin::upstream::auth::fetched::Token;
 use dify_plugin::upstream::{ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, status};
 
-/// Longest answer of a token endpoint.
+/// Maximum size of a token endpoint's response in bytes.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
-/// Life of a token whose end the endpoint does not tell.
+/// Lifetime of a token whose expiry the endpoint does not report.
 const DEFAULT_LIFETIME_SECONDS: u64 = 300;
 
-/// Fields of a token endpoint's form that prove who asks.
+/// Secret fields of a token endpoint's form.
 const SECRET_FIELDS: [&str; 4] = ["assertion", "client_secret", "refresh_token", "subject_token"];
 
-/// `iat` lies a little in the past, for clocks that differ.
-const SKEW: u64 = 10;
+/// Seconds by which `iat` is in the past, to tolerate clock skew.
+const CLOCK_SKEW_SECONDS: u64 = 10;
 
 #[derive(Deserialize)]
 struct TokenResponse {
@@ -45,7 +45,7 @@ struct Claims<'a> {
     exp: u64,
 }
 
-/// Gets a token.
+/// Fetches a token.
 pub(super) async fn fetch(
     upstream: &Upstream,
     network: &NetworkSettings,
@@ -80,9 +80,12 @@ fn assertion(
     audience: &Url,
     scope: &str,
 ) -> Result<String, InvokeError> {
-    let issued = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).saturating_sub(SKEW);
+    let issued = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+        .saturating_sub(CLOCK_SKEW_SECONDS);
     let key = EncodingKey::from_rsa_pem(key.expose_secret().as_bytes())
-        .map_err(|_| InvokeError::credentials("the service account's `private_key` is not an RSA key in PEM form"))?;
+        .map_err(|_| InvokeError::credentials("the service account's `private_key` is not an RSA key in PEM format"))?;
     let mut header = Header::new(Algorithm::RS256);
     header.kid = Some(key_id.to_owned()).filter(|id| !id.is_empty());
     let claims = Claims { iss: email, scope, aud: audience.as_str(), iat: issued, exp: issued + 3600 };
@@ -97,75 +100,75 @@ fn post_form(url: &Url, form: &[(&str, &str)], network: &NetworkSettings) -> Res
     request.body = body.into();
     let secret = form.iter().filter(|(name, _)| SECRET_FIELDS.contains(name));
     request.secrets = secret.map(|(_, value)| SecretString::from(*value)).collect();
-    Ok(quick(request).with_network(network.clone()))
+    Ok(token_request(request).with_network(network.clone()))
 }
 
-/// Token endpoints answer in a moment or not at all.
-fn quick(request: UpstreamRequest) -> UpstreamRequest {
+/// Adds short timeouts: token endpoints respond quickly or not at all.
+fn token_request(request: UpstreamRequest) -> UpstreamRequest {
     let wait = Duration::from_secs(20);
     request
         .with_timeouts(Timeouts { first_byte: wait, idle: wait, ..Timeouts::default() })
         .with_retry(RetryPolicy { first_wait: Duration::from_millis(200), ..RetryPolicy::default() })
-        .with_error_reader(token_refusal)
+        .with_error_reader(token_error)
         .confidential()
 }
 
 async fn token(upstream: &Upstream, request: UpstreamRequest) -> Result<Token, InvokeError> {
-    let answer: TokenResponse = upstream.send(&request).await?.json(MAX_RESPONSE_BYTES).await.map_err(unreadable)?;
-    let life = Duration::from_secs(answer.expires_in.unwrap_or(DEFAULT_LIFETIME_SECONDS));
-    Ok(Token::new(answer.access_token, life))
+    let response: TokenResponse = upstream.send(&request).await?.json(MAX_RESPONSE_BYTES).await.map_err(unreadable)?;
+    let lifetime = Duration::from_secs(response.expires_in.unwrap_or(DEFAULT_LIFETIME_SECONDS));
+    Ok(Token::new(response.access_token, lifetime))
 }
 
-/// The answer may hold a token: its text is not repeated.
+/// The response may contain a token, so its text is not quoted.
 fn unreadable(error: InvokeError) -> InvokeError {
-    InvokeError::new(error.kind, "the token endpoint's answer cannot be read").retryable()
+    InvokeError::new(error.kind, "cannot parse the response of the token endpoint").retryable()
 }
 
-/// `{"error", "error_description"}`, another shape than the API's own.
-fn token_refusal(answer: &ErrorResponse) -> InvokeError {
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+/// Reads `{"error", "error_description"}`, which is not the format of the API's own errors.
+fn token_error(response: &ErrorResponse) -> InvokeError {
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let text = |key: &str| body[key].as_str().map(str::to_owned);
-    let (Some(word), described) = (text("error"), text("error_description")) else { return status::error_of(answer) };
+    let (Some(code), described) = (text("error"), text("error_description")) else { return status::error_of(response) };
     let mut error =
-        InvokeError::authorization(format!("Google gave no token: {word}: {}", described.unwrap_or_default()));
-    error.status = Some(answer.status.as_u16());
+        InvokeError::authorization(format!("Google did not issue a token: {code}: {}", described.unwrap_or_default()));
+    error.status = Some(response.status.as_u16());
     error.hint = Some(
-        match word.as_str() {
+        match code.as_str() {
             "invalid_grant" => {
                 "The key or refresh token was deleted, revoked or has expired, or this machine's clock is wrong."
             }
-            "invalid_rapt" => "Your organisation asks for a new login: make a new refresh token.",
-            "invalid_client" | "unauthorized_client" => "The OAuth client id and secret do not belong together.",
-            "invalid_scope" => "The account may not use this scope.",
-            _ => "Check the credential.",
+            "invalid_rapt" => "Your organization requires reauthentication; create a new refresh token.",
+            "invalid_client" | "unauthorized_client" => "The OAuth client ID and client secret do not match.",
+            "invalid_scope" => "The account is not allowed to use this scope.",
+            _ => "Check the credentials.",
         }
         .to_owned(),
     );
-    if status::is_transient(answer.status) {
+    if status::is_transient(response.status) {
         error.kind = ErrorKind::ServerUnavailable;
         error.retryable = true;
     }
-    error.code = Some(word);
+    error.code = Some(code);
     error
 }
 
 async fn metadata(upstream: &Upstream, host: &Url, scopes: &str) -> Result<Token, InvokeError> {
     let mut url = host
         .join("computeMetadata/v1/instance/service-accounts/default/token")
-        .map_err(|_| InvokeError::internal("the metadata server's address is wrong"))?;
+        .map_err(|_| InvokeError::internal("the metadata server URL is not valid"))?;
     url.query_pairs_mut().append_pair("scopes", scopes);
     let mut request = machine_request(url);
     request.headers.insert("metadata-flavor", HeaderValue::from_static("Google"));
-    let answer = upstream.send(&request).await?;
-    if answer.headers.get("metadata-flavor").is_none_or(|flavor| flavor != "Google") {
-        return Err(InvokeError::credentials("what answers as the metadata server is not Google's"));
+    let response = upstream.send(&request).await?;
+    if response.headers.get("metadata-flavor").is_none_or(|flavor| flavor != "Google") {
+        return Err(InvokeError::credentials("the response of the metadata server does not come from Google"));
     }
-    let answer: TokenResponse = answer.json(MAX_RESPONSE_BYTES).await.map_err(unreadable)?;
-    let life = Duration::from_secs(answer.expires_in.unwrap_or(DEFAULT_LIFETIME_SECONDS));
-    Ok(Token::new(answer.access_token, life))
+    let response: TokenResponse = response.json(MAX_RESPONSE_BYTES).await.map_err(unreadable)?;
+    let lifetime = Duration::from_secs(response.expires_in.unwrap_or(DEFAULT_LIFETIME_SECONDS));
+    Ok(Token::new(response.access_token, lifetime))
 }
 
-/// What answers this machine only is close: short waits.
+/// Servers that serve only this machine are close, so the timeouts are short.
 fn machine_request(url: Url) -> UpstreamRequest {
     let wait = Duration::from_secs(3);
     UpstreamRequest::get(url)
@@ -174,7 +177,7 @@ fn machine_request(url: Url) -> UpstreamRequest {
         .confidential()
 }
 
-/// Exchanges another cloud's token, and becomes a service account where that is asked for.
+/// Exchanges an external token, and impersonates a service account if required.
 async fn external(
     upstream: &Upstream,
     network: &NetworkSettings,
@@ -204,22 +207,22 @@ async fn external(
     let scopes: Vec<&str> = scope.split(' ').collect();
     let request = UpstreamRequest::post_json(url.clone(), &json!({"scope": scopes, "lifetime": "3600s"}))?;
     let bearer = HeaderAuthorization::new().bearer(federated.secret().expose_secret());
-    let request = quick(request).with_network(network.clone()).with_auth(std::sync::Arc::new(bearer));
-    let answer: Impersonated = upstream.send(&request).await?.json(MAX_RESPONSE_BYTES).await.map_err(unreadable)?;
-    let expires = answer.expire_time.as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+    let request = token_request(request).with_network(network.clone()).with_auth(std::sync::Arc::new(bearer));
+    let response: Impersonated = upstream.send(&request).await?.json(MAX_RESPONSE_BYTES).await.map_err(unreadable)?;
+    let expires = response.expire_time.as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let left =
         expires.map_or(DEFAULT_LIFETIME_SECONDS as f64, |end| end.duration_since(jiff::Timestamp::now()).as_secs_f64());
-    let life = Duration::try_from_secs_f64(left).unwrap_or_default();
-    Ok(Token::new(answer.access_token, life))
+    let lifetime = Duration::try_from_secs_f64(left).unwrap_or_default();
+    Ok(Token::new(response.access_token, lifetime))
 }
 
 async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<SecretString, InvokeError> {
-    let no_token = || InvokeError::credentials(format!("{source} holds no token"));
+    let no_token = || InvokeError::credentials(format!("{source} provides no token"));
     let (text, field) = match source {
         SubjectSource::File { path, field } => {
             let text = read_token_file(path)
                 .await
-                .map_err(|error| InvokeError::credentials(format!("{source} cannot be read: {error}")))?;
+                .map_err(|error| InvokeError::credentials(format!("cannot read {source}: {error}")))?;
             (text, field)
         }
         SubjectSource::Url { url, headers, field } => {
@@ -246,11 +249,11 @@ async fn subject_token(upstream: &Upstream, source: &SubjectSource) -> Result<Se
     Ok(SecretString::from(token.to_owned()))
 }
 
-/// Reads a small regular file; a pipe or device would never end.
+/// Reads a small regular file; a pipe or device might never end.
 async fn read_token_file(path: &Path) -> std::io::Result<String> {
     let metadata = tokio::fs::metadata(path).await?;
     if !metadata.is_file() || metadata.len() > MAX_RESPONSE_BYTES as u64 {
-        return Err(std::io::Error::other("it is no file of the size of a token"));
+        return Err(std::io::Error::other("not a regular file, or too large for a token"));
     }
     tokio::fs::read_to_string(path).await
 }

@@ -1,6 +1,7 @@
-//! Private keys as people have them: one JWK, a key set, a list of JWKs, or PEM. Found, checked, bound to an algorithm.
+//! Private keys as users have them: a JWK, a JWKS, an array of JWKs, or PEM. Finds, validates and binds a key to an
+//! algorithm.
 //!
-//! No private part ever appears in an error: only member names, key ids, sizes and curves do.
+//! Errors never contain private parts of a key, only member names, key IDs, sizes and curves.
 //! Source: RFC 7517 (keys), RFC 7518 section 6 (oct, RSA, EC), RFC 8037 (OKP), RFC 7468 (PEM).
 
 use aws_lc_rs::hmac;
@@ -15,10 +16,10 @@ use zeroize::Zeroizing;
 use super::jws::{Algorithm, Curve, KeyKind, Material, SigningKey};
 use dify_plugin::upstream::pem;
 
-/// Shortest RSA modulus that is safe to sign with, in bits.
+/// Minimum size of an RSA modulus in bits.
 const MIN_RSA_BITS: usize = 2048;
 
-/// Base64url as people paste it: padding may be there or not, and unused bits may be set.
+/// Base64url as users paste it: with or without padding, and with unused bits set.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -26,77 +27,76 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Why no key could be made; safe to show.
+/// Why no key can be used; safe to show.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Neither JSON nor PEM.
-    #[error("it is neither a JWK, a key set, nor a PEM private key: {0}")]
+    #[error("not a JWK, JWKS or PEM private key: {0}")]
     Unreadable(String),
-    /// A member that must be there is not, or cannot be read.
+    /// A required member is missing or invalid.
     #[error("{key}: member `{member}` {problem}")]
     Member {
-        /// Which key.
+        /// Name of the key.
         key: String,
-        /// Which member.
+        /// Name of the member.
         member: &'static str,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// Only the public half is there.
-    #[error("{0} holds only a public key; signing needs the private key (with `{1}`)")]
+    /// Only the public key is present.
+    #[error("{0} is a public key; signing requires the private key (with `{1}`)")]
     PublicOnly(String, &'static str),
-    /// Key and algorithm, curve or use do not go together.
+    /// Key and algorithm, curve or use do not match.
     #[error("{0}")]
     Conflict(String),
-    /// Below the length that the algorithm's specification allows.
-    #[error("{key} is too short: {found} bits, {algorithm} needs at least {needed}")]
+    /// The key is shorter than its algorithm allows.
+    #[error("{key} is too short: {found} bits; {algorithm} requires at least {needed}")]
     TooShort {
-        /// Which key.
+        /// Name of the key.
         key: String,
-        /// Its length.
+        /// Length in bits.
         found: usize,
-        /// The shortest length allowed.
+        /// Minimum length in bits.
         needed: usize,
-        /// For what.
+        /// Algorithm.
         algorithm: &'static str,
     },
-    /// The numbers do not form a key.
-    #[error("{0} is damaged: its parts do not form a valid key")]
-    Damaged(String),
-    /// A set in which no key fits.
-    #[error("no key of the set fits: {0}")]
-    NoneFits(String),
+    /// The components do not form a key.
+    #[error("{0} is not valid: its components do not form a key")]
+    Invalid(String),
+    /// No key in a JWKS matches.
+    #[error("no key in the JWKS matches: {0}")]
+    NoMatch(String),
 }
 
-/// Reads `text` and picks the key for an algorithm and, when one is asked for, a key id.
+/// Parses `text` and selects the key for an algorithm and, if given, a key ID.
 ///
-/// A key that names another algorithm, another use or another id is passed over. Among those that are left one that
-/// has the id wins, then one that names the algorithm, then the first. With a single key the reason for passing it over
-/// is the error.
+/// A key with another algorithm, use or ID is skipped. Of the remaining ones, a key with the ID is preferred, then one
+/// with the algorithm, then the first. If there is a single key, the reason for skipping it is the error.
 pub fn signing_key(text: &str, algorithm: Algorithm, kid: Option<&str>) -> Result<SigningKey, KeyError> {
-    let keys = read(text)?;
-    let (mut fitting, mut reasons) = (Vec::new(), Vec::new());
+    let keys = parse(text)?;
+    let (mut matching, mut reasons) = (Vec::new(), Vec::new());
     for key in &keys {
         match key.mismatch_reason(algorithm, kid) {
-            None => fitting.push(key),
+            None => matching.push(key),
             Some(reason) => reasons.push(reason),
         }
     }
-    let chosen = fitting.iter().min_by_key(|key| (key.member("kid") != kid, key.member("alg").is_none()));
+    let chosen = matching.iter().min_by_key(|key| (key.member("kid") != kid, key.member("alg").is_none()));
     match (chosen, <[KeyError; 1]>::try_from(reasons)) {
         (Some(key), _) => key.bind(algorithm, kid),
         (None, Ok([only])) => Err(only),
-        (None, Err(reasons)) if reasons.is_empty() => Err(KeyError::Unreadable("the set holds no key".to_owned())),
+        (None, Err(reasons)) if reasons.is_empty() => Err(KeyError::Unreadable("the JWKS contains no keys".to_owned())),
         (None, Err(reasons)) => {
-            Err(KeyError::NoneFits(reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+            Err(KeyError::NoMatch(reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
         }
     }
 }
 
-/// The algorithm that goes with the first key of `text`: the one that it names, else the usual one of its type. HS256 when
-/// that cannot be told; [`signing_key`] says what is wrong.
+/// Returns the algorithm for the first key of `text`: the one in the key, or else the usual one for its type. HS256 if
+/// it is unknown; [`signing_key`] reports the error.
 pub fn usual_algorithm(text: &str) -> Algorithm {
-    let keys = read(text).unwrap_or_default();
+    let keys = parse(text).unwrap_or_default();
     let usual = |key: &Candidate| match key.member("alg").map(str::parse) {
         Some(Ok(named)) => Some(named),
         _ => match key.pem.as_deref().map_or_else(|| key.kind().ok(), pem_kind)? {
@@ -111,36 +111,36 @@ pub fn usual_algorithm(text: &str) -> Algorithm {
     keys.iter().find_map(usual).unwrap_or(Algorithm::Hs256)
 }
 
-/// What kind of key a PEM text has.
+/// Returns the type of key in a PEM text.
 fn pem_kind(text: &str) -> Option<KeyKind> {
     pem::blocks(text).iter().find_map(|block| kind_of_der(&Zeroizing::new(block.der()?)))
 }
 
-/// One key of the text, still unchecked.
+/// A key of the text, not validated yet.
 struct Candidate {
-    /// What errors call it.
+    /// Name for error messages.
     name: String,
-    /// Its JSON members; only `kid`, `alg` and `use` for a PEM.
+    /// JSON members; only `kid`, `alg` and `use` for PEM.
     members: Map<String, Value>,
-    /// The PEM text, for a bare PEM or the member `private_key`.
+    /// PEM text, of a bare PEM or of the member `private_key`.
     pem: Option<String>,
 }
 
-fn read(text: &str) -> Result<Vec<Candidate>, KeyError> {
+fn parse(text: &str) -> Result<Vec<Candidate>, KeyError> {
     let text = text.trim();
     if text.contains("-----BEGIN ") && !text.starts_with(['{', '[']) {
         return Ok(vec![Candidate { name: "the PEM key".to_owned(), members: Map::new(), pem: Some(text.to_owned()) }]);
     }
-    // The parser's own words never quote the text, only positions.
+    // The parser's error message contains positions only, never the text.
     let value: Value = serde_json::from_str(text).map_err(|error| KeyError::Unreadable(error.to_string()))?;
     let items = match value {
         Value::Array(items) => items,
         Value::Object(mut map) => match map.remove("keys") {
             Some(Value::Array(items)) => items,
-            Some(_) => return Err(KeyError::Unreadable("its `keys` is not a list".to_owned())),
+            Some(_) => return Err(KeyError::Unreadable("`keys` is not an array".to_owned())),
             None => vec![Value::Object(map)],
         },
-        _ => return Err(KeyError::Unreadable("the JSON is neither an object nor a list".to_owned())),
+        _ => return Err(KeyError::Unreadable("the JSON is neither an object nor an array".to_owned())),
     };
     let alone = items.len() == 1;
     items.into_iter().enumerate().map(|(index, item)| Candidate::of(item, index + 1, alone)).collect()
@@ -149,7 +149,7 @@ fn read(text: &str) -> Result<Vec<Candidate>, KeyError> {
 impl Candidate {
     fn of(item: Value, number: usize, alone: bool) -> Result<Self, KeyError> {
         let Value::Object(members) = item else {
-            return Err(KeyError::Unreadable(format!("key {number} of the set is not an object")));
+            return Err(KeyError::Unreadable(format!("key {number} of the JWKS is not an object")));
         };
         let name = match members.get("kid").and_then(Value::as_str) {
             Some(kid) => format!("key `{kid}`"),
@@ -164,24 +164,24 @@ impl Candidate {
         self.members.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// Why this key is not the one, before its numbers are looked at.
+    /// Returns why this key does not match, without checking its key material.
     fn mismatch_reason(&self, algorithm: Algorithm, kid: Option<&str>) -> Option<KeyError> {
         let conflict = |text: String| Some(KeyError::Conflict(text));
         let wanted = algorithm.as_str();
         if let (Some(wanted), Some(found)) = (kid, self.member("kid"))
             && wanted != found
         {
-            return conflict(format!("{} is not the key `{wanted}` that was asked for", self.name));
+            return conflict(format!("{} is not the requested key `{wanted}`", self.name));
         }
         if let Some(found) = self.member("alg")
             && found != wanted
         {
-            return conflict(format!("{} is for {found} (its `alg`), the algorithm chosen is {wanted}", self.name));
+            return conflict(format!("{} is for {found} (`alg`), but the selected algorithm is {wanted}", self.name));
         }
         if let Some(found) = self.member("use")
             && found != "sig"
         {
-            return conflict(format!("{} is for `{found}` (its `use`), not for signatures", self.name));
+            return conflict(format!("{} is for `{found}` (`use`), not for signatures", self.name));
         }
         if self.pem.is_some() {
             return None;
@@ -192,11 +192,11 @@ impl Candidate {
         };
         if kind != algorithm.key_kind() {
             let needed = algorithm.key_kind();
-            return conflict(format!("{} is {kind}, but {wanted} needs a key that is {needed}", self.name));
+            return conflict(format!("{} is {kind}, but {wanted} requires a key of type {needed}", self.name));
         }
         let private = if kind == KeyKind::Oct { "k" } else { "d" };
         (self.member(private).is_none()).then(|| match kind {
-            KeyKind::Oct => self.wrong("k", "is missing"),
+            KeyKind::Oct => self.member_error("k", "is missing"),
             _ => KeyError::PublicOnly(self.name.clone(), "d"),
         })
     }
@@ -204,17 +204,17 @@ impl Candidate {
     fn kind(&self) -> Result<KeyKind, KeyError> {
         let curve = self.member("crv").unwrap_or_default();
         match self.member("kty") {
-            None => Err(self.wrong("kty", "is missing")),
+            None => Err(self.member_error("kty", "is missing")),
             Some("oct") => Ok(KeyKind::Oct),
             Some("RSA") => Ok(KeyKind::Rsa),
             Some("EC") => Curve::ALL
                 .into_iter()
                 .find(|known| known.as_str() == curve)
                 .map(KeyKind::Ec)
-                .ok_or_else(|| self.wrong("crv", "must be P-256, P-384 or P-521")),
+                .ok_or_else(|| self.member_error("crv", "must be P-256, P-384 or P-521")),
             Some("OKP") if curve == "Ed25519" => Ok(KeyKind::Ed25519),
-            Some("OKP") => Err(self.wrong("crv", "must be Ed25519")),
-            Some(_) => Err(self.wrong("kty", "must be oct, RSA, EC or OKP")),
+            Some("OKP") => Err(self.member_error("crv", "must be Ed25519")),
+            Some(_) => Err(self.member_error("kty", "must be oct, RSA, EC or OKP")),
         }
     }
 
@@ -232,36 +232,38 @@ impl Candidate {
         Ok(SigningKey { algorithm, kid, material })
     }
 
-    fn wrong(&self, member: &'static str, problem: impl Into<String>) -> KeyError {
+    fn member_error(&self, member: &'static str, problem: impl Into<String>) -> KeyError {
         KeyError::Member { key: self.name.clone(), member, problem: problem.into() }
     }
 
-    fn damaged(&self) -> KeyError {
-        KeyError::Damaged(self.name.clone())
+    fn invalid(&self) -> KeyError {
+        KeyError::Invalid(self.name.clone())
     }
 
-    /// A base64url member. The standard alphabet is read too, with a warning: the gateway refuses a public key written so.
+    /// Decodes a Base64url member. Standard Base64 is accepted with a warning, because the gateway rejects a public key
+    /// in that form.
     fn bytes(&self, member: &'static str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let text = self.member(member).ok_or_else(|| self.wrong(member, "is missing"))?;
+        let text = self.member(member).ok_or_else(|| self.member_error(member, "is missing"))?;
         let mut text: Zeroizing<String> = Zeroizing::new(text.split_whitespace().collect());
         if text.contains(['+', '/']) {
-            tracing::warn!(key = self.name, member, "key material is in base64, not base64url; read all the same");
+            tracing::warn!(key = self.name, member, "key material is Base64 instead of Base64url; accepted");
             text = Zeroizing::new(text.replace('+', "-").replace('/', "_"));
         }
-        let bytes = BASE64URL.decode(text.as_bytes()).map_err(|_| self.wrong(member, "is not base64url"))?;
+        let bytes =
+            BASE64URL.decode(text.as_bytes()).map_err(|_| self.member_error(member, "is not valid Base64url"))?;
         if bytes.is_empty() {
-            return Err(self.wrong(member, "is empty"));
+            return Err(self.member_error(member, "is empty"));
         }
         Ok(Zeroizing::new(bytes))
     }
 
-    /// A number of at most `length` bytes, filled up with leading zeros.
+    /// Decodes a number of at most `length` bytes and pads it with leading zeros.
     fn number(&self, member: &'static str, length: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let bytes = self.bytes(member)?;
         let digits = without_leading_zeros(&bytes);
         let zeros = length
             .checked_sub(digits.len())
-            .ok_or_else(|| self.wrong(member, format!("is longer than the {length} bytes of the curve")))?;
+            .ok_or_else(|| self.member_error(member, format!("is longer than the {length} bytes of the curve")))?;
         let mut whole = Zeroizing::new(vec![0; zeros]);
         whole.extend_from_slice(digits);
         Ok(whole)
@@ -269,7 +271,7 @@ impl Candidate {
 
     fn oct(&self, algorithm: Algorithm) -> Result<Material, KeyError> {
         let secret = self.bytes("k")?;
-        let digest = algorithm.hmac().ok_or_else(|| self.damaged())?;
+        let digest = algorithm.hmac().ok_or_else(|| self.invalid())?;
         let needed = digest.digest_algorithm().output_len();
         if secret.len() < needed {
             return Err(self.too_short(secret.len() * 8, needed * 8, algorithm));
@@ -291,12 +293,12 @@ impl Candidate {
             dQ: part("dq")?,
             qInv: part("qi")?,
         };
-        let pair = RsaKeyPair::from_components(&components).map_err(|_| self.damaged())?;
+        let pair = RsaKeyPair::from_components(&components).map_err(|_| self.invalid())?;
         self.rsa_material(pair, algorithm)
     }
 
     fn rsa_material(&self, pair: RsaKeyPair, algorithm: Algorithm) -> Result<Material, KeyError> {
-        let encoding = algorithm.rsa().ok_or_else(|| self.damaged())?;
+        let encoding = algorithm.rsa().ok_or_else(|| self.invalid())?;
         Ok(Material::Rsa(Box::new(pair), encoding))
     }
 
@@ -316,19 +318,19 @@ impl Candidate {
         let private = self.number("d", length)?;
         EcdsaKeyPair::from_private_key_and_public_key(curve.signing(), &private, &point)
             .map(Material::Ecdsa)
-            .map_err(|_| self.damaged())
+            .map_err(|_| self.invalid())
     }
 
     fn ed25519(&self) -> Result<Material, KeyError> {
         let seed = self.bytes("d")?;
         if seed.len() != 32 {
-            return Err(self.wrong("d", "must be 32 bytes long"));
+            return Err(self.member_error("d", "must be 32 bytes long"));
         }
         let pair = match self.member("x") {
             Some(_) => Ed25519KeyPair::from_seed_and_public_key(&seed, &self.bytes("x")?),
             None => Ed25519KeyPair::from_seed_unchecked(&seed),
         };
-        pair.map(Material::Ed25519).map_err(|_| self.damaged())
+        pair.map(Material::Ed25519).map_err(|_| self.invalid())
     }
 
     fn pem_material(&self, text: &str, algorithm: Algorithm) -> Result<Material, KeyError> {
@@ -339,11 +341,14 @@ impl Candidate {
         let kind = match block.label.as_str() {
             "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => algorithm.key_kind(),
             "ENCRYPTED PRIVATE KEY" => {
-                return Err(KeyError::Conflict(format!("{} is encrypted; paste it without a passphrase", self.name)));
+                return Err(KeyError::Conflict(format!(
+                    "{} is encrypted; paste the key without a passphrase",
+                    self.name
+                )));
             }
             _ => return Err(KeyError::PublicOnly(self.name.clone(), "BEGIN PRIVATE KEY")),
         };
-        let der = Zeroizing::new(block.der().ok_or_else(|| self.damaged())?);
+        let der = Zeroizing::new(block.der().ok_or_else(|| self.invalid())?);
         let material = match kind {
             KeyKind::Oct => None,
             KeyKind::Rsa => {
@@ -358,11 +363,11 @@ impl Candidate {
         };
         material.ok_or_else(|| match kind_of_der(&der) {
             Some(found) if found != kind => KeyError::Conflict(format!(
-                "{} is {found}, but {} needs a key that is {kind}",
+                "{} is {found}, but {} requires a key of type {kind}",
                 self.name,
                 algorithm.as_str()
             )),
-            _ => self.damaged(),
+            _ => self.invalid(),
         })
     }
 
@@ -371,14 +376,14 @@ impl Candidate {
     }
 }
 
-/// The modulus of an RSA key in PKCS#8 or PKCS#1, whatever its length.
+/// Returns the modulus of an RSA key in PKCS#8 or PKCS#1, whatever its length.
 fn rsa_modulus(der: &[u8]) -> Option<Vec<u8>> {
     let inner = pkcs8::PrivateKeyInfo::try_from(der).map_or(der, |info| info.private_key);
     let key = pkcs1::RsaPrivateKey::try_from(inner).ok()?;
     Some(key.modulus.as_bytes().to_vec())
 }
 
-/// What a private key in DER is, found out by reading it as each.
+/// Returns the type of a private key in DER, by parsing it as each type.
 fn kind_of_der(der: &[u8]) -> Option<KeyKind> {
     if rsa_modulus(der).is_some() {
         return Some(KeyKind::Rsa);

@@ -1,7 +1,7 @@
 //! Signed tokens (JWS compact form, RFC 7515) with any of the thirteen algorithms of RFC 7518 and RFC 8037.
 //!
-//! A key is checked once, when it is read (see [`super::jwk`]), and then signs as often as it likes. The signatures are
-//! aws-lc-rs's; jsonwebtoken is not used here because it has no ES512 and takes no key without a detour through PKCS#8.
+//! A key is validated once, when it is parsed (see [`super::jwk`]), and can then sign any number of tokens. Signatures
+//! are computed by aws-lc-rs; jsonwebtoken is not used because it has no ES512 and accepts keys only as PKCS#8.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,7 +47,7 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// What kind of key an algorithm takes.
+/// Type of key that an algorithm requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// A shared secret (`oct`).
@@ -60,7 +60,7 @@ pub enum KeyKind {
     Ed25519,
 }
 
-/// Curves of RFC 7518.
+/// Elliptic curves of RFC 7518.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curve {
     /// NIST P-256.
@@ -72,10 +72,10 @@ pub enum Curve {
 }
 
 impl Curve {
-    /// All of them.
+    /// All curves.
     pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
 
-    /// `crv` of a JWK.
+    /// Returns the `crv` value of a JWK.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::P256 => "P-256",
@@ -84,7 +84,7 @@ impl Curve {
         }
     }
 
-    /// Bytes of a coordinate.
+    /// Returns the length of a coordinate in bytes.
     pub fn coordinate_length(self) -> usize {
         match self {
             Self::P256 => 32,
@@ -93,7 +93,7 @@ impl Curve {
         }
     }
 
-    /// The library's name of curve and digest.
+    /// Returns the library's signing algorithm for curve and digest.
     pub(super) fn signing(self) -> &'static EcdsaSigningAlgorithm {
         match self {
             Self::P256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
@@ -115,7 +115,7 @@ impl fmt::Display for KeyKind {
 }
 
 impl Algorithm {
-    /// All of them, in the order of the specification.
+    /// All algorithms, in the order of the specification.
     pub const ALL: [Self; 13] = [
         Self::Hs256,
         Self::Hs384,
@@ -132,7 +132,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// The name in a header.
+    /// Returns the `alg` value of a header.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
@@ -151,7 +151,7 @@ impl Algorithm {
         }
     }
 
-    /// The key it takes.
+    /// Returns the type of key that the algorithm requires.
     pub fn key_kind(self) -> KeyKind {
         match self {
             Self::Hs256 | Self::Hs384 | Self::Hs512 => KeyKind::Oct,
@@ -163,7 +163,7 @@ impl Algorithm {
         }
     }
 
-    /// The library's digest and, for HMAC, the shortest key that RFC 7518 section 3.2 allows: as long as the digest.
+    /// Returns the library's HMAC algorithm. Its digest length is the minimum key length of RFC 7518 section 3.2.
     pub(super) fn hmac(self) -> Option<hmac::Algorithm> {
         match self {
             Self::Hs256 => Some(hmac::HMAC_SHA256),
@@ -173,7 +173,7 @@ impl Algorithm {
         }
     }
 
-    /// The library's padding and digest of an RSA algorithm.
+    /// Returns the library's padding and digest for an RSA algorithm.
     pub(super) fn rsa(self) -> Option<&'static RsaSignatureEncoding> {
         match self {
             Self::Rs256 => Some(&signature::RSA_PKCS1_SHA256),
@@ -187,10 +187,11 @@ impl Algorithm {
     }
 }
 
-/// A name that is no algorithm.
+/// Error for an unknown algorithm name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a token algorithm; use one of HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512, EdDSA"
+    "unknown algorithm `{0}`; expected one of HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512, PS256, \
+     PS384, PS512, EdDSA"
 )]
 pub struct UnknownAlgorithm(String);
 
@@ -205,19 +206,19 @@ impl FromStr for Algorithm {
     }
 }
 
-/// The secret part of a key, checked.
+/// Validated secret part of a key.
 pub(super) enum Material {
     /// Shared secret.
     Hmac(Box<hmac::Key>),
-    /// With padding and digest.
+    /// RSA key with padding and digest.
     Rsa(Box<RsaKeyPair>, &'static RsaSignatureEncoding),
-    /// With curve and digest.
+    /// EC key with curve and digest.
     Ecdsa(EcdsaKeyPair),
-    /// Ed25519.
+    /// Ed25519 key.
     Ed25519(Ed25519KeyPair),
 }
 
-/// A private key bound to one algorithm. Never printed.
+/// A private key for one algorithm. Never printed.
 pub struct SigningKey {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
@@ -238,9 +239,9 @@ struct Header<'a> {
     kid: Option<&'a str>,
 }
 
-/// The library could not sign or the claims cannot be written.
+/// Error of the library or of serializing the claims.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token cannot be signed")]
+#[error("cannot sign the token")]
 pub struct SignError;
 
 impl From<Unspecified> for SignError {
@@ -256,17 +257,17 @@ impl From<serde_json::Error> for SignError {
 }
 
 impl SigningKey {
-    /// The algorithm it is bound to.
+    /// Returns the algorithm of the key.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its name, when it has one.
+    /// Returns the key ID, if there is one.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// Signs a message; ECDSA signatures are the two numbers, not DER.
+    /// Signs a message; ECDSA signatures have the fixed-length format, not DER.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let random = SystemRandom::new();
         Ok(match &self.material {
@@ -281,7 +282,8 @@ impl SigningKey {
         })
     }
 
-    /// A token with these claims: header, claims and signature in base64url, joined by dots. The header names the key.
+    /// Creates a token with these claims: header, claims and signature in Base64url, joined with dots. The header
+    /// contains the key ID.
     pub fn token<C: Serialize>(&self, claims: &C) -> Result<String, SignError> {
         let header = Header { alg: self.algorithm.as_str(), typ: "JWT", kid: self.kid() };
         let mut token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);

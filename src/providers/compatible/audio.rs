@@ -183,7 +183,7 @@ impl Audio {
                 return Err(too_long());
             }
         }
-        let sound = sound_in(&beginning).map_err(|error| redactor.hide(error))?;
+        let sound = sound_in(&beginning).map_err(|error| redactor.redact_error(error))?;
         Ok(Self { beginning: sound.into(), rest: None, pings: Pings::default() })
     }
 

@@ -112,7 +112,7 @@ pub async fn document<T>(
         }
         error.status = error.status.or(Some(status));
         error.request_id = error.request_id.or(id);
-        redactor.hide(error)
+        redactor.redact_error(error)
     })
 }
 
@@ -128,5 +128,5 @@ pub async fn refuse_page(response: UpstreamResponse, address: &url::Url) -> Resu
     let error = InvokeError::server_unavailable(format!("{} answered {said}", public_url(address)))
         .with_status(status)
         .with_hint("The address is that of a web page or a proxy, not of the API.");
-    Err(redactor.hide(error))
+    Err(redactor.redact_error(error))
 }

@@ -152,7 +152,7 @@ fn answer(context: &CallContext, task: Interaction) -> Result<PollingResponse, I
         TaskState::Running => running(task.id),
         // The service's own words, which may repeat what was sent.
         TaskState::Failed(why) => {
-            PollingResponse::Failed(context.upstream.redactor().hide(InvokeError::internal(why)).message)
+            PollingResponse::Failed(context.upstream.redactor().redact_error(InvokeError::internal(why)).message)
         }
         TaskState::Done { report, complete } => PollingResponse::Succeeded(Box::new(LlmDelta {
             content: report,

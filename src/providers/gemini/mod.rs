@@ -80,7 +80,7 @@ async fn read_json(response: UpstreamResponse, limit: usize) -> Result<Value, In
         let text = format!("the service's answer cannot be read ({reason}): {}", excerpt(&body));
         let mut failure = InvokeError::server_unavailable(text).with_status(status).with_code(UNREADABLE);
         failure.request_id = id;
-        redactor.hide(failure)
+        redactor.redact_error(failure)
     })
 }
 

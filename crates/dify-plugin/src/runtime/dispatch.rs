@@ -63,7 +63,7 @@ pub(super) async fn respond(
 ) {
     let upstream = registry.upstream().for_session(responder.session_id(), log.stats.clone());
     let redactor = upstream.redactor().clone();
-    redactor.keep_addresses(payload.json());
+    redactor.register_urls(payload.json());
     let app_id = payload.origin().app_id.clone();
     log.set_app(app_id.clone());
     let outcome = match Invocation::parse(payload.json()) {
@@ -91,7 +91,7 @@ pub(super) async fn respond(
         Err(error) => Err(InvokeError::bad_request(error.to_string()).into()),
     };
     let outcome = outcome.map_err(|stop| match stop {
-        Stop::Failed(error) => Stop::Failed(redactor.hide(error)),
+        Stop::Failed(error) => Stop::Failed(redactor.redact_error(error)),
         Stop::Disconnected => Stop::Disconnected,
     });
     match &outcome {

@@ -1,6 +1,6 @@
-//! What the client trusts, told: certificates of this system, of a file, of a form field, and until when they are good.
+//! Certificate details for diagnosis: of the system's store, of a file and of a form field.
 //!
-//! Which certificates a call really uses is decided in `pool`.
+//! `pool` decides which certificates a request uses.
 
 use std::path::PathBuf;
 use std::{env, fs, io};
@@ -11,26 +11,26 @@ use x509_cert::der::Decode;
 
 use super::pem;
 
-/// One certificate, as far as a person needs to know it.
+/// Details of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
-    /// Whom it names (`CN=Example Root CA,O=Example`).
+    /// Subject (`CN=Example Root CA,O=Example`).
     pub subject: String,
-    /// Not good before.
+    /// Start of the validity period.
     pub from: Timestamp,
-    /// Not good after.
+    /// End of the validity period.
     pub until: Timestamp,
 }
 
-/// The certificates of a PEM text, in its order; one that cannot be read says why.
+/// Parses the certificates of a PEM text, in order; each error is the reason why one cannot be parsed.
 pub fn certificates(text: &str) -> Vec<Result<CertificateFacts, String>> {
     let blocks = pem::blocks(text);
     blocks.iter().filter(|block| block.label == "CERTIFICATE").map(facts).collect()
 }
 
 fn facts(block: &pem::Block) -> Result<CertificateFacts, String> {
-    let der = block.der().ok_or("its base64 is damaged")?;
-    let certificate = Certificate::from_der(&der).map_err(|error| format!("it is not X.509: {error}"))?;
+    let der = block.der().ok_or("invalid Base64")?;
+    let certificate = Certificate::from_der(&der).map_err(|error| format!("not an X.509 certificate: {error}"))?;
     let body = certificate.tbs_certificate;
     let time = |time: x509_cert::time::Time| {
         let seconds = i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
@@ -43,22 +43,22 @@ fn facts(block: &pem::Block) -> Result<CertificateFacts, String> {
     })
 }
 
-/// The certificate store of this system, as the client reads it.
+/// The system's certificate store, as the HTTP client reads it.
 pub struct SystemStore {
-    /// How many certificates it holds.
+    /// Number of certificates.
     pub certificates: usize,
-    /// What of it could not be read.
+    /// Errors of what could not be read.
     pub problems: Vec<String>,
 }
 
-/// Reads the store of this system: that of `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set.
+/// Reads the system's certificate store, or `SSL_CERT_FILE` and `SSL_CERT_DIR` if they are set.
 pub fn system_store() -> SystemStore {
     let found = rustls_native_certs::load_native_certs();
     SystemStore { certificates: found.certs.len(), problems: found.errors.iter().map(ToString::to_string).collect() }
 }
 
-/// The file that `REQUESTS_CA_BUNDLE` names, for which operators know Python's clients, and its text. It is looked at where
-/// neither `SSL_CERT_FILE` nor `SSL_CERT_DIR` is set, and trusted besides the store of this system.
+/// Returns the file in `REQUESTS_CA_BUNDLE`, which operators know from Python's HTTP clients, and its text. It is used
+/// if neither `SSL_CERT_FILE` nor `SSL_CERT_DIR` is set, in addition to the system's certificate store.
 pub fn requests_bundle() -> Option<(PathBuf, io::Result<String>)> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     if set("SSL_CERT_FILE").is_some() || set("SSL_CERT_DIR").is_some() {
@@ -69,7 +69,7 @@ pub fn requests_bundle() -> Option<(PathBuf, io::Result<String>)> {
     Some((file, text))
 }
 
-/// How many roots are built in, for a system without a store.
+/// Number of bundled root certificates, for a system without a store.
 pub fn bundled_roots() -> usize {
     webpki_root_certs::TLS_SERVER_ROOT_CERTS.len()
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundled_root_is_read_back_with_its_dates() {
+    fn parses_a_bundled_root_certificate() {
         let der = &webpki_root_certs::TLS_SERVER_ROOT_CERTS[0];
         let text = format!("-----BEGIN CERTIFICATE-----{}-----END CERTIFICATE-----", STANDARD.encode(der));
         let found = certificates(&text);
@@ -91,13 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_says_why() {
+    fn explains_invalid_certificates() {
         let text = "-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----\
                     -----BEGIN PRIVATE KEY-----AAAA-----END PRIVATE KEY-----\
                     -----BEGIN CERTIFICATE-----*-----END CERTIFICATE-----";
         let found = certificates(text);
         assert_eq!(found.len(), 2);
         assert!(found[0].as_ref().unwrap_err().contains("X.509"));
-        assert!(found[1].as_ref().unwrap_err().contains("base64"));
+        assert!(found[1].as_ref().unwrap_err().contains("Base64"));
     }
 }

@@ -1,7 +1,7 @@
-//! One call of an upstream: attempts, credentials, timeouts, refusals.
+//! One upstream call: attempts, credentials, timeouts, error responses.
 //!
-//! Connections, roots and proxies are the business of `pool`. Redirects are refused: a credential must not follow
-//! one to another host, and an API that redirects is addressed wrongly.
+//! Connections, root certificates and proxies are managed in `pool`. Redirects are rejected: a credential must not
+//! follow one to another host, and an API that redirects was given the wrong URL.
 
 use std::convert::Infallible;
 use std::io;
@@ -32,17 +32,17 @@ use super::transport_error::{address, body_error, forbidden_error, proxy_login_e
 use super::{retry, status, unpack};
 use crate::error::InvokeError;
 
-/// Longest error body that is read.
+/// Maximum number of bytes of an error body that are read.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
-/// How long a refusal's body is waited for.
+/// Maximum time to wait for the body of an error response.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A handle on the HTTP clients of the process; cheap to clone.
+/// Handle to the HTTP clients of the process; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Upstream {
     pub(super) pool: Arc<Pool>,
-    /// What all responses may hold.
+    /// Memory budget of all responses together.
     pub(super) budget: Budget,
     stats: CallStats,
     redactor: Redactor,
@@ -51,65 +51,65 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// No client is built before the first request.
+    /// Creates a handle. No client is built before the first request.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What this handle sent as proof, to be hidden in whatever comes back.
+    /// Redactor for the secrets that were sent through this handle.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// Records or replays all traffic.
+    /// Creates a handle that records or replays all traffic.
     pub fn recorded(traffic: &TrafficMode) -> io::Result<Self> {
         Ok(Self { traffic_store: Some(Arc::new(TrafficStore::open(traffic)?)), ..Self::default() })
     }
 
-    /// A handle on the same clients for one session: its calls are counted and its proofs remembered there, and what it
-    /// sends is recorded under its name.
+    /// Returns a handle to the same clients for one session: its calls are counted and its secrets registered
+    /// separately, and its traffic is recorded under its session ID.
     #[must_use]
     pub fn for_session(&self, session_id: &Arc<str>, stats: CallStats) -> Self {
         Self { stats, redactor: Redactor::default(), session_id: Some(session_id.clone()), ..self.clone() }
     }
 
-    /// A handle on the same clients for what outlives a session.
+    /// Returns a handle to the same clients for work that outlives a session.
     #[must_use]
     pub fn for_no_session(&self) -> Self {
         Self { stats: CallStats::default(), redactor: Redactor::default(), session_id: None, ..self.clone() }
     }
 
-    /// Tells what a session was asked, when traffic is recorded or replayed.
+    /// Passes the request of a session to the recorder or replayer, if there is one.
     pub fn begin(&self, case: &Case<'_>) {
         if let Some(traffic_store) = &self.traffic_store {
             traffic_store.begin(case);
         }
     }
 
-    /// Sends a request: attempts until an answer is 2xx, or an error stands.
+    /// Sends a request, retrying until it gets a 2xx response or an error that is not retryable.
     pub async fn send(&self, request: &UpstreamRequest) -> Result<UpstreamResponse, InvokeError> {
         if self.traffic_store.is_some() && request.makes_body() {
-            // A recording looks at the body before, while and after it is sent.
+            // A recorder reads the body before, during and after the attempt.
             return Box::pin(self.send(&request.whole())).await;
         }
         let client = self.pool.client(&request.network, request.timeouts.connect)?;
-        let (mut renewed, mut knows_addresses) = (false, false);
+        let (mut renewed, mut urls_registered) = (false, false);
         let mut attempt = 0;
         self.stats.call();
         loop {
             let error = match self.attempt(&client, request, &mut renewed, attempt).await {
-                Outcome::Response(answer) => return Ok(answer),
+                Outcome::Response(response) => return Ok(response),
                 Outcome::Again => {
-                    debug!(host = request.url.host_str(), "the credential was renewed, sending once more");
+                    debug!(host = request.url.host_str(), "credential refreshed; retrying request");
                     continue;
                 }
-                Outcome::Unsigned(error) => return Err(self.redactor.hide(error)),
+                Outcome::Unsigned(error) => return Err(self.redactor.redact_error(error)),
                 Outcome::Failed(error) => {
                     let error = retry::heed_words(error);
-                    if !std::mem::replace(&mut knows_addresses, true) {
-                        self.redactor.keep_addresses(request.bytes());
+                    if !std::mem::replace(&mut urls_registered, true) {
+                        self.redactor.register_urls(request.bytes());
                     }
-                    self.redactor.hide(error)
+                    self.redactor.redact_error(error)
                 }
             };
             let Some(wait) = request.retry.wait(&error, attempt, jitter()) else { return Err(error) };
@@ -121,7 +121,7 @@ impl Upstream {
                 upstream_request_id = error.request_id,
                 attempt,
                 wait_ms = wait.as_millis() as u64,
-                "upstream call failed, trying again"
+                "upstream request failed; retrying"
             );
             if !self.traffic_store.as_ref().is_some_and(|traffic_store| traffic_store.is_hurried()) {
                 tokio::time::sleep(wait).await;
@@ -129,8 +129,8 @@ impl Upstream {
         }
     }
 
-    /// Waits until a request may be sent again whose answer broke before anything of it was used, by the same rules as
-    /// before the answer; the error comes back where it stands.
+    /// Waits before a request is retried whose response was interrupted before any of it was used. The rules are those
+    /// of retries before the response; an error that is not retryable is returned.
     pub async fn wait_to_repeat(
         &self,
         retry: &retry::RetryPolicy,
@@ -138,7 +138,7 @@ impl Upstream {
         attempt: u32,
     ) -> Result<(), InvokeError> {
         let Some(wait) = retry.wait(&error, attempt, jitter()) else { return Err(error) };
-        warn!(reason = error.brief(), attempt, wait_ms = wait.as_millis() as u64, "an answer broke, asking again");
+        warn!(reason = error.brief(), attempt, wait_ms = wait.as_millis() as u64, "response interrupted; retrying");
         if !self.traffic_store.as_ref().is_some_and(|traffic_store| traffic_store.is_hurried()) {
             tokio::time::sleep(wait).await;
         }
@@ -165,53 +165,53 @@ impl Upstream {
         if let Err(error) = request.auth.authorize(parts).await {
             return Outcome::Unsigned(error);
         }
-        self.redactor.keep_attempt(&url, &headers, &request.network);
-        request.secrets.iter().for_each(|secret| self.redactor.keep(secret.expose_secret()));
+        self.redactor.register_attempt(&url, &headers, &request.network);
+        request.secrets.iter().for_each(|secret| self.redactor.register(secret.expose_secret()));
         self.stats.attempt();
         let started = Instant::now();
-        let answer = match self.exchange(client, request, &url, &headers, body).await {
-            Ok(answer) => answer,
+        let response = match self.exchange(client, request, &url, &headers, body).await {
+            Ok(response) => response,
             Err(error) => return Outcome::Failed(error),
         };
-        let status = answer.status;
-        let mut request_id = status::request_id(&answer.headers);
+        let status = response.status;
+        let mut request_id = status::request_id(&response.headers);
         request_id.iter_mut().for_each(|id| self.redactor.redact(id));
-        self.stats.answered(status.as_u16(), request_id.as_deref());
+        self.stats.responded(status.as_u16(), request_id.as_deref());
         debug!(
             host = request.url.host_str(),
             status = status.as_u16(),
             after_ms = started.elapsed().as_millis() as u64,
             upstream_request_id = request_id,
-            "upstream answered"
+            "upstream responded"
         );
         if status.is_success() {
-            let Incoming { status, headers, body } = answer;
+            let Incoming { status, headers, body } = response;
             let (first, idle) = (request.timeouts.first(), request.timeouts.idle);
             let (redactor, share) = (self.redactor.clone(), self.budget.share());
             return Outcome::Response(UpstreamResponse { status, headers, first, idle, body, redactor, share });
         }
-        let refusal = ErrorResponse {
+        let rejection = ErrorResponse {
             status,
-            headers: answer.headers,
-            body: error_body(answer.body).await,
+            headers: response.headers,
+            body: error_body(response.body).await,
             url: public_url(&request.url),
         };
         if status.is_redirection() {
-            return Outcome::Failed(redirect_error(&refusal));
+            return Outcome::Failed(redirect_error(&rejection));
         }
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Outcome::Failed(proxy_login_error(request));
         }
         let body = request.bytes();
         let sent = Sent { method: &request.method, url: &url, headers: &headers, body: &body, attempt };
-        match request.auth.refused(&refusal, sent).await {
+        match request.auth.refused(&rejection, sent).await {
             AuthOutcome::Again if !std::mem::replace(renewed, true) => Outcome::Again,
             AuthOutcome::Explained(error) => Outcome::Failed(error),
-            AuthOutcome::Again | AuthOutcome::Final => Outcome::Failed((request.error_reader)(&refusal)),
+            AuthOutcome::Again | AuthOutcome::Final => Outcome::Failed((request.error_reader)(&rejection)),
         }
     }
 
-    /// Sends what is ready to go out, by the tape where there is one.
+    /// Sends a prepared attempt, through the recorder or replayer if there is one.
     pub(super) async fn exchange(
         &self,
         client: &reqwest::Client,
@@ -232,11 +232,11 @@ enum Outcome {
     Response(UpstreamResponse),
     Again,
     Failed(InvokeError),
-    /// There is no credential; the calls on the way to one were repeated already.
+    /// No credential was available; the requests that fetch it were already retried.
     Unsigned(InvokeError),
 }
 
-/// A body that is let go of as it is sent.
+/// A body that is released as soon as it is sent.
 struct Once(Option<Bytes>);
 
 impl Body for Once {
@@ -256,7 +256,7 @@ impl Body for Once {
     }
 }
 
-/// Sends an attempt and waits for the answer's headers.
+/// Sends an attempt and waits for the response headers.
 async fn over_network(
     client: &reqwest::Client,
     request: &UpstreamRequest,
@@ -269,18 +269,18 @@ async fn over_network(
     unpack::accept(&mut headers);
     let mut call = client.request(request.method.clone(), url.clone()).headers(headers);
     if !body.is_empty() {
-        // Whole bytes would be kept to the answer's head.
+        // A body given as bytes would be kept until the response headers arrive.
         call = call.body(if request.makes_body() { reqwest::Body::wrap(Once(Some(body))) } else { body.into() });
     }
     let wait = request.timeouts.first_byte;
-    let answer = tokio::time::timeout(wait, call.send()).await.map_err(|_| {
-        InvokeError::connection(format!("no answer from {} within {} s", address(request), wait.as_secs_f64()))
-            .with_hint("Raise the timeout of the credential if the model is slow to start.")
+    let response = tokio::time::timeout(wait, call.send()).await.map_err(|_| {
+        InvokeError::connection(format!("no response from {} within {} s", address(request), wait.as_secs_f64()))
+            .with_hint("Raise the timeout in the credentials if the model is slow to start.")
     })?;
-    let answer = answer.map_err(|error| transport_error(&error, request))?;
-    let (host, status, mut headers) = (address(request), answer.status(), answer.headers().clone());
-    let broken = host.clone();
-    let body = answer.bytes_stream().map(move |piece| piece.map_err(|error| body_error(&error, &broken))).boxed();
+    let response = response.map_err(|error| transport_error(&error, request))?;
+    let (host, status, mut headers) = (address(request), response.status(), response.headers().clone());
+    let error_host = host.clone();
+    let body = response.bytes_stream().map(move |chunk| chunk.map_err(|error| body_error(&error, &error_host))).boxed();
     let body = unpack::unpack(&mut headers, body, &host);
     Ok(Incoming { status, headers, body })
 }
@@ -288,43 +288,43 @@ async fn over_network(
 async fn error_body(mut stream: BoxStream<'static, Result<Bytes, InvokeError>>) -> Bytes {
     let mut body = BytesMut::new();
     let read = async {
-        while let Some(Ok(piece)) = stream.next().await {
+        while let Some(Ok(chunk)) = stream.next().await {
             let room = MAX_ERROR_BODY_BYTES - body.len();
-            body.extend_from_slice(&piece[..piece.len().min(room)]);
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if body.len() == MAX_ERROR_BODY_BYTES {
                 break;
             }
         }
     };
-    // A refusal whose body never ends is still a refusal.
+    // An error response whose body never ends is still an error response.
     let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, read).await;
     body.freeze()
 }
 
-fn redirect_error(refusal: &ErrorResponse) -> InvokeError {
-    let target = refusal
+fn redirect_error(rejection: &ErrorResponse) -> InvokeError {
+    let target = rejection
         .headers
         .get(http::header::LOCATION)
         .and_then(|location| location.to_str().ok())
-        .and_then(|location| refusal.url.join(location).ok())
-        .map_or_else(|| "another address".to_owned(), |url| public_url(&url).to_string());
-    InvokeError::bad_request(format!("HTTP {}: {} redirects to {target}", refusal.status.as_u16(), refusal.url))
-        .with_status(refusal.status.as_u16())
-        .with_hint("Redirects are not followed with a credential; set the address to the final one.")
+        .and_then(|location| rejection.url.join(location).ok())
+        .map_or_else(|| "another URL".to_owned(), |url| public_url(&url).to_string());
+    InvokeError::bad_request(format!("HTTP {}: {} redirects to {target}", rejection.status.as_u16(), rejection.url))
+        .with_status(rejection.status.as_u16())
+        .with_hint("Redirects are not followed, because the request carries a credential. Use the final URL.")
 }
 
-/// The address without user part, query and fragment.
+/// Returns the URL without user name, password, query string and fragment.
 pub fn public_url(url: &url::Url) -> url::Url {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Only addresses that cannot have a user part refuse this, and those hold no secret.
+    // Fails only for URLs that cannot contain credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url
 }
 
-/// A number between 0 and 1 that differs between parallel calls.
+/// Returns a random number between 0 and 1, so that concurrent calls do not retry simultaneously.
 fn jitter() -> f64 {
     f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0
 }

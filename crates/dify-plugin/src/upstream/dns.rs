@@ -1,6 +1,7 @@
-//! Names → addresses and requests to checked addresses: for files that a prompt names, whose host nobody vouches for.
+//! Resolves host names and sends requests to checked IP addresses: for file URLs in prompts, whose hosts are not
+//! trusted.
 //!
-//! Both go by the tape, so that a recording holds all that a session asked the network.
+//! Both go through the recorder, so that a recording contains all network access of a session.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,31 +21,31 @@ use super::transport_error::forbidden_error;
 use crate::error::InvokeError;
 
 impl Upstream {
-    /// The addresses of a host.
+    /// Resolves a host name to its addresses.
     pub async fn lookup(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, InvokeError> {
-        let asking = async {
+        let resolving = async {
             match tokio::net::lookup_host((host, port)).await {
                 Ok(found) => Ok(found.collect::<Vec<SocketAddr>>()),
                 Err(error) => Err(InvokeError::connection(error.to_string())),
             }
         };
-        let Some(traffic_store) = &self.traffic_store else { return asking.await };
-        let wrong = || InvokeError::connection(format!("`{host}` is not a host name"));
-        let method = Method::from_bytes(b"LOOKUP").map_err(|_| wrong())?;
-        let url = Url::parse(&format!("dns://{host}:{port}")).map_err(|_| wrong())?;
+        let Some(traffic_store) = &self.traffic_store else { return resolving.await };
+        let invalid = || InvokeError::connection(format!("`{host}` is not a valid host name"));
+        let method = Method::from_bytes(b"LOOKUP").map_err(|_| invalid())?;
+        let url = Url::parse(&format!("dns://{host}:{port}")).map_err(|_| invalid())?;
         let request = UpstreamRequest::new(method, url);
         let network = async {
-            let lines: Vec<String> = asking.await?.iter().map(SocketAddr::to_string).collect();
+            let lines: Vec<String> = resolving.await?.iter().map(SocketAddr::to_string).collect();
             let body = stream::iter([Ok(Bytes::from(lines.join("\n")))]).boxed();
             Ok(Incoming { status: StatusCode::OK, headers: HeaderMap::new(), body })
         };
-        let told = traffic_store.exchange(self.outgoing(&request, &request.url, &request.headers), network).await?;
-        let told: Vec<Bytes> = told.body.try_collect().await?;
-        String::from_utf8_lossy(&told.concat()).lines().map(|line| line.parse().map_err(|_| wrong())).collect()
+        let response = traffic_store.exchange(self.outgoing(&request, &request.url, &request.headers), network).await?;
+        let lines: Vec<Bytes> = response.body.try_collect().await?;
+        String::from_utf8_lossy(&lines.concat()).lines().map(|line| line.parse().map_err(|_| invalid())).collect()
     }
 
-    /// One attempt, connected to one of these addresses whatever the host resolves to meanwhile. Gives the answer of any
-    /// status; adds no credential.
+    /// Sends one attempt, connected to one of these addresses whatever the host name resolves to by then. Returns a
+    /// response of any status; adds no credential.
     pub async fn send_to(
         &self,
         request: &UpstreamRequest,
@@ -53,14 +54,14 @@ impl Upstream {
         let host = request.url.host_str().unwrap_or_default();
         instance::check_addresses(host, addresses).map_err(forbidden_error)?;
         let client = build(&request.network, Duration::from_secs(10), Some((host, addresses)))?;
-        let answer = self.exchange(&client, request, &request.url, &request.headers, request.bytes()).await?;
-        let Incoming { status, headers, body } = answer;
+        let response = self.exchange(&client, request, &request.url, &request.headers, request.bytes()).await?;
+        let Incoming { status, headers, body } = response;
         let (first, idle) = (request.timeouts.first(), request.timeouts.idle);
         let (redactor, share) = (self.redactor().clone(), self.budget.share());
         Ok(UpstreamResponse { status, headers, first, idle, body, redactor, share })
     }
 
-    /// An attempt as the tape sees it.
+    /// An attempt as the recorder sees it.
     pub(super) fn outgoing<'a>(
         &'a self,
         request: &'a UpstreamRequest,

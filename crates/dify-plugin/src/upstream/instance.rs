@@ -1,7 +1,8 @@
-//! Addresses at which a cloud answers its own machines: metadata, identity tokens, agents of the host. No form and no
-//! prompt leads there, under whatever name or proxy; only a request of the operator's does ([`NetworkSettings::of_machine`]).
+//! Addresses at which a cloud serves only its own machines: metadata, identity tokens, host agents. No credential form
+//! and no prompt can reach them, by any name or proxy; only the operator's requests can
+//! ([`NetworkSettings::of_machine`]).
 //!
-//! It is no filter of private networks: a model server may stand in one, a file of a prompt may not
+//! Not a filter of private networks: a model server may run in one; a file of a prompt may not
 //! (`providers::common::download`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,15 +13,15 @@ use url::{Host, Url};
 
 use super::network::{NetworkSettings, proxy_address};
 
-/// Beside the link-local networks, which hold most of them. Sources: the clouds' documentation of their metadata
-/// servers, and Azure's of the host agent at 168.63.129.16.
+/// Addresses outside the link-local networks, which contain most of them. Sources: the clouds' documentation of their
+/// metadata servers, and Azure's of the host agent at 168.63.129.16.
 const IPV4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200), // Alibaba Cloud
     Ipv4Addr::new(168, 63, 129, 16),   // Azure
     Ipv4Addr::new(192, 0, 0, 192),     // Oracle Cloud
 ];
 
-/// The same over IPv6; all of fd00:ec2::/32 is Amazon's.
+/// The same for IPv6; all of fd00:ec2::/32 is Amazon's.
 const IPV6: [Ipv6Addr; 5] = [
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),       // Google Cloud
     Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // Oracle Cloud
@@ -29,7 +30,7 @@ const IPV6: [Ipv6Addr; 5] = [
     Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200),  // Alibaba Cloud
 ];
 
-/// Names of the same servers, for calls by a proxy, which resolves them itself.
+/// Host names of the same servers, for requests through a proxy that resolves them itself.
 const NAMES: [&str; 7] = [
     "metadata",
     "metadata.goog",
@@ -40,14 +41,14 @@ const NAMES: [&str; 7] = [
     "metadata.tencentyun.com",
 ];
 
-/// A form or a prompt leads to the machine's cloud.
+/// Error of a form or a prompt that targets the machine's cloud.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{host} is an address at which a cloud answers its own machines; no form and no prompt leads there")]
+#[error("{host} is an address that a cloud reserves for its own machines; credential forms and prompts cannot use it")]
 pub(super) struct Forbidden {
     host: String,
 }
 
-/// Refuses an address of a request, and the proxy on the way to it, as they are written.
+/// Rejects the URL of a request, or its proxy, if it targets such an address as written.
 pub(super) fn check(url: &Url, network: &NetworkSettings) -> Result<(), Forbidden> {
     if network.is_of_machine() {
         return Ok(());
@@ -59,24 +60,24 @@ pub(super) fn check(url: &Url, network: &NetworkSettings) -> Result<(), Forbidde
     }
 }
 
-/// Refuses a host if one of its addresses is such a one.
+/// Rejects a host if one of its addresses is such an address.
 pub(super) fn check_addresses(host: &str, addresses: &[SocketAddr]) -> Result<(), Forbidden> {
-    match addresses.iter().find(|address| answers_machines(address.ip())) {
+    match addresses.iter().find(|address| is_reserved(address.ip())) {
         Some(address) => Err(Forbidden { host: format!("{host} ({})", address.ip()) }),
         None => Ok(()),
     }
 }
 
 fn check_host(url: &Url) -> Result<(), Forbidden> {
-    // Only http and https addresses have their hosts read as numbers; those of proxies may be of other schemes.
+    // The `url` crate parses numeric hosts as addresses for http and https only; proxies may have other schemes.
     let host = url.host().map(|host| match host {
         Host::Domain(name) => Host::parse(name).unwrap_or_else(|_| Host::Domain(name.to_owned())),
         Host::Ipv4(address) => Host::Ipv4(address),
         Host::Ipv6(address) => Host::Ipv6(address),
     });
     let forbidden = match &host {
-        Some(Host::Ipv4(address)) => answers_machines(IpAddr::V4(*address)),
-        Some(Host::Ipv6(address)) => answers_machines(IpAddr::V6(*address)),
+        Some(Host::Ipv4(address)) => is_reserved(IpAddr::V4(*address)),
+        Some(Host::Ipv6(address)) => is_reserved(IpAddr::V6(*address)),
         Some(Host::Domain(name)) => NAMES.contains(&name.trim_end_matches('.').to_ascii_lowercase().as_str()),
         None => false,
     };
@@ -86,12 +87,12 @@ fn check_host(url: &Url) -> Result<(), Forbidden> {
     }
 }
 
-/// Whether a cloud answers its own machines at an address.
-fn answers_machines(address: IpAddr) -> bool {
+/// Whether a cloud reserves an address for its own machines.
+fn is_reserved(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local() || IPV4.contains(&address),
         IpAddr::V6(address) => {
-            embedded(address).is_some_and(|inner| answers_machines(IpAddr::V4(inner)))
+            embedded(address).is_some_and(|inner| is_reserved(IpAddr::V4(inner)))
                 || address.is_unicast_link_local()
                 || address.segments()[..2] == [0xfd00, 0xec2]
                 || IPV6.contains(&address)
@@ -99,7 +100,7 @@ fn answers_machines(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped, compatible, translated (RFC 2765, 6052, 8215) or 6to4.
+/// Returns the IPv4 address in an IPv6 address: mapped, compatible, translated (RFC 2765, 6052, 8215) or 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let (high, low) = match [a, b, c, d, e, f] {
@@ -110,7 +111,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
 }
 
-/// The system's resolver, whose answers are looked at.
+/// The system's resolver with checked results.
 pub(super) struct Resolver;
 
 impl Resolve for Resolver {
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_spelling_of_a_metadata_server_is_let_through() {
+    fn rejects_every_form_of_a_metadata_server() {
         for host in [
             "169.254.169.254",
             "169.254.170.2",
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_of_ones_own_network_are_let_through() {
+    fn accepts_servers_in_private_networks() {
         for host in ["127.0.0.1", "localhost", "10.0.0.1", "192.168.1.1", "[fd00::1]", "[::1]", "metadata.example.com"]
         {
             let url = Url::parse(&format!("http://{host}:9997")).unwrap();
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_what_its_addresses_are() {
+    fn checks_the_addresses_of_a_host_name() {
         let of = |addresses: &[&str]| {
             let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
             check_addresses("rebound.example", &addresses)

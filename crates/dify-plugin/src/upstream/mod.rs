@@ -1,6 +1,6 @@
-//! HTTP out: one pooled client, timeouts, retries before the first byte, credentials per attempt, errors in one shape.
+//! Outgoing HTTP: pooled clients, timeouts, retries before the first byte, credentials per attempt, uniform errors.
 //!
-//! Nothing here knows a provider or an event's meaning.
+//! Knows neither providers nor the meaning of events.
 
 pub mod auth;
 pub mod certificates;

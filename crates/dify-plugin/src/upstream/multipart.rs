@@ -1,4 +1,4 @@
-//! Multipart bodies as complete bytes, so that they can be signed and sent again. The encoding is reqwest's.
+//! Multipart bodies as complete bytes, so that they can be signed and resent. Encoded by reqwest.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt};
@@ -9,19 +9,19 @@ use url::Url;
 use super::request::UpstreamRequest;
 use crate::error::InvokeError;
 
-/// A file of a form.
+/// A file in a multipart form.
 pub struct FilePart {
     /// Name of the form field.
     pub field: &'static str,
-    /// Name of the file, with the right ending.
+    /// File name with the correct extension.
     pub filename: String,
     /// Media type.
     pub mime_type: String,
-    /// The bytes.
+    /// Content.
     pub bytes: Bytes,
 }
 
-/// A `POST` of text fields and one file.
+/// Creates a `POST` request with text fields and one file.
 pub async fn post_form(
     url: Url,
     fields: &[(&'static str, String)],
@@ -30,7 +30,7 @@ pub async fn post_form(
     let part = Part::stream(file.bytes)
         .file_name(file.filename)
         .mime_str(&file.mime_type)
-        .map_err(|_| InvokeError::internal(format!("`{}` is not a media type", file.mime_type)))?;
+        .map_err(|_| InvokeError::internal(format!("`{}` is not a valid media type", file.mime_type)))?;
     let mut form = Form::new();
     for (name, value) in fields {
         form = form.text(*name, value.clone());
@@ -40,15 +40,15 @@ pub async fn post_form(
     let body: BytesMut = form
         .into_stream()
         .boxed()
-        .try_fold(BytesMut::new(), |mut whole, piece| async move {
-            whole.extend_from_slice(&piece);
+        .try_fold(BytesMut::new(), |mut whole, chunk| async move {
+            whole.extend_from_slice(&chunk);
             Ok(whole)
         })
         .await
-        .map_err(|error| InvokeError::internal(format!("cannot write the form: {error}")))?;
+        .map_err(|error| InvokeError::internal(format!("cannot encode the multipart form: {error}")))?;
     let mut request = UpstreamRequest::new(Method::POST, url);
     let value = HeaderValue::from_str(&content_type)
-        .map_err(|_| InvokeError::internal("the form's boundary is not a header value"))?;
+        .map_err(|_| InvokeError::internal("the multipart boundary is not a valid header value"))?;
     request.headers.insert(header::CONTENT_TYPE, value);
     request.body = body.freeze();
     Ok(request)

@@ -1,6 +1,6 @@
-//! Proxy and certificates: what decides which pooled client a request uses.
+//! Proxy and certificate settings, which decide which pooled client a request uses.
 //!
-//! Every setting is a credential field too, because newer daemons hand a plugin only a short list of environment variables.
+//! Every setting is also a credential field, because newer daemons pass only a few environment variables to a plugin.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -9,38 +9,39 @@ use super::pem;
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
 
-/// The word for no proxy at all, whatever the environment says.
+/// Value of `proxy_url` that disables every proxy, whatever the environment sets.
 pub(super) const DIRECT: &str = "direct";
 
-/// What tells two networks apart.
+/// Key by which clients are pooled.
 pub(super) type NetworkKey = (Option<String>, Option<String>, bool);
 
-/// Proxy and certificates of one provider's calls. The default: environment proxies, system roots or the bundled ones.
+/// Proxy and certificates of one provider's requests. Default: proxies of the environment, root certificates of the
+/// system or the bundled ones.
 #[derive(Clone, Default)]
 pub struct NetworkSettings {
-    /// `http://`, `https://` or `socks5://` address, or `direct` for none; environment proxies when absent.
+    /// `http://`, `https://` or `socks5://` URL, or `direct` for none; proxies of the environment when absent.
     pub proxy: Option<SecretString>,
-    /// Certificates in PEM that are trusted in addition.
+    /// Additional trusted certificates in PEM format.
     pub extra_ca: Option<String>,
-    /// Whether the addresses of [`super::instance`] may be called.
+    /// Whether the addresses in [`super::instance`] are allowed.
     of_machine: bool,
 }
 
 impl NetworkSettings {
-    /// Reads the credential fields `proxy_url` and `tls_ca` (PEM text, line breaks may be lost or written as `\n`).
+    /// Reads the credential fields `proxy_url` and `tls_ca` (PEM; line breaks may be lost or written as `\n`).
     pub fn from_credentials(credentials: &Credentials) -> Result<Self, InvokeError> {
         let proxy = credentials.get("proxy_url").map(|text| SecretString::from(text.to_owned()));
         let extra_ca = credentials.get("tls_ca").map(certificates).transpose()?;
         Ok(Self::new(proxy, extra_ca))
     }
 
-    /// Proxy and certificates as a caller names them.
+    /// Creates settings from a proxy and certificates.
     pub fn new(proxy: Option<SecretString>, extra_ca: Option<String>) -> Self {
         Self { proxy, extra_ca, of_machine: false }
     }
 
-    /// Straight to what answers this machine only: its cloud's metadata server, or an address that the operator allowed.
-    /// No form has a say in it.
+    /// Settings for direct requests to what serves only this machine: its cloud's metadata server, or a URL that the
+    /// operator allowed. No credential form can change them.
     pub fn of_machine() -> Self {
         Self { proxy: Some(SecretString::from(DIRECT)), extra_ca: None, of_machine: true }
     }
@@ -50,30 +51,31 @@ impl NetworkSettings {
         self.of_machine
     }
 
-    /// Whether calls go by nothing that a form named: the operator's proxies or none, the system's roots.
+    /// Whether requests use nothing that a credential form provides: only the operator's proxies and the system's root
+    /// certificates.
     pub fn is_operators(&self) -> bool {
         self.extra_ca.is_none() && self.proxy.as_ref().is_none_or(|proxy| proxy.expose_secret() == DIRECT)
     }
 
-    /// The key of the client pool.
+    /// Returns the key of the client pool.
     pub(super) fn key(&self) -> NetworkKey {
         (self.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()), self.extra_ca.clone(), self.of_machine)
     }
 }
 
-/// A proxy's address; without a scheme it is an `http://` one, as the client takes it.
+/// Parses a proxy URL; without a scheme it is `http://`, as in the HTTP client.
 pub(super) fn proxy_address(text: &str) -> Option<Url> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     Url::parse(&with_scheme).ok().filter(Url::has_host)
 }
 
-/// The certificates of a form field, each in its normal form.
+/// Returns the certificates in a form field, in normalized form.
 fn certificates(text: &str) -> Result<String, InvokeError> {
     let found: String =
         pem::blocks(text).iter().filter(|block| block.label == "CERTIFICATE").map(pem::Block::text).collect();
     if found.is_empty() {
         return Err(InvokeError::credentials(
-            "credential `tls_ca` holds no certificate: paste the PEM text with its BEGIN and END lines",
+            "credential `tls_ca` contains no certificate; paste the PEM text, including the BEGIN and END lines",
         ));
     }
     Ok(found)

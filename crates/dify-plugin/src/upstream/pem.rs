@@ -1,6 +1,6 @@
-//! PEM blocks as they come out of a form field, where line breaks are lost or written as the two characters `\n`.
+//! PEM blocks from form fields, in which line breaks may be lost or written as the two characters `\n`.
 //!
-//! Only the armour is read here; what is inside a block belongs to whoever asked for it.
+//! Parses the encapsulation only; the content of a block is left to the caller.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,21 +8,21 @@ use base64::engine::general_purpose::STANDARD;
 /// Characters per line of a PEM body.
 const LINE: usize = 64;
 
-/// One block between a BEGIN and an END line.
+/// A block between a BEGIN and an END line.
 pub struct Block {
-    /// What it says it is (`CERTIFICATE`, `PRIVATE KEY`).
+    /// Label (`CERTIFICATE`, `PRIVATE KEY`).
     pub label: String,
-    /// The body without white space.
+    /// Body without whitespace.
     base64: String,
 }
 
 impl Block {
-    /// The bytes, unless the body is not base64.
+    /// Decodes the body, unless it is not valid Base64.
     pub fn der(&self) -> Option<Vec<u8>> {
         STANDARD.decode(&self.base64).ok()
     }
 
-    /// The block in its normal form, line breaks included.
+    /// Returns the block in normalized form, with line breaks.
     pub fn text(&self) -> String {
         let mut text = format!("-----BEGIN {}-----\n", self.label);
         for line in self.base64.as_bytes().chunks(LINE) {
@@ -34,7 +34,7 @@ impl Block {
     }
 }
 
-/// All complete blocks of a text.
+/// Returns all complete blocks of a text.
 pub fn blocks(text: &str) -> Vec<Block> {
     let text = text.replace("\\r", "").replace("\\n", "\n");
     let mut found = Vec::new();
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_found_whatever_happened_to_the_line_breaks() {
+    fn parses_blocks_with_any_line_breaks() {
         let body = STANDARD.encode([7u8; 60]);
         let whole = format!("-----BEGIN X KEY-----\n{}\n{}\n-----END X KEY-----", &body[..64], &body[64..]);
         for text in [
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_not_a_block() {
+    fn ignores_incomplete_blocks() {
         for text in ["", "-----BEGIN", "-----BEGIN X-----", "-----BEGIN X-----\nAA\n-----END Y-----"] {
             assert!(blocks(text).is_empty(), "{text}");
         }

@@ -1,7 +1,7 @@
-//! The HTTP clients of the process: pooled connections, roots, proxies.
+//! The HTTP clients of the process: pooled connections, root certificates, proxies.
 //!
-//! Clients are built when first used and kept per proxy and certificate setting. What is sent by them, and how often, is
-//! decided in [`super::client`].
+//! Clients are built on first use and kept per proxy and certificate setting. [`super::client`] decides what is sent
+//! through them and how often.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,39 +18,39 @@ use super::network::{DIRECT, NetworkKey, NetworkSettings};
 use super::transport_error::causes;
 use crate::error::InvokeError;
 
-/// Different proxies and certificates that are kept open at once.
+/// Maximum number of different proxy and certificate settings whose clients are kept.
 const MAX_CLIENTS: usize = 64;
 
-/// Idle connections to one host that are kept: after a burst, memory goes back.
+/// Maximum number of idle connections per host, so that memory is released after a burst.
 const MAX_IDLE_CONNECTIONS: usize = 32;
 
 type ClientKey = (NetworkKey, Duration);
 
-/// What Python's clients on this machine trust besides.
+/// Additional certificates that Python's HTTP clients on this machine trust.
 static BUNDLE: LazyLock<Vec<reqwest::Certificate>> = LazyLock::new(|| {
     let Some((file, text)) = certificates::requests_bundle() else { return Vec::new() };
     let found = text.map_err(|error| error.to_string());
     let found =
         found.and_then(|text| reqwest::Certificate::from_pem_bundle(text.as_bytes()).map_err(|error| causes(&error)));
     found.unwrap_or_else(|reason| {
-        warn!(file = %file.display(), reason, "REQUESTS_CA_BUNDLE cannot be read, and nothing of it is trusted");
+        warn!(file = %file.display(), reason, "cannot read REQUESTS_CA_BUNDLE; its certificates are not trusted");
         Vec::new()
     })
 });
 
-/// The clients, by what tells them apart: what one form names is used for that form alone.
+/// Clients by settings: what one credential form provides is used for that form only.
 #[derive(Default)]
 pub(super) struct Pool(Mutex<Clients>);
 
 #[derive(Default)]
 struct Clients {
     by_key: HashMap<ClientKey, (reqwest::Client, u64)>,
-    /// Counts uses, so that the client that was not used for longest is known.
+    /// Number of uses, to find the least recently used client.
     uses: u64,
 }
 
 impl Pool {
-    /// The pooled client for these settings.
+    /// Returns the pooled client for these settings.
     pub(super) fn client(&self, network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
         let key = (network.key(), connect);
         let clients = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,8 +70,8 @@ impl Pool {
     }
 }
 
-/// Builds a client with the system's roots, or with the bundled ones where the system has none.
-#[allow(clippy::disallowed_methods)] // the one place that may
+/// Builds a client with the system's root certificates, or with the bundled ones if the system has none.
+#[allow(clippy::disallowed_methods)] // the only allowed use
 pub(super) fn build(
     network: &NetworkSettings,
     connect: Duration,
@@ -81,7 +81,7 @@ pub(super) fn build(
     if let Some(pem) = &network.extra_ca {
         let given = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
         extra.extend(
-            given.map_err(|error| InvokeError::credentials(format!("credential `tls_ca` cannot be read: {error}")))?,
+            given.map_err(|error| InvokeError::credentials(format!("cannot parse credential `tls_ca`: {error}")))?,
         );
     }
     let builder = || -> Result<reqwest::ClientBuilder, InvokeError> {
@@ -96,7 +96,7 @@ pub(super) fn build(
             .http2_keep_alive_timeout(Duration::from_secs(20))
             .http2_adaptive_window(true)
             .redirect(redirect::Policy::none())
-            // Unpacked by `unpack`, which measures it.
+            // Decompressed by `unpack`, which measures the size.
             .no_gzip()
             .no_brotli();
         if !network.is_of_machine() {
@@ -111,7 +111,7 @@ pub(super) fn build(
                 DIRECT => builder.no_proxy(),
                 _ => builder.proxy(reqwest::Proxy::all(address).map_err(|_| {
                     InvokeError::credentials(
-                        "credential `proxy_url` must be an http://, https:// or socks5:// address, or `direct`",
+                        "credential `proxy_url` must be an http://, https:// or socks5:// URL, or `direct`",
                     )
                 })?),
             };
@@ -120,7 +120,7 @@ pub(super) fn build(
     };
     let system = builder()?.tls_certs_merge(extra.iter().cloned()).build();
     system.or_else(|error| {
-        warn!(reason = %error, "no usable certificate store on this system, using the bundled roots");
+        warn!(reason = %error, "no usable system certificate store; using the bundled root certificates");
         let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
             .filter_map(|root| reqwest::Certificate::from_der(root).ok());
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_client_too_many_costs_the_oldest_alone() {
+    fn evicts_the_least_recently_used_client() {
         let pool = Pool::default();
         let network = |number: usize| NetworkSettings::new(Some(format!("http://127.0.0.1:{number}").into()), None);
         let get = |number: usize| drop(pool.client(&network(number), Duration::from_secs(1)).unwrap());
@@ -146,7 +146,7 @@ mod tests {
         (1..=MAX_CLIENTS).for_each(get);
         get(1);
         get(MAX_CLIENTS + 1);
-        assert!(is_kept(1) && !is_kept(2), "the one that was not used for longest goes");
+        assert!(is_kept(1) && !is_kept(2), "the least recently used client is evicted");
         assert!((3..=MAX_CLIENTS + 1).all(is_kept));
     }
 }

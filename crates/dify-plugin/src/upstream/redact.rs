@@ -1,7 +1,7 @@
-//! What a session sent as proof, kept so that it can be taken out of the words that come back: many upstreams and proxies
-//! repeat the key, token or signed address that they refuse, and not only in a refusal.
+//! Redacts the secrets of a session from error messages: many servers and proxies quote the key, token or signed URL
+//! that they reject, and not only in error responses.
 //!
-//! It is no filter of logs or answers: nothing there is made of credentials.
+//! Not a filter for logs or responses: those are not built from credentials.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
@@ -15,49 +15,50 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Url, form_urlencoded};
 
 use super::network::{NetworkSettings, proxy_address};
-use super::secret_encodings::{self, Extent, HIDDEN, MIN_SECRET_BYTES, Search, merged};
+use super::secret_encodings::{self, Extent, MIN_SECRET_BYTES, REDACTED, Search, merged};
 use crate::error::InvokeError;
 use crate::protocol::Credentials;
 use crate::steps;
 
-/// Redactor kept at once: a source of tokens lives as long as the process.
+/// Maximum number of secrets kept: a token source lives as long as the process.
 const MAX_SECRETS: usize = 64;
 
-/// Bytes of queries kept at once. A request that names more has every query of an address hidden, whosoever it is.
+/// Maximum total length of query strings in bytes. If a request contains more, every query string of a URL is redacted,
+/// whether or not it was registered.
 const MAX_QUERY_BYTES: usize = 1024 * 1024;
 
-/// Longest words of an error: what an upstream says beyond that explains nothing.
+/// Maximum length of an error text in bytes; the rest of a longer server message explains nothing.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
 
-/// The proofs of one session, or of one source of tokens; cheap to clone.
+/// Secrets of one session, or of one token source; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Redactor(Arc<Mutex<Kept>>);
+pub struct Redactor(Arc<Mutex<Registered>>);
 
 #[derive(Default)]
-struct Kept {
-    /// What requests carried, the latest last.
+struct Registered {
+    /// Secrets that requests carried, the latest last.
     sent: VecDeque<(SecretString, Extent)>,
-    /// The queries of addresses that requests name: as many as there are, so that they push nothing else out.
+    /// Query strings of URLs in requests. Their number is not limited, so that they cannot evict other secrets.
     named: BTreeSet<String>,
-    /// How long these are together.
+    /// Total length of the query strings in bytes.
     length: usize,
-    /// Whether there were more.
+    /// Whether there were more query strings than are kept.
     is_full: bool,
 }
 
 impl Redactor {
-    /// Keeps a secret that is about to be sent.
-    pub(super) fn keep(&self, secret: &str) {
-        self.keep_as(secret, Extent::Beginning);
+    /// Registers a secret that is about to be sent.
+    pub(super) fn register(&self, secret: &str) {
+        self.register_as(secret, Extent::Beginning);
     }
 
-    /// Keeps the credentials that code outside of this runtime's control works with: their values, but for addresses.
-    pub fn keep_credentials(&self, credentials: &Credentials) {
+    /// Registers credentials that are used by code outside of this runtime's control: their values except URLs.
+    pub fn register_credentials(&self, credentials: &Credentials) {
         let values = credentials.names().filter_map(|name| credentials.get(name));
-        values.filter(|value| !value.contains("://")).for_each(|value| self.keep(value));
+        values.filter(|value| !value.contains("://")).for_each(|value| self.register(value));
     }
 
-    fn keep_as(&self, secret: &str, extent: Extent) {
+    fn register_as(&self, secret: &str, extent: Extent) {
         if secret.len() < MIN_SECRET_BYTES {
             return;
         }
@@ -69,38 +70,38 @@ impl Redactor {
         }
     }
 
-    /// Keeps what an attempt carries as proof: sensitive headers, what stands in the query, the proxy's password.
-    pub(super) fn keep_attempt(&self, url: &Url, headers: &HeaderMap, network: &NetworkSettings) {
+    /// Registers the secrets of an attempt: sensitive headers, the query string, the proxy password.
+    pub(super) fn register_attempt(&self, url: &Url, headers: &HeaderMap, network: &NetworkSettings) {
         let secrets = headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
         for secret in secrets {
             match secret.split_once(' ') {
-                // Several named values: the names are no secret.
-                _ if secret.contains("=\"") => self.keep_as(secret, Extent::Whole),
-                // `Bearer …`: the scheme is no secret.
+                // Several named values: the names are not secret.
+                _ if secret.contains("=\"") => self.register_as(secret, Extent::Whole),
+                // `Bearer …`: the scheme is not secret.
                 Some((scheme, token)) if is_word(scheme) && !token.contains(' ') => {
-                    self.keep(token);
-                    self.keep_as(secret, Extent::Whole);
+                    self.register(token);
+                    self.register_as(secret, Extent::Whole);
                 }
-                _ => self.keep(secret),
+                _ => self.register(secret),
             }
         }
         if let Some(query) = url.query() {
-            secrets_of(query).iter().for_each(|(secret, extent)| self.keep_as(secret, *extent));
+            secrets_of(query).iter().for_each(|(secret, extent)| self.register_as(secret, *extent));
         }
         if let Some(proxy) = network.proxy.as_ref().and_then(|proxy| proxy_address(proxy.expose_secret())) {
             let plain = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
             let (user, password) = (plain(proxy.username()), plain(proxy.password().unwrap_or_default()));
-            self.keep(&STANDARD.encode(format!("{user}:{password}")));
-            self.keep(&password);
+            self.register(&STANDARD.encode(format!("{user}:{password}")));
+            self.register(&password);
         }
     }
 
-    /// Keeps the queries of the addresses in a JSON text: files are signed there. For once a session, and once for what is
-    /// sent to an upstream.
-    pub fn keep_addresses(&self, json: impl AsRef<[u8]>) {
+    /// Registers the query strings of the URLs in a JSON text, because file URLs are signed there. Called once for the
+    /// request of a session, and once for the request that is sent to the server.
+    pub fn register_urls(&self, json: impl AsRef<[u8]>) {
         let json = json.as_ref();
         let is_break = |byte: &u8| *byte == b'"' || byte.is_ascii_whitespace();
-        // Some writers escape slashes.
+        // Some serializers escape slashes.
         for mark in ["://", ":\\/\\/"] {
             let (finder, mut from) = (memmem::Finder::new(mark), 0);
             steps::count(json.len());
@@ -108,30 +109,30 @@ impl Redactor {
                 let start = json[from..at].iter().rposition(is_break).map_or(from, |before| from + before + 1);
                 let end = json[at..].iter().position(is_break).map_or(json.len(), |after| at + after);
                 steps::count(end - start);
-                self.keep_queries(&String::from_utf8_lossy(&json[start..end]));
+                self.register_queries(&String::from_utf8_lossy(&json[start..end]));
                 from = end;
             }
         }
     }
 
-    /// Keeps the queries in a part of a JSON text that has neither blanks nor quotes.
-    fn keep_queries(&self, json: &str) {
-        // A quote was escaped where a backslash is left.
+    /// Registers the query strings in a part of a JSON text without whitespace and quotes.
+    fn register_queries(&self, json: &str) {
+        // A trailing backslash belonged to an escaped quote.
         let json = json.trim_end_matches('\\');
         let text = serde_json::from_str(&format!("\"{json}\"")).unwrap_or_else(|_| json.to_owned());
-        let queries = queries(&text);
-        let kept = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for query in queries.into_iter().map(|place| &text[place]).filter(|query| query.len() >= MIN_SECRET_BYTES) {
-            if kept.length + query.len() > MAX_QUERY_BYTES {
-                kept.is_full = true;
-            } else if kept.named.insert(query.to_owned()) {
-                kept.length += query.len();
+        let queries = query_ranges(&text);
+        let registered = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for query in queries.into_iter().map(|range| &text[range]).filter(|query| query.len() >= MIN_SECRET_BYTES) {
+            if registered.length + query.len() > MAX_QUERY_BYTES {
+                registered.is_full = true;
+            } else if registered.named.insert(query.to_owned()) {
+                registered.length += query.len();
             }
         }
     }
 
-    /// Takes every proof out of an error's words.
-    pub fn hide(&self, mut error: InvokeError) -> InvokeError {
+    /// Redacts every secret from the texts of an error.
+    pub fn redact_error(&self, mut error: InvokeError) -> InvokeError {
         self.redact(&mut error.message);
         for text in [&mut error.code, &mut error.hint, &mut error.request_id].into_iter().flatten() {
             self.redact(text);
@@ -139,8 +140,8 @@ impl Redactor {
         error
     }
 
-    /// Takes every proof out of an error's text, whether it is written plainly, in base64, percent-encoded or with JSON's
-    /// escapes. Of a very long text the beginning is left.
+    /// Redacts every secret from a text, in plain, Base64, percent-encoded and JSON-escaped form. A very long text is
+    /// truncated.
     pub fn redact(&self, text: &mut String) {
         if text.len() > MAX_TEXT_BYTES {
             text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
@@ -150,32 +151,33 @@ impl Redactor {
             return;
         }
         let mut search = Search::of(text.as_bytes());
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut look_for = |secret: &str, extent| {
-            // The text holds no more of it.
+        let registered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut search_for = |secret: &str, extent| {
+            // A longer secret cannot appear completely in the text.
             let secret = &secret[..secret.floor_char_boundary(text.len())];
-            secret_encodings::forms(secret).iter().for_each(|form| search.look_for(form.as_bytes(), extent));
+            secret_encodings::forms(secret).iter().for_each(|form| search.add(form.as_bytes(), extent));
         };
-        kept.sent.iter().for_each(|(secret, extent)| look_for(secret.expose_secret(), *extent));
-        for (secret, extent) in kept.named.iter().flat_map(|query| secrets_of(query)) {
-            look_for(&secret, extent);
+        registered.sent.iter().for_each(|(secret, extent)| search_for(secret.expose_secret(), *extent));
+        for (secret, extent) in registered.named.iter().flat_map(|query| secrets_of(query)) {
+            search_for(&secret, extent);
         }
-        let mut places = search.found();
-        if kept.is_full {
-            places.extend(queries(text));
+        let mut ranges = search.found();
+        if registered.is_full {
+            ranges.extend(query_ranges(text));
         }
-        *text = without(text, &merged(places));
+        *text = without(text, &merged(ranges));
     }
 }
 
-/// A text with [`HIDDEN`] in these places. A place that ends within a letter hides none of it.
-fn without(text: &str, places: &[Range<usize>]) -> String {
+/// Replaces these ranges of a text with [`REDACTED`]. A range that ends within a character does not include that
+/// character.
+fn without(text: &str, ranges: &[Range<usize>]) -> String {
     let (mut shown, mut at) = (String::with_capacity(text.len()), 0);
-    for place in places {
-        let (start, end) = (text.floor_char_boundary(place.start), text.floor_char_boundary(place.end));
+    for range in ranges {
+        let (start, end) = (text.floor_char_boundary(range.start), text.floor_char_boundary(range.end));
         if start >= at && start < end {
             shown.push_str(&text[at..start]);
-            shown.push_str(HIDDEN);
+            shown.push_str(REDACTED);
             at = end;
         }
     }
@@ -183,25 +185,25 @@ fn without(text: &str, places: &[Range<usize>]) -> String {
     shown
 }
 
-/// Where the queries of the addresses in a text stand.
-fn queries(text: &str) -> Vec<Range<usize>> {
-    /// Letters of a scheme that matter.
+/// Returns the ranges of the query strings of the URLs in a text.
+fn query_ranges(text: &str) -> Vec<Range<usize>> {
+    /// Maximum length of a URL scheme in bytes.
     const MAX_SCHEME_BYTES: usize = 16;
-    let is_end = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '<' | '>' | '`');
+    let is_end = |character: char| character.is_whitespace() || matches!(character, '"' | '<' | '>' | '`');
     let mut marks = memmem::find_iter(text.as_bytes(), "://").peekable();
     let mut found = Vec::new();
     steps::count(text.len());
     while let Some(mark) = marks.next() {
         let start = mark + "://".len();
-        // Addresses may stand in a list without a blank.
+        // URLs may follow each other without whitespace.
         let end = marks.peek().map_or(text.len(), |next| {
             let scheme = text.as_bytes()[start..(*next).max(start)].iter().rev().take(MAX_SCHEME_BYTES);
             next.saturating_sub(scheme.take_while(|byte| byte.is_ascii_alphanumeric()).count()).max(start)
         });
-        let address = &text[start..end];
-        steps::count(address.len());
-        let address = address.split(is_end).next().unwrap_or_default();
-        let Some((before, query)) = address.split_once('?') else { continue };
+        let url = &text[start..end];
+        steps::count(url.len());
+        let url = url.split(is_end).next().unwrap_or_default();
+        let Some((before, query)) = url.split_once('?') else { continue };
         let query_start = start + before.len() + 1;
         let query = query.split('#').next().unwrap_or_default();
         found.push(query_start..query_start + query.len());
@@ -209,7 +211,7 @@ fn queries(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// What may be secret in a query: all of it, whose names are words, and its values.
+/// Returns what may be secret in a query string: all of it, because its names are plain words, and its values.
 fn secrets_of(query: &str) -> Vec<(String, Extent)> {
     let values = form_urlencoded::parse(query.as_bytes()).map(|(_, value)| (value.into_owned(), Extent::Beginning));
     std::iter::once((query.to_owned(), Extent::Whole))

@@ -1,5 +1,5 @@
-//! A request to an upstream, as plain data. The body is complete bytes, so that it can be signed and sent again; a long one
-//! is made for each attempt, so that nothing is kept of it while an answer is waited for.
+//! A request to a server, as plain data. The body is complete, so that it can be signed and resent; a long one is
+//! rebuilt for each attempt, so that it does not stay in memory while the runtime waits for the response.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,45 +17,46 @@ use super::retry::RetryPolicy;
 use super::status;
 use crate::error::InvokeError;
 
-/// How a non-2xx answer becomes an error; a dialect may bring its own. The default is [`status::error_of`].
+/// Converts a non-2xx response to an error; a dialect may have its own. The default is [`status::error_of`].
 pub type ErrorReader = fn(&ErrorResponse) -> InvokeError;
 
-/// Bytes of a body that is made anew for each attempt rather than kept.
+/// Minimum size in bytes of a body that is rebuilt for each attempt instead of kept.
 const REBUILT_BODY_BYTES: usize = 1024 * 1024;
 
-/// Makes a body; the same one each time.
+/// Builds a body; returns the same bytes each time.
 type MakeBody = Arc<dyn Fn() -> Bytes + Send + Sync>;
 
-/// A request that can be sent, signed and repeated.
+/// A request that can be sent, signed and retried.
 #[derive(Clone)]
 pub struct UpstreamRequest {
-    /// `GET`, `POST`.
+    /// HTTP method.
     pub method: Method,
-    /// The whole address; must hold no secret.
+    /// Complete URL; must not contain secrets.
     pub url: Url,
     /// Headers without the credential.
     pub headers: HeaderMap,
-    /// The whole body; see [`UpstreamRequest::bytes`] for one that is not kept.
+    /// Complete body; see [`UpstreamRequest::bytes`] for one that is not kept.
     pub body: Bytes,
     make_body: Option<MakeBody>,
-    /// Secrets within the body, which no answer may repeat.
+    /// Secrets in the body, to be redacted from errors.
     pub secrets: Vec<SecretString>,
     /// Proxy and certificates.
     pub network: NetworkSettings,
-    /// How long to wait for what.
+    /// Timeouts.
     pub timeouts: Timeouts,
-    /// When to try again.
+    /// Retry policy.
     pub retry: RetryPolicy,
     /// Adds the credential to each attempt.
     pub auth: Arc<dyn Authorize>,
-    /// Reads a refusal.
+    /// Converts an error response to an error.
     pub error_reader: ErrorReader,
-    /// Whether request and answer are themselves credentials, as a token endpoint's are: nothing of them is recorded.
+    /// Whether request and response are credentials themselves, as those of a token endpoint are; they are not
+    /// recorded.
     pub is_confidential: bool,
 }
 
 impl UpstreamRequest {
-    /// A request without body and credential.
+    /// Creates a request without body and credential.
     pub fn new(method: Method, url: Url) -> Self {
         Self {
             method,
@@ -73,12 +74,12 @@ impl UpstreamRequest {
         }
     }
 
-    /// A `GET`.
+    /// Creates a `GET` request.
     pub fn get(url: Url) -> Self {
         Self::new(Method::GET, url)
     }
 
-    /// A `POST` of JSON.
+    /// Creates a `POST` request with a JSON body.
     pub fn post_json<T: Serialize>(url: Url, body: &T) -> Result<Self, InvokeError> {
         let mut request = Self::new(Method::POST, url);
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -86,14 +87,14 @@ impl UpstreamRequest {
         Ok(request)
     }
 
-    /// A body of JSON.
+    /// Serializes a JSON body.
     pub fn json<T: Serialize>(body: &T) -> Result<Bytes, InvokeError> {
         let bytes = serde_json::to_vec(body)
-            .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))?;
+            .map_err(|error| InvokeError::internal(format!("cannot serialize the request: {error}")))?;
         Ok(bytes.into())
     }
 
-    /// Sets a body that `make` can make again. A long one is not kept while an answer is waited for.
+    /// Sets a body that `make` can rebuild. A long one is not kept while the runtime waits for the response.
     #[must_use]
     pub fn with_body(mut self, body: Bytes, make: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
         if body.len() < REBUILT_BODY_BYTES {
@@ -107,17 +108,17 @@ impl UpstreamRequest {
         self
     }
 
-    /// The whole body, kept or made.
+    /// Returns the complete body, kept or rebuilt.
     pub fn bytes(&self) -> Bytes {
         self.make_body.as_ref().map_or_else(|| self.body.clone(), |make| make())
     }
 
-    /// Whether the body is made for each attempt.
+    /// Whether the body is rebuilt for each attempt.
     pub(super) fn makes_body(&self) -> bool {
         self.make_body.is_some()
     }
 
-    /// The same with its body kept, for what looks at it more than once.
+    /// Returns the same request with its body kept, for code that reads it more than once.
     pub(super) fn whole(&self) -> Self {
         Self { body: self.bytes(), make_body: None, ..self.clone() }
     }
@@ -150,14 +151,14 @@ impl UpstreamRequest {
         self
     }
 
-    /// Marks request and answer as credentials.
+    /// Marks request and response as credentials.
     #[must_use]
     pub fn confidential(mut self) -> Self {
         self.is_confidential = true;
         self
     }
 
-    /// Sets the reader of refusals.
+    /// Sets the reader of error responses.
     #[must_use]
     pub fn with_error_reader(mut self, reader: ErrorReader) -> Self {
         self.error_reader = reader;
@@ -165,21 +166,21 @@ impl UpstreamRequest {
     }
 }
 
-/// How long to wait for what.
+/// Timeouts of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeouts {
-    /// To the connection.
+    /// Maximum time to connect.
     pub connect: Duration,
-    /// From the sent request to the answer's headers, and from these to its first event or byte. Before the first event
-    /// keep-alive comments and blank lines count as life.
+    /// Maximum time from the sent request to the response headers, and from these to the first event or byte. Before
+    /// the first event, keep-alive comments and blank lines count as activity.
     pub first_byte: Duration,
-    /// Between two events of a stream (keep-alive comments do not count), or two pieces of a body.
+    /// Maximum time between two events of a stream (keep-alive comments do not count), or two chunks of a body.
     pub idle: Duration,
 }
 
 impl Timeouts {
-    /// Longest silence between the headers and the beginning of the answer: most servers send headers at once, whatever
-    /// the model still has to do.
+    /// Maximum time between the headers and the start of the body. Most servers send headers immediately, however long
+    /// the model takes.
     pub fn first(&self) -> Duration {
         self.first_byte.max(self.idle)
     }

@@ -1,4 +1,4 @@
-//! An upstream's answer: status and headers at once, the body as it comes.
+//! A server's response: status and headers immediately, the body as it arrives.
 
 use std::time::Duration;
 
@@ -15,68 +15,66 @@ use super::status::{excerpt, request_id};
 use crate::codec::json;
 use crate::error::InvokeError;
 
-/// A 2xx answer.
+/// A 2xx response.
 pub struct UpstreamResponse {
-    /// The status.
+    /// HTTP status.
     pub status: StatusCode,
-    /// The headers.
+    /// Headers.
     pub headers: HeaderMap,
-    /// Longest silence before the answer begins.
+    /// Maximum time without data before the body starts.
     pub first: Duration,
-    /// Longest silence between two events or pieces.
+    /// Maximum time between two events or chunks.
     pub idle: Duration,
-    /// The body. Dropping it closes the upstream call.
+    /// Body. Dropping it closes the connection.
     pub body: BoxStream<'static, Result<Bytes, InvokeError>>,
-    /// What was sent as proof: errors that quote the answer must not repeat it.
+    /// Secrets of the request, to be redacted from errors that quote the response.
     pub redactor: Redactor,
-    /// What is held of it, of the memory for all responses.
+    /// Memory of this response, within the budget of all responses.
     pub share: Share,
 }
 
-/// A non-2xx answer, its body read up to a limit.
+/// A non-2xx response, its body read up to a limit.
 #[derive(Clone, Debug)]
 pub struct ErrorResponse {
-    /// The status.
+    /// HTTP status.
     pub status: StatusCode,
-    /// The headers.
+    /// Headers.
     pub headers: HeaderMap,
-    /// The beginning of the body.
+    /// Beginning of the body.
     pub body: Bytes,
-    /// The address without query and user part.
+    /// URL without query string and user name.
     pub url: Url,
 }
 
 impl UpstreamResponse {
-    /// The media type without parameters, in lower case.
+    /// Returns the media type without parameters, in lower case.
     pub fn content_type(&self) -> String {
         content_type(&self.headers)
     }
 
-    /// The upstream's request id.
+    /// Returns the server's request ID.
     pub fn request_id(&self) -> Option<String> {
         request_id(&self.headers)
     }
 
-    /// The whole body, refused above `limit` bytes.
+    /// Returns the complete body; rejects one of more than `limit` bytes.
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, InvokeError> {
         let mut whole = BytesMut::new();
         loop {
             let wait = if whole.is_empty() { self.first } else { self.idle };
             match tokio::time::timeout(wait, self.body.next()).await {
-                Err(_) => return Err(silence(wait, !whole.is_empty()).with_status(self.status.as_u16())),
-                Ok(None) => return Ok(Bytes::from_owner(Held { bytes: whole.freeze(), _share: self.share })),
-                Ok(Some(piece)) => whole.extend_from_slice(&piece?),
+                Err(_) => return Err(idle_timeout(wait, !whole.is_empty()).with_status(self.status.as_u16())),
+                Ok(None) => return Ok(Bytes::from_owner(SharedBody { bytes: whole.freeze(), _share: self.share })),
+                Ok(Some(chunk)) => whole.extend_from_slice(&chunk?),
             }
             self.share.set(whole.len())?;
             if whole.len() > limit {
-                return Err(InvokeError::server_unavailable(format!(
-                    "the upstream's answer is longer than {limit} bytes"
-                )));
+                return Err(InvokeError::server_unavailable(format!("the response is larger than {limit} bytes")));
             }
         }
     }
 
-    /// The whole body as JSON; an HTML page or anything else is an error that shows its beginning.
+    /// Parses the complete body as JSON; an HTML page or anything else is an error that quotes its beginning.
     pub async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, InvokeError> {
         let content_type = self.content_type();
         let status = self.status.as_u16();
@@ -86,48 +84,48 @@ impl UpstreamResponse {
         let text = String::from_utf8_lossy(&body);
         json::read(&text).map_err(|error| {
             let mut failure = InvokeError::server_unavailable(format!(
-                "the upstream's answer ({content_type}) cannot be read{}: {error}: {}",
+                "cannot parse the response ({content_type}){}: {error}: {}",
                 place::<T>(&text),
                 excerpt(&body)
             ))
             .with_status(status);
             failure.request_id = id;
-            redactor.hide(failure)
+            redactor.redact_error(failure)
         })
     }
 }
 
-/// Where a text is not what was expected, for a person to look at.
+/// Returns the path of the value that does not match the expected type, for error messages.
 fn place<T: DeserializeOwned>(text: &str) -> String {
-    /// A longer text is not read twice.
+    /// Maximum size of a text that is parsed a second time, in bytes.
     const MAX_TEXT_BYTES: usize = 256 * 1024;
     let text = Some(text).filter(|text| text.len() <= MAX_TEXT_BYTES);
     let read = |text| serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
     text.and_then(|text| read(text).err()).map(|error| format!(" at `{}`", error.path())).unwrap_or_default()
 }
 
-/// A body that gives back its share when nobody holds it any more.
-struct Held {
+/// A body that releases its share of the budget when its last handle is dropped.
+struct SharedBody {
     bytes: Bytes,
     _share: Share,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for SharedBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// The error of an upstream that sends nothing more, or nothing at all behind its headers.
-fn silence(wait: Duration, begun: bool) -> InvokeError {
+/// Error of a server that sends no more data, or no data at all after its headers.
+fn idle_timeout(wait: Duration, begun: bool) -> InvokeError {
     let wait = wait.as_secs_f64();
     InvokeError::connection(match begun {
-        true => format!("the upstream sent nothing for {wait} s in the middle of its answer"),
-        false => format!("the upstream accepted the request, but sent nothing of an answer for {wait} s"),
+        true => format!("the server sent no data for {wait} s before the response was complete"),
+        false => format!("the server accepted the request, but sent no data for {wait} s"),
     })
 }
 
-/// The media type without parameters, in lower case.
+/// Returns the media type without parameters, in lower case.
 pub fn content_type(headers: &HeaderMap) -> String {
     headers
         .get(http::header::CONTENT_TYPE)
@@ -145,7 +143,7 @@ mod tests {
     use super::*;
     use crate::upstream::share::{Budget, MAX_TOTAL_BYTES};
 
-    fn answer(body: impl Into<Bytes>, budget: &Budget) -> UpstreamResponse {
+    fn response(body: impl Into<Bytes>, budget: &Budget) -> UpstreamResponse {
         let body = body.into();
         UpstreamResponse {
             status: StatusCode::OK,
@@ -162,14 +160,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_holds_its_share_as_long_as_somebody_holds_it() {
+    async fn keeps_the_share_until_the_last_handle_is_dropped() {
         let (most, budget) = (48 << 20, Budget::default());
-        let read = || answer(vec![b' '; most], &budget).bytes(most);
+        let read = || response(vec![b' '; most], &budget).bytes(most);
         let mut held = Vec::new();
         for _ in 0..MAX_TOTAL_BYTES / most {
             held.push(read().await.unwrap());
         }
-        assert!(read().await.unwrap_err().message.contains("no room"));
+        assert!(read().await.unwrap_err().message.contains("too many large responses"));
         let part = held.pop().unwrap().slice(1..);
         assert!(read().await.is_err());
         drop(part);
@@ -177,13 +175,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_of_many_values_is_refused_before_it_is_memory() {
+    async fn rejects_arrays_that_would_exhaust_memory() {
         let zeros = format!("{{\"data\":[{}0]}}", "0,".repeat(7_000_000));
-        let read = answer(zeros, &Budget::default()).json::<serde_json::Value>(64 << 20).await;
+        let read = response(zeros, &Budget::default()).json::<serde_json::Value>(64 << 20).await;
         assert!(read.unwrap_err().message.contains("take more than"));
         let read =
-            answer("{\"data\": [1, \"a\"]}", &Budget::default()).json::<BTreeMap<String, Vec<u8>>>(1 << 20).await;
+            response("{\"data\": [1, \"a\"]}", &Budget::default()).json::<BTreeMap<String, Vec<u8>>>(1 << 20).await;
         let message = read.unwrap_err().message;
-        assert!(message.contains("cannot be read at `data[1]`"), "{message}");
+        assert!(message.contains("cannot parse the response () at `data[1]`"), "{message}");
     }
 }

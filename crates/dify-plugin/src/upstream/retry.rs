@@ -1,20 +1,22 @@
-//! When a request is sent again: only before the first byte of the answer, only for what may pass, with bounded waits.
+//! Decides when a request is retried: only before the first byte of the response, only after transient errors, with
+//! bounded delays.
 //!
-//! What an upstream asks for in words is read here for all dialects; headers and details are read where they are known.
+//! Delays that a server asks for in its error message are parsed here for all dialects; headers and error details are
+//! parsed by their readers.
 
 use std::time::Duration;
 
 use crate::error::{ErrorKind, InvokeError};
 use crate::steps;
 
-/// How often and how long.
+/// Number and timing of retries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// Repeats after the first attempt; 0 is never.
+    /// Maximum number of retries after the first attempt; 0 disables retries.
     pub max_retries: u32,
-    /// Wait before the first repeat; doubles each time.
+    /// Delay before the first retry; doubles with each retry.
     pub first_wait: Duration,
-    /// Longest wait. An upstream that asks for more is not asked again.
+    /// Maximum delay. A request is not retried if the server asks for a longer one.
     pub max_wait: Duration,
 }
 
@@ -25,15 +27,15 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Never again.
+    /// Returns a policy without retries.
     pub fn never() -> Self {
         Self { max_retries: 0, ..Self::default() }
     }
 
-    /// How long to wait before repeat number `attempt` (from 0), or `None` when the error stands.
+    /// Returns the delay before retry number `attempt` (from 0), or `None` if the error is final.
     ///
-    /// `jitter` is between 0 and 1 and spreads the repeats of parallel calls: over half of the wait, or over as much time
-    /// behind the moment that the upstream asked to wait for.
+    /// `jitter` is between 0 and 1 and spreads the retries of concurrent calls: over half of the delay, or over as much
+    /// time after the moment that the server asked to wait for.
     pub fn wait(&self, error: &InvokeError, attempt: u32, jitter: f64) -> Option<Duration> {
         if attempt >= self.max_retries || !retryable_by_class(error) {
             return None;
@@ -48,7 +50,7 @@ impl RetryPolicy {
     }
 }
 
-/// Whether a repeat can end differently. The reader of the answer decides (`retryable`); some kinds never do.
+/// Whether a retry can succeed. The reader of the response decides (`retryable`); some error types are never retried.
 fn retryable_by_class(error: &InvokeError) -> bool {
     error.retryable
         && match error.kind {
@@ -64,34 +66,34 @@ fn retryable_by_class(error: &InvokeError) -> bool {
         }
 }
 
-/// The same error, with what its words say of a repeat: how long to wait, where nothing else told it, and that a limit of
-/// nothing does not pass. For every error that an upstream brings, refusals and those inside an answer alike.
+/// Applies what an error message says about retries: the delay, unless another source reported one, and that a quota of
+/// 0 is permanent. For every error from a server, in error responses as well as inside of responses.
 #[must_use]
 pub fn heed_words(mut error: InvokeError) -> InvokeError {
     if matches!(error.kind, ErrorKind::RateLimit | ErrorKind::ServerUnavailable) {
-        error.retry_after = error.retry_after.or_else(|| asked_in(&error.message));
-        error.retryable &= !has_no_share(&error.message);
+        error.retry_after = error.retry_after.or_else(|| delay_in(&error.message));
+        error.retryable &= !has_zero_quota(&error.message);
     }
     error
 }
 
-/// The wait that a text asks for: `Please retry in 55.1s`, `try again in 1m12.5s`, `Retry after 28 seconds`.
-pub fn asked_in(text: &str) -> Option<Duration> {
+/// Parses the delay that a text asks for: `Please retry in 55.1s`, `try again in 1m12.5s`, `Retry after 28 seconds`.
+pub fn delay_in(text: &str) -> Option<Duration> {
     const BEFORE: [&str; 7] =
         ["retry in", "retry after", "again in", "again after", "retry-after", "retry_after", "wait"];
     const AFTER: [&str; 2] = ["秒后", "分钟后"];
     let text = text.to_ascii_lowercase();
     steps::count(text.len() * (BEFORE.len() + AFTER.len()));
     let mut places = BEFORE.iter().flat_map(|words| text.match_indices(words));
-    let told = places.find_map(|(at, words)| {
+    let delay = places.find_map(|(at, words)| {
         let rest = text[at + words.len()..].trim_start_matches([' ', ':', '=', '"', '\'', '~']);
         let rest = ["for ", "about ", "at least ", "another "]
             .iter()
             .fold(rest, |rest, word| rest.strip_prefix(word).unwrap_or(rest));
-        // A bare number is seconds, as in the header of this name.
+        // A bare number is in seconds, as in the header of this name.
         seconds(rest).or_else(|| bare(rest).filter(|_| words.contains("after") || words.contains("in")))
     });
-    let told = told.or_else(|| {
+    let delay = delay.or_else(|| {
         AFTER.iter().flat_map(|words| text.match_indices(words)).find_map(|(at, words)| {
             let before = text[..at].trim_end();
             let digits =
@@ -100,25 +102,25 @@ pub fn asked_in(text: &str) -> Option<Duration> {
             Some(if words == AFTER[0] { number } else { 60.0 * number })
         })
     });
-    Duration::try_from_secs_f64(told?).ok()
+    Duration::try_from_secs_f64(delay?).ok()
 }
 
-/// Letters of a number that can be meant.
+/// Maximum length of a number in characters; longer digit sequences are not delays.
 const MAX_NUMBER_CHARACTERS: usize = 32;
 
 fn is_of_number(byte: &u8) -> bool {
     byte.is_ascii_digit() || *byte == b'.'
 }
 
-/// A number at the beginning of a text, and the rest.
+/// Parses a number at the start of a text and returns it with the rest.
 fn number(text: &str) -> Option<(f64, &str)> {
     let length = text.bytes().take(MAX_NUMBER_CHARACTERS).take_while(is_of_number).count();
-    // A full stop may end the sentence.
+    // A trailing period may end the sentence.
     let digits = text[..length].trim_end_matches('.');
     Some((digits.parse().ok()?, &text[digits.len()..]))
 }
 
-/// Numbers with their units at the beginning of a text, in seconds.
+/// Parses numbers with units at the start of a text, in seconds.
 fn seconds(mut text: &str) -> Option<f64> {
     let mut sum = None;
     // Days, hours, minutes, seconds, milliseconds.
@@ -141,7 +143,7 @@ fn seconds(mut text: &str) -> Option<f64> {
     sum
 }
 
-/// A number that stands alone at the beginning of a text.
+/// Parses a number without a unit at the start of a text.
 fn bare(text: &str) -> Option<f64> {
     let (number, rest) = number(text)?;
     let rest = rest.trim_start_matches(['.', '"', '\'', ')', '}', ',', ';']);
@@ -149,11 +151,11 @@ fn bare(text: &str) -> Option<f64> {
         .then_some(number)
 }
 
-/// Whether a text tells of a limit of nothing, as a model's is that the free tier leaves out (`limit: 0`).
-fn has_no_share(text: &str) -> bool {
+/// Whether a text reports a quota of 0, as for a model that is not in the free tier (`limit: 0`).
+fn has_zero_quota(text: &str) -> bool {
     steps::count(text.len());
     text.to_ascii_lowercase().match_indices("limit").any(|(at, word)| {
-        // No limit of whole letters is anything but short.
+        // A quota is a short integer.
         let rest = text.as_bytes()[at + word.len()..].iter().take(MAX_NUMBER_CHARACTERS);
         let rest: Vec<u8> = rest.copied().skip_while(|byte| b" :=\"'".contains(byte)).collect();
         match rest.as_slice() {

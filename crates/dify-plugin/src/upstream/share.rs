@@ -1,31 +1,31 @@
-//! What the responses of one HTTP client may hold in memory together: events that have not ended, and bodies that are read
-//! as a whole. One session's response must not take what all others need.
+//! Memory budget for all responses of one HTTP client: unfinished events and bodies that are read completely. One
+//! session's response must not use what all others need.
 //!
-//! Not here: the limit of one response, which is the driver's and its reader's.
+//! The limit of a single response is set by the driver and the reader of that response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::InvokeError;
 
-/// Most bytes for all sessions: two images of the largest kind, and many of the usual ones.
+/// Maximum total in bytes for all sessions: two images of the maximum size, or many usual ones.
 pub const MAX_TOTAL_BYTES: usize = 128 * 1024 * 1024;
 
-/// What each response may hold in addition: an event of text.
+/// Bytes that each response may use in addition, enough for a text event.
 pub const FREE: usize = 64 * 1024;
 
-/// The memory that is shared; clones are the same memory.
+/// Shared budget; clones refer to the same budget.
 #[derive(Clone, Debug, Default)]
 pub struct Budget(Arc<AtomicUsize>);
 
 impl Budget {
-    /// A share of it that holds nothing yet.
+    /// Returns a share that uses no memory yet.
     pub fn share(&self) -> Share {
         Share { budget: self.clone(), held: 0 }
     }
 }
 
-/// What one response holds; given back when it ends, however it ends.
+/// Memory of one response; released when the response ends, for whatever reason.
 #[derive(Debug, Default)]
 pub struct Share {
     budget: Budget,
@@ -33,7 +33,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Takes or gives back, so that this response holds so many bytes.
+    /// Sets the number of bytes that this response uses.
     pub fn set(&mut self, held: usize) -> Result<(), InvokeError> {
         let Budget(all) = &self.budget;
         let wanted = held.saturating_sub(FREE);
@@ -42,7 +42,7 @@ impl Share {
             if all.fetch_add(more, Ordering::Relaxed) + more > MAX_TOTAL_BYTES {
                 all.fetch_sub(more, Ordering::Relaxed);
                 return Err(InvokeError::server_unavailable(
-                    "too many long answers come at the same time: no room is left for this one",
+                    "too many large responses are in progress; there is not enough memory for this one",
                 ));
             }
         } else {
@@ -64,18 +64,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_gives_back_another_may_take() {
+    fn released_memory_is_available_to_others() {
         let budget = Budget::default();
         let (mut one, mut other) = (budget.share(), budget.share());
         one.set(MAX_TOTAL_BYTES + FREE).unwrap();
         other.set(FREE).unwrap();
-        assert!(other.set(FREE + 1).unwrap_err().message.contains("no room"));
+        assert!(other.set(FREE + 1).unwrap_err().message.contains("too many large responses"));
         one.set(MAX_TOTAL_BYTES).unwrap();
         other.set(2 * FREE).unwrap();
         assert!(one.set(MAX_TOTAL_BYTES + 1).is_err());
         drop(other);
         one.set(MAX_TOTAL_BYTES + FREE).unwrap();
-        // Another client has a budget of its own.
+        // Another client has its own budget.
         Budget::default().share().set(MAX_TOTAL_BYTES).unwrap();
     }
 }

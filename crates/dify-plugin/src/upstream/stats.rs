@@ -1,26 +1,27 @@
-//! What the calls of one session came to, for its log line: numbers and ids, never content.
+//! Counts the upstream requests, attempts and retries of one session, for its log event. Contains numbers and IDs,
+//! never content.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counts the calls that are made through one handle and its clones.
+/// Counts the requests that are sent through one handle and its clones.
 #[derive(Clone, Default)]
 pub struct CallStats(Arc<Mutex<CallTotals>>);
 
-/// The sum so far.
+/// Totals of a session so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallTotals {
-    /// Requests; one that is sent again counts once.
+    /// Requests; retries of the same request are not counted.
     pub calls: u32,
-    /// Attempts at them.
+    /// Attempts, including retries.
     pub attempts: u32,
-    /// HTTP status of the last attempt; absent when it brought no answer.
+    /// HTTP status of the last attempt; absent if it got no response.
     pub status: Option<u16>,
-    /// The upstream's own id of the last answer that told one.
+    /// Server's request ID from the last response that contained one.
     pub request_id: Option<String>,
 }
 
 impl CallStats {
-    /// The sum so far.
+    /// Returns the totals so far.
     pub fn totals(&self) -> CallTotals {
         self.with(|totals| totals.clone())
     }
@@ -36,7 +37,7 @@ impl CallStats {
         });
     }
 
-    pub(super) fn answered(&self, status: u16, request_id: Option<&str>) {
+    pub(super) fn responded(&self, status: u16, request_id: Option<&str>) {
         self.with(|totals| {
             totals.status = Some(status);
             if let Some(id) = request_id {
@@ -51,7 +52,7 @@ impl CallStats {
 }
 
 impl CallTotals {
-    /// Attempts beyond the first of each call: repeats, and sendings with a renewed credential.
+    /// Attempts beyond the first one of each request: retries, and resends with a refreshed credential.
     pub fn retries(&self) -> u32 {
         self.attempts.saturating_sub(self.calls)
     }

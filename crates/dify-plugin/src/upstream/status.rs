@@ -1,7 +1,8 @@
-//! Status and body of a refusal → [`InvokeError`], for every dialect that brings no reader of its own.
+//! Status and body of an error response → [`InvokeError`], for every dialect without its own error reader.
 //!
-//! The upstream's words are found in the shapes that servers use: `error.message`, `error` as text, lists of `errors`,
-//! `detail`, `message`, `msg`, `base_resp`, a problem's `title`, a page's title, plain text.
+//! Finds the server's error message in the forms that servers use: `error.message`, `error` as a string, arrays of
+//! `errors`, `detail`, `message`, `msg`, `base_resp`, `title` of a problem document, the title of an HTML page, plain
+//! text.
 
 use std::time::Duration;
 
@@ -11,28 +12,28 @@ use serde_json::Value;
 use super::response::ErrorResponse;
 use crate::error::{ErrorKind, InvokeError};
 
-/// Longest text of the upstream that is shown.
+/// Maximum number of characters of a server's text that are shown.
 const MAX_EXCERPT_BYTES: usize = 500;
 
-/// The error of a non-2xx answer.
-pub fn error_of(answer: &ErrorResponse) -> InvokeError {
-    let said = parse_error_text(&answer.body);
+/// Converts a non-2xx response to an error.
+pub fn error_of(response: &ErrorResponse) -> InvokeError {
+    let text = parse_error_text(&response.body);
     let mut error = InvokeError::new(
-        kind_of(answer.status),
-        match &said.message {
-            Some(message) => format!("HTTP {}: {message}", answer.status.as_u16()),
-            None => format!("HTTP {} without an explanation from {}", answer.status, host_of(answer)),
+        kind_of(response.status),
+        match &text.message {
+            Some(message) => format!("HTTP {}: {message}", response.status.as_u16()),
+            None => format!("HTTP {} without an error message from {}", response.status, host_of(response)),
         },
     );
-    error.status = Some(answer.status.as_u16());
-    error.code = said.code;
-    error.request_id = request_id(&answer.headers);
-    error.retry_after = retry_after(&answer.headers);
-    error.retryable = is_transient(answer.status);
+    error.status = Some(response.status.as_u16());
+    error.code = text.code;
+    error.request_id = request_id(&response.headers);
+    error.retry_after = retry_after(&response.headers);
+    error.retryable = is_transient(response.status);
     error
 }
 
-/// The category of a status.
+/// Returns the error type for a status.
 pub fn kind_of(status: StatusCode) -> ErrorKind {
     match status.as_u16() {
         401 | 403 => ErrorKind::Authorization,
@@ -44,25 +45,25 @@ pub fn kind_of(status: StatusCode) -> ErrorKind {
     }
 }
 
-/// Statuses that may pass by themselves.
+/// Whether an error with this status may succeed on a retry.
 pub fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-fn host_of(answer: &ErrorResponse) -> &str {
-    answer.url.host_str().unwrap_or("the upstream")
+fn host_of(response: &ErrorResponse) -> &str {
+    response.url.host_str().unwrap_or("the server")
 }
 
-/// What an error body says.
+/// Contents of an error body.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ErrorText {
-    /// The explanation.
+    /// Error message.
     pub message: Option<String>,
-    /// The upstream's own code.
+    /// Server's own error code.
     pub code: Option<String>,
 }
 
-/// Finds the explanation in a body of any shape.
+/// Finds the error message in a body of any form.
 pub fn parse_error_text(body: &[u8]) -> ErrorText {
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => error_text_in(&value),
@@ -73,7 +74,7 @@ pub fn parse_error_text(body: &[u8]) -> ErrorText {
     }
 }
 
-/// Members in which servers explain themselves, the surest first.
+/// Members that contain error messages, the most reliable ones first.
 const EXPLANATIONS: [&str; 19] = [
     "error",
     "errors",
@@ -96,7 +97,7 @@ const EXPLANATIONS: [&str; 19] = [
     "title",
 ];
 
-/// Finds the explanation in a JSON value.
+/// Finds the error message in a JSON value.
 pub fn error_text_in(value: &Value) -> ErrorText {
     match value {
         Value::String(text) => ErrorText { message: Some(clip(text)).filter(|text| !text.is_empty()), code: None },
@@ -104,9 +105,10 @@ pub fn error_text_in(value: &Value) -> ErrorText {
         Value::Object(map) => {
             for key in EXPLANATIONS {
                 let Some(inner) = map.get(key) else { continue };
-                let mut said = error_text_in(inner);
-                let Some(message) = &mut said.message else { continue };
-                // A status in words, and beside it what happened; a gateway's sentence, and what stood behind it.
+                let mut text = error_text_in(inner);
+                let Some(message) = &mut text.message else { continue };
+                // A status text with the actual message next to it, or a gateway's message with the original one in
+                // `metadata`.
                 let more = match inner {
                     Value::String(_) if key == "error" => map.get("message"),
                     _ => map.get("metadata").and_then(|metadata| metadata.get("raw")),
@@ -117,10 +119,10 @@ pub fn error_text_in(value: &Value) -> ErrorText {
                 {
                     *message = clip(&format!("{message}: {more}"));
                 }
-                if said.code.is_none() {
-                    said.code = code_of(map);
+                if text.code.is_none() {
+                    text.code = code_of(map);
                 }
-                return said;
+                return text;
             }
             ErrorText { message: None, code: code_of(map) }
         }
@@ -138,7 +140,7 @@ fn code_of(map: &serde_json::Map<String, Value>) -> Option<String> {
     })
 }
 
-/// The `<title>` of an HTML page.
+/// Returns the `<title>` of an HTML page.
 fn page_title(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&body[..body.len().min(64 * 1024)]);
     let lower = text.to_ascii_lowercase();
@@ -148,7 +150,7 @@ fn page_title(body: &[u8]) -> Option<String> {
     Some(format!("an HTML page instead of JSON: \"{}\"", clip(text[start..end].trim())))
 }
 
-/// The beginning of a body, on one line.
+/// Returns the beginning of a body on one line.
 pub fn excerpt(body: &[u8]) -> String {
     clip(&String::from_utf8_lossy(&body[..body.len().min(4 * MAX_EXCERPT_BYTES)]))
 }
@@ -167,7 +169,7 @@ fn clip(text: &str) -> String {
     clipped
 }
 
-/// The upstream's request id, from the headers that carry one.
+/// Returns the server's request ID from the headers that may contain it.
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
     ["x-request-id", "x-ca-request-id", "request-id", "x-goog-request-id", "x-amzn-requestid", "eagleeye-traceid"]
         .iter()
@@ -176,13 +178,13 @@ pub fn request_id(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The server's clock: its `Date`, in whole seconds.
+/// Returns the server's time from its `Date` header, in whole seconds.
 pub fn date(headers: &HeaderMap) -> Option<jiff::Timestamp> {
     let text = headers.get(http::header::DATE)?.to_str().ok()?;
     Some(jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp())
 }
 
-/// How long to wait: `Retry-After` in seconds or as a date.
+/// Parses `Retry-After`: seconds or a date.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<f64>() {

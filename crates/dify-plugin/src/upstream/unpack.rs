@@ -1,7 +1,7 @@
-//! Compressed bodies of responses, unpacked as they come: a small body may unpack to very much, so what it unpacks to is
-//! measured against what was sent.
+//! Decompresses response bodies as they arrive. A small body may decompress to very much data, so the size is checked
+//! against what the server sent.
 //!
-//! Not here: how much of a response is kept, which is limited where it is kept.
+//! The size limit of a response is enforced where the response is kept.
 
 use std::io;
 use std::sync::Arc;
@@ -19,23 +19,23 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use super::transport_error::cut_short;
 use crate::error::InvokeError;
 
-/// Bytes that one byte may unpack to, on average. Streams of small events, which repeat most of their text, stay below 40.
+/// Maximum average expansion of one byte. Streams of small events, which repeat most of their text, stay below 40.
 const MAX_EXPANSION: usize = 100;
 
-/// Bytes that any response may unpack to.
-const FREE: usize = 16 * 1024 * 1024;
+/// Size in bytes to which any response may decompress.
+const FREE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes that are unpacked at once.
-const PIECE: usize = 16 * 1024;
+/// Maximum number of bytes that are decompressed at once.
+const CHUNK_BYTES: usize = 16 * 1024;
 
 type Body = BoxStream<'static, Result<Bytes, InvokeError>>;
 
-/// Asks for a compressed response, unless the request says what it takes.
+/// Accepts compressed responses, unless the request has its own `Accept-Encoding`.
 pub(super) fn accept(headers: &mut HeaderMap) {
     headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, br"));
 }
 
-/// The body unpacked, where the headers say that it is packed; they do not say so any more then.
+/// Decompresses a body according to its headers, and removes these headers.
 pub(super) fn unpack(headers: &mut HeaderMap, mut body: Body, host: &str) -> Body {
     let encoding = headers.get(CONTENT_ENCODING).and_then(|name| name.to_str().ok()).map(str::to_ascii_lowercase);
     let open: fn(Reader) -> Box<dyn AsyncRead + Send + Unpin> = match encoding.as_deref().map(str::trim) {
@@ -52,32 +52,32 @@ pub(super) fn unpack(headers: &mut HeaderMap, mut body: Body, host: &str) -> Bod
     let (packed, host) = (Arc::new(AtomicUsize::new(0)), host.to_owned());
     let counted = packed.clone();
     stream::once(async move {
-        // What is empty was not packed.
+        // An empty body was not compressed.
         let Some(first) = body.next().await else { return stream::empty().boxed() };
         let packed_body = stream::iter([first]).chain(body);
-        let counting = packed_body.inspect_ok(move |piece| {
-            counted.fetch_add(piece.len(), Ordering::Relaxed);
+        let counting = packed_body.inspect_ok(move |chunk| {
+            counted.fetch_add(chunk.len(), Ordering::Relaxed);
         });
         let reader: Reader = StreamReader::new(counting.map_err(io::Error::other).boxed());
         let mut unpacked = 0usize;
-        let measured = ReaderStream::with_capacity(open(reader), PIECE).map(move |piece| {
-            let piece = piece.map_err(|error| match error.downcast::<InvokeError>() {
+        let measured = ReaderStream::with_capacity(open(reader), CHUNK_BYTES).map(move |chunk| {
+            let chunk = chunk.map_err(|error| match error.downcast::<InvokeError>() {
                 Ok(own) => own,
                 Err(error) => cut_short(&host, &error.to_string()),
             })?;
-            unpacked = unpacked.saturating_add(piece.len());
-            if unpacked > FREE && unpacked > packed.load(Ordering::Relaxed).saturating_mul(MAX_EXPANSION) {
+            unpacked = unpacked.saturating_add(chunk.len());
+            if unpacked > FREE_BYTES && unpacked > packed.load(Ordering::Relaxed).saturating_mul(MAX_EXPANSION) {
                 return Err(InvokeError::server_unavailable(format!(
-                    "the compressed response of {host} unpacks to more than {MAX_EXPANSION} times its size"
+                    "the compressed response of {host} expands to more than {MAX_EXPANSION} times its size"
                 )));
             }
-            Ok(piece)
+            Ok(chunk)
         });
-        // What follows an error is not asked for.
+        // Nothing is read after an error.
         measured
-            .scan(false, |failed, piece| {
-                let over = std::mem::replace(failed, piece.is_err());
-                std::future::ready((!over).then_some(piece))
+            .scan(false, |failed, chunk| {
+                let over = std::mem::replace(failed, chunk.is_err());
+                std::future::ready((!over).then_some(chunk))
             })
             .boxed()
     })
@@ -107,17 +107,17 @@ mod tests {
         encoder.into_inner()
     }
 
-    /// How much comes of a body in pieces of so many bytes, and how it ends.
+    /// Returns the length of a body that arrives in chunks of `size` bytes, and how it ends.
     async fn read(encoding: &str, bytes: &[u8], size: usize) -> (usize, Option<String>) {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_str(encoding).unwrap());
-        let pieces: Vec<_> = bytes.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        let mut body = unpack(&mut headers, stream::iter(pieces).boxed(), "h");
+        let chunks: Vec<_> = bytes.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        let mut body = unpack(&mut headers, stream::iter(chunks).boxed(), "h");
         assert!(!headers.contains_key(CONTENT_ENCODING) || encoding == "other");
         let (mut length, mut error) = (0, None);
-        while let Some(piece) = body.next().await {
-            match piece {
-                Ok(piece) => length += piece.len(),
+        while let Some(chunk) = body.next().await {
+            match chunk {
+                Ok(chunk) => length += chunk.len(),
                 Err(failure) => error = Some(failure.message),
             }
         }
@@ -125,26 +125,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_unpacks_to_too_much_is_cut_off() {
-        let zeros = vec![b'a'; 4 * FREE];
+    async fn stops_bodies_that_expand_too_much() {
+        let zeros = vec![b'a'; 4 * FREE_BYTES];
         let text: String =
             (0..400_000).map(|number| format!("data: {{\"id\":\"c-1\",\"t\":\"{number}\"}}\n\n")).collect();
         for encoding in ["gzip", "br"] {
             let bomb = packed(encoding, &zeros).await;
             assert!(bomb.len() * 500 < zeros.len(), "{encoding}: {}", bomb.len());
             let (length, error) = read(encoding, &bomb, 1000).await;
-            assert!((FREE - PIECE..FREE * 2).contains(&length), "{encoding}: {length}");
+            assert!((FREE_BYTES - CHUNK_BYTES..FREE_BYTES * 2).contains(&length), "{encoding}: {length}");
             assert!(error.unwrap().contains("more than 100 times its size"), "{encoding}");
-            // As much, but short: it is within what any may unpack to.
-            let small = packed(encoding, &zeros[..FREE]).await;
-            assert_eq!(read(encoding, &small, 1000).await, (FREE, None), "{encoding}");
+            // Expands as much, but stays within the size that any response may have.
+            let small = packed(encoding, &zeros[..FREE_BYTES]).await;
+            assert_eq!(read(encoding, &small, 1000).await, (FREE_BYTES, None), "{encoding}");
             let events = packed(encoding, text.as_bytes()).await;
             assert_eq!(read(encoding, &events, 1000).await, (text.len(), None), "{encoding}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_packed_comes_as_it_was() {
+    async fn decompresses_complete_bodies() {
         let hello = packed("gzip", b"Hello").await;
         let twice = [hello.clone(), hello.clone()].concat();
         for (encoding, bytes, expected) in [
@@ -159,8 +159,8 @@ mod tests {
         ] {
             for size in [1, 7, 1000] {
                 let (length, error) = read(encoding, bytes, size).await;
-                let said = error.as_deref().unwrap_or("cut its answer short");
-                assert!(said.contains("cut its answer short"), "{encoding}: {said}");
+                let message = error.as_deref().unwrap_or("before the response was complete");
+                assert!(message.contains("before the response was complete"), "{encoding}: {message}");
                 assert!(length <= expected.0 && (expected.1 || length == expected.0), "{encoding} {size}: {length}");
                 assert_eq!(error.is_some(), expected.1, "{encoding} {size}");
             }

@@ -50,7 +50,7 @@ pub(super) async fn run(
     responder.set_error_names(request.error_names().unwrap_or_default());
     logs::raise(request.credentials()).await;
     if let Some(credentials) = request.credentials() {
-        upstream.redactor().keep_credentials(credentials);
+        upstream.redactor().register_credentials(credentials);
     }
     let tool_credentials = origin
         .context

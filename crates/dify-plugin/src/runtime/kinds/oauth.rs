@@ -42,7 +42,7 @@ pub(super) async fn run(session: &mut Session<'_>, request: OAuthRequest, upstre
             session.push(&credentials)
         }
         OAuthRequest::Refresh(request) => {
-            upstream.redactor().keep_credentials(&request.credentials);
+            upstream.redactor().register_credentials(&request.credentials);
             call.credentials = request.access.system_credentials;
             let refresh =
                 RefreshRequest { redirect_uri: request.access.redirect_uri, credentials: request.credentials };

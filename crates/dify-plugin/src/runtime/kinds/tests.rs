@@ -63,7 +63,7 @@ pub(super) async fn with_session<T>(
             let _ = batch.written.map(|written| written.send(()));
         }
     });
-    let mut responder = Responder::new(sender.with_longest_line(max_line_bytes), Arc::from("s"));
+    let mut responder = Responder::new(sender.with_max_line_bytes(max_line_bytes), Arc::from("s"));
     let mut log = SessionLog::start(responder.ending());
     let (plugin, origin) = (Plugin::new(), Origin::default());
     let outcome = work(&mut Session {

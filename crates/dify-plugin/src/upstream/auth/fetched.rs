@@ -1,7 +1,7 @@
-//! A token that has to be fetched: once for all calls that want it at the same time, whether they get it or not; anew
-//! beside the old one while that is good; and not again at once where the fetch failed.
+//! Cache of a token that has to be fetched: one fetch serves all concurrent requests, whether it succeeds or not; a
+//! valid token is refreshed in the background; and a failed fetch is not retried immediately.
 //!
-//! It knows no token endpoint: whoever asks brings the fetch.
+//! Knows no token endpoint: the caller provides the fetch.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,38 +12,39 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::InvokeError;
 
-/// A token is renewed when less than this is left of it, or less than a quarter of a short life.
-const MARGIN: Duration = Duration::from_secs(225);
+/// A token is refreshed when less than this is left of its lifetime, or less than a quarter of a short lifetime.
+const REFRESH_MARGIN: Duration = Duration::from_secs(225);
 
-/// How long any token is kept, whatever its endpoint says of it.
+/// Maximum time for which a token is kept, whatever lifetime its endpoint reports.
 const MAX_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a refusal that no repeat can change is remembered, so that the token endpoint is not hammered.
-const REFUSAL_MEMORY: Duration = Duration::from_secs(30);
+/// How long a permanent error is remembered, so that the token endpoint is not flooded with requests.
+const PERMANENT_ERROR_TTL: Duration = Duration::from_secs(30);
 
-/// How long other failures are: whoever asks in this moment asked for the fetch that failed, which was repeated already.
-const FAILURE_MEMORY: Duration = Duration::from_secs(2);
+/// How long other errors are remembered: the fetch was retried already, and a request at this time would have shared
+/// it.
+const TRANSIENT_ERROR_TTL: Duration = Duration::from_secs(2);
 
 /// A token and its times.
 #[derive(Clone)]
 pub struct Token {
     secret: SecretString,
-    /// From then on it is renewed beside its use.
+    /// Time from which it is refreshed in the background.
     fresh_until: Instant,
-    /// From then on calls wait for the renewal: what is sent now may arrive too late.
+    /// Time from which requests wait for the refresh, because the token may expire in transit.
     used_until: Instant,
     expires: Instant,
 }
 
 impl Token {
-    /// A token that lives so long from now on.
-    pub fn new(secret: SecretString, life: Duration) -> Self {
-        let life = life.min(MAX_TOKEN_TTL);
-        let (expires, margin) = (Instant::now() + life, MARGIN.min(life / 4));
+    /// Creates a token that expires after `lifetime`.
+    pub fn new(secret: SecretString, lifetime: Duration) -> Self {
+        let lifetime = lifetime.min(MAX_TOKEN_TTL);
+        let (expires, margin) = (Instant::now() + lifetime, REFRESH_MARGIN.min(lifetime / 4));
         Self { secret, fresh_until: expires - margin, used_until: expires - margin / 4, expires }
     }
 
-    /// The token itself.
+    /// Returns the token.
     pub fn secret(&self) -> &SecretString {
         &self.secret
     }
@@ -51,7 +52,7 @@ impl Token {
 
 type Fetching = Shared<BoxFuture<'static, Result<Token, InvokeError>>>;
 
-/// The place of one token; clones are the same place.
+/// Holder of one token; clones share it.
 #[derive(Clone, Default)]
 pub struct TokenCell(Arc<Mutex<State>>);
 
@@ -63,8 +64,8 @@ struct State {
 }
 
 impl TokenCell {
-    /// A good token: the one that is there, or what a fetch brings. `fetch` is called where none is on its way; it goes on
-    /// whether or not its caller still waits.
+    /// Returns a valid token: the cached one, or the result of a fetch. `fetch` is called if no fetch is in progress,
+    /// and continues even if its caller stops waiting.
     pub async fn get<F>(&self, fetch: impl FnOnce() -> F) -> Result<SecretString, InvokeError>
     where
         F: Future<Output = Result<Token, InvokeError>> + Send + 'static,
@@ -89,16 +90,16 @@ impl TokenCell {
         };
         match (fetching.await, kept) {
             (Ok(token), _) => Ok(token.secret),
-            // A token that still works is better than none.
+            // A token that has not expired is better than none.
             (Err(_), Some(token)) if Instant::now() < token.expires => Ok(token.secret),
             (Err(error), _) => Err(error),
         }
     }
 
-    /// Forgets a token that was refused where it was shown; a newer one stays.
-    pub fn forget(&self, refused: &str) {
+    /// Drops a token that a server rejected; a newer one is kept.
+    pub fn forget(&self, rejected: &str) {
         let mut state = self.state();
-        if state.token.as_ref().is_some_and(|token| token.secret.expose_secret() == refused) {
+        if state.token.as_ref().is_some_and(|token| token.secret.expose_secret() == rejected) {
             state.token = None;
         }
     }
@@ -108,17 +109,17 @@ impl TokenCell {
         F: Future<Output = Result<Token, InvokeError>> + Send + 'static,
     {
         let cell = self.clone();
-        let lost = || Err(InvokeError::internal("the fetch of a token was given up"));
+        let lost = || Err(InvokeError::internal("the token request was aborted"));
         let work = tokio::spawn(async move {
-            // In a task of its own, so that a panic leaves no fetch behind that never ends.
+            // A separate task, so that a panic ends the fetch instead of blocking all later requests.
             let outcome = tokio::spawn(fetch).await.unwrap_or_else(|_| lost());
             let mut state = cell.state();
             state.fetching = None;
             match &outcome {
                 Ok(token) => (state.token, state.failure) = (Some(token.clone()), None),
                 Err(error) => {
-                    let memory = if error.retryable { FAILURE_MEMORY } else { REFUSAL_MEMORY };
-                    state.failure = Some((error.clone(), Instant::now() + memory));
+                    let ttl = if error.retryable { TRANSIENT_ERROR_TTL } else { PERMANENT_ERROR_TTL };
+                    state.failure = Some((error.clone(), Instant::now() + ttl));
                 }
             }
             outcome

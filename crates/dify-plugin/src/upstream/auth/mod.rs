@@ -1,4 +1,4 @@
-//! How a credential gets onto a request: once per attempt, with a say when the upstream refuses it.
+//! Adds credentials to each request attempt and handles their rejection.
 
 pub mod fetched;
 
@@ -16,59 +16,59 @@ use super::network::NetworkSettings;
 use super::response::ErrorResponse;
 use crate::error::InvokeError;
 
-/// The attempt that is about to be sent: final method, address and body; headers may still be added.
+/// An attempt that is about to be sent: final method, URL and body; headers may still be added.
 pub struct Attempt<'a> {
-    /// The method.
+    /// HTTP method.
     pub method: &'a Method,
-    /// The address; a credential that belongs into the query is added here and never logged.
+    /// URL; a credential in the query string is added here and never logged.
     pub url: &'a mut Url,
-    /// The headers.
+    /// Headers.
     pub headers: &'a mut HeaderMap,
-    /// The body.
+    /// Body.
     pub body: &'a Bytes,
-    /// Proxy and certificates of the way.
+    /// Proxy and certificates.
     pub network: &'a NetworkSettings,
 }
 
 impl Attempt<'_> {
-    /// The same attempt for another authorization that adds to it.
+    /// Returns the same attempt for an additional authorization.
     pub fn reborrow(&mut self) -> Attempt<'_> {
         Attempt { method: self.method, url: self.url, headers: self.headers, body: self.body, network: self.network }
     }
 }
 
-/// The attempt that was refused, exactly as it was sent.
+/// A rejected attempt, exactly as it was sent.
 pub struct Sent<'a> {
-    /// The method.
+    /// HTTP method.
     pub method: &'a Method,
-    /// The address, credential included: never print it.
+    /// URL, credential included; must not be printed.
     pub url: &'a Url,
-    /// The headers, credential included.
+    /// Headers, credential included.
     pub headers: &'a HeaderMap,
-    /// The body.
+    /// Body.
     pub body: &'a Bytes,
-    /// Counts from 0 over the repeats of the retry policy.
+    /// Number of the attempt, counted from 0.
     pub attempt: u32,
 }
 
-/// What to do about a refusal.
+/// What to do after an error response.
 #[derive(Debug)]
 pub enum AuthOutcome {
-    /// The upstream's words stand.
+    /// Keep the server's error.
     Final,
-    /// The credential was renewed: send once more.
+    /// The credential was refreshed; send the request again.
     Again,
-    /// The refusal has a better explanation.
+    /// Use this error instead, which explains the rejection better.
     Explained(InvokeError),
 }
 
 /// Adds a credential to each attempt.
 pub trait Authorize: Send + Sync {
-    /// Adds the credential; may fetch or sign one.
+    /// Adds the credential; may fetch or sign it.
     fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>>;
 
-    /// Called with every non-2xx answer before it is read as an error. `Again` is honoured once per request.
-    fn refused<'a>(&'a self, _answer: &'a ErrorResponse, _sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
+    /// Called with every non-2xx response before it is converted to an error. `Again` is followed once per request.
+    fn refused<'a>(&'a self, _response: &'a ErrorResponse, _sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         Box::pin(std::future::ready(AuthOutcome::Final))
     }
 }
@@ -82,12 +82,12 @@ impl Authorize for NoAuthorization {
     }
 }
 
-/// Fixed secret headers: an API key, a bearer token, extra headers of the user. Marked sensitive, never printed.
+/// Fixed secret headers: an API key, a bearer token, extra headers of the user. Marked as sensitive, never printed.
 #[derive(Default)]
 pub struct HeaderAuthorization(BTreeMap<String, SecretString>);
 
 impl HeaderAuthorization {
-    /// No headers yet.
+    /// Creates an authorization without headers.
     pub fn new() -> Self {
         Self::default()
     }
@@ -105,17 +105,17 @@ impl HeaderAuthorization {
         self
     }
 
-    /// The names of the headers, in lower case.
+    /// Returns the names of the headers in lower case.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.0.keys().map(|name| name.to_ascii_lowercase())
     }
 }
 
-/// Fixed headers besides another credential.
+/// Fixed headers in addition to another credential.
 pub struct WithHeaders {
-    /// What is added first.
+    /// Headers that are added first.
     pub headers: HeaderAuthorization,
-    /// The credential; it sees the headers and judges refusals.
+    /// Credential; it sees the headers and handles rejections.
     pub inner: Arc<dyn Authorize>,
 }
 
@@ -127,8 +127,8 @@ impl Authorize for WithHeaders {
         })
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
-        self.inner.refused(answer, sent)
+    fn refused<'a>(&'a self, response: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
+        self.inner.refused(response, sent)
     }
 }
 
@@ -143,17 +143,17 @@ impl Authorize for HeaderAuthorization {
     }
 }
 
-/// What is written as it is in a parameter of the query: letters, digits and `-._~`.
+/// Characters that are not percent-encoded in a query parameter: ASCII letters, digits and `-._~`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A secret as a parameter of the query. The address that errors and logs show is the request's own, without it.
+/// A secret in a query parameter. Errors and logs show the URL of the request, which does not contain it.
 pub struct QueryAuthorization {
     name: String,
     value: SecretString,
 }
 
 impl QueryAuthorization {
-    /// Adds `name=value` behind the parameters that are there.
+    /// Appends `name=value` to the query string.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { name: name.into(), value: SecretString::from(value.into()) }
     }
@@ -161,7 +161,7 @@ impl QueryAuthorization {
 
 impl Authorize for QueryAuthorization {
     fn authorize<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<(), InvokeError>> {
-        // A blank as `%20`: not every server reads `+` as one.
+        // Encodes a space as `%20`: not every server decodes `+`.
         let encoded = |text| utf8_percent_encode(text, ENCODED);
         let pair = format!("{}={}", encoded(&self.name), encoded(self.value.expose_secret()));
         let query = match attempt.url.query() {
@@ -173,12 +173,12 @@ impl Authorize for QueryAuthorization {
     }
 }
 
-/// Sets a header to a secret: marked sensitive, and an error that never shows the value.
+/// Sets a secret header: marked as sensitive; errors never contain its value.
 pub fn insert_secret(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), InvokeError> {
     insert(headers, name, value, true)
 }
 
-/// Sets a header to what may be shown; errors do not show it either.
+/// Sets a header that is not secret; errors do not contain its value either.
 pub fn insert_public(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), InvokeError> {
     insert(headers, name, value, false)
 }
@@ -188,7 +188,8 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str, secret: bool) -> Res
         .map_err(|_| InvokeError::credentials(format!("`{name}` is not a valid header name")))?;
     let mut value = HeaderValue::from_str(value).map_err(|_| {
         InvokeError::credentials(format!(
-            "the value of header `{name}` holds characters that a header cannot carry (a line break or a non-ASCII letter?)"
+            "the value of header `{name}` contains characters that are not allowed in a header (such as a line break or a \
+             non-ASCII character)"
         ))
     })?;
     value.set_sensitive(secret);

@@ -1,6 +1,6 @@
-//! The file of one exchange: readable, exact, and without secrets.
+//! File format of one exchange: readable, exact, and without secrets.
 //!
-//! Bodies are JSON where writing the JSON again gives the same bytes, else text, else base64.
+//! Bodies are JSON if serializing the parsed JSON again returns the same bytes, otherwise text, otherwise Base64.
 
 use std::collections::BTreeMap;
 
@@ -16,111 +16,111 @@ use super::Outgoing;
 use super::sanitize::{BodyPolicy, Sanitizer, multipart_boundary};
 use crate::error::InvokeError;
 
-/// Stands in every file, so that a reader knows what it is.
+/// Format marker in every file.
 pub(super) const FORMAT: &str = "dify-plugin-runtime exchange 1";
 
-/// Text shorter than this is never a file.
+/// Minimum length in bytes of a string that may be a file.
 const MIN_FILE_BYTES: usize = 1024;
 
-/// Names and values; the values of a name that stands several times are joined by a comma.
+/// Header names and values; several values of one name are joined with a comma.
 pub(super) type Headers = BTreeMap<String, String>;
 
-/// One attempt and what became of it.
+/// One attempt and its outcome.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Exchange {
     /// [`FORMAT`]
     pub format: String,
-    /// When it began, RFC 3339.
+    /// Start time, RFC 3339.
     pub recorded_at: jiff::Timestamp,
-    /// The session that asked.
+    /// Session of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// What was sent.
+    /// Request.
     pub request: Request,
-    /// What came back; absent when nothing did.
+    /// Response; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<RecordedResponse>,
-    /// Why nothing came back; absent too when the session was given up while it waited.
+    pub response: Option<RecordedResponse>,
+    /// Error, if there was no response; also absent if the session was aborted while it waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
 
-/// What was sent. Two requests are the same when method, address and body are.
+/// A request. Two requests are the same if method, URL and body are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Request {
-    /// `GET`, `POST`.
+    /// HTTP method.
     pub method: String,
-    /// The address with `***` in place of secrets.
+    /// URL with `***` instead of secrets.
     pub url: String,
-    /// `***` in place of secrets.
+    /// Headers with `***` instead of secrets.
     pub headers: Headers,
-    /// The body.
+    /// Body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Data>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RecordedResponse {
     /// Milliseconds from the request to the headers.
     pub after_ms: u64,
     /// HTTP status.
     pub status: u16,
-    /// The headers.
+    /// Headers.
     pub headers: Headers,
-    /// The body in the pieces in which it came (compression undone).
-    pub pieces: Vec<Piece>,
+    /// Chunks of the body as they arrived, decompressed.
+    pub chunks: Vec<Chunk>,
     /// How the body ended.
     pub end: End,
 }
 
-/// A piece of a body.
+/// A chunk of a body.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Piece {
+pub(super) struct Chunk {
     /// Milliseconds since the request.
     pub at_ms: u64,
-    /// The bytes.
+    /// Content.
     #[serde(flatten)]
     pub data: Data,
 }
 
-/// Bytes, readably.
+/// Bytes in a readable form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Data {
-    /// JSON whose compact form is the bytes.
+    /// JSON whose compact form is the original bytes.
     Json(Value),
     /// Text.
     Text(String),
     /// Anything else.
     Base64(String),
-    /// A file that was left out: its length and SHA-256.
-    Left(String),
+    /// Length and SHA-256 digest of an omitted file.
+    Omitted(String),
 }
 
 /// How a body ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum End {
-    /// It was whole.
+    /// The body was complete.
     Complete,
-    /// The connection broke.
-    Cut(String),
-    /// We did not read on: enough was read, or the session was given up.
-    NotReadOn,
+    /// The connection was interrupted.
+    Truncated(String),
+    /// The body was not read to its end, because enough was read or the session was aborted.
+    NotConsumed,
 }
 
-/// Why nothing came back.
+/// Error of a request without a response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Failure {
     /// Milliseconds from the request.
     pub after_ms: u64,
-    /// What happened.
+    /// Error message.
     pub message: String,
-    /// What to do about it.
+    /// Hint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Whether it may be sent again.
+    /// Whether the request may be retried.
     pub retryable: bool,
 }
 
@@ -129,7 +129,7 @@ impl Failure {
         Self { after_ms, message: error.message.clone(), hint: error.hint.clone(), retryable: error.retryable }
     }
 
-    /// The error that it was: what never arrived is always a connection error.
+    /// Converts the failure back to an error; it is always a connection error.
     pub(super) fn error(&self) -> InvokeError {
         let mut error = InvokeError::connection(self.message.clone());
         error.hint.clone_from(&self.hint);
@@ -139,24 +139,24 @@ impl Failure {
 }
 
 impl Request {
-    /// The attempt as it is written and compared.
-    pub(super) fn of(outgoing: &Outgoing<'_>, scrub: &Sanitizer, shorten_files: bool) -> Self {
+    /// Builds the request as it is written and compared.
+    pub(super) fn of(outgoing: &Outgoing<'_>, sanitizer: &Sanitizer, shorten_files: bool) -> Self {
         let request = outgoing.request;
-        let openness = if request.is_confidential { BodyPolicy::Confidential } else { BodyPolicy::Open };
-        let mut headers = scrub.headers(outgoing.headers);
+        let policy = if request.is_confidential { BodyPolicy::Confidential } else { BodyPolicy::Open };
+        let mut headers = sanitizer.headers(outgoing.headers);
         let mut body = request.body.to_vec();
-        // A boundary is chosen anew for each form.
+        // Each form has a new boundary.
         if let Some(boundary) = multipart_boundary(outgoing.headers) {
             body = replaced(&body, boundary.as_bytes(), b"boundary");
             for value in headers.values_mut() {
                 *value = value.replace(&boundary, "boundary");
             }
         }
-        let ranges = scrub.ranges(&body, openness);
-        let body = (!body.is_empty()).then(|| Data::of(&scrub.without(&body, &ranges)));
+        let ranges = sanitizer.ranges(&body, policy);
+        let body = (!body.is_empty()).then(|| Data::of(&sanitizer.without(&body, &ranges)));
         Self {
             method: request.method.to_string(),
-            url: scrub.url(outgoing.url, &request.url),
+            url: sanitizer.url(outgoing.url, &request.url),
             headers,
             body: if shorten_files { body.map(Data::shortened) } else { body },
         }
@@ -164,7 +164,7 @@ impl Request {
 }
 
 impl Data {
-    /// The most readable form of bytes.
+    /// Returns the most readable form of bytes.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let Ok(text) = std::str::from_utf8(bytes) else { return Self::Base64(STANDARD.encode(bytes)) };
         let object = serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
@@ -174,27 +174,27 @@ impl Data {
         }
     }
 
-    /// The bytes again; a file that was left out is not there any more.
+    /// Converts the data back to bytes; the content of an omitted file is lost.
     pub(super) fn bytes(&self) -> Result<Bytes, String> {
         match self {
             Self::Json(value) => Ok(value.to_string().into()),
             Self::Text(text) => Ok(text.clone().into()),
             Self::Base64(text) => STANDARD.decode(text).map(Bytes::from).map_err(|error| error.to_string()),
-            Self::Left(what) => Err(format!("{what} was left out of the recording")),
+            Self::Omitted(what) => Err(format!("{what} was omitted from the recording")),
         }
     }
 
-    /// The same with files as length and digest.
+    /// Replaces files with their length and digest.
     pub(super) fn shortened(self) -> Self {
         match self {
             Self::Json(value) => Self::Json(shortened(value)),
-            Self::Base64(text) => Self::Left(digest(&text)),
+            Self::Base64(text) => Self::Omitted(digest(&text)),
             other => other,
         }
     }
 }
 
-/// JSON with long base64 and hexadecimal texts as length and digest.
+/// Replaces long Base64 and hexadecimal strings in a JSON value with their length and digest.
 pub(super) fn shortened(value: Value) -> Value {
     match value {
         Value::String(text) if is_file(&text) => Value::String(format!("({})", digest(&text))),
@@ -226,7 +226,7 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     whole
 }
 
-/// Headers of a file as headers again; what cannot be one is left out.
+/// Converts headers of a file back to a header map; invalid ones are skipped.
 pub(super) fn header_map(headers: &Headers) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in headers {

@@ -1,8 +1,8 @@
-//! Upstream traffic on tape: written to files with its secrets taken out, or answered from such files without a network.
+//! Records upstream traffic to files without secrets, or replays it from such files without using the network.
 //!
-//! A recording is what a person attaches to a bug report and what a test replays. It is a folder: one file for each session's
-//! request, one for each exchange with an upstream. Off, it costs a comparison per attempt. It is not a cache and no log:
-//! it holds prompts and answers, and is made only when somebody asks for it.
+//! A recording is attached to a bug report or replayed by a test. It is a directory with one file for each session's
+//! request and one for each exchange with a server. When off, it costs one comparison per attempt. It is neither a
+//! cache nor a log: it contains prompts and responses, and is only made on request.
 
 mod diff;
 mod exchange;
@@ -27,64 +27,64 @@ use crate::error::InvokeError;
 /// What to do with upstream traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrafficMode {
-    /// Write it to this folder.
+    /// Record it to a directory.
     Record {
-        /// The folder; made when it is not there.
+        /// Directory; created if it does not exist.
         directory: PathBuf,
-        /// Files (base64, bytes) are written as length and digest only.
+        /// Whether files (Base64, bytes) are recorded by length and digest only.
         shorten_files: bool,
     },
-    /// RecordedResponse from this folder.
+    /// Replay it from a directory.
     Replay {
-        /// The folder.
+        /// Directory.
         directory: PathBuf,
-        /// With the pauses of the recording; otherwise at once.
+        /// Whether the original timing is kept.
         timed: bool,
     },
 }
 
 /// A recorder or a replayer.
 pub(super) enum TrafficStore {
-    /// Writes.
+    /// Records.
     Record(Arc<Recorder>),
-    /// Answers.
+    /// Replays.
     Replay(Replayer),
 }
 
-/// An attempt as it goes out.
+/// A prepared attempt.
 pub(super) struct Outgoing<'a> {
-    /// The request without its credential.
+    /// Request without its credential.
     pub request: &'a UpstreamRequest,
-    /// The address with the credential.
+    /// URL with the credential.
     pub url: &'a Url,
-    /// The headers with the credential.
+    /// Headers with the credential.
     pub headers: &'a HeaderMap,
-    /// The session that asks, if it is one.
+    /// ID of the session, if there is one.
     pub session_id: Option<&'a str>,
 }
 
-/// An answer as it comes in, of any status.
+/// A response of any status.
 pub(super) struct Incoming {
-    /// The status.
+    /// HTTP status.
     pub status: StatusCode,
-    /// The headers.
+    /// Headers.
     pub headers: HeaderMap,
-    /// The body as it comes.
+    /// Body as it arrives.
     pub body: BoxStream<'static, Result<Bytes, InvokeError>>,
 }
 
-/// What a session was asked, for the tape.
+/// Request of a session, to be recorded.
 pub struct Case<'a> {
-    /// Names the session.
+    /// ID of the session.
     pub session_id: &'a str,
-    /// The request's fields as JSON, credentials included.
+    /// Request fields as JSON, credentials included.
     pub data: &'a str,
-    /// Whether a credential field of this name holds a secret.
+    /// Whether the credential field of this name contains a secret.
     pub is_secret: &'a dyn Fn(&str) -> bool,
 }
 
 impl TrafficStore {
-    /// Makes or reads the folder.
+    /// Creates or reads the directory.
     pub(super) fn open(traffic: &TrafficMode) -> io::Result<Self> {
         match traffic {
             TrafficMode::Record { directory, shorten_files } => {
@@ -94,7 +94,7 @@ impl TrafficStore {
         }
     }
 
-    /// A session begins: its secrets are learnt, and its request is written when recording.
+    /// Registers the secrets of a new session, and records its request.
     pub(super) fn begin(&self, case: &Case<'_>) {
         match self {
             Self::Record(recorder) => recorder.begin(case),
@@ -102,7 +102,7 @@ impl TrafficStore {
         }
     }
 
-    /// One attempt; `network` is what really makes it.
+    /// Records or replays one attempt; `network` sends it.
     pub(super) async fn exchange(
         &self,
         outgoing: Outgoing<'_>,
@@ -114,7 +114,7 @@ impl TrafficStore {
         }
     }
 
-    /// Whether waits between attempts are left out.
+    /// Whether delays between attempts are skipped.
     pub(super) fn is_hurried(&self) -> bool {
         matches!(self, Self::Replay(replayer) if !replayer.timed)
     }

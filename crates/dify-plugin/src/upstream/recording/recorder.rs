@@ -1,4 +1,4 @@
-//! Writes exchanges as they end. A recording that cannot be written is told in the log and breaks no call.
+//! Writes exchanges when they end. Recording errors are logged and do not affect the session.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -18,18 +18,18 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::exchange::{Data, End, Exchange, FORMAT, Failure, Piece, RecordedResponse, Request, shortened};
+use super::exchange::{Chunk, Data, End, Exchange, FORMAT, Failure, RecordedResponse, Request, shortened};
 use super::sanitize::{BodyPolicy, Secrets, clip};
 use super::{Case, Incoming, Outgoing, at};
 use crate::error::InvokeError;
 
-/// Files after which nothing more is written: a recording that somebody forgot must not fill the disk.
+/// Maximum number of files, so that a forgotten recording does not fill the disk.
 const MAX_FILES: u32 = 9_999;
 
-/// Bytes of one body after which nothing more of it is kept.
+/// Maximum number of bytes that are recorded of one body.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// A folder that is being written.
+/// A recording that is being written.
 pub(in crate::upstream) struct Recorder {
     directory: PathBuf,
     shorten_files: bool,
@@ -38,7 +38,7 @@ pub(in crate::upstream) struct Recorder {
 }
 
 impl Recorder {
-    /// Makes the folder, for its owner only. Files that are there stay, and numbers go on behind them.
+    /// Creates the directory for its owner only. Existing files are kept, and numbering continues after them.
     pub(super) fn open(directory: &Path, shorten_files: bool) -> io::Result<Arc<Self>> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| at(directory, &error))?;
         let names = fs::read_dir(directory).map_err(|error| at(directory, &error))?.filter_map(Result::ok);
@@ -48,22 +48,22 @@ impl Recorder {
         Ok(Arc::new(Self { directory: directory.to_owned(), shorten_files, secrets: Secrets::default(), next }))
     }
 
-    /// Writes a session's request as `invoke` reads it, its credentials hidden.
+    /// Writes a session's request in the format of `invoke`, with its credentials redacted.
     pub(super) fn begin(&self, case: &Case<'_>) {
         let Ok(mut data) = serde_json::from_str::<Map<String, Value>>(case.data) else { return };
         if let Some(Value::Object(credentials)) = data.remove("credentials") {
-            let shown = self.secrets.learn_credentials(credentials, case.is_secret);
+            let shown = self.secrets.register_credentials(credentials, case.is_secret);
             data.insert("credentials".to_owned(), shown.into());
         }
         let data = if self.shorten_files { shortened(data.into()) } else { data.into() };
-        let text = self.secrets.scrub(&HeaderMap::new()).text(&data.to_string());
+        let text = self.secrets.sanitizer(&HeaderMap::new()).text(&data.to_string());
         match serde_json::from_str::<Value>(&text) {
             Ok(data) => self.write(self.number(), "request", &data),
-            Err(error) => warn!(%error, "a request cannot be recorded"),
+            Err(error) => warn!(%error, "cannot record a request"),
         }
     }
 
-    /// Makes an attempt and writes what became of it.
+    /// Sends an attempt and writes its outcome.
     pub(super) async fn exchange(
         self: &Arc<Self>,
         outgoing: &Outgoing<'_>,
@@ -74,12 +74,12 @@ impl Recorder {
         match outcome {
             Ok(incoming) => {
                 let Incoming { status, headers, body } = incoming;
-                open.answered(status.as_u16(), &headers);
+                open.set_response(status.as_u16(), &headers);
                 let body = RecordedBody { body, open: Some(open) }.boxed();
                 Ok(Incoming { status, headers, body })
             }
             Err(error) => {
-                open.failed(&error);
+                open.set_failure(&error);
                 Err(error)
             }
         }
@@ -89,11 +89,11 @@ impl Recorder {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Readable by its owner only: it holds prompts and answers.
+    /// Writes a file that only its owner can read, because it contains prompts and responses.
     fn write<T: Serialize>(&self, number: u32, name: &str, content: &T) {
         if number > MAX_FILES {
             if number == MAX_FILES + 1 {
-                warn!(files = MAX_FILES, "the recording is full; nothing more is recorded");
+                warn!(files = MAX_FILES, "recording limit reached; recording stopped");
             }
             return;
         }
@@ -103,51 +103,51 @@ impl Recorder {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(&bytes)
         });
         if let Err(error) = written {
-            warn!(%error, file = %path.display(), "an exchange cannot be recorded");
+            warn!(%error, file = %path.display(), "cannot record an exchange");
         }
     }
 }
 
-/// An exchange that goes on. It is written when it is dropped, so that one that is given up is written too.
+/// An exchange in progress. It is written when it is dropped, so that an aborted one is written too.
 struct Open {
     recorder: Arc<Recorder>,
     number: u32,
     host: String,
-    openness: BodyPolicy,
+    policy: BodyPolicy,
     sent: HeaderMap,
     started: Instant,
     exchange: Exchange,
     body: BytesMut,
-    /// Where each piece of the body ends, and when it came.
-    pieces: Vec<(usize, u64)>,
+    /// End of each chunk in the body, and when it arrived.
+    chunks: Vec<(usize, u64)>,
 }
 
 impl Open {
     fn new(recorder: Arc<Recorder>, outgoing: &Outgoing<'_>) -> Self {
-        let scrub = recorder.secrets.scrub(outgoing.headers);
+        let sanitizer = recorder.secrets.sanitizer(outgoing.headers);
         let request = outgoing.request;
-        let openness = if request.is_confidential { BodyPolicy::Confidential } else { BodyPolicy::Open };
+        let policy = if request.is_confidential { BodyPolicy::Confidential } else { BodyPolicy::Open };
         if request.is_confidential {
-            recorder.secrets.learn_hidden(&request.body, &scrub.ranges(&request.body, openness));
+            recorder.secrets.register_ranges(&request.body, &sanitizer.ranges(&request.body, policy));
         }
         let exchange = Exchange {
             format: FORMAT.to_owned(),
             recorded_at: jiff::Timestamp::now(),
             session_id: outgoing.session_id.map(str::to_owned),
-            request: Request::of(outgoing, &scrub, recorder.shorten_files),
-            answer: None,
+            request: Request::of(outgoing, &sanitizer, recorder.shorten_files),
+            response: None,
             failure: None,
         };
-        let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-');
+        let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-');
         Self {
             number: recorder.number(),
             host: request.url.host_str().unwrap_or_default().chars().filter(is_plain).collect(),
-            openness,
+            policy,
             sent: outgoing.headers.clone(),
             started: Instant::now(),
             exchange,
             body: BytesMut::new(),
-            pieces: Vec::new(),
+            chunks: Vec::new(),
             recorder,
         }
     }
@@ -156,29 +156,29 @@ impl Open {
         self.started.elapsed().as_millis() as u64
     }
 
-    fn answered(&mut self, status: u16, headers: &HeaderMap) {
-        let headers = self.recorder.secrets.scrub(&self.sent).headers(headers);
+    fn set_response(&mut self, status: u16, headers: &HeaderMap) {
+        let headers = self.recorder.secrets.sanitizer(&self.sent).headers(headers);
         let after_ms = self.elapsed();
-        self.exchange.answer =
-            Some(RecordedResponse { after_ms, status, headers, pieces: Vec::new(), end: End::NotReadOn });
+        self.exchange.response =
+            Some(RecordedResponse { after_ms, status, headers, chunks: Vec::new(), end: End::NotConsumed });
     }
 
-    fn failed(&mut self, error: &InvokeError) {
+    fn set_failure(&mut self, error: &InvokeError) {
         let mut failure = Failure::of(error, self.elapsed());
-        failure.message = self.recorder.secrets.scrub(&self.sent).text(&failure.message);
+        failure.message = self.recorder.secrets.sanitizer(&self.sent).text(&failure.message);
         self.exchange.failure = Some(failure);
     }
 
-    fn piece(&mut self, bytes: &[u8]) {
+    fn add_chunk(&mut self, bytes: &[u8]) {
         if self.body.len() + bytes.len() <= MAX_BODY_BYTES {
             self.body.extend_from_slice(bytes);
-            self.pieces.push((self.body.len(), self.elapsed()));
+            self.chunks.push((self.body.len(), self.elapsed()));
         }
     }
 
-    fn ended(&mut self, end: End) {
-        if let Some(answer) = &mut self.exchange.answer {
-            answer.end = end;
+    fn set_end(&mut self, end: End) {
+        if let Some(response) = &mut self.exchange.response {
+            response.end = end;
         }
     }
 }
@@ -186,15 +186,15 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         let secrets = &self.recorder.secrets;
-        let ranges = secrets.scrub(&self.sent).ranges(&self.body, self.openness);
-        if self.openness == BodyPolicy::Confidential {
-            secrets.learn_hidden(&self.body, &ranges);
+        let ranges = secrets.sanitizer(&self.sent).ranges(&self.body, self.policy);
+        if self.policy == BodyPolicy::Confidential {
+            secrets.register_ranges(&self.body, &ranges);
         }
-        if let Some(answer) = &mut self.exchange.answer {
+        if let Some(response) = &mut self.exchange.response {
             let mut start = 0;
-            for (end, at_ms) in &self.pieces {
+            for (end, at_ms) in &self.chunks {
                 let shown = clip(&self.body[start..*end], start, &ranges);
-                answer.pieces.push(Piece { at_ms: *at_ms, data: Data::of(&shown) });
+                response.chunks.push(Chunk { at_ms: *at_ms, data: Data::of(&shown) });
                 start = *end;
             }
         }
@@ -202,7 +202,7 @@ impl Drop for Open {
     }
 }
 
-/// A body that is written down as it is read.
+/// A body that is recorded while it is read.
 struct RecordedBody {
     body: BoxStream<'static, Result<Bytes, InvokeError>>,
     open: Option<Open>,
@@ -215,13 +215,13 @@ impl Stream for RecordedBody {
         let item = ready!(self.body.poll_next_unpin(context));
         if let Some(open) = &mut self.open {
             match &item {
-                Some(Ok(bytes)) => open.piece(bytes),
+                Some(Ok(bytes)) => open.add_chunk(bytes),
                 Some(Err(error)) => {
-                    open.ended(End::Cut(error.message.clone()));
+                    open.set_end(End::Truncated(error.message.clone()));
                     self.open = None;
                 }
                 None => {
-                    open.ended(End::Complete);
+                    open.set_end(End::Complete);
                     self.open = None;
                 }
             }

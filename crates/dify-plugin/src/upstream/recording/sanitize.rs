@@ -1,7 +1,7 @@
-//! Takes secrets out of what is recorded, wherever they stand: known values, headers and parameters by name, the queries of
-//! signed addresses, and everything in the bodies of a token endpoint.
+//! Removes secrets from recordings: known values, headers and parameters by name, the query strings of signed URLs, and
+//! everything in the bodies of a token endpoint.
 //!
-//! The same is done to a request that is replayed, so that requests with different credentials can be compared.
+//! Replayed requests are sanitized likewise, so that requests with different credentials can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -16,22 +16,22 @@ use url::Url;
 
 use super::exchange::Headers;
 use crate::upstream::network::proxy_address;
-use crate::upstream::secret_encodings::{self, HIDDEN, MIN_SECRET_BYTES};
+use crate::upstream::secret_encodings::{self, MIN_SECRET_BYTES, REDACTED};
 
-/// Most secrets that are kept in mind.
+/// Maximum number of secrets that are kept.
 const MAX_SECRETS: usize = 10_000;
 
-/// Endings of the names of headers that hold secrets.
+/// Suffixes of the names of headers that contain secrets.
 const HEADERS: &[&str] =
     &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "-key", "signature"];
 
-/// Parts of the names of parameters that hold secrets.
+/// Substrings of the names of parameters that contain secrets.
 const PARAMETERS: &[&str] = &["sign", "token", "secret", "password", "credential", "key", "auth"];
 
-/// Names of such parameters.
+/// Complete names of such parameters.
 const WHOLE_PARAMETERS: &[&str] = &["sig", "upload_id", "code", "policy"];
 
-/// Fields of JSON objects and forms that hold secrets, wherever they stand.
+/// Fields of JSON objects and forms that contain secrets.
 const FIELDS: &[&str] = &[
     "access_token",
     "accessToken",
@@ -48,7 +48,7 @@ const FIELDS: &[&str] = &[
     "secret_key",
 ];
 
-/// The only fields of a token endpoint's bodies that are shown.
+/// The only fields of a token endpoint's bodies that are recorded.
 const PLAIN_FIELDS: &[&str] = &[
     "grant_type",
     "scope",
@@ -69,36 +69,36 @@ const PLAIN_FIELDS: &[&str] = &[
     "reason",
 ];
 
-/// Members of a JSON Web Key that are the key.
+/// Members of a JSON Web Key that contain key material.
 const KEY_MEMBERS: &[&str] = &["k", "d", "p", "q", "dp", "dq", "qi"];
 
-/// How much of a body may be seen.
+/// Which parts of a body are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyPolicy {
-    /// All but secrets.
+    /// Everything except secrets.
     Open,
-    /// Nothing but [`PLAIN_FIELDS`].
+    /// Only [`PLAIN_FIELDS`].
     Confidential,
 }
 
-/// The secrets that are known by their value.
+/// Secrets that are known by their value.
 #[derive(Default)]
 pub(super) struct Secrets(Mutex<Vec<SecretString>>);
 
 impl Secrets {
-    /// Keeps a value in mind. It is taken out of everything from now on.
-    pub(super) fn learn(&self, value: &str) {
+    /// Registers a value, so that it is removed from everything recorded from now on.
+    pub(super) fn register(&self, value: &str) {
         let value = value.trim();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = known.iter().any(|secret| secret.expose_secret() == value);
-        if value.len() >= MIN_SECRET_BYTES && value != HIDDEN && !is_known && known.len() < MAX_SECRETS {
+        if value.len() >= MIN_SECRET_BYTES && value != REDACTED && !is_known && known.len() < MAX_SECRETS {
             known.push(value.into());
         }
     }
 
-    /// Learns the secret credentials of a session and gives the credentials as they may be shown: with them, fields that a
-    /// replay does without (certificates, proxy, further headers) are left out.
-    pub(super) fn learn_credentials(
+    /// Registers the secret credentials of a session and returns the credentials in redacted form, without the fields
+    /// that a replay does not need (certificates, proxy, extra headers).
+    pub(super) fn register_credentials(
         &self,
         credentials: Map<String, Value>,
         is_secret: &dyn Fn(&str) -> bool,
@@ -107,16 +107,16 @@ impl Secrets {
         for (name, value) in credentials {
             match value {
                 Value::String(text) if is_secret(&name) => {
-                    self.learn(&text);
+                    self.register(&text);
                     let inner: Option<Value> = serde_json::from_str(&text).ok();
                     let whole = name == "extra_headers";
-                    let inner = inner.filter(|inner| inner.is_object()).map(|inner| self.learn_object(inner, whole));
+                    let inner = inner.filter(|inner| inner.is_object()).map(|inner| self.register_object(inner, whole));
                     if let Some(password) = proxy_address(&text).as_ref().and_then(Url::password) {
-                        self.learn(password);
-                        self.learn(&percent_decode_str(password).decode_utf8_lossy());
+                        self.register(password);
+                        self.register(&percent_decode_str(password).decode_utf8_lossy());
                     }
                     if !matches!(name.as_str(), "tls_ca" | "proxy_url" | "extra_headers") {
-                        shown.insert(name, inner.map_or_else(|| HIDDEN.into(), |inner| inner.to_string().into()));
+                        shown.insert(name, inner.map_or_else(|| REDACTED.into(), |inner| inner.to_string().into()));
                     }
                 }
                 Value::Null => {}
@@ -126,8 +126,8 @@ impl Secrets {
         shown
     }
 
-    /// Learns the secret members of a key file, a JWK or a set of them, and hides them.
-    fn learn_object(&self, value: Value, whole: bool) -> Value {
+    /// Registers and redacts the secret members of a key file, a JWK or a JWKS.
+    fn register_object(&self, value: Value, whole: bool) -> Value {
         match value {
             Value::Object(map) => map
                 .into_iter()
@@ -136,44 +136,44 @@ impl Secrets {
                     let is_secret = whole || KEY_MEMBERS.contains(&name.as_str()) || is_named;
                     match value {
                         Value::String(text) if is_secret && Url::parse(&text).is_err() => {
-                            self.learn(&text);
-                            (name, HIDDEN.into())
+                            self.register(&text);
+                            (name, REDACTED.into())
                         }
-                        other => (name, self.learn_object(other, whole)),
+                        other => (name, self.register_object(other, whole)),
                     }
                 })
                 .collect(),
-            Value::Array(items) => items.into_iter().map(|item| self.learn_object(item, whole)).collect(),
+            Value::Array(items) => items.into_iter().map(|item| self.register_object(item, whole)).collect(),
             other => other,
         }
     }
 
-    /// What is known now, and what the headers of an attempt prove.
-    pub(super) fn scrub(&self, sent: &HeaderMap) -> Sanitizer {
+    /// Returns a sanitizer for the known secrets and those in the headers of an attempt.
+    pub(super) fn sanitizer(&self, sent: &HeaderMap) -> Sanitizer {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.iter().map(|secret| secret.expose_secret().to_owned());
-        let redactor = sent.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
-        // `Bearer …`: the scheme is no secret.
-        let redactor = redactor.filter_map(|value| value.rsplit(' ').next()).map(str::to_owned);
-        Sanitizer::of(known.chain(redactor.filter(|proof| proof.len() >= MIN_SECRET_BYTES && proof != HIDDEN)))
+        let sensitive = sent.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
+        // `Bearer …`: the scheme is not secret.
+        let sensitive = sensitive.filter_map(|value| value.rsplit(' ').next()).map(str::to_owned);
+        Sanitizer::of(known.chain(sensitive.filter(|value| value.len() >= MIN_SECRET_BYTES && value != REDACTED)))
     }
 
-    /// Learns what a token endpoint's body hides.
-    pub(super) fn learn_hidden(&self, body: &[u8], hidden: &[Range<usize>]) {
-        for range in hidden {
+    /// Registers what is redacted in a token endpoint's body.
+    pub(super) fn register_ranges(&self, body: &[u8], ranges: &[Range<usize>]) {
+        for range in ranges {
             if let Ok(text) = std::str::from_utf8(&body[range.clone()]) {
-                self.learn(text);
+                self.register(text);
                 if let Ok(text) = serde_json::from_str::<String>(&format!("\"{text}\"")) {
-                    self.learn(&text);
+                    self.register(&text);
                 }
             }
         }
     }
 }
 
-/// Takes secrets out of one exchange.
+/// Removes secrets from one exchange.
 pub(super) struct Sanitizer {
-    /// In every form in which they may be written.
+    /// The secrets in every encoding.
     forms: BTreeSet<String>,
 }
 
@@ -181,45 +181,45 @@ impl Sanitizer {
     fn of(secrets: impl Iterator<Item = String>) -> Self {
         let mut forms = BTreeSet::new();
         for secret in secrets {
-            // As JSON, and as JSON that may stand in a page.
+            // As JSON, and as JSON that is safe to embed in HTML.
             let quoted = Value::String(secret.clone()).to_string();
             let quoted = quoted[1..quoted.len() - 1].to_owned();
             let mut safe = quoted.clone();
-            for (letter, escape) in
+            for (character, escape) in
                 [('=', "\\u003d"), ('&', "\\u0026"), ('<', "\\u003c"), ('>', "\\u003e"), ('\'', "\\u0027")]
             {
-                safe = safe.replace(letter, escape);
+                safe = safe.replace(character, escape);
             }
             forms.extend([secret, quoted, safe].iter().flat_map(|form| secret_encodings::forms(form)));
         }
         Self { forms }
     }
 
-    /// A text without secrets.
+    /// Returns a text without secrets.
     pub(super) fn text(&self, text: &str) -> String {
         let clean = self.without(text.as_bytes(), &self.ranges(text.as_bytes(), BodyPolicy::Open));
         String::from_utf8_lossy(&clean).into_owned()
     }
 
-    /// An address; `plain` is the same without the credential.
+    /// Returns a URL without secrets; `plain` is the URL without the credential.
     pub(super) fn url(&self, url: &Url, plain: &Url) -> String {
         let open: Vec<_> = plain.query_pairs().collect();
         let mut shown = super::super::client::public_url(url);
         if url.query().is_some() {
             let pairs = url.query_pairs().map(|pair| {
                 let is_shown = open.contains(&pair) && !is_parameter(&pair.0);
-                if is_shown { pair } else { (pair.0, HIDDEN.into()) }
+                if is_shown { pair } else { (pair.0, REDACTED.into()) }
             });
             shown.query_pairs_mut().extend_pairs(pairs);
         }
         self.text(shown.as_str())
     }
 
-    /// Names and values of headers.
+    /// Returns the names and values of headers without secrets.
     pub(super) fn headers(&self, headers: &HeaderMap) -> Headers {
         let shown = |name: &str, value: &http::HeaderValue| {
-            if value.is_sensitive() || HEADERS.iter().any(|ending| name.ends_with(ending)) {
-                HIDDEN.to_owned()
+            if value.is_sensitive() || HEADERS.iter().any(|suffix| name.ends_with(suffix)) {
+                REDACTED.to_owned()
             } else {
                 self.text(&String::from_utf8_lossy(value.as_bytes()))
             }
@@ -232,31 +232,31 @@ impl Sanitizer {
         all
     }
 
-    /// Where secrets stand in a body: in order, apart from each other.
-    pub(super) fn ranges(&self, body: &[u8], openness: BodyPolicy) -> Vec<Range<usize>> {
+    /// Returns the ranges of secrets in a body: sorted and without overlaps.
+    pub(super) fn ranges(&self, body: &[u8], policy: BodyPolicy) -> Vec<Range<usize>> {
         let mut found = secret_encodings::find(body, &self.forms);
         if let Ok(text) = std::str::from_utf8(body) {
             signed_queries(text, &mut found);
             let is_json =
                 text.trim_ascii_start().starts_with(['{', '[']) && serde_json::from_str::<&RawValue>(text).is_ok();
             if is_json {
-                secret_values(text, text, false, openness, &mut found);
+                secret_values(text, text, false, policy, &mut found);
             } else {
-                form_values(text, openness, &mut found);
+                form_values(text, policy, &mut found);
             }
-        } else if openness == BodyPolicy::Confidential {
+        } else if policy == BodyPolicy::Confidential {
             found.push(0..body.len());
         }
         secret_encodings::merged(found)
     }
 
-    /// A body with [`HIDDEN`] in place of these ranges.
+    /// Replaces these ranges of a body with [`REDACTED`].
     pub(super) fn without(&self, body: &[u8], ranges: &[Range<usize>]) -> Vec<u8> {
         clip(body, 0, ranges)
     }
 }
 
-/// A part of a body that begins at `start`, with [`HIDDEN`] where a range of the whole body begins.
+/// Returns a part of a body that begins at `start`, with [`REDACTED`] where a range of the complete body begins.
 pub(super) fn clip(part: &[u8], start: usize, ranges: &[Range<usize>]) -> Vec<u8> {
     let end = start + part.len();
     let mut shown = Vec::with_capacity(part.len());
@@ -264,7 +264,7 @@ pub(super) fn clip(part: &[u8], start: usize, ranges: &[Range<usize>]) -> Vec<u8
     for range in ranges.iter().filter(|range| range.end > start && range.start < end) {
         if range.start >= at {
             shown.extend_from_slice(&part[at - start..range.start - start]);
-            shown.extend_from_slice(HIDDEN.as_bytes());
+            shown.extend_from_slice(REDACTED.as_bytes());
         }
         at = range.end.min(end);
     }
@@ -272,51 +272,52 @@ pub(super) fn clip(part: &[u8], start: usize, ranges: &[Range<usize>]) -> Vec<u8
     shown
 }
 
-/// The boundary of a multipart body.
+/// Returns the boundary of a multipart body.
 pub(super) fn multipart_boundary(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let boundary = value.strip_prefix("multipart/")?.split_once("boundary=")?.1.trim_matches('"');
     Some(boundary.to_owned()).filter(|boundary| !boundary.is_empty())
 }
 
-/// Whether a parameter of this name holds a secret.
+/// Whether a parameter of this name contains a secret.
 fn is_parameter(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     PARAMETERS.iter().any(|part| name.contains(part)) || WHOLE_PARAMETERS.contains(&name.as_str())
 }
 
-/// Where the values of secret fields stand in a JSON text. `whole` is the body, `part` a value within it: values are found
-/// by their place, because the same text can be escaped in several ways.
-fn secret_values(whole: &str, part: &str, is_secret: bool, openness: BodyPolicy, found: &mut Vec<Range<usize>>) {
+/// Finds the values of secret fields in a JSON text. `whole` is the body, `part` a value within it: values are found by
+/// position, because the same text can be escaped in different forms.
+fn secret_values(whole: &str, part: &str, is_secret: bool, policy: BodyPolicy, found: &mut Vec<Range<usize>>) {
     let part = part.trim_ascii();
     let start = part.as_ptr().addr() - whole.as_ptr().addr();
     match part.as_bytes().first() {
         Some(b'"') if is_secret && part.len() > 2 => found.push(start + 1..start + part.len() - 1),
         Some(b'[') => {
             for item in serde_json::from_str::<Vec<&RawValue>>(part).unwrap_or_default() {
-                secret_values(whole, item.get(), is_secret, openness, found);
+                secret_values(whole, item.get(), is_secret, policy, found);
             }
         }
         Some(b'{') => {
             for (name, value) in serde_json::from_str::<BTreeMap<String, &RawValue>>(part).unwrap_or_default() {
-                let is_secret = match openness {
+                let is_secret = match policy {
                     BodyPolicy::Open => FIELDS.contains(&name.as_str()),
                     BodyPolicy::Confidential => !PLAIN_FIELDS.contains(&name.as_str()),
                 };
-                secret_values(whole, value.get(), is_secret, openness, found);
+                secret_values(whole, value.get(), is_secret, policy, found);
             }
         }
         _ => {}
     }
 }
 
-/// The values of secret fields of a form; what is neither JSON nor a form is one secret when it is confidential.
-fn form_values(text: &str, openness: BodyPolicy, found: &mut Vec<Range<usize>>) {
+/// Finds the values of secret fields in a form. A confidential text that is neither JSON nor a form is a secret as a
+/// whole.
+fn form_values(text: &str, policy: BodyPolicy, found: &mut Vec<Range<usize>>) {
     let is_form = !text.is_empty()
-        && !text.contains(|letter: char| letter.is_whitespace() || matches!(letter, '{' | '<' | '"'))
+        && !text.contains(|character: char| character.is_whitespace() || matches!(character, '{' | '<' | '"'))
         && text.split('&').all(|pair| pair.contains('='));
     if !is_form {
-        if openness == BodyPolicy::Confidential {
+        if policy == BodyPolicy::Confidential {
             found.push(0..text.len());
         }
         return;
@@ -324,7 +325,7 @@ fn form_values(text: &str, openness: BodyPolicy, found: &mut Vec<Range<usize>>) 
     let mut at = 0;
     for pair in text.split('&') {
         let name = pair.split('=').next().unwrap_or_default();
-        let is_secret = match openness {
+        let is_secret = match policy {
             BodyPolicy::Open => FIELDS.contains(&name),
             BodyPolicy::Confidential => !PLAIN_FIELDS.contains(&name),
         };
@@ -335,13 +336,14 @@ fn form_values(text: &str, openness: BodyPolicy, found: &mut Vec<Range<usize>>) 
     }
 }
 
-/// Values of secret parameters of the addresses that a text holds, JSON escapes included.
+/// Finds the values of secret parameters in the URLs of a text, JSON escapes included.
 fn signed_queries(text: &str, found: &mut Vec<Range<usize>>) {
-    let is_end = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '<' | '>' | '`' | ')' | '}');
+    let is_end =
+        |character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '<' | '>' | '`' | ')' | '}');
     for scheme in ["://", ":\\/\\/"] {
         for (start, _) in text.match_indices(scheme) {
-            let address = text[start..].split(is_end).next().unwrap_or_default();
-            let Some((before, query)) = address.split_once('?') else { continue };
+            let url = text[start..].split(is_end).next().unwrap_or_default();
+            let Some((before, query)) = url.split_once('?') else { continue };
             let mut at = start + before.len() + 1;
             for pair in query.split(['&', ';', '\\', '#']) {
                 if let Some((name, value)) = pair.split_once('=')

@@ -1,4 +1,4 @@
-//! What is kept as proof, and what is hidden of it.
+//! Which secrets are registered, and what is redacted.
 
 use super::*;
 use crate::upstream::auth::{insert_public, insert_secret};
@@ -8,26 +8,26 @@ fn redactor() -> Redactor {
     insert_secret(&mut sent, "authorization", "Bearer token-of-mine").unwrap();
     insert_secret(&mut sent, "x-key", "key of/mine\"+1").unwrap();
     insert_secret(&mut sent, "x-team", "a").unwrap();
-    insert_public(&mut sent, "x-open", "everybody").unwrap();
+    insert_public(&mut sent, "x-open", "anyone").unwrap();
     let network = NetworkSettings::new(Some("http://user:pass%2Fword@proxy".into()), None);
     let redactor = Redactor::default();
-    redactor.keep_attempt(&"http://host/?b=2&apikey=query-key".parse().unwrap(), &sent, &network);
+    redactor.register_attempt(&"http://host/?b=2&apikey=query-key".parse().unwrap(), &sent, &network);
     redactor
 }
 
 #[test]
-fn what_was_sent_as_proof_is_not_repeated() {
-    let error = InvokeError::bad_request("key of/mine\"+1 and token-of-mine are wrong for everybody, a")
+fn redacts_the_secrets_that_were_sent() {
+    let error = InvokeError::bad_request("key of/mine\"+1 and token-of-mine are wrong for anyone, a")
         .with_hint("Not token-of-mine.")
         .with_code("query-key");
-    let error = redactor().hide(error);
-    assert_eq!(error.message, "*** and *** are wrong for everybody, a");
+    let error = redactor().redact_error(error);
+    assert_eq!(error.message, "*** and *** are wrong for anyone, a");
     assert_eq!((error.hint.as_deref(), error.code.as_deref()), (Some("Not ***."), Some("***")));
 }
 
 #[test]
-fn every_spelling_is_found_and_nothing_else() {
-    for (said, shown) in [
+fn finds_every_encoding_and_nothing_else() {
+    for (text, shown) in [
         ("ä key%20of%2fmine%22%2B1!".to_owned(), "ä ***!"),
         ("key+of/mine%22+1".to_owned(), "***"),
         (r#"{"a":"key of/mine\"+1"}"#.to_owned(), r#"{"a":"***"}"#),
@@ -43,21 +43,21 @@ fn every_spelling_is_found_and_nothing_else() {
         ("pass/word pass%2Fword".to_owned(), "*** ***"),
         ("tok\u{20ac}en-of-mine % %4".to_owned(), "tok\u{20ac}en-of-mine % %4"),
     ] {
-        let mut text = said.clone();
-        redactor().redact(&mut text);
-        assert_eq!(text, shown, "{said}");
+        let mut redacted = text.clone();
+        redactor().redact(&mut redacted);
+        assert_eq!(redacted, shown, "{text}");
     }
     for before in ["", "u", "us", "user:"] {
         let mut text = STANDARD.encode(format!("{before}token-of-mine!"));
         redactor().redact(&mut text);
-        assert!(text.contains(HIDDEN) && text.len() < 16, "{text}");
+        assert!(text.contains(REDACTED) && text.len() < 16, "{text}");
     }
 }
 
 #[test]
-fn the_queries_of_addresses_are_secret() {
+fn redacts_the_query_strings_of_urls() {
     let redactor = Redactor::default();
-    redactor.keep_addresses(
+    redactor.register_urls(
         r#"{"a": "see https://h/f?sign=0123456789&t=1 there", "b": ["http://h/g?x=a\u0026key=abcdefghi"], "c": "://"}"#,
     );
     let mut text = "no https://h/f?sign=0123456789&t=1, no x=a&key=abcdefghi, no abcdefghi, no 0123456789".to_owned();
@@ -66,12 +66,12 @@ fn the_queries_of_addresses_are_secret() {
 }
 
 #[test]
-fn only_the_latest_are_kept() {
+fn keeps_the_latest_secrets_only() {
     let redactor = Redactor::default();
     for number in 0..1000 {
-        redactor.keep("key-of-every-call");
-        redactor.keep(&format!("{number}-token-number"));
-        redactor.keep_addresses(format!("\"https://h/f?sign={number}-signature\""));
+        redactor.register("key-of-every-call");
+        redactor.register(&format!("{number}-token-number"));
+        redactor.register_urls(format!("\"https://h/f?sign={number}-signature\""));
     }
     assert_eq!(redactor.0.lock().unwrap().sent.len(), MAX_SECRETS);
     let mut text = "key-of-every-call 999-token-number 0-signature 0-token-number".to_owned();
@@ -80,18 +80,18 @@ fn only_the_latest_are_kept() {
 }
 
 #[test]
-fn words_before_a_secret_are_no_secret() {
+fn does_not_redact_the_words_before_a_secret() {
     let mut sent = HeaderMap::new();
     insert_secret(&mut sent, "authorization", "Bearer abcdefghijk").unwrap();
     insert_secret(&mut sent, "proxy-authorization", "hmac username=\"me\", signature=\"c2lnbmF0dXJl\"").unwrap();
     insert_secret(&mut sent, "x-key", "two words of a key").unwrap();
     let redactor = Redactor::default();
-    redactor.keep_attempt(
+    redactor.register_attempt(
         &"http://h/?api-version=2024-02-01&key=0a1b2c3d4e".parse().unwrap(),
         &sent,
         &Default::default(),
     );
-    for (said, shown) in [
+    for (text, shown) in [
         ("Bearer a is wrong: Bearer abcdefghijk", "Bearer a is wrong: ***"),
         ("hmac username=\"you\" is unknown", "hmac username=\"you\" is unknown"),
         ("hmac username=\"me\", signature=\"c2lnbmF0dXJl\"", "***"),
@@ -100,14 +100,14 @@ fn words_before_a_secret_are_no_secret() {
         ("/?api-version=2024-02-01&key=0a1b2c3d", "/?***"),
         ("/?api-version=2024-02-01&key=0a1b2c3d, cut", "/?api-version=***&key=***, cut"),
     ] {
-        let mut text = said.to_owned();
-        redactor.redact(&mut text);
-        assert_eq!(text, shown, "{said}");
+        let mut redacted = text.to_owned();
+        redactor.redact(&mut redacted);
+        assert_eq!(redacted, shown, "{text}");
     }
 }
 
 #[test]
-fn addresses_are_found_however_they_stand_in_a_json_text() {
+fn finds_urls_in_any_json_text() {
     for json in [
         r#"{"url": "https://h/f?sign=0123456789"}"#,
         r#"{"text": "see https://h/f?sign=0123456789 there"}"#,
@@ -125,7 +125,7 @@ fn addresses_are_found_however_they_stand_in_a_json_text() {
         "https://h/f?sign=0123456789",
     ] {
         let redactor = Redactor::default();
-        redactor.keep_addresses(json);
+        redactor.register_urls(json);
         let mut text = "bad signature: 0123456789".to_owned();
         redactor.redact(&mut text);
         assert_eq!(text, "bad signature: ***", "{json}");
@@ -133,10 +133,10 @@ fn addresses_are_found_however_they_stand_in_a_json_text() {
 }
 
 #[test]
-fn more_addresses_than_are_kept_hide_every_query() {
+fn redacts_every_query_string_beyond_the_limit() {
     let redactor = Redactor::default();
     let links: String = (0..MAX_QUERY_BYTES / 20).map(|number| format!("https://h/f?sign={number:020} ")).collect();
-    redactor.keep_addresses(&links);
+    redactor.register_urls(&links);
     let mut text = "no https://h/f?sign=00000000000000052000 and no http://g/?a=1".to_owned();
     redactor.redact(&mut text);
     assert_eq!(text, "no https://h/f?*** and no http://g/?***");
@@ -144,7 +144,7 @@ fn more_addresses_than_are_kept_hide_every_query() {
 }
 
 #[test]
-fn of_a_very_long_text_the_beginning_is_left_and_hides_what_is_cut() {
+fn truncates_very_long_texts_and_redacts_truncated_secrets() {
     let redactor = redactor();
     for before in MAX_TEXT_BYTES - 12..MAX_TEXT_BYTES + 2 {
         let mut text = format!("{}token-of-mine{}", "ä".repeat(before / 2), "x".repeat(100_000));
@@ -159,7 +159,7 @@ mod linear {
     use crate::steps::assert_linear;
 
     #[test]
-    fn addresses_are_kept_in_one_pass() {
+    fn registers_urls_in_linear_time() {
         type Make = fn(usize) -> String;
         let wholes: [(&str, Make); 9] = [
             ("links in one literal", |size| format!("\"{}\"", "see http://h/p?id=12345678 and ".repeat(size))),
@@ -167,48 +167,48 @@ mod linear {
             ("links without blanks", |size| "http://h/p?id=12345678,".repeat(size)),
             ("links between escaped breaks", |size| "http://h/p?id=12345678\\n".repeat(size)),
             ("links between escaped quotes", |size| "\\\"http://h/p?id=12345678\\\"".repeat(size)),
-            ("nothing but marks", |size| "://".repeat(size)),
-            ("marks with questions", |size| "://?".repeat(size)),
+            ("only scheme separators", |size| "://".repeat(size)),
+            ("scheme separators with question marks", |size| "://?".repeat(size)),
             ("escaped slashes", |size| "http:\\/\\/h?a=12345678 ".repeat(size)),
             ("one long query", |size| format!("http://h/?{}", "a=12345678&".repeat(size))),
         ];
         for (name, make) in wholes {
-            assert_linear(name, make, |json| Redactor::default().keep_addresses(json));
+            assert_linear(name, make, |json| Redactor::default().register_urls(json));
         }
     }
 
     #[test]
-    fn hiding_costs_the_length_of_the_text_and_of_the_secrets() {
+    fn redacts_in_linear_time() {
         type Make = fn(usize) -> (String, String);
         let texts: [(&str, Make); 8] = [
-            ("a text of the secret's letter", |size| ("A".repeat(4000) + "B", "A".repeat(size))),
-            ("a secret of the text's letter", |size| ("A".repeat(size) + "B", "A".repeat(4000))),
-            ("an address of one letter", |size| (format!("http://h/{0}?{0}B", "A".repeat(size)), "A".repeat(2 * size))),
+            ("a text of the secret's character", |size| ("A".repeat(4000) + "B", "A".repeat(size))),
+            ("a secret of the text's character", |size| ("A".repeat(size) + "B", "A".repeat(4000))),
+            ("a URL of one character", |size| (format!("http://h/{0}?{0}B", "A".repeat(size)), "A".repeat(2 * size))),
             ("periods", |size| ("abcabcabd".repeat(size), "abcabcabc".repeat(size))),
             ("beginnings of the secret", |size| ("0123456789abcdef".to_owned(), "0123456789".repeat(size))),
             ("percent signs", |size| ("%41%".repeat(size), "%41".repeat(size))),
             ("backslashes", |size| ("a\\bcdefgh".to_owned(), "\\".repeat(size))),
-            ("letters that differ", |size| {
+            ("different characters", |size| {
                 ("0123456789".to_owned(), (0..size).map(|n| char::from(b' ' + (n * n % 90) as u8)).collect())
             }),
         ];
         for (name, make) in texts {
             assert_linear(name, make, |(secret, mut text)| {
                 let redactor = Redactor::default();
-                redactor.keep(&secret);
-                redactor.keep_addresses(&secret);
+                redactor.register(&secret);
+                redactor.register_urls(&secret);
                 redactor.redact(&mut text);
             });
         }
     }
 
     #[test]
-    fn secrets_of_one_beginning_cost_their_lengths() {
+    fn searches_secrets_with_a_common_prefix_in_linear_time() {
         let links =
             |size| (0..size).map(|number| format!("http://h/?{}{number:08} ", "A".repeat(40))).collect::<String>();
         assert_linear("links", links, |json| {
             let redactor = Redactor::default();
-            redactor.keep_addresses(json);
+            redactor.register_urls(json);
             redactor.redact(&mut "A".repeat(1000));
         });
     }

@@ -1,10 +1,10 @@
-//! Waits and limits that upstreams tell in words, and the waits that follow from them.
+//! Delays and limits in server messages, and the retry delays that follow from them.
 
 use super::*;
 
 #[test]
-fn waits_are_read_from_the_words_of_every_vendor() {
-    for (said, expected) in [
+fn parses_the_delays_of_every_vendor() {
+    for (text, expected) in [
         ("Please retry in 55.1s.", Some(55.1)),
         ("You exceeded your current quota.\nPlease retry in 1h2m3.5s. See https://a/?b=1", Some(3723.5)),
         ("Please retry in 450.5ms.", Some(0.4505)),
@@ -36,12 +36,12 @@ fn waits_are_read_from_the_words_of_every_vendor() {
         ("retry in ..s", None),
         ("Bitte 秒后", None),
     ] {
-        assert_eq!(asked_in(said), expected.map(Duration::from_secs_f64), "{said}");
+        assert_eq!(delay_in(text), expected.map(Duration::from_secs_f64), "{text}");
     }
 }
 
 #[test]
-fn a_wait_in_words_is_heeded_and_a_limit_of_nothing_is_final() {
+fn applies_delays_in_messages_and_stops_at_a_zero_quota() {
     let free = "Quota exceeded for metric: generate_content_free_tier_requests, limit: 0, model: gemini-2.0-flash\n\
                 Please retry in 55.1s.";
     for (error, wait, retryable) in [
@@ -53,17 +53,17 @@ fn a_wait_in_words_is_heeded_and_a_limit_of_nothing_is_final() {
         (InvokeError::rate_limit("limit: 0.5 per s, limit: 05, limit: 20, limit: none, limits"), None, true),
         (InvokeError::bad_request("retry in 2s; limit: 0"), None, true),
     ] {
-        let told = error.message.clone();
+        let message = error.message.clone();
         let error = heed_words(error.retryable());
-        assert_eq!((error.retry_after.map(|wait| wait.as_secs()), error.retryable), (wait, retryable), "{told}");
+        assert_eq!((error.retry_after.map(|wait| wait.as_secs()), error.retryable), (wait, retryable), "{message}");
     }
-    let mut told = InvokeError::rate_limit("retry in 2s");
-    told.retry_after = Some(Duration::from_secs(9));
-    assert_eq!(heed_words(told).retry_after, Some(Duration::from_secs(9)), "a header is more exact");
+    let mut error = InvokeError::rate_limit("retry in 2s");
+    error.retry_after = Some(Duration::from_secs(9));
+    assert_eq!(heed_words(error).retry_after, Some(Duration::from_secs(9)), "the header is more exact");
 }
 
 #[test]
-fn parallel_calls_do_not_come_back_in_one_moment() {
+fn spreads_the_retries_of_concurrent_calls() {
     let policy = RetryPolicy::default();
     let mut error = InvokeError::rate_limit("slow down").retryable();
     for asked in [None, Some(0), Some(5), Some(20)] {
@@ -75,13 +75,13 @@ fn parallel_calls_do_not_come_back_in_one_moment() {
     }
     error.retry_after = Some(Duration::MAX);
     assert_eq!(policy.wait(&error, 0, 0.5), None);
-    let patient = RetryPolicy { max_wait: Duration::MAX, ..policy };
-    assert!(patient.wait(&error, 1, 1.0).is_some(), "no sum overflows");
+    let unbounded = RetryPolicy { max_wait: Duration::MAX, ..policy };
+    assert!(unbounded.wait(&error, 1, 1.0).is_some(), "sums do not overflow");
 }
 
 #[test]
 #[cfg(debug_assertions)]
-fn words_are_read_once() {
+fn parses_messages_in_linear_time() {
     for text in
         ["retry in ", "retry in 1h ", "retry in 1111", "wait 5 ", "limit: 0", "1秒后", "1111", "again in 1s and "]
     {

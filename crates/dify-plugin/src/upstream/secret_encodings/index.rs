@@ -1,38 +1,38 @@
-//! All parts of a text, so that each of many forms is looked up in the time that it takes to read it: a suffix automaton
-//! (Blumer and others, "The smallest automaton recognizing the subwords of a text", 1985).
+//! Index of all substrings of a text, so that each of many forms is searched in linear time: a suffix automaton (Blumer
+//! et al., "The smallest automaton recognizing the subwords of a text", 1985).
 //!
-//! It knows nothing of secrets: it says how long the longest marked part is that ends at each place of the text. The text
-//! is what it holds in memory, never the forms.
+//! Knows nothing of secrets: it returns the length of the longest marked substring that ends at each position. It keeps
+//! the text in memory, never the forms.
 
 use std::collections::BTreeMap;
 
 use super::{Extent, MIN_SECRET_BYTES};
 use crate::steps;
 
-/// Parts of a text that end at the same places.
+/// Set of substrings that end at the same positions.
 #[derive(Default)]
 struct State {
-    /// By the letter that follows.
+    /// Transitions by the next byte.
     next: BTreeMap<u8, usize>,
-    /// The longest of the parts.
+    /// Length of the longest substring.
     length: usize,
-    /// Where the ends of shorter parts go on that end at more places.
+    /// Suffix link: the state of the longest suffix that ends at more positions.
     shorter: Option<usize>,
     deepest: Deepest,
 }
 
-/// The longest marked parts that end at a place.
+/// Lengths of the longest marked substrings that end at a position.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Deepest {
-    /// That give a form away wherever they stand.
+    /// Length that reveals a form anywhere.
     pub(super) anywhere: usize,
-    /// That do so before a cut.
-    pub(super) before_a_cut: usize,
+    /// Length that reveals a form where the text is truncated.
+    pub(super) when_truncated: usize,
 }
 
 pub(super) struct Index {
     states: Vec<State>,
-    /// The state of the text up to each of its bytes.
+    /// State after each byte of the text.
     ends: Vec<usize>,
 }
 
@@ -66,7 +66,7 @@ impl Index {
         current
     }
 
-    /// Gives the shorter parts of a state one of their own: they end at one more place from now on.
+    /// Moves the shorter substrings of a state to a state of their own, because they end at one more position.
     fn split(&mut self, before: usize, target: usize, byte: u8) -> usize {
         let twin = self.states.len();
         let State { next, shorter, .. } = &self.states[target];
@@ -86,7 +86,7 @@ impl Index {
         twin
     }
 
-    /// Marks a form, as far as it stands in the text.
+    /// Marks a form as far as it appears in the text.
     pub(super) fn mark(&mut self, form: &[u8], extent: Extent) {
         let mut at = 0;
         for (index, byte) in form.iter().enumerate() {
@@ -98,14 +98,14 @@ impl Index {
                 continue;
             }
             let deepest = &mut self.states[at].deepest;
-            deepest.before_a_cut = deepest.before_a_cut.max(depth);
+            deepest.when_truncated = deepest.when_truncated.max(depth);
             if extent == Extent::Beginning || depth == form.len() {
                 deepest.anywhere = deepest.anywhere.max(depth);
             }
         }
     }
 
-    /// The longest marked parts that end at each byte of the text.
+    /// Returns the longest marked substrings that end at each byte of the text.
     pub(super) fn deepest(mut self) -> Vec<Deepest> {
         let mut order: Vec<usize> = (1..self.states.len()).collect();
         order.sort_by_key(|state| self.states[*state].length);
@@ -114,7 +114,7 @@ impl Index {
             let shorter = self.states[state].shorter.map(|shorter| self.states[shorter].deepest).unwrap_or_default();
             let deepest = &mut self.states[state].deepest;
             deepest.anywhere = deepest.anywhere.max(shorter.anywhere);
-            deepest.before_a_cut = deepest.before_a_cut.max(shorter.before_a_cut);
+            deepest.when_truncated = deepest.when_truncated.max(shorter.when_truncated);
         }
         self.ends.iter().map(|end| self.states[*end].deepest).collect()
     }

@@ -1,4 +1,4 @@
-//! Who waits for a fetch, who does not, and what is remembered of one.
+//! Which requests wait for a fetch, which do not, and how long its outcome is remembered.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 
-/// A token endpoint that answers when it may.
+/// A token endpoint that can be made to wait.
 #[derive(Default)]
 struct Endpoint {
     calls: AtomicU32,
@@ -15,16 +15,16 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    async fn ask(self: Arc<Self>, life: Result<u64, InvokeError>) -> Result<Token, InvokeError> {
+    async fn fetch(self: Arc<Self>, lifetime: Result<u64, InvokeError>) -> Result<Token, InvokeError> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         if let Some(turns) = &self.turns {
             turns.acquire().await.unwrap().forget();
         }
-        life.map(|seconds| Token::new(format!("token-{number}").into(), Duration::from_secs(seconds)))
+        lifetime.map(|seconds| Token::new(format!("token-{number}").into(), Duration::from_secs(seconds)))
     }
 }
 
-/// As old as if it had been got so long ago.
+/// Moves the times of the cell into the past.
 fn age(cell: &TokenCell, by: Duration) {
     let mut state = cell.state();
     if let Some(token) = &mut state.token {
@@ -37,8 +37,12 @@ fn age(cell: &TokenCell, by: Duration) {
     }
 }
 
-async fn text(cell: &TokenCell, endpoint: &Arc<Endpoint>, life: Result<u64, InvokeError>) -> Result<String, String> {
-    let got = cell.get(|| endpoint.clone().ask(life)).await;
+async fn text(
+    cell: &TokenCell,
+    endpoint: &Arc<Endpoint>,
+    lifetime: Result<u64, InvokeError>,
+) -> Result<String, String> {
+    let got = cell.get(|| endpoint.clone().fetch(lifetime)).await;
     got.map(|secret| secret.expose_secret().to_owned()).map_err(|error| error.message)
 }
 
@@ -47,50 +51,50 @@ fn down() -> InvokeError {
 }
 
 #[tokio::test]
-async fn all_that_wait_share_the_outcome() {
-    for (life, expected) in [(Ok(3600), Ok("token-0".to_owned())), (Err(down()), Err("down".to_owned()))] {
+async fn shares_the_outcome_with_all_waiting_requests() {
+    for (lifetime, expected) in [(Ok(3600), Ok("token-0".to_owned())), (Err(down()), Err("down".to_owned()))] {
         let (cell, endpoint) = (TokenCell::default(), Arc::new(Endpoint::default()));
-        let got = join_all((0..40).map(|_| text(&cell, &endpoint, life.clone()))).await;
+        let got = join_all((0..40).map(|_| text(&cell, &endpoint, lifetime.clone()))).await;
         assert!(got.iter().all(|got| *got == expected), "{got:?}");
-        assert_eq!(text(&cell, &endpoint, life).await, expected, "who comes a moment later too");
+        assert_eq!(text(&cell, &endpoint, lifetime).await, expected, "a later request gets the same outcome");
         assert_eq!(endpoint.calls.load(Ordering::SeqCst), 1);
     }
 }
 
 #[tokio::test]
-async fn a_failure_is_remembered_for_a_moment() {
-    for (error, memory) in [(down(), FAILURE_MEMORY), (InvokeError::authorization("revoked"), REFUSAL_MEMORY)] {
+async fn remembers_errors_for_a_limited_time() {
+    for (error, ttl) in [(down(), TRANSIENT_ERROR_TTL), (InvokeError::authorization("revoked"), PERMANENT_ERROR_TTL)] {
         let (cell, endpoint) = (TokenCell::default(), Arc::new(Endpoint::default()));
-        for (pause, calls) in [(Duration::ZERO, 1), (memory / 2, 1), (memory, 2)] {
+        for (pause, calls) in [(Duration::ZERO, 1), (ttl / 2, 1), (ttl, 2)] {
             age(&cell, pause);
             assert!(text(&cell, &endpoint, Err(error.clone())).await.is_err());
             assert_eq!(endpoint.calls.load(Ordering::SeqCst), calls, "{} after {pause:?}", error.message);
         }
-        age(&cell, memory);
+        age(&cell, ttl);
         assert_eq!(text(&cell, &endpoint, Ok(3600)).await.as_deref(), Ok("token-2"));
     }
 }
 
 #[tokio::test]
-async fn a_renewal_runs_beside_a_good_token() {
+async fn refreshes_a_valid_token_in_the_background() {
     let endpoint = Arc::new(Endpoint { turns: Some(Semaphore::new(1)), ..Endpoint::default() });
     let cell = TokenCell::default();
     assert_eq!(text(&cell, &endpoint, Ok(3600)).await.as_deref(), Ok("token-0"));
     age(&cell, Duration::from_secs(3600 - 200));
     for _ in 0..5 {
-        assert_eq!(text(&cell, &endpoint, Ok(3600)).await.as_deref(), Ok("token-0"), "nobody waits");
+        assert_eq!(text(&cell, &endpoint, Ok(3600)).await.as_deref(), Ok("token-0"), "no request waits");
         tokio::task::yield_now().await;
     }
-    assert_eq!(endpoint.calls.load(Ordering::SeqCst), 2, "one renewal is on its way");
+    assert_eq!(endpoint.calls.load(Ordering::SeqCst), 2, "one refresh is in progress");
     age(&cell, Duration::from_secs(160));
     let mut waiting = Box::pin(text(&cell, &endpoint, Ok(3600)));
-    assert!(futures_util::poll!(&mut waiting).is_pending(), "what may arrive too late is not sent");
+    assert!(futures_util::poll!(&mut waiting).is_pending(), "a token that may expire in transit is not used");
     endpoint.turns.as_ref().unwrap().add_permits(1);
     assert_eq!(waiting.await.as_deref(), Ok("token-1"));
 }
 
 #[tokio::test]
-async fn a_token_that_still_works_outlives_a_failed_renewal() {
+async fn keeps_a_valid_token_when_its_refresh_fails() {
     let (cell, endpoint) = (TokenCell::default(), Arc::new(Endpoint::default()));
     assert!(text(&cell, &endpoint, Ok(3600)).await.is_ok());
     age(&cell, Duration::from_secs(3590));
@@ -104,24 +108,24 @@ async fn a_token_that_still_works_outlives_a_failed_renewal() {
 }
 
 #[tokio::test]
-async fn a_fetch_goes_on_without_its_caller_and_ends_with_a_panic() {
+async fn continues_without_its_caller_and_ends_on_a_panic() {
     let (cell, endpoint) = (TokenCell::default(), Arc::new(Endpoint::default()));
     drop(futures_util::poll!(Box::pin(text(&cell, &endpoint, Ok(3600)))));
     assert_eq!(text(&cell, &endpoint, Ok(3600)).await.as_deref(), Ok("token-0"));
 
     let cell = TokenCell::default();
     async fn broken() -> Result<Token, InvokeError> {
-        panic!("a fault of ours")
+        panic!("bug")
     }
     assert!(cell.get(broken).await.is_err());
-    age(&cell, REFUSAL_MEMORY);
-    assert!(text(&cell, &endpoint, Ok(3600)).await.is_ok(), "the next one is not stuck");
+    age(&cell, PERMANENT_ERROR_TTL);
+    assert!(text(&cell, &endpoint, Ok(3600)).await.is_ok(), "the next request is not blocked");
 }
 
 #[tokio::test]
-async fn no_life_that_an_endpoint_tells_is_too_long_or_too_short() {
-    for life in [0, 1, 3600, u64::MAX / 2, u64::MAX] {
+async fn accepts_any_lifetime() {
+    for lifetime in [0, 1, 3600, u64::MAX / 2, u64::MAX] {
         let (cell, endpoint) = (TokenCell::default(), Arc::new(Endpoint::default()));
-        assert_eq!(text(&cell, &endpoint, Ok(life)).await.as_deref(), Ok("token-0"), "{life}");
+        assert_eq!(text(&cell, &endpoint, Ok(lifetime)).await.as_deref(), Ok("token-0"), "{lifetime}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is taken out, and what stays.
+//! What is removed from recordings, and what is kept.
 
 use http::HeaderValue;
 use proptest::prelude::*;
@@ -6,22 +6,22 @@ use serde_json::json;
 
 use super::*;
 
-/// Knows one secret in every form of writing.
-fn scrub() -> Sanitizer {
+/// Returns a sanitizer that knows one secret.
+fn sanitizer() -> Sanitizer {
     let secrets = Secrets::default();
-    secrets.learn("s3cret \"of/mine");
-    secrets.learn("short");
-    secrets.scrub(&HeaderMap::new())
+    secrets.register("s3cret \"of/mine");
+    secrets.register("short");
+    secrets.sanitizer(&HeaderMap::new())
 }
 
-fn body(text: &str, openness: BodyPolicy) -> String {
-    let scrub = scrub();
-    let ranges = scrub.ranges(text.as_bytes(), openness);
-    String::from_utf8(scrub.without(text.as_bytes(), &ranges)).unwrap()
+fn body(text: &str, policy: BodyPolicy) -> String {
+    let sanitizer = sanitizer();
+    let ranges = sanitizer.ranges(text.as_bytes(), policy);
+    String::from_utf8(sanitizer.without(text.as_bytes(), &ranges)).unwrap()
 }
 
 #[test]
-fn bodies_lose_their_secrets_and_nothing_else() {
+fn removes_only_the_secrets_from_bodies() {
     for (text, expected) in [
         ("plain text, short", "plain text, short"),
         ("a s3cret \"of/mine b", "a *** b"),
@@ -48,7 +48,7 @@ fn bodies_lose_their_secrets_and_nothing_else() {
 }
 
 #[test]
-fn of_a_token_endpoint_only_plain_fields_are_seen() {
+fn records_only_plain_fields_of_a_token_endpoint() {
     for (text, expected) in [
         ("grant_type=a&assertion=b&scope=c&other=d", "grant_type=a&assertion=***&scope=c&other=***"),
         (
@@ -67,17 +67,17 @@ fn of_a_token_endpoint_only_plain_fields_are_seen() {
 }
 
 #[test]
-fn addresses_lose_credentials_and_signatures() {
+fn removes_credentials_and_signatures_from_urls() {
     let plain = Url::parse("https://gw.test/v1/a?route=b&sign=c").unwrap();
     let mut url = plain.clone();
     url.query_pairs_mut().append_pair("anything", "key");
-    assert_eq!(scrub().url(&url, &plain), "https://gw.test/v1/a?route=b&sign=***&anything=***");
+    assert_eq!(sanitizer().url(&url, &plain), "https://gw.test/v1/a?route=b&sign=***&anything=***");
     let user = Url::parse("https://me:pass@gw.test/v1").unwrap();
-    assert_eq!(scrub().url(&user, &user), "https://gw.test/v1");
+    assert_eq!(sanitizer().url(&user, &user), "https://gw.test/v1");
 }
 
 #[test]
-fn headers_lose_what_is_sensitive_or_sounds_so() {
+fn removes_sensitive_headers_and_those_with_sensitive_names() {
     let mut headers = HeaderMap::new();
     let mut sensitive = HeaderValue::from_static("x");
     sensitive.set_sensitive(true);
@@ -93,7 +93,7 @@ fn headers_lose_what_is_sensitive_or_sounds_so() {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.append("x-ratelimit-remaining-tokens", HeaderValue::from_static("6"));
-    let shown = scrub().headers(&headers);
+    let shown = sanitizer().headers(&headers);
     for (name, value) in [
         ("x-own", "***"),
         ("authorization", "***"),
@@ -108,7 +108,7 @@ fn headers_lose_what_is_sensitive_or_sounds_so() {
 }
 
 #[test]
-fn the_secret_parts_of_credentials_are_learnt_and_hidden() {
+fn registers_and_redacts_the_secret_parts_of_credentials() {
     let file = json!({"type": "service_account", "private_key": "-----BEGIN\nabc", "token_uri": "https://a.test/token",
         "credential_source": {"format": {"subject_token_field_name": "access_token"}}});
     let credentials = json!({
@@ -119,18 +119,18 @@ fn the_secret_parts_of_credentials_are_learnt_and_hidden() {
     });
     let Value::Object(credentials) = credentials else { panic!() };
     let secrets = Secrets::default();
-    let shown = Value::Object(secrets.learn_credentials(credentials, &|name| name != "server_url"));
+    let shown = Value::Object(secrets.register_credentials(credentials, &|name| name != "server_url"));
     let file: Value = serde_json::from_str(shown["google_service_account_json"].as_str().unwrap()).unwrap();
     assert_eq!((&file["private_key"], &file["token_uri"]), (&json!("***"), &json!("https://a.test/token")));
     assert_eq!(shown["jwks"], json!({"keys": [{"kty": "oct", "k": "***", "kid": "one"}]}).to_string());
     assert_eq!((&shown["server_url"], &shown["api_key"]), (&json!("https://a.test"), &json!("***")));
     assert_eq!(shown.as_object().unwrap().len(), 4, "{shown}");
     let text = "-----BEGIN\\nabc key-material api-key-1 proxy-password team-secret access_token one";
-    assert_eq!(secrets.scrub(&HeaderMap::new()).text(text), "*** *** *** *** *** access_token one");
+    assert_eq!(secrets.sanitizer(&HeaderMap::new()).text(text), "*** *** *** *** *** access_token one");
 }
 
 #[test]
-fn parts_of_a_body_are_clipped_as_the_whole() {
+fn clips_parts_of_a_body_like_the_complete_body() {
     let whole = b"one SECRET two";
     let range = 4..10;
     for split in 0..=whole.len() {
@@ -143,37 +143,37 @@ fn parts_of_a_body_are_clipped_as_the_whole() {
 
 proptest! {
     #[test]
-    fn no_spelling_and_no_cut_lets_a_secret_through(
-        before in "[ -~é]{0,20}", after in "[ -~é]{0,20}", spelling in 0..4usize, split in any::<prop::sample::Index>(),
+    fn removes_secrets_in_any_encoding_and_across_chunks(
+        before in "[ -~é]{0,20}", after in "[ -~é]{0,20}", encoding in 0..4usize, split in any::<prop::sample::Index>(),
     ) {
         let secret = "s3cret \"of/mine";
-        let spelled = match spelling {
+        let encoded = match encoding {
             0 => secret.to_owned(),
             1 => Value::from(secret).to_string().trim_matches('"').to_owned(),
             2 => url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
             _ => percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string(),
         };
-        let body = format!("{before}{spelled}{after}");
-        let scrub = scrub();
-        for openness in [BodyPolicy::Open, BodyPolicy::Confidential] {
-            let ranges = scrub.ranges(body.as_bytes(), openness);
+        let body = format!("{before}{encoded}{after}");
+        let sanitizer = sanitizer();
+        for policy in [BodyPolicy::Open, BodyPolicy::Confidential] {
+            let ranges = sanitizer.ranges(body.as_bytes(), policy);
             prop_assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "{:?}", ranges);
             let (first, second) = body.as_bytes().split_at(split.index(body.len() + 1));
             let shown = [clip(first, 0, &ranges), clip(second, first.len(), &ranges)].concat();
-            prop_assert_eq!(&shown, &scrub.without(body.as_bytes(), &ranges));
+            prop_assert_eq!(&shown, &sanitizer.without(body.as_bytes(), &ranges));
             let shown = String::from_utf8_lossy(&shown).into_owned();
-            prop_assert!(!shown.contains(&spelled) && shown.contains("***"), "{}", shown);
+            prop_assert!(!shown.contains(&encoded) && shown.contains("***"), "{}", shown);
         }
     }
 
     #[test]
-    fn nothing_of_a_token_endpoint_is_seen_and_json_stays_json(
+    fn hides_token_endpoint_secrets_and_keeps_valid_json(
         value in "\\PC{1,12}", other in "\\PC{0,12}", nested in any::<bool>(),
     ) {
         let token = json!({"access_token": value, "expires_in": 5, "x": [other, null, 1.5, {"y": value}]});
         let body = if nested { json!([token]) } else { token }.to_string();
-        let scrub = scrub();
-        let shown = scrub.without(body.as_bytes(), &scrub.ranges(body.as_bytes(), BodyPolicy::Confidential));
+        let sanitizer = sanitizer();
+        let shown = sanitizer.without(body.as_bytes(), &sanitizer.ranges(body.as_bytes(), BodyPolicy::Confidential));
         let mut shown: Value = serde_json::from_slice(&shown).unwrap();
         let shown = if nested { shown[0].take() } else { shown };
         prop_assert_eq!(&shown["access_token"], "***");
