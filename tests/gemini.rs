@@ -1,4 +1,4 @@
-//! Whole sessions with the Gemini provider against a strict upstream.
+//! Complete sessions of the Gemini provider with a strict mock server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/harness.rs"]
@@ -15,7 +15,7 @@ use session::{ask, hello, one, plugin, refusal};
 use upstream::{Gemini, KEY, Reply, end, parts, text};
 
 #[tokio::test]
-async fn an_answer_streams_with_usage_and_price() {
+async fn streams_a_response_with_usage_and_price() {
     let (upstream, outcome) = one(hello(), "gemini-3.8-flash", json!({})).await;
     assert_eq!((outcome.text().as_str(), outcome.finish_reason()), ("Hello", Some("stop")));
     let usage = outcome.usage();
@@ -37,7 +37,7 @@ fn tools() -> Value {
 }
 
 #[tokio::test]
-async fn an_agent_gives_signatures_back_byte_for_byte() {
+async fn agents_send_signatures_back_byte_for_byte() {
     let calls = Reply::Events(vec![
         parts(json!([{"text": "hm", "thought": true}, {"text": "I look."}])),
         parts(
@@ -58,7 +58,7 @@ async fn an_agent_gives_signatures_back_byte_for_byte() {
             {"role": "tool", "tool_call_id": "b", "content": "two"}, {"role": "tool", "tool_call_id": "a", "content": "one"},
         ]})
     };
-    // The message's own JSON; the process's memory; both lost.
+    // The message's own JSON; the memory of the process; neither.
     for (plugin, opaque, bypasses) in
         [(&plugin, opaque.clone(), 0), (&plugin, Value::Null, 0), (&session::plugin(), Value::Null, 1)]
     {
@@ -66,7 +66,7 @@ async fn an_agent_gives_signatures_back_byte_for_byte() {
         assert_eq!(outcome.text(), "Done.");
         assert_eq!(upstream.bypasses(), bypasses);
     }
-    // Of another project: refused once, then sent without.
+    // From another project: rejected once, then sent without signatures.
     let foreign = json!({"gemini": {"length": first.text().len(), "parts": [{"text": "I look."},
         {"functionCall": {"id": "a", "name": "lookup", "args": {"q": 1}}, "thoughtSignature": "Foreign"}, {"functionCall": {"id": "b", "name": "lookup", "args": {"q": 2}}}]}});
     let outcome = plugin.call(ask(&upstream, "gemini-3.8-flash", history(foreign))).await;
@@ -74,8 +74,8 @@ async fn an_agent_gives_signatures_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_long_answer_takes_several_requests() {
-    let hop = |said: &str, token: &str, reason: Value| json!({"candidates": [{"content": {"parts": [{"text": said}]}, "continuationToken": token, "finishReason": reason}], "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5}});
+async fn a_long_response_takes_several_requests() {
+    let hop = |part: &str, token: &str, reason: Value| json!({"candidates": [{"content": {"parts": [{"text": part}]}, "continuationToken": token, "finishReason": reason}], "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5}});
     let script = vec![
         Reply::Events(vec![hop("One ", "t1", json!("CONTINUATION"))]),
         Reply::Cut(vec![hop("two ", "t2", Value::Null)]),
@@ -89,7 +89,7 @@ async fn a_long_answer_takes_several_requests() {
 }
 
 #[tokio::test]
-async fn a_malformed_call_is_repeated_with_validated_calls() {
+async fn a_malformed_call_is_retried_with_validated_calls() {
     let malformed = Reply::Events(vec![json!({"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]})]);
     let call = Reply::Events(vec![parts(json!([{"functionCall": {"name": "lookup", "args": {"q": 1}}}])), end("STOP")]);
     let (upstream, outcome) = one(vec![malformed, call], "gemini-3.8-flash", json!({"tools": tools()})).await;
@@ -98,7 +98,7 @@ async fn a_malformed_call_is_repeated_with_validated_calls() {
 }
 
 #[tokio::test]
-async fn parameters_of_other_models_are_left_out() {
+async fn parameters_of_other_models_are_omitted() {
     let upstream = Gemini::start(hello()).await;
     let plugin = plugin();
     let moved = json!({"model_parameters": {"temperature": 0.3, "thinking_budget": 5, "enable_thinking": true}});
@@ -107,7 +107,7 @@ async fn parameters_of_other_models_are_left_out() {
 }
 
 #[tokio::test]
-async fn blocked_prompts_name_category_and_parameter() {
+async fn blocked_prompts_name_the_category_and_parameter() {
     let ratings = json!([{"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH", "blocked": true}]);
     let blocked = Reply::Events(vec![json!({"promptFeedback": {"blockReason": "SAFETY", "safetyRatings": ratings}})]);
     let floor = json!({"credentials": {"safety_dangerous_content_floor": "BLOCK_MEDIUM_AND_ABOVE"}, "model_parameters": {"safety_dangerous_content": "OFF"}});
@@ -122,7 +122,7 @@ async fn blocked_prompts_name_category_and_parameter() {
 }
 
 #[tokio::test]
-async fn a_floor_for_all_filters_yields_to_that_of_one() {
+async fn the_minimum_of_one_filter_overrides_the_common_one() {
     let floors = json!({"credentials": {"safety_floor": "BLOCK_ONLY_HIGH", "safety_harassment_floor": "BLOCK_NONE"},
         "model_parameters": {"safety_hate_speech": "BLOCK_LOW_AND_ABOVE", "safety_dangerous_content": "OFF"}});
     let (upstream, _) = one(vec![Reply::Events(Vec::new())], "gemini-3.8-flash", floors).await;
@@ -137,32 +137,32 @@ async fn a_floor_for_all_filters_yields_to_that_of_one() {
 }
 
 #[tokio::test]
-async fn validation_tells_a_wrong_key_from_a_busy_server() {
+async fn validation_distinguishes_a_wrong_key_from_a_busy_server() {
     let validate = |upstream: &Gemini, key: &str| {
         json!({"action": "validate_provider_credentials", "provider": "google",
         "credentials": {"google_api_key": key, "google_base_url": upstream.url, "max_retries": "0"}})
     };
     let info = |reason: &str| json!([{"@type": "x/google.rpc.ErrorInfo", "reason": reason}]);
-    for (reply, key, said) in [
+    for (reply, key, expected) in [
         (hello().remove(0), KEY, None),
         (hello().remove(0), "wrong", Some("API key")),
-        (refusal(503, "UNAVAILABLE", "User location said so.", json!([])), KEY, None),
-        (refusal(429, "RESOURCE_EXHAUSTED", "User location said so.", json!([])), KEY, None),
+        (refusal(503, "UNAVAILABLE", "User location is wrong.", json!([])), KEY, None),
+        (refusal(429, "RESOURCE_EXHAUSTED", "User location is wrong.", json!([])), KEY, None),
         (
-            refusal(403, "PERMISSION_DENIED", "User location said so.", info("SERVICE_DISABLED")),
+            refusal(403, "PERMISSION_DENIED", "User location is wrong.", info("SERVICE_DISABLED")),
             KEY,
             Some("Enable the API"),
         ),
-        (refusal(400, "FAILED_PRECONDITION", "User location said so.", json!([])), KEY, Some("region")),
+        (refusal(400, "FAILED_PRECONDITION", "User location is wrong.", json!([])), KEY, Some("region")),
     ] {
         let upstream = Gemini::start(vec![reply]).await;
         let outcome = plugin().call(validate(&upstream, key)).await;
-        match said {
+        match expected {
             None => assert_eq!(outcome.item(), &json!({"result": true})),
-            Some(said) => {
+            Some(expected) => {
                 let (kind, message) = outcome.failure();
                 assert_eq!(kind, "CredentialsValidateFailedError");
-                assert!(message.contains(said) && !message.contains(KEY), "{message}");
+                assert!(message.contains(expected) && !message.contains(KEY), "{message}");
             }
         }
     }
@@ -174,7 +174,7 @@ async fn validation_tells_a_wrong_key_from_a_busy_server() {
 }
 
 #[tokio::test]
-async fn a_model_of_the_users_own_has_the_rules_of_its_family() {
+async fn a_custom_model_has_the_rules_of_its_family() {
     let (upstream, outcome) = one(
         hello(),
         "gemini-3.8-flash-tuned",
@@ -189,7 +189,7 @@ async fn a_model_of_the_users_own_has_the_rules_of_its_family() {
 }
 
 #[tokio::test]
-async fn the_limits_of_a_users_own_model_are_asked_of_the_service_once() {
+async fn the_limits_of_a_custom_model_are_queried_once() {
     let upstream = Gemini::start(hello()).await;
     let plugin = plugin();
     let schema = |credentials: Value| {
@@ -198,9 +198,9 @@ async fn the_limits_of_a_users_own_model_are_asked_of_the_service_once() {
         request["credentials"].as_object_mut().unwrap().extend(credentials.as_object().unwrap().clone());
         request
     };
-    let told = plugin.call(schema(json!({}))).await.item()["model_schema"].clone();
-    assert_eq!(told["model_properties"]["context_size"], 5000);
-    let rules = told["parameter_rules"].as_array().unwrap().clone();
+    let reported = plugin.call(schema(json!({}))).await.item()["model_schema"].clone();
+    assert_eq!(reported["model_properties"]["context_size"], 5000);
+    let rules = reported["parameter_rules"].as_array().unwrap().clone();
     let rule = |name: &str| rules.iter().find(|rule| rule["name"] == name).cloned();
     assert_eq!(rule("max_output_tokens").unwrap()["max"], 700.0);
     assert!(rule("temperature").is_none() && rule("safety_harassment").is_some());
@@ -209,16 +209,16 @@ async fn the_limits_of_a_users_own_model_are_asked_of_the_service_once() {
     assert_eq!(upstream.seen().len(), 1);
     let own = plugin.call(schema(json!({"context_size": "9000", "max_output_tokens": "80"}))).await;
     assert_eq!(own.item()["model_schema"]["model_properties"]["context_size"], 9000);
-    // A service that does not tell is no failure.
-    let silent = Gemini::start(vec![refusal(503, "UNAVAILABLE", "User location said so.", json!([]))]).await;
+    // A service that reports no limits is not an error.
+    let silent = Gemini::start(vec![refusal(503, "UNAVAILABLE", "User location is wrong.", json!([]))]).await;
     let request = ask(&silent, "gemini-9-new", json!({"action": "get_ai_model_schemas", "model_type": "llm"}));
     assert_eq!(plugin.call(request).await.item()["model_schema"]["model_properties"]["context_size"], 1_048_576);
 }
 
 #[tokio::test]
-async fn counts_are_the_servers_and_an_estimate_when_it_fails() {
+async fn token_counts_come_from_the_server_or_else_an_estimate() {
     for (reply, exact) in
-        [(hello().remove(0), true), (refusal(503, "UNAVAILABLE", "User location said so.", json!([])), false)]
+        [(hello().remove(0), true), (refusal(503, "UNAVAILABLE", "User location is wrong.", json!([])), false)]
     {
         let upstream = Gemini::start(vec![reply]).await;
         let request = ask(&upstream, "gemini-3.8-flash", json!({"action": "get_llm_num_tokens"}));
@@ -229,7 +229,7 @@ async fn counts_are_the_servers_and_an_estimate_when_it_fails() {
 }
 
 #[tokio::test]
-async fn a_hundred_answers_side_by_side_never_mix() {
+async fn a_hundred_concurrent_responses_are_not_mixed_up() {
     let upstream = Gemini::start(vec![Reply::Events(vec![
         parts(json!([{"text": "hm", "thought": true}])),
         parts(json!([{"text": "mm", "thought": true}])),

@@ -1,5 +1,5 @@
-//! Every way to sign in to Gemini with what is typed into the form, in whole sessions against a fake that checks credentials
-//! as Google does. The machine's own identity is tried in `machine_identity.rs`.
+//! Every authentication method of the credential form, in complete sessions with a mock of Google that checks
+//! credentials as Google does. The machine's own identity is tested in `machine_identity.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -38,7 +38,7 @@ fn with(mut credentials: Value, more: Value) -> Value {
     credentials
 }
 
-/// The failure is of this kind, says these words, and shows no secret.
+/// Checks that the failure has this type, contains these words, and reveals no secret.
 fn check_failure(outcome: &Outcome, kind: &str, words: &[&str]) {
     let (found, message) = outcome.failure();
     assert_eq!(found, kind, "{message}");
@@ -52,7 +52,7 @@ fn check_failure(outcome: &Outcome, kind: &str, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn every_method_reaches_its_service() {
+async fn every_authentication_method_works() {
     let google = Google::start().await;
     let user_file = json!({"type": "authorized_user", "client_id": "client-1", "client_secret": CLIENT_SECRET,
         "refresh_token": REFRESH_TOKEN, "token_uri": format!("{}/token", google.url)});
@@ -83,7 +83,7 @@ async fn every_method_reaches_its_service() {
             Some("refresh"),
             v1beta.clone(),
         ),
-        // One method for all that Google Cloud takes; the two above are those of earlier forms.
+        // One method for everything that Google Cloud accepts; the two above are those of former forms.
         (
             json!({"auth_method": "service_account", "google_service_account_json": user_file.to_string()}),
             Some("refresh"),
@@ -106,7 +106,7 @@ async fn every_method_reaches_its_service() {
 }
 
 #[tokio::test]
-async fn the_quota_project_is_named() {
+async fn the_quota_project_is_sent() {
     let google = Google::start().await;
     let credentials = with(refresh_token(&google), json!({"google_quota_project": "payer"}));
     assert_eq!(plugin().call(ask(&google, credentials)).await.text(), "Hello");
@@ -114,7 +114,7 @@ async fn the_quota_project_is_named() {
 }
 
 #[tokio::test]
-async fn parallel_calls_share_one_token_and_a_refusal_renews_it_once() {
+async fn concurrent_requests_share_a_token_and_a_rejection_renews_it_once() {
     let google = Google::start().await;
     let plugin = plugin();
     let calls = (0..50).map(|_| plugin.call(ask(&google, vertex(&google))));
@@ -131,26 +131,26 @@ async fn parallel_calls_share_one_token_and_a_refusal_renews_it_once() {
     }
     let outcome = plugin.call(ask(&google, vertex(&google))).await;
     check_failure(&outcome, "InvokeAuthorizationError", &["invalid credentials"]);
-    assert_eq!(google.grants().len(), 3, "and not for ever");
+    assert_eq!(google.grants().len(), 3, "and not endlessly");
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_it_ends() {
+async fn a_token_is_renewed_before_it_expires() {
     let google = Google::start().await;
     google.state.token_life.store(8, Ordering::Relaxed);
     let plugin = plugin();
     for (pause, grants) in [(0, 1), (0, 1), (6200, 2)] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         assert_eq!(plugin.call(ask(&google, refresh_token(&google))).await.text(), "Hello");
-        // The renewal runs beside the call.
+        // The renewal runs in parallel to the request.
         until(|| google.grants().len() >= grants).await;
         assert_eq!(google.grants().len(), grants);
     }
-    assert_eq!(google.seen("streamGenerate").len(), 3, "no call was refused");
+    assert_eq!(google.seen("streamGenerate").len(), 3, "no request was rejected");
 }
 
 #[tokio::test]
-async fn a_gateway_stands_before_every_route() {
+async fn a_gateway_is_used_for_every_route() {
     let google = Google::start().await;
     let credentials = json!({"google_api_key": API_KEY, "google_base_url": format!("{}/team/gemini", google.url),
         "google_api_version": "v1", "extra_headers": "{\"x-team\": \"a\"}", "max_retries": "0"});
@@ -197,7 +197,7 @@ async fn a_gateway_stands_before_every_route() {
 }
 
 #[tokio::test]
-async fn a_proxy_and_a_timeout_come_from_the_credentials() {
+async fn uses_the_proxy_and_timeout_of_the_credentials() {
     let google = Google::start().await;
     let proxied =
         json!({"google_api_key": API_KEY, "google_base_url": "http://gateway.invalid", "proxy_url": google.url});
@@ -211,7 +211,7 @@ async fn a_proxy_and_a_timeout_come_from_the_credentials() {
 }
 
 #[tokio::test]
-async fn a_refused_grant_is_explained_and_not_asked_for_again_at_once() {
+async fn a_rejected_grant_is_explained_and_not_retried_immediately() {
     let google = Google::start().await;
     let cases = [
         (with(refresh_token(&google), json!({"google_oauth_refresh_token": "1//CANARY-OLD"})), "revoked"),
@@ -222,11 +222,11 @@ async fn a_refused_grant_is_explained_and_not_asked_for_again_at_once() {
             "clock",
         ),
     ];
-    for (credentials, said) in cases {
+    for (credentials, expected) in cases {
         let outcome = plugin().call(ask(&google, credentials)).await;
-        check_failure(&outcome, "InvokeAuthorizationError", &["Google did not issue a token", said]);
+        check_failure(&outcome, "InvokeAuthorizationError", &["Google did not issue a token", expected]);
     }
-    assert!(google.seen("").is_empty(), "nothing is asked without a token");
+    assert!(google.seen("").is_empty(), "no request is sent without a token");
     let plugin = plugin();
     let body = json!({"error": "invalid_grant", "error_description": "Token has been revoked."});
     google.refuse_token(400, body);
@@ -237,18 +237,18 @@ async fn a_refused_grant_is_explained_and_not_asked_for_again_at_once() {
             &["revoked"],
         );
     }
-    assert!(google.grants().is_empty(), "the second call did not ask");
+    assert!(google.grants().is_empty(), "the second request did not query the endpoint");
 }
 
 #[tokio::test]
-async fn a_busy_token_endpoint_is_asked_again() {
+async fn a_busy_token_endpoint_is_retried() {
     let google = Google::start().await;
     google.refuse_token(503, json!({"error": "temporarily_unavailable", "error_description": "later"}));
     assert_eq!(plugin().call(ask(&google, refresh_token(&google))).await.text(), "Hello");
 }
 
 #[tokio::test]
-async fn whatever_life_a_token_endpoint_tells_the_token_is_used() {
+async fn tokens_are_used_with_any_reported_lifetime() {
     let google = Google::start().await;
     for (number, life) in [
         json!(u64::MAX),
@@ -269,11 +269,11 @@ async fn whatever_life_a_token_endpoint_tells_the_token_is_used() {
         google.give_token(&token, json!({"access_token": token, "expires_in": life}));
         assert_eq!(plugin().call(ask(&google, refresh_token(&google))).await.text(), "Hello", "{life}");
     }
-    assert!(google.grants().is_empty(), "every odd answer was used");
+    assert!(google.grants().is_empty(), "every unusual response was used");
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_is_down_fails_all_that_wait_at_once() {
+async fn an_unavailable_token_endpoint_fails_all_waiting_requests() {
     let google = Google::start().await;
     let plugin = plugin();
     for _ in 0..9 {
@@ -283,11 +283,11 @@ async fn a_token_endpoint_that_is_down_fails_all_that_wait_at_once() {
     for outcome in futures_util::future::join_all(calls).await {
         check_failure(&outcome, "InvokeServerUnavailableError", &["internal_failure"]);
     }
-    assert_eq!(google.waiting_refusals(), 6, "one fetch of three attempts for all calls and their repeats");
+    assert_eq!(google.waiting_refusals(), 6, "one fetch of three attempts for all requests and their retries");
 }
 
 #[tokio::test]
-async fn key_files_are_read_in_every_form_that_people_paste() {
+async fn accepts_key_files_in_every_pasted_form() {
     let google = Google::start().await;
     let file = key_file(&google);
     let raw = file.to_string();
@@ -304,7 +304,7 @@ async fn key_files_are_read_in_every_form_that_people_paste() {
         wrapped.join("\n"),
         URL_SAFE_NO_PAD.encode(&raw),
         json!(raw).to_string(),
-        // With the mark that editors on Windows write.
+        // With the byte order mark that editors on Windows write.
         format!("\u{feff}{raw}"),
         STANDARD.encode(format!("\u{feff}{pretty}")),
     ];
@@ -315,7 +315,7 @@ async fn key_files_are_read_in_every_form_that_people_paste() {
 }
 
 #[tokio::test]
-async fn wrong_key_files_are_named() {
+async fn invalid_key_files_are_explained() {
     let google = Google::start().await;
     let changed = |more: Value| with(key_file(&google), more).to_string();
     let mut keyless = key_file(&google);
@@ -336,16 +336,16 @@ async fn wrong_key_files_are_named() {
         ("service_account", external.to_string(), "only a file or a URL"),
         ("application_default", external.to_string(), "only a file or a URL"),
     ];
-    for (method, text, said) in cases {
+    for (method, text, expected) in cases {
         let credentials = json!({"auth_method": method, "google_service_account_json": text});
         let outcome = plugin().call(ask(&google, credentials)).await;
-        check_failure(&outcome, "CredentialsValidateFailedError", &[said]);
+        check_failure(&outcome, "CredentialsValidateFailedError", &[expected]);
     }
     assert!(google.grants().is_empty() && google.seen("").is_empty());
 }
 
 #[tokio::test]
-async fn wrong_settings_are_named_before_anything_is_sent() {
+async fn invalid_settings_are_reported_before_any_request() {
     let google = Google::start().await;
     let key = |more: Value| with(json!({"google_api_key": API_KEY}), more);
     let cases = [
@@ -361,15 +361,15 @@ async fn wrong_settings_are_named_before_anything_is_sent() {
         (with(refresh_token(&google), json!({"google_token_uri": "https://evil.example/"})), "`google_token_uri`"),
         (key(json!({"google_api_key": "CANARY\nkey"})), "x-goog-api-key"),
     ];
-    for (credentials, said) in cases {
+    for (credentials, expected) in cases {
         let outcome = plugin().call(ask(&google, credentials)).await;
-        check_failure(&outcome, "CredentialsValidateFailedError", &[said]);
+        check_failure(&outcome, "CredentialsValidateFailedError", &[expected]);
     }
     assert!(google.seen("").is_empty());
 }
 
 #[tokio::test]
-async fn validation_signs_in_and_asks_something_free() {
+async fn validation_authenticates_and_uses_a_free_method() {
     let google = Google::start().await;
     let validate = |credentials: Value| {
         let mut request = ask(&google, credentials);
@@ -381,16 +381,16 @@ async fn validation_signs_in_and_asks_something_free() {
     }
     let (status, body) = refusal(404, "NOT_FOUND", "Publisher model was not found.");
     google.reply(status, body);
-    assert_eq!(
-        plugin().call(validate(vertex(&google))).await.item(),
-        &json!({"result": true}),
-        "another model is there"
-    );
+    assert_eq!(plugin().call(validate(vertex(&google))).await.item(), &json!({"result": true}), "another model exists");
     assert!(google.seen("generateContent").is_empty());
     let outcome = plugin().call(validate(json!({"google_api_key": "AIza-CANARY-WRONG"}))).await;
     check_failure(&outcome, "CredentialsValidateFailedError", &["invalid credentials"]);
     let (status, body) = refusal(429, "RESOURCE_EXHAUSTED", "slow down");
     google.reply(status, body);
     let busy = json!({"google_api_key": API_KEY, "max_retries": "0"});
-    assert_eq!(plugin().call(validate(busy)).await.item(), &json!({"result": true}), "busy is not wrong");
+    assert_eq!(
+        plugin().call(validate(busy)).await.item(),
+        &json!({"result": true}),
+        "a busy server does not reject the credentials"
+    );
 }

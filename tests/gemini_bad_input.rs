@@ -1,4 +1,4 @@
-//! Bad input to Gemini, in whole sessions: each is one clear error, and nothing that costs money is asked for.
+//! Invalid input to Gemini, in complete sessions: each is one clear error, without a billed request.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -26,17 +26,17 @@ const INVOKE: &str = "InvokeBadRequestError";
 const VALIDATE: &str = "CredentialsValidateFailedError";
 const MIB: usize = 1024 * 1024;
 
-/// A bad request: what is wrong with it, what it holds beside the usual, and what the error says.
+/// An invalid request: its fault, its fields in addition to the usual ones, and words of the error.
 struct Case {
     name: &'static str,
     fields: Value,
     credentials: Value,
     kind: &'static str,
-    said: &'static [&'static str],
+    expected: &'static [&'static str],
 }
 
-fn case(name: &'static str, fields: Value, said: &'static [&'static str]) -> Case {
-    Case { name, fields, credentials: json!({"google_api_key": API_KEY}), kind: INVOKE, said }
+fn case(name: &'static str, fields: Value, expected: &'static [&'static str]) -> Case {
+    Case { name, fields, credentials: json!({"google_api_key": API_KEY}), kind: INVOKE, expected }
 }
 
 fn with_credentials(case: Case, credentials: Value) -> Case {
@@ -56,7 +56,7 @@ fn media(part: Value) -> Value {
     json!({"prompt_messages": [{"role": "user", "content": [part, {"type": "text", "data": "What is it?"}]}]})
 }
 
-/// Sends each case and looks that it failed as it should, with no call of any model.
+/// Sends each case and checks that it fails as expected, without a request to a model.
 async fn check(google: &Google, cases: Vec<Case>) {
     let plugin = plugin();
     let mut failures = Vec::new();
@@ -76,11 +76,11 @@ async fn check(google: &Google, cases: Vec<Case>) {
         let outcome = plugin.call(request(google, &action, &model, case.credentials, fields)).await;
         let error = outcome.error.clone().unwrap_or_default();
         let message = error["message"].as_str().unwrap_or_default();
-        let missing = case.said.iter().find(|word| !message.contains(**word));
+        let missing = case.expected.iter().find(|word| !message.contains(**word));
         let wrong = match missing {
             _ if error.is_null() => Some("went through".to_owned()),
             _ if error["error_type"] != case.kind => Some(format!("is {}", error["error_type"])),
-            Some(word) => Some(format!("does not say `{word}`")),
+            Some(word) => Some(format!("does not contain `{word}`")),
             None if error.to_string().contains("CANARY") => Some("shows a secret".to_owned()),
             None if google.seen("").len() > before => Some(format!("called {}", google.seen("")[before].path)),
             None => None,
@@ -91,7 +91,7 @@ async fn check(google: &Google, cases: Vec<Case>) {
 }
 
 #[tokio::test]
-async fn parameters_are_refused_by_name_and_range() {
+async fn rejects_parameters_by_name_and_range() {
     let google = Google::start().await;
     let tools = json!([{"name": "lookup", "description": "d", "parameters": {"type": "object", "properties": {}}}]);
     let cases = vec![
@@ -115,29 +115,29 @@ async fn parameters_are_refused_by_name_and_range() {
         case("schema is not JSON", parameter("json_schema", json!("{")), &["json_schema", "JSON"]),
         case("schema is no object", parameter("json_schema", json!("[1]")), &["json_schema", "object"]),
         case(
-            "schema of no known type",
+            "schema with an unknown type",
             parameter("json_schema", json!(json!({"type": "objekt"}).to_string())),
             &["json_schema", "objekt"],
         ),
         case(
-            "schema with a property that is none",
+            "schema with an invalid property",
             parameter("json_schema", json!(json!({"type": "object", "properties": {"a": 5}}).to_string())),
             &["json_schema", "properties.a"],
         ),
         case("stops", json!({"stop": ["1", "2", "3", "4", "5", "6"]}), &["6 stop sequences", "5"]),
         case(
-            "two tools of one name",
+            "two tools with one name",
             json!({"tools": [{"name": "f", "description": "a"}, {"name": "f", "description": "b"}]}),
             &["two tools are named `f`", "Rename"],
         ),
         case("choice of a tool", json!({"tools": tools, "tool_choice": {"mode": "tool", "name": "zz"}}), &["zz"]),
         case("no messages", json!({"prompt_messages": []}), &["no messages"]),
         case(
-            "ends with an answer",
+            "ends with an assistant message",
             json!({"prompt_messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}),
             &["last message"],
         ),
-        case("a model that is gone", json!({"model": "gemini-1.5-pro"}), &["`gemini-1.5-pro` is gone"]),
+        case("a retired model", json!({"model": "gemini-1.5-pro"}), &["`gemini-1.5-pro` has been retired"]),
         with_more(case("floor", json!({}), &["safety_harassment"]), json!({"safety_harassment_floor": "SOME"}))
             .of_credentials(),
         with_credentials(
@@ -149,7 +149,7 @@ async fn parameters_are_refused_by_name_and_range() {
 }
 
 #[tokio::test]
-async fn files_are_refused_by_type_size_and_address() {
+async fn rejects_files_by_type_size_and_url() {
     let google = Google::start().await;
     let host = file_host().await;
     let url = |path: &str| json!({"type": "image", "format": "png", "mime_type": "image/png", "url": format!("{host}{path}")});
@@ -165,19 +165,19 @@ async fn files_are_refused_by_type_size_and_address() {
     let cases = vec![
         case("office", inline("document", "", "docx"), &["`my.docx`", "PDF"]),
         case("archive", inline("document", "application/zip", "zip"), &["`my.zip`", "`application/zip`", "PDF"]),
-        case("picture", inline("image", "image/svg+xml", "svg"), &["`my.svg`", "`image/svg+xml`", "PNG"]),
-        case("a page as a picture", inline("image", "text/html", "png"), &["`my.png`", "`text/html`"]),
-        case("a picture as a film", inline("video", "image/png", "mp4"), &["`my.mp4`", "`image/png`", "MP4"]),
-        case("of no type", media(json!({"type": "image", "base64_data": "AAAA"})), &["this image", "format"]),
-        case("not base64", media(no_base64), &["image", "not base64"]),
-        case("neither data nor address", media(json!({"type": "image", "format": "png"})), &["this image", "neither data"]),
+        case("image type", inline("image", "image/svg+xml", "svg"), &["`my.svg`", "`image/svg+xml`", "PNG"]),
+        case("a web page as an image", inline("image", "text/html", "png"), &["`my.png`", "`text/html`"]),
+        case("an image as a video", inline("video", "image/png", "mp4"), &["`my.mp4`", "`image/png`", "MP4"]),
+        case("without a type", media(json!({"type": "image", "base64_data": "AAAA"})), &["this image", "format"]),
+        case("not base64", media(no_base64), &["image", "not valid Base64"]),
+        case("neither data nor URL", media(json!({"type": "image", "format": "png"})), &["this image", "neither data"]),
         with_credentials(case("too large for Vertex", media(large), &["at most 15728640", "gs://"]), vertex(&google)),
-        with_more(with_credentials(case("too large by its head", media(url("/large")), &["larger than 15728640"]), vertex(&google)), own_host()),
+        with_more(with_credentials(case("too large by its header", media(url("/large")), &["larger than 15728640"]), vertex(&google)), own_host()),
         with_more(with_credentials(case("endless", media(url("/endless")), &["larger than 15728640"]), vertex(&google)), own_host()),
         with_more(case("not there", media(url("/missing")), &["404", "/missing"]), own_host()),
         with_more(case("a login page", media(url("/login")), &["web page", "attach"]), own_host()),
-        with_more(case("for ever elsewhere", media(url("/loop")), &["redirects more than 3"]), own_host()),
-        with_more(case("nobody listens", at("http://127.0.0.1:9/a.png?sign=CANARY"), &["cannot be fetched from http://127.0.0.1:9/a.png", "onnection refused", "`file_url`"]), json!({"file_url": "http://127.0.0.1:9"})),
+        with_more(case("endless redirects", media(url("/loop")), &["redirects more than 3"]), own_host()),
+        with_more(case("no listener", at("http://127.0.0.1:9/a.png?sign=CANARY"), &["cannot be fetched from http://127.0.0.1:9/a.png", "onnection refused", "`file_url`"]), json!({"file_url": "http://127.0.0.1:9"})),
         case("no such host", at("https://files.invalid/a.png?sign=CANARY"), &["files.invalid", "cannot be resolved"]),
         case("relative", at("/files/a.png"), &["relative", "`file_url`"]),
         case("of another scheme", at("file:///etc/passwd"), &["file: addresses"]),
@@ -188,29 +188,29 @@ async fn files_are_refused_by_type_size_and_address() {
         case("inner network as IPv6", at("http://[::ffff:192.168.1.1]/a.png"), &["private address"]),
         with_more(case("metadata server through Dify's host", media(url("/to-metadata")), &["private address 169.254.169.254"]), own_host()),
         with_more(case("a file of the machine through Dify's host", media(url("/to-file")), &["redirects to a file: address"]), own_host()),
-        case("no recording", json!({"action": "invoke_speech2text", "model": "gemini-3.5-transcribe", "model_type": "speech2text", "file": hex::encode("%PDF-1.7 no sound")}), &["no known kind"]),
+        case("not an audio file", json!({"action": "invoke_speech2text", "model": "gemini-3.5-transcribe", "model_type": "speech2text", "file": hex::encode("%PDF-1.7 no audio")}), &["no known kind"]),
         with_credentials(
-            case("recording too large for Vertex", json!({"action": "invoke_speech2text", "model": "gemini-3.5-transcribe", "model_type": "speech2text", "file": hex::encode(wav::wav(&vec![0; 16 * MIB], 16_000))}), &["at most 15 MiB", "Compress"]),
+            case("audio file too large for Vertex", json!({"action": "invoke_speech2text", "model": "gemini-3.5-transcribe", "model_type": "speech2text", "file": hex::encode(wav::wav(&vec![0; 16 * MIB], 16_000))}), &["at most 15 MiB", "Compress"]),
             vertex(&google),
         ),
-        case("no picture to embed", json!({"action": "invoke_multimodal_embedding", "model": "gemini-embedding-2", "model_type": "text-embedding", "documents": [{"content": "R0lGODlhAQABAAAAACw=", "content_type": "image"}], "input_type": "document"}), &["neither PNG nor JPEG"]),
+        case("unsupported image to embed", json!({"action": "invoke_multimodal_embedding", "model": "gemini-embedding-2", "model_type": "text-embedding", "documents": [{"content": "R0lGODlhAQABAAAAACw=", "content_type": "image"}], "input_type": "document"}), &["must be PNG or JPEG"]),
         with_more(
-            case("vectors of no length", json!({"action": "invoke_text_embedding", "model": "gemini-embedding-001", "model_type": "text-embedding", "texts": ["a"], "input_type": "document"}), &["`embedding_dimensions`", "3072"]),
+            case("invalid vector length", json!({"action": "invoke_text_embedding", "model": "gemini-embedding-001", "model_type": "text-embedding", "texts": ["a"], "input_type": "document"}), &["`embedding_dimensions`", "3072"]),
             json!({"embedding_dimensions": "9000"}),
         ).of_credentials(),
     ];
     check(&google, cases).await;
-    // The host itself is fine: what can be read is sent along.
+    // The host itself is allowed: readable files are sent along.
     let fields = json!({"model_type": "llm", "prompt_messages": media(url("/ok"))["prompt_messages"]});
     let credentials = json!({"google_api_key": API_KEY, "file_url": host});
     let outcome = plugin().call(request(&google, "invoke_llm", "gemini-3.8-flash", credentials, fields)).await;
     assert_eq!(outcome.text(), "Hello");
     let sent = &google.seen(":streamGenerateContent")[0].body["contents"][0]["parts"][0];
-    assert_eq!(sent["inlineData"], json!({"mimeType": "image/png", "data": STANDARD.encode("a picture")}));
+    assert_eq!(sent["inlineData"], json!({"mimeType": "image/png", "data": STANDARD.encode("an image")}));
 }
 
 #[tokio::test]
-async fn broken_key_files_are_named() {
+async fn malformed_key_files_are_explained() {
     let google = Google::start().await;
     let changed = |name: &str, value: Value| {
         let mut file = key_file(&google);
@@ -222,15 +222,15 @@ async fn broken_key_files_are_named() {
     };
     let forms: Vec<(&'static str, String, &'static [&'static str])> = vec![
         ("not JSON", "{\"type\": \"service_account\", CANARY".to_owned(), &["not valid JSON", "line 1"]),
-        ("base64 of garbage", STANDARD.encode(b"\x00\xff CANARY \xfe"), &["not valid JSON after Base64 decoding"]),
-        ("base64 of text", STANDARD.encode("CANARY is no key file"), &["JSON"]),
+        ("Base64 of random bytes", STANDARD.encode(b"\x00\xff CANARY \xfe"), &["not valid JSON after Base64 decoding"]),
+        ("Base64 of text", STANDARD.encode("CANARY is no key file"), &["JSON"]),
         ("neither", "CANARY no key file!".to_owned(), &["neither JSON nor Base64"]),
         ("no type", changed("type", Value::Null), &["has no `type`"]),
-        ("no address", changed("client_email", Value::Null), &["has no `client_email`", "whole key file"]),
+        ("no email address", changed("client_email", Value::Null), &["has no `client_email`", "whole key file"]),
         ("no key", changed("private_key", Value::Null), &["has no `private_key`", "whole key file"]),
-        ("a key that is none", changed("private_key", json!("CANARY")), &["`private_key`"]),
+        ("an invalid key", changed("private_key", json!("CANARY")), &["`private_key`"]),
         (
-            "a key of another kind",
+            "a key of another type",
             changed("private_key", json!("-----BEGIN EC PRIVATE KEY-----\nCANARY\n-----END EC PRIVATE KEY-----\n")),
             &["`private_key`"],
         ),
@@ -243,22 +243,22 @@ async fn broken_key_files_are_named() {
         ),
     ];
     let mut cases = Vec::new();
-    for (name, text, said) in forms {
+    for (name, text, expected) in forms {
         let credentials = json!({"auth_method": "service_account", "google_service_account_json": text});
-        cases.push(Case { name, fields: json!({}), credentials, kind: VALIDATE, said });
+        cases.push(Case { name, fields: json!({}), credentials, kind: VALIDATE, expected });
     }
     check(&google, cases).await;
-    assert!(google.grants().is_empty(), "no token was asked for");
+    assert!(google.grants().is_empty(), "no token was requested");
 }
 
 impl Case {
-    /// The credentials are what is wrong.
+    /// Marks the credentials as invalid.
     fn of_credentials(self) -> Self {
         Self { kind: VALIDATE, ..self }
     }
 }
 
-/// A host of files with everything that can be wrong with one.
+/// A file server with everything that can go wrong with a file.
 async fn file_host() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -266,7 +266,7 @@ async fn file_host() -> String {
         || Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![0; MIB]))));
     let routes =
         Router::new()
-            .route("/ok", get(|| async { ([(header::CONTENT_TYPE, "image/png")], "a picture") }))
+            .route("/ok", get(|| async { ([(header::CONTENT_TYPE, "image/png")], "an image") }))
             .route(
                 "/login",
                 get(|| async { ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], "<html>Sign in</html>") }),

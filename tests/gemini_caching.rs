@@ -1,4 +1,4 @@
-//! Explicit context caching and counted prompts, in whole sessions against the strict upstream.
+//! Explicit context caching and token counts, in complete sessions with the strict mock server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/harness.rs"]
@@ -62,17 +62,18 @@ fn check(outcome: &Outcome) {
 }
 
 #[tokio::test]
-async fn a_long_beginning_is_kept_from_the_second_call_on() {
+async fn a_long_prefix_is_cached_from_the_second_request_on() {
     let (upstream, plugin) = (upstream().await, plugin());
     for _ in 0..3 {
         check(&plugin.call(ask(&upstream, MODEL, json!({}), json!({}))).await);
     }
-    assert!(made(&upstream).is_empty(), "it is asked for");
+    assert!(made(&upstream).is_empty(), "it is off by default");
     check(&plugin.call(ask(&upstream, MODEL, cached(), json!({}))).await);
-    assert!(made(&upstream).is_empty() && last(&upstream).get("systemInstruction").is_some(), "once is no habit");
+    assert!(made(&upstream).is_empty() && last(&upstream).get("systemInstruction").is_some(), "not after one request");
     let second = plugin.call(ask(&upstream, MODEL, cached(), json!({}))).await;
     check(&second);
-    // 0.75 to read and 0.50 an hour to keep 2,000 words for ten minutes, beside the 0.001125 of the call.
+    // 0.75 to read 2,000 words and 0.50 per hour to store them for ten minutes, in addition to the 0.001125 for the
+    // request.
     assert_eq!(second.usage()["total_price"], "0.0027917");
     let kept = made(&upstream).pop().unwrap().body;
     assert_eq!((&kept["model"], &kept["ttl"]), (&json!("models/gemini-3.8-flash"), &json!("600s")));
@@ -84,7 +85,7 @@ async fn a_long_beginning_is_kept_from_the_second_call_on() {
 }
 
 #[tokio::test]
-async fn documents_and_functions_are_kept_too_and_other_prompts_have_caches_of_their_own() {
+async fn documents_and_functions_are_cached_too_and_other_prompts_have_separate_caches() {
     let (upstream, plugin) = (upstream().await, plugin());
     let tools = json!([{"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}]);
     let fields = |document: &str| {
@@ -105,7 +106,7 @@ async fn documents_and_functions_are_kept_too_and_other_prompts_have_caches_of_t
 }
 
 #[tokio::test]
-async fn parallel_calls_make_one_cache() {
+async fn concurrent_requests_create_one_cache() {
     let (upstream, plugin) = (upstream().await, plugin());
     check(&plugin.call(ask(&upstream, MODEL, cached(), json!({}))).await);
     let calls = (0..20).map(|_| plugin.call(ask(&upstream, MODEL, cached(), json!({}))));
@@ -114,9 +115,9 @@ async fn parallel_calls_make_one_cache() {
 }
 
 #[tokio::test]
-async fn a_cache_lives_no_longer_than_one_use_pays_for_and_is_prolonged_while_it_is_used() {
+async fn the_ttl_of_a_cache_is_limited_by_its_price_and_extended_while_it_is_used() {
     let (upstream, plugin) = (upstream().await, plugin());
-    // 0.10 to read, 0.01 from the cache, 1.00 an hour: 324 seconds.
+    // 0.10 to read, 0.01 from the cache, 1.00 per hour: 324 seconds.
     for _ in 0..2 {
         check(&plugin.call(ask(&upstream, "gemini-2.5-flash-lite", cached(), json!({}))).await);
     }
@@ -125,35 +126,35 @@ async fn a_cache_lives_no_longer_than_one_use_pays_for_and_is_prolonged_while_it
         let parameters = json!({"context_cache": true, "context_cache_minutes": minutes});
         check(&plugin.call(ask(&upstream, MODEL, parameters, json!({}))).await);
     }
-    let prolonged = upstream.seen().into_iter().find(|seen| seen.path == "/v1beta/cachedContents/1").unwrap();
-    assert_eq!(prolonged.body, json!({"ttl": "3600s"}));
+    let extended = upstream.seen().into_iter().find(|seen| seen.path == "/v1beta/cachedContents/1").unwrap();
+    assert_eq!(extended.body, json!({"ttl": "3600s"}));
     assert_eq!(made(&upstream).len(), 2);
 }
 
 #[tokio::test]
-async fn a_cache_that_is_lost_or_refused_fails_no_call() {
+async fn a_lost_or_rejected_cache_does_not_fail_the_request() {
     let (upstream, plugin) = (upstream().await, plugin());
     for _ in 0..2 {
         check(&plugin.call(ask(&upstream, MODEL, cached(), json!({}))).await);
     }
     upstream.lose_caches();
     check(&plugin.call(ask(&upstream, MODEL, cached(), json!({}))).await);
-    assert!(last(&upstream).get("systemInstruction").is_some(), "it went whole");
+    assert!(last(&upstream).get("systemInstruction").is_some(), "it was sent in full");
     for _ in 0..2 {
         check(&plugin.call(ask(&upstream, MODEL, cached(), json!({}))).await);
     }
     assert_eq!(made(&upstream).len(), 2);
-    // Many tokens to us, few to the service.
+    // Many tokens by the estimate, few by the service's count.
     let dense = json!({"prompt_messages": [{"role": "system", "content": "1,2;".repeat(3000)}, {"role": "user", "content": "Why?"}]});
     for _ in 0..4 {
         check(&plugin.call(ask(&upstream, MODEL, cached(), dense.clone())).await);
     }
-    assert_eq!(made(&upstream).len(), 3, "a refusal is remembered");
+    assert_eq!(made(&upstream).len(), 3, "a rejection is remembered");
 }
 
-/// Behind a gateway that spreads calls over projects a cache is lost as soon as it is made.
+/// Behind a gateway that distributes requests over projects, a cache is lost as soon as it is created.
 #[tokio::test]
-async fn a_cache_that_is_lost_at_its_first_use_is_not_made_again() {
+async fn a_cache_that_is_lost_at_its_first_use_is_not_recreated() {
     let upstream = upstream().await;
     upstream.lose_every_cache();
     let plugin = plugin();
@@ -164,7 +165,7 @@ async fn a_cache_that_is_lost_at_its_first_use_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_malformed_call_is_asked_once_more_without_the_cache() {
+async fn a_malformed_call_is_retried_without_the_cache() {
     let malformed = Reply::Events(vec![parts(json!([])), end("MALFORMED_FUNCTION_CALL")]);
     let hello = || Reply::Events(vec![text("Hello"), end("STOP")]);
     let upstream = Gemini::start(vec![hello(), malformed, hello()]).await;
@@ -180,7 +181,7 @@ async fn a_malformed_call_is_asked_once_more_without_the_cache() {
 }
 
 #[tokio::test]
-async fn a_prompt_is_counted_once_with_its_files() {
+async fn the_tokens_of_a_prompt_are_counted_once_with_its_files() {
     let (upstream, plugin) = (upstream().await, plugin());
     let video = json!({"prompt_messages": [{"role": "user", "content": [
         {"type": "video", "url": "https://www.youtube.com/watch?v=x", "format": "mp4", "mime_type": "video/mp4"},

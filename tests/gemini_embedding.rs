@@ -1,4 +1,5 @@
-//! Gemini's embeddings in whole sessions: task rules, batches, order, long texts, pictures, lengths, Vertex's forms.
+//! Gemini's embeddings in complete sessions: task prefixes, batches, order, long texts, images, dimensions, the forms
+//! of Vertex AI.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -16,7 +17,7 @@ use harness::Outcome;
 use serde_json::{Value, json};
 use setup::{plugin, request, vertex};
 
-/// A one-pixel picture's beginning.
+/// The beginning of a one-pixel image.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ";
 const JPEG: &str = "/9j/4AAQSkZJRgABAQEAYABgAAD/2wBDAAgGBgcGBQgHBwcJCQgK";
 
@@ -32,7 +33,7 @@ async fn embed(google: &Google, model: &str, credentials: Value, texts: Value, p
 }
 
 #[tokio::test]
-async fn the_official_plugins_names_are_served_or_say_what_to_use() {
+async fn model_names_of_the_official_plugin_work_or_name_a_successor() {
     let google = Google::start().await;
     let preview = embed(&google, "gemini-embedding-2-preview", key(json!({})), json!(["sky"]), "query").await;
     assert_eq!(preview.item()["embeddings"].as_array().unwrap().len(), 1);
@@ -40,15 +41,15 @@ async fn the_official_plugins_names_are_served_or_say_what_to_use() {
     assert_eq!(sent["content"]["parts"][0]["text"], "task: search result | query: sky");
     for model in ["text-embedding-004", "embedding-001"] {
         let gone = embed(&google, model, key(json!({})), json!(["sky"]), "query").await;
-        let (kind, said) = gone.failure();
+        let (kind, message) = gone.failure();
         assert_eq!(kind, "InvokeBadRequestError");
-        assert!(said.contains("is gone") && said.contains("gemini-embedding-001"), "{said}");
-        assert!(google.seen(&format!("models/{model}:batchEmbedContents")).is_empty(), "a call was made");
+        assert!(message.contains("has been retired") && message.contains("gemini-embedding-001"), "{message}");
+        assert!(google.seen(&format!("models/{model}:batchEmbedContents")).is_empty(), "a request was sent");
     }
 }
 
 #[tokio::test]
-async fn texts_keep_their_order_in_batches() {
+async fn texts_keep_their_order_in_batches_of_requests() {
     let google = Google::start().await;
     let texts: Vec<String> = (0..250).map(|number| format!("{}{number}", "x".repeat(number % 9 + 1))).collect();
     let outcome = embed(&google, "gemini-embedding-001", key(json!({})), json!(texts), "document").await;
@@ -70,7 +71,7 @@ async fn texts_keep_their_order_in_batches() {
 }
 
 #[tokio::test]
-async fn each_generation_is_told_the_task_in_its_way() {
+async fn each_model_generation_gets_the_task_in_its_form() {
     let google = Google::start().await;
     let cases = [
         ("gemini-embedding-001", "document", json!("RETRIEVAL_DOCUMENT"), "Hi"),
@@ -88,7 +89,7 @@ async fn each_generation_is_told_the_task_in_its_way() {
 }
 
 #[tokio::test]
-async fn shortened_vectors_have_length_one() {
+async fn shortened_vectors_are_normalized() {
     let google = Google::start().await;
     for model in ["gemini-embedding-001", "gemini-embedding-2"] {
         let credentials = key(json!({"embedding_dimensions": "768"}));
@@ -107,7 +108,7 @@ async fn shortened_vectors_have_length_one() {
 }
 
 #[tokio::test]
-async fn long_texts_are_embedded_in_pieces_and_averaged() {
+async fn long_texts_are_split_and_their_vectors_averaged() {
     let google = Google::start().await;
     let long = "Words of a long story. ".repeat(900);
     let outcome = embed(&google, "gemini-embedding-001", key(json!({})), json!(["a", long, "b"]), "document").await;
@@ -115,7 +116,7 @@ async fn long_texts_are_embedded_in_pieces_and_averaged() {
     assert_eq!(vectors.len(), 3, "one vector per text");
     let length = vectors[1].iter().map(|value| value * value).sum::<f64>().sqrt();
     assert!((length - 1.0).abs() < 1e-5);
-    assert_eq!((vectors[0][0], vectors[2][0]), (1.0, 1.0), "the neighbours are untouched");
+    assert_eq!((vectors[0][0], vectors[2][0]), (1.0, 1.0), "the other vectors are unchanged");
     let sent = google.seen(":batchEmbedContents")[0].body["requests"].as_array().unwrap().clone();
     let pieces: String = sent[1..sent.len() - 1]
         .iter()
@@ -125,7 +126,7 @@ async fn long_texts_are_embedded_in_pieces_and_averaged() {
 }
 
 #[tokio::test]
-async fn pictures_have_vectors_of_their_own() {
+async fn images_are_embedded() {
     let google = Google::start().await;
     let embed = |model: &'static str, documents: Value| {
         let fields = json!({"model_type": "text-embedding", "documents": documents, "input_type": "document"});
@@ -139,23 +140,23 @@ async fn pictures_have_vectors_of_their_own() {
     let mut expected = vec![vector("title: none | text: Hi", 4)];
     expected.extend((0..9).map(|_| vector("#", 4)));
     assert_eq!(outcome.item()["embeddings"], json!(expected));
-    assert_eq!(google.seen(":batchEmbedContents").len(), 2, "at most six pictures a request");
+    assert_eq!(google.seen(":batchEmbedContents").len(), 2, "at most six images per request");
     let refused = [
-        ("gemini-embedding-001", image(PNG), "reads no pictures"),
-        ("gemini-embedding-2", image("R0lGODlhAQABAAAAACw="), "neither PNG nor JPEG"),
+        ("gemini-embedding-001", image(PNG), "does not support images"),
+        ("gemini-embedding-2", image("R0lGODlhAQABAAAAACw="), "must be PNG or JPEG"),
         ("gemini-embedding-2", image("http://169.254.169.254/x.png"), "169.254.169.254"),
         ("gemini-embedding-2", json!({"content": " ", "content_type": "text"}), "text 1 of the request is empty"),
     ];
-    for (model, document, said) in refused {
+    for (model, document, message) in refused {
         let outcome = plugin().call(embed(model, json!([document]))).await;
         let (kind, message) = outcome.failure();
-        assert!(kind == "InvokeBadRequestError" && message.contains(said), "{said}: {kind} {message}");
+        assert!(kind == "InvokeBadRequestError" && message.contains(message), "{message}: {kind} {message}");
     }
     assert_eq!(google.seen(":batchEmbedContents").len(), 2, "nothing was billed");
 }
 
 #[tokio::test]
-async fn an_empty_paragraph_does_not_keep_a_document_from_being_indexed() {
+async fn a_document_with_an_empty_paragraph_can_be_indexed() {
     let google = Google::start().await;
     let outcome =
         embed(&google, "gemini-embedding-2", key(json!({})), json!(["one", " \n", "three"]), "document").await;
@@ -167,7 +168,7 @@ async fn an_empty_paragraph_does_not_keep_a_document_from_being_indexed() {
 }
 
 #[tokio::test]
-async fn vertex_has_its_own_forms() {
+async fn vertex_ai_has_its_own_forms() {
     let google = Google::start().await;
     let texts = json!(["one", "three", "a"]);
     let cases = [
@@ -180,7 +181,7 @@ async fn vertex_has_its_own_forms() {
         let expected: Vec<Vec<f32>> =
             ["one", "three", "a"].iter().map(|text| vector(&format!("{prefix}{text}"), 4)).collect();
         assert_eq!(outcome.item()["embeddings"], json!(expected), "{model}");
-        assert_eq!(outcome.item()["usage"]["total_tokens"], tokens, "{model}: as the server counted");
+        assert_eq!(outcome.item()["usage"]["total_tokens"], tokens, "{model}: as reported by the server");
         let path = format!("publishers/google/models/{model}:{method}");
         let seen = google.seen(&path);
         assert_eq!(seen.len(), calls, "{path}");
@@ -189,11 +190,11 @@ async fn vertex_has_its_own_forms() {
         }
     }
     let outcome = embed(&google, "text-embedding-005", key(json!({})), texts, "document").await;
-    assert!(outcome.failure().1.contains("on Vertex AI only"), "{:?}", outcome.failure());
+    assert!(outcome.failure().1.contains("available on Vertex AI only"), "{:?}", outcome.failure());
 }
 
 #[tokio::test]
-async fn counts_cost_no_request_and_refusals_are_told_apart() {
+async fn counting_needs_no_request_and_errors_are_distinguished() {
     let google = Google::start().await;
     let fields = json!({"model_type": "text-embedding", "texts": ["one two", ""]});
     let counts = request(&google, "get_text_embedding_num_tokens", "gemini-embedding-2", key(json!({})), fields);
@@ -205,11 +206,11 @@ async fn counts_cost_no_request_and_refusals_are_told_apart() {
     assert_eq!(outcome.failure().0, "InvokeRateLimitError");
     google.reply(200, json!({"embeddings": []}));
     let outcome = embed(&google, "gemini-embedding-2", key(json!({})), json!(["a"]), "query").await;
-    assert!(outcome.failure().1.contains("1 vectors were asked for and 0 came"), "{:?}", outcome.failure());
+    assert!(outcome.failure().1.contains("requested 1 embeddings, received 0"), "{:?}", outcome.failure());
 }
 
 #[tokio::test]
-async fn a_model_of_ones_own_is_validated_by_embedding_a_word() {
+async fn a_custom_model_is_validated_by_embedding_a_word() {
     let google = Google::start().await;
     for (model, result) in [("gemini-embedding-2-preview", true), ("my-embedding", true)] {
         let fields = json!({"model_type": "text-embedding"});

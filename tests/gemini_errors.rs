@@ -1,5 +1,5 @@
-//! What Gemini and those between us and it refuse, before a stream and inside one: each as Dify's error, in clear words,
-//! repeated as often as it may help and no more.
+//! Errors of Gemini and of proxies and gateways, before and within a stream: each becomes a clear Dify error, and is
+//! retried only as often as it may help.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/harness.rs"]
@@ -41,9 +41,10 @@ fn html(status: u16, page: &str) -> Reply {
     Reply::Refuse(status, "text/html; charset=utf-8", page.to_owned())
 }
 
-/// The table of refusals: the answer, Dify's error, how often it is asked with one repeat allowed, what is said.
+/// Table of errors: the response, Dify's error type, the number of requests with one retry allowed, and words of the
+/// message.
 #[tokio::test]
-async fn every_refusal_becomes_dify_s_error() {
+async fn every_error_becomes_a_dify_error() {
     let none = || json!([]);
     let fields = json!([{"@type": "type.googleapis.com/google.rpc.BadRequest",
         "fieldViolations": [{"field": "tools[0].name", "description": "Invalid name"}]}]);
@@ -62,7 +63,7 @@ async fn every_refusal_becomes_dify_s_error() {
             refusal(400, "INVALID_ARGUMENT", "API key expired.", info("API_KEY_EXPIRED")),
             AUTHORIZATION,
             1,
-            &["expired", "make a new one"],
+            &["expired", "create a new one"],
         ),
         (
             "bad field",
@@ -85,7 +86,7 @@ async fn every_refusal_becomes_dify_s_error() {
             1,
             &["valid role"],
         ),
-        // Sent once more with what stands for a signature; then it stands.
+        // Retried with the bypass signature; then the error is final.
         (
             "no signature",
             refusal(400, "INVALID_ARGUMENT", no_signature, none()),
@@ -98,7 +99,7 @@ async fn every_refusal_becomes_dify_s_error() {
             refusal(400, "FAILED_PRECONDITION", "User location is not supported for the API use.", none()),
             BAD_REQUEST,
             1,
-            &["User location", "Vertex AI or a gateway"],
+            &["User location", "Vertex AI, or a gateway"],
         ),
         (
             "billing",
@@ -138,14 +139,14 @@ async fn every_refusal_becomes_dify_s_error() {
             refusal(403, "PERMISSION_DENIED", "Requests to this API are blocked.", info("API_KEY_SERVICE_BLOCKED")),
             AUTHORIZATION,
             1,
-            &["restricted to other services"],
+            &["restricted to other APIs"],
         ),
         (
             "leaked key",
             refusal(403, "PERMISSION_DENIED", "Your API key was reported as leaked.", none()),
             AUTHORIZATION,
             1,
-            &["leaked", "make a new one"],
+            &["leaked", "create a new one"],
         ),
         (
             "no role",
@@ -295,7 +296,7 @@ async fn every_refusal_becomes_dify_s_error() {
             html(502, "<html><head><title>Bad Gateway</title></head></html>"),
             CONNECTION,
             2,
-            &["HTTP 502", "Bad Gateway", "base URL and proxy"],
+            &["HTTP 502", "Bad Gateway", "base URL and the proxy"],
         ),
         (
             "a page without a title",
@@ -310,14 +311,14 @@ async fn every_refusal_becomes_dify_s_error() {
             html(200, "<html><title>Sign in</title></html>"),
             CONNECTION,
             1,
-            &["Sign in", "base URL and proxy"],
+            &["Sign in", "base URL and the proxy"],
         ),
         (
             "nothing",
             Reply::Refuse(502, "text/plain", String::new()),
             CONNECTION,
             2,
-            &["HTTP 502", "base URL and proxy"],
+            &["HTTP 502", "base URL and the proxy"],
         ),
         (
             "elsewhere",
@@ -328,14 +329,14 @@ async fn every_refusal_becomes_dify_s_error() {
         ),
     ];
     let mut failures = Vec::new();
-    for (name, reply, kind, calls, said) in cases {
+    for (name, reply, kind, calls, expected) in cases {
         let (upstream, outcome) = one(vec![reply], MODEL, json!({"credentials": {"max_retries": "1"}})).await;
         let (found, message) = outcome.failure();
         if found != kind || upstream.seen().len() != calls {
             failures.push(format!("{name}: {found} after {} calls: {message}", upstream.seen().len()));
         }
-        if let Some(word) = said.iter().find(|word| !message.contains(**word)) {
-            failures.push(format!("{name} does not say `{word}`: {message}"));
+        if let Some(word) = expected.iter().find(|word| !message.contains(**word)) {
+            failures.push(format!("{name} does not contain `{word}`: {message}"));
         }
         if !message.starts_with("[google] ")
             || message.contains(KEY)
@@ -349,7 +350,7 @@ async fn every_refusal_becomes_dify_s_error() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_asked_again_after_the_wait_that_is_asked_for() {
+async fn temporary_errors_are_retried_after_the_requested_delay() {
     let cases: Vec<(&str, Vec<Reply>, Duration)> = vec![
         ("408", vec![refusal(408, "", "late", json!([]))], Duration::ZERO),
         ("429", vec![refusal(429, "RESOURCE_EXHAUSTED", "wait", delay("1s"))], Duration::from_secs(1)),
@@ -370,10 +371,10 @@ async fn what_may_pass_is_asked_again_after_the_wait_that_is_asked_for() {
             Duration::ZERO,
         ),
         ("429 inside a 200", vec![inside(429, "wait", delay("1s"))], Duration::from_secs(1)),
-        ("in words inside a 200", vec![inside(429, "Please retry in 1s.", json!([]))], Duration::from_secs(1)),
-        ("nothing, and STOP", vec![Reply::Events(vec![end("STOP")])], Duration::ZERO),
-        ("blanks, and STOP", vec![Reply::Events(vec![text(""), end("STOP")])], Duration::ZERO),
-        ("a malformed answer", vec![Reply::Events(vec![end("MALFORMED_RESPONSE")])], Duration::ZERO),
+        ("in the message inside a 200", vec![inside(429, "Please retry in 1s.", json!([]))], Duration::from_secs(1)),
+        ("empty, and STOP", vec![Reply::Events(vec![end("STOP")])], Duration::ZERO),
+        ("blank, and STOP", vec![Reply::Events(vec![text(""), end("STOP")])], Duration::ZERO),
+        ("a malformed response", vec![Reply::Events(vec![end("MALFORMED_RESPONSE")])], Duration::ZERO),
         (
             "words in place of a stream",
             vec![Reply::Refuse(200, "text/plain", "upstream error: do request failed".to_owned())],
@@ -390,31 +391,37 @@ async fn what_may_pass_is_asked_again_after_the_wait_that_is_asked_for() {
     }
 }
 
-/// Google's error as the only event of an answer.
+/// Google's error as the only event of a response.
 fn inside(status: u16, message: &str, details: Value) -> Reply {
     Reply::Events(vec![
         json!({"error": {"code": status, "status": "RESOURCE_EXHAUSTED", "message": message, "details": details}}),
     ])
 }
 
-/// What is asked for inside a 200 holds as it does for a refusal.
+/// Errors inside a 200 are retried like error responses.
 #[tokio::test]
-async fn what_does_not_pass_soon_is_not_asked_again() {
+async fn persistent_errors_are_not_retried() {
     let daily =
         json!([{"@type": "x/google.rpc.QuotaFailure", "violations": [{"quotaId": "RequestsPerDayPerProject"}]}]);
     let cases = [
         ("34 s", vec![inside(429, "q", delay("34s"))], "InvokeRateLimitError", "q", 1),
-        ("34 s in words", vec![inside(429, "Please retry in 34.5s.", json!([]))], "InvokeRateLimitError", "34.5s", 1),
-        ("no share", vec![inside(429, "Quota exceeded, limit: 0", json!([]))], "InvokeRateLimitError", "limit: 0", 1),
-        ("a day's quota", vec![inside(429, "q", daily)], "InvokeRateLimitError", "daily quota", 1),
-        ("a key", vec![inside(400, "API key not valid.", json!([]))], "InvokeAuthorizationError", "API key", 1),
         (
-            "nothing twice",
-            vec![Reply::Events(vec![end("STOP")])],
-            "InvokeServerUnavailableError",
-            "without saying anything",
-            2,
+            "34 s in the message",
+            vec![inside(429, "Please retry in 34.5s.", json!([]))],
+            "InvokeRateLimitError",
+            "34.5s",
+            1,
         ),
+        (
+            "no free tier",
+            vec![inside(429, "Quota exceeded, limit: 0", json!([]))],
+            "InvokeRateLimitError",
+            "limit: 0",
+            1,
+        ),
+        ("a daily quota", vec![inside(429, "q", daily)], "InvokeRateLimitError", "daily quota", 1),
+        ("a key", vec![inside(400, "API key not valid.", json!([]))], "InvokeAuthorizationError", "API key", 1),
+        ("empty twice", vec![Reply::Events(vec![end("STOP")])], "InvokeServerUnavailableError", "empty response", 2),
         ("malformed twice", vec![Reply::Events(vec![end("MALFORMED_RESPONSE")])], BAD_REQUEST, "MALFORMED_RESPONSE", 2),
         (
             "too many calls",
@@ -431,16 +438,16 @@ async fn what_does_not_pass_soon_is_not_asked_again() {
             3,
         ),
     ];
-    for (name, script, kind, said, requests) in cases {
+    for (name, script, kind, expected, requests) in cases {
         let (upstream, outcome) = one(script, MODEL, json!({"credentials": {"max_retries": "2"}})).await;
         let (found, message) = outcome.failure();
-        assert!(found == kind && message.contains(said), "{name}: {found} {message}");
+        assert!(found == kind && message.contains(expected), "{name}: {found} {message}");
         assert_eq!(upstream.seen().len(), requests, "{name}");
     }
 }
 
 #[tokio::test]
-async fn failures_inside_a_stream_keep_what_came_and_are_not_repeated() {
+async fn errors_within_a_stream_keep_the_output_and_are_not_retried() {
     let error = json!({"error": {"code": 503, "status": "UNAVAILABLE", "message": "overloaded"}});
     let half = format!("data: {}\r\n\r\n", text("half"));
     let after = |rest: String| Reply::Bytes(vec![half.clone().into_bytes(), rest.into_bytes()]);
@@ -485,24 +492,24 @@ async fn failures_inside_a_stream_keep_what_came_and_are_not_repeated() {
             "Bad Gateway",
         ),
         ("cut", Reply::Cut(vec![text("half")]), CONNECTION, "closed the connection before the response was complete"),
-        ("half an event", after("data: {\"candidates\": [{\"content\"".to_owned()), UNAVAILABLE, "cannot be read"),
+        ("half an event", after("data: {\"candidates\": [{\"content\"".to_owned()), UNAVAILABLE, "cannot parse"),
         ("no reason", Reply::Events(vec![text("half")]), CONNECTION, "without a finish reason"),
-        ("no JSON", after("data: {half}\n\n".to_owned()), UNAVAILABLE, "cannot be read"),
+        ("no JSON", after("data: {half}\n\n".to_owned()), UNAVAILABLE, "cannot parse"),
     ];
-    for (name, reply, kind, said) in cases {
+    for (name, reply, kind, expected) in cases {
         let (upstream, outcome) = one(vec![reply], MODEL, json!({"credentials": {"max_retries": "3"}})).await;
         let (found, message) = outcome.failure();
         assert_eq!(found, kind, "{name}: {message}");
-        assert!(message.contains(said), "{name}: {message}");
+        assert!(message.contains(expected), "{name}: {message}");
         assert_eq!(outcome.items[0]["delta"]["message"]["content"], "half", "{name}");
-        assert_eq!(upstream.seen().len(), 1, "{name}: never again after output");
+        assert_eq!(upstream.seen().len(), 1, "{name}: no retry after output");
         let blocking = plugin().call(ask(&upstream, MODEL, json!({"stream": false}))).await;
-        assert_eq!(blocking.failure().0, kind, "{name}: half an answer is none");
+        assert_eq!(blocking.failure().0, kind, "{name}: an incomplete response is an error");
     }
 }
 
 #[tokio::test]
-async fn failures_inside_a_stream_before_any_output_are_told_too() {
+async fn errors_within_a_stream_before_any_output_are_reported_too() {
     let error = json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "odd"}});
     for reply in [
         Reply::Events(vec![error.clone()]),
@@ -518,7 +525,7 @@ async fn failures_inside_a_stream_before_any_output_are_told_too() {
 }
 
 #[tokio::test]
-async fn a_stream_comes_through_in_every_form() {
+async fn accepts_a_stream_in_every_form() {
     let events = [text("Grüße "), text("🌍"), end("STOP")];
     let array = json!(events).to_string();
     let lines = |ending: &str| events.iter().map(|event| format!("data: {event}{ending}{ending}")).collect::<String>();
@@ -547,14 +554,14 @@ async fn a_stream_comes_through_in_every_form() {
 }
 
 #[tokio::test]
-async fn a_break_after_the_last_word_breaks_nothing() {
+async fn an_interruption_after_the_finish_reason_is_not_an_error() {
     let (upstream, outcome) = one(vec![Reply::Cut(vec![text("Hello"), end("STOP")])], MODEL, json!({})).await;
     assert_eq!((outcome.text().as_str(), outcome.finish_reason()), ("Hello", Some("stop")));
     assert_eq!((&outcome.usage()["prompt_tokens"], upstream.seen().len()), (&json!(1000), 1));
 }
 
 #[tokio::test]
-async fn large_events_and_compressed_streams_come_through() {
+async fn accepts_large_events_and_compressed_streams() {
     let image = "A".repeat(4 << 20);
     let event = upstream::parts(json!([{"inlineData": {"mimeType": "image/png", "data": image}}]));
     let (_, outcome) = one(vec![Reply::Events(vec![event, end("STOP")])], MODEL, json!({})).await;
@@ -564,7 +571,7 @@ async fn large_events_and_compressed_streams_come_through() {
         .map(|item| item["delta"]["message"]["content"][0]["base64_data"].as_str().map_or(0, str::len))
         .sum();
     assert_eq!(data, image.len());
-    // `Hello` and `STOP`, each an event, packed.
+    // `Hello` and `STOP` as two gzip-compressed events.
     let packed = "\
         1f8b08000000000002034b492c49b452a8564a4ecc4bc94c492c492d56b2528806f2f3f34a52f34a94407245f939a9408652\
         6e7e4a6a8e928e825241625109545d496a05489192476a4e4ebe526d6c2d10f172f172a5e030372d332fb338232835b1383f\
@@ -575,8 +582,8 @@ async fn large_events_and_compressed_streams_come_through() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_is_told() {
-    // A port that nobody else can get, and where nobody listens.
+async fn unreachable_servers_are_reported() {
+    // A port that no other process can get, and on which nothing listens.
     let bound = tokio::net::TcpSocket::new_v4().unwrap();
     bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed = bound.local_addr().unwrap();
@@ -590,18 +597,18 @@ async fn what_cannot_be_reached_is_told() {
     });
     let upstream = Gemini::start(hello()).await;
     let cases = [
-        ("nobody listens", format!("http://{closed}"), "cannot connect"),
+        ("no listener", format!("http://{closed}"), "cannot connect"),
         ("no such host", "http://gateway.invalid".to_owned(), "resolved"),
         ("no TLS", upstream.url.replace("http:", "https:"), "cannot connect"),
         ("no answer", format!("http://{deaf_at}"), "1 s"),
         ("hangs up", format!("http://{rude_at}"), "connection"),
     ];
-    for (name, url, said) in cases {
+    for (name, url, expected) in cases {
         let credentials = json!({"google_base_url": url, "request_timeout": "1"});
         let outcome = plugin().call(ask(&upstream, MODEL, json!({"credentials": credentials}))).await;
         let (kind, message) = outcome.failure();
         assert_eq!(kind, CONNECTION, "{name}: {message}");
-        assert!(message.contains(said) && !message.contains(KEY), "{name}: {message}");
+        assert!(message.contains(expected) && !message.contains(KEY), "{name}: {message}");
     }
     assert!(upstream.seen().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Large media through the Files API, in whole sessions.
+//! Large media through the Files API, in complete sessions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -27,7 +27,7 @@ fn key() -> Value {
     json!({"google_api_key": API_KEY, "max_retries": "0"})
 }
 
-/// A question about a large film and a small picture.
+/// A question about a large video and a small image.
 fn ask(google: &Google, credentials: Value, first: u8) -> Value {
     ask_about(google, credentials, first, "video/mp4")
 }
@@ -48,7 +48,7 @@ fn parts_sent(google: &Google) -> Value {
 }
 
 #[tokio::test]
-async fn a_large_file_is_uploaded_once_for_parallel_and_later_calls() {
+async fn a_large_file_is_uploaded_once_for_concurrent_and_later_requests() {
     let google = Google::start().await;
     let plugin = plugin();
     let both = futures_util::future::join_all((0..3).map(|_| plugin.call(ask(&google, key(), 1)))).await;
@@ -58,7 +58,7 @@ async fn a_large_file_is_uploaded_once_for_parallel_and_later_calls() {
     assert_eq!(google.state.files.steps(), ["start", "upload 0", "upload 8388608", "finalize 16777216", "get"]);
     let parts = parts_sent(&google);
     let uri = "https://generativelanguage.googleapis.com/v1beta/files/f0";
-    assert_eq!(parts[0]["inlineData"]["data"], "AAAA", "what fits stays inline");
+    assert_eq!(parts[0]["inlineData"]["data"], "AAAA", "files that fit are sent inline");
     assert_eq!(parts[1]["fileData"], json!({"mimeType": "video/mp4", "fileUri": uri}));
     let other = json!({"google_api_key": OTHER_KEY});
     for (uploads, credentials, first, mime_type) in
@@ -66,21 +66,21 @@ async fn a_large_file_is_uploaded_once_for_parallel_and_later_calls() {
     {
         let outcome = plugin.call(ask_about(&google, credentials, first, mime_type)).await;
         assert_eq!(outcome.text(), "Hello");
-        assert_eq!(google.state.files.uploaded().len(), uploads, "content, type and key make a file another one");
+        assert_eq!(google.state.files.uploaded().len(), uploads, "a file is identified by content, type and key");
     }
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_is_uploaded_once_more() {
+async fn a_missing_file_is_uploaded_again() {
     let google = Google::start().await;
     let plugin = plugin();
     assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello");
     google.state.files.expire();
     let all = futures_util::future::join_all((0..3).map(|_| plugin.call(ask(&google, key(), 1)))).await;
     assert!(all.iter().all(|outcome| outcome.text() == "Hello"));
-    assert_eq!(google.state.files.uploaded().len(), 2, "parallel calls share the new upload too");
+    assert_eq!(google.state.files.uploaded().len(), 2, "concurrent requests share the new upload too");
     assert!(parts_sent(&google)[1]["fileData"]["fileUri"].as_str().unwrap().ends_with("/f1"));
-    // A service that refuses the new file as well is believed.
+    // If the service rejects the new file too, that is final.
     google.state.files.expire();
     let refused = "You do not have permission to access the File f1 or it may not exist.";
     for _ in 0..2 {
@@ -93,7 +93,7 @@ async fn a_file_that_is_gone_is_uploaded_once_more() {
 }
 
 #[tokio::test]
-async fn a_file_is_waited_for_and_one_that_cannot_be_read_is_told_and_not_kept() {
+async fn waits_for_processing_and_reports_unreadable_files() {
     let google = Google::start().await;
     let plugin = plugin();
     google.state.files.processing.store(2, SeqCst);
@@ -102,15 +102,15 @@ async fn a_file_is_waited_for_and_one_that_cannot_be_read_is_told_and_not_kept()
     google.state.files.fails.store(true, SeqCst);
     for uploads in 2..=3 {
         let outcome = plugin.call(ask(&google, key(), 2)).await;
-        assert!(outcome.failure().1.contains("unreadable film"), "{:?}", outcome.failure());
-        assert!(!outcome.failure().1.contains("CANARY"), "the upload's address is a secret");
+        assert!(outcome.failure().1.contains("unreadable video"), "{:?}", outcome.failure());
+        assert!(!outcome.failure().1.contains("CANARY"), "the upload URL is a secret");
         assert_eq!(google.state.files.uploaded().len(), uploads);
     }
     assert_eq!(google.seen(":streamGenerateContent").len(), 1);
 }
 
 #[tokio::test]
-async fn an_upload_that_is_interrupted_goes_on_where_the_service_got_to() {
+async fn an_interrupted_upload_resumes_at_the_offset_of_the_service() {
     let cases: [(&[Loss], &[&str]); 5] = [
         (&[Loss::Refused(503, 0)], &["upload 0", "query", "upload 0", "upload 8388608", "finalize 16777216"]),
         (&[Loss::Refused(500, 3 * MIB)], &["upload 0", "query", "upload 3145728", "finalize 11534336"]),
@@ -118,9 +118,9 @@ async fn an_upload_that_is_interrupted_goes_on_where_the_service_got_to() {
             &[Loss::Broken(MIB), Loss::Refused(502, MIB)],
             &["upload 0", "query", "upload 1048576", "query", "upload 2097152", "finalize 10485760"],
         ),
-        // All was received, but not what was answered.
+        // Everything was received, but the response was lost.
         (&[Loss::Refused(503, 8 * MIB)], &["upload 0", "query", "upload 8388608", "finalize 16777216"]),
-        // The service has the whole file, but its last word got lost.
+        // The service has the complete file, but its last response was lost.
         (
             &[Loss::Refused(503, 8 * MIB), Loss::Refused(503, 8 * MIB), Loss::Unheard],
             &["upload 0", "query", "upload 8388608", "query", "finalize 16777216", "query"],
@@ -137,7 +137,7 @@ async fn an_upload_that_is_interrupted_goes_on_where_the_service_got_to() {
 }
 
 #[tokio::test]
-async fn an_upload_that_never_gets_on_is_given_up() {
+async fn an_upload_without_progress_fails() {
     let google = Google::start().await;
     (0..9).for_each(|_| google.state.files.lose(Loss::Refused(503, 0)));
     let outcome = plugin().call(ask(&google, key(), 1)).await;
@@ -147,15 +147,15 @@ async fn an_upload_that_never_gets_on_is_given_up() {
     let google = Google::start().await;
     google.state.files.lose(Loss::Refused(400, 0));
     assert_eq!(plugin().call(ask(&google, key(), 1)).await.failure().0, "InvokeBadRequestError");
-    assert_eq!(google.state.files.steps(), ["start", "upload 0"], "what is refused for good is not tried again");
+    assert_eq!(google.state.files.steps(), ["start", "upload 0"], "a permanent error is not retried");
 }
 
 #[tokio::test]
-async fn an_upload_that_gets_no_further_ends() {
+async fn an_upload_without_reported_progress_ends() {
     let google = Google::start().await;
     google.state.files.sizeless.store(true, SeqCst);
     let outcome = plugin().call(ask(&google, key(), 1)).await;
-    assert!(outcome.failure().1.contains("does not tell how far an upload got"), "{:?}", outcome.failure());
+    assert!(outcome.failure().1.contains("does not report the progress of an upload"), "{:?}", outcome.failure());
     assert_eq!(google.state.files.steps(), ["start", "upload 0", "upload 8388608", "finalize 16777216", "query"]);
     let google = Google::start().await;
     google.state.files.forgetful.store(true, SeqCst);
@@ -167,7 +167,7 @@ async fn an_upload_that_gets_no_further_ends() {
 }
 
 #[tokio::test]
-async fn a_refused_upload_goes_inline_behind_a_gateway() {
+async fn files_are_sent_inline_if_a_gateway_rejects_uploads() {
     for (status, calls) in [(400, 2), (401, 1), (403, 1), (500, 1)] {
         let google = Google::start().await;
         google.state.files.absent.store(status, SeqCst);
@@ -175,14 +175,14 @@ async fn a_refused_upload_goes_inline_behind_a_gateway() {
         for uploads in 1..=calls {
             assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello", "{status}");
             assert!(parts_sent(&google)[1]["inlineData"]["data"].as_str().unwrap().len() > LARGE);
-            assert_eq!(google.state.files.steps().len(), uploads, "a refusal says nothing of the next upload");
+            assert_eq!(google.state.files.steps().len(), uploads, "a rejection does not affect the next upload");
         }
     }
 }
 
-/// What another's gateway, or a proxy in front of it, says of uploads is believed for that other alone.
+/// Errors of one user's gateway or proxy affect only that user's uploads.
 #[tokio::test]
-async fn what_one_form_learns_of_uploads_counts_for_no_other() {
+async fn missing_uploads_are_remembered_per_credentials() {
     let google = Google::start().await;
     let plugin = plugin();
     google.state.files.absent.store(404, SeqCst);
@@ -193,7 +193,7 @@ async fn what_one_form_learns_of_uploads_counts_for_no_other() {
 }
 
 #[tokio::test]
-async fn the_limit_counts_the_whole_request_as_it_is_sent() {
+async fn the_size_limit_applies_to_the_complete_request() {
     let google = Google::start().await;
     let plugin = plugin();
     for (bytes, text) in [(15 * MIB - 3, 10), (15 * MIB - 64 * 1024, 10), (14 * MIB, 2 * MIB)] {
@@ -205,13 +205,13 @@ async fn the_limit_counts_the_whole_request_as_it_is_sent() {
             "Hello"
         );
         let sent = google.seen(":streamGenerateContent").pop().unwrap().bytes.len();
-        assert!(sent <= 20 * MIB, "{bytes} bytes and {text} letters are {sent} bytes");
+        assert!(sent <= 20 * MIB, "{bytes} bytes and {text} characters are {sent} bytes");
     }
-    assert_eq!(google.state.files.uploaded().len(), 2, "what fits goes inline");
+    assert_eq!(google.state.files.uploaded().len(), 2, "files that fit are sent inline");
 }
 
 #[tokio::test]
-async fn an_app_can_have_its_files_sent_inline() {
+async fn an_app_can_send_its_files_inline() {
     let google = Google::start().await;
     let mut asked = ask(&google, key(), 1);
     asked["model_parameters"] = json!({"use_inline_file": true});
@@ -221,7 +221,7 @@ async fn an_app_can_have_its_files_sent_inline() {
 }
 
 #[tokio::test]
-async fn where_nothing_can_be_uploaded_files_go_inline_or_are_refused() {
+async fn without_uploads_files_are_sent_inline_or_rejected() {
     for absence in [404, 405, 501] {
         let google = Google::start().await;
         google.state.files.absent.store(absence, SeqCst);
@@ -230,24 +230,24 @@ async fn where_nothing_can_be_uploaded_files_go_inline_or_are_refused() {
             assert_eq!(plugin.call(ask(&google, key(), 1)).await.text(), "Hello");
             assert!(parts_sent(&google)[1]["inlineData"]["data"].as_str().unwrap().len() > LARGE);
         }
-        assert_eq!(google.state.files.steps().len(), 1, "a gateway is asked once");
+        assert_eq!(google.state.files.steps().len(), 1, "a gateway is queried once");
     }
     let google = Google::start().await;
     google.state.files.nameless.store(true, SeqCst);
     let outcome = plugin().call(ask(&google, key(), 1)).await;
     assert!(outcome.failure().1.contains("`use_inline_file`"), "{:?}", outcome.failure());
-    assert!(google.seen("enerateContent").is_empty(), "a gateway that answers everything is not tried with too much");
+    assert!(google.seen("enerateContent").is_empty(), "a gateway that accepts every request gets no oversized request");
     let google = Google::start().await;
     google.state.files.absent.store(503, SeqCst);
     let busy = plugin().call(ask(&google, key(), 1)).await;
-    assert_eq!(busy.failure().0, "InvokeServerUnavailableError", "a busy service is no missing one");
+    assert_eq!(busy.failure().0, "InvokeServerUnavailableError", "a busy service is not a missing one");
     let outcome = plugin().call(ask(&google, vertex(&google), 1)).await;
-    assert!(outcome.failure().1.contains("at most 15728640 go inline"), "{:?}", outcome.failure());
+    assert!(outcome.failure().1.contains("at most 15728640 bytes"), "{:?}", outcome.failure());
     assert!(google.seen("enerateContent").is_empty());
 }
 
 #[tokio::test]
-async fn a_long_recording_is_uploaded_for_its_transcript() {
+async fn a_long_audio_file_is_uploaded_for_transcription() {
     let recording = hex::encode(wav::wav(&vec![0; 16 * MIB], 16_000));
     let transcribe = |google: &Google, credentials: Value| {
         let fields = json!({"model_type": "speech2text", "file": recording});
@@ -268,17 +268,20 @@ async fn a_long_recording_is_uploaded_for_its_transcript() {
     let outcome = setup::plugin().call(transcribe(&google, key())).await;
     assert_eq!(outcome.item()["result"], "Heard audio/wav.");
     let sent = google.seen(":generateContent").pop().unwrap();
-    assert!(sent.body["contents"][0]["parts"][0]["inlineData"].is_object(), "a gateway without uploads gets it inline");
+    assert!(
+        sent.body["contents"][0]["parts"][0]["inlineData"].is_object(),
+        "a gateway without uploads gets the file inline"
+    );
 }
 
 #[tokio::test]
-async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
+async fn urls_that_google_can_read_are_passed_on_with_their_clip() {
     let google = Google::start().await;
     let part = |kind: &str, url: &str, mime_type: &str| json!({"type": kind, "url": url, "mime_type": mime_type});
     let videos = [
         (part("video", "https://www.youtube.com/watch?v=x", "text/html"), Value::Null),
-        (part("video", "gs://bucket/film.mp4", "video/mp4"), json!("video/mp4")),
-        (part("video", "https://142.250.1.1/film.mp4?sign=1", "video/mp4"), json!("video/mp4")),
+        (part("video", "gs://bucket/clip.mp4", "video/mp4"), json!("video/mp4")),
+        (part("video", "https://142.250.1.1/clip.mp4?sign=1", "video/mp4"), json!("video/mp4")),
     ];
     let content: Vec<Value> = videos.iter().map(|(video, _)| video.clone()).collect();
     let ask = |mut credentials: Value| {
@@ -296,7 +299,7 @@ async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
             assert_eq!(sent["videoMetadata"], json!({"startOffset": "10s", "endOffset": "25.5s", "fps": 2}));
         }
     }
-    // An address that Google cannot read is fetched here; behind this proxy nobody can.
+    // A URL that Google cannot read is downloaded by the plugin, which is impossible behind this proxy.
     google.reply_to(
         ":streamGenerateContent",
         400,
@@ -306,16 +309,16 @@ async fn addresses_that_google_reads_are_passed_on_with_their_clip() {
         json!({"google_api_key": API_KEY, "proxy_url": google.url, "google_base_url": "http://gateway.invalid"});
     let outcome = plugin().call(ask(proxied)).await;
     assert!(
-        outcome.failure().1.contains("cannot be fetched from https://142.250.1.1/film.mp4"),
+        outcome.failure().1.contains("cannot be fetched from https://142.250.1.1/clip.mp4"),
         "{:?}",
         outcome.failure()
     );
     assert_eq!(google.seen(":streamGenerateContent").len(), 3);
-    assert!(google.seen("").iter().any(|seen| seen.method == "CONNECT"), "the fetch was tried");
+    assert!(google.seen("").iter().any(|seen| seen.method == "CONNECT"), "the download was attempted");
 }
 
 #[tokio::test]
-async fn files_of_a_request_that_is_too_large_are_uploaded() {
+async fn files_of_an_oversized_request_are_uploaded() {
     let google = Google::start().await;
     let small = |url: &str| {
         let image = json!({"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AAAA"});
@@ -328,7 +331,7 @@ async fn files_of_a_request_that_is_too_large_are_uploaded() {
     assert_eq!(plugin().call(small(&google.url)).await.text(), "Hello");
     assert_eq!(google.state.files.uploaded(), [(3, "image/png".to_owned())]);
     assert!(parts_sent(&google)[0]["fileData"]["fileUri"].as_str().unwrap().ends_with("/f0"));
-    // Where nothing can be uploaded, it stands.
+    // Without uploads, the error is final.
     google.state.files.absent.store(404, SeqCst);
     too_large();
     too_large();

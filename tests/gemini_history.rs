@@ -1,5 +1,5 @@
-//! What a host makes of a conversation: files that it sends again, pictures whose signature it lost, parameters of another
-//! vendor, and forms that say nonsense. In whole sessions.
+//! Unusual conversations, in complete sessions: files that Dify sends again, images that lost their signature,
+//! parameters of other vendors, and invalid form fields.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -50,7 +50,7 @@ fn sent(google: &Google) -> Value {
 }
 
 #[tokio::test]
-async fn a_file_of_an_earlier_message_that_cannot_be_read_is_left_out() {
+async fn an_unreadable_file_of_an_earlier_message_is_dropped() {
     let google = Google::start().await;
     let docx = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
     let png = |more: Value| {
@@ -61,11 +61,11 @@ async fn a_file_of_an_earlier_message_that_cannot_be_read_is_left_out() {
     for (name, file) in [
         ("a Word file", file("document", docx, b"PK\x03\x04")),
         ("an SVG", file("image", "image/svg+xml", b"<svg/>")),
-        ("a GIF, whatever it is called", file("image", "image/png", b"GIF89a\x01\0\x01\0")),
-        ("of no type", json!({"type": "document", "base64_data": "AAAA"})),
-        ("no base64", png(json!({"base64_data": "no base64!"}))),
+        ("a GIF with another label", file("image", "image/png", b"GIF89a\x01\0\x01\0")),
+        ("without a type", json!({"type": "document", "base64_data": "AAAA"})),
+        ("invalid Base64", png(json!({"base64_data": "invalid Base64!"}))),
         ("nothing", png(json!({}))),
-        ("an address that leads nowhere", png(json!({"url": "https://files.invalid/a.png"}))),
+        ("an unknown host", png(json!({"url": "https://files.invalid/a.png"}))),
         ("a private address", png(json!({"url": "http://127.0.0.1:9/a.png"}))),
         ("a bucket that is not allowed", png(json!({"url": "gs://private/a.png"}))),
     ] {
@@ -81,7 +81,7 @@ async fn a_file_of_an_earlier_message_that_cannot_be_read_is_left_out() {
         assert!(parts[0]["text"].as_str().unwrap().contains("left out"), "{name}: {parts}");
         assert_eq!(parts[1]["text"], "What is it?", "{name}");
     }
-    // A file that can be read goes with every message.
+    // A readable file is sent with every message.
     let image = file("image", "image/png", b"\x89PNG\r\n\x1a\n");
     ask(
         &google,
@@ -90,7 +90,7 @@ async fn a_file_of_an_earlier_message_that_cannot_be_read_is_left_out() {
     )
     .await;
     assert!(sent(&google)["contents"][0]["parts"][0]["inlineData"].is_object());
-    // On Vertex AI, which takes no uploads, the oldest give way when all are too large together.
+    // On Vertex AI, which does not support uploads, the oldest files are dropped when all together are too large.
     let video = |first: u8| {
         let mut bytes = vec![7; 9 * MIB];
         bytes[0] = first;
@@ -104,7 +104,7 @@ async fn a_file_of_an_earlier_message_that_cannot_be_read_is_left_out() {
     assert!(contents[2]["parts"][0]["inlineData"].is_object());
 }
 
-/// A host of files, and the encodings that it was asked for.
+/// A file server, and the encodings that it was asked for.
 async fn file_host() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -132,7 +132,7 @@ async fn file_host() -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test]
-async fn all_files_of_a_prompt_share_one_limit_and_come_as_they_are() {
+async fn all_files_of_a_prompt_share_one_limit_and_are_not_compressed() {
     let google = Google::start().await;
     let (host, seen) = file_host().await;
     let credentials = json!({"google_api_key": API_KEY, "max_retries": "0", "file_url": host});
@@ -143,18 +143,18 @@ async fn all_files_of_a_prompt_share_one_limit_and_come_as_they_are() {
             .collect();
         json!([{"role": "user", "content": files}])
     };
-    for (paths, said) in [
+    for (paths, expected) in [
         (&["/large", "/large?2", "/large?3"][..], "larger than 104857600 bytes, together with the others"),
         (&["/empty"], "/empty is empty"),
         (&["/packed"], "comes compressed"),
     ] {
         let outcome = ask(&google, credentials.clone(), prompt(paths)).await;
-        assert!(outcome.failure().1.contains(said), "{paths:?}: {:?}", outcome.failure());
+        assert!(outcome.failure().1.contains(expected), "{paths:?}: {:?}", outcome.failure());
     }
     assert!(google.seen("").is_empty(), "nothing was sent or uploaded");
     assert_eq!(ask(&google, credentials.clone(), prompt(&["/busy", "/ok"])).await.text(), "Hello");
     assert!(seen.lock().unwrap().iter().all(|encoding| encoding == "identity"), "{seen:?}");
-    // Pictures to embed share one too.
+    // Images to embed share a limit too.
     let documents: Vec<Value> = ["/large", "/large?2", "/large?3"]
         .iter()
         .map(|path| json!({"content": format!("{host}{path}"), "content_type": "image"}))
@@ -163,14 +163,14 @@ async fn all_files_of_a_prompt_share_one_limit_and_come_as_they_are() {
     let outcome =
         plugin().call(request(&google, "invoke_multimodal_embedding", "gemini-embedding-2", credentials, fields)).await;
     assert!(
-        outcome.failure().1.contains("PNG nor JPEG") || outcome.failure().1.contains("together"),
+        outcome.failure().1.contains("PNG or JPEG") || outcome.failure().1.contains("together"),
         "{:?}",
         outcome.failure()
     );
 }
 
 #[tokio::test]
-async fn what_google_reads_with_the_forms_rights_is_the_forms_to_allow() {
+async fn files_read_with_the_permissions_of_the_credentials_must_be_allowed() {
     let google = Google::start().await;
     let at = |url: &str| json!([{"role": "user", "content": [{"type": "document", "format": "pdf", "mime_type": "application/pdf", "url": url}]}]);
     let uploaded = "https://generativelanguage.googleapis.com/v1beta/files/abc";
@@ -201,7 +201,7 @@ async fn what_google_reads_with_the_forms_rights_is_the_forms_to_allow() {
 }
 
 #[tokio::test]
-async fn parameters_of_other_vendors_and_empty_ones_are_not_sent() {
+async fn parameters_of_other_vendors_and_empty_parameters_are_not_sent() {
     let google = Google::start().await;
     let parameters = json!({"repetition_penalty": 1.1, "enable_search": true, "min_p": 0.1, "logit_bias": {}, "verbosity": "low",
         "max_completion_tokens": 5, "reasoning_format": "raw", "safety_harassment": "", "response_format": "", "tool_choice": "",
@@ -215,7 +215,7 @@ async fn parameters_of_other_vendors_and_empty_ones_are_not_sent() {
 }
 
 #[tokio::test]
-async fn a_model_without_system_instructions_gets_them_as_the_users_words() {
+async fn a_model_without_system_instructions_gets_them_as_user_text() {
     let google = Google::start().await;
     let messages = json!([{"role": "system", "content": "Rule."}, {"role": "user", "content": "Hi"}]);
     let refused =
@@ -228,12 +228,12 @@ async fn a_model_without_system_instructions_gets_them_as_the_users_words() {
 }
 
 #[tokio::test]
-async fn a_page_is_no_good_answer_to_a_validation() {
-    for (base, said) in [
+async fn validation_rejects_responses_that_are_not_json_objects() {
+    for (base, expected) in [
         ("<html><title>Login</title></html>", "HTML page"),
-        ("Welcome!", "no JSON object"),
-        ("[]", "no JSON object"),
-        ("", "no JSON object"),
+        ("Welcome!", "did not return a JSON object"),
+        ("[]", "did not return a JSON object"),
+        ("", "did not return a JSON object"),
     ] {
         let router = Router::new().fallback(move || async move { ([(header::CONTENT_TYPE, "text/html")], base) });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -250,13 +250,13 @@ async fn a_page_is_no_good_answer_to_a_validation() {
                 .call(json!({"action": action, "provider": "google", "model": "gemini-x", "model_type": "llm", "credentials": credentials}))
                 .await;
             assert_eq!(outcome.failure().0, "CredentialsValidateFailedError", "{action}");
-            assert!(outcome.failure().1.contains(said), "{action}: {:?}", outcome.failure());
+            assert!(outcome.failure().1.contains(expected), "{action}: {:?}", outcome.failure());
         }
     }
 }
 
 #[tokio::test]
-async fn forms_refuse_nonsense_when_they_are_saved() {
+async fn forms_reject_invalid_values_when_they_are_saved() {
     let google = Google::start().await;
     let of_both: &[(&str, &str, &str)] = &[
         ("embedding_dimensions", "x", "Embedding dimensions"),
@@ -286,5 +286,5 @@ async fn forms_refuse_nonsense_when_they_are_saved() {
             assert!(message.contains(&format!("`{field}`")) && message.contains(label), "{field}: {message}");
         }
     }
-    assert!(google.seen("").is_empty(), "nothing was asked");
+    assert!(google.seen("").is_empty(), "no request was sent");
 }

@@ -1,4 +1,4 @@
-//! Gemini's speech in both directions and its background agents, in whole sessions.
+//! Gemini's speech in both directions and its background agents, in complete sessions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -19,7 +19,7 @@ use setup::{plugin, request, vertex};
 
 const SPEAKER: &str = "gemini-3.8-flash-tts";
 
-/// A model that has no MP3 and is told within the text how to speak.
+/// A model without MP3 output that takes the style as part of the text.
 const OLDER_SPEAKER: &str = "gemini-3.1-flash-tts-preview";
 
 fn key() -> Value {
@@ -35,28 +35,28 @@ async fn speak_with(google: &Google, model: &str, credentials: Value, text: &str
     plugin().call(request(google, "invoke_tts", model, credentials, fields)).await
 }
 
-fn sound_of(outcome: &Outcome) -> Vec<u8> {
+fn audio_of(outcome: &Outcome) -> Vec<u8> {
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     outcome.items.iter().flat_map(|item| hex::decode(item["result"].as_str().unwrap()).unwrap()).collect()
 }
 
-async fn transcribe(google: &Google, credentials: Value, recording: &[u8]) -> Outcome {
-    transcribe_with(google, "gemini-3.5-transcribe", credentials, recording).await
+async fn transcribe(google: &Google, credentials: Value, audio: &[u8]) -> Outcome {
+    transcribe_with(google, "gemini-3.5-transcribe", credentials, audio).await
 }
 
-async fn transcribe_with(google: &Google, model: &str, credentials: Value, recording: &[u8]) -> Outcome {
-    let fields = json!({"model_type": "speech2text", "file": hex::encode(recording)});
+async fn transcribe_with(google: &Google, model: &str, credentials: Value, audio: &[u8]) -> Outcome {
+    let fields = json!({"model_type": "speech2text", "file": hex::encode(audio)});
     plugin().call(request(google, "invoke_speech2text", model, credentials, fields)).await
 }
 
-/// Credentials that ask for a WAV file.
+/// Credentials that request a WAV file.
 fn wav(mut credentials: Value) -> Value {
     credentials["audio_type"] = json!("wav");
     credentials
 }
 
 #[tokio::test]
-async fn text_becomes_mp3_or_one_wav_file() {
+async fn text_becomes_mp3_or_one_wav_file_as_requested() {
     let google = Google::start().await;
     for (credentials, voice, sent) in [
         (key(), json!("Puck"), "Puck"),
@@ -66,14 +66,14 @@ async fn text_becomes_mp3_or_one_wav_file() {
         (vertex(&google), json!("Puck"), "Puck"),
     ] {
         let outcome = speak(&google, credentials.clone(), "Hello there.", voice.clone()).await;
-        assert_eq!(sound_of(&outcome), spoken_as_mp3("Hello there."));
+        assert_eq!(audio_of(&outcome), spoken_as_mp3("Hello there."));
         assert!(outcome.items.iter().all(|item| item["mime_type"] == "audio/mpeg"));
         let seen = google.seen(":generateContent").pop().unwrap();
-        // The stable version of Vertex AI does not know the format.
+        // The stable version of Vertex AI does not support the format.
         assert!(!seen.path.contains("projects") || seen.path.starts_with("/v1beta1/"), "{}", seen.path);
         assert_eq!(seen.body["generationConfig"]["responseFormat"]["audio"]["mimeType"], "AUDIO_MP3");
         let outcome = speak(&google, wav(credentials), "Hello there.", voice).await;
-        assert_eq!(sound_of(&outcome), wav::wav(&spoken("Hello there."), 24_000));
+        assert_eq!(audio_of(&outcome), wav::wav(&spoken("Hello there."), 24_000));
         assert!(outcome.items.iter().all(|item| item["mime_type"] == "audio/wav"));
         let seen = google.seen(":generateContent").pop().unwrap();
         let config = &seen.body["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"];
@@ -81,61 +81,61 @@ async fn text_becomes_mp3_or_one_wav_file() {
         assert_eq!(seen.body["generationConfig"].get("responseFormat"), None);
     }
     let outcome = speak_with(&google, "gemini-3.8-flash-lite-tts", key(), "Hello there.", json!("voice_1")).await;
-    assert_eq!(sound_of(&outcome), spoken_as_mp3("Hello there."));
+    assert_eq!(audio_of(&outcome), spoken_as_mp3("Hello there."));
     let mut odd = key();
     odd["audio_type"] = json!("opus");
     assert!(speak(&google, odd, "Hi", json!("Kore")).await.failure().1.contains("audio_type"));
 }
 
 #[tokio::test]
-async fn a_model_without_mp3_is_asked_once_more_without_and_remembered() {
+async fn a_model_without_mp3_is_retried_without_it_and_remembered() {
     let google = Google::start().await;
     let plugin = plugin();
     for (model, requests) in [
         (OLDER_SPEAKER, 2),
         (OLDER_SPEAKER, 1),
-        // What one model does not offer, another does.
+        // Another model may support what one model does not.
         (SPEAKER, 1),
     ] {
         let before = google.seen(":generateContent").len();
         let fields = json!({"model_type": "tts", "content_text": "Hello.", "voice": "Kore", "tenant_id": "t"});
         let outcome = plugin.call(request(&google, "invoke_tts", model, key(), fields)).await;
         let expected = if model == SPEAKER { spoken_as_mp3("Hello.") } else { wav::wav(&spoken("Hello."), 24_000) };
-        assert_eq!(sound_of(&outcome), expected, "{model}");
+        assert_eq!(audio_of(&outcome), expected, "{model}");
         assert_eq!(google.seen(":generateContent").len(), before + requests, "{model}");
     }
-    // A gateway may have the stable version of Vertex AI alone.
+    // A gateway may support only the stable version of Vertex AI.
     let (status, body) = refusal(404, "NOT_FOUND", "no such path");
     google.reply(status, body);
     let outcome = speak(&google, vertex(&google), "Hello.", json!("Kore")).await;
-    assert_eq!(sound_of(&outcome), wav::wav(&spoken("Hello."), 24_000));
+    assert_eq!(audio_of(&outcome), wav::wav(&spoken("Hello."), 24_000));
     assert!(google.seen(":generateContent").pop().unwrap().path.starts_with("/v1/"));
 }
 
 #[tokio::test]
-async fn long_text_is_spoken_in_pieces_and_joined_in_order() {
+async fn long_text_is_spoken_in_segments_and_joined_in_order() {
     let google = Google::start().await;
     let text: String = (0..300).map(|number| format!("This is sentence {number}. ")).collect();
     let outcome = speak(&google, wav(key()), &text, json!("Kore")).await;
-    let file = sound_of(&outcome);
+    let file = audio_of(&outcome);
     assert_eq!(file, wav::wav(&spoken(&text), 24_000), "one header, all samples in order");
     let calls = google.seen(":generateContent");
     let lengths: Vec<usize> =
         calls.iter().map(|seen| seen.body["contents"][0]["parts"][0]["text"].as_str().unwrap().len()).collect();
     assert!(calls.len() > 3 && lengths.iter().all(|length| *length <= 2000), "{lengths:?}");
-    // MP3 comes piece by piece, and what comes can be joined.
+    // MP3 arrives segment by segment and can be concatenated.
     let outcome = speak(&google, key(), &text, json!("Kore")).await;
     assert!(outcome.items.len() > 3);
-    assert_eq!(sound_of(&outcome), spoken_as_mp3(&text));
+    assert_eq!(audio_of(&outcome), spoken_as_mp3(&text));
 }
 
-/// The parts of a request for speech.
+/// Returns the parts of a text-to-speech request.
 fn parts_of(seen: &google::Seen) -> &Vec<Value> {
     seen.body["contents"][0]["parts"].as_array().unwrap()
 }
 
 #[tokio::test]
-async fn speech_has_a_language_a_manner_and_two_speakers() {
+async fn speech_supports_a_language_a_style_and_two_speakers() {
     let google = Google::start().await;
     let speakers = json!({"Anna": "Kore", "Ben": "Puck"});
     let options = json!({"language": "de-DE", "style": "Say calmly:", "speakers": speakers}).to_string();
@@ -145,7 +145,7 @@ async fn speech_has_a_language_a_manner_and_two_speakers() {
     for (model, is_beside) in [(SPEAKER, true), (OLDER_SPEAKER, false)] {
         let before = google.seen(":generateContent").len();
         let outcome = speak_with(&google, model, credentials.clone(), "Hello there.", json!("Puck")).await;
-        sound_of(&outcome);
+        audio_of(&outcome);
         let seen = google.seen(":generateContent").pop().unwrap();
         let config = json!({"languageCode": "de-DE", "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Puck"}}});
         assert_eq!(seen.body["generationConfig"]["speechConfig"], config);
@@ -158,7 +158,7 @@ async fn speech_has_a_language_a_manner_and_two_speakers() {
         let first = google.seen(":generateContent").len();
         assert!(first > before);
         let outcome = speak_with(&google, model, credentials.clone(), &long, json!("")).await;
-        sound_of(&outcome);
+        audio_of(&outcome);
         let seen = google.seen(":generateContent").split_off(first);
         assert!(seen.len() > 1);
         for seen in &seen {
@@ -186,12 +186,12 @@ async fn speech_has_a_language_a_manner_and_two_speakers() {
 }
 
 #[tokio::test]
-async fn a_model_that_answers_in_place_of_reading_is_asked_once_more() {
+async fn a_model_that_answers_the_text_instead_of_reading_it_is_retried() {
     let google = Google::start().await;
     let mut credentials = key();
     credentials["audio_type"] = json!("wav");
     let outcome = speak_with(&google, OLDER_SPEAKER, credentials, "What is the time?", json!("Kore")).await;
-    let samples = sound_of(&outcome);
+    let samples = audio_of(&outcome);
     assert!(samples.ends_with(&spoken("What is the time?")));
     assert_eq!(google.seen(":generateContent").len(), 2);
     for _ in 0..2 {
@@ -199,14 +199,14 @@ async fn a_model_that_answers_in_place_of_reading_is_asked_once_more() {
     }
     let outcome = speak(&google, key(), "Silence", json!("Kore")).await;
     assert_eq!(outcome.failure().0, "InvokeServerUnavailableError");
-    assert!(outcome.failure().1.contains("no sound"), "{:?}", outcome.failure());
+    assert!(outcome.failure().1.contains("no audio"), "{:?}", outcome.failure());
 }
 
 #[tokio::test]
-async fn speech_that_fails_says_why() {
+async fn failed_speech_reports_the_reason() {
     let google = Google::start().await;
     let outcome = speak(&google, key(), " \n", json!("Kore")).await;
-    assert!(outcome.failure().1.contains("no text to speak"));
+    assert!(outcome.failure().1.contains("no text to convert to speech"));
     assert!(google.seen("").is_empty());
     let outcome = speak(&google, key(), "Hi", json!("alloy")).await;
     assert!(outcome.failure().1.contains("found for name: alloy"), "{:?}", outcome.failure());
@@ -219,7 +219,7 @@ async fn speech_that_fails_says_why() {
 }
 
 #[tokio::test]
-async fn speech_that_breaks_off_is_asked_for_once_more_and_never_given_out_as_whole() {
+async fn incomplete_speech_is_retried_once_and_never_returned() {
     let google = Google::start().await;
     let half = |reason: &str| {
         let blob = json!({"mimeType": "audio/L16;codec=pcm;rate=24000", "data": "AAAA"});
@@ -229,16 +229,16 @@ async fn speech_that_breaks_off_is_asked_for_once_more_and_never_given_out_as_wh
         google.reply(200, half(reason));
         let before = google.seen(":generateContent").len();
         let outcome = speak(&google, key(), "Hello.", json!("Kore")).await;
-        assert!(sound_of(&outcome).ends_with(&spoken_as_mp3("Hello.")), "{reason}");
+        assert!(audio_of(&outcome).ends_with(&spoken_as_mp3("Hello.")), "{reason}");
         assert_eq!(google.seen(":generateContent").len(), before + 2, "{reason}");
         google.reply(200, half(reason));
         google.reply(200, half(reason));
         let outcome = speak(&google, key(), "Hello.", json!("Kore")).await;
-        let told = outcome.failure().1;
-        assert!(told.contains("breaks off") && told.contains(reason), "{told}");
+        let message = outcome.failure().1;
+        assert!(message.contains("is incomplete") && message.contains(reason), "{message}");
         assert!(outcome.items.is_empty());
     }
-    // A filter stays.
+    // A blocked response is not retried.
     google.reply(200, half("SAFETY"));
     let before = google.seen(":generateContent").len();
     assert!(speak(&google, key(), "Hello.", json!("Kore")).await.failure().1.contains("SAFETY"));
@@ -246,22 +246,22 @@ async fn speech_that_breaks_off_is_asked_for_once_more_and_never_given_out_as_wh
 }
 
 #[tokio::test]
-async fn a_transcript_that_breaks_off_is_an_error() {
+async fn an_incomplete_transcript_is_an_error() {
     let google = Google::start().await;
     for reason in ["MAX_TOKENS", "RECITATION", "SAFETY", "OTHER"] {
         google.reply(200, json!({"candidates": [{"content": {"parts": [{"text": "half"}]}, "finishReason": reason}]}));
         let outcome = transcribe(&google, key(), &wav::silence()).await;
-        let told = outcome.failure().1;
-        assert!(told.contains("breaks off") && told.contains(reason) && outcome.items.is_empty(), "{told}");
+        let message = outcome.failure().1;
+        assert!(message.contains("is incomplete") && message.contains(reason) && outcome.items.is_empty(), "{message}");
     }
-    // Odd members cost nothing, and neither does an envelope.
+    // Unexpected members and an envelope do no harm.
     let odd = json!({"response": {"candidates": {"index": -1, "content": {"parts": {"text": "Hello."}}, "finishReason": 1, "safetyRatings": 7}}});
     google.reply(200, odd);
     assert_eq!(transcribe(&google, key(), &wav::silence()).await.item()["result"], "Hello.");
 }
 
 #[tokio::test]
-async fn voices_are_listed_without_a_request() {
+async fn lists_voices_without_a_request() {
     let google = Google::start().await;
     let fields = json!({"model_type": "tts", "language": "zh-Hans"});
     let outcome = plugin().call(request(&google, "get_tts_model_voices", SPEAKER, key(), fields)).await;
@@ -272,7 +272,7 @@ async fn voices_are_listed_without_a_request() {
 }
 
 #[tokio::test]
-async fn a_recording_becomes_text() {
+async fn transcribes_audio() {
     let google = Google::start().await;
     let recordings: [(Vec<u8>, &str); 4] = [
         (wav::silence(), "audio/wav"),
@@ -280,25 +280,25 @@ async fn a_recording_becomes_text() {
         (b"OggS\0\0".to_vec(), "audio/ogg"),
         (b"\x1A\x45\xDF\xA3\x01".to_vec(), "audio/webm"),
     ];
-    for (recording, mime_type) in recordings {
-        let outcome = transcribe(&google, key(), &recording).await;
+    for (audio, mime_type) in recordings {
+        let outcome = transcribe(&google, key(), &audio).await;
         assert_eq!(outcome.item()["result"], format!("Heard {mime_type}."));
-        let outcome = transcribe_with(&google, "gemini-3.5-flash-lite", key(), &recording).await;
+        let outcome = transcribe_with(&google, "gemini-3.5-flash-lite", key(), &audio).await;
         assert_eq!(outcome.item()["result"], format!("Heard {mime_type}."));
     }
     assert_eq!(transcribe(&google, vertex(&google), &wav::silence()).await.item()["result"], "Heard audio/wav.");
     google.reply(200, json!({"candidates": [{"finishReason": "STOP"}]}));
-    assert_eq!(transcribe(&google, key(), &wav::silence()).await.item()["result"], "", "silence is no error");
+    assert_eq!(transcribe(&google, key(), &wav::silence()).await.item()["result"], "", "silence is not an error");
 }
 
 #[tokio::test]
-async fn recordings_that_cannot_be_read_are_refused_before_they_are_sent() {
+async fn unsupported_audio_is_rejected_before_it_is_sent() {
     let google = Google::start().await;
-    let cases: [(Vec<u8>, &str); 2] = [(Vec::new(), "empty"), (b"%PDF-1.7 not a recording".to_vec(), "no known kind")];
-    for (recording, said) in cases {
-        let outcome = transcribe(&google, key(), &recording).await;
+    let cases: [(Vec<u8>, &str); 2] = [(Vec::new(), "empty"), (b"%PDF-1.7 not audio".to_vec(), "no known kind")];
+    for (audio, expected) in cases {
+        let outcome = transcribe(&google, key(), &audio).await;
         let (kind, message) = outcome.failure();
-        assert!(kind == "InvokeBadRequestError" && message.contains(said), "{said}: {kind} {message}");
+        assert!(kind == "InvokeBadRequestError" && message.contains(expected), "{expected}: {kind} {message}");
     }
     assert!(google.seen("").is_empty());
 }
@@ -317,7 +317,7 @@ fn look(google: &Google, state: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_agent_is_started_once_and_looked_at_until_it_ends() {
+async fn an_agent_is_started_once_and_polled_until_it_ends() {
     let google = Google::start().await;
     google.reply(200, json!({"id": "v1_Chd-x=", "status": "in_progress", "object": "interaction"}));
     let started = plugin().call(start_task(&google, AGENT, key(), json!({}))).await.item().clone();
@@ -344,12 +344,12 @@ async fn an_agent_is_started_once_and_looked_at_until_it_ends() {
     let failed = plugin().call(look(&google, state)).await.item().clone();
     assert_eq!(
         (&failed["status"], &failed["error"]),
-        (&json!("failed"), &json!("the agent's task ended as `failed`: no budget"))
+        (&json!("failed"), &json!("the agent task ended with status `failed`: no budget"))
     );
 }
 
 #[tokio::test]
-async fn an_agent_reads_files_and_its_report_names_its_sources() {
+async fn an_agent_gets_files_and_its_report_lists_its_sources() {
     let google = Google::start().await;
     let report = json!([
         {"type": "text", "text": "Größe zählt.", "annotations": [{"type": "url_citation", "url": "https://a", "title": "A", "end_index": "Größe".len()}]},
@@ -373,7 +373,7 @@ async fn an_agent_reads_files_and_its_report_names_its_sources() {
 }
 
 #[tokio::test]
-async fn an_odd_look_at_a_task_does_not_end_it() {
+async fn an_unexpected_poll_response_does_not_end_the_task() {
     let google = Google::start().await;
     let state = json!({"interaction": "v1_a"});
     let report = json!([{"type": "text", "text": "R"}]);
@@ -388,7 +388,7 @@ async fn an_odd_look_at_a_task_does_not_end_it() {
     ] {
         google.reply(200, odd.clone());
         let outcome = plugin().call(look(&google, state.clone())).await;
-        // A status that nobody knows is the only thing that is told.
+        // Only an unknown status is logged.
         if odd["status"] != 7 {
             assert_eq!(
                 (&outcome.item()["status"], &outcome.item()["plugin_state"]),
@@ -414,17 +414,19 @@ async fn an_odd_look_at_a_task_does_not_end_it() {
     let (status, body) = refusal(404, "NOT_FOUND", "no such interaction");
     google.reply(status, body);
     let outcome = plugin().call(look(&google, state.clone())).await;
-    let told = outcome.failure().1;
+    let message = outcome.failure().1;
     assert!(
-        told.contains("no such interaction") && told.contains("task is not known") && !told.contains("model"),
-        "{told}"
+        message.contains("no such interaction")
+            && message.contains("task no longer exists")
+            && !message.contains("model"),
+        "{message}"
     );
     google.reply(200, json!({"error": {"code": 403, "message": "no access", "status": "PERMISSION_DENIED"}}));
     assert_eq!(plugin().call(look(&google, state)).await.failure().0, "InvokeAuthorizationError");
 }
 
 #[tokio::test]
-async fn what_cannot_be_polled_is_told() {
+async fn errors_name_what_cannot_be_polled() {
     let google = Google::start().await;
     let tools =
         json!({"tools": [{"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}]});
@@ -432,26 +434,26 @@ async fn what_cannot_be_polled_is_told() {
     cloud["google_api_key"] = json!(API_KEY);
     let of_models = |model: &str| start_task(&google, model, key(), json!({"provider": "google"}));
     let cases = [
-        (of_models("gemini-2.5-flash-lite"), "PluginLLMPollingUnsupportedError", "at once"),
-        (of_models(AGENT), "InvokeBadRequestError", "which the plugin `gemini-agents` serves"),
+        (of_models("gemini-2.5-flash-lite"), "PluginLLMPollingUnsupportedError", "responds directly"),
+        (of_models(AGENT), "InvokeBadRequestError", "which requires the plugin `gemini-agents`"),
         (
             start_task(&google, "gemini-2.5-flash-lite", key(), json!({})),
             "InvokeBadRequestError",
             "not a background agent",
         ),
-        (start_task(&google, AGENT, key(), tools), "InvokeBadRequestError", "calls no functions"),
+        (start_task(&google, AGENT, key(), tools), "InvokeBadRequestError", "does not support Dify tools"),
         (start_task(&google, AGENT, cloud, json!({})), "InvokeBadRequestError", "developer API only"),
-        (look(&google, json!({"interaction": "../files"})), "InvokeBadRequestError", "names no task"),
-        (look(&google, json!({"other": 1})), "InvokeBadRequestError", "names no task"),
+        (look(&google, json!({"interaction": "../files"})), "InvokeBadRequestError", "contains no task"),
+        (look(&google, json!({"other": 1})), "InvokeBadRequestError", "contains no task"),
     ];
-    for (request, kind, said) in cases {
+    for (request, kind, expected) in cases {
         let outcome = plugin().call(request).await;
         let (found, message) = outcome.failure();
-        assert!(found == kind && message.contains(said), "{said}: {found} {message}");
+        assert!(found == kind && message.contains(expected), "{expected}: {found} {message}");
     }
-    let mut at_once = start_task(&google, AGENT, key(), json!({}));
-    at_once["action"] = json!("invoke_llm");
-    assert!(plugin().call(at_once).await.failure().1.contains("is polled"));
+    let mut direct = start_task(&google, AGENT, key(), json!({}));
+    direct["action"] = json!("invoke_llm");
+    assert!(plugin().call(direct).await.failure().1.contains("must be polled"));
     assert!(google.seen("").is_empty());
     let (status, body) = refusal(503, "UNAVAILABLE", "overloaded");
     google.reply(status, body);
@@ -462,7 +464,7 @@ async fn what_cannot_be_polled_is_told() {
 }
 
 #[tokio::test]
-async fn a_task_that_the_plugin_of_models_started_is_looked_at_until_it_ends() {
+async fn a_task_started_by_the_models_plugin_is_polled_until_it_ends() {
     let google = Google::start().await;
     google.reply(200, json!({"id": "v1_a", "status": "completed", "steps": [{"type": "model_output", "content": [{"type": "text", "text": "Done."}]}]}));
     let mut request = look(&google, json!({"interaction": "v1_a"}));
@@ -472,7 +474,7 @@ async fn a_task_that_the_plugin_of_models_started_is_looked_at_until_it_ends() {
 }
 
 #[tokio::test]
-async fn an_agent_of_ones_own_is_polled_by_its_name() {
+async fn a_custom_agent_is_polled_by_its_name() {
     let google = Google::start().await;
     google.reply(200, json!({"id": "v1_a", "status": "completed", "steps": [{"type": "model_output", "content": [{"type": "text", "text": "Done."}]}]}));
     let outcome = plugin().call(start_task(&google, "antigravity-preview-09-2026", key(), json!({}))).await;

@@ -1,5 +1,5 @@
-//! Every model that is declared, with every parameter at every end of its range and every option, on every surface: a
-//! strict upstream must take what is sent.
+//! Every declared model with every parameter at both ends of its range and with every option, on every surface: a
+//! strict mock server must accept the requests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -20,7 +20,7 @@ use google::{API_KEY, Google};
 use serde_json::{Map, Value, json};
 use setup::{plugin, request, vertex};
 
-/// The models that chat; agents do not, they are polled.
+/// Returns the chat models; agents are excluded, because they are polled.
 fn chats() -> Vec<(ModelSchema, ModelProfile)> {
     let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers;
     let gemini = declared.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
@@ -35,7 +35,7 @@ fn surfaces(google: &Google) -> [(&'static str, Value); 3] {
     [("developer", key), ("vertex", vertex(google)), ("express", express)]
 }
 
-/// Both ends of a range, or all options.
+/// Returns both ends of a range, or all options.
 fn values(rule: &ParameterRule) -> Vec<Value> {
     if !rule.options.is_empty() {
         return rule.options.iter().map(|option| json!(option)).collect();
@@ -54,7 +54,7 @@ fn values(rule: &ParameterRule) -> Vec<Value> {
     }
 }
 
-/// A parameter with one of its values, and the one that it belongs to.
+/// Returns a parameter with one of its values, and the parameter that it depends on.
 fn alone(rule: &ParameterRule, value: Value) -> Value {
     match rule.name.as_str() {
         "exclude_domains" | "search_time_range" | "search_types" => json!({&rule.name: value, "grounding": true}),
@@ -62,7 +62,7 @@ fn alone(rule: &ParameterRule, value: Value) -> Value {
     }
 }
 
-/// Whether a service does not know a parameter, and its user is told so.
+/// Whether a service does not support a parameter, which must be reported to the user.
 fn is_unknown(parameters: &Value, surface: &str) -> bool {
     let names: &[&str] = match surface {
         "developer" => &["exclude_domains", "person_generation"],
@@ -79,7 +79,7 @@ fn ask(google: &Google, model: &str, credentials: &Value, parameters: Value, fie
 }
 
 #[tokio::test]
-async fn every_live_model_takes_every_value_of_every_parameter_on_every_surface() {
+async fn every_current_model_accepts_every_parameter_value_on_every_surface() {
     let google = Google::start().await;
     let plugin = plugin();
     let mut failures = Vec::new();
@@ -121,7 +121,7 @@ async fn every_live_model_takes_every_value_of_every_parameter_on_every_surface(
 }
 
 #[tokio::test]
-async fn retired_models_load_and_say_what_to_choose() {
+async fn retired_models_load_and_name_a_successor() {
     let google = Google::start().await;
     let plugin = plugin();
     let (retired, live): (Vec<_>, Vec<_>) = chats().into_iter().partition(|(_, profile)| profile.retired.is_some());
@@ -131,6 +131,6 @@ async fn retired_models_load_and_say_what_to_choose() {
             plugin.call(ask(&google, &model.model, &json!({"google_api_key": API_KEY}), json!({}), json!({}))).await;
         assert!(outcome.failure().1.contains(profile.retired.as_ref().unwrap()), "{}", model.model);
     }
-    assert!(google.seen("").is_empty(), "a model that is gone is not called");
+    assert!(google.seen("").is_empty(), "no request is sent to a retired model");
     assert!(live.len() >= 18 && retired.len() >= 30, "{} live, {} retired", live.len(), retired.len());
 }

@@ -1,4 +1,5 @@
-//! What goes to Google beside the prompt, whole sessions: storage, labels, the version of the service, tools, files.
+//! What requests to Google contain in addition to the prompt, in complete sessions: storage, labels, API version,
+//! tools, files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -30,7 +31,7 @@ fn ask(google: &Google, model: &str, credentials: Value, fields: Value) -> Value
     request(google, "invoke_llm", model, credentials, all)
 }
 
-/// A call of an app.
+/// Sends a request of an app.
 async fn call_of(plugin: &Plugin, app_id: Value, request: Value) -> Outcome {
     let mut connection = plugin.connect();
     connection.request_of(app_id, "session-1", request).await;
@@ -46,7 +47,7 @@ fn refuses(field: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn nothing_is_stored_unless_the_form_allows_it() {
+async fn storage_is_disabled_unless_the_form_allows_it() {
     let google = Google::start().await;
     for (credentials, store) in [
         (key(), json!(false)),
@@ -77,7 +78,7 @@ async fn nothing_is_stored_unless_the_form_allows_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_know_a_field_is_asked_once_more_without_it() {
+async fn a_request_is_retried_without_a_field_that_the_server_rejects() {
     let google = Google::start().await;
     let plugin = plugin();
     let labelled = with(key(), "enable_request_metadata", "enabled");
@@ -94,11 +95,11 @@ async fn a_server_that_does_not_know_a_field_is_asked_once_more_without_it() {
         let last = seen.last().unwrap();
         assert_eq!((last.body.get("store"), last.body.get("labels")), (None, None), "{tag}");
     }
-    // Other credentials have learned nothing.
+    // Other credentials are not affected.
     let other = with(key(), "request_timeout", "17");
     assert!(plugin.call(ask(&google, "gemini-3.8-flash", other, json!({}))).await.error.is_none());
     assert_eq!(google.seen("enerateContent").last().unwrap().body["store"], false);
-    // A label that the app itself asks for is not dropped in silence.
+    // A label that the app itself has set is not dropped silently.
     google.reply(refuses("labels").0, refuses("labels").1);
     let own = json!({"model_parameters": {"labels": "{\"team\": \"a\"}"}});
     let outcome = plugin.call(ask(&google, "gemini-3.8-flash", key(), own)).await;
@@ -106,7 +107,7 @@ async fn a_server_that_does_not_know_a_field_is_asked_once_more_without_it() {
 }
 
 #[tokio::test]
-async fn requests_name_the_app_where_the_form_wants_that() {
+async fn requests_name_the_app_if_the_form_enables_it() {
     let google = Google::start().await;
     let plugin = plugin();
     let app = "3F0C6A52-6c1e-4f0a-9d35-0d5a0c1e2b3f";
@@ -134,7 +135,7 @@ async fn requests_name_the_app_where_the_form_wants_that() {
 }
 
 #[tokio::test]
-async fn vertex_is_asked_by_the_version_that_knows_what_is_asked() {
+async fn vertex_ai_is_called_with_the_version_that_supports_the_request() {
     let google = Google::start().await;
     let plugin = plugin();
     let flex = json!({"model_parameters": {"service_tier": "flex"}});
@@ -142,7 +143,7 @@ async fn vertex_is_asked_by_the_version_that_knows_what_is_asked() {
         (vertex(&google), "gemini-3.8-flash", json!({}), "/v1/"),
         (vertex(&google), "gemini-4-argon", json!({}), "/v1beta1/"),
         (vertex(&google), "gemini-3.8-flash", flex.clone(), "/v1beta1/"),
-        // A version that the form names stays.
+        // A version set in the form is kept.
         (with(vertex(&google), "google_api_version", "v1"), "gemini-4-argon", json!({}), "/v1/"),
         (key(), "gemini-4-argon", json!({}), "/v1beta/"),
         (key(), "gemini-3.8-flash", flex, "/v1beta/"),
@@ -152,7 +153,7 @@ async fn vertex_is_asked_by_the_version_that_knows_what_is_asked() {
         let path = google.seen("enerateContent").pop().unwrap().path;
         assert!(path.starts_with(version), "{model}: {path}, not {version}");
     }
-    // A gateway may have the stable version alone.
+    // A gateway may support only the stable version.
     let (status, body) = refusal(404, "NOT_FOUND", "no such path");
     google.reply(status, body);
     let outcome = plugin.call(ask(&google, "gemini-4-argon", vertex(&google), json!({}))).await;
@@ -161,7 +162,7 @@ async fn vertex_is_asked_by_the_version_that_knows_what_is_asked() {
 }
 
 #[tokio::test]
-async fn office_files_go_to_the_models_that_read_them() {
+async fn office_files_are_sent_to_models_that_support_them() {
     let google = Google::start().await;
     let plugin = plugin();
     let file = json!({"type": "document", "format": "docx", "filename": "contract.docx", "base64_data": "UEsDBA==",

@@ -1,4 +1,4 @@
-//! Conversations with Gemini in whole sessions: what goes in by kind, what comes out by kind, and how answers end.
+//! Conversations with Gemini in complete sessions: inputs by type, outputs by type, and how responses end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/harness.rs"]
@@ -17,17 +17,17 @@ use upstream::{Gemini, Reply, end, parts, text};
 const MODEL: &str = "gemini-3.8-flash";
 const BAD_REQUEST: &str = "InvokeBadRequestError";
 
-/// How an answer of some text and one of none end; `Err` is what the error says.
+/// The outcome of a response with text and of one without; `Err` contains words of the error.
 type Ending = Result<&'static str, &'static str>;
 
 #[tokio::test]
-async fn every_finish_reason_is_told_in_dify_s_words() {
+async fn every_finish_reason_is_mapped_to_dify_s() {
     let filter = |word: &'static str| (word, Ok("content_filter"), Err(word));
     let malformed = |word: &'static str| (word, Err(word), Err(word));
-    let other = |word: &'static str, told: &'static str| (word, Ok(told), Err(word));
+    let other = |word: &'static str, reason: &'static str| (word, Ok(reason), Err(word));
     let cases: [(&str, Ending, Ending); 23] = [
-        ("STOP", Ok("stop"), Err("without saying anything (STOP)")),
-        ("MAX_TOKENS", Ok("length"), Err("raise it or lower thinking")),
+        ("STOP", Ok("stop"), Err("empty response (STOP)")),
+        ("MAX_TOKENS", Ok("length"), Err("raise it, or lower the thinking level")),
         filter("SAFETY"),
         filter("RECITATION"),
         filter("LANGUAGE"),
@@ -54,20 +54,20 @@ async fn every_finish_reason_is_told_in_dify_s_words() {
         for (events, expected) in [(vec![text("half"), end(word)], with_text), (vec![end(word)], without)] {
             let (_, outcome) = one(vec![Reply::Events(events)], MODEL, json!({})).await;
             match expected {
-                Ok(told) => assert_eq!(outcome.finish_reason(), Some(told), "{word}: {:?}", outcome.error),
-                Err(said) => {
+                Ok(reason) => assert_eq!(outcome.finish_reason(), Some(reason), "{word}: {:?}", outcome.error),
+                Err(expected) => {
                     let kind = if word == "STOP" { "InvokeServerUnavailableError" } else { BAD_REQUEST };
                     assert_eq!(outcome.failure().0, kind, "{word}");
-                    assert!(outcome.failure().1.contains(said), "{word}: {:?}", outcome.failure());
+                    assert!(outcome.failure().1.contains(expected), "{word}: {:?}", outcome.failure());
                 }
             }
         }
     }
 }
 
-/// Dify keeps the picture and loses what came with it.
+/// Dify keeps the image but loses its metadata.
 #[tokio::test]
-async fn a_picture_that_was_made_here_is_known_again_by_its_bytes() {
+async fn a_generated_image_is_recognized_by_its_bytes() {
     let image = json!({"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}, "thoughtSignature": "U0lH"});
     let upstream = Gemini::start(vec![
         Reply::Events(vec![parts(json!([{"text": "Here."}, image])), end("STOP")]),
@@ -91,25 +91,25 @@ async fn a_picture_that_was_made_here_is_known_again_by_its_bytes() {
 }
 
 #[tokio::test]
-async fn every_blocked_prompt_says_why_and_what_helps() {
+async fn every_blocked_prompt_reports_the_reason_and_a_remedy() {
     let cases = [
-        ("SAFETY", "Loosen the `safety_"),
-        ("OTHER", "No parameter lifts this"),
-        ("BLOCKLIST", "No parameter lifts this"),
-        ("PROHIBITED_CONTENT", "cannot be changed by a parameter"),
+        ("SAFETY", "Relax the `safety_"),
+        ("OTHER", "No parameter changes this"),
+        ("BLOCKLIST", "No parameter changes this"),
+        ("PROHIBITED_CONTENT", "cannot be turned off"),
         ("IMAGE_SAFETY", "IMAGE_SAFETY"),
-        ("MODEL_ARMOR", "No parameter lifts this"),
-        ("JAILBREAK", "cannot be changed by a parameter"),
+        ("MODEL_ARMOR", "No parameter changes this"),
+        ("JAILBREAK", "cannot be turned off"),
         ("A_REASON_OF_THE_FUTURE", "A_REASON_OF_THE_FUTURE"),
     ];
-    for (word, said) in cases {
+    for (word, expected) in cases {
         for usage in [json!(null), json!({"promptTokenCount": 7, "totalTokenCount": 7})] {
             let event = json!({"promptFeedback": {"blockReason": word, "blockReasonMessage": "In words."}, "usageMetadata": usage});
             let (upstream, outcome) = one(vec![Reply::Events(vec![event])], MODEL, json!({})).await;
             let (kind, message) = outcome.failure();
             assert_eq!((kind, upstream.seen().len()), (BAD_REQUEST, 1), "{word}");
             assert!(
-                message.contains(word) && message.contains(said) && message.contains("In words."),
+                message.contains(word) && message.contains(expected) && message.contains("In words."),
                 "{word}: {message}"
             );
         }
@@ -130,7 +130,7 @@ async fn every_blocked_prompt_says_why_and_what_helps() {
     }
 }
 
-/// An answer of two sentences with letters of several bytes, its sources, a page that was not read and quoted texts.
+/// A response of two sentences with multi-byte characters, its sources, a page that was not fetched, and recited texts.
 fn searched() -> Vec<Value> {
     let first = "Zürich 🏙 ist größer.".len();
     vec![
@@ -156,7 +156,7 @@ fn searched() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn sources_stand_at_their_bytes_with_suggestions_and_unread_pages() {
+async fn sources_are_cited_at_their_bytes_with_suggestions_and_failed_pages() {
     let marked = "Zürich 🏙 ist größer.[1][2] Bern nicht.[2]";
     let plain = "Zürich 🏙 ist größer. Bern nicht.";
     let list = "\n\nSources:\n[1] [a.ch](https://g/1)\n[2] [b.ch](https://g/2)";
@@ -169,10 +169,10 @@ async fn sources_stand_at_their_bytes_with_suggestions_and_unread_pages() {
         let fields = json!({"stream": stream, "model_parameters": parameters});
         let (upstream, outcome) = one(vec![Reply::Events(searched())], MODEL, fields).await;
         assert_eq!(upstream.seen()[0].body["tools"], json!([{"googleSearch": {}}]));
-        let said = outcome.text();
-        let said = said.strip_prefix("<think>\nerwägt …\n</think>").expect("the thought comes first");
-        assert!(said.starts_with(expected), "{parameters}: {said}");
-        assert_eq!(said.len() > expected.len(), listed, "{said}");
+        let expected = outcome.text();
+        let expected = expected.strip_prefix("<think>\nerwägt …\n</think>").expect("the thought comes first");
+        assert!(expected.starts_with(expected), "{parameters}: {expected}");
+        assert_eq!(expected.len() > expected.len(), listed, "{expected}");
         if listed {
             for piece in [
                 list,
@@ -183,20 +183,20 @@ async fn sources_stand_at_their_bytes_with_suggestions_and_unread_pages() {
                 "Could not read https://odd (no reason given)",
                 "https://new",
             ] {
-                assert!(said.contains(piece), "`{piece}` is missing: {said}");
+                assert!(expected.contains(piece), "`{piece}` is missing: {expected}");
             }
-            assert!(!said.contains("https://ok"), "{said}");
+            assert!(!expected.contains("https://ok"), "{expected}");
         }
     }
 }
 
 #[tokio::test]
-async fn json_that_is_cut_off_is_no_success() {
+async fn truncated_json_is_not_a_success() {
     let schema = json!({"model_parameters": {"json_schema": "{\"type\": \"object\"}", "max_output_tokens": 5}});
     let (_, outcome) =
         one(vec![Reply::Events(vec![text("{\"a\": [1, 2"), end("MAX_TOKENS")])], MODEL, schema.clone()).await;
     assert_eq!((outcome.text().as_str(), outcome.finish_reason()), ("{\"a\": [1, 2", Some("length")));
-    // Over several requests it is whole again, and nothing but JSON.
+    // Over several requests it is complete, and contains only JSON.
     let hop = json!({"candidates": [{"content": {"parts": [{"text": "{\"a\": [1, "}]}, "finishReason": "CONTINUATION", "continuationToken": "t1"}]});
     let mut last = searched().pop().unwrap();
     last["candidates"][0]["content"] = json!({"parts": [{"text": "2]}"}]});
@@ -206,7 +206,7 @@ async fn json_that_is_cut_off_is_no_success() {
 }
 
 #[tokio::test]
-async fn pictures_sound_and_unknown_media_come_as_content() {
+async fn images_audio_and_unknown_media_become_content() {
     let blob = |mime_type: &str| json!({"inlineData": {"mimeType": mime_type, "data": "AAAA"}});
     let kinds = [
         ("image/png", "image", "image/png"),
@@ -233,13 +233,13 @@ async fn pictures_sound_and_unknown_media_come_as_content() {
 }
 
 #[tokio::test]
-async fn a_picture_is_edited_in_a_chain() {
-    let image = json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "SigOfThePicture"});
+async fn an_image_is_edited_in_several_turns() {
+    let image = json!({"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "SigOfTheImage"});
     let first =
         Reply::Events(vec![parts(json!([{"text": "Here.", "thoughtSignature": "SigOfTheText"}, image])), end("STOP")]);
     let upstream = Gemini::start(vec![first, hello().remove(0)]).await;
     upstream.issue("SigOfTheText");
-    upstream.issue("SigOfThePicture");
+    upstream.issue("SigOfTheImage");
     let plugin = plugin();
     let model = "gemini-3-pro-image";
     let drawn = plugin.call(ask(&upstream, model, json!({"stream": false}))).await.item()["delta"]["message"].clone();
@@ -250,7 +250,7 @@ async fn a_picture_is_edited_in_a_chain() {
         sent[1],
         json!({"role": "model", "parts": [{"text": "Here.", "thoughtSignature": "SigOfTheText"}, image]})
     );
-    // A host that keeps the picture alone still hands its signature back.
+    // If Dify keeps only the image, its signature is still sent back.
     let alone = drawn["content"].as_array().unwrap().iter().find(|part| part["type"] == "image").unwrap().clone();
     let history = json!({"prompt_messages": [{"role": "user", "content": "Draw a cat."},
         {"role": "assistant", "content": [alone]}, {"role": "user", "content": "Now in red."}]});
@@ -259,7 +259,7 @@ async fn a_picture_is_edited_in_a_chain() {
 }
 
 #[tokio::test]
-async fn every_kind_of_file_goes_along() {
+async fn every_type_of_file_is_sent() {
     let upstream = Gemini::start(hello()).await;
     let plugin = plugin();
     let cases = [
@@ -290,7 +290,7 @@ async fn every_kind_of_file_goes_along() {
 }
 
 #[tokio::test]
-async fn results_of_tools_carry_pictures_and_find_their_calls() {
+async fn tool_results_with_images_are_matched_to_their_calls() {
     let upstream = Gemini::start(hello()).await;
     let plugin = plugin();
     let tools = json!([{"name": "look", "description": "d", "parameters": {"type": "object", "properties": {}}}]);
@@ -320,7 +320,7 @@ async fn results_of_tools_carry_pictures_and_find_their_calls() {
 }
 
 #[tokio::test]
-async fn calls_come_whole_in_parallel_and_in_fragments() {
+async fn accepts_complete_parallel_and_fragmented_calls() {
     let tools = json!([{"name": "look", "description": "d", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}]);
     let fragment = |path: &str, value: &str, more: bool| {
         let call = json!({"partialArgs": [{"jsonPath": path, "stringValue": value, "willContinue": more}], "willContinue": true});

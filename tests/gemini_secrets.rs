@@ -1,4 +1,4 @@
-//! No key, token, assertion, upload address or signed file address is logged or shown, whatever Gemini answers.
+//! No key, token, assertion, upload URL or signed file URL is logged or shown, whatever Gemini responds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use setup::{plugin, private_key, request, vertex};
 
 #[tokio::test]
-async fn no_secret_is_seen_anywhere() {
+async fn no_secret_is_logged_or_shown() {
     log();
     let google = Google::start().await;
     let methods = [
@@ -49,7 +49,7 @@ async fn no_secret_is_seen_anywhere() {
             json!({"model_type": "text-embedding", "texts": ["a"], "input_type": "query"}),
         ),
     ];
-    // Keys are echoed by some refusals.
+    // Some errors echo the key.
     let echo = "API key ECHO is wrong.";
     let mut shown = String::new();
     for mut credentials in methods {

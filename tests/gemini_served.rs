@@ -1,5 +1,5 @@
-//! Google answers with another model than the one that was asked for: routed models, aliases. The call costs what the
-//! model costs that answered.
+//! Google responds with another model than the requested one: routed models, aliases. The price is that of the model
+//! that responded.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -16,7 +16,7 @@ use harness::Plugin;
 use serde_json::{Value, json};
 use setup::{plugin, request};
 
-/// An answer of a version, with the usage of a long prompt that was cached in part.
+/// A response of a model version, with the usage of a long prompt that was partly cached.
 fn answer(version: &Value, prompt: u64, tier: &str) -> Value {
     json!({
         "candidates": [{"content": {"role": "model", "parts": [{"text": "Hi"}]}, "finishReason": "STOP"}],
@@ -37,7 +37,7 @@ async fn price(plugin: &Plugin, google: &Google, asked: &str, fields: &Value, an
 }
 
 #[tokio::test]
-async fn a_routed_call_costs_what_the_model_costs_that_answered() {
+async fn a_routed_request_has_the_price_of_the_model_that_responded() {
     let google = Google::start().await;
     let plugin = plugin();
     let none = json!({});
@@ -49,13 +49,13 @@ async fn a_routed_call_costs_what_the_model_costs_that_answered() {
         ("gemini-flash-latest", json!("gemini-3.1-pro-preview"), "gemini-3.1-pro-preview"),
         ("gemini-pro-latest", json!("gemini-4-argon"), "gemini-4-argon"),
         ("gemini-3.8-flash-002", json!("gemini-3.1-pro-preview"), "gemini-3.1-pro-preview"),
-        // The same model, one that nobody knows, one that has no price any more, and what is no name.
+        // The same model, an unknown one, one without a price, and an invalid name.
         ("gemini-3.5-flash", json!("gemini-3.5-flash-002"), "gemini-3.5-flash"),
         ("gemini-3.1-pro-preview", json!("gemini-9-x"), "gemini-3.1-pro-preview"),
         ("gemini-3.1-pro-preview", json!("gemini-1.5-pro"), "gemini-3.1-pro-preview"),
         ("gemini-3.1-pro-preview", json!(" "), "gemini-3.1-pro-preview"),
         ("gemini-3.1-pro-preview", json!({"name": "gemini-3.8-flash"}), "gemini-3.1-pro-preview"),
-        // An alias has the long prompts of what stands behind it, whatever the answer says.
+        // An alias has the long-context prices of its target, whatever the response reports.
         ("gemini-pro-latest", json!(null), "gemini-3.1-pro-preview"),
     ] {
         for (prompt, tier) in [(1000, "standard"), (1000, "flex"), (300_000, "standard"), (300_000, "priority")] {
@@ -70,7 +70,7 @@ async fn a_routed_call_costs_what_the_model_costs_that_answered() {
 }
 
 #[tokio::test]
-async fn the_prices_of_the_form_hold_whatever_answers() {
+async fn prices_of_the_form_apply_whichever_model_responds() {
     let google = Google::start().await;
     let plugin = plugin();
     let fields = json!({"credentials": {"input_price": "1", "output_price": "2"}});
@@ -79,7 +79,7 @@ async fn the_prices_of_the_form_hold_whatever_answers() {
 }
 
 #[tokio::test]
-async fn embeddings_cost_what_the_model_costs_that_answered() {
+async fn embeddings_have_the_price_of_the_model_that_responded() {
     let google = Google::start().await;
     let plugin = plugin();
     for (version, price) in [(json!("gemini-embedding-2"), "0.0002000"), (json!(7), "0.0001500")] {

@@ -312,7 +312,7 @@ async fn the_log_says_once_which_model_answered_and_that_it_will_be_retired() {
     let reply = vec![event_stream(), event("Hello", Value::Null), event(" world", json!("STOP"))];
     let upstream = Scripted::start(vec![reply]).await;
     let events = events("info", &[chat("s", &upstream.url)]).await;
-    let answered = named(&events, "another model answered");
+    let answered = named(&events, "another model responded");
     assert_eq!(answered.len(), 1, "{events:?}");
     let expected =
         json!({"level": "INFO", "asked": "gemini-3.5-flash", "answered": "gemini-3.6-flash", "is_declared": true});

@@ -25,7 +25,7 @@ fn vectors(count: usize, found: Result<(Vec<Vec<f32>>, Option<u64>), InvokeError
         Err(error) => check_message(&error),
         Ok((mut vectors, tokens)) => {
             assert_eq!(vectors.len(), count);
-            vectors.iter_mut().for_each(|vector| embedding::normalise(vector));
+            vectors.iter_mut().for_each(|vector| embedding::normalize(vector));
             price::embedding_usage(Some(&pricing()), tokens.unwrap_or_default());
         }
     }
@@ -51,12 +51,12 @@ fuzz_target!(|data: &[u8]| {
     match kind % 7 {
         0 => {
             let Ok(task) = serde_json::from_slice::<Interaction>(body) else { return };
-            task.standing();
-            price::llm_usage(Some(&pricing()), task.usage.prompt(), task.usage.answer());
+            task.state();
+            price::llm_usage(Some(&pricing()), task.usage.prompt(), task.usage.completion());
         }
         1 => {
             let Ok(answer) = serde_json::from_slice::<Value>(body) else { return };
-            let _ = speech::spoken(&answer).map_err(|error| check_message(&error));
+            let _ = speech::parse_speech(&answer).map_err(|error| check_message(&error));
             let _ = speech::transcript(&answer).map_err(|error| check_message(&error));
         }
         2 => {

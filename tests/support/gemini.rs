@@ -1,6 +1,6 @@
-//! A strict Gemini upstream: it refuses what the real one refuses, answers by script, and misbehaves on request.
+//! A strict mock of the Gemini API: it rejects what the real service rejects, responds by script, and fails on request.
 //!
-//! The rules of a request stand in [`super::rules`].
+//! The rules for requests are in [`super::rules`].
 #![allow(dead_code)]
 
 #[path = "gemini_caches.rs"]
@@ -20,29 +20,29 @@ use serde_json::{Value, json};
 use super::rules;
 use caches::Caches;
 
-/// The key that the upstream takes.
+/// The key that the mock accepts.
 pub const KEY: &str = "secret-key-of-the-test";
 
-/// What the upstream answers to a call of generation.
+/// The response to a generation request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// These events, then the end.
+    /// These events, and a normal end.
     Events(Vec<Value>),
-    /// These events, then the connection breaks.
+    /// These events, after which the connection breaks.
     Cut(Vec<Value>),
-    /// These bytes as the body of a stream, one write each.
+    /// These chunks as the body of a stream, each in one write.
     Bytes(Vec<Vec<u8>>),
-    /// Status, media type, body.
+    /// Status, media type and body.
     Refuse(u16, &'static str, String),
-    /// Status, headers, body.
+    /// Status, headers and body.
     Headed(u16, &'static [(&'static str, &'static str)], String),
-    /// A stream packed by gzip.
+    /// A gzip-compressed stream.
     Packed(Vec<u8>),
-    /// The events with this value of `x-gemini-service-tier`.
+    /// The events, with this value of `x-gemini-service-tier`.
     Tier(&'static str, Vec<Value>),
 }
 
-/// A call as it was seen.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub path: String,
@@ -58,7 +58,7 @@ struct Inner {
     caches: Caches,
 }
 
-/// A running upstream.
+/// A running mock server.
 #[derive(Clone)]
 pub struct Gemini {
     pub url: String,
@@ -66,7 +66,8 @@ pub struct Gemini {
 }
 
 impl Gemini {
-    /// Answers calls in the order of the script; the last reply serves all further calls.
+    /// Starts a server that responds to requests in the order of the script; the last reply is used for all further
+    /// requests.
     pub async fn start(script: Vec<Reply>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -76,27 +77,27 @@ impl Gemini {
         Self { url, inner }
     }
 
-    /// The calls so far.
+    /// Returns the requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.inner.seen.lock().unwrap().clone()
     }
 
-    /// Signatures that the upstream made; any other one is corrupted.
+    /// Registers a valid signature; any other one is rejected as corrupt.
     pub fn issue(&self, signature: &str) {
         self.inner.signatures.lock().unwrap().push(signature.to_owned());
     }
 
-    /// Loses the explicit caches.
+    /// Drops the context caches.
     pub fn lose_caches(&self) {
         self.inner.caches.lose();
     }
 
-    /// The service loses each cache as soon as it is made.
+    /// Drops each context cache as soon as it is created.
     pub fn lose_every_cache(&self) {
         self.inner.caches.lose_every();
     }
 
-    /// How often the bypass value was sent.
+    /// Returns how often the bypass value was sent.
     pub fn bypasses(&self) -> usize {
         *self.inner.bypasses.lock().unwrap()
     }
@@ -224,7 +225,7 @@ fn reply(reply: Reply) -> Response {
             tokio::task::yield_now().await;
         }
         if cut {
-            // What was written is to arrive before the break.
+            // Gives the written data time to arrive before the connection breaks.
             tokio::time::sleep(Duration::from_millis(50)).await;
             yield Err(std::io::Error::other("cut"));
         }
@@ -236,17 +237,17 @@ fn reply(reply: Reply) -> Response {
     response
 }
 
-/// An event of parts.
+/// Returns an event with parts.
 pub fn parts(parts: Value) -> Value {
     json!({"candidates": [{"content": {"role": "model", "parts": parts}}]})
 }
 
-/// An event of text.
+/// Returns an event with text.
 pub fn text(text: &str) -> Value {
     parts(json!([{ "text": text }]))
 }
 
-/// The last event.
+/// Returns the last event.
 pub fn end(reason: &str) -> Value {
     json!({"candidates": [{"finishReason": reason}], "modelVersion": "gemini-3.8-flash",
         "usageMetadata": {"promptTokenCount": 1000, "candidatesTokenCount": 60, "thoughtsTokenCount": 40, "totalTokenCount": 1100}})

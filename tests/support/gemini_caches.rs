@@ -1,4 +1,4 @@
-//! The explicit caches of the strict Gemini upstream: made, prolonged, lost, and put back before a call's own contents.
+//! Context caches of the strict Gemini mock: created, extended, dropped, and inserted before the contents of a request.
 #![allow(dead_code)]
 
 use std::sync::Mutex;
@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-/// Tokens of the smallest cache, as the service counts them: a word each.
+/// Minimum number of tokens in a cache; the mock counts one per word.
 pub const MIN_CACHE_TOKENS: usize = 1024;
 
-/// The caches of one upstream, by number.
+/// The caches of one server, by number.
 #[derive(Default)]
 pub struct Caches(Mutex<Vec<Option<Map<String, Value>>>>, AtomicBool);
 
-/// A refusal: status, word, message.
+/// An error: status, status code, message.
 pub type Refused = (u16, &'static str, String);
 
 fn invalid(message: &str) -> Refused {
@@ -39,17 +39,17 @@ fn words(value: &Value) -> usize {
 }
 
 impl Caches {
-    /// Loses all caches.
+    /// Drops all caches.
     pub fn lose(&self) {
         self.0.lock().unwrap().iter_mut().for_each(|cache| *cache = None);
     }
 
-    /// Loses each cache as soon as it is made.
+    /// Drops each cache as soon as it is created.
     pub fn lose_every(&self) {
         self.1.store(true, Ordering::SeqCst);
     }
 
-    /// Answers a call below `cachedContents`.
+    /// Responds to a request below `cachedContents`.
     pub fn answer(&self, method: &Method, path: &str, query: Option<&str>, body: &Value) -> Result<Value, Refused> {
         let mut caches = self.0.lock().unwrap();
         let map = body.as_object().ok_or_else(|| invalid("no object"))?;
@@ -76,7 +76,7 @@ impl Caches {
         Ok(json!({"name": name, "model": map["model"], "usageMetadata": {"totalTokenCount": tokens}}))
     }
 
-    /// The whole request behind one that names a cache.
+    /// Returns the complete request for one that names a cache.
     pub fn whole(&self, model: &str, request: &Value) -> Result<Value, Refused> {
         let Some(name) = request["cachedContent"].as_str() else { return Ok(request.clone()) };
         if ["systemInstruction", "tools", "toolConfig"].iter().any(|key| request.get(key).is_some()) {
@@ -98,7 +98,7 @@ impl Caches {
         let kept = cache.get("contents").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut contents: Vec<Value> = kept;
         let mut rest = request["contents"].as_array().cloned().unwrap_or_default();
-        // A turn that was cut is whole again.
+        // Joins the turn that was cut.
         if let (Some(last), Some(first)) = (contents.last_mut(), rest.first())
             && last["role"] == first["role"]
         {

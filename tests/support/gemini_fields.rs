@@ -1,6 +1,6 @@
-//! The messages of the Gemini API as a table, and JSON read as Google's servers read it: no field twice, none unknown, no
-//! null, every value of its type, every enum by a name that exists, one kind of data where there can be one. A field of
-//! the other surface is unknown.
+//! The messages of the Gemini API as a table, and a JSON parser as strict as Google's servers: no duplicate, unknown or
+//! null field, every value of its type, every enum value valid, exactly one type of data where only one is allowed.
+//! Fields of the other surface are unknown.
 //!
 //! Source: Gemini API and Vertex AI references; `googleapis/python-genai: google/genai/types.py`.
 #![allow(dead_code)]
@@ -10,15 +10,15 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Which of Google's services reads a request.
+/// The Google service that receives a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
     Developer,
     Vertex,
 }
 
-/// Fields of a message and their types. `X*` is a list of X, `X{}` a map of X; `X@developer` and `X@vertex` are fields of
-/// that surface alone. Types are messages of this table, enums of [`ENUMS`], or the plain ones of [`plain`].
+/// Fields of a message and their types. `X*` is an array of X, `X{}` a map of X; `X@developer` and `X@vertex` are
+/// fields of that surface only. Types are messages of this table, enums of [`ENUMS`], or the scalar types of [`plain`].
 type Message = (&'static str, &'static [(&'static str, &'static str)]);
 
 const MESSAGES: &[Message] = &[
@@ -219,7 +219,7 @@ const MESSAGES: &[Message] = &[
     ("SpeakerVoice", &[("speaker", "text"), ("voiceConfig", "VoiceConfig")]),
 ];
 
-/// Data that a part may hold.
+/// Data fields of a part.
 pub const DATA: &[&str] = &[
     "text",
     "inlineData",
@@ -232,7 +232,7 @@ pub const DATA: &[&str] = &[
     "toolResponse",
 ];
 
-/// Fields of a message of which there must be exactly one, or at most one.
+/// Fields of a message of which exactly one, or at most one, must be set.
 const ONE_OF: &[(&str, usize, &[&str])] = &[
     ("Part", 1, DATA),
     ("FunctionResponsePart", 1, &["inlineData", "fileData"]),
@@ -290,7 +290,7 @@ const ENUMS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Reads a body and holds it against a message; the error is Google's, in short.
+/// Parses a body and checks it against a message; errors are those of Google, abridged.
 pub fn read(surface: Surface, message: &str, body: &[u8]) -> Result<Value, String> {
     let value = strict_json(body)?;
     typed(surface, message, &value, "request")?;
@@ -357,7 +357,7 @@ fn fields(
     Ok(())
 }
 
-/// A value of no message.
+/// Whether a value has a scalar type.
 fn plain(kind: &str, value: &Value) -> bool {
     let text = value.as_str();
     match kind {
@@ -379,12 +379,13 @@ fn plain(kind: &str, value: &Value) -> bool {
     }
 }
 
-/// What stands for a signature is no base64 by its length; servers take it.
+/// Whether a value is Base64. Servers also accept the bypass value for a signature, whose length is not that of Base64.
 fn is_base64(text: &str) -> bool {
     text.trim_end_matches('=').bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte))
 }
 
-/// JSON in UTF-8 without a key twice. Nulls are refused where a message has a field, not inside the user's own objects.
+/// Parses UTF-8 JSON without duplicate keys. Nulls are rejected as fields of messages, but not within the user's own
+/// objects.
 fn strict_json(body: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -459,8 +460,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reader_refuses_what_google_refuses() {
-        for (surface, body, said) in [
+    fn the_parser_rejects_what_google_rejects() {
+        for (surface, body, expected) in [
             (Surface::Developer, r#"{"contents": [{"role": "user", "parts": [{"text": "a"}]}]}"#, ""),
             (Surface::Developer, r#"{"contents": [], "contents": []}"#, "Duplicate field: \"contents\""),
             (Surface::Developer, r#"{"zz": 1}"#, "Unknown name \"zz\""),
@@ -494,8 +495,8 @@ mod tests {
         ] {
             let outcome = read(surface, "Request", body.as_bytes());
             match outcome {
-                Ok(_) => assert!(said.is_empty(), "{body} went through"),
-                Err(why) => assert!(!said.is_empty() && why.contains(said), "{body}: {why}"),
+                Ok(_) => assert!(expected.is_empty(), "{body} went through"),
+                Err(why) => assert!(!expected.is_empty() && why.contains(expected), "{body}: {why}"),
             }
         }
         assert!(read(Surface::Developer, "Request", b"{\"contents\": [\"\xff\"]}").is_err());

@@ -1,4 +1,4 @@
-//! What the Gemini API refuses in a request, model by model. Every refusal says what was wrong.
+//! What the Gemini API rejects in a request, by model. Errors name the problem.
 #![allow(dead_code)]
 
 use serde_json::{Map, Value};
@@ -8,15 +8,15 @@ pub mod fields;
 
 pub use fields::Surface;
 
-/// Bytes of all inline parts together.
+/// Maximum bytes of all inline parts.
 const MAX_INLINE_BYTES: usize = 24 * 1024 * 1024;
 
-/// The value for signatures of other origin.
+/// The documented value for calls without a known signature.
 pub const BYPASS: &str = "skip_thought_signature_validator";
 
 type Checked<T = ()> = Result<T, String>;
 
-/// Major and minor version of a model; an alias counts as the newest.
+/// Returns the major and minor version of a model; an alias counts as the newest.
 fn version(model: &str) -> (u32, u32) {
     if model.contains("gemma") {
         return (2, 0);
@@ -26,7 +26,7 @@ fn version(model: &str) -> (u32, u32) {
     (major.parse().unwrap_or(3), minor.parse().unwrap_or(8))
 }
 
-/// Whether a model draws; those of the name have versions of their own.
+/// Whether a model generates images; such models have separate version numbers.
 fn draws(model: &str) -> bool {
     model.contains("image") || is_nano_banana(model)
 }
@@ -43,7 +43,7 @@ fn without_sampling(model: &str) -> bool {
     version(model) >= (3, 6) || is_lite_3_5(model) || is_nano_banana(model)
 }
 
-/// Checks a request that was read as [`fields::read`] does; gives how often the bypass value stood for a signature.
+/// Checks a request that was parsed by [`fields::read`]. Returns how often the bypass value replaced a signature.
 pub fn check(model: &str, request: &Value, issued: &[String]) -> Checked<usize> {
     let map = request.as_object().ok_or("the request is no object")?;
     generation(model, map.get("generationConfig"), map.get("tools"))?;
@@ -97,7 +97,7 @@ fn generation(model: &str, config: Option<&Value>, tools: Option<&Value>) -> Che
     number(config, "temperature", 0.0, 2.0, false)?;
     number(config, "topP", 0.0, 1.0, false)?;
     number(config, "topK", 1.0, 1000.0, true)?;
-    // A model that answers over several requests takes the budget of all of them.
+    // A model that continues over several requests accepts the output limit of all of them.
     let longest = if version(model) >= (4, 0) { 1_048_576.0 } else { 65_536.0 };
     number(config, "maxOutputTokens", 1.0, longest, true)?;
     number(config, "seed", -2_147_483_648.0, 2_147_483_647.0, true)?;
@@ -122,7 +122,7 @@ fn generation(model: &str, config: Option<&Value>, tools: Option<&Value>) -> Che
         let small = image["imageSize"] == "512";
         let takes_wide = model.contains("3.1-flash") || is_nano_banana(model);
         if !draws(model) || wide && !takes_wide || small && !model.contains("3.1-flash") {
-            return Err(format!("{model} makes no such picture: {image}"));
+            return Err(format!("{model} does not support this image config: {image}"));
         }
     }
     if draws(model) && config.get("maxOutputTokens").is_some_and(|limit| limit.as_u64() > Some(32_768)) {
@@ -211,7 +211,7 @@ fn parts_of(content: &Value) -> Checked<&Vec<Value>> {
     content["parts"].as_array().filter(|parts| !parts.is_empty()).ok_or_else(|| "a content has no parts".to_owned())
 }
 
-/// The kind of data of a part.
+/// Returns the type of data in a part.
 fn part(part: &Value) -> Checked<&'static str> {
     let kind = *fields::DATA.iter().find(|key| part.get(**key).is_some()).ok_or("a part without data")?;
     match kind {

@@ -1,4 +1,4 @@
-//! What the tests with the strict Gemini upstream share: the declared provider in a plugin, and requests for it.
+//! Shared code of tests with the strict Gemini mock: the declared provider in a plugin, and requests for it.
 #![allow(dead_code)]
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::harness::{Outcome, Plugin};
 use super::upstream::{Gemini, KEY, Reply, end, text};
 
-/// The provider as the repository declares it.
+/// Returns the provider as declared in the repository.
 pub fn declared() -> LoadedProvider {
     let all = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers;
     all.into_iter().find(|provider| provider.declaration.provider == "google").unwrap()
@@ -22,7 +22,7 @@ pub fn plugin() -> Plugin {
     Plugin::of(vec![(declaration, models, provider)])
 }
 
-/// A short question without repeats; objects among the fields are merged into those of the question.
+/// Returns a short prompt without retries; object fields are merged into the request.
 pub fn ask(upstream: &Gemini, model: &str, fields: Value) -> Value {
     let mut request = json!({
         "action": "invoke_llm", "provider": "google", "model": model, "stream": true,
@@ -38,19 +38,19 @@ pub fn ask(upstream: &Gemini, model: &str, fields: Value) -> Value {
     request
 }
 
-/// One question to an upstream of its own.
+/// Sends one prompt to a separate mock server.
 pub async fn one(script: Vec<Reply>, model: &str, fields: Value) -> (Gemini, Outcome) {
     let upstream = Gemini::start(script).await;
     let outcome = plugin().call(ask(&upstream, model, fields)).await;
     (upstream, outcome)
 }
 
-/// An answer.
+/// Returns a short response.
 pub fn hello() -> Vec<Reply> {
     vec![Reply::Events(vec![text("Hel"), text("lo"), end("STOP")])]
 }
 
-/// Google's refusal with these details.
+/// Returns a Google error with these details.
 pub fn refusal(status: u16, word: &str, message: &str, details: Value) -> Reply {
     let error = json!({"error": {"code": status, "status": word, "message": message, "details": details}});
     Reply::Refuse(status, "application/json", error.to_string())

@@ -1,6 +1,7 @@
-//! Google as Gemini's provider sees it: the OAuth token endpoint, the metadata server, the token exchange, and the API.
+//! A mock of Google as the Gemini provider uses it: the OAuth token endpoint, the metadata server, the token exchange,
+//! and the API.
 //!
-//! Every credential is checked as Google checks it, and everything that was sent is kept for the test to look at.
+//! Credentials are checked as Google checks them, and all requests are recorded.
 #![allow(dead_code)]
 #![allow(clippy::result_large_err)] // the error is the answer to send
 
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use super::api;
 
 pub const API_KEY: &str = "AIza-CANARY-KEY";
-/// Another project's key.
+/// The key of another project.
 pub const OTHER_KEY: &str = "AIza-CANARY-OTHER-KEY";
 pub const CLIENT_SECRET: &str = "CANARY-CLIENT-SECRET";
 pub const REFRESH_TOKEN: &str = "1//CANARY-REFRESH";
@@ -31,7 +32,7 @@ pub const AUDIENCE: &str = "//iam.googleapis.com/projects/1/locations/global/wor
 pub const SCOPES: &str =
     "https://www.googleapis.com/auth/cloud-platform https://www.googleapis.com/auth/generative-language";
 
-/// A call of the API as it was seen.
+/// A recorded API request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: Method,
@@ -48,7 +49,7 @@ impl Seen {
     }
 }
 
-/// What one call of the API answers in place of the usual.
+/// The response to an API request, instead of the usual one.
 pub type Reply = (u16, Value);
 
 #[derive(Default)]
@@ -59,7 +60,7 @@ pub struct Shared {
     grants: Mutex<Vec<String>>,
     refusals: Mutex<VecDeque<Reply>>,
     replies: Mutex<VecDeque<(&'static str, Reply)>>,
-    /// Seconds that the tokens live from now on; an hour when 0.
+    /// Lifetime of new tokens in seconds; 0 means an hour.
     pub token_life: AtomicU64,
     pub files: api::files::Files,
 }
@@ -86,48 +87,49 @@ impl Google {
         Self { url, state }
     }
 
-    /// Host and port.
+    /// Returns host and port.
     pub fn host(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
 
-    /// The grants that were given, in order.
+    /// Returns the grants used, in order.
     pub fn grants(&self) -> Vec<String> {
         self.state.grants.lock().unwrap().clone()
     }
 
-    /// The next token call is refused so.
+    /// Rejects the next token request with this response.
     pub fn refuse_token(&self, status: u16, body: Value) {
         self.state.refusals.lock().unwrap().push_back((status, body));
     }
 
-    /// Refusals of token calls that did not come yet.
+    /// Returns the number of prepared rejections that were not used yet.
     pub fn waiting_refusals(&self) -> usize {
         self.state.refusals.lock().unwrap().len()
     }
 
-    /// The next token call answers so, and the API takes this token.
+    /// Responds to the next token request with this body; the API accepts this token.
     pub fn give_token(&self, token: &str, body: Value) {
         self.state.live.lock().unwrap().insert(token.to_owned());
         self.refuse_token(200, body);
     }
 
-    /// The next call of the API answers so; `ECHO` stands for the key or token that it shows.
+    /// Responds to the next API request with this body, in which `ECHO` is replaced with the key or token of the
+    /// request.
     pub fn reply(&self, status: u16, body: Value) {
         self.reply_to("", status, body);
     }
 
-    /// The next call of the API whose path contains this answers so.
+    /// Responds to the next API request whose path contains `part` with this body.
     pub fn reply_to(&self, part: &'static str, status: u16, body: Value) {
         self.state.replies.lock().unwrap().push_back((part, (status, body)));
     }
 
-    /// No token is good any more.
+    /// Invalidates all tokens.
     pub fn end_tokens(&self) {
         self.state.live.lock().unwrap().clear();
     }
 
-    /// Calls of the API whose path contains this.
+    /// Returns the API requests whose path contains `part`.
     pub fn seen(&self, part: &str) -> Vec<Seen> {
         self.state.seen.lock().unwrap().iter().filter(|seen| seen.path.contains(part)).cloned().collect()
     }
@@ -138,7 +140,7 @@ pub fn json_answer(status: u16, body: &Value) -> Response {
     (StatusCode::from_u16(status).unwrap(), headers, body.to_string()).into_response()
 }
 
-/// Google's error object.
+/// Returns a Google error object.
 pub fn refusal(status: u16, word: &str, message: &str) -> Reply {
     (status, json!({"error": {"code": status, "message": message, "status": word}}))
 }
@@ -155,7 +157,7 @@ fn field<'a>(form: &'a [(String, String)], name: &str) -> &'a str {
 }
 
 impl Shared {
-    /// A new token; slowly, so that parallel calls meet.
+    /// Issues a token; slowly, so that concurrent requests overlap.
     async fn give(&self, grant: &str) -> String {
         tokio::time::sleep(Duration::from_millis(60)).await;
         let mut grants = self.grants.lock().unwrap();
@@ -180,7 +182,7 @@ fn invalid_grant(why: &str) -> Response {
     json_answer(400, &json!({"error": "invalid_grant", "error_description": why}))
 }
 
-/// The public half of the key that the tests sign with.
+/// Verifies an assertion with the public key of the tests.
 fn verify(assertion: &str, audience: &str) -> Result<(), String> {
     let vectors: Value = serde_json::from_str(include_str!("../data/aigateway/jwt.json")).unwrap();
     let public = vectors["keys"]["rsa_public_pem"].as_str().unwrap();
@@ -290,7 +292,7 @@ async fn impersonate(
     json_answer(200, &json!({"accessToken": token, "expireTime": ends.to_string()}))
 }
 
-/// The API itself: who asks is checked first, by exactly one credential and never in the address.
+/// Handles API requests: first checks that there is exactly one valid credential, and none in the URL.
 async fn call(State(state): State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap, body: Body) -> Response {
     let bytes = axum::body::to_bytes(body, 64 * 1024 * 1024).await.unwrap();
     let seen = Seen {

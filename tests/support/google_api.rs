@@ -1,4 +1,4 @@
-//! What the fake of Google's API answers to each method.
+//! Responses of the mock Google API by method.
 #![allow(dead_code)]
 
 #[path = "google_files.rs"]
@@ -30,13 +30,13 @@ pub fn answer(state: &Shared, seen: &Seen) -> Response {
         return invalid(&why);
     }
     let usage = json!({"promptTokenCount": 4, "candidatesTokenCount": 1, "totalTokenCount": 5});
-    let said = |parts: Value| {
+    let response_with = |parts: Value| {
         json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
             "usageMetadata": usage})
     };
     match method {
         "streamGenerateContent" => {
-            let event = format!("data: {}\r\n\r\n", said(json!([{"text": "Hello"}])));
+            let event = format!("data: {}\r\n\r\n", response_with(json!([{"text": "Hello"}])));
             ([(header::CONTENT_TYPE, "text/event-stream")], event).into_response()
         }
         "generateContent" if seen.body["generationConfig"]["responseModalities"] == json!(["AUDIO"]) => speak(seen),
@@ -53,7 +53,7 @@ pub fn answer(state: &Shared, seen: &Seen) -> Response {
     }
 }
 
-/// The request holds what its method takes on its service.
+/// Checks that a request contains what its method requires on its service.
 fn check(seen: &Seen, method: &str) -> Result<(), String> {
     let message = match method {
         "streamGenerateContent" | "generateContent" => "Request",
@@ -80,7 +80,7 @@ fn check(seen: &Seen, method: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The vector of a text: its length, its first letter, and zeros.
+/// Returns the vector of a text: its length, its first letter, and zeros.
 pub fn vector(text: &str, length: usize) -> Vec<f32> {
     let mut vector = vec![0.0; length];
     vector[0] = text.chars().count() as f32;
@@ -93,7 +93,7 @@ fn invalid(why: &str) -> Response {
     json_answer(status, &body)
 }
 
-/// The vector of one content: everything in it is fused.
+/// Returns the vector of one content, in which all its parts are merged.
 fn fused(content: &Value, length: &Value) -> Result<Vec<f32>, String> {
     let parts = content["parts"].as_array().filter(|parts| !parts.is_empty()).ok_or("no parts")?;
     let mut text = String::new();
@@ -159,7 +159,7 @@ fn predict(seen: &Seen) -> Response {
     json_answer(200, &json!({ "predictions": predictions.collect::<Vec<_>>() }))
 }
 
-/// Samples that tell what was spoken: each byte of the text as one of them.
+/// Returns audio samples that encode the spoken text: one sample per byte.
 pub fn spoken(text: &str) -> Vec<u8> {
     text.bytes().flat_map(|byte| [byte, 0]).collect()
 }
@@ -167,7 +167,7 @@ pub fn spoken(text: &str) -> Vec<u8> {
 /// A tag before the frames of an MP3 file.
 const MP3_TAG: &[u8] = b"ID3\x04\0\0\0\0\0\x04tags";
 
-/// Frames of MP3 that tell what was spoken: each byte of the text in one of them.
+/// Returns MP3 frames that encode the spoken text: one frame per byte.
 pub fn spoken_as_mp3(text: &str) -> Vec<u8> {
     text.bytes().flat_map(|byte| [&[0xFF, 0xF3, 0x44, 0xC0][..], &[byte; 92]].concat()).collect()
 }
@@ -203,26 +203,26 @@ fn speak(seen: &Seen) -> Response {
     if is_older && format.is_some() {
         return invalid("Invalid value at 'generation_config.response_format': not supported by this model.");
     }
-    let (mime_type, sound) = match format {
+    let (mime_type, audio) = match format {
         Some("AUDIO_MP3") => ("audio/mpeg", [MP3_TAG, &spoken_as_mp3(text)].concat()),
         _ if is_older => ("audio/L16;codec=pcm;rate=24000", spoken(text)),
         _ => ("audio/wav", wav::wav(&spoken(text), 24_000)),
     };
-    let part = json!({"inlineData": {"mimeType": mime_type, "data": STANDARD.encode(sound)}});
+    let part = json!({"inlineData": {"mimeType": mime_type, "data": STANDARD.encode(audio)}});
     json_answer(200, &json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}))
 }
 
-/// A model that only transcribes takes the recording alone; another one is asked in words.
+/// A transcription model accepts audio only; other models also need a prompt.
 fn transcribe(seen: &Seen) -> Response {
     let parts = seen.body["contents"][0]["parts"].as_array().cloned().unwrap_or_default();
     let dedicated = seen.path.contains("transcribe");
     let asked = parts.get(1).and_then(|part| part["text"].as_str()).is_some_and(|text| text.contains("word for word"));
     if dedicated == asked || parts.len() != 2 - usize::from(dedicated) {
-        return invalid("a dedicated model takes the recording, another one the recording and the question");
+        return invalid("a dedicated model takes audio only, another one audio and a prompt");
     }
     let (blob, file) = (&parts[0]["inlineData"], &parts[0]["fileData"]);
     if file.is_null() && STANDARD.decode(blob["data"].as_str().unwrap_or("?")).is_err() {
-        return invalid("not a recording");
+        return invalid("not audio");
     }
     let mime_type = blob["mimeType"].as_str().or(file["mimeType"].as_str()).unwrap();
     let parts = match dedicated {

@@ -1,5 +1,5 @@
-//! The Files API of the fake: resumable uploads that are checked step by step, files that are looked at until they are
-//! ready, and uses of a file that only its owner has while it lives.
+//! The Files API of the mock: resumable uploads that are checked step by step, files that are polled until they are
+//! ready, and file references that only the owner can use before they expire.
 #![allow(dead_code)]
 
 use std::collections::VecDeque;
@@ -14,40 +14,40 @@ use serde_json::{Value, json};
 use super::super::google::{Seen, Shared, json_answer, refusal};
 use super::invalid;
 
-/// Where the service says that files are.
+/// Base URL of files at the service.
 pub const FILES: &str = "https://generativelanguage.googleapis.com/v1beta/files/";
 
-/// Pieces before the last are a multiple of this.
+/// Chunks before the last are a multiple of this many bytes.
 const GRAIN: usize = 256 * 1024;
 
-/// How the next piece of an upload goes wrong.
+/// How the next chunk of an upload fails.
 #[derive(Clone, Copy, Debug)]
 pub enum Loss {
-    /// So many of its bytes are kept, the answer is this status.
+    /// This many of its bytes are kept, and the response has this status.
     Refused(u16, usize),
-    /// So many of its bytes are kept, the connection breaks.
+    /// This many of its bytes are kept, and the connection breaks.
     Broken(usize),
-    /// Everything is kept and the file made, but the answer gets lost.
+    /// The upload is completed, but the response is lost.
     Unheard,
 }
 
-/// Files that were uploaded, and what becomes of the next ones.
+/// Uploaded files, and how the next ones behave.
 #[derive(Default)]
 pub struct Files {
     uploads: Mutex<Vec<Upload>>,
     losses: Mutex<VecDeque<Loss>>,
     steps: Mutex<Vec<String>>,
-    /// Files end as unreadable.
+    /// Processing of files fails.
     pub fails: AtomicBool,
-    /// So many looks find a file in work.
+    /// Number of polls that find a file in processing.
     pub processing: AtomicUsize,
-    /// The status in place of an upload, where there is none.
+    /// Status in response to uploads, if they are not supported.
     pub absent: AtomicU16,
-    /// Uploads are opened without an address.
+    /// Uploads are opened without a URL.
     pub nameless: AtomicBool,
-    /// A gateway takes the sizes off the answers and leaves every upload open.
+    /// A gateway removes the sizes from responses and leaves every upload open.
     pub sizeless: AtomicBool,
-    /// Only the first piece is taken, and what was taken is forgotten when somebody asks.
+    /// Only the first chunk is accepted, and it is forgotten when the state is queried.
     pub forgetful: AtomicBool,
 }
 
@@ -62,22 +62,22 @@ struct Upload {
 }
 
 impl Files {
-    /// Sizes and types of the files, in order.
+    /// Returns sizes and types of the files, in order.
     pub fn uploaded(&self) -> Vec<(usize, String)> {
         self.uploads.lock().unwrap().iter().map(|upload| (upload.bytes.len(), upload.mime_type.clone())).collect()
     }
 
-    /// What was done, in order: `start`, `upload 0`, `query`, `finalize 8388608`, `get`.
+    /// Returns the steps in order: `start`, `upload 0`, `query`, `finalize 8388608`, `get`.
     pub fn steps(&self) -> Vec<String> {
         self.steps.lock().unwrap().clone()
     }
 
-    /// The next piece goes wrong so.
+    /// Makes the next chunk fail.
     pub fn lose(&self, loss: Loss) {
         self.losses.lock().unwrap().push_back(loss);
     }
 
-    /// The service no longer knows what was uploaded so far.
+    /// Forgets all uploaded files.
     pub fn expire(&self) {
         self.uploads.lock().unwrap().iter_mut().for_each(|upload| upload.expired = true);
     }
@@ -91,13 +91,13 @@ impl Files {
         let mut file = json!({"name": format!("files/f{id}"), "mimeType": upload.mime_type, "state": upload.state,
             "sizeBytes": upload.length.to_string(), "uri": format!("{FILES}f{id}")});
         if upload.state == "FAILED" {
-            file["error"] = json!({"code": 3, "message": "unreadable film"});
+            file["error"] = json!({"code": 3, "message": "unreadable video"});
         }
         file
     }
 }
 
-/// Who asks, as far as files care.
+/// Returns the credential that identifies the owner of files.
 fn owner(seen: &Seen) -> String {
     seen.header("x-goog-api-key").unwrap_or("bearer").to_owned()
 }
@@ -106,7 +106,7 @@ fn header<'a>(seen: &'a Seen, name: &str) -> &'a str {
     seen.header(name).unwrap_or_default()
 }
 
-/// The resumable upload: opened with a length, then piece by piece at the right offset.
+/// Handles a resumable upload: opened with a length, then sent in chunks at the right offsets.
 pub fn upload(state: &Shared, seen: &Seen) -> Response {
     let files = &state.files;
     if let status @ 1.. = files.absent.load(Ordering::SeqCst) {
@@ -202,7 +202,7 @@ fn busy(status: u16) -> Response {
     json_answer(status, &body)
 }
 
-/// An answer whose body never comes.
+/// Returns a response whose body never arrives.
 fn broken() -> Response {
     let body = Body::from_stream(async_stream::stream! {
         yield Ok::<_, std::io::Error>(axum::body::Bytes::from_static(b"{"));
@@ -227,7 +227,7 @@ fn standing(files: &Files, id: usize) -> Response {
     }
 }
 
-/// A look at a file.
+/// Handles a poll of a file.
 pub fn get(state: &Shared, seen: &Seen, id: &str) -> Response {
     let files = &state.files;
     files.step("get");

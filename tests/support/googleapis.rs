@@ -1,5 +1,6 @@
-//! The hosts below googleapis.com on this machine: a proxy that ends their TLS with certificates of an authority of its own
-//! and hands what is within to a fake. Set in the environment it is the operator's network, filled into a form an attack.
+//! A local stand-in for the hosts below googleapis.com: a proxy that terminates their TLS with certificates of its own
+//! authority and forwards the requests to a mock. Set in the environment it represents the operator's network, set in a
+//! form it represents an attack.
 #![allow(dead_code)]
 
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use super::authority::Authority;
 const HOSTS: &[&str] = &["*.googleapis.com", "*.us.rep.googleapis.com", "*.eu.rep.googleapis.com"];
 
 pub struct Googleapis {
-    /// The proxy.
+    /// URL of the proxy.
     pub url: String,
     authority: Authority,
     directory: tempfile::TempDir,
@@ -21,7 +22,7 @@ pub struct Googleapis {
 }
 
 impl Googleapis {
-    /// Hands everything to a fake: host and port.
+    /// Starts a proxy that forwards everything to a mock at this host and port.
     pub async fn before(fake: &str) -> Self {
         let authority = Authority::new();
         let acceptor = authority.acceptor(HOSTS, (2020, 2100));
@@ -39,19 +40,19 @@ impl Googleapis {
         Self { url, authority, directory, asked }
     }
 
-    /// The certificate of the authority.
+    /// Returns the certificate of the authority.
     pub fn pem(&self) -> String {
         self.authority.pem()
     }
 
-    /// The environment of a process whose operator has such a network.
+    /// Returns the environment of a process whose operator uses this network.
     pub fn environment(&self) -> Vec<(String, String)> {
         let ca = self.directory.path().join("ca.pem").display().to_string();
         let set = [("HTTPS_PROXY", self.url.clone()), ("SSL_CERT_FILE", ca)];
         set.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
-    /// The first line of each request to the proxy.
+    /// Returns the request line of each request to the proxy.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

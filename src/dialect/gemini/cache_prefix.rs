@@ -1,9 +1,9 @@
-//! The long beginning of a prompt that an explicit cache keeps: instructions, tools, and the turns up to the last large
-//! part of the user's. What follows is sent with each call.
+//! Prompt prefix for an explicit context cache: the instructions, the tools, and the turns up to the last large part of
+//! a user message. The rest of the prompt is sent with each request.
 //!
-//! It finds and cuts; when a cache pays and where it lives is the provider's.
-//! Source: Gemini API, "Context caching": a call that names a cache must repeat neither `systemInstruction` nor `tools`
-//! nor `toolConfig`; `contents` that are repeated are paid twice.
+//! This module only finds the prefix and cuts it off; the provider decides when a cache pays and where it is stored.
+//! Source: Gemini API, "Context caching": a request that names a cache must contain neither `systemInstruction` nor
+//! `tools` nor `toolConfig`; `contents` that it contains again are billed twice.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,43 +11,43 @@ use serde_json::Value;
 use super::wire::{Content, GenerateContentRequest, Part};
 use crate::dialect::tokens;
 
-/// Tokens of a text that is worth to be kept.
-const LARGE_TEXT: u64 = 1024;
+/// Minimum number of tokens that make a text part worth caching.
+const MIN_TEXT_TOKENS: u64 = 1024;
 
-/// Tokens of a picture.
-const PICTURE: u64 = 258;
+/// Tokens per image.
+const IMAGE_TOKENS: u64 = 258;
 
-/// Bytes of base64 to a token of sound, film or document: rather too few tokens than too many.
-const BYTES_PER_TOKEN: u64 = 700;
+/// Bytes of Base64 per token of audio, video or documents. The estimate is rather too low than too high.
+const MEDIA_BYTES_PER_TOKEN: u64 = 700;
 
-/// Tokens of a file that lies at an address: only large ones do.
-const FILE: u64 = 8192;
+/// Assumed tokens of a file that is referenced by URL; only large files are.
+const LINKED_FILE_TOKENS: u64 = 8192;
 
-/// Where a prompt is cut.
+/// The position where a prompt is cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefix {
-    /// Whole turns that are kept.
+    /// Number of complete turns in the prefix.
     pub turns: usize,
-    /// Parts of the turn after them that are kept too.
+    /// Number of parts of the following turn that belong to the prefix.
     pub parts: usize,
-    /// Tokens of all that is kept, roughly.
+    /// Approximate number of tokens in the prefix.
     pub tokens: u64,
 }
 
-/// What is kept, as the body of a `cachedContents` request says it.
+/// The prefix as the body of a `cachedContents` request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept<'a> {
-    /// The instructions.
+pub struct CachedContent<'a> {
+    /// System instruction.
     #[serde(skip_serializing_if = "Option::is_none")]
     system_instruction: Option<&'a Content>,
-    /// The turns, the last one perhaps in part.
+    /// Turns; the last one may be incomplete.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     contents: Vec<Turn<'a>>,
-    /// Functions and Google's own tools.
+    /// Function declarations and Google tools.
     #[serde(skip_serializing_if = "<[Value]>::is_empty")]
     tools: &'a [Value],
-    /// How they are called.
+    /// Function calling configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_config: Option<&'a Value>,
 }
@@ -60,18 +60,18 @@ struct Turn<'a> {
 }
 
 impl Prefix {
-    /// The beginning of a prompt. Something of the user's always stays behind it.
+    /// Finds the prefix of a prompt. At least one part of the last turn is never included.
     pub fn of(request: &GenerateContentRequest) -> Self {
-        let mut found = Self { tokens: standing(request), ..Self::default() };
+        let mut found = Self { tokens: instruction_tokens(request), ..Self::default() };
         let mut tokens = found.tokens;
         let last_turn = request.contents.len().saturating_sub(1);
         for (turn, content) in request.contents.iter().enumerate() {
             let of_user = content.role.as_deref() == Some("user");
             for (place, part) in content.parts.iter().enumerate() {
-                let size = size(part);
+                let size = part_tokens(part);
                 tokens += size;
                 let is_last = turn == last_turn && place + 1 == content.parts.len();
-                let is_large = part.text.is_none() || size >= LARGE_TEXT;
+                let is_large = part.text.is_none() || size >= MIN_TEXT_TOKENS;
                 if of_user && part.function_response.is_none() && is_large && !is_last {
                     found = match place + 1 == content.parts.len() {
                         true => Self { turns: turn + 1, parts: 0, tokens },
@@ -83,11 +83,11 @@ impl Prefix {
         found
     }
 
-    /// What this prefix keeps of a request.
-    pub fn kept(self, request: &GenerateContentRequest) -> Kept<'_> {
+    /// Returns the content of `request` that this prefix covers.
+    pub fn cached_content(self, request: &GenerateContentRequest) -> CachedContent<'_> {
         let whole = request.contents.iter().take(self.turns).map(|content| (content, &content.parts[..]));
         let contents = whole.chain(self.partial(request));
-        Kept {
+        CachedContent {
             system_instruction: request.system_instruction.as_ref(),
             contents: contents.map(|(content, parts)| Turn { role: content.role.as_deref(), parts }).collect(),
             tools: &request.tools,
@@ -100,7 +100,7 @@ impl Prefix {
         Some((content, content.parts.get(..self.parts)?))
     }
 
-    /// Replaces the beginning by the cache that keeps it.
+    /// Replaces the prefix in `request` with the cache that contains it.
     pub fn cut(self, request: &mut GenerateContentRequest, cache: String) {
         request.contents.drain(..self.turns.min(request.contents.len()));
         if let Some(content) = request.contents.first_mut() {
@@ -113,20 +113,20 @@ impl Prefix {
     }
 }
 
-/// Tokens of what stands before the turns.
-fn standing(request: &GenerateContentRequest) -> u64 {
-    let system: u64 = request.system_instruction.iter().flat_map(|content| &content.parts).map(size).sum();
+/// Tokens of the system instruction and the tools.
+fn instruction_tokens(request: &GenerateContentRequest) -> u64 {
+    let system: u64 = request.system_instruction.iter().flat_map(|content| &content.parts).map(part_tokens).sum();
     let tools: u64 = request.tools.iter().map(|tool| tokens::estimate_text(&tool.to_string())).sum();
     system + tools
 }
 
-fn size(part: &Part) -> u64 {
+fn part_tokens(part: &Part) -> u64 {
     let text = part.text.as_deref().map_or(0, tokens::estimate_text);
     let bytes = part.inline_data.as_ref().map_or(0, |blob| match blob.mime_type.starts_with("image/") {
-        true => PICTURE,
-        false => PICTURE.max(blob.data.len() as u64 / BYTES_PER_TOKEN),
+        true => IMAGE_TOKENS,
+        false => IMAGE_TOKENS.max(blob.data.len() as u64 / MEDIA_BYTES_PER_TOKEN),
     });
-    let file = if part.file_data.is_some() { FILE } else { 0 };
+    let file = if part.file_data.is_some() { LINKED_FILE_TOKENS } else { 0 };
     let call = part
         .function_call
         .as_ref()
@@ -160,31 +160,31 @@ mod tests {
     }
 
     #[test]
-    fn the_cut_is_behind_the_last_large_part_of_the_users_and_something_stays() {
+    fn cuts_after_the_last_large_part_of_a_user_message_but_never_at_the_end() {
         let file = json!({"fileData": {"fileUri": "files/x", "mimeType": "application/pdf"}});
         let image = json!({"inlineData": {"mimeType": "image/png", "data": "AA=="}});
-        let said = |role: &str, parts: Value| json!({"role": role, "parts": parts});
+        let turn_of = |role: &str, parts: Value| json!({"role": role, "parts": parts});
         let question = json!({"text": "Why?"});
         let document = json!({"text": long()});
         let cases = [
-            ("a short question keeps the instructions alone", json!([said("user", json!([question]))]), (0, 0)),
-            ("a document before the question", json!([said("user", json!([file, question]))]), (0, 1)),
-            ("a document that is the question", json!([said("user", json!([question, document]))]), (0, 0)),
+            ("a short question: only the instructions are cached", json!([turn_of("user", json!([question]))]), (0, 0)),
+            ("a document before the question", json!([turn_of("user", json!([file, question]))]), (0, 1)),
+            ("a document that is the question", json!([turn_of("user", json!([question, document]))]), (0, 0)),
             (
-                "a document two turns ago",
+                "a document in an earlier turn",
                 json!([
-                    said("user", json!([image, document])),
-                    said("model", json!([document])),
-                    said("user", json!([question]))
+                    turn_of("user", json!([image, document])),
+                    turn_of("model", json!([document])),
+                    turn_of("user", json!([question]))
                 ]),
                 (1, 0),
             ),
             (
-                "a result is no document",
+                "a function response is not a document",
                 json!([
-                    said("user", json!([question])),
-                    said("user", json!([{"functionResponse": {"name": "f", "response": {"output": long()}}}])),
-                    said("user", json!([question]))
+                    turn_of("user", json!([question])),
+                    turn_of("user", json!([{"functionResponse": {"name": "f", "response": {"output": long()}}}])),
+                    turn_of("user", json!([question]))
                 ]),
                 (0, 0),
             ),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_and_what_is_sent_are_the_whole_prompt() {
+    fn the_cached_prefix_and_the_rest_are_the_complete_prompt() {
         let contents = json!([
             {"role": "user", "parts": [{"text": "First."}, {"text": long()}]},
             {"role": "model", "parts": [{"text": "Yes."}]},
@@ -206,15 +206,21 @@ mod tests {
         ]);
         let whole = request("Be brief.", contents.clone());
         let prefix = Prefix::of(&whole);
-        let kept = json!(prefix.kept(&whole));
+        let cached_content = json!(prefix.cached_content(&whole));
         let mut rest = whole.clone();
         prefix.cut(&mut rest, "cachedContents/1".to_owned());
-        assert_eq!(kept["contents"], json!([contents[0], contents[1], {"role": "user", "parts": [{"text": long()}]}]));
+        assert_eq!(
+            cached_content["contents"],
+            json!([contents[0], contents[1], {"role": "user", "parts": [{"text": long()}]}])
+        );
         assert_eq!(
             json!(rest),
             json!({"contents": [{"role": "user", "parts": [{"text": "Why?"}]}], "cachedContent": "cachedContents/1"})
         );
-        assert_eq!(kept["systemInstruction"], json!(whole.system_instruction));
-        assert_eq!((&kept["tools"], &kept["toolConfig"]), (&json!(whole.tools), &json!(whole.tool_config)));
+        assert_eq!(cached_content["systemInstruction"], json!(whole.system_instruction));
+        assert_eq!(
+            (&cached_content["tools"], &cached_content["toolConfig"]),
+            (&json!(whole.tools), &json!(whole.tool_config))
+        );
     }
 }

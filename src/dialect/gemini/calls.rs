@@ -1,8 +1,9 @@
-//! The calls of an answer while it comes: whole ones, and ones whose arguments arrive later.
+//! Collects the function calls of a response: complete calls, and calls whose arguments arrive later.
 //!
-//! A call is handed on when the answer is over, for until then more of it may come: a part without a name belongs to the
-//! call of its id, else to the last one. Names and ids are put right here: Gemini's own prefix goes, equal ids are made
-//! apart (a host joins what has one id), and a call that stays without a name is never handed on.
+//! Calls are emitted only at the end of the response, because until then more parts of them may arrive. A part without
+//! a name belongs to the call with its ID, or else to the last call. Names and IDs are normalized here: Gemini's own
+//! prefix is removed, duplicate IDs are made unique (Dify merges calls that share an ID), and a call that never gets a
+//! name is never emitted.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,57 +13,57 @@ use super::partial_args;
 use super::wire::{FunctionCall, PartialArg};
 use dify_plugin::steps;
 
-/// What Gemini sometimes writes before a function's name, as in `print(default_api.look(…))`.
+/// Prefixes that Gemini sometimes writes before a function name, as in `print(default_api.look(…))`.
 const PREFIXES: [&str; 2] = ["default_api:", "default_api."];
 
-/// The calls, in the order in which they began.
+/// The calls in the order in which they started.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     all: Vec<Call>,
-    /// Places of the calls by the ids that the service gave; of equal ones the last.
+    /// Index of each call by the ID that the service sent; if an ID is repeated, of the last such call.
     places: HashMap<String, usize>,
     ids: HashSet<String>,
     event: u64,
 }
 
-/// One call.
+/// A function call.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// Unique in the answer.
+    /// Unique within the response.
     pub id: String,
-    /// As the service knows the function.
+    /// Function name as sent to the service.
     pub name: String,
     pub arguments: Map<String, Value>,
-    /// More of it was announced.
+    /// The service announced more parts of this call.
     open: bool,
-    /// Something of it has no place in it.
+    /// A fragment did not fit into the arguments.
     broken: bool,
     event: u64,
 }
 
-/// What is wrong with the calls of an answer that is over.
+/// What is wrong with the calls of a complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Nobody knows which function was meant.
+    /// A call has no function name.
     Nameless,
-    /// Fragments that do not fit together.
+    /// Fragments contradict each other.
     Broken,
-    /// More was announced and did not come.
+    /// More fragments were announced but did not arrive.
     Open,
 }
 
 impl Fault {
-    pub(super) fn words(self) -> &'static str {
+    pub(super) fn message(self) -> &'static str {
         match self {
-            Self::Nameless => "the model made a call without the name of a function",
-            Self::Broken => "the fragments of a call do not fit together",
-            Self::Open => "a call broke off before its arguments were complete",
+            Self::Nameless => "the model made a function call without a name",
+            Self::Broken => "the fragments of a function call contradict each other",
+            Self::Open => "a function call ended before its arguments were complete",
         }
     }
 }
 
 impl Calls {
-    /// Another event begins: what comes in one event are different calls.
+    /// Starts the next event. Calls within one event are always different calls.
     pub(super) fn next_event(&mut self) {
         self.event += 1;
     }
@@ -75,7 +76,7 @@ impl Calls {
         self.all.iter()
     }
 
-    /// Takes a call or more of one; gives its place, and whether it begins here.
+    /// Adds a call or a further part of one. Returns its index, and whether it is a new call.
     pub(super) fn take(&mut self, call: FunctionCall) -> Option<(usize, bool)> {
         let FunctionCall { id, name, args, partial_args, will_continue } = call;
         let id = id.filter(|id| !id.is_empty());
@@ -83,9 +84,9 @@ impl Calls {
         let known = id.as_ref().and_then(|id| self.places.get(id)).copied();
         let continued = match name.is_empty() {
             true => known.or(self.all.len().checked_sub(1)),
-            false => known.filter(|place| self.is_begun(*place, &name)),
+            false => known.filter(|place| self.is_continued_by(*place, &name)),
         };
-        // An end without a beginning.
+        // An end marker for a call that never started.
         if name.is_empty() && continued.is_none() && arguments.is_empty() && partial_args.is_empty() {
             return None;
         }
@@ -100,19 +101,19 @@ impl Calls {
         Some((place, continued.is_none()))
     }
 
-    /// Whether a named part goes on with an earlier one of the same id: one that has no name yet, or, from an earlier
-    /// event, the same name and no arguments.
-    fn is_begun(&self, place: usize, name: &str) -> bool {
+    /// Whether a part with a name continues an earlier call of the same ID: a call without a name yet, or one from an
+    /// earlier event with the same name and no arguments.
+    fn is_continued_by(&self, place: usize, name: &str) -> bool {
         let call = &self.all[place];
         call.name.is_empty() || (call.name == name && call.arguments.is_empty() && call.event < self.event)
     }
 
-    fn begin(&mut self, told: Option<String>) -> usize {
+    fn begin(&mut self, given_id: Option<String>) -> usize {
         let place = self.all.len();
         let made = || format!("call_{}", uuid::Uuid::new_v4().simple());
-        let id = told.clone().filter(|id| !self.ids.contains(id)).unwrap_or_else(made);
-        if let Some(told) = told {
-            self.places.insert(told, place);
+        let id = given_id.clone().filter(|id| !self.ids.contains(id)).unwrap_or_else(made);
+        if let Some(given_id) = given_id {
+            self.places.insert(given_id, place);
         }
         self.ids.insert(id.clone());
         if let Some(last) = self.all.last_mut() {
@@ -123,7 +124,8 @@ impl Calls {
         place
     }
 
-    /// What is wrong. `whole`: the model said that it was done, so that more of a call was announced in vain.
+    /// Returns the first fault. With `whole`, the model reported that it had finished, so announced parts that did not
+    /// arrive count as missing.
     pub(super) fn fault(&self, whole: bool) -> Option<Fault> {
         let of = |call: &Call| match () {
             () if call.name.is_empty() => Some(Fault::Nameless),
@@ -143,7 +145,7 @@ impl Call {
                 None => {
                     self.arguments.insert(key, value);
                 }
-                // Two values of one argument: nobody knows which is meant.
+                // Two different values for one argument are ambiguous.
                 Some(known) => self.broken |= *known != value,
             }
         }
@@ -154,8 +156,8 @@ impl Call {
     }
 }
 
-/// The name of a declared function that is meant: Gemini's own prefix goes where the name has it and the function has not.
-pub(super) fn meant(name: &str, is_declared: impl Fn(&str) -> bool) -> &str {
+/// Returns the name of the declared function that is declared_name: removes Gemini's prefix if no declared function has it.
+pub(super) fn declared_name(name: &str, is_declared: impl Fn(&str) -> bool) -> &str {
     let bare = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
     bare.filter(|bare| !is_declared(name) && is_declared(bare)).unwrap_or(name)
 }
@@ -166,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// Events of parts, as they are read → names, arguments, given ids; and what is wrong.
+    /// Feeds events with parts. Returns names, arguments and service IDs, and the fault.
     fn calls(events: Value) -> (Vec<(String, Value, String)>, Option<Fault>) {
         let mut calls = Calls::default();
         for event in events.as_array().unwrap() {
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_put_together_and_kept_apart() {
+    fn joins_parts_of_one_call_and_separates_different_calls() {
         let f = |args: Value| json!({"name": "f", "args": args});
         let cases = [
             (json!([[f(json!({"a": 1}))]]), json!([["f", {"a": 1}]]), None),
@@ -205,7 +207,7 @@ mod tests {
                 json!([["f", {"a": 1}]]),
                 None,
             ),
-            // The same call twice, and two calls of one id.
+            // The same call twice, and two calls with one ID.
             (json!([[f(json!({})), f(json!({}))]]), json!([["f", {}], ["f", {}]]), None),
             (json!([[f(json!({}))], [f(json!({"a": 1}))]]), json!([["f", {}], ["f", {"a": 1}]]), None),
             (
@@ -213,7 +215,7 @@ mod tests {
                 json!([["f", {"n": 1}], ["f", {"n": 2}]]),
                 None,
             ),
-            // By path, with and without an end.
+            // Fragments by path, with and without an end marker.
             (
                 json!([[{"name": "f", "willContinue": true}], [{"partialArgs": [{"jsonPath": "$.a", "stringValue": "x"}], "willContinue": true}], [{}]]),
                 json!([["f", {"a": "x"}]]),
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_the_service_stay_where_they_can() {
+    fn keeps_unique_ids_of_the_service() {
         let (seen, _) = calls(json!([[{"id": "c1", "name": "f"}, {"id": "c1", "name": "g"}, {"name": "h"}]]));
         let ids: Vec<&str> = seen.iter().map(|(_, _, id)| id.as_str()).collect();
         assert_eq!(ids[0], "c1");
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn geminis_prefix_goes_where_it_is_nobodys() {
+    fn removes_the_prefix_unless_a_declared_function_has_it() {
         let declared = |name: &str| ["look", "default_api:see"].contains(&name);
         for (name, expected) in [
             ("look", "look"),
@@ -264,12 +266,12 @@ mod tests {
             ("default_api:gone", "default_api:gone"),
             ("api:look", "api:look"),
         ] {
-            assert_eq!(meant(name, declared), expected);
+            assert_eq!(declared_name(name, declared), expected);
         }
     }
 
     #[test]
-    fn many_calls_and_fragments_are_linear_work() {
+    fn many_calls_and_fragments_take_linear_time() {
         let named = |count: usize| (0..count).map(|number| json!({"id": "same", "name": "f", "args": {"n": number}}));
         let fragments = |count: usize| {
             let parts = (0..count)
@@ -283,7 +285,7 @@ mod tests {
             }
         };
         let read = |parts: Vec<Value>| parts.into_iter().map(|part| serde_json::from_value(part).unwrap()).collect();
-        steps::assert_linear("calls of one id", |count| read(named(count).collect()), take);
+        steps::assert_linear("calls with one ID", |count| read(named(count).collect()), take);
         steps::assert_linear("fragments", |count| read(fragments(count).collect()), take);
     }
 }

@@ -1,5 +1,5 @@
-//! The declared models, looked up by what a name says: the one that an answer names, and the one that a model without a
-//! declaration of its own is most like. Only names are compared here; what a model takes and costs stands in its data.
+//! Finds declared models by name: the model that a response names, and the declared model that a custom model
+//! resembles. Only names are compared here; the capabilities and prices of a model are in its YAML file.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use super::interactions::is_agent;
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::protocol::ModelType;
 
-/// Words that begin a version of a declared model: `-preview-06-17`, `-exp`.
+/// Words that start a version suffix of a declared model: `-preview-06-17`, `-exp`.
 const VERSION_WORDS: [&str; 5] = ["preview", "exp", "experimental", "latest", "stable"];
 
-/// What a model is like whose name says nothing: one that takes what most models take.
+/// Default model for names that do not identify one: it accepts what most models accept.
 const fn stand_in(kind: ModelType) -> Option<&'static str> {
     match kind {
         ModelType::Llm => Some("gemini-2.5-flash-lite"),
@@ -24,26 +24,26 @@ const fn stand_in(kind: ModelType) -> Option<&'static str> {
 #[derive(Clone, Debug, Default)]
 pub struct Catalog(Arc<[Arc<ModelSchema>]>);
 
-/// The declared model that another one is like.
+/// The declared model that a custom model resembles.
 #[derive(Clone, Debug)]
 pub struct Resemblance {
     /// The declared model.
     pub model: Arc<ModelSchema>,
-    /// Whether the name says so; else it is the nearest one.
+    /// Whether the name identifies this model; otherwise it is the nearest one.
     pub is_named: bool,
-    /// Whether the name is one of Google's: else nothing is known of what the model costs.
+    /// Whether the name is one of Google's names; otherwise the price of the model is unknown.
     pub is_known: bool,
 }
 
 impl Catalog {
-    /// The declared models of a provider.
+    /// Creates a catalog of the declared models of a provider.
     pub fn new(models: Arc<[Arc<ModelSchema>]>) -> Self {
         Self(models)
     }
 
-    /// The declared model of an id: its own, or that of which it is a version (`gemini-3.8-flash-002`,
-    /// `models/gemini-3.8-flash`, `gemini-3.8-flash@001`), unless it is retired. One that has a price comes before one of
-    /// the same id without.
+    /// Returns the declared model for an ID: the model with this ID, or the one that the ID is a version of
+    /// (`gemini-3.8-flash-002`, `models/gemini-3.8-flash`, `gemini-3.8-flash@001`), unless it is retired. A model with
+    /// a price is preferred over one of the same ID without.
     pub fn find(&self, id: &str) -> Option<&Arc<ModelSchema>> {
         self.best(id, |model| !is_retired(model))
     }
@@ -54,8 +54,9 @@ impl Catalog {
         models.min_by_key(|model| (Reverse(model.model.len()), model.pricing.is_none()))
     }
 
-    /// The declared model that a model of the user's is like: the one that `chosen` names, else the one that its own name
-    /// says, else the nearest of the same kind. `None` where nothing like it is declared, or `chosen` names nothing.
+    /// Returns the declared model that a custom model resembles: the one named by `chosen`, or else by its own name, or
+    /// else the nearest model of the same type. `None` if nothing similar is declared, or if `chosen` names an unknown
+    /// model.
     pub fn like(&self, id: &str, kind: ModelType, chosen: Option<&str>) -> Option<Resemblance> {
         let suits = |model: &ModelSchema| model.model_type == kind && is_served(model);
         if let Some(model) = self.best(chosen.unwrap_or(id), suits) {
@@ -64,7 +65,7 @@ impl Catalog {
         let own = Name::of(id);
         let name = match chosen.map(Name::of) {
             Some(chosen) if chosen.product == Product::Unknown => return None,
-            // What the user names is known; of its sizes the id may say more.
+            // The chosen name decides; the ID may add the size.
             Some(chosen) => Name { words: chosen.words.iter().chain(&own.words).cloned().collect(), ..chosen },
             None => own,
         };
@@ -78,7 +79,7 @@ impl Catalog {
         Some(Resemblance { model: model.clone(), is_named: false, is_known })
     }
 
-    /// The nearest model that answers prompts.
+    /// Returns the nearest model that accepts prompts.
     fn nearest(&self, name: &Name) -> Option<&Arc<ModelSchema>> {
         let kind = if name.product == Product::Speech { ModelType::Tts } else { ModelType::Llm };
         let models = self.0.iter().filter(|model| model.model_type == kind && is_served(model));
@@ -89,14 +90,15 @@ impl Catalog {
             models.iter().map(|(other, _)| other).filter(same).filter_map(|other| other.version).max()
         };
         let nearest = models.iter().min_by_key(|(other, model)| {
-            // An alias stands for the newest version of its size, and for those that follow.
+            // An alias counts as one version newer than the newest declared one of its size.
             let version = other.version.map_or_else(|| newest(other).map(|newest| newest + 1), Some);
             (name.distance(other, version), model.deprecated)
         });
         nearest.map(|(_, model)| *model)
     }
 
-    /// The model of a type that has most words in common, of these the one with the nearest number.
+    /// Returns the model of a type that shares the most words with `name`; among equals, the one with the nearest
+    /// number.
     fn nearest_of_type(&self, name: &str, kind: ModelType) -> Option<&Arc<ModelSchema>> {
         let number = |id: &str| id.rsplit('-').find_map(|word| word.parse::<i64>().ok());
         let shared = |id: &str| name.split('-').filter(|word| id.split('-').any(|other| other == *word)).count();
@@ -109,13 +111,13 @@ impl Catalog {
     }
 }
 
-/// An id without the path before it and the version behind `@`.
+/// Removes the path before an ID and the version after `@`.
 fn plain(id: &str) -> String {
     let name = id.rsplit('/').next().unwrap_or(id);
     name.split('@').next().unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Whether an id is a declared one, or names a version of it.
+/// Whether `id` is the declared ID or a version of it.
 fn is_version(id: &str, declared: &str) -> bool {
     let Some(rest) = id.strip_prefix(declared) else { return false };
     let Some(suffix) = rest.strip_prefix('-') else { return rest.is_empty() };
@@ -123,7 +125,7 @@ fn is_version(id: &str, declared: &str) -> bool {
     VERSION_WORDS.contains(&word) || (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Whether a model can be called at all, and in a conversation: agents are polled.
+/// Whether a model can be called in a conversation; agents cannot, they are polled.
 fn is_served(model: &ModelSchema) -> bool {
     !is_retired(model) && !is_agent(&model.model)
 }
@@ -132,41 +134,41 @@ fn is_retired(model: &ModelSchema) -> bool {
     model.extra.get("gemini").is_some_and(|data| data.get("retired").is_some())
 }
 
-/// Words of a size.
+/// Words for model sizes.
 const SIZES: [&str; 3] = ["pro", "flash", "lite"];
 
-/// What a name says.
+/// The parts of a model name.
 #[derive(Clone, Debug)]
 struct Name {
     product: Product,
-    /// Where it tells one: 3.8 is 30,080, so that what lies between two versions has a number too.
+    /// Version number, if any: 3.8 is 30,080, so that versions in between have a number too.
     version: Option<u32>,
     words: Vec<String>,
 }
 
-/// Kinds of models that take the same.
+/// Product lines whose models accept the same input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Product {
-    /// Gemini models that answer with text.
+    /// Gemini models with text output.
     Gemini,
-    /// Models that draw.
+    /// Image generation models.
     Image,
-    /// Models that speak.
+    /// Text-to-speech models.
     Speech,
-    /// Open models, with a numbering of their own.
+    /// Open models with their own version numbers.
     Gemma,
-    /// The name says none of it.
+    /// The name contains none of these words.
     Unknown,
 }
 
-/// How far two models are from each other, in the order in which it counts: major version, sizes, product, version.
+/// Distance between two models, most significant difference first: major version, sizes, product, version.
 type Distance = (u32, bool, bool, bool, u32);
 
 impl Name {
     fn of(id: &str) -> Self {
         let words: Vec<String> = plain(id).split('-').map(str::to_owned).collect();
         let has = |word: &str| words.iter().any(|own| own == word);
-        // Beside full ids, the model form had names of kinds: `image`, `tts`.
+        // In addition to full IDs, the model form used to offer type names: `image`, `tts`.
         let is_googles = has("gemini") || words.len() == 1;
         let product = if has("banana") || (has("image") && is_googles) {
             Product::Image
@@ -196,13 +198,13 @@ impl Name {
             (None, _) if other.version.is_none() => (0, 0),
             _ => (0, 1),
         };
-        // Image models have the versions of two products.
+        // Image models share version numbers with two products.
         let major = if self.product == Product::Image { 0 } else { major };
         (major, differs("pro"), differs("lite"), differs("banana"), minor)
     }
 }
 
-/// A major version among numbers of versions.
+/// Value of one major version in a version number.
 const MAJOR: u32 = 10_000;
 
 fn version_of(word: &str) -> Option<u32> {

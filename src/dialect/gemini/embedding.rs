@@ -1,6 +1,7 @@
-//! Embedding requests and answers in their three forms: `batchEmbedContents`, Vertex's `embedContent`, and `:predict`.
+//! Embedding requests and responses in their three forms: `batchEmbedContents`, Vertex AI's `embedContent`, and
+//! `:predict`.
 //!
-//! Source: Gemini API, "Embeddings"; `googleapis/python-genai: google/genai/models.py` (which model takes which form).
+//! Source: Gemini API, "Embeddings"; `googleapis/python-genai: google/genai/models.py` (which model uses which form).
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -12,32 +13,32 @@ use dify_plugin::declare::ModelSchema;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{EmbeddingInputType, lenient};
 
-/// Vectors of this length come normalised; shorter ones may not.
+/// Vectors of this length are returned normalized; shorter ones may not be.
 pub const FULL_LENGTH: usize = 3072;
 
-/// What tells a model without the field `taskType` what a vector is for.
+/// Prefixes that express the embedding task for models without `taskType`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskWords {
-    /// What stands before a text that is stored: `title: none | text: `.
+    /// Prefix of a text to store: `title: none | text: `.
     pub document: String,
-    /// What stands before a text that is searched for: `task: search result | query: `.
+    /// Prefix of a search query: `task: search result | query: `.
     pub query: String,
 }
 
-/// What an embedding model takes: the `gemini` key of its YAML.
+/// Capabilities of an embedding model: the `gemini` section of its YAML file.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddingProfile {
-    /// The words that tell the task; without them the field `taskType` does.
+    /// Prefixes that express the task; if absent, the field `taskType` does.
     pub task_words: Option<TaskWords>,
-    /// Whether Vertex AI has it behind `:predict`.
+    /// Whether Vertex AI serves the model through `:predict`.
     pub predict: bool,
-    /// Texts of one `:predict` call.
+    /// Maximum number of texts in a `:predict` request.
     pub predict_batch: usize,
-    /// Whether the developer API has it at all.
+    /// Whether the model is available on Vertex AI only.
     pub vertex_only: bool,
-    /// ErrorText in place of a call when the model is gone.
+    /// Error message that replaces requests to a retired model.
     pub retired: Option<String>,
 }
 
@@ -48,7 +49,7 @@ impl Default for EmbeddingProfile {
 }
 
 impl EmbeddingProfile {
-    /// The profile in a model's YAML.
+    /// Parses the `gemini` section of a model's YAML file.
     pub fn of(model: &ModelSchema) -> Result<Self, serde_json::Error> {
         match model.extra.get("gemini") {
             Some(Value::Null) | None => Ok(Self::default()),
@@ -56,7 +57,7 @@ impl EmbeddingProfile {
         }
     }
 
-    /// The form that a surface takes.
+    /// Returns the request form for a surface.
     pub fn form(&self, surface: Surface) -> Form {
         match (surface, self.predict) {
             (Surface::Developer, _) => Form::Batch,
@@ -65,7 +66,7 @@ impl EmbeddingProfile {
         }
     }
 
-    /// A text as one content: one vector comes of it, whatever its parts.
+    /// Returns a text as one content. Each content yields one vector, whatever its parts.
     pub fn text(&self, text: &str, purpose: EmbeddingInputType) -> Vec<Part> {
         let words = self.task_words.as_ref().map(|words| match purpose {
             EmbeddingInputType::Document => words.document.as_str(),
@@ -74,25 +75,25 @@ impl EmbeddingProfile {
         vec![Part::text([words.unwrap_or_default(), text].concat())]
     }
 
-    /// A picture as one content.
+    /// Returns an image as one content.
     pub fn image(mime_type: &str, base64: String) -> Vec<Part> {
         vec![Part { inline_data: Some(Blob { mime_type: mime_type.to_owned(), data: base64 }), ..Part::default() }]
     }
 }
 
-/// The form of a request.
+/// Form of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `batchEmbedContents`: many contents.
     Batch,
-    /// `embedContent` of Vertex AI: one.
+    /// `embedContent` of Vertex AI: one content.
     Single,
-    /// `predict`: as many as the model takes.
+    /// `predict`: as many contents as the model accepts.
     Predict,
 }
 
 impl Form {
-    /// The method in the address.
+    /// Returns the method name in the URL.
     pub fn method(self) -> &'static str {
         match self {
             Self::Batch => "batchEmbedContents",
@@ -102,19 +103,19 @@ impl Form {
     }
 }
 
-/// What goes with every content of a call.
+/// Options that accompany every content of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Model id without a path.
+    /// Model ID without a path.
     pub model: String,
-    /// `RETRIEVAL_DOCUMENT`; `None` where the text says it.
+    /// Task type such as `RETRIEVAL_DOCUMENT`; `None` if the text itself expresses the task.
     pub task_type: Option<&'static str>,
-    /// Length of the vectors; the model's own when `None`.
+    /// Length of the vectors; `None` for the model's default.
     pub dimensions: Option<usize>,
 }
 
 impl Options {
-    /// The options of a purpose.
+    /// Creates the options for a purpose.
     pub fn new(
         profile: &EmbeddingProfile,
         model: &str,
@@ -132,7 +133,7 @@ impl Options {
         }
     }
 
-    /// The body of a request with these contents.
+    /// Builds the body of a request with these contents.
     pub fn body(&self, form: Form, contents: &[Vec<Part>]) -> Value {
         match form {
             Form::Batch => {
@@ -177,7 +178,7 @@ impl Options {
     }
 }
 
-/// An answer in any of the forms.
+/// A response in any of the forms.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EmbeddingResponse {
@@ -185,10 +186,10 @@ pub struct EmbeddingResponse {
     embedding: Option<Vector>,
     predictions: Vec<Prediction>,
     usage_metadata: Option<Usage>,
-    /// The model that answered, where the answer says so.
+    /// The model version that responded, if reported.
     #[serde(deserialize_with = "json::fit")]
     pub model_version: Option<String>,
-    /// How long that model will be served.
+    /// When that model will be shut down.
     #[serde(deserialize_with = "json::fit")]
     pub model_status: Option<ModelStatus>,
 }
@@ -219,13 +220,13 @@ struct Usage {
 }
 
 impl EmbeddingResponse {
-    /// The vectors of `count` contents in their order, and the tokens where the server counted them.
+    /// Returns the vectors of `count` contents in order, and the number of tokens if the server reported it.
     pub fn into_vectors(self, count: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), InvokeError> {
         let predicted = self.predictions.into_iter().map(|prediction| prediction.embeddings);
         let vectors: Vec<Vector> = self.embeddings.into_iter().chain(self.embedding).chain(predicted).collect();
         if vectors.len() != count || vectors.iter().any(|vector| vector.values.is_empty()) {
             return Err(InvokeError::server_unavailable(format!(
-                "{count} vectors were asked for and {} came",
+                "requested {count} embeddings, received {}",
                 vectors.iter().filter(|vector| !vector.values.is_empty()).count()
             )));
         }
@@ -238,8 +239,8 @@ impl EmbeddingResponse {
     }
 }
 
-/// Scales a vector to length 1; one of zeros stays.
-pub fn normalise(vector: &mut [f32]) {
+/// Scales a vector to length 1; a zero vector is left unchanged.
+pub fn normalize(vector: &mut [f32]) {
     let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 {
         for value in vector {
@@ -248,16 +249,16 @@ pub fn normalise(vector: &mut [f32]) {
     }
 }
 
-/// The mean of vectors with these weights, normalised; `None` of no vectors.
-pub fn mean(pieces: &[(Vec<f32>, u64)]) -> Option<Vec<f32>> {
-    let (first, _) = pieces.first()?;
+/// Returns the weighted mean of vectors, normalized; `None` if there are none.
+pub fn mean(vectors: &[(Vec<f32>, u64)]) -> Option<Vec<f32>> {
+    let (first, _) = vectors.first()?;
     let mut sum = vec![0.0; first.len()];
-    for (vector, weight) in pieces {
+    for (vector, weight) in vectors {
         for (place, value) in sum.iter_mut().zip(vector) {
             *place += value * *weight as f32;
         }
     }
-    normalise(&mut sum);
+    normalize(&mut sum);
     Some(sum)
 }
 
@@ -266,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_of_every_form_are_counted() {
+    fn checks_the_number_of_vectors_in_every_form() {
         let read =
             |value: Value, count| serde_json::from_value::<EmbeddingResponse>(value).unwrap().into_vectors(count);
         let predicted = json!({"predictions": [{"embeddings": {"values": [1.0], "statistics": {"token_count": 3, "truncated": false}}}]});
@@ -277,18 +278,18 @@ mod tests {
             (predicted, Some(3)),
         ] {
             assert_eq!(read(value.clone(), 1).unwrap(), (vec![vec![1.0]], tokens), "{value}");
-            assert!(read(value, 2).unwrap_err().message.contains("2 vectors"));
+            assert!(read(value, 2).unwrap_err().message.contains("requested 2"));
         }
         assert!(read(json!({"embeddings": [{"values": []}]}), 1).is_err());
     }
 
     #[test]
-    fn means_are_weighted_and_normalised() {
+    fn means_are_weighted_and_normalized() {
         let mean = mean(&[(vec![1.0, 0.0], 3), (vec![0.0, 1.0], 4)]).unwrap();
         assert!((mean[0] - 0.6).abs() < 1e-6 && (mean[1] - 0.8).abs() < 1e-6, "{mean:?}");
         assert_eq!(super::mean(&[]), None);
         let mut zeros = [0.0, 0.0];
-        normalise(&mut zeros);
+        normalize(&mut zeros);
         assert_eq!(zeros, [0.0, 0.0]);
     }
 }

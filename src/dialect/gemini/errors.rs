@@ -1,6 +1,7 @@
-//! Google's error object, before a stream and inside one → [`InvokeError`].
+//! Converts Google's error object, before a stream or inside one, to [`InvokeError`].
 //!
-//! Source: Gemini API, "Troubleshooting"; `google.rpc` error details (`ErrorInfo`, `RetryInfo`, `QuotaFailure`, `BadRequest`).
+//! Source: Gemini API, "Troubleshooting"; `google.rpc` error details (`ErrorInfo`, `RetryInfo`, `QuotaFailure`,
+//! `BadRequest`).
 
 use std::time::Duration;
 
@@ -10,24 +11,24 @@ use dify_plugin::error::{ErrorKind, InvokeError, clip};
 use dify_plugin::upstream::retry::heed_words;
 use dify_plugin::upstream::status::error_text_in;
 
-/// Words of a limit of money.
+/// Phrases in errors about spending limits.
 const QUOTA_PHRASES: [&str; 5] =
     ["spending limit", "spending cap", "spend cap", "prepayment credits", "credits are depleted"];
 
-/// Words about a key that is none.
+/// Phrases in errors about an invalid key.
 const BAD_KEY: [&str; 5] =
     ["api key not valid", "api key not found", "invalid api key", "api key is invalid", "pass a valid api key"];
 
-/// What is said when the service says nothing.
-const UNEXPLAINED: &str = "an error without an explanation";
+/// Message for errors without a message.
+const UNEXPLAINED: &str = "no error message";
 
-/// Longest words of the service that are shown.
+/// Maximum bytes shown of a server's error message.
 const MAX_MESSAGE_BYTES: usize = 2000;
 
-/// Most fields of a request that are named.
+/// Maximum number of request fields listed.
 const MAX_FIELDS: usize = 10;
 
-/// Reads an error body of any shape: the object, a one-element array of it, `{"error": …}`, or a text.
+/// Parses an error body of any shape: the object, a one-element array of it, `{"error": …}`, or a string.
 pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     let error = match value {
         Value::Array(items) => return from_value(items.first().unwrap_or(&Value::Null), http_status),
@@ -41,35 +42,35 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     };
     let status_word = error.get("status").and_then(Value::as_str).unwrap_or_default();
     let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()).or(http_status);
-    let said = match error.get("message").and_then(Value::as_str).filter(|message| !message.trim().is_empty()) {
+    let message_text = match error.get("message").and_then(Value::as_str).filter(|message| !message.trim().is_empty()) {
         Some(message) => message.to_owned(),
-        // A gateway's own words, in a shape of its own.
+        // An error message in a gateway's own format.
         None => error_text_in(value).message.unwrap_or_else(|| UNEXPLAINED.to_owned()),
     };
-    let said = said.as_str();
+    let message_text = message_text.as_str();
     let mut details = Details::read(error.get("details"));
-    details.spent |= QUOTA_PHRASES.iter().any(|word| said.to_ascii_lowercase().contains(word));
+    details.spent |= QUOTA_PHRASES.iter().any(|word| message_text.to_ascii_lowercase().contains(word));
     if details.reason.is_none() && matches!(code, None | Some(400)) {
-        details.reason = bad_key(said).map(str::to_owned);
+        details.reason = bad_key(message_text).map(str::to_owned);
     }
 
-    let mut failure = InvokeError::new(kind(code, status_word, &details), message(said, &details));
+    let mut failure = InvokeError::new(kind(code, status_word, &details), message(message_text, &details));
     failure.status = code;
     failure.code =
         Some(details.reason.clone().unwrap_or_else(|| status_word.to_owned())).filter(|code| !code.is_empty());
     failure.retry_after = details.retry_delay;
-    failure.retryable = matches!(code, Some(408 | 429 | 500 | 502 | 503 | 504)) && !details.is_used_up();
-    failure.hint = hint(code, status_word, said, &details).map(str::to_owned);
+    failure.retryable = matches!(code, Some(408 | 429 | 500 | 502 | 503 | 504)) && !details.is_exhausted();
+    failure.hint = hint(code, status_word, message_text, &details).map(str::to_owned);
     heed_words(failure)
 }
 
-/// The reason that stands in words alone where somebody on the way takes the details off.
-fn bad_key(said: &str) -> Option<&'static str> {
-    let said = said.to_ascii_lowercase();
-    if said.contains("api key expired") || said.contains("api key has expired") {
+/// Derives the reason from the message alone, for proxies that drop the details.
+fn bad_key(message_text: &str) -> Option<&'static str> {
+    let message_text = message_text.to_ascii_lowercase();
+    if message_text.contains("api key expired") || message_text.contains("api key has expired") {
         return Some("API_KEY_EXPIRED");
     }
-    BAD_KEY.iter().any(|words| said.contains(words)).then_some("API_KEY_INVALID")
+    BAD_KEY.iter().any(|words| message_text.contains(words)).then_some("API_KEY_INVALID")
 }
 
 fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
@@ -83,17 +84,17 @@ fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
     heed_words(failure)
 }
 
-/// What the details of an error say.
+/// Information from the details of an error.
 #[derive(Default)]
 struct Details {
     reason: Option<String>,
     retry_delay: Option<Duration>,
     per_day: bool,
-    /// The model has no share of the free tier.
-    no_share: bool,
-    /// A limit of money.
+    /// The model has no free tier quota.
+    no_free_tier: bool,
+    /// A spending limit was reached.
     spent: bool,
-    /// The room for uploaded files.
+    /// The storage for uploaded files is full.
     storage: bool,
     fields: Vec<String>,
 }
@@ -111,7 +112,7 @@ impl Details {
                         let quota = violation["quotaId"].as_str().unwrap_or_default();
                         found.per_day |= quota.contains("PerDay");
                         found.spent |= quota.contains("PerMonth") || quota.contains("Spend");
-                        found.no_share |= violation["quotaValue"] == "0";
+                        found.no_free_tier |= violation["quotaValue"] == "0";
                     }
                 }
                 "BadRequest" => {
@@ -126,9 +127,9 @@ impl Details {
         found
     }
 
-    /// Waiting a moment does not help.
-    fn is_used_up(&self) -> bool {
-        self.per_day || self.no_share || self.spent || self.storage
+    /// Whether a retry cannot succeed soon, because a quota or budget is exhausted.
+    fn is_exhausted(&self) -> bool {
+        self.per_day || self.no_free_tier || self.spent || self.storage
     }
 }
 
@@ -136,9 +137,9 @@ fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// `34s`, `1.5s`; some gateways write the number, or the object that stands behind it.
-fn duration(told: &Value) -> Option<Duration> {
-    let seconds = match told {
+/// Parses `34s` or `1.5s`; some gateways send the number, or the underlying object.
+fn duration(value: &Value) -> Option<Duration> {
+    let seconds = match value {
         Value::String(text) => text.trim().trim_end_matches('s').parse().ok()?,
         Value::Number(number) => number.as_f64()?,
         Value::Object(parts) => {
@@ -154,12 +155,12 @@ fn duration(told: &Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn message(said: &str, details: &Details) -> String {
-    let said = clip(said.trim(), MAX_MESSAGE_BYTES);
+fn message(message_text: &str, details: &Details) -> String {
+    let message_text = clip(message_text.trim(), MAX_MESSAGE_BYTES);
     if details.fields.is_empty() {
-        return said.into_owned();
+        return message_text.into_owned();
     }
-    format!("{said} ({})", clip(&details.fields.join("; "), MAX_MESSAGE_BYTES))
+    format!("{message_text} ({})", clip(&details.fields.join("; "), MAX_MESSAGE_BYTES))
 }
 
 fn kind(code: Option<u16>, status: &str, details: &Details) -> ErrorKind {
@@ -169,7 +170,7 @@ fn kind(code: Option<u16>, status: &str, details: &Details) -> ErrorKind {
     match (code, status) {
         (Some(401 | 403), _) | (_, "UNAUTHENTICATED" | "PERMISSION_DENIED") => ErrorKind::Authorization,
         (Some(429), _) | (_, "RESOURCE_EXHAUSTED") => ErrorKind::RateLimit,
-        // Somebody on the way gave up.
+        // A gateway or proxy gave up.
         (Some(408 | 499), _) | (_, "CANCELLED") => ErrorKind::Connection,
         (Some(500..=599), _) | (_, "INTERNAL" | "UNAVAILABLE" | "DEADLINE_EXCEEDED") => ErrorKind::ServerUnavailable,
         (Some(400..=499), _) | (_, "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "NOT_FOUND") => ErrorKind::BadRequest,
@@ -177,46 +178,52 @@ fn kind(code: Option<u16>, status: &str, details: &Details) -> ErrorKind {
     }
 }
 
-fn hint(code: Option<u16>, status: &str, said: &str, details: &Details) -> Option<&'static str> {
+fn hint(code: Option<u16>, status: &str, message_text: &str, details: &Details) -> Option<&'static str> {
     match details.reason.as_deref() {
-        Some("API_KEY_INVALID") => return Some("Check the API key; make one at https://aistudio.google.com/apikey."),
-        Some("API_KEY_EXPIRED") => return Some("The API key has expired; make a new one."),
+        Some("API_KEY_INVALID") => {
+            return Some("Check the API key, or create one at https://aistudio.google.com/apikey.");
+        }
+        Some("API_KEY_EXPIRED") => return Some("The API key has expired; create a new one."),
         Some("SERVICE_DISABLED") => {
             return Some("Enable the API for this project in the Google Cloud console, then wait a few minutes.");
         }
         Some("API_KEY_SERVICE_BLOCKED") => {
-            return Some("The API key is restricted to other services; allow this API for it.");
+            return Some("The API key is restricted to other APIs; add this API to the key's restrictions.");
         }
         _ => {}
     }
     if details.spent {
-        return Some("Raise the spending limit or add credit in Google's console; waiting a moment does not help.");
+        return Some("Raise the spending limit or add credit in the Google Cloud console; retrying will not help.");
     }
     if details.storage {
-        return Some("The project's room for uploaded files is used up; delete files, or wait until they expire.");
+        return Some("The project's storage for uploaded files is full; delete files, or wait until they expire.");
     }
-    if details.no_share {
-        return Some("This model has no free share; enable billing for the project of the key.");
+    if details.no_free_tier {
+        return Some("This model has no free tier; enable billing for the key's project.");
     }
     if details.per_day {
-        return Some("The daily quota is used up: it comes back with the next day, whatever wait the service names.");
+        return Some(
+            "The daily quota is exhausted. It resets the next day, regardless of the delay that the service reports.",
+        );
     }
-    let lower = said.to_ascii_lowercase();
+    let lower = message_text.to_ascii_lowercase();
     match (code, status) {
-        (Some(401), _) if lower.contains("api keys are not supported") => {
-            Some("This service takes no API key: choose `service_account`, or `vertex_express` with an express key.")
+        (Some(401), _) if lower.contains("api keys are not supported") => Some(
+            "This service does not accept API keys. Choose `service_account`, or `vertex_express` with an express mode key.",
+        ),
+        (Some(401), _) => Some("Authentication failed or has expired; check the key, the account and the project."),
+        (Some(403), _) if lower.contains("leaked") => {
+            Some("Google has blocked this API key because it was leaked; create a new one.")
         }
-        (Some(401), _) => Some("The sign-in is not valid or has ended: check key, account and project."),
-        (Some(403), _) if lower.contains("leaked") => Some("Google has locked this API key; make a new one."),
         (Some(403), _) if !lower.contains("file") => {
-            Some("The key or account may not use this; check its roles and restrictions.")
+            Some("The key or account lacks permission; check its IAM roles and API restrictions.")
         }
         (_, "FAILED_PRECONDITION") if lower.contains("location") => Some(
-            "Google does not serve the Gemini API in the region of this server; use Vertex AI or a gateway elsewhere.",
+            "The Gemini API is not available in the region of this server. Use Vertex AI, or a gateway in a supported region.",
         ),
-        (_, "FAILED_PRECONDITION") => Some("The project may need billing to be enabled."),
+        (_, "FAILED_PRECONDITION") => Some("Billing may have to be enabled for the project."),
         (Some(404), _) if ["publisher model", "location", "region"].iter().any(|word| lower.contains(word)) => Some(
-            "The model is not served in this location, or has been shut down: choose another location \
+            "The model is not available in this location, or has been shut down; choose another location \
              (`google_location`; new models are often in `global` alone) or another model.",
         ),
         (Some(404), _) => Some("The model does not exist here or has been shut down; choose another one."),
@@ -232,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_is_told_too() {
+    fn errors_without_a_message_get_one() {
         for body in
             [json!(null), json!(" "), json!([]), json!({"error": ""}), json!({"error": {"message": " ", "code": 500}})]
         {
@@ -241,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_key_is_told_in_words_too() {
-        for (said, kind, hint) in [
+    fn recognizes_invalid_keys_by_the_message() {
+        for (message_text, kind, hint) in [
             ("API key not valid. Please pass a valid API key.", ErrorKind::Authorization, "aistudio"),
             ("API Key not found. Please pass a valid API key.", ErrorKind::Authorization, "aistudio"),
             ("API key expired. Please renew the API key.", ErrorKind::Authorization, "expired"),
             ("The field `api_key` of function `f` is not a valid name.", ErrorKind::BadRequest, ""),
         ] {
             for body in [
-                json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": said}}),
-                json!({"error": said}),
-                json!(said),
+                json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": message_text}}),
+                json!({"error": message_text}),
+                json!(message_text),
             ] {
                 let error = from_value(&body, Some(400));
                 assert_eq!((error.kind, error.retryable), (kind, false), "{body}");
@@ -264,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn long_words_are_clipped() {
+    fn long_messages_are_truncated() {
         let long = "B".repeat(3_000_000);
         let fields: Vec<Value> = (0..5000).map(|_| json!({"field": long[..1000], "description": "odd"})).collect();
         let details = json!([{"@type": "x/google.rpc.BadRequest", "fieldViolations": fields}]);
@@ -281,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_refusals() {
+    fn error_types_retries_and_hints_by_status_and_details() {
         let info = |reason: &str| json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]);
         let cases = [
             (400, "INVALID_ARGUMENT", info("API_KEY_INVALID"), ErrorKind::Authorization, false, "aistudio"),
@@ -294,7 +301,7 @@ mod tests {
                 "tools[0]: odd",
             ),
             (400, "FAILED_PRECONDITION", json!([]), ErrorKind::BadRequest, false, "region"),
-            (401, "UNAUTHENTICATED", json!([]), ErrorKind::Authorization, false, "sign-in"),
+            (401, "UNAUTHENTICATED", json!([]), ErrorKind::Authorization, false, "Authentication"),
             (403, "PERMISSION_DENIED", info("SERVICE_DISABLED"), ErrorKind::Authorization, false, "Enable the API"),
             (404, "NOT_FOUND", json!([]), ErrorKind::BadRequest, false, "shut down"),
             (
@@ -316,12 +323,12 @@ mod tests {
             (500, "INTERNAL", json!([]), ErrorKind::ServerUnavailable, true, "location"),
             (503, "UNAVAILABLE", json!([]), ErrorKind::ServerUnavailable, true, "location"),
         ];
-        for (code, status, details, kind, retryable, said) in cases {
+        for (code, status, details, kind, retryable, message_text) in cases {
             let body = json!({"error": {"code": code, "status": status, "message": "User location is wrong.", "details": details}});
             for body in [body.clone(), json!([body])] {
                 let error = from_value(&body, None);
                 assert_eq!((error.kind, error.retryable), (kind, retryable), "{code} {status}");
-                assert!(error.detail().contains(said), "{code}: {}", error.detail());
+                assert!(error.detail().contains(message_text), "{code}: {}", error.detail());
             }
         }
         for words in
@@ -339,8 +346,8 @@ mod tests {
         }
         let elsewhere = json!({"error": {"code": 404, "message": "Publisher Model `projects/p/locations/eu/publishers/google/models/m` was not found"}});
         assert!(from_value(&elsewhere, None).detail().contains("location"), "{elsewhere}");
-        let told = json!({"error": {"code": 429, "message": "Quota exceeded. Please retry in 55.1s."}});
-        assert_eq!(from_value(&told, None).retry_after, Some(Duration::from_millis(55_100)));
+        let in_text = json!({"error": {"code": 429, "message": "Quota exceeded. Please retry in 55.1s."}});
+        assert_eq!(from_value(&in_text, None).retry_after, Some(Duration::from_millis(55_100)));
         assert!(!from_value(&json!({"error": {"code": 429, "message": "Quota exceeded, limit: 0."}}), None).retryable);
         let storage =
             json!([{"@type": "x/google.rpc.QuotaFailure", "violations": [{"quotaId": "FileStorageBytesPerProject"}]}]);
@@ -351,7 +358,7 @@ mod tests {
             None,
         );
         assert_eq!(delay.retry_after, Some(Duration::from_millis(1500)));
-        for (told, seconds) in [
+        for (value, seconds) in [
             (json!("34s"), Some(34.0)),
             (json!("34"), Some(34.0)),
             (json!(1.5), Some(1.5)),
@@ -362,7 +369,7 @@ mod tests {
             (json!("soon"), None),
             (json!([34]), None),
         ] {
-            assert_eq!(duration(&told).map(|wait| wait.as_secs_f64()), seconds, "{told}");
+            assert_eq!(duration(&value).map(|wait| wait.as_secs_f64()), seconds, "{value}");
         }
         assert_eq!(from_value(&json!("overloaded"), Some(503)).kind, ErrorKind::ServerUnavailable);
     }

@@ -1,30 +1,30 @@
-//! Why an answer ended, and what to say when nothing came: Google's reasons in Dify's words.
+//! Maps Google's finish reasons to Dify's, and explains responses without content.
 
 use super::wire::SafetyRating;
 use dify_plugin::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use dify_plugin::protocol::FinishReason;
 
-/// Longest words of Google's that are shown.
+/// Maximum bytes shown of Google's message.
 const MAX_MESSAGE_BYTES: usize = 2000;
 
-/// Most categories that are named.
+/// Maximum number of safety categories listed.
 const MAX_CATEGORIES: usize = 8;
 
-/// Google's word in Dify's. `calls`: whether functions were called.
-pub fn reason(word: &str, calls: bool) -> FinishReason {
-    match word {
+/// Maps Google's finish reason to Dify's. `calls`: whether the response contains function calls.
+pub fn reason(reason_code: &str, calls: bool) -> FinishReason {
+    match reason_code {
         "STOP" | "FINISH_REASON_UNSPECIFIED" if calls => FinishReason::ToolCalls,
         "STOP" => FinishReason::Stop,
         "MAX_TOKENS" => FinishReason::Length,
-        _ if is_filter(word) => FinishReason::ContentFilter,
+        _ if is_filter(reason_code) => FinishReason::ContentFilter,
         other => FinishReason::Other(other.to_ascii_lowercase()),
     }
 }
 
-/// Reasons that are a filter's.
-pub fn is_filter(word: &str) -> bool {
+/// Whether the finish reason is that of a filter.
+pub fn is_filter(reason_code: &str) -> bool {
     matches!(
-        word,
+        reason_code,
         "SAFETY"
             | "RECITATION"
             | "BLOCKLIST"
@@ -40,10 +40,10 @@ pub fn is_filter(word: &str) -> bool {
     )
 }
 
-/// Reasons that mean that the model failed at its own form.
-pub fn is_malformed(word: &str) -> bool {
+/// Whether the finish reason reports malformed model output.
+pub fn is_malformed(reason_code: &str) -> bool {
     matches!(
-        word,
+        reason_code,
         "MALFORMED_FUNCTION_CALL"
             | "UNEXPECTED_TOOL_CALL"
             | "TOO_MANY_TOOL_CALLS"
@@ -52,83 +52,89 @@ pub fn is_malformed(word: &str) -> bool {
     )
 }
 
-/// The model's own word for a call that it wrote wrongly.
+/// The finish reason for a malformed function call.
 pub const MALFORMED_CALL: &str = "MALFORMED_FUNCTION_CALL";
 
-/// Endings that often do not come again when the same is asked once more.
-pub fn retryable_by_class(word: &str) -> bool {
-    matches!(word, "STOP" | MALFORMED_CALL | "UNEXPECTED_TOOL_CALL" | "MALFORMED_RESPONSE")
+/// Whether the same request often succeeds when it is retried.
+pub fn retryable_by_class(reason_code: &str) -> bool {
+    matches!(reason_code, "STOP" | MALFORMED_CALL | "UNEXPECTED_TOOL_CALL" | "MALFORMED_RESPONSE")
 }
 
-/// The error of a call that cannot be handed on, however the answer ended.
-pub fn malformed_call(what: &str, word: &str) -> InvokeError {
-    InvokeError::server_unavailable(format!("{what} ({word})"))
+/// Returns the error for a function call that cannot be emitted, whatever the finish reason.
+pub fn malformed_call(what: &str, reason_code: &str) -> InvokeError {
+    InvokeError::server_unavailable(format!("{what} ({reason_code})"))
         .with_code(MALFORMED_CALL)
-        .with_hint("Try again, or simplify the functions' schemas.")
+        .with_hint("Try again, or simplify the function schemas.")
 }
 
-/// The error of an answer that ends as if it were whole and holds nothing.
-pub fn is_silent() -> InvokeError {
-    InvokeError::server_unavailable("the model ended its answer without saying anything (STOP)")
+/// Returns the error for a response that ends normally but is empty.
+pub fn empty_response() -> InvokeError {
+    InvokeError::server_unavailable("the model returned an empty response (STOP)")
         .with_code("STOP")
-        .with_hint("Ask again, or word the prompt differently; this passes by itself.")
+        .with_hint("Try again, or rephrase the prompt; this is usually temporary.")
 }
 
-/// The error of an answer whose form failed the model, before or after it said something.
-pub fn broke_off(word: &str, said: Option<&str>, ratings: &[SafetyRating], spoke: bool) -> InvokeError {
-    match spoke {
-        true => explain(format!("the model broke its answer off ({word})"), word, said, ratings),
-        false => no_output(word, said, ratings),
+/// Returns the error for malformed model output, with or without earlier output.
+pub fn malformed_output(
+    reason_code: &str,
+    message: Option<&str>,
+    ratings: &[SafetyRating],
+    has_output: bool,
+) -> InvokeError {
+    match has_output {
+        true => explain(format!("the model ended its response early ({reason_code})"), reason_code, message, ratings),
+        false => no_output(reason_code, message, ratings),
     }
 }
 
-/// The error of a refused prompt.
-pub fn prompt_blocked(word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
-    explain(format!("the prompt was blocked ({word})"), word, said, ratings)
+/// Returns the error for a blocked prompt.
+pub fn prompt_blocked(reason_code: &str, message: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
+    explain(format!("the prompt was blocked ({reason_code})"), reason_code, message, ratings)
 }
 
-/// The error of an answer that holds nothing.
-pub fn no_output(word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
-    explain(format!("the model gave no answer ({word})"), word, said, ratings)
+/// Returns the error for a response without content.
+pub fn no_output(reason_code: &str, message: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
+    explain(format!("the model returned no content ({reason_code})"), reason_code, message, ratings)
 }
 
-fn explain(mut text: String, word: &str, said: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
+fn explain(mut text: String, reason_code: &str, message: Option<&str>, ratings: &[SafetyRating]) -> InvokeError {
     let highest_ratings = highest_ratings(ratings);
     if !highest_ratings.is_empty() {
         let names: Vec<String> = highest_ratings.iter().take(MAX_CATEGORIES).map(|rating| named(rating)).collect();
         text.push_str(&format!(" for {}", names.join(", ")));
     }
-    if let Some(said) = said.filter(|said| !said.is_empty()) {
-        text.push_str(&format!(": {}", clip(said, MAX_MESSAGE_BYTES)));
+    if let Some(message) = message.filter(|message| !message.is_empty()) {
+        text.push_str(&format!(": {}", clip(message, MAX_MESSAGE_BYTES)));
     }
-    let error = InvokeError::bad_request(text).with_code(word);
-    match (word, highest_ratings.first().and_then(|rating| parameter(&rating.category))) {
-        (_, Some(parameter)) => {
-            error.with_hint(format!("Loosen the parameter `{parameter}`, or word the prompt differently."))
-        }
-        ("SAFETY", None) => error.with_hint("Loosen the `safety_…` parameters, or word the prompt differently."),
-        ("PROHIBITED_CONTENT" | "JAILBREAK", _) => error.with_hint("This protection cannot be changed by a parameter."),
+    let error = InvokeError::bad_request(text).with_code(reason_code);
+    match (reason_code, highest_ratings.first().and_then(|rating| parameter(&rating.category))) {
+        (_, Some(parameter)) => error.with_hint(format!("Relax the parameter `{parameter}`, or rephrase the prompt.")),
+        ("SAFETY", None) => error.with_hint("Relax the `safety_…` parameters, or rephrase the prompt."),
+        ("PROHIBITED_CONTENT" | "JAILBREAK", _) => error.with_hint("This protection cannot be turned off."),
         ("OTHER" | "BLOCKLIST" | "MODEL_ARMOR" | "SPII", _) => {
-            error.with_hint("No parameter lifts this; word the prompt differently or ask Google's support why.")
+            error.with_hint("No parameter changes this. Rephrase the prompt, or ask Google support for the reason.")
         }
-        ("RECITATION", _) => error.with_hint("The answer would have repeated existing text; ask for a free wording."),
-        ("MAX_TOKENS", _) => error.with_hint("Thinking used up `max_output_tokens`; raise it or lower thinking."),
+        ("RECITATION", _) => error.with_hint("The response would have recited existing text; ask for a paraphrase."),
+        ("MAX_TOKENS", _) => {
+            error.with_hint("Thinking used up `max_output_tokens`; raise it, or lower the thinking level.")
+        }
         // Source: google-genai 3.6.1, `types.py`, `FinishReason`.
         ("PUP_LIMITED_DISABLED", _) => error.with_hint(
             "Google limits or has disabled this account for violations of its Prohibited Use Policy; its owner must \
              contact Google.",
         ),
-        ("TOO_MANY_TOOL_CALLS", _) => error
-            .with_hint("The model called tools too often in one answer; ask for less at once, or offer fewer tools."),
-        ("MISSING_THOUGHT_SIGNATURE", _) => {
-            error.with_hint("An earlier answer came back without its signature; begin a new conversation.")
+        ("TOO_MANY_TOOL_CALLS", _) => {
+            error.with_hint("The model called tools too often in one response; split the task, or offer fewer tools.")
         }
-        _ if is_malformed(word) => error.with_hint("Try again, or simplify the functions' schemas."),
+        ("MISSING_THOUGHT_SIGNATURE", _) => {
+            error.with_hint("An earlier response was sent back without its signature; start a new conversation.")
+        }
+        _ if is_malformed(reason_code) => error.with_hint("Try again, or simplify the function schemas."),
         _ => error,
     }
 }
 
-/// The ratings that were the reason, else the high ones.
+/// Returns the ratings that caused the block, or else the high ones.
 fn highest_ratings(ratings: &[SafetyRating]) -> Vec<&SafetyRating> {
     let blocked: Vec<_> = ratings.iter().filter(|rating| rating.blocked).collect();
     if blocked.is_empty() { ratings.iter().filter(|rating| rating.probability == "HIGH").collect() } else { blocked }
@@ -139,7 +145,7 @@ fn named(rating: &SafetyRating) -> String {
     format!("{} {}", clip(category, MAX_FIELD_BYTES), clip(&rating.probability, MAX_FIELD_BYTES))
 }
 
-/// The parameter that sets the threshold of a category.
+/// Returns the parameter that sets the threshold of a category.
 fn parameter(category: &str) -> Option<&'static str> {
     super::parameters::SAFETY.iter().find(|(_, known)| *known == category).map(|(parameter, _)| *parameter)
 }

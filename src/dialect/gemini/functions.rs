@@ -1,4 +1,5 @@
-//! Functions of the request: their declarations, which may or must be called, and Google's own tools beside them.
+//! Functions of a request: their declarations, which of them may or must be called, and their combination with Google
+//! tools.
 //!
 //! Source: Gemini API, "Function calling", "Tool combination".
 
@@ -11,13 +12,13 @@ use crate::dialect::names::{FunctionNames, NameRule, distinct};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Tool, ToolChoice, ToolChoiceMode};
 
-/// Names that Google takes. Source: Gemini API, `FunctionDeclaration`.
+/// Function names that Google accepts. Source: Gemini API, `FunctionDeclaration`.
 pub const NAMES: NameRule = NameRule { punctuation: ".:-", begins_with_any: false };
 
-/// Functions that every model takes; with more, some refuse the request.
+/// Number of functions that every model accepts; some models reject requests with more.
 const MAX_PORTABLE_FUNCTIONS: usize = 128;
 
-/// What decides about functions.
+/// Inputs that determine the functions of a request.
 pub(super) struct Functions<'a> {
     pub(super) tools: &'a [Tool],
     pub(super) names: &'a FunctionNames,
@@ -28,12 +29,12 @@ pub(super) struct Functions<'a> {
 }
 
 impl Functions<'_> {
-    /// Fills tools and their configuration into a request whose settings are already there.
+    /// Adds the tools and their configuration to a request whose other settings are complete.
     pub(super) fn fill(&self, request: &mut GenerateContentRequest) -> Result<(), InvokeError> {
         let json = request.generation_config.contains_key("responseMimeType");
         if json && !self.profile.combines_schema && !(self.tools.is_empty() && request.tools.is_empty()) {
             return Err(InvokeError::bad_request(
-                "this model gives JSON answers or uses tools, not both in one request",
+                "this model cannot combine structured output and tools in one request",
             )
             .with_hint("Remove the tools or the structured output, or choose a Gemini 3 model."));
         }
@@ -47,11 +48,11 @@ impl Functions<'_> {
         if self.tools.len() > MAX_PORTABLE_FUNCTIONS {
             tracing::warn!(
                 functions = self.tools.len(),
-                "more functions than every model takes ({MAX_PORTABLE_FUNCTIONS})"
+                "more functions than every model supports ({MAX_PORTABLE_FUNCTIONS})"
             );
         }
         if !request.tools.is_empty() && !self.combines(request) {
-            tracing::warn!("Google's tools are left out: they do not go together with functions here");
+            tracing::warn!("Google tools dropped: this model cannot combine them with functions");
             request.tools.clear();
         }
         let combined = !request.tools.is_empty();
@@ -67,16 +68,16 @@ impl Functions<'_> {
         Ok(())
     }
 
-    /// Whether functions and Google's own tools go together in a request whose settings are already there.
+    /// Whether this request can combine functions and Google tools. The other settings must be complete.
     pub(super) fn combines(&self, request: &GenerateContentRequest) -> bool {
         !self.tools.is_empty() && !request.tools.is_empty() && self.profile.combines_tools && !self.surface.is_vertex()
     }
 
-    /// A function without arguments has no schema at all.
+    /// Builds a function declaration. A function without parameters has no schema.
     fn declaration(&self, tool: &Tool, budget: &mut Budget) -> Result<Value, InvokeError> {
         let name = self.names.out(&tool.name);
         let mut declaration = json!({ "name": name });
-        // The model reads what the function is really called.
+        // The description tells the model the original name.
         let description = match (tool.description.is_empty(), name == tool.name) {
             (true, false) => &tool.name,
             _ => &tool.description,
@@ -120,7 +121,9 @@ impl Functions<'_> {
             ToolChoiceMode::Tool => {
                 let wanted = name.as_deref().unwrap_or_default();
                 if !self.names.has(wanted) {
-                    return Err(InvokeError::bad_request(format!("`tool_choice` names the unknown tool `{wanted}`")));
+                    return Err(InvokeError::bad_request(format!(
+                        "`tool_choice` requires the unknown tool `{wanted}`"
+                    )));
                 }
                 json!({"mode": "ANY", "allowedFunctionNames": [self.names.out(wanted)]})
             }
@@ -128,8 +131,8 @@ impl Functions<'_> {
     }
 }
 
-/// Has calls held to their schema; for the repeat after a malformed call.
-pub fn demand_valid_calls(request: &mut GenerateContentRequest) {
+/// Requires calls to match their schema; used to retry after a malformed call.
+pub fn require_valid_calls(request: &mut GenerateContentRequest) {
     let config = request.tool_config.get_or_insert_with(|| json!({"functionCallingConfig": {}}));
     let mode = &mut config["functionCallingConfig"]["mode"];
     if mode.is_null() || *mode == "AUTO" {

@@ -1,8 +1,9 @@
-//! Grounding behind an answer: marks in the text, a list after it, search suggestions, pages that could not be read.
+//! Grounding of a response: markers in the text, the list of sources after it, search suggestions, and pages that could
+//! not be fetched.
 //!
-//! Google counts passages in bytes of the answer's text (thoughts not counted). A passage that does not lie where it is
-//! said to is looked up by its own words, and left unmarked when it is not found.
-//! Source: Gemini API, "Grounding with Google Search", "URL context".
+//! Google counts segments in bytes of the response text (without thoughts). A segment that is not at its reported
+//! position is searched for by its text, and left unmarked if it is not found. Source: Gemini API, "Grounding with
+//! Google Search", "URL context".
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
@@ -13,44 +14,45 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::wire::{GroundingMetadata, GroundingSupport, MAX_SOURCES, Segment, UrlMetadata, WebSource};
 use dify_plugin::steps;
 
-/// Longest address or title that is shown.
+/// Maximum bytes shown of a URL or title.
 const MAX_NAME_BYTES: usize = 4096;
 
-/// Bytes of text that are searched for passages which do not stand where they are said to.
+/// Maximum bytes of text to search for segments that are not at their reported position.
 const MAX_SEARCHED_BYTES: usize = 16 * 1024 * 1024;
 
-/// What is shown of the sources.
+/// How sources are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Citations {
-    /// Nothing.
+    /// Not at all.
     Off,
-    /// A list after the answer.
+    /// As a list after the response.
     #[default]
     List,
-    /// Marks in the text, and the list: the text is held until its end, as the places are told last.
+    /// As markers in the text, and the list. The text is buffered until its end, because the service reports the
+    /// positions last.
     Inline,
 }
 
-/// The sources of a whole answer; of each kind as many as anybody reads.
+/// The sources of a complete response, limited to a readable number of each type.
 #[derive(Debug, Default)]
 pub struct Grounding {
     grounding: GroundingMetadata,
     queries: HashSet<String>,
     quoted: Vec<WebSource>,
     known: HashSet<(String, String)>,
-    /// What became of each page, by its address, in the order in which they were asked for.
+    /// Fetch results of the pages, by URL, in the order in which they were requested.
     pages: Vec<UrlMetadata>,
     places: HashMap<String, usize>,
 }
 
 impl Grounding {
-    /// Adds what one request told; `offset` is where its text begins in the whole answer's.
+    /// Adds the grounding metadata of one request; `offset` is the position of its text in the complete response.
     pub fn add(&mut self, grounding: GroundingMetadata, offset: usize) {
         let chunks = &mut self.grounding.grounding_chunks;
         let shift = chunks.len();
         let room = MAX_SOURCES.saturating_sub(shift);
         chunks.extend(grounding.grounding_chunks.into_iter().take(room));
-        // Both kinds are searches, and are paid for as such.
+        // Both query types are billed as searches.
         for query in grounding.web_search_queries.into_iter().chain(grounding.image_search_queries) {
             steps::count(query.len());
             if self.queries.len() < MAX_SOURCES && query.len() <= MAX_NAME_BYTES && self.queries.insert(query.clone()) {
@@ -74,7 +76,7 @@ impl Grounding {
     }
 
     /// Adds recited sources.
-    pub fn quote(&mut self, sources: Vec<WebSource>) {
+    pub fn add_quoted(&mut self, sources: Vec<WebSource>) {
         for source in sources {
             steps::count(source.uri.len() + source.title.len());
             let empty = source.uri.is_empty() && source.title.is_empty();
@@ -88,7 +90,7 @@ impl Grounding {
         }
     }
 
-    /// Adds pages that were asked for; a later word about a page replaces an earlier one.
+    /// Adds requested pages; a later result for the same page replaces an earlier one.
     pub fn pages(&mut self, pages: Vec<UrlMetadata>) {
         for page in pages.into_iter().filter(|page| page.retrieved_url.len() <= MAX_NAME_BYTES) {
             steps::count(page.retrieved_url.len());
@@ -103,12 +105,12 @@ impl Grounding {
         }
     }
 
-    /// Searches that the model made.
+    /// Returns the number of searches that the model made.
     pub fn searches(&self) -> usize {
         self.grounding.web_search_queries.len()
     }
 
-    /// Marks (`[1][3]`) by the byte of `text` in front of which they stand.
+    /// Returns the markers (`[1][3]`) by the byte offset in `text` at which they are inserted.
     pub fn marks(&self, text: &str) -> BTreeMap<usize, String> {
         let mut numbers: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         let mut left = MAX_SEARCHED_BYTES;
@@ -128,7 +130,7 @@ impl Grounding {
             .collect()
     }
 
-    /// A range of a text in pieces, with its marks between them.
+    /// Splits a range of the text at its markers and returns it with the markers in between.
     pub fn marked<'a>(
         text: &'a str,
         range: Range<usize>,
@@ -136,7 +138,7 @@ impl Grounding {
         mut piece: impl FnMut(&'a str),
     ) {
         let mut last = range.start;
-        // An empty range is legal here, as `start + 1..=end` would not be.
+        // An empty range is valid here; `start + 1..=end` would panic.
         for (at, mark) in marks.range((Bound::Excluded(range.start), Bound::Included(range.end))) {
             piece(&text[last..*at]);
             piece(mark);
@@ -145,7 +147,7 @@ impl Grounding {
         piece(&text[last..range.end]);
     }
 
-    /// The list after the answer, in Markdown; empty when there is nothing to say.
+    /// Returns the Markdown list after the response; empty if there is nothing to list.
     pub fn list(&self) -> String {
         let mut text = String::new();
         let listed: Vec<_> = self.grounding.grounding_chunks.iter().map(|chunk| chunk.source()).collect();
@@ -165,7 +167,7 @@ impl Grounding {
         }
         for page in &self.pages {
             let why = match page.url_retrieval_status.trim_start_matches("URL_RETRIEVAL_STATUS_") {
-                // Nothing, or a number, says nothing of a failure.
+                // A missing or numeric status is not a failure.
                 "SUCCESS" | "" => continue,
                 word if word.bytes().all(|byte| byte.is_ascii_digit()) => continue,
                 "UNSPECIFIED" => "no reason given".to_owned(),
@@ -196,7 +198,7 @@ fn section<'a>(text: &mut String, title: &str, sources: impl Iterator<Item = Opt
     }
 }
 
-/// Text that cannot end a Markdown link early.
+/// Escapes text that would end a Markdown link early.
 fn label(text: &str) -> String {
     text.replace(['[', ']', '\n'], " ")
 }
@@ -205,12 +207,12 @@ fn is_short(source: &WebSource) -> bool {
     [&source.uri, &source.source_uri, &source.title].iter().all(|text| text.len() <= MAX_NAME_BYTES)
 }
 
-/// Where a passage ends in the text; `left` is how many bytes may still be searched.
+/// Returns the end of a segment in the text; `left` limits how many bytes may still be searched.
 fn end_of(segment: &Segment, text: &str, left: &mut usize) -> Option<usize> {
     let start = segment.start_index.unwrap_or(0);
-    let told = segment.end_index.filter(|end| *end <= text.len() && text.is_char_boundary(*end) && *end > 0);
-    let Some(words) = segment.text.as_deref().filter(|words| !words.is_empty()) else { return told };
-    if let Some(end) = told
+    let reported = segment.end_index.filter(|end| *end <= text.len() && text.is_char_boundary(*end) && *end > 0);
+    let Some(words) = segment.text.as_deref().filter(|words| !words.is_empty()) else { return reported };
+    if let Some(end) = reported
         && text.get(start..end) == Some(words)
     {
         return Some(end);
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_stand_at_bytes_not_letters() {
+    fn markers_are_placed_by_byte_not_character() {
         let text = "Zürich ist größer. Bern nicht.";
         let first = text.find(" Bern").unwrap();
         let chunk = |name: &str| json!({"web": {"uri": format!("https://{name}"), "title": name}});
@@ -244,7 +246,7 @@ mod tests {
                 {"segment": {"startIndex": 3, "endIndex": 7, "text": "Bern nicht."}, "groundingChunkIndices": [1]},
                 {"segment": {"startIndex": 1, "endIndex": 2}, "groundingChunkIndices": [0]},
                 {"segment": {"endIndex": 9999}, "groundingChunkIndices": [0]},
-                {"segment": {"endIndex": 4, "text": "not said"}, "groundingChunkIndices": [0]},
+                {"segment": {"endIndex": 4, "text": "not in the text"}, "groundingChunkIndices": [0]},
                 {"segment": {"endIndex": text.len(), "text": "Bern nicht."}, "groundingChunkIndices": [7]},
             ],
         }));
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn later_requests_shift_numbers_and_places() {
+    fn offsets_and_numbers_continue_across_requests() {
         let part = |name: &str| {
             serde_json::from_value(json!({
                 "groundingChunks": [{"web": {"uri": format!("https://{name}")}}],
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_names_sources_searches_and_unread_pages() {
+    fn lists_sources_searches_and_failed_pages() {
         let mut sources = sources(json!({
             "groundingChunks": [
                 {"web": {"uri": "https://a", "title": "A [1]"}}, {"retrievedContext": {"title": "Notes"}},
@@ -282,7 +284,7 @@ mod tests {
             "webSearchQueries": ["größe?"],
             "imageSearchQueries": ["bear", "größe?"],
         }));
-        sources.quote(vec![WebSource { uri: "https://q".to_owned(), ..WebSource::default() }; 2]);
+        sources.add_quoted(vec![WebSource { uri: "https://q".to_owned(), ..WebSource::default() }; 2]);
         sources.pages(
             serde_json::from_value(json!([
                 {"retrievedUrl": "https://ok", "urlRetrievalStatus": "URL_RETRIEVAL_STATUS_SUCCESS"},

@@ -1,4 +1,4 @@
-//! Background agents (Deep Research) as the Interactions API writes them: a task is started, then looked at until it ends.
+//! Background agents (Deep Research) of the Interactions API: a task is started, then polled until it ends.
 //!
 //! Source: Gemini API, "Interactions API", "Deep Research".
 
@@ -11,19 +11,19 @@ use dify_plugin::codec::json::{list, or_default};
 use dify_plugin::error::{InvokeError, MAX_FIELD_BYTES, MAX_MESSAGE_BYTES, clip};
 use dify_plugin::protocol::{Content, ContentPart, PromptMessage, Role, lenient};
 
-/// Whether a name is an agent's, not a model's.
+/// Whether a name is that of an agent rather than a model.
 pub fn is_agent(name: &str) -> bool {
     let short = name.rsplit('/').next().unwrap_or(name);
     short.starts_with("deep-research-") || short.starts_with("antigravity-")
 }
 
-/// The body that starts a task.
+/// Builds the body that starts a task.
 pub fn start(agent: &str, messages: &[PromptMessage]) -> Result<Value, InvokeError> {
     let agent = agent.rsplit('/').next().unwrap_or(agent);
     Ok(json!({"agent": agent, "input": input(messages)?, "background": true, "store": true}))
 }
 
-/// The conversation as one text, an agent is given a task, not turns; and its files behind it.
+/// Flattens the conversation into one task description, followed by the files. Agents accept a task, not turns.
 fn input(messages: &[PromptMessage]) -> Result<Value, InvokeError> {
     let several = messages.iter().filter(|message| message.role != Role::System).count() > 1;
     let paragraphs = messages.iter().filter_map(|message| {
@@ -51,7 +51,7 @@ fn input(messages: &[PromptMessage]) -> Result<Value, InvokeError> {
     Ok(std::iter::once(json!({"type": "text", "text": text})).chain(files).collect())
 }
 
-/// A file of the prompt: its bytes, or an address that Google reads.
+/// Converts a file of the prompt: its data, or a URL that Google can read.
 fn file(part: &ContentPart) -> Result<Option<Value>, InvokeError> {
     let Some(media) = part.media() else { return Ok(None) };
     let mut file = json!({"type": part.type_name()});
@@ -65,14 +65,14 @@ fn file(part: &ContentPart) -> Result<Option<Value>, InvokeError> {
     Ok(Some(file))
 }
 
-/// Most pieces of a report.
+/// Maximum number of parts of a report.
 const MAX_REPORT_PARTS: usize = 8192;
 
 /// A task, in either of the API's forms (`outputs`, later `steps`).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Interaction {
-    /// Names the task.
+    /// Task ID.
     #[serde(deserialize_with = "or_default")]
     pub id: String,
     #[serde(deserialize_with = "or_default")]
@@ -81,13 +81,13 @@ pub struct Interaction {
     pub(super) outputs: Vec<Value>,
     #[serde(deserialize_with = "list::<MAX_REPORT_PARTS, _, _>")]
     pub(super) steps: Vec<Value>,
-    /// Tokens so far.
+    /// Token usage so far.
     #[serde(deserialize_with = "or_default")]
     pub usage: Usage,
     error: Value,
 }
 
-/// Tokens of a task.
+/// Token usage of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Usage {
@@ -102,70 +102,70 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Tokens read: prompt and what tools found.
+    /// Returns the input tokens: the prompt and tool results.
     pub fn prompt(self) -> u64 {
         self.total_input_tokens.unwrap_or_default() + self.total_tool_use_tokens.unwrap_or_default()
     }
 
-    /// Tokens written: thoughts and answer.
-    pub fn answer(self) -> u64 {
+    /// Returns the output tokens: thoughts and the report.
+    pub fn completion(self) -> u64 {
         self.total_output_tokens.unwrap_or_default() + self.total_thought_tokens.unwrap_or_default()
     }
 }
 
-/// How a task stands.
+/// State of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskState {
-    /// Not done yet.
+    /// Still running.
     Running,
-    /// Done; or stopped early with what there was.
+    /// Completed, or stopped early with partial output.
     Done {
-        /// The report, with marks at its passages and its sources behind it.
+        /// The report with citation markers, followed by its sources.
         report: Content,
-        /// Whether it is all of it.
+        /// Whether the report is complete.
         complete: bool,
     },
-    /// Ended without an answer.
+    /// Ended without output.
     Failed(String),
 }
 
 impl Interaction {
-    /// Whether this is the state of a task at all.
+    /// Whether the response contains a task state at all.
     pub fn is_reported(&self) -> bool {
         !self.status.is_empty()
     }
 
-    /// How the task stands.
-    pub fn standing(&self) -> TaskState {
+    /// Returns the state of the task.
+    pub fn state(&self) -> TaskState {
         let report = Report::of(self);
         match self.status.to_ascii_lowercase().as_str() {
-            // An agent that idles has nothing to do: it is done where it has written something, else not yet begun.
+            // An idle agent has finished if it has produced output; otherwise it has not started yet.
             "idle" if !report.is_empty() => TaskState::Done { report: report.into_content(), complete: true },
             "in_progress" | "queued" | "idle" => TaskState::Running,
-            // A word of the future: the task is paid for, and another look costs nothing.
+            // An unknown status counts as running: the task is already paid for, and further polling is free.
             status if !status.is_empty() && !is_ending(status) => TaskState::Running,
             "completed" if !report.is_empty() => TaskState::Done { report: report.into_content(), complete: true },
             "incomplete" | "budget_exceeded" if !report.is_empty() => {
                 TaskState::Done { report: report.into_content(), complete: false }
             }
             status => {
-                let said = self.error["message"].as_str().or(self.error.as_str());
+                let message = self.error["message"].as_str().or(self.error.as_str());
                 let why = match status {
-                    "completed" => "ended without an answer".to_owned(),
-                    "requires_action" => "waits for the result of a function, which Dify cannot give".to_owned(),
+                    "completed" => "ended without output".to_owned(),
+                    "requires_action" => "requires a function result, which Dify cannot provide".to_owned(),
                     "" => "has no status".to_owned(),
-                    other => format!("ended as `{}`", clip(other, MAX_FIELD_BYTES)),
+                    other => format!("ended with status `{}`", clip(other, MAX_FIELD_BYTES)),
                 };
-                TaskState::Failed(match said {
-                    Some(said) => format!("the agent's task {why}: {}", clip(said, MAX_MESSAGE_BYTES)),
-                    None => format!("the agent's task {why}"),
+                TaskState::Failed(match message {
+                    Some(message) => format!("the agent task {why}: {}", clip(message, MAX_MESSAGE_BYTES)),
+                    None => format!("the agent task {why}"),
                 })
             }
         }
     }
 }
 
-/// Whether a status says that nothing more comes.
+/// Whether a status means that the task has ended.
 fn is_ending(status: &str) -> bool {
     const ENDINGS: [&str; 14] = [
         "complete", "done", "succe", "finish", "fail", "error", "cancel", "abort", "expire", "reject", "budget",
@@ -178,12 +178,12 @@ fn is_ending(status: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn standing(value: Value) -> TaskState {
-        serde_json::from_value::<Interaction>(value).unwrap().standing()
+    fn state(value: Value) -> TaskState {
+        serde_json::from_value::<Interaction>(value).unwrap().state()
     }
 
     #[test]
-    fn tasks_are_read_in_both_forms() {
+    fn parses_tasks_in_both_forms() {
         let done = |complete| TaskState::Done { report: Content::Text("One.\n\nTwo.".to_owned()), complete };
         let outputs = json!([{"type": "thought", "text": "hm"}, {"type": "text", "text": "One."}, {"type": "text", "text": "Two."}]);
         let steps = json!([
@@ -191,24 +191,24 @@ mod tests {
             {"type": "model_output", "content": [{"type": "text", "text": "On"}, {"type": "text", "text": "e."}]},
             {"type": "model_output", "content": [{"type": "text", "text": "Two."}]},
         ]);
-        assert_eq!(standing(json!({"status": "completed", "outputs": outputs.clone()})), done(true));
-        assert_eq!(standing(json!({"status": "completed", "steps": steps})), done(true));
-        assert_eq!(standing(json!({"status": "budget_exceeded", "outputs": outputs.clone()})), done(false));
+        assert_eq!(state(json!({"status": "completed", "outputs": outputs.clone()})), done(true));
+        assert_eq!(state(json!({"status": "completed", "steps": steps})), done(true));
+        assert_eq!(state(json!({"status": "budget_exceeded", "outputs": outputs.clone()})), done(false));
         for status in ["in_progress", "queued"] {
-            assert_eq!(standing(json!({"status": status, "outputs": outputs.clone()})), TaskState::Running);
+            assert_eq!(state(json!({"status": status, "outputs": outputs.clone()})), TaskState::Running);
         }
-        assert_eq!(standing(json!({"status": "idle", "outputs": outputs.clone()})), done(true));
-        assert_eq!(standing(json!({"status": "idle", "outputs": null, "usage": 7})), TaskState::Running);
-        assert_eq!(standing(json!({"status": "warming_up", "outputs": outputs.clone()})), TaskState::Running);
-        for (value, said) in [
-            (json!({"status": "failed", "error": {"message": "no budget"}}), "ended as `failed`: no budget"),
+        assert_eq!(state(json!({"status": "idle", "outputs": outputs.clone()})), done(true));
+        assert_eq!(state(json!({"status": "idle", "outputs": null, "usage": 7})), TaskState::Running);
+        assert_eq!(state(json!({"status": "warming_up", "outputs": outputs.clone()})), TaskState::Running);
+        for (value, message) in [
+            (json!({"status": "failed", "error": {"message": "no budget"}}), "ended with status `failed`: no budget"),
             (json!({"status": "cancelled", "outputs": outputs}), "cancelled"),
-            (json!({"status": "completed"}), "without an answer"),
-            (json!({"status": "requires_action"}), "waits for the result"),
+            (json!({"status": "completed"}), "without output"),
+            (json!({"status": "requires_action"}), "requires a function result"),
             (json!({}), "has no status"),
         ] {
-            match standing(value) {
-                TaskState::Failed(text) => assert!(text.contains(said), "{text}"),
+            match state(value) {
+                TaskState::Failed(text) => assert!(text.contains(message), "{text}"),
                 other => panic!("{other:?}"),
             }
         }

@@ -1,4 +1,5 @@
-//! Events of one request → the answer they belong to. What an event means is [`GeminiResponse`]'s; here its shapes are told apart.
+//! Maps the stream events of one request to the response they belong to. This module distinguishes the forms of events;
+//! [`GeminiResponse`] interprets their content.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,35 +17,35 @@ use dify_plugin::protocol::{LlmDelta, lenient};
 use dify_plugin::upstream::retry::heed_words;
 use dify_plugin::upstream::status::{error_text_in, excerpt, parse_error_text};
 
-/// An answer that several requests may make, one after the other.
+/// A response that may be assembled from several consecutive requests.
 #[derive(Clone)]
 pub struct SharedResponse(Arc<Mutex<GeminiResponse>>);
 
 impl SharedResponse {
-    /// Shares an answer between the mapper of a request and whoever sends the requests.
-    pub fn new(answer: GeminiResponse) -> Self {
-        Self(Arc::new(Mutex::new(answer)))
+    /// Shares a response between the mapper of a request and the caller that sends the requests.
+    pub fn new(shared: GeminiResponse) -> Self {
+        Self(Arc::new(Mutex::new(shared)))
     }
 
-    /// The answer. No lock is held while anything is waited for.
+    /// Locks the response. The lock is never held across an await.
     pub fn lock(&self) -> MutexGuard<'_, GeminiResponse> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Members whose texts go on in the next event.
+/// Members whose text continues in the next event.
 const CONTINUED: &[&str] = &["parts/text"];
 
-/// Maps the events of one request. Whether the answer is complete is asked of [`GeminiResponse::end_of_request`].
+/// Maps the events of one request. [`GeminiResponse::end_of_request`] decides whether the response is complete.
 pub struct GenerateMapper {
-    answer: SharedResponse,
+    shared: SharedResponse,
     reader: json::Reader,
 }
 
 impl GenerateMapper {
-    /// A mapper for the next request of an answer.
-    pub fn new(answer: SharedResponse) -> Self {
-        Self { answer, reader: json::Reader::new(CONTINUED) }
+    /// Creates a mapper for the next request of a response.
+    pub fn new(shared: SharedResponse) -> Self {
+        Self { shared, reader: json::Reader::new(CONTINUED) }
     }
 }
 
@@ -57,16 +58,16 @@ impl StreamMapper for GenerateMapper {
             return Ok(Flow::Continue);
         }
         if event.name == "error" {
-            let told = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
-            return Err(errors::from_value(&told, None));
+            let value = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
+            return Err(errors::from_value(&value, None));
         }
-        // A body of plain words.
+        // A plain-text body.
         if event.bare && !data.starts_with(['{', '[', '"', '<']) {
-            let words = format!("the service answered in words of its own: {}", excerpt(data.as_bytes()));
-            self.answer.lock().note(heed_words(InvokeError::server_unavailable(words).retryable()));
+            let words = format!("unexpected plain-text response: {}", excerpt(data.as_bytes()));
+            self.shared.lock().note(heed_words(InvokeError::server_unavailable(words).retryable()));
             return Ok(Flow::Continue);
         }
-        // Only an object can be a response; a strict reader takes a list for one, too.
+        // Only an object can be a response; a strict deserializer would also accept an array.
         match data.starts_with('{').then(|| self.reader.read::<GenerateContentResponse>(data)) {
             Some(Ok(response)) => self.take(response, data, out)?,
             Some(Err(error)) => return Err(unreadable(Some(&error), data)),
@@ -77,33 +78,33 @@ impl StreamMapper for GenerateMapper {
 
     fn finish(&mut self, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
         if let Some(rest) = self.reader.rest() {
-            self.answer.lock().rest(rest, out);
+            self.shared.lock().rest(rest, out);
         }
         Ok(())
     }
 
     fn is_over(&self) -> bool {
-        self.answer.lock().is_over()
+        self.shared.lock().is_over()
     }
 
     fn held(&self) -> usize {
-        self.answer.lock().held()
+        self.shared.lock().held()
     }
 }
 
 impl GenerateMapper {
     fn take(&self, response: GenerateContentResponse, data: &str, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
-        let mut answer = self.answer.lock();
-        if response.says_nothing()
+        let mut shared = self.shared.lock();
+        if response.is_blank()
             && let Ok(value) = json::read::<Value>(data)
             && error_text_in(&value).message.is_some()
         {
-            answer.note(errors::from_value(&value, None));
+            shared.note(errors::from_value(&value, None));
         }
-        answer.take(response, out)
+        shared.take(response, out)
     }
 
-    /// An event that is no object: an array of responses, an error as array or text, a page.
+    /// Handles an event that is not an object: an array of responses, an error as an array or string, an HTML page.
     fn other(&self, data: &str, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
         match json::read::<Value>(data) {
             Ok(Value::Array(items)) => {
@@ -128,14 +129,14 @@ fn unreadable(error: Option<&serde_json::Error>, data: &str) -> InvokeError {
         return page(data);
     }
     let why = error.map(|error| format!(" ({})", lenient::reason(error))).unwrap_or_default();
-    InvokeError::server_unavailable(format!("an event of the answer cannot be read{why}: {}", excerpt(data.as_bytes())))
+    InvokeError::server_unavailable(format!("cannot parse a response event{why}: {}", excerpt(data.as_bytes())))
 }
 
-/// The error of a page in place of a stream.
+/// Returns the error for an HTML page in place of a stream.
 pub fn page(body: &str) -> InvokeError {
     let text = parse_error_text(body.as_bytes()).message.unwrap_or_default();
-    InvokeError::connection(format!("the service answered with {text}"))
-        .with_hint("Something between the plugin and Google answered: check base URL and proxy.")
+    InvokeError::connection(format!("unexpected response: {text}"))
+        .with_hint("This response does not come from Google. Check the base URL and the proxy.")
 }
 
 #[cfg(test)]

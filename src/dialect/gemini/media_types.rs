@@ -1,20 +1,20 @@
-//! Media types of files: what Gemini reads and under which name, and what it does not.
+//! Media types of files: which ones Gemini supports and under which names.
 //!
-//! Source: Gemini API, "Image understanding", "Document understanding", "File input methods"; for Office files the guide
-//! of Gemini 4 Carbon in Google Cloud's documentation and OpenRouter's model page, both read on 26 November 2026. Google
-//! does not say whether the developer API reads them too, nor how large they may be.
+//! Source: Gemini API, "Image understanding", "Document understanding", "File input methods"; for Office files the
+//! guide of Gemini 4 Carbon in Google Cloud's documentation and OpenRouter's model page, both as of 26 November 2026.
+//! Google does not say whether the Gemini Developer API supports Office files too, nor how large they may be.
 
 use crate::dialect::file_type::by_bytes;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::MediaPart;
 
-/// Pictures that every model reads.
-const PICTURES: &[&str] = &["png", "jpeg", "webp", "heic", "heif"];
+/// Image types that every model supports.
+const IMAGES: &[&str] = &["png", "jpeg", "webp", "heic", "heif"];
 
-/// Documents beside `text/…` that are read as what they are.
+/// Document types, in addition to `text/…`, that are sent unchanged.
 const DOCUMENTS: &[&str] = &["pdf", "json", "xml", "rtf", "x-javascript", "x-typescript", "x-python-code"];
 
-/// Text under names that the API does not know.
+/// Text under type names that the API does not know.
 const TEXTS: &[&str] = &[
     "javascript",
     "typescript",
@@ -34,7 +34,7 @@ const TEXTS: &[&str] = &[
     "x-subrip",
 ];
 
-/// Other names of a type.
+/// Alternative names of a type.
 const ALIASES: &[(&str, &str)] = &[
     ("image/jpg", "image/jpeg"),
     ("image/pjpeg", "image/jpeg"),
@@ -50,8 +50,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("text/x-markdown", "text/markdown"),
 ];
 
-/// Endings of files whose type is not their name.
-const ENDINGS: &[(&str, &str)] = &[
+/// File extensions that differ from the name of their type.
+const EXTENSIONS: &[(&str, &str)] = &[
     ("csv", "text/csv"),
     ("tsv", "text/tab-separated-values"),
     ("css", "text/css"),
@@ -74,7 +74,7 @@ const ENDINGS: &[(&str, &str)] = &[
     ("svg", "image/svg+xml"),
 ];
 
-/// Office files that models of the fourth generation read, and their types.
+/// Office files that Gemini 4 models support, and their types.
 const OFFICE_TYPES: &[(&str, &str)] = &[
     ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
     ("dotx", "application/vnd.openxmlformats-officedocument.wordprocessingml.template"),
@@ -88,38 +88,38 @@ const OFFICE_TYPES: &[(&str, &str)] = &[
     ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
 ];
 
-/// Office files; their endings and what their types contain.
+/// Extensions of Office files, and parts of their type names.
 const OFFICE: &[&str] = &["doc", "docx", "dotx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "epub"];
 const OFFICE_WORDS: &[&str] = &["officedocument", "msword", "ms-excel", "ms-powerpoint", "opendocument", "epub"];
 
-/// Archives, programs and the like.
+/// Archives, programs and other binary files.
 const PACKED: &[&str] = &["zip", "gz", "tar", "rar", "7z", "exe", "dll", "bin", "iso", "dmg", "apk", "jar"];
 
-/// Whether a part says what it is.
+/// Whether a part has a media type or a file extension.
 pub fn is_reported(media: &MediaPart) -> bool {
-    !said(media).is_empty() || !ending(media).is_empty()
+    !declared(media).is_empty() || !extension(media).is_empty()
 }
 
-/// Whether a type is one of Office files.
+/// Whether a type is that of an Office file.
 pub fn is_office(mime_type: &str) -> bool {
     OFFICE_TYPES.iter().any(|(_, known)| *known == mime_type)
 }
 
-/// The media type of a part by the name that the API knows. What the API does not read is an error that names it.
-/// `kind` is Dify's: `image`, `audio`, `video`, `document`; `office`: whether the model reads Office files.
+/// Returns the media type of a part under the name that the API knows. Unsupported types are an error that names the
+/// type. `kind` is Dify's: `image`, `audio`, `video` or `document`; `office`: whether the model supports Office files.
 pub fn media_type(kind: &str, media: &MediaPart, office: bool) -> Result<String, InvokeError> {
-    let (said, ending) = (said(media), ending(media));
+    let (declared, extension) = (declared(media), extension(media));
     let by_bytes = media.base64_data.as_deref().and_then(by_bytes);
-    let found = match (said.as_str(), ending.as_str()) {
+    let found = match (declared.as_str(), extension.as_str()) {
         ("", "") if by_bytes.is_some() => String::new(),
         ("", "") => {
-            return Err(InvokeError::bad_request(format!("this {kind} says neither its media type nor its format")));
+            return Err(InvokeError::bad_request(format!("this {kind} has neither a media type nor a format")));
         }
-        ("", ending) => of_ending(kind, ending),
-        (said, _) => said.to_owned(),
+        ("", extension) => type_of_extension(kind, extension),
+        (declared, _) => declared.to_owned(),
     };
     let found = ALIASES.iter().find(|(alias, _)| *alias == found).map_or(found, |(_, name)| (*name).to_owned());
-    let found = as_it_is(kind, found, by_bytes);
+    let found = actual_type(kind, found, by_bytes);
     let (family, name) = found.split_once('/').unwrap_or((found.as_str(), ""));
     let fits = match kind {
         "image" => family == "image",
@@ -127,18 +127,18 @@ pub fn media_type(kind: &str, media: &MediaPart, office: bool) -> Result<String,
         "video" => family == "video",
         _ => true,
     };
-    let of_office =
-        OFFICE.contains(&ending.as_str()) && family != "text" || OFFICE_WORDS.iter().any(|word| found.contains(word));
+    let of_office = OFFICE.contains(&extension.as_str()) && family != "text"
+        || OFFICE_WORDS.iter().any(|word| found.contains(word));
     if office
         && fits
-        && let Some(office_type) = office_type(&found, &ending)
+        && let Some(office_type) = office_type(&found, &extension)
     {
         return Ok(office_type.to_owned());
     }
     match (family, name) {
         _ if of_office || !fits => Err(unreadable(kind, media, &found, of_office)),
         ("audio" | "video" | "text", _) => Ok(found),
-        ("image", name) if PICTURES.contains(&name) => Ok(found),
+        ("image", name) if IMAGES.contains(&name) => Ok(found),
         ("application", name) if DOCUMENTS.contains(&name) => Ok(found),
         ("application", name) if TEXTS.contains(&name) || name.ends_with("+xml") || name.ends_with("+json") => {
             Ok("text/plain".to_owned())
@@ -147,17 +147,17 @@ pub fn media_type(kind: &str, media: &MediaPart, office: bool) -> Result<String,
     }
 }
 
-/// The type of an Office file; one whose label is that of its container or of nothing is what its name says.
-fn office_type(label: &str, ending: &str) -> Option<&'static str> {
+/// Returns the type of an Office file. If the label is missing or only that of the container, the file name decides.
+fn office_type(label: &str, extension: &str) -> Option<&'static str> {
     let (_, name) = label.split_once('/')?;
-    let by_name = name == ending || matches!(name, "zip" | "x-zip-compressed");
-    let is_it = |known: &str, office_type: &str| office_type == label || (by_name && known == ending);
+    let by_name = name == extension || matches!(name, "zip" | "x-zip-compressed");
+    let is_it = |known: &str, office_type: &str| office_type == label || (by_name && known == extension);
     OFFICE_TYPES.iter().find(|(known, office_type)| is_it(known, office_type)).map(|(_, office_type)| *office_type)
 }
 
-/// The type that a file has, whatever its label says: models read the bytes of a picture and refuse a wrong label, and
-/// some containers of sound are labelled as films.
-fn as_it_is(kind: &str, label: String, by_bytes: Option<&str>) -> String {
+/// Returns the actual type of a file, whatever its label: models inspect the bytes of an image and reject a wrong
+/// label, and some audio containers are labeled as video.
+fn actual_type(kind: &str, label: String, by_bytes: Option<&str>) -> String {
     let of_image = kind == "image" || label.is_empty() || label.starts_with("image/");
     match by_bytes {
         Some(image) if image.starts_with("image/") && of_image => return image.to_owned(),
@@ -171,25 +171,27 @@ fn as_it_is(kind: &str, label: String, by_bytes: Option<&str>) -> String {
     }
 }
 
-/// The declared type without its parameters; what only says that it is bytes says nothing.
-fn said(media: &MediaPart) -> String {
-    let said = media.mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if said.contains('/') && said != "application/octet-stream" { said } else { String::new() }
+/// Returns the declared type without parameters; generic binary types count as missing.
+fn declared(media: &MediaPart) -> String {
+    let declared = media.mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if declared.contains('/') && declared != "application/octet-stream" { declared } else { String::new() }
 }
 
-/// The ending of the file, from its format or its name.
-fn ending(media: &MediaPart) -> String {
+/// Returns the file extension from the format or the file name.
+fn extension(media: &MediaPart) -> String {
     let format = media.format.trim().trim_start_matches('.');
-    let name = media.filename.as_deref().and_then(|name| name.rsplit_once('.')).map_or("", |(_, ending)| ending);
+    let name = media.filename.as_deref().and_then(|name| name.rsplit_once('.')).map_or("", |(_, extension)| extension);
     if format.is_empty() { name } else { format }.to_ascii_lowercase()
 }
 
-fn of_ending(kind: &str, ending: &str) -> String {
-    match (ENDINGS.iter().find(|(known, _)| *known == ending), kind) {
+fn type_of_extension(kind: &str, extension: &str) -> String {
+    match (EXTENSIONS.iter().find(|(known, _)| *known == extension), kind) {
         (Some((_, found)), _) => (*found).to_owned(),
-        (None, "document") if PACKED.contains(&ending) || OFFICE.contains(&ending) => format!("application/{ending}"),
+        (None, "document") if PACKED.contains(&extension) || OFFICE.contains(&extension) => {
+            format!("application/{extension}")
+        }
         (None, "document") => "text/plain".to_owned(),
-        (None, kind) => format!("{kind}/{ending}"),
+        (None, kind) => format!("{kind}/{extension}"),
     }
 }
 
@@ -205,7 +207,7 @@ fn unreadable(kind: &str, media: &MediaPart, found: &str, office: bool) -> Invok
         "video" => "Send it as MP4, MPEG, MOV, AVI, WebM, WMV or 3GPP.",
         _ => "Send PDF or text, or add Dify's Doc Extractor node before the LLM.",
     };
-    InvokeError::bad_request(format!("Gemini does not read {name}: its type is `{found}`")).with_hint(hint)
+    InvokeError::bad_request(format!("Gemini does not support {name}: its type is `{found}`")).with_hint(hint)
 }
 
 #[cfg(test)]
@@ -218,20 +220,23 @@ mod tests {
     }
 
     #[test]
-    fn office_files_go_to_the_models_that_read_them() {
+    fn office_files_are_sent_to_models_that_support_them() {
         let of = |kind: &str, mime_type: &str, name: &str, office: bool| {
             let (mime_type, filename) = (mime_type.into(), Some(name.to_owned()));
             media_type(kind, &MediaPart { mime_type, filename, ..MediaPart::default() }, office)
         };
-        for (ending, mime_type) in OFFICE_TYPES {
-            let name = format!("file.{ending}");
-            for said in [*mime_type, "", "application/octet-stream", "application/zip"] {
-                assert_eq!(of("document", said, &name, true).unwrap(), *mime_type, "{name} {said}");
-                let error = of("document", said, &name, false).unwrap_err().detail();
-                assert!(error.contains("Doc Extractor node") && error.contains("Gemini 4"), "{name} {said}: {error}");
+        for (extension, mime_type) in OFFICE_TYPES {
+            let name = format!("file.{extension}");
+            for declared in [*mime_type, "", "application/octet-stream", "application/zip"] {
+                assert_eq!(of("document", declared, &name, true).unwrap(), *mime_type, "{name} {declared}");
+                let error = of("document", declared, &name, false).unwrap_err().detail();
+                assert!(
+                    error.contains("Doc Extractor node") && error.contains("Gemini 4"),
+                    "{name} {declared}: {error}"
+                );
             }
         }
-        // What is no Office file stays what it is, and what no model reads is refused by every model.
+        // Other files keep their type, and unsupported types are rejected for every model.
         assert_eq!(of("document", "text/plain", "notes.doc", true).unwrap(), "text/plain");
         for (kind, mime_type, name) in [
             ("document", "application/epub+zip", "book.epub"),
@@ -243,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_sent_as_the_api_knows_them() {
+    fn types_are_sent_under_the_names_of_the_api() {
         for (kind, mime_type, format, expected) in [
             ("image", "image/png", "png", "image/png"),
             ("image", "image/JPG", "", "image/jpeg"),
@@ -276,8 +281,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_named() {
-        for (kind, mime_type, format, said, hint) in [
+    fn errors_name_the_unsupported_type() {
+        for (kind, mime_type, format, declared, hint) in [
             ("document", "", "docx", "`application/docx`", "Doc Extractor"),
             (
                 "document",
@@ -296,16 +301,16 @@ mod tests {
             ("image", "image/tiff", "", "`image/tiff`", "PNG"),
             ("video", "image/png", "mp4", "`image/png`", "MP4"),
             ("audio", "application/pdf", "", "`application/pdf`", "WAV"),
-            ("image", "", "", "neither its media type", ""),
-            ("document", "application/octet-stream", "", "neither its media type", ""),
+            ("image", "", "", "neither a media type", ""),
+            ("document", "application/octet-stream", "", "neither a media type", ""),
         ] {
             let error = check(kind, mime_type, format).unwrap_err().detail();
-            assert!(error.contains(said) && error.contains(hint), "{kind} {mime_type} {format}: {error}");
+            assert!(error.contains(declared) && error.contains(hint), "{kind} {mime_type} {format}: {error}");
         }
     }
 
     #[test]
-    fn the_bytes_decide_what_a_picture_is() {
+    fn the_content_decides_the_image_type() {
         use base64::Engine;
         use base64::engine::general_purpose::STANDARD;
         type Case<'a> = (&'a str, &'a str, &'a [u8], Result<&'a str, &'a str>);
@@ -322,7 +327,7 @@ mod tests {
             ("document", "text/plain", b"BM is short for", Ok("text/plain")),
             ("document", "text/csv", b"a;b;c", Ok("text/csv")),
             ("image", "image/png", b"\x89", Ok("image/png")),
-            ("image", "image/png", b"not told by its bytes", Ok("image/png")),
+            ("image", "image/png", b"no known signature", Ok("image/png")),
             ("image", "image/png", b"GIF89a\x01\0\x01\0", Err("image/gif")),
             ("image", "image/jpeg", b"II*\0\x08\0\0\0", Err("image/tiff")),
             ("image", "image/png", b"BM\x46\0\0\0\0\0\0\0\x36\0", Err("image/bmp")),
@@ -334,7 +339,7 @@ mod tests {
             let media = MediaPart { mime_type: (*mime_type).into(), base64_data: data, ..MediaPart::default() };
             match (media_type(kind, &media, false), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, *expected, "{kind} {mime_type} {bytes:?}"),
-                (Err(error), Err(said)) => assert!(error.message.contains(said), "{error}"),
+                (Err(error), Err(declared)) => assert!(error.message.contains(declared), "{error}"),
                 (found, expected) => panic!("{kind} {mime_type} {bytes:?}: {found:?}, not {expected:?}"),
             }
         }

@@ -1,6 +1,6 @@
-//! The language of the Gemini API: `generateContent` requests, streamed answers, errors, prices.
+//! The Gemini API: `generateContent` requests, streamed responses, errors and prices.
 //!
-//! Pure: it builds bodies and maps events. Addresses and credentials are the provider's.
+//! This module does no I/O: it builds request bodies and maps events. URLs and credentials belong to the provider.
 //! Source: Gemini API reference, "generateContent"; `googleapis/python-genai: google/genai/types.py`.
 
 pub mod cache_prefix;
@@ -16,9 +16,9 @@ pub mod interactions;
 pub mod mapper;
 pub mod media;
 pub mod media_types;
-mod own_words;
 pub mod parameters;
 mod partial_args;
+mod plugin_text;
 pub mod price;
 pub mod profile;
 pub mod request;

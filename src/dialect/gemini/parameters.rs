@@ -1,6 +1,8 @@
-//! Model parameters → `generationConfig`, safety settings, tools: by the model's profile and the service's own set of fields.
+//! Converts model parameters to `generationConfig`, safety settings and tools, according to the model's profile and the
+//! fields of the service.
 //!
-//! Names are those of the official plugin; old spellings of it are accepted. What a model refuses is not sent.
+//! Names are those of the official plugin; its former spellings are accepted. Parameters that a model rejects are not
+//! sent.
 
 use serde_json::{Map, Number, Value, json};
 
@@ -10,7 +12,7 @@ use super::tools;
 use super::wire::{GenerateContentRequest, SafetySetting};
 use dify_plugin::error::InvokeError;
 
-/// Parameter and category of each threshold.
+/// Parameter and category of each safety threshold.
 pub const SAFETY: [(&str, &str); 4] = [
     ("safety_harassment", "HARM_CATEGORY_HARASSMENT"),
     ("safety_hate_speech", "HARM_CATEGORY_HATE_SPEECH"),
@@ -18,11 +20,11 @@ pub const SAFETY: [(&str, &str); 4] = [
     ("safety_dangerous_content", "HARM_CATEGORY_DANGEROUS_CONTENT"),
 ];
 
-/// Thresholds from the loosest to the strictest.
+/// Safety thresholds from the least to the most strict.
 pub const THRESHOLDS: [&str; 5] =
     ["OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"];
 
-/// Typed access to parameters; a wrong value is an error that names the parameter.
+/// Typed access to parameters; an invalid value is an error that names the parameter.
 pub struct Parameters<'a>(pub &'a Map<String, Value>);
 
 impl Parameters<'_> {
@@ -30,30 +32,30 @@ impl Parameters<'_> {
         self.0.get(name).filter(|value| !value.is_null() && *value != "")
     }
 
-    /// A number.
+    /// Returns a number.
     pub fn number(&self, name: &str) -> Option<&Number> {
         self.get(name).and_then(Value::as_number)
     }
 
-    /// A whole number.
+    /// Returns an integer.
     pub fn whole(&self, names: &[&str]) -> Option<i64> {
         let number = names.iter().find_map(|name| self.number(name))?;
         number.as_i64().or_else(|| number.as_f64().map(|float| float as i64))
     }
 
-    /// Text.
+    /// Returns a string.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
     }
 
-    /// Yes or no.
+    /// Returns a boolean.
     pub fn flag(&self, name: &str) -> Option<bool> {
         self.get(name)
             .and_then(|value| value.as_bool().or_else(|| value.as_str().map(|text| text.eq_ignore_ascii_case("true"))))
     }
 }
 
-/// Fills everything but messages and functions into a request. `schema` is Dify's own structured-output switch.
+/// Adds everything except messages and functions to a request. `schema` is Dify's structured output switch.
 pub fn apply(
     request: &mut GenerateContentRequest,
     parameters: &Parameters<'_>,
@@ -63,7 +65,7 @@ pub fn apply(
 ) -> Result<(), InvokeError> {
     sampling(request, parameters, profile);
     thinking(request, parameters, profile)?;
-    answer_form(request, parameters, schema, profile)?;
+    response_format(request, parameters, schema, profile)?;
     media(request, parameters, profile, surface)?;
     tools::fill(request, parameters, surface)?;
     let flex = parameters.flag("flex_inference").unwrap_or(false).then_some("flex");
@@ -73,7 +75,7 @@ pub fn apply(
         request.labels = serde_json::from_str::<Map<String, Value>>(labels)
             .ok()
             .filter(|labels| labels.values().all(Value::is_string))
-            .ok_or_else(|| InvokeError::bad_request("parameter `labels` must be a JSON object of texts"))?;
+            .ok_or_else(|| InvokeError::bad_request("parameter `labels` must be a JSON object with string values"))?;
     }
     Ok(())
 }
@@ -128,7 +130,7 @@ fn thinking(
                 (Some(false), _) if profile.thinking_off => Some(0),
                 (Some(false), _) => {
                     return Err(InvokeError::bad_request(
-                        "parameter `thinking_mode`: this model cannot think less than always",
+                        "parameter `thinking_mode`: thinking cannot be turned off for this model",
                     ));
                 }
                 (Some(true), Some(0) | None) => Some(-1),
@@ -153,8 +155,8 @@ fn thinking(
     Ok(())
 }
 
-/// JSON answers: Dify's switch, a schema parameter, or the plain format; `text` switches the parameter off.
-fn answer_form(
+/// Sets the JSON output: from Dify's switch, a schema parameter, or the plain format; `text` turns the parameter off.
+fn response_format(
     request: &mut GenerateContentRequest,
     parameters: &Parameters<'_>,
     switch: Option<&Map<String, Value>>,
@@ -176,10 +178,10 @@ fn answer_form(
         let (key, mut value) = if profile.full_schemas {
             ("responseJsonSchema", schema::full(&schema, &mut budget))
         } else {
-            let subset = schema::subset(&schema, &mut budget).map_err(|error| error.of("the answer"))?;
+            let subset = schema::subset(&schema, &mut budget).map_err(|error| error.of("the response"))?;
             ("responseSchema", subset)
         };
-        // Dify writes booleans as text for models named like these.
+        // Dify sends booleans as strings for models with such names.
         fix_booleans(&mut value);
         config.insert(key.to_owned(), value);
     }
@@ -234,7 +236,7 @@ fn media(
     Ok(())
 }
 
-/// Clip and frame rate of the films in the prompt, as `videoMetadata`.
+/// Returns the clip and frame rate of the videos in the prompt, as `videoMetadata`.
 pub fn clip(parameters: &Parameters<'_>) -> Result<Option<Value>, InvokeError> {
     let mut clip = Map::new();
     for (name, key) in [("video_start", "startOffset"), ("video_end", "endOffset")] {
@@ -246,7 +248,7 @@ pub fn clip(parameters: &Parameters<'_>) -> Result<Option<Value>, InvokeError> {
     if let Some(end) = seconds("video_end")
         && end <= seconds("video_start").unwrap_or(0.0)
     {
-        return Err(InvokeError::bad_request("parameter `video_end` must be later than `video_start`"));
+        return Err(InvokeError::bad_request("parameter `video_end` must be greater than `video_start`"));
     }
     if let Some(fps) = parameters.number("video_fps") {
         clip.insert("fps".to_owned(), fps.clone().into());
@@ -254,7 +256,7 @@ pub fn clip(parameters: &Parameters<'_>) -> Result<Option<Value>, InvokeError> {
     Ok((!clip.is_empty()).then_some(Value::Object(clip)))
 }
 
-/// Thresholds by category: the parameter's, and never looser than the administrator's floor.
+/// Returns the thresholds by category: those of the parameters, but never less strict than the administrator's minimum.
 pub fn safety(
     parameters: &Parameters<'_>,
     floor: impl Fn(&str) -> Option<String>,
@@ -272,7 +274,7 @@ pub fn safety(
     Ok(settings)
 }
 
-/// Rank of a threshold; `Default` and the unspecified one are unset.
+/// Returns the rank of a threshold; `Default` and the unspecified value count as unset.
 fn threshold(name: &str, text: &str) -> Result<Option<usize>, InvokeError> {
     let word = text.trim().to_ascii_uppercase().replace([' ', '-'], "_");
     if matches!(word.as_str(), "" | "DEFAULT" | "UNSET" | "HARM_BLOCK_THRESHOLD_UNSPECIFIED") {

@@ -1,20 +1,19 @@
-//! Arguments of a call that arrive in fragments, each with its path (Vertex, `streamFunctionCallArguments`).
+//! Arguments of a call that arrive in fragments, each with its path (Vertex AI, `streamFunctionCallArguments`).
 //!
-//! The plugin never asks for them; a service that sends them all the same must not lose a call. Which call a fragment
-//! belongs to is told in [`calls`](super::calls).
-//! Source: Vertex AI, "Function calling", streamed arguments.
+//! The plugin never requests them, but must not lose a call if a service sends them anyway. [`calls`](super::calls)
+//! decides which call a fragment belongs to. Source: Vertex AI, "Function calling", streamed arguments.
 
 use serde_json::{Map, Value};
 
 use super::wire::PartialArg;
 
-/// Deepest path that fragments may build.
+/// Maximum depth of a path that fragments may build.
 const MAX_PATH_DEPTH: usize = 64;
 
-/// Entries that a list may have before the first that is told.
-const MAX_GAPS: usize = 16;
+/// Maximum number of missing array elements before one that arrives.
+const MAX_MISSING_ELEMENTS: usize = 16;
 
-/// Puts a fragment in its place; false where it has none.
+/// Inserts a fragment at its path; returns false if the path does not fit.
 pub(super) fn place(arguments: &mut Map<String, Value>, fragment: PartialArg) -> bool {
     let Some(steps) = steps(&fragment.json_path) else { return false };
     let mut steps = steps.into_iter();
@@ -34,7 +33,7 @@ pub(super) fn place(arguments: &mut Map<String, Value>, fragment: PartialArg) ->
                     *at = Value::Array(Vec::new());
                 }
                 let Value::Array(items) = at else { return false };
-                if index > items.len() + MAX_GAPS {
+                if index > items.len() + MAX_MISSING_ELEMENTS {
                     return false;
                 }
                 if items.len() <= index {
@@ -62,8 +61,8 @@ enum Step {
     Index(usize),
 }
 
-/// `$.a.b[0]` and `$['a']`: a number in brackets is a place in a list, behind a dot it is a name. `None` of what is no
-/// path.
+/// Parses `$.a.b[0]` and `$['a']`: a number in brackets is an array index, after a dot it is a name. `None` if it is
+/// not a path.
 fn steps(path: &str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     let mut rest = path.trim().trim_start_matches('$');
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_stand_at_their_paths() {
+    fn fragments_are_inserted_at_their_paths() {
         let text = |path: &str, text: &str| json!({"jsonPath": path, "stringValue": text});
         for (fragments, expected) in [
             (vec![text("$.city", "Ber"), text("$.city", "lin")], json!({"city": "Berlin"})),
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn wild_paths_are_told_and_build_nothing_large() {
+    fn rejects_invalid_paths_and_builds_nothing_large() {
         let deep = "$".to_owned() + &".a".repeat(MAX_PATH_DEPTH + 1);
         for path in [
             "",

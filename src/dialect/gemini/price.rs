@@ -1,5 +1,5 @@
-//! What an answer costs, from the server's numbers: long-context prices, cached share, audio and image shares, thinking
-//! tokens, service tier. Exact decimals. What the prices are stands in the model's data (`data`).
+//! Computes the price of a response from the server's token counts: long-context prices, cached tokens, audio and image
+//! tokens, thinking tokens, service tier. Uses exact decimals. The prices are in the model's data (`data`).
 
 mod data;
 
@@ -12,31 +12,31 @@ use super::wire::{ModalityTokens, UsageMetadata};
 use dify_plugin::declare::{ModelSchema, Pricing, price};
 use dify_plugin::protocol::LlmUsage;
 
-/// Everything that the price of a call depends on besides its tokens.
+/// Everything that the price of a request depends on, except its tokens.
 #[derive(Clone, Debug, Default)]
 pub struct PriceList {
-    /// Input and output.
+    /// Input and output prices.
     pub pricing: Option<Pricing>,
-    /// The rest.
+    /// Further prices.
     pub details: PriceDetails,
-    /// The tier that was asked for.
+    /// The requested service tier.
     pub service_tier: Option<String>,
-    /// The tier that really served, from the answer's header.
+    /// The service tier that was used, from the response header.
     pub served_tier: Option<String>,
-    /// Prices that the user gives, which hold whatever model answers.
+    /// Prices that the user has set; they apply whichever model responds.
     pub fixed: bool,
-    /// The day of the call, UTC (`2026-11-20`).
+    /// Date of the request, UTC (`2026-11-20`).
     pub day: String,
-    /// What this call put into an explicit cache.
+    /// Tokens that this request stored in an explicit cache.
     pub stored: Stored,
 }
 
-/// What a call put into an explicit cache.
+/// Tokens that a request stored in an explicit cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// Tokens that were read to make it.
+    /// Tokens read to create the cache.
     pub created: u64,
-    /// Tokens kept × seconds that they are kept longer.
+    /// Stored tokens × seconds by which their lifetime was extended.
     pub token_seconds: u64,
 }
 
@@ -48,38 +48,38 @@ fn of_modality(details: &[ModalityTokens], modality: &str) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// The prices that hold for one request, by the service tier that served.
+/// The prices for one request at the service tier that was used.
 pub struct Rates {
-    /// Input.
+    /// Input price.
     pub input: Decimal,
-    /// Output.
+    /// Output price.
     pub output: Decimal,
-    /// Input from a cache.
+    /// Price of cached input.
     pub cached: Decimal,
-    /// Audio in the prompt.
+    /// Price of audio input.
     audio: Decimal,
-    /// Audio from a cache.
+    /// Price of cached audio input.
     cached_audio: Decimal,
-    /// By which the prices of images and audio in the answer are multiplied.
+    /// Factor for the prices of image and audio output.
     factor: Decimal,
-    /// Tokens kept in an explicit cache, per hour.
+    /// Price of storage in an explicit cache, per token and hour.
     pub storage: Option<Decimal>,
 }
 
 impl PriceList {
-    /// Takes the prices of another model, which answered in place of the one that was asked for. One without prices
-    /// changes nothing, nor does any where the user gives the prices.
+    /// Switches to the prices of the model that responded instead of the requested one. Nothing changes if that model
+    /// has no prices, or if the user has set the prices.
     pub fn follow(&mut self, model: &ModelSchema) {
         if self.fixed || model.pricing.is_none() {
             return;
         }
         match PriceDetails::of(model) {
             Ok(details) => (self.pricing, self.details) = (model.pricing.clone(), details),
-            Err(error) => tracing::warn!(model = model.model, %error, "prices of a model cannot be read"),
+            Err(error) => tracing::warn!(model = model.model, %error, "cannot parse the prices of a model"),
         }
     }
 
-    /// The usage of an answer: of each request that it took, at its own prices.
+    /// Returns the usage of a response, with each of its requests at its own prices.
     pub fn usage(&self, requests: &[UsageMetadata]) -> LlmUsage {
         let prompt = requests.iter().map(prompt_tokens).fold(0, u64::saturating_add);
         let answer = requests.iter().map(answer_tokens).fold(0, u64::saturating_add);
@@ -93,7 +93,7 @@ impl PriceList {
         }
         prompt_exact = prompt_exact.saturating_add(self.price_of_stored(pricing));
         let (prompt_price, answer_price) = (rounded(prompt_exact), rounded(answer_exact));
-        // What a token cost on average; for a plain call that is the list price.
+        // Average price per token; for a plain request it equals the list price.
         let average = |exact: Decimal, tokens: u64, list: Decimal| {
             let units = Decimal::from(tokens).checked_mul(pricing.unit);
             units.and_then(|units| exact.checked_div(units)).map_or(list, |price| price.round_dp(7).normalize())
@@ -106,13 +106,13 @@ impl PriceList {
         usage
     }
 
-    /// Exact prices of prompt and answer of one request.
+    /// Returns the exact prompt and completion prices of one request.
     fn cost(&self, pricing: &Pricing, tokens: &UsageMetadata) -> (Decimal, Decimal) {
         let (prompt, answer) = (prompt_tokens(tokens), answer_tokens(tokens));
         let rates = self.rates_at(pricing, tokens.prompt_token_count.unwrap_or_default(), &self.tier(tokens));
         let cached = tokens.cached_content_token_count.unwrap_or_default().min(prompt);
         let cached_audio = of_modality(&tokens.cache_tokens_details, "AUDIO");
-        // The cached share of the audio in the prompt is already paid as cached.
+        // Cached audio tokens are already billed at the price of cached tokens.
         let audio = of_modality(&tokens.prompt_tokens_details, "AUDIO").saturating_sub(cached_audio);
         let (audio, cached_audio) = (audio.min(prompt - cached), cached_audio.min(cached));
         let image_out = of_modality(&tokens.candidates_tokens_details, "IMAGE").min(answer);
@@ -138,7 +138,7 @@ impl PriceList {
         (prompt_price, answer_price)
     }
 
-    /// Making a cache costs what reading the prompt costs; keeping it costs by the hour.
+    /// Creating a cache costs as much as reading the prompt; storage is billed by the hour.
     fn price_of_stored(&self, pricing: &Pricing) -> Decimal {
         let Stored { created, token_seconds } = self.stored;
         let rates = self.rates(pricing, created);
@@ -147,7 +147,7 @@ impl PriceList {
         Decimal::from(created).saturating_mul(rates.input).saturating_add(kept).saturating_mul(pricing.unit)
     }
 
-    /// The standard prices of a prompt of so many tokens on the day of the call.
+    /// Returns the standard prices for a prompt of this many tokens on the day of the request.
     pub fn rates(&self, pricing: &Pricing, prompt: u64) -> Rates {
         self.rates_at(pricing, prompt, "")
     }
@@ -168,7 +168,8 @@ impl PriceList {
                 service_tiers: Some(details.service_tiers.clone()),
             }),
         };
-        // Prices of a tier belong to the list prices that they stand beside; its factor outlives a change of these.
+        // The explicit prices of a tier belong to the list prices next to them; the tier's factor remains when these
+        // change.
         let own = price.service_tiers.as_ref();
         let factor = own.unwrap_or(&details.service_tiers).get(tier).map_or(Decimal::ONE, |tier| tier.factor);
         let of_tier = own.and_then(|tiers| tiers.get(tier)).map(|tier| &tier.cached);
@@ -193,7 +194,7 @@ impl PriceList {
         }
     }
 
-    /// The tier that served: as the header says, else as the usage says, else as it was asked for.
+    /// Returns the service tier: from the response header, or else from the usage, or else as requested.
     fn tier(&self, tokens: &UsageMetadata) -> String {
         let of_usage = tokens.service_tier.as_deref().or(tokens.traffic_type.as_deref());
         let of_usage = of_usage.map(|tier| tier.trim_start_matches("ON_DEMAND_")).filter(|tier| !tier.is_empty());
@@ -203,22 +204,25 @@ impl PriceList {
 }
 
 fn prompt_tokens(tokens: &UsageMetadata) -> u64 {
-    let told = tokens.prompt_token_count.unwrap_or_else(|| {
+    let prompt_tokens = tokens.prompt_token_count.unwrap_or_else(|| {
         let by_modality = tokens.prompt_tokens_details.iter().filter_map(|entry| entry.token_count);
         by_modality.fold(0, u64::saturating_add)
     });
-    told.saturating_add(tokens.tool_use_prompt_token_count.unwrap_or_default())
+    prompt_tokens.saturating_add(tokens.tool_use_prompt_token_count.unwrap_or_default())
 }
 
 fn answer_tokens(tokens: &UsageMetadata) -> u64 {
-    let said = tokens.candidates_token_count.unwrap_or_default();
-    // Some gateways leave the thoughts out and count them in the sum.
+    let candidates = tokens.candidates_token_count.unwrap_or_default();
+    // Some gateways omit the thoughts but include them in the total.
     let thoughts = tokens.thoughts_token_count.unwrap_or_else(|| {
-        let rest =
-            tokens.total_token_count.unwrap_or_default().saturating_sub(prompt_tokens(tokens)).saturating_sub(said);
+        let rest = tokens
+            .total_token_count
+            .unwrap_or_default()
+            .saturating_sub(prompt_tokens(tokens))
+            .saturating_sub(candidates);
         if tokens.prompt_token_count.is_some() && tokens.candidates_token_count.is_some() { rest } else { 0 }
     });
-    said.saturating_add(thoughts)
+    candidates.saturating_add(thoughts)
 }
 
 fn sum(shares: &[(u64, Decimal)], unit: Decimal) -> Decimal {
@@ -228,7 +232,7 @@ fn sum(shares: &[(u64, Decimal)], unit: Decimal) -> Decimal {
 
 fn rounded(exact: Decimal) -> Decimal {
     let mut rounded = exact.round_dp_with_strategy(7, RoundingStrategy::MidpointAwayFromZero);
-    // A price that has no room for seven places stays as it is.
+    // A price without room for seven decimal places is left unchanged.
     rounded.rescale(7);
     rounded
 }

@@ -1,25 +1,25 @@
-//! What a model takes, beyond what Dify's declaration can say: read from the `gemini` key of the model's YAML. Facts that
-//! Google changes live in that data, not here.
+//! Capabilities of a model that Dify's declaration cannot express, read from the `gemini` section of the model's YAML
+//! file. Facts that Google changes belong in that file, not here.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use dify_plugin::declare::ModelSchema;
 
-/// Which of Google's services is spoken to; they refuse each other's fields.
+/// The Google service in use; the services reject each other's fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Surface {
-    /// The Gemini developer API.
+    /// The Gemini Developer API.
     #[default]
     Developer,
-    /// Vertex AI in a project and location.
+    /// Vertex AI with a project and location.
     Vertex,
-    /// Vertex AI with a key and without a project.
+    /// Vertex AI in express mode: with an API key and without a project.
     VertexExpress,
 }
 
 impl Surface {
-    /// Either form of Vertex AI.
+    /// Whether this is Vertex AI, with a project or in express mode.
     pub fn is_vertex(self) -> bool {
         !matches!(self, Self::Developer)
     }
@@ -29,52 +29,52 @@ impl Surface {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Thinking {
-    /// Not at all; no field is sent.
+    /// Not controllable; no field is sent.
     None,
-    /// `thinkingBudget`.
+    /// By the field `thinkingBudget`.
     Budget,
-    /// `thinkingLevel`.
+    /// By the field `thinkingLevel`.
     #[default]
     Level,
 }
 
-/// What a model takes.
+/// Capabilities of a model.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelProfile {
     /// How thinking is controlled.
     pub thinking: Thinking,
-    /// Whether thinking can be switched off (budget 0).
+    /// Whether thinking can be turned off (budget 0).
     pub thinking_off: bool,
-    /// Smallest budget other than 0 (off) and -1 (the model decides).
+    /// Minimum budget other than 0 (off) and -1 (the model decides).
     pub min_budget: i64,
-    /// Whether temperature, top-P, top-K and penalties are sent.
+    /// Whether temperature, top-p, top-k and penalties are sent.
     pub sampling: bool,
-    /// `TEXT`, `IMAGE`, `AUDIO`; empty sends nothing.
+    /// `TEXT`, `IMAGE`, `AUDIO`; if empty, the field is not sent.
     pub response_modalities: Vec<String>,
-    /// Whether the model takes a system instruction; else its text stands before the first of the user's.
+    /// Whether the model supports system instructions; otherwise their text precedes the first user message.
     pub system_instruction: bool,
-    /// Whether a final model turn is refused.
+    /// Whether the model rejects conversations that end with a model turn.
     pub refuses_prefill: bool,
-    /// Whether a call must come back with its signature.
+    /// Whether function calls must be sent back with their signatures.
     pub needs_signatures: bool,
-    /// Whether functions and Google's own tools go together.
+    /// Whether functions and Google tools can be combined.
     pub combines_tools: bool,
-    /// Whether a JSON schema and tools go together.
+    /// Whether a JSON Schema and tools can be combined.
     pub combines_schema: bool,
-    /// Whether full JSON Schemas are understood; else they are reduced to the OpenAPI subset.
+    /// Whether full JSON Schemas are supported; otherwise they are reduced to the OpenAPI subset.
     pub full_schemas: bool,
-    /// Whether call ids go back to the server.
+    /// Whether call IDs are sent back to the server.
     pub sends_call_ids: bool,
-    /// Whether an answer may go on over several requests (long decode), and think long before it begins.
+    /// Whether a response may continue over several requests (long decode), after a long time of thinking.
     pub long_decode: bool,
-    /// Whether the model reads Office files as they are.
+    /// Whether the model supports Office files.
     pub office_files: bool,
-    /// Tokens that an explicit cache must have at least; nothing where the model has none.
+    /// Minimum number of tokens in an explicit cache; `None` if the model does not support caches.
     pub cache_minimum: Option<u64>,
-    /// Prices beyond input and output.
+    /// Prices in addition to the input and output prices.
     pub price: super::price::PriceDetails,
-    /// ErrorText in place of a call when the model is gone.
+    /// Error message that replaces requests to a retired model.
     pub retired: Option<String>,
 }
 
@@ -103,7 +103,7 @@ impl Default for ModelProfile {
 }
 
 impl ModelProfile {
-    /// The profile in a model's YAML.
+    /// Parses the `gemini` section of a model's YAML file.
     pub fn of(model: &ModelSchema) -> Result<Self, serde_json::Error> {
         match model.extra.get("gemini") {
             Some(Value::Null) | None => Ok(Self::default()),
@@ -111,7 +111,7 @@ impl ModelProfile {
         }
     }
 
-    /// Whether pictures of the model must come back with a signature.
+    /// Whether images of the model must be sent back with a signature.
     pub fn signs_images(&self) -> bool {
         self.needs_signatures && self.response_modalities.iter().any(|modality| modality == "IMAGE")
     }

@@ -1,5 +1,5 @@
-//! Dify's conversation → Gemini's contents: system messages joined, turns merged, steps of an agent kept together,
-//! signatures put back byte for byte.
+//! Converts Dify's conversation to Gemini's contents: joins system messages, merges turns, keeps the rounds of tool
+//! calls together, and restores signatures byte for byte.
 
 mod media;
 mod step;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use self::media::{clip_videos, media_of, sent_parts};
 use super::functions::Functions;
-use super::own_words;
+use super::plugin_text;
 use super::profile::{ModelProfile, Surface};
 use super::wire::{Content, GenerateContentRequest, Part};
 use crate::dialect::names::FunctionNames;
@@ -18,36 +18,36 @@ use dify_plugin::protocol::{PromptMessage, Role, Tool, ToolCall, ToolChoice};
 pub use self::media::is_youtube;
 pub use super::thought_signatures::BYPASS as BYPASS_SIGNATURE;
 
-/// Key of our private JSON in a message's `opaque_body`.
+/// Key of the plugin's private JSON in a message's `opaque_body`.
 pub const OPAQUE_KEY: &str = "gemini";
 
-/// What the request builder needs besides the request.
+/// Inputs of the request builder, in addition to the request itself.
 pub struct Conversation<'a> {
-    /// The messages; media are inline or addresses that Google reads itself.
+    /// The messages; media are inline or are URLs that Google can read.
     pub messages: &'a [PromptMessage],
     /// Functions.
     pub tools: &'a [Tool],
-    /// How the service knows them.
+    /// Function names as sent to the service.
     pub names: &'a FunctionNames,
-    /// Whether and which function must be called.
+    /// Whether a function must be called, and which.
     pub choice: Option<&'a ToolChoice>,
-    /// The mode of calling as a parameter; the request's own choice goes before it.
+    /// The function calling mode of the parameters; the request's own `tool_choice` takes precedence.
     pub mode: Option<&'a str>,
-    /// Clip and frame rate of the films.
+    /// Clip and frame rate of the videos.
     pub clip: Option<Value>,
-    /// What the model takes.
+    /// Capabilities of the model.
     pub profile: &'a ModelProfile,
-    /// Which service.
+    /// The Google service in use.
     pub surface: Surface,
-    /// Signatures of calls that this process remembers, for hosts that drop `opaque_body`; those of pictures stand at the
-    /// pictures.
+    /// Remembered signatures of tool calls, for Dify versions that drop `opaque_body`. Signatures of images are stored
+    /// with the images.
     pub remembered: &'a (dyn Fn(&ToolCall) -> Option<String> + Sync),
-    /// Leave every signature out and use the bypass: the server called one corrupted.
+    /// Omits all signatures and sends the bypass value, because the server rejected one as corrupt.
     pub distrust_signatures: bool,
 }
 
 impl Conversation<'_> {
-    /// Fills system instruction, contents and functions into a request whose settings are already there.
+    /// Adds the system instruction, contents and functions to a request whose settings are complete.
     pub fn fill(&self, request: &mut GenerateContentRequest) -> Result<(), InvokeError> {
         let functions = Functions {
             tools: self.tools,
@@ -65,10 +65,10 @@ impl Conversation<'_> {
             self.end_with_user(&mut contents)?;
         }
         if is_model(contents.first()) {
-            // Dify cuts long conversations at the front.
+            // Dify truncates long conversations at the start.
             contents.insert(0, turn("user", vec![Part::text("(The beginning of the conversation is left out.)")]));
         }
-        // A prompt of nothing but instructions is the question itself.
+        // If the prompt consists of instructions only, they become the user message.
         let as_text = !system.is_empty() && (contents.is_empty() || !self.profile.system_instruction);
         let first = as_text.then(|| Part::text(&system)).into_iter().chain(media_of_system).collect();
         begin_with(&mut contents, first);
@@ -88,7 +88,7 @@ impl Conversation<'_> {
         functions.fill(request)
     }
 
-    /// All system texts in order, and their media.
+    /// Returns all system messages in order, and their media.
     fn system(&self) -> Result<(String, Vec<Part>), InvokeError> {
         let mut texts = Vec::new();
         let mut media = Vec::new();
@@ -102,52 +102,52 @@ impl Conversation<'_> {
         Ok((texts.join("\n\n"), media))
     }
 
-    /// `circulates`: whether calls of Google's own tools go back.
+    /// `circulates`: whether calls of Google tools are sent back.
     fn contents(&self, circulates: bool) -> Result<Vec<Content>, InvokeError> {
-        let said: Vec<&PromptMessage> = self.messages.iter().filter(|message| message.role != Role::System).collect();
-        let current = said.iter().rposition(|message| message.role == Role::User);
+        let turns: Vec<&PromptMessage> = self.messages.iter().filter(|message| message.role != Role::System).collect();
+        let current = turns.iter().rposition(|message| message.role == Role::User);
         let run = |from: usize, role: Role| {
-            said[from..].iter().position(|message| message.role != role).map_or(said.len(), |length| from + length)
+            turns[from..].iter().position(|message| message.role != role).map_or(turns.len(), |length| from + length)
         };
         let mut contents: Vec<Content> = Vec::new();
         let mut from = 0;
-        while let Some(message) = said.get(from) {
+        while let Some(message) = turns.get(from) {
             if message.role == Role::User {
                 add(&mut contents, "user", sent_parts(&message.content, self.profile.office_files)?);
                 from += 1;
                 continue;
             }
-            // Neighbouring answers are one step: a host may write one message for each of several calls.
-            let mut answered = run(from, Role::Assistant);
-            let mut end = run(answered, Role::Tool);
-            if end == answered {
-                // What the model said after calls that nobody answered comes after their results.
-                let last = said[from..answered].iter().rposition(|message| !message.tool_calls.is_empty());
-                answered = last.map_or(answered, |last| from + last + 1);
-                end = answered;
+            // Consecutive assistant messages are one round: Dify may write one message for each of several calls.
+            let mut calls_end = run(from, Role::Assistant);
+            let mut end = run(calls_end, Role::Tool);
+            if end == calls_end {
+                // Text after calls without results is sent after their results.
+                let last = turns[from..calls_end].iter().rposition(|message| !message.tool_calls.is_empty());
+                calls_end = last.map_or(calls_end, |last| from + last + 1);
+                end = calls_end;
             }
             let is_current = current.is_none_or(|current| from > current);
-            self.step(&mut contents, &said[from..answered], &said[answered..end], is_current, circulates)?;
+            self.step(&mut contents, &turns[from..calls_end], &turns[calls_end..end], is_current, circulates)?;
             from = end;
         }
         Ok(contents)
     }
 
-    /// What to do when the model has the last word: some models continue it, others refuse.
+    /// Handles conversations that end with a model turn: some models continue it, others reject it.
     fn end_with_user(&self, contents: &mut Vec<Content>) -> Result<(), InvokeError> {
         let last = self.messages.iter().rfind(|message| message.role != Role::System);
         if last.is_some_and(|message| message.role == Role::User) {
             contents.push(turn("user", vec![Part::text("(The message is empty.)")]));
         } else if self.profile.refuses_prefill {
             return Err(InvokeError::bad_request(
-                "this model does not continue an answer: the last message must be the user's",
+                "this model does not support prefilled responses: the last message must be a user message",
             ));
         }
         Ok(())
     }
 }
 
-/// Puts parts in front of the first turn, which is the user's.
+/// Inserts parts at the start of the first turn, which is the user's.
 fn begin_with(contents: &mut Vec<Content>, parts: Vec<Part>) {
     if parts.is_empty() {
         return;
@@ -160,7 +160,7 @@ fn begin_with(contents: &mut Vec<Content>, parts: Vec<Part>) {
     }
 }
 
-/// Models that draw look for a signature at the first part of each of their turns and at every picture in it.
+/// Image models expect a signature on the first part of each of their turns and on every image.
 fn sign_images(contents: &mut [Content]) {
     for content in contents.iter_mut().filter(|content| content.role.as_deref() == Some("model")) {
         for (place, part) in content.parts.iter_mut().enumerate() {
@@ -171,7 +171,8 @@ fn sign_images(contents: &mut [Content]) {
     }
 }
 
-/// Adds a turn; neighbours of one speaker become one, parts as they are. Results stand alone, and calls end a turn.
+/// Appends a turn, merging it with the previous turn of the same role. Function responses are not merged, and a
+/// function call ends its turn.
 fn add(contents: &mut Vec<Content>, role: &str, parts: Vec<Part>) {
     if parts.is_empty() {
         return;

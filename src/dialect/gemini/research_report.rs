@@ -1,7 +1,8 @@
-//! What an agent has written → content of Dify: text and pictures in order, marks at the passages that rest on a source,
-//! and the sources behind it.
+//! Converts an agent's report to Dify content: texts and images in order, citation markers at the cited passages, and
+//! the list of sources at the end.
 //!
-//! Source: Gemini API, "Interactions API" (`TextContent.annotations`; places are bytes of the text that they stand with).
+//! Source: Gemini API, "Interactions API" (`TextContent.annotations`; positions are bytes of the text that contains
+//! them).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,26 +15,26 @@ use super::media::media;
 use super::wire::{Blob, GroundingChunk, GroundingMetadata, GroundingSupport, Segment, WebSource};
 use dify_plugin::protocol::{Content, ContentPart, MediaPart};
 
-/// A piece of a report.
+/// An item of a report.
 enum Item {
-    /// A range of the whole text.
+    /// A range of the complete text.
     Text(Range<usize>),
-    /// A picture or the like.
+    /// An image or another file.
     Media(Box<ContentPart>),
 }
 
-/// A report while it is put together.
+/// A report under construction.
 #[derive(Default)]
 pub(super) struct Report {
     text: String,
     items: Vec<Item>,
     grounding: GroundingMetadata,
-    /// Places of the sources by their addresses.
+    /// Source numbers by URL.
     numbers: HashMap<String, usize>,
 }
 
 impl Report {
-    /// The report of a task; thoughts and calls of tools are left out.
+    /// Collects the report of a task; thoughts and tool calls are omitted.
     pub(super) fn of(task: &Interaction) -> Self {
         let mut report = Self::default();
         for output in &task.outputs {
@@ -80,7 +81,7 @@ impl Report {
         }
     }
 
-    /// Remembers which passages rest on which sources; a source has one number however often it is named.
+    /// Records which passages cite which sources; a source has one number, however often it is cited.
     fn cite(&mut self, annotations: &Value, offset: usize) {
         for annotation in annotations.as_array().into_iter().flatten() {
             let first =
@@ -107,7 +108,7 @@ impl Report {
         }
     }
 
-    /// Text alone is one text.
+    /// Returns plain text if the report contains only text.
     pub(super) fn into_content(self) -> Content {
         let mut sources = Grounding::default();
         sources.add(self.grounding, 0);
@@ -136,7 +137,7 @@ impl Report {
     }
 }
 
-/// A picture or the like by its bytes, else by its address.
+/// Converts an image or another file: its data, or else its URL.
 fn shown(content: &Value) -> ContentPart {
     let text = |key: &str| content[key].as_str().unwrap_or_default().to_owned();
     let usual = if text("type") == "image" { "image/png".to_owned() } else { format!("{}/*", text("type")) };
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn passages_are_marked_at_their_bytes_and_sources_listed_once() {
+    fn marks_passages_by_byte_and_lists_each_source_once() {
         let (first, second) = ("Zürich ist groß. ", "Bern nicht.");
         let source = |url: &str, end: usize| json!({"type": "url_citation", "url": url, "title": "T", "start_index": 0, "end_index": end});
         let report = content(json!({"steps": [
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_stand_between_the_texts() {
+    fn images_are_placed_between_the_texts() {
         let report = content(
             json!({"outputs": [{"type": "text", "text": "One."}, {"type": "image", "mime_type": "image/png", "data": "AA=="},
             {"type": "image", "uri": "https://p/1.png"}, {"type": "text", "text": "Two."}]}),

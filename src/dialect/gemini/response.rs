@@ -1,8 +1,9 @@
-//! One answer, over as many requests as it takes: what was said, what must come back with it, what it cost.
+//! A complete response, which may take several requests: its text, the data that must be sent back with it, and its
+//! usage.
 //!
-//! Pure: what is to be done when a request ends is decided in `ending` ([`NextStep`]), and somebody else
-//! sends. All state is this answer's own.
-//! Source: Gemini API, "Long decode", "Thought signatures"; `googleapis/python-genai: google/genai/models.py`.
+//! This module does no I/O. `ending` decides what happens after a request ([`NextStep`]), and the caller sends the
+//! requests. All state belongs to one response. Source: Gemini API, "Long decode", "Thought signatures";
+//! `googleapis/python-genai: google/genai/models.py`.
 
 mod conclusion;
 mod content;
@@ -26,97 +27,97 @@ use crate::dialect::tokens::TokenCounter;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::LlmDelta;
 
-/// Bytes of a part, a call or an item that waits, beside what it says.
-const ENTRY: usize = size_of::<Part>();
+/// Bytes that a buffered part, call or item needs, in addition to its content.
+const ENTRY_BYTES: usize = size_of::<Part>();
 
-/// What is to be done after a request.
+/// What to do after a request.
 #[derive(Debug, PartialEq)]
 pub enum NextStep {
-    /// The answer is whole: [`GeminiResponse::conclude`].
+    /// The response is complete: call [`GeminiResponse::conclude`].
     Done,
     /// Send the same request with this continuation token.
     Continue(String),
-    /// The same after this error, when it is time.
+    /// Do the same after this error, with a delay.
     Resume(String, InvokeError),
-    /// Nothing was handed on: send the same request again where this error may be repeated, and when it is time.
+    /// Nothing was emitted: send the same request again after a delay, if this error is retryable.
     Again(InvokeError),
-    /// Send the same request again, with calls held to their schema.
+    /// Send the same request again, requiring calls to match their schema.
     ValidCalls,
-    /// Nothing more can be done.
+    /// Return this error.
     Fail(InvokeError),
 }
 
-/// How an answer is shown.
+/// How a response is processed.
 #[derive(Clone, Debug, Default)]
 pub struct ResponseOptions {
-    /// What the tokens cost.
+    /// Prices of the tokens.
     pub prices: PriceList,
-    /// Which model is asked, and which answers.
+    /// The requested model, and the one that responds.
     pub served: Served,
-    /// Nothing but the JSON text may be said.
+    /// Only the JSON text may be emitted.
     pub expects_json: bool,
-    /// What is shown of the sources.
+    /// How sources are shown.
     pub citations: Citations,
-    /// Recited sources are listed too.
+    /// Whether recited sources are listed too.
     pub quotes: bool,
-    /// How the host knows the functions.
+    /// Function names as Dify knows them.
     pub names: Arc<FunctionNames>,
-    /// Whether there are any.
+    /// Whether the request has functions.
     pub has_functions: bool,
-    /// The model may say nothing, as a stop sequence may be the first that it says.
+    /// The response may be empty, because a stop sequence may be the first text that the model generates.
     pub may_be_empty: bool,
 }
 
-/// Something that waits for the end because marks are to be set before it.
+/// Output that is held back until the citation markers are known.
 enum Held {
-    /// Bytes of the answer's text.
+    /// Number of bytes of the response text.
     Text(usize),
     /// Code and its output, which Google does not count as text.
     Code(String),
-    /// A picture or sound.
+    /// An image or audio.
     Media(Box<LlmDelta>),
 }
 
-/// An answer while it comes.
+/// A response while it arrives.
 pub struct GeminiResponse {
     pub(super) options: ResponseOptions,
     think: ThinkWriter,
-    /// The answer's text without thoughts, where marks go into it.
+    /// Text without thoughts, if markers will be inserted into it.
     text: String,
-    /// Bytes of the answer's text without thoughts.
+    /// Length of the text without thoughts, in bytes.
     pub(super) text_length: usize,
-    /// Bytes that are kept until the answer's end.
+    /// Number of bytes that are buffered until the end of the response.
     kept: usize,
-    /// What the model said, as it goes back with the next request.
+    /// The model's parts in the form that is sent back with the next request.
     parts: Vec<Part>,
-    /// Bytes of text that were handed on.
+    /// Number of bytes of text that were emitted.
     shown: usize,
     held: Vec<Held>,
     pub(super) calls: Calls,
-    /// Where each call stands among the parts.
+    /// Index of each call among the parts.
     call_parts: Vec<usize>,
-    /// Signatures of pictures.
+    /// Signatures of images.
     signed_media: Vec<(Key, String)>,
     output: TokenCounter,
-    /// More than blanks was said.
-    spoke: bool,
+    /// Whether text other than whitespace arrived.
+    has_text: bool,
     has_images: bool,
-    /// More than blanks was handed on: the answer cannot begin anew.
-    pub(super) handed_on: bool,
-    pub(super) sources: Grounding,
+    /// Whether output other than whitespace was emitted: the response cannot be restarted.
+    pub(super) emitted: bool,
+    pub(super) grounding: Grounding,
     pub(super) spent: Vec<UsageMetadata>,
     pub(super) requests: u32,
-    /// Repeats of requests that broke and brought nothing new.
+    /// Number of consecutive retries without new output.
     pub(super) resumed: u32,
-    /// The answer was asked for once more because of what the model said.
-    pub(super) asked_again: bool,
-    /// The answer went on with another request.
+    /// The request was sent again because of the model's output.
+    pub(super) retried_for_content: bool,
+    /// The response was continued with another request.
     pub(super) continued: bool,
-    /// What the request that is running told.
+    /// State of the current request.
     pub(super) now: Request,
 }
 
-/// What one request told besides content.
+/// State of one request, other than content.
 #[derive(Default)]
 pub(super) struct Request {
     pub usage: UsageMetadata,
@@ -127,14 +128,14 @@ pub(super) struct Request {
     pub token: Option<String>,
     pub text_start: usize,
     pub progress: bool,
-    /// Words that belong to no answer; they explain one that never came.
-    pub words: Option<InvokeError>,
-    /// Highest number of a candidate.
+    /// A message that is not part of a response; it explains a missing one.
+    pub note: Option<InvokeError>,
+    /// Highest candidate index.
     pub candidates: u64,
 }
 
 impl GeminiResponse {
-    /// An answer before its first request.
+    /// Creates a response before its first request.
     pub fn new(options: ResponseOptions) -> Self {
         Self {
             options,
@@ -149,41 +150,41 @@ impl GeminiResponse {
             call_parts: Vec::new(),
             signed_media: Vec::new(),
             output: TokenCounter::default(),
-            spoke: false,
+            has_text: false,
             has_images: false,
-            handed_on: false,
-            sources: Grounding::default(),
+            emitted: false,
+            grounding: Grounding::default(),
             spent: Vec::new(),
             requests: 0,
             resumed: 0,
-            asked_again: false,
+            retried_for_content: false,
             continued: false,
             now: Request::default(),
         }
     }
 
-    /// The tier that really serves, from the answer's header.
+    /// Sets the service tier that was used, from the response header.
     pub fn set_service_tier(&mut self, tier: String) {
         self.options.prices.served_tier = Some(tier);
     }
 
-    /// Bytes that are kept until the answer's end.
+    /// Returns the number of bytes that are buffered until the end of the response.
     pub fn held(&self) -> usize {
         self.kept + self.think.held()
     }
 
-    /// Whether the request that is running has said why it ends.
+    /// Whether the current request has reported its finish reason.
     pub fn is_over(&self) -> bool {
         self.now.reason.is_some()
     }
 
-    /// Words that belong to no answer: what something between the plugin and Google says in its own shape. They explain an
-    /// answer that never came.
-    pub fn note(&mut self, words: InvokeError) {
-        self.now.words.get_or_insert(words);
+    /// Records a message that is not part of a response, such as one of a gateway in its own format. It explains a
+    /// missing response.
+    pub fn note(&mut self, note: InvokeError) {
+        self.now.note.get_or_insert(note);
     }
 
-    /// Takes one event.
+    /// Processes one event.
     pub fn take(&mut self, response: GenerateContentResponse, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
         let response = response.unwrapped();
         self.now.usage.update(response.usage_metadata.unwrap_or_default());
@@ -198,7 +199,7 @@ impl GeminiResponse {
         }
         self.calls.next_event();
         for (place, candidate) in response.candidates.into_iter().enumerate() {
-            // A number that no candidate can have yet says nothing.
+            // An impossible candidate index is ignored.
             let number = candidate.index.filter(|number| *number <= self.now.candidates + 1).unwrap_or(place as u64);
             self.now.candidates = self.now.candidates.max(number);
             if number == 0 {
@@ -229,35 +230,35 @@ impl GeminiResponse {
             self.now.grounding = Some(grounding);
         }
         if let Some(quoted) = candidate.citation_metadata.filter(|_| self.options.quotes) {
-            self.sources.quote(quoted.citation_sources);
-            self.sources.quote(quoted.citations);
+            self.grounding.add_quoted(quoted.citation_sources);
+            self.grounding.add_quoted(quoted.citations);
         }
         if let Some(pages) = candidate.url_context_metadata {
-            self.sources.pages(pages.url_metadata);
+            self.grounding.pages(pages.url_metadata);
         }
         if let Some(token) = candidate.continuation_token.filter(|token| !token.is_empty()) {
             self.now.token = Some(token);
         }
     }
 
-    /// Whether the model said or called anything.
+    /// Whether the model produced any text or call.
     pub(super) fn has_output(&self) -> bool {
-        self.spoke || !self.calls.is_empty()
+        self.has_text || !self.calls.is_empty()
     }
 
-    /// Forgets what was said, for a request that is sent again before anything was handed on. What it cost stays.
+    /// Discards the output, so that the request can be retried before any output was emitted. The usage is kept.
     pub(super) fn restart(&mut self) {
         *self = Self {
             spent: std::mem::take(&mut self.spent),
             requests: self.requests,
             resumed: self.resumed,
-            asked_again: self.asked_again,
+            retried_for_content: self.retried_for_content,
             ..Self::new(std::mem::take(&mut self.options))
         };
     }
 }
 
-/// Whether a member that should hold an error holds one.
+/// Whether the error member contains an error.
 fn is_reported(error: &Value) -> bool {
     match error {
         Value::Null | Value::Bool(false) => false,

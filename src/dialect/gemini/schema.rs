@@ -1,8 +1,9 @@
-//! JSON Schemas for functions and answers: put right where the service reads them whole ([`full`]), else reduced to its subset.
+//! JSON Schemas for functions and responses: repaired where the service supports full schemas ([`full`]), otherwise
+//! reduced to its subset.
 //!
-//! The subset is OpenAPI's: one upper-case type, `nullable`, `anyOf`; no references, `oneOf`, `allOf`, `const` or
-//! `additionalProperties`. What cannot be said in it is widened, never made stricter.
-//! Source: Gemini API, `Schema` and `FunctionDeclaration`.
+//! The subset is that of OpenAPI: one type in upper case, `nullable`, `anyOf`; no references, `oneOf`, `allOf`, `const`
+//! or `additionalProperties`. What it cannot express is widened, never made stricter. Source: Gemini API, `Schema` and
+//! `FunctionDeclaration`.
 
 mod check;
 mod full;
@@ -18,14 +19,14 @@ pub use full::full;
 
 use dify_plugin::error::InvokeError;
 
-/// Deepest schema that is followed; references may go round in circles.
-const DEEPEST: usize = 24;
+/// Maximum nesting depth of a schema; references may be circular.
+const MAX_DEPTH: usize = 24;
 
-/// Bytes, roughly, that references may add to all schemas of one request: they can name each other so that each level is a
-/// multiple of the one below.
+/// Approximate maximum of bytes that references may add to all schemas of one request. References can multiply: each
+/// level may contain the one below several times.
 const MAX_EXPANDED_BYTES: usize = 1024 * 1024;
 
-/// How much references may still add.
+/// Remaining bytes that references may add.
 #[derive(Debug)]
 pub struct Budget(usize);
 
@@ -36,15 +37,15 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Adds a copy of what a reference leads to; false when there is no room for it.
-    fn spend(&mut self, target: &Map<String, Value>) -> bool {
+    /// Accounts for a copy of a referenced schema; returns false if the budget is exhausted.
+    fn reserve(&mut self, target: &Map<String, Value>) -> bool {
         let Some(left) = left_by_map(target, self.0) else { return false };
         self.0 = left;
         true
     }
 }
 
-/// What is left of some bytes behind a value.
+/// Returns how many of `room` bytes remain after a value.
 fn left_by(value: &Value, room: usize) -> Option<usize> {
     match value {
         Value::String(text) => room.checked_sub(text.len() + 2),
@@ -58,24 +59,22 @@ fn left_by_map(map: &Map<String, Value>, room: usize) -> Option<usize> {
     map.iter().try_fold(room.checked_sub(2)?, |room, (key, value)| left_by(value, room.checked_sub(key.len() + 4)?))
 }
 
-/// References add more than one request may hold.
+/// References would add more bytes than a request may contain.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
 impl TooLarge {
-    /// The error of a schema's owner (``function `f` ``).
+    /// Returns the error, naming the owner of the schema (``function `f` ``).
     pub fn of(self, owner: &str) -> InvokeError {
         InvokeError::bad_request(format!(
-            "the schema of {owner} is larger than {MAX_EXPANDED_BYTES} bytes once its references are put in place"
+            "the schema of {owner} is larger than {MAX_EXPANDED_BYTES} bytes once its references are resolved"
         ))
-        .with_hint(
-            "Write it with fewer references, or choose a Gemini 2.5 or later model, which reads them as they are.",
-        )
+        .with_hint("Write it with fewer references, or choose a Gemini 2.5 or later model, which supports references.")
     }
 }
 
-/// Keywords that mean the same in the subset.
-const KEPT: [&str; 16] = [
+/// Keywords with the same meaning in the subset.
+const SHARED_KEYWORDS: [&str; 16] = [
     "format",
     "title",
     "description",
@@ -94,13 +93,14 @@ const KEPT: [&str; 16] = [
     "default",
 ];
 
-/// Reads a schema that a user or Dify wrote as text: bare, or wrapped as `{"name": …, "schema": {…}}`. Blank is none.
+/// Parses a schema that a user or Dify wrote as text: bare, or wrapped as `{"name": …, "schema": {…}}`. Blank text is
+/// `None`.
 pub fn from_text(text: &str) -> Result<Option<Map<String, Value>>, InvokeError> {
     if text.trim().is_empty() {
         return Ok(None);
     }
     let value: Value = serde_json::from_str(text).map_err(|error| {
-        InvokeError::bad_request(format!("parameter `json_schema` is not JSON: {error}"))
+        InvokeError::bad_request(format!("parameter `json_schema` is not valid JSON: {error}"))
             .with_hint("It must be a JSON Schema such as {\"type\": \"object\", \"properties\": {…}}.")
     })?;
     match value {
@@ -113,7 +113,7 @@ pub fn from_text(text: &str) -> Result<Option<Map<String, Value>>, InvokeError> 
     }
 }
 
-/// Takes the schema out of the wrapper that Dify and OpenAI use.
+/// Removes the wrapper that Dify and OpenAI put around a schema.
 pub fn unwrap(mut map: Map<String, Value>) -> Map<String, Value> {
     if let Some(Value::Object(inner)) = map.get_mut("json_schema") {
         return unwrap(std::mem::take(inner));
@@ -126,14 +126,14 @@ pub fn unwrap(mut map: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// Whether an object schema declares no property: such a function has no parameters.
+/// Whether an object schema declares no properties: such a function has no parameters.
 pub fn is_empty(schema: &Map<String, Value>) -> bool {
     let structure = ["$ref", "anyOf", "oneOf", "allOf", "additionalProperties", "patternProperties"];
     schema.get("properties").and_then(Value::as_object).is_none_or(Map::is_empty)
         && !structure.iter().any(|key| schema.contains_key(*key))
 }
 
-/// The schema in the service's subset.
+/// Converts a schema to the subset of the service.
 pub fn subset(schema: &Map<String, Value>, budget: &mut Budget) -> Result<Value, TooLarge> {
     let schema = scopes::absolute(schema);
     let mut reduction = Reduction { root: &schema, inside: Vec::new(), budget };
@@ -142,7 +142,7 @@ pub fn subset(schema: &Map<String, Value>, budget: &mut Budget) -> Result<Value,
 
 struct Reduction<'a> {
     root: &'a Map<String, Value>,
-    /// Paths of the references that are being put in place.
+    /// Paths of the references that are being resolved.
     inside: Vec<String>,
     budget: &'a mut Budget,
 }
@@ -150,7 +150,7 @@ struct Reduction<'a> {
 impl Reduction<'_> {
     fn reduce(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Map<String, Value>, TooLarge> {
         let mut out = Map::new();
-        if depth >= DEEPEST {
+        if depth >= MAX_DEPTH {
             out.insert("type".to_owned(), json!("OBJECT"));
             return Ok(out);
         }
@@ -158,7 +158,7 @@ impl Reduction<'_> {
             return self.reference(schema, path, depth);
         }
         types(schema, &mut out);
-        for key in KEPT {
+        for key in SHARED_KEYWORDS {
             if let Some(value) = schema.get(key).filter(|value| !value.is_null()) {
                 out.insert(key.to_owned(), value.clone());
             }
@@ -187,8 +187,7 @@ impl Reduction<'_> {
         Ok(out)
     }
 
-    /// What a reference leads to, with what stands beside it. One that leads nowhere or to where it stands says no more
-    /// than that it is an object.
+    /// Resolves a reference and adds its sibling keywords. An unresolved or circular reference becomes a plain object.
     fn reference(
         &mut self,
         schema: &Map<String, Value>,
@@ -200,7 +199,7 @@ impl Reduction<'_> {
         let root = self.root;
         match find(root, path) {
             Some(target) if !self.inside.iter().any(|inside| inside == path) => {
-                if !self.budget.spend(target) {
+                if !self.budget.reserve(target) {
                     return Err(TooLarge);
                 }
                 self.inside.push(path.to_owned());
@@ -263,7 +262,7 @@ impl Reduction<'_> {
     }
 }
 
-/// One type stays, a list becomes `anyOf`, null becomes `nullable`.
+/// A single type is kept, an array of types becomes `anyOf`, and null becomes `nullable`.
 fn types(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
     let names: Vec<&str> = match schema.get("type") {
         Some(Value::String(name)) => vec![name.as_str()],
@@ -295,7 +294,7 @@ fn types(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
     }
 }
 
-/// The subset's `enum` holds text only; `const` is an `enum` of one.
+/// The subset's `enum` contains strings only; `const` is an `enum` of one value.
 fn fixed_values(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
     let values = match (schema.get("enum"), schema.get("const")) {
         (Some(Value::Array(values)), _) => values.clone(),
@@ -306,7 +305,7 @@ fn fixed_values(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
     if values.iter().any(Value::is_null) {
         out.insert("nullable".to_owned(), json!(true));
     }
-    // The subset refuses an empty text as a choice.
+    // The subset rejects empty strings in `enum`.
     let texts: Vec<&str> = values.iter().filter_map(Value::as_str).filter(|text| !text.is_empty()).collect();
     if !texts.is_empty() {
         out.entry("type").or_insert_with(|| json!("STRING"));
@@ -325,7 +324,7 @@ fn fixed_values(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
     }
 }
 
-/// A referenced schema with what stands beside the reference, which goes before it.
+/// Merges a referenced schema with the siblings of the reference, which take precedence.
 fn merged(target: &Map<String, Value>, beside: Map<String, Value>) -> Map<String, Value> {
     let mut merged = target.clone();
     for (key, value) in beside {
@@ -345,7 +344,7 @@ fn merged(target: &Map<String, Value>, beside: Map<String, Value>) -> Map<String
     merged
 }
 
-/// What a local path leads to: `#`, `#/$defs/Name`, `#/definitions/Name`. Nothing else is a schema of ours.
+/// Resolves a local path: `#`, `#/$defs/Name`, `#/definitions/Name`. Other paths are not supported.
 fn find<'a>(root: &'a Map<String, Value>, path: &str) -> Option<&'a Map<String, Value>> {
     if path == "#" {
         return Some(root);

@@ -1,6 +1,6 @@
-//! Which model answered. Google routes calls for a model that it is about to shut down to the one that follows it, and an
-//! alias to the newest one; an answer says which (`modelVersion`), and how long that model will be served (`modelStatus`).
-//! What is said is written to the log once per call. What the tokens cost is `price`'s.
+//! Tracks which model responded. Google routes requests for a model that it is about to retire to its successor, and
+//! requests for an alias to the newest model; the response contains the model (`modelVersion`) and its lifecycle stage
+//! (`modelStatus`). Both are logged once per call. `price` uses them for the price.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,18 +13,18 @@ use super::wire::ModelStatus;
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::error::{MAX_FIELD_BYTES, clip};
 
-/// Longest message of a model's status that is logged.
+/// Maximum bytes logged of a model status message.
 const MAX_MESSAGE_BYTES: usize = 500;
 
-/// The model that a call asks for, and what its answers say of the one that serves it. Clones belong to the same call.
+/// The requested model, and what responses report about the model that served it. Clones share the state of one call.
 #[derive(Clone, Debug, Default)]
 pub struct Served {
-    asked: String,
+    requested: String,
     catalog: Catalog,
     seen: Arc<Seen>,
 }
 
-/// What the answers of a call have said.
+/// What the responses of a call have reported.
 #[derive(Debug, Default)]
 struct Seen {
     version: AtomicBool,
@@ -32,24 +32,24 @@ struct Seen {
 }
 
 impl Served {
-    /// A call of a model among the declared ones.
-    pub fn new(asked: &str, catalog: Catalog) -> Self {
-        Self { asked: asked.to_owned(), catalog, seen: Arc::default() }
+    /// Creates the state for a call of one of the declared models.
+    pub fn new(requested: &str, catalog: Catalog) -> Self {
+        Self { requested: requested.to_owned(), catalog, seen: Arc::default() }
     }
 
-    /// The model that is asked.
-    pub fn asked(&self) -> &str {
-        &self.asked
+    /// Returns the requested model.
+    pub fn requested(&self) -> &str {
+        &self.requested
     }
 
-    /// Takes what a whole answer says.
-    pub fn read(&self, answer: &Value) -> Option<Arc<ModelSchema>> {
-        let status = answer.get("modelStatus").and_then(|status| ModelStatus::deserialize(status).ok());
-        self.take(answer.get("modelVersion").and_then(Value::as_str), status.as_ref())
+    /// Reads the model and its status from a complete response.
+    pub fn read(&self, response: &Value) -> Option<Arc<ModelSchema>> {
+        let status = response.get("modelStatus").and_then(|status| ModelStatus::deserialize(status).ok());
+        self.take(response.get("modelVersion").and_then(Value::as_str), status.as_ref())
     }
 
-    /// Takes what an answer says. The declaration of the model that answered, when it says so for the first time and is
-    /// another than the one that was asked for.
+    /// Processes a model version and status. Returns the declaration of the model that responded when it is reported
+    /// for the first time and differs from the requested model.
     pub fn take(&self, version: Option<&str>, status: Option<&ModelStatus>) -> Option<Arc<ModelSchema>> {
         if let Some(status) = status {
             self.warn(status);
@@ -59,18 +59,18 @@ impl Served {
             return None;
         }
         let answered = self.catalog.find(version).cloned();
-        let asked = self.catalog.find(&self.asked);
-        if asked.is_some() && asked.map(|model| &model.model) == answered.as_ref().map(|model| &model.model) {
+        let requested = self.catalog.find(&self.requested);
+        if requested.is_some() && requested.map(|model| &model.model) == answered.as_ref().map(|model| &model.model) {
             return None;
         }
         let name = version.rsplit('/').next().unwrap_or(version);
-        if name != self.asked.rsplit('/').next().unwrap_or(&self.asked) {
+        if name != self.requested.rsplit('/').next().unwrap_or(&self.requested) {
             let is_declared = answered.is_some();
             tracing::info!(
-                asked = self.asked,
+                requested = self.requested,
                 answered = clip(name, MAX_FIELD_BYTES).as_ref(),
                 is_declared,
-                "another model answered"
+                "another model responded"
             );
         }
         answered
@@ -80,7 +80,7 @@ impl Served {
         let time = status.retirement_time.as_deref().map(str::trim).filter(|time| !time.is_empty());
         let Some(time) = time.filter(|_| !self.seen.retirement.swap(true, Ordering::Relaxed)) else { return };
         tracing::warn!(
-            model = self.asked,
+            model = self.requested,
             retirement_time = clip(time, MAX_FIELD_BYTES).as_ref(),
             stage = clip(&status.model_stage, MAX_FIELD_BYTES).as_ref(),
             status = clip(&status.message, MAX_MESSAGE_BYTES).as_ref(),

@@ -1,10 +1,10 @@
-//! Speech in both directions as `generateContent` writes it: text to samples, a recording to its words.
+//! Speech with `generateContent`: text to speech and speech to text.
 //!
 //! Source: Gemini API, "Speech generation", "Audio understanding".
 //!
-//! MP3 from the service itself: `generationConfig.responseFormat`, models from 3.8 on. Grounding: Google Cloud, "Migrate to
-//! Gemini 3.8 TTS" (other encodings by `responseFormat`) and the REST reference of `AudioResponseFormat` (`AUDIO_MP3`), both
-//! read on 26 November 2026; google-genai 3.6.1, `types.py`, `GenerationConfig.response_format`.
+//! MP3 output uses `generationConfig.responseFormat`, which models from 3.8 on support. Source: Google Cloud, "Migrate
+//! to Gemini 3.8 TTS" (other encodings by `responseFormat`) and the REST reference of `AudioResponseFormat`
+//! (`AUDIO_MP3`), both as of 26 November 2026; google-genai 3.6.1, `types.py`, `GenerationConfig.response_format`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +23,7 @@ use dify_plugin::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use dify_plugin::protocol::lenient;
 use dify_plugin::upstream::status::error_text_in;
 
-/// The voices that every speech model has; each speaks every language.
+/// Voices that every speech model supports; each speaks every language.
 pub const VOICES: [(&str, &str); 30] = [
     ("Zephyr", "bright"),
     ("Puck", "upbeat"),
@@ -57,47 +57,47 @@ pub const VOICES: [(&str, &str); 30] = [
     ("Sulafat", "warm"),
 ];
 
-/// Put before a text that the model answered in place of reading.
+/// Prefix for a retry after the model answered the text instead of reading it.
 const READ_ALOUD: &str = "Read the following text aloud, exactly as it is written:\n\n";
 
-/// What a transcript is asked for with.
-const TRANSCRIBE: &str = "Write down what is said in this recording, word for word, in the language that is spoken. \
+/// Prompt for a transcript.
+const TRANSCRIBE: &str = "Write down what is message in this audio, word for word, in the language that is parse_speech. \
     Answer with the transcript alone: no time stamps, no names of speakers, no remarks. \
-    If nothing is said, answer with nothing.";
+    If nothing is message, response with nothing.";
 
-/// Bits of an MP3 a second: far more than a voice needs, and a seventh of its samples.
-const BIT_RATE: u32 = 64_000;
+/// MP3 bit rate in bits per second: more than speech needs, and a seventh of PCM.
+const MP3_BITS_PER_SECOND: u32 = 64_000;
 
-/// Asks for the sound of a request as MP3.
-pub fn ask_for_mp3(request: &mut GenerateContentRequest) {
-    let format = json!({"audio": {"mimeType": "AUDIO_MP3", "bitRate": BIT_RATE}});
+/// Requests the audio as MP3.
+pub fn request_mp3(request: &mut GenerateContentRequest) {
+    let format = json!({"audio": {"mimeType": "AUDIO_MP3", "bitRate": MP3_BITS_PER_SECOND}});
     request.generation_config.insert("responseFormat".to_owned(), format);
 }
 
-/// Where style and speakers of a text go.
+/// Where style and speakers of a text are specified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Into the metadata of each part; every word of the text is read aloud.
+    /// In the metadata of each part; every word of the text is read aloud.
     Metadata,
-    /// Into the text.
+    /// In the text.
     Text {
-        /// Adds the instruction to read the text aloud.
+        /// Adds an explicit instruction to read the text aloud.
         insist: bool,
     },
 }
 
-/// Whether a model takes style and speakers as metadata: `speech_metadata` in the model's data, else its name. Models
-/// before 3.8 take them in the text.
-pub fn takes_metadata(model: &str, declared: Option<&ModelSchema>) -> bool {
+/// Whether a model supports style and speakers as metadata: from `speech_metadata` in the model's data, or else from
+/// its name. Models before 3.8 expect them in the text.
+pub fn supports_metadata(model: &str, declared: Option<&ModelSchema>) -> bool {
     const OLDER: [&str; 2] = ["2.5", "3.1"];
     let data = declared.and_then(|declared| declared.extra.get("gemini"));
     let declared = data.and_then(|data| data.get("speech_metadata")).and_then(Value::as_bool);
     declared.unwrap_or_else(|| !OLDER.iter().any(|version| model.contains(version)))
 }
 
-/// A request for the sound of a text.
+/// Builds a text-to-speech request.
 pub fn speak(text: &str, voice: &str, options: &SpeechOptions, direction: Direction) -> GenerateContentRequest {
-    let in_text = |insist: bool| match (options.manner(), insist) {
+    let in_text = |insist: bool| match (options.style_prompt(), insist) {
         ("", false) => text.to_owned(),
         (manner, false) => format!("{manner}:\n\n{text}"),
         ("", true) => format!("{READ_ALOUD}{text}"),
@@ -108,7 +108,7 @@ pub fn speak(text: &str, voice: &str, options: &SpeechOptions, direction: Direct
         Direction::Text { insist } => vec![Part::text(in_text(insist))],
     });
     request.generation_config.insert("responseModalities".to_owned(), json!(["AUDIO"]));
-    // Voices of one's own have ids; so have those of the catalogue that only newer models know.
+    // Custom voices are identified by ID, and so are catalog voices that only newer models support.
     let chosen = match VOICES.iter().any(|(name, _)| *name == voice) {
         true => json!({"prebuiltVoiceConfig": {"voiceName": voice}}),
         false => json!({"voice": voice}),
@@ -117,35 +117,35 @@ pub fn speak(text: &str, voice: &str, options: &SpeechOptions, direction: Direct
     request
 }
 
-/// Whether a model does nothing but transcribe: it takes the recording alone and answers in parts of its own kind.
-/// Told by `transcribes` in the model's data, else by its name.
+/// Whether a model can only transcribe: it accepts nothing but audio and responds with its own type of parts.
+/// Determined by `transcribes` in the model's data, or else by its name.
 pub fn only_transcribes(model: &ModelSchema) -> bool {
-    let told = model.extra.get("gemini").and_then(|data| data.get("transcribes")).and_then(Value::as_bool);
-    told.unwrap_or_else(|| model.model.contains("transcribe"))
+    let declared = model.extra.get("gemini").and_then(|data| data.get("transcribes")).and_then(Value::as_bool);
+    declared.unwrap_or_else(|| model.model.contains("transcribe"))
 }
 
-/// Where the service finds a recording.
+/// Where the service finds the audio file.
 #[derive(Clone, Copy, Debug)]
-pub enum Recording<'a> {
+pub enum AudioSource<'a> {
     /// In the request.
     Inline(&'a [u8]),
-    /// At an address that it reads itself.
+    /// At a URL that the service reads.
     At(&'a str),
 }
 
-/// A request for the words of a recording; other models than those that only transcribe are asked `in_words`.
-pub fn transcribe(mime_type: &str, recording: Recording<'_>, in_words: bool) -> GenerateContentRequest {
+/// Builds a speech-to-text request; `in_words` adds a prompt for models that do more than transcribe.
+pub fn transcribe(mime_type: &str, audio: AudioSource<'_>, in_words: bool) -> GenerateContentRequest {
     let mime_type = mime_type.to_owned();
-    let recording = match recording {
-        Recording::Inline(bytes) => {
+    let audio = match audio {
+        AudioSource::Inline(bytes) => {
             Part { inline_data: Some(Blob { mime_type, data: STANDARD.encode(bytes) }), ..Part::default() }
         }
-        Recording::At(address) => {
+        AudioSource::At(address) => {
             let file = FileData { mime_type: Some(mime_type), file_uri: address.to_owned() };
             Part { file_data: Some(file), ..Part::default() }
         }
     };
-    question(std::iter::once(recording).chain(in_words.then(|| Part::text(TRANSCRIBE))).collect())
+    question(std::iter::once(audio).chain(in_words.then(|| Part::text(TRANSCRIBE))).collect())
 }
 
 fn question(parts: Vec<Part>) -> GenerateContentRequest {
@@ -153,49 +153,51 @@ fn question(parts: Vec<Part>) -> GenerateContentRequest {
     GenerateContentRequest { contents: vec![content], ..GenerateContentRequest::default() }
 }
 
-/// Raw sound: 16-bit mono samples.
+/// 16-bit mono PCM audio.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Samples {
     /// The samples.
     pub bytes: Vec<u8>,
-    /// So many of them a second.
+    /// Sample rate in Hz.
     pub rate: u32,
 }
 
-/// Audio in the form in which it came.
+/// Audio in the format in which it was received.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Audio {
-    /// Raw.
+    /// PCM.
     Samples(Samples),
-    /// Frames of MP3 without tags: what is spoken piece by piece can be joined.
+    /// MP3 frames without tags, which can be concatenated.
     Mp3(Vec<u8>),
 }
 
-/// What a model that was asked to speak gave.
+/// Result of a text-to-speech request.
 #[derive(Debug, PartialEq)]
 pub enum SpeechReply {
-    /// The sound, whole.
+    /// The complete audio.
     Whole(Audio),
-    /// Nothing, without a reason.
+    /// No audio, and no reason for it.
     Nothing,
-    /// Nothing or half of it, and why.
+    /// No audio or incomplete audio, with the reason.
     Cut(InvokeError),
 }
 
-/// The sound of an answer. Nobody hears of a sound that it breaks off in the middle: such a one is none.
-pub fn spoken(answer: &Value) -> Result<SpeechReply, InvokeError> {
-    let (parts, ended) = parts(answer)?;
-    let mut sound = Samples { bytes: Vec::new(), rate: 24_000 };
+/// Extracts the audio of a response. Incomplete audio is an error, because a listener would not notice that it is
+/// truncated.
+pub fn parse_speech(response: &Value) -> Result<SpeechReply, InvokeError> {
+    let (parts, ended) = parts(response)?;
+    let mut audio = Samples { bytes: Vec::new(), rate: 24_000 };
     let mut encoded = Vec::new();
     for blob in parts.into_iter().filter_map(|part| part.inline_data) {
         let mime_type = blob.mime_type.to_ascii_lowercase();
-        let bytes =
-            STANDARD.decode(&blob.data).map_err(|_| InvokeError::server_unavailable("the sound is not base64"))?;
+        let bytes = STANDARD
+            .decode(&blob.data)
+            .map_err(|_| InvokeError::server_unavailable("the audio data is not valid Base64"))?;
         if let Some(frames) = mp3::frames(&bytes) {
             encoded.extend_from_slice(frames);
             continue;
         }
-        // From 3.8 on an answer in one piece is a file, a streamed one raw samples.
+        // From 3.8 on, a non-streamed response is an audio file, and a streamed one is PCM.
         let (samples, rate) = match wav::samples(&bytes) {
             Some(found) => found,
             None if mime_type.starts_with("audio/l16") || mime_type.starts_with("audio/pcm") => {
@@ -203,37 +205,38 @@ pub fn spoken(answer: &Value) -> Result<SpeechReply, InvokeError> {
             }
             None => {
                 return Err(InvokeError::server_unavailable(format!(
-                    "the audio came as `{}`, neither as MP3 nor as raw samples nor as a WAV file of 16-bit mono samples",
+                    "unsupported audio format `{}`: expected MP3, raw PCM or 16-bit mono WAV",
                     clip(&mime_type, MAX_FIELD_BYTES)
                 )));
             }
         };
-        sound.rate = rate;
-        sound.bytes.extend_from_slice(samples);
+        audio.rate = rate;
+        audio.bytes.extend_from_slice(samples);
     }
-    if !encoded.is_empty() && !sound.bytes.is_empty() {
-        return Err(InvokeError::server_unavailable("the audio came partly as MP3, partly as samples"));
+    if !encoded.is_empty() && !audio.bytes.is_empty() {
+        return Err(InvokeError::server_unavailable("the audio is partly MP3 and partly PCM"));
     }
-    let is_silent = encoded.is_empty() && sound.bytes.is_empty();
-    let sound = if encoded.is_empty() { Audio::Samples(sound) } else { Audio::Mp3(encoded) };
+    let is_silent = encoded.is_empty() && audio.bytes.is_empty();
+    let audio = if encoded.is_empty() { Audio::Samples(audio) } else { Audio::Mp3(encoded) };
     Ok(match (ended.is_whole(), is_silent) {
-        (true, false) => SpeechReply::Whole(sound),
+        (true, false) => SpeechReply::Whole(audio),
         (true, true) => SpeechReply::Nothing,
         (false, true) if !finish::is_filter(&ended.reason) => SpeechReply::Nothing,
         (false, _) => SpeechReply::Cut(ended.cut("the speech")),
     })
 }
 
-/// The words of an answer. Half of them is an error: nothing in a transcript can say that it breaks off.
-pub fn transcript(answer: &Value) -> Result<String, InvokeError> {
-    let (parts, ended) = parts(answer)?;
+/// Extracts the transcript of a response. An incomplete transcript is an error, because its text cannot show that it is
+/// truncated.
+pub fn transcript(response: &Value) -> Result<String, InvokeError> {
+    let (parts, ended) = parts(response)?;
     let mut turns = Vec::new();
     let mut text = String::new();
     for part in parts.into_iter().filter(|part| part.thought != Some(true)) {
         text.extend(part.text);
         turns.extend(part.audio_transcription.map(|turn| turn.text));
     }
-    // A part of a model that only transcribes is a speaker's whole turn.
+    // A part of a transcription model is a complete turn of one speaker.
     turns.retain(|turn| !turn.is_empty());
     if !ended.is_whole() {
         return Err(ended.cut("the transcript"));
@@ -241,45 +244,46 @@ pub fn transcript(answer: &Value) -> Result<String, InvokeError> {
     Ok(if turns.is_empty() { text.trim().to_owned() } else { turns.join(" ") })
 }
 
-/// How an answer ended.
+/// How a response ended.
 struct Ended {
     reason: String,
     error: InvokeError,
 }
 
 impl Ended {
-    /// A gateway may leave the reason out.
+    /// A gateway may omit the finish reason.
     fn is_whole(&self) -> bool {
         matches!(self.reason.as_str(), "" | "STOP" | "FINISH_REASON_UNSPECIFIED")
     }
 
-    /// The error of something that is not whole.
+    /// Returns the error for incomplete output.
     fn cut(self, what: &str) -> InvokeError {
-        let said = self.error.message.split_once(": ").map(|(_, said)| format!(": {said}")).unwrap_or_default();
-        let error = InvokeError { message: format!("{what} breaks off ({}){said}", self.reason), ..self.error };
+        let message =
+            self.error.message.split_once(": ").map(|(_, message)| format!(": {message}")).unwrap_or_default();
+        let error = InvokeError { message: format!("{what} is incomplete ({}){message}", self.reason), ..self.error };
         match self.reason.as_str() {
-            "MAX_TOKENS" => error.with_hint("It is longer than the model's longest answer; divide it into parts."),
+            "MAX_TOKENS" => error.with_hint("It exceeds the model's output limit; split it into parts."),
             _ => error,
         }
     }
 }
 
-fn parts(answer: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
-    let answer = match answer {
+fn parts(response: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
+    let response = match response {
         Value::Array(events) if events.len() == 1 => &events[0],
-        answer => answer,
+        response => response,
     };
-    let read = GenerateContentResponse::deserialize(Named(answer)).map_err(|error: serde_json::Error| {
-        InvokeError::server_unavailable(format!("the answer cannot be read: {}", lenient::reason(&error)))
+    let read = GenerateContentResponse::deserialize(Named(response)).map_err(|error: serde_json::Error| {
+        InvokeError::server_unavailable(format!("cannot parse the response: {}", lenient::reason(&error)))
     })?;
     let read = read.unwrapped();
-    if read.error.is_some() || read.says_nothing() && error_text_in(answer).message.is_some() {
-        return Err(errors::from_value(answer, None));
+    if read.error.is_some() || read.is_blank() && error_text_in(response).message.is_some() {
+        return Err(errors::from_value(response, None));
     }
     let feedback = read.prompt_feedback.unwrap_or_default();
     if let Some(word) = feedback.block_reason {
-        let said = feedback.block_reason_message.as_deref();
-        return Err(finish::prompt_blocked(&word, said, &feedback.safety_ratings));
+        let message = feedback.block_reason_message.as_deref();
+        return Err(finish::prompt_blocked(&word, message, &feedback.safety_ratings));
     }
     let candidate = read.candidates.into_iter().next().unwrap_or_default();
     let reason = candidate.finish_reason.unwrap_or_default();
@@ -292,32 +296,35 @@ fn parts(answer: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
 mod tests {
     use super::*;
 
-    fn answer(parts: Value, reason: &str) -> Value {
+    fn response(parts: Value, reason: &str) -> Value {
         json!({"candidates": [{"content": {"parts": parts}, "finishReason": reason}]})
     }
 
     #[test]
-    fn sound_is_put_together_and_refusals_are_told() {
+    fn joins_audio_parts_and_reports_errors() {
         let blob = |kind: &str, data: &str| json!({"inlineData": {"mimeType": kind, "data": data}});
         let l16 = "audio/L16;codec=pcm;rate=16000";
         let whole = |bytes: &[u8], rate| SpeechReply::Whole(Audio::Samples(Samples { bytes: bytes.to_vec(), rate }));
-        let found = spoken(&answer(json!([blob(l16, "AQI="), blob(l16, "AwQ=")]), "STOP")).unwrap();
+        let found = parse_speech(&response(json!([blob(l16, "AQI="), blob(l16, "AwQ=")]), "STOP")).unwrap();
         assert_eq!(found, whole(&[1, 2, 3, 4], 16_000));
         let file = blob("audio/wav", &STANDARD.encode(wav::wav(&[5, 6], 22_050)));
-        let found = spoken(&answer(json!([file]), "STOP")).unwrap();
+        let found = parse_speech(&response(json!([file]), "STOP")).unwrap();
         assert_eq!(found, whole(&[5, 6], 22_050));
         let frame = [&[0xFF, 0xF3, 0x44, 0xC0][..], &[7; 92]].concat();
         let (tagged, bare) = ([&b"ID3\x04\0\0\0\0\0\x01x"[..], &frame].concat(), frame.clone());
         let parts = [tagged, bare].map(|file| blob("audio/mpeg", &STANDARD.encode(file)));
-        let found = spoken(&answer(json!(parts), "STOP")).unwrap();
+        let found = parse_speech(&response(json!(parts), "STOP")).unwrap();
         assert_eq!(found, SpeechReply::Whole(Audio::Mp3([frame.clone(), frame.clone()].concat())));
         let mixed = json!([blob("audio/mpeg", &STANDARD.encode(&frame)), blob(l16, "AQI=")]);
-        assert!(spoken(&answer(mixed, "STOP")).unwrap_err().message.contains("partly"));
-        // A rate that no sound has is none, and a missing reason is none either.
+        assert!(parse_speech(&response(mixed, "STOP")).unwrap_err().message.contains("partly"));
+        // An impossible sample rate is ignored, and so is a missing finish reason.
         let wild = blob("audio/L16;rate=4294967295", "AQI=");
-        assert_eq!(spoken(&json!({"candidates": [{"content": {"parts": [wild]}}]})).unwrap(), whole(&[1, 2], 24_000));
-        for silent in [answer(json!([]), "OTHER"), json!({"candidates": []}), json!({}), json!({"candidates": 7})] {
-            assert_eq!(spoken(&silent).unwrap(), SpeechReply::Nothing);
+        assert_eq!(
+            parse_speech(&json!({"candidates": [{"content": {"parts": [wild]}}]})).unwrap(),
+            whole(&[1, 2], 24_000)
+        );
+        for silent in [response(json!([]), "OTHER"), json!({"candidates": []}), json!({}), json!({"candidates": 7})] {
+            assert_eq!(parse_speech(&silent).unwrap(), SpeechReply::Nothing);
         }
         for (parts, reason) in [
             (json!([]), "SAFETY"),
@@ -326,7 +333,7 @@ mod tests {
             (json!([blob(l16, "AQI=")]), "SAFETY"),
             (json!([blob(l16, "AQI=")]), "A_NEW_REASON"),
         ] {
-            match spoken(&answer(parts, reason)).unwrap() {
+            match parse_speech(&response(parts, reason)).unwrap() {
                 SpeechReply::Cut(error) => assert!(error.message.contains(reason), "{error}"),
                 other => panic!("{reason}: {other:?}"),
             }
@@ -336,29 +343,29 @@ mod tests {
             (json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}), "overloaded"),
             (json!([{"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}]), "overloaded"),
             (json!({"message": "do request failed"}), "do request failed"),
-            (answer(json!([blob("audio/mpeg", "AQI=")]), "STOP"), "audio/mpeg"),
-            (answer(json!([blob("audio/wav", "AQI=")]), "STOP"), "audio/wav"),
-            (answer(json!([blob(l16, "%")]), "STOP"), "base64"),
-            (json!("words"), "cannot be read"),
+            (response(json!([blob("audio/mpeg", "AQI=")]), "STOP"), "audio/mpeg"),
+            (response(json!([blob("audio/wav", "AQI=")]), "STOP"), "audio/wav"),
+            (response(json!([blob(l16, "%")]), "STOP"), "Base64"),
+            (json!("words"), "cannot parse"),
         ];
-        for (value, said) in cases {
-            let error = spoken(&value).unwrap_err();
-            assert!(error.message.contains(said), "{said}: {error}");
+        for (value, message) in cases {
+            let error = parse_speech(&value).unwrap_err();
+            assert!(error.message.contains(message), "{message}: {error}");
         }
     }
 
     #[test]
-    fn a_transcript_leaves_thoughts_out() {
+    fn transcripts_omit_thoughts() {
         let parts = json!([{"text": "Hm.", "thought": true}, {"text": " Hello"}, {"text": " world.\n"}]);
-        assert_eq!(transcript(&answer(parts.clone(), "STOP")).unwrap(), "Hello world.");
-        assert_eq!(transcript(&answer(json!([]), "STOP")).unwrap(), "");
+        assert_eq!(transcript(&response(parts.clone(), "STOP")).unwrap(), "Hello world.");
+        assert_eq!(transcript(&response(json!([]), "STOP")).unwrap(), "");
         let turn = |text: &str| json!({"audioTranscription": {"text": text, "speakerLabel": "spk_1"}});
-        let turns = answer(json!([turn("Good morning."), turn(""), turn("Morning!")]), "STOP");
+        let turns = response(json!([turn("Good morning."), turn(""), turn("Morning!")]), "STOP");
         assert_eq!(transcript(&turns).unwrap(), "Good morning. Morning!");
         for reason in ["MAX_TOKENS", "RECITATION", "SAFETY", "OTHER", "LANGUAGE", "A_NEW_REASON"] {
             for parts in [&parts, &json!([])] {
-                let error = transcript(&answer(parts.clone(), reason)).unwrap_err();
-                assert!(error.message.contains("breaks off") && error.message.contains(reason), "{error}");
+                let error = transcript(&response(parts.clone(), reason)).unwrap_err();
+                assert!(error.message.contains("is incomplete") && error.message.contains(reason), "{error}");
             }
         }
     }

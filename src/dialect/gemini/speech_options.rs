@@ -1,8 +1,8 @@
-//! How a text is spoken beyond its voice: language, manner, and the two speakers of a dialogue.
+//! Options for how a text is spoken, in addition to the voice: language, style, and the two speakers of a dialogue.
 //!
-//! Source: Gemini API, "Speech generation" (style in words before the text, exactly two speakers); for models from 3.8 on,
-//! which read every word of a text aloud, Google Cloud, "Migrate to Gemini 3.8 TTS", read on 26 November 2026, and
-//! google-genai 3.6.1, `types.py`, `SpeechMetadata`.
+//! Source: Gemini API, "Speech generation" (style as a prompt before the text, exactly two speakers); for models from
+//! 3.8 on, which read every word of a text aloud, Google Cloud, "Migrate to Gemini 3.8 TTS", as of 26 November 2026,
+//! and google-genai 3.6.1, `types.py`, `SpeechMetadata`.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -14,49 +14,49 @@ use dify_plugin::error::InvokeError;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpeechOptions {
-    /// Language of the text, `de-DE`; the model hears it from the text when absent.
+    /// Language of the text, such as `de-DE`; detected by the model if absent.
     pub language: Option<String>,
-    /// Manner, said before the text: `Say calmly, in a low voice`.
+    /// Speaking style, placed before the text: `Say calmly, in a low voice`.
     pub style: Option<String>,
-    /// Voices by the names that stand before the lines of a dialogue: `{"Anna": "Kore", "Ben": "Puck"}`.
+    /// Voices by speaker name, as used at the start of the lines of a dialogue: `{"Anna": "Kore", "Ben": "Puck"}`.
     pub speakers: Map<String, Value>,
 }
 
 impl SpeechOptions {
-    /// Reads and checks the credential.
+    /// Parses and checks the credential.
     pub fn read(text: Option<&str>) -> Result<Self, InvokeError> {
         let Some(text) = text else { return Ok(Self::default()) };
         let wrong = |what: String| {
             InvokeError::credentials(format!("credential `speech_options` {what}")).with_hint(
-                r#"Write {"language": "de-DE", "style": "Say calmly", "speakers": {"Anna": "Kore", "Ben": "Puck"}}."#,
+                r#"Example: {"language": "de-DE", "style": "Say calmly", "speakers": {"Anna": "Kore", "Ben": "Puck"}}."#,
             )
         };
-        let options: Self = serde_json::from_str(text).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let options: Self = serde_json::from_str(text).map_err(|error| wrong(format!("cannot be parsed: {error}")))?;
         let is_code = |code: &String| {
             !code.is_empty()
                 && code.len() <= 35
                 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         if !options.language.iter().all(is_code) {
-            return Err(wrong("has a `language` that is no code such as de-DE".to_owned()));
+            return Err(wrong("has an invalid `language`; expected a code such as de-DE".to_owned()));
         }
         if !matches!(options.speakers.len(), 0 | 2) {
-            return Err(wrong(format!("names {} speakers: the model takes exactly two", options.speakers.len())));
+            return Err(wrong(format!("names {} speakers; the model requires exactly two", options.speakers.len())));
         }
         match options.speakers.iter().find(|(name, voice)| name.trim().is_empty() || !voice.is_string()) {
-            Some((name, _)) => Err(wrong(format!("needs a name and the name of a voice for speaker `{name}`"))),
+            Some((name, _)) => Err(wrong(format!("requires a name and a voice for speaker `{name}`"))),
             None => Ok(options),
         }
     }
 
-    /// The words before a text that say how to speak it; empty when nothing does.
-    pub fn manner(&self) -> &str {
+    /// Returns the style instruction before a text; empty if there is none.
+    pub fn style_prompt(&self) -> &str {
         self.style.as_deref().unwrap_or_default().trim().trim_end_matches([':', '.'])
     }
 
-    /// A text as parts with style and speakers as metadata: for models that read every word of the text aloud.
+    /// Returns a text as parts with style and speakers as metadata, for models that read every word of the text aloud.
     pub fn parts(&self, text: &str) -> Vec<Part> {
-        let style = Some(self.manner()).filter(|style| !style.is_empty());
+        let style = Some(self.style_prompt()).filter(|style| !style.is_empty());
         let part = |speaker: Option<&str>, words: &str| {
             let members = [("speaker", speaker), ("style", style)];
             let metadata: Map<String, Value> =
@@ -69,12 +69,12 @@ impl SpeechOptions {
         }
     }
 
-    /// Whether a text has lines of the speakers.
+    /// Whether a text contains lines of the speakers.
     pub fn is_dialogue(&self, text: &str) -> bool {
         text.lines().any(|line| self.speaker(line).is_some())
     }
 
-    /// The `speechConfig` of a text.
+    /// Builds the `speechConfig` of a text.
     pub fn config(&self, text: &str, voice: Value) -> Value {
         let mut config = match self.is_dialogue(text) {
             true => {
@@ -91,28 +91,28 @@ impl SpeechOptions {
         config
     }
 
-    /// The lines of a dialogue, each with its speaker: a line without one belongs to the speaker before it.
-    /// Lines before the first speaker stay without.
+    /// Splits a dialogue into lines with their speakers: a line without a speaker belongs to the previous one. Lines
+    /// before the first speaker have none.
     pub fn turns<'a>(&'a self, text: &'a str) -> Vec<(Option<&'a str>, &'a str)> {
         let mut speaker = None;
         let mut turns = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let said = match self.speaker(line) {
-                Some((name, said)) => {
+            let line_text = match self.speaker(line) {
+                Some((name, line_text)) => {
                     speaker = Some(name);
-                    said
+                    line_text
                 }
                 None => line,
             };
-            turns.push((speaker, said));
+            turns.push((speaker, line_text));
         }
         turns
     }
 
     fn speaker<'a>(&'a self, line: &'a str) -> Option<(&'a str, &'a str)> {
-        let (name, said) = line.split_once([':', '：'])?;
+        let (name, line_text) = line.split_once([':', '：'])?;
         let (name, _) = self.speakers.get_key_value(name.trim().trim_matches('*'))?;
-        Some((name, said.trim_start_matches('*').trim()))
+        Some((name, line_text.trim_start_matches('*').trim()))
     }
 }
 
@@ -125,22 +125,22 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_spoken_is_refused() {
-        for (text, said) in [
-            ("nothing", "cannot be read"),
+    fn rejects_invalid_options() {
+        for (text, line_text) in [
+            ("nothing", "cannot be parsed"),
             (r#"{"pitch": 3}"#, "pitch"),
             (r#"{"language": "de_DE!"}"#, "language"),
             (r#"{"speakers": {"Anna": "Kore"}}"#, "exactly two"),
             (r#"{"speakers": {"Anna": "Kore", "Ben": 1}}"#, "`Ben`"),
         ] {
             let error = SpeechOptions::read(Some(text)).unwrap_err();
-            assert!(error.message.contains(said), "{text}: {}", error.message);
+            assert!(error.message.contains(line_text), "{text}: {}", error.message);
         }
         assert_eq!(SpeechOptions::read(None).unwrap(), SpeechOptions::default());
     }
 
     #[test]
-    fn lines_belong_to_the_speaker_before_them() {
+    fn lines_belong_to_the_previous_speaker() {
         let options = options(r#"{"speakers": {"Anna": "Kore", "Ben": "Puck"}}"#);
         assert_eq!(
             options.turns("Intro\nAnna: Hi: you\n and more\n\n**Ben:** Yes\nCarl: who\nAnna： end"),

@@ -1,28 +1,27 @@
-//! Thought signatures of calls and pictures, kept for hosts that lose the message's private JSON.
+//! Stores thought signatures of calls and images, for Dify versions that lose the message's private JSON.
 //!
-//! First carrier: the message's `opaque_body`. Second: this store, asked by the call itself (id, name, arguments) or by
-//! the picture, so that an equal id of another session finds nothing. Third: the value that Google documents for history
-//! of other origin.
-//! Source: Gemini API, "Thought signatures".
+//! First carrier: the message's `opaque_body`. Second: this store, keyed by the complete call (ID, name, arguments) or
+//! by the image, so that an equal ID in another session finds nothing. Third: the value that Google documents for
+//! history from other models. Source: Gemini API, "Thought signatures".
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The documented value for calls whose signature is not known.
+/// The documented value for calls whose signature is unknown.
 pub const BYPASS: &str = "skip_thought_signature_validator";
 
-/// Bytes that the store takes in memory.
+/// Maximum bytes in the store.
 const MAX_STORE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes of an entry beside its signature: its places in table and queue.
-const ENTRY: usize = 160;
+/// Bytes of an entry in addition to its signature: its places in the table and the queue.
+const ENTRY_BYTES: usize = 160;
 
-/// How long a signature is kept: longer than an agent works on one question.
+/// How long a signature is stored: longer than an agent works on one task.
 const SIGNATURE_TTL: Duration = Duration::from_secs(6 * 3600);
 
-/// A bounded store; the oldest goes first.
+/// A bounded store; the oldest entries are removed first.
 #[derive(Debug, Default)]
 pub struct SignatureStore(Mutex<Inner>);
 
@@ -33,18 +32,18 @@ struct Inner {
     bytes: usize,
 }
 
-/// What a signature is found by.
+/// Key of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(u64);
 
-/// The key of a call.
+/// Returns the key of a call.
 pub fn of_call(id: &str, name: &str, arguments: &str) -> Key {
-    // White space and number forms may change on the way; the order of members does not.
+    // Whitespace and number formats may change in transit; the order of members does not.
     let arguments = serde_json::from_str::<serde_json::Value>(arguments).unwrap_or_default().to_string();
     hash(("call", id, name, arguments))
 }
 
-/// The key of a picture, by its base64.
+/// Returns the key of an image, from its Base64 data.
 pub fn of_content(content: &str) -> Key {
     hash(("content", content))
 }
@@ -56,12 +55,12 @@ fn hash(what: impl Hash) -> Key {
 }
 
 impl SignatureStore {
-    /// Keeps a signature.
+    /// Stores a signature.
     pub fn keep(&self, key: Key, signature: &str) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        // Each entry of the queue counts: a renewed signature stands in it twice until its older place comes up.
-        inner.bytes += signature.len() + ENTRY;
+        // Each queue entry counts: a renewed signature is in the queue twice until its older entry is removed.
+        inner.bytes += signature.len() + ENTRY_BYTES;
         inner.order.push_back((key, now));
         if let Some((old, _)) = inner.known.insert(key, (signature.to_owned(), now)) {
             inner.bytes -= old.len();
@@ -70,8 +69,8 @@ impl SignatureStore {
             || inner.order.front().is_some_and(|(_, kept)| kept.elapsed() > SIGNATURE_TTL)
         {
             let Some((oldest, kept)) = inner.order.pop_front() else { break };
-            inner.bytes -= ENTRY;
-            // A renewed entry stands further back in the queue.
+            inner.bytes -= ENTRY_BYTES;
+            // A renewed entry has a later position in the queue.
             if inner.known.get(&oldest).is_some_and(|(_, since)| *since == kept)
                 && let Some((old, _)) = inner.known.remove(&oldest)
             {
@@ -80,7 +79,7 @@ impl SignatureStore {
         }
     }
 
-    /// The signature that is known for a key.
+    /// Returns the signature stored for a key.
     pub fn find(&self, key: Key) -> Option<String> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (signature, since) = inner.known.get(&key)?;
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_found_by_the_whole_call_only() {
+    fn signatures_are_found_by_the_complete_call_only() {
         let store = SignatureStore::default();
         store.keep(of_call("c1", "lookup", r#"{"q": "cat"}"#), "Q2lR+/==");
         assert_eq!(store.find(of_call("c1", "lookup", r#"{"q":"cat"}"#)).as_deref(), Some("Q2lR+/=="));
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_store_stays_within_its_bytes() {
+    fn the_store_stays_within_its_limit() {
         let store = SignatureStore::default();
         let signature = "x".repeat(MAX_STORE_BYTES / 4);
         for id in ["a", "b", "c", "d", "e", "e"] {
@@ -114,15 +113,15 @@ mod tests {
     }
 
     #[test]
-    fn small_signatures_are_counted_with_what_keeps_them() {
+    fn small_signatures_are_counted_with_their_overhead() {
         let store = SignatureStore::default();
-        for number in 0..MAX_STORE_BYTES / ENTRY {
+        for number in 0..MAX_STORE_BYTES / ENTRY_BYTES {
             store.keep(of_call("c", "f", &number.to_string()), "QQ==");
             store.keep(of_call("c", "f", "always the same"), "QQ==");
         }
         let inner = store.0.lock().unwrap();
         assert!(
-            inner.bytes <= MAX_STORE_BYTES && inner.order.len() <= MAX_STORE_BYTES / ENTRY,
+            inner.bytes <= MAX_STORE_BYTES && inner.order.len() <= MAX_STORE_BYTES / ENTRY_BYTES,
             "{}",
             inner.order.len()
         );
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_and_texts_are_found_by_themselves() {
+    fn images_and_texts_are_found_by_content() {
         let store = SignatureStore::default();
         store.keep(of_content("aGk="), "S");
         assert_eq!(store.find(of_content("aGk=")).as_deref(), Some("S"));

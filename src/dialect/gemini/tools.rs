@@ -1,8 +1,7 @@
-//! Google's own tools as parameters: search, maps, file search, URL context, code execution; and what is shown of their
-//! sources.
+//! Google tools as parameters: search, maps, file search, URL context, code execution; and how their sources are shown.
 //!
-//! Grounding: Gemini API, "Grounding with Google Search", "Grounding with Google Maps", "File search", "URL context"; which
-//! service takes what: google-genai 3.6.1 of 18 November 2026, `types.py` and `models.py`.
+//! Source: Gemini API, "Grounding with Google Search", "Grounding with Google Maps", "File search", "URL context"; for
+//! the fields of each service google-genai 3.6.1 of 18 November 2026, `types.py` and `models.py`.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -14,16 +13,16 @@ use super::profile::Surface;
 use super::wire::GenerateContentRequest;
 use dify_plugin::error::InvokeError;
 
-/// Most names in a list.
+/// Maximum number of names in a list.
 const MAX_NAMES: usize = 2000;
 
-/// The parameters of tools whose answers rest on sources with places in the text.
+/// Parameters of the tools whose responses cite sources with positions in the text.
 const SEARCHES: [&str; 3] = ["grounding", "grounding_search", "google_maps"];
 
-/// The parameter with the stores of file search.
+/// Parameter with the stores for file search.
 const STORES: &str = "file_search_stores";
 
-/// Adds the tools that the parameters switch on.
+/// Adds the tools that the parameters enable.
 pub(super) fn fill(
     request: &mut GenerateContentRequest,
     parameters: &Parameters<'_>,
@@ -61,7 +60,7 @@ fn search(parameters: &Parameters<'_>, surface: Surface) -> Result<Map<String, V
         Some("web_and_image") => {
             search.insert("searchTypes".to_owned(), json!({"webSearch": {}, "imageSearch": {}}));
         }
-        // Searching the web is what the service does unasked.
+        // Web search is the default of the service.
         _ => {}
     }
     let domains = names(parameters, "exclude_domains")?;
@@ -76,7 +75,7 @@ fn search(parameters: &Parameters<'_>, surface: Surface) -> Result<Map<String, V
     Ok(search)
 }
 
-/// Two dates, both within the range: the service's end is exclusive.
+/// Parses two dates. Both days are included, while the service's end is exclusive.
 fn time_range(text: &str) -> Result<Value, InvokeError> {
     let wrong = || {
         InvokeError::bad_request(format!(
@@ -93,7 +92,7 @@ fn time_range(text: &str) -> Result<Value, InvokeError> {
     Ok(json!({"startTime": format!("{first}T00:00:00Z"), "endTime": format!("{end}T00:00:00Z")}))
 }
 
-/// A list of names, divided by commas or lines, or as JSON.
+/// Parses a list of names, separated by commas or newlines, or as JSON.
 fn names<'a>(parameters: &'a Parameters<'_>, name: &str) -> Result<Vec<&'a str>, InvokeError> {
     let Some(text) = parameters.text(name) else { return Ok(Vec::new()) };
     let bare = |text: &'a str| text.trim().trim_matches(['"', '\'']);
@@ -101,19 +100,19 @@ fn names<'a>(parameters: &'a Parameters<'_>, name: &str) -> Result<Vec<&'a str>,
     let names: Vec<&str> = text.split([',', '\n']).map(bare).filter(|name| !name.is_empty()).collect();
     if names.len() > MAX_NAMES {
         return Err(InvokeError::bad_request(format!(
-            "parameter `{name}` has {} entries, at most {MAX_NAMES} are allowed",
+            "parameter `{name}` has {} entries; at most {MAX_NAMES} are supported",
             names.len()
         )));
     }
     Ok(names)
 }
 
-/// Refuses a parameter that only Vertex AI knows.
+/// Rejects a parameter that is available on Vertex AI only.
 pub(super) fn only_on_vertex(name: &str, surface: Surface) -> Result<(), InvokeError> {
     match surface.is_vertex() {
         true => Ok(()),
         false => Err(InvokeError::bad_request(format!("parameter `{name}` is available on Vertex AI only"))
-            .with_hint("Leave it empty, or sign in to Vertex AI.")),
+            .with_hint("Leave it empty, or authenticate to Vertex AI.")),
     }
 }
 
@@ -125,7 +124,8 @@ fn only_on_developer(name: &str, surface: Surface) -> Result<(), InvokeError> {
     }
 }
 
-/// What is shown of the sources: as asked for, else marks in an answer that comes in one piece and a list after a stream.
+/// Returns how sources are shown: as requested, or else as markers in a non-streamed response and as a list after a
+/// stream.
 pub fn citations(parameters: &Parameters<'_>, stream: bool) -> Citations {
     let searches = searches(parameters);
     match parameters.text("citations") {
@@ -136,8 +136,8 @@ pub fn citations(parameters: &Parameters<'_>, stream: bool) -> Citations {
     }
 }
 
-/// Whether the app asks for sources: then recited ones are listed too.
-pub fn asks_for_sources(parameters: &Parameters<'_>) -> bool {
+/// Whether the app requests sources: then recited ones are listed too.
+pub fn requests_sources(parameters: &Parameters<'_>) -> bool {
     let shown = parameters.text("citations").is_some_and(|how| how != "off");
     shown || searches(parameters) || parameters.flag("url_context") == Some(true)
 }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn each_service_gets_the_tools_that_it_knows() {
+    fn each_service_gets_the_tools_that_it_supports() {
         use Surface::{Developer, Vertex, VertexExpress};
         for (parameters, surface, expected) in [
             (json!({}), Developer, json!([])),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_does_not_know_is_named() {
+    fn errors_name_parameters_that_a_service_does_not_support() {
         use Surface::{Developer, Vertex};
         for (parameters, surface, name) in [
             (json!({"grounding": true, "exclude_domains": "a"}), Developer, "`exclude_domains`"),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_shown_for_every_tool_that_searches() {
+    fn sources_are_shown_for_every_search_tool() {
         for (parameters, stream, shown) in [
             (json!({"google_maps": true}), false, Citations::Inline),
             (json!({"google_maps": true}), true, Citations::List),

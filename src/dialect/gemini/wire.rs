@@ -1,7 +1,8 @@
-//! The words on the wire. Requests are written without nulls and unknown keys: the server refuses both. Answers are read
-//! so that a member of an odd type costs that member alone, and no list takes more than its most.
+//! Wire types of the Gemini API. Requests are serialized without nulls and unknown keys, because the server rejects
+//! both. Responses are parsed leniently: a member of an unexpected type loses only that member, and every array has a
+//! maximum length.
 //!
-//! Here: requests, and the turns that both directions share.
+//! This file contains the requests, and the turns that both directions share.
 
 mod grounding;
 mod response;
@@ -20,50 +21,50 @@ pub use usage::{ModalityTokens, UsageMetadata};
 
 use dify_plugin::codec::json;
 
-/// Most parts of one event.
+/// Maximum number of parts in one event.
 const MAX_PARTS: usize = 8192;
 
 /// Body of `generateContent` and `streamGenerateContent`.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerateContentRequest {
-    /// The system messages.
+    /// System instruction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_instruction: Option<Content>,
-    /// The conversation.
+    /// Conversation.
     pub contents: Vec<Content>,
-    /// Functions and Google's own tools.
+    /// Function declarations and Google tools.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Value>,
-    /// Whether and which function must be called.
+    /// Whether a function must be called, and which.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_config: Option<Value>,
-    /// One entry a category.
+    /// Safety settings, one per category.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub safety_settings: Vec<SafetySetting>,
-    /// Sampling, thinking, form of the answer.
+    /// Sampling, thinking and response format.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub generation_config: Map<String, Value>,
-    /// `standard`, `flex`, `priority`. Source: google-genai 3.6.1 of 18 November 2026, `models.py`, sends it to both
-    /// services; to Vertex AI by `v1beta1`.
+    /// `standard`, `flex` or `priority`. Source: google-genai 3.6.1 of 18 November 2026, `models.py`, sends it to both
+    /// services; to Vertex AI with `v1beta1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     /// Billing labels. Source: google-genai 3.6.1 of 18 November 2026, `models.py`, sends them to both services.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub labels: Map<String, Value>,
-    /// Whether Google may keep the request and its response, whatever the project's setting is; developer API only.
-    /// Source: Gemini API changelog of 26 October 2026; google-genai 3.6.1, `models.py` (Vertex AI refuses it).
+    /// Whether Google may store the request and its response, overriding the project's setting; Gemini Developer API
+    /// only. Source: Gemini API changelog of 26 October 2026; google-genai 3.6.1, `models.py` (Vertex AI rejects it).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<bool>,
-    /// `cachedContents/…`.
+    /// Name of the context cache: `cachedContents/…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_content: Option<String>,
-    /// Goes on with an answer that one request could not hold.
+    /// Continues a response that did not fit into one request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuation_token: Option<String>,
 }
 
-/// Threshold of one harm category.
+/// Threshold of a harm category.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SafetySetting {
     /// `HARM_CATEGORY_…`
@@ -72,18 +73,18 @@ pub struct SafetySetting {
     pub threshold: &'static str,
 }
 
-/// One turn.
+/// A turn of the conversation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Content {
     /// `user` or `model`; absent in a system instruction.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub role: Option<String>,
-    /// What is said.
+    /// Parts of the turn.
     #[serde(default, deserialize_with = "json::list::<MAX_PARTS, _, _>")]
     pub parts: Vec<Part>,
 }
 
-/// One part of a turn: exactly one kind of data, and what goes with it.
+/// A part of a turn: one type of data, and its metadata.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Part {
@@ -93,50 +94,50 @@ pub struct Part {
     /// Whether the text is a thought.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub thought: Option<bool>,
-    /// Opaque; goes back as the exact string it came as.
+    /// Opaque; sent back as exactly the string that was received.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub thought_signature: Option<String>,
-    /// Bytes in base64.
+    /// Inline data in Base64.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub inline_data: Option<Blob>,
-    /// An address that the server reads.
+    /// A URL that the server reads.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub file_data: Option<FileData>,
-    /// A call of a function.
+    /// A function call.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub function_call: Option<FunctionCall>,
-    /// The result of a call.
+    /// The result of a function call.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub function_response: Option<FunctionResponse>,
-    /// Code the model wrote to run it.
+    /// Code that the model wrote and ran.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub executable_code: Option<ExecutableCode>,
-    /// What the code printed.
+    /// Output of the code.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub code_execution_result: Option<CodeExecutionResult>,
-    /// A call of a tool that the service runs itself; goes back as it came.
+    /// A call of a tool that the service runs itself; sent back unchanged.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub tool_call: Option<Value>,
-    /// The result of such a call; goes back as it came.
+    /// The result of such a call; sent back unchanged.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub tool_response: Option<Value>,
-    /// What was said in a recording; models that only transcribe answer so.
+    /// Transcript of an audio file, as returned by transcription models.
     #[serde(skip_serializing, deserialize_with = "json::fit")]
     pub audio_transcription: Option<AudioTranscription>,
-    /// Who speaks a text, and how; for models that speak.
+    /// Speaker and style of a text, for text-to-speech models.
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub speech_metadata: Option<Value>,
     /// Clip and frame rate of a video.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video_metadata: Option<Value>,
-    /// Resolution of this picture or film alone.
+    /// Media resolution of this image or video.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_resolution: Option<Value>,
 }
 
 impl Part {
-    /// The same in parts of one kind of data each; the signature is that of the last. A text of nothing beside another
-    /// kind is none: some gateways write every member.
+    /// Splits the part into parts with one type of data each; the signature goes with the last. An empty text next to
+    /// another type is dropped, because some gateways write every member.
     pub fn by_kind(mut self) -> Vec<Self> {
         self.audio_transcription.take_if(|turn| turn.text.is_empty());
         let others = [
@@ -170,59 +171,59 @@ impl Part {
         parts
     }
 
-    /// A text part.
+    /// Creates a text part.
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), ..Self::default() }
     }
 }
 
-/// The words of a recording, or of one speaker's turn in it.
+/// Transcript of an audio file, or of one speaker's turn in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct AudioTranscription {
-    /// The words.
+    /// The text.
     #[serde(deserialize_with = "json::or_default")]
     pub text: String,
 }
 
-/// Bytes and what they are.
+/// Inline data and its type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Blob {
     /// Media type.
     #[serde(deserialize_with = "json::or_default")]
     pub mime_type: String,
-    /// Base64.
+    /// Base64 data.
     #[serde(deserialize_with = "json::or_default")]
     pub data: String,
 }
 
-/// An address and what is behind it.
+/// A URL and the type of its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FileData {
     /// Media type; may be absent for YouTube.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub mime_type: Option<String>,
-    /// The address.
+    /// The URL.
     #[serde(deserialize_with = "json::or_default")]
     pub file_uri: String,
 }
 
-/// A call of a function.
+/// A function call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FunctionCall {
-    /// Id; not every surface gives one.
+    /// Call ID; some services send none.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub id: Option<String>,
-    /// Name; absent in later fragments.
+    /// Function name; absent in later fragments.
     #[serde(deserialize_with = "json::or_default")]
     pub name: String,
-    /// Arguments; absent for a function without any.
+    /// Arguments; absent for a function without parameters.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "arguments")]
     pub args: Option<Map<String, Value>>,
-    /// Fragments of arguments, on Vertex.
+    /// Fragments of arguments, on Vertex AI.
     #[serde(skip_serializing, deserialize_with = "json::list::<MAX_PARTS, _, _>")]
     pub partial_args: Vec<PartialArg>,
     /// Whether more fragments of this call follow.
@@ -231,7 +232,7 @@ pub struct FunctionCall {
 }
 
 impl FunctionCall {
-    /// About the bytes that it keeps.
+    /// Returns the approximate size in bytes.
     pub(super) fn length(&self) -> usize {
         let arguments = self.args.as_ref().filter(|arguments| !arguments.is_empty());
         let fragments = self.partial_args.iter();
@@ -242,7 +243,7 @@ impl FunctionCall {
     }
 }
 
-/// About the bytes that values keep.
+/// Returns the approximate size of values in bytes.
 fn length<'a>(values: impl Iterator<Item = &'a Value>) -> usize {
     let of = |value: &Value| match value {
         Value::String(text) => text.len(),
@@ -260,25 +261,25 @@ pub struct PartialArg {
     /// `$.city`, `$.list[0].name`.
     #[serde(deserialize_with = "json::or_default")]
     pub json_path: String,
-    /// Text, joined with what came before at the same path.
+    /// A string, appended to earlier fragments at the same path.
     #[serde(deserialize_with = "json::fit")]
     pub string_value: Option<String>,
     /// A number.
     #[serde(deserialize_with = "json::fit")]
     pub number_value: Option<serde_json::Number>,
-    /// Yes or no.
+    /// A boolean.
     #[serde(deserialize_with = "json::fit")]
     pub bool_value: Option<bool>,
 }
 
-/// The result of a call.
+/// The result of a function call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FunctionResponse {
-    /// Id of the call.
+    /// Call ID.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub id: Option<String>,
-    /// Name of the function.
+    /// Function name.
     #[serde(deserialize_with = "json::or_default")]
     pub name: String,
     /// Always an object: `output` or `error`.
@@ -289,11 +290,11 @@ pub struct FunctionResponse {
     pub parts: Vec<Part>,
 }
 
-/// Code the model wrote.
+/// Code that the model wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExecutableCode {
-    /// Id of the run.
+    /// ID of the execution.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub id: Option<String>,
     /// `PYTHON`.
@@ -304,34 +305,34 @@ pub struct ExecutableCode {
     pub code: String,
 }
 
-/// What the code did.
+/// The result of running code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CodeExecutionResult {
-    /// Id of the run.
+    /// ID of the execution.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::fit")]
     pub id: Option<String>,
     /// `OUTCOME_OK`, `OUTCOME_FAILED`, `OUTCOME_DEADLINE_EXCEEDED`.
     #[serde(deserialize_with = "json::or_default")]
     pub outcome: String,
-    /// What it printed.
+    /// The output.
     #[serde(deserialize_with = "json::or_default")]
     pub output: String,
 }
 
-/// An object, as it came.
+/// Accepts an object and leaves it unchanged.
 fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Ok(json::fit::<D, Map<String, Value>>(deserializer)?.map(Value::Object))
 }
 
-/// The arguments of a call. An object that came as text is read; one that was cut there is an error, for a call must not
-/// be made with arguments that nobody gave.
+/// Deserializes the arguments of a call. An object encoded as a string is parsed; a truncated one is an error, because
+/// a call must not be made with incomplete arguments.
 fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Map<String, Value>>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Object(arguments) => Ok(Some(arguments)),
         Value::String(text) if text.trim_start().starts_with('{') => match json::read(text.trim()) {
             Ok(arguments) => Ok(Some(arguments)),
-            Err(_) => Err(serde::de::Error::custom("the arguments of a call are cut or no JSON")),
+            Err(_) => Err(serde::de::Error::custom("the arguments of a function call are truncated or invalid JSON")),
         },
         _ => Ok(None),
     }

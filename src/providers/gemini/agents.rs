@@ -1,4 +1,4 @@
-//! Background agents through Dify's polling: started once, looked at until they end.
+//! Background agents through Dify's polling: a task is started once and polled until it ends.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,42 +17,41 @@ use dify_plugin::protocol::{
 };
 use dify_plugin::upstream::{RetryPolicy, UpstreamResponse};
 
-/// Names the task in what Dify hands back.
-const STATE: &str = "interaction";
+/// Key of the task ID in Dify's polling state.
+const TASK_KEY: &str = "interaction";
 
-/// Seconds between two looks; with Dify's 240 looks that is the hour that a task may take.
-const INTERVAL: u64 = 15;
+/// Polling interval in seconds; 240 polls by Dify then cover the hour that a task may take.
+const POLL_INTERVAL_SECONDS: u64 = 15;
 
-/// Longest task in seconds.
+/// Maximum duration of a task in seconds.
 const MAX_TASK_SECONDS: u64 = 3600;
 
-/// Longest report with everything that led to it.
+/// Maximum bytes of a report with all its intermediate steps.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Whether a model of the user's belongs to a provider: models and agents are two.
-pub(super) fn belongs(model: &str, provider: &str) -> Result<(), InvokeError> {
+/// Checks that a custom model check_provider to the provider: models and agents have separate providers.
+pub(super) fn check_provider(model: &str, provider: &str) -> Result<(), InvokeError> {
     match (provider == Gemini::AGENTS, interactions::is_agent(model)) {
         (false, true) => Err(InvokeError::bad_request(format!(
-            "`{model}` is a background agent, which the plugin `gemini-agents` serves"
+            "`{model}` is a background agent, which requires the plugin `gemini-agents`"
         ))
         .with_hint(
             "Install that plugin (it needs Dify 1.15.0 or later), enter the same credentials there and choose the \
                      agent from it.",
         )),
-        (true, false) => Err(InvokeError::bad_request(format!("`{model}` is not a background agent")).with_hint(
-            "Add it to the plugin `gemini`. The names of agents begin with `deep-research-` or `antigravity-`.",
-        )),
+        (true, false) => Err(InvokeError::bad_request(format!("`{model}` is not a background agent"))
+            .with_hint("Add it to the plugin `gemini`. Agent names start with `deep-research-` or `antigravity-`.")),
         _ => Ok(()),
     }
 }
 
-/// Agents run on the developer API only.
-pub(super) fn reaches(connection: &Connection) -> Result<(), InvokeError> {
+/// Checks that the service supports agents: they run on the Gemini Developer API only.
+pub(super) fn check_service(connection: &Connection) -> Result<(), InvokeError> {
     match connection.surface {
         Surface::Developer => Ok(()),
         Surface::Vertex | Surface::VertexExpress => {
-            Err(InvokeError::bad_request("background agents are on the developer API only")
-                .with_hint("Sign in with an API key."))
+            Err(InvokeError::bad_request("background agents are available on the Gemini Developer API only")
+                .with_hint("Use an API key."))
         }
     }
 }
@@ -62,33 +61,34 @@ pub(super) async fn start(
     context: &CallContext,
     request: &LlmRequest,
 ) -> Result<PollingResponse, InvokeError> {
-    belongs(&request.target.model, &context.declaration.provider)?;
+    check_provider(&request.target.model, &context.declaration.provider)?;
     let connection = connect(shared, context, &request.target)?;
     if !request.tools.is_empty() {
-        return Err(InvokeError::bad_request(format!("agent `{}` calls no functions of Dify", request.target.model)));
+        return Err(InvokeError::bad_request(format!("agent `{}` does not support Dify tools", request.target.model)));
     }
     let credentials = &request.target.credentials;
-    // A task takes minutes: what it is to read must not be gone before it gets there.
-    let way = Delivery { links: false, ..Delivery::default() };
-    let media = Media { shared, context, connection: &connection, credentials, way, office_files: false };
+    // A task takes minutes, so it must not depend on links that may expire before they are read.
+    let delivery = Delivery { links: false, ..Delivery::default() };
+    let media = Media { shared, context, connection: &connection, credentials, delivery, office_files: false };
     let body = interactions::start(&request.target.model, &media.prepare(&request.prompt_messages).await?.messages)?;
-    // A task costs dollars: it is never started twice because an answer got lost.
+    // A task costs dollars, so it is never started again because a response was lost.
     let request = connection.post(connection.url("interactions")?, &body)?.with_retry(RetryPolicy::never());
     let task = read(context.upstream.send(&request).await?).await?;
     answer(context, task)
 }
 
-/// A task that was started before agents had a plugin of their own is paid for: the plugin of models looks at it, too.
+/// Polls a task. The models plugin also polls tasks that were started before agents had their own plugin, because they
+/// are already paid for.
 pub(super) async fn check(
     shared: &Shared,
     context: &CallContext,
     request: &CheckPollingRequest,
 ) -> Result<PollingResponse, InvokeError> {
     let connection = connect(shared, context, &request.target)?;
-    let id = request.plugin_state.get(STATE).and_then(Value::as_str).unwrap_or_default();
+    let id = request.plugin_state.get(TASK_KEY).and_then(Value::as_str).unwrap_or_default();
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'=' | b'~');
     if id.is_empty() || !id.bytes().all(legal) {
-        return Err(InvokeError::bad_request("the polling state names no task of this agent"));
+        return Err(InvokeError::bad_request("the polling state contains no task of this agent"));
     }
     let request = connection.get(connection.url(&format!("interactions/{id}"))?);
     let looked = async { read(context.upstream.send(&request).await?).await };
@@ -98,35 +98,33 @@ pub(super) async fn check(
             answer(context, task)
         }
         Ok(_) => {
-            tracing::warn!("the task's state came without a status; it goes on");
+            tracing::warn!("task state without a status; polling continues");
             Ok(running(id.to_owned()))
         }
-        // The task goes on whether or not it can be looked at.
-        Err(error) if is_passing(&error) => {
-            tracing::warn!(error = error.brief(), "the task cannot be looked at now; it goes on");
+        // The task continues even if it cannot be polled at the moment.
+        Err(error) if is_temporary(&error) => {
+            tracing::warn!(error = error.brief(), "cannot poll the task; polling continues");
             Ok(running(id.to_owned()))
         }
         Err(error) if error.status == Some(404) => {
-            Err(error
-                .with_hint("The task is not known here any more: it was deleted, or was started with another key."))
+            Err(error.with_hint("The task no longer exists here: it was deleted, or was started with another key."))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Whether the next look may find the task all the same: the service is busy, or something between it and the plugin
-/// answered in its place.
-fn is_passing(error: &InvokeError) -> bool {
+/// Whether the next poll may still find the task: the service is busy, or a gateway or proxy responded in its place.
+fn is_temporary(error: &InvokeError) -> bool {
     error.retryable || error.kind == ErrorKind::Connection || error.code.as_deref() == Some(UNREADABLE)
 }
 
 async fn read(response: UpstreamResponse) -> Result<Interaction, InvokeError> {
     let value = read_json(response, MAX_RESPONSE_BYTES).await?;
     let task = Interaction::deserialize(Named(&value)).map_err(|error: serde_json::Error| {
-        let text = format!("the task's state cannot be read: {}", lenient::reason(&error));
+        let text = format!("cannot parse the task state: {}", lenient::reason(&error));
         InvokeError::server_unavailable(text).with_code(UNREADABLE)
     })?;
-    // A refusal that came as a success.
+    // An error in a response with a success status.
     if !task.is_reported() && value.get("error").is_some_and(Value::is_object) {
         return Err(errors::from_value(&value, None));
     }
@@ -136,28 +134,28 @@ async fn read(response: UpstreamResponse) -> Result<Interaction, InvokeError> {
 fn connect(shared: &Shared, context: &CallContext, target: &Target) -> Result<Connection, InvokeError> {
     let polled = context.model.as_ref().is_some_and(|model| model.has(ModelFeature::Polling));
     if !polled {
-        let message = format!("model `{}` answers at once and is not polled", target.model);
+        let message = format!("model `{}` responds directly and does not support polling", target.model);
         return Err(InvokeError::new(ErrorKind::PollingUnsupported, message));
     }
     let connection = shared.connect(&target.credentials, context)?;
-    reaches(&connection)?;
+    check_service(&connection)?;
     Ok(connection)
 }
 
 fn answer(context: &CallContext, task: Interaction) -> Result<PollingResponse, InvokeError> {
-    Ok(match task.standing() {
+    Ok(match task.state() {
         TaskState::Running if task.id.is_empty() => {
-            return Err(InvokeError::server_unavailable("the task was started without an id"));
+            return Err(InvokeError::server_unavailable("the task was started without an ID"));
         }
         TaskState::Running => running(task.id),
-        // The service's own words, which may repeat what was sent.
+        // The service's error message, which may quote the request.
         TaskState::Failed(why) => {
             PollingResponse::Failed(context.upstream.redactor().redact_error(InvokeError::internal(why)).message)
         }
         TaskState::Done { report, complete } => PollingResponse::Succeeded(Box::new(LlmDelta {
             content: report,
             finish_reason: Some(if complete { FinishReason::Stop } else { FinishReason::Length }),
-            usage: Some(price::llm_usage(context.pricing(), task.usage.prompt(), task.usage.answer())),
+            usage: Some(price::llm_usage(context.pricing(), task.usage.prompt(), task.usage.completion())),
             ..LlmDelta::default()
         })),
     })
@@ -165,9 +163,9 @@ fn answer(context: &CallContext, task: Interaction) -> Result<PollingResponse, I
 
 fn running(id: String) -> PollingResponse {
     PollingResponse::Running {
-        plugin_state: Map::from_iter([(STATE.to_owned(), id.into())]),
-        next_check_after_seconds: Some(INTERVAL),
+        plugin_state: Map::from_iter([(TASK_KEY.to_owned(), id.into())]),
+        next_check_after_seconds: Some(POLL_INTERVAL_SECONDS),
         expires_after_seconds: Some(MAX_TASK_SECONDS),
-        max_attempts: Some(MAX_TASK_SECONDS / INTERVAL),
+        max_attempts: Some(MAX_TASK_SECONDS / POLL_INTERVAL_SECONDS),
     }
 }

@@ -1,9 +1,9 @@
-//! Explicit context caching: the long beginning of a prompt is kept by the service for a while, so that later calls pay a
-//! tenth for it.
+//! Explicit context caching: the service stores a long prompt prefix for some time, so that cached tokens of later
+//! requests cost a tenth.
 //!
-//! What keeps the costs down: it happens only where the app asks for it (`context_cache`), from the second call with the
-//! same beginning on, for no longer than a single further use pays for, and a cache is prolonged only while it is used.
-//! A service that refuses never fails a call: the prompt goes whole, and the service is not asked again for a while.
+//! To limit the cost, a cache is created only if the app enables it (`context_cache`), from the second request with the
+//! same prefix on, and for no longer than one further use pays for. It is extended only while it is in use. A service
+//! that rejects a cache never fails the request: the prompt is sent in full, and caching pauses for that prefix.
 //! Source: Gemini API, "Context caching"; Vertex AI, "Context caching overview".
 
 use std::collections::HashMap;
@@ -19,35 +19,36 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::connection::Connection;
-use crate::dialect::gemini::cache_prefix::{Kept, Prefix};
+use crate::dialect::gemini::cache_prefix::{CachedContent, Prefix};
 use crate::dialect::gemini::parameters::Parameters;
 use crate::dialect::gemini::price::{PriceList, Stored};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::{RetryPolicy, Upstream, UpstreamRequest};
 
-/// How long a beginning is kept when the app does not say.
+/// Default TTL, used if the app sets none.
 const DEFAULT_TTL: Duration = Duration::from_secs(600);
 
-/// A cache that pays for less time than this is not made.
+/// Minimum TTL: a cache that pays off for less time is not created.
 const MIN_TTL: Duration = Duration::from_secs(60);
 
-/// A cache is not used in its last seconds: the call may arrive late.
-const MARGIN: Duration = Duration::from_secs(10);
+/// A cache is not used this close to its expiry, because the request may arrive late.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
 
-/// How long a refusal counts.
-const REFUSAL: Duration = Duration::from_secs(600);
+/// How long no cache is created for a prefix that the service rejected.
+const REJECTION_TTL: Duration = Duration::from_secs(600);
 
-/// Beginnings that are remembered at once.
+/// Maximum number of prefixes in memory.
 const MAX_ENTRIES: usize = 4096;
 
-/// Longest description of a cache.
+/// Maximum bytes of a cache description.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// Whose beginning, and its digest.
+/// Owner and digest of a prefix.
 type Key = (u64, [u8; 32]);
 
-/// What is known of a beginning. Whoever holds it speaks with the service; others go without the cache meanwhile.
+/// State of a prompt prefix. The task that holds the lock talks to the service; concurrent requests go without the
+/// cache.
 type Slot = Arc<tokio::sync::Mutex<State>>;
 
 #[derive(Default)]
@@ -55,119 +56,117 @@ enum State {
     #[default]
     New,
     Seen(Instant),
-    Kept {
+    Cached {
         name: String,
         tokens: u64,
         until: Instant,
     },
-    Refused(Instant),
+    Rejected(Instant),
 }
 
-/// Beginnings by credentials and content.
+/// Prefixes by credentials and content.
 #[derive(Default)]
 pub(super) struct Caches(Mutex<HashMap<Key, Slot>>);
 
 /// The cache that a request uses.
 pub(super) struct Used {
     slot: Slot,
-    /// Whether this request made it.
+    /// Whether this request created it.
     is_new: bool,
-    /// What of the request it contains.
+    /// The part of the request that it contains.
     prefix: Prefix,
 }
 
 impl Used {
-    /// Where the request is cut.
+    /// Returns the prefix that was cut from the request.
     pub(super) fn prefix(&self) -> Prefix {
         self.prefix
     }
 
-    /// Forgets a cache that the service no longer has. Where one is lost at its first use, as behind a gateway that
-    /// spreads calls over projects, the next would be lost too.
+    /// Forgets a cache that the service no longer has. If it was lost at its first use, as behind a gateway that
+    /// distributes requests over projects, the next one would be lost too, so caching pauses.
     pub(super) async fn forget(&self) {
-        *self.slot.lock().await = if self.is_new { State::Refused(Instant::now() + REFUSAL) } else { State::New };
+        *self.slot.lock().await =
+            if self.is_new { State::Rejected(Instant::now() + REJECTION_TTL) } else { State::New };
     }
 }
 
-/// What a call wants of the caches.
+/// Inputs for the caching of a request.
 pub(super) struct CacheRequest<'a> {
-    /// Where the service is.
+    /// Connection to the service.
     pub(super) connection: &'a Connection,
-    /// How it is reached.
+    /// HTTP client.
     pub(super) upstream: &'a Upstream,
-    /// Whose caches.
+    /// Owner of the caches.
     pub(super) owner: u64,
-    /// Which model's.
+    /// Model of the caches.
     pub(super) model: &'a str,
-    /// Tokens of the smallest cache; `None` where the model has none.
+    /// Minimum number of tokens in a cache; `None` if the model does not support caches.
     pub(super) minimum: Option<u64>,
-    /// What reading and keeping costs.
+    /// Prices of input and storage.
     pub(super) prices: &'a PriceList,
 }
 
 impl Caches {
-    /// Puts the beginning of a request into a cache, or uses the one that keeps it, where that is wished and pays.
+    /// Moves the prefix of a request into a cache or uses an existing one, if the app enables it and it pays.
     pub(super) async fn apply(
         &self,
-        wish: &CacheRequest<'_>,
+        cache: &CacheRequest<'_>,
         parameters: &Parameters<'_>,
         request: &mut GenerateContentRequest,
     ) -> (Option<Used>, Stored) {
         let nothing = (None, Stored::default());
-        let wanted = parameters.flag("context_cache").unwrap_or(false) && request.cached_content.is_none();
-        let (true, Some(minimum), Some(_)) = (wanted, wish.minimum, wish.connection.caches_url()) else {
+        let is_enabled = parameters.flag("context_cache").unwrap_or(false) && request.cached_content.is_none();
+        let (true, Some(minimum), Some(_)) = (is_enabled, cache.minimum, cache.connection.caches_url()) else {
             return nothing;
         };
         let prefix = Prefix::of(request);
-        let life = affordable(wish.prices, prefix.tokens, life(parameters));
-        if prefix.tokens < minimum || life < MIN_TTL {
-            tracing::debug!(prefix.tokens, minimum, seconds = life.as_secs(), "too little to be worth a cache");
+        let ttl = affordable_ttl(cache.prices, prefix.tokens, ttl(parameters));
+        if prefix.tokens < minimum || ttl < MIN_TTL {
+            tracing::debug!(prefix.tokens, minimum, seconds = ttl.as_secs(), "prompt prefix too small for a cache");
             return nothing;
         }
-        let slot = self.slot((wish.owner, digest(wish.model, &prefix.kept(request))));
+        let slot = self.slot((cache.owner, digest(cache.model, &prefix.cached_content(request))));
         let Ok(mut state) = slot.try_lock() else { return nothing };
         let now = Instant::now();
         let is_new = matches!(*state, State::Seen(_));
         let stored = match &mut *state {
-            State::Refused(until) if now < *until => return nothing,
-            State::Kept { name, tokens, until } if now + MARGIN < *until => {
-                match prolong(wish, name, *until - now, life).await {
+            State::Rejected(until) if now < *until => return nothing,
+            State::Cached { name, tokens, until } if now + EXPIRY_MARGIN < *until => {
+                match extend(cache, name, *until - now, ttl).await {
                     Ok(0) => Stored::default(),
                     Ok(more) => {
                         *until += Duration::from_secs(more);
                         Stored { created: 0, token_seconds: *tokens * more }
                     }
                     Err(error) => {
-                        tracing::debug!(error = error.brief(), "a cache could not be prolonged");
+                        tracing::debug!(error = error.brief(), "cannot extend a cache");
                         *state = State::Seen(now);
                         return nothing;
                     }
                 }
             }
-            State::Seen(since) if since.elapsed() < life.max(DEFAULT_TTL) => {
-                match create(wish, &prefix.kept(request), life).await {
+            State::Seen(since) if since.elapsed() < ttl.max(DEFAULT_TTL) => {
+                match create(cache, &prefix.cached_content(request), ttl).await {
                     Ok(cache) => {
                         let tokens = cache.usage_metadata.total_token_count;
-                        *state = State::Kept { name: cache.name, tokens, until: now + life };
-                        Stored { created: tokens, token_seconds: tokens * life.as_secs() }
+                        *state = State::Cached { name: cache.name, tokens, until: now + ttl };
+                        Stored { created: tokens, token_seconds: tokens * ttl.as_secs() }
                     }
                     Err(error) => {
-                        tracing::warn!(
-                            error = error.brief(),
-                            "the service keeps no cache of this prompt; it goes whole"
-                        );
-                        *state = State::Refused(now + REFUSAL);
+                        tracing::warn!(error = error.brief(), "cache rejected; sending the prompt in full");
+                        *state = State::Rejected(now + REJECTION_TTL);
                         return nothing;
                     }
                 }
             }
-            // Made again at once: it was in use.
-            State::Kept { .. } | State::New | State::Seen(_) | State::Refused(_) => {
+            // The cache expired while in use, so the next request creates it again.
+            State::Cached { .. } | State::New | State::Seen(_) | State::Rejected(_) => {
                 *state = State::Seen(now);
                 return nothing;
             }
         };
-        let State::Kept { name, .. } = &*state else { return nothing };
+        let State::Cached { name, .. } = &*state else { return nothing };
         prefix.cut(request, name.clone());
         drop(state);
         (Some(Used { slot, is_new, prefix }), stored)
@@ -182,24 +181,24 @@ impl Caches {
     }
 }
 
-/// Whether a call was refused because the cache that it names is gone.
-pub(super) fn is_gone(error: &InvokeError) -> bool {
+/// Whether a request was rejected because the cache that it names no longer exists.
+pub(super) fn is_cache_missing(error: &InvokeError) -> bool {
     let message = error.message.to_ascii_lowercase();
     matches!(error.status, Some(403 | 404)) && (message.contains("cachedcontent") || message.contains("cached content"))
 }
 
-fn life(parameters: &Parameters<'_>) -> Duration {
+fn ttl(parameters: &Parameters<'_>) -> Duration {
     let minutes = parameters.whole(&["context_cache_minutes"]).and_then(|minutes| u64::try_from(minutes).ok());
     minutes.map_or(DEFAULT_TTL, |minutes| Duration::from_secs(minutes.saturating_mul(60)))
 }
 
-/// The time for which keeping costs no more than a single further use saves. Without prices it is as wished.
-fn affordable(prices: &PriceList, tokens: u64, wished: Duration) -> Duration {
-    let Some(pricing) = &prices.pricing else { return wished };
+/// Returns the longest TTL whose storage costs no more than one cache hit saves. Without prices, returns `requested`.
+fn affordable_ttl(prices: &PriceList, tokens: u64, requested: Duration) -> Duration {
+    let Some(pricing) = &prices.pricing else { return requested };
     let rates = prices.rates(pricing, tokens);
-    let Some(storage) = rates.storage.filter(|storage| *storage > Decimal::ZERO) else { return wished };
+    let Some(storage) = rates.storage.filter(|storage| *storage > Decimal::ZERO) else { return requested };
     let seconds = (rates.input - rates.cached) * Decimal::from(3600) / storage;
-    wished.min(Duration::from_secs(seconds.to_u64().unwrap_or_default()))
+    requested.min(Duration::from_secs(seconds.to_u64().unwrap_or_default()))
 }
 
 #[derive(Deserialize)]
@@ -220,32 +219,35 @@ struct Usage {
 struct Body<'a> {
     model: &'a str,
     #[serde(flatten)]
-    kept: &'a Kept<'a>,
+    content: &'a CachedContent<'a>,
     ttl: String,
 }
 
-async fn create(wish: &CacheRequest<'_>, kept: &Kept<'_>, life: Duration) -> Result<Cache, InvokeError> {
-    let url = wish.connection.caches_url().ok_or_else(|| InvokeError::bad_request("this service has no caches"))?;
-    let model = wish.connection.model_name(wish.model)?;
-    let body = Body { model: &model, kept, ttl: format!("{}s", life.as_secs()) };
-    let request = wish.connection.post(url, &body)?.with_retry(RetryPolicy::never());
-    wish.upstream.send(&request).await?.json(MAX_RESPONSE_BYTES).await
+async fn create(cache: &CacheRequest<'_>, content: &CachedContent<'_>, ttl: Duration) -> Result<Cache, InvokeError> {
+    let url = cache
+        .connection
+        .caches_url()
+        .ok_or_else(|| InvokeError::bad_request("this service does not support caches"))?;
+    let model = cache.connection.model_name(cache.model)?;
+    let body = Body { model: &model, content, ttl: format!("{}s", ttl.as_secs()) };
+    let request = cache.connection.post(url, &body)?.with_retry(RetryPolicy::never());
+    cache.upstream.send(&request).await?.json(MAX_RESPONSE_BYTES).await
 }
 
-/// Seconds that a cache lives longer than before: only in the second half of its life is it worth a request.
-async fn prolong(wish: &CacheRequest<'_>, name: &str, left: Duration, life: Duration) -> Result<u64, InvokeError> {
-    if left > life / 2 {
+/// Extends a cache if less than half of its TTL is left. Returns the number of seconds by which it was extended.
+async fn extend(cache: &CacheRequest<'_>, name: &str, left: Duration, ttl: Duration) -> Result<u64, InvokeError> {
+    if left > ttl / 2 {
         return Ok(0);
     }
-    let mut url = wish.connection.url(name)?;
+    let mut url = cache.connection.url(name)?;
     url.set_query(Some("updateMask=ttl"));
-    let mut request: UpstreamRequest = wish.connection.post(url, &json!({"ttl": format!("{}s", life.as_secs())}))?;
+    let mut request: UpstreamRequest = cache.connection.post(url, &json!({"ttl": format!("{}s", ttl.as_secs())}))?;
     request.method = Method::PATCH;
-    wish.upstream.send(&request.with_retry(RetryPolicy::never())).await?;
-    Ok((life - left).as_secs())
+    cache.upstream.send(&request.with_retry(RetryPolicy::never())).await?;
+    Ok((ttl - left).as_secs())
 }
 
-fn digest(model: &str, kept: &Kept<'_>) -> [u8; 32] {
+fn digest(model: &str, content: &CachedContent<'_>) -> [u8; 32] {
     struct Hashing(Sha256);
     impl io::Write for Hashing {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -257,7 +259,7 @@ fn digest(model: &str, kept: &Kept<'_>) -> [u8; 32] {
         }
     }
     let mut hashing = Hashing(Sha256::new());
-    // What is written here was made from JSON and goes into memory: it cannot fail.
-    let _ = serde_json::to_writer(&mut hashing, &(model, kept));
+    // Serializing JSON values into memory cannot fail.
+    let _ = serde_json::to_writer(&mut hashing, &(model, content));
     hashing.0.finalize().into()
 }

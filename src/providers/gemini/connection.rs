@@ -1,4 +1,5 @@
-//! Credentials → address, authorization and network of Gemini calls, for the developer API and Vertex AI.
+//! Derives URL, authentication and network settings of Gemini requests from the credentials, for the Gemini Developer
+//! API and Vertex AI.
 
 mod address;
 mod sign_in;
@@ -11,7 +12,7 @@ use http::Method;
 use serde::Serialize;
 use url::Url;
 
-use self::address::{base_url, default_base, legal_name, parse, version};
+use self::address::{base_url, check_name, default_base, parse, version};
 use self::sign_in::{SignIn, sign_in};
 use crate::dialect::gemini::{Surface, errors};
 use crate::providers::common::connection as common;
@@ -24,42 +25,43 @@ use dify_plugin::upstream::{
 };
 use dify_plugin_google_auth::{GoogleBearer, TokenSource};
 
-/// Scopes of every token.
+/// OAuth scopes of every token.
 const SCOPES: [&str; 2] =
     ["https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/generative-language"];
 
-/// How a set of credentials reaches Gemini.
+/// How requests with a set of credentials are sent to Gemini.
 #[derive(Clone)]
 pub struct Connection {
-    /// Which service.
+    /// The Google service in use.
     pub surface: Surface,
     base: Url,
-    /// Whether the form names the base.
+    /// Whether the form sets the base URL.
     is_own_base: bool,
     version: Option<String>,
-    /// Whether nobody named the version.
+    /// Whether the API version is the default.
     is_default_version: bool,
     project: Option<(String, String)>,
     auth: Arc<dyn Authorize>,
     network: NetworkSettings,
     timeouts: Timeouts,
-    /// Whether the form names them.
+    /// Whether the form sets timeouts.
     has_own_timeout: bool,
     retry: RetryPolicy,
 }
 
-/// Token sources by credentials: parallel and later calls share one token. And what of this machine they may use.
+/// Token sources by credentials, so that concurrent and later requests share a token; and what the forms may use of
+/// this machine.
 #[derive(Default)]
 pub struct TokenSources {
     by_credentials: Mutex<HashMap<u64, Arc<TokenSource>>>,
     machine: MachineAccess,
 }
 
-/// Credentials whose tokens are kept at once.
+/// Maximum number of credentials with cached tokens.
 const MAX_TOKEN_SOURCES: usize = 256;
 
 impl TokenSources {
-    /// No source yet.
+    /// Creates an empty set of token sources.
     pub fn new(machine: MachineAccess) -> Self {
         Self { by_credentials: Mutex::default(), machine }
     }
@@ -80,7 +82,7 @@ impl TokenSources {
 }
 
 impl Connection {
-    /// Reads the credentials; what is missing or malformed is named.
+    /// Parses the credentials. Errors name the missing or malformed field.
     pub fn new(credentials: &Credentials, upstream: &Upstream, sources: &TokenSources) -> Result<Self, InvokeError> {
         let network = NetworkSettings::from_credentials(credentials)?;
         let method = credentials.get("auth_method").unwrap_or("api_key");
@@ -109,9 +111,9 @@ impl Connection {
             (_, Some(_)) => Surface::Vertex,
             (_, None) => Surface::Developer,
         };
-        legal_name("google_location", &location)?;
+        check_name("google_location", &location)?;
         if let Some(project) = &project {
-            legal_name("google_project_id", project)?;
+            check_name("google_project_id", project)?;
         }
         let base = match credentials.get("google_base_url") {
             Some(text) => base_url(text)?,
@@ -134,35 +136,35 @@ impl Connection {
         })
     }
 
-    /// How often and when a failed request may be sent again.
+    /// Returns the retry policy.
     pub fn retry(&self) -> RetryPolicy {
         self.retry
     }
 
-    /// Waits longer for the first byte and between events, unless the form says how long.
-    pub fn be_patient(&mut self, wait: Duration) {
+    /// Extends the timeouts for the first byte and between events, unless the form sets them.
+    pub fn extend_timeouts(&mut self, wait: Duration) {
         if !self.has_own_timeout {
             self.timeouts.first_byte = self.timeouts.first_byte.max(wait);
             self.timeouts.idle = self.timeouts.idle.max(wait);
         }
     }
 
-    /// Proxy and certificates.
+    /// Returns the proxy and certificate settings.
     pub fn network(&self) -> &NetworkSettings {
         &self.network
     }
 
-    /// A request with everything that the credentials say.
+    /// Creates a request with the authentication and headers of the credentials.
     pub fn request(&self, method: Method, url: Url) -> UpstreamRequest {
         self.with_settings(UpstreamRequest::new(method, url))
     }
 
-    /// A `POST` of JSON with everything that the credentials say.
+    /// Creates a `POST` request with a JSON body.
     pub fn post<T: Serialize>(&self, url: Url, body: &T) -> Result<UpstreamRequest, InvokeError> {
         Ok(self.with_settings(UpstreamRequest::post_json(url, body)?))
     }
 
-    /// A `GET` with everything that the credentials say.
+    /// Creates a `GET` request.
     pub fn get(&self, url: Url) -> UpstreamRequest {
         self.request(Method::GET, url)
     }
@@ -173,11 +175,11 @@ impl Connection {
             .with_network(self.network.clone())
             .with_timeouts(self.timeouts)
             .with_retry(self.retry)
-            .with_error_reader(read_error)
+            .with_error_reader(parse_error)
     }
 }
 
-/// The API's base, and where its tokens come from.
+/// Returns the base URL of the API and the token endpoints.
 pub(super) fn endpoints(credentials: &Credentials, sources: &TokenSources) -> Result<Vec<Url>, InvokeError> {
     let connection = Connection::new(credentials, &Upstream::new(), sources)?;
     let tokens = match credentials.get("auth_method").unwrap_or("api_key") {
@@ -190,17 +192,17 @@ pub(super) fn endpoints(credentials: &Credentials, sources: &TokenSources) -> Re
     Ok(std::iter::once(connection.base).chain(tokens).collect())
 }
 
-/// Google's error object where there is one; a page of a proxy otherwise.
-fn read_error(answer: &ErrorResponse) -> InvokeError {
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
-        let mut error = status::error_of(answer);
+/// Converts Google's error object, or else the HTML page of a proxy.
+fn parse_error(response: &ErrorResponse) -> InvokeError {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(&response.body) else {
+        let mut error = status::error_of(response);
         error.kind = dify_plugin::error::ErrorKind::Connection;
-        error.hint = Some("Something between the plugin and Google answered: check base URL and proxy.".to_owned());
+        error.hint = Some("This response does not come from Google. Check the base URL and the proxy.".to_owned());
         return error;
     };
-    let mut error = errors::from_value(&value, Some(answer.status.as_u16()));
-    error.request_id = status::request_id(&answer.headers);
-    error.retry_after = error.retry_after.or(status::retry_after(&answer.headers));
+    let mut error = errors::from_value(&value, Some(response.status.as_u16()));
+    error.request_id = status::request_id(&response.headers);
+    error.retry_after = error.retry_after.or(status::retry_after(&response.headers));
     error
 }
 

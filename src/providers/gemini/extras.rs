@@ -1,6 +1,6 @@
-//! What every generation request carries beside its content and parameters: whether Google may store it, and labels with
-//! the app that asks. Something in front of Google may not know these fields: what it refuses is sent once more without,
-//! and is left out for a while.
+//! Fields of every generation request in addition to its content and parameters: whether Google may store it, and
+//! labels with the app that sends it. A gateway may not support these fields: a request that it rejects is retried
+//! without the field, which is then omitted for some time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,33 +15,33 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::model::CallContext;
 use dify_plugin::protocol::Target;
 
-/// How long a refusal counts.
-const REFUSAL: Duration = Duration::from_secs(600);
+/// How long a field is omitted after it was rejected.
+const REJECTION_TTL: Duration = Duration::from_secs(600);
 
-/// Rejections that are remembered at once.
-const MAX_REFUSALS: usize = 1024;
+/// Maximum number of rejections in memory.
+const MAX_REJECTIONS: usize = 1024;
 
-/// Characters of a label's value. Source: Google Cloud, "Labels overview", read on 26 November 2026.
-const MAX_LABEL: usize = 63;
+/// Maximum number of characters of a label value. Source: Google Cloud, "Labels overview", as of 26 November 2026.
+const MAX_LABEL_CHARACTERS: usize = 63;
 
-/// The label that names the app, and the one that names Dify. Source: the official plugin 0.9.6 of August 2026,
+/// Labels that name the app and Dify. Source: the official plugin 0.9.6 of August 2026,
 /// `models/gemini/models/llm/_labels.py`.
 const APP: &str = "dify_app_id";
 const SOURCE: (&str, &str) = ("dify_source", "dify");
 
-/// A field that a server in front of Google may not know.
+/// A field that a gateway may not support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Field {
     /// `store`.
     Store,
-    /// The labels that no parameter asked for.
+    /// The labels that no parameter has set.
     AppLabels,
     /// `generationConfig.responseFormat`.
     AudioFormat,
 }
 
 impl Field {
-    /// How the field is called on the wire.
+    /// Returns the name of the field in a request.
     fn name(self) -> &'static str {
         match self {
             Self::Store => "store",
@@ -50,9 +50,9 @@ impl Field {
         }
     }
 
-    /// Whether an error refuses this field. Google and gateways name it: `Unknown name "store": Cannot find field`,
+    /// Whether an error rejects this field. Google and gateways name it: `Unknown name "store": Cannot find field`,
     /// `store: Extra inputs are not permitted`.
-    pub(super) fn is_refused_by(self, error: &InvokeError) -> bool {
+    pub(super) fn is_rejected_by(self, error: &InvokeError) -> bool {
         const REFUSALS: [&str; 11] = [
             "unknown",
             "cannot find field",
@@ -73,7 +73,7 @@ impl Field {
         let name = self.name();
         let mut words = message.split(|character: char| !character.is_alphanumeric());
         let is_named = match self {
-            // Also as `response_format`, in a longer path, and by its value.
+            // Also as `response_format`, in a longer path, or by its value.
             Self::AudioFormat => {
                 message.contains("audio_mp3") || message.replace('_', "").contains(&name.to_lowercase())
             }
@@ -83,33 +83,34 @@ impl Field {
     }
 }
 
-/// Whose refusal at which address and of which model, and of what.
+/// Owner, URL or model, and field of a rejection.
 type Key = (u64, String, Field);
 
-/// What servers have refused, by credentials and address.
+/// Fields that servers have rejected, by credentials and URL.
 #[derive(Default)]
 pub(super) struct Rejections(Mutex<HashMap<Key, Instant>>);
 
 impl Rejections {
-    /// Whether a server is known to refuse a field.
+    /// Whether a server is known to reject a field.
     pub(super) fn has(&self, owner: u64, connection: &Connection, model: &str, field: Field) -> bool {
         let key = key(owner, connection, model, field);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&key).is_some_and(|since| since.elapsed() < REFUSAL)
+        known.get(&key).is_some_and(|since| since.elapsed() < REJECTION_TTL)
     }
 
-    /// Remembers a refusal for a while.
+    /// Remembers a rejection for some time.
     pub(super) fn keep(&self, owner: u64, connection: &Connection, model: &str, field: Field) {
-        tracing::warn!(field = field.name(), "the server refuses a field; it is left out for a while");
+        tracing::warn!(field = field.name(), "field rejected by the server; omitting it for some time");
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_REFUSALS {
+        if known.len() >= MAX_REJECTIONS {
             known.clear();
         }
         known.insert(key(owner, connection, model, field), Instant::now());
     }
 }
 
-/// What a server does not know, it knows of no model; what a model does not offer, another may.
+/// Returns the key of a rejection. A field that a server does not know is unsupported for all its models; the audio
+/// format may be unsupported for one model only.
 fn key(owner: u64, connection: &Connection, model: &str, field: Field) -> Key {
     let place = match field {
         Field::Store | Field::AppLabels => connection.base().to_owned(),
@@ -127,19 +128,19 @@ pub(super) struct Extras {
 }
 
 impl Extras {
-    /// What the credentials and the app ask for, as far as the server is not known to refuse it.
-    pub(super) fn of(refusals: &Rejections, context: &CallContext, connection: &Connection, target: &Target) -> Self {
+    /// Returns the fields that the credentials and the app require, except those that the server is known to reject.
+    pub(super) fn of(rejections: &Rejections, context: &CallContext, connection: &Connection, target: &Target) -> Self {
         let credentials = &target.credentials;
         let owner = credentials.fingerprint();
         let is_on = |name: &str| credentials.get(name).is_some_and(|value| value.eq_ignore_ascii_case("enabled"));
-        let sends = |field| !refusals.has(owner, connection, &target.model, field);
-        // Vertex AI refuses the field, and has no such logs.
+        let sends = |field| !rejections.has(owner, connection, &target.model, field);
+        // Vertex AI rejects the field, and stores no such logs.
         let may_store = connection.surface != Surface::Developer || is_on("store_requests");
         let app = context.app_id.as_deref().filter(|_| is_on("enable_request_metadata") && sends(Field::AppLabels));
         Self { forbids_storage: !may_store && sends(Field::Store), labels: app.map(app_labels).unwrap_or_default() }
     }
 
-    /// Adds the fields to a request; labels that a parameter sets stay.
+    /// Adds the fields to a request; labels set by a parameter are kept.
     pub(super) fn put(&self, request: &mut GenerateContentRequest) {
         request.store = self.forbids_storage.then_some(false);
         for (name, value) in &self.labels {
@@ -147,20 +148,21 @@ impl Extras {
         }
     }
 
-    /// Takes out what a refusal names, of the next request too; false when it names nothing of these fields.
-    pub(super) fn take_out(
+    /// Removes the field that an error rejects, from later requests too; returns false if the error rejects none of
+    /// these fields.
+    pub(super) fn remove_rejected(
         &mut self,
         error: &InvokeError,
         request: &mut GenerateContentRequest,
         keep: impl Fn(Field),
     ) -> bool {
-        if request.store.is_some() && Field::Store.is_refused_by(error) {
+        if request.store.is_some() && Field::Store.is_rejected_by(error) {
             self.forbids_storage = false;
             request.store = None;
             keep(Field::Store);
             return true;
         }
-        if !self.labels.is_empty() && Field::AppLabels.is_refused_by(error) {
+        if !self.labels.is_empty() && Field::AppLabels.is_rejected_by(error) {
             for name in std::mem::take(&mut self.labels).keys() {
                 request.labels.remove(name);
             }
@@ -176,13 +178,13 @@ fn app_labels(app_id: &str) -> Map<String, Value> {
     Map::from_iter([(APP.to_owned(), label(app_id).into()), (name.to_owned(), value.into())])
 }
 
-/// A text as the value of a label: lower-case letters, digits, `_` and `-` only.
+/// Converts a text to a label value: lower-case letters, digits, `_` and `-` only.
 fn label(text: &str) -> String {
     let legal = |character: char| match character.to_ascii_lowercase() {
         legal @ ('a'..='z' | '0'..='9' | '_' | '-') => legal,
         _ => '_',
     };
-    text.chars().take(MAX_LABEL).map(legal).collect()
+    text.chars().take(MAX_LABEL_CHARACTERS).map(legal).collect()
 }
 
 #[cfg(test)]
@@ -190,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_of_the_field_that_it_names() {
+    fn recognizes_the_rejected_field() {
         for (field, status, message, is_refusal) in [
             (Field::Store, 400, r#"Invalid JSON payload received. Unknown name "store": Cannot find field."#, true),
             (Field::Store, 422, "body -> store: Extra inputs are not permitted", true),
@@ -211,12 +213,12 @@ mod tests {
             (Field::AudioFormat, 400, "The voice is not supported.", false),
         ] {
             let error = InvokeError::bad_request(message).with_status(status);
-            assert_eq!(field.is_refused_by(&error), is_refusal, "{field:?} {status} {message}");
+            assert_eq!(field.is_rejected_by(&error), is_refusal, "{field:?} {status} {message}");
         }
     }
 
     #[test]
-    fn labels_keep_to_the_rules_of_google() {
+    fn labels_follow_the_rules_of_google_cloud() {
         for (text, value) in [
             ("3f0c6a52-6c1e-4f0a-9d35-0d5a0c1e2b3f", "3f0c6a52-6c1e-4f0a-9d35-0d5a0c1e2b3f"),
             ("My App@Größe", "my_app_gr__e"),

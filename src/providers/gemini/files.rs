@@ -1,6 +1,6 @@
-//! Large media through the Files API: uploaded once for parallel and later calls of the same credentials.
+//! Large media through the Files API: uploaded once for concurrent and later requests with the same credentials.
 //!
-//! The upload itself is [`upload`]'s. Source: Gemini API, "Files API". Vertex AI has none.
+//! The upload itself is in [`upload`]. Source: Gemini API, "Files API". Vertex AI does not have it.
 
 mod upload;
 
@@ -19,55 +19,56 @@ use super::connection::Connection;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::Upstream;
 
-/// How long an address is used; the file itself lives an hour longer.
+/// How long the URI of a file is used; the file itself expires an hour later.
 const FILE_TTL: Duration = Duration::from_secs(47 * 3600);
 
-/// How long the service may take to make a file ready.
+/// Maximum time for the service to process a file.
 const PROCESSING_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How long a gateway without an upload is not asked for one again.
-const ABSENCE: Duration = Duration::from_secs(3600);
+/// How long a gateway without uploads is not asked for one again.
+const UNSUPPORTED_TTL: Duration = Duration::from_secs(3600);
 
-/// First wait between two looks at a file; doubles up to the second.
+/// Initial and maximum polling delay; it doubles with each poll.
 const POLL_DELAYS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// Files and gateways that are remembered at once.
+/// Maximum number of files and gateways in memory.
 const MAX_ENTRIES: usize = 1024;
 
-/// Longest description of a file.
+/// Maximum bytes of a file description.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 type Key = (u64, [u8; 32]);
 
-/// Parallel calls for one file wait here for one upload.
+/// Concurrent requests for one file wait here for one upload.
 type Slot = Arc<tokio::sync::Mutex<Known>>;
 
-/// What is known of a file.
+/// State of a file.
 #[derive(Default)]
 enum Known {
     #[default]
     Nothing,
-    /// Its address, and until when that is used.
+    /// URI of the file, and until when it is used.
     Ready(String, Instant),
-    /// Why it could not be uploaded, and when: told to those who waited for that upload, not to later calls.
+    /// Why and when the upload failed. The error is returned to requests that waited for that upload, not to later
+    /// ones.
     Failed(InvokeError, Instant),
 }
 
 /// Uploaded files by credentials and content.
 pub(super) struct Files {
     slots: Mutex<HashMap<Key, Slot>>,
-    /// Gateways that have no upload, by whose credentials they were asked, and until when that is believed.
+    /// Gateways without uploads, by credentials, and until when that is assumed.
     absent: Mutex<HashMap<(u64, Url), Instant>>,
-    patience: Duration,
+    processing_timeout: Duration,
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { slots: Mutex::default(), absent: Mutex::default(), patience: PROCESSING_TIMEOUT }
+        Self { slots: Mutex::default(), absent: Mutex::default(), processing_timeout: PROCESSING_TIMEOUT }
     }
 }
 
-/// A file as the service describes it.
+/// Description of a file by the service.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct File {
@@ -78,8 +79,8 @@ struct File {
 }
 
 impl Files {
-    /// The address of a file with this content; `None` where a gateway takes no uploads.
-    pub(super) async fn address(
+    /// Returns the URI of a file with this content; `None` if a gateway does not support uploads.
+    pub(super) async fn uri(
         &self,
         upstream: &Upstream,
         connection: &Connection,
@@ -87,9 +88,10 @@ impl Files {
         mime_type: &str,
         bytes: Bytes,
     ) -> Result<Option<String>, InvokeError> {
-        // What another's proxy says of the same address is no word of this gateway.
-        let door = (owner, connection.upload_url());
-        if self.is_absent(&door) {
+        // A gateway is identified by credentials and URL, because another user's proxy may respond differently at the
+        // same URL.
+        let gateway = (owner, connection.upload_url());
+        if self.is_absent(&gateway) {
             return Ok(None);
         }
         let asked = Instant::now();
@@ -97,7 +99,7 @@ impl Files {
         let slot = self.slot((owner, content.finalize().into()));
         let mut known = slot.lock().await;
         match &*known {
-            Known::Ready(address, until) if Instant::now() < *until => return Ok(Some(address.clone())),
+            Known::Ready(uri, until) if Instant::now() < *until => return Ok(Some(uri.clone())),
             Known::Failed(error, at) if asked < *at => return Err(error.clone()),
             _ => {}
         }
@@ -105,32 +107,31 @@ impl Files {
             let session = match upload::open(upstream, connection, mime_type, bytes.len()).await? {
                 Opened::At(session) => session,
                 Opened::Absent => {
-                    self.remember_absent(door);
+                    self.remember_absent(gateway);
                     return Ok(None);
                 }
-                Opened::Refused(error) => {
-                    tracing::warn!(error = error.brief(), "the gateway refuses an upload; the file goes inline");
+                Opened::Rejected(error) => {
+                    tracing::warn!(error = error.brief(), "upload rejected by the gateway; sending the file inline");
                     return Ok(None);
                 }
             };
             let file = upload::send(upstream, connection, &session, &bytes).await?;
-            self.ready(upstream, connection, file).await.map(Some)
+            self.wait_until_ready(upstream, connection, file).await.map(Some)
         }
         .await;
         match &outcome {
-            Ok(Some(address)) => *known = Known::Ready(address.clone(), Instant::now() + FILE_TTL),
+            Ok(Some(uri)) => *known = Known::Ready(uri.clone(), Instant::now() + FILE_TTL),
             Ok(None) => {}
             Err(error) => *known = Known::Failed(error.clone(), Instant::now()),
         }
         outcome
     }
 
-    /// Forgets addresses that the service no longer lets be read, unless a parallel call already has others for the
-    /// same files.
-    pub(super) fn forget(&self, owner: u64, addresses: &[String]) {
+    /// Forgets URIs that the service no longer accepts, unless a concurrent request has already uploaded the same files
+    /// again.
+    pub(super) fn forget(&self, owner: u64, uris: &[String]) {
         let gone = |slot: &Slot| {
-            slot.try_lock()
-                .is_ok_and(|known| matches!(&*known, Known::Ready(address, _) if addresses.contains(address)))
+            slot.try_lock().is_ok_and(|known| matches!(&*known, Known::Ready(uri, _) if uris.contains(uri)))
         };
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|(of, _), slot| *of != owner || !gone(slot));
@@ -144,42 +145,47 @@ impl Files {
         slots.entry(key).or_default().clone()
     }
 
-    fn is_absent(&self, door: &(u64, Url)) -> bool {
+    fn is_absent(&self, gateway: &(u64, Url)) -> bool {
         let absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
-        absent.get(door).is_some_and(|until| Instant::now() < *until)
+        absent.get(gateway).is_some_and(|until| Instant::now() < *until)
     }
 
-    fn remember_absent(&self, door: (u64, Url)) {
-        tracing::warn!(host = door.1.host_str(), "the gateway takes no uploads; files go inline");
+    fn remember_absent(&self, gateway: (u64, Url)) {
+        tracing::warn!(host = gateway.1.host_str(), "gateway does not support uploads; sending files inline");
         let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
         if absent.len() >= MAX_ENTRIES {
             absent.clear();
         }
-        absent.insert(door, Instant::now() + ABSENCE);
+        absent.insert(gateway, Instant::now() + UNSUPPORTED_TTL);
     }
 
-    /// Waits until the service has read the file.
-    async fn ready(&self, upstream: &Upstream, connection: &Connection, mut file: File) -> Result<String, InvokeError> {
-        let end = Instant::now() + self.patience;
+    /// Waits until the service has processed the file.
+    async fn wait_until_ready(
+        &self,
+        upstream: &Upstream,
+        connection: &Connection,
+        mut file: File,
+    ) -> Result<String, InvokeError> {
+        let end = Instant::now() + self.processing_timeout;
         let (mut wait, longest) = POLL_DELAYS;
         loop {
             match file.state.as_str() {
                 "PROCESSING" => {}
                 "FAILED" => {
                     let why = file.error["message"].as_str().unwrap_or("no reason given");
-                    return Err(InvokeError::bad_request(format!("Gemini cannot read an uploaded file: {why}")));
+                    return Err(InvokeError::bad_request(format!("Gemini cannot process an uploaded file: {why}")));
                 }
                 _ if file.uri.is_empty() => {
-                    return Err(InvokeError::server_unavailable("an uploaded file has no address"));
+                    return Err(InvokeError::server_unavailable("an uploaded file has no URI"));
                 }
                 _ => return Ok(file.uri),
             }
             if Instant::now() + wait > end {
-                let waited = self.patience.as_secs();
+                let waited = self.processing_timeout.as_secs();
                 return Err(InvokeError::server_unavailable(format!(
-                    "an uploaded file was not ready within {waited} s"
+                    "an uploaded file was not ready after {waited} s"
                 ))
-                .with_hint("Try again later, or send a shorter film or recording."));
+                .with_hint("Try again later, or send a shorter video or audio file."));
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(longest);
@@ -188,8 +194,8 @@ impl Files {
     }
 }
 
-/// Whether a request was refused because of a file that is gone or another project's.
-pub(super) fn is_gone(error: &InvokeError) -> bool {
+/// Whether a request was rejected because a file no longer exists or belongs to another project.
+pub(super) fn is_file_missing(error: &InvokeError) -> bool {
     matches!(error.status, Some(403 | 404)) && error.message.to_ascii_lowercase().contains("file")
 }
 

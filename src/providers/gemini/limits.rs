@@ -1,6 +1,7 @@
-//! Limits of a customizable model as the service tells them (`models.get`), kept for a while.
+//! Token limits of a custom model as the service reports them (`models.get`), cached for some time.
 //!
-//! A service that does not tell (Vertex AI, many gateways) is asked once in that while; nothing depends on its answer.
+//! A service that does not report limits (Vertex AI, many gateways) is queried once within that time; nothing depends
+//! on the result.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,25 +14,25 @@ use crate::dialect::gemini::Surface;
 use dify_plugin::protocol::Target;
 use dify_plugin::upstream::{RetryPolicy, Upstream};
 
-/// How long an answer counts.
+/// How long a result is cached.
 const LIMITS_TTL: Duration = Duration::from_secs(600);
 
-/// How long is waited for it: it stands before a call of the user.
+/// Timeout of the query, because it delays a user's request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Models that are kept at once.
+/// Maximum number of models in the cache.
 const MAX_ENTRIES: usize = 512;
 
-/// Longest description of a model.
+/// Maximum bytes of a model description.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
-/// What the service says about a model.
+/// Limits of a model as reported by the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Limits {
-    /// Tokens of a prompt.
+    /// Maximum number of prompt tokens.
     pub(super) input_token_limit: Option<u64>,
-    /// Tokens of an answer.
+    /// Maximum number of response tokens.
     pub(super) output_token_limit: Option<u64>,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Limits {
 pub(super) struct LimitsCache(Mutex<HashMap<(u64, String), (Limits, Instant)>>);
 
 impl LimitsCache {
-    /// The limits of a model, as far as the service tells.
+    /// Returns the limits of a model, as far as the service reports them.
     pub(super) async fn get(&self, connection: &Connection, upstream: &Upstream, target: &Target) -> Limits {
         if connection.surface != Surface::Developer {
             return Limits::default();
@@ -55,7 +56,7 @@ impl LimitsCache {
         let limits =
             tokio::time::timeout(REQUEST_TIMEOUT, ask(connection, upstream, &target.model)).await.ok().flatten();
         if limits.is_none() {
-            tracing::debug!(model = target.model, "the service does not tell the model's limits");
+            tracing::debug!(model = target.model, "model limits are not available from the service");
         }
         let limits = limits.unwrap_or_default();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

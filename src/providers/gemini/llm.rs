@@ -1,4 +1,4 @@
-//! Chat: request built, answer streamed, and sent again where the answer needs more requests than one.
+//! Chat: builds the request and streams the response, with further requests if the response needs them.
 
 mod recovery;
 
@@ -13,7 +13,7 @@ use url::Url;
 use super::caching::{CacheRequest, Used};
 use super::connection::Connection;
 use super::extras::Extras;
-use super::media::{Delivery, Media, Prepared, written};
+use super::media::{Delivery, Media, Prepared, json_length};
 use super::{Chunks, Shared, agents, response_timeout, schema};
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::catalog::Catalog;
@@ -35,13 +35,13 @@ use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{LlmDelta, LlmRequest, PromptMessage};
 use dify_plugin::upstream::{RetryPolicy, UpstreamRequest, UpstreamResponse};
 
-/// Bytes of a body whose contents and instructions are made again for each attempt.
+/// Bodies above this size are stored without contents and instructions, which are rebuilt for each attempt.
 const REBUILT_BODY_BYTES: usize = 1024 * 1024;
 
-/// Stop sequences that the API takes.
+/// Maximum number of stop sequences that the API supports.
 const MAX_STOP_SEQUENCES: usize = 5;
 
-/// Longest page that is read to quote its title.
+/// Maximum bytes of an HTML page that are read to quote its title.
 const MAX_PAGE_BYTES: usize = 64 * 1024;
 
 pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
@@ -57,9 +57,9 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
                     Err(error) => broken = Some(error),
                 }
             }
-            // Dropped before the next request, so that this one is closed.
+            // Dropped before the next request, so that this connection is closed.
             drop(deltas);
-            if call.goes_on(&shared, broken).await? {
+            if call.prepare_next(&shared, broken).await? {
                 continue;
             }
             for delta in call.conclude(&shared) {
@@ -71,56 +71,61 @@ pub(super) fn invoke(shared: Arc<Shared>, context: CallContext, request: LlmRequ
     .boxed()
 }
 
-/// One answer on its way: what is sent, again if need be, and what has come.
+/// A response in progress: the request, its retries, and the output so far.
 struct Call {
     context: CallContext,
     request: Arc<LlmRequest>,
     prompt: Arc<Prepared>,
-    /// How the media of the prompt go.
-    way: Delivery,
+    /// How the media of the prompt are delivered.
+    delivery: Delivery,
     profile: ModelProfile,
     connection: Connection,
-    /// What is sent; a long one without its contents and instructions, which are made of the prompt for each attempt.
+    /// The request body; a long one without contents and instructions, which are rebuilt from the prompt for each
+    /// attempt.
     body: GenerateContentRequest,
     extras: Extras,
-    /// How the service knows the functions.
+    /// Function names as sent to the service.
     names: Arc<FunctionNames>,
     distrust_signatures: bool,
     uploaded_again: bool,
-    /// Whether the version of the service is asked that knows more than the stable one.
-    asks_beta: bool,
+    /// Whether requests use the beta version of Vertex AI.
+    uses_beta: bool,
     cache: Option<Used>,
     answer: SharedResponse,
-    /// Requests that were sent again.
-    repeats: u32,
+    /// Number of retries.
+    retries: u32,
 }
 
 impl Call {
     async fn prepare(shared: &Shared, context: CallContext, request: LlmRequest) -> Result<Self, InvokeError> {
         let profile = profile(&context)?;
         if let Some(reason) = &profile.retired {
-            return Err(InvokeError::bad_request(format!("model `{}` is gone: {reason}", request.target.model)));
+            return Err(InvokeError::bad_request(format!(
+                "model `{}` has been retired: {reason}",
+                request.target.model
+            )));
         }
         if context.model.as_ref().is_some_and(|model| model.has(ModelFeature::Polling)) {
-            agents::belongs(&request.target.model, &context.declaration.provider)?;
-            let message = format!("agent `{}` works in the background and is polled", request.target.model);
-            return Err(InvokeError::bad_request(message).with_hint("Dify 1.15.0 and later do that."));
+            agents::check_provider(&request.target.model, &context.declaration.provider)?;
+            let message = format!("agent `{}` runs in the background and must be polled", request.target.model);
+            return Err(InvokeError::bad_request(message)
+                .with_hint("Use a Dify version that supports polling (1.15.0 or later)."));
         }
         let mut connection = shared.connect(&request.target.credentials, &context)?;
         let credentials = &request.target.credentials;
-        let way = way(&request);
+        let delivery = delivery(&request);
         let office_files = profile.office_files;
-        let media = Media { shared, context: &context, connection: &connection, credentials, way, office_files };
-        let prompt = media.prepare(&request.prompt_messages).await?.beside(&request.prompt_messages);
+        let media = Media { shared, context: &context, connection: &connection, credentials, delivery, office_files };
+        let prompt = media.prepare(&request.prompt_messages).await?.without_copy(&request.prompt_messages);
         let messages = prompt.messages(&request.prompt_messages);
         let names = Arc::new(FunctionNames::of(&request.tools, NAMES));
         let mut body = build(shared, &request, messages, &names, &profile, &connection, false)?;
         let extras = Extras::of(&shared.refusals, &context, &connection, &request.target);
         extras.put(&mut body);
         if let Some(wait) = response_timeout::of(&body, &profile) {
-            connection.be_patient(wait);
+            connection.extend_timeouts(wait);
         }
-        let asks_beta = connection.has_beta() && (profile.long_decode || body.service_tier.is_some());
+        let uses_beta = connection.has_beta() && (profile.long_decode || body.service_tier.is_some());
         let expects_json = body.generation_config.contains_key("responseMimeType");
         let mut prices = PriceList {
             pricing: context.pricing().cloned(),
@@ -131,7 +136,7 @@ impl Call {
             ..PriceList::default()
         };
         let parameters = Parameters(&request.model_parameters);
-        let wish = CacheRequest {
+        let cache_request = CacheRequest {
             connection: &connection,
             upstream: &context.upstream,
             owner: request.target.credentials.fingerprint(),
@@ -139,7 +144,7 @@ impl Call {
             minimum: profile.cache_minimum,
             prices: &prices,
         };
-        let (cache, stored) = shared.caches.apply(&wish, &parameters, &mut body).await;
+        let (cache, stored) = shared.caches.apply(&cache_request, &parameters, &mut body).await;
         prices.stored = stored;
         let citations = tools::citations(&parameters, request.stream);
         let options = ResponseOptions {
@@ -147,7 +152,7 @@ impl Call {
             served: Served::new(&request.target.model, Catalog::new(context.models.clone())),
             expects_json,
             citations,
-            quotes: tools::asks_for_sources(&parameters),
+            quotes: tools::requests_sources(&parameters),
             names: names.clone(),
             has_functions: !request.tools.is_empty(),
             may_be_empty: !request.stop.is_empty(),
@@ -158,7 +163,7 @@ impl Call {
             context,
             request,
             prompt,
-            way,
+            delivery,
             profile,
             connection,
             body,
@@ -166,14 +171,14 @@ impl Call {
             names,
             distrust_signatures: false,
             uploaded_again: false,
-            asks_beta,
+            uses_beta,
             cache,
             answer,
-            repeats: 0,
+            retries: 0,
         })
     }
 
-    /// Builds the request anew and whole, with the token by which an answer goes on.
+    /// Rebuilds the complete request, with the token that continues a response.
     fn rebuild(&mut self, shared: &Shared) -> Result<(), InvokeError> {
         let token = self.body.continuation_token.take();
         let messages = self.prompt.messages(&self.request.prompt_messages);
@@ -185,46 +190,51 @@ impl Call {
         Ok(())
     }
 
-    /// Makes the media readable anew.
-    async fn prepare_again(&mut self, shared: &Shared) -> Result<(), InvokeError> {
+    /// Prepares the media again.
+    async fn prepare_media_again(&mut self, shared: &Shared) -> Result<(), InvokeError> {
         let credentials = &self.request.target.credentials;
-        let (way, office_files) = (self.way, self.profile.office_files);
+        let (delivery, office_files) = (self.delivery, self.profile.office_files);
         let (context, connection) = (&self.context, &self.connection);
-        let media = Media { shared, context, connection, credentials, way, office_files };
+        let media = Media { shared, context, connection, credentials, delivery, office_files };
         let messages = &self.request.prompt_messages;
-        self.prompt = Arc::new(media.prepare(messages).await?.beside(messages));
+        self.prompt = Arc::new(media.prepare(messages).await?.without_copy(messages));
         self.rebuild(shared)
     }
 
-    /// Whose files are whose.
+    /// Owner of uploaded files and caches.
     fn owner(&self) -> u64 {
         self.request.target.credentials.fingerprint()
     }
 
     async fn post(&mut self, shared: &Arc<Shared>) -> Result<UpstreamResponse, InvokeError> {
         let (model, method) = (&self.request.target.model, "streamGenerateContent");
-        let mut url = match self.asks_beta {
+        let mut url = match self.uses_beta {
             true => self.connection.beta_url(model, method),
             false => self.connection.model_url(model, method),
         }?;
         url.set_query(Some("alt=sse"));
         let request = if self.body.contents.is_empty() {
-            self.remade(shared, url, None)?
+            self.rebuilding_request(shared, url, None)?
         } else {
-            let written = self.connection.post(url.clone(), &self.body)?;
-            if written.body.len() < REBUILT_BODY_BYTES {
-                written
+            let json_length = self.connection.post(url.clone(), &self.body)?;
+            if json_length.body.len() < REBUILT_BODY_BYTES {
+                json_length
             } else {
                 (self.body.contents, self.body.system_instruction) = (Vec::new(), None);
-                self.remade(shared, url, Some(written.body))?
+                self.rebuilding_request(shared, url, Some(json_length.body))?
             }
         };
         self.context.upstream.send(&request).await
     }
 
-    /// A request whose contents and instructions are made of the prompt for each attempt, so that they are not kept
-    /// meanwhile; a cache cuts them as it did before.
-    fn remade(&self, shared: &Arc<Shared>, url: Url, first: Option<Bytes>) -> Result<UpstreamRequest, InvokeError> {
+    /// Returns a request whose contents and instructions are rebuilt from the prompt for each attempt, so that they are
+    /// not held in memory meanwhile; a cached prefix is cut off again.
+    fn rebuilding_request(
+        &self,
+        shared: &Arc<Shared>,
+        url: Url,
+        first: Option<Bytes>,
+    ) -> Result<UpstreamRequest, InvokeError> {
         let (shared, request, prompt) = (shared.clone(), self.request.clone(), self.prompt.clone());
         let names = self.names.clone();
         let (profile, connection, distrusts) =
@@ -241,14 +251,14 @@ impl Call {
         };
         let first = first.map_or_else(&make, Ok)?;
         let request = self.connection.post(url, &Value::Null)?;
-        // It was made before; what is made of the same is the same.
+        // Building succeeded before, and the same input builds the same body.
         Ok(request.with_body(first, move || make().unwrap_or_default()))
     }
 
     async fn send(&mut self, shared: &Arc<Shared>) -> Result<UpstreamResponse, InvokeError> {
         let response = loop {
             match self.post(shared).await {
-                // Ends: each reason changes a request once.
+                // Terminates, because each reason changes a request only once.
                 Err(error) if self.recover(shared, &error).await? => {}
                 response => break response.map_err(|error| self.explain(error))?,
             }
@@ -263,47 +273,49 @@ impl Call {
         Ok(response)
     }
 
-    /// Prepares the next request, if there is one.
-    async fn goes_on(&mut self, shared: &Shared, broken: Option<InvokeError>) -> Result<bool, InvokeError> {
+    /// Prepares the next request, if any.
+    async fn prepare_next(&mut self, shared: &Shared, broken: Option<InvokeError>) -> Result<bool, InvokeError> {
         let step = self.answer.lock().end_of_request(broken);
         match step {
             NextStep::Done => return Ok(false),
             NextStep::Fail(error) => return Err(error),
             NextStep::Continue(token) => self.body.continuation_token = Some(token),
             NextStep::Resume(token, error) => {
-                // A checkpoint costs nothing that was already paid for: it is resumed whatever the form says of repeats.
+                // Resuming from a checkpoint is not limited by the form's number of retries, because nothing is billed
+                // twice.
                 let retry = self.connection.retry();
                 self.wait(RetryPolicy { max_retries: u32::MAX, ..retry }, error).await?;
                 self.body.continuation_token = Some(token);
             }
             NextStep::Again(error) => {
-                // What the model did wrong is no fault of the request's.
+                // Malformed model output is not a fault of the request.
                 let kind = if error.kind == ErrorKind::BadRequest { ErrorKind::ServerUnavailable } else { error.kind };
                 let passing = InvokeError { kind, ..error.clone() };
                 self.wait(self.connection.retry(), passing).await.map_err(|_| error)?;
             }
             NextStep::ValidCalls => {
-                tracing::warn!("the model made a malformed call; asked once more with calls held to their schema");
+                tracing::warn!("malformed function call; retrying with validated calls");
                 if self.cache.is_some() {
                     self.rebuild(shared)?;
                 }
-                crate::dialect::gemini::functions::demand_valid_calls(&mut self.body);
+                crate::dialect::gemini::functions::require_valid_calls(&mut self.body);
             }
         }
         Ok(true)
     }
 
     async fn wait(&mut self, retry: RetryPolicy, error: InvokeError) -> Result<(), InvokeError> {
-        self.context.upstream.wait_to_repeat(&retry, error, self.repeats).await?;
-        self.repeats += 1;
+        self.context.upstream.wait_to_repeat(&retry, error, self.retries).await?;
+        self.retries += 1;
         Ok(())
     }
 
-    /// The last deltas. Signatures are kept too, for hosts that hand a call or a picture back without its `opaque_body`.
+    /// Returns the last deltas, and stores signatures for Dify versions that return a call or an image without its
+    /// `opaque_body`.
     fn conclude(&self, shared: &Shared) -> Vec<LlmDelta> {
         let mut answer = self.answer.lock();
         if let (searches @ 1.., Some(price)) = answer.searches() {
-            tracing::info!(searches, list_price_usd = %price.normalize(), "searched; free share and fee are not in the price");
+            tracing::info!(searches, list_price_usd = %price.normalize(), "Google Search used; its fee and the free quota are not part of the price");
         }
         let last = answer.conclude(|| tokens::estimate_prompt(&self.request.prompt_messages, &self.request.tools));
         for (key, signature) in answer.signed() {
@@ -339,9 +351,9 @@ fn build(
 }
 
 pub(super) fn profile(context: &CallContext) -> Result<ModelProfile, InvokeError> {
-    let model = context.model.as_ref().ok_or_else(|| InvokeError::internal("the call has no model"))?;
+    let model = context.model.as_ref().ok_or_else(|| InvokeError::internal("the request names no model"))?;
     ModelProfile::of(model).map_err(|error| {
-        InvokeError::internal(format!("the `gemini` data of model `{}` cannot be read: {error}", model.model))
+        InvokeError::internal(format!("cannot parse the `gemini` section of model `{}`: {error}", model.model))
     })
 }
 
@@ -359,7 +371,7 @@ fn body(
     let stops: Vec<&String> = request.stop.iter().filter(|stop| !stop.is_empty()).collect();
     if stops.len() > MAX_STOP_SEQUENCES {
         return Err(InvokeError::bad_request(format!(
-            "{} stop sequences are given, at most {MAX_STOP_SEQUENCES} are taken",
+            "the request has {} stop sequences; at most {MAX_STOP_SEQUENCES} are supported",
             stops.len()
         )));
     }
@@ -370,17 +382,18 @@ fn body(
     Ok(body)
 }
 
-/// How the files of a request go.
-fn way(request: &LlmRequest) -> Delivery {
+/// Determines how the files of a request are delivered.
+fn delivery(request: &LlmRequest) -> Delivery {
     let tools = request.tools.iter();
-    let tools =
-        tools.map(|tool| tool.name.len() + written(&tool.description) + written(&tool.parameters)).sum::<usize>();
-    let way = Delivery {
-        beside: tools + written(&request.model_parameters) + written(&request.json_schema),
+    let tools = tools
+        .map(|tool| tool.name.len() + json_length(&tool.description) + json_length(&tool.parameters))
+        .sum::<usize>();
+    let delivery = Delivery {
+        beside: tools + json_length(&request.model_parameters) + json_length(&request.json_schema),
         ..Delivery::default()
     };
     match Parameters(&request.model_parameters).flag("use_inline_file") {
-        Some(true) => way.inline(),
-        _ => way,
+        Some(true) => delivery.inline(),
+        _ => delivery,
     }
 }

@@ -1,4 +1,5 @@
-//! Gemini: Google's models on the developer API and on Vertex AI. Wire form and stream mapping are the dialect's.
+//! Gemini: Google's models on the Gemini Developer API and Vertex AI. Wire format and stream mapping are in the
+//! dialect.
 
 mod agents;
 mod caching;
@@ -41,56 +42,57 @@ use dify_plugin::protocol::{
 use dify_plugin::upstream::UpstreamResponse;
 use dify_plugin::upstream::status::excerpt;
 
-/// The code of an answer that cannot be read.
+/// Error code for responses that cannot be parsed.
 const UNREADABLE: &str = "unreadable_answer";
 
-/// The provider of models. Background agents are a provider of their own, because only newer versions of Dify can read what
-/// they declare; it is the same code.
+/// The provider for models. Background agents have a separate provider with the same code, because only newer Dify
+/// versions can parse their declarations.
 pub struct Gemini {
     name: &'static str,
     shared: Arc<Shared>,
 }
 
 impl Gemini {
-    /// The provider of models.
+    /// Name of the provider for models.
     pub const MODELS: &'static str = "google";
 
-    /// The provider of background agents.
+    /// Name of the provider for background agents.
     pub const AGENTS: &'static str = "gemini-agents";
 
-    /// The provider of models, and what of this machine its credential forms may use.
+    /// Creates the provider for models. `machine` is what credential forms may use of this machine.
     pub fn new(machine: MachineAccess) -> Self {
         let shared = Arc::new(Shared { tokens: TokenSources::new(machine), ..Shared::default() });
         Self { name: Self::MODELS, shared }
     }
 
-    /// The provider of background agents, which shares tokens and uploaded files with that of models.
+    /// Returns the provider for background agents, which shares tokens and uploaded files with the provider for models.
     #[must_use]
     pub fn agents(&self) -> Self {
         Self { name: Self::AGENTS, shared: self.shared.clone() }
     }
 }
 
-/// A whole answer as JSON, read carefully; a page or anything else is an error that shows its beginning.
+/// Reads a complete JSON response. Anything else is an error that quotes its beginning.
 async fn read_json(response: UpstreamResponse, limit: usize) -> Result<Value, InvokeError> {
     let (status, id, redactor) = (response.status.as_u16(), response.request_id(), response.redactor.clone());
     let body = response.bytes(limit).await?;
     json::read(&String::from_utf8_lossy(&body)).map_err(|error| {
         let reason = lenient::reason(&error);
-        let text = format!("the service's answer cannot be read ({reason}): {}", excerpt(&body));
+        let text = format!("cannot parse the response ({reason}): {}", excerpt(&body));
         let mut failure = InvokeError::server_unavailable(text).with_status(status).with_code(UNREADABLE);
         failure.request_id = id;
         redactor.redact_error(failure)
     })
 }
 
-/// The administrator's floor for a safety filter: that of its category, which forms had before, else the one for all.
+/// Returns the administrator's minimum for a safety filter: that of its category, which former forms had, or else the
+/// common one.
 fn safety_floor(credentials: &Credentials, filter: &str) -> Option<String> {
     credentials.get(&format!("{filter}_floor")).or_else(|| credentials.get("safety_floor")).map(str::to_owned)
 }
 
-/// What calls share: tokens, the signatures of calls that a host may not hand back, what models are known to take,
-/// uploaded files, kept prompts, counted prompts, what servers have refused.
+/// State shared by all calls: tokens, signatures, rejected fields and limits of models, uploaded files, prompt caches,
+/// and token counts.
 #[derive(Default)]
 struct Shared {
     tokens: TokenSources,
@@ -142,7 +144,7 @@ impl Provider for Gemini {
             match token_counts::count(&shared, &context, &request).await {
                 Ok(count) => Ok(count),
                 Err(error) => {
-                    tracing::warn!(error = error.brief(), "countTokens failed; the count is an estimate");
+                    tracing::warn!(error = error.brief(), "countTokens failed; using an estimate");
                     Ok(tokens::estimate_prompt(&request.prompt_messages, &request.tools))
                 }
             }
@@ -163,7 +165,7 @@ impl Provider for Gemini {
         Box::pin(async move { embedding::documents(&shared, &context, request).await })
     }
 
-    /// Counted here: a request to Google for every text of an index would cost more time than the indexing.
+    /// Estimated locally: a request to Google for every text of a knowledge base would take longer than the indexing.
     fn text_embedding_num_tokens(
         &self,
         _context: CallContext,
@@ -201,7 +203,7 @@ impl Provider for Gemini {
             validate::fields(&request.credentials)?;
             let connection = shared.connect(&request.credentials, &context)?;
             if context.declaration.provider == Self::AGENTS {
-                agents::reaches(&connection)?;
+                agents::check_service(&connection)?;
             }
             validate::provider(&context, &connection).await
         })
@@ -211,7 +213,7 @@ impl Provider for Gemini {
         let shared = self.shared.clone();
         Box::pin(async move {
             validate::fields(&request.target.credentials)?;
-            agents::belongs(&request.target.model, &context.declaration.provider)?;
+            agents::check_provider(&request.target.model, &context.declaration.provider)?;
             let like = schema::like(&request, &Catalog::new(context.models.clone()))?;
             let schema = schema::customizable(&request, like.as_ref(), limits::Limits::default())?;
             if request.model_type == ModelType::TextEmbedding {
@@ -227,13 +229,13 @@ impl Provider for Gemini {
         let shared = self.shared.clone();
         Box::pin(async move {
             if context.declaration.provider == Self::AGENTS {
-                agents::belongs(&request.target.model, Self::AGENTS)?;
+                agents::check_provider(&request.target.model, Self::AGENTS)?;
             }
             let connection = shared.connect(&request.target.credentials, &context)?;
             let like = schema::like(&request, &Catalog::new(context.models.clone()))?;
             let limits = match &like {
                 Some(like) if like.is_named => limits::Limits::default(),
-                // Google lists no limits of agents.
+                // Google reports no limits for agents.
                 _ if is_agent(&request.target.model) => limits::Limits::default(),
                 _ => shared.limits.get(&connection, &context.upstream, &request.target).await,
             };

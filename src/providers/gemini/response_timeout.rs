@@ -1,22 +1,22 @@
-//! How long a call may wait for its model. A model that thinks hard may be silent for minutes, before the headers of its
-//! response and after them, as its thoughts are streamed only when they are asked for.
+//! How long a request may wait for its model. A model that thinks for a long time may send nothing for minutes, before
+//! and after the headers of its response, because thoughts are streamed only if they are requested.
 
 use std::time::Duration;
 
 use crate::dialect::gemini::ModelProfile;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 
-/// How long the plugin daemon waits for a session; the session's own limit comes a little earlier.
+/// How long the plugin daemon waits for a session; the session's own limit is slightly shorter.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A thinking budget of so many tokens takes minutes.
+/// A thinking budget from which on a response may take minutes.
 const LARGE_BUDGET: i64 = 16_384;
 
-/// The longer wait of a request that needs one. A timeout that the form names goes before it.
+/// Returns the longer timeout of a request that needs one. A timeout set in the form takes precedence.
 ///
-/// Sources: level `high` is the default of Gemini 4 Hydrogen and Neon (docs.laozhang.ai, November 2026); 15 minutes of
-/// patience at `xhigh` (dev.to/aihubmix, November 2026); flex requests wait 1 to 15 minutes (Gemini API, "Flex
-/// inference", read on 26 November 2026).
+/// Sources: level `high` is the default of Gemini 4 Hydrogen and Neon (docs.laozhang.ai, November 2026); 15 minutes at
+/// `xhigh` (dev.to/aihubmix, November 2026); flex requests wait 1 to 15 minutes (Gemini API, "Flex inference", as of 26
+/// November 2026).
 pub(super) fn of(request: &GenerateContentRequest, profile: &ModelProfile) -> Option<Duration> {
     let thinking = request.generation_config.get("thinkingConfig");
     let level = thinking.and_then(|thinking| thinking["thinkingLevel"].as_str());
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_thinking_waits_longer() {
+    fn long_thinking_gets_a_longer_timeout() {
         for (model, thinking, tier, is_long) in [
             ("gemini-4-neon", json!({"thinkingLevel": "XHIGH"}), None, true),
             ("gemini-4-carbon", json!({"thinkingLevel": "HIGH"}), None, true),

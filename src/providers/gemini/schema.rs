@@ -1,5 +1,5 @@
-//! The schema of a customizable model: a copy of the declared model that it is like, with the limits and prices that the
-//! user gives. Which model that is, is decided by the dialect's catalogue.
+//! Schema of a custom model: a copy of the declared model that it resembles, with the limits and prices that the user
+//! has set. The dialect's catalog finds the resembling model.
 
 use std::sync::Arc;
 
@@ -14,38 +14,38 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{Credentials, ModelRequest, ModelType};
 
-/// Context of every text model of the line-up.
-const CONTEXT: u64 = 1_048_576;
+/// Default context size: that of every current text model.
+const DEFAULT_CONTEXT_TOKENS: u64 = 1_048_576;
 
-/// Largest number of tokens that a form may say.
+/// Maximum number of tokens in a form field.
 const MAX_TOKENS: f64 = 1e9;
 
-/// Highest price of a million tokens that a form may say.
-const HIGHEST_PRICE: u64 = 1_000_000;
+/// Maximum price per million tokens in a form field.
+const MAX_PRICE: u64 = 1_000_000;
 
-/// Members of a model's data that are prices.
+/// Members of a model's data that contain prices.
 const PRICES: &str = "price";
 
-/// The members of these that say how a price depends on something, and are no price themselves.
+/// Members of the prices that contain factors rather than prices.
 const FACTORS: &str = "service_tiers";
 
-/// The declared model that a customizable one is a copy of, unless nothing like it is declared.
+/// Returns the declared model that a custom model is a copy of, if a similar one is declared.
 pub(super) fn like(request: &ModelRequest, catalog: &Catalog) -> Result<Option<Resemblance>, InvokeError> {
     let (id, kind) = (request.target.model.as_str(), request.model_type);
     let chosen = request.target.credentials.get("model_family").filter(|name| *name != "auto");
-    // A form of several types may name a model of another one.
+    // The form covers several types, so the chosen model may be of another type.
     match chosen.map(|chosen| catalog.like(id, kind, Some(chosen))) {
         Some(Some(like)) if kind == ModelType::Llm || like.is_named => Ok(Some(like)),
         Some(None) if kind == ModelType::Llm => Err(InvokeError::credentials(format!(
-            "credential `model_family` does not know `{}`",
+            "credential `model_family` has the unknown value `{}`",
             chosen.unwrap_or_default()
         ))
-        .with_hint("Enter the ID of a Gemini model of the list, or leave the field empty.")),
+        .with_hint("Enter the ID of a listed Gemini model, or leave the field empty.")),
         _ => Ok(catalog.like(id, kind, None)),
     }
 }
 
-/// The schema. `limits` is what the service says of a model of which the declarations say nothing.
+/// Builds the schema. `limits` are those that the service reports for a model without a declaration.
 pub(super) fn customizable(
     request: &ModelRequest,
     like: Option<&Resemblance>,
@@ -65,7 +65,7 @@ pub(super) fn customizable(
         schema.model_properties.insert("mode".to_owned(), "chat".into());
     }
     let context = tokens(credentials, "context_size")?.or(limits.input_token_limit);
-    let context = context.or(schema.number_property("context_size")).unwrap_or(CONTEXT);
+    let context = context.or(schema.number_property("context_size")).unwrap_or(DEFAULT_CONTEXT_TOKENS);
     schema.model_properties.insert("context_size".to_owned(), context.into());
     if let Some(pricing) = pricing(credentials)? {
         schema.pricing = Some(pricing);
@@ -81,14 +81,14 @@ pub(super) fn customizable(
     Ok(schema)
 }
 
-/// Whether what a call costs is said by the user, whatever model answers.
+/// Whether the user has set the prices, which then apply whichever model responds.
 pub(super) fn has_prices(context: &CallContext, credentials: &Credentials) -> bool {
     let is_customizable = |model: &Arc<ModelSchema>| model.fetch_from == FetchFrom::CustomizableModel;
     context.model.as_ref().is_some_and(is_customizable) && credentials.get("input_price").is_some()
 }
 
-/// What the declared model shows and takes, the copy shows and takes. A model of which nothing is known, such as a tuned
-/// one, has no price, and takes schemas in the form that every model understands.
+/// Copies the features and parameters of the declared model. An unknown model, such as a tuned one, has no price, and
+/// gets schemas in the form that every model supports.
 fn copy(model: &ModelSchema, is_known: bool, schema: &mut ModelSchema) {
     schema.features.clone_from(&model.features);
     schema.parameter_rules.clone_from(&model.parameter_rules);
@@ -103,7 +103,7 @@ fn copy(model: &ModelSchema, is_known: bool, schema: &mut ModelSchema) {
     }
 }
 
-/// Leaves out list prices where the user gives the prices; a service tier changes these as well.
+/// Removes list prices if the user has set the prices; a service tier still scales these.
 fn forget_prices(extra: &mut Map<String, Value>) {
     let Some(prices) = extra.get_mut("gemini").and_then(|data| data.get_mut(PRICES)).and_then(Value::as_object_mut)
     else {
@@ -117,10 +117,9 @@ fn forget_prices(extra: &mut Map<String, Value>) {
     }
 }
 
-/// A field of a count of tokens.
+/// Parses a field with a number of tokens.
 fn tokens(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
-    let wrong =
-        || InvokeError::credentials(format!("credential `{field}` must be a whole number from 1 to {MAX_TOKENS}"));
+    let wrong = || InvokeError::credentials(format!("credential `{field}` must be an integer from 1 to {MAX_TOKENS}"));
     match credentials.number(field).map_err(|_| wrong())? {
         None => Ok(None),
         Some(number) if (1.0..=MAX_TOKENS).contains(&number) && number.fract() == 0.0 => Ok(Some(number as u64)),
@@ -132,20 +131,16 @@ fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
     let price = |field: &str| -> Result<Option<Decimal>, InvokeError> {
         let Some(text) = credentials.get(field) else { return Ok(None) };
         let price = text.parse::<Decimal>().ok();
-        price.filter(|price| (Decimal::ZERO..=Decimal::from(HIGHEST_PRICE)).contains(price)).map(Some).ok_or_else(
-            || {
-                InvokeError::credentials(format!(
-                    "credential `{field}` must be a decimal number from 0 to {HIGHEST_PRICE}"
-                ))
-            },
-        )
+        price.filter(|price| (Decimal::ZERO..=Decimal::from(MAX_PRICE)).contains(price)).map(Some).ok_or_else(|| {
+            InvokeError::credentials(format!("credential `{field}` must be a decimal number from 0 to {MAX_PRICE}"))
+        })
     };
     match (price("input_price")?, price("output_price")?) {
         (None, None) => Ok(None),
         (Some(input), output) => {
             Ok(Some(Pricing { input, output, unit: Decimal::new(1, 6), currency: "USD".to_owned() }))
         }
-        (None, Some(_)) => Err(InvokeError::credentials("credential `output_price` needs an `input_price` beside it")),
+        (None, Some(_)) => Err(InvokeError::credentials("credential `output_price` requires an `input_price` too")),
     }
 }
 

@@ -1,5 +1,5 @@
-//! How many tokens a prompt has, as the service counts them (`countTokens`: free of charge, but limited in rate). A prompt
-//! that was counted is not asked about again for a while; where the service does not answer, the caller estimates.
+//! Token counts of prompts as the service reports them (`countTokens`, free of charge but rate-limited). Counts are
+//! cached for some time; if the service does not respond, the caller estimates.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,19 +19,19 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::model::CallContext;
 use dify_plugin::protocol::LlmNumTokensRequest;
 
-/// How long a count holds: files behind an address may change.
+/// How long a count is cached: the content of linked files may change.
 const COUNT_TTL: Duration = Duration::from_secs(600);
 
-/// Counts that are remembered at once.
+/// Maximum number of counts in the cache.
 const MAX_ENTRIES: usize = 4096;
 
-/// Longest answer.
+/// Maximum bytes of a response.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// Whose prompt, and the digest of the request that asks about it.
+/// Owner of the prompt, and digest of the counting request.
 type Key = (u64, [u8; 32]);
 
-/// Counted prompts.
+/// The cached counts.
 #[derive(Default)]
 pub(super) struct Counts(Mutex<HashMap<Key, (u64, Instant)>>);
 
@@ -56,7 +56,7 @@ struct Counted {
     total_tokens: u64,
 }
 
-/// The tokens of a prompt with its files and functions.
+/// Returns the number of tokens of a prompt with its files and functions.
 pub(super) async fn count(
     shared: &Shared,
     context: &CallContext,
@@ -65,8 +65,8 @@ pub(super) async fn count(
     let profile = llm::profile(context)?;
     let credentials = &request.target.credentials;
     let connection = shared.connect(credentials, context)?;
-    let (way, office_files) = (Delivery::default(), profile.office_files);
-    let media = Media { shared, context, connection: &connection, credentials, way, office_files };
+    let (delivery, office_files) = (Delivery::default(), profile.office_files);
+    let media = Media { shared, context, connection: &connection, credentials, delivery, office_files };
     let prepared = media.prepare(&request.prompt_messages).await?;
     let conversation = Conversation {
         messages: &prepared.messages,

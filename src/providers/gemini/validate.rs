@@ -1,5 +1,5 @@
-//! Are these credentials good? A wrong key, a busy server, a disabled service, a page in place of an answer and a missing
-//! model are told apart.
+//! Validates credentials. Distinguishes a wrong key, a busy server, a disabled service, an HTML page and a missing
+//! model.
 
 use serde_json::{Value, json};
 
@@ -15,14 +15,14 @@ use dify_plugin::protocol::Credentials;
 use dify_plugin::upstream::UpstreamResponse;
 use dify_plugin::upstream::status::excerpt;
 
-/// Longest answer that is read.
+/// Maximum bytes of a response.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
-/// DoctorTarget one after the other on Vertex AI, which lists no models with their limits: counting is free, and one of them
-/// may be gone or be served elsewhere.
+/// Models to try in this order on Vertex AI, which does not list models with their limits. Counting tokens is free, and
+/// one of the models may be retired or unavailable in the location.
 const PROBE_MODELS: [&str; 2] = ["gemini-2.5-flash-lite", "gemini-3.5-flash-lite"];
 
-/// Refuses nonsense in a field that a call would read late or never.
+/// Rejects invalid values in fields that requests would use late or never.
 pub(super) fn fields(credentials: &Credentials) -> Result<(), InvokeError> {
     embedding::dimensions(credentials)?;
     SpeechOptions::read(credentials.get("speech_options"))?;
@@ -31,7 +31,7 @@ pub(super) fn fields(credentials: &Credentials) -> Result<(), InvokeError> {
     Ok(())
 }
 
-/// Validates by listing models, which costs nothing and names no model that may be gone.
+/// Validates by listing models, which is free and depends on no particular model.
 pub(super) async fn provider(context: &CallContext, connection: &Connection) -> Result<(), InvokeError> {
     let outcome = match connection.surface {
         Surface::Developer => list(context, connection).await,
@@ -40,7 +40,7 @@ pub(super) async fn provider(context: &CallContext, connection: &Connection) -> 
     judge(outcome)
 }
 
-/// Validates one model.
+/// Validates a model.
 pub(super) async fn model(context: &CallContext, connection: &Connection, model: &str) -> Result<(), InvokeError> {
     judge(count(context, connection, model).await)
 }
@@ -49,8 +49,8 @@ async fn list(context: &CallContext, connection: &Connection) -> Result<(), Invo
     let mut url = connection.url("models")?;
     url.set_query(Some("pageSize=1"));
     match context.upstream.send(&connection.get(url)).await {
-        Ok(answer) => answered(answer).await,
-        // A gateway may serve generation only.
+        Ok(response) => check_json(response).await,
+        // A gateway may support generation only.
         Err(error) if error.status == Some(404) => probe(context, connection).await,
         Err(error) => Err(error),
     }
@@ -67,31 +67,28 @@ async fn probe(context: &CallContext, connection: &Connection) -> Result<(), Inv
 async fn count(context: &CallContext, connection: &Connection, model: &str) -> Result<(), InvokeError> {
     let url = connection.model_url(model, "countTokens")?;
     let body = json!({"contents": [{"role": "user", "parts": [{"text": "ping"}]}]});
-    answered(context.upstream.send(&connection.post(url, &body)?).await?).await
+    check_json(context.upstream.send(&connection.post(url, &body)?).await?).await
 }
 
-/// A good answer is a JSON object: a page of a login or of another service is none.
-async fn answered(answer: UpstreamResponse) -> Result<(), InvokeError> {
-    let body = answer.bytes(MAX_RESPONSE_BYTES).await?;
+/// Checks that a response is a JSON object, and not a login page or the page of another service.
+async fn check_json(response: UpstreamResponse) -> Result<(), InvokeError> {
+    let body = response.bytes(MAX_RESPONSE_BYTES).await?;
     match serde_json::from_slice::<Value>(&body) {
         Ok(Value::Object(map)) => match map.get("error").filter(|error| error.is_object()) {
             Some(_) => Err(crate::dialect::gemini::errors::from_value(&Value::Object(map), None)),
             None => Ok(()),
         },
         _ if body.trim_ascii_start().starts_with(b"<") => Err(mapper::page(&String::from_utf8_lossy(&body))),
-        _ => Err(InvokeError::connection(format!("the service answered no JSON object: {}", excerpt(&body)))
-            .with_hint("Something between the plugin and Google answered: check base URL and proxy.")),
+        _ => Err(InvokeError::connection(format!("the service did not return a JSON object: {}", excerpt(&body)))
+            .with_hint("This response does not come from Google. Check the base URL and the proxy.")),
     }
 }
 
-/// A server that is busy says nothing against the credential: it is accepted, and the log says why.
+/// Accepts the credentials if the server is busy, and logs the reason: an overloaded server does not prove them wrong.
 pub(super) fn judge(outcome: Result<(), InvokeError>) -> Result<(), InvokeError> {
     match outcome {
         Err(error) if matches!(error.kind, ErrorKind::RateLimit | ErrorKind::ServerUnavailable) => {
-            tracing::warn!(
-                error = error.brief(),
-                "the service is busy; the credentials could not be checked and are accepted"
-            );
+            tracing::warn!(error = error.brief(), "service busy; credentials accepted without validation");
             Ok(())
         }
         outcome => outcome,

@@ -1,10 +1,10 @@
-//! Names against the declared models.
+//! Lookup of names in the declared models.
 
 use std::path::Path;
 
 use super::*;
 
-/// The catalogue as the repository declares it.
+/// The catalog as declared in the repository.
 fn catalog() -> Catalog {
     let declared = dify_plugin::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let google = declared.providers.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
@@ -12,7 +12,7 @@ fn catalog() -> Catalog {
 }
 
 #[test]
-fn an_id_names_its_model_with_its_path_and_version() {
+fn finds_models_by_id_with_path_and_version() {
     let catalog = catalog();
     for (id, model) in [
         ("gemini-3.8-flash", Some("gemini-3.8-flash")),
@@ -36,7 +36,7 @@ fn an_id_names_its_model_with_its_path_and_version() {
 }
 
 #[test]
-fn a_custom_model_is_like_the_declared_one_that_its_name_says() {
+fn custom_models_resemble_the_declared_model_in_their_name() {
     let catalog = catalog();
     let (llm, embedding, tts, speech) =
         (ModelType::Llm, ModelType::TextEmbedding, ModelType::Tts, ModelType::Speech2text);
@@ -52,22 +52,22 @@ fn a_custom_model_is_like_the_declared_one_that_its_name_says() {
         ("gemini-2.5-pro-x", llm, None, "gemini-2.5-pro", false),
         ("vertex-gemini-2.5-pro", llm, None, "gemini-2.5-pro", false),
         ("gemini-2.0-flash-lite-x", llm, None, "gemini-2.5-flash-lite", false),
-        // Newer than all of its size: what the alias of that size stands for.
+        // Newer than all models of its size: the alias of that size.
         ("gemini-3.6-pro", llm, None, "gemini-pro-latest", false),
         ("gemini-flash-next", llm, None, "gemini-flash-latest", false),
         ("gemini-flash-lite-next", llm, None, "gemini-flash-lite-latest", false),
-        // Other products of Google's.
+        // Other Google products.
         ("gemini-3-pro-image-x", llm, None, "gemini-3-pro-image", false),
         ("nano-banana-pro-preview", llm, None, "gemini-3-pro-image", false),
         ("gemma-3-27b-it", llm, None, "gemma-3-27b-it", true),
         ("models/gemma-4-12b-it", llm, None, "gemma-3-27b-it", false),
         ("gemini-3.8-flash-tts", llm, None, "gemini-3.8-flash-tts", false),
-        // Names that say nothing.
+        // Names that identify no model.
         ("tunedModels/abc", llm, None, "gemini-2.5-flash-lite", false),
         ("projects/p/locations/l/endpoints/123", llm, None, "gemini-2.5-flash-lite", false),
         ("my-3.5-model", llm, None, "gemini-2.5-flash-lite", false),
         ("learnlm-3-image", llm, None, "gemini-2.5-flash-lite", false),
-        // What the form names, as it does now and as it did.
+        // Choices of the form, current and former ones.
         ("endpoints/123", llm, Some("gemini-3.8-flash"), "gemini-3.8-flash", true),
         ("endpoints/123", llm, Some("models/gemini-3.1-pro-preview"), "gemini-3.1-pro-preview", true),
         ("endpoints/123", llm, Some("gemini-3.6"), "gemini-3.6-flash", false),
@@ -95,7 +95,7 @@ fn a_custom_model_is_like_the_declared_one_that_its_name_says() {
 }
 
 #[test]
-fn image_models_and_gemini_4_are_known_by_their_names() {
+fn recognizes_image_models_and_gemini_4_by_name() {
     let catalog = catalog();
     let data = |id: &str| {
         let like = catalog.like(id, ModelType::Llm, None).unwrap();

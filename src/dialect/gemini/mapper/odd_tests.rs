@@ -1,5 +1,6 @@
-//! Odd members of answers: each optional or decorative member, in each answer at hand, of each odd type in turn. What was
-//! said and called arrives, and the answer ends well. What an answer consists of is told in [`PAYLOAD`].
+//! Unexpected members in responses: each optional or decorative member of each sample response, with each unexpected
+//! type. Texts and calls must still arrive, and the response must end normally. [`PAYLOAD`] lists the members that make
+//! up a response.
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use dify_plugin::codec::events::EventDecoder;
 use dify_plugin::protocol::Content;
 use dify_plugin::steps;
 
-/// Members that are the answer itself. Of another type they are lost; all others cost only themselves.
+/// Members that make up the response. With another type they are lost; all other members affect only themselves.
 const PAYLOAD: &[&str] = &[
     "candidates",
     "content",
@@ -33,7 +34,7 @@ const PAYLOAD: &[&str] = &[
     "output",
 ];
 
-/// Values of the wrong type, and what is no JSON. `{"a":[…]}` and the like stand for whatever else may come.
+/// Values of the wrong type, and invalid JSON. `{"a":[…]}` and similar values stand in for anything unknown.
 const ODD: &[&str] = &[
     "null",
     "5",
@@ -59,7 +60,7 @@ const ODD: &[&str] = &[
     "None",
 ];
 
-/// Members that an event, a candidate, a part may have.
+/// Optional members of an event, a candidate and a part.
 const OPTIONAL: [&[&str]; 3] = [
     &["promptFeedback", "usageMetadata", "modelVersion", "responseId", "response", "createTime", "unknownMember"],
     &[
@@ -90,12 +91,12 @@ const OPTIONAL: [&[&str]; 3] = [
     ],
 ];
 
-/// The answers at hand, each as its events.
+/// The sample responses, each as its events.
 fn answers() -> Vec<(&'static str, Vec<Value>)> {
     let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings/vertex-chat/0003-127.0.0.1.json");
     let recording: Value = serde_json::from_slice(&std::fs::read(recording).unwrap()).unwrap();
-    let said = recording["answer"]["pieces"][0]["text"].as_str().unwrap();
-    let recorded = serde_json::from_str(said.trim().trim_start_matches("data: ")).unwrap();
+    let text = recording["answer"]["pieces"][0]["text"].as_str().unwrap();
+    let recorded = serde_json::from_str(text.trim().trim_start_matches("data: ")).unwrap();
     let ratings = json!([{"category": "HARM_CATEGORY_HARASSMENT", "probability": "NEGLIGIBLE", "probabilityScore": 0.1, "blocked": false}]);
     let usage = json!({"promptTokenCount": 7, "cachedContentTokenCount": 1, "candidatesTokenCount": 3, "thoughtsTokenCount": 2,
         "toolUsePromptTokenCount": 1, "totalTokenCount": 13, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 7}],
@@ -139,7 +140,7 @@ fn answers() -> Vec<(&'static str, Vec<Value>)> {
             ],
         ),
         (
-            "a picture",
+            "an image",
             vec![
                 event(
                     json!([{"text": "Here."}, {"inlineData": {"mimeType": "image/png", "data": "aGk="}, "thoughtSignature": "U2ln"}]),
@@ -160,16 +161,16 @@ fn answers() -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-/// What an answer consists of, as it came out.
+/// The content of a response as it was emitted.
 #[derive(Debug, Default, PartialEq)]
-struct Heard {
+struct Emitted {
     text: String,
     calls: Vec<(String, String)>,
     media: usize,
 }
 
-/// Gives the answer of these events (as they are written), which must end well.
-fn hear(events: &[String], citations: Citations) -> Result<Heard, String> {
+/// Returns the response for these events (as raw JSON), which must end normally.
+fn emit(events: &[String], citations: Citations) -> Result<Emitted, String> {
     let functions = vec![serde_json::from_value(json!({"name": "look", "description": "", "parameters": {}})).unwrap()];
     let names = FunctionNames::of(&functions, NAMES).into();
     let options = ResponseOptions { citations, quotes: true, names, ..ResponseOptions::default() };
@@ -190,18 +191,18 @@ fn hear(events: &[String], citations: Citations) -> Result<Heard, String> {
     out.extend(answer.lock().conclude(|| 1));
     let last = out.last().unwrap();
     assert!(last.finish_reason.is_some() && last.usage.is_some());
-    let mut heard = Heard::default();
+    let mut emitted = Emitted::default();
     for delta in out {
-        heard.text.push_str(&delta.content.text());
+        emitted.text.push_str(&delta.content.text());
         if let Content::Parts(parts) = &delta.content {
-            heard.media += parts.iter().filter(|part| part.media().is_some()).count();
+            emitted.media += parts.iter().filter(|part| part.media().is_some()).count();
         }
-        heard.calls.extend(delta.tool_calls.into_iter().map(|call| (call.function.name, call.function.arguments)));
+        emitted.calls.extend(delta.tool_calls.into_iter().map(|call| (call.function.name, call.function.arguments)));
     }
-    Ok(heard)
+    Ok(emitted)
 }
 
-/// The paths of all members and entries.
+/// Collects the paths of all members and elements.
 fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
     let mut below = |key: &str, value: &Value| {
         let path = format!("{path}/{key}");
@@ -215,7 +216,7 @@ fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Whether what stands at a path belongs to the answer itself.
+/// Whether the value at a path is part of the response itself.
 fn is_payload(path: &str) -> bool {
     let inside = |key: &str| path.contains(&format!("/{key}/"));
     if inside("args")
@@ -229,30 +230,30 @@ fn is_payload(path: &str) -> bool {
     !decoration.into_iter().any(inside) && PAYLOAD.contains(&key)
 }
 
-const PLACEHOLDER: &str = "\"what is odd stands here\"";
+const PLACEHOLDER: &str = "\"unexpected value\"";
 
-/// An event with something of the test's own at a path.
-fn written(event: &Value, path: &str, odd: &str) -> String {
+/// Returns an event with a raw value at a path.
+fn with_value(event: &Value, path: &str, odd: &str) -> String {
     let mut event = event.clone();
     *event.pointer_mut(path).unwrap() = json!(PLACEHOLDER.trim_matches('"'));
     event.to_string().replace(PLACEHOLDER, odd)
 }
 
-/// Every event of every answer with every change that `changes` makes of it; all must say the same.
-fn hold(changes: impl Fn(&Value) -> Vec<String>, kept: impl Fn(&Heard, &Heard) -> bool) {
+/// Applies `changes` to every event of every response; the content must stay the same.
+fn assert_unchanged(changes: impl Fn(&Value) -> Vec<String>, kept: impl Fn(&Emitted, &Emitted) -> bool) {
     let mut tried = 0;
     for (name, events) in answers() {
         for citations in [Citations::Off, Citations::Inline] {
             let plain: Vec<String> = events.iter().map(Value::to_string).collect();
-            let whole = hear(&plain, citations).unwrap();
+            let whole = emit(&plain, citations).unwrap();
             for (place, event) in events.iter().enumerate() {
                 for changed in changes(event) {
                     let mut events = plain.clone();
                     events[place] = changed.clone();
-                    let heard = hear(&events, citations).unwrap_or_else(|error| panic!("{name}: {error}: {changed}"));
-                    // Marks and lists are made of what was changed.
-                    let same = citations != Citations::Off || kept(&heard, &whole);
-                    assert!(same, "{name}: {changed}\n{heard:?}\n{whole:?}");
+                    let emitted = emit(&events, citations).unwrap_or_else(|error| panic!("{name}: {error}: {changed}"));
+                    // Markers and lists may depend on what was changed.
+                    let same = citations != Citations::Off || kept(&emitted, &whole);
+                    assert!(same, "{name}: {changed}\n{emitted:?}\n{whole:?}");
                     tried += 1;
                 }
             }
@@ -262,27 +263,27 @@ fn hold(changes: impl Fn(&Value) -> Vec<String>, kept: impl Fn(&Heard, &Heard) -
 }
 
 #[test]
-fn a_member_of_an_odd_type_costs_that_member() {
-    hold(
+fn a_member_of_an_unexpected_type_loses_only_that_member() {
+    assert_unchanged(
         |event| {
             let mut all = Vec::new();
             paths(event, "", &mut all);
-            // An answer without its reason is not over.
+            // A response without its finish reason is incomplete.
             let ends = |path: &str| path.ends_with("/finishReason");
             let of = |path: &String| {
                 let empty = ["null", "false", r#""""#, "NaN", "-Infinity", "1e999", "None"];
                 let odd = ODD.iter().filter(|odd| !ends(path) || !empty.contains(odd));
-                odd.map(|odd| written(event, path, odd)).collect::<Vec<_>>()
+                odd.map(|odd| with_value(event, path, odd)).collect::<Vec<_>>()
             };
             all.iter().filter(|path| !is_payload(path)).flat_map(of).collect()
         },
-        Heard::eq,
+        Emitted::eq,
     );
 }
 
 #[test]
-fn a_member_that_is_missing_costs_that_member() {
-    hold(
+fn a_missing_member_loses_only_that_member() {
+    assert_unchanged(
         |event| {
             let mut all = Vec::new();
             paths(event, "", &mut all);
@@ -295,14 +296,14 @@ fn a_member_that_is_missing_costs_that_member() {
             };
             all.iter().filter(|path| !needed(path)).filter_map(without).collect()
         },
-        Heard::eq,
+        Emitted::eq,
     );
 }
 
 #[test]
-fn a_member_that_should_not_be_there_costs_nothing() {
+fn unexpected_members_are_ignored() {
     let places = ["", "/candidates/0", "/candidates/0/content/parts/0"];
-    hold(
+    assert_unchanged(
         |event| {
             let mut changed = Vec::new();
             for (place, members) in places.iter().zip(OPTIONAL) {
@@ -314,22 +315,22 @@ fn a_member_that_should_not_be_there_costs_nothing() {
                     let mut event = event.clone();
                     event.pointer_mut(place).unwrap()[member] = json!(0);
                     let path = format!("{place}/{member}");
-                    changed.extend(ODD.iter().map(|odd| written(&event, &path, odd)));
+                    changed.extend(ODD.iter().map(|odd| with_value(&event, &path, odd)));
                 }
             }
             for nothing in ["null", "false", "0", r#""""#, "{}", "[]"] {
                 let mut event = event.clone();
                 event["error"] = json!(0);
-                changed.push(written(&event, "/error", nothing));
+                changed.push(with_value(&event, "/error", nothing));
             }
             changed
         },
-        Heard::eq,
+        Emitted::eq,
     );
 }
 
 #[test]
-fn members_may_come_twice_or_be_spelled_otherwise_and_all_in_an_envelope() {
+fn accepts_duplicate_members_other_spellings_and_envelopes() {
     fn snake(value: &Value, is_arguments: bool) -> Value {
         match value {
             Value::Object(members) => members
@@ -351,7 +352,7 @@ fn members_may_come_twice_or_be_spelled_otherwise_and_all_in_an_envelope() {
     fn snake_below(key: &str, value: &Value, is_arguments: bool) -> Value {
         snake(value, is_arguments || key == "args")
     }
-    hold(
+    assert_unchanged(
         |event| {
             let mut changed = vec![
                 snake(event, false).to_string(),
@@ -364,20 +365,20 @@ fn members_may_come_twice_or_be_spelled_otherwise_and_all_in_an_envelope() {
             for path in all.iter().filter(|path| !path.ends_with(|end: char| end.is_ascii_digit())) {
                 let (_, key) = path.rsplit_once('/').unwrap();
                 let value = event.pointer(path).unwrap();
-                // The first of the two is wrong.
+                // The first of the duplicates has the wrong type.
                 for odd in ["[]", "null", r#""odd""#] {
                     let twice = format!("{odd},\"{key}\":{value}");
-                    changed.push(written(event, path, &twice));
+                    changed.push(with_value(event, path, &twice));
                 }
             }
             changed
         },
-        Heard::eq,
+        Emitted::eq,
     );
 }
 
 #[test]
-fn arguments_may_come_as_text_and_a_part_alone() {
+fn accepts_arguments_as_a_string_and_a_single_part() {
     let call = |args: &str| {
         vec![format!(
             r#"{{"candidates":{{"content":{{"parts":{{"functionCall":{{"name":"look","args":{args}}}}}}},"finishReason":1}}}}"#
@@ -392,17 +393,17 @@ fn arguments_may_come_as_text_and_a_part_alone() {
         ("7", "{}"),
         ("null", "{}"),
     ] {
-        let heard = hear(&call(args), Citations::Off).unwrap();
-        assert_eq!(heard.calls, [("look".to_owned(), expected.to_owned())], "{args}");
+        let emitted = emit(&call(args), Citations::Off).unwrap();
+        assert_eq!(emitted.calls, [("look".to_owned(), expected.to_owned())], "{args}");
     }
-    // Half of the arguments is no call.
-    let error = hear(&call(r#""{\"q\":\"ca""#), Citations::Off).unwrap_err();
-    assert!(error.contains("are cut"), "{error}");
+    // Truncated arguments are an error.
+    let error = emit(&call(r#""{\"q\":\"ca""#), Citations::Off).unwrap_err();
+    assert!(error.contains("are truncated"), "{error}");
 }
 
-/// Twice the parts, events, calls, sources: twice the work.
+/// Twice the parts, events, calls or sources take twice the work.
 #[test]
-fn work_is_linear_in_what_comes() {
+fn work_is_linear_in_the_input() {
     type Make = fn(usize) -> Vec<Value>;
     let cases: [(&str, Make); 7] = [
         ("parts", |count| {
@@ -447,14 +448,14 @@ fn work_is_linear_in_what_comes() {
                 events.push(json!({"candidates": [{"content": {"parts": [{"text": "."}]}, "finishReason": "STOP"}]}));
                 events.iter().map(Value::to_string).collect::<Vec<_>>()
             },
-            |events| drop(hear(&events, Citations::Inline).unwrap()),
+            |events| drop(emit(&events, Citations::Inline).unwrap()),
         );
     }
 }
 
-/// Little on the wire that would be much in memory is refused before it is read, or read up to its most.
+/// Small input that would need much memory is rejected before it is parsed, or parsed up to the limit.
 #[test]
-fn small_things_in_great_numbers_are_refused_or_left_out() {
+fn large_numbers_of_small_items_are_rejected_or_dropped() {
     let many = |thing: &str, count: usize| format!("[{}{thing}]", format!("{thing},").repeat(count));
     let content = |parts: &str| format!(r#"{{"candidates":[{{"content":{{"parts":{parts}}}}}]}}"#);
     for (name, event) in [
@@ -467,11 +468,11 @@ fn small_things_in_great_numbers_are_refused_or_left_out() {
             content(&format!(r#"[{{"functionCall":{{"name":"look","args":{{"a":{}}}}}}}]"#, many("0", 2_000_000))),
         ),
         (
-            "arguments as text",
+            "arguments as a string",
             content(&format!(r#"[{{"functionCall":{{"name":"look","args":"{{\"a\":{}}}"}}}}]"#, many("0", 2_000_000))),
         ),
-        ("what nobody knows", format!(r#"{{"x":{}}}"#, many(r#"{"a":1}"#, 200_000))),
-        ("a list of events", many(&content("[{}]"), 100_000)),
+        ("an unknown member", format!(r#"{{"x":{}}}"#, many(r#"{"a":1}"#, 200_000))),
+        ("an array of events", many(&content("[{}]"), 100_000)),
         (
             "fragments",
             content(&format!(
@@ -481,17 +482,17 @@ fn small_things_in_great_numbers_are_refused_or_left_out() {
         ),
     ] {
         let taken = steps::of(|| {
-            let error = hear(std::slice::from_ref(&event), Citations::Inline).expect_err(name);
-            assert!(error.contains("more than") || error.contains("are cut"), "{name}: {error:.300}");
+            let error = emit(std::slice::from_ref(&event), Citations::Inline).expect_err(name);
+            assert!(error.contains("more than") || error.contains("are truncated"), "{name}: {error:.300}");
         });
         assert!(taken < 20 * event.len() as u64 + 100_000, "{name}: {taken} steps for {} bytes", event.len());
     }
-    // Grounding decorate: the first of them are enough.
+    // Grounding is decorative: its first entries are enough.
     let sources =
         format!(r#"{{"citations":{},"citationSources":{}}}"#, many(r#"{"uri":"a"}"#, 20_000), many("[]", 20_000));
     let pages = format!(r#"{{"urlMetadata":{}}}"#, many(r#"{"retrievedUrl":"a","urlRetrievalStatus":"X"}"#, 20_000));
     let event = format!(
         r#"{{"candidates":[{{"content":{{"parts":[{{"text":"One."}}]}},"finishReason":"STOP","citationMetadata":{sources},"urlContextMetadata":{pages}}}]}}"#
     );
-    assert_eq!(hear(&[event], Citations::Off).unwrap().text, "One.");
+    assert_eq!(emit(&[event], Citations::Off).unwrap().text, "One.");
 }

@@ -1,4 +1,5 @@
-//! Tests of mapper and answer: the shapes of answers one by one, any split of the bytes, several requests in a row.
+//! Tests of the mapper and the response: single forms of responses, any split of the bytes, several consecutive
+//! requests.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -12,7 +13,7 @@ use dify_plugin::codec::events::EventDecoder;
 use dify_plugin::error::ErrorKind;
 use dify_plugin::protocol::Content;
 
-/// What came out of one answer, in a form that is easy to compare.
+/// The output of one response, in a form that is easy to compare.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     text: String,
@@ -51,7 +52,7 @@ impl Seen {
     }
 }
 
-/// One request after the other, each the bytes of its stream in pieces and how it broke.
+/// Runs requests one after the other, each given as the chunks of its stream and the error that ended it.
 fn run<'a>(options: ResponseOptions, requests: impl IntoIterator<Item = (Vec<&'a [u8]>, Option<InvokeError>)>) -> Seen {
     let answer = SharedResponse::new(GeminiResponse::new(options));
     let mut seen = Seen::default();
@@ -86,7 +87,7 @@ fn stream(events: &[Value]) -> String {
 /// Name, events, text, calls, finish reason.
 type Case = (&'static str, Vec<Value>, &'static str, &'static [(&'static str, &'static str)], &'static str);
 
-/// Name, events, category, words of the error.
+/// Name, events, error type, parts of the error text.
 type Refusal = (&'static str, Vec<Value>, ErrorKind, &'static [&'static str]);
 
 fn one(events: &[Value]) -> Seen {
@@ -106,7 +107,7 @@ fn end(reason: &str) -> Value {
 }
 
 #[test]
-fn text_thoughts_calls_code_and_their_endings() {
+fn maps_text_thoughts_calls_code_and_finish_reasons() {
     let cases: Vec<Case> = vec![
         ("deltas", vec![text("He"), text("llo"), end("STOP")], "Hello", &[], "stop"),
         (
@@ -196,7 +197,7 @@ fn text_thoughts_calls_code_and_their_endings() {
             "stop",
         ),
         (
-            "the second candidate is left out",
+            "the second candidate is dropped",
             vec![
                 json!({"candidates": [{"index": 1, "content": {"parts": [{"text": "no"}]}}, {"index": 0, "content": {"parts": [{"text": "yes"}]}}]}),
                 end("STOP"),
@@ -206,7 +207,7 @@ fn text_thoughts_calls_code_and_their_endings() {
             "stop",
         ),
         (
-            "arguments in a part of their own",
+            "arguments in a separate part",
             vec![
                 parts(json!([{"functionCall": {"id": "c1", "name": "ls", "args": {}}}])),
                 parts(json!([{"functionCall": {"id": "c1", "args": {"path": "/a"}}}])),
@@ -217,7 +218,7 @@ fn text_thoughts_calls_code_and_their_endings() {
             "tool_calls",
         ),
         (
-            "a fragment without an end",
+            "a fragment without an end marker",
             vec![
                 parts(
                     json!([{"functionCall": {"name": "f", "partialArgs": [{"jsonPath": "$.years.2024", "numberValue": 3}], "willContinue": true}}]),
@@ -229,7 +230,7 @@ fn text_thoughts_calls_code_and_their_endings() {
             "tool_calls",
         ),
         (
-            "a part of two kinds",
+            "a part with two types of data",
             vec![
                 parts(
                     json!([{"text": "", "functionCall": {"name": "f"}}, {"text": "see", "functionCall": {"name": "g"}}]),
@@ -248,15 +249,15 @@ fn text_thoughts_calls_code_and_their_endings() {
             "stop",
         ),
         (
-            "a listing with a fence",
+            "a code block with a fence",
             vec![parts(json!([{"executableCode": {"language": "PYTHON", "code": "print('```')"}}])), end("STOP")],
             "\n````python\nprint('```')\n````\n",
             &[],
             "stop",
         ),
-        ("a reason in small letters", vec![text("x"), end("stop")], "x", &[], "stop"),
+        ("a reason in lower case", vec![text("x"), end("stop")], "x", &[], "stop"),
         (
-            "words of a turn",
+            "a transcript",
             vec![parts(json!([{"audioTranscription": {"text": "Hello."}}])), end("STOP")],
             "Hello.",
             &[],
@@ -265,9 +266,9 @@ fn text_thoughts_calls_code_and_their_endings() {
         ("length", vec![text("cut"), end("MAX_TOKENS")], "cut", &[], "length"),
         ("filtered in the middle", vec![text("half"), end("SAFETY")], "half", &[], "content_filter"),
         ("recitation", vec![text("half"), end("RECITATION")], "half", &[], "content_filter"),
-        ("a reason of the future", vec![text("x"), end("NEW_REASON")], "x", &[], "new_reason"),
+        ("an unknown reason", vec![text("x"), end("NEW_REASON")], "x", &[], "new_reason"),
         (
-            "unknown fields and words",
+            "unknown members and values",
             vec![
                 json!({"zz": 1, "candidates": [{"zz": {}, "content": {"parts": [{"text": "x", "zz": 1}]}, "safetyRatings": [{"category": "NEW", "probability": "NEW", "zz": 1}]}]}),
                 end("STOP"),
@@ -278,9 +279,9 @@ fn text_thoughts_calls_code_and_their_endings() {
         ),
         ("an array in an event", vec![json!([text("a"), text("b")]), end("STOP")], "ab", &[], "stop"),
     ];
-    for (name, events, said, calls, reason) in cases {
+    for (name, events, expected, calls, reason) in cases {
         let seen = one(&events);
-        assert_eq!(seen.text, said, "{name}");
+        assert_eq!(seen.text, expected, "{name}");
         let expected: Vec<(String, String)> =
             calls.iter().map(|(name, args)| ((*name).to_owned(), (*args).to_owned())).collect();
         assert_eq!(seen.calls, expected, "{name}");
@@ -290,7 +291,7 @@ fn text_thoughts_calls_code_and_their_endings() {
 }
 
 #[test]
-fn refusals_and_empty_answers_say_why() {
+fn blocked_and_empty_responses_explain_the_reason() {
     let rated = json!([{"category": "HARM_CATEGORY_HATE_SPEECH", "probability": "HIGH", "blocked": true}]);
     let cases: Vec<Refusal> = vec![
         (
@@ -300,15 +301,15 @@ fn refusals_and_empty_answers_say_why() {
             &["prompt was blocked", "HATE_SPEECH", "safety_hate_speech"],
         ),
         (
-            "blocked for good",
+            "blocked without a parameter",
             vec![
                 json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 3}}),
             ],
             ErrorKind::BadRequest,
-            &["PROHIBITED_CONTENT", "cannot be changed"],
+            &["PROHIBITED_CONTENT", "cannot be turned off"],
         ),
         (
-            "vertex says more",
+            "Vertex AI adds a message",
             vec![json!({"promptFeedback": {"blockReason": "MODEL_ARMOR", "blockReasonMessage": "policy 7"}})],
             ErrorKind::BadRequest,
             &["policy 7"],
@@ -320,13 +321,13 @@ fn refusals_and_empty_answers_say_why() {
             &["OTHER", "No parameter"],
         ),
         (
-            "an answer of nothing",
+            "an empty response",
             vec![json!({"candidates": [{"finishReason": "SAFETY", "safetyRatings": rated}]})],
             ErrorKind::BadRequest,
-            &["no answer", "safety_hate_speech"],
+            &["no content", "safety_hate_speech"],
         ),
         (
-            "thoughts ate the limit",
+            "thoughts used up the limit",
             vec![parts(json!([{"text": "hm", "thought": true}])), end("MAX_TOKENS")],
             ErrorKind::BadRequest,
             &["max_output_tokens"],
@@ -343,7 +344,7 @@ fn refusals_and_empty_answers_say_why() {
             ErrorKind::BadRequest,
             &["MISSING_THOUGHT_SIGNATURE"],
         ),
-        ("no finish reason", vec![text("half")], ErrorKind::Connection, &["cut short"]),
+        ("no finish reason", vec![text("half")], ErrorKind::Connection, &["incomplete"]),
         (
             "error event",
             vec![text("a"), json!({"error": {"code": 503, "status": "UNAVAILABLE", "message": "busy"}})],
@@ -374,7 +375,7 @@ fn refusals_and_empty_answers_say_why() {
 }
 
 #[test]
-fn a_break_before_any_output_is_repeated_and_later_it_stands() {
+fn retries_an_interrupted_request_only_before_any_output() {
     let cut = InvokeError::connection("cut").retryable();
     let broken = || Some(cut.clone());
     let whole = stream(&[text("x"), end("STOP")]);
@@ -397,7 +398,7 @@ fn a_break_before_any_output_is_repeated_and_later_it_stands() {
 }
 
 #[test]
-fn an_answer_of_nothing_is_asked_for_once_more_and_then_told() {
+fn an_empty_response_is_retried_once_and_then_reported() {
     let nothing = stream(&[
         json!({"candidates": [{"content": {"role": "model"}, "finishReason": "STOP", "index": 0}], "usageMetadata": {"promptTokenCount": 7}}),
     ]);
@@ -411,28 +412,28 @@ fn an_answer_of_nothing_is_asked_for_once_more_and_then_told() {
     for first in [&nothing, &blank] {
         let seen = two(first, &whole);
         assert!(matches!(seen.steps[..], [NextStep::Again(_), NextStep::Done]), "{:?}", seen.steps);
-        // What the first request cost is paid too.
+        // The first request is billed too.
         assert_eq!((seen.text.trim(), seen.usage), ("x", Some((14, if first == &nothing { 3 } else { 6 }))));
-        assert!(two(first, first).failure().message.contains("without saying anything"));
+        assert!(two(first, first).failure().message.contains("empty response"));
     }
-    // What was thought was shown: it would be shown twice.
+    // The thoughts were already emitted: a retry would emit them twice.
     assert!(matches!(two(&thought, &whole).steps[0], NextStep::Fail(_)));
     let alone = run(ResponseOptions::default(), [(vec![call.as_bytes()], None)]);
-    assert_eq!((alone.steps, alone.calls.len()), (vec![NextStep::Done], 1), "a call alone is an answer");
-    // Behind a stop sequence nothing may follow.
+    assert_eq!((alone.steps, alone.calls.len()), (vec![NextStep::Done], 1), "a single call is a response");
+    // After a stop sequence, the response may be empty.
     let options = ResponseOptions { may_be_empty: true, ..ResponseOptions::default() };
     let seen = run(options, [(vec![nothing.as_bytes()], None), (vec![nothing.as_bytes()], None)]);
     assert_eq!((seen.steps.last(), seen.reason.as_deref()), (Some(&NextStep::Done), Some("stop")));
 }
 
 #[test]
-fn calls_that_cannot_be_handed_on_are_never_an_ending() {
+fn malformed_calls_are_always_an_error() {
     let nameless = parts(json!([{"functionCall": {"args": {"a": 1}}}]));
     let open = parts(json!([{"functionCall": {"name": "f", "willContinue": true}}]));
     for (events, words) in [
-        (vec![text("I look."), nameless, end("STOP")], "without the name"),
-        (vec![text("I look."), open, end("MAX_TOKENS")], "broke off"),
-        (vec![text("I look."), end("MALFORMED_FUNCTION_CALL")], "broke its answer off"),
+        (vec![text("I look."), nameless, end("STOP")], "without a name"),
+        (vec![text("I look."), open, end("MAX_TOKENS")], "ended before"),
+        (vec![text("I look."), end("MALFORMED_FUNCTION_CALL")], "ended its response early"),
     ] {
         let seen = one(&events);
         assert!(seen.failure().message.contains(words), "{}", seen.failure());
@@ -441,7 +442,7 @@ fn calls_that_cannot_be_handed_on_are_never_an_ending() {
 }
 
 #[test]
-fn drafts_of_the_thinking_are_neither_shown_nor_kept() {
+fn draft_images_of_the_thinking_are_neither_emitted_nor_stored() {
     let image = |data: &str, more: Value| {
         let mut part = json!({"inlineData": {"mimeType": "image/png", "data": data}});
         part.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -455,23 +456,23 @@ fn drafts_of_the_thinking_are_neither_shown_nor_kept() {
     ]);
     assert_eq!(seen.media, ["image image/png"]);
     let kept = &seen.opaque.unwrap()["gemini"]["parts"];
-    // The signature stands with the picture alone.
+    // The signature is stored with the image only.
     assert_eq!(*kept, json!([{"inlineData": {"mimeType": "image/png", "data": ""}}]));
 }
 
 #[test]
-fn pictures_have_the_type_of_their_bytes() {
+fn the_content_decides_the_image_type() {
     let jpeg = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, b"\xff\xd8\xff\xe0\0\x10JFIF");
-    for told in ["image/png", "image/x-new", ""] {
-        let event = parts(json!([{"inlineData": {"mimeType": told, "data": jpeg}}]));
-        assert_eq!(one(&[event, end("STOP")]).media, ["image image/jpeg"], "{told}");
+    for label in ["image/png", "image/x-new", ""] {
+        let event = parts(json!([{"inlineData": {"mimeType": label, "data": jpeg}}]));
+        assert_eq!(one(&[event, end("STOP")]).media, ["image image/jpeg"], "{label}");
     }
     let linked = parts(json!([{"fileData": {"mimeType": "image/png", "fileUri": "https://f/1.png"}}]));
     assert_eq!(one(&[linked, end("STOP")]).media, ["image image/png"]);
 }
 
 #[test]
-fn each_count_is_the_last_one_told() {
+fn the_last_reported_count_is_used() {
     let full =
         json!({"promptTokenCount": 100, "candidatesTokenCount": 40, "thoughtsTokenCount": 60, "totalTokenCount": 200});
     for last in [
@@ -490,9 +491,9 @@ fn each_count_is_the_last_one_told() {
     }
 }
 
-/// A picture of 1,120 tokens costs ten times what so many tokens of text cost.
+/// An image of 1,120 tokens costs ten times as much as the same number of text tokens.
 #[test]
-fn pictures_have_their_price_where_nobody_tells_them_from_text() {
+fn images_have_their_price_without_details_by_modality() {
     let pricing =
         serde_json::from_value(json!({"input": "2", "output": "12", "unit": "0.000001", "currency": "USD"})).unwrap();
     let details = serde_json::from_value(json!({"image_output": "120"})).unwrap();
@@ -515,7 +516,7 @@ fn pictures_have_their_price_where_nobody_tells_them_from_text() {
 }
 
 #[test]
-fn words_of_a_gateway_explain_an_answer_that_never_came() {
+fn a_gateway_message_explains_a_missing_response() {
     for event in [
         json!({"code": 500, "message": "do request failed"}),
         json!({"detail": "do request failed"}),
@@ -525,13 +526,13 @@ fn words_of_a_gateway_explain_an_answer_that_never_came() {
         let seen = one(std::slice::from_ref(&event));
         let step = &seen.steps[0];
         assert!(format!("{step:?}").contains("do request failed"), "{event}: {step:?}");
-        // Before an answer they are only words.
+        // Before a response, the message is ignored.
         assert_eq!(one(&[event, text("x"), end("STOP")]).text, "x");
     }
 }
 
 #[test]
-fn half_a_character_is_joined_with_the_next_event() {
+fn an_incomplete_character_is_joined_with_the_next_event() {
     let event = |text: &str, reason: &str| {
         format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}]}}{reason}}}]}}\n\n")
     };
@@ -550,13 +551,13 @@ fn half_a_character_is_joined_with_the_next_event() {
             mapper.event(event, &mut out).unwrap();
         });
         mapper.finish(&mut out).unwrap();
-        let said: String = out.iter().map(|delta| delta.content.text()).collect();
-        assert_eq!(said, expected, "{first} {second}");
+        let text_of_deltas: String = out.iter().map(|delta| delta.content.text()).collect();
+        assert_eq!(text_of_deltas, expected, "{first} {second}");
     }
 }
 
 #[test]
-fn words_and_messages_of_any_length_stay_short() {
+fn long_values_and_messages_are_truncated() {
     let long = "B".repeat(100_000);
     let rating = json!({"category": long, "probability": "HIGH", "blocked": true});
     for event in [
@@ -567,9 +568,9 @@ fn words_and_messages_of_any_length_stay_short() {
     }
     let seen = one(&[text("a"), json!({"candidates": [{"finishReason": long}]})]);
     assert!(seen.reason.unwrap().len() < 200);
-    // A number is the word of its place, and what is neither refuses no prompt.
-    for (word, said) in [(json!(1), "SAFETY"), (json!(4), "PROHIBITED_CONTENT"), (json!(99), "OTHER")] {
-        assert!(one(&[json!({"promptFeedback": {"blockReason": word}})]).failure().message.contains(said));
+    // A number is an enum index; a value that is neither a string nor a number does not block the prompt.
+    for (word, expected) in [(json!(1), "SAFETY"), (json!(4), "PROHIBITED_CONTENT"), (json!(99), "OTHER")] {
+        assert!(one(&[json!({"promptFeedback": {"blockReason": word}})]).failure().message.contains(expected));
     }
     for odd in [json!(true), json!([]), json!({"a": 1}), json!(null), json!("")] {
         let blocked = json!({"promptFeedback": {"blockReason": odd}});
@@ -578,7 +579,7 @@ fn words_and_messages_of_any_length_stay_short() {
 }
 
 #[test]
-fn quoted_sources_are_listed_only_when_sources_were_asked_for() {
+fn recited_sources_are_listed_only_when_sources_are_requested() {
     let quoted = json!({"candidates": [{"finishReason": "STOP", "citationMetadata": {"citationSources": [{"uri": "https://q"}]}}]});
     for quotes in [true, false] {
         let options = ResponseOptions { quotes, ..ResponseOptions::default() };
@@ -587,9 +588,9 @@ fn quoted_sources_are_listed_only_when_sources_were_asked_for() {
     }
 }
 
-/// A gateway may say its last word and keep the connection.
+/// A gateway may keep the connection open after the last event.
 #[test]
-fn an_answer_is_over_at_its_reason() {
+fn a_response_is_over_at_its_finish_reason() {
     let mut mapper = GenerateMapper::new(SharedResponse::new(GeminiResponse::new(ResponseOptions::default())));
     for (event, over) in [(text("a"), false), (end("FINISH_REASON_UNSPECIFIED"), false), (end("STOP"), true)] {
         mapper.event(&Event { data: event.to_string(), ..Event::default() }, &mut Vec::new()).unwrap();
@@ -598,13 +599,13 @@ fn an_answer_is_over_at_its_reason() {
 }
 
 #[test]
-fn a_malformed_call_is_asked_for_once_more() {
+fn a_malformed_call_is_retried_once() {
     let malformed =
         stream(&[json!({"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "call:f{"}]})]);
     for has_functions in [true, false] {
         let options = ResponseOptions { has_functions, ..ResponseOptions::default() };
         let seen = run(options, [(vec![malformed.as_bytes()], None), (vec![malformed.as_bytes()], None)]);
-        // Where there are no functions, there is nothing that calls could be held to.
+        // Without functions, there are no calls to validate.
         assert_eq!(seen.steps[0] == NextStep::ValidCalls, has_functions);
         assert!(matches!(&seen.steps[0], NextStep::ValidCalls | NextStep::Again(_)));
         assert!(seen.failure().detail().contains("call:f{"));
@@ -612,9 +613,9 @@ fn a_malformed_call_is_asked_for_once_more() {
 }
 
 #[test]
-fn a_long_answer_goes_on_and_is_one() {
-    let hop = |said: &str, token: Option<&str>, reason: Option<&str>| {
-        let mut event = text(said);
+fn continuation_requests_form_one_response() {
+    let hop = |content: &str, token: Option<&str>, reason: Option<&str>| {
+        let mut event = text(content);
         let candidate = &mut event["candidates"][0];
         if let Some(token) = token {
             candidate["continuationToken"] = json!(token);
@@ -643,7 +644,7 @@ fn a_long_answer_goes_on_and_is_one() {
     );
     assert_eq!(seen.text, "{\"a\":[1,2]}");
     assert_eq!((seen.usage, seen.reason.as_deref()), (Some((10, 4)), Some("stop")));
-    // Checkpoints without any progress between them end after some repeats.
+    // Checkpoints without progress end after some retries.
     let stuck = hop("", Some("t"), None);
     let seen =
         run(ResponseOptions::default(), (0..6).map(|_| (vec![stuck.as_bytes()], Some(InvokeError::connection("cut")))));
@@ -651,7 +652,7 @@ fn a_long_answer_goes_on_and_is_one() {
 }
 
 #[test]
-fn what_must_come_back_is_kept_part_by_part() {
+fn stores_the_parts_that_must_be_sent_back() {
     let seen = one(&[
         parts(json!([{"text": "thinking", "thought": true}, {"text": "Hel"}])),
         parts(
@@ -681,30 +682,30 @@ fn what_must_come_back_is_kept_part_by_part() {
 }
 
 #[test]
-fn sources_are_listed_or_marked_in_the_text() {
-    let said = "Zürich ist groß. Ja.";
+fn sources_are_listed_or_cited_in_the_text() {
+    let full_text = "Zürich ist groß. Ja.";
     let first = "Zürich ist groß.".len();
     let last = json!({"candidates": [{"finishReason": "STOP", "groundingMetadata": {
         "webSearchQueries": ["zürich"],
         "groundingChunks": [{"web": {"uri": "https://g/1", "title": "a.ch"}}],
         "groundingSupports": [{"segment": {"endIndex": first, "text": "Zürich ist groß."}, "groundingChunkIndices": [0]}],
     }}]});
-    let events = stream(&[text(&said[..9]), text(&said[9..]), last]);
+    let events = stream(&[text(&full_text[..9]), text(&full_text[9..]), last]);
     let list = "\n\nSources:\n[1] [a.ch](https://g/1)\n\nSearch suggestions: [zürich](https://www.google.com/search?q=z%C3%BCrich)";
     for (citations, expected) in [
-        (Citations::List, format!("{said}{list}")),
+        (Citations::List, format!("{full_text}{list}")),
         (Citations::Inline, format!("Zürich ist groß.[1] Ja.{list}")),
-        (Citations::Off, said.to_owned()),
+        (Citations::Off, full_text.to_owned()),
     ] {
         let options = ResponseOptions { citations, ..ResponseOptions::default() };
         assert_eq!(run(options, [(vec![events.as_bytes()], None)]).text, expected);
     }
     let json = ResponseOptions { expects_json: true, ..ResponseOptions::default() };
-    assert_eq!(run(json, [(vec![events.as_bytes()], None)]).text, said);
+    assert_eq!(run(json, [(vec![events.as_bytes()], None)]).text, full_text);
 }
 
 #[test]
-fn an_empty_text_before_code_is_held_too() {
+fn an_empty_text_before_code_is_buffered_too() {
     let answer = json!({"candidates": [{
         "content": {"parts": [{"text": ""}, {"executableCode": {"language": "PYTHON", "code": "1"}}, {"text": "Ja."}]},
         "finishReason": "STOP",
@@ -717,7 +718,7 @@ fn an_empty_text_before_code_is_held_too() {
 }
 
 #[test]
-fn searches_are_counted_once_each_and_priced() {
+fn each_search_is_counted_once_and_priced() {
     let search = serde_json::from_value(json!({"per_1000_queries": "14"})).unwrap();
     let details = PriceDetails { search: Some(search), ..PriceDetails::default() };
     let prices = PriceList { details, ..PriceList::default() };
@@ -733,19 +734,19 @@ fn searches_are_counted_once_each_and_priced() {
 }
 
 #[test]
-fn what_is_kept_until_the_end_has_a_limit() {
+fn buffered_output_is_limited() {
     let long = "a".repeat(1 << 20);
     let image = parts(json!([{"inlineData": {"mimeType": "image/png", "data": long}}]));
     let fragment = json!({"partialArgs": [{"jsonPath": "$.a", "stringValue": long}], "willContinue": true});
     let cases = [
         ("text", Citations::Off, text(&long), true),
-        ("text that waits for its marks", Citations::Inline, text(&long), true),
+        ("text that waits for citation markers", Citations::Inline, text(&long), true),
         ("code", Citations::Off, parts(json!([{"executableCode": {"language": "PYTHON", "code": long}}])), true),
         ("calls", Citations::Off, parts(json!([{"functionCall": {"name": "f", "args": {"a": long}}}])), true),
         ("fragments of a call", Citations::Off, parts(json!([{ "functionCall": fragment }])), true),
         ("signatures", Citations::Off, parts(json!([{"text": "a", "thoughtSignature": long}])), true),
-        ("pictures that wait for the text's marks", Citations::Inline, image.clone(), true),
-        ("pictures", Citations::Off, image, false),
+        ("images that wait for citation markers", Citations::Inline, image.clone(), true),
+        ("images", Citations::Off, image, false),
         ("thoughts", Citations::Off, parts(json!([{"text": long, "thought": true}])), false),
     ];
     for (name, citations, event, limited) in cases {
@@ -758,7 +759,7 @@ fn what_is_kept_until_the_end_has_a_limit() {
 }
 
 #[test]
-fn sound_becomes_a_wav_file() {
+fn pcm_audio_becomes_a_wav_file() {
     let event = parts(json!([{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=16000", "data": "AAAAAA=="}}]));
     assert_eq!(one(&[event, end("STOP")]).media, ["audio audio/wav"]);
     let file = crate::dialect::wav::wav(&[0; 4], 16_000);
@@ -766,7 +767,7 @@ fn sound_becomes_a_wav_file() {
 }
 
 #[test]
-fn without_usage_the_tokens_are_estimated() {
+fn tokens_are_estimated_without_usage() {
     let seen = one(&[text("some words of an answer"), json!({"candidates": [{"finishReason": "STOP"}]})]);
     let (prompt, answer) = seen.usage.unwrap();
     assert_eq!(prompt, 1000);
@@ -774,7 +775,7 @@ fn without_usage_the_tokens_are_estimated() {
 }
 
 #[test]
-fn the_last_usage_counts_wherever_it_stands() {
+fn the_last_usage_counts_in_any_event() {
     let usage = |count: u64| json!({"usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": count, "thoughtsTokenCount": 1}});
     let seen = one(&[usage(1), text("a"), usage(2), end("STOP"), usage(9)]);
     assert_eq!(seen.usage, Some((7, 10)));
@@ -782,7 +783,7 @@ fn the_last_usage_counts_wherever_it_stands() {
 
 proptest! {
     #[test]
-    fn any_split_of_the_bytes_is_the_same_answer(cuts in prop::collection::vec(0usize..900, 0..12), tail in any::<bool>()) {
+    fn any_split_of_the_bytes_yields_the_same_response(cuts in prop::collection::vec(0usize..900, 0..12), tail in any::<bool>()) {
         let mut bytes = stream(&[
             parts(json!([{"text": "überlegt 🤔", "thought": true}])),
             text("Grüße, 世界 🌍!"),

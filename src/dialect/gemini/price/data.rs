@@ -1,5 +1,5 @@
-//! Prices beyond Dify's input and output, as the model's data tells them. Only data: what a call costs is computed by
-//! [`PriceList`](super::PriceList).
+//! Prices in addition to Dify's input and output prices, as declared in the model's data.
+//! [`PriceList`](super::PriceList) computes the price of a request.
 
 use std::collections::BTreeMap;
 
@@ -9,59 +9,59 @@ use serde_json::Value;
 
 use dify_plugin::declare::{ModelSchema, price};
 
-/// Prices beyond Dify's input and output, per the same unit; from the model's data.
+/// Prices in addition to Dify's input and output prices, per the same unit; from the model's data.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PriceDetails {
-    /// Tokens read from a cache; the input price when absent.
+    /// Price of cached tokens; defaults to the input price.
     #[serde(deserialize_with = "price::optional_decimal")]
     pub cached_input: Option<Decimal>,
-    /// Audio read from a cache; the price of cached tokens when absent.
+    /// Price of cached audio; defaults to the price of cached tokens.
     #[serde(deserialize_with = "price::optional_decimal")]
     pub cached_audio: Option<Decimal>,
-    /// Audio in the prompt; the input price when absent.
+    /// Price of audio input; defaults to the input price.
     #[serde(deserialize_with = "price::optional_decimal")]
     pub audio_input: Option<Decimal>,
-    /// Images in the answer.
+    /// Price of image output.
     #[serde(deserialize_with = "price::optional_decimal")]
     pub image_output: Option<Decimal>,
-    /// Audio in the answer.
+    /// Price of audio output.
     #[serde(deserialize_with = "price::optional_decimal")]
     pub audio_output: Option<Decimal>,
-    /// Prices of a long prompt.
+    /// Prices for long prompts.
     pub long_context: Option<LongContext>,
-    /// Announced prices by their first day, UTC (`2026-12-01`).
+    /// Announced price changes by their first day, UTC (`2026-12-01`).
     pub changes: BTreeMap<String, Change>,
-    /// Prices of each service tier other than `standard`.
+    /// Prices of the service tiers other than `standard`.
     pub service_tiers: BTreeMap<String, Tier>,
-    /// Tokens that an explicit cache keeps, per hour.
+    /// Price of storage in an explicit cache, per token and hour.
     #[serde(deserialize_with = "price::optional_decimal")]
     pub cache_storage: Option<Decimal>,
-    /// What Google Search costs beside the tokens.
+    /// Price of Google Search, in addition to the tokens.
     pub search: Option<SearchPrice>,
 }
 
 impl PriceDetails {
-    /// The prices in a model's data; none where it has none.
+    /// Returns the prices in a model's data; the default if there are none.
     pub fn of(model: &ModelSchema) -> Result<Self, serde_json::Error> {
         let data = model.extra.get("gemini").and_then(|data| data.get("price"));
         data.map_or_else(|| Ok(Self::default()), Self::deserialize)
     }
 }
 
-/// The list price of Google Search in currency, beyond what is free in a month.
+/// List price of Google Search in currency, beyond the monthly free quota.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub enum SearchPrice {
-    /// A thousand searches that the model made.
+    /// Price per 1,000 searches that the model made.
     #[serde(rename = "per_1000_queries")]
     Per1000Queries(Factor),
-    /// A thousand prompts that were answered with searches.
+    /// Price per 1,000 prompts whose response used searches.
     #[serde(rename = "per_1000_prompts")]
     Per1000Prompts(Factor),
 }
 
 impl SearchPrice {
-    /// The price of an answer that took so many searches.
+    /// Returns the price of a response with this many searches.
     pub fn of(self, queries: u64) -> Decimal {
         let (price, units) = match self {
             Self::Per1000Queries(price) => (price, queries),
@@ -71,18 +71,18 @@ impl SearchPrice {
     }
 }
 
-/// A decimal, written as text or number.
+/// A decimal, written as a string or number.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Factor(#[serde(deserialize_with = "price::decimal")] pub Decimal);
 
-/// Prices of a service tier: a factor for all list prices, alone (`flex: "0.5"`) or with the prices of cached tokens that
-/// do not follow it.
+/// Prices of a service tier: a factor for all list prices, alone (`flex: "0.5"`) or with explicit prices for cached
+/// tokens that the factor does not apply to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tier {
-    /// By which list prices are multiplied.
+    /// Factor for the list prices.
     pub factor: Decimal,
-    /// Cached tokens that do not follow the factor.
+    /// Explicit prices of cached tokens.
     pub cached: CachedPrices,
 }
 
@@ -119,60 +119,60 @@ impl<'de> Deserialize<'de> for Tier {
     }
 }
 
-/// Prices of cached tokens at a service tier; where one is absent, the tier's factor holds.
+/// Explicit prices of cached tokens at a service tier; where one is absent, the tier's factor applies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CachedPrices {
-    /// Cached tokens.
+    /// Price of cached tokens.
     pub input: Option<Decimal>,
-    /// Cached audio.
+    /// Price of cached audio.
     pub audio: Option<Decimal>,
-    /// Cached tokens of a long prompt.
+    /// Price of cached tokens of a long prompt.
     pub long_context: Option<Decimal>,
 }
 
-/// Prices that replace the listed ones from a day on.
+/// Prices that replace the list prices from a certain day on.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// Input.
+    /// Input price.
     #[serde(deserialize_with = "price::decimal")]
     pub input: Decimal,
-    /// Output.
+    /// Output price.
     #[serde(deserialize_with = "price::decimal")]
     pub output: Decimal,
-    /// Tokens read from a cache.
+    /// Price of cached tokens.
     #[serde(default, deserialize_with = "price::optional_decimal")]
     pub cached_input: Option<Decimal>,
-    /// Audio read from a cache.
+    /// Price of cached audio.
     #[serde(default, deserialize_with = "price::optional_decimal")]
     pub cached_audio: Option<Decimal>,
-    /// Audio in the prompt.
+    /// Price of audio input.
     #[serde(default, deserialize_with = "price::optional_decimal")]
     pub audio_input: Option<Decimal>,
-    /// Tokens that an explicit cache keeps, per hour; as before when absent.
+    /// Price of storage in an explicit cache, per token and hour; unchanged if absent.
     #[serde(default, deserialize_with = "price::optional_decimal")]
     pub cache_storage: Option<Decimal>,
-    /// Prices of a long prompt.
+    /// Prices for long prompts.
     #[serde(default)]
     pub long_context: Option<LongContext>,
-    /// Prices of the service tiers; the factors as before when absent.
+    /// Prices of the service tiers; the factors are unchanged if absent.
     #[serde(default)]
     pub service_tiers: Option<BTreeMap<String, Tier>>,
 }
 
-/// Prices of a long prompt; they count for the whole call.
+/// Prices for long prompts; they apply to all tokens of the request.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LongContext {
-    /// Prompts of more tokens than this.
+    /// Applies to prompts with more tokens than this.
     pub above: u64,
-    /// Input.
+    /// Input price.
     #[serde(deserialize_with = "price::decimal")]
     pub input: Decimal,
-    /// Output.
+    /// Output price.
     #[serde(deserialize_with = "price::decimal")]
     pub output: Decimal,
-    /// Tokens read from a cache.
+    /// Price of cached tokens.
     #[serde(default, deserialize_with = "price::optional_decimal")]
     pub cached_input: Option<Decimal>,
 }

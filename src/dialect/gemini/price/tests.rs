@@ -1,4 +1,4 @@
-//! Prices worked out by hand.
+//! Prices calculated by hand.
 
 use serde_json::{Value, json};
 
@@ -24,9 +24,9 @@ fn one(list: &PriceList, tokens: Value) -> LlmUsage {
     list.usage(&[serde_json::from_value(tokens).unwrap()])
 }
 
-/// Prices worked out by hand.
+/// Prices calculated by hand.
 #[test]
-fn every_share_has_its_price() {
+fn every_type_of_token_has_its_price() {
     let cases: Vec<(&str, Value, Option<&str>, &str)> = vec![
         ("plain", json!({"promptTokenCount": 1000, "candidatesTokenCount": 100}), None, "0.0032000"),
         (
@@ -54,8 +54,8 @@ fn every_share_has_its_price() {
             None,
             "0.1092000",
         ),
-        ("at the tier", json!({"promptTokenCount": 200_000}), None, "0.4000000"),
-        ("above the tier", json!({"promptTokenCount": 200_001, "candidatesTokenCount": 1}), None, "0.8000220"),
+        ("at the threshold", json!({"promptTokenCount": 200_000}), None, "0.4000000"),
+        ("above the threshold", json!({"promptTokenCount": 200_001, "candidatesTokenCount": 1}), None, "0.8000220"),
         ("flex", json!({"promptTokenCount": 1000, "candidatesTokenCount": 100}), Some("flex"), "0.0016000"),
         ("unknown tier", json!({"promptTokenCount": 1000, "candidatesTokenCount": 100}), Some("gold"), "0.0032000"),
         ("nothing", json!({}), None, "0E-7"),
@@ -67,7 +67,7 @@ fn every_share_has_its_price() {
 }
 
 #[test]
-fn absurd_counts_overflow_nothing() {
+fn absurd_counts_do_not_overflow() {
     let tokens: UsageMetadata =
         serde_json::from_value(json!({"promptTokenCount": u64::MAX, "cachedContentTokenCount": u64::MAX,
         "candidatesTokenCount": "18446744073709551615", "thoughtsTokenCount": 1e300, "toolUsePromptTokenCount": -1}))
@@ -77,7 +77,7 @@ fn absurd_counts_overflow_nothing() {
 }
 
 #[test]
-fn absurd_prices_overflow_nothing() {
+fn absurd_prices_do_not_overflow() {
     let most = json!({"input": "79228162514264337593543950335", "output": "79228162514264337593543950335", "unit": "1", "currency": "USD"});
     for (pricing, tier) in [(&most, None), (&most, Some("flex"))] {
         let list = PriceList { pricing: serde_json::from_value(pricing.clone()).unwrap(), ..list(tier) };
@@ -95,9 +95,9 @@ fn absurd_prices_overflow_nothing() {
     assert_eq!(SearchPrice::Per1000Queries(Factor(Decimal::MAX)).of(u64::MAX), Decimal::MAX / Decimal::from(1000));
 }
 
-/// The header before the usage, and what was asked for only where neither tells.
+/// The header before the usage, and the requested tier only if neither reports one.
 #[test]
-fn the_tier_that_served_has_its_price() {
+fn the_price_is_that_of_the_tier_that_was_used() {
     let tokens = |tier: Value| json!({"promptTokenCount": 1000, "candidatesTokenCount": 100, "serviceTier": tier});
     let (full, half) = ("0.0032000", "0.0016000");
     for (header, usage, asked, price) in [
@@ -113,7 +113,7 @@ fn the_tier_that_served_has_its_price() {
 }
 
 #[test]
-fn counts_that_are_not_told_follow_from_the_others() {
+fn missing_counts_are_derived_from_the_others() {
     for (tokens, expected) in [
         (json!({"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 75}), (10, 65)),
         (
@@ -133,13 +133,13 @@ fn counts_that_are_not_told_follow_from_the_others() {
 }
 
 #[test]
-fn without_a_price_tokens_still_count() {
+fn tokens_are_counted_without_a_price() {
     let usage = one(&PriceList::default(), json!({"promptTokenCount": 3, "candidatesTokenCount": 2}));
     assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (3, 2, 5));
 }
 
 #[test]
-fn each_request_of_a_long_answer_is_priced_by_itself() {
+fn each_request_of_a_long_response_is_priced_separately() {
     let hop =
         |prompt: u64| serde_json::from_value(json!({"promptTokenCount": prompt, "candidatesTokenCount": 10})).unwrap();
     let usage = list(None).usage(&[hop(150_000), hop(150_000)]);
@@ -148,7 +148,7 @@ fn each_request_of_a_long_answer_is_priced_by_itself() {
 }
 
 #[test]
-fn announced_prices_hold_from_their_day() {
+fn announced_prices_apply_from_their_first_day() {
     let mut list = list(None);
     list.details.changes = serde_json::from_value(json!({"2026-12-01": {"input": "4", "output": "20"}})).unwrap();
     let tokens = json!({"promptTokenCount": 1000, "candidatesTokenCount": 100});
@@ -159,7 +159,7 @@ fn announced_prices_hold_from_their_day() {
 }
 
 #[test]
-fn the_average_price_is_shown_and_vertex_names_its_tier() {
+fn reports_average_prices_and_reads_the_tier_of_vertex_ai() {
     let tokens = json!({"promptTokenCount": 1000, "cachedContentTokenCount": 500, "candidatesTokenCount": 1, "serviceTier": null, "trafficType": "ON_DEMAND_FLEX"});
     let usage = one(&list(None), tokens);
     assert_eq!(usage.prompt_unit_price.0, "0.55");
@@ -169,7 +169,7 @@ fn the_average_price_is_shown_and_vertex_names_its_tier() {
 }
 
 #[test]
-fn what_answered_is_what_is_paid() {
+fn the_price_is_that_of_the_model_that_responded() {
     let other: dify_plugin::declare::ModelSchema = serde_json::from_value(json!({
         "model": "gemini-9", "label": {"en_US": "Gemini 9"}, "model_type": "llm",
         "pricing": {"input": "1", "output": "2", "unit": "0.000001", "currency": "USD"},
@@ -192,9 +192,9 @@ fn what_answered_is_what_is_paid() {
     }
 }
 
-/// A tier's own price of cached tokens beside its factor, and audio at a price of its own.
+/// Explicit prices of cached tokens next to a tier's factor, and a separate price for audio.
 #[test]
-fn cached_tokens_have_prices_of_their_own_at_a_tier() {
+fn cached_tokens_can_have_explicit_prices_at_a_tier() {
     let mut list = list(None);
     list.details = serde_json::from_value(json!({
         "cached_input": "0.20", "cached_audio": "0.60", "audio_input": "3",
@@ -219,7 +219,7 @@ fn cached_tokens_have_prices_of_their_own_at_a_tier() {
         ("flex", "2026-12-31", (1000, 500, 500), "0.0008000"),
         ("priority", "2026-12-31", (1000, 500, 500), "0.0023400"),
         ("flex", "2026-12-31", (200_001, 200_001, 0), "0.0800004"),
-        // The tier's own prices go with the list; its factor stays.
+        // The tier's explicit prices change with the list prices; its factor remains.
         ("flex", "2027-01-01", (1000, 500, 0), "0.0005250"),
         ("flex", "2027-01-01", (1000, 500, 500), "0.0005250"),
     ] {
@@ -232,9 +232,9 @@ fn cached_tokens_have_prices_of_their_own_at_a_tier() {
     }
 }
 
-/// A cache of 100,000 tokens for six minutes at 4.50 an hour and million: 0.2 to read, 0.045 to keep.
+/// A cache of 100,000 tokens for six minutes at 4.50 per hour and million tokens: 0.2 to read, 0.045 to store.
 #[test]
-fn an_explicit_cache_is_paid_by_the_call_that_makes_or_prolongs_it() {
+fn an_explicit_cache_is_billed_to_the_request_that_creates_or_extends_it() {
     let mut list = list(Some("flex"));
     list.details.cache_storage = Some("4.50".parse().unwrap());
     let hit = json!({"promptTokenCount": 100_100, "cachedContentTokenCount": 100_000});
@@ -245,7 +245,7 @@ fn an_explicit_cache_is_paid_by_the_call_that_makes_or_prolongs_it() {
 }
 
 #[test]
-fn searches_are_priced_by_query_or_by_prompt() {
+fn searches_are_priced_per_query_or_per_prompt() {
     for (price, queries, expected) in [
         (json!({"per_1000_queries": "14"}), 3, "0.042"),
         (json!({"per_1000_prompts": 35}), 3, "0.035"),

@@ -1,20 +1,20 @@
-//! Media of messages as parts: inline bytes, or an address that the service reads.
+//! Converts the media of messages to parts: inline data, or a URL that the service reads.
 
 use serde_json::Value;
 
-use super::{OPAQUE_KEY, own_words};
+use super::{OPAQUE_KEY, plugin_text};
 use crate::dialect::gemini::media_types::media_type;
 use crate::dialect::gemini::wire::{Blob, Content, FileData, Part};
 use dify_plugin::error::InvokeError;
-use dify_plugin::protocol::{Content as ErrorText, ContentPart, MediaPart, PromptMessage};
+use dify_plugin::protocol::{Content as MessageContent, ContentPart, MediaPart, PromptMessage};
 
-/// Everything that a message says, in order; texts pass by `words` first. `office`: see [`media_type`].
-fn parts(content: &ErrorText, office: bool, words: impl Fn(&str) -> String) -> Result<Vec<Part>, InvokeError> {
+/// Converts everything in a message, in order; texts are passed through `clean` first. `office`: see [`media_type`].
+fn parts(content: &MessageContent, office: bool, clean: impl Fn(&str) -> String) -> Result<Vec<Part>, InvokeError> {
     let mut found = Vec::new();
-    let texts = |text: &str| Some(words(text)).filter(|text| !text.is_empty()).map(Part::text);
+    let texts = |text: &str| Some(clean(text)).filter(|text| !text.is_empty()).map(Part::text);
     match content {
-        ErrorText::Text(text) => found.extend(texts(text)),
-        ErrorText::Parts(parts) => {
+        MessageContent::Text(text) => found.extend(texts(text)),
+        MessageContent::Parts(parts) => {
             for part in parts {
                 match part {
                     ContentPart::Text(text) => found.extend(texts(&text.data)),
@@ -26,26 +26,26 @@ fn parts(content: &ErrorText, office: bool, words: impl Fn(&str) -> String) -> R
     Ok(found)
 }
 
-/// What a user says.
-pub(super) fn sent_parts(content: &ErrorText, office: bool) -> Result<Vec<Part>, InvokeError> {
+/// Converts a user message.
+pub(super) fn sent_parts(content: &MessageContent, office: bool) -> Result<Vec<Part>, InvokeError> {
     parts(content, office, str::to_owned)
 }
 
-/// What a model said, without what the plugin added to it.
-pub(super) fn own_parts(content: &ErrorText, office: bool) -> Result<Vec<Part>, InvokeError> {
+/// Converts a model message, without the text that the plugin added to it.
+pub(super) fn own_parts(content: &MessageContent, office: bool) -> Result<Vec<Part>, InvokeError> {
     parts(content, office, |text| {
-        let own = own_words::of(text);
+        let own = plugin_text::strip(text);
         if own.trim().is_empty() { String::new() } else { own.into_owned() }
     })
 }
 
-/// The media of a message alone.
+/// Converts only the media of a message.
 pub(super) fn media_of(message: &PromptMessage, office: bool) -> Result<Vec<Part>, InvokeError> {
-    let ErrorText::Parts(parts) = &message.content else { return Ok(Vec::new()) };
+    let MessageContent::Parts(parts) = &message.content else { return Ok(Vec::new()) };
     parts.iter().filter_map(|part| media_part(part, office).transpose()).collect()
 }
 
-/// A media part: inline bytes, or an address that Google reads.
+/// Converts a media part: inline data, or a URL that Google can read.
 fn media_part(part: &ContentPart, office: bool) -> Result<Option<Part>, InvokeError> {
     let Some(media) = part.media() else { return Ok(None) };
     let mut found = Part::default();
@@ -59,7 +59,7 @@ fn media_part(part: &ContentPart, office: bool) -> Result<Option<Part>, InvokeEr
                 Some(FileData { mime_type: type_at(part.type_name(), media, url, office)?, file_uri: url.clone() });
         }
         (None, None) => {
-            return Err(InvokeError::bad_request(format!("this {} has neither data nor an address", part.type_name())));
+            return Err(InvokeError::bad_request(format!("this {} has neither data nor a URL", part.type_name())));
         }
     }
     if let Some(Value::Object(opaque)) = &media.opaque_body {
@@ -69,7 +69,7 @@ fn media_part(part: &ContentPart, office: bool) -> Result<Option<Part>, InvokeEr
     Ok(Some(found))
 }
 
-/// The type of what is behind an address. A film of YouTube's is a film, whatever a host found at its page.
+/// Returns the type of a linked file. A YouTube URL is always a video, whatever type was detected for its page.
 fn type_at(kind: &str, media: &MediaPart, url: &str, office: bool) -> Result<Option<String>, InvokeError> {
     if is_youtube(url) {
         return Ok(Some(media.mime_type.clone()).filter(|mime_type| mime_type.starts_with("video/")));
@@ -77,14 +77,14 @@ fn type_at(kind: &str, media: &MediaPart, url: &str, office: bool) -> Result<Opt
     media_type(kind, media, office).map(Some)
 }
 
-/// Whether an address is a film of YouTube's.
+/// Whether a URL is that of a YouTube video.
 pub fn is_youtube(url: &str) -> bool {
     const PREFIXES: [&str; 4] =
         ["https://www.youtube.com/", "https://youtube.com/", "https://m.youtube.com/", "https://youtu.be/"];
     PREFIXES.iter().any(|prefix| url.starts_with(prefix))
 }
 
-/// Films by address or inline that have no clip of their own.
+/// Sets the clip of videos, linked or inline, that have none.
 pub(super) fn clip_videos(contents: &mut [Content], clip: &Value) {
     for part in contents.iter_mut().flat_map(|content| &mut content.parts) {
         let mime_type = part.inline_data.as_ref().map(|blob| blob.mime_type.as_str());

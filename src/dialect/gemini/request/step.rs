@@ -1,8 +1,10 @@
-//! One step of an agent: what the model said and called, and the results of these calls, as the service wants them.
+//! One round of tool calls: the model's text and calls, and the results of these calls in the form that the service
+//! expects.
 //!
-//! As many results as calls, in their order, in one content behind them, with ids that are equal nowhere else in the step.
-//! A call that nobody answered gets an error as its result; a result whose call was cut from the history, and a call of a
-//! function that is no longer among the tools with its result, go as the user's text. Signatures come back byte for byte.
+//! All results follow the calls in one content, as many as there are calls and in the same order, with IDs that are
+//! unique within the round. A call without a result gets an error as its result. A result whose call was truncated from
+//! the history is sent as user text, as are a call of a function that is no longer declared and its result. Signatures
+//! are sent back byte for byte.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -15,17 +17,17 @@ use crate::dialect::gemini::wire::{Content, FunctionCall, FunctionResponse, Part
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{PromptMessage, ToolCall};
 
-/// A call in its step.
+/// A call within its round.
 struct Call<'a> {
     call: &'a ToolCall,
-    /// Its id in this request.
+    /// ID of the call in this request.
     id: String,
-    /// How the service knows the function; `None` when it is gone.
+    /// Function name as sent to the service; `None` if the function is no longer declared.
     name: Option<Cow<'a, str>>,
 }
 
 impl Conversation<'_> {
-    /// Adds the answers of one step and the results that follow them.
+    /// Adds the assistant messages of one round and the results that follow them.
     pub(super) fn step(
         &self,
         contents: &mut Vec<Content>,
@@ -40,7 +42,7 @@ impl Conversation<'_> {
         for answer in answers {
             for mut part in self.answer_parts(answer, circulates)? {
                 if let Some(function) = &mut part.function_call {
-                    // Both kinds of parts hold the calls of their message, all of them and in order.
+                    // Both forms of parts contain all calls of their message, in order.
                     let Some(Call { id, name: Some(name), .. }) = next.next() else { continue };
                     function.id = self.wire_id(id);
                     function.name = name.clone().into_owned();
@@ -48,7 +50,7 @@ impl Conversation<'_> {
                 parts.push(part);
             }
         }
-        // Only the first call of a step carries one; without it the server refuses the current turn.
+        // Only the first call of a round carries a signature; without it, the server rejects the current turn.
         if in_current_turn
             && self.profile.needs_signatures
             && let Some(first) = parts.iter_mut().find(|part| part.function_call.is_some())
@@ -59,7 +61,7 @@ impl Conversation<'_> {
         self.results(contents, &calls, results)
     }
 
-    /// The calls of a step; equal ids get numbers.
+    /// Returns the calls of a round; repeated IDs get numbers.
     fn calls<'a>(&'a self, answers: &[&'a PromptMessage]) -> Vec<Call<'a>> {
         let all = || answers.iter().flat_map(|answer| &answer.tool_calls);
         let mut taken: HashSet<String> = all().map(|call| call.id.clone()).collect();
@@ -76,7 +78,7 @@ impl Conversation<'_> {
                 *number += 1;
             }
             let name = &call.function.name;
-            // Without any tools nothing is declared that a call could contradict.
+            // Without tools, no declaration can contradict a call.
             let is_known = self.tools.is_empty() || self.names.has(name);
             let name = is_known.then(|| self.names.out(name));
             calls.push(Call { call, id, name });
@@ -98,8 +100,8 @@ impl Conversation<'_> {
             let files = result.map(|result| media_of(result, office)).transpose()?.unwrap_or_default();
             let Some(name) = name else {
                 let function = &call.function;
-                let said = result.map_or_else(|| "none".to_owned(), |result| result.content.text());
-                texts.push(format!("Result of {}({}): {said}", function.name, function.arguments.trim()));
+                let output = result.map_or_else(|| "none".to_owned(), |result| result.content.text());
+                texts.push(format!("Result of {}({}): {output}", function.name, function.arguments.trim()));
                 media.extend(files);
                 continue;
             };
@@ -132,7 +134,7 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// The parts of one answer, as they were kept with it or as Dify shows them.
+    /// Returns the parts of an assistant message: those stored with it, or those that Dify shows.
     fn answer_parts(&self, message: &PromptMessage, circulates: bool) -> Result<Vec<Part>, InvokeError> {
         let own = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY));
         let mut parts = match own.and_then(|own| replay(message, own, self.profile.office_files)) {
@@ -149,7 +151,7 @@ impl Conversation<'_> {
         Ok(parts)
     }
 
-    /// The parts of an answer from what Dify shows of it, with the signatures that are known.
+    /// Rebuilds the parts of an assistant message from what Dify shows, with the signatures that are known.
     fn rebuilt(&self, message: &PromptMessage) -> Result<Vec<Part>, InvokeError> {
         let kept = kept_signatures(message);
         let mut parts = own_parts(&message.content, self.profile.office_files)?;
@@ -167,11 +169,11 @@ impl Conversation<'_> {
     }
 }
 
-/// Results that wait for their calls.
+/// Calls that wait for their results.
 struct Waiting<'a> {
     results: Vec<Option<&'a PromptMessage>>,
     by_id: HashMap<&'a str, VecDeque<usize>>,
-    /// A host may lose ids: what has none is taken in order.
+    /// Dify may drop IDs: results without an ID are assigned in order.
     nameless: VecDeque<usize>,
 }
 
@@ -201,7 +203,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// The parts that were kept with an answer, when the message is still the one they were kept with.
+/// Returns the parts stored with a message, if the message has not been changed since.
 fn replay(message: &PromptMessage, own: &Value, office: bool) -> Option<Vec<Part>> {
     let length = own.get("length")?.as_u64()?;
     let mut parts: Vec<Part> = serde_json::from_value(own.get("parts")?.clone()).ok()?;
@@ -215,13 +217,13 @@ fn replay(message: &PromptMessage, own: &Value, office: bool) -> Option<Vec<Part
     for part in parts.iter_mut().filter(|part| part.inline_data.is_some()) {
         let shown = media.next()?;
         (part.inline_data, part.file_data) = (shown.inline_data, shown.file_data);
-        // A picture brings its own.
+        // An image carries its own signature.
         part.thought_signature = part.thought_signature.take().or(shown.thought_signature);
     }
     (media.next().is_none() && !parts.is_empty()).then_some(parts)
 }
 
-/// The signatures that were kept for calls, by their ids.
+/// Returns the stored signatures of calls, by call ID.
 fn kept_signatures(message: &PromptMessage) -> HashMap<&str, &str> {
     let own = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY));
     let parts = own.and_then(|own| own.get("parts")).and_then(Value::as_array);
@@ -232,8 +234,8 @@ fn kept_signatures(message: &PromptMessage) -> HashMap<&str, &str> {
         .collect()
 }
 
-/// The arguments of a call as an object. What a host made of them cannot end a conversation: text that holds an object is
-/// read once more, and anything else goes as the text it is.
+/// Returns the arguments of a call as an object. Arguments that Dify changed must not end the conversation: a string
+/// that contains an object is parsed again, and anything else is sent as text.
 fn arguments(call: &ToolCall) -> Option<Map<String, Value>> {
     let text = call.function.arguments.trim();
     let read = match serde_json::from_str(text) {
@@ -244,7 +246,7 @@ fn arguments(call: &ToolCall) -> Option<Map<String, Value>> {
         Some(Value::Object(map)) => Some(map).filter(|map| !map.is_empty()),
         _ if matches!(text, "" | "null" | "None" | "\"\"" | "[]") => None,
         _ => {
-            tracing::warn!(function = call.function.name, "the arguments of an earlier call are no JSON object");
+            tracing::warn!(function = call.function.name, "the arguments of an earlier call are not a JSON object");
             Some(Map::from_iter([("arguments".to_owned(), text.into())]))
         }
     }
@@ -254,8 +256,8 @@ fn not_answered() -> Map<String, Value> {
     Map::from_iter([("error".to_owned(), json!("this call was not answered"))])
 }
 
-/// `{"output": …}` around a tool's text, unless it is exactly such an object: what else stands in one, the service drops,
-/// and what looks like a reference to a file it reads as one.
+/// Wraps a tool's text as `{"output": …}`, unless it is already such an object: the service drops other members and
+/// interprets anything that looks like a reference to a file.
 fn response_of(result: &PromptMessage) -> Map<String, Value> {
     let text = result.content.text();
     let plain = |(key, value): (&String, &Value)| {

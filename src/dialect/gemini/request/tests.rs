@@ -1,4 +1,4 @@
-//! Goldens: Dify's request in, the body on the wire out.
+//! Golden tests: from Dify's request to the request body.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -10,9 +10,9 @@ use super::*;
 use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::parameters::{self, Parameters};
-use dify_plugin::protocol::{Content as ErrorText, ContentPart, LlmRequest, ModelType};
+use dify_plugin::protocol::{Content as MessageContent, ContentPart, LlmRequest, ModelType};
 
-/// The models as they are declared.
+/// The declared models.
 static DECLARED: LazyLock<Catalog> = LazyLock::new(|| {
     let declared = dify_plugin::declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().providers;
     let google = declared.into_iter().find(|provider| provider.declaration.provider == "google").unwrap();
@@ -75,7 +75,7 @@ fn system_messages_are_joined_in_order() {
 }
 
 #[test]
-fn results_stand_with_their_calls_in_one_content() {
+fn results_follow_their_calls_in_one_content() {
     let found = contents(
         "gemini-3.8-flash",
         json!([
@@ -107,7 +107,7 @@ fn results_stand_with_their_calls_in_one_content() {
 }
 
 #[test]
-fn signatures_come_back_by_three_carriers() {
+fn signatures_are_restored_from_three_carriers() {
     let history = |answer: Value| json!([{"role": "user", "content": "Q"}, answer, {"role": "tool", "tool_call_id": "c1", "content": "r"}]);
     let opaque = json!({"gemini": {"length": 4, "parts": [
         {"text": "", "thoughtSignature": "S0+/=="}, {"text": "Text"},
@@ -121,7 +121,7 @@ fn signatures_come_back_by_three_carriers() {
         ),
     );
     assert_eq!(whole[1]["parts"], opaque["gemini"]["parts"]);
-    // The text was changed on the way: the message counts, the signature stays.
+    // The text was edited: the message counts, and the signature is kept.
     let changed = contents(
         "gemini-3.8-flash",
         history(
@@ -244,7 +244,7 @@ fn functions_and_choices() {
     ] {
         assert_eq!(body("gemini-3.8-flash", Surface::Developer, choice, parameters).unwrap()["toolConfig"], expected);
     }
-    // Vertex refuses the combination's field; 2.5 refuses the combination.
+    // Vertex AI rejects the field for the combination; 2.5 rejects the combination.
     for (model, surface) in [("gemini-3.8-flash", Surface::Vertex), ("gemini-2.5-flash", Surface::Developer)] {
         let body = body(model, surface, Value::Null, json!({"grounding": true})).unwrap();
         assert_eq!((body["tools"].as_array().unwrap().len(), body.get("toolConfig")), (1, None), "{model}");
@@ -270,14 +270,14 @@ fn functions_and_choices() {
 }
 
 #[test]
-fn films_are_clipped_and_turns_stand_as_the_model_wants() {
+fn videos_are_clipped_and_the_last_turn_suits_the_model() {
     let body = built("gemini-3.8-flash", Surface::Developer, json!({"model_parameters": {"video_start": 10, "video_end": 25.5, "video_fps": 2},
-        "prompt_messages": [{"role": "user", "content": [{"type": "video", "url": "https://www.youtube.com/watch?v=x"}, {"type": "image", "url": "https://pictures.example/i", "mime_type": "image/png"}]}]})).unwrap();
+        "prompt_messages": [{"role": "user", "content": [{"type": "video", "url": "https://www.youtube.com/watch?v=x"}, {"type": "image", "url": "https://images.example/i", "mime_type": "image/png"}]}]})).unwrap();
     assert_eq!(
         body["contents"][0]["parts"],
         json!([
             {"fileData": {"fileUri": "https://www.youtube.com/watch?v=x"}, "videoMetadata": {"startOffset": "10s", "endOffset": "25.5s", "fps": 2}},
-            {"fileData": {"mimeType": "image/png", "fileUri": "https://pictures.example/i"}},
+            {"fileData": {"mimeType": "image/png", "fileUri": "https://images.example/i"}},
         ])
     );
     let last = json!({"prompt_messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
@@ -288,7 +288,7 @@ fn films_are_clipped_and_turns_stand_as_the_model_wants() {
     assert_eq!((first[0]["role"].as_str(), first.as_array().unwrap().len()), (Some("user"), 3));
 }
 
-/// A request with tools `look` and `other`.
+/// A request with the tools `look`, `other` and `get weather`.
 fn with_tools(messages: Value) -> Value {
     let tool =
         |name: &str| json!({"name": name, "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}});
@@ -326,13 +326,13 @@ fn response(id: &str, name: &str, response: Value) -> Value {
 }
 
 #[test]
-fn calls_and_results_of_a_step_stay_together_whatever_the_host_made_of_them() {
+fn calls_and_results_of_a_round_stay_together_in_every_form() {
     const BYPASS: Option<&str> = Some(BYPASS_SIGNATURE);
-    let (model, said) = (
+    let (model, user_turn) = (
         |parts: Value| json!({"role": "model", "parts": parts}),
         |parts: Value| json!({"role": "user", "parts": parts}),
     );
-    let start = || said(json!([{"text": "Go"}]));
+    let start = || user_turn(json!([{"text": "Go"}]));
     let out = |text: &str| json!({"output": text});
     for (name, messages, expected) in [
         (
@@ -350,31 +350,31 @@ fn calls_and_results_of_a_step_stay_together_whatever_the_host_made_of_them() {
                     model_call("a", "look", json!({"n": 1}), BYPASS),
                     model_call("b", "other", json!({"n": 2}), None)
                 ])),
-                said(json!([response("a", "look", out("1")), response("b", "other", out("2"))]))
+                user_turn(json!([response("a", "look", out("1")), response("b", "other", out("2"))]))
             ]),
         ),
         (
-            "words after calls that have results",
+            "text after calls with results",
             json!([user("Go"), calls(&[call("a", "look", "{\"n\":1}")]), {"role": "assistant", "content": "Wait."}, result("a", "1")]),
             json!([
                 start(),
                 model(json!([model_call("a", "look", json!({"n": 1}), BYPASS), {"text": "Wait."}])),
-                said(json!([response("a", "look", out("1"))]))
+                user_turn(json!([response("a", "look", out("1"))]))
             ]),
         ),
         (
-            "words after calls that have none",
+            "text after calls without results",
             json!([user("Go"), calls(&[call("a", "look", "{\"n\":1}")]), {"role": "assistant", "content": "Done."}, user("On")]),
             json!([
                 start(),
                 model(json!([model_call("a", "look", json!({"n": 1}), None)])),
-                said(json!([response("a", "look", json!({"error": "this call was not answered"}))])),
+                user_turn(json!([response("a", "look", json!({"error": "this call was not answered"}))])),
                 model(json!([{"text": "Done."}])),
-                said(json!([{"text": "On"}]))
+                user_turn(json!([{"text": "On"}]))
             ]),
         ),
         (
-            "calls of one id",
+            "calls with one ID",
             json!([
                 user("Go"),
                 calls(&[
@@ -393,7 +393,7 @@ fn calls_and_results_of_a_step_stay_together_whatever_the_host_made_of_them() {
                     model_call("x_3", "look", json!({"n": 2}), None),
                     model_call("x_2", "look", json!({"n": 3}), None)
                 ])),
-                said(json!([
+                user_turn(json!([
                     response("x", "look", out("1")),
                     response("x_3", "look", out("2")),
                     response("x_2", "look", out("3"))
@@ -401,7 +401,7 @@ fn calls_and_results_of_a_step_stay_together_whatever_the_host_made_of_them() {
             ]),
         ),
         (
-            "a function that is gone",
+            "a function that is no longer declared",
             json!([
                 user("Go"),
                 calls(&[call("a", "gone", "{\"n\":1}"), call("b", "look", "{\"n\":2}")]),
@@ -412,22 +412,22 @@ fn calls_and_results_of_a_step_stay_together_whatever_the_host_made_of_them() {
             json!([
                 start(),
                 model(json!([model_call("b", "look", json!({"n": 2}), None)])),
-                said(json!([response("b", "look", out("2"))])),
-                said(json!([{"text": "Result of gone({\"n\":1}): 1"}, {"text": "On"}]))
+                user_turn(json!([response("b", "look", out("2"))])),
+                user_turn(json!([{"text": "Result of gone({\"n\":1}): 1"}, {"text": "On"}]))
             ]),
         ),
         (
-            "nothing but a function that is gone, and no result",
+            "only a function that is no longer declared, without a result",
             json!([user("Go"), calls(&[call("a", "gone", "")])]),
-            json!([said(json!([{"text": "Go"}, {"text": "Result of gone(): none"}]))]),
+            json!([user_turn(json!([{"text": "Go"}, {"text": "Result of gone(): none"}]))]),
         ),
         (
-            "a name that the service refuses",
+            "a name that the service rejects",
             json!([user("Go"), calls(&[call("a", "get weather", "{\"n\":1}")]), result("a", "1")]),
             json!([
                 start(),
                 model(json!([model_call("a", "get_weather", json!({"n": 1}), BYPASS)])),
-                said(json!([response("a", "get_weather", out("1"))]))
+                user_turn(json!([response("a", "get_weather", out("1"))]))
             ]),
         ),
     ] {
@@ -436,7 +436,7 @@ fn calls_and_results_of_a_step_stay_together_whatever_the_host_made_of_them() {
 }
 
 #[test]
-fn arguments_and_results_cannot_end_a_conversation() {
+fn unusual_arguments_and_results_do_not_end_a_conversation() {
     for (arguments, expected) in [
         ("null", None),
         ("", None),
@@ -468,7 +468,7 @@ fn arguments_and_results_cannot_end_a_conversation() {
 }
 
 #[test]
-fn two_tools_of_one_name_are_told_and_the_same_one_goes_once() {
+fn rejects_different_tools_with_one_name_and_sends_equal_ones_once() {
     let ask = |tools: Value| {
         built("gemini-3.5-flash", Surface::Developer, json!({"prompt_messages": [user("Go")], "tools": tools}))
     };
@@ -477,7 +477,7 @@ fn two_tools_of_one_name_are_told_and_the_same_one_goes_once() {
     assert!(error.message.contains("two tools are named `search`"), "{error}");
     let body = ask(json!([tool("search", "q"), tool("look", "q"), tool("search", "q")])).unwrap();
     assert_eq!(body["tools"][0]["functionDeclarations"].as_array().unwrap().len(), 2);
-    // A name that the service refuses: the model reads the real one where there is no description.
+    // A name that the service rejects: without a description, the model gets the original name.
     let body = built(
         "gemini-3.5-flash",
         Surface::Developer,
@@ -490,7 +490,7 @@ fn two_tools_of_one_name_are_told_and_the_same_one_goes_once() {
 }
 
 #[test]
-fn what_the_plugin_added_does_not_go_back() {
+fn text_that_the_plugin_added_is_not_sent_back() {
     let text = "<think>\nsecret\n</think>One. <think>\nsecret\n</think>Two.\n\nSources:\n[1] [A](https://a)";
     for content in [json!(text), json!([{"type": "text", "data": text}])] {
         let found = contents(
@@ -503,7 +503,7 @@ fn what_the_plugin_added_does_not_go_back() {
 }
 
 #[test]
-fn pictures_of_the_model_go_back_signed() {
+fn images_of_the_model_are_sent_back_signed() {
     let image = |opaque: Value| json!({"type": "image", "mime_type": "image/png", "base64_data": "aGk=", "opaque_body": opaque});
     let history = |content: Value| json!([user("Draw"), {"role": "assistant", "content": content}, user("Redder")]);
     let inline = |signature: Value| json!({"inlineData": {"mimeType": "image/png", "data": "aGk="}, "thoughtSignature": signature});
@@ -523,13 +523,13 @@ fn pictures_of_the_model_go_back_signed() {
             !found[0].to_string().contains("thoughtSignature") && !found[2].to_string().contains("thoughtSignature")
         );
     }
-    // Models that do not draw, and the one that draws without signatures.
+    // Models without image output, and the image model that uses no signatures.
     let found = contents("gemini-3.5-flash", history(json!([{"type": "text", "data": "Here."}, image(Value::Null)])));
     assert!(!found.to_string().contains("thoughtSignature"), "{found}");
 }
 
 #[test]
-fn gemma_gets_its_instructions_as_the_users_first_words() {
+fn gemma_gets_the_system_instruction_as_user_text() {
     let ask = |messages: Value| {
         built(
             "gemma-3-27b-it",
@@ -548,7 +548,7 @@ fn gemma_gets_its_instructions_as_the_users_first_words() {
 }
 
 #[test]
-fn an_empty_message_of_the_users_is_no_prefill() {
+fn an_empty_user_message_is_not_a_prefilled_response() {
     for model in ["gemini-3.8-flash", "gemini-2.5-flash"] {
         let found = contents(model, json!([user("a"), {"role": "assistant", "content": "b"}, user("")]));
         assert_eq!(found[2], json!({"role": "user", "parts": [{"text": "(The message is empty.)"}]}), "{model}");
@@ -556,7 +556,7 @@ fn an_empty_message_of_the_users_is_no_prefill() {
 }
 
 #[test]
-fn calls_of_googles_own_tools_go_back_only_where_they_are_on() {
+fn calls_of_google_tools_are_sent_back_only_if_they_are_enabled() {
     let parts =
         json!([{"toolCall": {"id": "t"}, "thoughtSignature": "S"}, {"toolResponse": {"id": "t"}}, {"text": "Text"}]);
     let history = json!([user("Q"), {"role": "assistant", "content": "Text", "opaque_body": {"gemini": {"length": 4, "parts": parts}}}, user("On")]);
@@ -577,7 +577,7 @@ fn calls_of_googles_own_tools_go_back_only_where_they_are_on() {
     }
 }
 
-/// A part of an answer, of any kind that must come back.
+/// Generates a part of any type that must be sent back.
 fn any_part() -> BoxedStrategy<Value> {
     let signature = proptest::option::of("[A-Za-z0-9+/]{1,12}==");
     let with = |part: Value, signature: Option<String>| {
@@ -605,7 +605,7 @@ fn any_part() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// What of an answer goes back: no thoughts, and neighbouring text without signatures as one part.
+/// The parts that are sent back: no thoughts, and adjacent unsigned text as one part.
 fn expected(parts: &[Value]) -> Vec<Value> {
     let mut expected: Vec<Value> = Vec::new();
     for part in parts.iter().filter(|part| part["thought"] != true) {
@@ -621,19 +621,19 @@ fn expected(parts: &[Value]) -> Vec<Value> {
 }
 
 proptest! {
-    /// GeminiResponse → message of Dify → next request: the same parts in the same order.
+    /// From the response to Dify's message to the next request: the same parts in the same order.
     #[test]
-    fn an_answer_comes_back_as_it_was(mut parts in proptest::collection::vec(any_part(), 1..8)) {
+    fn a_response_is_sent_back_unchanged(mut parts in proptest::collection::vec(any_part(), 1..8)) {
         use dify_plugin::codec::events::Event;
         use crate::dialect::StreamMapper;
         use crate::dialect::gemini::{GeminiResponse, ResponseOptions, GenerateMapper, SharedResponse};
-        // Ids are the model's to keep apart.
+        // The model keeps IDs unique.
         for (number, part) in parts.iter_mut().enumerate() {
             if let Some(call) = part.get_mut("functionCall") {
                 call["id"] = json!(format!("c{number}"));
             }
         }
-        // Something private makes the parts be kept; without it the message itself says everything that counts.
+        // A signed part makes the plugin store the parts; without one, the message itself contains everything.
         parts.push(json!({"text": "End.", "thoughtSignature": "End+/=="}));
         let answer = SharedResponse::new(GeminiResponse::new(ResponseOptions::default()));
         let mut deltas = Vec::new();
@@ -649,8 +649,8 @@ proptest! {
         let (mut content, mut calls, mut opaque) = (Vec::new(), Vec::new(), None);
         for delta in deltas {
             match delta.content {
-                ErrorText::Text(text) => content.push(ContentPart::text(text)),
-                ErrorText::Parts(parts) => content.extend(parts),
+                MessageContent::Text(text) => content.push(ContentPart::text(text)),
+                MessageContent::Parts(parts) => content.extend(parts),
             }
             calls.extend(delta.tool_calls);
             opaque = delta.opaque_body.or(opaque);

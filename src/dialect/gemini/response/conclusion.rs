@@ -1,4 +1,4 @@
-//! The end of an answer: what was held until then, its calls, its sources, what must come back with it, what it cost.
+//! The end of a response: its buffered output, calls, sources, the data that must be sent back with it, and its usage.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ use crate::dialect::gemini::wire::{FunctionCall, ModalityTokens, Part, UsageMeta
 use dify_plugin::protocol::{Content, LlmDelta, ToolCall};
 
 impl GeminiResponse {
-    /// The last deltas: what was held, calls, sources, what must come back, finish reason, usage.
-    /// `prompt_estimate` is asked only when the service told no tokens.
+    /// Returns the last deltas: buffered output, calls, sources, private data, finish reason and usage.
+    /// `prompt_estimate` is called only if the service reported no token counts.
     pub fn conclude(&mut self, prompt_estimate: impl FnOnce() -> u64) -> Vec<LlmDelta> {
         let mut out = Vec::new();
         let mut text = String::new();
@@ -23,16 +23,16 @@ impl GeminiResponse {
         self.think.finish(has_calls, &mut text);
         if has_calls {
             self.push_text(std::mem::take(&mut text), &mut out);
-            out.push(LlmDelta { tool_calls: self.hand_calls_on(), ..LlmDelta::default() });
+            out.push(LlmDelta { tool_calls: self.take_tool_calls(), ..LlmDelta::default() });
         }
         if !self.options.expects_json && self.options.citations != Citations::Off {
-            text.push_str(&self.sources.list());
+            text.push_str(&self.grounding.list());
         }
         self.shown += text.len();
         let word = self.now.reason.take().map_or_else(|| "STOP".to_owned(), |(word, _)| word);
         let word = if word == "CONTINUATION" { "MAX_TOKENS" } else { &word };
         if word == "MAX_TOKENS" && self.options.expects_json {
-            tracing::warn!("the JSON is cut off: raise `max_output_tokens` or lower thinking");
+            tracing::warn!("JSON response truncated; raise `max_output_tokens` or lower the thinking level");
         }
         out.push(LlmDelta {
             content: Content::Text(text),
@@ -44,12 +44,12 @@ impl GeminiResponse {
         out
     }
 
-    /// The calls as the host knows them. What is kept of them says the same.
-    fn hand_calls_on(&mut self) -> Vec<ToolCall> {
+    /// Returns the calls with Dify's function names, and updates the stored parts accordingly.
+    fn take_tool_calls(&mut self) -> Vec<ToolCall> {
         let mut handed = Vec::new();
         for (call, place) in self.calls.iter().zip(&self.call_parts) {
             let names = &self.options.names;
-            let name = names.back(calls::meant(&call.name, |name| names.is_declared(name))).to_owned();
+            let name = names.back(calls::declared_name(&call.name, |name| names.is_declared(name))).to_owned();
             let arguments = Value::Object(call.arguments.clone()).to_string();
             self.output.push(&arguments);
             handed.push(ToolCall::function(call.id.clone(), name.clone(), arguments));
@@ -60,13 +60,13 @@ impl GeminiResponse {
         handed
     }
 
-    /// Hands on what waited for its marks.
+    /// Emits the output that waited for citation markers.
     fn release(&mut self, text: &mut String, out: &mut Vec<LlmDelta>) {
         let held = std::mem::take(&mut self.held);
         if held.is_empty() {
             return;
         }
-        let marks = if self.options.expects_json { Default::default() } else { self.sources.marks(&self.text) };
+        let marks = if self.options.expects_json { Default::default() } else { self.grounding.marks(&self.text) };
         let whole = std::mem::take(&mut self.text);
         let mut from = 0;
         for item in held {
@@ -87,8 +87,8 @@ impl GeminiResponse {
         self.text = whole;
     }
 
-    /// What must come back with the message, when the message alone cannot say it; `length` tells whether it was changed.
-    /// A picture's signature stands with the picture.
+    /// Returns the private data to store with the message if its text alone cannot reproduce the response. `length`
+    /// reveals later edits. The signature of an image is stored with the image.
     fn opaque_body(&self) -> Option<Value> {
         let private = |part: &Part| {
             part.thought_signature.is_some()
@@ -101,7 +101,7 @@ impl GeminiResponse {
         private.then(|| json!({ OPAQUE_KEY: {"length": self.shown, "parts": self.parts} }))
     }
 
-    /// Signatures of calls and pictures, for the second carrier. DoctorTarget when the answer is concluded.
+    /// Returns the signatures of calls and images for the signature store. Call it after the response was concluded.
     pub fn signed(&self) -> impl Iterator<Item = (Key, &str)> {
         let calls = self.parts.iter().filter_map(|part| {
             let (call, signature) = (part.function_call.as_ref()?, part.thought_signature.as_deref()?);
@@ -111,16 +111,16 @@ impl GeminiResponse {
         calls.chain(self.signed_media.iter().map(|(key, signature)| (*key, signature.as_str())))
     }
 
-    /// Searches that the model made, and their list price where the model's data tells one. Google gives a share of them
-    /// free each month, so it is no part of the price of the answer.
+    /// Returns the number of searches that the model made, and their list price if the model's data contains one.
+    /// Google provides a free monthly quota, so the price of the response does not include it.
     pub fn searches(&self) -> (usize, Option<Decimal>) {
-        let searches = self.sources.searches();
+        let searches = self.grounding.searches();
         (searches, self.options.prices.details.search.map(|price| price.of(searches as u64)))
     }
 
     fn usage(&self, prompt_estimate: impl FnOnce() -> u64) -> dify_plugin::protocol::LlmUsage {
         if self.spent.is_empty() {
-            tracing::warn!("the service told no tokens; the usage is an estimate");
+            tracing::warn!("no token usage in the response; using an estimate");
             let estimate = UsageMetadata {
                 prompt_token_count: Some(prompt_estimate()),
                 candidates_token_count: Some(self.output.total()),
@@ -129,7 +129,8 @@ impl GeminiResponse {
             return self.options.prices.usage(std::slice::from_ref(&estimate));
         }
         let mut spent = self.spent.clone();
-        // Pictures cost more than text: what is not text is theirs where nobody says it.
+        // Image tokens are more expensive: output tokens that are not text are counted as image tokens if the service
+        // does not report them.
         if let Some(last) = spent.last_mut().filter(|_| self.has_images)
             && last.candidates_tokens_details.is_empty()
         {

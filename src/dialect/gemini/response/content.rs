@@ -1,6 +1,6 @@
-//! The parts of an answer as they come: what of each is shown, and what of it is kept for the next request.
+//! The parts of a response as they arrive: what of each is emitted, and what is stored for the next request.
 
-use super::{ENTRY, GeminiResponse, Held};
+use super::{ENTRY_BYTES, GeminiResponse, Held};
 use crate::dialect::gemini::grounding::Citations;
 use crate::dialect::gemini::media::{linked, media};
 use crate::dialect::gemini::thought_signatures::of_content;
@@ -8,26 +8,26 @@ use crate::dialect::gemini::wire::{Blob, FunctionCall, Part};
 use dify_plugin::protocol::{Content, ContentPart, LlmDelta};
 
 impl GeminiResponse {
-    /// Takes a part of one kind of data.
+    /// Processes a part with one type of data.
     pub(super) fn part(&mut self, mut part: Part, text: &mut String, out: &mut Vec<LlmDelta>) {
         let thought = part.thought.unwrap_or(false);
         if let Some(call) = part.function_call.take() {
             return self.call(call, part.thought_signature.take(), text);
         }
         if part.inline_data.is_some() || part.file_data.is_some() {
-            // A draft of the model's thinking is no picture of the answer, and does not go back as one.
+            // A draft from the model's thinking is not an image of the response, and is not sent back as one.
             if !thought {
                 self.media(part, text, out);
             }
             return;
         }
-        if let Some(said) = part.text.as_ref().or(part.audio_transcription.as_ref().map(|turn| &turn.text)) {
-            self.now.progress |= !said.is_empty();
+        if let Some(new_text) = part.text.as_ref().or(part.audio_transcription.as_ref().map(|turn| &turn.text)) {
+            self.now.progress |= !new_text.is_empty();
             if thought {
-                self.think.thought(said, text);
+                self.think.thought(new_text, text);
             } else {
-                let said = said.clone();
-                self.say(&said, text);
+                let new_text = new_text.clone();
+                self.emit_text(&new_text, text);
             }
         } else if let Some(code) = &part.executable_code {
             let language = code.language.to_ascii_lowercase();
@@ -46,33 +46,33 @@ impl GeminiResponse {
         self.keep(part, thought);
     }
 
-    /// Half a character that stays alone, in place of its text.
+    /// Emits an incomplete character at the end as a replacement character.
     pub fn rest(&mut self, rest: char, out: &mut Vec<LlmDelta>) {
         let mut text = String::new();
-        self.say(rest.encode_utf8(&mut [0; 4]), &mut text);
+        self.emit_text(rest.encode_utf8(&mut [0; 4]), &mut text);
         self.push_text(text, out);
     }
 
-    /// Text of the answer: on at once, or held for its marks.
-    fn say(&mut self, said: &str, text: &mut String) {
-        self.spoke |= !said.trim().is_empty();
-        self.text_length += said.len();
-        self.kept += said.len();
-        self.output.push(said);
+    /// Emits text immediately, or buffers it until citation markers can be inserted.
+    fn emit_text(&mut self, new_text: &str, text: &mut String) {
+        self.has_text |= !new_text.trim().is_empty();
+        self.text_length += new_text.len();
+        self.kept += new_text.len();
+        self.output.push(new_text);
         if self.options.citations == Citations::Inline {
-            self.text.push_str(said);
+            self.text.push_str(new_text);
             match self.held.last_mut() {
-                Some(Held::Text(length)) => *length += said.len(),
-                _ => self.hold(Held::Text(said.len())),
+                Some(Held::Text(length)) => *length += new_text.len(),
+                _ => self.hold(Held::Text(new_text.len())),
             }
         } else {
-            self.think.text(said, text);
+            self.think.text(new_text, text);
         }
     }
 
     fn code(&mut self, block: String, text: &mut String) {
         self.kept += block.len();
-        (self.spoke, self.now.progress) = (true, true);
+        (self.has_text, self.now.progress) = (true, true);
         if self.options.citations == Citations::Inline {
             self.hold(Held::Code(block));
         } else {
@@ -81,18 +81,18 @@ impl GeminiResponse {
     }
 
     fn hold(&mut self, item: Held) {
-        self.kept += ENTRY;
+        self.kept += ENTRY_BYTES;
         self.held.push(item);
     }
 
-    /// A picture, sound or the like: inline, or by its address.
+    /// Processes an image, audio or another file: inline, or by URL.
     fn media(&mut self, mut part: Part, text: &mut String, out: &mut Vec<LlmDelta>) {
         let is_there = part.inline_data.as_ref().is_some_and(|blob| !blob.data.is_empty())
             || part.file_data.as_ref().is_some_and(|file| !file.file_uri.is_empty());
         if !is_there {
             return;
         }
-        (self.spoke, self.now.progress) = (true, true);
+        (self.has_text, self.now.progress) = (true, true);
         let signature = part.thought_signature.take();
         let shown = match (part.inline_data.take(), part.file_data.take()) {
             (Some(blob), _) => {
@@ -112,9 +112,9 @@ impl GeminiResponse {
             (None, None) => return,
         };
         self.has_images |= shown.type_name() == "image";
-        // The signature goes back with the picture itself; here it stands for pictures whose host loses that.
+        // The signature is sent back with the image; this copy is for Dify versions that lose it.
         if let (Some(signature), Some(content)) = (signature, shown.media().and_then(|it| it.base64_data.as_deref())) {
-            self.kept += ENTRY + signature.len();
+            self.kept += ENTRY_BYTES + signature.len();
             self.signed_media.push((of_content(content), signature));
         }
         self.keep(part, false);
@@ -128,18 +128,18 @@ impl GeminiResponse {
         } else {
             self.think.close(text);
             self.push_text(std::mem::take(text), out);
-            self.handed_on = true;
+            self.emitted = true;
             out.push(delta);
         }
     }
 
-    /// A call or more of one; it is handed on when the answer is over.
+    /// Adds a call or a further part of one; calls are emitted at the end of the response.
     fn call(&mut self, call: FunctionCall, signature: Option<String>, text: &mut String) {
         self.now.progress = true;
         self.kept += call.length() + signature.as_ref().map_or(0, String::len);
         let Some((place, begins)) = self.calls.take(call) else { return };
         if begins {
-            self.kept += 2 * ENTRY;
+            self.kept += 2 * ENTRY_BYTES;
             self.think.close(text);
             self.call_parts.push(self.parts.len());
             self.parts.push(Part { function_call: Some(FunctionCall::default()), ..Part::default() });
@@ -148,22 +148,23 @@ impl GeminiResponse {
         part.thought_signature = signature.or(part.thought_signature.take());
     }
 
-    /// Keeps a part for the next request: signed parts stay whole, unsigned text is joined, media are left to the message.
+    /// Stores a part for the next request: signed parts unchanged, unsigned text joined. Media are stored in the
+    /// message itself.
     fn keep(&mut self, part: Part, thought: bool) {
         self.kept += part.thought_signature.as_ref().map_or(0, String::len);
         if part.thought_signature.is_none() {
             if thought || part.text.as_deref() == Some("") {
                 return;
             }
-            if let (Some(said), Some(Part { text: Some(known), thought_signature: None, .. })) =
+            if let (Some(new_text), Some(Part { text: Some(known), thought_signature: None, .. })) =
                 (&part.text, self.parts.last_mut())
             {
-                known.push_str(said);
+                known.push_str(new_text);
                 return;
             }
         }
         if part != Part::default() {
-            self.kept += ENTRY;
+            self.kept += ENTRY_BYTES;
             self.parts.push(part);
         }
     }
@@ -171,13 +172,13 @@ impl GeminiResponse {
     pub(super) fn push_text(&mut self, text: String, out: &mut Vec<LlmDelta>) {
         if !text.is_empty() {
             self.shown += text.len();
-            self.handed_on |= !text.trim().is_empty();
+            self.emitted |= !text.trim().is_empty();
             out.push(LlmDelta::text(text));
         }
     }
 }
 
-/// A listing. Its fence is longer than any in it.
+/// Formats a code block. Its fence is longer than any in the code.
 fn fenced(language: &str, listing: &str) -> String {
     let longest = listing.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(3.max(longest + 1));

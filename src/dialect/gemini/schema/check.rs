@@ -1,19 +1,20 @@
-//! Whether a JSON Schema is one: its types exist, its parts have the right shape, its references lead somewhere.
+//! Checks whether a JSON Schema is valid: its types exist, its members have the right type, and its references can be
+//! resolved.
 //!
-//! What it says about values is the service's business. Source: JSON Schema 2020-12, "Core" and "Validation".
+//! Its meaning is left to the service. Source: JSON Schema 2020-12, "Core" and "Validation".
 
 use serde_json::{Map, Value};
 
-use super::{DEEPEST, find};
+use super::{MAX_DEPTH, find};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::lenient::kind_of;
 
 const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
 
-/// Refuses what is no schema; the error names the place.
+/// Rejects an invalid schema; the error names the position.
 pub fn check(schema: &Map<String, Value>) -> Result<(), InvokeError> {
     Checker { root: schema }.object(schema, "", 0).map_err(|why| {
-        InvokeError::bad_request(format!("parameter `json_schema` is no JSON Schema: {why}"))
+        InvokeError::bad_request(format!("parameter `json_schema` is not a valid JSON Schema: {why}"))
             .with_hint("It must be a JSON Schema such as {\"type\": \"object\", \"properties\": {…}}.")
     })
 }
@@ -24,10 +25,10 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn object(&self, schema: &Map<String, Value>, place: &str, depth: usize) -> Result<(), String> {
-        if depth > DEEPEST {
-            return Err(format!("`{place}` is nested deeper than {DEEPEST} levels"));
+        if depth > MAX_DEPTH {
+            return Err(format!("`{place}` is nested more than {MAX_DEPTH} levels deep"));
         }
-        // A member without a value says nothing.
+        // A null member counts as absent.
         for (key, value) in schema.iter().filter(|(_, value)| !value.is_null()) {
             let here = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
             match key.as_str() {
@@ -41,12 +42,12 @@ impl Checker<'_> {
                 "items" if value.is_array() => self.list(value, &here, depth)?,
                 "items" | "not" | "additionalProperties" => self.schema(value, &here, depth)?,
                 "required" => {
-                    let names = expect(value.as_array(), value, &here, "a list of names")?;
+                    let names = expect(value.as_array(), value, &here, "an array of strings")?;
                     if !names.iter().all(Value::is_string) {
-                        return Err(format!("`{here}` must be a list of names"));
+                        return Err(format!("`{here}` must be an array of strings"));
                     }
                 }
-                "enum" => drop(expect(value.as_array(), value, &here, "a list of values")?),
+                "enum" => drop(expect(value.as_array(), value, &here, "an array")?),
                 "$ref" => self.reference(value, &here)?,
                 _ => {}
             }
@@ -55,7 +56,7 @@ impl Checker<'_> {
     }
 
     fn list(&self, value: &Value, place: &str, depth: usize) -> Result<(), String> {
-        let items = expect(value.as_array(), value, place, "a list of schemas")?;
+        let items = expect(value.as_array(), value, place, "an array of schemas")?;
         items.iter().enumerate().try_for_each(|(index, item)| self.schema(item, &format!("{place}[{index}]"), depth))
     }
 
@@ -63,7 +64,7 @@ impl Checker<'_> {
         match value {
             Value::Object(map) => self.object(map, place, depth + 1),
             Value::Bool(_) => Ok(()),
-            // Dify writes booleans so for some models.
+            // Dify sends booleans as strings for some models.
             Value::String(text) if matches!(text.to_ascii_lowercase().as_str(), "true" | "false") => Ok(()),
             other => Err(format!("`{place}` must be a schema (an object), found {}", kind_of(other))),
         }
@@ -72,8 +73,8 @@ impl Checker<'_> {
     fn reference(&self, value: &Value, place: &str) -> Result<(), String> {
         match value.as_str() {
             Some(path) if find(self.root, path).is_some() => Ok(()),
-            Some(path) => Err(format!("`{place}` leads to nothing: {path}")),
-            None => Err(format!("`{place}` must be text, found {}", kind_of(value))),
+            Some(path) => Err(format!("`{place}` is an unresolved reference: {path}")),
+            None => Err(format!("`{place}` must be a string, found {}", kind_of(value))),
         }
     }
 }
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_schema_is_named_by_place() {
+    fn errors_name_the_position_in_the_schema() {
         let shared = json!({"type": "object", "$defs": {"node": {"type": ["object", "null"],
             "properties": {"next": {"$ref": "#/$defs/node"}, "any": true}, "required": ["next"]}},
             "properties": {"list": {"type": "ARRAY", "items": {"$ref": "#/$defs/node"}}, "word": {"enum": ["a", 1]}},
@@ -112,21 +113,24 @@ mod tests {
         for _ in 0..40 {
             deep = json!({ "items": deep });
         }
-        for (bad, said) in [
+        for (bad, expected) in [
             (json!({"type": "objekt"}), "`type` must be one of object, array"),
             (json!({"type": 5}), "found 5"),
             (json!({"properties": {"a": {"type": ["string", "text"]}}}), "`properties.a.type`"),
             (json!({"properties": {"a": 5}}), "`properties.a` must be a schema"),
             (json!({"properties": ["a"]}), "`properties` must be an object, found"),
-            (json!({"required": "a"}), "`required` must be a list of names"),
+            (json!({"required": "a"}), "`required` must be an array of strings"),
             (json!({"items": {"anyOf": [{"type": "x"}]}}), "`items.anyOf[0].type`"),
-            (json!({"oneOf": {}}), "`oneOf` must be a list of schemas"),
-            (json!({"enum": "a"}), "`enum` must be a list of values"),
-            (json!({"properties": {"a": {"$ref": "#/$defs/b"}}}), "`properties.a.$ref` leads to nothing: #/$defs/b"),
-            (deep, "nested deeper"),
+            (json!({"oneOf": {}}), "`oneOf` must be an array of schemas"),
+            (json!({"enum": "a"}), "`enum` must be an array"),
+            (
+                json!({"properties": {"a": {"$ref": "#/$defs/b"}}}),
+                "`properties.a.$ref` is an unresolved reference: #/$defs/b",
+            ),
+            (deep, "nested more than"),
         ] {
             let error = check(bad.as_object().unwrap()).unwrap_err();
-            assert!(error.message.contains(said), "{said}: {error}");
+            assert!(error.message.contains(expected), "{expected}: {error}");
         }
     }
 }

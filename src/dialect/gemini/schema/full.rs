@@ -1,23 +1,24 @@
-//! A whole JSON Schema put right: what the service refuses although it says nothing, or says it in another way.
+//! Repairs a full JSON Schema: removes or rewrites what the service would reject although it adds no constraint.
 //!
-//! A reference that leads nowhere becomes a schema that allows anything (hosts drop `$defs` and keep `$ref`); one that leads
-//! somewhere stands alone, with a description at most, else its target is put in its place; a schema that holds itself stays
-//! a reference. Members that are null, empty `enum`s and types that are none go. It never refuses and never makes a schema
-//! stricter. Source: Gemini API, `FunctionDeclaration.parametersJsonSchema` (which keywords stand beside `$ref`).
+//! An unresolved reference becomes a schema that allows anything (some clients drop `$defs` but keep `$ref`). A
+//! resolved reference keeps at most a description next to it; with other siblings, its target is inserted instead. A
+//! recursive schema remains a reference. Null members, empty `enum`s and invalid types are removed. The repair never
+//! fails and never makes a schema stricter. Source: Gemini API, `FunctionDeclaration.parametersJsonSchema` (which
+//! keywords may appear next to `$ref`).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 
-use super::{Budget, DEEPEST, find, merged, scopes};
+use super::{Budget, MAX_DEPTH, find, merged, scopes};
 
-/// Keywords that may stand beside a reference.
-const BESIDE: [&str; 2] = ["description", "default"];
+/// Keywords that may appear next to a reference.
+const REF_SIBLINGS: [&str; 2] = ["description", "default"];
 
-/// Keywords of bookkeeping, and `definitions`, whose schemas move to where they are read from.
+/// Keywords that add no constraint, and `definitions`, whose schemas are moved to `$defs`.
 const DROPPED: [&str; 7] = ["$schema", "$id", "id", "$comment", "$dynamicRef", "$recursiveRef", "definitions"];
 
-/// Names that hosts use for types, and what they mean. Others say nothing.
+/// Type names that clients use, and what they mean. Other names are ignored.
 const TYPES: [(&str, &str); 20] = [
     ("object", "object"),
     ("array", "array"),
@@ -41,7 +42,7 @@ const TYPES: [(&str, &str); 20] = [
     ("bool", "boolean"),
 ];
 
-/// The schema without what the service would refuse.
+/// Returns the schema without what the service would reject.
 pub fn full(schema: &Map<String, Value>, budget: &mut Budget) -> Value {
     let schema = scopes::absolute(schema);
     let schema = &*schema;
@@ -50,7 +51,7 @@ pub fn full(schema: &Map<String, Value>, budget: &mut Budget) -> Value {
     let mut repair =
         Repair { root: schema, names: HashMap::new(), taken, moved: VecDeque::new(), inside: Vec::new(), budget };
     let mut whole = repair.object(schema, true);
-    // Moved schemas may refer to further ones.
+    // Moved schemas may contain further references.
     while let Some((name, path)) = repair.moved.pop_front() {
         let found = find(schema, &path).map(|target| repair.object(target, false)).unwrap_or_default();
         if let Some(shared) = whole.entry("$defs").or_insert_with(|| json!({})).as_object_mut() {
@@ -62,13 +63,13 @@ pub fn full(schema: &Map<String, Value>, budget: &mut Budget) -> Value {
 
 struct Repair<'a> {
     root: &'a Map<String, Value>,
-    /// Names below `$defs` of schemas that stand elsewhere, by their paths.
+    /// Names in `$defs` of schemas that are defined elsewhere, by path.
     names: HashMap<String, String>,
-    /// All names below `$defs`.
+    /// All names in `$defs`.
     taken: HashSet<String>,
-    /// Names and paths of those that are still to be written.
+    /// Names and paths of schemas that are still to be moved.
     moved: VecDeque<(String, String)>,
-    /// Paths of the references that are being put in place.
+    /// Paths of the references that are being resolved.
     inside: Vec<String>,
     budget: &'a mut Budget,
 }
@@ -78,7 +79,7 @@ impl Repair<'_> {
         match value {
             Value::Object(map) => Value::Object(self.object(map, false)),
             Value::Bool(_) => value.clone(),
-            // Dify writes booleans so for some models.
+            // Dify sends booleans as strings for some models.
             Value::String(text) if text.eq_ignore_ascii_case("true") => true.into(),
             Value::String(text) if text.eq_ignore_ascii_case("false") => false.into(),
             _ => json!({}),
@@ -97,7 +98,7 @@ impl Repair<'_> {
         for (key, value) in schema {
             let kept = match (key.as_str(), value) {
                 (key, _) if DROPPED.contains(&key) => None,
-                // Values, not schemas: null is one of them.
+                // These are values, not schemas, and may be null.
                 ("default" | "const" | "example" | "examples", _) => Some(value.clone()),
                 (_, Value::Null) => None,
                 ("type", _) => types(value),
@@ -137,18 +138,19 @@ impl Repair<'_> {
         out
     }
 
-    /// At the root stands `$defs` too, so nothing there stays a reference.
+    /// The root also contains `$defs`, so it cannot be a reference itself.
     fn reference(&mut self, schema: &Map<String, Value>, path: &str, at_root: bool) -> Map<String, Value> {
         let mut beside = schema.clone();
         beside.remove("$ref");
         let root = self.root;
         let Some(target) = find(root, path) else {
-            tracing::warn!(reference = path, "a schema refers to nothing; anything is allowed in its place");
+            tracing::warn!(reference = path, "unresolved schema reference; replaced by a schema that allows anything");
             return self.members(&beside);
         };
-        let alone = !at_root && beside.iter().all(|(key, value)| BESIDE.contains(&key.as_str()) || value.is_null());
-        let goes_on = path != "#" && self.inside.len() < DEEPEST && !self.inside.iter().any(|inside| inside == path);
-        if !alone && goes_on && self.budget.spend(target) {
+        let alone =
+            !at_root && beside.iter().all(|(key, value)| REF_SIBLINGS.contains(&key.as_str()) || value.is_null());
+        let goes_on = path != "#" && self.inside.len() < MAX_DEPTH && !self.inside.iter().any(|inside| inside == path);
+        if !alone && goes_on && self.budget.reserve(target) {
             self.inside.push(path.to_owned());
             let found = self.object(&merged(target, beside), at_root);
             self.inside.pop();
@@ -158,12 +160,12 @@ impl Repair<'_> {
             return self.members(&beside);
         }
         let mut out = Map::from_iter([("$ref".to_owned(), Value::String(self.place(path)))]);
-        out.extend(BESIDE.iter().filter_map(|key| Some(((*key).to_owned(), beside.get(*key)?.clone()))));
+        out.extend(REF_SIBLINGS.iter().filter_map(|key| Some(((*key).to_owned(), beside.get(*key)?.clone()))));
         out.retain(|key, value| key == "default" || !value.is_null());
         out
     }
 
-    /// The path below `$defs` of what stands at a path.
+    /// Returns the path in `$defs` of the schema at a path.
     fn place(&mut self, path: &str) -> String {
         if path == "#" || path.strip_prefix("#/$defs/").is_some_and(|name| !name.contains('/')) {
             return path.to_owned();
@@ -184,12 +186,12 @@ impl Repair<'_> {
     }
 }
 
-/// The types as JSON Schema names them; `None` when none of them says anything.
+/// Returns the types by their JSON Schema names; `None` if none is valid.
 fn types(value: &Value) -> Option<Value> {
     let known = |name: &Value| name.as_str().and_then(type_name).map(Value::from);
     match value {
         Value::Array(names) => {
-            // One that says nothing allows everything.
+            // A single invalid type makes the schema accept every type.
             let types: Option<Vec<Value>> = names.iter().map(known).collect();
             types.filter(|types| !types.is_empty()).map(Value::Array)
         }
@@ -197,7 +199,7 @@ fn types(value: &Value) -> Option<Value> {
     }
 }
 
-/// What a host means by the name of a type.
+/// Returns the JSON Schema type for a client's type name.
 pub(super) fn type_name(name: &str) -> Option<&'static str> {
     TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, meant)| *meant)
 }

@@ -1,7 +1,7 @@
-//! References that name a definition of the schema around them: hosts put schemas with `$defs` of their own into properties
-//! of another. They get the path that leads there from the root.
+//! Rewrites references to definitions of a nested schema: some clients put schemas with their own `$defs` into
+//! properties of another schema. The references become paths from the root.
 //!
-//! Not here: what becomes of a reference then, and of one that leads nowhere.
+//! This module does not resolve references, nor handle unresolved ones.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{MAX_EXPANDED_BYTES, find};
 
-/// The schema, in which every such reference begins at the root.
+/// Returns the schema with all such references rewritten as paths from the root.
 pub(super) fn absolute(schema: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
     let mut search =
         Search { root: schema, steps: Vec::new(), scopes: Vec::new(), found: Vec::new(), room: MAX_EXPANDED_BYTES };
@@ -32,13 +32,13 @@ pub(super) fn absolute(schema: &Map<String, Value>) -> Cow<'_, Map<String, Value
 
 struct Search<'a> {
     root: &'a Map<String, Value>,
-    /// The way to where the search is.
+    /// Path of the current position.
     steps: Vec<Cow<'a, str>>,
-    /// Schemas with definitions of their own around it, and how many steps lead to each.
+    /// Enclosing schemas with their own definitions, and the number of path steps to each.
     scopes: Vec<(usize, &'a Map<String, Value>)>,
-    /// Pointers to references, and what they are to be.
+    /// Pointers to the references, and their new values.
     found: Vec<(String, String)>,
-    /// Bytes that these may have.
+    /// Remaining bytes for the new references.
     room: usize,
 }
 
@@ -100,31 +100,31 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_leads_to_the_nearest_definition_around_it() {
+    fn references_resolve_to_the_nearest_enclosing_definition() {
         let inner = |kind: &str| json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": kind}}});
         let cases = [
-            // A schema with definitions of its own in a property.
+            // A schema with its own definitions in a property.
             (json!({"properties": {"p": inner("integer")}}), "/properties/p", "#/properties/p/$defs/A"),
-            // Deeper, in a list, under another name.
+            // Deeper, in an array, under another name.
             (
                 json!({"properties": {"a/b %": {"definitions": {"A": {"type": "integer"}},
                     "items": {"anyOf": [{"$ref": "#/definitions/A"}]}}}}),
                 "/properties/a~1b %/items/anyOf/0",
                 "#/properties/a~1b %25/definitions/A",
             ),
-            // The nearest of two.
+            // The nearer one of two definitions.
             (
                 json!({"properties": {"o": {"$defs": {"A": {"type": "string"}}, "properties": {"p": inner("integer")}}}}),
                 "/properties/o/properties/p",
                 "#/properties/o/properties/p/$defs/A",
             ),
-            // What the root knows is the root's.
+            // Definitions of the root take precedence.
             (
                 json!({"$defs": {"A": {"type": "integer"}}, "properties": {"p": inner("string")}}),
                 "/properties/p",
                 "#/$defs/A",
             ),
-            // What nobody knows, and what is no schema.
+            // Unknown definitions and invalid references.
             (json!({"properties": {"p": {"$ref": "#/$defs/B"}}}), "/properties/p", "#/$defs/B"),
             (
                 json!({"properties": {"p": {"$defs": {"A": {}}, "default": {"$ref": "#/$defs/A"}}}}),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_has_the_definition() {
+    fn the_repaired_schema_contains_the_definition() {
         let schema = object(json!({"type": "object", "properties": {"p": {"type": "array",
             "items": {"$ref": "#/$defs/A"}, "$defs": {"A": {"type": "object", "properties": {"n": {"type": "integer"}}}}}}}));
         let reduced = subset(&schema, &mut Budget::default()).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn long_ways_cost_no_more_than_references_may() {
+    fn long_paths_stay_within_the_budget() {
         let references: Vec<Value> = (0..5000).map(|_| json!({"$ref": "#/$defs/A"})).collect();
         let schema = object(json!({"properties": {"p".repeat(10_000): {"$defs": {"A": {}}, "anyOf": references}}}));
         let whole = absolute(&schema);

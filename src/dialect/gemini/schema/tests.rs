@@ -1,4 +1,4 @@
-//! Tests of the reduction, case by case and with wild schemas.
+//! Tests of the reduction to the subset: single cases and generated schemas.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ fn reduced(schema: Value) -> Value {
 }
 
 #[test]
-fn the_subset_says_what_it_can() {
+fn converts_what_the_subset_can_express() {
     let cases = [
         (
             json!({"type": "object", "properties": {"a": {"type": "integer", "minimum": 1, "exclusiveMinimum": 0}}, "required": ["a"], "additionalProperties": false, "$schema": "x"}),
@@ -40,7 +40,7 @@ fn the_subset_says_what_it_can() {
 }
 
 #[test]
-fn what_the_subset_refuses_does_not_go_out() {
+fn removes_what_the_subset_does_not_allow() {
     for (schema, expected) in [
         (json!({"type": "string", "enum": ["", "a"]}), json!({"type": "STRING", "enum": ["a"]})),
         (json!({"type": "string", "enum": [""]}), json!({"type": "STRING"})),
@@ -66,14 +66,14 @@ fn what_the_subset_refuses_does_not_go_out() {
 }
 
 #[test]
-fn a_schema_that_holds_itself_ends() {
+fn recursive_schemas_terminate() {
     let schema =
         json!({"$defs": {"n": {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}}}}, "$ref": "#/$defs/n"});
     assert!(reduced(schema).to_string().len() < 4000);
 }
 
 #[test]
-fn texts_are_unwrapped_and_wrong_ones_named() {
+fn unwraps_text_and_reports_invalid_text() {
     let bare = json!({"type": "object"});
     for text in [
         bare.to_string(),
@@ -82,7 +82,7 @@ fn texts_are_unwrapped_and_wrong_ones_named() {
     ] {
         assert_eq!(from_text(&text).unwrap().map(Value::Object), Some(bare.clone()), "{text}");
     }
-    // A property that is called `schema` is no wrapper.
+    // A property named `schema` is not a wrapper.
     let own = json!({"type": "object", "properties": {"schema": {}}});
     assert_eq!(Value::Object(unwrap(own.as_object().unwrap().clone())), own);
     assert_eq!(from_text("  ").unwrap(), None);
@@ -91,7 +91,7 @@ fn texts_are_unwrapped_and_wrong_ones_named() {
     }
 }
 
-fn wild(depth: u32) -> BoxedStrategy<Value> {
+fn any_schema(depth: u32) -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(json!(true)),
         Just(json!(null)),
@@ -139,7 +139,7 @@ fn check(schema: &Value) {
 
 proptest! {
     #[test]
-    fn any_schema_reduces_to_a_legal_one(schema in wild(5)) {
+    fn any_schema_reduces_to_a_valid_one(schema in any_schema(5)) {
         if let Value::Object(map) = &schema {
             check(&subset(map, &mut Budget::default()).unwrap());
         }

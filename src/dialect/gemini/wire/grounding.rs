@@ -1,32 +1,32 @@
-//! What an answer rests on: search results, places, documents, pages that were read, recited sources. How they are shown
-//! is `sources`'.
+//! Grounding metadata of a response: search results, places, documents, fetched pages, recited sources. How they are
+//! shown is decided in `grounding`.
 
 use serde::Deserialize;
 
 use dify_plugin::codec::json;
 use dify_plugin::protocol::lenient;
 
-/// Most sources of a kind that are read; the rest is left out.
+/// Maximum number of sources of each type; further ones are dropped.
 pub(in crate::dialect::gemini) const MAX_SOURCES: usize = 1024;
 
-/// Most passages that rest on sources.
-const MAX_PASSAGES: usize = 4096;
+/// Maximum number of cited passages.
+const MAX_SUPPORTS: usize = 4096;
 
-/// Grounding of Google Search. Indexes count bytes of the whole text.
+/// Grounding metadata. Indexes count bytes of the complete text.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GroundingMetadata {
     /// The sources.
     #[serde(deserialize_with = "json::places::<MAX_SOURCES, _, _>")]
     pub grounding_chunks: Vec<GroundingChunk>,
-    /// What was searched for.
+    /// Search queries.
     #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub web_search_queries: Vec<String>,
-    /// What images were searched for.
+    /// Image search queries.
     #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub image_search_queries: Vec<String>,
-    /// Which passage rests on which sources.
-    #[serde(deserialize_with = "json::first::<MAX_PASSAGES, _, _>")]
+    /// Passages with their sources.
+    #[serde(deserialize_with = "json::first::<MAX_SUPPORTS, _, _>")]
     pub grounding_supports: Vec<GroundingSupport>,
 }
 
@@ -37,83 +37,83 @@ pub struct GroundingSupport {
     /// The passage.
     #[serde(deserialize_with = "json::fit")]
     pub segment: Option<Segment>,
-    /// Numbers of its sources.
+    /// Indexes of its sources.
     #[serde(deserialize_with = "json::first::<64, _, _>")]
     pub grounding_chunk_indices: Vec<usize>,
 }
 
-/// A passage of the answer, in bytes of UTF-8.
+/// A passage of the response, in bytes of UTF-8.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Segment {
-    /// Its first byte; absent is 0.
+    /// Index of the first byte; defaults to 0.
     #[serde(deserialize_with = "json::fit")]
     pub start_index: Option<usize>,
-    /// The byte after its last.
+    /// Index after the last byte.
     #[serde(deserialize_with = "json::fit")]
     pub end_index: Option<usize>,
-    /// The passage itself.
+    /// Text of the passage.
     #[serde(deserialize_with = "json::fit")]
     pub text: Option<String>,
 }
 
-/// One source.
+/// A source.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GroundingChunk {
     /// A web page.
     #[serde(deserialize_with = "json::fit")]
     pub web: Option<WebSource>,
-    /// A place on the map.
+    /// A place on Google Maps.
     #[serde(deserialize_with = "json::fit")]
     pub maps: Option<WebSource>,
     /// An image.
     #[serde(deserialize_with = "json::fit")]
     pub image: Option<WebSource>,
-    /// A document of the user's.
+    /// A document of the user.
     #[serde(deserialize_with = "json::fit")]
     pub retrieved_context: Option<WebSource>,
 }
 
 impl GroundingChunk {
-    /// The source, whatever its kind.
+    /// Returns the source, whatever its type.
     pub fn source(&self) -> Option<&WebSource> {
         [&self.web, &self.maps, &self.image, &self.retrieved_context].into_iter().find_map(Option::as_ref)
     }
 }
 
-/// Address and title of a source.
+/// URL and title of a source.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WebSource {
-    /// The address.
+    /// The URL.
     #[serde(deserialize_with = "json::or_default")]
     pub uri: String,
-    /// The page that an image is shown on.
+    /// URL of the page that contains an image.
     #[serde(deserialize_with = "json::or_default")]
     pub source_uri: String,
-    /// The title, mostly the domain.
+    /// The title, often the domain.
     #[serde(deserialize_with = "json::or_default")]
     pub title: String,
-    /// The page of a document in a file search store.
+    /// Page number of a document in a file search store.
     #[serde(deserialize_with = "lenient::count")]
     pub page_number: Option<u64>,
 }
 
-/// Pages that were read.
+/// Pages fetched for the URL context tool.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UrlContextMetadata {
-    /// One entry a page.
+    /// One entry per page.
     #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub url_metadata: Vec<UrlMetadata>,
 }
 
-/// One page.
+/// A fetched page.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UrlMetadata {
-    /// Its address.
+    /// URL of the page.
     #[serde(deserialize_with = "json::or_default")]
     pub retrieved_url: String,
     /// `URL_RETRIEVAL_STATUS_…`
@@ -121,14 +121,14 @@ pub struct UrlMetadata {
     pub url_retrieval_status: String,
 }
 
-/// Quoted sources; an answer may name them under both words.
+/// Recited sources; a response may contain either member.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CitationMetadata {
-    /// As the developer API says it.
+    /// Member of the Gemini Developer API.
     #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub citation_sources: Vec<WebSource>,
-    /// As Vertex says it.
+    /// Member of Vertex AI.
     #[serde(deserialize_with = "json::first::<MAX_SOURCES, _, _>")]
     pub citations: Vec<WebSource>,
 }

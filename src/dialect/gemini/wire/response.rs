@@ -1,4 +1,5 @@
-//! A response or an event of one: candidates, refusals, the model that answered. What it means for an answer is `answer`'s.
+//! A response or one of its stream events: candidates, prompt feedback, the model that responded. `response` interprets
+//! it.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -7,40 +8,40 @@ use super::{CitationMetadata, Content, GroundingMetadata, UrlContextMetadata, Us
 use dify_plugin::codec::json;
 use dify_plugin::error::clip;
 
-/// Most answers that one may ask for.
+/// Maximum number of candidates that a request may ask for.
 const MAX_CANDIDATES: usize = 8;
 
-/// One event of a stream, or a whole answer. Everything may be missing.
+/// An event of a stream, or a complete response. Every member may be missing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GenerateContentResponse {
-    /// Answers; only the first is used.
+    /// Candidates; only the first is used.
     #[serde(deserialize_with = "json::first::<MAX_CANDIDATES, _, _>")]
     pub candidates: Vec<Candidate>,
-    /// Why the prompt was refused.
+    /// Why the prompt was blocked.
     #[serde(deserialize_with = "json::fit")]
     pub prompt_feedback: Option<PromptFeedback>,
-    /// Cumulative; the last one counts.
+    /// Cumulative token counts; the last event counts.
     #[serde(deserialize_with = "json::fit")]
     pub usage_metadata: Option<UsageMetadata>,
-    /// The model that answered.
+    /// The model that responded.
     #[serde(deserialize_with = "json::fit")]
     pub model_version: Option<String>,
-    /// How long that model still lives.
+    /// Lifecycle stage of that model.
     #[serde(deserialize_with = "json::fit")]
     pub model_status: Option<ModelStatus>,
-    /// Google's id of the answer.
+    /// Google's ID of the response.
     #[serde(deserialize_with = "json::fit")]
     pub response_id: Option<String>,
-    /// An error inside a 200.
+    /// An error in a response with HTTP status 200.
     pub error: Option<Value>,
-    /// The event itself, where a gateway puts something around it.
+    /// The event itself, if a gateway wraps it.
     #[serde(deserialize_with = "json::fit")]
     pub response: Option<Box<GenerateContentResponse>>,
 }
 
 impl GenerateContentResponse {
-    /// The event itself, whatever a gateway put around it.
+    /// Returns the event itself, without the wrapper of a gateway.
     pub fn unwrapped(mut self) -> Self {
         while self.candidates.is_empty()
             && self.error.is_none()
@@ -51,8 +52,8 @@ impl GenerateContentResponse {
         self
     }
 
-    /// Whether it holds nothing that belongs to an answer.
-    pub fn says_nothing(&self) -> bool {
+    /// Whether it contains nothing that belongs to a response.
+    pub fn is_blank(&self) -> bool {
         self.candidates.is_empty()
             && self.prompt_feedback.is_none()
             && self.usage_metadata.is_none()
@@ -63,70 +64,70 @@ impl GenerateContentResponse {
     }
 }
 
-/// The stage of a model's life. Source: google-genai 3.6.1, `types.py`; developer API only.
+/// Lifecycle stage of a model. Source: google-genai 3.6.1, `types.py`; Gemini Developer API only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ModelStatus {
     /// `STABLE`, `DEPRECATED`, `RETIRED` …
     #[serde(deserialize_with = "json::or_default")]
     pub model_stage: String,
-    /// When the model goes, as RFC 3339.
+    /// Retirement time in RFC 3339 format.
     #[serde(deserialize_with = "json::fit")]
     pub retirement_time: Option<String>,
-    /// The same in words.
+    /// Description of the stage.
     #[serde(deserialize_with = "json::or_default")]
     pub message: String,
 }
 
-/// One answer, or a delta of it.
+/// A candidate response, or a delta of one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Candidate {
-    /// Number of the answer.
+    /// Index of the candidate.
     #[serde(deserialize_with = "json::fit")]
     pub index: Option<u64>,
-    /// The new parts.
+    /// New parts.
     #[serde(deserialize_with = "json::fit")]
     pub content: Option<Content>,
-    /// Why it ended.
-    #[serde(deserialize_with = "word")]
+    /// Finish reason.
+    #[serde(deserialize_with = "finish_reason")]
     pub finish_reason: Option<String>,
-    /// The same in words.
+    /// Description of the finish reason.
     #[serde(deserialize_with = "json::fit")]
     pub finish_message: Option<String>,
-    /// Judgement by category.
+    /// Safety ratings by category.
     #[serde(deserialize_with = "json::first::<64, _, _>")]
     pub safety_ratings: Vec<SafetyRating>,
-    /// Grounding of search.
+    /// Grounding metadata of a search.
     #[serde(deserialize_with = "json::fit")]
     pub grounding_metadata: Option<GroundingMetadata>,
-    /// Pages that were read.
+    /// Pages that were fetched.
     #[serde(deserialize_with = "json::fit")]
     pub url_context_metadata: Option<UrlContextMetadata>,
-    /// Quoted sources, in either spelling.
+    /// Recited sources, under either member name.
     #[serde(deserialize_with = "json::fit")]
     pub citation_metadata: Option<CitationMetadata>,
-    /// Asks for the same request again with this token.
+    /// Token with which the same request is to be continued.
     #[serde(deserialize_with = "json::fit")]
     pub continuation_token: Option<String>,
 }
 
-/// Why a prompt was refused.
+/// Why a prompt was blocked.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PromptFeedback {
     /// `SAFETY`, `PROHIBITED_CONTENT` …
-    #[serde(deserialize_with = "block_word")]
+    #[serde(deserialize_with = "block_reason")]
     pub block_reason: Option<String>,
-    /// The same in words; Vertex only.
+    /// Description of the block reason; Vertex AI only.
     #[serde(deserialize_with = "json::fit")]
     pub block_reason_message: Option<String>,
-    /// Judgement by category.
+    /// Safety ratings by category.
     #[serde(deserialize_with = "json::first::<64, _, _>")]
     pub safety_ratings: Vec<SafetyRating>,
 }
 
-/// Judgement of one category.
+/// Safety rating of a category.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SafetyRating {
@@ -136,39 +137,40 @@ pub struct SafetyRating {
     /// `NEGLIGIBLE` to `HIGH`.
     #[serde(deserialize_with = "json::or_default")]
     pub probability: String,
-    /// Whether it was the reason.
+    /// Whether this rating caused the block.
     #[serde(deserialize_with = "json::or_default")]
     pub blocked: bool,
 }
 
-/// Longest word of an enumeration that is anything to anybody.
+/// Maximum bytes of an enum value.
 const MAX_ENUM_VALUE_BYTES: usize = 64;
 
-/// Why an answer ended. What is no word is a reason that nobody knows: the answer ended all the same.
-fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    /// Where the surfaces agree on the numbers.
+/// Deserializes a finish reason. A value that is not an enum value counts as an unknown reason: the response has ended.
+fn finish_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    /// Numeric values that all services share.
     const NUMBERED: [&str; 6] = ["", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER"];
     Ok(match Value::deserialize(deserializer)? {
         Value::Null | Value::Bool(false) => None,
-        other => word_of(&other, &NUMBERED).unwrap_or_else(|| Some("OTHER".to_owned())),
+        other => enum_value(&other, &NUMBERED).unwrap_or_else(|| Some("OTHER".to_owned())),
     })
 }
 
-/// Why a prompt was refused. What is no word says nothing of a refusal.
-fn block_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+/// Deserializes a block reason. A value that is not an enum value does not count as a block.
+fn block_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     const NUMBERED: [&str; 6] = ["", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY"];
-    Ok(word_of(&Value::deserialize(deserializer)?, &NUMBERED).unwrap_or_default())
+    Ok(enum_value(&Value::deserialize(deserializer)?, &NUMBERED).unwrap_or_default())
 }
 
-/// A word of an enumeration; some gateways write its number. An empty word is none; `None` of what is neither.
-fn word_of(value: &Value, numbered: &[&str]) -> Option<Option<String>> {
-    let word = match value {
-        Value::String(word) => clip(word.trim(), MAX_ENUM_VALUE_BYTES).to_ascii_uppercase(),
+/// Returns an enum value; some gateways send its number. An empty string is no value; `None` if the JSON value is
+/// neither a string nor a number.
+fn enum_value(value: &Value, numbered: &[&str]) -> Option<Option<String>> {
+    let text = match value {
+        Value::String(text) => clip(text.trim(), MAX_ENUM_VALUE_BYTES).to_ascii_uppercase(),
         Value::Number(number) => {
             let place = number.as_u64().and_then(|number| usize::try_from(number).ok());
             place.and_then(|place| numbered.get(place)).copied().unwrap_or("OTHER").to_owned()
         }
         _ => return None,
     };
-    Some(Some(word).filter(|word| !word.is_empty()))
+    Some(Some(text).filter(|text| !text.is_empty()))
 }

@@ -1,51 +1,52 @@
-//! Tokens of an answer as the service counts them. What they cost is `price`'s.
+//! Token counts of a response as reported by the service. `price` computes their price.
 
 use serde::Deserialize;
 
 use dify_plugin::codec::json;
 use dify_plugin::protocol::lenient;
 
-/// Tokens. `promptTokenCount` includes cached ones.
+/// Token counts. `promptTokenCount` includes the cached tokens.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UsageMetadata {
-    /// Tokens of the prompt.
+    /// Prompt tokens.
     #[serde(deserialize_with = "lenient::count")]
     pub prompt_token_count: Option<u64>,
-    /// Of these, read from a cache.
+    /// Prompt tokens that were read from a cache.
     #[serde(deserialize_with = "lenient::count")]
     pub cached_content_token_count: Option<u64>,
-    /// Tokens of the answer, without thoughts.
+    /// Response tokens, without thoughts.
     #[serde(deserialize_with = "lenient::count")]
     pub candidates_token_count: Option<u64>,
-    /// Tokens of thoughts.
+    /// Thought tokens.
     #[serde(deserialize_with = "lenient::count")]
     pub thoughts_token_count: Option<u64>,
-    /// Tokens of results of Google's own tools.
+    /// Tokens in the results of Google tools.
     #[serde(deserialize_with = "lenient::count")]
     pub tool_use_prompt_token_count: Option<u64>,
-    /// All together.
+    /// Total tokens.
     #[serde(deserialize_with = "lenient::count")]
     pub total_token_count: Option<u64>,
-    /// The prompt by modality.
+    /// Prompt tokens by modality.
     #[serde(deserialize_with = "json::first::<64, _, _>")]
     pub prompt_tokens_details: Vec<ModalityTokens>,
-    /// The answer by modality.
+    /// Response tokens by modality.
     #[serde(deserialize_with = "json::first::<64, _, _>")]
     pub candidates_tokens_details: Vec<ModalityTokens>,
-    /// The cached share by modality.
+    /// Cached tokens by modality.
     #[serde(deserialize_with = "json::first::<64, _, _>")]
     pub cache_tokens_details: Vec<ModalityTokens>,
-    /// The tier that served, as the developer API says it.
+    /// Service tier that was used, as reported by the Gemini Developer API.
     #[serde(deserialize_with = "json::fit")]
     pub service_tier: Option<String>,
-    /// The tier that served, as Vertex says it: `ON_DEMAND_FLEX` …
+    /// Service tier that was used, as reported by Vertex AI: `ON_DEMAND_FLEX` …
     #[serde(deserialize_with = "json::fit")]
     pub traffic_type: Option<String>,
 }
 
 impl UsageMetadata {
-    /// Takes what a later event tells, each count by itself: an event may tell less than the one before it.
+    /// Merges the counts of a later event. Each count is merged separately, because an event may report fewer counts
+    /// than the previous one.
     pub fn update(&mut self, later: Self) {
         let counts = [
             (&mut self.prompt_token_count, later.prompt_token_count),
@@ -55,27 +56,27 @@ impl UsageMetadata {
             (&mut self.tool_use_prompt_token_count, later.tool_use_prompt_token_count),
             (&mut self.total_token_count, later.total_token_count),
         ];
-        for (known, told) in counts {
-            *known = told.or(known.take());
+        for (known, reported) in counts {
+            *known = reported.or(known.take());
         }
-        for (known, told) in [
+        for (known, reported) in [
             (&mut self.prompt_tokens_details, later.prompt_tokens_details),
             (&mut self.candidates_tokens_details, later.candidates_tokens_details),
             (&mut self.cache_tokens_details, later.cache_tokens_details),
         ] {
-            if !told.is_empty() {
-                *known = told;
+            if !reported.is_empty() {
+                *known = reported;
             }
         }
-        for (known, told) in
+        for (known, reported) in
             [(&mut self.service_tier, later.service_tier), (&mut self.traffic_type, later.traffic_type)]
         {
-            *known = told.or(known.take());
+            *known = reported.or(known.take());
         }
     }
 
-    /// Whether it tells a count.
-    pub fn tells(&self) -> bool {
+    /// Whether any count was reported.
+    pub fn is_reported(&self) -> bool {
         let counts = [self.prompt_token_count, self.candidates_token_count, self.total_token_count];
         counts.iter().any(Option::is_some) || !self.prompt_tokens_details.is_empty()
     }
@@ -88,7 +89,7 @@ pub struct ModalityTokens {
     /// `TEXT`, `IMAGE`, `AUDIO` …
     #[serde(deserialize_with = "json::or_default")]
     pub modality: String,
-    /// How many.
+    /// Number of tokens.
     #[serde(deserialize_with = "lenient::count")]
     pub token_count: Option<u64>,
 }

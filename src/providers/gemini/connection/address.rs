@@ -1,4 +1,4 @@
-//! Addresses of the service: its base, its versions, the names of models in a path.
+//! URLs of the service: base URL, API version, and model names in the path.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -7,24 +7,24 @@ use super::Connection;
 use crate::dialect::gemini::Surface;
 use dify_plugin::error::InvokeError;
 
-/// Base of the developer API.
-const DEVELOPER: &str = "https://generativelanguage.googleapis.com";
+/// Base URL of the Gemini Developer API.
+const DEVELOPER_BASE_URL: &str = "https://generativelanguage.googleapis.com";
 
-/// The version of Vertex AI that knows continuation tokens and service tiers; other calls stay at the stable one.
-/// Source: Google Cloud, "Gemini 4 Carbon" (read on 26 November 2026): "continuation_token is supported only in the
-/// v1beta1 API"; google-genai 3.6.1, `_api_client.py`, asks Vertex AI by this version alone.
+/// Version of Vertex AI that supports continuation tokens and service tiers; other requests use the stable version.
+/// Source: Google Cloud, "Gemini 4 Carbon" (as of 26 November 2026): "continuation_token is supported only in the
+/// v1beta1 API"; google-genai 3.6.1, `_api_client.py`, uses only this version for Vertex AI.
 const VERTEX_BETA: &str = "v1beta1";
 
-/// What stays as it is in a path segment.
+/// Characters that are not escaped in a path segment.
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b':');
 
 impl Connection {
-    /// The name of a model as requests and addresses of this service say it.
+    /// Returns the model name in the form that requests and URLs of this service use.
     pub fn model_name(&self, model: &str) -> Result<String, InvokeError> {
         let name = model.trim().trim_matches('/');
         if name.is_empty() || name.contains("..") || name.contains(['?', '#', '\\', ' ']) {
-            return Err(InvokeError::bad_request(format!("`{model}` is not a model name")));
+            return Err(InvokeError::bad_request(format!("`{model}` is not a valid model name")));
         }
         let short = name.trim_start_matches("publishers/google/").trim_start_matches("google/");
         let short = short.strip_prefix("models/").unwrap_or(short);
@@ -42,14 +42,14 @@ impl Connection {
         })
     }
 
-    /// The address of a model's method (`generateContent`).
+    /// Returns the URL of a model's method (`generateContent`).
     pub fn model_url(&self, model: &str, method: &str) -> Result<Url, InvokeError> {
         let name = self.model_name(model)?;
         let suffix = if method.is_empty() { String::new() } else { format!(":{method}") };
         self.url(&format!("{name}{suffix}"))
     }
 
-    /// The same by the version of Vertex AI that knows more than the stable one, where the credentials name none.
+    /// Returns the same URL with the beta version of Vertex AI, unless the credentials set a version.
     pub fn beta_url(&self, model: &str, method: &str) -> Result<Url, InvokeError> {
         match self.has_beta() {
             true => self.versioned_url(Some(VERTEX_BETA), &format!("{}:{method}", self.model_name(model)?)),
@@ -57,12 +57,12 @@ impl Connection {
         }
     }
 
-    /// Whether there is such a version: the developer API has everything in one.
+    /// Whether there is a beta version; the Gemini Developer API has all features in one version.
     pub fn has_beta(&self) -> bool {
         self.surface.is_vertex() && self.is_default_version
     }
 
-    /// The address of the explicit caches; a service in express mode has none.
+    /// Returns the URL of the context caches; `None` in express mode, which has none.
     pub fn caches_url(&self) -> Option<Url> {
         let path = match (self.surface, &self.project) {
             (Surface::VertexExpress, _) => return None,
@@ -74,7 +74,7 @@ impl Connection {
         self.url(&path).ok()
     }
 
-    /// An address below the API's version.
+    /// Returns a URL below the API version.
     pub fn url(&self, path: &str) -> Result<Url, InvokeError> {
         self.versioned_url(self.version.as_deref(), path)
     }
@@ -86,29 +86,29 @@ impl Connection {
             whole.extend(utf8_percent_encode(segment, SEGMENT));
         }
         let mut url = self.base.clone();
-        // A name says itself where it is.
+        // A full resource name contains its location.
         if let (Surface::Vertex, false, Some(location)) = (self.surface, self.is_own_base, location_of(path)) {
-            legal_name("google_location", location)?;
+            check_name("google_location", location)?;
             url = parse(&default_base(self.surface, &location.to_ascii_lowercase()))?;
         }
         url.set_path(&whole);
         Ok(url)
     }
 
-    /// Whether somebody stands between us and Google, who may serve less than Google does.
+    /// Whether a gateway is used in place of Google; it may support less than Google does.
     pub fn is_gateway(&self) -> bool {
         !self.base.domain().is_some_and(|host| host.ends_with(".googleapis.com"))
     }
 
-    /// The address of the service without anything behind it.
+    /// Returns the base URL.
     pub fn base(&self) -> &str {
         self.base.as_str()
     }
 
-    /// Where uploads are opened.
+    /// Returns the URL at which uploads are opened.
     pub fn upload_url(&self) -> Url {
         let base = self.base.path().trim_end_matches('/');
-        // A base that ends in a version has the word before it.
+        // If the base URL ends in a version, `upload` is inserted before it.
         let (prefix, version) = match (&self.version, base.rsplit_once('/')) {
             (None, Some(split)) => split,
             (version, _) => (base, version.as_deref().unwrap_or_default()),
@@ -118,8 +118,8 @@ impl Connection {
         url
     }
 
-    /// The same address at the host that the credentials name: no key goes elsewhere.
-    pub fn own_address(&self, address: &Url) -> Url {
+    /// Rewrites the URL to the host in the credentials, so that the key is never sent to another host.
+    pub fn on_own_host(&self, address: &Url) -> Url {
         let mut own = self.upload_url();
         let prefix = own.path().split("/upload/").next().unwrap_or_default().to_owned();
         let path = address.path();
@@ -129,13 +129,13 @@ impl Connection {
     }
 }
 
-/// The id of an endpoint that is named without its project: `endpoints/707`, or the number alone.
+/// Returns the ID of an endpoint that is given without its project: `endpoints/707`, or only the number.
 fn endpoint_id(name: &str) -> Option<&str> {
     let id = name.strip_prefix("endpoints/").unwrap_or(name);
     (!id.is_empty() && id.bytes().all(|digit| digit.is_ascii_digit())).then_some(id)
 }
 
-/// The location in `projects/…/locations/…/…`.
+/// Returns the location in `projects/…/locations/…/…`.
 fn location_of(path: &str) -> Option<&str> {
     let mut steps = path.split('/');
     (steps.next() == Some("projects") && steps.nth(1) == Some("locations")).then(|| steps.next()).flatten()
@@ -143,14 +143,15 @@ fn location_of(path: &str) -> Option<&str> {
 
 pub(super) fn default_base(surface: Surface, location: &str) -> String {
     match (surface, location) {
-        (Surface::Developer, _) => DEVELOPER.to_owned(),
+        (Surface::Developer, _) => DEVELOPER_BASE_URL.to_owned(),
         (Surface::VertexExpress, _) | (_, "global") => "https://aiplatform.googleapis.com".to_owned(),
         (_, "us" | "eu") => format!("https://aiplatform.{location}.rep.googleapis.com"),
         (_, region) => format!("https://{region}-aiplatform.googleapis.com"),
     }
 }
 
-/// What is copied from a page or a command goes on behind the version: `…/v1beta/openai/`, `…/v1beta/models/m:generateContent`.
+/// Parses the base URL. URLs copied from a page or a command may continue after the version: `…/v1beta/openai/`,
+/// `…/v1beta/models/m:generateContent`.
 pub(super) fn base_url(text: &str) -> Result<Url, InvokeError> {
     let mut url = parse(text.trim_end_matches('/'))?;
     let mut steps = url.path().split('/');
@@ -162,28 +163,30 @@ pub(super) fn base_url(text: &str) -> Result<Url, InvokeError> {
     ) = (version, steps.next())
     {
         let path = format!("{}/{version}", base.join("/"));
-        tracing::debug!(path, "the base URL is read up to its version");
+        tracing::debug!(path, "path after the version in the base URL ignored");
         url.set_path(&path);
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(InvokeError::credentials("credential `google_base_url` must begin with http:// or https://"));
+        return Err(InvokeError::credentials("credential `google_base_url` must start with http:// or https://"));
     }
     if url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
-        return Err(InvokeError::credentials("credential `google_base_url` must hold no user name and no query"));
+        return Err(InvokeError::credentials(
+            "credential `google_base_url` must not contain a user name or a query string",
+        ));
     }
     Ok(url)
 }
 
 pub(super) fn parse(text: &str) -> Result<Url, InvokeError> {
     Url::parse(text)
-        .map_err(|error| InvokeError::credentials(format!("credential `google_base_url` is not an address: {error}")))
+        .map_err(|error| InvokeError::credentials(format!("credential `google_base_url` is not a valid URL: {error}")))
 }
 
 fn is_version(step: &str) -> bool {
     matches!(step, "v1" | "v1beta" | "v1alpha" | "v1beta1")
 }
 
-/// A base address that ends in a version keeps it.
+/// Returns the API version; a version at the end of the base URL is kept.
 pub(super) fn version(base: &Url, wanted: Option<&str>, surface: Surface) -> Result<Option<String>, InvokeError> {
     let last = base.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     if is_version(last) {
@@ -191,19 +194,19 @@ pub(super) fn version(base: &Url, wanted: Option<&str>, surface: Surface) -> Res
     }
     match wanted {
         Some(version) => {
-            legal_name("google_api_version", version)?;
+            check_name("google_api_version", version)?;
             Ok(Some(version.to_owned()))
         }
         None => Ok(Some(if surface.is_vertex() { "v1" } else { "v1beta" }.to_owned())),
     }
 }
 
-/// Names become part of a host or a path.
-pub(super) fn legal_name(field: &str, text: &str) -> Result<(), InvokeError> {
+/// Rejects characters that cannot be part of a host name or path.
+pub(super) fn check_name(field: &str, text: &str) -> Result<(), InvokeError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':' | b'.');
     if text.bytes().all(legal) && !text.contains("..") {
         Ok(())
     } else {
-        Err(InvokeError::credentials(format!("credential `{field}` holds characters that it cannot have")))
+        Err(InvokeError::credentials(format!("credential `{field}` contains characters that are not allowed")))
     }
 }

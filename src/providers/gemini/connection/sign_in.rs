@@ -1,4 +1,4 @@
-//! Credentials → who asks Google for tokens, and how far they may go.
+//! Determines the Google credential that tokens are requested with, and its restrictions.
 
 use secrecy::SecretString;
 use url::Url;
@@ -8,7 +8,7 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::Credentials;
 use dify_plugin_google_auth::{GoogleCredential, Reach, machine_identity};
 
-/// Who asks for tokens, how far they may go, and the project that the key file names.
+/// Credential that tokens are requested with, its restrictions, and the project in the key file.
 pub(super) struct SignIn {
     pub(super) identity: GoogleCredential,
     pub(super) reach: Reach,
@@ -16,20 +16,21 @@ pub(super) struct SignIn {
 }
 
 impl SignIn {
-    /// Of what was typed into the form.
+    /// Creates the result for a credential that was entered in the form.
     fn typed(identity: GoogleCredential, project: Option<String>) -> Self {
         Self { reach: identity.reach(), identity, project }
     }
 }
 
-/// What an OAuth client consists of.
+/// Fields of an OAuth client.
 const OAUTH_FIELDS: [&str; 3] = ["google_oauth_client_id", "google_oauth_client_secret", "google_oauth_refresh_token"];
 
-/// The identity of a method of authentication.
+/// Returns the credential of an authentication method.
 pub(super) fn sign_in(method: &str, credentials: &Credentials, machine: &MachineAccess) -> Result<SignIn, InvokeError> {
     const KEY_FILE: &str = "google_service_account_json";
     match method {
-        // Whatever Google Cloud takes: a file of any type, an OAuth client, or this machine's own identity.
+        // Everything that Google Cloud accepts: any type of credentials file, an OAuth client, or the machine's
+        // identity.
         "service_account" => match credentials.get(KEY_FILE) {
             Some(_) => sign_in("application_default", credentials, machine),
             None if OAUTH_FIELDS.iter().any(|field| credentials.get(field).is_some()) => {
@@ -68,9 +69,9 @@ pub(super) fn sign_in(method: &str, credentials: &Credentials, machine: &Machine
     }
 }
 
-/// Google's own endpoint, or one on this machine for a local stand-in.
+/// Returns Google's token endpoint, or one on this machine for tests.
 fn token_uri(credentials: &Credentials) -> Result<Url, InvokeError> {
     let text = credentials.get("google_token_uri").unwrap_or(dify_plugin_google_auth::TOKEN_ENDPOINT);
     dify_plugin_google_auth::google_url(text)
-        .ok_or_else(|| InvokeError::credentials("credential `google_token_uri` is not an address of Google's"))
+        .ok_or_else(|| InvokeError::credentials("credential `google_token_uri` is not a Google URL"))
 }

@@ -1,10 +1,10 @@
-//! Which host, version and path each kind of credentials leads to, and where uploads go.
+//! Host, version and path for each type of credentials, and upload URLs.
 
 use serde_json::json;
 
 use super::*;
 
-/// The address of a call with these credentials.
+/// Returns the URL of a request with these credentials.
 fn address(more: &[(&str, &str)], model: &str) -> Result<String, InvokeError> {
     let user = r#"{"type":"authorized_user","client_id":"c","client_secret":"s","refresh_token":"r"}"#;
     let mut fields = serde_json::Map::new();
@@ -22,7 +22,7 @@ fn address(more: &[(&str, &str)], model: &str) -> Result<String, InvokeError> {
 type Case<'a> = (Vec<(&'a str, &'a str)>, &'a str, String);
 
 #[test]
-fn each_service_and_location_has_its_host() {
+fn builds_the_url_of_each_service_and_location() {
     const KEY: (&str, &str) = ("auth_method", "api_key");
     const EXPRESS: (&str, &str) = ("auth_method", "vertex_express");
     const PROJECT: (&str, &str) = ("google_project_id", "p-1");
@@ -47,7 +47,7 @@ fn each_service_and_location_has_its_host() {
             "projects/2/locations/us-east1/endpoints/3",
             "https://us-east1-aiplatform.googleapis.com/v1/projects/2/locations/us-east1/endpoints/3:generateContent".to_owned(),
         ),
-        // However a location is written, and wherever a name says that it is.
+        // Any spelling of a location, and locations within names.
         (vec![PROJECT, place("Global")], "m", vertex("aiplatform.googleapis.com", "global", "m")),
         (vec![PROJECT, place("EU")], "m", vertex("aiplatform.eu.rep.googleapis.com", "eu", "m")),
         (vec![PROJECT, place("US-Central1")], "m", vertex("us-central1-aiplatform.googleapis.com", "us-central1", "m")),
@@ -76,7 +76,7 @@ fn each_service_and_location_has_its_host() {
             "7070905402157694976",
             "https://us-east1-aiplatform.googleapis.com/v1/projects/p-1/locations/us-east1/endpoints/7070905402157694976:generateContent".to_owned(),
         ),
-        // A base URL with what stood behind it where it was copied.
+        // Base URLs with the path with which they were copied.
         (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/openai/")], "m", developer.to_owned()),
         (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/openai/chat/completions")], "m", developer.to_owned()),
         (vec![KEY, base("https://generativelanguage.googleapis.com/v1beta/models")], "m", developer.to_owned()),
@@ -95,7 +95,7 @@ fn each_service_and_location_has_its_host() {
     }
 }
 #[test]
-fn uploads_stay_at_the_host_that_the_credentials_name() {
+fn uploads_use_the_host_in_the_credentials() {
     for (base, opened, session) in [
         ("https://gate.example", "/upload/v1beta/files", "/upload/v1beta/files"),
         ("https://gate.example/gemini/", "/gemini/upload/v1beta/files", "/gemini/upload/v1beta/files"),
@@ -105,14 +105,14 @@ fn uploads_stay_at_the_host_that_the_credentials_name() {
         let credentials: Credentials = serde_json::from_value(fields).unwrap();
         let connection = Connection::new(&credentials, &Upstream::new(), &TokenSources::default()).unwrap();
         assert_eq!(connection.upload_url().as_str(), format!("https://gate.example{opened}"));
-        let told = Url::parse("https://evil.example/upload/v1beta/files?upload_id=x").unwrap();
-        let own = connection.own_address(&told);
+        let foreign = Url::parse("https://evil.example/upload/v1beta/files?upload_id=x").unwrap();
+        let own = connection.on_own_host(&foreign);
         assert_eq!(own.as_str(), format!("https://gate.example{session}?upload_id=x"));
     }
 }
 
 #[test]
-fn patience_ends_where_the_form_names_a_timeout() {
+fn timeouts_of_the_form_are_not_extended() {
     let long = Duration::from_secs(600);
     for (timeout, first_byte, idle) in [(None, 600, 600), (Some("40"), 40, 40), (Some("900"), 900, 900)] {
         let mut fields = json!({"google_api_key": "k"});
@@ -121,7 +121,7 @@ fn patience_ends_where_the_form_names_a_timeout() {
         }
         let credentials: Credentials = serde_json::from_value(fields).unwrap();
         let mut connection = Connection::new(&credentials, &Upstream::new(), &TokenSources::default()).unwrap();
-        connection.be_patient(long);
+        connection.extend_timeouts(long);
         let seconds = |wait: Duration| wait.as_secs();
         let timeouts = connection.timeouts;
         assert_eq!((seconds(timeouts.first_byte), seconds(timeouts.idle)), (first_byte, idle), "{timeout:?}");

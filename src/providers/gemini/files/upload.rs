@@ -1,4 +1,5 @@
-//! One resumable upload: opened, sent piece by piece, and taken up again where the service got to when a piece got lost.
+//! One resumable upload: opened, sent in chunks, and resumed at the offset that the service reports after a chunk was
+//! lost.
 //!
 //! Source: Gemini API, "Files API" (resumable upload).
 
@@ -15,13 +16,13 @@ use super::{File, MAX_RESPONSE_BYTES};
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::{RetryPolicy, Upstream, UpstreamResponse};
 
-/// Bytes of one piece; the API wants multiples of 256 KiB.
-const PIECE: usize = 8 * 1024 * 1024;
+/// Chunk size in bytes; the API requires a multiple of 256 KiB.
+const CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
-/// Lost pieces in a row after which the upload is given up.
+/// Maximum number of consecutive lost chunks.
 const MAX_LOST_CHUNKS: u32 = 4;
 
-/// Wait before a lost piece is looked into; doubles with each further one.
+/// Delay before the state is queried after a lost chunk; doubles with each further one.
 const LOST_CHUNK_DELAY: Duration = Duration::from_millis(250);
 
 #[derive(Deserialize)]
@@ -29,26 +30,26 @@ struct UploadResponse {
     file: File,
 }
 
-/// How an upload stands after a call.
+/// State of an upload after a request.
 enum UploadState {
-    /// The service has so many bytes.
+    /// The service has received this many bytes.
     At(usize),
-    /// The service has all.
+    /// The upload is complete.
     Done(Box<File>),
 }
 
-/// What comes of opening an upload.
+/// Result of opening an upload.
 pub(super) enum Opened {
-    /// It goes on at this address.
+    /// Continue at this URL.
     At(Url),
-    /// The gateway has no uploads.
+    /// The gateway does not support uploads.
     Absent,
-    /// The gateway refuses this one.
-    Refused(InvokeError),
+    /// The gateway rejects this upload.
+    Rejected(InvokeError),
 }
 
-/// Opens an upload. The address is a secret and leads to the host that the credentials
-/// name, whatever the service says.
+/// Opens an upload. The returned URL is a secret, and is rewritten to the host in the credentials, whatever the service
+/// returns.
 pub(super) async fn open(
     upstream: &Upstream,
     connection: &Connection,
@@ -60,32 +61,32 @@ pub(super) async fn open(
     set(&mut request.headers, "x-goog-upload-command", "start");
     set(&mut request.headers, "x-goog-upload-header-content-length", &length.to_string());
     set(&mut request.headers, "x-goog-upload-header-content-type", mime_type);
-    let answer = match upstream.send(&request).await {
-        Ok(answer) => answer,
+    let response = match upstream.send(&request).await {
+        Ok(response) => response,
         Err(error) if connection.is_gateway() => match error.status {
             Some(404 | 405 | 501) => return Ok(Opened::Absent),
-            // The call itself tells whether the credential is good.
-            Some(400 | 401 | 403 | 500) => return Ok(Opened::Refused(error)),
+            // The generation request itself shows whether the credentials are valid.
+            Some(400 | 401 | 403 | 500) => return Ok(Opened::Rejected(error)),
             _ => return Err(error),
         },
         Err(error) => return Err(error),
     };
-    let session = header(&answer, "x-goog-upload-url").and_then(|address| Url::parse(address).ok());
+    let session = header(&response, "x-goog-upload-url").and_then(|address| Url::parse(address).ok());
     match session {
-        Some(session) => Ok(Opened::At(connection.own_address(&session))),
-        // A gateway that answers everything, but passes no upload on: what it would say to a request over Google's limit
-        // nobody knows.
+        Some(session) => Ok(Opened::At(connection.on_own_host(&session))),
+        // This gateway responds successfully but does not forward uploads. Whether it would accept a request above
+        // Google's limit is unknown.
         None if connection.is_gateway() => Err(InvokeError::bad_request(
             "the files are too large for one request, and the gateway opened no upload for them",
         )
         .with_hint(
-            "Send smaller files, or switch the parameter `use_inline_file` on where the gateway takes larger requests.",
+            "Send smaller files, or turn on the parameter `use_inline_file` if the gateway accepts larger requests.",
         )),
-        None => Err(InvokeError::server_unavailable("the service opened an upload without an address")),
+        None => Err(InvokeError::server_unavailable("the service opened an upload without returning a URL")),
     }
 }
 
-/// Sends the bytes to an open upload.
+/// Sends the data to an open upload.
 pub(super) async fn send(
     upstream: &Upstream,
     connection: &Connection,
@@ -94,17 +95,19 @@ pub(super) async fn send(
 ) -> Result<File, InvokeError> {
     let (mut offset, mut furthest, mut losses) = (0, 0, 0);
     loop {
-        let lost = match piece(upstream, connection, session, bytes, offset).await {
+        let lost = match send_chunk(upstream, connection, session, bytes, offset).await {
             Ok(UploadState::Done(file)) => return Ok(*file),
             Ok(UploadState::At(next)) if next > offset => {
                 offset = next;
-                // A service that loses again what it had gets no further.
+                // A service that loses data it had already received makes no progress.
                 if offset > furthest {
                     (furthest, losses) = (offset, 0);
                 }
                 continue;
             }
-            Ok(UploadState::At(_)) => InvokeError::server_unavailable(format!("an upload stays at byte {offset}")),
+            Ok(UploadState::At(_)) => {
+                InvokeError::server_unavailable(format!("the upload makes no progress beyond byte {offset}"))
+            }
             Err(error) if error.retryable => error,
             Err(error) => return Err(error),
         };
@@ -112,37 +115,37 @@ pub(super) async fn send(
         if losses > MAX_LOST_CHUNKS {
             return Err(lost);
         }
-        tracing::warn!(error = lost.brief(), offset, "a piece of an upload got lost; taken up again");
+        tracing::warn!(error = lost.brief(), offset, "upload chunk lost; resuming");
         tokio::time::sleep(LOST_CHUNK_DELAY * 2u32.pow(losses - 1)).await;
-        match ask(upstream, connection, session, bytes.len()).await {
+        match query_offset(upstream, connection, session, bytes.len()).await {
             Ok(UploadState::Done(file)) => return Ok(*file),
-            Ok(UploadState::At(kept)) => offset = kept,
-            // The next piece tells whether the service is back.
+            Ok(UploadState::At(received)) => offset = received,
+            // The next chunk shows whether the service is available again.
             Err(error) if error.retryable => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Sends the piece at an offset.
-async fn piece(
+/// Sends the chunk at an offset.
+async fn send_chunk(
     upstream: &Upstream,
     connection: &Connection,
     session: &Url,
     bytes: &Bytes,
     offset: usize,
 ) -> Result<UploadState, InvokeError> {
-    let end = bytes.len().min(offset + PIECE);
+    let end = bytes.len().min(offset + CHUNK_BYTES);
     let last = end == bytes.len();
     let mut request = connection.request(Method::POST, session.clone()).with_retry(RetryPolicy::never());
     set(&mut request.headers, "x-goog-upload-command", if last { "upload, finalize" } else { "upload" });
     set(&mut request.headers, "x-goog-upload-offset", &offset.to_string());
     request.body = bytes.slice(offset..end);
-    standing(upstream.send(&request).await?, if last { offset } else { end }).await
+    parse_state(upstream.send(&request).await?, if last { offset } else { end }).await
 }
 
-/// Asks how far an upload got.
-async fn ask(
+/// Queries how many bytes the service has received.
+async fn query_offset(
     upstream: &Upstream,
     connection: &Connection,
     session: &Url,
@@ -150,38 +153,40 @@ async fn ask(
 ) -> Result<UploadState, InvokeError> {
     let mut request = connection.request(Method::POST, session.clone()).with_retry(RetryPolicy::never());
     set(&mut request.headers, "x-goog-upload-command", "query");
-    let answer = upstream.send(&request).await?;
-    let kept = header(&answer, "x-goog-upload-size-received").and_then(|kept| kept.parse().ok());
-    match (standing(answer, kept.unwrap_or(0)).await?, kept) {
+    let response = upstream.send(&request).await?;
+    let offset = header(&response, "x-goog-upload-size-received").and_then(|offset| offset.parse().ok());
+    match (parse_state(response, offset.unwrap_or(0)).await?, offset) {
         (UploadState::At(_), None) => {
-            Err(InvokeError::server_unavailable("the service does not tell how far an upload got")
-                .with_hint("Something on the way may remove the headers of answers: check base URL and proxy."))
+            Err(InvokeError::server_unavailable("the service does not report the progress of an upload")
+                .with_hint("A proxy may remove response headers. Check the base URL and the proxy."))
         }
-        (UploadState::At(kept), _) if kept > length => {
-            Err(InvokeError::server_unavailable(format!("an upload of {length} bytes stands at byte {kept}")))
+        (UploadState::At(offset), _) if offset > length => {
+            Err(InvokeError::server_unavailable(format!("an upload of {length} bytes is reported at byte {offset}")))
         }
-        (standing, _) => Ok(standing),
+        (state, _) => Ok(state),
     }
 }
 
-/// Reads how an upload stands; `kept` is where it is while it goes on.
-async fn standing(answer: UpstreamResponse, kept: usize) -> Result<UploadState, InvokeError> {
-    match header(&answer, "x-goog-upload-status") {
-        Some("active") => Ok(UploadState::At(kept)),
-        Some("final") => Ok(UploadState::Done(Box::new(answer.json::<UploadResponse>(MAX_RESPONSE_BYTES).await?.file))),
+/// Parses the state of an upload; `offset` is the offset while it is in progress.
+async fn parse_state(response: UpstreamResponse, offset: usize) -> Result<UploadState, InvokeError> {
+    match header(&response, "x-goog-upload-status") {
+        Some("active") => Ok(UploadState::At(offset)),
+        Some("final") => {
+            Ok(UploadState::Done(Box::new(response.json::<UploadResponse>(MAX_RESPONSE_BYTES).await?.file)))
+        }
         status => {
             let status = status.unwrap_or("unknown").to_owned();
-            Err(InvokeError::server_unavailable(format!("an upload ended as `{status}`")))
+            Err(InvokeError::server_unavailable(format!("the upload ended with status `{status}`")))
         }
     }
 }
 
-fn header<'a>(answer: &'a UpstreamResponse, name: &str) -> Option<&'a str> {
-    answer.headers.get(name)?.to_str().ok()
+fn header<'a>(response: &'a UpstreamResponse, name: &str) -> Option<&'a str> {
+    response.headers.get(name)?.to_str().ok()
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    // A media type that no header can hold names no kind of file.
+    // A media type that is not a valid header value is replaced.
     let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     headers.insert(HeaderName::from_static(name), value);
 }

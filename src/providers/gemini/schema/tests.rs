@@ -1,4 +1,4 @@
-//! Tests of customizable models against the declared ones.
+//! Tests of custom models against the declared ones.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ fn schema(declared: &[Arc<ModelSchema>], id: &str, fields: &[(&str, &str)]) -> R
 }
 
 #[test]
-fn a_model_is_a_copy_of_the_declared_one_that_it_is_like() {
+fn a_custom_model_copies_the_declared_model_that_it_resembles() {
     let declared = declared();
     for (kind, id, family, like) in [
         ("llm", "gemini-3.8-flash-002", "auto", "gemini-3.8-flash"),
@@ -59,7 +59,7 @@ fn a_model_is_a_copy_of_the_declared_one_that_it_is_like() {
 }
 
 #[test]
-fn the_limits_of_the_form_are_the_models() {
+fn limits_of_the_form_apply() {
     let declared = declared();
     let fields = [("max_output_tokens", "80"), ("context_size", "9000"), ("display_name", "Mine")];
     let own = schema(&declared, "gemini-3.8-flash-x", &fields).unwrap();
@@ -68,9 +68,9 @@ fn the_limits_of_the_form_are_the_models() {
     assert_eq!((own.number_property("context_size"), own.label.en_us.as_str()), (Some(9000), "Mine"));
 }
 
-/// The price of the form is the whole price: a discount on cached tokens that nobody gave is none.
+/// The prices of the form are complete: no discount on cached tokens is derived from the list prices.
 #[test]
-fn the_prices_of_the_form_replace_those_of_the_list() {
+fn prices_of_the_form_replace_list_prices() {
     let declared = declared();
     let own = schema(&declared, "gemini-3.1-pro", &[("input_price", "1"), ("output_price", "3")]).unwrap();
     let pricing = own.pricing.clone().unwrap();
@@ -79,14 +79,14 @@ fn the_prices_of_the_form_replace_those_of_the_list() {
     assert!(details.cached_input.is_none() && details.long_context.is_none() && details.changes.is_empty());
     assert_eq!(details.service_tiers["flex"].factor, Decimal::new(5, 1));
     assert_eq!(details.service_tiers["flex"].cached, Default::default());
-    // Nothing is known of the price of what is not Google's.
+    // The prices of models that are not Google's are unknown.
     assert!(schema(&declared, "endpoints/1", &[]).unwrap().pricing.is_none());
     assert!(schema(&declared, "endpoints/1", &[("model_family", "gemini-3.8-flash")]).unwrap().pricing.is_some());
 }
 
-/// The page begins a number that is switched on with its default, and without one with its smallest value.
+/// Dify's page starts an enabled number at its default, or else at its minimum.
 #[test]
-fn every_number_begins_with_something_sensible() {
+fn every_number_parameter_starts_at_a_valid_value() {
     use dify_plugin::declare::ParameterType;
     for model in declared().iter().filter(|model| model.model_type == ModelType::Llm) {
         for rule in
@@ -95,13 +95,13 @@ fn every_number_begins_with_something_sensible() {
             let default = rule.default.as_ref().and_then(serde_json::Value::as_f64);
             let fits =
                 |value: &f64| rule.min.is_none_or(|min| *value >= min) && rule.max.is_none_or(|max| *value <= max);
-            assert!(default.filter(fits).is_some(), "{}: `{}` begins with {default:?}", model.model, rule.name);
+            assert!(default.filter(fits).is_some(), "{}: `{}` starts with {default:?}", model.model, rule.name);
         }
     }
 }
 
 #[test]
-fn a_model_of_which_nothing_is_known_takes_the_schemas_that_every_model_takes() {
+fn an_unknown_model_gets_schemas_that_every_model_supports() {
     let declared = declared();
     for (id, full) in
         [("tunedModels/abc", false), ("mine", false), ("gemini-3.8-flash-x", true), ("gemini-5-flash", true)]
@@ -113,7 +113,7 @@ fn a_model_of_which_nothing_is_known_takes_the_schemas_that_every_model_takes() 
 }
 
 #[test]
-fn what_is_no_gemini_has_a_form_of_its_own() {
+fn non_gemini_models_have_their_own_parameters() {
     let declared = declared();
     for id in ["gemma-3-27b-it", "models/gemma-4-31b-it"] {
         let gemma = schema(&declared, id, &[]).unwrap();
@@ -130,7 +130,7 @@ fn what_is_no_gemini_has_a_form_of_its_own() {
 }
 
 #[test]
-fn nonsense_is_refused_by_its_field() {
+fn errors_name_the_invalid_field() {
     let declared = declared();
     for (field, wrong) in [
         ("context_size", &["x", "0", "-5", "1.5", "1e30", "NaN", "inf"][..]),

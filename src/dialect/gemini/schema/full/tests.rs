@@ -1,4 +1,4 @@
-//! Tests of putting right, case by case, with hostile references and with wild schemas.
+//! Tests of the schema repair: single cases, hostile references, and generated schemas.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ fn put_right(schema: Value) -> Value {
 }
 
 #[test]
-fn references_lead_somewhere_and_stand_alone() {
+fn references_are_resolved_and_have_no_siblings() {
     let opt = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     let list = |items: Value| json!({"type": "object", "properties": {"l": {"type": "array", "items": items}}});
     let with = |items: Value| {
@@ -18,20 +18,20 @@ fn references_lead_somewhere_and_stand_alone() {
         schema
     };
     for (name, schema, expected) in [
-        ("good ones stay", with(json!({"$ref": "#/$defs/Opt"})), with(json!({"$ref": "#/$defs/Opt"}))),
+        ("valid references are kept", with(json!({"$ref": "#/$defs/Opt"})), with(json!({"$ref": "#/$defs/Opt"}))),
         (
-            "with what may stand beside them",
+            "with allowed siblings",
             with(json!({"$ref": "#/$defs/Opt", "description": "d", "default": null})),
             with(json!({"$ref": "#/$defs/Opt", "description": "d", "default": null})),
         ),
         ("lost", list(json!({"$ref": "#/$defs/Tag"})), list(json!({}))),
         (
-            "lost, with a description",
+            "unresolved, with a description",
             list(json!({"$ref": "#/definitions/Tag", "description": "d"})),
             list(json!({"description": "d"})),
         ),
-        ("another document's", list(json!({"$ref": "https://example.org/s.json#/a"})), list(json!({}))),
-        ("no text", list(json!({"$ref": 5, "type": "string"})), list(json!({"type": "string"}))),
+        ("to another document", list(json!({"$ref": "https://example.org/s.json#/a"})), list(json!({}))),
+        ("not a string", list(json!({"$ref": 5, "type": "string"})), list(json!({"type": "string"}))),
         (
             "with a title",
             with(json!({"$ref": "#/$defs/Opt", "title": "t"})),
@@ -53,12 +53,12 @@ fn references_lead_somewhere_and_stand_alone() {
             json!({"properties": {"a": {"type": "string"}, "b": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "string"}}}),
         ),
         (
-            "a schema that holds itself",
+            "a recursive schema",
             json!({"$ref": "#/$defs/n", "$defs": {"n": {"properties": {"next": {"$ref": "#/$defs/n"}}}}}),
             json!({"properties": {"next": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"properties": {"next": {"$ref": "#/$defs/n"}}}}}),
         ),
         (
-            "one that holds itself with a title",
+            "a recursive schema with a title",
             json!({"items": {"$ref": "#/$defs/n", "title": "t"}, "$defs": {"n": {"properties": {"next": {"$ref": "#/$defs/n", "title": "u"}}}}}),
             json!({"items": {"properties": {"next": {"$ref": "#/$defs/n"}}, "title": "t"},
                 "$defs": {"n": {"properties": {"next": {"properties": {"next": {"$ref": "#/$defs/n"}}, "title": "u"}}}}}),
@@ -69,7 +69,7 @@ fn references_lead_somewhere_and_stand_alone() {
 }
 
 #[test]
-fn what_says_nothing_goes() {
+fn members_without_meaning_are_removed() {
     for (schema, expected) in [
         (json!({"$schema": "s", "$id": "i", "type": "object"}), json!({"type": "object"})),
         (
@@ -84,7 +84,7 @@ fn what_says_nothing_goes() {
         (json!({"type": ["STRING", "null"]}), json!({"type": ["string", "null"]})),
         (json!({"type": ["string", "any"]}), json!({})),
         (json!({"required": ["a", 5, null]}), json!({"required": ["a"]})),
-        // A property may be called like a keyword.
+        // A property may have the name of a keyword.
         (
             json!({"properties": {"$ref": {"type": "any"}, "type": {"type": "string"}, "enum": {}}}),
             json!({"properties": {"$ref": {}, "type": {"type": "string"}, "enum": {}}}),
@@ -94,7 +94,7 @@ fn what_says_nothing_goes() {
     }
 }
 
-/// Each level names the one below several times.
+/// Each level contains several references to the one below.
 fn levels(width: usize, depth: usize, more: Value) -> Value {
     let mut shared = Map::new();
     for level in 0..depth {
@@ -115,7 +115,7 @@ fn references_cannot_make_a_request_large() {
         assert!(found.len() < 4 * 1024 * 1024, "{}", found.len());
         assert!(super::super::subset(schema.as_object().unwrap(), &mut Budget::default()).is_err());
     }
-    // A long text behind many references.
+    // A long string behind many references.
     let long = "d".repeat(100_000);
     let properties: Map<String, Value> =
         (0..1000).map(|at| (format!("p{at}"), json!({"$ref": "#/$defs/t", "title": "t"}))).collect();
@@ -123,8 +123,8 @@ fn references_cannot_make_a_request_large() {
     assert!(put_right(schema).to_string().len() < 4 * 1024 * 1024);
 }
 
-/// Any JSON that holds keywords of schemas.
-fn wild() -> impl Strategy<Value = Value> {
+/// Generates JSON with schema keywords.
+fn any_schema() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -156,25 +156,25 @@ fn wild() -> impl Strategy<Value = Value> {
     })
 }
 
-/// References that lead nowhere in their own schema, and those that do not stand alone.
-fn wrong(schema: &Value, root: &Value, wrongs: &mut Vec<String>) {
+/// Collects unresolved references and references with disallowed siblings.
+fn collect_problems(schema: &Value, root: &Value, problems: &mut Vec<String>) {
     let Value::Object(map) = schema else { return };
     if let Some(reference) = map.get("$ref") {
-        let path = reference.as_str().unwrap_or("no text");
+        let path = reference.as_str().unwrap_or("not a string");
         if path != "#" && root.pointer(&path[1..]).is_none() {
-            wrongs.push(format!("{path} leads nowhere"));
+            problems.push(format!("{path} is unresolved"));
         }
         if map.keys().any(|key| !["$ref", "description", "default"].contains(&key.as_str())) {
-            wrongs.push(format!("{path} does not stand alone: {schema}"));
+            problems.push(format!("{path} has siblings: {schema}"));
         }
     }
     for (key, value) in map {
         match (key.as_str(), value) {
             ("properties" | "$defs", Value::Object(inner)) => {
-                inner.values().for_each(|value| wrong(value, root, wrongs));
+                inner.values().for_each(|value| collect_problems(value, root, problems));
             }
-            ("anyOf", Value::Array(items)) => items.iter().for_each(|item| wrong(item, root, wrongs)),
-            ("items", value) => wrong(value, root, wrongs),
+            ("anyOf", Value::Array(items)) => items.iter().for_each(|item| collect_problems(item, root, problems)),
+            ("items", value) => collect_problems(value, root, problems),
             _ => {}
         }
     }
@@ -182,12 +182,12 @@ fn wrong(schema: &Value, root: &Value, wrongs: &mut Vec<String>) {
 
 proptest! {
     #[test]
-    fn nothing_wild_breaks_it(schema in wild()) {
+    fn repairs_any_schema(schema in any_schema()) {
         if let Value::Object(map) = &schema {
             let found = full(map, &mut Budget::default());
-            let mut wrongs = Vec::new();
-            wrong(&found, &found, &mut wrongs);
-            prop_assert!(wrongs.is_empty(), "{wrongs:?} in {found} of {schema}");
+            let mut problems = Vec::new();
+            collect_problems(&found, &found, &mut problems);
+            prop_assert!(problems.is_empty(), "{problems:?} in {found} of {schema}");
             let _ = super::super::subset(map, &mut Budget::default());
         }
     }

@@ -1,25 +1,25 @@
-//! What the plugin itself added to an earlier answer does not go back to a model as its words: blocks of thoughts, and the
-//! list of sources behind the answer.
+//! Removes text that the plugin itself added to an earlier response before it goes back to a model: thinking blocks,
+//! and the list of sources at the end.
 //!
-//! It knows the forms that this plugin writes ([`ThinkWriter`](crate::dialect::think::ThinkWriter),
-//! [`Grounding`](super::grounding::Grounding)) and one more: a block that opens an answer, whoever wrote it. A tag that the model
-//! itself wrote, in a sentence or a listing, stays.
+//! It recognizes the formats that this plugin writes ([`ThinkWriter`](crate::dialect::think::ThinkWriter),
+//! [`Grounding`](super::grounding::Grounding)), and a thinking block at the start of a response from any source. A tag
+//! that the model wrote in a sentence or code block is kept.
 
 use std::borrow::Cow;
 
 use crate::dialect::think::CLOSE;
 
-/// How a block begins, in this plugin and in Dify's own.
+/// Start of a thinking block, as this plugin and Dify write it.
 const BEGIN: &str = "<think>\n";
 
-/// How a block ends that this plugin wrote.
+/// End of a thinking block that this plugin wrote.
 const END: &str = "\n</think>";
 
-/// Begins and ends a listing.
+/// Start or end of a code block.
 const FENCE: &str = "```";
 
-/// An earlier answer's text as the model said it.
-pub(super) fn of(text: &str) -> Cow<'_, str> {
+/// Returns the text of an earlier response as the model wrote it.
+pub(super) fn strip(text: &str) -> Cow<'_, str> {
     let text = without_leading_block(text);
     match without_blocks(text) {
         Cow::Borrowed(text) => Cow::Borrowed(without_lists(text)),
@@ -27,7 +27,7 @@ pub(super) fn of(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text behind the blocks that it begins with; a block without an end is all of it.
+/// Removes the leading thinking blocks; a block without an end extends to the end of the text.
 fn without_leading_block(text: &str) -> &str {
     let mut rest = text;
     while let Some(inside) = rest.trim_start().strip_prefix(BEGIN) {
@@ -39,18 +39,18 @@ fn without_leading_block(text: &str) -> &str {
     rest
 }
 
-/// The text without the blocks in it that have the plugin's own form and stand outside of listings.
+/// Removes thinking blocks in the plugin's format that are outside of code blocks.
 fn without_blocks(text: &str) -> Cow<'_, str> {
     let (mut kept, mut from, mut searched) = (String::new(), 0, 0);
     let mut in_listing = false;
-    // An opening tag without an end tells that no later one has any: the text is searched once.
+    // If an opening tag has no end, no later one has: the text is searched only once.
     while let Some(at) = text[searched..].find(BEGIN).map(|at| searched + at) {
         in_listing ^= text[searched..at].matches(FENCE).count() % 2 == 1;
         if in_listing {
             searched = at + BEGIN.len();
             continue;
         }
-        // The line end of the opening tag may be that of the closing one.
+        // The newline of the opening tag may be that of the closing tag.
         let inside = at + BEGIN.len() - 1;
         let Some(end) = text[inside..].find(END).map(|end| inside + end + END.len()) else { break };
         kept.push_str(&text[from..at]);
@@ -62,7 +62,7 @@ fn without_blocks(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text without the sections that list sources at its end.
+/// Removes the sections at the end that list sources.
 fn without_lists(text: &str) -> &str {
     let mut rest = text;
     while let Some((before, last)) = rest.rsplit_once("\n\n") {
@@ -83,7 +83,7 @@ fn is_list(section: &str) -> bool {
         || (section.starts_with("Could not read http") && section.ends_with(')') && !section.contains('\n'))
 }
 
-/// `[1] [title](address)` or `[1] title`.
+/// `[1] [title](URL)` or `[1] title`.
 fn is_entry(line: &str) -> bool {
     let number = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
     number.is_some_and(|(number, name)| {
@@ -100,8 +100,8 @@ mod tests {
     use crate::dialect::think::{ThinkPolicy, ThinkWriter};
 
     #[test]
-    fn blocks_of_the_plugin_go_and_the_models_own_tags_stay() {
-        for (said, expected) in [
+    fn removes_blocks_of_the_plugin_and_keeps_tags_of_the_model() {
+        for (text, expected) in [
             ("<think>\nsecret\n</think>answer", "answer"),
             ("<think>\nsecret\n</think>\n\nanswer", "answer"),
             ("<think>\nsecret</think>answer", "answer"),
@@ -110,7 +110,7 @@ mod tests {
             ("<think>\na\n</think>One. <think>\nb\n</think>Two. <think>\nc\n</think>", "One. Two. "),
             ("<think>\ncut off", ""),
             ("", ""),
-            // What the model said about the tag.
+            // Text of the model about the tag.
             (
                 "Use the `<think>` tag, then write `</think>` and answer.",
                 "Use the `<think>` tag, then write `</think>` and answer.",
@@ -121,32 +121,32 @@ mod tests {
             ("Say:\n```\nx\n```\n<think>\nhm\n</think>Done.", "Say:\n```\nx\n```\nDone."),
             ("One. <think>\nnever closed", "One. <think>\nnever closed"),
         ] {
-            assert_eq!(of(said), expected, "{said}");
+            assert_eq!(strip(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn what_the_writer_writes_is_found() {
+    fn recognizes_the_output_of_the_writer() {
         let (mut writer, mut out) = (ThinkWriter::new(ThinkPolicy::Show), String::new());
         writer.thought("first secret", &mut out);
         writer.text("One. ", &mut out);
         writer.thought("second secret\n", &mut out);
         writer.text("Two.", &mut out);
         writer.finish(false, &mut out);
-        assert_eq!(of(&out), "One. Two.", "{out}");
+        assert_eq!(strip(&out), "One. Two.", "{out}");
     }
 
     #[test]
-    fn lists_of_sources_go_and_the_models_own_paragraphs_stay() {
+    fn removes_source_lists_and_keeps_paragraphs_of_the_model() {
         let mut sources = Grounding::default();
         let grounding = json!({"groundingChunks": [{"web": {"uri": "https://a", "title": "A"}}, {"retrievedContext": {"title": "Notes"}}],
             "webSearchQueries": ["größe?", "b"]});
         sources.add(serde_json::from_value(grounding).unwrap(), 0);
-        sources.quote(serde_json::from_value(json!([{"uri": "https://q", "title": ""}])).unwrap());
+        sources.add_quoted(serde_json::from_value(json!([{"uri": "https://q", "title": ""}])).unwrap());
         let unread = json!([{"retrievedUrl": "https://pay", "urlRetrievalStatus": "URL_RETRIEVAL_STATUS_PAYWALL"}]);
         sources.pages(serde_json::from_value(unread).unwrap());
         let answer = "It is large.\n\nAnd old.";
-        assert_eq!(of(&format!("{answer}{}", sources.list())), answer, "{}", sources.list());
+        assert_eq!(strip(&format!("{answer}{}", sources.list())), answer, "{}", sources.list());
         for kept in [
             "Sources:\n[1] [a](b)",
             "See:\n\nSources:\nmy own memory",
@@ -154,7 +154,7 @@ mod tests {
             "Well.\n\nCould not read your mind",
             "Well.\n\nSearch suggestions: none",
         ] {
-            assert_eq!(of(kept), kept);
+            assert_eq!(strip(kept), kept);
         }
     }
 }
