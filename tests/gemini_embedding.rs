@@ -147,10 +147,10 @@ async fn images_are_embedded() {
         ("gemini-embedding-2", image("http://169.254.169.254/x.png"), "169.254.169.254"),
         ("gemini-embedding-2", json!({"content": " ", "content_type": "text"}), "text 1 of the request is empty"),
     ];
-    for (model, document, message) in refused {
+    for (model, document, expected) in refused {
         let outcome = plugin().call(embed(model, json!([document]))).await;
         let (kind, message) = outcome.failure();
-        assert!(kind == "InvokeBadRequestError" && message.contains(message), "{message}: {kind} {message}");
+        assert!(kind == "InvokeBadRequestError" && message.contains(expected), "{expected}: {kind} {message}");
     }
     assert_eq!(google.seen(":batchEmbedContents").len(), 2, "nothing was billed");
 }

@@ -22,6 +22,9 @@ const BAD_KEY: [&str; 5] =
 /// Message for errors without a message.
 const UNEXPLAINED: &str = "no error message";
 
+/// Hint for responses of a proxy or another service.
+pub const NOT_GOOGLE: &str = "This response does not come from Google. Check the base URL and the proxy.";
+
 /// Maximum bytes shown of a server's error message.
 const MAX_MESSAGE_BYTES: usize = 2000;
 

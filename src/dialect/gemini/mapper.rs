@@ -135,8 +135,7 @@ fn unreadable(error: Option<&serde_json::Error>, data: &str) -> InvokeError {
 /// Returns the error for an HTML page in place of a stream.
 pub fn page(body: &str) -> InvokeError {
     let text = parse_error_text(body.as_bytes()).message.unwrap_or_default();
-    InvokeError::connection(format!("unexpected response: {text}"))
-        .with_hint("This response does not come from Google. Check the base URL and the proxy.")
+    InvokeError::connection(format!("unexpected response: {text}")).with_hint(errors::NOT_GOOGLE)
 }
 
 #[cfg(test)]

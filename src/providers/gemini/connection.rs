@@ -197,7 +197,7 @@ fn parse_error(response: &ErrorResponse) -> InvokeError {
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(&response.body) else {
         let mut error = status::error_of(response);
         error.kind = dify_plugin::error::ErrorKind::Connection;
-        error.hint = Some("This response does not come from Google. Check the base URL and the proxy.".to_owned());
+        error.hint = Some(errors::NOT_GOOGLE.to_owned());
         return error;
     };
     let mut error = errors::from_value(&value, Some(response.status.as_u16()));

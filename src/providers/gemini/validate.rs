@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::embedding;
 use crate::dialect::gemini::parameters::{self, Parameters};
 use crate::dialect::gemini::speech_options::SpeechOptions;
-use crate::dialect::gemini::{Surface, mapper};
+use crate::dialect::gemini::{Surface, errors, mapper};
 use crate::providers::common::download;
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::CallContext;
@@ -80,7 +80,7 @@ async fn check_json(response: UpstreamResponse) -> Result<(), InvokeError> {
         },
         _ if body.trim_ascii_start().starts_with(b"<") => Err(mapper::page(&String::from_utf8_lossy(&body))),
         _ => Err(InvokeError::connection(format!("the service did not return a JSON object: {}", excerpt(&body)))
-            .with_hint("This response does not come from Google. Check the base URL and the proxy.")),
+            .with_hint(errors::NOT_GOOGLE)),
     }
 }
 
