@@ -142,7 +142,7 @@ async fn completion_models_and_media_and_schemas() {
     let image = json!([{"type": "text", "data": "?"}, {"type": "image", "format": "png", "mime_type": "image/png", "base64_data": "AA==", "url": "http://10.0.0.1/files/a"}]);
     let with_image = json!({"prompt_messages": [{"role": "user", "content": image}]});
     let outcome = plugin().call(ask(&server, "chat-inline", "", with_image.clone())).await;
-    check_failure(&outcome, "InvokeBadRequestError", &["does not read image parts"]);
+    check_failure(&outcome, "InvokeBadRequestError", &["does not support image input"]);
     let mut vision: Value = serde_json::from_slice(&server::recorded("model_chat-inline.body")).unwrap();
     vision["model_ability"] = json!(["chat", "vision"]);
     server.set_model("vision", vision);
@@ -614,7 +614,7 @@ async fn errors_of_the_server_keep_kind_and_words() {
             "InvokeServerUnavailableError",
             "actor died",
         ),
-        (200, "text/event-stream", "", "InvokeServerUnavailableError", "without an answer"),
+        (200, "text/event-stream", "", "InvokeServerUnavailableError", "without a response"),
     ];
     for (status, content_type, body, kind, words) in cases {
         server.trouble(Trouble::Respond(status, content_type, body.to_owned(), None));

@@ -1,13 +1,13 @@
-//! The one driver of all stream mappers; it owns every policy.
+//! Drives every stream mapper and enforces all stream policies in one place.
 //!
-//! | what happens | what follows |
+//! | event | result |
 //! |---|---|
-//! | silence before the first event; every byte counts as life, comments and blank lines too | connection error after the first-byte limit |
-//! | silence after it, counted in events and in bytes of one that is on its way; comments do not count | connection error after the idle limit |
-//! | silence after the last word (a finish reason) | the answer ends after a short grace |
-//! | an event over the limit, an answer that keeps too much until its end, too much held for all sessions | server error |
-//! | the connection breaks | deltas so far, then a connection error; after the last word, the answer ends |
-//! | the mapper refuses an event | deltas so far, then its error |
+//! | no data before the first event; every byte counts as data, also comments and blank lines | connection error after the first-byte timeout |
+//! | no data after it: neither an event nor bytes of an incomplete one; comments do not count | connection error after the idle timeout |
+//! | no data after a finish reason | the response ends after a short timeout |
+//! | an event over the limit, a response that buffers too much until its end, too much buffered for all sessions | server error |
+//! | the connection breaks | deltas so far, then a connection error; after a finish reason, the response ends |
+//! | the mapper rejects an event | deltas so far, then its error |
 //! | the mapper is done | the upstream call is closed |
 //! | the stream ends | the mapper's `finish` decides whether the answer was complete |
 
@@ -23,17 +23,17 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::UpstreamResponse;
 use dify_plugin::upstream::share::Share;
 
-/// Longest event: an inline image or sound of some twenty megabytes.
+/// Maximum size of an event in bytes. Inline images and audio take up to about 20 MB.
 pub const MAX_EVENT_BYTES: usize = 48 * 1024 * 1024;
 
-/// Most bytes of an answer that may be kept until its end, in whatever dialect and form, streamed or collected: far more
-/// than a model writes, and room for a dozen pictures.
+/// Maximum number of bytes of a response that are buffered until its end, in any dialect, streamed or not. This is far
+/// more text than a model generates, and enough for a dozen images.
 pub const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 
-/// How long counts may take that follow the last word.
+/// How long to wait for usage that follows the finish reason.
 const TRAILING_USAGE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long silence may last.
+/// Stream timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Waits {
     /// Before the first event.
@@ -42,22 +42,22 @@ pub struct Waits {
     pub idle: Duration,
 }
 
-/// The error of an answer that is longer than what may be kept of it.
+/// Returns the error for a response that exceeds the buffer limit.
 pub fn too_long() -> InvokeError {
     InvokeError::server_unavailable(format!(
-        "the upstream's answer does not end: more than {} MiB of it would have to be kept",
+        "the response is too long: more than {} MiB would have to be buffered",
         MAX_RESPONSE_BYTES >> 20
     ))
 }
 
-fn silence(waits: Waits, begun: bool) -> InvokeError {
+fn timeout_error(waits: Waits, begun: bool) -> InvokeError {
     InvokeError::connection(match begun {
-        true => format!("the upstream sent no event for {} s in the middle of its answer", waits.idle.as_secs_f64()),
-        false => format!("the upstream accepted the request, but sent no event for {} s", waits.first.as_secs_f64()),
+        true => format!("the server sent no event for {} s before the response was complete", waits.idle.as_secs_f64()),
+        false => format!("the server accepted the request, but sent no event for {} s", waits.first.as_secs_f64()),
     })
 }
 
-/// Drives a mapper over an answer's body.
+/// Drives a mapper over a response body.
 pub fn drive<M: StreamMapper>(
     response: UpstreamResponse,
     mapper: M,
@@ -68,7 +68,7 @@ pub fn drive<M: StreamMapper>(
         .boxed()
 }
 
-/// Drives a mapper over any stream of bytes; what is held of them counts in the share.
+/// Drives a mapper over any stream of bytes. Buffered bytes count toward the shared limit.
 pub fn drive_bytes<M, S>(
     mut body: S,
     waits: Waits,
@@ -85,19 +85,19 @@ where
         let mut out = Vec::new();
         let (mut begun, mut over, mut taken) = (false, false, 0);
         let mut deadline = Instant::now() + waits.first;
-        'answer: loop {
-            let piece = match timeout_at(deadline, body.next()).await {
-                Ok(piece) => piece,
+        'response: loop {
+            let chunk = match timeout_at(deadline, body.next()).await {
+                Ok(chunk) => chunk,
                 Err(_) if over => break,
                 Err(_) => {
-                    yield Err(silence(waits, begun));
+                    yield Err(timeout_error(waits, begun));
                     return;
                 }
             };
-            let (ended, broken) = match piece {
+            let (ended, broken) = match chunk {
                 Some(Ok(bytes)) => {
                     let read = decoder.push(&bytes, &mut events).map_err(|error| {
-                        InvokeError::server_unavailable(format!("the upstream's stream cannot be read: {error}"))
+                        InvokeError::server_unavailable(format!("cannot read the response stream: {error}"))
                     });
                     (false, read.and_then(|()| share.set(decoder.held())).err())
                 }
@@ -107,7 +107,7 @@ where
                     (true, None)
                 }
             };
-            let spoke = !events.is_empty();
+            let has_events = !events.is_empty();
             for event in events.drain(..) {
                 let flow = mapper.event(&event, &mut out);
                 for item in out.drain(..) {
@@ -115,7 +115,7 @@ where
                 }
                 match flow {
                     Ok(Flow::Continue) => {}
-                    Ok(Flow::Done) => break 'answer,
+                    Ok(Flow::Done) => break 'response,
                     Err(error) => {
                         yield Err(error);
                         return;
@@ -134,14 +134,15 @@ where
                 break;
             }
             let grew = decoder.taken() != std::mem::replace(&mut taken, decoder.taken());
-            begun |= spoke;
-            over |= spoke && mapper.is_over();
-            // Counted from here: the time that a slow host took for the items is not the upstream's silence.
-            if over && spoke {
+            begun |= has_events;
+            over |= has_events && mapper.is_over();
+            // Counted from here, so that the time a slow daemon takes for the items does not count as the server's
+            // silence.
+            if over && has_events {
                 deadline = Instant::now() + TRAILING_USAGE_TIMEOUT;
             } else if !begun {
                 deadline = Instant::now() + waits.first;
-            } else if !over && (spoke || grew) {
+            } else if !over && (has_events || grew) {
                 deadline = Instant::now() + waits.idle;
             }
         }
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
     use dify_plugin::codec::events::Event;
 
-    /// Hands on each event's text; done at `done`, over at `last`, keeps what begins with `keep`.
+    /// Emits the text of each event. Done at `done`, over at `last`, buffers events that start with `keep`.
     #[derive(Default)]
     struct Echo {
         over: bool,
@@ -194,16 +195,16 @@ mod tests {
         }
     }
 
-    /// The upstream waits so many seconds and then sends a piece; behind the last one it sends nothing and stays. `BREAK`
-    /// in place of a piece breaks the connection. The host takes its time over each item.
-    async fn items(script: &[(u64, &'static str)], host: u64) -> (Vec<String>, Option<String>, u64) {
+    /// The upstream waits the given seconds before each chunk and sends nothing after the last one. `BREAK` instead of
+    /// a chunk breaks the connection. The consumer pauses for `consumer` seconds after each item.
+    async fn items(script: &[(u64, &'static str)], consumer: u64) -> (Vec<String>, Option<String>, u64) {
         let script = script.to_vec();
         let body = Box::pin(async_stream::stream! {
-            for (pause, piece) in script {
+            for (pause, chunk) in script {
                 tokio::time::sleep(Duration::from_secs(pause)).await;
-                match piece {
+                match chunk {
                     "BREAK" => yield Err(InvokeError::connection("broken")),
-                    _ => yield Ok(bytes::Bytes::from_static(piece.as_bytes())),
+                    _ => yield Ok(bytes::Bytes::from_static(chunk.as_bytes())),
                 }
             }
             std::future::pending::<()>().await;
@@ -217,59 +218,65 @@ mod tests {
                 Ok(item) => items.push(item),
                 Err(failure) => error = Some(failure.message),
             }
-            tokio::time::sleep(Duration::from_secs(host)).await;
+            tokio::time::sleep(Duration::from_secs(consumer)).await;
         }
         (items, error, started.elapsed().as_secs())
     }
 
     type Case = (&'static str, &'static [(u64, &'static str)], &'static [&'static str], Option<&'static str>, u64);
 
-    /// Each case: what comes when, what is handed on, how it ends, after how many seconds.
+    /// Name, script, expected items, expected error, expected seconds.
     const CASES: &[Case] = &[
-        ("the first event has the longer wait", &[(25, "data: done\n\n")], &["done", "end"], None, 25),
-        ("but not for ever", &[], &[], Some("but sent no event for 30 s"), 30),
+        ("the first event has the longer timeout", &[(25, "data: done\n\n")], &["done", "end"], None, 25),
+        ("the first event has a timeout", &[], &[], Some("but sent no event for 30 s"), 30),
         (
-            "comments are life before the first event",
+            "comments count before the first event",
             &[(25, ": ping\n\n"), (25, ":"), (25, "\n\n"), (25, "data: done\n\n")],
             &["done", "end"],
             None,
             100,
         ),
         (
-            "so are blank lines before a whole answer",
+            "blank lines count before a complete response",
             &[(25, "\n\n"), (25, "\n"), (25, "{}\n"), (0, "data: done\n\n")],
             &["{}", "done", "end"],
             None,
             75,
         ),
         (
-            "between events only events count",
+            "comments do not count between events",
             &[(0, "data: a\n\n"), (4, ": ping\n\n"), (4, ": pi"), (4, "ng\n\n")],
             &["a"],
-            Some("no event for 10 s in the middle of its answer"),
+            Some("no event for 10 s before the response was complete"),
             10,
         ),
         (
-            "or one that grows",
+            "an incomplete event that grows counts",
             &[(0, "data: a\n\n"), (9, "data"), (9, ": b"), (9, "c\n"), (9, "\n"), (1, "data: done\n\n")],
             &["a", "bc", "done", "end"],
             None,
             37,
         ),
-        ("a last word ends the answer", &[(0, "data: last\n\n")], &["last", "end"], None, 3),
+        ("a finish reason ends the response", &[(0, "data: last\n\n")], &["last", "end"], None, 3),
         (
-            "what follows it within the grace is read",
+            "events within the trailing timeout are read",
             &[(0, "data: last\n\n"), (2, ": ping\n\ndata: usage\n\n"), (2, ": ping\n\n"), (2, "data: late\n\n")],
             &["last", "usage", "end"],
             None,
             5,
         ),
-        ("a break behind it harms nothing", &[(0, "data: last\n\n"), (1, "BREAK")], &["last", "end"], None, 1),
-        ("a break before it does", &[(0, "data: a\n\n"), (1, "BREAK")], &["a"], Some("broken"), 1),
+        (
+            "a break after a finish reason is no error",
+            &[(0, "data: last\n\n"), (1, "BREAK")],
+            &["last", "end"],
+            None,
+            1,
+        ),
+        ("a break before it is an error", &[(0, "data: a\n\n"), (1, "BREAK")], &["a"], Some("broken"), 1),
     ];
 
     #[tokio::test(start_paused = true)]
-    async fn waits_are_those_of_the_table() {
+    async fn enforces_the_timeouts() {
         for (name, script, expected, failure, seconds) in CASES {
             let (seen, error, took) = items(script, 0).await;
             assert_eq!(
@@ -283,16 +290,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_host_is_not_taken_for_the_upstreams_silence() {
+    async fn does_not_count_a_slow_consumer_as_upstream_silence() {
         let script = [(0, "data: a\n\ndata: b\n\n"), (9, "data: done\n\n")];
         let (seen, error, _) = items(&script, 60).await;
         assert_eq!((seen.as_slice(), error), (["a", "b", "done", "end"].map(str::to_owned).as_slice(), None));
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_kept_has_an_end() {
-        let piece = bytes::Bytes::from(format!("data: keep{}\n\n", " ".repeat(1 << 20)));
-        let body = futures_util::stream::repeat_with(move || Ok(piece.clone())).take(40);
+    async fn limits_the_buffered_bytes_of_a_response() {
+        let chunk = bytes::Bytes::from(format!("data: keep{}\n\n", " ".repeat(1 << 20)));
+        let body = futures_util::stream::repeat_with(move || Ok(chunk.clone())).take(40);
         let waits = Waits { first: Duration::from_secs(5), idle: Duration::from_secs(5) };
         let items: Vec<_> = drive_bytes(body, waits, Share::default(), Echo::default()).collect().await;
         assert!(items.last().unwrap().as_ref().unwrap_err().message.contains("more than 32 MiB"), "{items:?}");

@@ -1,5 +1,6 @@
-//! The media type of a file by its first bytes: images and PDF, which upstreams read and refuse when the label does not fit
-//! them. Nothing here trusts a label; audio is the matter of its own readers.
+//! Detects the media type of images and PDF files by their first bytes, because upstreams reject files whose label does
+//! not
+//! match. Labels are never trusted here. Audio has its own detection.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 /// Characters of Base64 that contain every signature.
 const HEAD: usize = 44;
 
-/// What the first bytes of an image or a PDF say; in Base64 of either alphabet.
+/// Returns the media type of an image or a PDF, given as Base64 in either alphabet.
 pub fn by_bytes(base64: &str) -> Option<&'static str> {
     let standard = |character| match character {
         '-' => '+',
@@ -26,7 +27,7 @@ pub fn by_bytes(base64: &str) -> Option<&'static str> {
         () if at(0, b"II*\0") || at(0, b"MM\0*") => "image/tiff",
         () if at(0, b"BM") && at(6, b"\0\0\0\0") => "image/bmp",
         () if brand(&[b"heic", b"heix", b"heim", b"heis", b"hevc"]) => "image/heic",
-        // The brand of the container, whatever is in it.
+        // The container brand, whatever codec is inside.
         () if brand(&[b"mif1", b"msf1", b"heif"]) => "image/heif",
         () if brand(&[b"avif", b"avis"]) => "image/avif",
         () if at(0, b"%PDF-") => "application/pdf",
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_say_what_they_are() {
+    fn detects_file_types() {
         for (bytes, expected) in [
             (&b"\x89PNG\r\n\x1a\n"[..], Some("image/png")),
             (b"\xFF\xD8\xFF\xE0\0\0", Some("image/jpeg")),

@@ -1,4 +1,4 @@
-//! Languages of upstreams: our words ⇄ theirs, as pure state machines. The one driver of them is [`driver`].
+//! Wire formats of the API families: protocol types ⇄ an upstream's JSON, as pure state machines. [`driver`] runs them.
 //!
 //! A dialect builds a request body and maps events to deltas. It holds no policy and does no I/O.
 
@@ -18,29 +18,29 @@ use dify_plugin::error::InvokeError;
 /// Whether more events are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Go on reading.
+    /// Keep reading.
     Continue,
-    /// The upstream said its last word; what follows is not read.
+    /// The response is complete; the rest of the stream is ignored.
     Done,
 }
 
-/// Maps one upstream stream to our deltas: push events, pop deltas, finish.
+/// Maps the events of one upstream stream to deltas: push events, pop deltas, finish.
 pub trait StreamMapper: Send + 'static {
-    /// What comes out.
+    /// Type of a delta.
     type Item: Send + 'static;
 
-    /// Takes one event. An error ends the stream; what was pushed to `out` before it is still delivered.
+    /// Maps one event. An error ends the stream; deltas that were pushed to `out` before it are still delivered.
     fn event(&mut self, event: &Event, out: &mut Vec<Self::Item>) -> Result<Flow, InvokeError>;
 
-    /// The stream is over. An answer that is not complete is an error here, never a quiet success.
+    /// Ends the stream. Returns an error if the response is incomplete.
     fn finish(&mut self, out: &mut Vec<Self::Item>) -> Result<(), InvokeError>;
 
-    /// Whether the answer is whole although the stream goes on: a finish reason came, only counts may follow.
+    /// Whether the response is complete although the stream continues: after a finish reason, only usage may follow.
     fn is_over(&self) -> bool {
         false
     }
 
-    /// Bytes of the answer that are kept until its end.
+    /// Bytes of the response that are buffered until its end.
     fn held(&self) -> usize {
         0
     }

@@ -1,13 +1,11 @@
-//! MP3 files in pieces that can be joined: frames without tags before, between and after them. It neither encodes nor
-//! decodes.
+//! Extracts the frames of MP3 files without tags, so that several files can be joined. It neither encodes nor decodes.
 //!
 //! Source: ISO/IEC 11172-3 and 13818-3 (frame header, layer III); id3.org, "ID3v2.4.0 structure", "ID3v1".
 
-/// Bytes of an ID3v1 tag, which ends a file.
+/// Size of an ID3v1 tag, which is at the end of a file, in bytes.
 const ID3V1: usize = 128;
 
-/// The frames of an MP3 file, without its tags and without the frame that only describes the file; `None` of what is no
-/// MP3 file.
+/// Returns the frames of an MP3 file without its tags and without the info frame, or `None` if it is not an MP3 file.
 pub fn frames(file: &[u8]) -> Option<&[u8]> {
     let mut frames = file;
     while let Some(rest) = without_id3v2(frames) {
@@ -20,13 +18,13 @@ pub fn frames(file: &[u8]) -> Option<&[u8]> {
     }
     let first = Header::of(frames)?;
     if first.describes_the_file(frames) {
-        // A file of nothing but its description has no sound.
+        // A file that consists of the info frame only has no audio.
         frames = frames.get(first.length()..)?;
     }
     Some(frames)
 }
 
-/// What follows an ID3v2 tag.
+/// Returns what follows all ID3v2 tags.
 fn without_id3v2(file: &[u8]) -> Option<&[u8]> {
     const HEAD: usize = 10;
     const FOOTER: u8 = 0x10;
@@ -39,15 +37,15 @@ fn without_id3v2(file: &[u8]) -> Option<&[u8]> {
     Some(rest.get(length + footer..).unwrap_or_default())
 }
 
-/// What the head of a frame says.
+/// Header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Header {
     is_mpeg_1: bool,
     is_mono: bool,
     has_checksum: bool,
-    /// Bits a second.
+    /// Bits per second.
     bit_rate: usize,
-    /// Samples a second.
+    /// Samples per second.
     sample_rate: usize,
     is_padded: bool,
 }
@@ -58,7 +56,7 @@ impl Header {
         const MPEG_2: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
         const RATES: [usize; 3] = [44_100, 48_000, 32_000];
         let [sync, version, rates, channels] = *frame.first_chunk()?;
-        // Eleven bits of a frame's beginning, and layer III.
+        // Eleven sync bits, and layer III.
         if sync != 0xFF || version & 0xE0 != 0xE0 || version & 0x06 != 0x02 {
             return None;
         }
@@ -80,14 +78,15 @@ impl Header {
         })
     }
 
-    /// Bytes of the frame, its head included.
+    /// Length of the frame in bytes, including its header.
     fn length(self) -> usize {
         let factor = if self.is_mpeg_1 { 144 } else { 72 };
         factor * self.bit_rate / self.sample_rate + usize::from(self.is_padded)
     }
 
-    /// Whether the frame holds a table of the file's contents in place of sound: a player takes the length of the first
-    /// piece for that of all.
+    /// Whether the frame contains a table of contents (Xing, Info) instead of audio. A player takes its length for that
+    /// of
+    /// the whole joined file.
     fn describes_the_file(self, frame: &[u8]) -> bool {
         let side = match (self.is_mpeg_1, self.is_mono) {
             (true, false) => 32,
@@ -107,7 +106,7 @@ impl Header {
 mod tests {
     use super::*;
 
-    /// A frame of MPEG 2, layer III, 32 kbit/s, 24 kHz, mono: 96 bytes.
+    /// Builds a frame of MPEG 2, layer III, 32 kbit/s, 24 kHz, mono: 96 bytes.
     fn frame(fill: u8, name: Option<&[u8]>) -> Vec<u8> {
         let mut frame = vec![fill; 96];
         frame[..4].copy_from_slice(&[0xFF, 0xF3, 0x44, 0xC0]);
@@ -118,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn heads_tell_lengths() {
+    fn parses_frame_headers() {
         for (head, length) in [
             ([0xFF, 0xF3, 0x44, 0xC0], Some(96)),
             ([0xFF, 0xF3, 0x46, 0xC0], Some(97)),
             ([0xFF, 0xFB, 0x90, 0x00], Some(417)),
             ([0xFF, 0xFB, 0x92, 0x00], Some(418)),
             ([0xFF, 0xE3, 0x48, 0xC0], Some(288)),
-            // Free format, a bit rate and a sample rate that do not exist, layer II, no frame.
+            // Free format, invalid bit rate, invalid sample rate, layer II, not a frame.
             ([0xFF, 0xFB, 0x00, 0x00], None),
             ([0xFF, 0xFB, 0xF0, 0x00], None),
             ([0xFF, 0xFB, 0x9C, 0x00], None),
@@ -137,33 +136,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sound_is_cut_off() {
+    fn strips_tags_and_info_frames() {
         let (first, second) = (frame(1, None), frame(2, None));
-        let sound = [first, second].concat();
+        let audio = [first, second].concat();
         let tag = |length: u8, flags: u8| {
             [&[b'I', b'D', b'3', 4, 0, flags, 0, 0, 0, length][..], &vec![9; length.into()]].concat()
         };
         let trailer = [&b"TAG"[..], &[0; 125]].concat();
         for (name, file) in [
-            ("bare", sound.clone()),
-            ("ID3v2", [tag(20, 0), sound.clone()].concat()),
-            ("twice", [tag(20, 0), tag(3, 0), sound.clone()].concat()),
-            ("with a footer", [tag(5, 0x10), vec![7; 10], sound.clone()].concat()),
-            ("ID3v1", [sound.clone(), trailer.clone()].concat()),
-            ("Info", [frame(0, Some(b"Info")), sound.clone()].concat()),
-            ("all", [tag(1, 0), frame(0, Some(b"Xing")), sound.clone(), trailer].concat()),
+            ("bare", audio.clone()),
+            ("ID3v2", [tag(20, 0), audio.clone()].concat()),
+            ("twice", [tag(20, 0), tag(3, 0), audio.clone()].concat()),
+            ("with a footer", [tag(5, 0x10), vec![7; 10], audio.clone()].concat()),
+            ("ID3v1", [audio.clone(), trailer.clone()].concat()),
+            ("Info", [frame(0, Some(b"Info")), audio.clone()].concat()),
+            ("all", [tag(1, 0), frame(0, Some(b"Xing")), audio.clone(), trailer].concat()),
         ] {
-            assert_eq!(frames(&file), Some(sound.as_slice()), "{name}");
+            assert_eq!(frames(&file), Some(audio.as_slice()), "{name}");
         }
     }
 
     #[test]
-    fn what_is_no_mp3_is_told() {
+    fn rejects_other_files() {
         let endless = [b'I', b'D', b'3', 4, 0, 0, 0x7F, 0x7F, 0x7F, 0x7F, 1, 2];
         for file in [&b""[..], b"ID3", b"RIFF\0\0\0\0WAVE", b"OggS", &endless, &[0xFF], &[0; 500]] {
             assert_eq!(frames(file), None, "{file:?}");
         }
-        assert_eq!(frames(&frame(0, Some(b"Info"))), Some(&[][..]), "a description alone");
-        assert_eq!(frames(&frame(0, Some(b"Info"))[..50]), None, "and half of one");
+        assert_eq!(frames(&frame(0, Some(b"Info"))), Some(&[][..]), "an info frame alone");
+        assert_eq!(frames(&frame(0, Some(b"Info"))[..50]), None, "half an info frame");
     }
 }

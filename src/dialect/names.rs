@@ -1,8 +1,9 @@
-//! Names of functions: as the host says them, and as an upstream takes them.
+//! Maps tool names between Dify and an upstream.
 //!
-//! A user cannot rename the tool of an MCP server or of a workflow, so a name that the upstream refuses (`21st_magic`,
-//! `get weather`, `mcp/x`, letters beyond ASCII, more than 64) goes out as a similar one and is mapped back in the answer.
-//! Everything inside this process says the host's names; only the wire has the others.
+//! A user cannot rename the tool of an MCP server or of a workflow. So a name that the upstream rejects (`21st_magic`,
+//! `get weather`, `mcp/x`, non-ASCII characters, more than 64 characters) is sent as a similar one and mapped back in
+//! the
+//! response. Only the wire uses the upstream's names; everything inside this process uses Dify's.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -11,38 +12,38 @@ use std::collections::{HashMap, HashSet};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::Tool;
 
-/// Longest name of a function, in every language.
+/// Maximum length of a function name in characters, in every dialect.
 const MAX_NAME_CHARACTERS: usize = 64;
 
-/// Which names a language takes beside ASCII letters, digits and `_`.
+/// Characters that a dialect allows in names in addition to ASCII letters, digits and `_`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NameRule {
-    /// Other characters of a name.
+    /// Other allowed characters.
     pub punctuation: &'static str,
-    /// Whether a name may begin with any of them, and with a digit.
+    /// Whether a name may begin with any of them, or with a digit.
     pub begins_with_any: bool,
 }
 
 impl NameRule {
-    fn is_part(self, letter: char) -> bool {
-        letter.is_ascii_alphanumeric() || letter == '_' || self.punctuation.contains(letter)
+    fn is_part(self, character: char) -> bool {
+        character.is_ascii_alphanumeric() || character == '_' || self.punctuation.contains(character)
     }
 
     fn begins(self, name: &str) -> bool {
-        name.starts_with(|letter: char| match self.begins_with_any {
-            true => self.is_part(letter),
-            false => letter.is_ascii_alphabetic() || letter == '_',
+        name.starts_with(|character: char| match self.begins_with_any {
+            true => self.is_part(character),
+            false => character.is_ascii_alphabetic() || character == '_',
         })
     }
 
-    /// Whether the language takes a name.
+    /// Whether the dialect allows the name.
     fn is_legal(self, name: &str) -> bool {
-        self.begins(name) && name.len() <= MAX_NAME_CHARACTERS && name.chars().all(|letter| self.is_part(letter))
+        self.begins(name) && name.len() <= MAX_NAME_CHARACTERS && name.chars().all(|character| self.is_part(character))
     }
 
-    /// The most similar name that the language takes.
+    /// Returns the most similar name that the dialect allows.
     fn legal(self, name: &str) -> String {
-        let part = |letter| if self.is_part(letter) { letter } else { '_' };
+        let part = |character| if self.is_part(character) { character } else { '_' };
         let mut legal: String = name.chars().take(MAX_NAME_CHARACTERS).map(part).collect();
         if !self.begins(&legal) {
             legal.insert(0, '_');
@@ -52,7 +53,7 @@ impl NameRule {
     }
 }
 
-/// The names of a request's functions, both ways.
+/// Function names of a request, mapped in both directions.
 #[derive(Clone, Debug, Default)]
 pub struct FunctionNames {
     rule: NameRule,
@@ -61,12 +62,12 @@ pub struct FunctionNames {
 }
 
 impl FunctionNames {
-    /// The names of these tools. What the language takes stays as it is; what was made never takes such a name.
+    /// Assigns wire names to the tools. Legal names stay as they are, and a generated name never collides with one.
     pub fn of(tools: &[Tool], rule: NameRule) -> Self {
         let legal = tools.iter().map(|tool| &tool.name).filter(|name| rule.is_legal(name));
         let mut taken: HashSet<String> = legal.cloned().collect();
         let mut names = Self { rule, ..Self::default() };
-        // Where the next number of a name is looked for: equal beginnings do not search again from the first.
+        // Next number to try for each name, so that equal prefixes do not search again from 1.
         let mut numbers: HashMap<String, usize> = HashMap::new();
         for Tool { name, .. } in tools {
             if names.out.contains_key(name) {
@@ -74,7 +75,7 @@ impl FunctionNames {
             }
             let wire = match rule.is_legal(name) {
                 true => name.clone(),
-                false => free(rule.legal(name), &mut taken, &mut numbers),
+                false => unique(rule.legal(name), &mut taken, &mut numbers),
             };
             names.back.insert(wire.clone(), name.clone());
             names.out.insert(name.clone(), wire);
@@ -82,12 +83,12 @@ impl FunctionNames {
         names
     }
 
-    /// Whether a function of the host is among the tools.
+    /// Whether a function of this Dify name is among the tools.
     pub fn has(&self, name: &str) -> bool {
         self.out.contains_key(name)
     }
 
-    /// How the upstream knows a function of the host; one that is not among the tools is made legal too.
+    /// Returns the wire name of a function. A name that is not among the tools is made legal, too.
     pub fn out<'a>(&'a self, name: &'a str) -> Cow<'a, str> {
         match self.out.get(name) {
             Some(wire) => Cow::Borrowed(wire),
@@ -96,41 +97,42 @@ impl FunctionNames {
         }
     }
 
-    /// Whether the upstream knows a function of this name.
+    /// Whether a function of this wire name was declared.
     pub fn is_declared(&self, wire: &str) -> bool {
         self.back.contains_key(wire)
     }
 
-    /// How the host knows a function of the upstream; a name that is nobody's stays as it is.
+    /// Returns the Dify name of a wire name; an unknown name stays as it is.
     pub fn back<'a>(&'a self, wire: &'a str) -> &'a str {
         self.back.get(wire).map_or(wire, String::as_str)
     }
 
-    /// The tools as the model knows them.
+    /// Returns the tools with their wire names.
     pub fn on_the_wire(&self, tools: &[Tool]) -> Vec<Tool> {
         tools.iter().map(|tool| Tool { name: self.out(&tool.name).into_owned(), ..tool.clone() }).collect()
     }
 }
 
-/// The name itself, or the first with a number behind it that nobody has.
-fn free(name: String, taken: &mut HashSet<String>, numbers: &mut HashMap<String, usize>) -> String {
+/// Returns the name itself, or with the first number that makes it unique.
+fn unique(name: String, taken: &mut HashSet<String>, numbers: &mut HashMap<String, usize>) -> String {
     if taken.insert(name.clone()) {
         return name;
     }
     let number = numbers.entry(name.clone()).or_insert(1);
     loop {
         *number += 1;
-        let ending = format!("_{number}");
+        let suffix = format!("_{number}");
         let mut next = name.clone();
-        next.truncate(MAX_NAME_CHARACTERS - ending.len());
-        next.push_str(&ending);
+        next.truncate(MAX_NAME_CHARACTERS - suffix.len());
+        next.push_str(&suffix);
         if taken.insert(next.clone()) {
             return next;
         }
     }
 }
 
-/// The tools, each once. Two that only share their name are an error: nobody could tell which one a call means.
+/// Returns the tools without duplicates. Different tools of the same name are an error, because a call would be
+/// ambiguous.
 pub fn distinct(tools: &[Tool]) -> Result<Vec<&Tool>, InvokeError> {
     let mut known: HashMap<&str, &Tool> = HashMap::new();
     let mut distinct = Vec::with_capacity(tools.len());
@@ -143,7 +145,7 @@ pub fn distinct(tools: &[Tool]) -> Result<Vec<&Tool>, InvokeError> {
             Entry::Occupied(place) if *place.get() == tool => {}
             Entry::Occupied(_) => {
                 return Err(InvokeError::bad_request(format!("two tools are named `{}`", tool.name))
-                    .with_hint("Rename one of them or take it off: neither the model nor Dify can tell them apart."));
+                    .with_hint("Rename or remove one of them: neither the model nor Dify can distinguish them."));
             }
         }
     }
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_upstream_refuses_goes_out_as_something_similar() {
+    fn maps_rejected_names_to_similar_ones() {
         let long = "n".repeat(65);
         for (name, dotted, any) in [
             ("look", "look", "look"),
@@ -187,22 +189,26 @@ mod tests {
                 let known = names(&[name], rule);
                 assert_eq!((known.out(name).as_ref(), known.back(expected)), (expected, name));
                 assert!(known.has(name) && known.is_declared(expected), "{expected}");
-                let gone = names(&["other"], rule);
-                assert_eq!(gone.out(name), expected);
-                assert!(!gone.has(name) && !gone.is_declared(expected) && gone.back(expected) == expected);
+                let unavailable = names(&["other"], rule);
+                assert_eq!(unavailable.out(name), expected);
+                assert!(
+                    !unavailable.has(name)
+                        && !unavailable.is_declared(expected)
+                        && unavailable.back(expected) == expected
+                );
             }
         }
     }
 
     #[test]
-    fn good_names_keep_theirs() {
+    fn keeps_legal_names() {
         let all = ["a b", "a/b", "a_b", "a_b_2"];
         let names = names(&all, ANY);
         assert_eq!(all.map(|name| names.out(name).into_owned()), ["a_b_3", "a_b_4", "a_b", "a_b_2"]);
     }
 
     #[test]
-    fn a_name_stands_for_one_tool() {
+    fn rejects_different_tools_of_the_same_name() {
         let (first, mut other) = (tool("search"), tool("search"));
         assert_eq!(distinct(&[first.clone(), first.clone(), tool("look")]).unwrap().len(), 2);
         other.description = "another".to_owned();
@@ -211,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_name_is_legal_own_and_comes_back(
+        fn names_are_legal_unique_and_reversible(
             all in proptest::collection::hash_set(".{0,70}|[a.b_]{0,3}|x{63,66}", 0..20),
             rule in prop::sample::select(vec![STRICT, DOTTED, ANY]),
         ) {

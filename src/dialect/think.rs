@@ -1,19 +1,22 @@
-//! Thoughts in an answer: one form out, `<think>\n…\n</think>` in front of the text, whatever form comes in.
+//! Normalizes thoughts in a response to one form, `<think>\n…\n</think>` before the text.
 //!
-//! Upstreams send thoughts in a field of their own, as tags in the text, as text with a closing tag only, or as an empty
-//! block. [`ThinkWriter`] takes both kinds of text in any pieces and writes each block exactly once, or filters it
-//! when the user switched thinking off. Tags count where they lead an answer; anywhere else they are its words.
+//! Upstreams send thoughts in a separate field, as tags in the text, as text with a closing tag only, or as an empty
+//! block.
+//! [`ThinkWriter`] accepts both types of text in any split and writes each block exactly once, or filters it if the
+//! user
+//! switched thinking off. Tags count only at the start of a response; elsewhere they are part of its text.
 //! [`strip_thoughts`] removes the blocks from a conversation's earlier answers.
-//! Source: Dify shows a message's leading `<think>` block folded; `dify-plugin-sdks: interfaces/model/large_language_model.py`.
+//! Source: Dify shows a leading `<think>` block of a message collapsed; `dify-plugin-sdks:
+//! interfaces/model/large_language_model.py`.
 
 use dify_plugin::steps;
 
-/// Opens a block.
+/// Opening tag of a block.
 pub const OPEN: &str = "<think>";
-/// Closes a block.
+/// Closing tag of a block.
 pub const CLOSE: &str = "</think>";
 
-/// Longest text that is held back in wait for a closing tag without an opening one.
+/// Maximum number of bytes that are buffered while waiting for a closing tag without an opening one.
 const MAX_BUFFERED_BYTES: usize = 512 * 1024;
 
 /// What to do with thoughts.
@@ -23,22 +26,22 @@ pub enum ThinkPolicy {
     #[default]
     Show,
     /// Show them; the opening tag may be missing because the model's template already wrote it.
-    /// Text is then held back until it is clear what it is.
+    /// Text is then buffered until it is clear whether it belongs to a block.
     ShowUnopened,
-    /// Show them; the model's template writes the opening tag: an answer begins with thoughts, and they are shown as they
-    /// come. One that is whole without any tag was no thought; it is given once more, as the answer that it is.
+    /// Show them; the model's template writes the opening tag, so a response begins with thoughts, and they are shown
+    /// immediately. A complete response without any tag contained no thoughts; it is emitted again as the response.
     Opened,
-    /// Show those that come as such; tags in the text are text.
+    /// Show those of the separate field; tags in the text are text.
     FieldOnly,
-    /// The user switched thinking off: filter them. When nothing else was said, they are the answer.
+    /// The user switched thinking off: filter them. If nothing else was sent, they are the response.
     Hide,
 }
 
-/// What takes the text, with a difference between what the model thinks and what it says.
+/// Receives the output, with thoughts and response text separated.
 pub trait Sink {
-    /// A part of a block, tags included.
+    /// Adds part of a block, including its tags.
     fn thoughts(&mut self, text: &str);
-    /// A part of the answer.
+    /// Adds part of the response text.
     fn answer(&mut self, text: &str);
 }
 
@@ -52,56 +55,57 @@ impl Sink for String {
     }
 }
 
-/// How the thoughts of an answer began, where that was watched.
+/// How the thoughts of a response began, if this was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
-    /// With a tag of the model's own.
+    /// With the model's own tag.
     Tag,
-    /// Without a tag: the template wrote it.
+    /// Without a tag, because the template wrote it.
     Unopened,
-    /// There were none.
+    /// There were no thoughts.
     NoThoughts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Nothing but blanks so far: a tag may follow.
+    /// Only blanks so far: a tag may follow.
     Start,
     /// Between tags in the text.
     InTags,
-    /// Plain answer.
+    /// In the response text.
     Response,
 }
 
-/// Push thoughts and text, take out text; finish.
+/// Writes thoughts and text in the normalized form: push both, then finish.
 #[derive(Debug)]
 pub struct ThinkWriter {
     policy: ThinkPolicy,
     place: Place,
     /// Text that may be (part of) a tag, or an unopened block.
     held: String,
-    /// How much of `held` is known to be blank, and how much to hold no closing tag.
+    /// How many bytes of `held` are known to be blank, and how many to contain no closing tag.
     blank: usize,
     searched: usize,
     field: FieldTags,
-    /// Whether the block in the text has no opening tag but [`ThinkPolicy::Opened`], and its text, which may be an answer.
+    /// Whether the block in the text was opened by [`ThinkPolicy::Opened`] only, and its text, which may be the
+    /// response.
     is_assumed: bool,
     assumed: Option<String>,
     beginning: Option<Beginning>,
     /// Whether a block is open in the output.
     open: bool,
-    /// Blanks within a block that are written only when more thoughts follow.
+    /// Blanks in a block that are written only if more thoughts follow.
     blanks: String,
     /// Thoughts under [`ThinkPolicy::Hide`].
     hidden: String,
-    /// Whether anything of the answer itself was written.
+    /// Whether any response text was written.
     answered: bool,
-    /// A block was dropped because it was blank or hidden: the blanks behind it go too.
+    /// A blank or hidden block was dropped, so the whitespace after it is dropped, too.
     skip_blanks: bool,
 }
 
 impl ThinkWriter {
-    /// A writer at the beginning of an answer.
+    /// Creates a writer at the start of a response.
     pub fn new(policy: ThinkPolicy) -> Self {
         Self {
             policy,
@@ -121,18 +125,18 @@ impl ThinkWriter {
         }
     }
 
-    /// Bytes that are kept.
+    /// Returns the number of buffered bytes.
     pub fn held(&self) -> usize {
         let assumed = self.assumed.as_ref().map_or(0, String::len);
         self.held.len() + self.blanks.len() + self.hidden.len() + self.field.blanks.len() + assumed
     }
 
-    /// How the thoughts in the text began.
+    /// Returns how the thoughts in the text began.
     pub fn beginning(&self) -> Option<Beginning> {
         self.beginning
     }
 
-    /// The upstream keeps thoughts in a field of their own: text is text, even without an opening tag.
+    /// Notes that the upstream has a separate field for thoughts: text is text, even without an opening tag.
     pub fn separate_field<S: Sink>(&mut self, out: &mut S) {
         if matches!(self.policy, ThinkPolicy::ShowUnopened | ThinkPolicy::Opened) {
             self.policy = ThinkPolicy::Show;
@@ -145,7 +149,7 @@ impl ThinkWriter {
         }
     }
 
-    /// Takes thoughts of a field of their own, or of parts that are marked as such. Tags around them are left out.
+    /// Adds thoughts of a separate field, or of parts that are marked as thoughts. Tags around them are removed.
     pub fn thought<S: Sink>(&mut self, text: &str, out: &mut S) {
         let mut field = std::mem::take(&mut self.field);
         field.take(text, |text| self.write_thought(text, out));
@@ -182,7 +186,7 @@ impl ThinkWriter {
         self.blanks.push_str(&text[trimmed.len()..]);
     }
 
-    /// Takes text of the answer; tags in front of it are recognised.
+    /// Adds text of the response. Tags at its start are recognized.
     pub fn text<S: Sink>(&mut self, text: &str, out: &mut S) {
         if text.is_empty() {
             return;
@@ -202,7 +206,7 @@ impl ThinkWriter {
         }
     }
 
-    /// Calls follow: an open block ends here.
+    /// Closes an open block, because tool calls follow.
     pub fn close<S: Sink>(&mut self, out: &mut S) {
         self.end_field(out);
         if std::mem::take(&mut self.open) {
@@ -212,7 +216,7 @@ impl ThinkWriter {
         }
     }
 
-    /// The answer ends by itself, with nothing beside the text: what has no tag at all is the answer.
+    /// Notes that the response ended regularly and consists of text only: without any tag, all of it is the response.
     pub fn end_whole<S: Sink>(&mut self, out: &mut S) {
         if self.is_assumed {
             self.beginning = Some(Beginning::NoThoughts);
@@ -222,7 +226,7 @@ impl ThinkWriter {
         }
     }
 
-    /// Gives what was taken for thoughts as the answer.
+    /// Emits as the response what was taken for thoughts.
     fn end_assumed<S: Sink>(&mut self, out: &mut S) {
         self.is_assumed = false;
         let held = std::mem::take(&mut self.held);
@@ -235,8 +239,8 @@ impl ThinkWriter {
         }
     }
 
-    /// The answer is over: what is held back is written, an open block is closed.
-    /// `other_output`: whether there is an answer besides the text (calls).
+    /// Ends the response: buffered text is written, an open block is closed.
+    /// `other_output` is whether there is output in addition to the text (tool calls).
     pub fn finish<S: Sink>(&mut self, other_output: bool, out: &mut S) {
         let held = std::mem::take(&mut self.held);
         match self.place {
@@ -250,7 +254,7 @@ impl ThinkWriter {
         }
     }
 
-    /// Reads text as far as it is clear what it is; the rest is to be given again, with more behind it.
+    /// Consumes text as far as its meaning is clear. The rest must be passed again, with more text after it.
     fn read<S: Sink>(&mut self, text: &str, out: &mut S) -> usize {
         let mut at = 0;
         loop {
@@ -286,7 +290,7 @@ impl ThinkWriter {
         }
     }
 
-    /// Recognises what an answer begins with; `None` when more is needed.
+    /// Recognizes the start of a response; `None` if more text is needed.
     fn read_start<S: Sink>(&mut self, text: &str, out: &mut S) -> Option<usize> {
         let unknown = &text[self.blank..];
         let blank = text.len() - unknown.trim_start().len();
@@ -324,7 +328,7 @@ impl ThinkWriter {
         Some(0)
     }
 
-    /// Keeps what may turn out to be the answer.
+    /// Keeps text that may turn out to be the response.
     fn assume(&mut self, text: &str) {
         if let Some(assumed) = self.assumed.as_mut().filter(|_| self.is_assumed) {
             assumed.push_str(text);
@@ -337,7 +341,7 @@ impl ThinkWriter {
     fn end_of_block<S: Sink>(&mut self, out: &mut S) {
         self.skip_blanks = !self.open;
         self.close(out);
-        // What is hidden may come in several blocks; what is shown has one.
+        // Several blocks may be hidden; only one is shown.
         self.place = if self.policy == ThinkPolicy::Hide { Place::Start } else { Place::Response };
     }
 
@@ -362,14 +366,15 @@ impl ThinkWriter {
     }
 }
 
-/// Tags that servers leave around the thoughts of a field: one in front and one at the end. Others are words.
+/// Removes tags that servers leave around the thoughts of a field: one at the start and one at the end. Others are
+/// text.
 #[derive(Debug, Default)]
 struct FieldTags {
-    /// Something came that is no tag.
+    /// Something other than a tag was seen.
     begun: bool,
-    /// Letters of a tag that came so far: of the opening one before anything else, then of a closing one.
-    letters: usize,
-    /// Blanks behind a closing tag.
+    /// Number of matched characters of a tag: of the opening one at the start, then of a closing one.
+    matched: usize,
+    /// Blanks after a closing tag.
     blanks: String,
 }
 
@@ -377,68 +382,68 @@ impl FieldTags {
     fn take(&mut self, mut text: &str, mut write: impl FnMut(&str)) {
         steps::count(text.len());
         if !self.begun {
-            if self.letters == 0 {
+            if self.matched == 0 {
                 text = text.trim_start();
             }
             text = self.read_on(OPEN, text);
-            if self.letters < OPEN.len() {
+            if self.matched < OPEN.len() {
                 if text.is_empty() {
                     return;
                 }
-                write(&OPEN[..self.letters]);
+                write(&OPEN[..self.matched]);
             }
-            (self.begun, self.letters) = (true, 0);
+            (self.begun, self.matched) = (true, 0);
         }
         while !text.is_empty() {
-            if self.letters == CLOSE.len() {
+            if self.matched == CLOSE.len() {
                 let rest = text.trim_start();
                 self.blanks.push_str(&text[..text.len() - rest.len()]);
                 if rest.is_empty() {
                     return;
                 }
-                // More follows: it was no end.
+                // More text follows, so the tag is text.
                 write(CLOSE);
                 write(&std::mem::take(&mut self.blanks));
-                (self.letters, text) = (0, rest);
+                (self.matched, text) = (0, rest);
                 continue;
             }
-            if self.letters == 0 {
+            if self.matched == 0 {
                 let plain = memchr::memchr(b'<', text.as_bytes()).unwrap_or(text.len());
                 write(&text[..plain]);
                 text = &text[plain..];
             }
             text = self.read_on(CLOSE, text);
-            if self.letters < CLOSE.len() && !text.is_empty() {
-                write(&CLOSE[..std::mem::take(&mut self.letters)]);
+            if self.matched < CLOSE.len() && !text.is_empty() {
+                write(&CLOSE[..std::mem::take(&mut self.matched)]);
             }
         }
     }
 
-    /// Follows a tag as far as the text goes on like it.
+    /// Matches a tag as far as the text continues it.
     fn read_on<'t>(&mut self, tag: &str, text: &'t str) -> &'t str {
-        let more = tag.as_bytes()[self.letters..].iter().zip(text.as_bytes()).take_while(|(tag, text)| tag == text);
+        let more = tag.as_bytes()[self.matched..].iter().zip(text.as_bytes()).take_while(|(tag, text)| tag == text);
         let more = more.count();
-        self.letters += more;
+        self.matched += more;
         &text[more..]
     }
 
-    /// The letters of a tag that did not come whole.
+    /// Returns the matched characters of an incomplete tag.
     fn rest(self) -> &'static str {
         match self.begun {
-            false => &OPEN[..self.letters],
-            true if self.letters < CLOSE.len() => &CLOSE[..self.letters],
+            false => &OPEN[..self.matched],
+            true if self.matched < CLOSE.len() => &CLOSE[..self.matched],
             true => "",
         }
     }
 }
 
-/// How many bytes at the end of a text may be the beginning of a tag.
+/// Returns how many bytes at the end of a text may be the start of a tag.
 pub(super) fn partial_tag(text: &str, tag: &str) -> usize {
     let longest = text.len().min(tag.len() - 1);
     (1..=longest).rev().find(|length| text.as_bytes().ends_with(&tag.as_bytes()[..*length])).unwrap_or(0)
 }
 
-/// An earlier answer without its thoughts: the blocks that lead it. A block that never ends was all there was.
+/// Returns an earlier response without the blocks at its start. A block that never ends is everything.
 pub fn strip_thoughts(text: &str) -> &str {
     let mut rest = text;
     while let Some(inside) = rest.trim_start().strip_prefix(OPEN) {
@@ -456,7 +461,7 @@ mod tests {
 
     use super::*;
 
-    /// `T:` thoughts, `A:` text, `F` the field exists, `C` calls follow, `E` the answer ends by itself.
+    /// `T`: thoughts, `A`: text, `F`: the field exists, `C`: calls follow, `E`: the response ends regularly.
     fn run(policy: ThinkPolicy, steps: &[&str]) -> String {
         let mut writer = ThinkWriter::new(policy);
         let mut out = String::new();
@@ -481,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn one_block_whatever_comes_in() {
+    fn writes_one_block_for_every_input_form() {
         use ThinkPolicy::{FieldOnly, Hide, Opened, Show, ShowUnopened};
         let cases: &[(ThinkPolicy, &[&str], &str)] = &[
             (Show, &["AHello"], "Hello"),
@@ -546,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn how_thoughts_began_is_seen() {
+    fn reports_how_thoughts_began() {
         use Beginning::{NoThoughts, Tag, Unopened};
         use ThinkPolicy::{Opened, Show, ShowUnopened};
         for (policy, text, expected) in [
@@ -569,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_the_answer_is_not_kept_for_ever() {
+    fn limits_the_text_that_may_be_the_response() {
         let (mut writer, mut out) = (ThinkWriter::new(ThinkPolicy::Opened), String::new());
         for _ in 0..=MAX_BUFFERED_BYTES / 1024 {
             writer.text(&"x".repeat(1024), &mut out);
@@ -578,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn history_loses_its_thoughts() {
+    fn strips_thoughts_from_the_history() {
         let cases = [
             ("Hello", "Hello"),
             ("<think>\nhm\n</think>\n\nHello", "Hello"),
@@ -613,23 +618,23 @@ mod tests {
             let whole = run(policy, &[&format!("{kind}{text}"), &end]);
             let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| text.is_char_boundary(*cut)).collect();
             cuts.sort_unstable();
-            let mut pieces = Vec::new();
+            let mut chunks = Vec::new();
             let mut from = 0;
             for cut in cuts {
-                pieces.push(format!("{kind}{}", &text[from..cut]));
+                chunks.push(format!("{kind}{}", &text[from..cut]));
                 from = cut;
             }
-            pieces.push(format!("{kind}{}", &text[from..]));
-            pieces.push(end);
-            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-            prop_assert_eq!(run(policy, &pieces), whole);
+            chunks.push(format!("{kind}{}", &text[from..]));
+            chunks.push(end);
+            let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+            prop_assert_eq!(run(policy, &chunks), whole);
         }
     }
 
     #[test]
-    fn twice_the_text_is_twice_the_work() {
+    fn takes_linear_time() {
         use ThinkPolicy::{FieldOnly, Hide, Opened, Show, ShowUnopened};
-        let pieces: [(&str, &str); 9] = [
+        let chunks: [(&str, &str); 9] = [
             ("A", " "),
             ("A", "<think>"),
             ("A", "<think></think>"),
@@ -641,18 +646,18 @@ mod tests {
             ("T", "words < of thoughts"),
         ];
         for policy in [Show, ShowUnopened, Opened, FieldOnly, Hide] {
-            for (kind, piece) in pieces {
-                let name = format!("{policy:?} {kind}{piece}");
-                // In one piece, and in many.
+            for (kind, chunk) in chunks {
+                let name = format!("{policy:?} {kind}{chunk}");
+                // In one chunk, and in many.
                 steps::assert_linear(
                     &name,
-                    |size| format!("{kind}x{}", piece.repeat(size)),
+                    |size| format!("{kind}x{}", chunk.repeat(size)),
                     |text| drop(run(policy, &[&text])),
                 );
-                let many = |size| vec![format!("{kind}{piece}"); size];
-                steps::assert_linear(&name, many, |pieces| {
-                    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-                    run(policy, &pieces);
+                let many = |size| vec![format!("{kind}{chunk}"); size];
+                steps::assert_linear(&name, many, |chunks| {
+                    let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+                    run(policy, &chunks);
                 });
             }
         }

@@ -1,23 +1,23 @@
-//! Token counts without a vocabulary: an estimate from character classes, for upstreams that report no usage.
+//! Estimates token counts without a vocabulary, by character classes, for upstreams that report no usage.
 //!
 //! Nothing is downloaded and no model's tokenizer is imitated: a short Latin word, three digits, two letters of another
-//! alphabet or one ideograph count as a token. For scripts other than Latin the estimate is rather high than low.
+//! alphabet or one ideograph count as one token. For other scripts than Latin, the estimate is rather high than low.
 
 use serde_json::Value;
 
 use dify_plugin::protocol::{Content, PromptMessage, Tool};
 
-/// Tokens that a chat template adds around a message.
+/// Tokens that a chat template adds to a message.
 const PER_MESSAGE: u64 = 4;
 
-/// Tokens that open the answer.
+/// Tokens that start the response.
 const PER_PROMPT: u64 = 3;
 
-/// Tokens of a picture, when nobody counts better.
+/// Estimated tokens per image, for servers that report no count.
 const PER_MEDIA: u64 = 256;
 
-/// Letters of a word that one token covers.
-const LETTERS: u32 = 7;
+/// Latin letters of a word per token.
+const LETTERS_PER_TOKEN: u32 = 7;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Class {
@@ -29,7 +29,7 @@ enum Class {
     Mark,
 }
 
-/// Counts text that arrives in pieces; the pieces' borders do not matter.
+/// Counts text that arrives in chunks, independently of where it is split.
 #[derive(Clone, Debug, Default)]
 pub struct TokenCounter {
     class: Class,
@@ -38,26 +38,26 @@ pub struct TokenCounter {
 }
 
 impl TokenCounter {
-    /// Takes a piece of text.
+    /// Adds a chunk of text.
     pub fn push(&mut self, text: &str) {
-        for letter in text.chars() {
-            self.take(letter);
+        for character in text.chars() {
+            self.take(character);
         }
     }
 
-    /// The tokens so far.
+    /// Returns the tokens so far.
     pub fn total(&self) -> u64 {
         self.tokens
     }
 
-    fn take(&mut self, letter: char) {
-        let (class, length) = match letter {
-            'a'..='z' | 'A'..='Z' => (Class::Letter, LETTERS),
+    fn take(&mut self, character: char) {
+        let (class, length) = match character {
+            'a'..='z' | 'A'..='Z' => (Class::Letter, LETTERS_PER_TOKEN),
             '0'..='9' => (Class::Digit, 3),
             '\n' | '\r' => (Class::LineBreak, 4),
             ' ' | '\t' => (Class::Space, 4),
-            _ if letter.is_ascii() => (Class::Mark, 2),
-            // Scripts written with spaces take about two letters per token, ideographs and symbols one each.
+            _ if character.is_ascii() => (Class::Mark, 2),
+            // Scripts with spaces need about one token per two letters, ideographs and symbols one each.
             '\u{80}'..='\u{1fff}' => (Class::Letter, 2),
             _ => (Class::Mark, 1),
         };
@@ -65,21 +65,21 @@ impl TokenCounter {
             self.class = class;
             self.run = 0;
         }
-        // A single blank belongs to the word behind it.
+        // A single space belongs to the word after it.
         let starts_token = if class == Class::Space { self.run == 1 } else { self.run.is_multiple_of(length) };
         self.tokens += u64::from(starts_token);
         self.run += 1;
     }
 }
 
-/// Tokens of a text.
+/// Estimates the tokens of a text.
 pub fn estimate_text(text: &str) -> u64 {
     let mut counter = TokenCounter::default();
     counter.push(text);
     counter.total()
 }
 
-/// Tokens of a conversation with its tools, as a chat template would write it.
+/// Estimates the tokens of a conversation with its tools, as a chat template would write it.
 pub fn estimate_prompt(messages: &[PromptMessage], tools: &[Tool]) -> u64 {
     let messages: u64 = messages.iter().map(estimate_message).sum();
     let tools: u64 = tools.iter().map(estimate_tool).sum();
@@ -132,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn pieces_count_like_the_whole() {
-        let text = "An answer, 你好 with 12345 digits\n\n\n  and `code()`.";
+    fn chunks_count_like_the_whole_text() {
+        let text = "A response, 你好 with 12345 digits\n\n\n  and `code()`.";
         let mut counter = TokenCounter::default();
-        for letter in text.chars() {
-            counter.push(&letter.to_string());
+        for character in text.chars() {
+            counter.push(&character.to_string());
         }
         assert_eq!(counter.total(), estimate_text(text));
     }

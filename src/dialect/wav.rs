@@ -1,6 +1,6 @@
-//! Raw samples → a file that any player reads, and back.
+//! Writes PCM samples as a WAV file, and reads them back.
 
-/// A WAV file of 16-bit mono samples, `rate` of them a second.
+/// Returns a WAV file of 16-bit mono samples at `rate` samples per second.
 pub fn wav(samples: &[u8], rate: u32) -> Vec<u8> {
     let length = u32::try_from(samples.len()).unwrap_or(u32::MAX - 36);
     let mut file = Vec::with_capacity(44 + samples.len());
@@ -8,17 +8,17 @@ pub fn wav(samples: &[u8], rate: u32) -> Vec<u8> {
     file.extend_from_slice(&(36 + length).to_le_bytes());
     file.extend_from_slice(b"WAVEfmt ");
     file.extend_from_slice(&16u32.to_le_bytes());
-    file.extend_from_slice(&[1, 0, 1, 0]); // plain samples, one channel
+    file.extend_from_slice(&[1, 0, 1, 0]); // PCM, one channel
     file.extend_from_slice(&rate.to_le_bytes());
     file.extend_from_slice(&(rate * 2).to_le_bytes());
-    file.extend_from_slice(&[2, 0, 16, 0]); // bytes and bits of a sample
+    file.extend_from_slice(&[2, 0, 16, 0]); // bytes and bits per sample
     file.extend_from_slice(b"data");
     file.extend_from_slice(&length.to_le_bytes());
     file.extend_from_slice(samples);
     file
 }
 
-/// Samples and their rate, of a WAV file of 16-bit mono samples; `None` of anything else.
+/// Returns the samples of a WAV file and their sample rate, or `None` if it is not 16-bit mono PCM.
 pub fn samples(file: &[u8]) -> Option<(&[u8], u32)> {
     const HEAD: usize = 8;
     let number = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
@@ -27,7 +27,7 @@ pub fn samples(file: &[u8]) -> Option<(&[u8], u32)> {
     }
     let (mut rest, mut rate) = (&file[12..], None);
     while let Some((head, body)) = rest.split_at_checked(HEAD) {
-        // A file that was written while it grew tells no length, or one beyond its end.
+        // A file that was written as a stream has no length, or one beyond its end.
         let length = (number(&head[4..])? as usize).min(body.len());
         match &head[..4] {
             b"fmt " => {
@@ -37,13 +37,13 @@ pub fn samples(file: &[u8]) -> Option<(&[u8], u32)> {
             b"data" => return Some((&body[..length], rate?)),
             _ => {}
         }
-        // Chunks begin at even places.
+        // Chunks begin at even offsets.
         rest = body.get(length + length % 2..)?;
     }
     None
 }
 
-/// A second of silence: the smallest recording that every transcription service takes.
+/// Returns one second of silence, the shortest audio file that every transcription service accepts.
 pub fn silence() -> Vec<u8> {
     const RATE: u32 = 16_000;
     wav(&[0; 2 * RATE as usize], RATE)
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_says_what_follows() {
+    fn writes_a_valid_header() {
         let file = wav(&[1, 2, 3, 4], 24_000);
         let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
         assert_eq!((&file[..4], &file[8..16], &file[36..40]), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..]));
@@ -63,12 +63,12 @@ mod tests {
     }
 
     #[test]
-    fn samples_come_back_as_they_went_in() {
+    fn samples_round_trip() {
         let file = wav(&[1, 2, 3, 4], 16_000);
         assert_eq!(samples(&file), Some((&[1, 2, 3, 4][..], 16_000)));
         let mut extended = file.clone();
         extended.splice(36..36, *b"LIST\x03\0\0\0abc\0");
-        assert_eq!(samples(&extended), Some((&[1, 2, 3, 4][..], 16_000)), "other chunks are passed over");
+        assert_eq!(samples(&extended), Some((&[1, 2, 3, 4][..], 16_000)), "other chunks are skipped");
         let mut endless = file.clone();
         endless[40..44].copy_from_slice(&[0xFF; 4]);
         assert_eq!(samples(&endless), Some((&[1, 2, 3, 4][..], 16_000)));

@@ -70,7 +70,7 @@ fn connection_cases(language: &Language) -> Vec<Case> {
             Report("closed the connection before the response was complete"),
         ),
         case("reset after the last event", stream([send(language.hello), rest(), Step::Reset]), Text("Hello")),
-        case("end before the first event", stream([]), Report("incomplete|without an answer")),
+        case("end before the first event", stream([]), Report("incomplete|without a response")),
         case("end without a finish reason", stream([piece()]), Report("without a finish reason")),
         case("end within an event", stream([piece(), send(half)]), Report("EOF")),
         case("no end of the head", vec![send("HTTP/1.1 200 OK\r\n"), header], Report("connection lost")),
@@ -98,7 +98,7 @@ fn silence_cases(language: &Language) -> Vec<Case> {
         case("silence after the head", stream([Step::Hang]), Report(silent)),
         case("silence within a stream", stream([send(language.piece), Step::Hang]), Report(silent)),
         case("keep-alive comments before a late answer", slowly(": ping\n\n", language.hello), Text("Hello")),
-        case("keep-alive comments and nothing else", slowly(": ping\n\n", ""), Report("incomplete|without an answer")),
+        case("keep-alive comments and nothing else", slowly(": ping\n\n", ""), Report("incomplete|without a response")),
         case("keep-alive comments after an event", stream([send(language.piece), ping()]), Report(silent)),
         case(
             "one byte at a time, slower than events may come",

@@ -1,38 +1,42 @@
-//! The address that a user typed → the root of an API, and the addresses below it.
+//! Parses the base URL of an API as a user enters it, and builds the URLs of its endpoints.
 
 use url::Url;
 
 use dify_plugin::error::InvokeError;
 
-/// Paths of single endpoints that users paste with the address.
+/// Endpoint paths that users paste with the URL.
 const ENDPOINTS: [&str; 4] = ["chat/completions", "audio/speech", "audio/transcriptions", "audio/translations"];
 
-/// The same of one word each: they may be the owner's own names, so they are endpoints only behind a version (`v1`).
+/// Endpoint paths of one segment. They may be names of the owner, so they count as endpoints only after a version
+/// (`v1`).
 const ENDPOINTS_OF_A_VERSION: [&str; 5] = ["completions", "embeddings", "rerank", "reranks", "models"];
 
-/// The root of an API: no trailing slash, no fragment, a query kept for every call.
+/// Base URL of an API: no trailing slash, no fragment; its query string is kept for every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
-    /// Reads an address; `field` names the credential in errors. Blanks, trailing slashes and the path of an endpoint are
-    /// removed, `http://` is added when there is no scheme.
+    /// Parses a URL; `field` names the credential in errors. Removes blanks, trailing slashes and an endpoint path, and
+    /// adds
+    /// `http://` if there is no scheme.
     pub fn parse(text: &str, field: &str) -> Result<Self, InvokeError> {
         let wrong = |reason: String| InvokeError::credentials(format!("credential `{field}` {reason}"));
         let text = text.trim().trim_matches(['"', '\'']);
         if text.is_empty() {
-            return Err(wrong("is empty: give the address of the server, such as http://host:port".to_owned()));
+            return Err(wrong("is empty; enter the URL of the server, such as http://host:port".to_owned()));
         }
         let absolute = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let mut url = Url::parse(&absolute).map_err(|error| wrong(format!("is not an address: {error}")))?;
+        let mut url = Url::parse(&absolute).map_err(|error| wrong(format!("is not a valid URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong(format!("must begin with http:// or https://, not {}://", url.scheme())));
+            return Err(wrong(format!("must start with http:// or https://, not {}://", url.scheme())));
         }
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(wrong("names no host".to_owned()));
+            return Err(wrong("has no host".to_owned()));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("must not hold a user or password: use the key or the extra headers".to_owned()));
+            return Err(wrong(
+                "must not contain a user name or password; use the API key or the extra headers".to_owned(),
+            ));
         }
         url.set_fragment(None);
         let mut base = Self(url);
@@ -46,35 +50,36 @@ impl BaseUrl {
         Ok(base)
     }
 
-    /// Without this last part of the path (`v1`, `ui`), where it is there.
+    /// Removes this last segment of the path (`v1`, `ui`), if present.
     #[must_use]
     pub fn without_tail(mut self, tail: &str) -> Self {
         self.strip_tail(tail);
         self
     }
 
-    /// The address below the root; each segment is percent-encoded, so that it may hold anything.
+    /// Returns the URL of these path segments below the base URL. Each segment is percent-encoded.
     pub fn join(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
-        // Only addresses without a host cannot have a path, and `parse` refuses them.
+        // Only URLs without a host cannot have a path, and `parse` rejects them.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
         url
     }
 
-    /// The address below the root by a path without odd characters (`chat/completions`).
+    /// Returns the URL of a path below the base URL, without encoding (`chat/completions`).
     pub fn join_path(&self, path: &str) -> Url {
         self.join(&path.split('/').collect::<Vec<_>>())
     }
 
-    /// The address of an action by its path, which the root may name already: then it is the address itself.
+    /// Returns the URL of an endpoint by its path. If the base URL already ends with this path, it is the base URL
+    /// itself.
     pub fn action(&self, path: &str) -> Url {
         let named = self.0.path().strip_suffix(path).is_some_and(|rest| rest.ends_with('/'));
         if named { self.0.clone() } else { self.join_path(path) }
     }
 
-    /// The root itself.
+    /// Returns the base URL itself.
     pub fn as_url(&self) -> &Url {
         &self.0
     }
@@ -84,7 +89,7 @@ impl BaseUrl {
         self.0.set_path(&path);
     }
 
-    /// Whether the last part of the path is a version: `v1`, `v1beta`.
+    /// Whether the last segment of the path is a version: `v1`, `v1beta`.
     fn ends_with_version(&self) -> bool {
         let last = self.0.path().rsplit('/').next().unwrap_or_default();
         last.strip_prefix('v').is_some_and(|number| number.starts_with(|digit: char| digit.is_ascii_digit()))
@@ -103,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_normalised() {
+    fn normalizes_base_urls() {
         let cases = [
             ("http://host:9997", "http://host:9997/v1/models/m"),
             (" http://host:9997/ ", "http://host:9997/v1/models/m"),
@@ -126,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_owner_named_is_kept_and_no_action_is_named_twice() {
+    fn keeps_custom_paths_and_adds_no_endpoint_twice() {
         for (text, action, expected) in [
             ("https://g/v1", "chat/completions", "https://g/v1/chat/completions"),
             ("https://g/v1/chat/completions", "chat/completions", "https://g/v1/chat/completions"),
@@ -148,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_characters_are_encoded() {
+    fn encodes_reserved_characters() {
         let base = BaseUrl::parse("http://host", "server_url").unwrap();
         assert_eq!(
             base.join(&["v1", "models", "a b/c?d#é%"]).as_str(),
@@ -157,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_by_name() {
+    fn rejects_invalid_base_urls() {
         let cases = [
             ("", "is empty"),
             ("ftp://host", "http:// or https://"),
-            ("http://", "not an address"),
-            ("http://user:secret@host", "must not hold a user"),
-            ("http://ho st", "not an address"),
+            ("http://", "not a valid URL"),
+            ("http://user:secret@host", "must not contain a user"),
+            ("http://ho st", "not a valid URL"),
         ];
         for (text, expected) in cases {
             let error = BaseUrl::parse(text, "server_url").unwrap_err();

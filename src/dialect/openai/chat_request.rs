@@ -1,6 +1,6 @@
-//! Our request → the body of `/chat/completions` or `/completions`, by the switches of a [`Profile`].
+//! Builds the body of `/chat/completions` or `/completions` as a [`Profile`] specifies.
 //!
-//! Parameters that the user did not set are not sent: the server's and the model's own defaults hold.
+//! Parameters that the user did not set are not sent, so the defaults of the server and the model apply.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,13 +13,13 @@ use crate::dialect::names::{FunctionNames, NameRule, distinct};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Content, ContentPart, LlmRequest, Tool, ToolChoice, ToolChoiceMode};
 
-/// Names that OpenAI takes: `^[a-zA-Z0-9_-]{1,64}$`.
+/// Function names that OpenAI accepts: `^[a-zA-Z0-9_-]{1,64}$`.
 pub const NAMES: NameRule = NameRule { punctuation: "-", begins_with_any: true };
 
-/// Names under which users switch thinking; the second is the official Xinference plugin's.
+/// Parameters with which users switch thinking on and off; the second is that of the official Xinference plugin.
 const THINKING_SWITCHES: [&str; 2] = ["enable_thinking", "think"];
 
-/// How much a model thinks: nothing to say while it does not.
+/// Parameters for the amount of thinking; they are not sent when thinking is off.
 const THINKING_MEASURES: [&str; 2] = ["reasoning_effort", "thinking_budget"];
 
 #[derive(Debug, Serialize)]
@@ -45,7 +45,7 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-/// The body as JSON; `model` is the name on the wire, `names` are those of the request's functions.
+/// Returns the body as JSON; `model` is the wire name, `names` maps the request's functions.
 pub fn chat_request(
     model: &str,
     request: &LlmRequest,
@@ -61,8 +61,8 @@ pub fn chat_request(
     rename(&mut rest, model, profile);
     let mut instruction = structured.instruction.as_deref();
     if let Some(format) = structured.response_format {
-        // OpenAI and DashScope refuse the mode for a prompt that does not speak of JSON.
-        if instruction.is_none() && format["type"] == "json_object" && !speaks_of_json(request) {
+        // OpenAI and DashScope reject the JSON mode for a prompt that does not mention JSON.
+        if instruction.is_none() && format["type"] == "json_object" && !mentions_json(request) {
             instruction = Some(JSON_INSTRUCTION);
         }
         rest.insert("response_format".to_owned(), format);
@@ -88,8 +88,8 @@ pub fn chat_request(
         .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))
 }
 
-/// Whether the word JSON stands in the prompt, in any case.
-fn speaks_of_json(request: &LlmRequest) -> bool {
+/// Whether the prompt contains the word JSON, in any case.
+fn mentions_json(request: &LlmRequest) -> bool {
     let has = |text: &str| text.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"));
     request.prompt_messages.iter().any(|message| match &message.content {
         Content::Text(text) => has(text),
@@ -97,7 +97,7 @@ fn speaks_of_json(request: &LlmRequest) -> bool {
     })
 }
 
-/// What the user chose: on, off, or nothing.
+/// Returns the user's choice: on, off, or none.
 pub fn thinking_switch(parameters: &Map<String, Value>) -> Option<bool> {
     THINKING_SWITCHES.iter().find_map(|name| match parameters.get(*name)? {
         Value::Bool(on) => Some(*on),
@@ -110,7 +110,7 @@ pub fn thinking_switch(parameters: &Map<String, Value>) -> Option<bool> {
     })
 }
 
-/// Moves the thinking switch to where the upstream reads it.
+/// Moves the thinking switch to where the upstream expects it.
 fn thinking(rest: &mut Map<String, Value>, profile: &Profile) {
     let switch = thinking_switch(rest);
     for name in THINKING_SWITCHES {
@@ -150,14 +150,14 @@ fn thinking(rest: &mut Map<String, Value>, profile: &Profile) {
     }
 }
 
-/// The texts at which the answer stops, none empty, none twice in a row.
+/// Returns the stop sequences without empty ones and consecutive duplicates.
 fn stops(request: &[String]) -> Vec<String> {
     let mut stops: Vec<String> = request.iter().filter(|stop| !stop.is_empty()).cloned().collect();
     stops.dedup();
     stops
 }
 
-/// A schema typed as text becomes the object it describes.
+/// Replaces a schema given as a string with the object it describes.
 fn guided(rest: &mut Map<String, Value>) -> Result<(), InvokeError> {
     if let Some(Value::String(text)) = rest.get("guided_json") {
         if text.trim().is_empty() {
@@ -165,7 +165,7 @@ fn guided(rest: &mut Map<String, Value>) -> Result<(), InvokeError> {
             return Ok(());
         }
         let schema: Value = serde_json::from_str(text)
-            .map_err(|error| InvokeError::bad_request(format!("parameter `guided_json` is not JSON: {error}")))?;
+            .map_err(|error| InvokeError::bad_request(format!("parameter `guided_json` is not valid JSON: {error}")))?;
         rest.insert("guided_json".to_owned(), schema);
     }
     Ok(())
@@ -205,7 +205,7 @@ fn offer_tools(
         return Ok(());
     }
     let offered = functions.map(|function| json!({"type": "function", "function": function}));
-    // A tool that the model already has (a web search of the gateway) stays in the list.
+    // A tool that the body already has (a web search of the gateway) stays in the list.
     let mut tools: Vec<Value> = rest.get("tools").and_then(Value::as_array).cloned().unwrap_or_default();
     tools.extend(offered);
     rest.insert("tools".to_owned(), Value::Array(tools));

@@ -1,16 +1,17 @@
-//! Refusals and in-stream errors → [`InvokeError`]: the table of a compatible upstream.
+//! Maps HTTP errors and in-stream errors of a compatible upstream to [`InvokeError`].
 //!
-//! | status | kind | repeated |
+//! | status | kind | retried |
 //! |---|---|---|
 //! | 400, 404, 405, 409, 413, 422 and other 4xx | bad request | no |
 //! | 401, 403 | authorization (403 about a quota: rate limit) | no |
 //! | 408 | connection | yes |
-//! | 429 | rate limit (an address that was banned for failed logins: authorization) | yes (banned, no quota: no) |
-//! | 500 and other 5xx | server unavailable (a validation error of the server's schema, an input too long: bad request) | no |
+//! | 429 | rate limit (a client address that is banned for failed logins: authorization) | yes (banned or quota exhausted: no) |
+//! | 500 and other 5xx | server unavailable (a schema validation error, an input that is too long: bad request) | no |
 //! | 502, 503, 504 | server unavailable | yes |
 //!
-//! A 500 is not repeated: for a compatible server it is a deterministic failure more often than not, and every repeat
-//! would be a whole generation.
+//! A 500 is not retried: for a compatible server it is usually a deterministic failure, and every retry would generate
+//! the
+//! whole response again.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -21,23 +22,23 @@ use dify_plugin::upstream::ErrorResponse;
 use dify_plugin::upstream::retry::heed_words;
 use dify_plugin::upstream::status;
 
-/// The error of a non-2xx answer.
-pub fn error_of(answer: &ErrorResponse) -> InvokeError {
-    let mut error = status::error_of(answer);
-    let code = answer.status.as_u16();
-    if let Some(fields) = field_errors(&answer.body) {
+/// Returns the error of a non-2xx response.
+pub fn error_of(response: &ErrorResponse) -> InvokeError {
+    let mut error = status::error_of(response);
+    let code = response.status.as_u16();
+    if let Some(fields) = field_errors(&response.body) {
         error.message = format!("HTTP {code}: {fields}");
     }
     error.message = without_worker_address(&error.message);
     error.retryable = matches!(code, 408 | 429 | 502 | 503 | 504);
     refine(&mut error);
     if error.hint.is_none() {
-        error.hint = hint_of(answer, &error);
+        error.hint = hint_of(response, &error);
     }
     error
 }
 
-/// What the words say that the status does not.
+/// Adjusts the error where its message says more than the status.
 fn refine(error: &mut InvokeError) {
     let text = error.message.to_ascii_lowercase();
     match error.status {
@@ -45,21 +46,23 @@ fn refine(error: &mut InvokeError) {
             error.kind = ErrorKind::Authorization;
             error.retryable = false;
             error.hint = Some(
-                "The server bans an address after ten failed logins; it lifts the ban by itself after ten minutes. \
-                 Correct the key first."
+                "The server bans a client address for ten minutes after ten failed logins. \
+                 Correct the key before you try again."
                     .to_owned(),
             );
         }
-        Some(429) if is_spent(&text, error.code.as_deref()) => error.retryable = false,
+        Some(429) if is_quota_exhausted(&text, error.code.as_deref()) => error.retryable = false,
         Some(403) if text.contains("quota") => error.kind = ErrorKind::RateLimit,
-        Some(500) if text.contains("validation error") || is_of_input(&text) => error.kind = ErrorKind::BadRequest,
+        Some(500) if text.contains("validation error") || reports_long_input(&text) => {
+            error.kind = ErrorKind::BadRequest
+        }
         _ => {}
     }
 }
 
-/// llama.cpp and servers around it call an input that is too long a fault of theirs.
-fn is_of_input(text: &str) -> bool {
-    const ERROR_RULES: [&str; 8] = [
+/// Whether the message reports an input that is too long, which llama.cpp and servers based on it return as HTTP 500.
+fn reports_long_input(text: &str) -> bool {
+    const PHRASES: [&str; 8] = [
         "input is too large",
         "input is too long",
         "too large to process",
@@ -69,29 +72,29 @@ fn is_of_input(text: &str) -> bool {
         "context length exceeded",
         "maximum context length",
     ];
-    ERROR_RULES.iter().any(|saying| text.contains(saying))
+    PHRASES.iter().any(|phrase| text.contains(phrase))
 }
 
-fn is_spent(text: &str, code: Option<&str>) -> bool {
+fn is_quota_exhausted(text: &str, code: Option<&str>) -> bool {
     code == Some("insufficient_quota")
         || text.contains("insufficient_quota")
         || text.contains("exceeded your current quota")
 }
 
-fn hint_of(answer: &ErrorResponse, error: &InvokeError) -> Option<String> {
-    match answer.status {
+fn hint_of(response: &ErrorResponse, error: &InvokeError) -> Option<String> {
+    match response.status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Some(format!("The address called was {}.", answer.url))
+            Some(format!("The requested URL was {}.", response.url))
         }
-        StatusCode::PAYLOAD_TOO_LARGE => Some("Send fewer or smaller files, or fewer texts at once.".to_owned()),
+        StatusCode::PAYLOAD_TOO_LARGE => Some("Send fewer or smaller files, or fewer texts per request.".to_owned()),
         StatusCode::SERVICE_UNAVAILABLE => {
-            error.retry_after.map(|wait| format!("The server asks to wait {} s.", wait.as_secs()))
+            error.retry_after.map(|wait| format!("The server asks to retry after {} s.", wait.as_secs()))
         }
         _ => None,
     }
 }
 
-/// FastAPI's list of field errors: `body.file: Field required; …`.
+/// Returns FastAPI's list of field errors as `body.file: Field required; …`.
 fn field_errors(body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let list = value.get("detail")?.as_array()?;
@@ -109,7 +112,7 @@ fn field_error(error: &Value) -> Option<String> {
     Some(if path.is_empty() { message.to_owned() } else { format!("{}: {message}", path.join(".")) })
 }
 
-/// Removes Xinference's `[address=…, pid=…]`, which tells a user nothing; a text of nothing else stays.
+/// Removes Xinference's `[address=…, pid=…]`, which does not help users. A text that consists of nothing else is kept.
 pub fn without_worker_address(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -122,52 +125,52 @@ pub fn without_worker_address(text: &str) -> String {
     if clean.is_empty() { text.to_owned() } else { clean }
 }
 
-/// The error inside a stream that began with 200: text, or any object.
+/// Returns the error inside a stream that began with HTTP 200, given as a string or any object.
 pub fn error_in(value: &Value) -> InvokeError {
-    let said = status::error_text_in(value);
-    let message = said.message.unwrap_or_else(|| "the upstream failed in the middle of its answer".to_owned());
+    let reported = status::error_text_in(value);
+    let message = reported.message.unwrap_or_else(|| "the server failed before the response was complete".to_owned());
     let message = without_worker_address(&message);
-    let kind = kind_of_code(said.code.as_deref(), value, &message);
+    let kind = kind_of_code(reported.code.as_deref(), value, &message);
     let mut error = InvokeError::new(kind, message);
-    error.code = said.code;
+    error.code = reported.code;
     heed_words(error)
 }
 
-/// The error that a text tells: JSON of any shape, or words.
+/// Returns the error in a text: JSON of any shape, or plain text.
 pub fn error_in_text(text: &str) -> InvokeError {
     match json::read::<Value>(text) {
         Ok(value) => error_in(&value),
-        Err(_) => error_in_words(text),
+        Err(_) => error_in_plain_text(text),
     }
 }
 
-/// The error that words or a page in place of an answer tell.
-pub fn error_in_words(text: &str) -> InvokeError {
+/// Returns the error in plain text or an HTML page that a server sent instead of a response.
+pub fn error_in_plain_text(text: &str) -> InvokeError {
     match status::parse_error_text(text.as_bytes()).message {
-        Some(message) => heed_words(InvokeError::server_unavailable(format!("the upstream answered: {message}"))),
+        Some(message) => heed_words(InvokeError::server_unavailable(format!("the server returned: {message}"))),
         None => error_in(&Value::Null),
     }
 }
 
-/// The error of an answer that is none, when it tells of one: for a 200 whose body is not what was asked for.
+/// Returns the error of a 200 response whose body is not the expected one, if the body reports an error.
 pub fn reported_error(text: &str) -> Option<InvokeError> {
     let value: Value = json::read(text).ok()?;
-    (!says_well(&value) && status::error_text_in(&value).message.is_some()).then(|| error_in(&value))
+    (!reports_success(&value) && status::error_text_in(&value).message.is_some()).then(|| error_in(&value))
 }
 
-/// Whether an object says itself that nothing failed.
-fn says_well(value: &Value) -> bool {
+/// Whether an object reports success.
+fn reports_success(value: &Value) -> bool {
     let failed = ["error", "errors"].iter().any(|name| value.get(*name).is_some_and(|error| !error.is_null()));
     let base = value.get("base_resp").unwrap_or(value);
-    let well = ["code", "status_code", "status"].iter().any(|name| match base.get(*name) {
+    let is_success = ["code", "status_code", "status"].iter().any(|name| match base.get(*name) {
         Some(Value::Number(number)) => matches!(number.as_u64(), Some(0 | 200)),
         Some(Value::String(word)) => matches!(word.to_ascii_lowercase().as_str(), "0" | "200" | "ok" | "success"),
         _ => false,
     });
-    !failed && (well || value.get("success") == Some(&Value::Bool(true)))
+    !failed && (is_success || value.get("success") == Some(&Value::Bool(true)))
 }
 
-/// What MiniMax's numbers mean.
+/// Error kinds of MiniMax's status codes.
 fn kind_of_base(value: &Value) -> Option<ErrorKind> {
     Some(match value.get("base_resp")?.get("status_code")?.as_u64()? {
         1002 | 1008 | 1039 | 1041 | 2045 | 2056 => ErrorKind::RateLimit,
@@ -177,7 +180,7 @@ fn kind_of_base(value: &Value) -> Option<ErrorKind> {
     })
 }
 
-/// The kind by the words that servers put into `code`, `type` and the text.
+/// Returns the error kind by the values of `code` and `type` and by the message.
 fn kind_of_code(code: Option<&str>, value: &Value, message: &str) -> ErrorKind {
     if let Some(kind) = kind_of_base(value) {
         return kind;
@@ -188,12 +191,12 @@ fn kind_of_code(code: Option<&str>, value: &Value, message: &str) -> ErrorKind {
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     };
-    let words = [code.unwrap_or_default().to_ascii_lowercase(), member("code"), member("type"), member("status")];
-    let number = words.iter().find_map(|word| word.parse::<u16>().ok()).and_then(|n| StatusCode::from_u16(n).ok());
+    let keywords = [code.unwrap_or_default().to_ascii_lowercase(), member("code"), member("type"), member("status")];
+    let number = keywords.iter().find_map(|word| word.parse::<u16>().ok()).and_then(|n| StatusCode::from_u16(n).ok());
     if let Some(status) = number.filter(|status| status.is_client_error() || status.is_server_error()) {
         return status::kind_of(status);
     }
-    let has = |needles: &[&str]| words.iter().any(|word| needles.iter().any(|needle| word.contains(needle)));
+    let has = |needles: &[&str]| keywords.iter().any(|word| needles.iter().any(|needle| word.contains(needle)));
     if has(&["rate_limit", "ratelimit", "quota", "throttl", "too_many"]) || message.contains("Rate limit reached") {
         ErrorKind::RateLimit
     } else if has(&["auth", "api_key", "permission", "forbidden"]) {
@@ -214,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    fn refusal(status: u16, body: &str, retry_after: Option<&'static str>) -> InvokeError {
+    fn rejection(status: u16, body: &str, retry_after: Option<&'static str>) -> InvokeError {
         let mut headers = HeaderMap::new();
         if let Some(wait) = retry_after {
             headers.insert("retry-after", HeaderValue::from_static(wait));
@@ -228,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn every_body_shape_gives_kind_and_words() {
+    fn maps_every_body_shape_to_kind_and_message() {
         use ErrorKind::{Authorization, BadRequest, Connection, RateLimit, ServerUnavailable};
         let cases: &[(u16, &str, ErrorKind, bool, &str)] = &[
             (
@@ -309,22 +312,22 @@ mod tests {
             (503, r#"{"message":"busy"}"#, ServerUnavailable, true, "busy"),
             (504, r#"{"code":1,"msg":"late"}"#, ServerUnavailable, true, "late"),
         ];
-        for (status, body, kind, retryable, words) in cases {
-            let error = refusal(*status, body, None);
+        for (status, body, kind, retryable, keywords) in cases {
+            let error = rejection(*status, body, None);
             assert_eq!((error.kind, error.retryable), (*kind, *retryable), "{status} {body}");
-            assert!(error.message.contains(words), "{status} {body}: {}", error.message);
+            assert!(error.message.contains(keywords), "{status} {body}: {}", error.message);
         }
     }
 
     #[test]
-    fn a_loading_model_says_how_long() {
-        let error = refusal(503, r#"{"detail":"Model is loading, please retry later"}"#, Some("30"));
+    fn reports_the_retry_delay_of_a_loading_model() {
+        let error = rejection(503, r#"{"detail":"Model is loading, please retry later"}"#, Some("30"));
         assert_eq!(error.retry_after, Some(std::time::Duration::from_secs(30)));
-        assert!(error.detail().contains("wait 30 s"), "{}", error.detail());
+        assert!(error.detail().contains("retry after 30 s"), "{}", error.detail());
     }
 
     #[test]
-    fn errors_in_a_stream_keep_their_words() {
+    fn maps_errors_in_a_stream() {
         use ErrorKind::{Authorization, BadRequest, RateLimit, ServerUnavailable};
         let cases = [
             (json!("The request failed."), ServerUnavailable, "The request failed."),
@@ -357,8 +360,8 @@ mod tests {
             ),
             (json!({"fault": {"faultstring": "quota"}}), ServerUnavailable, "quota"),
             (json!({"error": true, "msg": "x"}), ServerUnavailable, "x"),
-            (json!(" "), ServerUnavailable, "the upstream failed in the middle of its answer"),
-            (json!({"error": {}}), ServerUnavailable, "the upstream failed in the middle of its answer"),
+            (json!(" "), ServerUnavailable, "the server failed before the response was complete"),
+            (json!({"error": {}}), ServerUnavailable, "the server failed before the response was complete"),
         ];
         for (value, kind, message) in cases {
             let error = error_in(&value);
@@ -367,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_that_all_is_well_is_no_error() {
+    fn ignores_objects_that_report_success() {
         for text in [
             r#"{"code":0,"msg":"success"}"#,
             r#"{"code":"200","message":"OK","data":null}"#,
@@ -390,15 +393,15 @@ mod tests {
     }
 
     #[test]
-    fn words_in_place_of_an_answer_are_told() {
-        for (text, words) in [
-            ("no healthy upstream", "the upstream answered: no healthy upstream"),
+    fn reports_plain_text_instead_of_a_response() {
+        for (text, keywords) in [
+            ("no healthy upstream", "the server returned: no healthy upstream"),
             ("<html><title>Down</title></html>", "\"Down\""),
             ("Please retry in 7 s", "retry in 7 s"),
         ] {
-            assert!(error_in_words(text).message.contains(words), "{text}");
+            assert!(error_in_plain_text(text).message.contains(keywords), "{text}");
         }
-        assert_eq!(error_in_words("Please retry in 7 s").retry_after, Some(std::time::Duration::from_secs(7)));
+        assert_eq!(error_in_plain_text("Please retry in 7 s").retry_after, Some(std::time::Duration::from_secs(7)));
         assert_eq!(error_in_text(r#"{"code":400,"message":"too long"}"#).kind, ErrorKind::BadRequest);
     }
 }

@@ -1,41 +1,43 @@
-//! Members of a message and of its calls that a server wants back as they came: thought signatures of Gemini, behind its
-//! own compatible endpoint, gateways and LiteLLM. They travel in the message's private JSON:
+//! Members of a message and of its tool calls that a server expects back unchanged: Gemini's thought signatures, as
+//! sent by
+//! its own compatible endpoint, gateways and LiteLLM. They are stored in the message's private JSON:
 //!
 //! ```json
 //! {"openai": {"tool_calls": {"ID": {"extra_content": {}}}, "message": {"extra_content": {}}, "answer": "…", "model": "m"}}
 //! ```
 //!
-//! `answer` is the digest of the text that the message's own members belong to. Whose they are, and for how long they are
-//! kept beside the message, is the provider's matter.
+//! `answer` is the digest of the text that the message's own members belong to. The provider decides for which model
+//! and
+//! how long they are valid.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-/// Key of our private JSON in a message's `opaque_body`.
+/// Key of this private JSON in a message's `opaque_body`.
 pub const OPAQUE_KEY: &str = "openai";
 
-/// The members: of Google's compatible endpoint and LiteLLM, of Higress, of LiteLLM.
+/// Names of the members: of Google's compatible endpoint and LiteLLM, of Higress, of LiteLLM.
 pub const NAMES: [&str; 3] = ["extra_content", "thought_signature", "provider_specific_fields"];
 
-/// Most bytes of them in one answer.
+/// Maximum total size of these members in one response, in bytes.
 const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Members as an upstream writes them.
+/// Members in their JSON form.
 pub type Written<'a> = Vec<(&'static str, &'a RawValue)>;
 
-/// Members by name, as text; of one that comes twice the last counts.
+/// Members by name, as JSON text. Of duplicates, the last one counts.
 #[derive(Debug, Default)]
 pub struct Kept(Vec<(&'static str, String)>);
 
 impl Kept {
-    /// Takes members; `bytes` is what was taken of the answer so far.
+    /// Adds members; `bytes` counts the bytes that the response has stored so far.
     pub fn take(&mut self, members: &Written<'_>, bytes: &mut usize) {
         for (name, value) in members {
             *bytes += value.get().len();
             if *bytes > MAX_KEPT_BYTES {
-                warn!(name, "what should go back to the server is too long and was dropped");
+                warn!(name, "member that the server expects back is too large; dropping it");
                 continue;
             }
             self.0.retain(|(known, _)| known != name);
@@ -43,14 +45,14 @@ impl Kept {
         }
     }
 
-    /// The members as JSON; one that cannot be read is left out.
+    /// Returns the members as JSON, without those that are not valid JSON.
     pub fn into_members(self) -> Map<String, Value> {
         let read = |(name, value): (&str, String)| Some((name.to_owned(), serde_json::from_str(&value).ok()?));
         self.0.into_iter().filter_map(read).collect()
     }
 }
 
-/// The private JSON of a message, if there is anything to keep: members of its calls by their ID, and its own.
+/// Returns the private JSON of a message, if there is any: members of its calls by call ID, and its own.
 pub fn opaque_body(calls: Map<String, Value>, message: Map<String, Value>, answer: ResponseDigest) -> Option<Value> {
     let mut own = Map::new();
     if !calls.is_empty() {
@@ -63,19 +65,19 @@ pub fn opaque_body(calls: Map<String, Value>, message: Map<String, Value>, answe
     (!own.is_empty()).then(|| json!({ OPAQUE_KEY: own }))
 }
 
-/// Which text an answer is, whatever white space is lost on its way through a host.
+/// Digest of a response text that ignores white space, because Dify may change it.
 #[derive(Clone, Debug, Default)]
 pub struct ResponseDigest(Sha256);
 
 impl ResponseDigest {
-    /// The digest of a whole answer.
+    /// Returns the digest of a complete response.
     pub fn of(text: &str) -> String {
         let mut digest = Self::default();
         digest.push(text);
         digest.finish()
     }
 
-    /// Takes text of the answer, without its thoughts.
+    /// Adds text of the response, without its thoughts.
     pub fn push(&mut self, text: &str) {
         text.split_whitespace().for_each(|word| self.0.update(word));
     }
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_known_by_its_text() {
+    fn digest_ignores_white_space() {
         let mut pieces = ResponseDigest::default();
         ["Hel", "lo,\n", "", " you"].into_iter().for_each(|piece| pieces.push(piece));
         assert_eq!(pieces.finish(), ResponseDigest::of("\n\nHello, you "));
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_there_is_kept() {
+    fn stores_only_existing_members() {
         let members = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
         let digest = ResponseDigest::of("");
         for (calls, message, expected) in [

@@ -1,7 +1,9 @@
-//! The stream's chunks → our deltas. One mapper for chat and completion mode, for streams and whole documents.
+//! Maps response chunks to deltas, for chat and completion mode, for streams and complete documents.
 //!
-//! Text goes out as it comes, through the thoughts' and the leaked calls' filters; calls go out once, whole, at the end;
-//! one last delta carries usage and finish reason. Holds no policy: time, size and connection belong to the driver.
+//! Text is emitted as it arrives, after the filters for thoughts and for tool calls in the text. Tool calls are emitted
+//! complete, at the end. A last delta carries usage and finish reason. Timeouts, size limits and the connection belong
+//! to
+//! the driver.
 
 mod events;
 
@@ -27,27 +29,27 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{FinishReason, LlmDelta, LlmRequest, LlmUsage, Tool, ToolCall, ToolChoiceMode};
 use dify_plugin::upstream::status;
 
-/// What the mapper must know of the request.
+/// Options of the mapper that depend on the request.
 #[derive(Clone, Debug, Default)]
 pub struct MapperOptions {
     /// What to do with thoughts.
     pub think: ThinkPolicy,
-    /// Whether calls in the answer count.
+    /// Whether tool calls in the response are accepted.
     pub accept_calls: bool,
-    /// Names of the request's functions on the wire.
+    /// Wire names of the request's functions.
     pub names: Arc<FunctionNames>,
-    /// The tools that were offered, as the model knows them; text is searched for calls of them.
+    /// The offered tools with their wire names; the text is searched for calls of them.
     pub tools: Vec<Tool>,
-    /// Whether calls count among words of the answer although the upstream does not say that any was made.
+    /// Whether calls between other text count even if the upstream reports no tool call.
     pub leaks_calls: bool,
-    /// The model's price.
+    /// Price of the model.
     pub pricing: Option<Pricing>,
-    /// Tokens of the prompt, for an upstream that does not say.
+    /// Estimated prompt tokens, for an upstream that reports none.
     pub prompt_estimate: u64,
 }
 
 impl MapperOptions {
-    /// The options that follow from a request; `think` is [`ThinkPolicy::Hide`] when the user switched thinking off.
+    /// Derives the options from a request; `think` is [`ThinkPolicy::Hide`] if the user switched thinking off.
     pub fn of(request: &LlmRequest, profile: &Profile, pricing: Option<&Pricing>) -> Self {
         let accept_calls = profile.tools != ToolForm::None;
         let forbidden = request.tool_choice.as_ref().is_some_and(|choice| choice.mode == ToolChoiceMode::None)
@@ -70,7 +72,7 @@ impl MapperOptions {
     }
 }
 
-/// See the module.
+/// Mapper of chat and completion responses; see the module documentation.
 #[derive(Debug)]
 pub struct ChatMapper {
     options: MapperOptions,
@@ -78,7 +80,7 @@ pub struct ChatMapper {
     think: ThinkWriter,
     leaked: Option<TextToolCalls>,
     calls: CallMerger,
-    /// Members of the message itself that go back to the server, their bytes, and the text that they belong to.
+    /// Members of the message itself that the server expects back, their size, and the text that they belong to.
     kept: Kept,
     kept_bytes: usize,
     answer: ResponseDigest,
@@ -86,18 +88,18 @@ pub struct ChatMapper {
     reason: Option<FinishReason>,
     fingerprint: Option<String>,
     output: TokenCounter,
-    /// The choice that is read: the first that said anything.
+    /// Index of the choice that is read: the first one with content.
     choice: Option<i64>,
-    /// Something was said in deltas: a whole message that repeats it is passed over.
+    /// Deltas with content were received, so a final message that repeats them is ignored.
     streamed: bool,
-    /// There was a choice.
+    /// A choice was received.
     answered: bool,
-    /// Text was handed on.
+    /// Text was emitted.
     spoke: bool,
     done: bool,
 }
 
-/// Text on its way out: calls are looked for in the answer, not in what the model thinks.
+/// Routes text to the output. Tool calls are searched for in the response only, not in thoughts.
 struct Filter<'m> {
     leaked: Option<&'m mut TextToolCalls>,
     digest: &'m mut ResponseDigest,
@@ -122,7 +124,7 @@ impl Sink for Filter<'_> {
 }
 
 impl ChatMapper {
-    /// A mapper at the beginning of an answer.
+    /// Creates a mapper at the start of a response.
     pub fn new(options: MapperOptions) -> Self {
         Self {
             reader: Reader::new(CONTINUED),
@@ -151,8 +153,8 @@ impl ChatMapper {
             self.fingerprint = chunk.system_fingerprint.0.map(|text| text.into_owned());
         }
         let mut failure = chunk.error.and_then(Failure::value);
-        let nobody = chunk.choices.0.is_empty();
-        // Of several choices one is read, whichever events they come in.
+        let no_choices = chunk.choices.0.is_empty();
+        // Only one of several choices is read, no matter which events contain them.
         let wanted =
             |choice: &Choice<'_>| self.choice.is_none() || choice.index.is_none() || choice.index == self.choice;
         let choice = chunk.choices.0.into_iter().find(wanted);
@@ -168,22 +170,22 @@ impl ChatMapper {
             if let Some(word) = ended.filter(|_| failure.is_none()) {
                 self.release(out);
                 return Err(InvokeError::server_unavailable(format!(
-                    "the upstream broke its answer off with the finish reason `{word}`"
+                    "the server aborted the response with the finish reason `{word}`"
                 )));
             }
-        } else if nobody && failure.is_none() && chunk.usage.is_empty() {
+        } else if no_choices && failure.is_none() && chunk.usage.is_empty() {
             self.without_choices(data, out)?;
         }
         match failure {
-            Some(said) => {
+            Some(reported) => {
                 self.release(out);
-                Err(errors::error_in(&json!({ "error": said })))
+                Err(errors::error_in(&json!({ "error": reported })))
             }
             None => Ok(()),
         }
     }
 
-    /// One choice's news; the word of a finish reason that stands for a failure.
+    /// Maps one choice. Returns its finish reason if that reports a failure.
     fn choice(&mut self, choice: Choice<'_>, out: &mut Vec<LlmDelta>) -> Result<Option<String>, InvokeError> {
         let mut text = String::new();
         let delta = choice.delta.filter(|delta| choice.message.is_none() || !delta.is_empty());
@@ -247,7 +249,7 @@ impl ChatMapper {
         what(&mut self.think, &mut Filter { leaked: self.leaked.as_mut(), digest: &mut self.answer, text });
     }
 
-    /// Text on its way out.
+    /// Emits text.
     fn pass(&mut self, text: String, out: &mut Vec<LlmDelta>) {
         if !text.is_empty() {
             self.spoke = true;
@@ -256,7 +258,7 @@ impl ChatMapper {
         }
     }
 
-    /// An object without choices: an error in any shape, or something to pass over.
+    /// Handles an object without choices: an error in any shape, or something to ignore.
     fn without_choices(&mut self, data: &str, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
         match errors::reported_error(data) {
             Some(error) => {
@@ -267,14 +269,14 @@ impl ChatMapper {
         }
     }
 
-    /// How the host knows a function that the model calls; some models put the word `functions` in front.
-    fn host_name<'n>(&'n self, name: &'n str) -> &'n str {
+    /// Returns Dify's name of a called function. Some models prefix it with `functions.`.
+    fn dify_name<'n>(&'n self, name: &'n str) -> &'n str {
         let names = &self.options.names;
         let bare = name.strip_prefix("functions.").filter(|bare| !names.is_declared(name) && names.is_declared(bare));
         names.back(bare.unwrap_or(name))
     }
 
-    /// Whether the answer is whole, and text alone.
+    /// Whether the response is complete and consists of text only.
     fn ends_by_itself(&self) -> bool {
         let is_whole = match &self.reason {
             None => self.done,
@@ -283,12 +285,12 @@ impl ChatMapper {
         is_whole && self.calls.is_empty()
     }
 
-    /// How the thoughts in the text of the answer began.
+    /// Returns how the thoughts in the text began.
     pub fn beginning(&self) -> Option<Beginning> {
         self.think.beginning()
     }
 
-    /// Writes what is held back, because nothing follows that could decide what it is.
+    /// Emits all buffered text, because nothing follows that could change its meaning.
     fn release(&mut self, out: &mut Vec<LlmDelta>) {
         let mut text = String::new();
         if let Some(half) = self.reader.rest() {
@@ -299,7 +301,7 @@ impl ChatMapper {
         self.pass(text, out);
     }
 
-    /// What was left in the text from a tag on: calls, or the text that it is.
+    /// Returns the tool calls found in the buffered text, or emits the text unchanged.
     fn finish_leaked(&mut self, out: &mut Vec<LlmDelta>) -> Calls {
         let (reason, mut text) = (self.reason.as_ref(), String::new());
         let calls = self.leaked.as_mut().map(|leaked| leaked.finish(reason, &mut text)).unwrap_or_default();
@@ -320,7 +322,7 @@ impl ChatMapper {
             cached = counted.cached_tokens,
             thoughts = counted.reasoning_tokens,
             estimated = counted.prompt().is_none() || counted.completion().is_none(),
-            "tokens of an answer"
+            "response tokens"
         );
         price::llm_usage(self.options.pricing.as_ref(), prompt, completion)
     }
@@ -335,7 +337,7 @@ impl StreamMapper for ChatMapper {
 
     fn finish(&mut self, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
         if !self.answered {
-            return Err(InvokeError::server_unavailable("the upstream closed the stream without an answer"));
+            return Err(InvokeError::server_unavailable("the server closed the stream without a response"));
         }
         if self.ends_by_itself() {
             let mut text = String::new();
@@ -346,11 +348,11 @@ impl StreamMapper for ChatMapper {
         if !self.done && self.reason.is_none() {
             self.finish_leaked(out);
             return Err(InvokeError::connection(
-                "the upstream closed the stream in the middle of its answer, without a finish reason",
+                "the server closed the stream before the response was complete, without a finish reason",
             ));
         }
         let cut = self.reason == Some(FinishReason::Length);
-        // A call that cannot be used must not cost the text that waits behind it.
+        // An invalid call must not cost the text that is buffered after it.
         let made = self.calls.finish(cut);
         let leaked = self.finish_leaked(out);
         let Calls { calls: mut tool_calls, kept } = match made? {
@@ -361,9 +363,9 @@ impl StreamMapper for ChatMapper {
         let opaque_body = opaque_body(kept, members, std::mem::take(&mut self.answer));
         if !self.spoke && tool_calls.is_empty() {
             match self.reason {
-                None => return Err(InvokeError::server_unavailable("the upstream ended its answer without a word")),
+                None => return Err(InvokeError::server_unavailable("the server returned an empty response")),
                 Some(FinishReason::ToolCalls) => {
-                    return Err(InvokeError::server_unavailable("the upstream reports a tool call, but sends none"));
+                    return Err(InvokeError::server_unavailable("the server reports a tool call, but sent none"));
                 }
                 _ => {}
             }
@@ -371,7 +373,7 @@ impl StreamMapper for ChatMapper {
         for ToolCall { function, .. } in &mut tool_calls {
             self.output.push(&function.name);
             self.output.push(&function.arguments);
-            function.name = self.host_name(&function.name).to_owned();
+            function.name = self.dify_name(&function.name).to_owned();
         }
         let mut reason = self.reason.take().unwrap_or(FinishReason::Stop);
         if !tool_calls.is_empty() && reason == FinishReason::Stop {
@@ -398,11 +400,11 @@ impl StreamMapper for ChatMapper {
     }
 }
 
-/// What a finish reason is.
+/// Meaning of a finish reason.
 enum Reason {
     None,
     Is(FinishReason),
-    /// The answer is not whole, and not by anybody's wish.
+    /// The server could not complete the response.
     Failure,
 }
 

@@ -1,4 +1,5 @@
-//! Objects read member by member: whatever is no object is none, and unknown members are skipped.
+//! Deserializes objects member by member: a value that is not an object counts as absent, and unknown members are
+//! skipped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,13 +8,13 @@ use std::marker::PhantomData;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// What is read of an object.
+/// A type that reads members of an object.
 pub(super) trait Members<'de>: Default {
-    /// Takes a member's value; `false` when this member is not read, and then nothing of it is.
+    /// Reads the value of a member. Returns `false` without reading anything if this member is not supported.
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// An object, or nothing where something else stands.
+/// An object, or `None` if the value is not an object.
 pub(super) struct Object<T>(pub(super) Option<T>);
 
 impl<'de, T: Members<'de>> Deserialize<'de> for Object<T> {
@@ -33,7 +34,7 @@ pub(super) fn read<'de, T: Members<'de>, A: MapAccess<'de>>(mut map: A) -> Resul
     Ok(found)
 }
 
-/// What a visitor makes of everything that is neither list nor object.
+/// Visitor methods that return the default for everything that is neither array nor object.
 macro_rules! no_object {
     ($nothing:expr) => {
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -83,14 +84,15 @@ impl<'de, T: Members<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Reads the first entries of a list that are objects and not empty, and tells whether there was no list: an object
-/// alone is a list of one.
+/// Reads the first entries of an array that are objects and not empty. A single object counts as an array of one.
+/// Returns
+/// `None` if the value is neither.
 pub(super) struct Few<T> {
-    /// How many are read.
+    /// Maximum number of entries.
     pub(super) most: usize,
-    /// Which say nothing.
+    /// Whether an entry is empty and is skipped.
     pub(super) empty: fn(&T) -> bool,
-    /// What they are.
+    /// Name of the entries in error messages.
     pub(super) kind: &'static str,
 }
 
@@ -98,7 +100,7 @@ impl<'de, T: Members<'de>> Visitor<'de> for Few<T> {
     type Value = (Vec<T>, bool);
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "a list of {}", self.kind)
+        write!(formatter, "an array of {}", self.kind)
     }
 
     no_object!((Vec::new(), true));
@@ -121,7 +123,7 @@ impl<'de, T: Members<'de>> Visitor<'de> for Few<T> {
     }
 }
 
-/// Reads these types from objects; from anything else their default.
+/// Deserializes these types from objects; any other value becomes the default.
 macro_rules! lenient_object {
     ($($type:ident),*) => {$(
         impl<'de> Deserialize<'de> for $type<'de> {

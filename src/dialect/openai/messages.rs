@@ -1,8 +1,11 @@
-//! Our messages → the dialect's, borrowed: a picture of many megabytes is written straight into the body.
+//! Converts protocol messages to those of the dialect. They are borrowed: an image of many megabytes is written
+//! directly into the body.
 //!
-//! What the plugin or a model's service added to an answer does not go back as the model's words: thoughts are left out,
-//! or sent in a field of their own where the server wants them. Calls of functions that are gone, and files of earlier
-//! messages that the model does not read, become words.
+//! Text that the plugin or a model's service added to a response is not sent back as text of the model: thoughts are
+//! left
+//! out, or sent in a separate field if the server expects them. Calls of functions that are no longer offered, and
+//! files
+//! of earlier messages that the model does not support, are replaced with text.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -25,10 +28,10 @@ mod tests;
 
 pub use parts::is_readable;
 
-/// Stands in place of a thought signature that is not known; documented for calls of other origin.
+/// Replaces an unknown thought signature; documented by Google for calls that come from elsewhere.
 const BYPASS: &str = "skip_thought_signature_validator";
 
-/// One message.
+/// A message.
 #[derive(Debug, Serialize)]
 pub struct Message<'a> {
     role: &'static str,
@@ -43,7 +46,7 @@ pub struct Message<'a> {
     function_call: Option<Function<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
-    /// What the server sent along.
+    /// Members that the server expects back.
     #[serde(flatten)]
     members: Map<String, Value>,
 }
@@ -55,14 +58,14 @@ enum MessageContent<'a> {
     Parts(Vec<Part<'a>>),
 }
 
-/// A call that the model made.
+/// A tool call of the model.
 #[derive(Debug, Serialize)]
 struct Call<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
     function: Function<'a>,
-    /// What the server sent along.
+    /// Members that the server expects back.
     #[serde(flatten)]
     members: Map<String, Value>,
 }
@@ -100,7 +103,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The messages of a request; `instruction` goes in front of the system message.
+/// Converts the messages of a request; `instruction` is put in front of the system message.
 pub fn messages<'a>(
     request: &'a LlmRequest,
     profile: &'a Profile,
@@ -121,24 +124,24 @@ pub fn messages<'a>(
     Ok(messages)
 }
 
-/// What one message must know of the others.
+/// Context that the conversion of a message needs.
 struct Conversation<'a> {
     profile: &'a Profile,
     names: &'a FunctionNames,
-    /// The question that is asked now; what stands before it is history.
+    /// Index of the last user message; everything before it is history.
     question: usize,
-    /// Calls by their id.
+    /// Calls by their ID.
     calls: HashMap<&'a str, &'a ToolCall>,
-    /// Ids of calls of functions that the model is not offered any more.
-    gone: HashSet<&'a str>,
+    /// IDs of calls of functions that are no longer offered.
+    unavailable: HashSet<&'a str>,
 }
 
 impl<'a> Conversation<'a> {
     fn of(request: &'a LlmRequest, profile: &'a Profile, names: &'a FunctionNames) -> Self {
         let prompt = &request.prompt_messages;
         let calls = || prompt.iter().filter(|message| message.role == Role::Assistant).flat_map(|m| &m.tool_calls);
-        // Without any tools nothing is offered that a call could contradict.
-        let is_gone = |call: &ToolCall| match profile.tools {
+        // Without any tools, no offer contradicts a call.
+        let is_unavailable = |call: &ToolCall| match profile.tools {
             ToolForm::None => true,
             _ => !request.tools.is_empty() && !names.has(&call.function.name),
         };
@@ -147,7 +150,7 @@ impl<'a> Conversation<'a> {
             names,
             question: question_of(prompt),
             calls: calls().map(|call| (call.id.as_str(), call)).collect(),
-            gone: calls().filter(|call| is_gone(call)).map(|call| call.id.as_str()).collect(),
+            unavailable: calls().filter(|call| is_unavailable(call)).map(|call| call.id.as_str()).collect(),
         }
     }
 
@@ -162,27 +165,27 @@ impl<'a> Conversation<'a> {
             Role::System => Ok(Some(spoken("system", content()?))),
             Role::User => Ok(Some(spoken("user", content()?))),
             Role::Assistant => {
-                let mut answer = spoken("assistant", content()?);
-                self.add_calls(&mut answer, message, index > self.question);
-                answer.members = self.members(message, |own| own.get("message"));
-                let is_left_out = !message.tool_calls.is_empty() && answer.is_empty();
-                Ok(Some(answer).filter(|_| !is_left_out))
+                let mut assistant = spoken("assistant", content()?);
+                self.add_calls(&mut assistant, message, index > self.question);
+                assistant.members = self.members(message, |own| own.get("message"));
+                let is_left_out = !message.tool_calls.is_empty() && assistant.is_empty();
+                Ok(Some(assistant).filter(|_| !is_left_out))
             }
             Role::Tool => self.result(message, content()?).map(Some),
         }
     }
 
-    fn add_calls(&self, answer: &mut Message<'a>, message: &'a PromptMessage, is_current: bool) {
+    fn add_calls(&self, assistant: &mut Message<'a>, message: &'a PromptMessage, is_current: bool) {
         let calls: Vec<&ToolCall> =
-            message.tool_calls.iter().filter(|call| !self.gone.contains(call.id.as_str())).collect();
+            message.tool_calls.iter().filter(|call| !self.unavailable.contains(call.id.as_str())).collect();
         if calls.is_empty() {
             return;
         }
         if self.profile.returns_thoughts {
-            answer.reasoning_content = Some(thoughts(&message.content));
+            assistant.reasoning_content = Some(thoughts(&message.content));
         }
         if self.profile.tools == ToolForm::FunctionCall {
-            answer.function_call = calls.first().map(|call| self.function(call));
+            assistant.function_call = calls.first().map(|call| self.function(call));
         } else {
             let to_wire = |call: &&'a ToolCall| Call {
                 id: &call.id,
@@ -190,11 +193,11 @@ impl<'a> Conversation<'a> {
                 function: self.function(call),
                 members: self.members(message, |own| own.get("tool_calls")?.get(&call.id)),
             };
-            answer.tool_calls = calls.iter().map(to_wire).collect();
-            // Gemini looks at the first call of each step of the turn that is going on.
+            assistant.tool_calls = calls.iter().map(to_wire).collect();
+            // Gemini checks the first call of each step in the current turn.
             if is_current
                 && self.profile.signatures != SignatureForm::Known
-                && let Some(first) = answer.tool_calls.first_mut().filter(|call| call.members.is_empty())
+                && let Some(first) = assistant.tool_calls.first_mut().filter(|call| call.members.is_empty())
             {
                 first.members.insert("thought_signature".to_owned(), BYPASS.into());
                 first.members.insert("extra_content".to_owned(), json!({"google": {"thought_signature": BYPASS}}));
@@ -202,7 +205,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// The members that go back to the server, of a message or of one of its calls.
+    /// Returns the members of a message, or of one of its calls, that the server expects back.
     fn members(&self, message: &PromptMessage, of: impl Fn(&Value) -> Option<&Value>) -> Map<String, Value> {
         let own = message.opaque_body.as_ref().and_then(|body| of(body.get(OPAQUE_KEY)?));
         let known = own.and_then(Value::as_object).filter(|_| self.profile.signatures != SignatureForm::Replaced);
@@ -215,11 +218,11 @@ impl<'a> Conversation<'a> {
         Function { name: self.names.out(&call.function.name), arguments: arguments(&call.function.arguments) }
     }
 
-    /// What a tool answered.
+    /// Converts the result of a tool call.
     fn result(&self, message: &'a PromptMessage, content: MessageContent<'a>) -> Result<Message<'a>, InvokeError> {
         let id = message.tool_call_id.as_deref();
         let call = id.and_then(|id| self.calls.get(id).copied());
-        if let Some(call) = call.filter(|call| self.gone.contains(call.id.as_str())) {
+        if let Some(call) = call.filter(|call| self.unavailable.contains(call.id.as_str())) {
             let function = &call.function;
             let (name, arguments) = (&function.name, function.arguments.trim());
             return Ok(Message::text("user", format!("Result of {name}({arguments}): {}", message.content.text())));
@@ -232,26 +235,26 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// The place of the last thing that the user said.
+/// Returns the index of the last user message.
 fn question_of(prompt: &[PromptMessage]) -> usize {
     prompt.iter().rposition(|message| message.role == Role::User).unwrap_or_default()
 }
 
-/// The arguments of an earlier call as strict servers want them: the text of a JSON object.
+/// Returns the arguments of an earlier call as strict servers require them: a JSON object as a string.
 fn arguments(text: &str) -> Cow<'_, str> {
     let is_object =
         |text: &str| text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     if is_object(text) {
         return Cow::Borrowed(text);
     }
-    // Some models write the text of an object as a text once more.
+    // Some models encode the string twice.
     match serde_json::from_str::<String>(text) {
         Ok(inner) if is_object(&inner) => Cow::Owned(inner),
         _ => Cow::Borrowed("{}"),
     }
 }
 
-/// The content of a message; `is_past` is history.
+/// Converts the content of a message; `is_past` is whether it is history.
 fn content<'a>(
     message: &'a PromptMessage,
     is_past: bool,
@@ -276,7 +279,10 @@ fn content<'a>(
                 Part::Text(Cow::Borrowed(text.data.get(cut..).unwrap_or_default()))
             }
             media if is_past && !is_readable(media, profile) => {
-                warn!(kind = media.type_name(), "a file of an earlier message is left out: the model does not read it");
+                warn!(
+                    kind = media.type_name(),
+                    "file of an earlier message is not supported by the model; omitting it"
+                );
                 Part::Text(Cow::Owned(parts::left_out(media)))
             }
             media => parts::convert(media, profile)?,
@@ -285,7 +291,7 @@ fn content<'a>(
     Ok(joined(found))
 }
 
-/// Parts that are all text become one text.
+/// Joins parts that are all text.
 fn joined(parts: Vec<Part<'_>>) -> MessageContent<'_> {
     if !parts.iter().all(|part| matches!(part, Part::Text(_))) {
         return MessageContent::Parts(parts);
@@ -303,18 +309,18 @@ fn joined(parts: Vec<Part<'_>>) -> MessageContent<'_> {
     MessageContent::Text(Cow::Owned(all.join("\n")))
 }
 
-/// How much of an answer is thoughts in front of it, in bytes.
+/// Returns the length in bytes of the thoughts at the start of a response.
 fn length_of_thoughts(text: &str) -> usize {
     text.len() - strip_thoughts(text).len()
 }
 
-/// The thoughts of an answer without their tags.
+/// Returns the thoughts of a response without their tags.
 fn thoughts(content: &Content) -> String {
     let text = content.text();
     text[..length_of_thoughts(&text)].replace(OPEN, "").replace(CLOSE, "").trim().to_owned()
 }
 
-/// Puts an instruction in front of the first system message, or makes one.
+/// Puts an instruction in front of the first system message, or adds one.
 fn instruct<'a>(messages: &mut Vec<Message<'a>>, instruction: &'a str) {
     let system = messages.iter_mut().find(|message| message.role == "system");
     match system.map(|message| &mut message.content) {
@@ -324,7 +330,7 @@ fn instruct<'a>(messages: &mut Vec<Message<'a>>, instruction: &'a str) {
     }
 }
 
-/// Some chat templates refuse a system message that is not the first: all of them become one.
+/// Merges all system messages into one, because some chat templates reject any but the first.
 fn merge_system(messages: &mut Vec<Message<'_>>) {
     let mut texts = Vec::new();
     messages.retain(|message| {
@@ -345,7 +351,7 @@ fn merge_system(messages: &mut Vec<Message<'_>>) {
     }
 }
 
-/// The prompt of completion mode: the texts of all messages, one below the other.
+/// Returns the prompt of completion mode: the texts of all messages, one per line.
 pub fn prompt_text(prompt: &[PromptMessage], instruction: Option<&str>) -> Result<String, InvokeError> {
     let question = question_of(prompt);
     let mut texts: Vec<String> = instruction.map(str::to_owned).into_iter().collect();
@@ -358,7 +364,7 @@ pub fn prompt_text(prompt: &[PromptMessage], instruction: Option<&str>) -> Resul
         for part in parts.iter().filter(|part| part.media().is_some()) {
             if index >= question {
                 let kind = part.type_name();
-                return Err(InvokeError::bad_request(format!("a completion model does not read {kind} parts")));
+                return Err(InvokeError::bad_request(format!("a completion model does not support {kind} input")));
             }
             texts.push(parts::left_out(part));
         }

@@ -1,7 +1,8 @@
-//! The OpenAI-compatible dialect: request bodies, the mapper of its streams, embeddings, rerank, speech, errors.
+//! OpenAI-compatible dialect: request bodies, stream mapper, embeddings, rerank, speech and errors.
 //!
-//! A compatible upstream is a [`Profile`] (which variant of the dialect it speaks) and an address; no code of its own is
-//! needed here. Nothing in this module sends a request.
+//! A compatible upstream is a [`Profile`] (the variant of the dialect that it supports) and a URL; it needs no code
+//! here.
+//! Nothing in this module sends a request.
 //! Source: OpenAI API reference (chat completions, completions, embeddings, audio); the deviations are those of
 //! `vllm-project/vllm`, `xorbitsai/inference`, `alibaba/higress` and of the endpoints users report.
 

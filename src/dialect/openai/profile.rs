@@ -1,63 +1,65 @@
-//! Which variant of the dialect an upstream speaks: switches, no code.
+//! Settings for the variants of the dialect that upstreams support.
 
 use serde_json::{Map, Value};
 
-/// Everything in which compatible upstreams differ on the way in. The default is OpenAI's own form without tools.
+/// Everything in which the request formats of compatible upstreams differ. The default is OpenAI's own format without
+/// tools.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
-    /// Chat or plain completion.
+    /// Chat or completion mode.
     pub mode: Mode,
-    /// How pictures are sent.
+    /// Format of images.
     pub image: ImageForm,
-    /// How films are sent.
+    /// Format of videos.
     pub video: VideoForm,
-    /// How recordings are sent.
+    /// Format of audio.
     pub audio: AudioForm,
-    /// How documents are sent.
+    /// Format of documents.
     pub document: DocumentForm,
-    /// How tools are offered and their history is written.
+    /// Format of tools and of their history.
     pub tools: ToolForm,
-    /// How an answer by a schema is asked for.
+    /// How structured output is requested.
     pub structured: StructuredForm,
-    /// Where the thinking switch goes.
+    /// Position of the thinking switch.
     pub thinking: ThinkingForm,
-    /// Name of `max_tokens` on the wire.
+    /// Wire name of `max_tokens`.
     pub max_tokens: MaxTokensName,
-    /// Whether data is sent rather than a URL, when a part has both: the upstream cannot reach Dify's files.
+    /// Whether data is preferred to a URL if a part has both, because the upstream cannot reach Dify's files.
     pub prefer_inline: bool,
-    /// Whether the thoughts of answers with calls go back, in `reasoning_content`.
+    /// Whether the thoughts of responses with tool calls are sent back in `reasoning_content`.
     pub returns_thoughts: bool,
-    /// What goes with earlier calls whose thought signature is not known.
+    /// What is sent with earlier calls whose thought signature is unknown.
     pub signatures: SignatureForm,
-    /// Whether all system messages become one in front.
+    /// Whether all system messages are merged into one at the start.
     pub system_first: bool,
-    /// Whether the upstream is known to leave calls in the text, for want of a parser of the model's format. Of any other
-    /// they are read only where it says itself that a call was made, or where the answer is nothing else.
+    /// Whether the upstream is known to leave tool calls in the text because it has no parser for the model's format.
+    /// For
+    /// others, such calls are read only if the finish reason reports a call or the response contains nothing else.
     pub leaks_calls: bool,
-    /// Whether a stream is asked for its usage (`stream_options`).
+    /// Whether streaming requests ask for usage (`stream_options`).
     pub include_usage: bool,
-    /// Whether the end user's id is sent.
+    /// Whether the ID of the end user is sent.
     pub send_user: bool,
-    /// Parameters that are renamed: from our name to the upstream's.
+    /// Parameters to rename: from Dify's name to the upstream's.
     pub renames: Vec<(String, String)>,
     /// Parameters that are never sent.
     pub dropped: Vec<String>,
-    /// Members added to every body; they win over parameters.
+    /// Members added to every body; they override parameters.
     pub extra_body: Map<String, Value>,
 }
 
-/// Chat or plain completion.
+/// Chat or completion mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// `/chat/completions` with messages.
     #[default]
     Chat,
-    /// `/completions` with one prompt.
+    /// `/completions` with a single prompt.
     Completion,
 }
 
 impl Mode {
-    /// Path below the API's root.
+    /// Path below the base URL.
     pub fn path(self) -> &'static str {
         match self {
             Self::Chat => "chat/completions",
@@ -66,58 +68,58 @@ impl Mode {
     }
 }
 
-/// Pictures.
+/// Format of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ImageForm {
     /// `{"type":"image_url","image_url":{"url","detail"}}`
     #[default]
     ImageUrl,
-    /// The same without `detail`.
+    /// As `ImageUrl`, without `detail`.
     ImageUrlWithoutDetail,
-    /// An error that says so.
-    Refused,
+    /// Not supported; an error.
+    Unsupported,
 }
 
-/// Films.
+/// Format of videos.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VideoForm {
-    /// An error that says so.
+    /// Not supported; an error.
     #[default]
-    Refused,
+    Unsupported,
     /// `{"type":"video_url","video_url":{"url"}}` (vLLM, Xinference, Qwen).
     VideoUrl,
-    /// As a picture.
+    /// In the format of an image.
     ImageUrl,
 }
 
-/// Recordings.
+/// Format of audio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AudioForm {
-    /// An error that says so.
+    /// Not supported; an error.
     #[default]
-    Refused,
+    Unsupported,
     /// `{"type":"audio_url","audio_url":{"url"}}` (vLLM, Xinference).
     AudioUrl,
     /// `{"type":"input_audio","input_audio":{"data","format"}}` (OpenAI).
     InputAudio,
-    /// As a picture.
+    /// In the format of an image.
     ImageUrl,
 }
 
-/// Documents.
+/// Format of documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DocumentForm {
-    /// An error that says so.
+    /// Not supported; an error.
     #[default]
-    Refused,
+    Unsupported,
     /// `{"type":"file","file":{"filename","file_data"}}`
     File,
 }
 
-/// Tools.
+/// Format of tools.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ToolForm {
-    /// Tools are not offered, and calls in answers are passed over.
+    /// Tools are not offered, and tool calls in responses are ignored.
     #[default]
     None,
     /// `tools`, `tool_calls`, role `tool`.
@@ -126,7 +128,7 @@ pub enum ToolForm {
     FunctionCall,
 }
 
-/// An answer by a schema.
+/// Format of structured output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StructuredForm {
     /// `response_format` of type `json_schema`.
@@ -136,41 +138,41 @@ pub enum StructuredForm {
     JsonObject,
     /// The schema in the system message only.
     Prompt,
-    /// Both: enforced where the engine can, asked for where it cannot.
+    /// `Native` and `Prompt`: enforced where the engine supports it, requested in the prompt otherwise.
     NativeAndPrompt,
 }
 
-/// Where `enable_thinking` and `reasoning_effort` go.
+/// Position of `enable_thinking` and `reasoning_effort`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThinkingForm {
     /// `chat_template_kwargs.enable_thinking` and `.thinking`.
     pub template_kwargs: bool,
-    /// `enable_thinking` at the top.
+    /// `enable_thinking` at the top level.
     pub top_level: bool,
     /// `thinking: {"type": "enabled" | "disabled"}`.
     pub object: bool,
 }
 
 impl ThinkingForm {
-    /// Whether the upstream has any switch.
+    /// Whether the upstream has a thinking switch.
     pub fn is_switchable(self) -> bool {
         self.template_kwargs || self.top_level || self.object
     }
 }
 
-/// Thought signatures of earlier calls, which Gemini wants behind some gateways.
+/// Thought signatures of earlier calls, which Gemini requires behind some gateways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignatureForm {
-    /// Those that are known.
+    /// Send the known ones.
     #[default]
     Known,
-    /// The documented value where none is known.
+    /// Send the known ones, and the documented placeholder for others.
     Completed,
-    /// The documented value in place of all.
+    /// Send the documented placeholder for all.
     Replaced,
 }
 
-/// Name of the output limit.
+/// Wire name of the output limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MaxTokensName {
     /// `max_tokens`
@@ -178,12 +180,12 @@ pub enum MaxTokensName {
     MaxTokens,
     /// `max_completion_tokens`
     MaxCompletionTokens,
-    /// By the model's name: reasoning models of OpenAI take the second.
+    /// Depends on the model name: OpenAI's reasoning models require `max_completion_tokens`.
     Auto,
 }
 
 impl MaxTokensName {
-    /// The name for this model.
+    /// Returns the name for this model.
     pub fn for_model(self, model: &str) -> &'static str {
         match self {
             Self::MaxTokens => "max_tokens",

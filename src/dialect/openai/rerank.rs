@@ -1,4 +1,4 @@
-//! Rerank bodies (Cohere's and Jina's form): the request, and documents by the index of the request.
+//! Rerank bodies (Cohere's and Jina's format): the request, and the response mapped to the request's documents.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,26 +17,26 @@ use dify_plugin::protocol::RerankDocument;
 /// Body of `POST /rerank`.
 #[derive(Debug, Serialize)]
 pub struct RerankBody<'a, T> {
-    /// Model on the wire.
+    /// Wire name of the model.
     pub model: &'a str,
-    /// The question, in the upstream's form.
+    /// The query, in the upstream's format.
     pub query: &'a T,
     /// The documents.
     pub documents: &'a [T],
-    /// How many to answer; all when absent.
+    /// Maximum number of results; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_n: Option<u64>,
-    /// Whether to send the texts back; they are known.
+    /// Whether the response contains the texts, which are already known.
     pub return_documents: bool,
-    /// More members.
+    /// Additional members.
     #[serde(flatten)]
     pub extra: &'a Map<String, Value>,
 }
 
-/// Most entries that are read: far more than a request has documents.
+/// Maximum number of entries in a response; far more than a request has documents.
 const MAX_ENTRIES: usize = 65_536;
 
-/// Answer of `POST /rerank`: a list under one of its names, or the list alone (Text Embeddings Inference, SGLang).
+/// Response of `POST /rerank`: an array under one of its names, or the array alone (Text Embeddings Inference, SGLang).
 #[derive(Debug, Default)]
 pub struct RerankResponse {
     results: Option<Vec<RerankEntry>>,
@@ -46,7 +46,7 @@ impl<'de> Members<'de> for RerankResponse {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         let found = match name {
             "results" | "data" => map.next_value::<Entries>()?.0,
-            // DashScope's native form nests the results.
+            // DashScope's native format nests the results.
             "output" => map.next_value::<Object<Self>>()?.0.and_then(|nested| nested.results),
             _ => return Ok(false),
         };
@@ -55,7 +55,7 @@ impl<'de> Members<'de> for RerankResponse {
     }
 }
 
-/// A list; nothing where something else stands.
+/// An array, or `None` for any other value.
 struct Entries(Option<Vec<RerankEntry>>);
 
 impl<'de> Deserialize<'de> for Entries {
@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     type Value = Entries;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of documents")
+        formatter.write_str("an array of documents")
     }
 
     fn visit_none<E>(self) -> Result<Entries, E> {
@@ -104,22 +104,22 @@ impl<'de> Members<'de> for RerankEntry {
     }
 }
 
-/// How scores are shown.
+/// Normalization of scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScoreForm {
-    /// As the upstream gives them.
+    /// As the upstream returns them.
     #[default]
     Raw,
-    /// Logits brought between 0 and 1 by the logistic function.
+    /// Logits mapped to between 0 and 1 by the logistic function.
     Sigmoid,
 }
 
 impl RerankResponse {
-    /// Reads the text of an answer.
+    /// Parses a response.
     pub fn read(text: &str) -> Result<Self, InvokeError> {
         let text = match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Cow::Borrowed(text),
-            // A model that computes in half precision writes scores that are no numbers.
+            // A model that computes in half precision may return NaN scores.
             Err(_) => Cow::Owned(Reader::new(&[]).repaired(text)),
         };
         let read = match text.trim_start().starts_with('[') {
@@ -127,15 +127,16 @@ impl RerankResponse {
             false => serde_json::from_str::<Object<Self>>(&text).map(|found| found.0.unwrap_or_default()),
         };
         let found = read.map_err(|error| {
-            InvokeError::server_unavailable(format!("the upstream's ranking cannot be read: {error}"))
+            InvokeError::server_unavailable(format!("cannot read the ranking of the response: {error}"))
         })?;
         match found.results {
             Some(_) => Ok(found),
-            None => Err(InvokeError::server_unavailable("the upstream's answer has no `results`")),
+            None => Err(InvokeError::server_unavailable("the response has no `results`")),
         }
     }
 
-    /// The documents, best first: scores of at least the threshold, at most `top_n`. Texts are those of the request.
+    /// Returns the documents, best first, with at least the threshold score and at most `top_n`. Texts are the
+    /// request's.
     pub fn into_documents(
         self,
         texts: &[String],
@@ -144,7 +145,7 @@ impl RerankResponse {
         top_n: Option<u64>,
     ) -> Result<Vec<RerankDocument>, InvokeError> {
         let mut documents = Vec::new();
-        // Of a document that comes without its place in the request; equal ones have the same score.
+        // Finds documents that the response returns without an index; equal texts have the same score.
         let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
         for (place, text) in texts.iter().enumerate().rev() {
             places.entry(text).or_default().push(place);
@@ -156,13 +157,15 @@ impl RerankResponse {
             };
             let Some((index, text)) = place.and_then(|place| Some((place, texts.get(place)?))) else {
                 return Err(InvokeError::server_unavailable(match entry.index {
-                    Some(index) => format!("the upstream ranked document {index}, which was not sent"),
-                    None => "the upstream ranked a document without saying which".to_owned(),
+                    Some(index) => format!("the server ranked document {index}, which was not sent"),
+                    None => "the server ranked a document without an index".to_owned(),
                 }));
             };
             let Some(raw) = entry.relevance_score.0.or(entry.score.0) else {
-                return Err(InvokeError::server_unavailable(format!("the upstream gave document {index} no score"))
-                    .with_hint("The model may not be a reranker, or computes in a precision that it does not bear."));
+                return Err(InvokeError::server_unavailable(format!(
+                    "the server returned no score for document {index}"
+                ))
+                .with_hint("The model may not be a reranker, or its numeric precision is too low."));
             };
             let score = match form {
                 ScoreForm::Raw => raw,
@@ -189,13 +192,13 @@ mod tests {
     ) -> Result<Vec<(usize, f64)>, String> {
         let texts = ["zero", "one", "two"].map(str::to_owned);
         RerankResponse::read(json)
-            .and_then(|answer| answer.into_documents(&texts, form, threshold, top_n))
+            .and_then(|response| response.into_documents(&texts, form, threshold, top_n))
             .map(|documents| documents.into_iter().map(|document| (document.index, document.score)).collect())
             .map_err(|error| error.message)
     }
 
     #[test]
-    fn best_first_by_the_index_of_the_request() {
+    fn returns_the_best_documents_first() {
         let three = r#"{"results":[{"index":2,"relevance_score":0.1,"document":null},{"index":0,"relevance_score":0.9,"document":"zero"},{"index":1,"relevance_score":0.5,"document":{"text":"one"}}]}"#;
         let cases = [
             (three, ScoreForm::Raw, None, None, vec![(0, 0.9), (1, 0.5), (2, 0.1)]),
@@ -245,21 +248,21 @@ mod tests {
     }
 
     #[test]
-    fn wrong_answers_are_named() {
+    fn rejects_invalid_responses() {
         for (json, words) in [
             (r#"{"results":[{"index":3,"score":1}]}"#, "document 3"),
             (r#"{"results":[{"index":-1,"score":1}]}"#, "document -1"),
-            (r#"{"results":[{"score":1}]}"#, "without saying which"),
-            (r#"{"results":[{"document":"other","score":1}]}"#, "without saying which"),
-            (r#"{"results":[{"index":0,"relevance_score":null}]}"#, "document 0 no score"),
-            (r#"{"results":[{"index":0,"relevance_score":NaN}]}"#, "document 0 no score"),
-            (r#"{"results":[{"index":0,"relevance_score":[0.5]}]}"#, "document 0 no score"),
-            (r#"{"results":[{"index":0,"relevance_score":"high"}]}"#, "document 0 no score"),
-            (r#"{"results":[{"index":0}]}"#, "document 0 no score"),
+            (r#"{"results":[{"score":1}]}"#, "without an index"),
+            (r#"{"results":[{"document":"other","score":1}]}"#, "without an index"),
+            (r#"{"results":[{"index":0,"relevance_score":null}]}"#, "no score for document 0"),
+            (r#"{"results":[{"index":0,"relevance_score":NaN}]}"#, "no score for document 0"),
+            (r#"{"results":[{"index":0,"relevance_score":[0.5]}]}"#, "no score for document 0"),
+            (r#"{"results":[{"index":0,"relevance_score":"high"}]}"#, "no score for document 0"),
+            (r#"{"results":[{"index":0}]}"#, "no score for document 0"),
             (r#"{"results":null}"#, "no `results`"),
             (r#"{"results":{"index":0,"score":1}}"#, "no `results`"),
             (r#"{"ok":true}"#, "no `results`"),
-            ("<html>", "cannot be read"),
+            ("<html>", "cannot read"),
         ] {
             let error = read(json, ScoreForm::Raw, None, None).unwrap_err();
             assert!(error.contains(words), "{json}: {error}");

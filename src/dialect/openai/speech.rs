@@ -1,4 +1,4 @@
-//! Speech bodies in both directions: text to sound, and a recording to text.
+//! Speech bodies: text to speech, and speech to text.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,11 +17,11 @@ use dify_plugin::upstream::status;
 /// Body of `POST /audio/speech`.
 #[derive(Debug, Serialize)]
 pub struct SpeechBody<'a> {
-    /// Model on the wire.
+    /// Wire name of the model.
     pub model: &'a str,
-    /// What is spoken.
+    /// Text to speak.
     pub input: &'a str,
-    /// Who speaks.
+    /// Voice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub voice: Option<&'a str>,
     /// `mp3`, `wav`, `opus`, `flac`, `pcm`, `aac`.
@@ -29,15 +29,15 @@ pub struct SpeechBody<'a> {
     /// Speed; 1 is normal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speed: Option<f64>,
-    /// Whether the sound is sent while it is made.
+    /// Whether the audio is streamed while it is generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
-    /// More members.
+    /// Additional members.
     #[serde(flatten)]
     pub extra: &'a Map<String, Value>,
 }
 
-/// Media type of a format.
+/// Returns the media type of an audio format.
 pub fn mime_type(format: &str) -> Option<&'static str> {
     Some(match format {
         "mp3" => "audio/mpeg",
@@ -51,7 +51,7 @@ pub fn mime_type(format: &str) -> Option<&'static str> {
     })
 }
 
-/// Text fields of `POST /audio/transcriptions` and `/audio/translations`; only what is set is sent.
+/// Returns the text fields of `POST /audio/transcriptions` and `/audio/translations`; only set fields are sent.
 pub fn transcription_fields(model: &str, language: Option<&str>, prompt: Option<&str>) -> Vec<(&'static str, String)> {
     let mut fields = vec![("model", model.to_owned()), ("response_format", "json".to_owned())];
     fields.extend(language.map(|language| ("language", language.to_owned())));
@@ -59,7 +59,7 @@ pub fn transcription_fields(model: &str, language: Option<&str>, prompt: Option<
     fields
 }
 
-/// The text of a transcription: `{"text"}`, segments that have texts, or the plain text that some servers answer.
+/// Parses the text of a transcription: `{"text"}`, segments with texts, or plain text, which some servers return.
 pub fn transcript(body: &[u8], content_type: &str) -> Result<String, InvokeError> {
     #[derive(Default)]
     struct Transcript<'a> {
@@ -76,37 +76,37 @@ pub fn transcript(body: &[u8], content_type: &str) -> Result<String, InvokeError
             Ok(true)
         }
     }
-    let said = String::from_utf8_lossy(body);
-    let said = match serde_json::from_str::<Object<Transcript<'_>>>(&said) {
+    let text = String::from_utf8_lossy(body);
+    let transcript = match serde_json::from_str::<Object<Transcript<'_>>>(&text) {
         Ok(Object(Some(Transcript { text, segments }))) => text.0.or(segments.0).map(|text| text.trim().to_owned()),
-        _ if content_type == "text/plain" => Some(said.trim().to_owned()),
+        _ if content_type == "text/plain" => Some(text.trim().to_owned()),
         _ => None,
     };
-    said.ok_or_else(|| {
+    transcript.ok_or_else(|| {
         errors::reported_error(&String::from_utf8_lossy(body)).unwrap_or_else(|| {
             InvokeError::server_unavailable(format!(
-                "the upstream's answer ({content_type}) holds no text: {}",
+                "the response ({content_type}) contains no text: {}",
                 status::excerpt(body)
             ))
         })
     })
 }
 
-/// Bytes of an answer that tell whether it is sound.
+/// Number of bytes at the start of a response that decide whether it is audio.
 pub const BEGINNING: usize = 512;
 
-/// Whether an answer that begins so is text in place of sound: JSON, a page, words, whatever its media type says.
+/// Whether a response with this start is text instead of audio: JSON, HTML or plain text, whatever its media type is.
 pub fn is_text(beginning: &[u8], content_type: &str) -> bool {
     let text = |bytes: &[u8]| {
         let whole = match std::str::from_utf8(bytes) {
             Ok(text) => text,
-            // A character that is cut at the end.
+            // The last character is incomplete.
             Err(error) if error.error_len().is_none() => {
                 std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
             }
             Err(_) => return false,
         };
-        !whole.is_empty() && whole.chars().all(|letter| !letter.is_control() || letter.is_whitespace())
+        !whole.is_empty() && whole.chars().all(|character| !character.is_control() || character.is_whitespace())
     };
     let is_textual =
         content_type.starts_with("text/") || content_type.ends_with("json") || content_type.ends_with("xml");
@@ -121,45 +121,43 @@ pub fn is_text(beginning: &[u8], content_type: &str) -> bool {
     (is_textual || marked) && text(&beginning[..beginning.len().min(BEGINNING)])
 }
 
-/// The sound of a JSON answer (base64), or the error that it is.
-pub fn sound_in(body: &[u8]) -> Result<Vec<u8>, InvokeError> {
+/// Returns the audio of a JSON response (Base64), or the error that it contains.
+pub fn audio_in_json(body: &[u8]) -> Result<Vec<u8>, InvokeError> {
     let text = String::from_utf8_lossy(body);
     let value: Value = match json::read(&text) {
         Ok(value) => value,
-        Err(_) => return Err(errors::error_in_words(&text)),
+        Err(_) => return Err(errors::error_in_plain_text(&text)),
     };
     const PLACES: [&str; 6] =
         ["/audio/data", "/audio", "/output/audio/data", "/data/audio", "/data", "/choices/0/message/audio/data"];
     let base64 = PLACES.iter().find_map(|place| value.pointer(place)?.as_str()).filter(|text| !text.is_empty());
     if let Some(text) = base64.filter(|_| value.get("error").is_none_or(Value::is_null)) {
         let data = text.split_once(";base64,").map_or(text, |(_, data)| data);
-        if let Ok(sound) = STANDARD.decode(data.trim()) {
-            return Ok(sound);
+        if let Ok(audio) = STANDARD.decode(data.trim()) {
+            return Ok(audio);
         }
     }
-    const ADDRESSES: [&str; 5] = ["/audioUrl", "/audio_url", "/audio/url", "/output/audio/url", "/url"];
-    if ADDRESSES
+    const URLS: [&str; 5] = ["/audioUrl", "/audio_url", "/audio/url", "/output/audio/url", "/url"];
+    if URLS
         .iter()
-        .any(|place| value.pointer(place).is_some_and(|address| address.as_str().is_some_and(|text| !text.is_empty())))
+        .any(|place| value.pointer(place).is_some_and(|url| url.as_str().is_some_and(|text| !text.is_empty())))
     {
-        return Err(InvokeError::server_unavailable(
-            "the upstream answered with the address of the sound, not with the sound",
-        )
-        .with_hint("Ask its operator for an endpoint that answers sound, as OpenAI's `audio/speech` does."));
+        return Err(InvokeError::server_unavailable("the server returned the URL of the audio instead of the audio")
+            .with_hint("Use an endpoint that returns audio, as OpenAI's `audio/speech` does."));
     }
     Err(errors::reported_error(&text).unwrap_or_else(|| {
-        InvokeError::server_unavailable(format!("the upstream answered JSON without sound: {}", status::excerpt(body)))
+        InvokeError::server_unavailable(format!("the server returned JSON without audio: {}", status::excerpt(body)))
     }))
 }
 
-/// Takes the keep-alive comments out of sound that Xinference streams through its event responder, wherever they are cut.
+/// Removes the keep-alive comments that Xinference inserts into streamed audio, wherever the stream is split.
 #[derive(Debug, Default)]
 pub struct Pings {
     held: Vec<u8>,
 }
 
 impl Pings {
-    /// Takes bytes and gives those that are certainly sound.
+    /// Adds bytes and returns those that are certainly audio.
     pub fn push(&mut self, bytes: Bytes) -> Bytes {
         const PING: &[u8] = b": ping - ";
         const MAX_PING_BYTES: usize = 64;
@@ -168,34 +166,34 @@ impl Pings {
         }
         let mut whole = std::mem::take(&mut self.held);
         whole.extend_from_slice(&bytes);
-        let (mut sound, mut rest) = (Vec::with_capacity(whole.len()), whole.as_slice());
+        let (mut audio, mut rest) = (Vec::with_capacity(whole.len()), whole.as_slice());
         while let Some(at) = memchr::memmem::find(rest, PING) {
             let ping = &rest[at..];
             match memchr::memmem::find(&ping[..ping.len().min(MAX_PING_BYTES)], b"\r\n\r\n") {
                 Some(length) => {
-                    sound.extend_from_slice(&rest[..at]);
+                    audio.extend_from_slice(&rest[..at]);
                     rest = &ping[length + 4..];
                 }
-                // More of it may come.
+                // The rest of the comment may follow.
                 None if ping.len() < MAX_PING_BYTES => {
-                    sound.extend_from_slice(&rest[..at]);
+                    audio.extend_from_slice(&rest[..at]);
                     self.held = ping.to_vec();
-                    return sound.into();
+                    return audio.into();
                 }
                 None => {
-                    sound.extend_from_slice(&rest[..at + 1]);
+                    audio.extend_from_slice(&rest[..at + 1]);
                     rest = &rest[at + 1..];
                 }
             }
         }
         let begun = (1..PING.len()).rev().find(|length| rest.ends_with(&PING[..*length])).unwrap_or(0);
         let (certain, begun) = rest.split_at(rest.len() - begun);
-        sound.extend_from_slice(certain);
+        audio.extend_from_slice(certain);
         self.held = begun.to_vec();
-        sound.into()
+        audio.into()
     }
 
-    /// What is still held when the sound is over: no ping.
+    /// Returns the buffered bytes at the end of the audio, which are not a comment.
     pub fn finish(self) -> Bytes {
         self.held.into()
     }
@@ -206,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transcripts_are_read() {
+    fn parses_transcripts() {
         let cases = [
             (r#"{"text":" Hello "}"#, "application/json", Some("Hello")),
             (r#"{"text":"","segments":[]}"#, "application/json", Some("")),
@@ -224,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn only_set_fields_are_sent() {
+    fn sends_only_set_fields() {
         assert_eq!(transcription_fields("m", None, None).len(), 2);
         assert_eq!(transcription_fields("m", Some("de"), Some("p")).len(), 4);
     }
 
     #[test]
-    fn text_in_place_of_sound_is_told_from_sound() {
+    fn detects_text_instead_of_audio() {
         for (beginning, content_type, expected) in [
             (&b"{\"error\":1}"[..], "audio/mpeg", true),
             (b" <!DOCTYPE html>", "", true),
@@ -253,30 +251,30 @@ mod tests {
     }
 
     #[test]
-    fn sound_within_json_is_taken_out_and_errors_are_told() {
+    fn extracts_audio_and_errors_from_json() {
         for body in [
             r#"{"audio":"SUQz"}"#,
             r#"{"audio":{"data":"data:audio/mpeg;base64,SUQz"},"error":null}"#,
             r#"{"output":{"audio":{"data":"SUQz","url":""}}}"#,
         ] {
-            assert_eq!(sound_in(body.as_bytes()).unwrap(), b"ID3", "{body}");
+            assert_eq!(audio_in_json(body.as_bytes()).unwrap(), b"ID3", "{body}");
         }
         for (body, words) in [
             (r#"{"error":{"message":"no such speaker"}}"#, "no such speaker"),
             (r#"{"detail":"no such speaker"}"#, "no such speaker"),
-            (r#"{"audioUrl":"http://x/a.mp3"}"#, "address of the sound"),
-            (r#"{"audio":"no base64!"}"#, "without sound"),
-            ("{}", "without sound"),
-            ("no such speaker", "the upstream answered: no such speaker"),
+            (r#"{"audioUrl":"http://x/a.mp3"}"#, "URL of the audio"),
+            (r#"{"audio":"no base64!"}"#, "without audio"),
+            ("{}", "without audio"),
+            ("no such speaker", "the server returned: no such speaker"),
             ("<html><title>UI</title></html>", "\"UI\""),
         ] {
-            let error = sound_in(body.as_bytes()).unwrap_err();
+            let error = audio_in_json(body.as_bytes()).unwrap_err();
             assert!(error.message.contains(words), "{body}: {error}");
         }
     }
 
     #[test]
-    fn pings_are_taken_out_of_sound_wherever_they_are_cut() {
+    fn removes_pings_from_audio_at_any_split() {
         let ping = &b": ping - 2026-11-20 21:50:55.583968+00:00\r\n\r\n"[..];
         let long = [b": ping - ".as_slice(), &[b'x'; 100], b"\r\n\r\n"].concat();
         for (whole, expected) in [
@@ -289,12 +287,12 @@ mod tests {
         ] {
             for size in 1..=whole.len() {
                 let mut pings = Pings::default();
-                let mut sound = Vec::new();
+                let mut audio = Vec::new();
                 for piece in whole.chunks(size) {
-                    sound.extend_from_slice(&pings.push(Bytes::copy_from_slice(piece)));
+                    audio.extend_from_slice(&pings.push(Bytes::copy_from_slice(piece)));
                 }
-                sound.extend_from_slice(&pings.finish());
-                assert_eq!(sound, expected, "{size}");
+                audio.extend_from_slice(&pings.finish());
+                assert_eq!(audio, expected, "{size}");
             }
         }
     }

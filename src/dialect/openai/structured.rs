@@ -1,14 +1,14 @@
-//! An answer by a schema: `response_format` in the upstream's form, or the schema in the system message.
+//! Structured output: `response_format` in the upstream's format, or the schema in the system message.
 
 use serde_json::{Map, Value, json};
 
 use super::profile::StructuredForm;
 use dify_plugin::error::InvokeError;
 
-/// What is said to a model that answers in JSON.
+/// Instruction for a model that must respond in JSON.
 pub const JSON_INSTRUCTION: &str = "Answer with one valid JSON object and nothing else.";
 
-/// What is asked of the answer's form.
+/// How a request asks for structured output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Structured {
     /// The `response_format` member.
@@ -17,7 +17,7 @@ pub struct Structured {
     pub instruction: Option<String>,
 }
 
-/// Takes `response_format` and `json_schema` out of the parameters; `schema` is the request's own, which wins.
+/// Takes `response_format` and `json_schema` out of the parameters. The request's own `schema` takes precedence.
 pub fn structured(
     parameters: &mut Map<String, Value>,
     schema: Option<&Map<String, Value>>,
@@ -45,7 +45,7 @@ pub fn structured(
             Ok(json_schema(schema, form))
         }
         other => Err(InvokeError::bad_request(format!(
-            "parameter `response_format`: `{other}` is none of text, json_object, json_schema"
+            "parameter `response_format` must be text, json_object or json_schema, found `{other}`"
         ))),
     }
 }
@@ -64,14 +64,12 @@ fn schema_of(parameter: Option<Value>) -> Result<Map<String, Value>, InvokeError
     match parameter {
         Some(Value::Object(map)) => Ok(map),
         Some(Value::String(text)) if !text.trim().is_empty() => {
-            match serde_json::from_str(&text).map_err(|error| wrong(&format!("is not JSON: {error}")))? {
+            match serde_json::from_str(&text).map_err(|error| wrong(&format!("is not valid JSON: {error}")))? {
                 Value::Object(map) => Ok(map),
                 _ => Err(wrong("must be a JSON object")),
             }
         }
-        None | Some(Value::Null | Value::String(_)) => {
-            Err(wrong("is needed when `response_format` is json_schema: give a JSON Schema"))
-        }
+        None | Some(Value::Null | Value::String(_)) => Err(wrong("is required when `response_format` is json_schema")),
         Some(_) => Err(wrong("must be a JSON object")),
     }
 }
@@ -90,7 +88,7 @@ fn json_object(form: StructuredForm) -> Structured {
 }
 
 fn json_schema(schema: Map<String, Value>, form: StructuredForm) -> Structured {
-    // Some users give OpenAI's envelope, some the bare schema.
+    // Some users provide OpenAI's envelope, others the bare schema.
     let is_envelope = schema.get("schema").is_some_and(Value::is_object) && !schema.contains_key("type");
     let bare =
         if is_envelope { schema.get("schema").cloned().unwrap_or_default() } else { Value::Object(schema.clone()) };
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_a_structured_answer() {
+    fn requests_structured_output_in_every_form() {
         use StructuredForm::{JsonObject, Native, NativeAndPrompt, Prompt};
         let bare = json!({"type": "object"});
         let native = json!({"type": "json_schema", "json_schema": {"schema": {"type": "object"}, "name": "answer"}});
@@ -167,12 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn wrong_schemas_are_named() {
+    fn rejects_invalid_schemas() {
         for (parameters, expected) in [
-            (json!({"response_format": "json_schema"}), "is needed"),
-            (json!({"response_format": "json_schema", "json_schema": "{"}), "is not JSON"),
+            (json!({"response_format": "json_schema"}), "is required"),
+            (json!({"response_format": "json_schema", "json_schema": "{"}), "is not valid JSON"),
             (json!({"response_format": "json_schema", "json_schema": "[]"}), "must be a JSON object"),
-            (json!({"response_format": "yaml"}), "none of"),
+            (json!({"response_format": "yaml"}), "must be text, json_object"),
         ] {
             let error = run(parameters.clone(), None, StructuredForm::Native).unwrap_err();
             assert!(error.contains(expected), "{parameters}: {error}");

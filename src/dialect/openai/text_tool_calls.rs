@@ -1,12 +1,14 @@
-//! Tool calls that a server left in the text because it has no parser for the model's format.
+//! Reads tool calls that a server left in the text because it has no parser for the model's format.
 //!
-//! Text is passed on until a tag that opens a call (`formats`); from there it is held back to the end and read
-//! (`reading`). What cannot be read, or names a tool that was not offered, is released as text. A tag that is quoted
-//! (`quotes`) opens nothing. Only for the answer itself, never for thoughts, and only when tools were offered.
+//! Text is emitted up to a tag that opens a call (`formats`). From there it is buffered until the end and then parsed
+//! (`reading`). Text that cannot be parsed, or that names a tool that was not offered, is emitted unchanged. A quoted
+//! tag
+//! (`quotes`) opens nothing. Applies only to the response itself, never to thoughts, and only if tools were offered.
 //!
-//! Where the upstream is not known to leave calls in the text, an answer must be nothing but calls: among words they are
-//! an example of one. Of an upstream that is known to, an answer that is JSON with a tool's name and arguments is a call
-//! too (`bare`).
+//! Unless the upstream is known to leave calls in the text, a response must contain nothing but calls: between other
+//! text
+//! they are only examples. If it is known to, a response that is JSON with a tool's name and arguments is a call, too
+//! (`bare`).
 
 mod bare;
 mod formats;
@@ -19,7 +21,7 @@ use self::reading::Offered;
 use dify_plugin::protocol::{FinishReason, Tool, ToolCall};
 use dify_plugin::steps;
 
-/// Push text, take out text; at the end take the calls.
+/// Filter for tool calls in the text: push text, take out text; at the end, take the calls.
 #[derive(Debug)]
 pub struct TextToolCalls {
     offered: Offered,
@@ -27,26 +29,26 @@ pub struct TextToolCalls {
     leaks: bool,
     held: String,
     place: Place,
-    /// Nothing but blanks came before what is held.
+    /// The buffered text was preceded by blanks only.
     alone: bool,
     quotes: Quotes,
 }
 
-/// What is read.
+/// State of the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Nothing but blanks so far.
+    /// Only blanks so far.
     Start,
-    /// Text; what is held is less than a tag.
+    /// In plain text; the buffer contains less than a tag.
     Text,
-    /// Everything from a tag on is held.
+    /// Everything from a tag on is buffered.
     Tag,
-    /// The whole answer is held: it may be a call without a tag.
+    /// The whole response is buffered: it may be a call without a tag.
     Bare,
 }
 
 impl TextToolCalls {
-    /// Looks for calls of these tools; `leaks` is whether the upstream is known to leave calls in the text.
+    /// Creates a filter for calls of these tools; `leaks` is whether the upstream is known to leave calls in the text.
     pub fn new(tools: &[Tool], leaks: bool) -> Self {
         Self {
             offered: Offered::new(tools),
@@ -58,19 +60,19 @@ impl TextToolCalls {
         }
     }
 
-    /// Bytes that are kept.
+    /// Returns the number of buffered bytes.
     pub fn held(&self) -> usize {
         self.held.len()
     }
 
-    /// Takes text; what is certainly text comes out.
+    /// Adds text and emits what is certainly plain text.
     pub fn push(&mut self, text: &str, out: &mut String) {
         steps::count(text.len());
         if matches!(self.place, Place::Tag | Place::Bare) {
             self.held.push_str(text);
             return;
         }
-        // What is held is less than a tag, or the first word of a call.
+        // The buffer contains less than a tag, or the start of a bare call.
         steps::count(self.held.len());
         let text = std::mem::take(&mut self.held) + text;
         match self.place {
@@ -79,7 +81,7 @@ impl TextToolCalls {
         }
     }
 
-    /// Judges the beginning of an answer.
+    /// Classifies the start of a response.
     fn start(&mut self, text: &str, out: &mut String) {
         let begins = text.trim_start();
         self.release(&text[..text.len() - begins.len()], out);
@@ -103,7 +105,7 @@ impl TextToolCalls {
         }
     }
 
-    /// Passes on text up to a tag, or to what may become one.
+    /// Emits text up to a tag, or to what may become one.
     fn search(&mut self, text: &str, out: &mut String) {
         let mut from = 0;
         for at in formats::candidates(text) {
@@ -130,7 +132,7 @@ impl TextToolCalls {
         }
     }
 
-    /// Something else follows than text of the answer: no tag goes on behind it.
+    /// Emits an incomplete tag, because something other than response text follows.
     pub fn settle(&mut self, out: &mut String) {
         if matches!(self.place, Place::Start | Place::Text) && !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -146,8 +148,9 @@ impl TextToolCalls {
         out.push_str(text);
     }
 
-    /// The answer ended for this reason: the calls in what was held, when they can be read and either count among words or
-    /// are alone; else the text of it.
+    /// Ends the response: returns the tool calls found in the buffered text if the finish reason or their position
+    /// allows it,
+    /// or emits the text unchanged.
     pub fn finish(&mut self, reason: Option<&FinishReason>, out: &mut String) -> Vec<ToolCall> {
         let count_among_words = self.leaks || reason == Some(&FinishReason::ToolCalls);
         let is_cut = reason == Some(&FinishReason::Length);

@@ -1,14 +1,14 @@
-//! Tool calls put together from fragments: by id, else by index, else the last one.
+//! Merges fragments of tool calls: by ID, else by index, else into the last call.
 //!
-//! | what comes | what it is |
+//! | fragment | meaning |
 //! |---|---|
-//! | a known id | its call, whatever the index says |
-//! | a known index | its latest call; another id with a name begins a new one, unless it goes on with arguments |
+//! | a known ID | continues that call, whatever the index is |
+//! | a known index | continues its latest call; another ID with a name starts a new call, unless it continues arguments |
 //! | neither, with a name | a new call |
-//! | neither, without a name | the last call goes on, as long as its arguments are not whole |
-//! | a name, and arguments that begin again behind whole ones | a new call |
+//! | neither, without a name | continues the last call, as long as its arguments are incomplete |
+//! | a name, and arguments that start again after complete ones | a new call |
 //!
-//! Each fragment costs its own length: whether arguments are whole is followed as they come.
+//! Each fragment takes time linear in its own length: whether arguments are complete is tracked as they arrive.
 
 mod arguments;
 
@@ -27,10 +27,10 @@ use dify_plugin::steps;
 
 pub use self::arguments::whole as whole_arguments;
 
-/// Most calls of one answer: far more than an agent acts on.
+/// Maximum number of calls in a response; far more than an agent executes.
 pub const MAX_TOOL_CALLS: usize = 1024;
 
-/// Calls in the order in which they began.
+/// Merges the fragments into calls, in the order of their first fragments.
 #[derive(Debug, Default)]
 pub struct CallMerger {
     calls: Vec<Call>,
@@ -46,7 +46,7 @@ struct Call {
     name: String,
     arguments: String,
     scan: JsonScan,
-    /// Members that come back with the call.
+    /// Members that the server expects back with the call.
     kept: Kept,
 }
 
@@ -62,35 +62,35 @@ impl Call {
     }
 }
 
-/// Where a fragment belongs.
+/// Target of a fragment.
 enum Target {
     Known(usize),
     New,
-    /// It repeats what is known.
+    /// It repeats known data.
     Nowhere,
 }
 
-/// Whole calls.
+/// Completed calls.
 #[derive(Debug, Default)]
 pub struct Calls {
     /// The calls.
     pub calls: Vec<ToolCall>,
-    /// Members that must come back with them, by their IDs.
+    /// Members that the server expects back with them, by call ID.
     pub kept: Map<String, Value>,
 }
 
 impl CallMerger {
-    /// Whether there is no call.
+    /// Whether there are no calls.
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// Bytes that are kept.
+    /// Returns the number of buffered bytes.
     pub fn held(&self) -> usize {
         self.bytes + self.kept
     }
 
-    /// Takes one fragment of the `tool_calls` form.
+    /// Adds a fragment in the `tool_calls` format.
     pub fn push(&mut self, fragment: &CallFragment<'_>) -> Result<(), InvokeError> {
         let id = fragment.id.as_str();
         let FunctionFragment { name, arguments } = &fragment.function;
@@ -101,7 +101,7 @@ impl CallMerger {
             Target::New => {
                 if self.calls.len() == MAX_TOOL_CALLS {
                     return Err(InvokeError::server_unavailable(format!(
-                        "the model makes more than {MAX_TOOL_CALLS} calls"
+                        "the model returned more than {MAX_TOOL_CALLS} tool calls"
                     )));
                 }
                 self.calls.push(Call::default());
@@ -117,7 +117,7 @@ impl CallMerger {
         if !id.is_empty() {
             self.by_id.insert(id.to_owned(), at);
         }
-        // Some servers send the name with every fragment, some in pieces.
+        // Some servers send the name with every fragment, others in parts.
         if call.name != name {
             call.name.push_str(name);
         }
@@ -126,7 +126,7 @@ impl CallMerger {
         Ok(())
     }
 
-    /// Takes a fragment of the older `function_call` form: there is one call only.
+    /// Adds a fragment in the older `function_call` format, which has a single call.
     pub fn push_function(&mut self, function: FunctionFragment<'_>) -> Result<(), InvokeError> {
         self.push(&CallFragment { index: Some(0), function, ..CallFragment::default() })
     }
@@ -136,12 +136,12 @@ impl CallMerger {
         let by_index = index.and_then(|index| self.by_index.get(&index).copied());
         let (named, blank) = (!name.is_empty(), arguments.trim().is_empty());
         let Some(at) = by_id.or(by_index).or_else(|| self.going_on(index, id, named)) else {
-            // A placeholder begins nothing.
+            // A placeholder starts no call.
             return if id.is_empty() && !named && blank { Target::Nowhere } else { Target::New };
         };
         let call = &mut self.calls[at];
         let other_id = by_id.is_none() && !id.is_empty() && !call.id.is_empty() && call.id != id;
-        // Some servers give every fragment an id of its own; arguments that were begun go on.
+        // Some servers use a new ID for every fragment; incomplete arguments are continued.
         let goes_on = call.name == name
             && call.scan.extent() == Extent::Open
             && !blank
@@ -153,7 +153,7 @@ impl CallMerger {
             return Target::Known(at);
         }
         let other_name = named && !call.name.is_empty() && call.name != name;
-        // Without index and id only the name tells that a new call begins.
+        // Without index and ID, only the name shows that a new call starts.
         let name_again = named && index.is_none() && id.is_empty();
         if other_name || name_again {
             return Target::New;
@@ -163,29 +163,29 @@ impl CallMerger {
         }
         steps::count(arguments.len());
         if call.arguments == arguments {
-            // Some servers repeat the whole arguments at the end.
+            // Some servers repeat the complete arguments at the end.
             return Target::Nowhere;
         }
         if !named && matches!(call.arguments.trim(), "{}") {
-            // Some gateways begin with an empty object.
+            // Some gateways start with an empty object.
             (call.arguments, call.scan) = (String::new(), JsonScan::default());
             return Target::Known(at);
         }
         match arguments.trim_start().starts_with('{') {
             true => Target::New,
             false => {
-                debug!("text behind the whole arguments of a call is passed over");
+                debug!("text after the complete arguments of a tool call; ignoring it");
                 Target::Nowhere
             }
         }
     }
 
-    /// The last call, when a fragment that names none goes on with it.
+    /// Returns the last call if a fragment without a name continues it.
     fn going_on(&self, index: Option<i64>, id: &str, named: bool) -> Option<usize> {
         let last = self.calls.len().checked_sub(1)?;
         let (unknown_index, unknown_id) = (index.is_some(), !id.is_empty());
         let goes_on = match (unknown_index, unknown_id, named) {
-            // An id or an index that nobody knows yet, and a name: a call of its own.
+            // An unknown ID or index and a name start a new call.
             (true, _, true) | (_, true, true) | (true, true, false) => false,
             (true, false, false) | (false, true, false) => !self.calls[last].is_whole(),
             (false, false, _) => true,
@@ -193,8 +193,9 @@ impl CallMerger {
         goes_on.then_some(last)
     }
 
-    /// The whole calls. `cut`: the answer ended at its length limit, so that the last call may be cut off; it is left out
-    /// when there are others. A call without a name or with half of its arguments is one that nobody can act on.
+    /// Returns the completed tool calls. `cut` is whether the response ended at its length limit, so that the last call
+    /// may be
+    /// truncated; it is dropped if there are others. A call without a name or with incomplete arguments is an error.
     pub fn finish(&mut self, cut: bool) -> Result<Calls, InvokeError> {
         let merged = std::mem::take(self);
         let mut whole = Calls::default();
@@ -204,7 +205,7 @@ impl CallMerger {
                 if call.arguments.trim().is_empty() {
                     continue;
                 }
-                return Err(InvokeError::server_unavailable("the model called a tool without naming it"));
+                return Err(InvokeError::server_unavailable("the model returned a tool call without a name"));
             }
             let arguments = match arguments::read(call.arguments) {
                 Arguments::Whole(arguments) => arguments,
@@ -213,7 +214,7 @@ impl CallMerger {
                     continue;
                 }
             };
-            // Dify knows calls by their ids: no two may have the same.
+            // Dify identifies calls by their IDs, so they must be unique.
             let id = if call.id.is_empty() || ids.contains(&call.id) { new_id() } else { call.id };
             ids.insert(id.clone());
             let members = call.kept.into_members();
@@ -224,18 +225,18 @@ impl CallMerger {
         }
         match half {
             Some(name) if !cut => Err(InvokeError::server_unavailable(format!(
-                "the model's call of `{name}` was cut off within its arguments"
+                "the model's call of `{name}` was truncated within its arguments"
             ))),
             Some(name) if whole.calls.is_empty() => Err(InvokeError::bad_request(format!(
-                "the output limit cut off the model's call of `{name}` within its arguments"
+                "the output limit truncated the model's call of `{name}` within its arguments"
             ))
-            .with_hint("Raise `max_tokens`, or let the model write less into the call.")),
+            .with_hint("Raise `max_tokens`, or have the model pass shorter arguments.")),
             _ => Ok(whole),
         }
     }
 }
 
-/// An id for a call that the upstream gave none.
+/// Generates an ID for a call that has none.
 pub fn new_id() -> String {
     format!("call_{}", uuid::Uuid::new_v4().simple())
 }

@@ -1,6 +1,7 @@
-//! What comes back on a stream or as one document, typed and borrowed: only the members that are read, each as lenient
-//! as servers are careless. A member of an odd type is as if it were missing, of one given twice the last counts, lists
-//! have a most, and unknown members are skipped without being stored.
+//! Response types, borrowed from the input: only the members that are used, each as lenient as servers are careless. A
+//! member of an unexpected type counts as absent, of duplicates the last one counts, arrays are limited, and unknown
+//! members
+//! are skipped without being stored.
 
 mod text;
 mod usage;
@@ -19,11 +20,11 @@ use super::members::{Few, Members, Object, lenient_object};
 use super::tool_calls::MAX_TOOL_CALLS;
 use dify_plugin::codec::json;
 
-/// Choices of one chunk that are looked at.
+/// Maximum number of choices of a chunk that are examined.
 const MAX_CHOICES: usize = 16;
 
-/// Members in which servers send thoughts, the usual ones first: DeepSeek, Qwen, vLLM, Xinference; OpenRouter and newer
-/// vLLM; gateways; and two lists of objects: LiteLLM's for Anthropic, OpenRouter's.
+/// Members in which servers send thoughts, most common first: DeepSeek, Qwen, vLLM, Xinference; OpenRouter and newer
+/// vLLM; gateways; and two arrays of objects: LiteLLM's for Anthropic, OpenRouter's.
 const THOUGHTS: [&str; 9] = [
     "reasoning_content",
     "reasoning",
@@ -36,7 +37,7 @@ const THOUGHTS: [&str; 9] = [
     "reasoning_details",
 ];
 
-/// Members whose texts go on from chunk to chunk: those of `THOUGHTS` that are texts, and others.
+/// Members whose strings continue from chunk to chunk: those of `THOUGHTS` that are strings, and others.
 pub const CONTINUED: &[&str] = {
     const MORE: [&str; 3] = ["content", "text", "arguments"];
     const TEXTS: usize = THOUGHTS.len() - 2;
@@ -52,14 +53,14 @@ pub const CONTINUED: &[&str] = {
     &ALL
 };
 
-/// A chunk of a stream, or a whole `chat.completion` / `text_completion`.
+/// A chunk of a stream, or a complete `chat.completion` / `text_completion`.
 #[derive(Debug, Default)]
 pub struct Chunk<'a> {
     /// The choices.
     pub choices: Choices<'a>,
-    /// Counts, on any chunk.
+    /// Token usage, on any chunk.
     pub usage: Usage,
-    /// A failure in a stream that began well: text or object.
+    /// An error in a stream that began successfully: string or object.
     pub error: Option<Failure<'a>>,
     /// Fingerprint of the model's build.
     pub system_fingerprint: Text<'a>,
@@ -81,19 +82,19 @@ impl<'de> Members<'de> for Chunk<'de> {
 /// One choice: `delta` in a stream, `message` in a document, `text` in completion mode.
 #[derive(Debug, Default)]
 pub struct Choice<'a> {
-    /// Its place among the choices.
+    /// Index among the choices.
     pub index: Option<i64>,
-    /// New parts.
+    /// New parts of the message.
     pub delta: Option<Delta<'a>>,
-    /// The whole message.
+    /// The complete message.
     pub message: Option<Delta<'a>>,
     /// Text of completion mode.
     pub text: Text<'a>,
-    /// Why it ended.
+    /// Finish reason.
     pub finish_reason: Word<'a>,
-    /// Counts in an unusual place (Moonshot, Kimi).
+    /// Token usage in an unusual place (Moonshot, Kimi).
     pub usage: Usage,
-    /// A failure of this choice.
+    /// An error of this choice.
     pub error: Option<Failure<'a>>,
 }
 
@@ -116,29 +117,29 @@ impl<'de> Members<'de> for Choice<'de> {
 /// The parts of a message.
 #[derive(Debug, Default)]
 pub struct Delta<'a> {
-    /// Text of the answer, and thoughts among its parts.
+    /// Text of the response, and thoughts among its parts.
     pub content: Parts<'a>,
-    /// Thoughts of a member of their own: of the first of `THOUGHTS` that has any.
+    /// Thoughts in a separate member: the first of `THOUGHTS` that is not empty.
     pub thoughts: Text<'a>,
-    /// Which of [`THOUGHTS`] that is.
+    /// Index of that member in [`THOUGHTS`].
     rank: usize,
-    /// A refusal in place of an answer.
+    /// The model's refusal instead of content.
     pub refusal: Text<'a>,
     /// Calls or fragments of them.
     pub tool_calls: Fragments<'a>,
-    /// The one call of the older form.
+    /// The single call of the older format.
     pub function_call: Option<FunctionFragment<'a>>,
-    /// Members of the message itself that must come back with it: those that have a signature.
+    /// Members of the message itself that the server expects back, if they contain a signature.
     pub kept: kept::Written<'a>,
 }
 
 impl Delta<'_> {
-    /// Whether the upstream has a member for thoughts, empty or not.
+    /// Whether the upstream has a member for thoughts, even if it is empty.
     pub fn has_thought_field(&self) -> bool {
         self.thoughts.0.is_some()
     }
 
-    /// Whether nothing is said.
+    /// Whether there is no content.
     pub fn is_empty(&self) -> bool {
         self.content.text.as_str().is_empty()
             && self.content.thoughts.is_empty()
@@ -173,17 +174,17 @@ impl<'de> Members<'de> for Delta<'de> {
 /// A call or a fragment of one.
 #[derive(Debug, Default)]
 pub struct CallFragment<'a> {
-    /// Which call.
+    /// Index of the call.
     pub index: Option<i64>,
-    /// Id; often on the first fragment only.
+    /// ID; often on the first fragment only.
     pub id: Text<'a>,
     /// Name and arguments.
     pub function: FunctionFragment<'a>,
-    /// Members that must come back with the call.
+    /// Members that the server expects back with the call.
     pub kept: kept::Written<'a>,
 }
 
-/// Keeps a member that says anything, as long as it has these bytes in its name or value.
+/// Keeps a member that is not empty and has these bytes in its name or value.
 fn keep<'a>(kept: &mut kept::Written<'a>, name: &str, value: &'a RawValue, with: &[u8]) {
     let Some(name) = kept::NAMES.into_iter().find(|own| *own == name) else { return };
     let has = |text: &str| memchr::memmem::find(text.as_bytes(), with).is_some();
@@ -203,7 +204,7 @@ impl<'de> Members<'de> for CallFragment<'de> {
                     self.function = function;
                 }
             }
-            // Some servers leave the object around them out.
+            // Some servers omit the enclosing object.
             "name" if self.function.name.as_str().is_empty() => self.function.name = map.next_value()?,
             "arguments" if self.function.arguments.is_empty() => return self.function.member(name, map),
             _ if kept::NAMES.contains(&name) => keep(&mut self.kept, name, map.next_value()?, b""),
@@ -216,17 +217,17 @@ impl<'de> Members<'de> for CallFragment<'de> {
 impl CallFragment<'_> {
     fn is_empty(&self) -> bool {
         let FunctionFragment { name, arguments } = &self.function;
-        let said = [self.id.as_str(), name.as_str(), arguments];
-        said.iter().all(|text| text.is_empty()) && self.kept.is_empty()
+        let texts = [self.id.as_str(), name.as_str(), arguments];
+        texts.iter().all(|text| text.is_empty()) && self.kept.is_empty()
     }
 }
 
 /// Name and arguments, or fragments of them.
 #[derive(Debug, Default)]
 pub struct FunctionFragment<'a> {
-    /// Name; on the first fragment, on all, or in pieces.
+    /// Name: on the first fragment, on all of them, or split.
     pub name: Text<'a>,
-    /// Arguments: JSON text in pieces, or (from careless servers) the object itself.
+    /// Arguments: JSON text in fragments, or (from careless servers) the object itself.
     pub arguments: Cow<'a, str>,
 }
 
@@ -256,7 +257,7 @@ impl<'de> Members<'de> for FunctionFragment<'de> {
 
 lenient_object!(Chunk, Choice, Delta, CallFragment, FunctionFragment);
 
-/// What an upstream says of a failure, as it stands.
+/// The error of an upstream in its JSON form.
 #[derive(Clone, Copy, Debug)]
 pub struct Failure<'a>(&'a RawValue);
 
@@ -267,14 +268,14 @@ impl<'de> Deserialize<'de> for Failure<'de> {
 }
 
 impl Failure<'_> {
-    /// What is said, or `None` when the member only says that nothing failed.
+    /// Returns the error, or `None` if the value means success.
     pub fn value(self) -> Option<Value> {
-        let value = json::read(self.0.get()).unwrap_or_else(|_| Value::from("an error that cannot be read"));
+        let value = json::read(self.0.get()).unwrap_or_else(|_| Value::from("an unreadable error"));
         (!is_nothing(&value)).then_some(value)
     }
 }
 
-/// Whether a member named `error` says that there is none.
+/// Whether the value of an `error` member means that there is none.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -286,13 +287,13 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// The choices of a chunk, as many as anybody asks for.
+/// The choices of a chunk, up to `MAX_CHOICES`.
 #[derive(Debug, Default)]
 pub struct Choices<'a>(pub Vec<Choice<'a>>);
 
 impl<'de> Deserialize<'de> for Choices<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A null in the list is no choice; one that stands alone is a list of one.
+        // A null in the array is skipped; a single object counts as an array of one.
         let list =
             deserializer.deserialize_any(Few { most: MAX_CHOICES, empty: |_: &Choice<'_>| false, kind: "choices" });
         list.map(|(list, alone)| Self(if alone { list.into_iter().filter(Choice::speaks).collect() } else { list }))
@@ -305,13 +306,13 @@ impl Choice<'_> {
     }
 }
 
-/// The calls of a delta that say anything.
+/// The call fragments of a delta that are not empty.
 #[derive(Debug, Default)]
 pub struct Fragments<'a>(pub Vec<CallFragment<'a>>);
 
 impl<'de> Deserialize<'de> for Fragments<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // One more than there may be calls: it is told, not lost.
+        // Above the maximum number of calls, so that too many are reported instead of dropped.
         let few = Few { most: 4 * MAX_TOOL_CALLS, empty: CallFragment::is_empty, kind: "calls" };
         deserializer.deserialize_any(few).map(|(list, _)| Self(list))
     }

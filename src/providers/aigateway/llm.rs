@@ -47,10 +47,10 @@ pub(super) fn profile(credentials: &Credentials) -> Profile {
     let supports = |field: &str| matches!(chosen(field), "support" | "supported");
     Profile {
         mode: if chosen("mode") == "completion" { Mode::Completion } else { Mode::Chat },
-        image: if supports("vision_support") { ImageForm::ImageUrl } else { ImageForm::Refused },
-        video: if supports("video_support") { VideoForm::VideoUrl } else { VideoForm::Refused },
-        audio: if supports("audio_support") { AudioForm::InputAudio } else { AudioForm::Refused },
-        document: if supports("document_support") { DocumentForm::File } else { DocumentForm::Refused },
+        image: if supports("vision_support") { ImageForm::ImageUrl } else { ImageForm::Unsupported },
+        video: if supports("video_support") { VideoForm::VideoUrl } else { VideoForm::Unsupported },
+        audio: if supports("audio_support") { AudioForm::InputAudio } else { AudioForm::Unsupported },
+        document: if supports("document_support") { DocumentForm::File } else { DocumentForm::Unsupported },
         tools: match chosen("function_calling_type") {
             "tool_call" | "stream_tool_call" => ToolForm::ToolCall,
             "function_call" => ToolForm::FunctionCall,

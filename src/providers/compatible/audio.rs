@@ -11,7 +11,7 @@ use tracing::info;
 use super::{Endpoint, refuse_page};
 use crate::dialect::driver::{MAX_RESPONSE_BYTES, too_long};
 use crate::dialect::openai::speech::{
-    BEGINNING, Pings, SpeechBody, is_text, mime_type, sound_in, transcript, transcription_fields,
+    BEGINNING, Pings, SpeechBody, audio_in_json, is_text, mime_type, transcript, transcription_fields,
 };
 use crate::providers::common::{audio, text_split};
 use dify_plugin::error::InvokeError;
@@ -183,7 +183,7 @@ impl Audio {
                 return Err(too_long());
             }
         }
-        let sound = sound_in(&beginning).map_err(|error| redactor.redact_error(error))?;
+        let sound = audio_in_json(&beginning).map_err(|error| redactor.redact_error(error))?;
         Ok(Self { beginning: sound.into(), rest: None, pings: Pings::default() })
     }
 

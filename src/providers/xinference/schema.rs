@@ -162,9 +162,9 @@ pub(super) fn profile(description: &ModelInfo, settings: &Settings) -> Profile {
     let reasons = description.reasons() || unknown;
     Profile {
         mode: if chat { Mode::Chat } else { Mode::Completion },
-        image: if description.sees() || unknown { ImageForm::ImageUrlWithoutDetail } else { ImageForm::Refused },
-        video: if description.supports_video_input() || unknown { VideoForm::VideoUrl } else { VideoForm::Refused },
-        audio: if description.supports_audio_input() || unknown { AudioForm::AudioUrl } else { AudioForm::Refused },
+        image: if description.sees() || unknown { ImageForm::ImageUrlWithoutDetail } else { ImageForm::Unsupported },
+        video: if description.supports_video_input() || unknown { VideoForm::VideoUrl } else { VideoForm::Unsupported },
+        audio: if description.supports_audio_input() || unknown { AudioForm::AudioUrl } else { AudioForm::Unsupported },
         tools: if description.calls_tools() || unknown { ToolForm::ToolCall } else { ToolForm::None },
         structured: if description.has_strong_engine() { StructuredForm::Native } else { StructuredForm::Prompt },
         thinking: if chat && reasons { thinking } else { ThinkingForm::default() },

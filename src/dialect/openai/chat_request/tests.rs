@@ -1,4 +1,4 @@
-//! Tests of the request bodies: a request as the daemon sends it, a profile, and what must be in the body.
+//! Tests of request bodies: a request as the daemon sends it, a profile, and the expected members of the body.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::super::profile::{
 };
 use super::*;
 
-/// The body of a request with the names of its own functions.
+/// Builds the body of a request with the names of its own functions.
 fn written(model: &str, request: &LlmRequest, profile: &Profile) -> Result<Bytes, InvokeError> {
     chat_request(model, request, profile, &FunctionNames::of(&request.tools, NAMES))
 }
@@ -24,7 +24,7 @@ fn body(fields: Value, profile: &Profile) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// Checks that the body has these members, whatever else it has; `null` means that it must not have it.
+/// Checks that the body has these members; `null` means that the member must be absent.
 fn check(fields: Value, profile: &Profile, expected: Value) {
     let body = body(fields.clone(), profile);
     for (name, value) in expected.as_object().unwrap() {
@@ -33,13 +33,13 @@ fn check(fields: Value, profile: &Profile, expected: Value) {
 }
 
 #[test]
-fn only_what_the_user_set_is_sent() {
+fn sends_only_parameters_that_the_user_set() {
     let body = body(json!({}), &Profile::default());
     assert_eq!(body, json!({"model": "wire-model", "messages": [{"role": "user", "content": "Hi"}], "stream": true}));
 }
 
 #[test]
-fn switches_of_a_profile() {
+fn applies_every_profile_setting() {
     let tools = json!([{"name": "f", "description": "d", "parameters": {}}]);
     let function = json!({"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}});
     let with_tools = |tools| Profile { tools, ..Profile::default() };
@@ -141,7 +141,7 @@ fn switches_of_a_profile() {
 }
 
 #[test]
-fn tools_go_out_once_by_names_that_servers_take() {
+fn sends_each_tool_once_by_a_legal_name() {
     let tool = |name: &str, of: &str| json!({"name": name, "description": of, "parameters": {}});
     for form in [ToolForm::ToolCall, ToolForm::FunctionCall] {
         let profile = Profile { tools: form, ..Profile::default() };
@@ -162,7 +162,7 @@ fn tools_go_out_once_by_names_that_servers_take() {
 }
 
 #[test]
-fn json_mode_speaks_of_json_once() {
+fn adds_the_json_instruction_only_if_needed() {
     let mode = |content: &str| {
         json!({"model_parameters": {"response_format": "json_object"},
         "prompt_messages": [{"role": "user", "content": content}]})
@@ -176,7 +176,7 @@ fn json_mode_speaks_of_json_once() {
 }
 
 #[test]
-fn messages_of_every_role_and_part() {
+fn converts_messages_of_every_role_and_part() {
     let history = json!({"prompt_messages": [
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": [{"type": "text", "data": "a"}, {"type": "text", "data": "b"}], "name": "anna"},
@@ -207,7 +207,7 @@ fn part(kind: &str, fields: Value) -> Value {
 }
 
 #[test]
-fn media_parts_by_profile() {
+fn converts_media_parts_by_profile() {
     let data = json!({"base64_data": "AA=="});
     let both = json!({"base64_data": "AA==", "url": "http://dify/f"});
     let default = Profile::default();
@@ -276,7 +276,7 @@ fn media_parts_by_profile() {
 }
 
 #[test]
-fn a_schema_without_an_enforcing_engine_goes_into_the_system_message() {
+fn adds_an_unenforced_schema_to_the_system_message() {
     let prompt = Profile { structured: StructuredForm::Prompt, ..Profile::default() };
     let body = body(json!({"json_schema": {"type": "object"}}), &prompt);
     let system = body["messages"][0]["content"].as_str().unwrap();
@@ -288,7 +288,7 @@ fn a_schema_without_an_enforcing_engine_goes_into_the_system_message() {
 }
 
 #[test]
-fn system_messages_become_one_where_the_template_wants_it() {
+fn merges_system_messages_if_required() {
     let profile = Profile { system_first: true, ..Profile::default() };
     let messages = json!({"prompt_messages": [
         {"role": "user", "content": "Hi"}, {"role": "system", "content": "a"}, {"role": "developer", "content": "b"},
@@ -301,7 +301,7 @@ fn system_messages_become_one_where_the_template_wants_it() {
 }
 
 #[test]
-fn completion_mode_has_one_prompt() {
+fn builds_one_prompt_in_completion_mode() {
     let profile = Profile { mode: Mode::Completion, ..Profile::default() };
     let messages = json!({"prompt_messages": [{"role": "system", "content": "a"}, {"role": "user", "content": [{"type": "text", "data": "b"}]}]});
     check(messages, &profile, json!({"prompt": "a\nb", "messages": null}));
@@ -310,7 +310,7 @@ fn completion_mode_has_one_prompt() {
 }
 
 #[test]
-fn the_limit_is_named_by_the_model() {
+fn names_the_output_limit_by_model() {
     for (model, expected) in [
         ("gpt-4o", "max_tokens"),
         ("o1", "max_completion_tokens"),

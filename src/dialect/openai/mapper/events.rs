@@ -1,4 +1,4 @@
-//! What an event holds: the last word, an error, nothing, one chunk, or several documents in one event.
+//! Classifies stream events: end marker, error, nothing, one chunk, or several documents in one event.
 
 use tracing::debug;
 
@@ -6,15 +6,15 @@ use super::{ChatMapper, Chunk, Event, Flow, InvokeError, LlmDelta, errors, statu
 use dify_plugin::codec::json_scan::{Extent, JsonScan};
 use dify_plugin::steps;
 
-/// Words that servers send as data to keep a connection open.
+/// Data that servers send to keep a connection open.
 const KEEP_ALIVE: [&str; 10] =
     ["", "[]", "ping", "[ping]", "\"ping\"", "keep-alive", "keepalive", "heartbeat", "null", "undefined"];
 
-/// Around words, in whatever spelling: blanks, quotes, brackets, NUL.
+/// Characters that may surround such a word: brackets, quotes, NUL.
 const AROUND_WORDS: [char; 4] = ['[', ']', '"', '\0'];
 
-/// Whether this is the word that ends a stream.
-fn is_last_word(data: &str) -> bool {
+/// Whether this data ends a stream.
+fn is_end_marker(data: &str) -> bool {
     data.len() < 64
         && data
             .trim_matches(|letter: char| letter.is_whitespace() || AROUND_WORDS.contains(&letter))
@@ -24,7 +24,7 @@ fn is_last_word(data: &str) -> bool {
 impl ChatMapper {
     pub(super) fn read(&mut self, event: &Event, out: &mut Vec<LlmDelta>) -> Result<Flow, InvokeError> {
         let data = event.data.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
-        if is_last_word(data) {
+        if is_end_marker(data) {
             self.done = true;
             return Ok(Flow::Done);
         }
@@ -38,13 +38,13 @@ impl ChatMapper {
         match self.document(data, out)? {
             Ok(()) => Ok(Flow::Continue),
             Err(reason) => {
-                let pieces = documents(data);
-                if pieces.is_empty() || pieces == [data] {
+                let documents = documents(data);
+                if documents.is_empty() || documents == [data] {
                     return self.unreadable(data, &reason, out);
                 }
-                for piece in pieces {
-                    if let Err(reason) = self.document(piece, out)? {
-                        return self.unreadable(piece, &reason, out);
+                for document in documents {
+                    if let Err(reason) = self.document(document, out)? {
+                        return self.unreadable(document, &reason, out);
                     }
                 }
                 Ok(Flow::Continue)
@@ -52,10 +52,10 @@ impl ChatMapper {
         }
     }
 
-    /// Reads one document; says why when it is none.
+    /// Maps one document. Returns the reason if it is not one.
     fn document(&mut self, data: &str, out: &mut Vec<LlmDelta>) -> Result<Result<(), String>, InvokeError> {
         if !data.starts_with(['{', '"']) {
-            return Ok(Err("it is no object".to_owned()));
+            return Ok(Err("not an object".to_owned()));
         }
         if !self.reader.goes_on()
             && let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(data)
@@ -76,16 +76,16 @@ impl ChatMapper {
 
     fn unreadable(&mut self, data: &str, reason: &str, out: &mut Vec<LlmDelta>) -> Result<Flow, InvokeError> {
         if self.reason.is_some() {
-            debug!(reason, "what follows the end of an answer cannot be read and is skipped");
+            debug!(reason, "unreadable data after the end of the response; skipping");
             return Ok(Flow::Continue);
         }
         self.release(out);
         if !data.starts_with(['{', '[']) {
-            // Words of whoever stands between, or a page.
-            return Err(errors::error_in_words(data));
+            // Plain text of a proxy, or an HTML page.
+            return Err(errors::error_in_plain_text(data));
         }
         Err(InvokeError::server_unavailable(format!(
-            "the upstream sent an event that is no chunk of an answer ({reason}): {}",
+            "the server sent an event that is not a valid response chunk ({reason}): {}",
             status::excerpt(data.as_bytes())
         )))
     }
@@ -97,7 +97,8 @@ fn extent(data: &str) -> Extent {
     scan.extent()
 }
 
-/// The objects of an event that holds several: one behind the other, or in a list. Nothing when there is anything else.
+/// Returns the objects of an event that contains several: concatenated, or in an array. Empty if there is anything
+/// else.
 fn documents(data: &str) -> Vec<&str> {
     steps::count(data.len());
     let inside = data.strip_prefix('[').and_then(|data| data.strip_suffix(']')).unwrap_or(data);

@@ -1,4 +1,4 @@
-//! Tests of the mapper: recorded answers of a real server, and one case per deviation that a client must bear.
+//! Tests of the mapper: recorded responses of a real server, and one case per deviation that a client must tolerate.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use dify_plugin::codec::events::EventDecoder;
 use dify_plugin::error::ErrorKind;
 
-/// What came out, in a form that is easy to compare.
+/// Output of the mapper in a form that is easy to compare.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     text: String,
@@ -79,7 +79,7 @@ fn recorded(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn functions_come_back_under_the_hosts_names() {
+fn maps_function_names_back() {
     let tools: Vec<Tool> = serde_json::from_str(r#"[{"name":"get_weather"},{"name":"a.b"}]"#).unwrap();
     let names = Arc::new(FunctionNames::of(&tools, super::super::chat_request::NAMES));
     for (called, expected) in [
@@ -96,7 +96,7 @@ fn functions_come_back_under_the_hosts_names() {
     }
 }
 
-/// Chunk objects, one per line, as a stream.
+/// Reads chunk objects, one per line, as a stream.
 fn recorded_chunks(name: &str) -> Vec<u8> {
     let lines = String::from_utf8(recorded(name)).unwrap();
     let mut stream: String = lines.lines().map(|line| format!("data: {line}\r\n\r\n")).collect();
@@ -112,7 +112,7 @@ mod careless;
 mod mutation;
 
 #[test]
-fn recorded_answers_of_a_real_server() {
+fn maps_recorded_responses_of_a_real_server() {
     let thought = format!("<think>\nThe user says hi.\n</think>\n\n{HELLO}");
     let cases: &[(&str, bool, &str, &[&str], &str)] = &[
         ("chat-inline_stream.body", false, HELLO, &[], "stop"),
@@ -136,7 +136,7 @@ fn recorded_answers_of_a_real_server() {
 }
 
 #[test]
-fn calls_in_recorded_text_and_converted_calls_are_the_same() {
+fn reads_calls_in_text_like_converted_calls() {
     let as_written = [PARIS, LONDON];
     for name in
         ["chat-inline_tools_stream.body", "chat-inline_think_tools_stream.body", "chat-reason_think_tools_stream.body"]
@@ -163,7 +163,7 @@ fn calls_in_recorded_text_and_converted_calls_are_the_same() {
 }
 
 #[test]
-fn completion_mode_has_text_usage_and_no_last_word() {
+fn maps_completion_mode() {
     for name in ["completion_stream.body", "completion_stream_usage.body", "completion_sync.body"] {
         let seen = run(&recorded(name), options(ThinkPolicy::Show, false));
         assert_eq!(seen.error, None, "{name}");
@@ -172,8 +172,8 @@ fn completion_mode_has_text_usage_and_no_last_word() {
 }
 
 #[test]
-fn streams_that_break_are_errors_after_what_was_said() {
-    for (name, said) in [
+fn emits_text_before_the_error_of_a_broken_stream() {
+    for (name, has_text) in [
         ("stream_model_killed.body", true),
         ("chat_on_generate_model_stream.body", false),
         ("completion_on_embedding_stream.body", false),
@@ -183,15 +183,15 @@ fn streams_that_break_are_errors_after_what_was_said() {
         let (kind, message) = seen.error.clone().unwrap_or_else(|| panic!("{name}: {seen:?}"));
         assert!(matches!(kind, ErrorKind::ServerUnavailable | ErrorKind::Connection), "{name}: {message}");
         assert!(!message.is_empty() && !message.contains("address="), "{name}: {message}");
-        assert_eq!((!seen.text.is_empty(), seen.finals), (said, 0), "{name}");
+        assert_eq!((!seen.text.is_empty(), seen.finals), (has_text, 0), "{name}");
     }
 }
 
-/// One row of the table per case: name, events, text, calls, reason, usage.
+/// Name, events, text, calls, reason, usage.
 type Row = (&'static str, &'static str, &'static str, &'static [&'static str], &'static str, (u64, u64));
 
 #[test]
-fn deviations_of_other_servers() {
+fn tolerates_deviations_of_other_servers() {
     let rows: &[Row] = &[
         (
             "no space, LF, no blank line at the end",
@@ -210,7 +210,7 @@ fn deviations_of_other_servers() {
             (3, 4),
         ),
         (
-            "usage on every chunk, the last one stands",
+            "usage on every chunk, the last one counts",
             "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n",
             "ab",
             &[],
@@ -266,7 +266,7 @@ fn deviations_of_other_servers() {
             (1000, 1),
         ),
         (
-            "a plain document where a stream was asked for",
+            "a plain document instead of a stream",
             "{\"object\":\"chat.completion\",\n \"choices\":[{\"message\":{\"content\":\"a\",\"reasoning\":\"b\"},\"finish_reason\":null}],\n \"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}",
             "<think>\nb\n</think>a",
             &[],
@@ -274,7 +274,7 @@ fn deviations_of_other_servers() {
             (1, 2),
         ),
         (
-            "a cached answer: one event with a whole message",
+            "a cached response: one event with a whole message",
             "data:{\"object\":\"chat.completion\",\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0}}\n\ndata:[DONE]\n\n",
             "a",
             &[],
@@ -298,7 +298,7 @@ fn deviations_of_other_servers() {
             (1000, 1),
         ),
         (
-            "the older function call, in pieces",
+            "the older function call, in fragments",
             "data: {\"choices\":[{\"delta\":{\"function_call\":{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\":\"}}}]}\n\ndata: {\"choices\":[{\"delta\":{\"function_call\":{\"arguments\":\"\\\"x\\\"}\"}},\"finish_reason\":\"function_call\"}]}\n\ndata: [DONE]\n\n",
             "",
             &[r#"get_weather {"city":"x"}"#],
@@ -322,7 +322,7 @@ fn deviations_of_other_servers() {
             (1000, 5),
         ),
         (
-            "both reasoning fields hold the same",
+            "both reasoning fields contain the same",
             "data: {\"choices\":[{\"delta\":{\"reasoning\":\"a\",\"reasoning_content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"c\"},\"finish_reason\":\"stop\"}]}\n\n",
             "<think>\na\n</think>c",
             &[],
@@ -353,14 +353,14 @@ fn deviations_of_other_servers() {
         assert_eq!(seen.calls, *calls, "{name}");
         let (prompt, completion) = seen.usage.unwrap();
         assert_eq!(prompt, usage.0, "{name}");
-        // An estimate may be off by a few tokens, a count may not.
+        // An estimate may be off by a few tokens; a reported count is exact.
         let slack = if usage.0 == 1000 { 6 } else { 0 };
         assert!(completion.abs_diff(usage.1) <= slack, "{name}: {completion} is not {}", usage.1);
     }
 }
 
 #[test]
-fn errors_of_every_shape_end_the_stream() {
+fn reports_errors_of_every_shape() {
     use ErrorKind::{BadRequest, Connection, RateLimit, ServerUnavailable};
     let begun = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
     let cases: &[(&str, ErrorKind, &str)] = &[
@@ -372,7 +372,7 @@ fn errors_of_every_shape_end_the_stream() {
         ("data: {\"object\":\"error\",\"message\":\"no\",\"code\":400}\n\n", BadRequest, "no"),
         ("data: {\"code\":\"Throttling\",\"msg\":\"wait\"}\n\n", RateLimit, "wait"),
         ("data: <html>oops</html>\n\n", ServerUnavailable, "<html>oops"),
-        ("data: {\"choices\":[{\"delta\":{\"content\":\n\n", ServerUnavailable, "no chunk of an answer"),
+        ("data: {\"choices\":[{\"delta\":{\"content\":\n\n", ServerUnavailable, "not a valid response chunk"),
         ("", Connection, "without a finish reason"),
     ];
     for (events, kind, words) in cases {
@@ -383,8 +383,8 @@ fn errors_of_every_shape_end_the_stream() {
         assert_eq!((seen.text.as_str(), seen.finals), ("a", 0), "{events}");
     }
     for (nothing, words) in [
-        ("", "without an answer"),
-        (": ping\n\n", "without an answer"),
+        ("", "without a response"),
+        (": ping\n\n", "without a response"),
         ("<html>hello</html>", "<html>hello</html>"),
         ("upstream connect error or disconnect/reset before headers\n", "upstream connect error or disconnect"),
     ] {
@@ -394,7 +394,7 @@ fn errors_of_every_shape_end_the_stream() {
 }
 
 #[test]
-fn thinking_off_shows_no_thoughts_but_never_nothing() {
+fn hides_thoughts_unless_nothing_else_was_sent() {
     for (events, text) in [
         (
             "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n",
@@ -414,7 +414,7 @@ fn thinking_off_shows_no_thoughts_but_never_nothing() {
 }
 
 #[test]
-fn calls_are_passed_over_when_tools_are_not_in_use() {
+fn ignores_calls_without_tools() {
     let events = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\",\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\"}}]},\"finish_reason\":\"stop\"}]}\n\n";
     let seen = run(events, MapperOptions::default());
     assert_eq!((seen.text.as_str(), seen.calls.len(), seen.reason.as_deref()), ("a", 0, Some("stop")));
@@ -422,7 +422,7 @@ fn calls_are_passed_over_when_tools_are_not_in_use() {
 
 proptest! {
     #[test]
-    fn any_split_of_the_bytes_gives_the_same_answer(cuts in proptest::collection::vec(0usize..9000, 0..12), which in 0usize..4) {
+    fn any_split_of_the_bytes_gives_the_same_response(cuts in proptest::collection::vec(0usize..9000, 0..12), which in 0usize..4) {
         let name = ["chat-inline_think_tools_stream.body", "chat-reason_think_stream.body", "completion_stream.body", "chat-inline_think_sync.body"][which];
         let body = recorded(name);
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut % (body.len() + 1)).collect();
@@ -438,13 +438,13 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_bring_it_down(body in proptest::collection::vec(any::<u8>(), 0..400), json in "(data: |\\{|\\}|\"choices\"|:|\\[|\\]|\"delta\"|null|\"content\"|\"a\"|,|\n){0,40}") {
+    fn never_panics(body in proptest::collection::vec(any::<u8>(), 0..400), json in "(data: |\\{|\\}|\"choices\"|:|\\[|\\]|\"delta\"|null|\"content\"|\"a\"|,|\n){0,40}") {
         let _ = run(&body, options(ThinkPolicy::Hide, true));
         let _ = run(json.as_bytes(), options(ThinkPolicy::ShowUnopened, true));
     }
 }
 
-/// The speed of one stream through decoder and mapper: `cargo test --release -- --ignored --nocapture one_stream`.
+/// Measures the speed of one stream: `cargo test --release -- --ignored --nocapture one_stream`.
 #[test]
 #[ignore = "measures; run it in release mode"]
 fn one_stream_is_fast() {

@@ -1,5 +1,6 @@
-//! Parts of a message: texts, and media as data or by address. Whether an address may be called is not decided here, only
-//! whether it is one that a server could call at all.
+//! Converts message parts: text, and media as data or as a URL. Checks only whether a server could fetch a URL at all,
+//! not
+//! whether it is allowed to.
 
 use std::borrow::Cow;
 
@@ -12,7 +13,7 @@ use crate::dialect::openai::profile::{AudioForm, DocumentForm, ImageForm, Profil
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{ContentPart, MediaPart};
 
-/// The type of most documents.
+/// Media type of most documents.
 const PDF: &str = "application/pdf";
 
 /// A part on the wire.
@@ -35,31 +36,31 @@ pub(super) enum Part<'a> {
     },
 }
 
-/// Where the bytes of a part are.
+/// Source of the bytes of a part.
 #[derive(Debug)]
 pub(super) enum Media<'a> {
     Url(&'a str),
     Inline { mime_type: Cow<'a, str>, base64: &'a str },
 }
 
-/// Whether a model of this profile reads a part.
+/// Whether a model with this profile supports a part.
 pub fn is_readable(part: &ContentPart, profile: &Profile) -> bool {
     match part {
         ContentPart::Text(_) => true,
-        ContentPart::Image(_) => profile.image != ImageForm::Refused,
-        ContentPart::Video(_) => profile.video != VideoForm::Refused,
-        ContentPart::Audio(_) => profile.audio != AudioForm::Refused,
-        ContentPart::Document(_) => profile.document != DocumentForm::Refused,
+        ContentPart::Image(_) => profile.image != ImageForm::Unsupported,
+        ContentPart::Video(_) => profile.video != VideoForm::Unsupported,
+        ContentPart::Audio(_) => profile.audio != AudioForm::Unsupported,
+        ContentPart::Document(_) => profile.document != DocumentForm::Unsupported,
     }
 }
 
-/// What stands in place of a file of an earlier message that the model does not read.
+/// Returns the text that replaces a file of an earlier message that the model does not support.
 pub(super) fn left_out(part: &ContentPart) -> String {
     let name = part.media().and_then(|media| media.filename.as_deref()).map(|name| format!(" {name}"));
     format!("[left out: the {}{}, which this model does not read]", part.type_name(), name.unwrap_or_default())
 }
 
-/// A part as the profile writes it.
+/// Converts a part as the profile specifies.
 pub(super) fn convert<'a>(part: &'a ContentPart, profile: &Profile) -> Result<Part<'a>, InvokeError> {
     let link = |kind, media: &'a MediaPart, detail| {
         Ok(Part::Link { kind, media: media_of(part.type_name(), media, profile)?, detail })
@@ -69,38 +70,38 @@ pub(super) fn convert<'a>(part: &'a ContentPart, profile: &Profile) -> Result<Pa
         ContentPart::Image(image) => match profile.image {
             ImageForm::ImageUrl => link("image_url", image, Some(image.detail.as_deref().unwrap_or("auto"))),
             ImageForm::ImageUrlWithoutDetail => link("image_url", image, None),
-            ImageForm::Refused => Err(refused(part)),
+            ImageForm::Unsupported => Err(unsupported(part)),
         },
         ContentPart::Video(video) => match profile.video {
             VideoForm::VideoUrl => link("video_url", video, None),
             VideoForm::ImageUrl => link("image_url", video, None),
-            VideoForm::Refused => Err(refused(part)),
+            VideoForm::Unsupported => Err(unsupported(part)),
         },
         ContentPart::Audio(audio) => match profile.audio {
             AudioForm::AudioUrl => link("audio_url", audio, None),
             AudioForm::ImageUrl => link("image_url", audio, None),
             AudioForm::InputAudio => input_audio(audio, profile),
-            AudioForm::Refused => Err(refused(part)),
+            AudioForm::Unsupported => Err(unsupported(part)),
         },
         ContentPart::Document(document) => match profile.document {
             DocumentForm::File => Ok(Part::File {
                 name: document.filename.as_deref().unwrap_or("document"),
                 media: media_of("document", document, profile)?,
             }),
-            DocumentForm::Refused => Err(refused(part)),
+            DocumentForm::Unsupported => Err(unsupported(part)),
         },
     }
 }
 
-fn refused(part: &ContentPart) -> InvokeError {
-    InvokeError::bad_request(format!("this model does not read {} parts", part.type_name()))
-        .with_hint("Remove the file, or choose a model with that ability.")
+fn unsupported(part: &ContentPart) -> InvokeError {
+    InvokeError::bad_request(format!("this model does not support {} input", part.type_name()))
+        .with_hint("Remove the file, or choose a model that supports it.")
 }
 
 fn media_of<'a>(kind: &str, part: &'a MediaPart, profile: &Profile) -> Result<Media<'a>, InvokeError> {
     let inline =
         part.base64_data.as_deref().map(|base64| Media::Inline { mime_type: media_type(kind, part, base64), base64 });
-    match (part.url.as_deref().map(address), inline) {
+    match (part.url.as_deref().map(fetchable_url), inline) {
         (_, Some(inline)) if profile.prefer_inline => Ok(inline),
         (Some(Ok(url)), _) => Ok(Media::Url(url)),
         (_, Some(inline)) => Ok(inline),
@@ -109,22 +110,22 @@ fn media_of<'a>(kind: &str, part: &'a MediaPart, profile: &Profile) -> Result<Me
     }
 }
 
-/// An address that a server can call, or data written as one.
-fn address(text: &str) -> Result<&str, InvokeError> {
+/// Checks that a server can fetch a URL, which may be a data URL.
+fn fetchable_url(text: &str) -> Result<&str, InvokeError> {
     if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
         return Ok(text);
     }
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text),
-        Ok(url) => Err(InvokeError::bad_request(format!("files are not fetched from {}: addresses", url.scheme()))),
-        Err(_) => Err(InvokeError::bad_request("a file has a relative address").with_hint(
-            "Dify gives such addresses while its FILES_URL is not set: set it there, or fill in `file_url` in the \
-             model's credentials.",
+        Ok(url) => Err(InvokeError::bad_request(format!("a file has an unsupported URL scheme: {}", url.scheme()))),
+        Err(_) => Err(InvokeError::bad_request("a file has a relative URL").with_hint(
+            "Dify sends such URLs if its FILES_URL is not set. Set it there, or set `file_url` in the \
+             model credentials.",
         )),
     }
 }
 
-/// The media type of data: models read the bytes of an image or a PDF and refuse a label that does not fit them.
+/// Returns the media type of data. Models check the bytes of an image or a PDF and reject a label that does not match.
 fn media_type<'a>(kind: &str, part: &'a MediaPart, base64: &str) -> Cow<'a, str> {
     match by_bytes(base64) {
         Some(found) if kind == "image" || (kind == "document" && found == PDF) => return Cow::Borrowed(found),
@@ -158,7 +159,7 @@ fn input_audio<'a>(part: &'a MediaPart, profile: &Profile) -> Result<Part<'a>, I
         Media::Url(url) if url.starts_with("data:") => url.split_once(";base64,").map(|(_, data)| data),
         Media::Url(_) => part.base64_data.as_deref(),
     };
-    let data = data.ok_or_else(|| InvokeError::bad_request("this upstream takes audio as data, not as a URL"))?;
+    let data = data.ok_or_else(|| InvokeError::bad_request("this server accepts audio as data, not as a URL"))?;
     Ok(Part::InputAudio { data, format })
 }
 

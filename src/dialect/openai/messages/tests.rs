@@ -1,4 +1,4 @@
-//! Histories as hosts hand them back, and what goes upstream of them.
+//! Tests of message histories as the daemon sends them back, and of what is sent upstream.
 
 use base64::Engine;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn with_tools() -> Profile {
 }
 
 #[test]
-fn thoughts_do_not_go_back_as_words() {
+fn removes_thoughts_from_the_history() {
     let text = |data: &str| json!({"type": "text", "data": data});
     for (content, expected) in [
         (json!("<think>\nhm\n</think>\n\nOk"), "Ok"),
@@ -38,14 +38,14 @@ fn thoughts_do_not_go_back_as_words() {
         (json!([text("Ok "), text("<think>"), text("no")]), "Ok \n<think>\nno"),
         (json!("Put <think> first"), "Put <think> first"),
     ] {
-        let answer = json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": content}]);
-        let messages = sent(answer, &[], &Profile::default()).unwrap();
+        let history = json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": content}]);
+        let messages = sent(history, &[], &Profile::default()).unwrap();
         assert_eq!(messages[1], json!({"role": "assistant", "content": expected}), "{content}");
     }
 }
 
 #[test]
-fn thoughts_of_answers_with_calls_go_back_where_the_server_wants_them() {
+fn returns_thoughts_with_calls_if_the_server_expects_them() {
     let wants = Profile { returns_thoughts: true, ..with_tools() };
     let text = |data: &str| json!({"type": "text", "data": data});
     for (content, expected) in [
@@ -69,7 +69,7 @@ fn thoughts_of_answers_with_calls_go_back_where_the_server_wants_them() {
 }
 
 #[test]
-fn what_came_with_a_call_goes_back_with_it() {
+fn returns_the_members_of_a_call() {
     let signed = json!({"extra_content": {"google": {"thought_signature": "QQ+/=="}}, "index": 7});
     let history = json!([
         {"role": "user", "content": "q"},
@@ -100,7 +100,7 @@ fn what_came_with_a_call_goes_back_with_it() {
 }
 
 #[test]
-fn arguments_of_earlier_calls_are_objects() {
+fn converts_arguments_of_earlier_calls_to_objects() {
     for (arguments, expected) in [
         (json!("{\"q\": 1}"), "{\"q\": 1}"),
         (json!({"q": 1}), "{\"q\":1}"),
@@ -122,7 +122,7 @@ fn arguments_of_earlier_calls_are_objects() {
 }
 
 #[test]
-fn calls_of_functions_that_are_gone_become_words() {
+fn replaces_calls_of_unavailable_functions_with_text() {
     let history = json!([
         {"role": "user", "content": "q"},
         {"role": "assistant", "content": "", "tool_calls": [call("1", "gone", "{\"n\":1}"), call("2", "look.up", "{}")]},
@@ -141,24 +141,24 @@ fn calls_of_functions_that_are_gone_become_words() {
         {"role": "user", "content": "and?"},
     ]);
     assert_eq!(sent(history.clone(), &[tool("look.up")], &with_tools()).unwrap(), expected);
-    // Nothing is offered in the last step of an agent, and nothing contradicts its calls.
+    // No tools are offered in the last step of an agent, so nothing contradicts its calls.
     let messages = sent(history.clone(), &[], &with_tools()).unwrap();
     assert_eq!(messages[1]["tool_calls"].as_array().unwrap().len(), 2);
-    // A model without tools knows no calls at all.
+    // A model without tool support gets no calls at all.
     let messages = sent(history, &[tool("look.up")], &Profile::default()).unwrap();
     assert!(messages.as_array().unwrap().iter().all(|message| message["role"] == "user"), "{messages}");
 }
 
 #[test]
-fn files_of_earlier_messages_that_the_model_does_not_read_are_left_out() {
+fn omits_unsupported_files_of_earlier_messages() {
     let image = json!({"type": "image", "base64_data": "AA==", "filename": "a.png"});
-    let sound = json!({"type": "audio", "url": "gopher://h/x"});
+    let audio = json!({"type": "audio", "url": "gopher://h/x"});
     let question = json!({"type": "text", "data": "?"});
-    let blind = Profile { image: ImageForm::Refused, ..Profile::default() };
+    let blind = Profile { image: ImageForm::Unsupported, ..Profile::default() };
     let history = |last: Value| {
         json!([
             {"role": "user", "content": [image, question]},
-            {"role": "assistant", "content": [sound]},
+            {"role": "assistant", "content": [audio]},
             {"role": "user", "content": last},
         ])
     };
@@ -166,14 +166,14 @@ fn files_of_earlier_messages_that_the_model_does_not_read_are_left_out() {
     assert_eq!(messages[0]["content"], "[left out: the image a.png, which this model does not read]\n?");
     assert_eq!(messages[1]["content"], "[left out: the audio, which this model does not read]");
     let error = sent(history(json!([image])), &[], &blind).unwrap_err();
-    assert!(error.message.contains("does not read image parts"), "{error}");
+    assert!(error.message.contains("does not support image input"), "{error}");
     let agent = json!([{"role": "user", "content": [image]}, {"role": "assistant", "content": "Hm."}]);
-    assert!(sent(agent, &[], &blind).is_err(), "the question itself is no history");
+    assert!(sent(agent, &[], &blind).is_err(), "the last user message is not history");
 }
 
 #[test]
-fn addresses_that_no_server_can_call_are_refused() {
-    for (url, said) in [
+fn rejects_urls_that_no_server_can_fetch() {
+    for (url, expected) in [
         ("file:///etc/passwd", Err("file: addresses")),
         ("gopher://h/x", Err("gopher: addresses")),
         ("gs://bucket/x", Err("gs: addresses")),
@@ -193,11 +193,11 @@ fn addresses_that_no_server_can_call_are_refused() {
             };
             let message = |part: Value| json!([{"role": "user", "content": [part]}]);
             let outcome = sent(message(json!({"type": kind, "url": url})), &[], &profile);
-            match said {
+            match expected {
                 Ok(()) => assert!(outcome.unwrap().to_string().contains(url), "{url}"),
                 Err(words) => assert!(outcome.as_ref().unwrap_err().detail().contains(words), "{url} {outcome:?}"),
             }
-            // Data that came along is sent in place of such an address.
+            // Data that is also present is sent instead of such a URL.
             let both = json!({"type": kind, "url": url, "base64_data": "AA=="});
             assert!(sent(message(both), &[], &profile).is_ok(), "{url}");
         }
@@ -205,7 +205,7 @@ fn addresses_that_no_server_can_call_are_refused() {
 }
 
 #[test]
-fn media_types_follow_the_bytes() {
+fn detects_media_types_by_the_bytes() {
     let heads: [(&[u8], &str); 8] = [
         (b"\x89PNG\r\n\x1a\n0000", "image/png"),
         (b"\xFF\xD8\xFF\xE0\0\x10JFIF", "image/jpeg"),
@@ -246,9 +246,9 @@ fn media_types_follow_the_bytes() {
 }
 
 proptest! {
-    /// However an answer is cut into parts, its thoughts are left out and its words are not.
+    /// However the text is split into parts, only its thoughts are left out.
     #[test]
-    fn cuts_do_not_matter(cuts in proptest::collection::vec(0usize..40, 0..5)) {
+    fn splits_do_not_matter(cuts in proptest::collection::vec(0usize..40, 0..5)) {
         let whole = "<think>\nÄhm, so\n</think>\n\nÖl <think> here";
         let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| whole.is_char_boundary(*cut)).collect();
         cuts.sort_unstable();
@@ -257,8 +257,8 @@ proptest! {
             .scan(0, |from, to| Some(&whole[std::mem::replace(from, to)..to]))
             .map(|text| json!({"type": "text", "data": text}))
             .collect();
-        let answer = json!([{"role": "assistant", "content": parts}]);
-        let messages = sent(answer, &[], &Profile::default()).unwrap();
+        let history = json!([{"role": "assistant", "content": parts}]);
+        let messages = sent(history, &[], &Profile::default()).unwrap();
         let content = messages[0]["content"].as_str().unwrap().replace('\n', "");
         prop_assert_eq!(content, "Öl <think> here");
     }

@@ -1,24 +1,26 @@
-//! Whether an answer may be a call without any tag: JSON that begins with the name of an offered tool. Models write so
-//! when the server strips their special tokens (Llama 3, Mistral). Decided by the first member, so that other JSON is not
-//! held back.
+//! Detects responses that may be a call without any tag: JSON that begins with the name of an offered tool. Models
+//! write
+//! this if the server strips their special tokens (Llama 3, Mistral). The first member decides, so that other JSON is
+//! not
+//! buffered.
 
 use super::reading::Offered;
 
-/// Longest beginning that is looked at.
+/// Maximum number of bytes at the start of a response that are examined.
 const MAX_BEGINNING_BYTES: usize = 256;
 
-/// What the beginning of an answer is.
+/// Classification of the start of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beginning {
-    /// More is needed.
+    /// More text is needed.
     Unknown,
-    /// Possibly a call: the whole answer decides.
+    /// Possibly a call; the complete response decides.
     Call,
     /// Text.
     Text,
 }
 
-/// Judges the beginning of an answer; blanks in front are left out.
+/// Classifies the start of a response, without leading blanks.
 pub(super) fn beginning(text: &str, offered: &Offered) -> Beginning {
     match judge(text, offered) {
         Beginning::Unknown if text.len() > MAX_BEGINNING_BYTES => Beginning::Text,
@@ -48,7 +50,7 @@ fn judge(text: &str, offered: &Offered) -> Beginning {
     }
 }
 
-/// A string without escapes, and what follows.
+/// Returns a string without escapes, and the text after it.
 fn word(text: &str) -> Result<(&str, &str), Beginning> {
     let text = text.trim_start();
     match text.strip_prefix('"') {

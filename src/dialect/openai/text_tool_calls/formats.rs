@@ -1,5 +1,5 @@
 //! The formats in which models write tool calls, as data: the tags that open a call, what follows each of them, and the
-//! tags around calls that say nothing. How a body is read is the matter of `reading`.
+//! closing tags and tokens that are skipped. `reading` parses the bodies.
 //!
 //! | model family | a call |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | Qwen Coder, Llama 3 with custom functions | `<function=NAME><parameter=KEY>…</parameter></function>`, `<function=NAME>{…}</function>` |
 //! | GLM 4.5 and later | `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>…</arg_value></tool_call>` |
 //! | Mistral | `[TOOL_CALLS] [{"name": …, "arguments": {…}}]`, `[TOOL_CALLS]NAME{…}`, `[TOOL_CALLS]NAME[ARGS]{…}` |
-//! | Llama 3 | `<\|python_tag\|>{"name": …, "parameters": {…}}; {…}`; the object alone is the matter of `bare` |
+//! | Llama 3 | `<\|python_tag\|>{"name": …, "parameters": {…}}; {…}`; without the tag see `bare` |
 //! | Kimi K2 | `<\|tool_call_begin\|>functions.NAME:0<\|tool_call_argument_begin\|>{…}<\|tool_call_end\|>` in a section |
 //! | DeepSeek V3, R1 | `<｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME`, the arguments in a fence, `<｜tool▁call▁end｜>`, in a section |
 //! | DeepSeek V3.1 | `<｜tool▁call▁begin｜>NAME<｜tool▁sep｜>{…}<｜tool▁call▁end｜>` in a section |
@@ -17,7 +17,7 @@
 //! Source: the tool parsers of vLLM (`vllm/tool_parsers`), SGLang (`python/sglang/srt/function_call`) and Xinference
 //! (`xinference/model/llm/tool_parsers`).
 
-/// A tag at which text may turn into calls.
+/// A tag that may start tool calls.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) tag: &'static str,
@@ -27,13 +27,13 @@ pub(super) struct Opening {
 /// What follows a tag.
 #[derive(Debug)]
 pub(super) enum Body {
-    /// Calls in tags of their own.
+    /// Calls in their own tags.
     Section,
     /// Calls as JSON.
     Json,
-    /// Calls as JSON, in tags of their own, or a name with arguments in pairs of tags.
+    /// Calls as JSON, in their own tags, or a name with arguments in pairs of tags.
     JsonOrPairs,
-    /// A name, words like these, and the arguments as JSON; or calls as JSON.
+    /// A name, one of these separators, and the arguments as JSON; or calls as JSON.
     Named(&'static [&'static str]),
     /// A name and parameters in tags; or a name and the arguments as JSON.
     Tagged(Tags),
@@ -74,7 +74,7 @@ pub(super) const OPENINGS: &[Opening] = &[
     ),
 ];
 
-/// Tags behind a call or a section, and tokens that end an answer.
+/// Closing tags of calls and sections, and tokens that end a response.
 const ENDINGS: &[&str] = &[
     "</tool_call>",
     "<|/tool_call|>",
@@ -99,22 +99,22 @@ const ENDINGS: &[&str] = &[
     "</s>",
 ];
 
-/// The tag with which a text begins.
+/// Returns the opening tag at the start of a text.
 pub(super) fn opening_at(text: &str) -> Option<&'static Opening> {
     OPENINGS.iter().find(|opening| text.starts_with(opening.tag))
 }
 
-/// The tag behind calls with which a text begins.
+/// Returns the closing tag at the start of a text.
 pub(super) fn ending_at(text: &str) -> Option<&'static str> {
     ENDINGS.iter().find(|tag| text.starts_with(**tag)).copied()
 }
 
-/// Whether a text may be the beginning of a tag that opens calls.
+/// Whether a text may be the start of an opening tag.
 pub(super) fn may_open(text: &str) -> bool {
     OPENINGS.iter().any(|opening| opening.tag.starts_with(text))
 }
 
-/// The places at which a tag may begin.
+/// Returns the positions at which a tag may begin.
 pub(super) fn candidates(text: &str) -> impl Iterator<Item = usize> {
     memchr::memchr2_iter(b'<', b'[', text.as_bytes())
 }

@@ -1,24 +1,24 @@
-//! Whether text is quoted: within a code fence or inline code, in quotation marks on the same line, right behind a single
-//! quotation mark, or on a line that cites.
+//! Detects quoted text: in a code fence or inline code, in quotation marks on the same line, directly after a single
+//! quotation mark, or on a line that starts with `>`.
 
-/// What the text so far leaves open.
+/// Quotation state at the end of the text so far.
 #[derive(Debug, Default)]
 pub(super) struct Quotes {
     last: Option<char>,
-    /// A run of equal marks, backticks or tildes, that may go on.
+    /// A run of equal backticks or tildes that may continue.
     run: Option<(char, usize)>,
-    /// The mark of the fence that is open.
+    /// The character of the open fence.
     fence: Option<char>,
     line: Line,
 }
 
-/// What is open on a line.
+/// Quotation state of the current line.
 #[derive(Debug, Default)]
 struct Line {
-    /// Something other than blanks came.
+    /// A character other than a space was seen.
     has_begun: bool,
     is_cited: bool,
-    /// Backticks that opened inline code; 0 when none is open.
+    /// Number of backticks that opened inline code, or 0.
     code: usize,
     /// `"`
     is_straight: bool,
@@ -27,7 +27,7 @@ struct Line {
 }
 
 impl Quotes {
-    /// Takes text.
+    /// Adds text.
     pub(super) fn push(&mut self, text: &str) {
         for character in text.chars() {
             self.take(character);
@@ -55,7 +55,7 @@ impl Quotes {
             '>' if !has_begun => self.line.is_cited = true,
             _ if self.fence.is_some() || self.line.code > 0 => {}
             '"' => self.line.is_straight ^= true,
-            // In German, this mark closes.
+            // The closing mark in German.
             '“' => self.line.is_curly ^= true,
             '„' | '«' => self.line.is_curly = true,
             '”' | '»' => self.line.is_curly = false,
@@ -63,7 +63,7 @@ impl Quotes {
         }
     }
 
-    /// The fence and the inline code that are open behind a run of marks.
+    /// Returns the fence and the inline code that are open after a run of backticks or tildes.
     fn behind(&self, mark: char, length: usize) -> (Option<char>, usize) {
         match self.fence {
             Some(open) if open == mark && length >= 3 => (None, 0),
@@ -76,7 +76,7 @@ impl Quotes {
         }
     }
 
-    /// Whether what follows is quoted.
+    /// Whether the text that follows is quoted.
     pub(super) fn is_quoted(&self) -> bool {
         let (fence, code) = match self.run {
             Some((mark, length)) => self.behind(mark, length),
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quoted_is_what_stands_between_marks_of_one_line_or_in_a_fence() {
+    fn detects_quotes_within_a_line_and_in_fences() {
         for (text, is_quoted) in [
             ("", false),
             ("So: ", false),
@@ -115,7 +115,7 @@ mod tests {
             ("«mot» ", false),
             ("it's '", true),
             ("it's ", false),
-            ("> as you said: ", true),
+            ("> as you wrote: ", true),
             ("  > ", true),
             ("a > b ", false),
             ("> cited\nnot cited ", false),

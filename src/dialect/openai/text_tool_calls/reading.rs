@@ -1,5 +1,6 @@
-//! Reads text that was held back from a tag on: calls of offered tools, and the text between them. Whatever cannot be read
-//! makes all of it text.
+//! Parses the buffered text: calls of offered tools, and the text between them. If anything cannot be parsed, all of it
+//! is
+//! plain text.
 
 use std::collections::HashMap;
 
@@ -16,10 +17,10 @@ use dify_plugin::codec::json_scan::{Extent, JsonScan};
 use dify_plugin::protocol::{Tool, ToolCall};
 use dify_plugin::steps;
 
-/// Schemas within schemas that are searched for a type.
+/// Maximum depth of nested schemas that are searched for a type.
 const DEEPEST: usize = 4;
 
-/// A line break that a model wrote as two characters.
+/// A line break that a model wrote as an escape sequence.
 const WRITTEN_BREAK: &str = "\\n";
 
 /// The tools that may be called.
@@ -31,7 +32,7 @@ impl Offered {
         Self(tools.iter().map(|tool| (tool.name.clone(), tool.parameters.clone())).collect())
     }
 
-    /// The tool of this name, with or without what some models add to it: `functions.NAME:0`.
+    /// Returns the tool of this name, also without the prefix and suffix that some models add: `functions.NAME:0`.
     pub(super) fn find(&self, name: &str) -> Option<(&str, &Map<String, Value>)> {
         let name = name.trim();
         let bare = || {
@@ -53,16 +54,16 @@ struct JsonCall<'a> {
     name: Option<String>,
     #[serde(borrow, default, alias = "parameters")]
     arguments: Option<&'a RawValue>,
-    /// The call itself, as in the dialect's own form.
+    /// The call itself, as in OpenAI's own format.
     #[serde(borrow, default)]
     function: Option<&'a RawValue>,
 }
 
-/// Reads calls and the text between them; `is_cut` is whether the answer ended at its length limit.
+/// Parses calls and the text between them; `is_cut` is whether the response ended at its length limit.
 pub(super) fn read(held: &str, offered: &Offered, is_cut: bool) -> Option<(Vec<ToolCall>, String)> {
     let mut reader = Reader { offered, calls: Vec::new(), is_cut, must_have_arguments: false };
     let (mut text, mut quotes) = (String::new(), Quotes::default());
-    // Right behind a call, more of the same may follow without a tag.
+    // Directly after a call, another one may follow without a tag.
     let mut is_behind_call = false;
     let mut rest = held.trim_start();
     while !rest.is_empty() {
@@ -82,17 +83,17 @@ pub(super) fn read(held: &str, offered: &Offered, is_cut: bool) -> Option<(Vec<T
         } else {
             is_behind_call = false;
             let mut end = rest.len();
-            let mut said = 0;
+            let mut quoted_to = 0;
             for at in candidates(rest) {
-                quotes.push(&rest[said..at]);
-                said = at;
+                quotes.push(&rest[quoted_to..at]);
+                quoted_to = at;
                 let is_tag = opening_at(&rest[at..]).is_some() || ending_at(&rest[at..]).is_some();
                 if is_tag && !quotes.is_quoted() {
                     end = at;
                     break;
                 }
             }
-            quotes.push(&rest[said..end]);
+            quotes.push(&rest[quoted_to..end]);
             text.push_str(&rest[..end]);
             rest = &rest[end..];
         }
@@ -105,7 +106,7 @@ pub(super) fn read(held: &str, offered: &Offered, is_cut: bool) -> Option<(Vec<T
     (!reader.calls.is_empty()).then_some((reader.calls, text))
 }
 
-/// Reads an answer that is nothing but calls as JSON, each with its arguments.
+/// Parses a response that consists of calls as JSON, each with its arguments.
 pub(super) fn read_bare(held: &str, offered: &Offered) -> Option<Vec<ToolCall>> {
     let mut reader = Reader { offered, calls: Vec::new(), is_cut: false, must_have_arguments: true };
     let mut rest = reader.json(held.trim_start())?.trim_start();
@@ -122,7 +123,7 @@ pub(super) fn read_bare(held: &str, offered: &Offered) -> Option<Vec<ToolCall>> 
     Some(reader.calls)
 }
 
-/// Where an object goes on that follows another one, with or without a separator.
+/// Returns the start of an object that follows another one, with or without a separator.
 fn behind_separator(text: &str) -> Option<&str> {
     let more = text.strip_prefix([';', ',']).map_or(text, str::trim_start);
     more.starts_with('{').then_some(more)
@@ -131,9 +132,9 @@ fn behind_separator(text: &str) -> Option<&str> {
 struct Reader<'o> {
     offered: &'o Offered,
     calls: Vec<ToolCall>,
-    /// Parameters without a closing tag may not be all of them.
+    /// The response was truncated, so parameters without a closing tag may be incomplete.
     is_cut: bool,
-    /// A name alone is no call.
+    /// A name without arguments is not a call.
     must_have_arguments: bool,
 }
 
@@ -144,7 +145,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// What follows a tag; returns what follows the call.
+    /// Parses what follows a tag and returns what follows the call.
     fn body<'t>(&mut self, opening: &'static Opening, text: &'t str) -> Option<&'t str> {
         let begins = text.trim_start();
         match &opening.body {
@@ -158,11 +159,11 @@ impl Reader<'_> {
         }
     }
 
-    /// One call as an object, or several as an array.
+    /// Parses one call as an object, or several as an array.
     fn json<'t>(&mut self, text: &'t str) -> Option<&'t str> {
         let (document, rest) = document(text)?;
         if self.documents(document).is_none() {
-            // Raw line breaks within strings, and the like.
+            // Raw line breaks in strings and similar errors.
             self.documents(&JsonReader::new(&[]).repaired(document))?;
         }
         Some(rest)
@@ -200,7 +201,7 @@ impl Reader<'_> {
         self.add(&name, arguments)
     }
 
-    /// `NAME` words `{…}`, where a word or the kind `function` may be in front of the name.
+    /// Parses a name, a separator and `{…}`; the type `function` and a separator may precede the name.
     fn named<'t>(&mut self, words: &[&str], text: &'t str) -> Option<&'t str> {
         let (head, rest) = text.split_at(memchr::memchr(b'{', text.as_bytes())?);
         let (name, behind) = words.iter().find_map(|word| head.split_once(word)).unwrap_or((head, ""));
@@ -217,7 +218,8 @@ impl Reader<'_> {
         Some(behind_fence.unwrap_or(rest))
     }
 
-    /// `NAME<arg_key>KEY</arg_key><arg_value>…</arg_value>…</tool_call>`; only with one of these tags behind the name.
+    /// Parses `NAME<arg_key>KEY</arg_key><arg_value>…</arg_value>…</tool_call>`; one of these tags must follow the
+    /// name.
     fn pairs<'t>(&mut self, text: &'t str) -> Option<&'t str> {
         let (name, mut rest) = text.split_at(memchr::memchr(b'<', text.as_bytes())?);
         let name = name.trim().trim_end_matches(WRITTEN_BREAK);
@@ -237,7 +239,7 @@ impl Reader<'_> {
         Some(blanks(rest))
     }
 
-    /// `NAME>` and parameters in tags, or the arguments as JSON.
+    /// Parses `NAME>` and parameters in tags, or the arguments as JSON.
     fn tagged<'t>(&mut self, tags: &Tags, text: &'t str) -> Option<&'t str> {
         let (name, mut rest) = text.split_once('>')?;
         let (name, _) = attributes(name);
@@ -269,7 +271,7 @@ impl Reader<'_> {
     }
 }
 
-/// The object of arguments with which a text begins, put right, and what follows.
+/// Returns the repaired argument object at the start of a text, and the rest.
 fn arguments(text: &str) -> Option<(String, &str)> {
     let (document, rest) = document(text)?;
     let arguments = whole_arguments(document.to_owned())?;
@@ -277,7 +279,7 @@ fn arguments(text: &str) -> Option<(String, &str)> {
     Some((arguments, rest))
 }
 
-/// The object or array with which a text begins, and what follows.
+/// Returns the object or array at the start of a text, and the rest.
 fn document(text: &str) -> Option<(&str, &str)> {
     let mut scan = JsonScan::default();
     for (at, byte) in text.bytes().enumerate() {
@@ -291,7 +293,7 @@ fn document(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// A text without the blanks in front, those that are written as two characters among them.
+/// Returns a text without leading blanks, including those written as escape sequences.
 fn blanks(text: &str) -> &str {
     let mut rest = text.trim_start();
     while let Some(behind) = rest.strip_prefix(WRITTEN_BREAK) {
@@ -300,7 +302,7 @@ fn blanks(text: &str) -> &str {
     rest
 }
 
-/// The name in a tag, quoted or not, and what the attribute `string` says.
+/// Returns the name in a tag, quoted or not, and the value of the attribute `string`.
 fn attributes(head: &str) -> (&str, Option<bool>) {
     let head = head.trim();
     let quoted = head.strip_prefix(['"', '\'']).and_then(|inside| inside.split_once(['"', '\'']));
@@ -313,10 +315,10 @@ fn attributes(head: &str) -> (&str, Option<bool>) {
     (name, is_string)
 }
 
-/// Tags carry text only; the tool's schema says what it is. What does not fit stays text.
+/// Converts a parameter from text to the type in the tool's schema. A value that does not match stays a string.
 fn typed(text: &str, parameters: &Map<String, Value>, key: &str) -> Value {
     let schema = parameters.get("properties").and_then(|properties| properties.get(key));
-    match schema.is_none_or(|schema| takes_string(schema, DEEPEST)) {
+    match schema.is_none_or(|schema| allows_string(schema, DEEPEST)) {
         true => Value::from(text),
         false => json_or_text(text),
     }
@@ -326,13 +328,13 @@ fn json_or_text(text: &str) -> Value {
     serde_json::from_str(text.trim()).unwrap_or_else(|_| Value::from(text))
 }
 
-/// Whether a schema takes strings, or does not say what it takes.
-fn takes_string(schema: &Value, depth: usize) -> bool {
+/// Whether a schema allows strings, or allows any type.
+fn allows_string(schema: &Value, depth: usize) -> bool {
     match &schema["type"] {
         Value::String(kind) => return kind == "string",
         Value::Array(kinds) => return kinds.iter().any(|kind| kind == "string"),
         _ => {}
     }
     let choices: Vec<&Value> = ["anyOf", "oneOf"].iter().filter_map(|key| schema[*key].as_array()).flatten().collect();
-    depth == 0 || choices.is_empty() || choices.iter().any(|choice| takes_string(choice, depth - 1))
+    depth == 0 || choices.is_empty() || choices.iter().any(|choice| allows_string(choice, depth - 1))
 }

@@ -1,4 +1,4 @@
-//! Tests of calls left in the text: every format, what is no call, quotes, splits and cost.
+//! Tests of tool calls in the text: every format, text that is not a call, quotes, splits and cost.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn tools() -> Vec<Tool> {
     serde_json::from_str(schema).unwrap()
 }
 
-/// What a leaking upstream's answer is: its text, and its calls with their arguments written in one way.
+/// Returns the text and the calls of a response, with the arguments in a uniform format.
 fn run_to(pieces: &[&str], leaks: bool, reason: Option<&FinishReason>) -> (String, Vec<String>) {
     let mut leaked = TextToolCalls::new(&tools(), leaks);
     let mut out = String::new();
@@ -49,7 +49,7 @@ fn hold(text: &str, expected: &str, calls: &[&str]) {
     assert_eq!(run(&pieces), (out, found), "{text}, character by character");
 }
 
-/// An answer in the format of each model family, and the text and the calls that it is.
+/// Responses in the format of each model family, with the expected text and calls.
 const FORMATS: &[(&str, &str, &[&str])] = &[
     // Hermes, Qwen
     (
@@ -164,14 +164,14 @@ const FORMATS: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn calls_are_read_in_every_format() {
+fn reads_calls_in_every_format() {
     for (text, expected, calls) in FORMATS {
         hold(text, expected, calls);
     }
 }
 
 #[test]
-fn what_is_no_call_stays_text() {
+fn keeps_other_text_unchanged() {
     for text in [
         "plain < text > with <b>tags</b> and [lists]",
         "cut off at <tool_ca",
@@ -186,7 +186,7 @@ fn what_is_no_call_stays_text() {
         "<｜tool▁call▁begin｜>function<｜tool▁sep｜>rm\n```json\n{}\n```<｜tool▁call▁end｜>",
         "<invoke name=\"rm\"></invoke>",
         "{\"name\": \"rm\", \"parameters\": {}}",
-        // not readable
+        // not parsable
         "use <tool_call> tags",
         "use <tool_call> now",
         "[TOOL_CALLS] is a token of now",
@@ -195,14 +195,14 @@ fn what_is_no_call_stays_text() {
         "<tool_calls>are plural",
         "[TOOL_CALLS]now{not JSON}",
         "<tool_call>now\n<arg_key>a</arg_key>\n</tool_call>",
-        // cut
+        // truncated
         "<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Par",
         "<tool_call>{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\":\"}",
         "<tool_call>{\"name\":\"get_wea",
         "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Par",
         "[TOOL_CALLS]get_weather{\"city\": \"Par",
         "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Par",
-        // JSON that is an answer
+        // JSON that is the response
         "{\"name\": \"get_weather\"}",
         "{\"name\": \"get_weather\", \"parameters\": {}} is how I call it",
         "{\"names\": [\"get_weather\"]}",
@@ -227,14 +227,14 @@ fn what_is_no_call_stays_text() {
 }
 
 #[test]
-fn quoted_tags_beside_calls_stay_text() {
+fn keeps_quoted_tags_next_to_calls() {
     let call = "<tool_call>{\"name\":\"now\"}</tool_call>";
     hold(&format!("Not `<tool_call>` alone.\n{call}"), "Not `<tool_call>` alone.\n", &["now {}"]);
     hold(&format!("{call}Not `{call}` again."), &format!("Not `{call}` again."), &["now {}"]);
 }
 
 #[test]
-fn json_that_is_no_call_is_not_held_back() {
+fn does_not_buffer_other_json() {
     for (text, released) in [
         ("{\"city\": ", "{\"city\": "),
         ("{\"name\": \"Ada\", ", "{\"name\": \"Ada\", "),
@@ -253,7 +253,7 @@ fn json_that_is_no_call_is_not_held_back() {
 }
 
 #[test]
-fn calls_among_words_are_words_where_none_are_expected() {
+fn ignores_calls_between_text_if_none_are_expected() {
     let call = "<tool_call>{\"name\":\"get_weather\"}</tool_call>";
     for (before, behind, made) in
         [("", "", 1), ("\n ", "\n", 1), ("", call, 2), ("So: ", "", 0), ("", " and more", 0), (call, " and more", 0)]
@@ -265,12 +265,12 @@ fn calls_among_words_are_words_where_none_are_expected() {
     }
     let bare = "{\"name\": \"now\", \"parameters\": {}}";
     assert_eq!(run_to(&[bare], false, None), (bare.to_owned(), Vec::new()));
-    let said = format!("So: {call}");
-    assert_eq!(run_to(&[&said], false, Some(&FinishReason::ToolCalls)).1.len(), 1);
+    let text = format!("So: {call}");
+    assert_eq!(run_to(&[&text], false, Some(&FinishReason::ToolCalls)).1.len(), 1);
 }
 
 #[test]
-fn parameters_that_may_not_be_all_are_no_call() {
+fn rejects_calls_with_incomplete_parameters() {
     let pairs = "<tool_call>get_weather<arg_key>city</arg_key><arg_value>Paris</arg_value>";
     let tags = "<function=get_weather><parameter=city>Paris</parameter>";
     for (text, ending) in [(pairs, "</tool_call>"), (tags, "</function>")] {
@@ -282,7 +282,7 @@ fn parameters_that_may_not_be_all_are_no_call() {
 }
 
 #[test]
-fn long_texts_cost_their_length() {
+fn long_texts_take_linear_time() {
     let call = "<tool_call>{\"name\":\"get_weather\",\"arguments\":{}}</tool_call>";
     let mut pieces = vec![
         "<",
@@ -320,7 +320,7 @@ fn long_texts_cost_their_length() {
 
 proptest! {
     #[test]
-    fn any_split_gives_the_same(
+    fn any_split_gives_the_same_result(
         format in 0..FORMATS.len(),
         before in "(|Ja `` ä `<tool_call>` <tool |[a-c<\\[\"`> \n]{0,6}|\\{\"na)",
         behind in "(| and more| \"|\\{|\n<｜tool)",

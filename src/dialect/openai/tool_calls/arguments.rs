@@ -1,8 +1,10 @@
-//! Arguments of a call, as models and servers write them → one JSON text.
+//! Repairs arguments of tool calls, as models and servers write them, into a JSON text.
 //!
-//! What is JSON stays as it is. Nothing, `null` and an empty list are no arguments; a text that holds JSON is that JSON;
-//! Python's way of writing, JSON with raw line breaks, in a code fence, with a comma or a bracket too many are put right.
-//! What is none of these stays, for the agent to judge.
+//! Valid JSON is unchanged. An empty text, `null` and an empty array are no arguments; a string that contains JSON is
+//! that
+//! JSON. Python literals, raw line breaks, code fences, trailing commas and superfluous brackets are repaired. Anything
+//! else
+//! is unchanged; the agent decides about it.
 
 use serde::de::IgnoredAny;
 
@@ -10,19 +12,19 @@ use dify_plugin::codec::json::Reader;
 use dify_plugin::codec::json_scan::{Extent, JsonScan};
 use dify_plugin::steps;
 
-/// What arguments are.
+/// Arguments of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arguments {
-    /// All of them.
+    /// Complete arguments.
     Whole(String),
-    /// They break off.
+    /// The arguments are truncated.
     Cut,
 }
 
-/// Texts within texts that are opened.
+/// Maximum depth of nested strings that are decoded.
 const DEEPEST: usize = 3;
 
-/// Reads the arguments of a call.
+/// Parses the arguments of a call.
 pub fn read(text: String) -> Arguments {
     let mut text = text;
     for _ in 0..DEEPEST {
@@ -35,7 +37,7 @@ pub fn read(text: String) -> Arguments {
         else {
             break;
         };
-        // A text that is no JSON is what the model wanted to say.
+        // A string that is not JSON is kept as the model wrote it.
         if !(inner.trim_start().starts_with(['{', '"']) || matches!(inner.trim(), "" | "null")) {
             break;
         }
@@ -57,7 +59,7 @@ pub fn read(text: String) -> Arguments {
     if scan.extent() == Extent::Open { Arguments::Cut } else { Arguments::Whole(text) }
 }
 
-/// The arguments of a call, or nothing where they break off.
+/// Returns the arguments of a call, or `None` if they are truncated.
 pub fn whole(text: String) -> Option<String> {
     match read(text) {
         Arguments::Whole(text) => Some(text),
@@ -70,18 +72,18 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// What is within a code fence, or the text itself.
+/// Returns the content of a code fence, or the text itself.
 fn in_fence(text: &str) -> &str {
     let inside = text.strip_prefix("```").and_then(|text| text.strip_suffix("```"));
     inside.map_or(text, |inside| inside.strip_prefix("json").unwrap_or(inside).trim())
 }
 
-/// JSON without the commas in front of closing brackets, and without brackets that close nothing.
+/// Removes commas before closing brackets, and brackets that close nothing.
 fn tidy(text: &str) -> Option<String> {
     steps::count(text.len());
     let mut scan = JsonScan::default();
     let mut json = String::with_capacity(text.len());
-    // A comma and the blanks behind it, until it is known whether it closes a list.
+    // A comma and the blanks after it, until it is known whether it closes a list.
     let mut comma: Option<usize> = None;
     for (at, character) in text.char_indices() {
         if scan.extent() == Extent::Whole {
@@ -110,7 +112,7 @@ fn tidy(text: &str) -> Option<String> {
     is_json(&json).then_some(json)
 }
 
-/// A Python dictionary as JSON: single quotes, `True`, `False`, `None`.
+/// Converts a Python dictionary to JSON: single quotes, `True`, `False`, `None`.
 fn of_python(text: &str) -> Option<String> {
     if !(text.starts_with('{') && text.ends_with('}')) {
         return None;
@@ -140,7 +142,7 @@ fn of_python(text: &str) -> Option<String> {
     is_json(&json).then_some(json)
 }
 
-/// A Python text as a JSON text; returns what follows.
+/// Converts a Python string to a JSON string and returns the rest.
 fn quoted<'t>(text: &'t str, quote: char, json: &mut String) -> Option<&'t str> {
     json.push('"');
     let mut letters = text.char_indices();
@@ -171,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_become_one_json_text() {
+    fn converts_arguments_to_json() {
         let cases = [
             (r#"{"q": "a"}"#, Some(r#"{"q": "a"}"#)),
             ("", Some("{}")),
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn long_arguments_cost_their_length() {
+    fn long_arguments_take_linear_time() {
         for piece in ["{'a': ", "\"a\\", "['x\", ", "\\\"{", "'", ", ", "[,", "}", "```"] {
             steps::assert_linear(piece, |size| format!("{{{}}}", piece.repeat(size)), |text| drop(read(text)));
         }

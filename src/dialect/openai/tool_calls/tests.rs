@@ -1,10 +1,10 @@
-//! Fragments as servers send them, and the calls that they are.
+//! Tests of fragments as servers send them, and of the resulting calls.
 
 use serde_json::json;
 
 use super::*;
 
-/// Merges fragments given as JSON and shows the calls as `id name arguments`.
+/// Merges fragments given as JSON and returns the calls as `id name arguments`.
 fn merged(fragments: &[&str]) -> Vec<String> {
     let mut merger = CallMerger::default();
     for fragment in fragments {
@@ -15,7 +15,7 @@ fn merged(fragments: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn fragments_find_their_call() {
+fn merges_fragments() {
     let cases: &[(&[&str], &[&str])] = &[
         (
             &[
@@ -35,7 +35,7 @@ fn fragments_find_their_call() {
             ],
             &["a f {}", "b g {}"],
         ),
-        // no index: by id, and without id the last
+        // no index: by ID, or the last call without an ID
         (
             &[
                 r#"{"id":"a","function":{"name":"f","arguments":"{"}}"#,
@@ -53,7 +53,7 @@ fn fragments_find_their_call() {
             ],
             &["a f {}", "b f {}"],
         ),
-        // an id of its own and the name with every fragment
+        // a new ID and the name with every fragment
         (
             &[
                 r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""}}"#,
@@ -63,11 +63,11 @@ fn fragments_find_their_call() {
             ],
             &[r#"a f {"x": 1}"#, "d f {}"],
         ),
-        // without the object around them, under other names, with blanks
+        // without the enclosing object, under other names, with blanks
         (&[r#"{"id":"a","name":"f","arguments":{"x":1}}"#], &[r#"a f {"x":1}"#]),
         (&[r#"{"id":"a","function":{"name":" f ","parameters":{"x":1}}}"#], &[r#"a f {"x":1}"#]),
         (&[r#"{"id":"a","function":{"name":"f","arguments":"","input":{"x":1}}}"#], &[r#"a f {"x":1}"#]),
-        // the name is repeated, or comes in pieces
+        // the name is repeated, or split
         (
             &[
                 r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}"#,
@@ -79,7 +79,7 @@ fn fragments_find_their_call() {
             &[r#"{"index":0,"id":"a","function":{"name":"get_"}}"#, r#"{"index":0,"function":{"name":"weather"}}"#],
             &["a get_weather {}"],
         ),
-        // arguments as an object, null, repeated whole
+        // arguments as an object, null, or repeated completely
         (&[r#"{"index":0,"id":"a","function":{"name":"f","arguments":{"x":1}}}"#], &[r#"a f {"x":1}"#]),
         (&[r#"{"index":0,"id":"a","function":{"name":"f","arguments":null}}"#], &["a f {}"]),
         (
@@ -92,7 +92,7 @@ fn fragments_find_their_call() {
         // an empty placeholder
         (&[r#"{"index":0,"function":{"arguments":""}}"#], &[]),
         (&[r#"{"index":0,"id":"a","function":{"arguments":""}}"#], &[]),
-        // the index is missing on some fragments, or a text, or grows while the id stays, or while there is none
+        // the index is missing on some fragments, is a string, grows for the same ID, or grows without one
         (
             &[r#"{"id":"a","function":{"name":"f","arguments":""}}"#, r#"{"index":0,"function":{"arguments":"{}"}}"#],
             &["a f {}"],
@@ -122,7 +122,7 @@ fn fragments_find_their_call() {
             ],
             &[r#"a f {"x":1}"#],
         ),
-        // another id on each fragment
+        // a new ID on each fragment
         (
             &[
                 r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}"#,
@@ -144,7 +144,7 @@ fn fragments_find_their_call() {
             ],
             &["a f {}", "b g {}"],
         ),
-        // an empty object in front of the arguments, whole arguments as pieces and then whole
+        // an empty object before the arguments, complete arguments after their fragments
         (
             &[
                 r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}"#,
@@ -162,7 +162,7 @@ fn fragments_find_their_call() {
 }
 
 #[test]
-fn ids_are_made_once() {
+fn generates_ids_once() {
     let mut merger = CallMerger::default();
     for fragment in [r#"{"function":{"name":"f","arguments":"{"}}"#, r#"{"function":{"arguments":"}"}}"#] {
         merger.push(&serde_json::from_str(fragment).unwrap()).unwrap();
@@ -172,14 +172,14 @@ fn ids_are_made_once() {
     assert!(calls[0].id.starts_with("call_") && calls[0].id.len() > 20);
 }
 
-/// Names and arguments of calls whose ids are made up.
+/// Returns names and arguments of calls with generated IDs.
 fn made(fragments: &[&str]) -> Vec<String> {
     let ids = |call: &String| call.split_once(' ').map(|(_, call)| call.to_owned());
     merged(fragments).iter().filter_map(ids).collect()
 }
 
 #[test]
-fn equal_ids_are_told_apart() {
+fn separates_calls_with_equal_ids() {
     let fragments = [
         r#"{"id":"a","function":{"name":"f","arguments":"{}"}}"#,
         r#"{"id":"a","function":{"name":"g","arguments":"{}"}}"#,
@@ -190,19 +190,19 @@ fn equal_ids_are_told_apart() {
 }
 
 #[test]
-fn whole_arguments_behind_whole_ones_are_another_call() {
+fn complete_arguments_after_complete_ones_start_a_new_call() {
     let cases: [&[&str]; 5] = [
-        // one index for all, no ids
+        // one index for all, no IDs
         &[
             r#"{"index":0,"function":{"name":"f","arguments":"{\"x\":1}"}}"#,
             r#"{"index":0,"function":{"name":"f","arguments":"{\"x\":2}"}}"#,
         ],
-        // no index, no ids
+        // no index, no IDs
         &[
             r#"{"function":{"name":"f","arguments":"{\"x\":1}"}}"#,
             r#"{"function":{"name":"f","arguments":"{\"x\":2}"}}"#,
         ],
-        // one id for all, in order or with indexes, the second one in pieces
+        // one ID for all, in order or with indexes, the second one in fragments
         &[
             r#"{"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}}"#,
             r#"{"id":"a","function":{"name":"f","arguments":"{\"x\":2}"}}"#,
@@ -226,19 +226,19 @@ fn whole_arguments_behind_whole_ones_are_another_call() {
 }
 
 #[test]
-fn calls_that_nobody_can_act_on_are_errors() {
+fn rejects_unusable_calls() {
     let cut = r#"{"index":1,"id":"b","function":{"name":"g","arguments":"{\"q\": \"a ve"}}"#;
     let whole = r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}"#;
     let cases: [(&[&str], bool, &str); 5] = [
-        (&[r#"{"index":0,"id":"a","function":{"arguments":"{}"}}"#], false, "without naming it"),
+        (&[r#"{"index":0,"id":"a","function":{"arguments":"{}"}}"#], false, "without a name"),
         (
             &[whole, r#"{"index":0,"function":{"arguments":"{"}}"#, r#"{"function":{"arguments":"\"x\":1}{"}}"#],
             false,
             "",
         ),
-        (&[cut], false, "the model's call of `g` was cut off"),
-        (&[whole, cut], false, "the model's call of `g` was cut off"),
-        (&[cut], true, "the output limit cut off the model's call of `g`"),
+        (&[cut], false, "the model's call of `g` was truncated"),
+        (&[whole, cut], false, "the model's call of `g` was truncated"),
+        (&[cut], true, "the output limit truncated the model's call of `g`"),
     ];
     for (fragments, length, words) in cases {
         let mut merger = CallMerger::default();
@@ -260,7 +260,7 @@ fn calls_that_nobody_can_act_on_are_errors() {
 }
 
 #[test]
-fn calls_have_a_most() {
+fn limits_the_number_of_calls() {
     let mut merger = CallMerger::default();
     let mut push = |number: usize| {
         let fragment = json!({"index": number, "id": number.to_string(), "function": {"name": "f"}}).to_string();
@@ -270,11 +270,11 @@ fn calls_have_a_most() {
         push(number).unwrap();
     }
     push(0).unwrap();
-    assert!(push(MAX_TOOL_CALLS).unwrap_err().message.contains("more than 1024 calls"));
+    assert!(push(MAX_TOOL_CALLS).unwrap_err().message.contains("more than 1024 tool calls"));
 }
 
 #[test]
-fn what_must_come_back_with_a_call_is_kept_as_it_came() {
+fn keeps_the_members_of_a_call() {
     let mut merger = CallMerger::default();
     for fragment in [
         r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{"},"extra_content":{"google":{"thought_signature":"QQ+/=="}}}"#,
@@ -288,7 +288,7 @@ fn what_must_come_back_with_a_call_is_kept_as_it_came() {
 }
 
 #[test]
-fn fragments_cost_their_length() {
+fn fragments_take_linear_time() {
     let fragment = |members: Value| members.to_string();
     type Make = fn(usize) -> Value;
     let cases: [(&str, Make); 5] = [

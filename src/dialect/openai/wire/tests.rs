@@ -1,4 +1,4 @@
-//! What is read of careless servers, member by member.
+//! Tests of lenient parsing, member by member.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn chunk(json: &str) -> Chunk<'_> {
 }
 
 #[test]
-fn careless_texts_are_read() {
+fn reads_texts_of_any_shape() {
     let cases = [
         (r#"null"#, ""),
         (r#""a""#, "a"),
@@ -33,7 +33,7 @@ fn careless_texts_are_read() {
 }
 
 #[test]
-fn parts_that_are_thoughts_are_told_apart() {
+fn separates_thoughts_from_other_parts() {
     for json in [
         r#"[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"ok"}]"#,
         r#"[{"text":"ok","type":"text"},{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}]}]"#,
@@ -45,14 +45,14 @@ fn parts_that_are_thoughts_are_told_apart() {
 }
 
 #[test]
-fn text_without_escapes_is_borrowed() {
+fn borrows_text_without_escapes() {
     let chunk = chunk(r#"{"choices":[{"delta":{"content":"Hello"}}]}"#);
     let delta = chunk.choices.0[0].delta.as_ref().unwrap();
     assert!(matches!(delta.content.text.0, Some(Cow::Borrowed("Hello"))));
 }
 
 #[test]
-fn thoughts_have_many_names() {
+fn reads_thoughts_under_every_name() {
     for (json, expected) in [
         (r#"{"reasoning_content":"a","reasoning":"b"}"#, Some("a")),
         (r#"{"reasoning":"b","reasoning_content":"a"}"#, Some("a")),
@@ -72,7 +72,7 @@ fn thoughts_have_many_names() {
 }
 
 #[test]
-fn choices_are_objects_or_none() {
+fn reads_choices_of_any_shape() {
     for (json, expected) in [
         (r#"{"choices":[{"index":0},{"index":1}]}"#, 2),
         (r#"{"choices":[null,{"index":"1"},7,[]]}"#, 1),
@@ -90,7 +90,7 @@ fn choices_are_objects_or_none() {
 }
 
 #[test]
-fn calls_that_say_nothing_are_none() {
+fn skips_empty_call_fragments() {
     for (json, expected) in [
         (r#"[]"#, 0),
         (r#"{}"#, 0),
@@ -107,7 +107,7 @@ fn calls_that_say_nothing_are_none() {
 }
 
 #[test]
-fn an_error_that_says_nothing_is_none() {
+fn skips_empty_errors() {
     for (json, is_error) in [
         (r#"null"#, false),
         (r#""""#, false),
@@ -129,7 +129,7 @@ fn an_error_that_says_nothing_is_none() {
 }
 
 #[test]
-fn counts_have_two_names_and_may_be_missing() {
+fn reads_usage_under_both_names() {
     let cases = [
         (r#"{"prompt_tokens":-1,"completion_tokens":null,"total_tokens":3.0}"#, (None, None, Some(3))),
         (r#"{"prompt_tokens":1,"input_tokens":1,"output_tokens":2,"completion_tokens":2}"#, (Some(1), Some(2), None)),
@@ -147,7 +147,7 @@ fn counts_have_two_names_and_may_be_missing() {
 }
 
 #[test]
-fn of_each_count_the_last_one_stands() {
+fn uses_the_last_value_of_each_count() {
     for (later, expected) in [
         (r#"{}"#, (Some(7), Some(3))),
         (r#"{"prompt_tokens":0,"completion_tokens":0}"#, (Some(7), Some(3))),

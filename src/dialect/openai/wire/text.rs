@@ -1,4 +1,4 @@
-//! Texts that may be null, a number, a list of parts, or an object that holds the text. Borrowed where there are no escapes.
+//! Strings that may be null, a number, an array of parts, or an object that contains the text. Borrowed if unescaped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Deserializer};
 
 use crate::dialect::openai::members::{Members, read};
 
-/// A text, or none.
+/// A string, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(pub Option<Cow<'a, str>>);
 
 impl Text<'_> {
-    /// The text; empty when there is none.
+    /// Returns the text, or an empty string.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
@@ -25,12 +25,12 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-/// A word: a text, or an object that names a kind.
+/// A keyword: a string, or an object with a `type`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word<'a>(Text<'a>);
 
 impl Word<'_> {
-    /// The word; empty when there is none.
+    /// Returns the keyword, or an empty string.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Word<'de> {
 }
 
 struct TextVisitor {
-    /// Members of an object that may hold the text.
+    /// Members of an object that may contain the text.
     inside: &'static [&'static str],
 }
 
@@ -51,7 +51,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     type Value = Text<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("text, a list of parts, or null")
+        formatter.write_str("a string, an array of parts, or null")
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -103,12 +103,12 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// A number, or a text that says one; finite.
+/// A finite number, or a string that contains one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Number(pub Option<f64>);
 
 impl Number {
-    /// The number, where it is a whole one.
+    /// Returns the number if it is an integer.
     pub fn whole(self) -> Option<i64> {
         self.0.filter(|number| number.fract() == 0.0 && number.abs() < 1e15).map(|number| number as i64)
     }
@@ -164,7 +164,7 @@ impl<'de> Visitor<'de> for NumberVisitor {
     }
 }
 
-/// A message's content: text, or parts of which some may be thoughts (Mistral).
+/// Content of a message: text, or parts of which some may be thoughts (Mistral).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts<'a> {
     /// The text.
@@ -179,7 +179,7 @@ impl<'de> Deserialize<'de> for Parts<'de> {
     }
 }
 
-/// What is no list and no object.
+/// Visitor for everything that is neither array nor object.
 const PLAIN: TextVisitor = TextVisitor { inside: &[] };
 
 impl<'a> From<Text<'a>> for Parts<'a> {
@@ -194,7 +194,7 @@ impl<'de> Visitor<'de> for PartsVisitor {
     type Value = Parts<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("text, a list of parts, or null")
+        formatter.write_str("a string, an array of parts, or null")
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {

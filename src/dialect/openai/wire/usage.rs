@@ -1,4 +1,4 @@
-//! Counts of tokens. Null, negative and unreadable counts are missing ones.
+//! Token counts. Null, negative and unreadable counts are treated as missing.
 
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
@@ -6,41 +6,41 @@ use serde::{Deserialize, Deserializer};
 use super::text::Number;
 use crate::dialect::openai::members::{Members, Object};
 
-/// Most that a count may say, so that no sum of counts overflows.
+/// Maximum value of a count, so that no sum of counts overflows.
 const MAX_COUNT: f64 = (1u64 << 53) as f64;
 
-/// What an answer told of its tokens so far.
+/// Token usage that was reported so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     prompt_tokens: Option<u64>,
     input_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     output_tokens: Option<u64>,
-    /// Both together.
+    /// Prompt and completion tokens.
     pub total_tokens: Option<u64>,
-    /// Of the prompt: read from a cache.
+    /// Prompt tokens that were read from a cache.
     pub cached_tokens: Option<u64>,
-    /// Of the answer: thoughts.
+    /// Completion tokens that are thoughts.
     pub reasoning_tokens: Option<u64>,
 }
 
 impl Usage {
-    /// Tokens of the prompt, under either of their names.
+    /// Returns the prompt tokens, under either of their names.
     pub fn prompt(&self) -> Option<u64> {
         self.prompt_tokens.or(self.input_tokens)
     }
 
-    /// Tokens of the answer, under either of their names.
+    /// Returns the completion tokens, under either of their names.
     pub fn completion(&self) -> Option<u64> {
         self.completion_tokens.or(self.output_tokens)
     }
 
-    /// Whether anything is told.
+    /// Whether nothing was reported.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Takes what was told later: of each count the last one stands. A zero behind a count is none.
+    /// Merges a later report: the last value of each count wins, except that zero does not replace a count.
     pub fn absorb(&mut self, later: Self) {
         let fields: [(&mut Option<u64>, Option<u64>); 7] = [
             (&mut self.prompt_tokens, later.prompt_tokens),
@@ -99,8 +99,8 @@ impl<'de> Members<'de> for Details {
     }
 }
 
-fn count(told: Number) -> Option<u64> {
-    told.0.filter(|number| *number >= 0.0).map(|number| number.min(MAX_COUNT) as u64)
+fn count(reported: Number) -> Option<u64> {
+    reported.0.filter(|number| *number >= 0.0).map(|number| number.min(MAX_COUNT) as u64)
 }
 
 impl<'de> Deserialize<'de> for Usage {

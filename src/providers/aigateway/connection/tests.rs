@@ -119,7 +119,7 @@ fn wrong_forms_are_named_and_no_secret_is_shown() {
         (vec![("endpoint_url", "")], "`endpoint_url` is required"),
         (vec![("endpoint_url", "gateway.example/v1")], "`endpoint_url` has no scheme"),
         (vec![("endpoint_url", "ftp://h")], "`endpoint_url` must begin with http"),
-        (vec![("endpoint_url", "https://me:CANARY-SECRET@h/v1")], "`endpoint_url` must not hold a user"),
+        (vec![("endpoint_url", "https://me:CANARY-SECRET@h/v1")], "`endpoint_url` must not contain a user"),
         (vec![("endpoint_path", "/a?b=1")], "`endpoint_path` must be a plain path"),
         (vec![("endpoint_path", "/../x")], "`endpoint_path` must be a plain path"),
         (vec![("endpoint_path", "https://h/x")], "`endpoint_path` must be a plain path"),

@@ -1,9 +1,10 @@
-//! Answers of careless servers: what is odd costs itself alone, a failure is told whatever its shape, nothing is invented.
+//! Tests with malformed responses: an odd member affects only itself, a failure is reported in any shape, nothing is
+//! invented.
 
 use super::*;
 use dify_plugin::steps;
 
-/// Events of these documents, without a last word.
+/// Builds events of these documents, without an end marker.
 fn events(documents: &[&str]) -> String {
     documents.iter().map(|document| format!("data: {document}\n\n")).collect()
 }
@@ -19,7 +20,7 @@ const CALL: &str = r#"<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"c
 const CALLED: &str = r#"get_weather {"city": "x"}"#;
 
 #[test]
-fn what_is_odd_between_two_words_costs_nothing() {
+fn ignores_odd_documents_between_deltas() {
     let odd = [
         "null",
         "undefined",
@@ -59,7 +60,7 @@ fn what_is_odd_between_two_words_costs_nothing() {
         let seen = run(stopped(&[A, odd, B]).as_bytes(), options(ThinkPolicy::Show, true));
         assert_eq!((seen.text.as_str(), seen.reason.as_deref(), &seen.error), ("ab", Some("stop"), &None), "{odd}");
     }
-    // The same in the first event, and with the rest in one document.
+    // The same within the first event, and with the rest in one document.
     for odd in [r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"x"}}]}"#, A] {
         let seen = run(stopped(&[odd, B]).as_bytes(), options(ThinkPolicy::Show, true));
         assert_eq!((seen.text.as_str(), &seen.error), ("ab", &None), "{odd}");
@@ -67,7 +68,7 @@ fn what_is_odd_between_two_words_costs_nothing() {
 }
 
 #[test]
-fn several_documents_in_one_event_are_all_read() {
+fn reads_several_documents_in_one_event() {
     let cases = [
         format!("data: {A}{B}{STOP}\n\n"),
         format!("data: [{A},{B} , {STOP}]\n\n"),
@@ -82,7 +83,7 @@ fn several_documents_in_one_event_are_all_read() {
 }
 
 #[test]
-fn halves_of_a_character_are_joined_or_replaced() {
+fn joins_or_replaces_split_surrogates() {
     let delta = |content: &str| format!("{{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}]}}");
     for (pieces, expected) in [
         (vec![r"well \ud83d", r"\ude00 done"], "well 😀 done"),
@@ -98,7 +99,7 @@ fn halves_of_a_character_are_joined_or_replaced() {
 }
 
 #[test]
-fn a_last_word_has_many_spellings() {
+fn accepts_every_form_of_the_end_marker() {
     for word in ["[DONE]", "DONE", "[done]", "[ DONE ]", "\"[DONE]\"", "[DONE]\0"] {
         let stream = format!("data: {A}\n\ndata: {word}\n\ndata: {B}\n\n");
         let seen = run(stream.as_bytes(), options(ThinkPolicy::Show, false));
@@ -107,7 +108,7 @@ fn a_last_word_has_many_spellings() {
 }
 
 #[test]
-fn what_follows_the_end_of_an_answer_costs_nothing() {
+fn ignores_data_after_the_end() {
     for word in ["[END]", "<DONE>", "[done].", "{\"cut", "bye", "[1]"] {
         let end = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
         let seen =
@@ -117,7 +118,7 @@ fn what_follows_the_end_of_an_answer_costs_nothing() {
 }
 
 #[test]
-fn finish_reasons_have_many_names() {
+fn maps_finish_reasons_of_other_servers() {
     for (word, expected) in [
         ("STOP", Some("stop")),
         ("end", Some("stop")),
@@ -137,7 +138,7 @@ fn finish_reasons_have_many_names() {
 }
 
 #[test]
-fn failures_are_told_beside_choices_and_without_them() {
+fn reports_failures_with_and_without_choices() {
     use ErrorKind::{BadRequest, Connection, RateLimit, ServerUnavailable};
     let cases: &[(&str, ErrorKind, &str)] = &[
         (
@@ -171,7 +172,7 @@ fn failures_are_told_beside_choices_and_without_them() {
         (r#"{"type":"about:blank","title":"Too large","status":400,"detail":null}"#, BadRequest, "Too large"),
         (r#"{"error":{"message":"Please retry in 9 s"}}"#, ServerUnavailable, "retry in 9 s"),
         (r#"{"object":"error","message":"no \ud83d","x":NaN,"code":400}"#, BadRequest, "no \u{fffd}"),
-        (r#"{"error":true}"#, ServerUnavailable, "failed in the middle"),
+        (r#"{"error":true}"#, ServerUnavailable, "failed before the response"),
         ("\"no healthy upstream\"", ServerUnavailable, "no healthy upstream"),
         ("upstream connect error", ServerUnavailable, "upstream connect error"),
     ];
@@ -209,21 +210,21 @@ fn failures_are_told_beside_choices_and_without_them() {
 }
 
 #[test]
-fn an_answer_without_a_choice_or_a_word_is_none() {
+fn rejects_responses_without_choices_or_content() {
     for (stream, words) in [
-        ("data: [DONE]\n\n", "without an answer"),
+        ("data: [DONE]\n\n", "without a response"),
         (
             "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":0}}\n\ndata: [DONE]\n\n",
-            "without an answer",
+            "without a response",
         ),
-        ("data: {\"choices\":null}\n\ndata: [DONE]\n\n", "without an answer"),
+        ("data: {\"choices\":null}\n\ndata: [DONE]\n\n", "without a response"),
         (
             "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\ndata: [DONE]\n\n",
-            "without a word",
+            "an empty response",
         ),
         (
             "data: {\"choices\":[{\"delta\":{\"tool_calls\":[]},\"finish_reason\":\"tool_calls\"}]}\n\n",
-            "reports a tool call, but sends none",
+            "reports a tool call, but sent none",
         ),
     ] {
         let seen = run(stream.as_bytes(), options(ThinkPolicy::Show, true));
@@ -232,7 +233,7 @@ fn an_answer_without_a_choice_or_a_word_is_none() {
 }
 
 #[test]
-fn counts_are_kept_wherever_and_whenever_they_come() {
+fn reads_usage_of_any_chunk() {
     let counts = r#"{"prompt_tokens":700,"completion_tokens":30,"total_tokens":730}"#;
     let cases: &[&[&str]] = &[
         &[r#"{"choices":[{"delta":{},"finish_reason":"stop","usage":COUNTS}]}"#],
@@ -255,7 +256,7 @@ fn counts_are_kept_wherever_and_whenever_they_come() {
 }
 
 #[test]
-fn thoughts_never_become_calls_and_stay_as_they_are() {
+fn never_reads_calls_in_thoughts() {
     let field = |name: &str, text: &str| format!("{{\"choices\":[{{\"delta\":{{\"{name}\":\"{text}\"}}}}]}}");
     let content = |text: &str| field("content", text);
     let plain = CALL.replace("\\\"", "\"");
@@ -327,12 +328,12 @@ fn thoughts_never_become_calls_and_stay_as_they_are() {
             format!("<think>\nso {plain}\n</think>"),
             &[],
         ),
-        // what was no thought after all
+        // thoughts that turn out to be the response
         (ThinkPolicy::Opened, vec![content(CALL)], "stop", format!("<think>\n{plain}\n</think>"), &[CALLED]),
         (ThinkPolicy::Opened, vec![content("Hello")], "stop", "<think>\nHello\n</think>Hello".to_owned(), &[]),
         (ThinkPolicy::Hide, vec![content(&format!("<think>{CALL}</think>ok"))], "stop", "ok".to_owned(), &[]),
         (ThinkPolicy::Hide, vec![field("reasoning", CALL)], "stop", plain.clone(), &[]),
-        // thought of, then made
+        // a draft in the thoughts, then the call
         (
             show,
             vec![content(&format!("<think>maybe {}</think>", CALL.replace("\\\"x", "\\\"draft"))), content(CALL)],
@@ -340,7 +341,7 @@ fn thoughts_never_become_calls_and_stay_as_they_are() {
             format!("<think>\nmaybe {}\n</think>", plain.replace("\"x", "\"draft")),
             &[CALLED],
         ),
-        // thoughts behind the beginning of a tag
+        // thoughts after an incomplete tag
         (
             show,
             vec![content("a <tool_"), field("reasoning", "hm"), content("call>{}")],
@@ -363,7 +364,7 @@ fn thoughts_never_become_calls_and_stay_as_they_are() {
 }
 
 #[test]
-fn calls_in_the_text_count_where_the_upstream_leaks_or_says_that_one_was_made() {
+fn reads_calls_in_text_if_expected_or_reported() {
     for (before, leaks, tools, reason, made) in [
         ("So: ", true, true, "stop", true),
         ("So: ", false, true, "stop", false),
@@ -383,7 +384,7 @@ fn calls_in_the_text_count_where_the_upstream_leaks_or_says_that_one_was_made() 
         let name = format!("{before} {leaks} {tools} {reason}");
         assert_eq!((seen.calls.len(), seen.text.contains("<tool_call>")), (usize::from(made), !made), "{name}");
     }
-    // Never when the user forbade calls.
+    // Not if the user forbade calls.
     let request = |choice: &str| {
         let request = format!(
             r#"{{"provider":"p","model":"m","tools":[{{"name":"get_weather","description":"","parameters":{{}}}}],"tool_choice":{choice}}}"#
@@ -397,9 +398,10 @@ fn calls_in_the_text_count_where_the_upstream_leaks_or_says_that_one_was_made() 
 }
 
 #[test]
-fn a_call_that_was_cut_off_is_not_made() {
+fn rejects_truncated_calls() {
     let cut = r#"{"choices":[{"delta":{"content":"a","tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"q\": \"te"}}]}}]}"#;
-    for (reason, words) in [("length", "output limit cut off"), ("tool_calls", "was cut off within its arguments")] {
+    for (reason, words) in [("length", "output limit truncated"), ("tool_calls", "was truncated within its arguments")]
+    {
         let stream =
             events(&[cut]) + &format!("data: {{\"choices\":[{{\"delta\":{{}},\"finish_reason\":\"{reason}\"}}]}}\n\n");
         let seen = run(stream.as_bytes(), options(ThinkPolicy::Show, true));
@@ -409,7 +411,7 @@ fn a_call_that_was_cut_off_is_not_made() {
 }
 
 #[test]
-fn an_answer_is_over_at_its_finish_reason_and_keeps_what_it_must() {
+fn is_over_at_the_finish_reason_and_counts_buffered_bytes() {
     let mut mapper = ChatMapper::new(options(ThinkPolicy::Hide, true));
     let mut out = Vec::new();
     let mut take = |mapper: &mut ChatMapper, data: &str| {
@@ -430,7 +432,7 @@ fn an_answer_is_over_at_its_finish_reason_and_keeps_what_it_must() {
 }
 
 #[test]
-fn documents_in_one_event_cost_their_length() {
+fn documents_in_one_event_take_linear_time() {
     for piece in [A, "{},", "[{", "\"{\\"] {
         steps::assert_linear(
             piece,

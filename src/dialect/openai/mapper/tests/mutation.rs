@@ -1,15 +1,16 @@
-//! Every recorded answer with one member after the other turned into something odd: the text and the calls still arrive,
-//! or, where it was the text or the call that was turned, what is left of the answer does.
+//! Replaces one member of every recorded response with odd values: text and calls are still complete unless the
+//! replaced
+//! member was part of them.
 
 use serde_json::Value;
 
 use super::*;
 
-/// What careless servers put in place of a value.
+/// Values that malformed responses contain instead of the expected one.
 const ODD: [&str; 12] =
     ["null", "false", "true", "-1", "0.5", "1e300", "\"\"", "\"x\"", "[]", "[null,{}]", "{}", "{\"a\":[{\"b\":NaN}]}"];
 
-/// Members that are the answer: without them there is less of it.
+/// Members that carry the response; without them, part of it is missing.
 const SUBSTANCE: [&str; 13] = [
     "choices",
     "delta",
@@ -26,7 +27,7 @@ const SUBSTANCE: [&str; 13] = [
     "function_call",
 ];
 
-/// The documents of a recorded answer.
+/// Splits a recorded response into its documents.
 fn documents(body: &[u8]) -> Vec<String> {
     let mut decoder = EventDecoder::new(1 << 20);
     let mut events = Vec::new();
@@ -35,7 +36,7 @@ fn documents(body: &[u8]) -> Vec<String> {
     events.into_iter().map(|event| event.data).filter(|data| data.starts_with('{')).collect()
 }
 
-/// The members of a value as pointers, those within others too.
+/// Collects the JSON pointers of all members of a value, recursively.
 fn members(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -54,7 +55,7 @@ fn members(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The document with one member replaced, or given twice.
+/// Returns the document with one member replaced, or duplicated.
 fn mutated(document: &Value, at: &str, odd: &str) -> String {
     const MARK: &str = "the place";
     let mut document = document.clone();
@@ -69,7 +70,7 @@ fn stream(documents: &[String]) -> Vec<u8> {
 }
 
 #[test]
-fn an_odd_member_costs_itself_alone() {
+fn odd_members_affect_only_themselves() {
     let names = std::fs::read_dir(format!("{}/tests/data/xinference", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut tried = 0;
@@ -80,7 +81,7 @@ fn an_odd_member_costs_itself_alone() {
         if good.error.is_some() {
             continue;
         }
-        // Every kind of document of the answer, once: of a hundred pieces of text one is as good as all.
+        // Documents of the same shape are tested once.
         let mut shapes = std::collections::HashSet::new();
         for (place, document) in whole.iter().enumerate() {
             let document: Value = serde_json::from_str(document).unwrap();
@@ -97,7 +98,7 @@ fn an_odd_member_costs_itself_alone() {
                     let seen = run(&stream(&odds), options(ThinkPolicy::Show, true));
                     tried += 1;
                     if SUBSTANCE.contains(&member) {
-                        // Less of the answer, or an error that says so; never an end without either.
+                        // Either part of the response or an error, but never an end without both.
                         assert!(seen.finals == 1 || seen.error.is_some(), "{name}: {at} as {odd}: {seen:?}");
                         continue;
                     }
