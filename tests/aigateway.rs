@@ -1,4 +1,5 @@
-//! The AI Gateway provider in whole sessions against a gateway that verifies every credential by its own rules.
+//! Complete sessions with the AI Gateway provider against a mock gateway that verifies every credential by its own
+//! rules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/forms.rs"]
@@ -18,7 +19,7 @@ use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use gateway::{ANSWER, Protection, Reply, SOUND};
+use gateway::{ANSWER, AUDIO, Protection, Reply};
 use harness::Outcome;
 use own_log::log;
 use rules::{HmacRules, JwtRules, KeyPlace, Raw, hmac_verdict, jwt_verdict};
@@ -42,18 +43,18 @@ fn check_answer(model_type: &str, outcome: &Outcome, case: &str) {
             json!([{"index": 1, "text": "three", "score": 0.05}, {"index": 0, "text": "one", "score": 0.03}]),
             "{case}"
         ),
-        "tts" => assert_eq!(sound(outcome), SOUND, "{case}"),
+        "tts" => assert_eq!(audio(outcome), AUDIO, "{case}"),
         _ => assert_eq!(outcome.item()["result"], "Spoken words.", "{case}"),
     }
 }
 
-fn sound(outcome: &Outcome) -> Vec<u8> {
+fn audio(outcome: &Outcome) -> Vec<u8> {
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     outcome.items.iter().flat_map(|item| hex::decode(item["result"].as_str().unwrap()).unwrap()).collect()
 }
 
 #[test]
-fn the_rules_agree_with_every_recorded_request() {
+fn rules_accept_every_recorded_request() {
     let vectors: Value = serde_json::from_str(include_str!("data/aigateway/hmac.json")).unwrap();
     let mut checked = 0;
     for vector in vectors["vectors"].as_array().unwrap() {
@@ -91,7 +92,7 @@ fn the_rules_agree_with_every_recorded_request() {
 }
 
 #[test]
-fn the_rules_agree_with_every_recorded_token() {
+fn rules_accept_every_recorded_token() {
     let vectors: Value = serde_json::from_str(include_str!("data/aigateway/jwt.json")).unwrap();
     let now = vectors["clock_s"].as_f64().unwrap();
     let rules = |keys: &Value, allowed: bool| JwtRules {
@@ -128,7 +129,7 @@ fn the_rules_agree_with_every_recorded_token() {
 }
 
 #[tokio::test]
-async fn every_method_reaches_every_model_type() {
+async fn authenticates_every_model_type_with_every_method() {
     for method in methods() {
         let setup = Setup::of(&method).await;
         for model_type in MODEL_TYPES {
@@ -138,7 +139,7 @@ async fn every_method_reaches_every_model_type() {
             }
             assert_eq!(setup.validate(model_type).await.item()["result"], true, "{} {model_type}", method.name);
         }
-        assert_eq!(setup.gateway.seen().len(), 15, "{}: one request per call", method.name);
+        assert_eq!(setup.gateway.seen().len(), 15, "{}: one request per action", method.name);
         for raw in setup.gateway.seen() {
             assert!(raw.target.starts_with("/base/v1/") && raw.target.contains("?b=2&a=%E4%B8%AD"), "{}", raw.target);
             let has_digest = !raw.header("content-md5").is_empty();
@@ -148,7 +149,7 @@ async fn every_method_reaches_every_model_type() {
 }
 
 #[tokio::test]
-async fn a_repeat_has_a_new_nonce_and_the_same_token() {
+async fn retries_with_a_new_nonce_and_the_same_token() {
     for method in [hmac("on"), jwt_oct()] {
         let setup = Setup::of(&method).await;
         for model_type in MODEL_TYPES {
@@ -167,7 +168,7 @@ async fn a_repeat_has_a_new_nonce_and_the_same_token() {
 }
 
 #[tokio::test]
-async fn odd_queries_are_signed_as_the_gateway_reads_them() {
+async fn signs_query_strings_as_the_gateway_decodes_them() {
     let mut setup = Setup::of(&hmac("on")).await;
     let root = setup.gateway.url.clone();
     for query in [
@@ -186,7 +187,7 @@ async fn odd_queries_are_signed_as_the_gateway_reads_them() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_made_again_once() {
+async fn renews_an_expired_token_once() {
     let setup = Setup::of(&jwt_oct()).await;
     let expired = || Reply::new(401, "text/plain", "Jwt is expired");
     setup.gateway.script(expired());
@@ -203,7 +204,7 @@ async fn an_expired_token_is_made_again_once() {
 }
 
 #[tokio::test]
-async fn parallel_calls_share_one_token() {
+async fn concurrent_requests_share_a_token() {
     let setup = Setup::of(&jwt_oct()).await;
     let calls = MODEL_TYPES.iter().cycle().take(20).map(|model_type| setup.use_model(model_type, true));
     for outcome in futures_util::future::join_all(calls).await {
@@ -215,7 +216,7 @@ async fn parallel_calls_share_one_token() {
 }
 
 #[tokio::test]
-async fn redirects_are_refused() {
+async fn rejects_redirects() {
     for method in methods() {
         let setup = Setup::of(&method).await;
         let elsewhere = format!("{}/elsewhere", setup.gateway.url);
@@ -226,9 +227,9 @@ async fn redirects_are_refused() {
     }
 }
 
-/// Blanks belong to a secret; a line break at its end comes from copying.
+/// Blanks may be part of a secret; a line break at its end is copied by mistake.
 #[tokio::test]
-async fn blanks_around_a_secret_are_signed_with() {
+async fn keeps_blanks_around_a_secret() {
     for (stored, known) in [(" with blanks ", " with blanks "), ("copied\r\n", "copied"), (" both \n", " both ")] {
         let mut method = hmac("on");
         if let Protection::Hmac(rules) = &mut method.protection {
@@ -245,7 +246,7 @@ async fn blanks_around_a_secret_are_signed_with() {
 }
 
 #[tokio::test]
-async fn refused_credentials_say_why() {
+async fn explains_rejected_credentials() {
     let changed = |method: Method, change: &dyn Fn(&mut Protection)| {
         let mut method = method;
         change(&mut method.protection);
@@ -272,9 +273,9 @@ async fn refused_credentials_say_why() {
                     rules.consumers[0].1 = "other".to_owned()
                 }
             }),
-            "`hmac_secret_key` is not the secret",
+            "`hmac_secret_key` does not belong to this access key",
         ),
-        (changed(hmac("on"), &not_allowed), "not authorised for the route"),
+        (changed(hmac("on"), &not_allowed), "not authorized for the route"),
         (
             changed(jwt_oct(), &|protection| {
                 if let Protection::Jwt(rules) = protection {
@@ -291,16 +292,16 @@ async fn refused_credentials_say_why() {
             }),
             "`jwt_header_name`",
         ),
-        (changed(jwt_oct(), &not_allowed), "not authorised for the route"),
+        (changed(jwt_oct(), &not_allowed), "not authorized for the route"),
         (
             changed(bearer(), &|protection| {
                 if let Protection::Key(rules) = protection {
                     rules.key = "other".to_owned()
                 }
             }),
-            "did not accept the API key",
+            "rejected the API key",
         ),
-        (changed(bearer(), &not_allowed), "not authorised for the route"),
+        (changed(bearer(), &not_allowed), "not authorized for the route"),
     ];
     for (method, expected) in cases {
         let setup = Setup::of(&method).await;
@@ -312,19 +313,19 @@ async fn refused_credentials_say_why() {
             let outcome = setup.validate(model_type).await;
             let (kind, message) = outcome.failure();
             assert_eq!(kind, "CredentialsValidateFailedError");
-            let part = if expected.contains("authorised") {
-                "The consumer is not authorised"
+            let part = if expected.contains("authorized") {
+                "the consumer is not authorized"
             } else {
-                "The credential was refused"
+                "the credential was rejected"
             };
             assert!(message.contains(part) && message.contains(expected), "{message}");
         }
-        assert_eq!(setup.gateway.seen().len(), 10, "a refused credential is not tried again");
+        assert_eq!(setup.gateway.seen().len(), 10, "a rejected credential is not retried");
     }
 }
 
 #[tokio::test]
-async fn refusals_of_the_gateway_are_explained() {
+async fn explains_errors_of_the_gateway() {
     let plain = |status: u16, body: &str| Reply::new(status, "text/plain", body);
     let cases = [
         (
@@ -333,7 +334,7 @@ async fn refusals_of_the_gateway_are_explained() {
             "resets in 70 s",
         ),
         (plain(403, "Request denied by ai quota check, No quota left"), "InvokeRateLimitError", "No quota left"),
-        (plain(404, ""), "InvokeBadRequestError", "no route or model here"),
+        (plain(404, ""), "InvokeBadRequestError", "no such route or model"),
         (plain(413, "Payload Too Large"), "InvokeBadRequestError", "connection buffer"),
         (plain(500, "unsupported API name"), "InvokeServerUnavailableError", "unsupported API name"),
         (
@@ -356,21 +357,21 @@ async fn refusals_of_the_gateway_are_explained() {
         }
     }
     for (status, body, expected) in [
-        (404, "", "The path is wrong"),
-        (404, "{\"error\":{\"message\":\"model x not found\"}}", "The model is wrong"),
-        (403, "No quota left", "The credential is right"),
-        (500, "boom", "The service behind the gateway failed"),
+        (404, "", "the path is wrong"),
+        (404, "{\"error\":{\"message\":\"model x not found\"}}", "the model name is wrong"),
+        (403, "No quota left", "the credential is valid"),
+        (500, "boom", "the service behind the gateway failed"),
     ] {
         setup.gateway.script(plain(status, body));
         let outcome = setup.validate("llm").await;
         assert!(outcome.failure().1.contains(expected), "{:?}", outcome.error);
     }
     let setup = Setup::of(&jwt_oct()).await.with(&[("endpoint_url", "http://127.0.0.1:1/v1"), ("max_retries", "0")]);
-    assert!(setup.validate("rerank").await.failure().1.contains("The endpoint is wrong or out of reach"));
+    assert!(setup.validate("rerank").await.failure().1.contains("the endpoint is wrong or unreachable"));
 }
 
 #[tokio::test]
-async fn answers_of_every_kind_are_shown_as_what_they_are() {
+async fn maps_responses_of_every_form() {
     let object =
         json!({"code": 403, "denyMessage": "Not here.", "blockedDetails": [{"type": "politics", "level": "high"}]});
     let guard = |part: &str| {
@@ -381,7 +382,7 @@ async fn answers_of_every_kind_are_shown_as_what_they_are() {
     let json = |status: u16, value: &Value| Reply::new(status, "application/json", value.to_string());
     let events = |text: String| Reply::new(200, "text/event-stream", text);
     let whole = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Plain"}, "finish_reason": "stop"}]});
-    let reason = "Not here. (content check: politics (high))";
+    let reason = "Not here. (content moderation: politics (high))";
     let cases = [
         (json(200, &whole), "Plain".to_owned(), "stop"),
         (events(format!("data:{whole}\n\ndata:[DONE]")), "Plain".to_owned(), "stop"),
@@ -415,12 +416,12 @@ async fn answers_of_every_kind_are_shown_as_what_they_are() {
         setup.gateway.script(reply);
         let outcome = setup.ask(true, json!({})).await;
         assert!(outcome.failure().1.contains(words), "{:?}", outcome.error);
-        assert_eq!(outcome.items[0]["delta"]["message"]["content"], "So far", "what came is delivered");
+        assert_eq!(outcome.items[0]["delta"]["message"]["content"], "So far", "earlier text is delivered");
     }
 }
 
 #[tokio::test]
-async fn parameters_reach_the_model_in_its_own_words() {
+async fn sends_parameters_in_the_form_of_the_model() {
     let setup = Setup::of(&hmac("on")).await;
     let parameters = json!({"temperature": 0.5, "top_p": 0.9, "top_k": 20, "max_tokens": 99, "frequency_penalty": 0.1,
         "presence_penalty": 0.2, "repetition_penalty": 1.1, "seed": 7, "enable_search": true});
@@ -433,14 +434,14 @@ async fn parameters_reach_the_model_in_its_own_words() {
     assert_eq!((&body["model"], &body["user"]), (&json!("qwen-max"), &json!("user-1")));
     assert_eq!(body["stream_options"], json!({"include_usage": true}));
 
-    // What was switched on without a choice is not set, whatever its type.
+    // A parameter that was enabled without a value is not sent, whatever its type.
     let unset = json!({"temperature": "", "max_tokens": "", "response_format": "", "json_schema": "",
         "enable_thinking": "", "reasoning_format": "", "seed": null});
     setup.ask(true, json!({ "model_parameters": unset })).await.text();
     let body = setup.gateway.last_json();
     assert!(unset.as_object().unwrap().keys().all(|name| body.get(name).is_none()), "{body}");
 
-    // Form, parameter, then what `enable_thinking` and `chat_template_kwargs` say.
+    // Form, parameter, then the expected `enable_thinking` and `chat_template_kwargs`.
     let off = json!({"enable_thinking": false, "thinking": false});
     let cases = [
         ("not_supported", "both", json!(true), Value::Null, Value::Null),
@@ -461,7 +462,7 @@ async fn parameters_reach_the_model_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn structured_answers_use_one_mechanism_unless_both_are_asked_for() {
+async fn uses_one_structured_output_mechanism_unless_both_are_selected() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     for (support, format, in_prompt) in [
         ("supported", json!("json_schema"), false),
@@ -480,7 +481,7 @@ async fn structured_answers_use_one_mechanism_unless_both_are_asked_for() {
 }
 
 #[tokio::test]
-async fn tools_media_and_thoughts_go_both_ways() {
+async fn maps_tools_media_and_thoughts_in_both_directions() {
     let tools = json!([{"name": "weather", "description": "d", "parameters": {"type": "object", "properties": {}}}]);
     for (kind, member) in [("tool_call", "tools"), ("function_call", "functions"), ("no_call", "")] {
         let setup = Setup::of(&hmac("on")).await.with(&[("function_calling_type", kind)]);
@@ -491,8 +492,8 @@ async fn tools_media_and_thoughts_go_both_ways() {
             json!({"content": null, "tool_calls": [{"id": "c1", "type": "function", "function": call}]})
         };
         let reason = if kind == "no_call" { "stop" } else { "tool_calls" };
-        let answer = json!({"choices": [{"index": 0, "message": message, "finish_reason": reason}]});
-        setup.gateway.script(Reply::new(200, "application/json", answer.to_string()));
+        let response = json!({"choices": [{"index": 0, "message": message, "finish_reason": reason}]});
+        setup.gateway.script(Reply::new(200, "application/json", response.to_string()));
         let outcome = setup.ask(true, json!({"tools": tools})).await;
         assert_eq!(outcome.tool_calls().len(), usize::from(kind != "no_call"), "{kind} {outcome:?}");
         let body = setup.gateway.last_json();
@@ -530,7 +531,7 @@ async fn tools_media_and_thoughts_go_both_ways() {
 }
 
 #[tokio::test]
-async fn texts_are_embedded_in_batches_with_prefix_and_dimensions() {
+async fn embeds_texts_in_batches_with_prefix_and_dimensions() {
     let fields = [("max_chunks", "10"), ("dimensions", "256"), ("document_prefix", "doc:"), ("query_prefix", "ask:")];
     let setup = Setup::of(&hmac("on")).await.with(&fields);
     let texts: Vec<String> = (0..25).map(|number| "x".repeat(number + 1)).collect();
@@ -549,7 +550,7 @@ async fn texts_are_embedded_in_batches_with_prefix_and_dimensions() {
 }
 
 #[tokio::test]
-async fn documents_are_ranked_by_raw_scores_in_every_protocol() {
+async fn ranks_documents_by_raw_scores_in_every_protocol() {
     for (protocol, path) in [
         ("reranks", "/base/v1/reranks?"),
         ("rerank", "/base/v1/rerank?"),
@@ -568,11 +569,11 @@ async fn documents_are_ranked_by_raw_scores_in_every_protocol() {
 }
 
 #[tokio::test]
-async fn long_text_is_spoken_sentence_by_sentence() {
+async fn splits_long_text_at_sentences_for_speech() {
     let setup = Setup::of(&hmac("on")).await.with(&[("word_limit", "20"), ("voices", "alloy, Cherry=cherry-1")]);
     let text = "The first sentence. And the second. A third one here.";
     let outcome = setup.call("invoke_tts", json!({"content_text": text, "voice": "", "tenant_id": "t"})).await;
-    assert_eq!(sound(&outcome), SOUND.repeat(3));
+    assert_eq!(audio(&outcome), AUDIO.repeat(3));
     let inputs: Vec<String> = setup
         .gateway
         .seen()
@@ -588,14 +589,14 @@ async fn long_text_is_spoken_sentence_by_sentence() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_before_a_call() {
+async fn rejects_invalid_input_before_a_request() {
     let setup = Setup::of(&hmac("on")).await.with(&[("file_upload_limit", "1")]);
-    let voice = setup.call("invoke_tts", json!({"content_text": "Hi.", "voice": "nobody", "tenant_id": "t"})).await;
-    assert!(voice.failure().1.contains("voice `nobody` is not one of this model's: alloy"), "{:?}", voice.error);
+    let voice = setup.call("invoke_tts", json!({"content_text": "Hi.", "voice": "nova", "tenant_id": "t"})).await;
+    assert!(voice.failure().1.contains("unknown voice `nova`; available voices: alloy"), "{:?}", voice.error);
     let large = setup.call("invoke_speech2text", json!({"file": hex::encode(wav(1024 * 1024))})).await;
-    assert!(large.failure().1.contains("at most 1048576"), "{:?}", large.error);
-    let noise = setup.call("invoke_speech2text", json!({"file": hex::encode(b"no sound at all")})).await;
-    assert!(noise.failure().1.contains("no known kind"), "{:?}", noise.error);
+    assert!(large.failure().1.contains("at most 1048576 bytes"), "{:?}", large.error);
+    let noise = setup.call("invoke_speech2text", json!({"file": hex::encode(b"not an audio file")})).await;
+    assert!(noise.failure().1.contains("unknown audio format"), "{:?}", noise.error);
     let silent = setup.call("invoke_tts", json!({"content_text": " ", "voice": "", "tenant_id": "t"})).await;
     assert!(silent.failure().1.contains("no text"), "{:?}", silent.error);
     assert!(setup.gateway.seen().is_empty());
@@ -617,19 +618,19 @@ async fn what_is_wrong_is_named_before_a_call() {
     }
     for (field, value, expected) in [
         ("endpoint_url", "gateway.example/v1", "`endpoint_url` has no scheme"),
-        ("endpoint_url", "https://gateway.example/v1?a=%zz", "`endpoint_url` holds a `%`"),
+        ("endpoint_url", "https://gateway.example/v1?a=%zz", "`endpoint_url` contains a `%`"),
         ("extra_headers", "{\"X-A\": \"b\\r\\nX-C: d\"}", "`extra_headers`"),
-        ("context_size", "many", "`context_size` must be a whole number"),
-        ("max_chunks", "0", "`max_chunks` must be a whole number"),
-        ("dimensions", "x", "`dimensions` must be a whole number"),
+        ("context_size", "many", "`context_size` must be an integer"),
+        ("max_chunks", "0", "`max_chunks` must be an integer"),
+        ("dimensions", "x", "`dimensions` must be an integer"),
         ("rerank_protocol", "soap", "`rerank_protocol` must be"),
         ("audio_type", "midi", "`audio_type`"),
-        ("context_size", "-5", "“Context size (tokens)” `context_size` must be a whole number"),
-        ("context_size", "99999999999999999999", "`context_size` must be a whole number"),
-        ("max_tokens_to_sample", "x", "`max_tokens_to_sample` must be a whole number"),
-        ("word_limit", "0", "`word_limit` must be a whole number"),
-        ("file_upload_limit", "1.5", "`file_upload_limit` must be a whole number"),
-        ("voices", " , ", "`voices` names no voice"),
+        ("context_size", "-5", "“Context size (tokens)” `context_size` must be an integer"),
+        ("context_size", "99999999999999999999", "`context_size` must be an integer"),
+        ("max_tokens_to_sample", "x", "`max_tokens_to_sample` must be an integer"),
+        ("word_limit", "0", "`word_limit` must be an integer"),
+        ("file_upload_limit", "1.5", "`file_upload_limit` must be an integer"),
+        ("voices", " , ", "`voices` contains no voice"),
         ("input_price", "cheap", "`input_price`"),
         ("output_price", "-1", "`output_price`"),
         ("input_price", "79228162514264337593543950335", "`input_price`"),
@@ -655,7 +656,7 @@ async fn what_is_wrong_is_named_before_a_call() {
 }
 
 #[tokio::test]
-async fn the_schema_says_what_the_form_says() {
+async fn builds_the_schema_from_the_form() {
     let fields = [
         ("display_name", "My model"),
         ("context_size", "32000"),
@@ -702,12 +703,12 @@ async fn the_schema_says_what_the_form_says() {
     ] {
         assert!(rules.contains(&name), "{name}");
     }
-    // Dify's page begins with the minimum where a number has no default.
+    // Dify's form starts with the minimum if a number has no default.
     for rule in llm["parameter_rules"].as_array().unwrap() {
         let is_number = rule["type"] == "int" || rule["type"] == "float";
         assert!(!is_number || rule["default"].is_number(), "{rule}");
     }
-    assert!(!rules.contains(&"stop"), "Dify's page has a field of its own for it");
+    assert!(!rules.contains(&"stop"), "Dify has a separate field for it");
     assert_eq!(schema("text-embedding").await["model_properties"]["max_chunks"], 10);
     let tts = schema("tts").await["model_properties"].clone();
     assert_eq!((&tts["default_voice"], &tts["voices"][1]["mode"]), (&json!("alloy"), &json!("cherry-1")));
@@ -715,9 +716,9 @@ async fn the_schema_says_what_the_form_says() {
     assert_eq!(schema("rerank").await["model_properties"]["context_size"], 32000);
 }
 
-/// A form of today says what one of old said, and stored credentials go on saying it.
+/// The current form has the same meaning as the former one, and stored credentials keep their meaning.
 #[tokio::test]
-async fn the_form_of_today_says_what_that_of_old_said() {
+async fn the_current_form_has_the_meaning_of_the_former_one() {
     let same =
         [("context_size", "32000"), ("input_price", "2.4"), ("output_price", "7"), ("vision_support", "support")];
     let old = [
@@ -764,7 +765,7 @@ async fn the_form_of_today_says_what_that_of_old_said() {
 }
 
 #[tokio::test]
-async fn no_secret_is_seen_anywhere() {
+async fn shows_no_secret_anywhere() {
     log();
     let mut shown = String::new();
     let mut canaries = Vec::new();
@@ -791,7 +792,7 @@ async fn no_secret_is_seen_anywhere() {
             if !method.name.ends_with("query") {
                 shown.push_str(&raw.target);
             }
-            // What a request carries as proof is as secret as the key.
+            // The credential of a request is as secret as the key.
             for name in ["x-ca-signature", "authorization", "x-token", "x-api-key"] {
                 let value = raw.header(name).rsplit(' ').next().unwrap();
                 canaries.extend((!value.is_empty()).then(|| value.to_owned()));
@@ -808,7 +809,7 @@ async fn no_secret_is_seen_anywhere() {
 }
 
 #[tokio::test]
-async fn files_that_no_server_should_fetch_are_refused_before_a_call() {
+async fn rejects_private_file_urls_before_a_request() {
     let setup = Setup::of(&jwt_oct()).await.with(&[("vision_support", "support")]);
     let ask = |url: &str| {
         let image = json!({"type": "image", "url": url, "format": "png", "mime_type": "image/png"});
@@ -830,11 +831,11 @@ async fn files_that_no_server_should_fetch_are_refused_before_a_call() {
     ask("https://example.com/a.png").await.text();
     assert_eq!(setup.gateway.last_json()["messages"][0]["content"][0]["image_url"]["url"], "https://example.com/a.png");
     let validated = setup.with(&[("file_url", "x")]).validate("llm").await;
-    assert!(validated.failure().1.contains("`file_url` must be an address"), "{:?}", validated.error);
+    assert!(validated.failure().1.contains("`file_url` must be a URL"), "{:?}", validated.error);
 }
 
 #[tokio::test]
-async fn a_model_is_added_in_the_form_that_it_takes() {
+async fn validates_a_model_in_the_form_that_it_accepts() {
     let refusal = |message: &str| {
         Reply::new(400, "application/json", json!({"error": {"message": message, "type": "x"}}).to_string())
     };

@@ -1,4 +1,4 @@
-//! A compatible upstream that no provider knows: a profile and an endpoint are enough, and what it refuses is left out.
+//! A compatible upstream without a provider: a profile and an endpoint are sufficient, and what it rejects is left out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/scripted.rs"]
@@ -45,7 +45,7 @@ async fn ask(server: &Scripted, profile: &Profile, request: LlmRequest) -> Resul
     ask_as(1, server, profile, request).await.map(|(text, _)| text)
 }
 
-/// Text and called functions of an answer to these credentials.
+/// Returns text and called functions of a response to a request with these credentials.
 async fn ask_as(
     credentials: u64,
     server: &Scripted,
@@ -74,7 +74,7 @@ fn bodies(server: &Scripted) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_profile_and_an_endpoint_are_a_provider() {
+async fn needs_only_a_profile_and_an_endpoint() {
     let server = Scripted::start(vec![stream()]).await;
     let profile = Profile { tools: ToolForm::FunctionCall, ..Profile::default() };
     let tools = json!({"tools": [{"name": "f", "description": "d", "parameters": {}}]});
@@ -89,9 +89,9 @@ async fn a_profile_and_an_endpoint_are_a_provider() {
 }
 
 #[tokio::test]
-async fn what_a_server_refuses_is_left_out_and_remembered() {
+async fn leaves_out_and_remembers_what_a_server_rejects() {
     let profile = Profile { include_usage: true, ..Profile::default() };
-    /// What one body must look like: stream, stream_options, max_tokens, max_completion_tokens.
+    /// Expected members of a body: stream, stream_options, max_tokens, max_completion_tokens.
     fn shape(body: &Value) -> (bool, bool, bool, bool) {
         let has = |name: &str| body.get(name).is_some();
         (body["stream"] == true, has("stream_options"), has("max_tokens"), has("max_completion_tokens"))
@@ -117,7 +117,7 @@ async fn what_a_server_refuses_is_left_out_and_remembered() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_teaches_nothing_stands() {
+async fn returns_other_rejections() {
     let server = Scripted::start(vec![refusal("the prompt is too long"), stream()]).await;
     let error = ask(&server, &Profile::default(), request(json!({}))).await.unwrap_err();
     assert!(error.message.contains("the prompt is too long"), "{error}");
@@ -131,7 +131,7 @@ fn streams(server: &Scripted) -> Vec<bool> {
 }
 
 #[tokio::test]
-async fn a_model_that_only_streams_is_asked_for_a_stream() {
+async fn streams_if_a_model_requires_it() {
     for message in [
         "This model only support stream mode, please enable the stream parameter to access the model. ",
         "parameter.enable_thinking must be set to false for non-streaming calls",
@@ -146,30 +146,30 @@ async fn a_model_that_only_streams_is_asked_for_a_stream() {
 }
 
 #[tokio::test]
-async fn what_one_refusal_taught_is_for_nobody_else() {
+async fn applies_lessons_to_the_same_credentials_and_members_only() {
     let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
     let with_tools = || request(json!({"tools": [{"name": "f", "description": "", "parameters": {}}]}));
     let refused = || refusal("Tool calls are not supported in streaming mode");
-    // Other members of a request, other credentials: asked as they come.
+    // A request with other members or other credentials is sent unchanged.
     let server = Scripted::start(vec![refused(), document(), stream(), stream(), document()]).await;
     ask_as(1, &server, &profile, with_tools()).await.unwrap();
     ask_as(1, &server, &profile, request(json!({}))).await.unwrap();
     ask_as(2, &server, &profile, with_tools()).await.unwrap();
     ask_as(1, &server, &profile, with_tools()).await.unwrap();
     assert_eq!(streams(&server), [true, false, true, true, false]);
-    // What a repeat did not mend is not believed.
+    // A lesson whose retry failed is not remembered.
     let server = Scripted::start(vec![refused(), refused(), stream()]).await;
     assert!(ask_as(1, &server, &profile, with_tools()).await.is_err());
     ask_as(1, &server, &profile, with_tools()).await.unwrap();
     assert_eq!(streams(&server), [true, false, true]);
-    // A part of a word is no word.
+    // Part of a word does not match.
     let server = Scripted::start(vec![refusal("top_k is not supported by the upstream"), stream()]).await;
     assert!(ask_as(1, &server, &profile, with_tools()).await.is_err());
     assert_eq!(streams(&server), [true]);
 }
 
 #[tokio::test]
-async fn thoughts_go_back_once_a_server_wants_them() {
+async fn returns_thoughts_if_a_server_requires_them() {
     let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
     let step = || {
         request(json!({"tools": [{"name": "f", "description": "", "parameters": {}}], "prompt_messages": [
@@ -191,7 +191,7 @@ async fn thoughts_go_back_once_a_server_wants_them() {
 }
 
 #[tokio::test]
-async fn names_that_servers_refuse_come_back_as_they_were() {
+async fn maps_rejected_names_back() {
     let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
     let call = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "1", "function":
         {"name": "weather_get", "arguments": "{}"}}]}, "finish_reason": "tool_calls"}]});
@@ -204,7 +204,7 @@ async fn names_that_servers_refuse_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn signatures_go_back_with_their_calls_to_the_model_that_sent_them() {
+async fn returns_signatures_to_the_model_that_sent_them() {
     let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
     let step = |opaque: Value| {
         request(json!({"tools": [{"name": "f", "description": "", "parameters": {}}], "prompt_messages": [
@@ -227,7 +227,7 @@ async fn signatures_go_back_with_their_calls_to_the_model_that_sent_them() {
     ask_as(7, &server, &profile, step(signed("wire-model"))).await.unwrap();
     ask_as(7, &server, &profile, step(signed("another"))).await.unwrap();
     assert_eq!(sent(&server), [json!("sig"), Value::Null]);
-    // A server that misses one gets the documented value, and once more in place of one that it refuses.
+    // A missing signature is replaced with the documented placeholder, and then a rejected one, too.
     let missing = || refusal("Function call is missing a thought_signature in functionCall parts");
     let server = Scripted::start(vec![missing(), stream()]).await;
     ask_as(8, &server, &profile, step(Value::Null)).await.unwrap();
@@ -237,9 +237,9 @@ async fn signatures_go_back_with_their_calls_to_the_model_that_sent_them() {
     assert_eq!(sent(&server), [json!("sig"), json!("sig"), json!("skip_thought_signature_validator")]);
 }
 
-/// What a server sends along with its calls comes back from memory, for a host that hands the calls back bare.
+/// Members of calls are restored from memory if the caller returns the calls without them.
 #[tokio::test]
-async fn signatures_are_remembered_for_hosts_that_lose_them() {
+async fn remembers_signatures_that_are_not_sent_back() {
     let profile = Profile { tools: ToolForm::ToolCall, ..Profile::default() };
     let call = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "c9",
         "function": {"name": "f_g", "arguments": "{\"q\": 1}"},
@@ -261,12 +261,12 @@ async fn signatures_are_remembered_for_hosts_that_lose_them() {
     let signature = |body: &Value| body["messages"][1]["tool_calls"][0]["extra_content"]["google"].clone();
     let bodies = bodies(&server);
     assert_eq!(signature(&bodies[1]), json!({"thought_signature": "QQ+/=="}));
-    assert_eq!(signature(&bodies[2]), Value::Null, "of other credentials nothing is known");
+    assert_eq!(signature(&bodies[2]), Value::Null, "other credentials share nothing");
 }
 
-/// A signature of the message itself goes back with it: from the private JSON, or by the answer's text.
+/// A signature of the message itself is sent back: from the private JSON, or by the text of the response.
 #[tokio::test]
-async fn signatures_of_answers_without_calls_go_back_too() {
+async fn returns_signatures_of_responses_without_calls() {
     let profile = Profile::default();
     let events = |deltas: &[Value]| {
         let events: String =
@@ -275,7 +275,7 @@ async fn signatures_of_answers_without_calls_go_back_too() {
         typed("200 OK", "text/event-stream", &format!("{events}{end}"))
     };
     let signature = json!({"google": {"thought_signature": "QQ+/=="}});
-    // Thoughts, then the answer; a decoration without a signature stays where it is.
+    // Thoughts, then the response; a member without a signature is not sent back.
     let answer = events(&[
         json!({"reasoning_content": "hm", "extra_content": {"google": {"thought": true}}}),
         json!({"content": "Hel"}),
@@ -301,7 +301,7 @@ async fn signatures_of_answers_without_calls_go_back_too() {
         let sent = bodies(&server).pop().unwrap()["messages"][1].clone();
         assert_eq!((&sent["extra_content"], &sent["thought_signature"]), (&extra, &own), "{credentials} {content}");
     }
-    // A server that refuses them is asked without.
+    // A server that rejects them gets a request without them.
     let refused = refusal("thought_signature is not valid");
     let server = Scripted::start(vec![refused, stream()]).await;
     ask_as(23, &server, &profile, history("Hello", carried("wire-model"))).await.unwrap();
@@ -310,15 +310,15 @@ async fn signatures_of_answers_without_calls_go_back_too() {
     assert_eq!(sent, [json!("own"), Value::Null]);
 }
 
-/// One limit for all files of a prompt, whatever they are packed into.
+/// One size limit for all files of a prompt, counted uncompressed.
 #[tokio::test]
-async fn files_of_a_prompt_have_one_limit() {
+async fn limits_the_total_size_of_files() {
     const MIB: usize = 1024 * 1024;
     let file = |claimed: usize, sent: usize| {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {claimed}\r\n\r\n");
         vec![Step::Send(head.into_bytes()), Step::Times(vec![b'x'; MIB], sent)]
     };
-    // What is small on its way may be large when it is unpacked.
+    // A small compressed response may be large when unpacked.
     let packed = typed("200 OK", "image/png", "x").into_iter().map(|step| match step {
         Step::Send(bytes) => {
             let text = String::from_utf8(bytes).unwrap();
@@ -331,7 +331,7 @@ async fn files_of_a_prompt_have_one_limit() {
         (vec![file(40 * MIB, 40), file(24 * MIB, 24)], None),
         (vec![file(40 * MIB, 40), file(25 * MIB, 0)], Some("together with the others of this prompt")),
         (vec![file(65 * MIB, 0)], Some("larger than 67108864 bytes")),
-        (vec![packed.collect()], Some("comes compressed")),
+        (vec![packed.collect()], Some("is compressed")),
     ] {
         let count = scripts.len();
         let server = Scripted::start(scripts).await;

@@ -278,7 +278,7 @@ fn probes_an_endpoint_step_by_step() {
         &["ok http:", "not validated: this provider has per-model credentials"],
     );
     let uid = ["--provider", "xinference", "--credential", &server, "--model", "m", "--credential", "model_uid=m"];
-    check(&uid, &[], &["error credentials:", "does not answer like Xinference"]);
+    check(&uid, &[], &["error credentials:", "does not respond like a Xinference server"]);
 }
 
 #[test]

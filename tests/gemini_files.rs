@@ -309,7 +309,7 @@ async fn urls_that_google_can_read_are_passed_on_with_their_clip() {
         json!({"google_api_key": API_KEY, "proxy_url": google.url, "google_base_url": "http://gateway.invalid"});
     let outcome = plugin().call(ask(proxied)).await;
     assert!(
-        outcome.failure().1.contains("cannot be fetched from https://142.250.1.1/clip.mp4"),
+        outcome.failure().1.contains("cannot download a file from https://142.250.1.1/clip.mp4"),
         "{:?}",
         outcome.failure()
     );

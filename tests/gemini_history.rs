@@ -146,7 +146,7 @@ async fn all_files_of_a_prompt_share_one_limit_and_are_not_compressed() {
     for (paths, expected) in [
         (&["/large", "/large?2", "/large?3"][..], "larger than 104857600 bytes, together with the others"),
         (&["/empty"], "/empty is empty"),
-        (&["/packed"], "comes compressed"),
+        (&["/packed"], "is compressed"),
     ] {
         let outcome = ask(&google, credentials.clone(), prompt(paths)).await;
         assert!(outcome.failure().1.contains(expected), "{paths:?}: {:?}", outcome.failure());

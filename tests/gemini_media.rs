@@ -294,7 +294,7 @@ async fn transcribes_audio() {
 #[tokio::test]
 async fn unsupported_audio_is_rejected_before_it_is_sent() {
     let google = Google::start().await;
-    let cases: [(Vec<u8>, &str); 2] = [(Vec::new(), "empty"), (b"%PDF-1.7 not audio".to_vec(), "no known kind")];
+    let cases: [(Vec<u8>, &str); 2] = [(Vec::new(), "empty"), (b"%PDF-1.7 not audio".to_vec(), "unknown audio format")];
     for (audio, expected) in cases {
         let outcome = transcribe(&google, key(), &audio).await;
         let (kind, message) = outcome.failure();

@@ -115,22 +115,22 @@ const HOSTS: &[&str] = &[
 
 /// Addresses that are refused without looking at a host, and why.
 const ADDRESSES: &[(&str, &str)] = &[
-    ("file:///etc/passwd", "not fetched from file: addresses"),
-    ("ftp://127.0.0.1/x", "not fetched from ftp: addresses"),
-    ("gopher://127.0.0.1:6379/_INFO", "not fetched from gopher: addresses"),
-    ("dict://127.0.0.1:11211/stats", "not fetched from dict: addresses"),
-    ("ws://127.0.0.1/", "not fetched from ws: addresses"),
-    ("jar:http://127.0.0.1!/x", "not fetched from jar: addresses"),
-    ("unix:/var/run/docker.sock", "not fetched from unix: addresses"),
-    ("data:text/html,x", "not fetched from data: addresses"),
-    ("javascript:1", "not fetched from javascript: addresses"),
-    ("/etc/passwd", "relative address"),
-    ("../../etc/passwd", "relative address"),
-    ("//169.254.169.254/x", "relative address"),
+    ("file:///etc/passwd", "unsupported URL scheme: file"),
+    ("ftp://127.0.0.1/x", "unsupported URL scheme: ftp"),
+    ("gopher://127.0.0.1:6379/_INFO", "unsupported URL scheme: gopher"),
+    ("dict://127.0.0.1:11211/stats", "unsupported URL scheme: dict"),
+    ("ws://127.0.0.1/", "unsupported URL scheme: ws"),
+    ("jar:http://127.0.0.1!/x", "unsupported URL scheme: jar"),
+    ("unix:/var/run/docker.sock", "unsupported URL scheme: unix"),
+    ("data:text/html,x", "unsupported URL scheme: data"),
+    ("javascript:1", "unsupported URL scheme: javascript"),
+    ("/etc/passwd", "relative URL"),
+    ("../../etc/passwd", "relative URL"),
+    ("//169.254.169.254/x", "relative URL"),
     ("http:169.254.169.254", PRIVATE),
     ("http:\\\\127.0.0.1\\x", PRIVATE),
     ("http://127.0.0.1\\@8.8.8.8/", PRIVATE),
-    ("http://no-such-host.invalid/", "cannot be resolved"),
+    ("http://no-such-host.invalid/", "cannot resolve the host"),
     ("http://[fe80::1%25eth0]/", "address"),
     ("http://", "address"),
 ];
@@ -209,11 +209,11 @@ async fn a_redirect_is_checked_like_the_first_address() {
         (files.to("//[::1]/"), PRIVATE),
         (files.to("http://user:password@10.0.0.1/"), PRIVATE),
         (files.to(&files.to("http://10.0.0.1/")), PRIVATE),
-        (files.to("file:///etc/passwd"), "redirects to a file: address"),
-        (files.to("gopher://127.0.0.1/"), "redirects to a gopher: address"),
-        (files.to("data:image/png;base64,iVBORw0KGgo="), "redirects to a data: address"),
-        (files.to("http://"), "redirects to nowhere"),
-        (format!("{}/nowhere", files.url), "redirects to nowhere"),
+        (files.to("file:///etc/passwd"), "redirects to an unsupported URL scheme: file"),
+        (files.to("gopher://127.0.0.1/"), "redirects to an unsupported URL scheme: gopher"),
+        (files.to("data:image/png;base64,iVBORw0KGgo="), "redirects to an unsupported URL scheme: data"),
+        (files.to("http://"), "redirects without a target"),
+        (format!("{}/nowhere", files.url), "redirects without a target"),
         (again, "redirects more than 3 times"),
     ] {
         check_refused(&mut process, &upstream, own, &target, words).await;
@@ -265,7 +265,7 @@ async fn only_difys_files_are_fetched_for_a_model_server() {
     for (address, words) in [
         (files.to(&format!("{}/a.png", other.url)), PRIVATE),
         ("//169.254.169.254/a.png".to_owned(), PRIVATE),
-        (files.to("file:///etc/passwd"), "redirects to a file: address"),
+        (files.to("file:///etc/passwd"), "redirects to an unsupported URL scheme: file"),
     ] {
         let mut request = requests(&upstream.url, None, &address).remove(0);
         request["provider"] = json!("xinference");

@@ -1,4 +1,4 @@
-//! Whole sessions with the Xinference provider against a server made from recorded answers.
+//! Complete sessions with the Xinference provider against a mock server that returns recorded responses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/forms.rs"]
@@ -19,7 +19,7 @@ fn plugin() -> Plugin {
     Plugin::of(vec![(forms::declaration("xinference"), Vec::new(), provider)])
 }
 
-/// A request with `server_url`, `model_uid` and more fields of the credential form.
+/// Builds a request with `server_url`, `model_uid` and further fields of the credential form.
 fn request(server: &Server, action: &str, uid: &str, credentials: Value, fields: Value) -> Value {
     let mut all = json!({"server_url": server.url, "model_uid": uid, "max_retries": "0"});
     all.as_object_mut().unwrap().extend(credentials.as_object().unwrap().clone());
@@ -42,7 +42,7 @@ async fn validate(server: &Server, uid: &str, kind: &str, credentials: Value) ->
     plugin().call(request(server, "validate_model_credentials", uid, credentials, json!({"model_type": kind}))).await
 }
 
-/// The failure's text contains all of these words.
+/// Checks that the error message contains all of these words.
 fn check_failure(outcome: &Outcome, kind: &str, words: &[&str]) {
     let (found, message) = outcome.failure();
     assert_eq!(found, kind, "{message}");
@@ -57,7 +57,7 @@ fn check_failure(outcome: &Outcome, kind: &str, words: &[&str]) {
 const HELLO: &str = "Hello! 你好 👋 How can I help?";
 
 #[tokio::test]
-async fn answers_stream_and_block_alike() {
+async fn streaming_and_blocking_responses_are_equal() {
     let server = Server::start().await;
     let plugin = plugin();
     for stream in [true, false] {
@@ -89,15 +89,12 @@ async fn answers_stream_and_block_alike() {
         (&json!(true), &json!("chat-inline"), &json!("user-1"))
     );
     let plain = &server.seen("/v1/chat/completions")[0].body;
-    assert!(
-        plain.get("max_tokens").is_none() && plain.get("temperature").is_none(),
-        "nothing that the user did not set"
-    );
-    assert_eq!(server.seen("/v1/models/chat-inline").len(), 1, "asked once, used by four calls");
+    assert!(plain.get("max_tokens").is_none() && plain.get("temperature").is_none(), "only what the user set is sent");
+    assert_eq!(server.seen("/v1/models/chat-inline").len(), 1, "queried once, used by four requests");
 }
 
 #[tokio::test]
-async fn tools_are_called_whatever_the_engine_does_with_them() {
+async fn reads_tool_calls_of_every_engine() {
     let server = Server::start().await;
     let mut vllm: Value = serde_json::from_slice(&server::recorded("model_chat-inline.body")).unwrap();
     vllm["model_engine"] = json!("vLLM");
@@ -129,7 +126,7 @@ async fn tools_are_called_whatever_the_engine_does_with_them() {
 }
 
 #[tokio::test]
-async fn completion_models_and_media_and_schemas() {
+async fn supports_completion_mode_media_and_schemas() {
     let server = Server::start().await;
     for stream in [true, false] {
         let outcome = plugin()
@@ -173,7 +170,7 @@ async fn completion_models_and_media_and_schemas() {
 }
 
 #[tokio::test]
-async fn embeddings_keep_their_order_in_batches() {
+async fn keeps_the_order_of_embeddings_in_batches() {
     let server = Server::start_with_limit(10).await;
     let texts: Vec<String> = (0..95).map(|number| format!("{} {}", "x".repeat(number % 7), number)).collect();
     let embed = |credentials: Value, texts: Value| {
@@ -189,7 +186,7 @@ async fn embeddings_keep_their_order_in_batches() {
     let long = "word ".repeat(5000);
     plugin().call(embed(json!({}), json!([long]))).await;
     let sent = server.seen("/v1/embeddings").pop().unwrap().body["input"][0].as_str().unwrap().len();
-    assert!((500..5000).contains(&sent), "cut near the model's 256 tokens: {sent}");
+    assert!((500..5000).contains(&sent), "truncated near the model's 256 tokens: {sent}");
     let outcome = plugin().call(embed(json!({"max_chunks": "95"}), json!(texts))).await;
     check_failure(&outcome, "InvokeBadRequestError", &["413", "fewer texts"]);
     let counts =
@@ -198,7 +195,7 @@ async fn embeddings_keep_their_order_in_batches() {
 }
 
 #[tokio::test]
-async fn pictures_are_embedded_and_ranked_where_the_model_sees() {
+async fn embeds_and_ranks_images_if_the_model_supports_them() {
     let server = Server::start().await;
     server.set_model(
         "clip",
@@ -221,7 +218,7 @@ async fn pictures_are_embedded_and_ranked_where_the_model_sees() {
 }
 
 #[tokio::test]
-async fn documents_are_ranked_by_raw_scores() {
+async fn ranks_documents_by_raw_scores() {
     let server = Server::start().await;
     let rank = |credentials: Value, fields: Value| {
         let mut all = json!({"query": "q", "docs": ["0.1", "0.9", "-3", "0.5"]});
@@ -250,7 +247,7 @@ async fn documents_are_ranked_by_raw_scores() {
 }
 
 #[tokio::test]
-async fn recordings_carry_their_right_name_and_language() {
+async fn sends_audio_files_with_name_and_language() {
     let server = Server::start().await;
     let hear = |credentials: Value, bytes: &[u8]| {
         request(&server, "invoke_speech2text", "asr", credentials, json!({"file": hex::encode(bytes)}))
@@ -271,13 +268,13 @@ async fn recordings_carry_their_right_name_and_language() {
     check_failure(
         &plugin().call(hear(json!({}), b"%PDF-1.7")).await,
         "InvokeBadRequestError",
-        &["no known kind", "wav"],
+        &["unknown audio format", "wav"],
     );
     check_failure(&plugin().call(hear(json!({}), b"")).await, "InvokeBadRequestError", &["empty"]);
 }
 
 #[tokio::test]
-async fn speech_streams_where_the_engine_does() {
+async fn streams_speech_if_the_engine_does() {
     let server = Server::start().await;
     let speak = |uid: &str, voice: &str, text: &str, credentials: Value| {
         let call = request(&server, "invoke_tts", uid, credentials, json!({"content_text": text, "voice": voice}));
@@ -296,18 +293,18 @@ async fn speech_streams_where_the_engine_does() {
     assert_eq!(streams, [json!(false), json!(false), json!(true)]);
     server
         .set_model("voxcpm", json!({"model_type": "audio", "model_family": "VoxCPM", "model_ability": ["text2audio"]}));
-    assert_eq!(speak("voxcpm", "", "Hi.", json!({})).await, "<none|mp3|Hi.>", "asked again without streaming");
+    assert_eq!(speak("voxcpm", "", "Hi.", json!({})).await, "<none|mp3|Hi.>", "retried without streaming");
     let long = "A sentence of some words. ".repeat(400);
     let spoken = speak("kokoro", "", &long, json!({})).await;
     let heard: String = spoken.split('>').filter_map(|piece| piece.rsplit('|').next()).collect();
-    assert_eq!(heard.trim(), long.trim(), "in order, in pieces");
+    assert_eq!(heard.trim(), long.trim(), "in order, in segments");
     assert!(spoken.matches('<').count() > 2);
     let empty = request(&server, "invoke_tts", "kokoro", json!({}), json!({"content_text": "  ", "voice": ""}));
     check_failure(&plugin().call(empty).await, "InvokeBadRequestError", &["no text"]);
 }
 
 #[tokio::test]
-async fn voices_come_from_the_server() {
+async fn lists_the_voices_of_the_server() {
     let server = Server::start().await;
     let voices = |uid: &str, credentials: Value, language: Value| {
         let call = request(&server, "get_tts_model_voices", uid, credentials, json!({"language": language}));
@@ -324,7 +321,7 @@ async fn voices_come_from_the_server() {
 }
 
 #[tokio::test]
-async fn validation_says_what_is_wrong() {
+async fn validation_names_what_is_wrong() {
     let server = Server::start().await;
     for (uid, kind) in [
         ("chat-inline", "llm"),
@@ -347,20 +344,24 @@ async fn validation_says_what_is_wrong() {
     check_failure(
         &validate(&server, "minilm", "llm", json!({})).await,
         WRONG,
-        &["`minilm` is text-embedding, not llm", "chat-inline"],
+        &["`minilm` has type text-embedding, expected llm", "chat-inline"],
     );
-    check_failure(&validate(&server, "asr", "tts", json!({})).await, WRONG, &["speech2text, not tts", "kokoro"]);
+    check_failure(&validate(&server, "asr", "tts", json!({})).await, WRONG, &["speech2text, expected tts", "kokoro"]);
     check_failure(&validate(&server, "org/name", "llm", json!({})).await, WRONG, &["`model_uid`", "org/name"]);
     check_failure(&validate(&server, "odd ?#ü%", "llm", json!({})).await, WRONG, &["odd ?#ü%"]);
     server.set_loading("chat-reason");
-    check_failure(&validate(&server, "chat-reason", "llm", json!({})).await, WRONG, &["still loading", "wait 30 s"]);
+    check_failure(
+        &validate(&server, "chat-reason", "llm", json!({})).await,
+        WRONG,
+        &["still loading", "retry after 30 s"],
+    );
     server.trouble(Trouble::Respond(
         500,
         "text/plain",
         "Internal Server Error: [address=1:2, pid=3] actor died".to_owned(),
         None,
     ));
-    check_failure(&validate(&server, "chat-inline", "llm", json!({})).await, WRONG, &["replica gone", "actor died"]);
+    check_failure(&validate(&server, "chat-inline", "llm", json!({})).await, WRONG, &["replica died", "actor died"]);
     for (address, words) in [
         ("http://127.0.0.1:1", ["cannot connect", "container"]),
         ("http://no-such-host.invalid", ["no-such-host.invalid", "resolved"]),
@@ -374,12 +375,12 @@ async fn validation_says_what_is_wrong() {
     check_failure(
         &validate(&server, "m", "llm", json!({"server_url": below})).await,
         WRONG,
-        &["does not answer like Xinference"],
+        &["does not respond like a Xinference server"],
     );
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_tried_once_and_no_placeholder_is_sent() {
+async fn tries_a_wrong_key_once_and_sends_no_placeholder() {
     let server = Server::start_with_key("xf-secret").await;
     const WRONG: &str = "CredentialsValidateFailedError";
     assert_eq!(
@@ -397,7 +398,7 @@ async fn a_wrong_key_is_tried_once_and_no_placeholder_is_sent() {
         WRONG,
         &["`api_key`"],
     );
-    assert_eq!(server.seen("/v1/models").len(), before + 1, "a refused key is not repeated");
+    assert_eq!(server.seen("/v1/models").len(), before + 1, "a rejected key is not retried");
     assert!(
         server
             .seen("/v1/models")
@@ -422,7 +423,7 @@ async fn a_wrong_key_is_tried_once_and_no_placeholder_is_sent() {
 }
 
 #[tokio::test]
-async fn a_login_is_shared_and_renewed() {
+async fn shares_and_renews_a_login() {
     let server = Server::start_with_key("xf-secret").await;
     let login = json!({"username": "anna", "password": "right"});
     let plugin = plugin();
@@ -438,15 +439,15 @@ async fn a_login_is_shared_and_renewed() {
     }
     assert_eq!(server.seen("/token").len(), 1);
     server.end_tokens();
-    assert_eq!(plugin.call(call).await.text(), HELLO, "a token that ended early is renewed");
+    assert_eq!(plugin.call(call).await.text(), HELLO, "a token that expired early is renewed");
     assert_eq!(server.seen("/token").len(), 2);
     let wrong = validate(&server, "chat-inline", "llm", json!({"username": "anna", "password": "wrong"})).await;
     check_failure(&wrong, "CredentialsValidateFailedError", &["login failed", "Incorrect username or password"]);
-    assert_eq!(server.seen("/token").len(), 3, "a refused password is not repeated");
+    assert_eq!(server.seen("/token").len(), 3, "a rejected password is not retried");
 }
 
 #[tokio::test]
-async fn calls_side_by_side_share_one_question_and_one_login() {
+async fn concurrent_requests_share_one_query_and_one_login() {
     let server = Server::start_with_key("xf-secret").await;
     let plugin = plugin();
     let mut connection = plugin.connect();
@@ -467,7 +468,7 @@ async fn calls_side_by_side_share_one_question_and_one_login() {
 }
 
 #[tokio::test]
-async fn a_changed_model_is_noticed_and_a_known_one_is_kept() {
+async fn notices_a_changed_model_and_keeps_a_known_one() {
     let server = Server::start().await;
     let plugin = plugin();
     let schema = |credentials: Value| {
@@ -482,13 +483,13 @@ async fn a_changed_model_is_noticed_and_a_known_one_is_kept() {
         "chat-inline",
         json!({"model_type": "LLM", "model_ability": ["chat", "vision"], "context_length": 100_000}),
     );
-    assert_eq!(features(&plugin.call(schema(json!({}))).await).as_array().unwrap().len(), 3, "kept for a while");
+    assert_eq!(features(&plugin.call(schema(json!({}))).await).as_array().unwrap().len(), 3, "cached");
     server.trouble(Trouble::Respond(404, "application/json", "{\"detail\":\"gone\"}".to_owned(), None));
     plugin.call(ask(&server, "chat-inline", "Hi", json!({}))).await.failure();
     let changed = plugin.call(schema(json!({}))).await;
     assert_eq!(features(&changed), json!(["vision"]));
     assert_eq!(changed.item()["model_schema"]["model_properties"]["context_size"], 100_000);
-    // A model that was known stays so while its server is silent.
+    // A known model stays known while its server does not respond.
     server.set_loading("chat-inline");
     server.trouble(Trouble::Respond(503, "application/json", "{\"detail\":\"loading\"}".to_owned(), None));
     plugin.call(ask(&server, "chat-inline", "Hi", json!({}))).await.failure();
@@ -496,17 +497,17 @@ async fn a_changed_model_is_noticed_and_a_known_one_is_kept() {
 }
 
 #[tokio::test]
-async fn what_was_never_learnt_is_an_error_for_dify_and_no_rule_for_calls() {
+async fn unknown_abilities_fail_the_schema_but_not_requests() {
     let server = Server::start().await;
     let describe = |uid: &str, credentials: Value| {
         request(&server, "get_ai_model_schemas", uid, credentials, json!({"model_type": "llm"}))
     };
     let parameters = json!({"model_parameters": {"max_tokens": 8000, "temperature": 3, "enable_thinking": true}});
-    // A silent server, also with what an older installation stored.
+    // A server that does not respond, also with what an older installation stored.
     let stored =
         json!({"server_url": "http://127.0.0.1:1", "completion_type": "chat", "support_function_call": "true"});
     let silent = plugin().call(describe("chat-inline", stored)).await;
-    check_failure(&silent, "InvokeConnectionError", &["what model `chat-inline` can do is not known"]);
+    check_failure(&silent, "InvokeConnectionError", &["the abilities of model `chat-inline` are unknown"]);
     let mut down = ask(&server, "chat-inline", "Hi", parameters.clone());
     down["credentials"]["server_url"] = json!("http://127.0.0.1:1");
     check_failure(&plugin().call(down).await, "InvokeConnectionError", &["cannot connect"]);
@@ -518,7 +519,7 @@ async fn what_was_never_learnt_is_an_error_for_dify_and_no_rule_for_calls() {
     );
     let loading = plugin().call(ask(&server, "chat-reason", "Hi", parameters.clone())).await;
     assert_eq!(loading.failure().0, "InvokeServerUnavailableError", "{:?}", loading.error);
-    // Answers that describe nothing.
+    // Responses that describe nothing.
     for nothing in
         [json!({}), json!([]), json!(null), json!("Xinference"), json!({"detail": "gone"}), json!({"error": {}})]
     {
@@ -526,14 +527,14 @@ async fn what_was_never_learnt_is_an_error_for_dify_and_no_rule_for_calls() {
         let outcome = plugin().call(describe("nothing", json!({}))).await;
         assert_eq!(outcome.failure().0, "InvokeServerUnavailableError", "{nothing}: {:?}", outcome.error);
     }
-    // A length that the server does not tell is no limit of a call.
+    // A length that the server does not report does not limit a request.
     server.set_model("chat-inline", json!({"model_type": "LLM", "model_ability": ["chat"]}));
     let long = json!({"model_parameters": {"max_tokens": 8000}});
     assert_eq!(plugin().call(ask(&server, "chat-inline", "Hi", long)).await.text(), HELLO);
 }
 
 #[tokio::test]
-async fn a_refused_login_or_key_is_not_tried_again_at_once() {
+async fn does_not_immediately_retry_a_rejected_login_or_key() {
     let server = Server::start_with_key("xf-secret").await;
     let prompt = json!({"prompt_messages": [{"role": "user", "content": "Hi"}]});
     let call = |credentials: Value| request(&server, "invoke_llm", "chat-inline", credentials, prompt.clone());
@@ -545,18 +546,22 @@ async fn a_refused_login_or_key_is_not_tried_again_at_once() {
     assert_eq!(server.seen("/token").len(), 1);
     let right = json!({"username": "anna", "password": "right"});
     assert_eq!(provider.call(call(right)).await.text(), HELLO, "another password is another login");
-    // Saving the form tries once more.
+    // Saving the form retries once.
     let form = request(&server, "validate_model_credentials", "chat-inline", wrong, json!({"model_type": "llm"}));
     check_failure(&provider.call(form).await, "CredentialsValidateFailedError", &["login failed"]);
     assert_eq!(server.seen("/token").len(), 3);
     let before = server.seen("/v1/").len();
     let outcome = provider.call(call(json!({"api_key": "wrong", "max_retries": "3"}))).await;
     check_failure(&outcome, "InvokeAuthorizationError", &["Could not validate credentials"]);
-    assert_eq!(server.seen("/v1/").len(), before + 1, "a wrong key is one failure of the ten that ban an address");
+    assert_eq!(
+        server.seen("/v1/").len(),
+        before + 1,
+        "a wrong key is one of the ten failures that ban a client address"
+    );
 }
 
 #[tokio::test]
-async fn half_a_character_fails_no_call() {
+async fn tolerates_split_surrogates() {
     let server = Server::start().await;
     let mut data = ask(&server, "chat-inline", "MARK", json!({}));
     (data["user_id"], data["type"]) = (json!("u"), json!("model"));
@@ -570,7 +575,7 @@ async fn half_a_character_fails_no_call() {
 }
 
 #[tokio::test]
-async fn errors_of_the_server_keep_kind_and_words() {
+async fn maps_errors_of_the_server() {
     let server = Server::start().await;
     let html = "<html><head><title>502 Bad Gateway</title></head></html>".to_owned();
     let cases = [
@@ -623,16 +628,16 @@ async fn errors_of_the_server_keep_kind_and_words() {
         let (_, message) = outcome.failure();
         assert!(!message.contains("address="), "{message}");
     }
-    assert_eq!(server.seen("/v1/chat/completions").len(), cases.len(), "none was repeated");
+    assert_eq!(server.seen("/v1/chat/completions").len(), cases.len(), "none was retried");
     check_failure(
         &plugin().call(ask(&server, "minilm", "Hi", json!({}))).await,
         "InvokeBadRequestError",
-        &["`minilm` is text-embedding, not llm"],
+        &["`minilm` has type text-embedding, expected llm"],
     );
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_ends_one_session_only() {
+async fn a_broken_connection_ends_one_session_only() {
     let server = Server::start().await;
     let plugin = plugin();
     let mut connection = plugin.connect();
@@ -640,14 +645,14 @@ async fn a_server_that_goes_away_ends_one_session_only() {
     connection.request("broken", ask(&server, "chat-inline", "Hi", json!({}))).await;
     let broken = connection.outcome("broken").await;
     assert_eq!(broken.failure().0, "InvokeConnectionError");
-    assert!(!broken.items.is_empty(), "what came before is delivered");
-    assert_eq!(server.seen("/v1/chat/completions").len(), 1, "no repeat after the first byte");
+    assert!(!broken.items.is_empty(), "earlier text is delivered");
+    assert_eq!(server.seen("/v1/chat/completions").len(), 1, "no retry after the first byte");
     connection.request("whole", ask(&server, "chat-inline", "Hi", json!({}))).await;
     assert_eq!(connection.outcome("whole").await.text(), HELLO);
 }
 
 #[tokio::test]
-async fn waits_and_repeats_follow_the_credentials() {
+async fn timeouts_and_retries_follow_the_credentials() {
     let server = Server::start().await;
     let call = |credentials: Value| {
         request(
@@ -672,12 +677,12 @@ async fn waits_and_repeats_follow_the_credentials() {
     assert_eq!(
         server.seen("/v1/chat/completions").len(),
         before + 2,
-        "neither a deterministic failure nor a long wait is repeated"
+        "neither a deterministic failure nor a long wait is retried"
     );
 }
 
 #[tokio::test]
-async fn parts_that_a_server_refuses_are_left_out_and_remembered() {
+async fn leaves_out_and_remembers_rejected_members() {
     let server = Server::start().await;
     let no = "{\"detail\":\"stream_options is not supported\"}".to_owned();
     server.trouble(Trouble::Respond(400, "application/json", no, None));
@@ -688,16 +693,17 @@ async fn parts_that_a_server_refuses_are_left_out_and_remembered() {
         None,
     ));
     let outcome = plugin().call(ask(&server, "chat-inline", "Hi", json!({}))).await;
-    assert_eq!(outcome.text(), HELLO, "a plain document where a stream was asked for");
+    assert_eq!(outcome.text(), HELLO, "a plain document instead of a stream");
     let sent: Vec<bool> =
         server.seen("/v1/chat/completions").iter().map(|seen| seen.body.get("stream_options").is_some()).collect();
     assert_eq!(sent, [true, false]);
 }
 
-/// Thoughts without an opening tag are shown as they come where it is known that they are thoughts: an answer that breaks
-/// off within them has them in front of its error, as thoughts.
+/// Thoughts without an opening tag are shown immediately if they are known to be thoughts. A response that is
+/// interrupted
+/// within them shows them as thoughts before its error.
 #[tokio::test]
-async fn thoughts_without_an_opening_tag_are_not_held_back() {
+async fn shows_thoughts_without_an_opening_tag_immediately() {
     let server = Server::start().await;
     let plugin = plugin();
     let model = |uid: &str, family: &str, abilities: Value| {
@@ -737,9 +743,9 @@ async fn thoughts_without_an_opening_tag_are_not_held_back() {
             broken.items.iter().filter_map(|item| item["delta"]["message"]["content"].as_str()).collect();
         assert_eq!((shown.as_str(), broken.error.is_some()), (thoughts, true), "{uid} {parameters}");
     }
-    // Nothing is lost or called a thought where there was none.
-    let answer = say("plain", unset.clone(), "Hello", json!("stop")).await;
-    assert_eq!(answer.text(), "<think>\nHello\n</think>Hello");
+    // A response without thoughts is shown as the response, completely.
+    let response = say("plain", unset.clone(), "Hello", json!("stop")).await;
+    assert_eq!(response.text(), "<think>\nHello\n</think>Hello");
     model("other", "glm-4.7", json!(["chat", "reasoning", "hybrid"]));
     for _ in 0..2 {
         assert_eq!(say("other", unset.clone(), "Hello", json!("stop")).await.text(), "Hello");
@@ -747,7 +753,7 @@ async fn thoughts_without_an_opening_tag_are_not_held_back() {
 }
 
 #[tokio::test]
-async fn tokens_are_counted_without_the_server() {
+async fn counts_tokens_without_the_server() {
     let server = Server::start().await;
     server.stop_model("chat-inline");
     let count = request(

@@ -1,4 +1,4 @@
-//! The providers of this executable: which dialect, which address, which credentials.
+//! The providers of this executable: each selects a dialect, URLs and credentials.
 
 pub mod aigateway;
 pub mod common;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use dify_plugin::config::machine::MachineAccess;
 use dify_plugin::model::Provider;
 
-/// All of them, the main one first. `machine` is what their credential forms may use of this machine.
+/// Returns all providers, the main one first. `machine` limits what their credential forms may use of this machine.
 pub fn all(machine: MachineAccess) -> Vec<Arc<dyn Provider>> {
     let gemini = gemini::Gemini::new(machine);
     let agents = gemini.agents();

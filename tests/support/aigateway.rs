@@ -1,5 +1,5 @@
-//! A fake gateway on loopback: checks every request's credential by the rules, then answers like the services behind it,
-//! or as a test scripts it. Everything that came is kept.
+//! A mock gateway on loopback: it checks the credential of every request by the rules, then responds like the services
+//! behind it, or as scripted by a test. All requests are recorded.
 #![allow(dead_code)]
 
 use std::collections::{HashSet, VecDeque};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::rules::{HmacRules, JwtRules, KeyRules, Raw, Verdict, deny, hmac_verdict, jwt_verdict, key_verdict, pass};
 
-/// How the route is protected.
+/// Protection of the route.
 #[derive(Clone, Debug)]
 pub enum Protection {
     Hmac(HmacRules),
@@ -21,13 +21,13 @@ pub enum Protection {
     Key(KeyRules),
 }
 
-/// A scripted answer to a request that passed.
+/// A scripted response to an accepted request.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// Whether the connection breaks behind the body.
+    /// Whether the connection breaks after the body.
     pub cut: bool,
 }
 
@@ -71,17 +71,17 @@ impl Gateway {
         Self { url, inner }
     }
 
-    /// Answers the next request that passes with this.
+    /// Sets the response to the next accepted request.
     pub fn script(&self, reply: Reply) {
         self.inner.replies.lock().unwrap().push_back(reply);
     }
 
-    /// Every request so far.
+    /// Returns all requests so far.
     pub fn seen(&self) -> Vec<Raw> {
         self.inner.seen.lock().unwrap().clone()
     }
 
-    /// The body of the last request as JSON.
+    /// Returns the body of the last request as JSON.
     pub fn last_json(&self) -> Value {
         serde_json::from_slice(&self.seen().last().unwrap().body).unwrap()
     }
@@ -111,7 +111,7 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request<Body>) -> Resp
     respond(scripted.unwrap_or_else(|| service(&raw)).header("x-request-id", "req-1"))
 }
 
-/// The credential, and what no credential may do.
+/// Checks the credential, and what no request may contain.
 fn judge(inner: &Inner, raw: &Raw) -> Verdict {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let verdict = match &inner.protection {
@@ -147,7 +147,7 @@ fn respond(reply: Reply) -> Response<Body> {
         let whole = reply.body;
         Body::from_stream(async_stream::stream! {
             yield Ok(whole);
-            // So that the answer is on its way before the connection breaks.
+            // Gives the response time to be sent before the connection breaks.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             yield Err(std::io::Error::other("cut"));
         })
@@ -162,11 +162,11 @@ fn respond(reply: Reply) -> Response<Body> {
     response
 }
 
-/// Text that the services behind the gateway speak.
+/// Text that the services behind the gateway return.
 pub const ANSWER: [&str; 3] = ["Hello", ", ", "world"];
 
-/// What stands for a sound.
-pub const SOUND: &[u8] = b"ID3\x04 a sound";
+/// Placeholder for an audio file.
+pub const AUDIO: &[u8] = b"ID3\x04 audio";
 
 fn service(raw: &Raw) -> Reply {
     let path = raw.target.split('?').next().unwrap();
@@ -186,7 +186,7 @@ fn service(raw: &Raw) -> Reply {
         }
         _ if path.ends_with("/audio/speech") => {
             assert_eq!(body["voice"], "alloy");
-            Reply::new(200, "audio/mpeg", SOUND)
+            Reply::new(200, "audio/mpeg", AUDIO)
         }
         _ if path.ends_with("/audio/transcriptions") => transcription(raw),
         _ => Reply::new(404, "text/plain", ""),
@@ -218,9 +218,9 @@ fn chat(body: &Value) -> Reply {
 fn embeddings(body: &Value) -> Reply {
     let texts = body["input"].as_array().unwrap();
     if texts.len() > 10 {
-        return Reply::new(400, "application/json", json!({"error": {"message": "batch size is over 10"}}).to_string());
+        return Reply::new(400, "application/json", json!({"error": {"message": "batch size exceeds 10"}}).to_string());
     }
-    // In the wrong order on purpose.
+    // Deliberately in the wrong order.
     let data: Vec<Value> = texts
         .iter()
         .enumerate()
@@ -230,7 +230,7 @@ fn embeddings(body: &Value) -> Reply {
     json_reply(json!({"data": data, "model": "routed-elsewhere", "usage": {"prompt_tokens": 5, "total_tokens": 5}}))
 }
 
-/// Documents by length, the longest best; scores are plainly not normalised.
+/// Ranks documents by length, the longest first; the scores are clearly not normalized.
 fn ranking(documents: &Value) -> Vec<Value> {
     let documents = documents.as_array().unwrap();
     let score = |text: &Value| text.as_str().unwrap().len() as f64 / 100.0;

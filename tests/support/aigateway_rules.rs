@@ -1,5 +1,6 @@
-//! The gateway's side of each authentication method, written from its rules and not from our signer: pure functions from
-//! a raw request to a verdict. The vector files prove them before anything else relies on them.
+//! The gateway's side of each authentication method, written from its rules and not from the plugin's signer: pure
+//! functions
+//! from a raw request to a verdict. The vector files verify them before anything else relies on them.
 #![allow(dead_code)]
 
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
@@ -10,13 +11,13 @@ use jsonwebtoken::{Algorithm, DecodingKey, jwk::Jwk};
 use md5::{Digest, Md5};
 use serde_json::Value;
 
-/// A request as it came over the wire.
+/// A request as received.
 #[derive(Clone, Debug, Default)]
 pub struct Raw {
     pub method: String,
-    /// Path and query, nothing decoded.
+    /// Path and query string, not decoded.
     pub target: String,
-    /// Names in lower case.
+    /// Headers with lowercase names.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -27,7 +28,7 @@ impl Raw {
     }
 }
 
-/// What the gateway says to a credential.
+/// The gateway's decision about a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub status: u16,
@@ -49,7 +50,7 @@ pub fn deny(status: u16, body: &str) -> Verdict {
 pub struct HmacRules {
     pub consumers: Vec<(String, String)>,
     pub allowed: bool,
-    /// Seconds that the clocks may differ; unchecked when `None`.
+    /// Maximum clock skew in seconds; not checked if `None`.
     pub window: Option<u64>,
     /// Stricter than the open-source verifier: all four headers signed, a digest for JSON and multipart, no `date`.
     pub strict: bool,
@@ -96,9 +97,9 @@ fn strict(raw: &Raw) -> Verdict {
     let checks = [
         (list.contains(' '), "a blank in the list"),
         (raw.header("x-ca-signature-method") != "HmacSHA256", "another method"),
-        (raw.header("x-ca-timestamp").len() != 13, "a timestamp that is not in milliseconds"),
-        (!(8..=128).contains(&nonce), "a nonce of odd length"),
-        (!raw.header("date").is_empty(), "a date beside the timestamp"),
+        (raw.header("x-ca-timestamp").len() != 13, "a timestamp not in milliseconds"),
+        (!(8..=128).contains(&nonce), "a nonce of invalid length"),
+        (!raw.header("date").is_empty(), "a date in addition to the timestamp"),
         (raw.header("accept").is_empty(), "no accept"),
         (!raw.header("authorization").is_empty(), "a second credential"),
     ];
@@ -155,7 +156,7 @@ fn text_to_sign(raw: &Raw) -> String {
 
 fn pairs(text: &str) -> Vec<(String, String)> {
     let decode = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
-    // An empty item between two `&` is a parameter without a name; behind the last one there is none.
+    // An empty item between two `&` is a parameter with an empty name; after the last one there is none.
     let is_empty = text.is_empty();
     let text = text.strip_suffix('&').unwrap_or(text);
     let items = (!is_empty).then(|| text.split('&')).into_iter().flatten();
@@ -183,10 +184,10 @@ fn sign(method: &str, secret: &str, text: &str) -> String {
 pub struct JwtRules {
     /// Public keys (`{"keys": […]}`).
     pub keys: Value,
-    /// Claims that must have these texts.
+    /// Claims that must have these values.
     pub claims: Vec<(String, String)>,
     pub allowed: bool,
-    /// Header in lower case, and what stands before the token, blank included.
+    /// Lowercase header name, and the prefix of the token, including its space.
     pub header: String,
     pub prefix: String,
 }
@@ -244,7 +245,7 @@ fn check_token(rules: &JwtRules, now: f64, token: &str) -> Result<(), String> {
         return Err("Jwt is expired".to_owned());
     }
     if claims["exp"].as_f64().zip(claims["iat"].as_f64()).is_some_and(|(exp, iat)| exp - iat > 604_800.0) {
-        return Err("strict: the token lives longer than seven days".to_owned());
+        return Err("strict: the token lifetime exceeds seven days".to_owned());
     }
     check_signature(&rules.keys, &header, token.rsplit_once('.').unwrap().0, signature)
 }
@@ -281,16 +282,16 @@ fn verifies(key: &Value, alg: &str, signed: &str, signature: &str) -> bool {
     jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &key, algorithm).unwrap_or(false)
 }
 
-/// Where an API key consumer's key is looked for.
+/// Where an API key is expected.
 #[derive(Clone, Debug)]
 pub enum KeyPlace {
-    /// The whole value of a header.
+    /// A header, with a prefix.
     Header(&'static str, &'static str),
-    /// A parameter of the query.
+    /// A query parameter.
     Query(&'static str),
 }
 
-/// An API key consumer and the rules of its route. Refusals have no body.
+/// An API key consumer and the rules of its route. Rejections have no body.
 #[derive(Clone, Debug)]
 pub struct KeyRules {
     pub key: String,

@@ -1,4 +1,4 @@
-//! What the AI Gateway tests share: every way to authenticate, and a plugin with its form for a fake gateway.
+//! Shared by the AI Gateway tests: every authentication method, and a plugin with its form for a mock gateway.
 #![allow(dead_code)]
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub fn oct_key() -> Value {
     json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(OCT_KEY), "kid": "k-1"})
 }
 
-/// One way to authenticate: the gateway's side, the form, and the words that must appear nowhere.
+/// An authentication method: the gateway's side, the form, and the secrets that must appear nowhere.
 pub struct Method {
     pub name: String,
     pub protection: Protection,

@@ -1,6 +1,6 @@
-//! A Xinference server made from recorded answers: it checks what it is sent as the real one does, and misbehaves on request.
+//! A mock Xinference server with recorded responses: it validates requests like the real one, and fails on request.
 #![allow(dead_code)]
-#![allow(clippy::result_large_err)] // the error is the answer to send
+#![allow(clippy::result_large_err)] // the error is the response to send
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -14,18 +14,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-/// What goes wrong with the next inference call.
+/// What goes wrong with the next inference request.
 #[derive(Clone, Debug)]
 pub enum Trouble {
-    /// This status, content type and body; with `Retry-After` when given.
+    /// Responds with this status, content type and body; with `Retry-After` if given.
     Respond(u16, &'static str, String, Option<&'static str>),
-    /// The recorded answer, cut hard after so many bytes.
+    /// Breaks the connection after this many bytes of the recorded response.
     Cut(usize),
-    /// Nothing at all.
+    /// Does not respond.
     Hang,
 }
 
-/// A call as it was seen.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub path: String,
@@ -55,17 +55,17 @@ pub fn recorded(name: &str) -> Vec<u8> {
 }
 
 impl Server {
-    /// The recorded models, no authentication.
+    /// Starts a server with the recorded models, without authentication.
     pub async fn start() -> Self {
         Self::start_with(Shared { max_texts: 1000, ..Shared::default() }).await
     }
 
-    /// Asks for this key, or for a token of user `anna` with password `right`.
+    /// Starts a server that requires this key, or a token of user `anna` with password `right`.
     pub async fn start_with_key(key: &str) -> Self {
         Self::start_with(Shared { key: Some(key.to_owned()), max_texts: 1000, ..Shared::default() }).await
     }
 
-    /// Refuses embedding requests with more texts.
+    /// Starts a server that rejects embedding requests with more texts.
     pub async fn start_with_limit(max_texts: usize) -> Self {
         Self::start_with(Shared { max_texts, ..Shared::default() }).await
     }
@@ -127,7 +127,7 @@ impl Server {
         self.state.tokens.lock().unwrap().clear();
     }
 
-    /// Calls of a path so far.
+    /// Returns the requests to a path so far.
     pub fn seen(&self, path: &str) -> Vec<Seen> {
         self.state.seen.lock().unwrap().iter().filter(|seen| seen.path.starts_with(path)).cloned().collect()
     }
@@ -159,12 +159,12 @@ impl Shared {
         if given == key || self.tokens.lock().unwrap().iter().any(|token| token == given) {
             return Ok(());
         }
-        // A call without a credential is refused, but only a wrong one counts.
+        // A request without a credential is rejected, but only a wrong one counts.
         *failures += usize::from(!given.is_empty());
         Err(json_answer(401, recorded("auth_none_chat.body")))
     }
 
-    /// Records the call, applies credential and trouble; gives the model's description.
+    /// Records the request, checks its credential, applies trouble, and returns the model info.
     async fn enter(&self, path: &str, headers: &HeaderMap, body: &Value) -> Result<Value, Response> {
         let seen = Seen { path: path.to_owned(), headers: headers.clone(), body: body.clone() };
         self.seen.lock().unwrap().push(seen);
@@ -200,7 +200,7 @@ impl Shared {
     }
 }
 
-/// Part of a recorded stream, then a broken connection.
+/// Returns part of a recorded stream, then breaks the connection.
 fn cut(bytes: usize) -> Response {
     let mut body = recorded("chat-inline_think_stream.body");
     body.truncate(bytes);
@@ -305,24 +305,27 @@ async fn chat(State(state): App, headers: HeaderMap, body: Bytes) -> Response {
     if stream { events(recording) } else { json_answer(200, recording) }
 }
 
-/// What the real server's validation would refuse.
+/// Checks what the validation of the real server would reject.
 fn check_messages(messages: &[Value]) {
     let mut open: Vec<&str> = Vec::new();
     for message in messages {
         let role = message["role"].as_str().unwrap();
         assert!(["system", "user", "assistant", "tool"].contains(&role), "{message}");
         assert!(message["content"].is_string() || message["content"].is_array(), "{message}");
-        assert!(message.get("function_call").is_none(), "the older form is never sent: {message}");
+        assert!(message.get("function_call").is_none(), "the older format is never sent: {message}");
         for call in message["tool_calls"].as_array().into_iter().flatten() {
             assert!(call["type"] == "function" && call["function"]["arguments"].is_string(), "{call}");
             open.push(call["id"].as_str().unwrap());
         }
         if role == "tool" {
-            assert!(open.contains(&message["tool_call_id"].as_str().unwrap()), "an answer to no call: {message}");
+            assert!(open.contains(&message["tool_call_id"].as_str().unwrap()), "a result without a call: {message}");
         }
         for part in message["content"].as_array().into_iter().flatten() {
             let kind = part["type"].as_str().unwrap();
-            assert!(["text", "image_url", "video_url", "audio_url"].contains(&kind), "the server knows no {kind} part");
+            assert!(
+                ["text", "image_url", "video_url", "audio_url"].contains(&kind),
+                "the server does not support {kind} parts"
+            );
         }
     }
 }
@@ -338,7 +341,7 @@ fn check_parameters(body: &Value) {
     within("top_p", 0.0, 1.0);
     within("max_tokens", 1.0, 1e9);
     for unknown in ["think", "json_schema", "extra_headers"] {
-        assert!(body.get(unknown).is_none(), "`{unknown}` is no field of the server");
+        assert!(body.get(unknown).is_none(), "`{unknown}` is not a field of the server");
     }
     if body["stream"] == true {
         assert_eq!(body["stream_options"]["include_usage"], true);
@@ -361,7 +364,7 @@ async fn completion(State(state): App, headers: HeaderMap, body: Bytes) -> Respo
     }
 }
 
-/// The vector of a text: its length and its first byte, so that order can be checked.
+/// Returns the embedding of a text: its length and its first byte, so that the order can be checked.
 pub fn vector(text: &str) -> [f32; 2] {
     [text.len() as f32, f32::from(text.bytes().next().unwrap_or_default())]
 }
@@ -381,7 +384,7 @@ async fn embeddings(State(state): App, headers: HeaderMap, body: Bytes) -> Respo
     }
     let text =
         |input: &Value| input.as_str().or(input["text"].as_str()).or(input["image"].as_str()).unwrap().to_owned();
-    // Backwards: a client must go by the index.
+    // In reverse order: a client must use the index.
     let data: Vec<Value> = inputs
         .iter()
         .enumerate()
@@ -402,7 +405,7 @@ async fn rerank(State(state): App, headers: HeaderMap, body: Bytes) -> Response 
         Err(answer) => return answer,
     };
     assert_eq!(model["model_type"], "rerank");
-    assert_ne!(body["top_n"], 0, "zero means none to the server");
+    assert_ne!(body["top_n"], 0, "zero means none on the server");
     let mut results: Vec<Value> = body["documents"]
         .as_array()
         .unwrap()
@@ -422,7 +425,7 @@ async fn rerank(State(state): App, headers: HeaderMap, body: Bytes) -> Response 
     json_answer(200, json!({"id": "r", "results": results, "meta": {"tokens": null}}).to_string().into_bytes())
 }
 
-/// Answers what it heard: `path model language file-name media-type length`.
+/// Responds with what it received: `path model language file-name media-type length`.
 async fn transcribe(State(state): App, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let headers = request.headers().clone();
@@ -443,9 +446,9 @@ async fn transcribe(State(state): App, request: Request) -> Response {
     if let Err(answer) = state.enter(&path, &headers, &fields).await {
         return answer;
     }
-    assert_eq!(fields["response_format"], "json", "the safe form");
-    let said = format!("{path} {} {}", fields["language"], fields["file"].as_str().unwrap());
-    json_answer(200, json!({ "text": said }).to_string().into_bytes())
+    assert_eq!(fields["response_format"], "json", "the safe format");
+    let text = format!("{path} {} {}", fields["language"], fields["file"].as_str().unwrap());
+    json_answer(200, json!({ "text": text }).to_string().into_bytes())
 }
 
 async fn speak(State(state): App, headers: HeaderMap, body: Bytes) -> Response {
@@ -468,7 +471,7 @@ async fn speak(State(state): App, headers: HeaderMap, body: Bytes) -> Response {
             ),
         );
     }
-    let sound = format!("<{voice}|{}|{}>", body["response_format"].as_str().unwrap(), body["input"].as_str().unwrap());
+    let audio = format!("<{voice}|{}|{}>", body["response_format"].as_str().unwrap(), body["input"].as_str().unwrap());
     let kind = if stream { "application/octet-stream" } else { "audio/mpeg" };
-    ([(header::CONTENT_TYPE, kind)], sound).into_response()
+    ([(header::CONTENT_TYPE, kind)], audio).into_response()
 }

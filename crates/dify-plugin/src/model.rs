@@ -1,7 +1,7 @@
-//! What a model provider can be asked.
+//! The interface of model providers.
 //!
-//! A provider knows its upstream and nothing of the host: it takes typed requests and yields typed answers or
-//! [`InvokeError`]s. Dropping a future or stream cancels its upstream call.
+//! A provider knows its upstream and nothing of the daemon: it accepts typed requests and returns typed results or
+//! [`InvokeError`]s. Dropping a future or stream cancels the upstream request.
 
 use std::sync::Arc;
 
@@ -20,35 +20,36 @@ use crate::protocol::{
 };
 use crate::upstream::Upstream;
 
-/// The answer of an action with one result.
+/// Result of an action with a single result.
 pub type ResultFuture<T> = BoxFuture<'static, Result<T, InvokeError>>;
 
-/// The answer of an action with many.
+/// Results of a streaming action.
 pub type Chunks<T> = BoxStream<'static, Result<T, InvokeError>>;
 
-/// Credential fields, and the variables of the environment that people may already have for each; the first one that is set
-/// wins.
+/// Credential fields with the environment variables that users may already have for each; the first one that is set is
+/// used.
 pub type Variables = &'static [(&'static str, &'static [&'static str])];
 
-/// What a call is given besides its request.
+/// Context of a call in addition to its request.
 #[derive(Clone)]
 pub struct CallContext {
-    /// Names the session in logs.
+    /// Session ID for logs.
     pub session_id: Arc<str>,
-    /// Dify's app that asks; a model may be asked without one.
+    /// The Dify app that sent the request; a model may be called without one.
     pub app_id: Option<Arc<str>>,
-    /// The model: declared in a file, or made by [`Provider::model_schema`]. Absent for schema and provider validation.
+    /// The model: declared in a file, or built by [`Provider::model_schema`]. Absent for schema and provider
+    /// validation.
     pub model: Option<Arc<ModelSchema>>,
-    /// The provider's declaration, with all predefined models' names.
+    /// The provider's declaration, with the names of all predefined models.
     pub declaration: Arc<ProviderDeclaration>,
-    /// The models that the provider declares, in the order in which Dify lists them.
+    /// The models that the provider declares, in Dify's display order.
     pub models: Arc<[Arc<ModelSchema>]>,
-    /// HTTP out.
+    /// HTTP client for upstream requests.
     pub upstream: Upstream,
 }
 
 impl CallContext {
-    /// The model's price list entry.
+    /// Returns the price of the model.
     pub fn pricing(&self) -> Option<&crate::declare::Pricing> {
         self.model.as_ref().and_then(|model| model.pricing.as_ref())
     }
@@ -62,9 +63,10 @@ macro_rules! unsupported {
     }};
 }
 
-/// A model provider. Every method has a default that says that the provider does not offer the action.
+/// A model provider. By default, every method returns an error that the provider does not support the action.
 ///
-/// Before a call the runtime has checked the credential form and, for an LLM, the parameters against the model's rules.
+/// Before a call, the runtime has checked the credential form and, for an LLM, the parameters against the model's
+/// rules.
 pub trait Provider: Send + Sync {
     /// The `provider` of the declaration that this code serves.
     fn name(&self) -> &'static str;
@@ -81,12 +83,12 @@ pub trait Provider: Send + Sync {
         unsupported!(context, request, "language models")
     }
 
-    /// `invoke_text_embedding`: one vector per text, in order.
+    /// `invoke_text_embedding`: one embedding per text, in order.
     fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
         unsupported!(context, request, "text embedding")
     }
 
-    /// `invoke_multimodal_embedding`: one vector per document, in order.
+    /// `invoke_multimodal_embedding`: one embedding per document, in order.
     fn multimodal_embedding(
         &self,
         context: CallContext,
@@ -131,7 +133,7 @@ pub trait Provider: Send + Sync {
         unsupported!(context, request, "speech-to-text models")
     }
 
-    /// `invoke_moderation`: true is unsafe.
+    /// `invoke_moderation`: `true` means unsafe.
     fn moderation(&self, context: CallContext, request: ModerationRequest) -> ResultFuture<bool> {
         unsupported!(context, request, "moderation models")
     }
@@ -146,30 +148,32 @@ pub trait Provider: Send + Sync {
         unsupported!(context, request, "customizable models")
     }
 
-    /// `get_ai_model_schemas` for a model that no file declares. Dify keeps it for an hour: what is not known is an error.
+    /// `get_ai_model_schemas` for a model that no file declares. Dify caches it for an hour, so an unknown model is an
+    /// error.
     fn model_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         unsupported!(context, request, "customizable models")
     }
 
-    /// The schema by whose rules a call of such a model is checked, asked before each of them, so it must be cheap or
-    /// cached. Nobody keeps it: rules that are only assumed must refuse nothing.
+    /// Returns the schema against which requests to such a model are checked. It is called before each request, so it
+    /// must be
+    /// cheap or cached. It is not stored; rules that are only assumed must not reject anything.
     fn call_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         self.model_schema(context, request)
     }
 
-    /// Where calls with these credentials go: the API first, then whoever gives out its tokens. For diagnosis.
+    /// Returns where requests with these credentials go: the API first, then the token endpoint. For diagnosis.
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
         let _ = credentials;
         Ok(Vec::new())
     }
 
-    /// The variables of the environment that stand for credential fields, at the terminal only.
+    /// Returns the environment variables that supply credential fields, at the terminal only.
     fn variables(&self) -> Variables {
         &[]
     }
 
-    /// Credentials of a server on loopback that plays the upstream, for a first try at the terminal without any. It ends with
-    /// the process.
+    /// Starts a mock upstream on loopback and returns credentials for it, for a first try at the terminal. It ends with the
+    /// process.
     fn mock_server(&self) -> ResultFuture<Option<Map<String, Value>>> {
         Box::pin(std::future::ready(Ok(None)))
     }

@@ -1,5 +1,5 @@
-//! A credential form → where calls go, with which credential, and how long they may take. Everything that can be wrong
-//! with a form is found here, before a call.
+//! Reads a credential form: URL, credential and timeouts of the requests. All errors of a form are found here, before a
+//! request is sent.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use dify_plugin::protocol::{Credentials, Target};
 use dify_plugin::upstream::auth::{HeaderAuthorization, QueryAuthorization, WithHeaders};
 use dify_plugin::upstream::{Authorize, NetworkSettings, NoAuthorization};
 
-/// Headers that belong to HTTP, the body or the signature: neither a credential nor an extra header may take them.
+/// Headers of HTTP, the body or the signature, which neither the credential nor extra headers may set.
 const OWN_HEADERS: [&str; 8] =
     ["accept", "connection", "content-length", "content-md5", "content-type", "date", "host", "transfer-encoding"];
 
-/// Headers that carry a credential; one request carries one.
+/// Headers that carry a credential; a request carries only one.
 const CREDENTIAL_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-hi-original-auth"];
 
-/// Where the calls of one model go, and its name on the wire.
+/// Returns the endpoint of a model and its wire name.
 pub(super) fn connect(target: &Target, tokens: &TokenCache) -> Result<(Endpoint, String), InvokeError> {
     let credentials = &target.credentials;
     let base = address(credentials)?;
@@ -47,28 +47,29 @@ fn wrong(field: &str, what: impl std::fmt::Display) -> InvokeError {
     InvokeError::credentials(format!("credential `{field}` {what}"))
 }
 
-/// The endpoint of the form.
+/// Returns the base URL in the form.
 pub(super) fn address(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
     const FIELD: &str = "endpoint_url";
     let text = credentials.require(FIELD)?;
-    // Guessing http:// would send a credential in clear text.
+    // Assuming http:// would send a credential in clear text.
     if !text.contains("://") {
-        return Err(wrong(FIELD, "has no scheme: begin it with https:// (or http://)"));
+        return Err(wrong(FIELD, "has no scheme: start it with https:// (or http://)"));
     }
     BaseUrl::parse(text, FIELD)
 }
 
-/// The way of signing in that the form chose.
+/// Returns the authentication method selected in the form.
 fn method(credentials: &Credentials) -> Result<Method, InvokeError> {
     match credentials.get("auth_method").unwrap_or("api_key") {
         "api_key" => Ok(Method::ApiKey),
         "jwt" => Ok(Method::Jwt),
         "hmac" => Ok(Method::Hmac),
-        other => Err(wrong("auth_method", format_args!("must be api_key, jwt or hmac, not `{other}`"))),
+        other => Err(wrong("auth_method", format_args!("must be api_key, jwt or hmac, found `{other}`"))),
     }
 }
 
-/// The gateway decodes a query before it signs it, and tells what it signed in a header of its refusal.
+/// Checks that the gateway can decode the query string to sign, and that it can report it in a header when it rejects
+/// it.
 fn check_signable(base: &BaseUrl) -> Result<(), InvokeError> {
     const FIELD: &str = "endpoint_url";
     let query = base.as_url().query().unwrap_or_default();
@@ -76,13 +77,16 @@ fn check_signable(base: &BaseUrl) -> Result<(), InvokeError> {
     if !behind.all(|text| text.len() >= 2 && text.bytes().take(2).all(|digit| digit.is_ascii_hexdigit())) {
         return Err(wrong(
             FIELD,
-            "holds a `%` in its query without two hexadecimal digits behind it (a percent sign is %25)",
+            "contains a `%` in its query string that is not followed by two hexadecimal digits (write %25 for a percent sign)",
         ));
     }
-    // A line break is shown as `#` there; what no header can carry would break the refusal itself.
+    // The gateway reports a line break as `#`; other control characters would make its response header invalid.
     let unsendable = |byte: u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n');
     if percent_decode_str(query).any(unsendable) {
-        return Err(wrong(FIELD, "holds a control character in its query, which the gateway cannot tell in a refusal"));
+        return Err(wrong(
+            FIELD,
+            "contains a control character in its query string, which the gateway cannot report in an error",
+        ));
     }
     Ok(())
 }
@@ -94,23 +98,23 @@ fn custom_path(credentials: &Credentials) -> Result<Option<String>, InvokeError>
     {
         return Err(wrong(
             FIELD,
-            "must be a plain path below `endpoint_url`, such as /v1/reranks; a query belongs to `endpoint_url`",
+            "must be a path below `endpoint_url`, such as /v1/reranks, without a query string (add that to `endpoint_url`)",
         ));
     }
     Ok(Some(text.trim_matches('/').to_owned()).filter(|path| !path.is_empty()))
 }
 
-/// The address of Dify's files, when the form names one.
+/// Returns the URL of Dify's files, if the form contains one.
 pub(super) fn file_url(credentials: &Credentials) -> Result<Option<&str>, InvokeError> {
     const FIELD: &str = "file_url";
     let Some(text) = credentials.get(FIELD) else { return Ok(None) };
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(text)),
-        _ => Err(wrong(FIELD, "must be an address that begins with http:// or https://")),
+        _ => Err(wrong(FIELD, "must be a URL that starts with http:// or https://")),
     }
 }
 
-/// The one credential of a request, and the header it occupies.
+/// Returns the credential of the requests, and the header that it occupies.
 fn authorization(
     credentials: &Credentials,
     base: &BaseUrl,
@@ -127,10 +131,10 @@ fn authorization(
             check_signable(base)?;
             credentials.require("hmac_secret_key")?;
             let key = credentials.require("hmac_access_key")?;
-            // Blanks may belong to a secret; line breaks come from copying it.
+            // Blanks may be part of a secret; line breaks are copied by mistake.
             let secret = credentials.get_raw("hmac_secret_key").unwrap_or_default().trim_matches(['\r', '\n']);
             if HeaderValue::from_str(key).is_err() {
-                return Err(wrong("hmac_access_key", "holds characters that a header cannot carry"));
+                return Err(wrong("hmac_access_key", "contains characters that are not allowed in a header"));
             }
             let digest = credentials.flag("hmac_content_digest", true);
             Ok((Arc::new(HmacAuthorization::new(key, secret, digest)), None))
@@ -138,7 +142,7 @@ fn authorization(
     }
 }
 
-/// Where an API key goes.
+/// Where an API key is sent.
 enum KeyPlace<'a> {
     Bearer,
     Header(&'a str),
@@ -146,8 +150,9 @@ enum KeyPlace<'a> {
 }
 
 impl<'a> KeyPlace<'a> {
-    /// `api_key_name` is a header, or a query parameter behind a question mark; without it the key is a bearer token. Forms
-    /// of old say by `api_key_location` which of the three the name is.
+    /// `api_key_name` is a header, or a query parameter if it starts with a question mark; without it the key is a
+    /// bearer
+    /// token. Older forms select one of the three with `api_key_location`.
     fn of(credentials: &'a Credentials) -> Result<Self, InvokeError> {
         let name = credentials.get("api_key_name");
         Ok(match (credentials.get("api_key_location"), name) {
@@ -174,7 +179,7 @@ fn api_key(credentials: &Credentials, base: &BaseUrl) -> Result<(Arc<dyn Authori
     let Some(key) = credentials.get("api_key") else { return Ok((Arc::new(NoAuthorization), None)) };
     let place = KeyPlace::of(credentials)?;
     if !matches!(place, KeyPlace::Query(_)) && HeaderValue::from_str(key).is_err() {
-        return Err(wrong("api_key", "holds characters that a header cannot carry (a line break?)"));
+        return Err(wrong("api_key", "contains characters that are not allowed in a header (such as a line break)"));
     }
     let headers = HeaderAuthorization::new();
     match place {
@@ -187,7 +192,7 @@ fn api_key(credentials: &Credentials, base: &BaseUrl) -> Result<(Arc<dyn Authori
             if base.as_url().query_pairs().any(|(known, _)| known == name) {
                 return Err(wrong(
                     "endpoint_url",
-                    format_args!("already holds the query parameter `{name}` of the API key"),
+                    format_args!("already contains the query parameter `{name}` of the API key"),
                 ));
             }
             Ok((Arc::new(QueryAuthorization::new(name, key)), None))
@@ -195,16 +200,16 @@ fn api_key(credentials: &Credentials, base: &BaseUrl) -> Result<(Arc<dyn Authori
     }
 }
 
-/// A header that may carry the credential, in lower case.
+/// Returns the lowercase name of a header that may carry the credential.
 fn header_name(name: &str, field: &str) -> Result<String, InvokeError> {
     let parsed = HeaderName::try_from(name).map_err(|_| wrong(field, "is not a valid header name"))?;
     if is_own(parsed.as_str()) {
-        return Err(wrong(field, format_args!("must not be `{parsed}`, which has a meaning of its own")));
+        return Err(wrong(field, format_args!("must not be `{parsed}`, which is a reserved header")));
     }
     Ok(parsed.as_str().to_owned())
 }
 
-/// `extra_headers`, none of which may look like a second credential.
+/// Reads `extra_headers`; none of them may carry a second credential.
 fn extra_headers(
     credentials: &Credentials,
     credential_header: Option<&str>,
@@ -212,15 +217,12 @@ fn extra_headers(
     let headers = connection::extra_headers(credentials, HeaderAuthorization::new())?;
     for name in headers.names() {
         if is_own(&name) {
-            return Err(wrong(
-                "extra_headers",
-                format_args!("must not set `{name}`: this plugin or its signature does"),
-            ));
+            return Err(wrong("extra_headers", format_args!("must not set `{name}`, which the plugin sets itself")));
         }
         if CREDENTIAL_HEADERS.contains(&name.as_str()) || credential_header == Some(name.as_str()) {
             return Err(wrong(
                 "extra_headers",
-                format_args!("must not set `{name}`: a request carries one credential, that of `auth_method`"),
+                format_args!("must not set `{name}`: a request carries only the credential selected by `auth_method`"),
             ));
         }
     }

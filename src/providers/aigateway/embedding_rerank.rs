@@ -1,4 +1,4 @@
-//! Embedding and rerank: batches of texts, and documents in order of relevance with the scores that the model gave.
+//! Embedding in batches of texts, and rerank with the scores that the model returns.
 
 use serde_json::{Map, json};
 
@@ -15,13 +15,13 @@ use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{EmbeddingInputType, EmbeddingResult, RerankRequest, RerankResult, TextEmbeddingRequest};
 use dify_plugin::upstream::Upstream;
 
-/// Embedding calls at once.
+/// Maximum number of concurrent embedding requests.
 const MAX_CONCURRENT_REQUESTS: usize = 4;
 
-/// The path of DashScope's own rerank service.
+/// Path of DashScope's native rerank API.
 const DASHSCOPE_PATH: &str = "api/v1/services/rerank/text-rerank/text-rerank";
 
-/// A model of DashScope that takes the flat body on that path.
+/// DashScope model that accepts the flat body at that path.
 const DASHSCOPE_FLAT_MODEL: &str = "qwen3-rerank";
 
 /// `invoke_text_embedding`.
@@ -77,7 +77,7 @@ pub(super) async fn rerank(
         "dashscope" => DASHSCOPE_PATH,
         other => {
             return Err(InvokeError::credentials(format!(
-                "credential `rerank_protocol` must be reranks, rerank or dashscope, not `{other}`"
+                "credential `rerank_protocol` must be reranks, rerank or dashscope, found `{other}`"
             )));
         }
     };
@@ -95,7 +95,7 @@ pub(super) async fn rerank(
     Ok(RerankResult { docs, ..RerankResult::default() })
 }
 
-/// The native body of DashScope: question and documents below `input`, the rest below `parameters`.
+/// Uses DashScope's native body: query and documents in `input`, the rest in `parameters`.
 async fn rerank_by_dashscope(
     upstream: &Upstream,
     endpoint: &Endpoint,
@@ -110,7 +110,7 @@ async fn rerank_by_dashscope(
     let input = json!({"query": request.query, "documents": request.docs});
     let body = json!({"model": model, "input": input, "parameters": parameters});
     let call = endpoint.post_json(DASHSCOPE_PATH, &body)?;
-    let answer = document(upstream.send(&call).await?, MAX_JSON_BYTES, RerankResponse::read).await?;
-    let docs = answer.into_documents(&request.docs, ScoreForm::Raw, request.score_threshold, request.top_n)?;
+    let response = document(upstream.send(&call).await?, MAX_JSON_BYTES, RerankResponse::read).await?;
+    let docs = response.into_documents(&request.docs, ScoreForm::Raw, request.score_threshold, request.top_n)?;
     Ok(RerankResult { docs, ..RerankResult::default() })
 }

@@ -1,5 +1,6 @@
-//! What a refusal of the gateway means: its bodies are plain text or empty, its quotas are 403, its waits have names of
-//! their own. The same words mean another thing to another way of signing in.
+//! Interprets errors of the gateway: its bodies are plain text or empty, exhausted quotas are HTTP 403, and retry
+//! delays are
+//! in headers of their own. The meaning of a message depends on the authentication method.
 //!
 //! Source: `alibaba/higress: plugins/wasm-cpp/extensions/{hmac_auth,jwt_auth,key_auth}`,
 //! `plugins/wasm-go/extensions/{ai-quota,ai-token-ratelimit,cluster-key-rate-limit,replay-protection,key-auth,jwt-auth}`.
@@ -16,13 +17,13 @@ use dify_plugin::upstream::ErrorResponse;
 use dify_plugin::upstream::request::ErrorReader;
 use dify_plugin::upstream::status;
 
-/// Clocks that differ by more than this are worth a word.
+/// Clock skew in seconds above which it is reported.
 const NOTICEABLE_SKEW_SECONDS: i64 = 30;
 
-/// How the form signs in, and how a plugin of the gateway wants it.
+/// Authentication method of the form, or the one that a plugin of the gateway expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
-    /// A key as it is.
+    /// A static key.
     ApiKey,
     /// A signed token.
     Jwt,
@@ -31,189 +32,193 @@ pub(super) enum Method {
 }
 
 impl Method {
-    /// Reads the refusals of calls that sign in so.
+    /// Returns the error reader for requests with this method.
     pub(super) fn reader(self) -> ErrorReader {
         match self {
-            Self::ApiKey => |answer| read(Self::ApiKey, answer),
-            Self::Jwt => |answer| read(Self::Jwt, answer),
-            Self::Hmac => |answer| read(Self::Hmac, answer),
+            Self::ApiKey => |response| read(Self::ApiKey, response),
+            Self::Jwt => |response| read(Self::Jwt, response),
+            Self::Hmac => |response| read(Self::Hmac, response),
         }
     }
 
-    /// What to do on a route that wants this method when another one was used.
-    fn is_wanted(self) -> &'static str {
+    /// Returns the hint for a route that requires this method if another one was used.
+    fn select_hint(self) -> &'static str {
         match self {
-            Self::ApiKey => "This route asks for an API key: choose API key as `auth_method`.",
-            Self::Jwt => "This route asks for a token (JWT): choose JWT as `auth_method`.",
-            Self::Hmac => "This route asks for signed requests (HMAC): choose HMAC as `auth_method`.",
+            Self::ApiKey => "This route requires an API key. Select API key in `auth_method`.",
+            Self::Jwt => "This route requires a token (JWT). Select JWT in `auth_method`.",
+            Self::Hmac => "This route requires signed requests (HMAC). Select HMAC in `auth_method`.",
         }
     }
 }
 
-/// One sentence of the gateway and what it asks of the user.
+/// An error message of the gateway, and what the user can do about it.
 struct ErrorRule {
-    /// The plugin that says it: a form that signs in otherwise has chosen the wrong method.
+    /// The plugin that sends it; a form with another method has selected the wrong one.
     of: Option<Method>,
     status: u16,
     /// Part of the body, in lower case.
-    says: &'static str,
+    text: &'static str,
     kind: ErrorKind,
     hint: &'static str,
 }
 
-const fn saying(status: u16, says: &'static str, kind: ErrorKind, hint: &'static str) -> ErrorRule {
-    ErrorRule { of: None, status, says, kind, hint }
+const fn message(status: u16, text: &'static str, kind: ErrorKind, hint: &'static str) -> ErrorRule {
+    ErrorRule { of: None, status, text, kind, hint }
 }
 
-const fn refusal(of: Method, status: u16, says: &'static str, hint: &'static str) -> ErrorRule {
-    ErrorRule { of: Some(of), status, says, kind: ErrorKind::Authorization, hint }
+const fn rejection(of: Method, status: u16, text: &'static str, hint: &'static str) -> ErrorRule {
+    ErrorRule { of: Some(of), status, text, kind: ErrorKind::Authorization, hint }
 }
 
-/// The consumer is known, the route is not open to it.
-pub(super) const NOT_ALLOWED: &str = "The credential is right, but this consumer is not authorised for the route: authorise it in the gateway's console.";
-const CLOCK: &str = "Set this machine's clock (NTP), or widen the gateway's time window.";
-const CLOCKS_AGREE: &str =
-    "The clocks agree, so something between here and the gateway removes or changes the time that was sent.";
-const TOKEN_REFUSED: &str = "The consumer's key set, issuer or identity claim differs from `jwt_jwks`, `jwt_issuer` or `jwt_consumer_id`, \
-     or its prefix from `jwt_header_prefix`.";
-const TOKEN_MISSING: &str =
-    "The gateway looks for the token elsewhere: compare `jwt_header_name` and `jwt_header_prefix` with the consumer.";
-const TOKEN_UNREADABLE: &str = "The gateway cuts the token out of its header otherwise: compare `jwt_header_prefix` with the consumer's prefix, blanks \
-     included.";
-const TOKEN_REFUSED_OR_NOT_ALLOWED: &str = "This gateway answers a wrong token and a consumer without permission alike: compare `jwt_jwks`, `jwt_issuer` and \
-     `jwt_consumer_id` with the consumer, then authorise it for the route.";
-const API_KEY_REFUSED: &str =
-    "The gateway did not accept the API key: check the key and the place it is sent in (`api_key_name`).";
-const API_KEY_REFUSED_OR_NOT_ALLOWED: &str = "This gateway answers a wrong key and a consumer without permission alike: check `api_key` and `api_key_name`, \
-     then authorise the consumer for the route.";
-const DIGEST_TOO_LONG: &str = "The gateway gathers a body to check its digest, and takes 0.5 to 7 MB of it; a larger connection buffer does not \
-     help: switch `hmac_content_digest` off, or send less.";
-const NONCE: &str = "The gateway's replay protection wants a nonce for each request. This plugin sends one with HMAC alone, as \
-     x-ca-nonce: name that header in the gateway (`nonce_header`), or leave the protection off for this route.";
+/// The consumer is known, but the route does not allow it.
+pub(super) const NOT_ALLOWED: &str = "The credential is valid, but this consumer is not authorized for the route. \
+     Authorize it in the gateway console.";
+const CLOCK: &str = "Synchronize this machine's clock (NTP), or widen the gateway's time window.";
+const CLOCKS_AGREE: &str = "The clocks agree, so something between the plugin and the gateway removes or changes the \
+     time that was sent.";
+const TOKEN_REJECTED: &str = "The consumer's JWKS, issuer or identity claim does not match `jwt_jwks`, `jwt_issuer` or \
+     `jwt_consumer_id`, or its prefix does not match `jwt_header_prefix`.";
+const TOKEN_MISSING: &str = "The gateway expects the token in another place. Compare `jwt_header_name` and \
+     `jwt_header_prefix` with the consumer's settings.";
+const TOKEN_UNREADABLE: &str = "The gateway reads the token from its header differently. Compare `jwt_header_prefix` \
+     with the consumer's prefix, including spaces.";
+const TOKEN_REJECTED_OR_NOT_ALLOWED: &str = "This gateway returns the same error for an invalid token and for a \
+     consumer without permission. Compare `jwt_jwks`, `jwt_issuer` and `jwt_consumer_id` with the consumer's \
+     settings, then authorize it for the route.";
+const API_KEY_REJECTED: &str = "The gateway rejected the API key. Check the key and where it is sent (`api_key_name`).";
+const API_KEY_REJECTED_OR_NOT_ALLOWED: &str = "This gateway returns the same error for an invalid key and for a \
+     consumer without permission. Check `api_key` and `api_key_name`, then authorize the consumer for the route.";
+const DIGEST_TOO_LONG: &str = "The gateway buffers a body to verify its digest, at most 0.5 to 7 MB; a larger \
+     connection buffer limit does not help. Set `hmac_content_digest` to off, or send less.";
+const NONCE: &str = "The gateway's replay protection requires a nonce in each request. This plugin sends one with \
+     HMAC only, as x-ca-nonce. Set that header in the gateway (`nonce_header`), or disable the protection for this \
+     route.";
 
-/// The gateway's own sentences; the first that fits counts.
+/// Error messages of the gateway; the first match counts.
 const ERROR_RULES: &[ErrorRule] = &[
-    refusal(
+    rejection(
         Method::Hmac,
         401,
         "invalid key",
-        "The gateway knows no consumer with this `hmac_access_key`, or something in front of it removes the x-ca headers.",
+        "The gateway has no consumer with this `hmac_access_key`, or something in front of it strips the x-ca-* headers.",
     ),
-    refusal(Method::Hmac, 401, "empty signature", "Something in front of the gateway removes the x-ca headers."),
-    refusal(Method::Hmac, 400, "invalid date", CLOCK),
-    refusal(Method::Hmac, 400, "invalid signature", "Check `hmac_secret_key`."),
-    saying(
+    rejection(Method::Hmac, 401, "empty signature", "Something in front of the gateway strips the x-ca-* headers."),
+    rejection(Method::Hmac, 400, "invalid date", CLOCK),
+    rejection(Method::Hmac, 400, "invalid signature", "Check `hmac_secret_key`."),
+    message(
         400,
         "invalid content-md5",
         ErrorKind::BadRequest,
-        "The gateway rewrites the body before it checks the digest: switch `hmac_content_digest` off.",
+        "The gateway rewrites the body before it verifies the digest. Set `hmac_content_digest` to off.",
     ),
-    refusal(Method::ApiKey, 401, "key auth check", API_KEY_REFUSED),
-    refusal(Method::ApiKey, 403, "key auth check", API_KEY_REFUSED_OR_NOT_ALLOWED),
-    refusal(Method::Jwt, 403, "jwt auth check", TOKEN_REFUSED_OR_NOT_ALLOWED),
-    refusal(Method::Jwt, 403, "jwt token not allow", TOKEN_REFUSED_OR_NOT_ALLOWED),
-    saying(403, "access denied", ErrorKind::Authorization, NOT_ALLOWED),
-    refusal(Method::Jwt, 401, "jwt is expired", CLOCK),
-    refusal(Method::Jwt, 401, "jwt not yet valid", CLOCK),
-    refusal(Method::Jwt, 401, "jwt is missing", TOKEN_MISSING),
-    refusal(Method::Jwt, 401, "invalid base64url", TOKEN_UNREADABLE),
-    refusal(Method::Jwt, 401, "sections", TOKEN_UNREADABLE),
-    refusal(
+    rejection(Method::ApiKey, 401, "key auth check", API_KEY_REJECTED),
+    rejection(Method::ApiKey, 403, "key auth check", API_KEY_REJECTED_OR_NOT_ALLOWED),
+    rejection(Method::Jwt, 403, "jwt auth check", TOKEN_REJECTED_OR_NOT_ALLOWED),
+    rejection(Method::Jwt, 403, "jwt token not allow", TOKEN_REJECTED_OR_NOT_ALLOWED),
+    message(403, "access denied", ErrorKind::Authorization, NOT_ALLOWED),
+    rejection(Method::Jwt, 401, "jwt is expired", CLOCK),
+    rejection(Method::Jwt, 401, "jwt not yet valid", CLOCK),
+    rejection(Method::Jwt, 401, "jwt is missing", TOKEN_MISSING),
+    rejection(Method::Jwt, 401, "invalid base64url", TOKEN_UNREADABLE),
+    rejection(Method::Jwt, 401, "sections", TOKEN_UNREADABLE),
+    rejection(
         Method::Jwt,
         401,
         "jwks doesn't have key",
-        "The consumer's key set has no key for this `jwt_algorithm` or key id.",
+        "The consumer's JWKS has no key for this `jwt_algorithm` or key ID.",
     ),
-    refusal(Method::Jwt, 401, "jwt", TOKEN_REFUSED),
-    saying(403, "quota", ErrorKind::RateLimit, "The consumer's quota is used up; the credential itself is right."),
-    saying(
+    rejection(Method::Jwt, 401, "jwt", TOKEN_REJECTED),
+    message(403, "quota", ErrorKind::RateLimit, "The consumer's quota is exhausted; the credential itself is valid."),
+    message(
         429,
         "replay attack",
         ErrorKind::RateLimit,
-        "The gateway saw this request before: something in between sends it twice.",
+        "The gateway has already received this request; something in between sends it twice.",
     ),
-    saying(400, "missing required header", ErrorKind::BadRequest, NONCE),
-    saying(400, "invalid nonce", ErrorKind::BadRequest, NONCE),
+    message(400, "missing required header", ErrorKind::BadRequest, NONCE),
+    message(400, "invalid nonce", ErrorKind::BadRequest, NONCE),
 ];
 
-/// Reads a refusal of a call that signed in by this method.
-pub(super) fn read(method: Method, answer: &ErrorResponse) -> InvokeError {
-    let code = answer.status.as_u16();
-    let mut error = openai::errors::error_of(answer);
-    if let Ok(body) = serde_json::from_slice::<Value>(&answer.body) {
-        if let Some(denial) = moderation::denial(&body) {
-            return denied(error, &denial);
+/// Converts an error response to a request with this authentication method.
+pub(super) fn read(method: Method, response: &ErrorResponse) -> InvokeError {
+    let code = response.status.as_u16();
+    let mut error = openai::errors::error_of(response);
+    if let Ok(body) = serde_json::from_slice::<Value>(&response.body) {
+        if let Some(block) = moderation::block_in(&body) {
+            return blocked(error, &block);
         }
         let id = ["request_id", "requestId"].iter().find_map(|name| body.get(*name)?.as_str());
         error.request_id = error.request_id.or(id.map(str::to_owned));
     }
-    let said = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
-    match ERROR_RULES.iter().find(|saying| saying.status == code && said.contains(saying.says)) {
+    let body = String::from_utf8_lossy(&response.body).to_ascii_lowercase();
+    match ERROR_RULES.iter().find(|rule| rule.status == code && body.contains(rule.text)) {
         Some(ErrorRule { of: Some(wanted), .. }) if *wanted != method => {
             error.kind = ErrorKind::Authorization;
-            error.hint = Some(wanted.is_wanted().to_owned());
+            error.hint = Some(wanted.select_hint().to_owned());
         }
-        Some(saying) => {
-            error.kind = saying.kind;
-            error.hint = Some(saying.hint.to_owned());
-            if saying.hint == CLOCK {
-                note_skew(&mut error, method, &answer.headers);
+        Some(rule) => {
+            error.kind = rule.kind;
+            error.hint = Some(rule.hint.to_owned());
+            if rule.hint == CLOCK {
+                note_skew(&mut error, method, &response.headers);
             }
         }
-        None if code == 403 && said.contains("unauthorized consumer") => {
+        None if code == 403 && body.contains("unauthorized consumer") => {
             error.kind = ErrorKind::Authorization;
             error.hint = Some(unauthorized(method).to_owned());
         }
-        None => error.hint = hint_of_status(method, answer, &said).map(str::to_owned).or(error.hint),
+        None => error.hint = hint_of_status(method, response, &body).map(str::to_owned).or(error.hint),
     }
     if error.kind == ErrorKind::RateLimit {
-        note_reset(&mut error, &answer.headers);
+        note_reset(&mut error, &response.headers);
     }
     error
 }
 
-/// `Unauthorized Consumer` alone: HMAC's plugin has found the consumer, that of API keys may not have.
+/// Returns the hint for `Unauthorized Consumer`: the HMAC plugin has identified the consumer, that of API keys may not
+/// have.
 fn unauthorized(method: Method) -> &'static str {
     match method {
         Method::Hmac => NOT_ALLOWED,
-        Method::ApiKey => API_KEY_REFUSED_OR_NOT_ALLOWED,
-        Method::Jwt => Method::ApiKey.is_wanted(),
+        Method::ApiKey => API_KEY_REJECTED_OR_NOT_ALLOWED,
+        Method::Jwt => Method::ApiKey.select_hint(),
     }
 }
 
-/// What a status alone means here; `said` is the body in lower case.
-fn hint_of_status(method: Method, answer: &ErrorResponse, said: &str) -> Option<&'static str> {
-    let scheme = answer.headers.get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match (answer.status.as_u16(), method) {
-        (401, Method::ApiKey) if scheme.starts_with("Key") => Some(API_KEY_REFUSED),
-        (401, _) if scheme.starts_with("Key") => Some(Method::ApiKey.is_wanted()),
-        (401, _) => Some("The gateway did not accept the credential: check that `auth_method` is the route's."),
-        (403, _) if answer.body.is_empty() => Some(NOT_ALLOWED),
+/// Returns the hint for a status alone; `body` is the response body in lower case.
+fn hint_of_status(method: Method, response: &ErrorResponse, body: &str) -> Option<&'static str> {
+    let scheme =
+        response.headers.get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match (response.status.as_u16(), method) {
+        (401, Method::ApiKey) if scheme.starts_with("Key") => Some(API_KEY_REJECTED),
+        (401, _) if scheme.starts_with("Key") => Some(Method::ApiKey.select_hint()),
+        (401, _) => Some("The gateway rejected the credential. Check that `auth_method` matches the route."),
+        (403, _) if response.body.is_empty() => Some(NOT_ALLOWED),
         (404, _) => Some(
-            "The gateway has no route or model here: check the path in `endpoint_url` and `endpoint_path`, and the model's name.",
+            "The gateway has no such route or model. Check the path in `endpoint_url` and `endpoint_path`, and the model name.",
         ),
-        (413, Method::Hmac) if said.contains("request body too large") => Some(DIGEST_TOO_LONG),
+        (413, Method::Hmac) if body.contains("request body too large") => Some(DIGEST_TOO_LONG),
         (413, Method::Hmac) => Some(
-            "The body is over the gateway's limit: raise its connection buffer, send less, or switch `hmac_content_digest` off.",
+            "The body exceeds the gateway's limit. Raise its connection buffer limit, send less, or set `hmac_content_digest` to off.",
         ),
-        (413, _) => Some("The body is over the gateway's limit: raise its connection buffer, or send less."),
+        (413, _) => Some("The body exceeds the gateway's limit. Raise its connection buffer limit, or send less."),
         (503, _) => Some("The gateway has no healthy service behind this route."),
-        (504, _) => Some("The service behind the route did not answer in the gateway's time."),
+        (504, _) => Some("The service behind the route did not respond within the gateway's timeout."),
         _ => None,
     }
 }
 
-/// A denial by the content check that came with an error status.
-fn denied(mut error: InvokeError, denial: &moderation::ModerationBlock) -> InvokeError {
+/// Converts an error response of the content moderation.
+fn blocked(mut error: InvokeError, block: &moderation::ModerationBlock) -> InvokeError {
     error.kind = ErrorKind::BadRequest;
     error.code = Some(moderation::CODE.to_owned());
-    error.message = denial.explanation();
+    error.message = block.explanation();
     error.retryable = false;
-    error.request_id = error.request_id.or_else(|| denial.request_id.clone());
+    error.request_id = error.request_id.or_else(|| block.request_id.clone());
     error
 }
 
-/// Says by how much the two clocks differ, when the gateway's is known. That they agree is worth a word too.
+/// Adds the clock skew to the error if the gateway's time is known. For HMAC, a hint text if the clocks agree.
 fn note_skew(error: &mut InvokeError, method: Method, headers: &HeaderMap) {
     let Some(theirs) = status::date(headers) else { return };
     let behind = theirs.as_second().saturating_sub(jiff::Timestamp::now().as_second());
@@ -225,7 +230,7 @@ fn note_skew(error: &mut InvokeError, method: Method, headers: &HeaderMap) {
     }
 }
 
-/// The wait that the gateway asks for, in its own headers, in seconds.
+/// Reads the retry delay, in seconds, from the gateway's own headers.
 fn note_reset(error: &mut InvokeError, headers: &HeaderMap) {
     let reset = ["x-tokenratelimit-reset", "x-ratelimit-reset"]
         .iter()

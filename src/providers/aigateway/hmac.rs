@@ -1,6 +1,6 @@
-//! The gateway's HMAC scheme (`x-ca-*`): what is signed, and why a signature was refused.
+//! HMAC authentication of the gateway (`x-ca-*`): signs requests, and explains why a signature was rejected.
 //!
-//! The string to sign is made from the attempt exactly as it goes out, so nothing may change after it.
+//! The string to sign is built from the attempt exactly as it is sent, so nothing may change after it.
 //! Source: `alibaba/higress: plugins/wasm-cpp/extensions/hmac_auth/plugin.cc`, `plugins/wasm-cpp/common/http_util.cc`.
 
 use std::collections::BTreeMap;
@@ -32,30 +32,30 @@ const SIGNED_HEADERS: &str = "x-ca-signature-headers";
 const ERROR_MESSAGE: &str = "x-ca-error-message";
 const CONTENT_MD5: &str = "content-md5";
 
-/// The headers that we sign besides the fixed ones; the list must hold no blank.
-const OUR_SIGNED_HEADERS: &str = "x-ca-key,x-ca-nonce,x-ca-signature-method,x-ca-timestamp";
+/// Headers that are signed in addition to the fixed ones; the list must not contain spaces.
+const SIGNED_HEADER_LIST: &str = "x-ca-key,x-ca-nonce,x-ca-signature-method,x-ca-timestamp";
 
-/// Headers with a line of their own; the verifier passes them over in the list of signed headers.
-const FIXED: [&str; 4] = ["accept", CONTENT_MD5, "content-type", "date"];
+/// Headers with a fixed line; the verifier skips them in the list of signed headers.
+const FIXED_HEADERS: [&str; 4] = ["accept", CONTENT_MD5, "content-type", "date"];
 
-/// How the names of all headers begin that we sign besides.
-const SIGNED_BEGIN: &str = "x-ca-";
+/// Prefix of all other signed headers.
+const SIGNED_PREFIX: &str = "x-ca-";
 
-/// The only other digest that the gateway knows.
+/// The only other digest algorithm that the gateway supports.
 const HMAC_SHA1: &str = "HmacSHA1";
 
-/// Longest body whose digest a gateway may check, in bytes. It counts what it has gathered anew with each piece that
-/// comes, so that its real limit is 0.5 to 7 MB, by the size of the pieces: its refusal says so.
+/// Maximum size in bytes of a body whose digest a gateway may verify. The gateway counts its buffer again with every
+/// chunk that arrives, so its effective limit is 0.5 to 7 MB, depending on the chunk size; its error says so.
 const MAX_DIGESTED_BYTES: usize = 32 * 1024 * 1024;
 
-/// Longest piece of a line that an error shows.
+/// Maximum number of characters of a line that an error shows.
 const MAX_LINE_CHARACTERS: usize = 160;
 
 /// Signs each attempt with an access key and its secret.
 pub(super) struct HmacAuthorization {
     access_key: String,
     secret: SecretString,
-    /// Whether the body's digest goes along.
+    /// Whether the digest of the body is sent.
     content_digest: bool,
 }
 
@@ -66,7 +66,7 @@ impl HmacAuthorization {
 
     fn sign(&self, attempt: Attempt<'_>, nonce: &str, milliseconds: u128) -> Result<(), InvokeError> {
         let headers = attempt.headers;
-        // The HTTP client would add this very header later, unsigned.
+        // The HTTP client would add this header later, unsigned.
         headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         if self.content_digest && !attempt.body.is_empty() && !is_form(headers) {
             check_size(attempt.body.len())?;
@@ -76,7 +76,7 @@ impl HmacAuthorization {
         insert(headers, NONCE, nonce)?;
         insert(headers, METHOD, "HmacSHA256")?;
         insert(headers, TIMESTAMP, &milliseconds.to_string())?;
-        insert(headers, SIGNED_HEADERS, OUR_SIGNED_HEADERS)?;
+        insert(headers, SIGNED_HEADERS, SIGNED_HEADER_LIST)?;
         let to_sign = string_to_sign(attempt.method, &target(attempt.url), headers, attempt.body);
         insert_secret(headers, SIGNATURE, &signature(&to_sign, self.secret.expose_secret(), headers))
     }
@@ -89,15 +89,15 @@ impl Authorize for HmacAuthorization {
         Box::pin(std::future::ready(self.sign(attempt, &nonce, now)))
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
-        let verdict = match server_string(&answer.headers) {
+    fn refused<'a>(&'a self, response: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
+        let outcome = match server_string(&response.headers) {
             Some(theirs) => {
                 let ours = string_to_sign(sent.method, &target(sent.url), sent.headers, sent.body);
-                AuthOutcome::Explained(refusal(answer, &String::from_utf8_lossy(&ours), &theirs))
+                AuthOutcome::Explained(explain(response, &String::from_utf8_lossy(&ours), &theirs))
             }
             None => AuthOutcome::Final,
         };
-        Box::pin(std::future::ready(verdict))
+        Box::pin(std::future::ready(outcome))
     }
 }
 
@@ -106,19 +106,20 @@ fn check_size(size: usize) -> Result<(), InvokeError> {
         return Ok(());
     }
     Err(InvokeError::bad_request(format!(
-        "the request has {size} bytes, and the gateway checks digests of at most {MAX_DIGESTED_BYTES}"
+        "the request has {size} bytes, but the gateway verifies digests of at most {MAX_DIGESTED_BYTES} bytes"
     ))
-    .with_hint("Send less, or switch `hmac_content_digest` off."))
+    .with_hint("Send less, or set `hmac_content_digest` to off."))
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), InvokeError> {
-    let value = HeaderValue::from_str(value)
-        .map_err(|_| InvokeError::internal(format!("the value of header `{name}` cannot be sent")))?;
+    let value = HeaderValue::from_str(value).map_err(|_| {
+        InvokeError::internal(format!("the value of header `{name}` contains characters that are not allowed"))
+    })?;
     headers.insert(HeaderName::from_static(name), value);
     Ok(())
 }
 
-/// Path and query as they go out.
+/// Returns path and query string as they are sent.
 fn target(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -131,13 +132,14 @@ fn is_form(headers: &HeaderMap) -> bool {
     String::from_utf8_lossy(kind).to_ascii_lowercase().contains("application/x-www-form-urlencoded")
 }
 
-/// The bytes that are signed: method, the four fixed headers, the signed headers by name, then path and parameters.
-/// `target` is path and query as sent, nothing decoded.
+/// Returns the string to sign: method, the four fixed headers, the other signed headers by name, then path and
+/// parameters.
+/// `target` is path and query string as sent, without decoding.
 fn string_to_sign(method: &Method, target: &str, headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
     let value = |name: &str| headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
     let mut out = method.as_str().as_bytes().to_vec();
     out.push(b'\n');
-    for name in FIXED {
+    for name in FIXED_HEADERS {
         out.extend_from_slice(value(name));
         out.push(b'\n');
     }
@@ -159,26 +161,26 @@ fn string_to_sign(method: &Method, target: &str, headers: &HeaderMap, body: &[u8
     out
 }
 
-/// The names of a list of signed headers that get a line, in their order.
+/// Returns the names in a list of signed headers that have a line, in their order.
 fn signed_names(list: &[u8]) -> Vec<String> {
     let list = String::from_utf8_lossy(list).to_ascii_lowercase();
     let mut names: Vec<String> = list
         .split(',')
-        .filter(|name| !name.is_empty() && ![SIGNATURE, SIGNED_HEADERS].contains(name) && !FIXED.contains(name))
+        .filter(|name| !name.is_empty() && ![SIGNATURE, SIGNED_HEADERS].contains(name) && !FIXED_HEADERS.contains(name))
         .map(str::to_owned)
         .collect();
     names.sort();
     names
 }
 
-/// Parameters by decoded name; the first of a name counts, and one of the query before one of the form.
+/// Returns the parameters by decoded name. The first value of a name counts, and the query string precedes the form.
 fn parameters(query: &[u8], form: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut found = BTreeMap::new();
     for text in [query, form] {
         if text.is_empty() {
             continue;
         }
-        // A lone `&` is one parameter without a name.
+        // A lone `&` is a parameter with an empty name.
         let text = text.strip_suffix(b"&").unwrap_or(text);
         for item in text.split(|byte| *byte == b'&') {
             let mut halves = item.splitn(2, |byte| *byte == b'=');
@@ -200,32 +202,33 @@ fn signature(to_sign: &[u8], secret: &str, headers: &HeaderMap) -> String {
 }
 
 fn digest<M: Mac + KeyInit>(to_sign: &[u8], secret: &str) -> String {
-    // HMAC takes a key of any length.
+    // HMAC accepts keys of any length.
     let Ok(mac) = <M as KeyInit>::new_from_slice(secret.as_bytes()) else { return String::new() };
     STANDARD.encode(mac.chain_update(to_sign).finalize().into_bytes())
 }
 
-/// The string that the gateway built, line breaks written as `#`.
+/// Returns the gateway's string to sign, in which line breaks are written as `#`.
 fn server_string(headers: &HeaderMap) -> Option<String> {
     let message = String::from_utf8_lossy(headers.get(ERROR_MESSAGE)?.as_bytes()).into_owned();
     let (_, quoted) = message.split_once("Server StringToSign:")?;
     let quoted = quoted.trim();
-    // The quotes are one mark on each side; more of them belong to the address.
+    // One quotation mark on each side; further ones belong to the URL.
     Some(quoted.strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or(quoted).to_owned())
 }
 
-/// Names the first line in which the two strings differ.
-fn refusal(answer: &ErrorResponse, ours: &str, theirs: &str) -> InvokeError {
-    let mut error = errors::read(errors::Method::Hmac, answer);
-    let status = answer.status.as_u16();
+/// Returns an error that names the first line in which the two strings differ.
+fn explain(response: &ErrorResponse, ours: &str, theirs: &str) -> InvokeError {
+    let mut error = errors::read(errors::Method::Hmac, response);
+    let status = response.status.as_u16();
     let Some(line) = first_difference(ours, theirs) else {
-        error.message = format!("HTTP {status}: the gateway refused the signature although it signed the same text");
+        error.message =
+            format!("HTTP {status}: the gateway rejected the signature, although it built the same string to sign");
         return error.with_hint(
-            "So `hmac_secret_key` is not the secret of this access key: copy it again, without blanks around it.",
+            "`hmac_secret_key` does not belong to this access key; copy it again, without spaces around it.",
         );
     };
     error.message = format!(
-        "HTTP {status}: the gateway signed another text: line {} ({}) is {} here and {} there",
+        "HTTP {status}: the gateway built a different string to sign: line {} ({}) is {} in the plugin and {} at the gateway",
         line.number,
         line.name,
         show(Some(line.ours)),
@@ -233,25 +236,26 @@ fn refusal(answer: &ErrorResponse, ours: &str, theirs: &str) -> InvokeError {
     );
     error.with_hint(match line.name {
         "content-md5" => {
-            "Something between here and the gateway rewrites bodies or headers: switch `hmac_content_digest` off."
+            "Something between the plugin and the gateway rewrites bodies or headers. Set `hmac_content_digest` to off."
         }
-        "path" => "Something in front of the gateway rewrites the address: give its own address as `endpoint_url`.",
-        _ => "Something between here and the gateway (a proxy, a load balancer) changes this header.",
+        "path" => "Something in front of the gateway rewrites the URL. Set `endpoint_url` to the gateway's own URL.",
+        _ => "Something between the plugin and the gateway (a proxy or load balancer) changes this header.",
     })
 }
 
-/// A line that the gateway built otherwise.
+/// A line that differs between the two strings.
 struct Difference<'a> {
-    /// From 1.
+    /// Line number, starting at 1.
     number: usize,
     name: &'a str,
     ours: &'a str,
-    /// `None` when their text is over.
+    /// `None` if the gateway's string has ended.
     theirs: Option<&'a str>,
 }
 
-/// Goes line by line through our text. Only the gateway knows which `#` of its own is a line break, so each of our lines
-/// must be found where theirs begins; the last one, path and parameters, may hold line breaks itself.
+/// Compares line by line. Only the gateway knows which `#` in its string is a line break, so each of our lines must
+/// match
+/// at the current position; the last one, path and parameters, may contain line breaks itself.
 fn first_difference<'a>(ours: &'a str, theirs: &'a str) -> Option<Difference<'a>> {
     let mut rest = Some(theirs);
     let mut begin = 0;
@@ -259,7 +263,9 @@ fn first_difference<'a>(ours: &'a str, theirs: &'a str) -> Option<Difference<'a>
         let (line, end) = line_at(ours, begin, number);
         let is_last = end.is_none();
         let same = rest.is_some_and(|rest| match is_last {
-            true => line.len() == rest.len() && line.bytes().zip(rest.bytes()).all(|(our, their)| told(our) == their),
+            true => {
+                line.len() == rest.len() && line.bytes().zip(rest.bytes()).all(|(our, their)| as_reported(our) == their)
+            }
             false => rest.strip_prefix(line).is_some_and(|behind| behind.is_empty() || behind.starts_with('#')),
         });
         if !same {
@@ -273,38 +279,38 @@ fn first_difference<'a>(ours: &'a str, theirs: &'a str) -> Option<Difference<'a>
     None
 }
 
-/// How the gateway tells a byte.
-fn told(byte: u8) -> u8 {
+/// Returns a byte as the gateway reports it.
+fn as_reported(byte: u8) -> u8 {
     if byte == b'\n' { b'#' } else { byte }
 }
 
-/// The line that begins here, and where it ends; path and parameters are one line, whatever they hold.
+/// Returns the line at this position and its end. Path and parameters are one line, whatever they contain.
 fn line_at(text: &str, begin: usize, number: usize) -> (&str, Option<usize>) {
     let rest = text.get(begin..).unwrap_or_default();
-    let is_header = number <= 1 + FIXED.len() || rest.starts_with(SIGNED_BEGIN);
+    let is_header = number <= 1 + FIXED_HEADERS.len() || rest.starts_with(SIGNED_PREFIX);
     match rest.find('\n').filter(|_| is_header) {
         Some(at) => (&rest[..at], Some(begin + at)),
         None => (rest, None),
     }
 }
 
-/// What a line before the last holds; its number counts from 1.
+/// Returns the name of a line other than the last; its number starts at 1.
 fn line_name(number: usize, line: &str) -> &str {
     match number {
         1 => "method",
-        2..=5 => FIXED[number - 2],
+        2..=5 => FIXED_HEADERS[number - 2],
         _ => line.split(':').next().unwrap_or_default(),
     }
 }
 
-/// A line for an error. The access key is left out, and a query, which may hold a key of some other kind.
+/// Formats a line for an error. The access key and query strings, which may contain another key, are redacted.
 fn show(line: Option<&str>) -> String {
     let Some(line) = line else { return "no such line".to_owned() };
     if line.starts_with(KEY) {
-        return "(not shown)".to_owned();
+        return "(redacted)".to_owned();
     }
     let (shown, query) = match line.split_once('?') {
-        Some((before, _)) => (before, " and a query (not shown)"),
+        Some((before, _)) => (before, " and a query string (redacted)"),
         None => (line, ""),
     };
     let clipped: String = shown.chars().take(MAX_LINE_CHARACTERS).collect();

@@ -1,4 +1,4 @@
-//! Language models: the form's answers as a dialect profile, and one call.
+//! Language models: the dialect profile of a credential form, and a request.
 
 use async_stream::try_stream;
 use futures_util::StreamExt;
@@ -19,19 +19,19 @@ use dify_plugin::protocol::{Content, Credentials, FinishReason, LlmDelta, LlmReq
 
 const THINKING: &str = "enable_thinking";
 
-/// How a model thinks.
+/// Thinking support of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thinking {
-    /// Not at all.
+    /// The model does not think.
     No,
-    /// When asked to.
+    /// Thinking can be switched on and off.
     Switchable,
-    /// Always.
+    /// The model always thinks.
     Always,
 }
 
 impl Thinking {
-    /// The form's answer; the misspelt name stays because stored forms use it.
+    /// Reads the form field; its misspelled name stays because stored forms use it.
     pub(super) fn of(credentials: &Credentials) -> Self {
         match credentials.get("agent_though_support") {
             Some("supported") => Self::Switchable,
@@ -41,7 +41,7 @@ impl Thinking {
     }
 }
 
-/// Which variant of the dialect the model behind the route speaks.
+/// Returns the dialect variant of the model behind the route.
 pub(super) fn profile(credentials: &Credentials) -> Profile {
     let chosen = |field: &str| credentials.get(field).unwrap_or_default();
     let supports = |field: &str| matches!(chosen(field), "support" | "supported");
@@ -99,14 +99,14 @@ pub(super) fn invoke(gateway: &AiGateway, context: CallContext, mut request: Llm
         let mapper = ModeratedStream::new(ChatMapper::new(options), pricing.clone());
         let mut deltas = chat::invoke_mapped(context.upstream, endpoint, model, profile, names, mapper, request);
         while let Some(delta) = deltas.next().await {
-            yield delta.or_else(|error| as_answer(error, pricing.as_ref()))?;
+            yield delta.or_else(|error| as_response(error, pricing.as_ref()))?;
         }
     }
     .boxed()
 }
 
-/// A denial is an answer, whatever status it comes with.
-fn as_answer(error: InvokeError, pricing: Option<&Pricing>) -> Result<LlmDelta, InvokeError> {
+/// Converts a moderation block to a response, whatever its HTTP status is.
+fn as_response(error: InvokeError, pricing: Option<&Pricing>) -> Result<LlmDelta, InvokeError> {
     if error.code.as_deref() != Some(moderation::CODE) {
         return Err(error);
     }

@@ -1,7 +1,9 @@
-//! Alibaba Cloud AI Gateway and Higress: the OpenAI-compatible dialect behind three ways to authenticate.
+//! Alibaba Cloud AI Gateway and Higress: the OpenAI-compatible dialect behind three authentication methods.
 //!
-//! Only customizable models exist; their forms say everything. What the gateway adds to the dialect is here: signatures
-//! and tokens (`hmac`, `jwt`), its way to refuse (`errors`) and to censor (`moderation`, `guarded`).
+//! There are only customizable models, which are described by their forms. This module contains what the gateway adds
+//! to the
+//! dialect: signatures and tokens (`hmac`, `jwt`), its errors (`errors`) and its content moderation (`moderation`,
+//! `moderated_stream`).
 
 mod connection;
 mod embedding_rerank;

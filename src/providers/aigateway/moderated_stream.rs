@@ -1,7 +1,7 @@
-//! Stream mapper around the dialect's: recognises denials by the gateway's content check wherever they come.
+//! Wraps the dialect's stream mapper and recognizes blocks by the gateway's content moderation, wherever they occur.
 //!
-//! A denial may be the whole answer or come after text that was already delivered; either way the answer ends with the
-//! reason as text and the finish reason `content_filter`. Everything else is the dialect's business.
+//! A block may be the whole response or follow text that was already delivered. In both cases, the response ends with the
+//! reason as text and the finish reason `content_filter`. All other events are passed to the dialect's mapper.
 
 use serde_json::Value;
 
@@ -13,38 +13,38 @@ use dify_plugin::declare::{Pricing, price};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{FinishReason, LlmDelta};
 
-/// Text that only an event of the content check can hold; what has none of it is not parsed here.
-const SIGNS: [&str; 3] = [moderation::MODEL, "enyMessage", "lockedDetails"];
+/// Substrings that occur only in content moderation events. Other events are not parsed here.
+const MARKERS: [&str; 3] = [moderation::MODEL, "enyMessage", "lockedDetails"];
 
-/// See the module.
+/// Stream mapper that recognizes moderation blocks.
 pub struct ModeratedStream {
     inner: ChatMapper,
     pricing: Option<Pricing>,
-    denied: Option<BlockState>,
+    blocked: Option<BlockState>,
 }
 
-/// What the content check has written so far.
+/// What the content moderation has sent so far.
 enum BlockState {
-    /// The object itself.
+    /// A complete object.
     Object(ModerationBlock),
-    /// Text of an answer, to be read when it is whole, and what newer builds tell beside it.
+    /// Response text, parsed once it is complete, and the details that newer builds send next to it.
     Text(String, Option<ModerationBlock>),
 }
 
 impl ModeratedStream {
-    /// A mapper at the beginning of an answer, around the dialect's.
+    /// Creates a mapper around the dialect's at the start of a response.
     pub fn new(inner: ChatMapper, pricing: Option<Pricing>) -> Self {
-        Self { inner, pricing, denied: None }
+        Self { inner, pricing, blocked: None }
     }
 
-    /// Keeps an event of the content check; `false` for any other.
-    fn keep(&mut self, data: &str) -> bool {
-        if !SIGNS.iter().any(|sign| data.contains(sign)) {
+    /// Stores an event of the content moderation; `false` for any other event.
+    fn store(&mut self, data: &str) -> bool {
+        if !MARKERS.iter().any(|marker| data.contains(marker)) {
             return false;
         }
         let Ok(value) = serde_json::from_str::<Value>(data) else { return false };
-        if let Some(denial) = moderation::denial(&value) {
-            self.denied = Some(BlockState::Object(denial));
+        if let Some(block) = moderation::block_in(&value) {
+            self.blocked = Some(BlockState::Object(block));
             return true;
         }
         if value["model"] != moderation::MODEL {
@@ -53,8 +53,8 @@ impl ModeratedStream {
         let choice = &value["choices"][0];
         let content = ["delta", "message"].iter().find_map(|part| choice[part]["content"].as_str());
         let content = content.or(choice["text"].as_str()).unwrap_or_default();
-        let beside = moderation::denial_beside(choice).or_else(|| moderation::denial_beside(&value));
-        match self.denied.get_or_insert(BlockState::Text(String::new(), None)) {
+        let beside = moderation::block_beside(choice).or_else(|| moderation::block_beside(&value));
+        match self.blocked.get_or_insert(BlockState::Text(String::new(), None)) {
             BlockState::Text(text, found) => {
                 text.push_str(content);
                 *found = beside.or(found.take());
@@ -69,19 +69,19 @@ impl StreamMapper for ModeratedStream {
     type Item = LlmDelta;
 
     fn event(&mut self, event: &Event, out: &mut Vec<LlmDelta>) -> Result<Flow, InvokeError> {
-        if self.keep(&event.data) {
+        if self.store(&event.data) {
             return Ok(Flow::Continue);
         }
         self.inner.event(event, out)
     }
 
     fn finish(&mut self, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
-        let denial = match self.denied.take() {
+        let block = match self.blocked.take() {
             None => return self.inner.finish(out),
-            Some(BlockState::Object(denial)) => denial,
-            Some(BlockState::Text(text, beside)) => moderation::denial_in_text(&text).with(beside),
+            Some(BlockState::Object(block)) => block,
+            Some(BlockState::Text(text, beside)) => moderation::block_in_text(&text).with(beside),
         };
-        // What was cut off cannot be complete; only the text that was held back and the counts are of use.
+        // The blocked response is incomplete; only its buffered text and its usage are of use.
         let mut rest = Vec::new();
         let _ = self.inner.finish(&mut rest);
         let mut usage = None;
@@ -92,7 +92,7 @@ impl StreamMapper for ModeratedStream {
                 None => {}
             }
         }
-        out.push(LlmDelta::text(denial.explanation()));
+        out.push(LlmDelta::text(block.explanation()));
         out.push(LlmDelta {
             finish_reason: Some(FinishReason::ContentFilter),
             usage: Some(usage.unwrap_or_else(|| price::llm_usage(self.pricing.as_ref(), 0, 0))),
@@ -102,12 +102,12 @@ impl StreamMapper for ModeratedStream {
     }
 
     fn is_over(&self) -> bool {
-        self.denied.is_none() && self.inner.is_over()
+        self.blocked.is_none() && self.inner.is_over()
     }
 
     fn held(&self) -> usize {
-        let denied = if let Some(BlockState::Text(text, _)) = &self.denied { text.len() } else { 0 };
-        denied + self.inner.held()
+        let blocked = if let Some(BlockState::Text(text, _)) = &self.blocked { text.len() } else { 0 };
+        blocked + self.inner.held()
     }
 }
 

@@ -1,30 +1,31 @@
-//! Denials by the gateway's content check, in every form in which it writes them.
+//! Blocks by the gateway's content moderation, in every form in which it sends them.
 //!
-//! It writes the same object as the whole body, as the text of a chat answer of model `from-security-guard`, or as the
-//! text of stream events; older builds write plain text. Here the object is recognised; who carries it is up to callers.
+//! It sends the same object as the whole body, as the text of a chat response of model `from-security-guard`, or as the
+//! text
+//! of stream events; older builds send plain text. This module parses the object; callers know where it is.
 //! Source: `alibaba/higress: plugins/wasm-go/extensions/ai-security-guard/config/config.go`.
 
 use serde_json::{Map, Value};
 
-/// The `model` of an answer that the content check wrote.
+/// The `model` of a response that the content moderation generated.
 pub(super) const MODEL: &str = "from-security-guard";
 
-/// The code of an error that stands for a denial.
+/// Error code of a moderation block.
 pub(super) const CODE: &str = "content_filter";
 
-/// Why an answer or a question was stopped.
+/// Why a response or a prompt was blocked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ModerationBlock {
-    /// What the gateway's owner wants users to read.
+    /// Message configured by the owner of the gateway.
     pub(super) message: String,
-    /// What was found, and how grave it is.
+    /// Types and levels of the findings.
     pub(super) details: Vec<String>,
-    /// The check's own request id.
+    /// Request ID of the content moderation.
     pub(super) request_id: Option<String>,
 }
 
 impl ModerationBlock {
-    /// The same with what was told beside its text.
+    /// Adds the details that were sent next to the text.
     pub(super) fn with(mut self, beside: Option<Self>) -> Self {
         let Some(beside) = beside else { return self };
         if self.message.is_empty() {
@@ -37,22 +38,22 @@ impl ModerationBlock {
         self
     }
 
-    /// One sentence for the user.
+    /// Returns a sentence for the user.
     pub(super) fn explanation(&self) -> String {
         let mut text = if self.message.is_empty() {
-            "the gateway's content check stopped this".to_owned()
+            "blocked by the gateway's content moderation".to_owned()
         } else {
             self.message.clone()
         };
         if !self.details.is_empty() {
-            text.push_str(&format!(" (content check: {})", self.details.join(", ")));
+            text.push_str(&format!(" (content moderation: {})", self.details.join(", ")));
         }
         text
     }
 }
 
-/// The denial in a value, if it is one.
-pub(super) fn denial(value: &Value) -> Option<ModerationBlock> {
+/// Parses a moderation block, if the value is one.
+pub(super) fn block_in(value: &Value) -> Option<ModerationBlock> {
     let map = value.as_object()?;
     let message = text(map, &["denyMessage", "DenyMessage"]);
     let details = member(map, &["blockedDetails", "BlockedDetails"]);
@@ -69,17 +70,17 @@ pub(super) fn denial(value: &Value) -> Option<ModerationBlock> {
     })
 }
 
-/// What newer builds tell in a member of their own beside a choice's text (`x_higress_guardrail`).
-pub(super) fn denial_beside(choice: &Value) -> Option<ModerationBlock> {
-    choice.as_object()?.iter().filter(|(name, _)| name.starts_with("x_higress")).find_map(|(_, value)| denial(value))
+/// Returns the block that newer builds send in a member next to a choice's text (`x_higress_guardrail`).
+pub(super) fn block_beside(choice: &Value) -> Option<ModerationBlock> {
+    choice.as_object()?.iter().filter(|(name, _)| name.starts_with("x_higress")).find_map(|(_, value)| block_in(value))
 }
 
-/// The denial in the text of an answer that the content check wrote; plain text is the message itself.
-pub(super) fn denial_in_text(content: &str) -> ModerationBlock {
+/// Parses the block in the text of a response of the content moderation. Plain text is the message itself.
+pub(super) fn block_in_text(content: &str) -> ModerationBlock {
     let parsed = serde_json::from_str::<Value>(content).ok();
     parsed
         .as_ref()
-        .and_then(denial)
+        .and_then(block_in)
         .unwrap_or_else(|| ModerationBlock { message: content.trim().to_owned(), ..ModerationBlock::default() })
 }
 

@@ -1,4 +1,4 @@
-//! A customizable model's schema, made from its credential form.
+//! Builds the schema of a customizable model from its credential form.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -9,23 +9,23 @@ use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, Param
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Credentials, ModelRequest, ModelType};
 
-/// Context of a model whose form says nothing, in tokens.
+/// Default context size in tokens.
 const DEFAULT_CONTEXT: u64 = 4096;
 
-/// Largest number that a field of a count takes.
+/// Maximum value of a count field.
 const MAX_COUNT: u64 = 1_000_000_000;
 
-/// Highest price of a unit of tokens.
+/// Maximum price per unit of tokens.
 const HIGHEST_PRICE: u64 = 1_000_000_000;
 
-/// Longest thinking that a user may ask for, and the one that Dify's page begins with, in tokens.
+/// Maximum thinking budget in tokens, and the value that Dify's form starts with.
 const MAX_THINKING_TOKENS: u64 = 1_000_000;
 const DEFAULT_BUDGET: u64 = 8192;
 
-/// Texts per embedding call; the smallest limit among the gateway's usual services.
+/// Default number of texts per embedding request: the lowest limit among the services usually behind the gateway.
 const DEFAULT_CHUNKS: u64 = 10;
 
-/// The schema of a model.
+/// Returns the schema of a model.
 pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError> {
     let credentials = &request.target.credentials;
     let mut schema = ModelSchema::customizable(&request.target.model, request.model_type);
@@ -51,7 +51,7 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
         }),
         ModelType::Tts => speech::properties(credentials)?,
         ModelType::Moderation => {
-            return Err(InvokeError::bad_request("the AI Gateway provider has no moderation models"));
+            return Err(InvokeError::bad_request("the AI Gateway provider does not support moderation models"));
         }
     };
     if let Value::Object(properties) = properties {
@@ -60,7 +60,7 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
     Ok(schema)
 }
 
-/// The schema that calls are checked by: what was chosen while every model offered a schema is still taken.
+/// Returns the schema for checking requests. It accepts what could be selected when every model offered a schema.
 pub(super) fn call_schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError> {
     let mut schema = schema(request)?;
     if schema.rule("response_format").is_some() {
@@ -70,22 +70,21 @@ pub(super) fn call_schema(request: &ModelRequest) -> Result<ModelSchema, InvokeE
     Ok(schema)
 }
 
-/// A whole number of at least 1.
+/// Reads an integer of at least 1.
 pub(super) fn count(credentials: &Credentials, field: &str, default: u64) -> Result<u64, InvokeError> {
-    let wrong =
-        || InvokeError::credentials(format!("credential `{field}` must be a whole number from 1 to {MAX_COUNT}"));
+    let wrong = || InvokeError::credentials(format!("credential `{field}` must be an integer from 1 to {MAX_COUNT}"));
     match credentials.get(field) {
         None => Ok(default),
         Some(text) => text.parse().ok().filter(|number| (1..=MAX_COUNT).contains(number)).ok_or_else(wrong),
     }
 }
 
-/// Tokens that the model reads.
+/// Returns the context size in tokens.
 pub(super) fn context_size(credentials: &Credentials) -> Result<u64, InvokeError> {
     count(credentials, "context_size", DEFAULT_CONTEXT)
 }
 
-/// Texts per embedding call.
+/// Returns the number of texts per embedding request.
 pub(super) fn max_chunks(credentials: &Credentials) -> Result<u64, InvokeError> {
     count(credentials, "max_chunks", DEFAULT_CHUNKS)
 }
@@ -98,7 +97,7 @@ fn features(credentials: &Credentials) -> Vec<ModelFeature> {
         (calls == "function_call", ModelFeature::ToolCall),
         (matches!(calls, "tool_call" | "stream_tool_call"), ModelFeature::MultiToolCall),
         (
-            // A field of its own in earlier forms.
+            // A separate field in earlier forms.
             calls == "stream_tool_call"
                 || matches!(calls, "function_call" | "tool_call") && given("stream_function_calling"),
             ModelFeature::StreamToolCall,
@@ -115,16 +114,16 @@ fn features(credentials: &Credentials) -> Vec<ModelFeature> {
     .collect()
 }
 
-/// Whether the model is sent a schema of its own; else Dify writes the schema into its prompt.
+/// Whether the model receives a schema. Otherwise, Dify writes the schema into its prompt.
 fn answers_by_schema(credentials: &Credentials) -> bool {
     matches!(credentials.get("structured_output_support"), Some("supported" | "both"))
 }
 
-/// How the form of an answer is chosen; by a schema only where the features say so.
+/// Returns the rules for the response format; `json_schema` is offered only if the features include it.
 fn format_rules(by_schema: bool) -> Vec<ParameterRule> {
     let formats = ["text", "json_object", "json_schema"];
     let formats = &formats[..if by_schema { 3 } else { 2 }];
-    let format = ParameterRule::new("response_format", I18n::new("Response Format", "回复格式"), ParameterType::String)
+    let format = ParameterRule::new("response_format", I18n::new("Response format", "回复格式"), ParameterType::String)
         .options(formats.iter().copied());
     let schema = ParameterRule {
         use_template: Some("json_schema".to_owned()),
@@ -144,13 +143,13 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
         ParameterRule::new("top_k", I18n::new("Top K", "Top K"), ParameterType::Int)
             .range(0.0, 1000.0)
             .default_value(50),
-        float("frequency_penalty", I18n::new("Frequency Penalty", "频率惩罚"), (-2.0, 2.0), 0.0),
-        float("presence_penalty", I18n::new("Presence Penalty", "存在惩罚"), (-2.0, 2.0), 0.0),
-        float("repetition_penalty", I18n::new("Repetition Penalty", "重复惩罚"), (0.01, 2.0), 1.0).help(I18n::new(
+        float("frequency_penalty", I18n::new("Frequency penalty", "频率惩罚"), (-2.0, 2.0), 0.0),
+        float("presence_penalty", I18n::new("Presence penalty", "存在惩罚"), (-2.0, 2.0), 0.0),
+        float("repetition_penalty", I18n::new("Repetition penalty", "重复惩罚"), (0.01, 2.0), 1.0).help(I18n::new(
             "Supported by vLLM, SGLang and Alibaba Cloud Model Studio, not by OpenAI.",
             "vLLM、SGLang 和阿里云百炼支持，OpenAI 不支持。",
         )),
-        ParameterRule::new("max_tokens", I18n::new("Max Tokens", "最大标记"), ParameterType::Int)
+        ParameterRule::new("max_tokens", I18n::new("Max tokens", "最大 token 数"), ParameterType::Int)
             .range(1.0, longest as f64)
             .default_value(longest.min(512)),
         ParameterRule::new("seed", I18n::new("Seed", "随机种子"), ParameterType::Int)
@@ -178,13 +177,13 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
                 .range(1.0, MAX_THINKING_TOKENS as f64)
                 .default_value(DEFAULT_BUDGET)
                 .help(I18n::new(
-                    "Longest thinking in tokens. Supported by the Qwen models of Alibaba Cloud Model Studio and others.",
+                    "Maximum number of tokens for thinking. Supported by the Qwen models of Alibaba Cloud Model Studio and others.",
                     "思考的最大 token 数。阿里云百炼的通义千问等模型支持。",
                 )),
         );
     }
     if thinking != Thinking::No || credentials.flag("structured_output_support", false) {
-        let label = I18n::new("Reasoning Format", "推理格式");
+        let label = I18n::new("Reasoning format", "推理格式");
         let formats = ["none", "auto", "deepseek", "deepseek-legacy"];
         rules.push(ParameterRule::new("reasoning_format", label, ParameterType::String).options(formats));
     }
@@ -197,7 +196,7 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
     Ok(rules)
 }
 
-/// The price list entry of the form, when it has an input price. What is filled in must be right even without one.
+/// Returns the price of the form if it has an input price. Filled-in price fields must be valid even without one.
 fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
     let decimal =
         |field: &str, fits: fn(&Decimal) -> bool, what: &str| match credentials.get(field) {
@@ -210,7 +209,7 @@ fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
     let is_share = |unit: &Decimal| *unit > Decimal::ZERO && *unit <= Decimal::ONE;
     let input = decimal("input_price", is_price, "of at least 0")?;
     let output = decimal("output_price", is_price, "of at least 0")?;
-    let unit = decimal("unit", is_share, "above 0 and at most 1: 0.000001 for prices per million tokens")?;
+    let unit = decimal("unit", is_share, "greater than 0 and at most 1; 0.000001 for prices per million tokens")?;
     Ok(input.map(|input| Pricing {
         input,
         output,

@@ -1,4 +1,4 @@
-//! Speech in both directions: voices of the form, text spoken sentence by sentence, recordings to text.
+//! Speech: voices of the form, text to speech in segments, and speech to text.
 
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -16,21 +16,21 @@ use dify_plugin::protocol::{AudioChunk, Credentials, Speech2TextRequest, TtsRequ
 /// One mebibyte.
 pub(super) const MEBIBYTE: u64 = 1024 * 1024;
 
-/// Endings of recordings that transcription services take.
+/// File extensions that transcription services accept.
 pub(super) const FILE_EXTENSIONS: &str = "flac,mp3,mp4,mpeg,mpga,m4a,ogg,wav,webm";
 
-/// Longest recording when the form says nothing, in mebibytes: OpenAI's own limit.
+/// Default maximum size of an audio file in MiB; OpenAI's own limit.
 const DEFAULT_UPLOAD: u64 = 25;
 
-/// Letters per speech call when the form says nothing.
-const DEFAULT_LETTERS: u64 = 4096;
+/// Default number of characters per speech request.
+const DEFAULT_CHARACTERS: u64 = 4096;
 
-/// Longest recording that is sent, in bytes.
+/// Returns the maximum size of an audio file in bytes.
 pub(super) fn upload_limit(credentials: &Credentials) -> Result<u64, InvokeError> {
     Ok(count(credentials, "file_upload_limit", DEFAULT_UPLOAD)?.saturating_mul(MEBIBYTE))
 }
 
-/// The voices of the form: ids by comma or line, each with a name in front of `=` if it has one.
+/// Returns the voices of the form: IDs separated by commas or lines, with an optional `name=` before each.
 pub(super) fn voices(credentials: &Credentials) -> Vec<Voice> {
     let listed = credentials.get("voices").unwrap_or("alloy");
     let voice = |item: &str| {
@@ -46,16 +46,16 @@ fn format(credentials: &Credentials) -> Result<&str, InvokeError> {
     match mime_type(format) {
         Some(_) => Ok(format),
         None => Err(InvokeError::credentials(format!(
-            "credential `audio_type`: `{format}` is none of mp3, wav, opus, flac, aac, pcm"
+            "credential `audio_type` must be mp3, wav, opus, flac, aac or pcm, found `{format}`"
         ))),
     }
 }
 
-/// The model properties of a text-to-speech model.
+/// Returns the model properties of a text-to-speech model.
 pub(super) fn properties(credentials: &Credentials) -> Result<Value, InvokeError> {
     let voices = voices(credentials);
     if voices.is_empty() {
-        return Err(InvokeError::credentials("credential `voices` names no voice: write ids with commas between them"));
+        return Err(InvokeError::credentials("credential `voices` contains no voice; enter IDs separated by commas"));
     }
     let language = credentials.get("language").unwrap_or("en-US");
     let default = voices.first().map(|voice| voice.value.clone());
@@ -66,24 +66,24 @@ pub(super) fn properties(credentials: &Credentials) -> Result<Value, InvokeError
     Ok(json!({
         "default_voice": default,
         "voices": listed,
-        "word_limit": count(credentials, "word_limit", DEFAULT_LETTERS)?,
+        "word_limit": count(credentials, "word_limit", DEFAULT_CHARACTERS)?,
         "audio_type": format(credentials)?,
         "max_workers": 1,
     }))
 }
 
-/// The voice asked for, or the first; one that the form does not list is an error.
-fn chosen_voice(credentials: &Credentials, asked: Option<&str>) -> Result<Option<String>, InvokeError> {
+/// Returns the requested voice, or the first one. A voice that the form does not list is an error.
+fn chosen_voice(credentials: &Credentials, requested: Option<&str>) -> Result<Option<String>, InvokeError> {
     let voices = voices(credentials);
-    let Some(asked) = asked.map(str::trim).filter(|voice| !voice.is_empty()) else {
+    let Some(requested) = requested.map(str::trim).filter(|voice| !voice.is_empty()) else {
         return Ok(voices.into_iter().next().map(|voice| voice.value));
     };
-    if voices.iter().any(|voice| voice.value == asked) {
-        return Ok(Some(asked.to_owned()));
+    if voices.iter().any(|voice| voice.value == requested) {
+        return Ok(Some(requested.to_owned()));
     }
     let known: Vec<String> = voices.into_iter().map(|voice| voice.value).collect();
-    Err(InvokeError::bad_request(format!("voice `{asked}` is not one of this model's: {}", known.join(", ")))
-        .with_hint("Add it to `voices` in the model's credentials."))
+    Err(InvokeError::bad_request(format!("unknown voice `{requested}`; available voices: {}", known.join(", ")))
+        .with_hint("Add it to `voices` in the model credentials."))
 }
 
 /// `invoke_tts`.
@@ -101,7 +101,7 @@ fn speech_call(gateway: &AiGateway, request: &TtsRequest) -> Result<(Endpoint, S
         model,
         voice: chosen_voice(credentials, request.voice.as_deref())?,
         format: format(credentials)?.to_owned(),
-        longest: usize::try_from(count(credentials, "word_limit", DEFAULT_LETTERS)?).unwrap_or(usize::MAX),
+        longest: usize::try_from(count(credentials, "word_limit", DEFAULT_CHARACTERS)?).unwrap_or(usize::MAX),
         parallel: 1,
         ..SpeechCall::default()
     };
@@ -118,8 +118,10 @@ pub(super) async fn transcribe(
     let (endpoint, model) = connect(&request.target, &gateway.tokens)?;
     let (size, limit) = (request.file.len() as u64, upload_limit(credentials)?);
     if size > limit {
-        return Err(InvokeError::bad_request(format!("the recording has {size} bytes, at most {limit} are sent"))
-            .with_hint("Send a shorter or more compressed recording, or raise `file_upload_limit`."));
+        return Err(InvokeError::bad_request(format!(
+            "the audio file has {size} bytes; at most {limit} bytes are allowed"
+        ))
+        .with_hint("Send a shorter or more compressed file, or raise `file_upload_limit`."));
     }
     let chosen = |field: &str| credentials.get(field).map(str::to_owned);
     let call =

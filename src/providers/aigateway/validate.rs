@@ -1,5 +1,6 @@
-//! `validate_model_credentials`: one small real call that is authenticated like every other, and, when it fails, which
-//! part of the form is wrong.
+//! `validate_model_credentials`: sends one small request that is authenticated like every other, and names the part of
+//! the
+//! form that is wrong if it fails.
 
 use serde_json::{Map, json};
 
@@ -14,10 +15,10 @@ use dify_plugin::protocol::{
     Speech2TextRequest, Target, TextEmbeddingRequest, TtsRequest,
 };
 
-/// Output limit of the check, in tokens.
+/// Output limit of the validation request, in tokens.
 const VALIDATION_MAX_TOKENS: u64 = 10;
 
-/// Makes the call.
+/// Sends the validation request.
 pub(super) async fn validate(
     gateway: AiGateway,
     mut context: CallContext,
@@ -52,11 +53,11 @@ pub(super) async fn validate(
         }
         ModelType::Moderation => Ok(()),
     };
-    outcome.map_err(blame)
+    outcome.map_err(name_invalid_part)
 }
 
 async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Result<(), InvokeError> {
-    // A model that only streams is asked again with a stream; an earlier form could ask for one at once.
+    // A model that only streams is validated again with a stream; an earlier form could select a stream directly.
     let stream = target.credentials.get("stream_mode_auth") == Some("use");
     let message = PromptMessage {
         role: Role::User,
@@ -83,24 +84,24 @@ async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Resul
     .await
 }
 
-/// Says which part of the form is to be looked at.
-fn blame(mut error: InvokeError) -> InvokeError {
-    let said = error.message.to_ascii_lowercase();
+/// Adds the part of the form that is probably wrong to the error.
+fn name_invalid_part(mut error: InvokeError) -> InvokeError {
+    let text = error.message.to_ascii_lowercase();
     let part = match (error.kind, error.status) {
-        // Our own words name the field already.
+        // The plugin's own errors already name the field.
         (ErrorKind::CredentialsValidateFailed, _) | (ErrorKind::BadRequest, None) => return error,
-        (ErrorKind::Connection, _) | (_, Some(300..=399)) => "The endpoint is wrong or out of reach (`endpoint_url`)",
+        (ErrorKind::Connection, _) | (_, Some(300..=399)) => "the endpoint is wrong or unreachable (`endpoint_url`)",
         (ErrorKind::Authorization, Some(403)) if error.hint.as_deref().is_none_or(|hint| hint == NOT_ALLOWED) => {
-            "The consumer is not authorised for this route"
+            "the consumer is not authorized for this route"
         }
-        (ErrorKind::Authorization, _) => "The credential was refused",
-        (ErrorKind::RateLimit, _) => "The credential is right, but its quota or rate limit is used up",
-        (_, Some(400..=499)) if said.contains("model") => {
-            "The model is wrong (`endpoint_model_name` or the model's name)"
+        (ErrorKind::Authorization, _) => "the credential was rejected",
+        (ErrorKind::RateLimit, _) => "the credential is valid, but its quota or rate limit is exhausted",
+        (_, Some(400..=499)) if text.contains("model") => {
+            "the model name is wrong (`endpoint_model_name`, or the model name in Dify)"
         }
-        (_, Some(404 | 405)) => "The path is wrong (`endpoint_url`, `endpoint_path`)",
-        (_, Some(400..=499)) => "The endpoint refused the request",
-        _ => "The service behind the gateway failed",
+        (_, Some(404 | 405)) => "the path is wrong (`endpoint_url`, `endpoint_path`)",
+        (_, Some(400..=499)) => "the endpoint rejected the request",
+        _ => "the service behind the gateway failed",
     };
     error.message = format!("{part}: {}", error.message);
     error
@@ -111,27 +112,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_part_that_is_wrong_is_named() {
+    fn names_the_part_that_is_wrong() {
         let error = |kind, status: Option<u16>, message: &str| {
             let mut error = InvokeError::new(kind, message);
             error.status = status;
-            blame(error).message
+            name_invalid_part(error).message
         };
         use ErrorKind::{
             Authorization, BadRequest, Connection, CredentialsValidateFailed, RateLimit, ServerUnavailable,
         };
         for (kind, status, message, expected) in [
-            (Connection, None, "cannot connect", "The endpoint is wrong"),
-            (BadRequest, Some(301), "redirects", "The endpoint is wrong"),
-            (Authorization, Some(401), "Invalid Key", "The credential was refused"),
-            (Authorization, Some(400), "Invalid Signature", "The credential was refused"),
-            (Authorization, Some(403), "Access Denied", "The consumer is not authorised"),
-            (RateLimit, Some(403), "No quota left", "The credential is right"),
-            (BadRequest, Some(404), "", "The path is wrong"),
-            (BadRequest, Some(404), "model m does not exist", "The model is wrong"),
-            (BadRequest, Some(400), "Model not exist.", "The model is wrong"),
-            (BadRequest, Some(400), "bad body", "The endpoint refused"),
-            (ServerUnavailable, Some(503), "no healthy upstream", "The service behind"),
+            (Connection, None, "cannot connect", "the endpoint is wrong"),
+            (BadRequest, Some(301), "redirects", "the endpoint is wrong"),
+            (Authorization, Some(401), "Invalid Key", "the credential was rejected"),
+            (Authorization, Some(400), "Invalid Signature", "the credential was rejected"),
+            (Authorization, Some(403), "Access Denied", "the consumer is not authorized"),
+            (RateLimit, Some(403), "No quota left", "the credential is valid"),
+            (BadRequest, Some(404), "", "the path is wrong"),
+            (BadRequest, Some(404), "model m does not exist", "the model name is wrong"),
+            (BadRequest, Some(400), "Model not exist.", "the model name is wrong"),
+            (BadRequest, Some(400), "bad body", "the endpoint rejected"),
+            (ServerUnavailable, Some(503), "no healthy upstream", "the service behind"),
         ] {
             assert!(error(kind, status, message).starts_with(expected), "{}", error(kind, status, message));
         }

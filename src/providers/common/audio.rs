@@ -1,11 +1,11 @@
-//! What kind of recording some bytes are, by their first bytes: upstreams go by the file's ending and media type.
+//! Detects audio formats by the first bytes, because upstreams rely on the file extension and media type.
 
 use dify_plugin::error::InvokeError;
 
-/// A container: ending and media type.
+/// An audio format: file extension and media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// Ending without the dot (`mp3`).
+    /// File extension without the dot (`mp3`).
     pub extension: &'static str,
     /// Media type (`audio/mpeg`).
     pub mime_type: &'static str,
@@ -15,7 +15,7 @@ const fn container(extension: &'static str, mime_type: &'static str) -> Containe
     Container { extension, mime_type }
 }
 
-/// The container of a recording, or `None` when the bytes are of no known kind.
+/// Returns the format of an audio file, or `None` if it is unknown.
 pub fn sniff(bytes: &[u8]) -> Option<Container> {
     let at = |place: usize, magic: &[u8]| bytes.get(place..).is_some_and(|rest| rest.starts_with(magic));
     Some(match bytes {
@@ -28,23 +28,23 @@ pub fn sniff(bytes: &[u8]) -> Option<Container> {
         _ if at(4, b"ftyp") => container("mp4", "audio/mp4"),
         _ if at(0, b"#!AMR") => container("amr", "audio/amr"),
         _ if at(0, b"FORM") && (at(8, b"AIFF") || at(8, b"AIFC")) => container("aiff", "audio/aiff"),
-        // Frame headers without a tag in front: eleven set bits, then layer bits (0: AAC, else MPEG audio).
+        // Frame headers without a tag before them: eleven sync bits, then layer bits (0: AAC, else MPEG audio).
         [0xFF, second, ..] if second & 0xF6 == 0xF0 => container("aac", "audio/aac"),
         [0xFF, second, ..] if second & 0xE0 == 0xE0 && second & 0x06 != 0 => container("mp3", "audio/mpeg"),
         _ => return None,
     })
 }
 
-/// The container of a recording, or an error that says which kinds are known.
+/// Returns the format of an audio file, or an error with the supported formats.
 pub fn require(bytes: &[u8]) -> Result<Container, InvokeError> {
     if bytes.is_empty() {
-        return Err(InvokeError::bad_request("the recording is empty"));
+        return Err(InvokeError::bad_request("the audio file is empty"));
     }
     sniff(bytes).ok_or_else(|| {
         InvokeError::bad_request(
-            "the recording is of no known kind (wav, mp3, m4a, mp4, ogg, flac, webm, aac, amr, aiff)",
+            "unknown audio format (supported: wav, mp3, m4a, mp4, ogg, flac, webm, aac, amr, aiff)",
         )
-        .with_hint("Convert it first; a file of text or pictures is no recording.")
+        .with_hint("Convert the file to a supported format.")
     })
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn magic_bytes_tell_the_container() {
+    fn detects_audio_formats() {
         let cases: &[(&[u8], Option<&str>)] = &[
             (b"RIFF\x00\x00\x00\x00WAVEfmt ", Some("wav")),
             (b"RIFF\x00\x00\x00\x00AVI ", None),
@@ -76,6 +76,6 @@ mod tests {
             assert_eq!(sniff(bytes).map(|container| container.extension), *extension, "{bytes:?}");
         }
         assert!(require(b"").unwrap_err().message.contains("empty"));
-        assert!(require(b"%PDF-1.7").unwrap_err().message.contains("no known kind"));
+        assert!(require(b"%PDF-1.7").unwrap_err().message.contains("unknown audio format"));
     }
 }

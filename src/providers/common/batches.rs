@@ -1,4 +1,4 @@
-//! Many items in few calls: batches of a size, some at a time, results in the order of the items.
+//! Splits many items into batches and runs them concurrently, with the results in the order of the items.
 
 use std::future::Future;
 
@@ -6,7 +6,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use dify_plugin::error::InvokeError;
 
-/// Calls once per batch of at most `size` items, `parallel` calls at a time; the first error ends the rest.
+/// Calls once per batch of at most `size` items, with at most `parallel` concurrent calls. The first error cancels the
+/// rest.
 pub async fn in_batches<T, R, F>(
     items: Vec<T>,
     size: usize,
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn order_is_kept_and_calls_run_side_by_side() {
+    async fn runs_concurrently_and_keeps_the_order() {
         let running = AtomicUsize::new(0);
         let most = AtomicUsize::new(0);
         let results = in_batches((0..10).collect(), 3, 2, |batch: Vec<u64>| {
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_error_ends_the_rest() {
+    async fn the_first_error_cancels_the_rest() {
         let calls = AtomicUsize::new(0);
         let result = in_batches(vec![1, 2, 3], 1, 1, |_| {
             calls.fetch_add(1, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Credential fields of the connection that every HTTP provider reads alike: timeout, retries, extra headers.
+//! Reads the connection fields that all HTTP providers share: timeout, retries, extra headers.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use dify_plugin::protocol::Credentials;
 use dify_plugin::upstream::auth::HeaderAuthorization;
 use dify_plugin::upstream::{RetryPolicy, Timeouts};
 
-/// Longest timeout that makes sense: one day.
+/// Maximum timeout in seconds: one day.
 const MAX_TIMEOUT_SECONDS: f64 = 86_400.0;
 
-/// Most repeats that a user may ask for.
+/// Maximum number of retries that a user may set.
 const MAX_RETRIES: f64 = 10.0;
 
-/// Headers that belong to the connection and cannot be set.
+/// Headers that belong to the HTTP connection and cannot be set.
 const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "content-type", "te"];
 
-/// Reads a field of seconds; blank is `None`.
+/// Reads a field in seconds; `None` if it is blank.
 fn seconds(credentials: &Credentials, field: &str) -> Result<Option<Duration>, InvokeError> {
     match credentials.number(field)? {
         Some(seconds) if !(0.001..=MAX_TIMEOUT_SECONDS).contains(&seconds) => Err(InvokeError::credentials(format!(
@@ -28,8 +28,10 @@ fn seconds(credentials: &Credentials, field: &str) -> Result<Option<Duration>, I
     }
 }
 
-/// Reads how long a call waits: `request_timeout` for the first byte and between two events, while connecting stays short.
-/// What earlier forms had is read as before: `invoke_timeout` is its former name, and the other three set one wait each.
+/// Reads the timeouts. `request_timeout` limits the wait for the first byte and between events; the connect timeout
+/// stays
+/// short. Fields of earlier forms are still read: `invoke_timeout` is its former name, and the other three set one
+/// each.
 pub fn timeouts(credentials: &Credentials) -> Result<Timeouts, InvokeError> {
     let mut timeouts = Timeouts::default();
     for field in ["invoke_timeout", "request_timeout"] {
@@ -46,7 +48,7 @@ pub fn timeouts(credentials: &Credentials) -> Result<Timeouts, InvokeError> {
     Ok(timeouts)
 }
 
-/// Reads `max_retries`; blank is the default of the client.
+/// Reads `max_retries`; blank is the client's default.
 pub fn retries(credentials: &Credentials) -> Result<RetryPolicy, InvokeError> {
     const FIELD: &str = "max_retries";
     let mut policy = RetryPolicy::default();
@@ -61,7 +63,7 @@ pub fn retries(credentials: &Credentials) -> Result<RetryPolicy, InvokeError> {
     Ok(policy)
 }
 
-/// Adds the headers of the `extra_headers` field: a JSON object of texts. Values are never shown, not even in errors.
+/// Adds the headers of the `extra_headers` field, a JSON object of strings. Values never appear in errors.
 pub fn extra_headers(
     credentials: &Credentials,
     mut headers: HeaderAuthorization,
@@ -81,15 +83,19 @@ pub fn extra_headers(
             Value::Number(number) => number.to_string(),
             Value::Bool(flag) => flag.to_string(),
             Value::Null => continue,
-            Value::Array(_) | Value::Object(_) => return Err(wrong(format!("has no plain value for `{name}`"))),
+            Value::Array(_) | Value::Object(_) => {
+                return Err(wrong(format!("must have a string, number or boolean as the value of `{name}`")));
+            }
         };
         let header = http::HeaderName::try_from(name.trim())
-            .map_err(|_| wrong(format!("holds `{name}`, which is not a header name")))?;
+            .map_err(|_| wrong(format!("contains `{name}`, which is not a valid header name")))?;
         if RESERVED.contains(&header.as_str()) {
-            return Err(wrong(format!("must not set `{header}`, which belongs to the connection")));
+            return Err(wrong(format!("must not set `{header}`, which is reserved for the HTTP connection")));
         }
         if http::HeaderValue::from_str(&value).is_err() {
-            return Err(wrong(format!("holds characters in the value of `{header}` that a header cannot carry")));
+            return Err(wrong(format!(
+                "contains characters in the value of `{header}` that are not allowed in a header"
+            )));
         }
         headers = headers.header(header.as_str(), value);
     }
@@ -105,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_and_wrong_ones_named() {
+    fn reads_numbers_and_rejects_invalid_ones() {
         let waits = |fields: &[(&str, &str)]| {
             let timeouts = timeouts(&Credentials::from_pairs(fields.iter().copied())).unwrap();
             [timeouts.connect, timeouts.first_byte, timeouts.idle].map(|wait| wait.as_secs_f64())
@@ -135,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn header_injection_is_refused_and_values_stay_secret() {
+    fn rejects_header_injection_without_showing_values() {
         assert!(
             extra_headers(
                 &with("extra_headers", r#"{"X-Team":"a","X-Number":1,"X-None":null}"#),

@@ -1,8 +1,9 @@
-//! Files that a prompt names by address, fetched for an upstream that cannot: public addresses and the ports of the web
-//! only, one limit for all files of a prompt, counted as they are when unpacked, no credential, and a connection to exactly
-//! the address that was checked.
+//! Downloads files that a prompt refers to by URL, for upstreams that cannot. Only public addresses and ports 80 and
+//! 443 are
+//! allowed. One limit applies to all files of a prompt, counted uncompressed. No credential is sent, and the connection
+//! goes to exactly the address that was checked.
 //!
-//! Dify's own file host may be private and on any port: it is the one that the `file_url` credential names.
+//! Dify's own file host may be private and use any port; the `file_url` credential names it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -18,19 +19,19 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::client::public_url;
 use dify_plugin::upstream::{NetworkSettings, Upstream, UpstreamRequest, UpstreamResponse};
 
-/// Redirects that are followed, each checked like the first address.
+/// Maximum number of redirects; each target is checked like the first URL.
 const MAX_REDIRECTS: usize = 3;
 
-/// Longest wait for the whole file.
+/// Timeout for a complete file.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Waits before a host that is busy is asked again.
+/// Delays before a busy host is tried again.
 const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1000)];
 
-/// Ports of public hosts.
+/// Allowed ports of public hosts.
 const PORTS: [u16; 2] = [80, 443];
 
-/// Bytes that files may have together, and how many of them are left.
+/// Size limit of all files together, and how much of it is left.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     whole: usize,
@@ -38,12 +39,12 @@ pub struct Room {
 }
 
 impl Room {
-    /// So many bytes, all of them left.
+    /// Creates a limit of this many bytes.
     pub fn of(whole: usize) -> Self {
         Self { whole, left: whole }
     }
 
-    /// Takes so many bytes, or says that they are too many.
+    /// Takes bytes from the limit, or returns an error if too few are left.
     pub fn take(&mut self, bytes: usize) -> Result<(), InvokeError> {
         self.left = self.left.checked_sub(bytes).ok_or_else(|| self.exceeded("a file is"))?;
         Ok(())
@@ -55,15 +56,16 @@ impl Room {
     }
 }
 
-/// A fetched file.
+/// A downloaded file.
 pub struct File {
-    /// Media type of the answer.
+    /// Media type of the response.
     pub mime_type: String,
-    /// The bytes in base64.
+    /// Content in Base64.
     pub base64: String,
 }
 
-/// Fetches a file into the room that is left. `file_host` is the base of Dify's files: relative addresses are joined to it.
+/// Downloads a file within the remaining limit. `file_host` is the base URL of Dify's files, to which relative URLs are
+/// joined.
 pub async fn fetch(
     upstream: &Upstream,
     network: &NetworkSettings,
@@ -76,9 +78,10 @@ pub async fn fetch(
     let work = follow(upstream, network, file_host.as_ref(), url, room);
     match tokio::time::timeout(DOWNLOAD_TIMEOUT, work).await {
         Ok(outcome) => outcome,
-        Err(_) => {
-            Err(InvokeError::bad_request(format!("a file did not arrive within {} s", DOWNLOAD_TIMEOUT.as_secs())))
-        }
+        Err(_) => Err(InvokeError::bad_request(format!(
+            "downloading a file took longer than {} s",
+            DOWNLOAD_TIMEOUT.as_secs()
+        ))),
     }
 }
 
@@ -86,12 +89,13 @@ pub async fn fetch(
 pub fn file_host(text: &str) -> Result<Url, InvokeError> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.ok_or_else(|| {
-        InvokeError::credentials("credential `file_url` must be an address that begins with http:// or https://")
+        InvokeError::credentials("credential `file_url` must be a URL that starts with http:// or https://")
     })
 }
 
-/// Whether an address is of the public internet and not of Dify: then an upstream may be able to fetch it by itself. A
-/// private address is an error.
+/// Whether a URL leads to the public internet and not to Dify, so that an upstream may be able to fetch it itself. A
+/// private
+/// address is an error.
 pub async fn is_elsewhere(upstream: &Upstream, file_host: Option<&str>, address: &str) -> Result<bool, InvokeError> {
     let file_host = file_host.and_then(|host| Url::parse(host).ok());
     match Url::parse(address) {
@@ -106,13 +110,13 @@ fn absolute(address: &str, file_host: Option<&Url>) -> Result<Url, InvokeError> 
     match (Url::parse(address), file_host) {
         (Ok(url), _) if matches!(url.scheme(), "http" | "https") => Ok(url),
         (Ok(url), _) => {
-            Err(InvokeError::bad_request(format!("files are not fetched from {}: addresses", url.scheme())))
+            Err(InvokeError::bad_request(format!("a file has an unsupported URL scheme: {}", url.scheme())))
         }
-        (Err(_), Some(base)) => base
-            .join(address)
-            .map_err(|error| InvokeError::bad_request(format!("a file's address cannot be read: {error}"))),
-        (Err(_), None) => Err(InvokeError::bad_request("a file has a relative address")
-            .with_hint("Set `file_url` in the provider's credentials to the address of your Dify (FILES_URL).")),
+        (Err(_), Some(base)) => {
+            base.join(address).map_err(|error| InvokeError::bad_request(format!("a file URL is not valid: {error}")))
+        }
+        (Err(_), None) => Err(InvokeError::bad_request("a file has a relative URL")
+            .with_hint("Set `file_url` in the provider credentials to the URL of your Dify (FILES_URL).")),
     }
 }
 
@@ -128,55 +132,60 @@ async fn follow(
         let trusted = file_host.is_some_and(|base| base.origin() == url.origin());
         let addresses = resolve(upstream, &url, trusted).await?;
         if !trusted && !url.port_or_known_default().is_some_and(|port| PORTS.contains(&port)) {
-            return Err(InvokeError::bad_request(format!("files are not fetched from the port of {shown}")).with_hint(
-                "Only ports 80 and 443 are asked. If it is your Dify, name its address in the `file_url` credential.",
+            return Err(InvokeError::bad_request(format!("files are not downloaded from the port of {shown}")).with_hint(
+                "Only ports 80 and 443 are allowed. If this is your Dify, set its URL in the `file_url` credential.",
             ));
         }
         let mut request = UpstreamRequest::get(url.clone()).with_network(network.clone());
-        // What is small on its way may be large here.
+        // A small compressed response may be large when unpacked.
         request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let answer = send(upstream, &request, &addresses).await.map_err(|error| {
-            InvokeError::bad_request(format!("a file cannot be fetched from {shown}: {}", error.message))
-                .with_hint("The plugin must reach that address; for files of Dify see the `file_url` credential.")
+        let response = send(upstream, &request, &addresses).await.map_err(|error| {
+            InvokeError::bad_request(format!("cannot download a file from {shown}: {}", error.message)).with_hint(
+                "The plugin must be able to reach this URL. For files hosted by Dify, see the `file_url` credential.",
+            )
         })?;
-        if answer.status.is_redirection() {
-            let target = answer.headers.get(LOCATION).and_then(|target| target.to_str().ok());
+        if response.status.is_redirection() {
+            let target = response.headers.get(LOCATION).and_then(|target| target.to_str().ok());
             let target = target.and_then(|target| url.join(target).ok());
-            url = target.ok_or_else(|| InvokeError::bad_request(format!("{shown} redirects to nowhere")))?;
+            url = target.ok_or_else(|| InvokeError::bad_request(format!("{shown} redirects without a target")))?;
             if !matches!(url.scheme(), "http" | "https") {
-                return Err(InvokeError::bad_request(format!("{shown} redirects to a {}: address", url.scheme())));
+                return Err(InvokeError::bad_request(format!(
+                    "{shown} redirects to an unsupported URL scheme: {}",
+                    url.scheme()
+                )));
             }
             continue;
         }
-        if !answer.status.is_success() {
+        if !response.status.is_success() {
             return Err(InvokeError::bad_request(format!(
-                "a file cannot be fetched: {shown} answers {}",
-                answer.status
+                "cannot download a file: {shown} returned {}",
+                response.status
             )));
         }
-        let mime_type = answer.content_type();
-        if answer.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        let mime_type = response.content_type();
+        if response.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
             return Err(InvokeError::bad_request(format!(
-                "the file at {shown} comes compressed, which was not asked for"
+                "the file at {shown} is compressed, although the request does not allow it"
             )));
         }
         let too_large = |room: &Room| room.exceeded(&format!("the file at {shown} is"));
-        let length = length(&answer);
+        let length = length(&response);
         if length.is_some_and(|length| length > room.left as u64) {
             return Err(too_large(room));
         }
-        // As it comes: the bytes and their base64 together would be more than twice the file.
+        // Encoded as it arrives, because the bytes and their Base64 together would take more than twice the memory.
         let mut base64 = String::with_capacity(length.map_or(0, |length| (length as usize).div_ceil(3) * 4));
         let (mut rest, mut size) = (Vec::new(), 0);
-        let mut body = answer.body;
-        while let Some(piece) = body.next().await {
-            let piece =
-                piece.map_err(|error| InvokeError::bad_request(format!("{shown} broke off: {}", error.message)))?;
-            size += piece.len();
+        let mut body = response.body;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| {
+                InvokeError::bad_request(format!("the download from {shown} was interrupted: {}", error.message))
+            })?;
+            size += chunk.len();
             if size > room.left {
                 return Err(too_large(room));
             }
-            rest.extend_from_slice(&piece);
+            rest.extend_from_slice(&chunk);
             let whole = rest.len() / 3 * 3;
             STANDARD.encode_string(&rest[..whole], &mut base64);
             rest.drain(..whole);
@@ -188,10 +197,10 @@ async fn follow(
         room.take(size)?;
         return Ok(File { mime_type, base64 });
     }
-    Err(InvokeError::bad_request(format!("a file's address redirects more than {MAX_REDIRECTS} times")))
+    Err(InvokeError::bad_request(format!("a file URL redirects more than {MAX_REDIRECTS} times")))
 }
 
-/// Asks a host, and a busy one again.
+/// Sends a request to a host, and retries if it is busy.
 async fn send(
     upstream: &Upstream,
     request: &UpstreamRequest,
@@ -204,33 +213,33 @@ async fn send(
         StatusCode::GATEWAY_TIMEOUT,
     ];
     for wait in RETRY_DELAYS {
-        let answer = upstream.send_to(request, addresses).await?;
-        if !BUSY.contains(&answer.status) {
-            return Ok(answer);
+        let response = upstream.send_to(request, addresses).await?;
+        if !BUSY.contains(&response.status) {
+            return Ok(response);
         }
         tokio::time::sleep(wait).await;
     }
     upstream.send_to(request, addresses).await
 }
 
-/// How long the server says that the file is.
-fn length(answer: &UpstreamResponse) -> Option<u64> {
-    answer.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// Returns the file size that the server reports.
+fn length(response: &UpstreamResponse) -> Option<u64> {
+    response.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The addresses of a host; every one of them must be public unless the host is Dify's own.
+/// Resolves the addresses of a host. Unless the host is Dify's own, all of them must be public.
 async fn resolve(upstream: &Upstream, url: &Url, trusted: bool) -> Result<Vec<SocketAddr>, InvokeError> {
     let port = url.port_or_known_default().unwrap_or(443);
     let addresses: Vec<SocketAddr> = match url.host() {
         Some(Host::Ipv4(address)) => vec![(address, port).into()],
         Some(Host::Ipv6(address)) => vec![(address, port).into()],
         Some(Host::Domain(name)) => upstream.lookup(name, port).await.map_err(|error| {
-            InvokeError::bad_request(format!("a file's host {name} cannot be resolved: {}", error.message))
+            InvokeError::bad_request(format!("cannot resolve the host {name} of a file URL: {}", error.message))
         })?,
         None => Vec::new(),
     };
     if addresses.is_empty() {
-        return Err(InvokeError::bad_request("a file's address names no host"));
+        return Err(InvokeError::bad_request("a file URL has no host"));
     }
     if !trusted {
         refuse_private(url.host_str().unwrap_or_default(), &addresses)?;
@@ -238,17 +247,17 @@ async fn resolve(upstream: &Upstream, url: &Url, trusted: bool) -> Result<Vec<So
     Ok(addresses)
 }
 
-/// One private address among those of a host is enough.
+/// Rejects a host if any of its addresses is private.
 fn refuse_private(host: &str, addresses: &[SocketAddr]) -> Result<(), InvokeError> {
     let Some(address) = addresses.iter().find(|address| !is_public(address.ip())) else { return Ok(()) };
     Err(InvokeError::bad_request(format!(
-        "files are not fetched from {host}, which is the private address {}",
+        "files are not downloaded from {host}, which is the private address {}",
         address.ip()
     ))
-    .with_hint("If it is your Dify, name its address in the `file_url` credential."))
+    .with_hint("If this is your Dify, set its URL in the `file_url` credential."))
 }
 
-/// Whether an address belongs to the public internet. Source: IANA's special-purpose address registries.
+/// Whether an address belongs to the public internet. Source: IANA special-purpose address registries.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -282,7 +291,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         let [c, d] = segments[7].to_be_bytes();
         return is_public_v4(Ipv4Addr::new(a, b, c, d));
     }
-    // Only 2000::/3 is given out; in it, some blocks are for protocols, for documentation, or lead to IPv4.
+    // Only 2000::/3 is allocated; some blocks in it are for protocols, for documentation, or map to IPv4.
     let is_given_out = segments[0] & 0xe000 == 0x2000;
     let is_special = (segments[0] == 0x2001 && segments[1] < 0x200)
         || segments[..2] == [0x2001, 0xdb8]
@@ -296,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_public_internet_is_public() {
+    fn detects_public_addresses() {
         for address in
             ["8.8.8.8", "142.250.1.1", "2606:4700::1", "2001:4860:4860::8888", "::ffff:8.8.8.8", "64:ff9b::808:808"]
         {
@@ -336,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_one_private_address_is_private() {
+    fn rejects_hosts_with_a_private_address() {
         let of = |addresses: &[&str]| {
             let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
             refuse_private("files.example", &addresses)
@@ -351,41 +360,45 @@ mod tests {
         }
     }
 
-    /// A name that resolves to something else a moment later: the connection goes to what was checked.
+    /// The name resolves to another address later (DNS rebinding); the connection goes to the checked one.
     #[tokio::test]
-    async fn the_connection_goes_to_the_address_that_was_checked() {
+    async fn connects_to_the_checked_address() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let direct = NetworkSettings::new(Some("direct".into()), None);
         let url = Url::parse(&format!("http://changes.invalid:{}/", address.port())).unwrap();
         let (upstream, request) = (Upstream::new(), UpstreamRequest::get(url).with_network(direct));
         let addresses = [address];
-        // Whoever is connected to hangs up.
+        // The server closes each connection.
         let (sent, accepted) =
             tokio::join!(upstream.send_to(&request, &addresses), async { listener.accept().await.map(drop) });
         assert!(sent.is_err() && accepted.is_ok());
     }
 
     #[tokio::test]
-    async fn what_is_not_fetched_is_named() {
+    async fn rejects_urls_that_are_not_allowed() {
         let upstream = Upstream::new();
-        for (address, host, said) in [
+        for (address, host, expected) in [
             ("file:///etc/passwd", None, "file: addresses"),
-            ("/files/a.png", None, "relative address"),
+            ("/files/a.png", None, "relative URL"),
             ("http://169.254.169.254/latest", None, "private address 169.254.169.254"),
             ("http://[::ffff:10.0.0.1]/", None, "private address"),
             ("http://localhost:1/", None, "private address"),
-            ("https://8.8.8.8:22/", None, "not fetched from the port"),
-            ("http://8.8.8.8:8080/a.png?token=s3cret", None, "not fetched from the port of http://8.8.8.8:8080/a.png"),
+            ("https://8.8.8.8:22/", None, "not downloaded from the port"),
+            (
+                "http://8.8.8.8:8080/a.png?token=s3cret",
+                None,
+                "not downloaded from the port of http://8.8.8.8:8080/a.png",
+            ),
             (
                 "http://127.0.0.1:1/x?token=s3cret",
                 Some("http://127.0.0.1:1"),
-                "cannot be fetched from http://127.0.0.1:1/x:",
+                "cannot download a file from http://127.0.0.1:1/x:",
             ),
         ] {
             let error =
                 fetch(&upstream, &NetworkSettings::default(), host, address, &mut Room::of(10)).await.err().unwrap();
-            assert!(error.message.contains(said), "{address}: {error}");
+            assert!(error.message.contains(expected), "{address}: {error}");
             assert!(!error.detail().contains("s3cret"), "{error}");
         }
     }

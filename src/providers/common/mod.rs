@@ -1,6 +1,7 @@
-//! What several providers need besides their dialect: sentences, recordings, batches, the connection's credential fields.
+//! Code that several providers share in addition to their dialect: text segments, audio formats, batches, connection
+//! fields.
 //!
-//! Nothing here knows a provider.
+//! Nothing in this module depends on a provider.
 
 pub mod audio;
 pub mod batches;

@@ -1,11 +1,11 @@
-//! Long text → pieces that a speech model takes at once, cut after sentences where possible.
+//! Splits long text into segments for a speech model, at sentence ends where possible.
 
-/// Marks after which a sentence ends, in Latin, CJK, Arabic and Indic writing.
+/// Characters that end a sentence in Latin, CJK, Arabic and Indic scripts.
 const ENDS: [char; 13] = ['.', '!', '?', ';', '\n', '。', '！', '？', '；', '…', '؟', '।', '۔'];
 
-/// Pieces of at most `longest` characters in order; joined they are the text. Blank pieces are left out.
+/// Splits a text into segments of at most `longest` characters. Joined, they are the text; blank segments are left out.
 ///
-/// A piece ends after the last sentence within the limit, else after the last blank, else at the limit.
+/// A segment ends after the last sentence within the limit, else after the last blank, else at the limit.
 pub fn split(text: &str, longest: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -20,7 +20,7 @@ pub fn split(text: &str, longest: usize) -> Vec<&str> {
     pieces
 }
 
-/// Where the first piece ends, in bytes.
+/// Returns the end of the first segment, in bytes.
 fn cut(text: &str, longest: usize) -> usize {
     let Some((limit, _)) = text.char_indices().nth(longest) else { return text.len() };
     let window = &text[..limit];
@@ -32,7 +32,7 @@ fn cut(text: &str, longest: usize) -> usize {
     }
 }
 
-/// A full stop between digits or letters (`3.14`, `e.g`) ends nothing.
+/// A full stop between digits or letters (`3.14`, `e.g`) does not end a sentence.
 fn ends_here(text: &str, at: usize, mark: char) -> bool {
     mark != '.' || text[at + 1..].chars().next().is_none_or(char::is_whitespace)
 }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_end_after_sentences() {
+    fn splits_after_sentences() {
         let cases: &[(&str, usize, &[&str])] = &[
             ("", 10, &[]),
             ("  \n ", 10, &[]),
@@ -62,7 +62,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_fit_and_lose_nothing(text in "[a-c.。 é!]{0,80}", longest in 0usize..20) {
+        fn segments_fit_and_lose_nothing(text in "[a-c.。 é!]{0,80}", longest in 0usize..20) {
             let pieces = split(&text, longest);
             prop_assert!(pieces.iter().all(|piece| piece.chars().count() <= longest.max(1)));
             let visible = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();

@@ -1,4 +1,4 @@
-//! Speech in both directions: a recording to text, and text to sound.
+//! Speech to text and text to speech.
 
 use std::time::Duration;
 
@@ -20,23 +20,23 @@ use dify_plugin::protocol::AudioChunk;
 use dify_plugin::upstream::multipart::{FilePart, post_form};
 use dify_plugin::upstream::{Upstream, UpstreamResponse};
 
-/// Longest transcript.
+/// Maximum size of a transcript response in bytes.
 const MAX_TRANSCRIPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// How a recording is read.
+/// Options of a transcription.
 #[derive(Clone, Debug, Default)]
 pub struct TranscriptionCall {
-    /// Model on the wire.
+    /// Wire name of the model.
     pub model: String,
-    /// Language spoken; found by the model when `None`.
+    /// Spoken language; detected by the model if `None`.
     pub language: Option<String>,
-    /// Words that help the model.
+    /// Words that help recognition.
     pub prompt: Option<String>,
     /// Whether the text is translated to English.
     pub translate: bool,
 }
 
-/// The text of a recording; the file's name and media type follow from its first bytes.
+/// Transcribes an audio file. Its file name and media type follow from its first bytes.
 pub async fn transcribe(
     upstream: &Upstream,
     endpoint: &Endpoint,
@@ -58,34 +58,34 @@ pub async fn transcribe(
     transcript(&response.bytes(MAX_TRANSCRIPT_BYTES).await?, &content_type)
 }
 
-/// How text is spoken.
+/// Options of a text-to-speech request.
 #[derive(Clone, Debug, Default)]
 pub struct SpeechCall {
-    /// Model on the wire.
+    /// Wire name of the model.
     pub model: String,
-    /// Who speaks; the model's own default when `None`.
+    /// Voice; the model's default if `None`.
     pub voice: Option<String>,
     /// `mp3`, `wav` …
     pub format: String,
     /// Speed; 1 is normal.
     pub speed: Option<f64>,
-    /// Whether the sound is asked for while it is made; `None` does not mention it.
+    /// Whether the audio is streamed while it is generated; `None` sends nothing.
     pub stream: Option<bool>,
-    /// Characters per request.
+    /// Maximum number of characters per request.
     pub longest: usize,
-    /// Requests at a time.
+    /// Maximum number of concurrent requests.
     pub parallel: usize,
-    /// More members.
+    /// Additional members.
     pub extra: Map<String, Value>,
 }
 
 impl SpeechCall {
-    /// Sounds of a format whose files can be joined end to end are made in pieces; the others in one.
-    fn pieces<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        if can_be_joined(&self.format) { text_split::split(text, self.longest) } else { vec![text] }
+    /// Splits the text into segments, unless files of the format cannot be concatenated.
+    fn segments<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        if can_be_concatenated(&self.format) { text_split::split(text, self.longest) } else { vec![text] }
     }
 
-    /// What a sound that begins so is: what it says of itself, else what was asked for. Samples say nothing.
+    /// Returns the format of audio with this start: the detected one, else the requested one. PCM cannot be detected.
     fn kind(&self, beginning: &[u8]) -> (String, Option<String>) {
         let found = audio::sniff(beginning).filter(|found| self.format != "pcm" || found.extension == "wav");
         match found {
@@ -95,54 +95,54 @@ impl SpeechCall {
     }
 }
 
-/// Whether files of a format make one when they stand end to end.
-fn can_be_joined(format: &str) -> bool {
+/// Whether concatenated files of a format are a valid file.
+fn can_be_concatenated(format: &str) -> bool {
     matches!(format, "mp3" | "pcm" | "aac" | "opus" | "ogg")
 }
 
-/// The sound of a text, in pieces as they come; joined they are one file.
+/// Generates speech in chunks as they arrive. Concatenated, they are one file.
 pub fn speak(upstream: Upstream, endpoint: Endpoint, call: SpeechCall, text: String) -> Chunks<AudioChunk> {
     try_stream! {
         if text.trim().is_empty() {
             Err(InvokeError::bad_request("there is no text to speak"))?;
         }
-        let mut pieces: Vec<String> = call.pieces(&text).into_iter().map(str::to_owned).collect();
+        let mut segments: Vec<String> = call.segments(&text).into_iter().map(str::to_owned).collect();
         let (upstream, endpoint, call) = (&upstream, &endpoint, &call);
-        let (mut kind, mut spoke) = (None, false);
+        let (mut kind, mut has_audio) = (None, false);
         'whole: loop {
-            let in_one = pieces.len() == 1;
-            let asked = std::mem::take(&mut pieces);
-            let asked = asked.into_iter().map(|piece| async move { ask(upstream, endpoint, call, &piece).await });
-            let mut answers = std::pin::pin!(stream::iter(asked).buffered(call.parallel.max(1)));
-            while let Some(answer) = answers.next().await {
-                let mut sound = Audio::of(answer?).await?;
-                let (format, mime_type) = call.kind(&sound.beginning);
-                if !in_one && kind.is_none() && !can_be_joined(&format) {
-                    info!(format, "the model makes files that cannot be joined: asked again for the whole");
-                    pieces = vec![text.clone()];
+            let is_whole = segments.len() == 1;
+            let requests = std::mem::take(&mut segments);
+            let requests = requests.into_iter().map(|text| async move { request(upstream, endpoint, call, &text).await });
+            let mut responses = std::pin::pin!(stream::iter(requests).buffered(call.parallel.max(1)));
+            while let Some(response) = responses.next().await {
+                let mut audio = Audio::of(response?).await?;
+                let (format, mime_type) = call.kind(&audio.beginning);
+                if !is_whole && kind.is_none() && !can_be_concatenated(&format) {
+                    info!(format, "audio files cannot be concatenated; requesting the whole text");
+                    segments = vec![text.clone()];
                     continue 'whole;
                 }
                 let first = kind.get_or_insert_with(|| format.clone());
-                if *first != format && !sound.beginning.is_empty() {
+                if *first != format && !audio.beginning.is_empty() {
                     Err(InvokeError::server_unavailable(format!(
-                        "the upstream answered pieces of one sound as {first} and as {format}"
+                        "the server returned segments of one text as {first} and as {format}"
                     )))?;
                 }
-                while let Some(bytes) = sound.next().await? {
-                    spoke = true;
+                while let Some(bytes) = audio.next().await? {
+                    has_audio = true;
                     yield AudioChunk { bytes, mime_type: mime_type.clone() };
                 }
             }
             break;
         }
-        if !spoke {
-            Err(InvokeError::server_unavailable("the upstream answered no sound"))?;
+        if !has_audio {
+            Err(InvokeError::server_unavailable("the server returned no audio"))?;
         }
     }
     .boxed()
 }
 
-/// An answer of sound: its beginning is known, so that it is none of words.
+/// An audio response whose first bytes were read to make sure that it is not text.
 struct Audio {
     beginning: Bytes,
     rest: Option<UpstreamResponse>,
@@ -150,19 +150,19 @@ struct Audio {
 }
 
 impl Audio {
-    /// Reads the beginning. JSON that holds the sound gives it; what is text otherwise is an error.
-    async fn of(mut answer: UpstreamResponse) -> Result<Self, InvokeError> {
+    /// Reads the start. JSON that contains audio is decoded; other text is an error.
+    async fn of(mut response: UpstreamResponse) -> Result<Self, InvokeError> {
         let mut beginning = BytesMut::new();
         let mut pings = Pings::default();
-        let redactor = answer.redactor.clone();
+        let redactor = response.redactor.clone();
         let mut over = false;
         while beginning.len() < BEGINNING && !over {
-            let wait = if beginning.is_empty() { answer.first } else { answer.idle };
-            match piece(&mut answer, wait).await? {
+            let wait = if beginning.is_empty() { response.first } else { response.idle };
+            match next_chunk(&mut response, wait).await? {
                 Some(bytes) => beginning.extend_from_slice(&pings.push(bytes)),
                 None => over = true,
             }
-            // Audio that is sent while it is made is not held back.
+            // Audio that is streamed must not be delayed.
             if audio::sniff(&beginning).is_some() {
                 break;
             }
@@ -170,12 +170,12 @@ impl Audio {
         if over {
             beginning.extend_from_slice(&std::mem::take(&mut pings).finish());
         }
-        if !is_text(&beginning, &answer.content_type()) {
-            return Ok(Self { beginning: beginning.freeze(), rest: (!over).then_some(answer), pings });
+        if !is_text(&beginning, &response.content_type()) {
+            return Ok(Self { beginning: beginning.freeze(), rest: (!over).then_some(response), pings });
         }
         while !over {
-            let idle = answer.idle;
-            match piece(&mut answer, idle).await? {
+            let idle = response.idle;
+            match next_chunk(&mut response, idle).await? {
                 Some(bytes) => beginning.extend_from_slice(&bytes),
                 None => over = true,
             }
@@ -183,17 +183,17 @@ impl Audio {
                 return Err(too_long());
             }
         }
-        let sound = audio_in_json(&beginning).map_err(|error| redactor.redact_error(error))?;
-        Ok(Self { beginning: sound.into(), rest: None, pings: Pings::default() })
+        let audio = audio_in_json(&beginning).map_err(|error| redactor.redact_error(error))?;
+        Ok(Self { beginning: audio.into(), rest: None, pings: Pings::default() })
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, InvokeError> {
         if !self.beginning.is_empty() {
             return Ok(Some(std::mem::take(&mut self.beginning)));
         }
-        while let Some(answer) = &mut self.rest {
-            let idle = answer.idle;
-            let bytes = match piece(answer, idle).await? {
+        while let Some(response) = &mut self.rest {
+            let idle = response.idle;
+            let bytes = match next_chunk(response, idle).await? {
                 Some(bytes) => self.pings.push(bytes),
                 None => {
                     self.rest = None;
@@ -208,23 +208,23 @@ impl Audio {
     }
 }
 
-async fn piece(answer: &mut UpstreamResponse, wait: Duration) -> Result<Option<Bytes>, InvokeError> {
-    match tokio::time::timeout(wait, answer.body.next()).await {
-        Ok(piece) => piece.transpose(),
-        Err(_) => Err(InvokeError::connection("the upstream fell silent in the middle of the sound")),
+async fn next_chunk(response: &mut UpstreamResponse, wait: Duration) -> Result<Option<Bytes>, InvokeError> {
+    match tokio::time::timeout(wait, response.body.next()).await {
+        Ok(chunk) => chunk.transpose(),
+        Err(_) => Err(InvokeError::connection("the server stopped sending audio before the response was complete")),
     }
 }
 
-async fn ask(
+async fn request(
     upstream: &Upstream,
     endpoint: &Endpoint,
     call: &SpeechCall,
     input: &str,
 ) -> Result<UpstreamResponse, InvokeError> {
-    let answer = send(upstream, endpoint, call, input, call.stream).await;
-    match answer {
+    let response = send(upstream, endpoint, call, input, call.stream).await;
+    match response {
         Err(error) if call.stream == Some(true) && error.message.to_ascii_lowercase().contains("stream") => {
-            info!("the model does not stream sound: asked again for the whole");
+            info!("the model does not stream audio; requesting it without a stream");
             send(upstream, endpoint, call, input, Some(false)).await
         }
         other => other,
@@ -256,14 +256,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_formats_that_can_be_joined_are_made_in_pieces() {
+    fn segments_text_only_for_formats_that_can_be_concatenated() {
         let call = |format: &str| SpeechCall { format: format.to_owned(), longest: 5, ..SpeechCall::default() };
-        assert_eq!(call("mp3").pieces("One. Two.").len(), 2);
-        assert_eq!(call("wav").pieces("One. Two.").len(), 1);
+        assert_eq!(call("mp3").segments("One. Two.").len(), 2);
+        assert_eq!(call("wav").segments("One. Two.").len(), 1);
     }
 
     #[test]
-    fn a_sound_is_what_it_says_of_itself() {
+    fn detects_the_format_of_audio() {
         let call = |format: &str| SpeechCall { format: format.to_owned(), ..SpeechCall::default() };
         for (format, beginning, expected) in [
             ("mp3", &b"RIFF\x00\x00\x00\x00WAVEfmt "[..], ("wav", "audio/wav")),

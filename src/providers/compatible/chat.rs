@@ -1,4 +1,4 @@
-//! Chat and completion calls, with the fallbacks that compatible servers need; and the small call that tries a model.
+//! Chat and completion requests with the fallbacks that compatible servers need, and the validation request.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use dify_plugin::model::Chunks;
 use dify_plugin::protocol::{LlmDelta, LlmRequest};
 use dify_plugin::upstream::{Upstream, UpstreamResponse};
 
-/// One answer: a request, its deltas, one last delta with usage and finish reason.
+/// Sends a request and maps its response to deltas; the last one carries usage and finish reason.
 ///
-/// `model` is the name on the wire. Dropping the stream closes the upstream call.
+/// `model` is the wire name. Dropping the stream cancels the request.
 pub fn invoke(
     upstream: Upstream,
     endpoint: Endpoint,
@@ -34,7 +34,7 @@ pub fn invoke(
     invoke_mapped(upstream, endpoint, model, profile, names, ChatMapper::new(options), request)
 }
 
-/// The same with a mapper of the provider's own; `names` are those of [`MapperOptions`].
+/// Like [`invoke`], with a mapper of the provider; `names` are those of [`MapperOptions`].
 pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
     upstream: Upstream,
     endpoint: Endpoint,
@@ -57,8 +57,9 @@ pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
     .boxed()
 }
 
-/// Tries a model: asks for an answer of few tokens and waits for its end. A server that finds the limit too low is asked
-/// once more with the one that it names.
+/// Validates a model with a request for a few tokens, and waits for the end of the response. If the server reports a
+/// higher
+/// minimum for the limit, the request is retried once with that value.
 pub async fn try_model(
     few: u64,
     ask: impl Fn(u64) -> Result<Chunks<LlmDelta>, InvokeError>,
@@ -72,7 +73,7 @@ pub async fn try_model(
     }
 }
 
-/// Waits for the end of an answer.
+/// Waits for the end of a response.
 pub async fn drain<T>(mut chunks: Chunks<T>) -> Result<(), InvokeError> {
     while let Some(chunk) = chunks.next().await {
         chunk?;
@@ -80,7 +81,8 @@ pub async fn drain<T>(mut chunks: Chunks<T>) -> Result<(), InvokeError> {
     Ok(())
 }
 
-/// Sends a request in the form that the server takes: a refusal that tells of another form is followed, each kind once.
+/// Sends a request in the form that the server accepts: each type of rejection that suggests another form is followed
+/// once.
 async fn send(
     upstream: &Upstream,
     endpoint: &Endpoint,
@@ -100,13 +102,13 @@ async fn send(
         lessons.apply(&mut profile, Arc::make_mut(&mut request), asked);
         let body = chat_request(model, &request, &profile, &names)?;
         let (name, again, form, names) = (model.to_owned(), request.clone(), profile.clone(), names.clone());
-        // It was made before; what is made of the same is the same.
+        // The same input was serialized successfully before.
         let make = move || chat_request(&name, &again, &form, &names).unwrap_or_default();
         let call = endpoint.post(path, Bytes::new()).with_body(body, make);
         let address = call.url.clone();
         match upstream.send(&call).await {
             Ok(response) => {
-                debug!(request_id = response.request_id(), "the model answers");
+                debug!(request_id = response.request_id(), "response started");
                 if lessons != known {
                     place.keep(lessons);
                 }
@@ -114,12 +116,12 @@ async fn send(
             }
             Err(error) => match lessons.learn(&error, &profile, &request) {
                 Some(learnt) => {
-                    info!(?learnt, "the server refuses the form of the request: sent again in another one");
+                    info!(?learnt, "server rejected the form of the request; retrying with another one");
                     lessons = learnt;
                 }
                 None => return Err(error),
             },
         }
     }
-    Err(InvokeError::server_unavailable("the server refuses every form of the request"))
+    Err(InvokeError::server_unavailable("the server rejected every variant of the request"))
 }

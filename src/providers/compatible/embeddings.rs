@@ -1,4 +1,4 @@
-//! Embedding calls: batches within the server's limit, some at a time, vectors in the order of the texts.
+//! Embedding requests in concurrent batches within the server's limit, with the results in the order of the texts.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -11,24 +11,24 @@ use crate::providers::common::batches::in_batches;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::Upstream;
 
-/// How texts are embedded.
+/// Options of an embedding request.
 #[derive(Clone, Debug, Default)]
 pub struct EmbeddingCall {
-    /// Model on the wire.
+    /// Wire name of the model.
     pub model: String,
-    /// Texts per request.
+    /// Maximum number of texts per request.
     pub batch: usize,
-    /// Requests at a time.
+    /// Maximum number of concurrent requests.
     pub parallel: usize,
-    /// `float`, `base64` or nothing.
+    /// `float`, `base64` or none.
     pub encoding_format: Option<&'static str>,
-    /// End user.
+    /// End user ID.
     pub user: Option<String>,
-    /// More members (`dimensions`, `task`).
+    /// Additional members (`dimensions`, `task`).
     pub extra: Map<String, Value>,
 }
 
-/// The vectors in the order of the inputs, and the tokens as the server counted them; `None` when it did not.
+/// Returns the embeddings in the order of the inputs, and the tokens that the server counted, if it did.
 pub async fn invoke<T: Serialize + Send + Sync>(
     upstream: &Upstream,
     endpoint: &Endpoint,
@@ -45,8 +45,8 @@ pub async fn invoke<T: Serialize + Send + Sync>(
         };
         let request = endpoint.post_json("embeddings", &body)?;
         let texts = batch.len();
-        let answer = upstream.send(&request).await?;
-        document(answer, max_response_bytes(texts), |text| EmbeddingResponse::read(text)?.into_vectors(texts)).await
+        let response = upstream.send(&request).await?;
+        document(response, max_response_bytes(texts), |text| EmbeddingResponse::read(text)?.into_vectors(texts)).await
     })
     .await?;
     let mut vectors = Vec::new();
@@ -58,21 +58,22 @@ pub async fn invoke<T: Serialize + Send + Sync>(
     Ok((vectors, tokens))
 }
 
-/// Tokens of some texts, estimated.
+/// Estimates the tokens of texts.
 pub fn estimate<'t>(texts: impl IntoIterator<Item = &'t str>) -> u64 {
     texts.into_iter().map(estimate_text).sum()
 }
 
-/// Stands in place of a text of blanks alone: servers refuse such a text with its whole batch.
+/// Replaces a blank text, because servers reject such a text with its whole batch.
 const BLANK: &str = ".";
 
-/// A text as a server takes it: cut at its end to about this many tokens, which the log tells, and not blank. Others stay
-/// as they are.
+/// Prepares a text for the server: a blank text is replaced, and a text of more than about `longest` tokens is
+/// truncated,
+/// which is logged.
 pub fn fitted(text: String, longest: u64) -> String {
     if text.trim().is_empty() {
         return BLANK.to_owned();
     }
-    // A token is at least one byte: most texts need no counting.
+    // A token has at least one byte, so most texts need no counting.
     if text.len() as u64 <= longest {
         return text;
     }
@@ -88,7 +89,7 @@ pub fn fitted(text: String, longest: u64) -> String {
                 bytes = text.len(),
                 kept = at,
                 limit_tokens = longest,
-                "a text is longer than the model reads and was cut"
+                "text exceeds the model's input limit; truncated"
             );
             text[..at].to_owned()
         }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_texts_are_cut_between_characters_and_blank_ones_are_not_sent() {
+    fn truncates_long_texts_and_replaces_blank_ones() {
         let cases = [
             ("short", 100, "short"),
             ("one two three four five six", 3, "one two three "),

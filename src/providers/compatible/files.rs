@@ -1,8 +1,9 @@
-//! Files that a prompt names by address: those of Dify are fetched and sent with the request, public addresses are left to
-//! the server, and private ones that the form does not name are refused.
+//! Files that a prompt refers to by URL: those of Dify are downloaded and sent with the request, public URLs are left
+//! to the
+//! server, and private ones that are not configured in the form are rejected.
 //!
-//! Whether a public name leads to a private address is known only when it is looked up: the server does that, by rules of
-//! its own.
+//! Whether a public name resolves to a private address is not checked here. The server resolves it, and applies its own
+//! rules.
 
 use url::{Host, Url};
 
@@ -13,11 +14,12 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Content, MediaPart, PromptMessage};
 use dify_plugin::upstream::{NetworkSettings, Upstream};
 
-/// Most bytes of all files of one prompt that are fetched.
+/// Maximum total size of the downloaded files of a prompt, in bytes.
 const MAX_TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
-/// Fetches the parts whose address is relative or on the host of the form's `file_url`; refuses what no server should be
-/// told to fetch. What the model does not read is not looked at.
+/// Downloads the parts whose URL is relative or on the host of the form's `file_url`. Rejects URLs that no server
+/// should be
+/// sent to. Parts that the model does not support are ignored.
 pub async fn gather(
     upstream: &Upstream,
     network: &NetworkSettings,
@@ -32,13 +34,13 @@ pub async fn gather(
             let Some(media) = part.media_mut() else { continue };
             let Some(address) = media.url.take() else { continue };
             match place_of(&address, file_url) {
-                // Data that came along needs no address.
+                // Data that is already present needs no URL.
                 Place::Dify | Place::Private(_) if media.base64_data.is_some() => {}
                 Place::Dify => {
                     let file = download::fetch(upstream, network, file_url, &address, &mut room).await?;
                     fill(media, file);
                 }
-                Place::Private(host) => return Err(refused(&host)),
+                Place::Private(host) => return Err(private_host(&host)),
                 Place::Elsewhere => media.url = Some(address),
             }
         }
@@ -53,24 +55,22 @@ fn fill(media: &mut MediaPart, file: download::File) {
     media.base64_data = Some(file.base64);
 }
 
-fn refused(host: &str) -> InvokeError {
-    InvokeError::bad_request(format!(
-        "a file's address is on the private host {host}, which no server is told to fetch"
-    ))
-    .with_hint(
-        "If it is your Dify, name its address in `file_url`, or let Dify send files themselves \
+fn private_host(host: &str) -> InvokeError {
+    InvokeError::bad_request(format!("a file URL has the private host {host}, which is never sent to a server"))
+        .with_hint(
+            "If this is your Dify, set its URL in `file_url`, or let Dify send the files inline \
              (MULTIMODAL_SEND_FORMAT=base64).",
-    )
+        )
 }
 
-/// Where an address leads.
+/// Target of a URL.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
-    /// To Dify's own files.
+    /// Dify's own files.
     Dify,
-    /// To this host of a private network.
+    /// A host of a private network.
     Private(String),
-    /// To the internet, or nowhere: the dialect looks at its form.
+    /// The internet, or an invalid URL, which the dialect checks.
     Elsewhere,
 }
 
@@ -91,7 +91,7 @@ fn place_of(address: &str, file_url: Option<&str>) -> Place {
     }
 }
 
-/// Names that the internet does not have: of this machine, of a container network, of a local network.
+/// Whether a host name exists only on this machine, in a container network or in a local network.
 fn is_private_name(name: &str) -> bool {
     const ENDINGS: [&str; 5] = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
     let name = name.trim_end_matches('.').to_ascii_lowercase();
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_form_names_is_private_and_fetched() {
+    fn allows_private_hosts_only_if_configured() {
         let dify = Some("http://api:5001");
         let private = |host: &str| Place::Private(host.to_owned());
         for (address, file_url, expected) in [

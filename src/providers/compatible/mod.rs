@@ -1,7 +1,8 @@
-//! Calls of an OpenAI-compatible upstream: chat, embeddings, rerank, speech. A provider brings an [`Endpoint`] (where and
-//! with which credential) and a [`crate::dialect::openai::Profile`] (which variant); it needs no calls of its own.
+//! Requests to an OpenAI-compatible upstream: chat, embeddings, rerank, speech. A provider supplies an [`Endpoint`]
+//! (URL and
+//! credential) and a [`crate::dialect::openai::Profile`] (dialect variant); it needs no request code of its own.
 //!
-//! Nothing here knows a provider.
+//! Nothing in this module depends on a provider.
 
 pub mod audio;
 pub mod chat;
@@ -23,32 +24,32 @@ use dify_plugin::upstream::request::ErrorReader;
 use dify_plugin::upstream::status::excerpt;
 use dify_plugin::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, UpstreamRequest, UpstreamResponse};
 
-/// Longest JSON answer: the vectors of a large batch.
+/// Maximum size of a JSON response in bytes, enough for the embeddings of a large batch.
 pub const MAX_JSON_BYTES: usize = 64 * 1024 * 1024;
 
-/// Where an upstream is and how it is called.
+/// URL of an upstream, and how requests are sent to it.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Root of the compatible API; `chat/completions` follows.
+    /// Base URL of the compatible API, below which `chat/completions` is.
     pub base: BaseUrl,
-    /// A path below the root that stands in for every action's own, for a gateway that routes otherwise.
+    /// A path below the base URL that replaces that of every action, for gateways with other routes.
     pub path: Option<String>,
-    /// Adds the credential.
+    /// Adds the credential to requests.
     pub auth: Arc<dyn Authorize>,
-    /// Stands for everything that the form says: what is learnt of one form's server is used for no other.
+    /// Hash of all form fields, so that what is learned about the server of one form is not used for another.
     pub credentials: u64,
     /// Proxy and certificates.
     pub network: NetworkSettings,
-    /// How long to wait.
+    /// Timeouts.
     pub timeouts: Timeouts,
-    /// When to try again.
+    /// Retry policy.
     pub retry: RetryPolicy,
-    /// Reads a refusal.
+    /// Converts error responses.
     pub error_reader: ErrorReader,
 }
 
 impl Endpoint {
-    /// An endpoint with the dialect's error table and default waits.
+    /// Creates an endpoint with the dialect's error table and default timeouts.
     pub fn new(base: BaseUrl, auth: Arc<dyn Authorize>) -> Self {
         Self {
             base,
@@ -62,7 +63,7 @@ impl Endpoint {
         }
     }
 
-    /// The address of an action by its own path.
+    /// Returns the URL of an action by its path.
     pub fn url(&self, path: &str) -> url::Url {
         match &self.path {
             Some(own) => self.base.join_path(own),
@@ -70,7 +71,7 @@ impl Endpoint {
         }
     }
 
-    /// A `POST` of a finished JSON body.
+    /// Creates a `POST` request with a serialized JSON body.
     pub fn post(&self, path: &str, body: Bytes) -> UpstreamRequest {
         let mut request = UpstreamRequest::new(http::Method::POST, self.url(path));
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -78,12 +79,12 @@ impl Endpoint {
         self.prepared(request)
     }
 
-    /// A `POST` of JSON.
+    /// Creates a `POST` request with a JSON body.
     pub fn post_json<T: serde::Serialize>(&self, path: &str, body: &T) -> Result<UpstreamRequest, InvokeError> {
         UpstreamRequest::post_json(self.url(path), body).map(|request| self.prepared(request))
     }
 
-    /// Any request with this endpoint's credential, network, waits and error table.
+    /// Adds this endpoint's credential, network settings, timeouts and error table to a request.
     pub fn prepared(&self, request: UpstreamRequest) -> UpstreamRequest {
         request
             .with_auth(self.auth.clone())
@@ -94,7 +95,7 @@ impl Endpoint {
     }
 }
 
-/// A document that its dialect reads. One that cannot be read is an error with the words that stand in its place.
+/// Parses a JSON response. If that fails, the error contains the server's error message, if there is one.
 pub async fn document<T>(
     response: UpstreamResponse,
     limit: usize,
@@ -105,8 +106,8 @@ pub async fn document<T>(
     let body = response.bytes(limit).await?;
     let text = String::from_utf8_lossy(&body);
     read(&text).map_err(|mut error| {
-        if let Some(told) = errors::reported_error(&text) {
-            error = told;
+        if let Some(reported) = errors::reported_error(&text) {
+            error = reported;
         } else {
             error.message = format!("{} ({content_type}): {}", error.message, excerpt(&body));
         }
@@ -116,17 +117,16 @@ pub async fn document<T>(
     })
 }
 
-/// Refuses a page of a proxy or of a web interface where an answer of the API belongs.
+/// Rejects an HTML page of a proxy or a web interface instead of an API response.
 pub async fn refuse_page(response: UpstreamResponse, address: &url::Url) -> Result<UpstreamResponse, InvokeError> {
     if response.content_type() != "text/html" {
         return Ok(response);
     }
     let (status, redactor) = (response.status.as_u16(), response.redactor.clone());
     let body = response.bytes(64 * 1024).await.unwrap_or_default();
-    let said =
-        dify_plugin::upstream::status::parse_error_text(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
-    let error = InvokeError::server_unavailable(format!("{} answered {said}", public_url(address)))
+    let content = dify_plugin::upstream::status::parse_error_text(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
+    let error = InvokeError::server_unavailable(format!("{} returned {content}", public_url(address)))
         .with_status(status)
-        .with_hint("The address is that of a web page or a proxy, not of the API.");
+        .with_hint("This is the URL of a web page or a proxy, not of the API.");
     Err(redactor.redact_error(error))
 }

@@ -1,8 +1,9 @@
-//! What a server's refusal teaches about its form of requests, and for how long that is believed.
+//! Learns from rejections which form of requests a server accepts, and remembers it for some time.
 //!
-//! A lesson holds for the request that was refused. When a repeat by it was answered, it is kept for some minutes: for the
-//! same credentials, address and model; what may hang on the request's own members, for requests with the same members. A
-//! repeat that was refused too has taught nothing. Words are matched whole: an "upstream" is no stream.
+//! A lesson applies to the rejected request. If its retry succeeds, it is remembered for some minutes, for the same
+//! credentials, URL and model; what may depend on the members of the request, only for requests with the same members.
+//! A
+//! retry that is rejected, too, teaches nothing. Words are matched whole: "upstream" does not mean "stream".
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,39 +18,39 @@ use crate::dialect::openai::profile::{MaxTokensName, SignatureForm};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::protocol::LlmRequest;
 
-/// How long a lesson is kept.
+/// How long a lesson is remembered.
 const REJECTION_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// Lessons that are kept at once.
+/// Maximum number of lessons.
 const MAX_ENTRIES: usize = 1024;
 
-/// The least output limit that every server takes.
+/// Lowest output limit that every server accepts.
 const SAFE_LIMIT: u64 = 16;
 
-/// The largest output limit that a probe is repeated with.
+/// Highest output limit with which a validation request is retried.
 const MAX_PROBED_TOKENS: u64 = 65_536;
 
-/// What a server does not take, or insists on.
+/// What a server rejects or requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lessons {
-    /// `stream_options` is refused.
+    /// `stream_options` is rejected.
     without_usage: bool,
-    /// The limit is called `max_completion_tokens`.
+    /// The output limit is named `max_completion_tokens`.
     completion_tokens: bool,
-    /// Only streams are answered.
+    /// Only streaming requests are accepted.
     streams_only: bool,
-    /// Such a request is not streamed.
+    /// Such a request must not be streamed.
     whole_only: bool,
-    /// Thoughts of answers with calls go back.
+    /// Thoughts of responses with tool calls must be sent back.
     thoughts: bool,
-    /// A call without a signature gets the documented value in its place.
+    /// A call without a signature gets the documented placeholder.
     signatures: bool,
-    /// So does every call of this request.
+    /// Every call of this request gets the placeholder.
     no_signatures: bool,
 }
 
 impl Lessons {
-    /// Most that one request can be taught.
+    /// Maximum number of lessons for one request.
     pub(super) const MAX_PER_REQUEST: usize = 7;
 
     fn and(self, other: Self) -> Self {
@@ -64,7 +65,7 @@ impl Lessons {
         }
     }
 
-    /// Changes a request accordingly; `asked` is whether the host wants a stream.
+    /// Changes a request accordingly; `asked` is whether the daemon requested a stream.
     pub(super) fn apply(self, profile: &mut Profile, request: &mut LlmRequest, asked: bool) {
         profile.include_usage &= !self.without_usage;
         profile.returns_thoughts |= self.thoughts;
@@ -79,34 +80,35 @@ impl Lessons {
         request.stream = (asked || self.streams_only) && !self.whole_only;
     }
 
-    /// What a refusal teaches beside this, or `None` when it stands.
+    /// Returns the lessons including that of a rejection, or `None` if it teaches nothing new.
     pub(super) fn learn(self, error: &InvokeError, profile: &Profile, request: &LlmRequest) -> Option<Self> {
         if !matches!(error.status, Some(400 | 422 | 501)) || error.kind == ErrorKind::Authorization {
             return None;
         }
-        let said = StatedLimit::of(error);
-        let speaks_of_streams = said.has(&["stream", "streams", "streamed", "streaming"]) || said.text.contains("流式");
-        let learnt = if request.stream && profile.include_usage && said.has(&["stream_options", "include_usage"]) {
+        let reported = RejectionText::of(error);
+        let mentions_streams =
+            reported.has(&["stream", "streams", "streamed", "streaming"]) || reported.text.contains("流式");
+        let learned = if request.stream && profile.include_usage && reported.has(&["stream_options", "include_usage"]) {
             Self { without_usage: true, ..self }
-        } else if request.model_parameters.contains_key("max_tokens") && said.has(&["max_completion_tokens"]) {
+        } else if request.model_parameters.contains_key("max_tokens") && reported.has(&["max_completion_tokens"]) {
             Self { completion_tokens: true, ..self }
-        } else if said.has(&["reasoning_content"]) && calls_in(request) {
+        } else if reported.has(&["reasoning_content"]) && calls_in(request) {
             Self { thoughts: true, ..self }
-        } else if said.has(&["thought_signature", "thoughtsignature", "thought_signatures"]) && is_signed(request) {
-            // First those that are missing, then those that were refused.
+        } else if reported.has(&["thought_signature", "thoughtsignature", "thought_signatures"]) && is_signed(request) {
+            // First replace missing signatures, then rejected ones.
             let no_signatures = self.signatures || !calls_in(request);
             Self { signatures: true, no_signatures, ..self }
         } else if self.streams_only || self.whole_only {
-            // It takes neither.
+            // The server accepts neither streaming nor non-streaming requests.
             self
-        } else if !request.stream && speaks_of_streams {
+        } else if !request.stream && mentions_streams {
             Self { streams_only: true, ..self }
-        } else if request.stream && speaks_of_streams && said.denies() {
+        } else if request.stream && mentions_streams && reported.is_unsupported() {
             Self { whole_only: true, ..self }
         } else {
             self
         };
-        (learnt != self).then_some(learnt)
+        (learned != self).then_some(learned)
     }
 }
 
@@ -114,48 +116,48 @@ fn calls_in(request: &LlmRequest) -> bool {
     request.prompt_messages.iter().any(|message| !message.tool_calls.is_empty())
 }
 
-/// Whether signatures may go with a request.
+/// Whether a request may contain signatures.
 fn is_signed(request: &LlmRequest) -> bool {
     calls_in(request) || request.prompt_messages.iter().any(|message| message.opaque_body.is_some())
 }
 
-/// The words of a refusal, in lower case.
-struct StatedLimit {
+/// The text of a rejection in lower case.
+struct RejectionText {
     text: String,
 }
 
-impl StatedLimit {
+impl RejectionText {
     fn of(error: &InvokeError) -> Self {
         Self { text: error.message.to_ascii_lowercase() }
     }
 
-    /// Whether one of these stands there as a whole word.
+    /// Whether it contains one of these as a whole word.
     fn has(&self, words: &[&str]) -> bool {
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         self.text.split(|letter| !is_part(letter)).any(|word| words.contains(&word))
     }
 
-    fn denies(&self) -> bool {
+    fn is_unsupported(&self) -> bool {
         ["not support", "n't support", "unsupported", "not implemented", "not allowed", "not available", "不支持"]
             .iter()
             .any(|no| self.text.contains(no))
     }
 }
 
-/// The output limit to try again with, when a server finds this one too low.
+/// Returns the output limit for a retry if the server reports that this one is too low.
 pub(super) fn min_limit(error: &InvokeError, asked: u64) -> Option<u64> {
     if !matches!(error.status, Some(400 | 422)) {
         return None;
     }
-    let said = StatedLimit::of(error);
-    let of_limit = said.has(&["max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"]);
+    let reported = RejectionText::of(error);
+    let of_limit = reported.has(&["max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"]);
     let too_low =
         ["minimum", "at least", ">", "greater", "below", "higher", "larger", "less than", "too small", "between"];
-    if !of_limit || !too_low.iter().any(|words| said.text.contains(words)) {
+    if !of_limit || !too_low.iter().any(|words| reported.text.contains(words)) {
         return None;
     }
-    // The status in front of the words is no limit.
-    let words = said.text.split_once(": ").map_or(said.text.as_str(), |(_, words)| words);
+    // The status before the text is not a limit.
+    let words = reported.text.split_once(": ").map_or(reported.text.as_str(), |(_, words)| words);
     let numbers = words.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
     let least = numbers.filter(|number| (asked + 1..=MAX_PROBED_TOKENS).contains(number)).min();
     let limit = least.unwrap_or(SAFE_LIMIT).max(SAFE_LIMIT);
@@ -164,12 +166,12 @@ pub(super) fn min_limit(error: &InvokeError, asked: u64) -> Option<u64> {
 
 static KEPT: Mutex<Option<HashMap<u64, (Lessons, Instant)>>> = Mutex::new(None);
 
-/// Where the lessons about one kind of request are kept.
+/// Keys of the lessons for a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    /// The model at its address, for these credentials.
+    /// Model, URL and credentials.
     model: u64,
-    /// The same for requests with these members.
+    /// As `model`, for requests with these members.
     shape: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Rerank calls: documents in one request or in batches, scores comparable across them because each is judged alone.
+//! Rerank requests, in one request or in batches; scores are comparable across batches because each document is scored
+//! alone.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,26 +11,26 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::RerankDocument;
 use dify_plugin::upstream::Upstream;
 
-/// How documents are ranked.
+/// Options of a rerank request.
 #[derive(Clone, Debug)]
 pub struct RerankCall {
-    /// Model on the wire.
+    /// Wire name of the model.
     pub model: String,
-    /// Path below the API's root (`rerank`).
+    /// Path below the base URL (`rerank`).
     pub path: &'static str,
-    /// Documents per request; all when `None`.
+    /// Maximum number of documents per request; all if `None`.
     pub batch: Option<usize>,
-    /// How scores are shown.
+    /// Normalization of scores.
     pub scores: ScoreForm,
-    /// Lowest score to keep.
+    /// Minimum score.
     pub threshold: Option<f64>,
-    /// How many to keep.
+    /// Maximum number of results.
     pub top_n: Option<u64>,
-    /// More members.
+    /// Additional members.
     pub extra: Map<String, Value>,
 }
 
-/// The documents, best first. `texts` are shown; `documents` are sent, in the same order.
+/// Ranks documents, best first. `texts` are returned; `documents` are sent, in the same order.
 pub async fn invoke<T: Serialize + Send + Sync>(
     upstream: &Upstream,
     endpoint: &Endpoint,
@@ -51,16 +52,16 @@ pub async fn invoke<T: Serialize + Send + Sync>(
             model: &call.model,
             query,
             documents: &documents,
-            // The best of each batch suffice for the best of all.
+            // The best of each batch contain the best of all.
             top_n: call.top_n.map(|top| top.min(documents.len() as u64)),
             return_documents: false,
             extra: &call.extra,
         };
         let request = endpoint.post_json(call.path, &body)?;
-        let answer = document(upstream.send(&request).await?, MAX_JSON_BYTES, RerankResponse::read).await?;
+        let response = document(upstream.send(&request).await?, MAX_JSON_BYTES, RerankResponse::read).await?;
         let within = first..first + documents.len();
         let sent = texts.get(within).unwrap_or_default();
-        let mut ranked = answer.into_documents(sent, call.scores, call.threshold, call.top_n)?;
+        let mut ranked = response.into_documents(sent, call.scores, call.threshold, call.top_n)?;
         for document in &mut ranked {
             document.index += first;
         }

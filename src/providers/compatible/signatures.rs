@@ -1,7 +1,8 @@
-//! What a server sent along with its answers and their calls and wants back with them (Gemini's thought signatures, behind
-//! a gateway), for hosts that lose the message's private JSON.
+//! Stores members that a server sends with its responses and tool calls and expects back (Gemini's thought signatures,
+//! behind
+//! a gateway), because not every caller keeps the message's private JSON.
 //!
-//! It goes back only to the model that sent it, and is kept by credentials, model and the whole call, or the answer's text.
+//! They are sent back only to the model that sent them. Keys are the credentials, the model and the whole call or text.
 //! Source: `higress-group/higress#3973`, Google's OpenAI-compatible endpoint ("Thought signatures").
 
 use std::sync::LazyLock;
@@ -13,10 +14,10 @@ use crate::dialect::openai::kept::{OPAQUE_KEY, ResponseDigest};
 use crate::dialect::think::strip_thoughts;
 use dify_plugin::protocol::{LlmDelta, PromptMessage, Role, ToolCall};
 
-/// Members of calls and of answers, as JSON text.
+/// Members of calls and responses, as JSON text.
 static KEPT: LazyLock<SignatureStore> = LazyLock::new(SignatureStore::default);
 
-/// Whose calls these are.
+/// The model and credentials that the calls belong to.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
     credentials: u64,
@@ -37,7 +38,7 @@ impl Owner {
         of_content(&format!("{} {} {digest}", self.credentials, self.model))
     }
 
-    /// Keeps what came with a delta, and notes whose it is.
+    /// Stores the members in a delta, and adds the model to it.
     pub(super) fn keep(&self, delta: &mut LlmDelta) {
         let Some(own) = delta.opaque_body.as_mut().and_then(|body| body.get_mut(OPAQUE_KEY)) else { return };
         for call in &delta.tool_calls {
@@ -51,7 +52,7 @@ impl Owner {
         own["model"] = json!(self.model);
     }
 
-    /// Puts what is known of earlier answers into their messages, and takes out what another model sent.
+    /// Adds stored members to earlier messages, and removes those that another model sent.
     pub(super) fn restore(&self, messages: &mut [PromptMessage]) {
         for message in messages.iter_mut().filter(|message| message.role == Role::Assistant) {
             let own = message.opaque_body.as_ref().and_then(|body| body.get(OPAQUE_KEY));
@@ -70,14 +71,14 @@ impl Owner {
         }
     }
 
-    /// What came with an answer of this text, unless the host changed the text.
+    /// Returns the members of a response with this text, unless the text was changed.
     fn members(&self, own: Option<&Value>, text: &str) -> Option<Value> {
-        let answer = strip_thoughts(text);
+        let text = strip_thoughts(text);
         let carried = own.and_then(|own| own.get("message"));
-        if carried.is_none() && answer.trim().is_empty() {
+        if carried.is_none() && text.trim().is_empty() {
             return None;
         }
-        let digest = ResponseDigest::of(answer);
+        let digest = ResponseDigest::of(text);
         let is_same = |own: &Value| own["answer"].as_str().is_none_or(|known| known == digest);
         match carried.filter(|_| own.is_some_and(is_same)) {
             Some(members) => Some(members.clone()),

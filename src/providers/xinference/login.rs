@@ -1,6 +1,7 @@
-//! Login by user and password: a token that the server gives for half an hour, fetched once and shared by all calls.
+//! Login by user name and password: the server's token, valid for half an hour, is fetched once and shared by all
+//! requests.
 //!
-//! A refused password is not tried again for a while: ten failures ban the address.
+//! A rejected password is not retried for some time, because ten failures ban the client address.
 //! Source: `xorbitsai/inference: xinference/api/oauth2/`.
 
 use std::collections::HashMap;
@@ -18,24 +19,24 @@ use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::upstream::auth::{Attempt, HeaderAuthorization, Sent, insert_secret};
 use dify_plugin::upstream::{AuthOutcome, Authorize, ErrorResponse, Upstream, UpstreamRequest};
 
-/// How long a token is used; the server gives thirty minutes.
+/// How long a token is used; it is valid for 30 minutes.
 const TOKEN_TTL: Duration = Duration::from_secs(25 * 60);
 
-/// How long a refusal stands; the ban that too many bring lasts ten minutes.
+/// How long a rejection is remembered; a ban for too many failures lasts ten minutes.
 const REJECTION_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// Logins that are kept at once.
+/// Maximum number of remembered logins.
 const MAX_LOGINS: usize = 256;
 
-/// The tokens of the process, by login.
+/// Tokens of the process, by login.
 #[derive(Default)]
 pub(super) struct Tokens(std::sync::Mutex<HashMap<u64, Arc<Place>>>);
 
-/// One login: whoever locks its state first logs in, the others wait.
+/// State of a login. The request that locks it first logs in; the others wait.
 #[derive(Default)]
 struct Place {
     state: Mutex<State>,
-    /// A refusal is forgotten before the next login.
+    /// The next login is sent despite an earlier rejection.
     is_admitted: AtomicBool,
 }
 
@@ -44,7 +45,7 @@ enum State {
     #[default]
     LoggedOut,
     LoggedIn(Token),
-    Refused(InvokeError, Instant),
+    Rejected(InvokeError, Instant),
 }
 
 struct Token {
@@ -53,7 +54,7 @@ struct Token {
 }
 
 impl Tokens {
-    /// Lets a login be tried again that was refused.
+    /// Allows a rejected login to be tried again.
     pub(super) fn admit(&self, key: u64) {
         let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = places.get(&key) {
@@ -70,7 +71,7 @@ impl Tokens {
     }
 }
 
-/// Adds the token, and the user's own headers.
+/// Adds the token and the user's own headers to requests.
 pub(super) struct Login {
     headers: HeaderAuthorization,
     upstream: Upstream,
@@ -79,7 +80,7 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// `request` is the `POST /token`.
+    /// Creates the authorizer; `request` is the `POST /token` request.
     pub(super) fn new(
         headers: HeaderAuthorization,
         upstream: Upstream,
@@ -95,7 +96,7 @@ impl Login {
         let is_admitted = self.place.is_admitted.swap(false, Ordering::Relaxed);
         match &*state {
             State::LoggedIn(token) if token.until > Instant::now() => return Ok(token.text.clone()),
-            State::Refused(error, until) if *until > Instant::now() && !is_admitted => return Err(error.clone()),
+            State::Rejected(error, until) if *until > Instant::now() && !is_admitted => return Err(error.clone()),
             _ => {}
         }
         match self.log_in().await {
@@ -105,7 +106,7 @@ impl Login {
             }
             Err(error) => {
                 *state = match error.kind {
-                    ErrorKind::Authorization => State::Refused(error.clone(), Instant::now() + REJECTION_TTL),
+                    ErrorKind::Authorization => State::Rejected(error.clone(), Instant::now() + REJECTION_TTL),
                     _ => State::LoggedOut,
                 };
                 Err(error)
@@ -119,15 +120,17 @@ impl Login {
             access_token: SecretString,
         }
         let response = self.upstream.send(&self.request).await.map_err(|error| match error.status {
-            Some(404 | 405) => InvokeError::credentials("the server has no login: it runs without users")
-                .with_hint("Leave `username` and `password` empty, or use `api_key`."),
+            Some(404 | 405) => {
+                InvokeError::credentials("authentication is disabled on this server, so there is no login")
+                    .with_hint("Leave `username` and `password` empty, or use `api_key`.")
+            }
             Some(_) => InvokeError { message: format!("login failed: {}", error.message), ..error },
             None => error,
         })?;
         let body = response.bytes(64 * 1024).await?;
-        let answer: LoginResponse = serde_json::from_slice(&body)
-            .map_err(|_| InvokeError::server_unavailable("the server's answer to the login holds no token"))?;
-        Ok(answer.access_token)
+        let response: LoginResponse = serde_json::from_slice(&body)
+            .map_err(|_| InvokeError::server_unavailable("the login response contains no token"))?;
+        Ok(response.access_token)
     }
 }
 
@@ -140,12 +143,12 @@ impl Authorize for Login {
         })
     }
 
-    fn refused<'a>(&'a self, answer: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
+    fn refused<'a>(&'a self, response: &'a ErrorResponse, sent: Sent<'a>) -> BoxFuture<'a, AuthOutcome> {
         Box::pin(async move {
-            if answer.status.as_u16() != 401 {
+            if response.status.as_u16() != 401 {
                 return AuthOutcome::Final;
             }
-            // The server was restarted or the token ended early: one new login, unless another call just did it.
+            // The server was restarted or the token expired early: log in again unless another request just did.
             let mut state = self.place.state.lock().await;
             let used = sent.headers.get("authorization").map(http::HeaderValue::as_bytes);
             if let State::LoggedIn(token) = &*state

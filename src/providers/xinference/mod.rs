@@ -1,7 +1,7 @@
-//! Xinference: models that a user runs on a server of their own, described by that server.
+//! Xinference: models on the user's own server, described by that server.
 //!
-//! What a model can do is asked of the server and kept for a minute (`catalog`); schema, requests and validation follow
-//! from it. The words on the wire are those of the OpenAI-compatible dialect.
+//! The abilities of a model are queried from the server and cached for a minute (`model_cache`); schema, requests and
+//! validation follow from them. The wire format is that of the OpenAI-compatible dialect.
 //! Source: `xorbitsai/inference: xinference/api/restful_api.py`; fields as in
 //! `langgenius/dify-official-plugins: models/xinference/`.
 
@@ -43,45 +43,45 @@ use model_info::ModelInfo;
 use settings::Settings;
 use thoughts::Watched;
 
-/// Embedding requests at a time; the server merges what arrives together.
+/// Maximum number of concurrent embedding requests; the server merges those that arrive together.
 const MAX_CONCURRENT_EMBEDDINGS: usize = 4;
 
-/// Speech requests at a time.
+/// Maximum number of concurrent speech requests.
 const MAX_CONCURRENT_SPEECH: usize = 3;
 
-/// The provider.
+/// The Xinference provider.
 #[derive(Clone, Default)]
 pub struct Xinference {
     catalog: Arc<Catalog>,
     tokens: Arc<login::Tokens>,
 }
 
-/// Everything that one call needs.
+/// Everything that a request needs.
 struct Call {
     settings: Settings,
     description: Arc<ModelInfo>,
-    /// Why the description is only assumed.
-    unlearnt: Option<InvokeError>,
+    /// Why the model info is only assumed.
+    assumed_because: Option<InvokeError>,
     context: CallContext,
     catalog: Arc<Catalog>,
 }
 
 impl Xinference {
-    /// Reads the form, knows the model, and refuses one that the server says is of another kind.
+    /// Reads the form and the model info, and rejects a model that has another type according to the server.
     async fn call(&self, context: CallContext, target: &Target, wanted: ModelType) -> Result<Call, InvokeError> {
         let settings = Settings::read(target, &context.upstream, &self.tokens)?;
-        let model_cache::Known { description, unlearnt, .. } =
+        let model_cache::Known { description, assumed_because, .. } =
             self.catalog.describe(&context.upstream, &settings).await?;
         if description.is_reported() && !description.serves(wanted) {
             self.catalog.forget(settings.key);
             return Err(description.mismatch(&settings.uid, wanted));
         }
-        Ok(Call { settings, description, unlearnt, context, catalog: self.catalog.clone() })
+        Ok(Call { settings, description, assumed_because, context, catalog: self.catalog.clone() })
     }
 }
 
 impl Call {
-    /// A refusal may mean that the model was changed or is gone: it is described anew before the next call.
+    /// Drops the cached model info after an error, because the model may have been changed or stopped.
     fn noticed(&self, error: InvokeError) -> InvokeError {
         if matches!(error.status, Some(400 | 404 | 500 | 503)) {
             self.catalog.forget(self.settings.key);
@@ -196,9 +196,9 @@ impl Provider for Xinference {
             let call = this.call(context, &request.target, ModelType::Tts).await?;
             let speech = call.speech(&request);
             let upstream = call.context.upstream.clone();
-            let mut sound = compatible::audio::speak(upstream, call.settings.api.clone(), speech, request.content_text);
-            while let Some(piece) = sound.next().await {
-                yield piece.map_err(|error| call.noticed(error))?;
+            let mut audio = compatible::audio::speak(upstream, call.settings.api.clone(), speech, request.content_text);
+            while let Some(chunk) = audio.next().await {
+                yield chunk.map_err(|error| call.noticed(error))?;
             }
         }
         .boxed()
@@ -222,10 +222,11 @@ impl Provider for Xinference {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, request.model_type).await?;
-            match call.unlearnt {
+            match call.assumed_because {
                 None => schema::schema(&request, &call.settings, &call.description),
                 Some(error) => {
-                    let message = format!("what model `{}` can do is not known: {}", call.settings.uid, error.message);
+                    let message =
+                        format!("the abilities of model `{}` are unknown: {}", call.settings.uid, error.message);
                     Err(InvokeError { message, ..error })
                 }
             }
@@ -248,11 +249,11 @@ impl Call {
         let description = &self.description;
         if !request.tools.is_empty() && description.is_reported() && !description.calls_tools() {
             return Err(InvokeError::bad_request(format!(
-                "model `{}` ({}) cannot call tools: the server does not list the ability `tools` for it",
+                "model `{}` ({}) does not support tool calls: the server does not list the `tools` ability for it",
                 self.settings.uid,
                 description.family()
             ))
-            .with_hint("Launch a model with that ability, or use the ReAct strategy."));
+            .with_hint("Launch a model with this ability, or use the ReAct strategy."));
         }
         let profile = schema::profile(description, &self.settings);
         let mut options = MapperOptions::of(&request, &profile, self.context.pricing());
@@ -268,7 +269,7 @@ impl Call {
         Ok(compatible::chat::invoke_mapped(upstream, self.settings.api.clone(), model, profile, names, mapper, request))
     }
 
-    /// Tokens of the longest text of an embedding model.
+    /// Returns the maximum number of tokens per text of an embedding model.
     fn input_limit(&self) -> u64 {
         self.settings.context_length.or(self.description.max_tokens).unwrap_or(schema::DEFAULT_EMBEDDING_CONTEXT)
     }
@@ -294,13 +295,13 @@ impl Call {
             compatible::embeddings::invoke(&self.context.upstream, &self.settings.api, &call, inputs)
                 .await
                 .map_err(|error| self.noticed(error))?;
-        // The server merges calls that arrive together and tells each of them the tokens of all.
+        // The server merges concurrent requests and reports the total tokens for each of them.
         let tokens = counted.filter(|_| whole_in_one).unwrap_or(estimate);
         let usage = price::embedding_usage(self.context.pricing(), tokens);
         Ok(EmbeddingResult { model: String::new(), embeddings, usage })
     }
 
-    /// Jina's fourth model must be told what for.
+    /// Returns the task of the embedding, which version 4 of Jina's model requires.
     fn embedding_task(&self, input_type: EmbeddingInputType) -> Map<String, Value> {
         let name = self.description.model_name.as_deref().unwrap_or_default();
         if !name.contains("jina-embeddings-v4") && !self.settings.uid.contains("jina-embeddings-v4") {
@@ -315,7 +316,7 @@ impl Call {
 
     fn ranking(&self, target: &Target, threshold: Option<f64>, top_n: Option<u64>) -> Result<RerankCall, InvokeError> {
         let credentials = &target.credentials;
-        let batch = settings::whole_number(credentials, "rerank_batch_size")?;
+        let batch = settings::positive_integer(credentials, "rerank_batch_size")?;
         Ok(RerankCall {
             model: self.settings.uid.clone(),
             path: "rerank",
@@ -356,7 +357,7 @@ impl Call {
     }
 }
 
-/// A text or picture as vision models of the server take it.
+/// Converts a text or an image to the format of the server's vision models.
 fn document(content: MultimodalContent) -> Value {
     match content.content_type {
         MultimodalContentType::Text => json!({ "text": content.content }),
@@ -364,7 +365,7 @@ fn document(content: MultimodalContent) -> Value {
     }
 }
 
-/// Base64 without a prefix becomes a data URI.
+/// Converts Base64 without a prefix to a data URL.
 fn image(content: String) -> String {
     if content.contains("://") || content.starts_with("data:") {
         return content;
@@ -378,7 +379,7 @@ fn image(content: String) -> String {
     format!("data:{mime_type};base64,{content}")
 }
 
-/// Whether a kind of model is served at all.
+/// Whether this model type is supported.
 fn is_served(model_type: ModelType) -> bool {
     model_type != ModelType::Moderation
 }

@@ -1,7 +1,9 @@
-//! What the server said about its models, kept for a minute: calls and schemas need no question of their own.
+//! Caches what the server reports about its models for a minute, so that most requests need no additional query.
 //!
-//! One question at a time per model; a model that does not answer is not asked again for some seconds, and what is known
-//! or assumed of it is used meanwhile. An error of a call drops the entry, so that a changed model is noticed at once.
+//! Each model is queried by one request at a time. If the server does not respond, it is not queried again for some
+//! seconds,
+//! and the known or assumed model info is used. An error of a request drops the entry, so that a changed model is
+//! noticed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,25 +22,25 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::Upstream;
 use dify_plugin::upstream::client::public_url;
 
-/// How long a description is used.
+/// How long model info is used.
 const MODEL_INFO_TTL: Duration = Duration::from_secs(60);
 
 /// How long it is remembered how a model's thoughts begin.
 const SEEN_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// How long a server that did not answer is left alone.
+/// Minimum time between queries to a server that did not respond.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Models that are kept at once.
+/// Maximum number of cached models.
 const MAX_MODELS: usize = 1024;
 
-/// Longest list of models.
+/// Maximum size of the list of models in bytes.
 const MAX_LIST_BYTES: usize = 16 * 1024 * 1024;
 
-/// Models of a list that are looked at.
+/// Maximum number of listed models that are examined.
 const MAX_LISTED_MODELS: usize = 10_000;
 
-/// See the module.
+/// Cached information about models.
 #[derive(Default)]
 pub(super) struct Catalog(Mutex<HashMap<u64, Arc<Place>>>);
 
@@ -46,23 +48,23 @@ pub(super) struct Catalog(Mutex<HashMap<u64, Arc<Place>>>);
 struct Place {
     asking: tokio::sync::Mutex<()>,
     known: Mutex<Option<Known>>,
-    /// How the thoughts of the last answers began, with thinking switched on or not mentioned.
+    /// How the thoughts of the last responses began, for thinking switched on and for no setting.
     seen: Mutex<[Option<(Beginning, Instant)>; 2]>,
 }
 
-/// What is known of a model.
+/// What is known about a model.
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) description: Arc<ModelInfo>,
     until: Instant,
-    /// Why the description is only assumed: the server has never told one.
-    pub(super) unlearnt: Option<InvokeError>,
-    /// The server refused the credentials when it was asked last.
+    /// Why the model info is only assumed: the server has never reported any.
+    pub(super) assumed_because: Option<InvokeError>,
+    /// Set if the server rejected the credentials of the latest query.
     refused: Option<InvokeError>,
 }
 
 impl Known {
-    /// Whoever was refused is not asked for in vain once more: too many refusals ban an address.
+    /// Returns the rejection instead of querying again, because too many rejections ban the client address.
     fn usable(self) -> Result<Self, InvokeError> {
         match self.refused {
             Some(error) => Err(error),
@@ -72,8 +74,8 @@ impl Known {
 }
 
 impl Catalog {
-    /// What is known of the model: told before, asked for, or assumed with a logged reason. An error when the server
-    /// refuses the credentials.
+    /// Returns what is known about the model: cached, queried, or assumed with a logged reason. An error if the server
+    /// rejects the credentials.
     pub(super) async fn describe(&self, upstream: &Upstream, settings: &Settings) -> Result<Known, InvokeError> {
         let place = self.place(settings.key);
         if let Some(known) = place.fresh() {
@@ -89,27 +91,27 @@ impl Catalog {
         }
     }
 
-    /// The model's description as the server gives it now, or its refusal.
+    /// Queries the server for the model info, and returns it or the server's rejection.
     pub(super) async fn ask(&self, upstream: &Upstream, settings: &Settings) -> Result<Arc<ModelInfo>, InvokeError> {
         let description = Arc::new(ask(upstream, settings).await?);
         Ok(self.place(settings.key).learn(description, &settings.uid).description)
     }
 
-    /// The next call asks again.
+    /// Drops the entry, so that the next request queries the server.
     pub(super) fn forget(&self, key: u64) {
         if let Some(known) = self.place(key).known.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             known.until = Instant::now();
         }
     }
 
-    /// How the thoughts of an earlier answer began, with thinking switched on or not mentioned.
+    /// Returns how the thoughts of an earlier response began, with thinking switched on or not set.
     pub(super) fn seen(&self, key: u64, is_switched_on: bool) -> Option<Beginning> {
         let place = self.place(key);
         let seen = place.seen.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(is_switched_on)];
         seen.filter(|(_, until)| *until > Instant::now()).map(|(beginning, _)| beginning)
     }
 
-    /// Keeps how the thoughts of an answer began.
+    /// Stores how the thoughts of a response began.
     pub(super) fn saw(&self, key: u64, is_switched_on: bool, beginning: Beginning) {
         let place = self.place(key);
         let mut seen = place.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,22 +134,23 @@ impl Place {
     }
 
     fn learn(&self, description: Arc<ModelInfo>, uid: &str) -> Known {
-        let known = Known { description, until: Instant::now() + MODEL_INFO_TTL, unlearnt: None, refused: None };
+        let known = Known { description, until: Instant::now() + MODEL_INFO_TTL, assumed_because: None, refused: None };
         let before = self.known.lock().unwrap_or_else(PoisonError::into_inner).replace(known.clone());
-        if before.is_some_and(|before| before.unlearnt.is_none() && before.description != known.description) {
+        if before.is_some_and(|before| before.assumed_because.is_none() && before.description != known.description) {
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = [None; 2];
-            info!(uid, abilities = ?known.description.model_ability, "the model was changed on the server");
+            info!(uid, abilities = ?known.description.model_ability, "model changed on the server");
         }
         known
     }
 
     fn assume(&self, settings: &Settings, error: InvokeError) -> Known {
         let mut place = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = place.as_ref().filter(|known| known.unlearnt.is_none()).map(|known| known.description.clone());
-        let source = if last.is_some() { "the last description" } else { "the stored credentials" };
-        warn!(uid = settings.uid, reason = error.brief(), source, "the server cannot be asked about the model");
+        let last =
+            place.as_ref().filter(|known| known.assumed_because.is_none()).map(|known| known.description.clone());
+        let source = if last.is_some() { "the last model info" } else { "the stored credentials" };
+        warn!(uid = settings.uid, reason = error.brief(), source, "cannot query the server for the model");
         let known = Known {
-            unlearnt: last.is_none().then(|| error.clone()),
+            assumed_because: last.is_none().then(|| error.clone()),
             description: last.unwrap_or_else(|| Arc::new(settings.assumed.clone())),
             until: Instant::now() + RETRY_INTERVAL,
             refused: Some(error).filter(|error| error.status == Some(401)),
@@ -162,8 +165,11 @@ async fn ask(upstream: &Upstream, settings: &Settings) -> Result<ModelInfo, Invo
     let response = upstream.send(&settings.get(url.clone())).await?;
     let description: ModelInfo = refuse_page(response, &url).await?.json(MAX_LIST_BYTES).await?;
     if description == ModelInfo::default() {
-        return Err(InvokeError::server_unavailable(format!("the answer of {} describes no model", public_url(&url)))
-            .with_hint("Give the address of the Xinference server itself in `server_url`."));
+        return Err(InvokeError::server_unavailable(format!(
+            "the response of {} describes no model",
+            public_url(&url)
+        ))
+        .with_hint("Set `server_url` to the URL of the Xinference server itself."));
     }
     Ok(description)
 }
@@ -177,7 +183,7 @@ pub(super) struct Running {
     pub(super) description: ModelInfo,
 }
 
-/// The models that run; an entry that cannot be read is passed over.
+/// Returns the running models; entries that cannot be parsed are skipped.
 pub(super) async fn list(upstream: &Upstream, settings: &Settings) -> Result<Vec<Running>, InvokeError> {
     #[derive(Deserialize)]
     struct List {

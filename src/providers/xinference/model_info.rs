@@ -1,6 +1,6 @@
-//! What the server says about a model. Every field is optional: each version of the server has left some out.
+//! What the server reports about a model. Every field is optional, because each server version omits some.
 //!
-//! `model_type` decides first, abilities second, the family's name last.
+//! `model_type` takes precedence over abilities, and abilities over the name of the model family.
 //! Source: `xorbitsai/inference: xinference/model/{llm,embedding,rerank,audio}/core.py`.
 
 use serde::{Deserialize, Deserializer};
@@ -10,16 +10,16 @@ use dify_plugin::codec::json::{first, fit, or_default};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Credentials, ModelType};
 
-/// Engines that parse tool calls while they stream and enforce a schema.
+/// Engines that parse tool calls in streams and enforce a schema.
 const STRONG_ENGINES: [&str; 4] = ["vllm", "sglang", "mlx", "llama.cpp"];
 
-/// Engines with guided decoding.
+/// Engines that support guided decoding.
 const GUIDED_ENGINES: [&str; 2] = ["vllm", "sglang"];
 
-/// Most abilities of a model that are looked at.
+/// Maximum number of abilities that are examined.
 const MAX_ABILITIES: usize = 256;
 
-/// A model as `GET /v1/models/{uid}` describes it, or one entry of `GET /v1/models`.
+/// A model as `GET /v1/models/{uid}` returns it, or an entry of `GET /v1/models`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(super) struct ModelInfo {
     /// `LLM`, `embedding`, `rerank`, `audio`, `image`, `video`.
@@ -33,21 +33,21 @@ pub(super) struct ModelInfo {
     pub(super) model_engine: Option<String>,
     #[serde(default, deserialize_with = "first::<MAX_ABILITIES, _, _>")]
     pub(super) model_ability: Vec<String>,
-    #[serde(default, deserialize_with = "whole_number")]
+    #[serde(default, deserialize_with = "positive_integer")]
     pub(super) context_length: Option<u64>,
-    /// Longest input of an embedding model.
-    #[serde(default, deserialize_with = "whole_number")]
+    /// Maximum input of an embedding model in tokens.
+    #[serde(default, deserialize_with = "positive_integer")]
     pub(super) max_tokens: Option<u64>,
-    /// Numbers in a vector.
-    #[serde(default, deserialize_with = "whole_number")]
+    /// Dimensions of the embeddings.
+    #[serde(default, deserialize_with = "positive_integer")]
     pub(super) dimensions: Option<u64>,
-    /// The template refuses a system message that is not the first.
+    /// Whether the template rejects a system message that is not the first message.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) strict_system_first: bool,
 }
 
-/// A number above zero, as number or text; anything else is none.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+/// Deserializes a number greater than 0, given as a number or a string; any other value becomes `None`.
+fn positive_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let number = match Option::<Value>::deserialize(deserializer)? {
         Some(Value::Number(number)) => number.as_f64().map(|number| number as u64),
         Some(Value::String(text)) => text.trim().parse().ok(),
@@ -57,7 +57,7 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
 }
 
 impl ModelInfo {
-    /// What older installations stored with the credentials; used when the server cannot be asked.
+    /// Returns what older installations stored in the credentials, for a server that cannot be queried.
     pub(super) fn assumed(credentials: &Credentials) -> Self {
         let mut model_ability = Vec::new();
         match credentials.get("completion_type") {
@@ -77,7 +77,7 @@ impl ModelInfo {
         }
     }
 
-    /// Whether the server said it, rather than us assuming it.
+    /// Whether the server reported this, as opposed to an assumption.
     pub(super) fn is_reported(&self) -> bool {
         self.model_type.is_some()
     }
@@ -86,46 +86,46 @@ impl ModelInfo {
         self.model_ability.iter().any(|own| own == ability)
     }
 
-    /// The family's name, else the model's.
+    /// Returns the name of the model family, or else of the model.
     pub(super) fn family(&self) -> &str {
         self.model_family.as_deref().or(self.model_name.as_deref()).unwrap_or("unknown")
     }
 
-    /// Whether this model can be used as one of that kind.
+    /// Whether the model can be used as this type.
     pub(super) fn serves(&self, model_type: ModelType) -> bool {
         let kind = self.model_type.as_deref().map(str::to_ascii_lowercase);
         match (kind.as_deref(), model_type) {
             (Some("llm"), ModelType::Llm) => self.has("chat") || self.has("generate") || self.model_ability.is_empty(),
             (Some("embedding"), ModelType::TextEmbedding) | (Some("rerank"), ModelType::Rerank) => true,
-            (Some("audio"), ModelType::Speech2text) => self.hears(),
-            (Some("audio"), ModelType::Tts) => self.speaks(),
+            (Some("audio"), ModelType::Speech2text) => self.supports_transcription(),
+            (Some("audio"), ModelType::Tts) => self.supports_tts(),
             (None, ModelType::Llm) => self.has("chat") || self.has("generate"),
             (None, _) => self.model_ability.is_empty(),
             _ => false,
         }
     }
 
-    /// The kinds of Dify that this model can be used as, in words.
-    pub(super) fn kinds(&self) -> String {
+    /// Lists Dify's model types for which this model can be used.
+    pub(super) fn types(&self) -> String {
         let kinds: Vec<_> =
             ModelType::ALL.into_iter().filter(|kind| self.serves(*kind)).map(ModelType::as_str).collect();
         match (kinds.as_slice(), &self.model_type) {
-            ([], Some(own)) => format!("{own}, which Dify has no use for"),
-            ([], None) => "of unknown kind".to_owned(),
+            ([], Some(own)) => format!("{own} (not supported by Dify)"),
+            ([], None) => "unknown".to_owned(),
             (kinds, _) => kinds.join(" or "),
         }
     }
 
-    /// The error of a call as another kind.
+    /// Returns the error of a request for another model type.
     pub(super) fn mismatch(&self, uid: &str, wanted: ModelType) -> InvokeError {
-        InvokeError::bad_request(format!("model `{uid}` is {}, not {}", self.kinds(), wanted.as_str()))
+        InvokeError::bad_request(format!("model `{uid}` has type {}, expected {}", self.types(), wanted.as_str()))
     }
 
-    fn hears(&self) -> bool {
-        self.has("audio2text") || (!self.speaks() && !self.has("speaker_embedding") && !self.has("text2music"))
+    fn supports_transcription(&self) -> bool {
+        self.has("audio2text") || (!self.supports_tts() && !self.has("speaker_embedding") && !self.has("text2music"))
     }
 
-    fn speaks(&self) -> bool {
+    fn supports_tts(&self) -> bool {
         const SPEAKING: [&str; 8] =
             ["chattts", "cosyvoice", "fishaudio", "kokoro", "melotts", "f5-tts", "megatts", "tts"];
         let by_ability = self.model_ability.iter().any(|own| own.starts_with("text2audio") || own == "text-to-audio");
@@ -133,7 +133,7 @@ impl ModelInfo {
         by_ability || (self.model_ability.is_empty() && SPEAKING.iter().any(|name| family.contains(name)))
     }
 
-    /// Chat rather than plain completion; chat wins when the model can do both.
+    /// Whether the model uses chat mode. A model that supports both modes uses chat.
     pub(super) fn chats(&self) -> bool {
         self.has("chat") || !self.has("generate")
     }
@@ -142,7 +142,7 @@ impl ModelInfo {
         self.has("tools")
     }
 
-    /// Thinking can be switched.
+    /// Whether thinking can be switched on and off.
     pub(super) fn is_hybrid(&self) -> bool {
         self.has("hybrid")
     }
@@ -151,7 +151,7 @@ impl ModelInfo {
         self.has("reasoning") || self.is_hybrid()
     }
 
-    /// Thinking cannot be switched off.
+    /// Whether thinking cannot be switched off.
     pub(super) fn always_thinks(&self) -> bool {
         self.has("reasoning") && !self.is_hybrid()
     }
@@ -160,7 +160,7 @@ impl ModelInfo {
         self.has("vision") || self.has("omni")
     }
 
-    /// Vision models of the server read films as well where they say so.
+    /// Whether the model accepts videos. Only some vision models list this ability.
     pub(super) fn supports_video_input(&self) -> bool {
         self.has("video") || self.has("omni")
     }
@@ -169,7 +169,7 @@ impl ModelInfo {
         self.has("audio") || self.has("omni")
     }
 
-    /// Pictures among the inputs of an embedding or rerank model.
+    /// Whether an embedding or rerank model accepts images.
     pub(super) fn supports_image_input(&self) -> bool {
         self.model_ability.iter().any(|own| matches!(own.as_str(), "embed_vision" | "rerank_vision" | "vision"))
     }
@@ -179,7 +179,7 @@ impl ModelInfo {
         engines.iter().any(|engine| own == *engine || (*engine == "llama.cpp" && own == "llama_cpp"))
     }
 
-    /// Streamed tool calls are parsed by the server, and a schema is enforced.
+    /// Whether the server parses tool calls in streams and enforces schemas.
     pub(super) fn has_strong_engine(&self) -> bool {
         self.engine_is(&STRONG_ENGINES)
     }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_follow_from_type_ability_and_family() {
+    fn derives_types_from_type_ability_and_family() {
         let cases = [
             (r#"{"model_type":"LLM","model_ability":["chat","tools"]}"#, "llm"),
             (r#"{"model_type":"LLM","model_ability":["generate"]}"#, "llm"),
@@ -212,16 +212,16 @@ mod tests {
             ),
             (r#"{"model_type":"audio","model_family":"CosyVoice"}"#, "tts"),
             (r#"{"model_type":"audio","model_family":"whisper"}"#, "speech2text"),
-            (r#"{"model_type":"audio","model_ability":["speaker_embedding"]}"#, "audio, which Dify has no use for"),
-            (r#"{"model_type":"image"}"#, "image, which Dify has no use for"),
+            (r#"{"model_type":"audio","model_ability":["speaker_embedding"]}"#, "audio (not supported by Dify)"),
+            (r#"{"model_type":"image"}"#, "image (not supported by Dify)"),
         ];
         for (json, kinds) in cases {
-            assert_eq!(read(json).kinds(), kinds, "{json}");
+            assert_eq!(read(json).types(), kinds, "{json}");
         }
     }
 
     #[test]
-    fn odd_members_cost_themselves() {
+    fn ignores_odd_members() {
         for (odd, abilities) in [
             (r#""model_ability":"chat""#, &["chat"][..]),
             (r#""model_ability":["chat",null,{},"tools"]"#, &["chat", "tools"]),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn careless_numbers_are_read() {
+    fn reads_numbers_of_any_type() {
         for (json, expected) in [
             (r#"{"context_length":4096}"#, Some(4096)),
             (r#"{"context_length":"4096"}"#, Some(4096)),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn old_installations_are_understood() {
+    fn reads_fields_of_old_installations() {
         let credentials = Credentials::from_pairs([
             ("completion_type", "chat"),
             ("support_function_call", "True"),

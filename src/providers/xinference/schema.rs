@@ -1,10 +1,10 @@
-//! The server's description → Dify's schema and the dialect's profile: a rule only where the model has the ability.
+//! Converts model info to Dify's schema and to the dialect's profile. A rule exists only if the model has the ability.
 
 use serde_json::{Value, json};
 
 use super::is_served;
 use super::model_info::ModelInfo;
-use super::settings::{Settings, whole_number};
+use super::settings::{Settings, positive_integer};
 use super::voices;
 use crate::dialect::openai::Profile;
 use crate::dialect::openai::profile::{AudioForm, ImageForm, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm};
@@ -12,32 +12,32 @@ use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, Param
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Credentials, ModelRequest, ModelType};
 
-/// Context of an LLM whose server does not say.
+/// Default context size of an LLM in tokens.
 const DEFAULT_CONTEXT: u64 = 4096;
 
-/// Longest input of an embedding model whose server does not say.
+/// Default input limit of an embedding model in tokens.
 pub(super) const DEFAULT_EMBEDDING_CONTEXT: u64 = 512;
 
-/// Texts per embedding request.
+/// Default number of texts per embedding request.
 const DEFAULT_CHUNKS: u64 = 32;
 
-/// Most texts per embedding request.
+/// Maximum number of texts per embedding request.
 const MAX_CHUNKS: u64 = 2048;
 
-/// Tokens kept free for the shortest prompt: an answer as long as the context is refused by the server.
+/// Tokens reserved for the prompt, because the server rejects an output limit as large as the context.
 const PROMPT_RESERVE: u64 = 64;
 
-/// The parameter of the longest answer.
+/// Parameter for the output limit.
 const MAX_TOKENS: &str = "max_tokens";
 
-/// The switch of thinking, and its name in Dify's own plugin.
+/// Parameter for thinking, and its name in Dify's own plugin.
 const ENABLE_THINKING: &str = "enable_thinking";
 const THINK: &str = "think";
 
-/// Characters per speech request.
+/// Maximum number of characters per speech request.
 pub(super) const WORD_LIMIT: u64 = 3500;
 
-/// The schema of a model used as one of `request.model_type`.
+/// Returns the schema of a model used as `request.model_type`.
 pub(super) fn schema(
     request: &ModelRequest,
     settings: &Settings,
@@ -45,7 +45,10 @@ pub(super) fn schema(
 ) -> Result<ModelSchema, InvokeError> {
     let model_type = request.model_type;
     if !is_served(model_type) {
-        return Err(InvokeError::bad_request(format!("Xinference has no {} models", model_type.as_str())));
+        return Err(InvokeError::bad_request(format!(
+            "the Xinference provider does not support {} models",
+            model_type.as_str()
+        )));
     }
     let mut schema = ModelSchema::customizable(&request.target.model, model_type);
     let credentials = &request.target.credentials;
@@ -61,7 +64,7 @@ pub(super) fn schema(
                 schema.features.push(ModelFeature::Vision);
             }
             if let Some(dimensions) = description.dimensions {
-                // Dify has no property for it: a fact for our own checks.
+                // Dify has no property for it; validation uses it.
                 schema.extra.insert("dimensions".to_owned(), dimensions.into());
             }
             let context = settings.context_length.or(description.max_tokens).unwrap_or(DEFAULT_EMBEDDING_CONTEXT);
@@ -82,14 +85,15 @@ pub(super) fn schema(
     Ok(schema)
 }
 
-/// Opens the rules of a call for what is only assumed: the server is the judge of a model that it never described, and of
-/// a length that it did not tell. The switch may have its name in Dify's own Xinference plugin.
+/// Relaxes the rules for checking requests where they are only assumed: the server decides about a model that it never
+/// described, and about a length that it did not report. Also accepts the thinking switch of Dify's own Xinference
+/// plugin.
 pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, description: &ModelInfo) {
     if schema.parameter_rules.iter().any(|rule| rule.name == ENABLE_THINKING) {
         schema.parameter_rules.push(ParameterRule::new(THINK, I18n::same(THINK), ParameterType::Boolean));
     }
     let knows_length = settings.context_length.or(description.context_length).is_some();
-    // What was chosen while it was offered for every engine.
+    // Accepts the formats that were formerly offered for every engine.
     if let Some(format) = schema.parameter_rules.iter_mut().find(|rule| rule.name == "response_format") {
         if !format.options.iter().any(|option| option == "json_schema") {
             format.options.push("json_schema".to_owned());
@@ -108,13 +112,13 @@ pub(super) fn admit_unknown(schema: &mut ModelSchema, settings: &Settings, descr
     }
 }
 
-/// Texts per embedding request: the user's number, else a safe one.
+/// Returns the number of texts per embedding request: the user's value or the default.
 pub(super) fn max_chunks(credentials: &Credentials) -> Result<usize, InvokeError> {
-    let chunks = whole_number(credentials, "max_chunks")?.unwrap_or(DEFAULT_CHUNKS);
+    let chunks = positive_integer(credentials, "max_chunks")?.unwrap_or(DEFAULT_CHUNKS);
     Ok(usize::try_from(chunks.min(MAX_CHUNKS)).unwrap_or(1))
 }
 
-/// The sound's format: the user's, else mp3.
+/// Returns the audio format: the user's value or MP3.
 pub(super) fn audio_type(credentials: &Credentials) -> &str {
     credentials.get("audio_type").unwrap_or("mp3")
 }
@@ -153,11 +157,11 @@ fn features(settings: &Settings, description: &ModelInfo) -> Vec<ModelFeature> {
     .collect()
 }
 
-/// The dialect's variant for this model.
+/// Returns the dialect variant for this model.
 pub(super) fn profile(description: &ModelInfo, settings: &Settings) -> Profile {
     let chat = chats(settings, description);
     let thinking = ThinkingForm { template_kwargs: true, top_level: true, object: false };
-    // Of a model that nobody described, the server is the judge.
+    // The server decides about a model that it did not describe.
     let unknown = !description.is_reported();
     let reasons = description.reasons() || unknown;
     Profile {
@@ -168,8 +172,9 @@ pub(super) fn profile(description: &ModelInfo, settings: &Settings) -> Profile {
         tools: if description.calls_tools() || unknown { ToolForm::ToolCall } else { ToolForm::None },
         structured: if description.has_strong_engine() { StructuredForm::Native } else { StructuredForm::Prompt },
         thinking: if chat && reasons { thinking } else { ThinkingForm::default() },
-        // Parsers are there for some engines and families only, streamed answers of others are left as they are; where
-        // there is one, it takes the same tags for calls.
+        // Only some engines and families have parsers, and streamed responses of the others are unchanged. The parsers
+        // use
+        // the same tags for calls.
         leaks_calls: true,
         include_usage: true,
         send_user: true,
@@ -193,17 +198,17 @@ fn rules(settings: &Settings, description: &ModelInfo) -> Vec<ParameterRule> {
     let mut rules = vec![
         number("temperature", "Temperature", "温度", 0.0, 2.0, 0.7),
         number("top_p", "Top P", "Top P", 0.0, 1.0, 1.0),
-        rule("top_k", I18n::new("Top K", "取样数量"), Int).range(1.0, 1000.0).default_value(50),
-        rule(MAX_TOKENS, I18n::new("Max Tokens", "最大标记"), Int)
+        rule("top_k", I18n::new("Top K", "Top K"), Int).range(1.0, 1000.0).default_value(50),
+        rule(MAX_TOKENS, I18n::new("Max tokens", "最大 token 数"), Int)
             .range(1.0, longest as f64)
             .default_value(longest.min(1024))
             .help(I18n::new(
-                "Longest answer in tokens; the server's own limit when unset.",
-                "回答的最大 token 数；未设置时使用服务器自身的限制。",
+                "Maximum number of tokens to generate. If unset, the server's limit applies.",
+                "生成的最大 token 数；未设置时使用服务器的限制。",
             )),
-        number("presence_penalty", "Presence Penalty", "存在惩罚", -2.0, 2.0, 0.0),
-        number("frequency_penalty", "Frequency Penalty", "频率惩罚", -2.0, 2.0, 0.0),
-        number("repetition_penalty", "Repetition Penalty", "重复惩罚", 0.01, 2.0, 1.0),
+        number("presence_penalty", "Presence penalty", "存在惩罚", -2.0, 2.0, 0.0),
+        number("frequency_penalty", "Frequency penalty", "频率惩罚", -2.0, 2.0, 0.0),
+        number("repetition_penalty", "Repetition penalty", "重复惩罚", 0.01, 2.0, 1.0),
         rule("seed", I18n::new("Seed", "随机种子"), Int).range(0.0, 2_147_483_647.0).default_value(42),
     ];
     if !chats(settings, description) {
@@ -212,32 +217,32 @@ fn rules(settings: &Settings, description: &ModelInfo) -> Vec<ParameterRule> {
     let unknown = !description.is_reported();
     if description.is_hybrid() || unknown {
         rules.push(rule(ENABLE_THINKING, I18n::new("Thinking", "思考模式"), Boolean).help(I18n::new(
-            "Whether the model thinks before it answers; the model's own default when unset.",
+            "Whether the model thinks before it responds. If unset, the model's default applies.",
             "模型回答前是否思考；未设置时使用模型默认值。",
         )));
     }
     if description.reasons() || unknown {
         rules.push(
-            rule("reasoning_effort", I18n::new("Reasoning Effort", "推理强度"), String)
+            rule("reasoning_effort", I18n::new("Reasoning effort", "推理强度"), String)
                 .options(["low", "medium", "high"])
                 .help(I18n::new(
-                    "How long the model thinks, where its chat template knows the setting.",
+                    "Reasoning effort. Works only if the model's chat template supports it.",
                     "思考的强度，仅当模型的对话模板支持时有效。",
                 )),
         );
     }
-    // Dify asks by a schema only where the feature says so; without it, the schema goes into Dify's own prompt.
+    // Dify uses a schema only if the feature is listed; without it, Dify writes the schema into the prompt.
     let formats = ["text", "json_object", "json_schema"];
     let by_schema = description.has_strong_engine();
     let formats = &formats[..if by_schema { 3 } else { 2 }];
-    let label = I18n::new("Response Format", "回复格式");
+    let label = I18n::new("Response format", "回复格式");
     rules.push(rule("response_format", label, String).options(formats.iter().copied()));
     if by_schema {
         rules.push(json_schema());
     }
     if description.has_guided_decoding() || unknown {
-        rules.push(rule("guided_json", I18n::new("Guided JSON Schema", "引导 JSON Schema"), Text).help(I18n::new(
-            "A JSON Schema that the engine enforces while it decodes.",
+        rules.push(rule("guided_json", I18n::new("Guided JSON Schema", "引导解码 JSON Schema"), Text).help(I18n::new(
+            "JSON Schema that the engine enforces during decoding.",
             "引擎在解码时强制执行的 JSON Schema。",
         )));
     }

@@ -1,4 +1,4 @@
-//! The credential form, read: where the server is, which model, how it is called.
+//! Reads the credential form: URL of the server, model, and request settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,33 +15,33 @@ use dify_plugin::protocol::{Credentials, ModelType, Target};
 use dify_plugin::upstream::auth::HeaderAuthorization;
 use dify_plugin::upstream::{Authorize, NetworkSettings, RetryPolicy, Upstream, UpstreamRequest};
 
-/// How long a description is waited for.
+/// Timeout for model info.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// See the module.
+/// Settings of a credential form.
 #[derive(Clone)]
 pub(super) struct Settings {
     /// UID of the running model.
     pub(super) uid: String,
-    /// The compatible API, `…/v1`.
+    /// The compatible API (`…/v1`).
     pub(super) api: Endpoint,
-    /// Root of the server.
+    /// Base URL of the server.
     pub(super) root: BaseUrl,
-    /// Key of everything that is remembered about this model of this server with this credential.
+    /// Cache key for everything that is remembered about this model on this server with this credential.
     pub(super) key: u64,
-    /// Key of the login by user and password.
+    /// Cache key of the login by user name and password.
     pub(super) login: u64,
-    /// The user's own number instead of the server's.
+    /// The user's own context size.
     pub(super) context_length: Option<u64>,
-    /// The user's own mode.
+    /// The user's own completion mode.
     pub(super) completion_type: Option<String>,
-    /// Whether streamed tool calls are advertised; by engine when `None`.
+    /// Whether streaming tool calls are advertised; depends on the engine if `None`.
     pub(super) stream_function_calling: Option<bool>,
     /// The user's own voices.
     pub(super) voices: Option<String>,
-    /// Base of Dify's own files, which the server cannot reach.
+    /// Base URL of Dify's own files, which the server cannot reach.
     pub(super) file_url: Option<String>,
-    /// What is assumed of the model when the server cannot be asked.
+    /// Assumed model info, for a server that cannot be queried.
     pub(super) assumed: super::ModelInfo,
 }
 
@@ -54,7 +54,7 @@ impl Settings {
         let timeouts = connection::timeouts(credentials)?;
         let retry = connection::retries(credentials)?;
         let auth = authorization(credentials, &root, &network, upstream, tokens)?;
-        // BaseUrl::parse has seen this address already; only the path is new.
+        // BaseUrl::parse has accepted this URL already; only the path is new.
         let base = BaseUrl::parse(root.join(&["v1"]).as_str(), "server_url")?;
         let mut api = Endpoint::new(base, auth);
         api.network = network;
@@ -71,7 +71,7 @@ impl Settings {
             uid,
             root,
             api,
-            context_length: whole_number(credentials, "context_length")?,
+            context_length: positive_integer(credentials, "context_length")?,
             completion_type: choice("completion_type"),
             stream_function_calling: choice("stream_function_calling").map(|choice| choice == "supported"),
             voices: choice("voices"),
@@ -80,7 +80,7 @@ impl Settings {
         })
     }
 
-    /// `GET` of an address below the server's root, with a short wait and one repeat at most.
+    /// Creates a `GET` request to a URL of the server, with a short timeout and at most one retry.
     pub(super) fn get(&self, url: Url) -> UpstreamRequest {
         let mut request = self.api.prepared(UpstreamRequest::get(url));
         request.timeouts.first_byte = request.timeouts.first_byte.min(DESCRIBE_TIMEOUT);
@@ -89,13 +89,13 @@ impl Settings {
         request
     }
 
-    /// Address of the model's description.
+    /// Returns the URL of the model info.
     pub(super) fn description_url(&self) -> Url {
         self.root.join(&["v1", "models", &self.uid])
     }
 }
 
-/// Root of the server, whatever part of its addresses was pasted.
+/// Returns the base URL of the server, whichever of its URLs was entered.
 pub(super) fn root(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
     Ok(BaseUrl::parse(credentials.require("server_url")?, "server_url")?.without_tail("v1").without_tail("ui"))
 }
@@ -104,17 +104,19 @@ fn uid(credentials: &Credentials) -> Result<String, InvokeError> {
     let uid = credentials.require("model_uid")?;
     if uid.contains('/') || uid == "." || uid == ".." {
         return Err(InvokeError::credentials(format!(
-            "credential `model_uid`: `{uid}` cannot be a UID, because the server's addresses cannot hold it"
+            "credential `model_uid`: `{uid}` is not a valid UID, because it cannot be part of a URL path"
         ))
-        .with_hint("Use the UID shown in Xinference's list of running models, not the model's name on a hub."));
+        .with_hint("Use the UID from Xinference's list of running models, not the model's name on a hub."));
     }
     if uid.chars().any(char::is_control) {
-        return Err(InvokeError::credentials("credential `model_uid` holds a line break or another control character"));
+        return Err(InvokeError::credentials(
+            "credential `model_uid` contains a line break or another control character",
+        ));
     }
     Ok(uid.to_owned())
 }
 
-/// An API key, else user and password, else nothing: a placeholder would count as a failed login.
+/// Uses an API key, or else user name and password, or else nothing: a placeholder would count as a failed login.
 fn authorization(
     credentials: &Credentials,
     root: &BaseUrl,
@@ -140,28 +142,28 @@ fn authorization(
             Ok(Arc::new(Login::new(headers, upstream.clone(), request, tokens.clone(), key(credentials, root, ""))))
         }
         (None, None) => Ok(Arc::new(headers)),
-        (Some(_), None) => Err(InvokeError::credentials("credential `password` is missing for the given `username`")),
-        (None, Some(_)) => Err(InvokeError::credentials("credential `username` is missing for the given `password`")),
+        (Some(_), None) => Err(InvokeError::credentials("credential `password` is required when `username` is set")),
+        (None, Some(_)) => Err(InvokeError::credentials("credential `username` is required when `password` is set")),
     }
 }
 
-/// Refuses nonsense in a field that a call would read late or never.
+/// Rejects invalid values in fields that a request would read late or never.
 pub(super) fn check(credentials: &Credentials, model_type: ModelType) -> Result<(), InvokeError> {
     match model_type {
         ModelType::Llm => {
             let is_address = |text: &str| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
             match credentials.get("file_url") {
                 Some(text) if !is_address(text) => Err(InvokeError::credentials(
-                    "credential `file_url` must be an address that begins with http:// or https://",
+                    "credential `file_url` must be a URL that starts with http:// or https://",
                 )),
                 _ => Ok(()),
             }
         }
-        ModelType::TextEmbedding => whole_number(credentials, "max_chunks").map(drop),
-        ModelType::Rerank => whole_number(credentials, "rerank_batch_size").map(drop),
+        ModelType::TextEmbedding => positive_integer(credentials, "max_chunks").map(drop),
+        ModelType::Rerank => positive_integer(credentials, "rerank_batch_size").map(drop),
         ModelType::Tts => match credentials.get("voices") {
             Some(voices) if voices.split([',', '，', '\n']).all(|voice| voice.trim().is_empty()) => {
-                Err(InvokeError::credentials("credential `voices` names no voice: write ids with commas between them"))
+                Err(InvokeError::credentials("credential `voices` contains no voice; enter IDs separated by commas"))
             }
             _ => Ok(()),
         },
@@ -169,18 +171,18 @@ pub(super) fn check(credentials: &Credentials, model_type: ModelType) -> Result<
     }
 }
 
-/// A field of a whole number above zero.
-pub(super) fn whole_number(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
+/// Reads an integer field greater than 0.
+pub(super) fn positive_integer(credentials: &Credentials, field: &str) -> Result<Option<u64>, InvokeError> {
     match credentials.number(field)? {
         None => Ok(None),
         Some(number) if number >= 1.0 && number.fract() == 0.0 && number <= 1e9 => Ok(Some(number as u64)),
         Some(number) => Err(InvokeError::credentials(format!(
-            "credential `{field}` must be a whole number above zero, found {number}"
+            "credential `{field}` must be an integer greater than 0, found {number}"
         ))),
     }
 }
 
-/// Equal for calls of one model of one server with one credential: how it is called does not matter.
+/// Returns a hash that is equal for requests to the same model on the same server with the same credential.
 fn key(credentials: &Credentials, root: &BaseUrl, uid: &str) -> u64 {
     const WHO: [&str; 6] = ["api_key", "username", "password", "extra_headers", "proxy_url", "tls_ca"];
     let who = WHO.iter().filter_map(|field| Some(((*field).to_owned(), credentials.get(field)?.to_owned())));
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn address_and_uid_are_enough() {
+    fn url_and_uid_are_sufficient() {
         for server in [
             "host:9997",
             "http://host:9997/",
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_when_it_is_saved() {
+    fn rejects_invalid_values_when_saving() {
         for (model_type, field, wrong, right) in [
             (ModelType::Llm, "file_url", &["x", "/files", "ftp://h", "http://"][..], "http://api:5001"),
             (ModelType::TextEmbedding, "max_chunks", &["x", "0", "1.5", "-1", "1e30", "NaN"], "32"),
@@ -245,17 +247,17 @@ mod tests {
     }
 
     #[test]
-    fn wrong_fields_are_named() {
+    fn names_invalid_fields() {
         let cases = [
             (json!({"model_uid": "m"}), "`server_url`"),
             (json!({"server_url": "h"}), "`model_uid`"),
-            (json!({"server_url": "h", "model_uid": "org/name"}), "`org/name` cannot be a UID"),
-            (json!({"server_url": "h", "model_uid": ".."}), "cannot be a UID"),
+            (json!({"server_url": "h", "model_uid": "org/name"}), "`org/name` is not a valid UID"),
+            (json!({"server_url": "h", "model_uid": ".."}), "is not a valid UID"),
             (json!({"server_url": "h", "model_uid": "m", "invoke_timeout": "soon"}), "`invoke_timeout`"),
             (json!({"server_url": "h", "model_uid": "m", "max_retries": "-1"}), "`max_retries`"),
             (json!({"server_url": "h", "model_uid": "m", "context_length": "0"}), "`context_length`"),
-            (json!({"server_url": "h", "model_uid": "m", "username": "u"}), "`password` is missing"),
-            (json!({"server_url": "h", "model_uid": "m", "password": "p"}), "`username` is missing"),
+            (json!({"server_url": "h", "model_uid": "m", "username": "u"}), "`password` is required"),
+            (json!({"server_url": "h", "model_uid": "m", "password": "p"}), "`username` is required"),
             (json!({"server_url": "h", "model_uid": "m", "tls_ca": "x"}), "`tls_ca`"),
         ];
         for (credentials, expected) in cases {

@@ -1,14 +1,15 @@
-//! How a model's thoughts begin in its text: with a tag of its own, or without one because the chat template wrote it. What
-//! is known decides whether they are shown as they come or held back until it is clear what they are.
+//! Detects how thoughts begin in a model's text: with a tag of the model, or without one because the chat template
+//! wrote it.
+//! This decides whether they are shown immediately or buffered until it is clear what they are.
 //!
-//! | what is known | what is done |
+//! | known | result |
 //! |---|---|
-//! | an earlier answer to the same switch began without a tag | text is taken for thoughts at once |
-//! | an earlier answer began with one; or, with the switch unset, had no thoughts | text is text |
-//! | the model always thinks (the server adds the tag, older ones do not) | as thoughts at once |
-//! | thinking is switched on, and the family's template writes the tag | as thoughts at once |
-//! | thinking is switched on | held back until a closing tag, or the end |
-//! | the switch is unset, and the family's template writes the tag by default (unless the server was told otherwise) | held back |
+//! | an earlier response with the same switch began without a tag | text is treated as thoughts immediately |
+//! | an earlier response began with one; or, with the switch unset, had no thoughts | text is text |
+//! | the model always thinks (the server adds the tag, older versions do not) | thoughts immediately |
+//! | thinking is switched on, and the family's template writes the tag | thoughts immediately |
+//! | thinking is switched on | buffered until a closing tag or the end |
+//! | the switch is unset, and the family's template writes the tag by default (unless set otherwise on the server) | buffered |
 //!
 //! Source: chat templates of `xorbitsai/inference: xinference/model/llm/llm_family.json`, and `reasoning_parser.py` there.
 
@@ -23,18 +24,18 @@ use dify_plugin::codec::events::Event;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::LlmDelta;
 
-/// What a family's template does with the opening tag.
+/// How a family's template handles the opening tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Template {
     /// Writes it unless thinking is switched off.
     Opens,
-    /// Writes it when thinking is switched on.
+    /// Writes it if thinking is switched on.
     OpensWhenOn,
-    /// Uses tags of another kind.
+    /// Uses other tags.
     OtherTags,
 }
 
-/// Families by the beginning of their name, in lower case.
+/// Model families by lowercase name prefix.
 const TEMPLATES: &[(&str, Template)] = &[
     ("qwen3.5", Template::Opens),
     ("qwen3.6", Template::Opens),
@@ -57,13 +58,14 @@ fn template(description: &ModelInfo) -> Option<Template> {
     TEMPLATES.iter().find(|(name, _)| family.starts_with(name)).map(|(_, template)| *template)
 }
 
-/// What to do with the thoughts of an answer, while they are not switched off; `seen` is how those of an earlier answer to
-/// the same switch began.
+/// Returns the policy for the thoughts of a response, unless thinking is switched off; `seen` is how those of an
+/// earlier
+/// response with the same switch began.
 pub(super) fn policy(description: &ModelInfo, is_switched_on: bool, seen: Option<Beginning>) -> ThinkPolicy {
     match seen {
         Some(Beginning::Unopened) => return ThinkPolicy::Opened,
         Some(Beginning::Tag) => return ThinkPolicy::Show,
-        // A model that thinks may answer without a thought once.
+        // A model that thinks may still respond without thoughts.
         Some(Beginning::NoThoughts) if !is_switched_on && !description.always_thinks() => return ThinkPolicy::Show,
         Some(Beginning::NoThoughts) | None => {}
     }
@@ -77,7 +79,7 @@ pub(super) fn policy(description: &ModelInfo, is_switched_on: bool, seen: Option
     }
 }
 
-/// The dialect's mapper; what its answer shows is kept.
+/// Wraps the dialect's mapper and stores how thoughts began.
 pub(super) struct Watched {
     pub(super) inner: ChatMapper,
     pub(super) catalog: Arc<Catalog>,
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thoughts_are_held_back_only_while_nothing_is_known() {
+    fn buffers_thoughts_only_while_nothing_is_known() {
         use Beginning::{NoThoughts, Tag, Unopened};
         use ThinkPolicy::{Opened, Show, ShowUnopened};
         let (always, hybrid, neither) =

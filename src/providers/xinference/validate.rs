@@ -1,7 +1,8 @@
-//! Validation of a model's credentials: which field is wrong, and what would be right.
+//! Validates the credentials of a model, and names the invalid field and the valid values.
 //!
-//! The server is asked about the model, then the model is used once in the smallest way: a description outlives a
-//! replica that died.
+//! The model info is queried, then the model is used once with a minimal request, because the info may outlive a
+//! replica
+//! that died.
 
 use futures_util::StreamExt;
 use serde_json::json;
@@ -18,10 +19,10 @@ use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, TtsRequest};
 use dify_plugin::upstream::Upstream;
 
-/// Output limit of the check, in tokens.
+/// Output limit of the validation request, in tokens.
 const VALIDATION_MAX_TOKENS: u64 = 5;
 
-/// Most models of a list that are named.
+/// Maximum number of models that an error lists.
 const MAX_NAMED_MODELS: usize = 20;
 
 pub(super) async fn validate(
@@ -30,45 +31,52 @@ pub(super) async fn validate(
     request: ModelRequest,
 ) -> Result<(), InvokeError> {
     if !is_served(request.model_type) {
-        return Err(InvokeError::credentials(format!("Xinference has no {} models", request.model_type.as_str())));
+        return Err(InvokeError::credentials(format!(
+            "the Xinference provider does not support {} models",
+            request.model_type.as_str()
+        )));
     }
     settings::check(&request.target.credentials, request.model_type)?;
     let settings = Settings::read(&request.target, &context.upstream, &provider.tokens)?;
-    // Whoever fills in the form may have put right on the server what refused the login.
+    // The user may have fixed on the server what caused an earlier rejection of the login.
     provider.tokens.admit(settings.login);
     let description = match provider.catalog.ask(&context.upstream, &settings).await {
         Ok(description) => description,
         Err(error) => return Err(explain(error, &context.upstream, &settings, request.model_type).await),
     };
     if !description.serves(request.model_type) {
-        let message =
-            format!("model `{}` is {}, not {}", settings.uid, description.kinds(), request.model_type.as_str());
+        let message = format!(
+            "model `{}` has type {}, expected {}",
+            settings.uid,
+            description.types(),
+            request.model_type.as_str()
+        );
         let hint = running(&context.upstream, &settings, request.model_type).await;
         return Err(InvokeError::credentials(message).with_hint(hint));
     }
     let key = settings.key;
-    let call = Call { settings, description, unlearnt: None, context, catalog: provider.catalog.clone() };
+    let call = Call { settings, description, assumed_because: None, context, catalog: provider.catalog.clone() };
     call.probe(&request).await.map_err(|error| {
         provider.catalog.forget(key);
         used(error, &call.settings.uid)
     })
 }
 
-/// Why the server could not be asked about the model.
+/// Explains why the model info could not be queried.
 async fn explain(error: InvokeError, upstream: &Upstream, settings: &Settings, wanted: ModelType) -> InvokeError {
     let address = settings.root.as_url();
     match (error.status, error.kind) {
         (None, ErrorKind::Connection) => unreachable_server(error, address),
         (Some(400 | 404), _) => match model_cache::list(upstream, settings).await {
             Ok(models) => {
-                InvokeError::credentials(format!("no model with the UID `{}` runs on {address}", settings.uid))
+                InvokeError::credentials(format!("no model with the UID `{}` is running on {address}", settings.uid))
                     .with_hint(name_running(&models, wanted))
             }
-            Err(_) => InvokeError::credentials(format!("{address} does not answer like Xinference: {}", error.message))
-                .with_hint("Give the address of the server itself, such as http://host:9997, in `server_url`."),
+            Err(_) => InvokeError::credentials(format!("{address} does not respond like a Xinference server: {}", error.message))
+                .with_hint("Set `server_url` to the URL of the server itself, such as http://host:9997."),
         },
         (Some(401 | 403), _) => error.with_hint(
-            "The server asks for a key: check `api_key` (or `username` and `password`), and that the key may list \
+            "The server requires authentication. Check `api_key` (or `username` and `password`), and that the key may list \
              and use this model.",
         ),
         (Some(503), _) => {
@@ -82,25 +90,26 @@ fn unreachable_server(error: InvokeError, address: &url::Url) -> InvokeError {
     let local = matches!(address.host_str(), Some("localhost" | "127.0.0.1" | "[::1]" | "0.0.0.0"));
     let hint = match (&error.hint, local) {
         (Some(hint), _) => hint.clone(),
-        (None, true) => "This address is that of the plugin daemon's own container: use the host's name or \
+        (None, true) => "This address points to the plugin daemon's own container. Use the name of the host or \
                          host.docker.internal, and start Xinference with `--host 0.0.0.0`."
             .to_owned(),
         (None, false) => {
-            "Check `server_url`, and that the server listens on an address the plugin daemon can reach.".to_owned()
+            "Check `server_url`, and that the plugin daemon can reach the address on which the server listens."
+                .to_owned()
         }
     };
     error.with_hint(hint)
 }
 
-/// The model is listed but cannot be used.
+/// Explains why a listed model cannot be used.
 fn used(error: InvokeError, uid: &str) -> InvokeError {
     let message = match (error.status, error.kind) {
-        (Some(404), _) => format!("model `{uid}` was stopped while it was tried: {}", error.message),
+        (Some(404), _) => format!("model `{uid}` was stopped during validation: {}", error.message),
         (Some(503), _) => format!("model `{uid}` is still loading: {}", error.message),
         (_, ErrorKind::ServerUnavailable | ErrorKind::Connection) => {
-            format!("model `{uid}` is listed but does not answer (is its replica gone?): {}", error.message)
+            format!("model `{uid}` is listed but does not respond (has its replica died?): {}", error.message)
         }
-        _ => format!("model `{uid}` refuses a test call: {}", error.message),
+        _ => format!("model `{uid}` rejected a test request: {}", error.message),
     };
     InvokeError { message, ..error }
 }
@@ -108,7 +117,7 @@ fn used(error: InvokeError, uid: &str) -> InvokeError {
 async fn running(upstream: &Upstream, settings: &Settings, wanted: ModelType) -> String {
     match model_cache::list(upstream, settings).await {
         Ok(models) => name_running(&models, wanted),
-        Err(_) => "Choose a model of the right kind.".to_owned(),
+        Err(_) => "Choose a model of the expected type.".to_owned(),
     }
 }
 
@@ -121,10 +130,10 @@ fn name_running(models: &[Running], wanted: ModelType) -> String {
         .collect();
     let kind = wanted.as_str();
     match (fitting.as_slice(), models) {
-        ([], []) => "No model runs on this server: launch one first.".to_owned(),
+        ([], []) => "No models are running on this server; launch one first.".to_owned(),
         ([], models) => {
             let all: Vec<&str> = models.iter().map(|model| model.id.as_str()).take(MAX_NAMED_MODELS).collect();
-            format!("No {kind} model runs on this server; of other kinds: {}.", all.join(", "))
+            format!("No {kind} models are running on this server. Models of other types: {}.", all.join(", "))
         }
         (fitting, _) => format!("Running {kind} models: {}.", fitting.join(", ")),
     }
@@ -156,7 +165,10 @@ impl Call {
                 let result = self.embed(target, texts, EmbeddingInputType::Document, 1).await?;
                 let found = result.embeddings.first().map(|vector| vector.len() as u64);
                 if self.description.dimensions.is_some() && found != self.description.dimensions {
-                    warn!(described = self.description.dimensions, found, "the model's vectors are not as described");
+                    warn!(
+                        described = self.description.dimensions,
+                        found, "the dimensions of the embeddings do not match the model info"
+                    );
                 }
                 Ok(())
             }
@@ -173,9 +185,9 @@ impl Call {
                 let request = TtsRequest { target: target.clone(), content_text: "Hi.".to_owned(), voice: None };
                 let speech = self.speech(&request);
                 let upstream = self.context.upstream.clone();
-                let mut sound = speak(upstream, self.settings.api.clone(), speech, request.content_text);
-                // The first sound proves it; dropping the rest stops the model.
-                sound.next().await.transpose().map(|_| ())
+                let mut audio = speak(upstream, self.settings.api.clone(), speech, request.content_text);
+                // The first chunk is sufficient; dropping the rest stops the model.
+                audio.next().await.transpose().map(|_| ())
             }
             ModelType::Moderation => Ok(()),
         }

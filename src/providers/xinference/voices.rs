@@ -1,4 +1,4 @@
-//! Voices of speech models: the user's own list, the speakers that the server names, or what a family is known for.
+//! Voices of speech models: the user's own list, the speakers that the server reports, or the known ones of a family.
 //!
 //! Source: `xorbitsai/inference: xinference/model/audio/{kokoro,melotts,chattts,cosyvoice,qwen3_tts}.py`; models that
 //! reject an unknown voice list their speakers in the error.
@@ -12,13 +12,13 @@ use crate::dialect::openai::speech::SpeechBody;
 use dify_plugin::protocol::Voice;
 use dify_plugin::upstream::{RetryPolicy, Upstream};
 
-/// The entry of a model whose own default is used: no voice is sent.
+/// Menu entry for the model's default voice; no voice is sent.
 pub(super) const DEFAULT: &str = "default";
 
-/// Families that send sound while they make it.
+/// Model families that stream audio while they generate it.
 const STREAMING: [&str; 4] = ["cosyvoice", "chattts", "fishaudio", "voxcpm"];
 
-/// A voice and the languages it speaks; none is all.
+/// A voice and its languages; an empty list means all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Speaker {
     value: String,
@@ -29,13 +29,13 @@ fn speakers(names: &[&str], languages: &'static [&'static str]) -> Vec<Speaker> 
     names.iter().map(|name| Speaker { value: (*name).to_owned(), languages }).collect()
 }
 
-/// Whether sound is asked for while it is made.
+/// Whether audio is requested as a stream.
 pub(super) fn streams(description: &ModelInfo) -> bool {
     let family = description.family().to_ascii_lowercase();
     STREAMING.iter().any(|name| family.starts_with(name))
 }
 
-/// The voices without asking the server.
+/// Returns the known voices, without querying the server.
 pub(super) fn known(settings: &Settings, description: &ModelInfo) -> Vec<Speaker> {
     if let Some(list) = &settings.voices {
         let own: Vec<&str> = list.split([',', '\n', '，']).map(str::trim).filter(|name| !name.is_empty()).collect();
@@ -68,7 +68,7 @@ pub(super) fn known(settings: &Settings, description: &ModelInfo) -> Vec<Speaker
     }
 }
 
-/// The voices, asked of the server where the model is known to name them.
+/// Returns the voices, queried from the server if the model is known to report them.
 pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, description: &ModelInfo) -> Vec<Speaker> {
     let family = description.family().to_ascii_lowercase();
     let name = description.model_name.as_deref().unwrap_or_default();
@@ -80,7 +80,7 @@ pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, descript
     known(settings, description)
 }
 
-/// Asks for a voice that nobody has; the refusal lists those that exist.
+/// Requests a voice that does not exist; the error lists the available ones.
 async fn ask(upstream: &Upstream, settings: &Settings) -> Option<Vec<Speaker>> {
     let body = SpeechBody {
         model: &settings.uid,
@@ -93,12 +93,12 @@ async fn ask(upstream: &Upstream, settings: &Settings) -> Option<Vec<Speaker>> {
     };
     let request = settings.api.post_json("audio/speech", &body).ok()?.with_retry(RetryPolicy::never());
     let refusal = upstream.send(&request).await.err()?;
-    debug!(reason = refusal.brief(), "the server was asked for its speakers");
+    debug!(reason = refusal.brief(), "queried the server for its speakers");
     let names = named(&refusal.message);
     (!names.is_empty()).then(|| names.into_iter().map(|value| Speaker { value, languages: &[] }).collect())
 }
 
-/// The speakers in a refusal: `…, available speakers: {'EN-US': 0, …}` or `Supported speakers are: a, b`.
+/// Extracts the speakers from an error: `…, available speakers: {'EN-US': 0, …}` or `Supported speakers are: a, b`.
 fn named(message: &str) -> Vec<String> {
     let Some((_, list)) = message.split_once("speakers") else { return Vec::new() };
     let Some((_, list)) = list.split_once(':') else { return Vec::new() };
@@ -108,7 +108,7 @@ fn named(message: &str) -> Vec<String> {
     names.into_iter().map(plain).filter(|name| !name.is_empty() && name.chars().count() <= 64).collect()
 }
 
-/// The menu of a language; all voices when none speaks it.
+/// Returns the voices for a language, or all voices if none supports it.
 pub(super) fn speaker_voices(speakers: &[Speaker], language: Option<&str>) -> Vec<Voice> {
     let speaks = |speaker: &&Speaker| {
         language.is_none_or(|language| speaker.languages.is_empty() || speaker.languages.contains(&language))
@@ -120,7 +120,7 @@ pub(super) fn speaker_voices(speakers: &[Speaker], language: Option<&str>) -> Ve
     chosen.into_iter().map(|speaker| Voice { name: speaker.value.clone(), value: speaker.value.clone() }).collect()
 }
 
-/// The schema's properties.
+/// Returns the model properties of the schema.
 pub(super) fn properties(settings: &Settings, description: &ModelInfo, audio_type: &str) -> Value {
     const LANGUAGES: [&str; 6] = ["en-US", "zh-Hans", "ja-JP", "ko-KR", "fr-FR", "es-ES"];
     let speakers = known(settings, description);
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_name_the_speakers() {
+    fn extracts_speakers_from_errors() {
         let cases = [
             ("HTTP 500: Invalid voice: ?, available speakers: {'EN-US': 0, 'EN-BR': 1}", vec!["EN-US", "EN-BR"]),
             ("voice '?' is not supported. Supported speakers are: aiden, vivian", vec!["aiden", "vivian"]),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_menu_goes_by_language_and_is_never_empty() {
+    fn lists_voices_by_language_and_never_none() {
         let all = [speakers(&["a"], &["en-US"]), speakers(&["b"], &["zh-Hans"]), speakers(&["c"], &[])].concat();
         let names = |language| speaker_voices(&all, language).into_iter().map(|voice| voice.value).collect::<Vec<_>>();
         assert_eq!(names(None), ["a", "b", "c"]);

@@ -1,4 +1,4 @@
-//! Forms: what is read from them, and what is refused by name before a call.
+//! Tests of reading forms, and of errors before a request.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -25,7 +25,7 @@ fn url(fields: &[(&str, &str)], action: &str) -> String {
 }
 
 #[test]
-fn addresses_keep_base_path_and_query() {
+fn urls_keep_base_path_and_query() {
     let end = "audio/speech";
     for (fields, expected) in [
         (vec![], "https://gateway.example/base/v1/audio/speech"),
@@ -41,9 +41,9 @@ fn addresses_keep_base_path_and_query() {
     assert_eq!(connect(&target(&[("endpoint_model_name", "m")]), &TokenCache::default()).unwrap().1, "m");
 }
 
-/// Only a signature needs a query that the gateway can decode.
+/// Only HMAC requires a query string that the gateway can decode.
 #[test]
-fn a_stray_percent_sign_harms_signatures_alone() {
+fn rejects_an_unescaped_percent_sign_for_hmac_only() {
     let fields = [("endpoint_url", "https://h/v1?q=100%"), ("api_key", SECRET)];
     assert_eq!(url(&fields, "x"), "https://h/v1/x?q=100%");
     let hmac = [("auth_method", "hmac"), ("hmac_access_key", "a"), ("hmac_secret_key", SECRET)];
@@ -61,7 +61,7 @@ async fn sent(fields: &[(&str, &str)]) -> (Url, HeaderMap) {
 }
 
 #[tokio::test]
-async fn an_api_key_goes_to_one_place() {
+async fn sends_an_api_key_in_one_place() {
     let key = ("api_key", SECRET);
     let (url, headers) = sent(&[]).await;
     assert!(headers.is_empty() && url.query().is_none(), "no key, no credential");
@@ -95,13 +95,13 @@ async fn an_api_key_goes_to_one_place() {
 }
 
 #[tokio::test]
-async fn extra_headers_go_along() {
+async fn sends_extra_headers() {
     let (_, headers) = sent(&[("api_key", SECRET), ("extra_headers", r#"{"x-higress-skip-ai-cache":"on"}"#)]).await;
     assert_eq!((headers["x-higress-skip-ai-cache"].to_str().unwrap(), headers.len()), ("on", 2));
 }
 
 #[test]
-fn timeouts_and_repeats_are_read() {
+fn reads_timeouts_and_retries() {
     let fields = [("connect_timeout", "3"), ("first_byte_timeout", "7.5"), ("idle_timeout", "9"), ("max_retries", "0")];
     let (endpoint, _) = connect(&target(&fields), &TokenCache::default()).unwrap();
     let seconds =
@@ -110,7 +110,7 @@ fn timeouts_and_repeats_are_read() {
 }
 
 #[test]
-fn wrong_forms_are_named_and_no_secret_is_shown() {
+fn rejects_invalid_forms_without_showing_secrets() {
     let jwt = ("auth_method", "jwt");
     let key = ("api_key", SECRET);
     let headers = |text: &'static str| vec![key, ("extra_headers", text)];
@@ -118,11 +118,11 @@ fn wrong_forms_are_named_and_no_secret_is_shown() {
     let cases: Vec<(Vec<(&str, &str)>, &str)> = vec![
         (vec![("endpoint_url", "")], "`endpoint_url` is required"),
         (vec![("endpoint_url", "gateway.example/v1")], "`endpoint_url` has no scheme"),
-        (vec![("endpoint_url", "ftp://h")], "`endpoint_url` must begin with http"),
+        (vec![("endpoint_url", "ftp://h")], "`endpoint_url` must start with http"),
         (vec![("endpoint_url", "https://me:CANARY-SECRET@h/v1")], "`endpoint_url` must not contain a user"),
-        (vec![("endpoint_path", "/a?b=1")], "`endpoint_path` must be a plain path"),
-        (vec![("endpoint_path", "/../x")], "`endpoint_path` must be a plain path"),
-        (vec![("endpoint_path", "https://h/x")], "`endpoint_path` must be a plain path"),
+        (vec![("endpoint_path", "/a?b=1")], "`endpoint_path` must be a path"),
+        (vec![("endpoint_path", "/../x")], "`endpoint_path` must be a path"),
+        (vec![("endpoint_path", "https://h/x")], "`endpoint_path` must be a path"),
         (vec![("auth_method", "basic")], "`auth_method` must be api_key, jwt or hmac"),
         (vec![("auth_method", "hmac"), ("hmac_access_key", "a")], "`hmac_secret_key` is required"),
         (vec![("auth_method", "hmac"), ("hmac_secret_key", SECRET)], "`hmac_access_key` is required"),
@@ -157,7 +157,7 @@ fn wrong_forms_are_named_and_no_secret_is_shown() {
             vec![jwt, ("jwt_consumer_id", "c"), ("jwt_jwks", secret_key), ("jwt_header_name", "Host")],
             "`jwt_header_name` must not be `host`",
         ),
-        (vec![("api_key", "CANARY-SECRET\nx")], "`api_key` holds characters"),
+        (vec![("api_key", "CANARY-SECRET\nx")], "`api_key` contains characters"),
         (vec![key, ("api_key_location", "cookie")], "`api_key_location` must be"),
         (vec![key, ("api_key_name", "?")], "`api_key_name` has no name"),
         (vec![key, ("api_key_name", "a b")], "`api_key_name` is not a valid"),
@@ -165,7 +165,7 @@ fn wrong_forms_are_named_and_no_secret_is_shown() {
         (vec![key, ("api_key_location", "header"), ("api_key_name", "a:b")], "`api_key_name` is not a valid"),
         (
             vec![key, ("api_key_location", "query"), ("endpoint_url", "https://h?apikey=1")],
-            "already holds the query parameter",
+            "already contains the query parameter",
         ),
         (headers(r#"{"X-A":"CANARY-SECRET\r\nX-B: 1"}"#), "`extra_headers`"),
         (headers("{\"X-A\\r\\nX-B\":\"CANARY-SECRET\"}"), "`extra_headers`"),
@@ -182,7 +182,7 @@ fn wrong_forms_are_named_and_no_secret_is_shown() {
         (vec![("tls_ca", SECRET)], "`tls_ca` holds no certificate"),
     ];
     for (fields, expected) in cases {
-        let Err(error) = connect(&target(&fields), &TokenCache::default()) else { panic!("{fields:?} was taken") };
+        let Err(error) = connect(&target(&fields), &TokenCache::default()) else { panic!("{fields:?} was accepted") };
         assert_eq!(error.kind, ErrorKind::CredentialsValidateFailed, "{error}");
         assert!(error.message.contains(expected), "{error} lacks {expected}");
         assert!(!error.detail().contains(SECRET) && !error.detail().contains("Q0FOQVJZ"), "{error}");

@@ -1,4 +1,4 @@
-//! The signer against the recorded requests of an independent model of the gateway.
+//! Tests of the signature against recorded requests of an independent model of the gateway.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -30,7 +30,7 @@ fn body_of(request: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn every_recorded_request_gives_the_string_that_the_gateway_built() {
+fn builds_the_string_to_sign_of_every_recorded_request() {
     let vectors = vectors();
     let vectors = vectors["vectors"].as_array().unwrap();
     assert_eq!(vectors.len(), 49);
@@ -60,7 +60,7 @@ fn request(url: &str, content_type: &'static str, digest: bool, body: &[u8]) -> 
 }
 
 #[test]
-fn our_own_requests_are_those_of_the_vectors() {
+fn signs_requests_like_the_vectors() {
     for (id, digest) in [
         ("pos-01-chat-json-md5", true),
         ("pos-07-rerank-query-sorted", true),
@@ -83,7 +83,7 @@ fn our_own_requests_are_those_of_the_vectors() {
 }
 
 #[test]
-fn a_body_that_is_too_long_for_a_digest_is_refused_here() {
+fn rejects_bodies_that_are_too_long_for_a_digest() {
     let body = Bytes::from(vec![b'a'; MAX_DIGESTED_BYTES + 1]);
     for (digest, length, refused) in
         [(true, body.len(), true), (true, body.len() - 1, false), (false, body.len(), false)]
@@ -100,7 +100,7 @@ fn a_body_that_is_too_long_for_a_digest_is_refused_here() {
 }
 
 #[tokio::test]
-async fn every_attempt_has_its_own_nonce_and_time() {
+async fn uses_a_new_nonce_and_time_for_every_attempt() {
     let signer = HmacAuthorization::new("key", "secret", true);
     let mut nonces = std::collections::HashSet::new();
     for _ in 0..3 {
@@ -114,42 +114,46 @@ async fn every_attempt_has_its_own_nonce_and_time() {
 }
 
 #[tokio::test]
-async fn a_refused_signature_names_the_first_line_that_differs() {
+async fn names_the_first_line_that_differs() {
     let (url, sent, body) = request("https://g.example/base/v1/x?apikey=QUERY-SECRET", "application/json", true, b"{}");
     let ours = String::from_utf8(string_to_sign(&Method::POST, &target(&url), &sent, &body)).unwrap();
     let signer = HmacAuthorization::new("ak-demo-0001", "sk-demo-7f3c9b2e", true);
     let cases = [
-        (ours.clone(), "signed the same text", "`hmac_secret_key`"),
+        (ours.clone(), "built the same string to sign", "`hmac_secret_key`"),
         (
             ours.replacen("application/json", "*/*", 1),
-            "line 2 (accept) is `application/json` here and `*/*` there",
+            "line 2 (accept) is `application/json` in the plugin and `*/*` at the gateway",
             "proxy",
         ),
         (
             ours.replace("/base/v1/x", "/v1/x"),
-            "(path) is `/base/v1/x` and a query (not shown) here and `/v1/x` and a query",
+            "(path) is `/base/v1/x` and a query string (redacted) in the plugin and `/v1/x` and a query",
             "endpoint_url",
         ),
         (ours.replace(sent[CONTENT_MD5].to_str().unwrap(), ""), "line 3 (content-md5)", "hmac_content_digest"),
         (
             ours.replace("x-ca-key:ak-demo-0001", "x-ca-key:other"),
-            "line 6 (x-ca-key) is (not shown) here",
+            "line 6 (x-ca-key) is (redacted) in the plugin",
             "changes this header",
         ),
-        ("POST".to_owned(), "line 2 (accept) is `application/json` here and no such line there", "proxy"),
+        (
+            "POST".to_owned(),
+            "line 2 (accept) is `application/json` in the plugin and no such line at the gateway",
+            "proxy",
+        ),
     ];
     for (theirs, expected, hint) in cases {
         let mut headers = HeaderMap::new();
         let message = format!("Server StringToSign:`{}`", theirs.replace('\n', "#"));
         headers.insert(ERROR_MESSAGE, HeaderValue::from_str(&message).unwrap());
-        let answer = ErrorResponse {
+        let response = ErrorResponse {
             status: StatusCode::BAD_REQUEST,
             headers,
             body: Bytes::from_static(b"Invalid Signature"),
             url: url.clone(),
         };
         let sent = Sent { method: &Method::POST, url: &url, headers: &sent, body: &body, attempt: 0 };
-        let AuthOutcome::Explained(error) = signer.refused(&answer, sent).await else { panic!("not explained") };
+        let AuthOutcome::Explained(error) = signer.refused(&response, sent).await else { panic!("not explained") };
         let detail = error.detail();
         assert_eq!(error.kind, ErrorKind::Authorization, "{detail}");
         assert!(detail.contains(expected) && detail.contains(hint), "{detail}");
@@ -157,40 +161,40 @@ async fn a_refused_signature_names_the_first_line_that_differs() {
             assert!(!detail.contains(secret), "{detail}");
         }
     }
-    let answer = ErrorResponse {
+    let response = ErrorResponse {
         status: StatusCode::UNAUTHORIZED,
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"Invalid Key"),
         url: url.clone(),
     };
     let sent = Sent { method: &Method::POST, url: &url, headers: &sent, body: &body, attempt: 0 };
-    assert!(matches!(signer.refused(&answer, sent).await, AuthOutcome::Final));
+    assert!(matches!(signer.refused(&response, sent).await, AuthOutcome::Final));
 }
 
-/// What the gateway tells of our text, and the error that comes of it.
+/// Returns the error for a string to sign that the gateway reports.
 async fn reported(address: &str, theirs: impl Fn(&str) -> String) -> InvokeError {
     let (url, sent, body) = request(address, "application/json", false, b"{}");
     let ours = String::from_utf8(string_to_sign(&Method::POST, &target(&url), &sent, &body)).unwrap();
     let mut headers = HeaderMap::new();
     let message = format!("Server StringToSign:`{}`", theirs(&ours).replace('\n', "#"));
     headers.insert(ERROR_MESSAGE, HeaderValue::from_str(&message).unwrap());
-    let answer = ErrorResponse { status: StatusCode::BAD_REQUEST, headers, body: Bytes::new(), url: url.clone() };
+    let response = ErrorResponse { status: StatusCode::BAD_REQUEST, headers, body: Bytes::new(), url: url.clone() };
     let sent = Sent { method: &Method::POST, url: &url, headers: &sent, body: &body, attempt: 0 };
     let signer = HmacAuthorization::new("ak-demo-0001", "sk-demo-7f3c9b2e", false);
-    match signer.refused(&answer, sent).await {
+    match signer.refused(&response, sent).await {
         AuthOutcome::Explained(error) => error,
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
-async fn odd_queries_are_compared_whole_and_never_shown() {
+async fn compares_whole_query_strings_without_showing_them() {
     for query in
         ["q=`", "q=``", "a=%23&key=QUERY-SECRET", "a=%0A&key=QUERY-SECRET", "%23?key=QUERY-SECRET", "&", "a=%20"]
     {
         let address = format!("https://g.example/base/v1/x?{query}");
         let error = reported(&address, str::to_owned).await;
-        assert!(error.detail().contains("signed the same text"), "{query}: {}", error.detail());
+        assert!(error.detail().contains("built the same string to sign"), "{query}: {}", error.detail());
         for change in [
             |ours: &str| ours.replace("/base/v1/x", "/v1/x"),
             |ours: &str| ours.replace("application/json", "*/*"),
@@ -198,14 +202,14 @@ async fn odd_queries_are_compared_whole_and_never_shown() {
             |ours: &str| ours.lines().skip(3).collect::<Vec<_>>().join("\n"),
         ] {
             let error = reported(&address, change).await;
-            assert!(error.message.contains("signed another text: line"), "{query}: {error}");
+            assert!(error.message.contains("built a different string to sign: line"), "{query}: {error}");
             assert!(!error.detail().contains("QUERY-SECRET"), "{query}: {error}");
         }
     }
 }
 
 #[test]
-fn a_lone_ampersand_is_a_parameter_without_a_name() {
+fn a_lone_ampersand_is_a_parameter_with_an_empty_name() {
     for (query, expected) in [("?&", "/x?="), ("?", "/x"), ("?a=1&", "/x?a=1"), ("?&&", "/x?=")] {
         let text = string_to_sign(&Method::GET, &format!("/x{query}"), &HeaderMap::new(), b"");
         assert!(text.ends_with(format!("\n{expected}").as_bytes()), "{query}");

@@ -1,4 +1,4 @@
-//! Denials in all their forms, at every split of the bytes; everything else passes as it came.
+//! Tests of moderation blocks in all their forms, at every split of the bytes.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -9,7 +9,7 @@ use crate::dialect::driver::{Waits, drive_bytes};
 use crate::dialect::openai::MapperOptions;
 use dify_plugin::upstream::share::Share;
 
-/// Text, finish reason and number of usages of a stream that comes in pieces of `size` bytes.
+/// Returns text, finish reason and number of usage reports of a stream that arrives in chunks of `size` bytes.
 async fn run(stream: &str, size: usize) -> (String, Option<String>, usize) {
     let pieces: Vec<_> = stream.as_bytes().chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     let mapper = ModeratedStream::new(ChatMapper::new(MapperOptions::default()), None);
@@ -27,7 +27,7 @@ async fn run(stream: &str, size: usize) -> (String, Option<String>, usize) {
 }
 
 const OBJECT: &str = r#"{"code":200,"denyMessage":"Not here.","blockedDetails":[{"type":"politics","level":"high"}]}"#;
-const REASON: &str = "Not here. (content check: politics (high))";
+const REASON: &str = "Not here. (content moderation: politics (high))";
 
 fn chunk(model: &str, content: &str, finish: &str) -> String {
     let delta =
@@ -38,7 +38,7 @@ fn chunk(model: &str, content: &str, finish: &str) -> String {
 }
 
 #[tokio::test]
-async fn denials_end_an_answer_with_their_reason() {
+async fn blocks_end_a_response_with_their_reason() {
     let guard = |content: &str| {
         format!("{}{}data: [DONE]", chunk(moderation::MODEL, content, "null"), chunk(moderation::MODEL, "", "\"stop\""))
     };
@@ -49,7 +49,7 @@ async fn denials_end_an_answer_with_their_reason() {
         .replace("denyMessage", "DenyMessage")
         .replace("blockedDetails", "BlockedDetails")
         .replace("\"type\"", "\"Type\"");
-    // Newer builds write plain words, and what they found into a member of their own.
+    // Newer builds write plain text, and the details into a separate member.
     let structured = |place: &str| {
         let found = r#""x_higress_guardrail":{"denyCode":200,"requestId":"R-1","blockedDetails":[{"type":"politics","level":"high"}]}"#;
         let (inside, beside) =
@@ -70,7 +70,7 @@ async fn denials_end_an_answer_with_their_reason() {
         (format!("{}{}", chunk("qwen", "Half an ", "null"), guard(OBJECT)), format!("Half an {REASON}")),
         (OBJECT.to_owned(), REASON.to_owned()),
         (format!("data:{OBJECT}\n\n"), REASON.to_owned()),
-        (r#"{"guardCode":1,"blockedDetails":[]}"#.to_owned(), "the gateway's content check stopped this".to_owned()),
+        (r#"{"guardCode":1,"blockedDetails":[]}"#.to_owned(), "blocked by the gateway's content moderation".to_owned()),
     ];
     for (stream, expected) in cases {
         for size in 1..=stream.len() {
@@ -84,7 +84,7 @@ async fn denials_end_an_answer_with_their_reason() {
 }
 
 #[tokio::test]
-async fn other_answers_pass() {
+async fn passes_other_responses_unchanged() {
     let talk = "from-security-guard is a model, denyMessage a field";
     let stream = format!("{}{}data:[DONE]", chunk("qwen", talk, "null"), chunk("qwen", "", "\"stop\""));
     assert_eq!(run(&stream, 7).await, (talk.to_owned(), Some("stop".to_owned()), 1));

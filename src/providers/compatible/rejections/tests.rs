@@ -1,4 +1,4 @@
-//! Rejections as servers word them, and what each teaches.
+//! Tests of rejections as servers word them, and of what each teaches.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn request(stream: bool) -> LlmRequest {
 }
 
 #[test]
-fn refusals_teach_one_thing_each() {
+fn learns_one_thing_from_each_rejection() {
     let none = Lessons::default();
     let usage = Lessons { without_usage: true, ..none };
     let limit = Lessons { completion_tokens: true, ..none };
@@ -44,7 +44,7 @@ fn refusals_teach_one_thing_each() {
         (400, false, "该模型仅支持流式调用", streams),
         (400, true, "Missing `reasoning_content` field in the assistant message at message index 1.", thoughts),
         (400, true, "thinking is enabled but reasoning_content is missing", thoughts),
-        // Nothing is learnt where only a part of a word fits, or nothing was refused.
+        // Nothing is learned if only part of a word matches, or if nothing was rejected.
         (400, true, "parameter top_k is not supported by the upstream provider", none),
         (400, false, "parameter top_k is not supported by the upstream provider", none),
         (400, true, "bitstream files are not supported by downstreams", none),
@@ -61,15 +61,15 @@ fn refusals_teach_one_thing_each() {
         assert_eq!(learnt.unwrap_or_default(), expected, "{status} {stream} {message}");
         let then = expected.learn(&error, &profile, &request(stream));
         if expected == signatures {
-            assert_eq!(then, Some(Lessons { no_signatures: true, ..signatures }), "those that are known may be wrong");
+            assert_eq!(then, Some(Lessons { no_signatures: true, ..signatures }), "known signatures may be wrong");
         } else {
-            assert_eq!(then, None, "once is enough: {message}");
+            assert_eq!(then, None, "learned only once: {message}");
         }
     }
 }
 
 #[test]
-fn limits_that_are_too_low_are_raised() {
+fn raises_limits_that_are_too_low() {
     for (status, message, expected) in [
         (
             400,

@@ -1,4 +1,4 @@
-//! Tests of the schema: descriptions of real models in, features and rules out.
+//! Tests of schemas: descriptions of real models, with the expected features and rules.
 
 use serde_json::{Value, json};
 
@@ -22,11 +22,11 @@ fn llm(abilities: &[&str], engine: &str) -> Value {
     json!({"model_type": "LLM", "model_ability": abilities, "model_engine": engine, "context_length": 8192})
 }
 
-/// Abilities and engine of a model, then the features and the additional rules they give.
+/// Abilities and engine of a model, then the expected features and additional rules.
 type Case<'a> = (&'a [&'a str], &'a str, &'a [&'a str], &'a [&'a str]);
 
 #[test]
-fn features_and_rules_follow_from_abilities() {
+fn derives_features_and_rules_from_abilities() {
     let cases: &[Case<'_>] = &[
         (&["chat"], "transformers", &[], &["response_format"]),
         (&["generate"], "transformers", &[], &[]),
@@ -73,12 +73,12 @@ fn features_and_rules_follow_from_abilities() {
         assert!(schema.parameter_rules.iter().all(|rule| !rule.required), "nothing is sent that the user did not set");
         let is_number = |rule: &ParameterRule| matches!(rule.kind, ParameterType::Int | ParameterType::Float);
         let invented = schema.parameter_rules.iter().find(|rule| is_number(rule) && rule.default.is_none());
-        assert_eq!(invented.map(|rule| &rule.name), None, "Dify's page begins with the minimum");
+        assert_eq!(invented.map(|rule| &rule.name), None, "Dify's form starts with the minimum");
     }
 }
 
 #[test]
-fn limits_come_from_the_server_unless_the_user_says_otherwise() {
+fn uses_limits_of_the_server_unless_the_user_sets_them() {
     let limit = |credentials, description| {
         let schema = schema_of("llm", credentials, description);
         (schema.number_property("context_size").unwrap(), schema.rule("max_tokens").unwrap().max.unwrap())
@@ -90,7 +90,7 @@ fn limits_come_from_the_server_unless_the_user_says_otherwise() {
 }
 
 #[test]
-fn other_kinds_have_their_properties() {
+fn sets_the_properties_of_other_types() {
     let embedding = json!({"model_type": "embedding", "max_tokens": 256, "dimensions": 384});
     let schema = schema_of("text-embedding", json!({"max_chunks": "64"}), embedding);
     assert_eq!(json!(schema.model_properties), json!({"context_size": 256, "max_chunks": 64}));
@@ -107,7 +107,7 @@ fn other_kinds_have_their_properties() {
 }
 
 #[test]
-fn a_stored_mode_does_not_outlive_the_model() {
+fn a_stored_mode_does_not_override_the_model() {
     let mode = |completion_type: &str, abilities: &[&str]| {
         schema_of("llm", json!({"completion_type": completion_type}), llm(abilities, "vLLM")).model_properties["mode"]
             .clone()
