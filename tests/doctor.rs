@@ -247,11 +247,7 @@ fn probes_an_endpoint_step_by_step() {
             &["ok tcp:", "error tls:", "start with http:// instead"],
         ),
         (base(&format!("http://{silent}")), "google_api_key=good".to_owned(), &["ok tcp:", "error http:"]),
-        (
-            base("http://127.0.0.1:1"),
-            "google_api_key=good".to_owned(),
-            &["error tcp: cannot connect to 127.0.0.1:1:"],
-        ),
+        (base("http://127.0.0.1:1"), "google_api_key=good".to_owned(), &["error tcp: cannot connect to 127.0.0.1:1:"]),
         (
             base("http://nowhere.invalid"),
             "google_api_key=good".to_owned(),

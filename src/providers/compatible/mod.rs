@@ -124,7 +124,8 @@ pub async fn refuse_page(response: UpstreamResponse, address: &url::Url) -> Resu
     }
     let (status, redactor) = (response.status.as_u16(), response.redactor.clone());
     let body = response.bytes(64 * 1024).await.unwrap_or_default();
-    let content = dify_plugin::upstream::status::parse_error_text(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
+    let content =
+        dify_plugin::upstream::status::parse_error_text(&body).message.unwrap_or_else(|| "an HTML page".to_owned());
     let error = InvokeError::server_unavailable(format!("{} returned {content}", public_url(address)))
         .with_status(status)
         .with_hint("This is the URL of a web page or a proxy, not of the API.");
