@@ -223,7 +223,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ("upstream/stats.rs", "CallStats", Owned),
         ("upstream/redact.rs", "Redactor", Owned),
         ("upstream/auth/fetched.rs", "TokenCell", Owned),
-        ("upstream/recording/replayer.rs", "traffic_store", TenantFree("a recording that the operator plays")),
+        ("upstream/recording/replayer.rs", "exchanges", TenantFree("a recording that the operator replays")),
         ("upstream/recording/sanitize.rs", "Secrets", TenantFree("what no recording may show, whosoever it is")),
         ("dialect/gemini/mapper.rs", "SharedResponse", Owned),
         (

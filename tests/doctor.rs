@@ -265,7 +265,7 @@ fn probes_an_endpoint_step_by_step() {
     check(&nowhere, &[], &["error credentials: cannot read /nowhere.json", "ok proxy"]);
     let incomplete =
         with_key("auth_method=service_account", "google_service_account_json={\"type\":\"service_account\"}");
-    check(&incomplete, &[], &["error credentials: credential `google_service_account_json` lacks"]);
+    check(&incomplete, &[], &["error credentials: credential `google_service_account_json` has no"]);
     check(&["--provider", "gogle"], &[], &["error endpoint: unknown provider `gogle` → The manifest lists"]);
     let server = format!("server_url=http://{healthy}");
     check(

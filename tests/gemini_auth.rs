@@ -215,7 +215,7 @@ async fn a_rejected_grant_is_explained_and_not_retried_immediately() {
     let google = Google::start().await;
     let cases = [
         (with(refresh_token(&google), json!({"google_oauth_refresh_token": "1//CANARY-OLD"})), "revoked"),
-        (with(refresh_token(&google), json!({"google_oauth_client_secret": "CANARY-WRONG"})), "belong together"),
+        (with(refresh_token(&google), json!({"google_oauth_client_secret": "CANARY-WRONG"})), "do not match"),
         (
             json!({"auth_method": "service_account", "google_service_account_json":
                 with(key_file(&google), json!({"client_email": "other@x.iam.gserviceaccount.com"})).to_string()}),

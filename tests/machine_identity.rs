@@ -526,7 +526,7 @@ async fn the_operators_file_allows_what_it_names() {
         let error = process.run(requests(&own(json!({})))[..1].to_vec()).await.remove(0);
         let (_, log) = process.finish().await;
         assert_eq!(error.is_none(), allowed, "{mode}: {error:?} {log}");
-        assert_eq!(log.contains("others than its owner may write it"), !allowed, "{log}");
+        assert_eq!(log.contains("other users can write to it"), !allowed, "{log}");
     }
 }
 

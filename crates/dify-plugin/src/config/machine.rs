@@ -1,35 +1,35 @@
-//! What of this machine credential forms may use: nothing, unless the operator allows it outside of every form.
+//! What credential forms may use of this machine: nothing, unless the operator allows it outside of all forms.
 //!
-//! The data only: settings are read in [`super::operator`], and whoever fetches a token holds the rules.
+//! Contains the data only: settings are read in [`super::operator`], and the code that fetches tokens has the rules.
 
 use std::path::PathBuf;
 
 use url::Url;
 
-/// The setting of [`MachineAccess::identity`].
+/// Setting for [`MachineAccess::identity`].
 pub const ALLOW_IDENTITY: &str = "DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY";
-/// The setting of [`MachineAccess::token_files`].
+/// Setting for [`MachineAccess::token_files`].
 pub const ALLOW_TOKEN_FILES: &str = "DIFY_PLUGIN_ALLOW_TOKEN_FILES";
-/// The setting of [`MachineAccess::token_urls`].
+/// Setting for [`MachineAccess::token_urls`].
 pub const ALLOW_TOKEN_URLS: &str = "DIFY_PLUGIN_ALLOW_TOKEN_URLS";
 
-/// What the operator puts at the disposal of every credential form of this process. The default is nothing.
+/// What the operator allows every credential form of this process to use. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineAccess {
-    /// The machine's own identity: its credentials file, or else its metadata server.
+    /// Whether the machine's own identity is allowed: its credentials file, or else its metadata server.
     pub identity: bool,
-    /// Files that `credential_source.file` may name, by their absolute paths.
+    /// Absolute paths that are allowed in `credential_source.file`.
     pub token_files: Vec<PathBuf>,
-    /// Addresses that `credential_source.url` may name, query included.
+    /// URLs, query string included, that are allowed in `credential_source.url`.
     pub token_urls: Vec<Url>,
-    /// Where the machine's credentials file is.
+    /// Path of the machine's credentials file.
     pub credentials_file: Option<PathBuf>,
-    /// Host and port of the metadata server, where it is not Google's own.
+    /// Host and port of the metadata server, if it is not Google's default.
     pub metadata_host: Option<String>,
 }
 
 impl MachineAccess {
-    /// Whether anything at all is allowed.
+    /// Whether nothing is allowed.
     pub fn is_none(&self) -> bool {
         !self.identity && self.token_files.is_empty() && self.token_urls.is_empty()
     }
