@@ -156,7 +156,7 @@ impl Call {
     }
 }
 
-/// Returns the name of the declared function that is declared_name: removes Gemini's prefix if no declared function has it.
+/// Returns the name of the declared function that is meant: removes Gemini's prefix if no declared function has it.
 pub(super) fn declared_name(name: &str, is_declared: impl Fn(&str) -> bool) -> &str {
     let bare = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
     bare.filter(|bare| !is_declared(name) && is_declared(bare)).unwrap_or(name)

@@ -29,7 +29,7 @@ const MAX_TASK_SECONDS: u64 = 3600;
 /// Maximum bytes of a report with all its intermediate steps.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Checks that a custom model check_provider to the provider: models and agents have separate providers.
+/// Checks that a custom model belongs to the provider: models and agents have separate providers.
 pub(super) fn check_provider(model: &str, provider: &str) -> Result<(), InvokeError> {
     match (provider == Gemini::AGENTS, interactions::is_agent(model)) {
         (false, true) => Err(InvokeError::bad_request(format!(

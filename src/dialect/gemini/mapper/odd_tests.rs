@@ -95,7 +95,7 @@ const OPTIONAL: [&[&str]; 3] = [
 fn answers() -> Vec<(&'static str, Vec<Value>)> {
     let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings/vertex-chat/0003-127.0.0.1.json");
     let recording: Value = serde_json::from_slice(&std::fs::read(recording).unwrap()).unwrap();
-    let text = recording["answer"]["pieces"][0]["text"].as_str().unwrap();
+    let text = recording["response"]["chunks"][0]["text"].as_str().unwrap();
     let recorded = serde_json::from_str(text.trim().trim_start_matches("data: ")).unwrap();
     let ratings = json!([{"category": "HARM_CATEGORY_HARASSMENT", "probability": "NEGLIGIBLE", "probabilityScore": 0.1, "blocked": false}]);
     let usage = json!({"promptTokenCount": 7, "cachedContentTokenCount": 1, "candidatesTokenCount": 3, "thoughtsTokenCount": 2,
