@@ -207,7 +207,7 @@ enum Kept {
     ByCredentials(&'static str, &'static str),
     /// Nothing that came from a workspace, or nothing that one workspace could learn from or change for another.
     TenantFree(&'static str),
-    /// It belongs to one session, one connection or one entry of what stands elsewhere in this list.
+    /// It belongs to one session, one connection or one entry of another item in this list.
     Owned,
 }
 
@@ -224,12 +224,12 @@ const STATE: &[(&str, &str, Kept)] = {
         ("upstream/redact.rs", "Redactor", Owned),
         ("upstream/auth/fetched.rs", "TokenCell", Owned),
         ("upstream/recording/replayer.rs", "exchanges", TenantFree("a recording that the operator replays")),
-        ("upstream/recording/sanitize.rs", "Secrets", TenantFree("what no recording may show, whosoever it is")),
+        ("upstream/recording/sanitize.rs", "Secrets", TenantFree("what no recording may show, of any tenant")),
         ("dialect/gemini/mapper.rs", "SharedResponse", Owned),
         (
             "dialect/gemini/thought_signatures.rs",
             "SignatureStore",
-            TenantFree("found by a whole call with its id, or a picture"),
+            TenantFree("found by a complete call with its ID, or by an image"),
         ),
         ("providers/aigateway/jwt.rs", "TokenCache", ByCredentials("providers/aigateway/jwt.rs", "settings.digest()")),
         ("providers/aigateway/jwt.rs", "token", Owned),

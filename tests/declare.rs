@@ -289,11 +289,11 @@ fn the_plain_plugin_is_right() {
 
 #[test]
 fn every_wrong_declaration_is_named() {
-    for (file, from, to, said) in WRONG {
+    for (file, from, to, expected) in WRONG {
         let found = problems(&[(file, from, to)]);
         let errors: Vec<String> =
             found.iter().filter(|problem| problem.severity == Severity::Error).map(ToString::to_string).collect();
-        assert!(errors.iter().any(|error| error.starts_with(said)), "{file}: `{from}` → `{to}`: {errors:?}");
+        assert!(errors.iter().any(|error| error.starts_with(expected)), "{file}: `{from}` → `{to}`: {errors:?}");
     }
 }
 
@@ -313,7 +313,7 @@ fn each_package_is_held_to_the_dify_that_it_names() {
         "    - provider/acme.yaml\n    - provider/b.yaml\n".to_owned(),
     );
     let feature = |name: &str| ("models/llm/acme-1.yaml", "- vision".to_owned(), format!("- {name}"));
-    for (changes, said) in [
+    for (changes, expected) in [
         (
             vec![names("1.2.9"), feature("structured-output")],
             Some("Write 1.3.0 as `meta.minimum_dify_version` of manifest.yaml"),
@@ -347,8 +347,8 @@ fn each_package_is_held_to_the_dify_that_it_names() {
         let found = declare::check(directory.path());
         let errors: Vec<String> =
             found.iter().filter(|problem| problem.severity == Severity::Error).map(ToString::to_string).collect();
-        match said {
-            Some(said) => assert!(errors.iter().any(|error| error.contains(said)), "{borrowed:?}: {errors:?}"),
+        match expected {
+            Some(expected) => assert!(errors.iter().any(|error| error.contains(expected)), "{borrowed:?}: {errors:?}"),
             None => assert!(errors.is_empty(), "{borrowed:?}: {errors:?}"),
         }
     }
@@ -358,7 +358,7 @@ fn each_package_is_held_to_the_dify_that_it_names() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_and_the_command_fails() {
+fn reports_all_problems_and_fails() {
     let changes: Vec<_> = [0, 1, 14, 22].map(|index: usize| (WRONG[index].0, WRONG[index].1, WRONG[index].2)).to_vec();
     let directory = plugin(&changes);
     let output =
@@ -377,10 +377,10 @@ fn what_dify_forgives_is_a_warning() {
         ("models/llm/_position.yaml", "- acme-1", "- acme-1\n- acme-2", "no model `acme-2` is declared"),
         ("provider/acme.yaml", "models/llm/*.yaml", "models/none/*.yaml", "matches no model file"),
     ];
-    for (file, from, to, said) in cases {
+    for (file, from, to, expected) in cases {
         let found = problems(&[(file, from, to)]);
         assert!(found.iter().all(|problem| problem.severity == Severity::Warning), "{found:?}");
-        assert!(found.iter().any(|problem| problem.message.contains(said)), "{found:?}");
+        assert!(found.iter().any(|problem| problem.message.contains(expected)), "{found:?}");
     }
 }
 
@@ -424,11 +424,11 @@ fn what_dify_draws_otherwise_is_a_warning() {
         ),
     ];
     let place = "provider/acme.yaml: provider_credential_schema.credential_form_schemas";
-    for (from, to, said) in cases {
+    for (from, to, expected) in cases {
         let found = problems(&[("provider/acme.yaml", from, to)]);
         assert!(found.iter().all(|problem| problem.severity == Severity::Warning), "{to}: {found:?}");
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-        assert!(found.iter().any(|problem| problem.contains(&format!("{place}{said}"))), "{to}: {found:?}");
+        assert!(found.iter().any(|problem| problem.contains(&format!("{place}{expected}"))), "{to}: {found:?}");
     }
     let region = "      show_on: [{variable: region, value: eu}]\n";
     assert_eq!(problems(&[("provider/acme.yaml", "      type: secret-input\n", &member(region))]), []);

@@ -236,7 +236,7 @@ async fn schemas_that_are_made_at_run_time_keep_the_rules_of_all_models() {
         Value::Object(all)
     };
 
-    // Nobody listens there, so the limits are those of the declared models.
+    // No server listens there, so the limits are those of the declared models.
     let google = json!({"google_api_key": "k", "google_base_url": "http://127.0.0.1:1", "max_retries": "0"});
     let kinds = [
         (
@@ -302,7 +302,7 @@ async fn schemas_that_are_made_at_run_time_keep_the_rules_of_all_models() {
 }
 
 #[test]
-fn our_own_folder_has_no_problem() {
+fn our_own_declarations_have_no_problem() {
     let problems = declare::check(Path::new(env!("CARGO_MANIFEST_DIR")));
     check(&problems.iter().map(ToString::to_string).collect::<Vec<_>>());
 }

@@ -125,7 +125,7 @@ fn messages_that_are_explained_exist() {
     let mut seen = 0;
     for row in text.lines().filter(|line| line.starts_with("| ")) {
         let cell = row[2..].split(" | ").next().unwrap();
-        // Code stands between every other pair of backticks.
+        // Code is between every other pair of backticks.
         for message in cell.split('`').skip(1).step_by(2).filter(|message| message.contains(' ')) {
             seen += 1;
             if !OF_OTHERS.contains(&message) && !sources.contains(message) {

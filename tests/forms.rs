@@ -78,7 +78,7 @@ fn first_screens_are_short() {
     assert!(wrong.is_empty(), "{wrong:#?}\n{table}");
 }
 
-/// What a person needs first stands first: address, model, authentication, abilities, limits, and the rest behind one
+/// The most important fields come first: URL, model, authentication, abilities, limits, and the rest behind one
 /// select.
 #[test]
 fn fields_come_in_the_order_in_which_they_are_needed() {
@@ -146,7 +146,7 @@ fn every_field_says_everything_in_both_languages() {
                 wrong.push(place("has a long label"));
             }
             if field.help.is_some() || field.url.is_some() {
-                wrong.push(place("has a help that nobody sees"));
+                wrong.push(place("has a help that Dify does not show"));
             }
             // "Please enter" is drawn in place of a missing one.
             match (&field.placeholder, &field.default, field.options.is_empty()) {
@@ -185,7 +185,7 @@ fn every_field_says_everything_in_both_languages() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// One thing has one name, one text and one default wherever it stands.
+/// A field has the same name, text and default in every form.
 #[test]
 fn the_same_thing_is_the_same_in_all_forms() {
     const SHARED: [&str; 7] =
@@ -207,7 +207,7 @@ fn the_same_thing_is_the_same_in_all_forms() {
     }
 }
 
-/// The official plugins' labels; two providers of one label cannot be told apart in Dify's lists.
+/// The official plugins' labels; two providers of one label cannot be distinguished in Dify's lists.
 #[test]
 fn providers_do_not_look_like_the_official_ones() {
     for declaration in declarations() {
@@ -405,7 +405,7 @@ fn former_fields_have_the_label_of_their_successor() {
 
 /// Dify's debugging port and the package have every field and every name that the provider's code reads.
 #[test]
-fn nothing_is_lost_on_the_way_to_dify() {
+fn nothing_is_lost_in_registration() {
     let declared = declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     for loaded in &declared.providers {
         let registered = declare::remote::provider(loaded);

@@ -27,7 +27,7 @@ const SIZES: [usize; 4] = [512, 1024, 2048, 4096];
 /// What a session costs whatever it is asked.
 const CONSTANT: u64 = 512 * 1024;
 
-/// Holds that a session costs at most twice as much for twice the size, and a little. `session` is told the size.
+/// Checks that a session costs at most a little more than twice as much for twice the size. `session` gets the size.
 fn assert_linear(name: &str, session: impl AsyncFn(usize)) -> Result<(), String> {
     let counted: Vec<(u64, u64)> = SIZES
         .iter()
@@ -159,7 +159,7 @@ fn requests() -> Vec<(&'static str, Request)> {
             json!({"tools": [{"name": "f", "description": "d",
                 "parameters": {"type": "object", "properties": properties, "definitions": definitions}}]})
         }),
-        ("files of earlier messages that nobody reads", |size| {
+        ("files of earlier messages that are not sent", |size| {
             let file =
                 json!({"type": "document", "format": "docx", "mime_type": "", "base64_data": "AAAA", "filename": "a"});
             json!({"prompt_messages": [user(vec![file; size]), json!({"role": "assistant", "content": "a"}), user("b")]})
@@ -179,8 +179,8 @@ fn requests() -> Vec<(&'static str, Request)> {
 #[test]
 fn what_a_host_asks_costs_its_length() {
     let mut wrong = Vec::new();
-    for provider in ["google", "ai-gateway", "nobody"] {
-        let plugin = plugin(if provider == "nobody" { "google" } else { provider });
+    for provider in ["google", "ai-gateway", "unknown"] {
+        let plugin = plugin(if provider == "unknown" { "google" } else { provider });
         for (name, make) in requests() {
             let session = async |size: usize| {
                 let upstream = Scripted::start(vec![answer("503 Unavailable", "", "{\"error\": \"busy\"}")]).await;
@@ -194,12 +194,12 @@ fn what_a_host_asks_costs_its_length() {
 }
 
 /// What an upstream may answer, in a size: events of Gemini and of a compatible server, or a refusal.
-enum Told {
+enum Output {
     Gemini(Vec<Value>),
     Compatible(Vec<Value>),
     Refusal(String),
 }
-use Told::{Compatible, Gemini, Refusal};
+use Output::{Compatible, Gemini, Refusal};
 
 fn parts(parts: impl Into<Value>) -> Value {
     json!({"candidates": [{"content": {"role": "model", "parts": parts.into()}}]})
@@ -209,16 +209,16 @@ fn delta(delta: Value) -> Value {
     json!({"choices": [{"index": 0, "delta": delta}]})
 }
 
-fn texts(size: usize, text: &'static str) -> [Told; 2] {
+fn texts(size: usize, text: &'static str) -> [Output; 2] {
     let events = |event: Value| vec![event; size];
     [Gemini(events(parts(json!([{ "text": text }])))), Compatible(events(delta(json!({ "content": text }))))]
 }
 
-fn whole(text: String) -> [Told; 2] {
+fn whole(text: String) -> [Output; 2] {
     [Gemini(vec![parts(json!([{ "text": text }]))]), Compatible(vec![delta(json!({ "content": text }))])]
 }
 
-type Make = fn(usize) -> Vec<Told>;
+type Make = fn(usize) -> Vec<Output>;
 
 fn answers() -> Vec<(&'static str, Make)> {
     vec![
@@ -295,7 +295,7 @@ fn answers() -> Vec<(&'static str, Make)> {
     ]
 }
 
-fn script(told: &Told) -> (&'static str, Vec<Step>) {
+fn script(output: &Output) -> (&'static str, Vec<Step>) {
     let stream = |provider, events: &[Value], end: &str| {
         let line = |event: &Value| match event {
             Value::Null => ": ping\n\ndata:\n\n".to_owned(),
@@ -304,7 +304,7 @@ fn script(told: &Told) -> (&'static str, Vec<Step>) {
         let body: String = events.iter().map(line).collect();
         (provider, vec![event_stream(), Step::Send(format!("{body}{end}").into_bytes())])
     };
-    match told {
+    match output {
         Gemini(events) => stream("google", events, "data: {\"candidates\": [{\"finishReason\": \"STOP\"}]}\n\n"),
         Compatible(events) => stream(
             "ai-gateway",
@@ -367,12 +367,12 @@ fn bytes_cost_their_length_in_whatever_pieces_they_come() {
             let read = async |size: usize| {
                 let bytes = format!("{before}{}", text.repeat(size)).into_bytes();
                 let (mut events, mut lines) = (EventDecoder::new(1 << 20), LineDecoder::new(1 << 20));
-                let (mut told, mut framed) = (Vec::new(), 0);
+                let (mut decoded, mut framed) = (Vec::new(), 0);
                 for piece in bytes.chunks(piece.min(bytes.len())) {
-                    events.push(piece, &mut told).unwrap();
+                    events.push(piece, &mut decoded).unwrap();
                     lines.push(piece, |_| framed += 1);
                 }
-                events.finish(&mut told);
+                events.finish(&mut decoded);
                 lines.finish(|_| framed += 1);
                 assert!(framed > 0);
             };

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 /// The beginning of the one answer.
 const REFUSED: &str = "the credential form requests an identity, a file or a URL of the machine";
 
-/// What the reason in the log stands beside.
+/// The text that precedes the reason in the log.
 const LOGGED: &str = "a credential form may not use this machine's identity";
 
 type Environment = Vec<(String, String)>;
@@ -69,7 +69,7 @@ impl Machine {
     fn environment(&self) -> Environment {
         let mut environment = self.google.environment();
         environment.push(("GCE_METADATA_HOST".to_owned(), self.metadata.host().to_owned()));
-        // Nobody's own credentials.
+        // Credentials of no tenant.
         environment.push(("HOME".to_owned(), self.path("")));
         environment
     }
@@ -79,17 +79,17 @@ impl Machine {
         let files =
             ["token", "token.json", "large", "text", "empty", "user.json", "absent", ""].map(|name| self.path(name));
         let urls = ["token", "token?resource=a", "denied"].map(|path| format!("{}/{path}", self.inner.url));
-        let nobody = "http://127.0.0.1:9/token";
+        let unreachable = "http://127.0.0.1:9/token";
         let mut environment = self.environment();
         environment.extend([
             ("DIFY_PLUGIN_ALLOW_MACHINE_IDENTITY".to_owned(), "true".to_owned()),
             ("DIFY_PLUGIN_ALLOW_TOKEN_FILES".to_owned(), files.join(":")),
-            ("DIFY_PLUGIN_ALLOW_TOKEN_URLS".to_owned(), format!("{} {nobody}", urls.join(" "))),
+            ("DIFY_PLUGIN_ALLOW_TOKEN_URLS".to_owned(), format!("{} {unreachable}", urls.join(" "))),
         ]);
         environment
     }
 
-    /// Nobody asked for anything of this machine, and nobody was shown any of it.
+    /// Nothing of this machine was accessed, and nothing of it was shown.
     fn check_untouched(&self, case: &str) {
         assert_eq!(self.metadata.grants(), Vec::<String>::new(), "{case}: tokens were given");
         assert!(self.metadata.seen("").is_empty(), "{case}: Gemini was asked");
@@ -98,7 +98,7 @@ impl Machine {
     }
 }
 
-/// Whoever fills in the form: a server that takes and repeats everything, and one that ends TLS as if it were Google.
+/// The author of the form: a server that takes and repeats everything, and one that ends TLS as if it were Google.
 struct Attacker {
     server: Echoing,
     google: Googleapis,
@@ -122,7 +122,7 @@ impl Attacker {
 /// Requests with these credentials that fail without a token.
 fn requests(credentials: &Value) -> Vec<Value> {
     let asked = json!([{"role": "user", "content": "Hi"}]);
-    let sound = hex::encode([b"RIFF\0\0\0\0WAVEfmt ".as_slice(), &[0; 64]].concat());
+    let audio = hex::encode([b"RIFF\0\0\0\0WAVEfmt ".as_slice(), &[0; 64]].concat());
     let works = vec![
         json!({"action": "invoke_llm", "model": "gemini-2.5-flash-lite", "model_type": "llm", "prompt_messages": asked}),
         json!({"action": "invoke_llm", "model": "gemini-2.5-flash-lite", "model_type": "llm", "prompt_messages": asked,
@@ -132,7 +132,7 @@ fn requests(credentials: &Value) -> Vec<Value> {
             "tenant_id": "t"}),
         json!({"action": "validate_provider_credentials"}),
         json!({"action": "validate_model_credentials", "model": "gemini-2.5-flash-lite", "model_type": "llm"}),
-        json!({"action": "invoke_speech2text", "model": "gemini-2.5-flash-lite", "file": sound}),
+        json!({"action": "invoke_speech2text", "model": "gemini-2.5-flash-lite", "file": audio}),
         json!({"action": "invoke_multimodal_embedding", "model": "gemini-embedding-2",
             "documents": [{"content": "a", "content_type": "text"}]}),
     ];
@@ -197,7 +197,7 @@ fn attacks(machine: &Machine, attacker: &Attacker) -> Vec<(String, Value)> {
     let ca = attacker.google.pem();
     let mut cases: Vec<(String, Value)> = Vec::new();
     // Where a token must not be sent, or by what.
-    let ways = [
+    let routes = [
         ("base URL", json!({"google_base_url": elsewhere})),
         ("base URL on this machine by name", json!({"google_base_url": elsewhere.replace("127.0.0.1", "localhost")})),
         ("base URL below a look-alike", json!({"google_base_url": "https://aiplatform.googleapis.com.invalid"})),
@@ -212,11 +212,11 @@ fn attacks(machine: &Machine, attacker: &Attacker) -> Vec<(String, Value)> {
         ("no proxy, but certificates", json!({"proxy_url": "direct", "tls_ca": ca})),
         ("proxy and a base URL in clear text", json!({"proxy_url": proxy, "google_base_url": "http://example.com"})),
     ];
-    for (way, form) in ways {
-        cases.push((format!("own identity, {way}"), own(form.clone())));
-        cases.push((format!("token file, {way}"), federated(token(), none(), form.clone())));
+    for (route, form) in routes {
+        cases.push((format!("own identity, {route}"), own(form.clone())));
+        cases.push((format!("token file, {route}"), federated(token(), none(), form.clone())));
         let url = json!({"url": format!("{}/token", machine.inner.url), "format": {"subject_token_field_name": "access_token"}});
-        cases.push((format!("token address, {way}"), federated(url, none(), form)));
+        cases.push((format!("token address, {route}"), federated(url, none(), form)));
     }
     // Whom the file names as token endpoint.
     for url in [
@@ -287,10 +287,10 @@ async fn check_refused(environment: &Environment, forms: Vec<(String, Value)>) -
         }
         process.run(quiet_requests(&form)).await;
     }
-    let (said, log) = process.finish().await;
-    assert!(log.contains(LOGGED), "the operator is told why: {log}");
+    let (output, log) = process.finish().await;
+    assert!(log.contains(LOGGED), "the reason is logged for the operator: {log}");
     for secret in [SUBJECT_TOKEN, REFRESH_TOKEN, CLIENT_SECRET, echoing::ACCESS_TOKEN, "ya29."] {
-        assert!(!said.contains(secret) && !log.contains(secret), "{secret} was told");
+        assert!(!output.contains(secret) && !log.contains(secret), "{secret} was shown");
     }
     answers
 }
@@ -418,7 +418,7 @@ async fn with_leave_google_is_reached_by_the_operators_network() {
         let (given, asked) = (machine.metadata.grants().len(), machine.metadata.seen("streamGenerate").len());
         let mut process = Process::with(&environment);
         let error = process.run(requests(&form)[..1].to_vec()).await.remove(0);
-        let (said, log) = process.finish().await;
+        let (output, log) = process.finish().await;
         if grants.is_empty() {
             // The stand-in for Google knows no such token; that it was asked for is what counts.
             let seen = machine.inner.seen();
@@ -427,7 +427,7 @@ async fn with_leave_google_is_reached_by_the_operators_network() {
             continue;
         }
         assert_eq!(error, None, "{case}: {log}");
-        assert!(said.contains("Hello"), "{case}: {said}");
+        assert!(output.contains("Hello"), "{case}: {output}");
         assert_eq!(machine.metadata.grants()[given..], grants, "{case}");
         assert_eq!(machine.metadata.seen("streamGenerate").len(), asked + 1, "{case}");
     }
@@ -482,9 +482,9 @@ async fn a_token_of_a_service_on_this_machine_goes_nowhere_else() {
     attacker.check_saw_nothing("a token of this machine");
 }
 
-/// A `.env` in the plugin's folder belongs to whoever made the folder.
+/// A `.env` in the plugin directory belongs to the author of the directory.
 #[tokio::test]
-async fn a_file_in_the_plugins_folder_allows_nothing() {
+async fn a_file_in_the_plugin_directory_allows_nothing() {
     let machine = Machine::new().await;
     let directory = tempfile::tempdir().unwrap();
     for name in ["manifest.yaml", "provider", "models", "_assets"] {
@@ -500,10 +500,10 @@ async fn a_file_in_the_plugins_folder_allows_nothing() {
         assert!(error["message"].as_str().unwrap().contains(REFUSED), "{case}: {error}");
     }
     process.finish().await;
-    machine.check_untouched("a file in the plugin's folder");
+    machine.check_untouched("a file in the plugin directory");
 }
 
-/// The operator's own file allows, when nobody else can write it; looked at in a namespace with another `/etc`, where this
+/// The operator's own file allows, if no one else can write it; looked at in a namespace with another `/etc`, where this
 /// machine permits one.
 #[tokio::test]
 async fn the_operators_file_allows_what_it_names() {
@@ -530,7 +530,7 @@ async fn the_operators_file_allows_what_it_names() {
     }
 }
 
-/// The serverless port asks for no login: what it is told is a form like any other.
+/// The serverless port requires no login: it receives a form like any other.
 #[allow(clippy::disallowed_methods)] // the host's client, not the plugin's
 #[tokio::test]
 async fn a_serverless_port_gives_away_nothing_either() {
@@ -592,7 +592,7 @@ async fn no_address_leads_to_the_cloud_of_the_machine() {
         for (case, error) in cases.iter().zip(process.run(cases.to_vec()).await) {
             let error = error.unwrap_or_else(|| panic!("taken: {case}"));
             let message = error["message"].as_str().unwrap();
-            // The client loses the words of its resolver on the way to a SOCKS proxy with a name.
+            // The client drops its resolver's message for a SOCKS proxy with a name.
             let lost = message.contains("SOCKS") && host == "rebound.test";
             assert!(lost || message.contains("that a cloud reserves for its own machines"), "{case}: {message}");
         }

@@ -87,7 +87,7 @@ proptest! {
         counts in prop::array::uniform8(0..3_000_000_u64), prices in prop::array::uniform8(0..10_000_u128),
         tier in 0..3_usize, more in 0..1_000_000_u64,
     ) {
-        let [plain, cached, audio, tools, said, thought, drawn, spoken] = counts;
+        let [plain, cached, audio, tools, text, thought, drawn, spoken] = counts;
         let [input, output, of_cached, of_audio, of_image, of_speech, long_input, long_output] = prices;
         let (tier_name, factor) = [("standard", (1, 0)), ("flex", (5, 1)), ("priority", (175, 2))][tier];
         let dollars = |digits: u128| decimal((digits, 3)).to_string();
@@ -112,7 +112,7 @@ proptest! {
             let answered = json!([{"modality": "IMAGE", "tokenCount": drawn}, {"modality": "AUDIO", "tokenCount": spoken}]);
             let metadata: UsageMetadata = serde_json::from_value(json!({
                 "promptTokenCount": plain + cached + audio, "cachedContentTokenCount": cached,
-                "candidatesTokenCount": said + drawn + spoken, "thoughtsTokenCount": thought,
+                "candidatesTokenCount": text + drawn + spoken, "thoughtsTokenCount": thought,
                 "toolUsePromptTokenCount": tools, "promptTokensDetails": modality("AUDIO", audio),
                 "candidatesTokensDetails": answered,
             })).unwrap();
@@ -123,7 +123,7 @@ proptest! {
             let (input, output) = if long { (long_input, long_output) } else { (input, output) };
             let sum = |terms: [(u64, u128); 3]| terms.iter().map(|(count, price)| u128::from(*count) * price).sum::<u128>();
             let prompt = sum([(plain + tools, input), (cached, of_cached), (audio, of_audio)]);
-            let answer = sum([(said + thought, output), (drawn, of_image), (spoken, of_speech)]);
+            let answer = sum([(text + thought, output), (drawn, of_image), (spoken, of_speech)]);
             let (tenths, places) = factor;
             (rounded(prompt * tenths, 3 + 6 + places), rounded(answer * tenths, 3 + 6 + places))
         };

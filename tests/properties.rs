@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 /// What a model says: thoughts first, then texts and calls in any order.
 #[derive(Clone, Debug)]
-enum Said {
+enum Part {
     Text(String),
     /// Of letters that no text has.
     Thought(String),
@@ -47,21 +47,21 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn any_part() -> impl Strategy<Value = Part> {
     let arguments = prop::collection::btree_map("[a-z_]{1,6}", value(), 0..4);
     let call = ("tool_[abc]", arguments, prop::option::of("[A-Za-z0-9+/]{8,24}"));
     prop_oneof![
-        3 => "[a-zA-ZäßΩ世界🌍\"\\\\{}:,.\n ]{1,40}".prop_map(Said::Text),
-        2 => call.prop_map(|(name, arguments, signature)| Said::Call {
+        3 => "[a-zA-ZäßΩ世界🌍\"\\\\{}:,.\n ]{1,40}".prop_map(Part::Text),
+        2 => call.prop_map(|(name, arguments, signature)| Part::Call {
             name, arguments: arguments.into_iter().collect(), signature
         }),
     ]
 }
 
-/// A conversation's turn: what is said, how texts are cut into events and bytes into pieces.
+/// A turn of a conversation: its parts, how texts are cut into events and bytes into pieces.
 #[derive(Clone, Debug)]
 struct Turn {
-    said: Vec<Said>,
+    parts: Vec<Part>,
     letters: usize,
     cuts: Vec<usize>,
     /// Whether the host keeps the private JSON of a message.
@@ -69,33 +69,33 @@ struct Turn {
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    let thought = prop::option::of("[♠♥ ]{1,9}♣".prop_map(Said::Thought));
+    let thought = prop::option::of("[♠♥ ]{1,9}♣".prop_map(Part::Thought));
     let cuts = prop::collection::vec(0..4000_usize, 0..5);
-    (thought, prop::collection::vec(said(), 1..5), 1..9_usize, cuts, any::<bool>()).prop_map(
-        |(thought, said, letters, cuts, keeps_opaque)| {
-            let said = thought.into_iter().chain(said).collect();
-            Turn { said, letters, cuts, keeps_opaque }
+    (thought, prop::collection::vec(any_part(), 1..5), 1..9_usize, cuts, any::<bool>()).prop_map(
+        |(thought, parts, letters, cuts, keeps_opaque)| {
+            let parts = thought.into_iter().chain(parts).collect();
+            Turn { parts, letters, cuts, keeps_opaque }
         },
     )
 }
 
 impl Turn {
     fn text(&self) -> String {
-        self.said
+        self.parts
             .iter()
-            .filter_map(|said| if let Said::Text(text) = said { Some(text.as_str()) } else { None })
+            .filter_map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None })
             .collect()
     }
 
     /// Name, arguments and signature of each call.
     fn calls(&self) -> Vec<(String, Value, Option<String>)> {
-        let call = |said: &Said| match said {
-            Said::Text(_) | Said::Thought(_) => None,
-            Said::Call { name, arguments, signature } => {
+        let call = |part: &Part| match part {
+            Part::Text(_) | Part::Thought(_) => None,
+            Part::Call { name, arguments, signature } => {
                 Some((name.clone(), Value::Object(arguments.clone()), signature.clone()))
             }
         };
-        self.said.iter().filter_map(call).collect()
+        self.parts.iter().filter_map(call).collect()
     }
 
     /// A text in fragments of some letters.
@@ -152,7 +152,7 @@ impl Turn {
     }
 }
 
-/// A way of speaking: how an answer is streamed, and what the next request says of it.
+/// A wire dialect: how a response is streamed, and how the next request contains it.
 trait Dialect {
     const PROVIDER: &str;
     const MODEL: &str;
@@ -218,16 +218,16 @@ impl Dialect for Gemini {
     fn events(turn: &Turn) -> Vec<Value> {
         let event = |part: Value| json!({"candidates": [{"content": {"role": "model", "parts": [part]}}]});
         let mut events = Vec::new();
-        for said in &turn.said {
-            match said {
-                Said::Text(text) => {
+        for part in &turn.parts {
+            match part {
+                Part::Text(text) => {
                     events.extend(turn.fragments(text).into_iter().map(|text| event(json!({ "text": text }))));
                 }
-                Said::Thought(text) => {
+                Part::Thought(text) => {
                     let thoughts = turn.fragments(text).into_iter();
                     events.extend(thoughts.map(|text| event(json!({"text": text, "thought": true}))));
                 }
-                Said::Call { name, arguments, signature } => {
+                Part::Call { name, arguments, signature } => {
                     let mut part = json!({"functionCall": {"name": name, "args": arguments}});
                     if let Some(signature) = signature {
                         part["thoughtSignature"] = json!(signature);
@@ -284,16 +284,16 @@ impl Dialect for OpenAi {
     fn events(turn: &Turn) -> Vec<Value> {
         let event = |delta: Value| json!({"choices": [{"index": 0, "delta": delta}]});
         let (mut events, mut index) = (vec![event(json!({"role": "assistant", "content": ""}))], 0);
-        for said in &turn.said {
-            match said {
-                Said::Text(text) => {
+        for part in &turn.parts {
+            match part {
+                Part::Text(text) => {
                     events.extend(turn.fragments(text).into_iter().map(|text| event(json!({ "content": text }))));
                 }
-                Said::Thought(text) => {
+                Part::Thought(text) => {
                     let thoughts = turn.fragments(text).into_iter();
                     events.extend(thoughts.map(|text| event(json!({ "reasoning_content": text }))));
                 }
-                Said::Call { name, arguments, .. } => {
+                Part::Call { name, arguments, .. } => {
                     let call = |function: Value| json!({"tool_calls": [{"index": index, "function": function}]});
                     let mut first = call(json!({"name": name, "arguments": ""}));
                     first["tool_calls"][0]["id"] = json!(format!("call-{index}"));
@@ -377,7 +377,7 @@ const STREAMS: &[(&str, &str)] = &[
 
 /// What a caller hears of a stream that comes in these pieces.
 async fn heard(provider: &str, body: &str, cuts: &[usize]) -> Value {
-    let turn = Turn { said: Vec::new(), letters: 1, cuts: cuts.to_vec(), keeps_opaque: false };
+    let turn = Turn { parts: Vec::new(), letters: 1, cuts: cuts.to_vec(), keeps_opaque: false };
     let upstream = Scripted::start(vec![turn.pieces(body)]).await;
     let (model, credentials) = match provider {
         Gemini::PROVIDER => (Gemini::MODEL, Gemini::credentials(&upstream.url)),

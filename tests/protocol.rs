@@ -139,9 +139,9 @@ fn what_cannot_be_read_is_named() {
         ("7".to_owned(), "cannot read the request"),
         (json!({"type": "model", "action": "invoke_llm", "provider": "p"}).to_string(), "model"),
     ];
-    for (data, said) in cases {
+    for (data, expected) in cases {
         let error = Request::parse(&data).unwrap_err().to_string();
-        assert!(error.contains(said), "{data}: {error}");
+        assert!(error.contains(expected), "{data}: {error}");
     }
 }
 

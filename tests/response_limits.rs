@@ -44,7 +44,7 @@ async fn ask(plugin: &Plugin, script: Vec<Step>, parameters: Value) -> Outcome {
     plugin.call(chat(&Scripted::start(vec![script]).await, parameters)).await
 }
 
-fn said(outcome: &Outcome) -> String {
+fn failure(outcome: &Outcome) -> String {
     outcome.error.as_ref().map(|error| error["message"].as_str().unwrap().to_owned()).unwrap_or_default()
 }
 
@@ -61,7 +61,7 @@ async fn what_an_answer_keeps_until_its_end_has_a_limit() {
     ];
     for (name, event, parameters) in cases {
         let outcome = ask(&plugin, vec![event_stream(), Step::Times(event, 40)], parameters).await;
-        assert!(said(&outcome).contains("more than 32 MiB"), "{name}: {}", said(&outcome));
+        assert!(failure(&outcome).contains("more than 32 MiB"), "{name}: {}", failure(&outcome));
     }
 }
 
@@ -95,11 +95,11 @@ async fn events_that_do_not_end_share_the_room_of_all_answers() {
 }
 
 #[tokio::test]
-async fn vectors_that_nobody_asked_for_are_not_read() {
+async fn rejects_unrequested_embeddings() {
     let plugin = plugin();
     let body = format!("{{\"data\":[{}{{\"embedding\":[0]}}]}}", "{\"embedding\":[0]},".repeat(450_000));
     let server = Scripted::start(vec![answer("200 OK", "content-type: application/json\r\n", &body)]).await;
     let fields = json!({"model_type": "text-embedding", "texts": ["a"], "input_type": "document"});
     let outcome = plugin.call(call(&server.url, "invoke_text_embedding", fields)).await;
-    assert!(said(&outcome).contains("longer than 2097152 bytes"), "{}", said(&outcome));
+    assert!(failure(&outcome).contains("longer than 2097152 bytes"), "{}", failure(&outcome));
 }

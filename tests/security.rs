@@ -25,7 +25,7 @@ use pipes::Process;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-/// Says where any of the secrets stands in any of these texts, in any form.
+/// Returns where any of the secrets appears in any of these texts, in any form.
 fn leaks(case: &str, texts: &[(&str, &str)], secrets: &Search) -> Vec<String> {
     let found = texts.iter().filter_map(|(place, text)| Some(format!("{case}, {place}: {}", secrets.find(text)?)));
     found.collect()
@@ -36,7 +36,7 @@ fn check(leaks: &[String]) {
     assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
 }
 
-/// What a request carried as proof is as secret as what it was made of.
+/// The credential in a request is as secret as its source.
 fn with_redactor(kind: &Kind, seen: &[Seen]) -> Search {
     let mut secrets: Vec<String> = seen.iter().flat_map(Seen::redactor).collect();
     secrets.extend(seen.iter().flat_map(|seen| {
@@ -60,7 +60,7 @@ fn check_requests(kind: &Kind, seen: &[Seen]) {
         let is_shown = match kind.place {
             Place::Query => false,
             Place::TokenEndpoint if is_token(request) => false,
-            // The proxy itself is told its password.
+            // The proxy itself receives its password.
             Place::Nowhere | Place::TokenEndpoint if !kind.name.contains("proxy") => search.find(&all).is_some(),
             _ => search.find(head).is_some(),
         };
@@ -85,7 +85,7 @@ fn operator(google: &Googleapis, metadata: &str, subject: &Path) -> Vec<(String,
 /// One kind of secret through every fault; gives what leaked.
 async fn leaks_of(kind: &Kind, subject: &Path) -> Vec<String> {
     let secrets = Search::of(&kind.secrets);
-    let mut told = Vec::new();
+    let mut leaked = Vec::new();
     let other = Echoing::start("").await;
     let upstream = Echoing::start(other.host()).await;
     let google = Googleapis::before(upstream.host()).await;
@@ -106,29 +106,29 @@ async fn leaks_of(kind: &Kind, subject: &Path) -> Vec<String> {
             for error in process.run(requests).await.into_iter().flatten() {
                 refused += 1;
                 let case = format!("{}, {}, {at:?}", kind.name, fault.name);
-                told.extend(leaks(&case, &[("an error", &error.to_string())], &secrets));
+                leaked.extend(leaks(&case, &[("an error", &error.to_string())], &secrets));
             }
         }
     }
     assert!(refused > FAULTS.len() * 5, "{}: {refused} errors", kind.name);
-    let (said, log) = process.finish().await;
+    let (output, log) = process.finish().await;
     assert!(log.contains("TRACE session{"), "the log is being written: {log}");
     let seen = upstream.seen();
     check_requests(kind, &seen);
-    told.extend(leaks(kind.name, &[("standard output", &said), ("the log", &log)], &with_redactor(kind, &seen)));
+    leaked.extend(leaks(kind.name, &[("standard output", &output), ("the log", &log)], &with_redactor(kind, &seen)));
     assert!(other.seen().is_empty(), "{}: a redirect was followed", kind.name);
-    told
+    leaked
 }
 
 #[tokio::test]
 async fn whatever_an_upstream_repeats_no_secret_comes_back() {
     let (_directory, subject) = canaries::subject();
     let kinds = kinds(&subject);
-    let told = futures_util::future::join_all(kinds.iter().map(|kind| leaks_of(kind, &subject))).await;
-    check(&told.concat());
+    let leaked = futures_util::future::join_all(kinds.iter().map(|kind| leaks_of(kind, &subject))).await;
+    check(&leaked.concat());
 }
 
-/// Nobody answers, or somebody who speaks something else, or too slowly.
+/// The server is unreachable, speaks another protocol or is too slow.
 #[tokio::test]
 async fn an_upstream_out_of_reach_brings_no_secret_to_light() {
     let (_directory, subject) = canaries::subject();
@@ -155,10 +155,10 @@ async fn an_upstream_out_of_reach_brings_no_secret_to_light() {
         let errors = process.run(requests).await.into_iter().flatten().count();
         assert!(errors > count / 2, "{errors} of {count} at {url}");
     }
-    let (said, log) = process.finish().await;
-    assert_eq!(spoken.load(Ordering::SeqCst), 0, "somebody spoke to a server that is not trusted");
+    let (output, log) = process.finish().await;
+    assert_eq!(spoken.load(Ordering::SeqCst), 0, "a request reached a server that is not trusted");
     let secrets = Search::of(kinds.iter().flat_map(|kind| &kind.secrets));
-    check(&leaks("out of reach", &[("standard output", &said), ("the log", &log)], &secrets));
+    check(&leaks("out of reach", &[("standard output", &output), ("the log", &log)], &secrets));
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn what_cannot_be_read_is_not_repeated() {
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         request
     };
-    // Fields of other types, and requests that nobody knows.
+    // Fields of other types, and unknown requests.
     let mut odd: Vec<Value> =
         ["credentials", "model_parameters", "prompt_messages", "tools", "stream", "json_schema", "stop"]
             .map(|field| request(json!({ field: canary })))
@@ -194,7 +194,7 @@ async fn what_cannot_be_read_is_not_repeated() {
         request(json!({"prompt_messages": [{"role": "user", "content": {"text": canary}}]})),
         request(json!({"action": "steal_credentials"})),
         request(json!({"type": "endpoint"})),
-        request(json!({"provider": "nobody"})),
+        request(json!({"provider": "unknown"})),
         request(json!({"model": ["m"]})),
     ]);
     let count = odd.len();
@@ -208,12 +208,12 @@ async fn what_cannot_be_read_is_not_repeated() {
     }
     process.write(&format!("{{\"session_id\": \"odd\", \"event\": [\"{canary}\"], \"data\": {{}}}}\n")).await;
     process.write(&format!("{canary}\n\"{canary}\"\n{{\"{canary}\": 1}}\n{}", &line[..at + 20])).await;
-    let (said, log) = process.finish().await;
+    let (output, log) = process.finish().await;
     let secrets = Search::of(broken.iter().map(|(.., secret)| secret));
-    check(&leaks("not readable", &[("standard output", &said), ("the log", &log)], &secrets));
+    check(&leaks("not readable", &[("standard output", &output), ("the log", &log)], &secrets));
 }
 
-/// Over HTTP each request has a response of its own; what stands in it and in the log is searched alike.
+/// Over HTTP each request has a response of its own; it and the log are searched.
 #[allow(clippy::disallowed_methods)] // the host's client, not the plugin's
 #[tokio::test]
 async fn over_http_no_secret_comes_back_either() {
@@ -229,14 +229,14 @@ async fn over_http_no_secret_comes_back_either() {
         log
     });
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let (mut said, mut secrets) = (String::new(), vec![pipes::ENVIRONMENT.to_owned()]);
+    let (mut output, mut secrets) = (String::new(), vec![pipes::ENVIRONMENT.to_owned()]);
     for (number, kind) in kinds(&subject).iter().enumerate() {
         // A different fault for each kind.
         upstream.play(Some((At::Everything, FAULTS[number % FAULTS.len()])));
         let mut data = kind.requests(&kind.credentials(&upstream.url, "http")).remove(0);
         (data["user_id"], data["type"]) = (json!("u"), json!("model"));
         let body = json!({"session_id": "s", "event": "request", "data": data}).to_string();
-        said.push_str(
+        output.push_str(
             &client
                 .post(&url)
                 .header("content-type", "application/json")
@@ -251,7 +251,7 @@ async fn over_http_no_secret_comes_back_either() {
         secrets.extend(kind.secrets.iter().cloned());
     }
     child.kill().await.unwrap();
-    assert!(said.matches("\"error\"").count() > secrets.len() / 2, "{said}");
-    let texts = [("a response", said.as_str()), ("the log", &log.await.unwrap())];
+    assert!(output.matches("\"error\"").count() > secrets.len() / 2, "{output}");
+    let texts = [("a response", output.as_str()), ("the log", &log.await.unwrap())];
     check(&leaks("over HTTP", &texts, &Search::of(&secrets)));
 }

@@ -149,11 +149,11 @@ fn requests(upstream: &str, file_url: Option<&str>, address: &str) -> Vec<Value>
     ]
 }
 
-/// Every request is refused with these words, and nobody was asked for an answer.
+/// Every request is rejected with this message, without any upstream request.
 async fn check_refused(process: &mut Process, upstream: &Echoing, file_url: Option<&str>, address: &str, words: &str) {
     let mut requests = requests(&upstream.url, file_url, address);
     if !address.starts_with("http") {
-        // Anything else is a picture's data to an embedding.
+        // An embedding takes anything else for image data.
         requests.truncate(1);
     }
     for error in process.run(requests).await {
@@ -244,7 +244,7 @@ async fn what_is_public_or_difys_own_goes_through() {
         let seen = upstream.seen();
         let body: Value = serde_json::from_slice(&seen.last().unwrap().body).unwrap();
         let part = body["contents"][0]["parts"][0].clone();
-        assert!(seen.len() > asked, "{address}: nobody was asked");
+        assert!(seen.len() > asked, "{address}: no request arrived");
         let passed_on = part["fileData"]["fileUri"] == address.as_str();
         let fetched = part["inlineData"]["data"].as_str().is_some_and(|data| data.starts_with("iVBORw0KGgo"));
         assert!(passed_on == address.starts_with("https") && fetched != passed_on, "{address}: {part}");
@@ -255,7 +255,7 @@ async fn what_is_public_or_difys_own_goes_through() {
     process.finish().await;
 }
 
-/// Xinference fetches what it is told by itself; only Dify's files are fetched here.
+/// Xinference fetches URLs itself; only Dify's files are fetched here.
 #[tokio::test]
 async fn only_difys_files_are_fetched_for_a_model_server() {
     let upstream = Echoing::start("").await;

@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 
 const MANIFEST: &[u8] = b"version: 0.1.0\nname: x\nauthor: a\n";
 
-/// What is read in place of refused is told.
+/// Reports what is read instead of rejected.
 fn refused(bytes: Vec<u8>) -> String {
     match inspect::read_bytes(bytes) {
         Err(error) => error.to_string(),
@@ -77,7 +77,7 @@ fn hostile_packages_are_refused_with_their_reason() {
         // Paths.
         ("climbs out", named("../evil"), out),
         ("climbs out later", named("a/../../evil"), out),
-        ("is the folder above", named(".."), out),
+        ("is the parent directory", named(".."), out),
         ("absolute", named("/etc/evil"), out),
         ("backslashes", named("a\\..\\..\\evil"), out),
         ("a share", named("\\\\host\\share"), out),
@@ -102,7 +102,7 @@ fn hostile_packages_are_refused_with_their_reason() {
         // Kinds.
         ("a link", with(|entry| entry.mode = 0o120_777), "is a symbolic link"),
         ("a device", with(|entry| entry.mode = 0o060_644), "not a regular file"),
-        ("a folder by its mode only", with(|entry| entry.mode = 0o040_755), "not a regular file"),
+        ("a directory by its mode only", with(|entry| entry.mode = 0o040_755), "not a regular file"),
         ("a pipe", with(|entry| entry.mode = 0o010_644), "not a regular file"),
         // Names twice.
         (
@@ -111,7 +111,7 @@ fn hostile_packages_are_refused_with_their_reason() {
             "duplicate entry",
         ),
         (
-            "a file that is a folder",
+            "a file that is a directory",
             archive(vec![entry("a", b"x"), entry("a/b", b"x")]).bytes(),
             "both a file and a directory",
         ),
@@ -199,7 +199,7 @@ fn a_hostile_manifest_is_an_error() {
 
 /// A signed package whose archive, comment or order was touched.
 #[test]
-fn a_signature_covers_contents_order_and_time_and_nothing_stands_beside_it() {
+fn a_signature_covers_contents_order_and_time() {
     let vectors: serde_json::Value = serde_json::from_str(include_str!("data/aigateway/jwt.json")).unwrap();
     let key = |name: &str| vectors["keys"][name].as_str().unwrap().to_owned();
     let directory = tempfile::tempdir().unwrap();

@@ -77,7 +77,7 @@ async fn daemon() -> String {
             tokio::spawn(async move {
                 let (reader, mut writer) = stream.split();
                 let line = BufReader::new(reader).lines().next_line().await.unwrap().unwrap_or_default();
-                let _ = writer.write_all(format!("handshake failed, nobody has {line}\n").as_bytes()).await;
+                let _ = writer.write_all(format!("handshake failed, unknown key {line}\n").as_bytes()).await;
             });
         }
     });
@@ -171,16 +171,16 @@ async fn no_subcommand_shows_a_secret() {
     ];
     let secrets = [GOOGLE_KEY, PROXY_PASSWORD, DEBUG_KEY, pipes::ENVIRONMENT].map(str::to_owned);
     let search = Search::of(secrets.iter().chain([&body_of(&pem)]));
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     for run in &runs {
         let written = run.written(directory.path()).await;
         if !written.contains(run.says) {
-            told.push(format!("{:?} does not say `{}`: {written}", run.arguments, run.says));
+            problems.push(format!("{:?} does not say `{}`: {written}", run.arguments, run.says));
         }
         if let Some(near) = search.find(&written) {
-            told.push(format!("{:?}: {near}", run.arguments));
+            problems.push(format!("{:?}: {near}", run.arguments));
         }
     }
-    assert!(told.is_empty(), "{}", told.join("\n\n"));
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
     assert!(upstream.seen().iter().any(|seen| seen.text().contains(GOOGLE_KEY)), "the key was used");
 }

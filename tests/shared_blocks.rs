@@ -246,11 +246,11 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
 #[test]
 fn what_is_wrong_is_named_with_file_and_place() {
     for (file, from, to, expected) in WRONG {
-        let said: Vec<String> =
+        let problems: Vec<String> =
             declare::check(plugin(&[(file, from, to)]).path()).iter().map(ToString::to_string).collect();
         for line in *expected {
-            let is_line = |said: &String| said.split(" (line ").next() == Some(*line);
-            assert!(said.iter().any(is_line), "{file}: {to}\nexpected {line}\nfound {said:#?}");
+            let is_line = |problem: &String| problem.split(" (line ").next() == Some(*line);
+            assert!(problems.iter().any(is_line), "{file}: {to}\nexpected {line}\nfound {problems:#?}");
         }
     }
 }

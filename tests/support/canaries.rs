@@ -13,7 +13,7 @@ use super::echoing::ACCESS_TOKEN;
 /// Shortest part of a secret that counts as the secret.
 const PART: usize = 16;
 
-/// Where a secret may be seen on its way out, besides the header of a model call.
+/// Where a secret may appear in a request, in addition to the header of a model call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Nowhere else.
@@ -35,7 +35,7 @@ pub struct Kind {
     pub credentials: Value,
     pub secrets: Vec<String>,
     pub place: Place,
-    /// The picture of the prompt.
+    /// The image of the prompt.
     pub image: Option<String>,
     /// Whether it is the machine's, and so goes to Google alone.
     pub of_machine: bool,
@@ -63,7 +63,7 @@ impl Kind {
                 credentials[name] = json!(value);
             }
         }
-        // Each token is asked for anew.
+        // Each token is requested again.
         credentials["display_name"] = json!(path);
         credentials
     }
@@ -95,11 +95,11 @@ impl Kind {
             "google" => ("gemini-3.8-flash-tts", "gemini-2.5-flash-lite", "Kore"),
             _ => ("m", "m", ""),
         };
-        let sound = hex::encode([b"RIFF\0\0\0\0WAVEfmt ".as_slice(), &[0; 64]].concat());
+        let audio = hex::encode([b"RIFF\0\0\0\0WAVEfmt ".as_slice(), &[0; 64]].concat());
         works.extend([
             json!({"action": "invoke_tts", "model": tts, "content_text": "Hi.", "voice": voice, "tenant_id": "t"}),
             json!({"action": "get_tts_model_voices", "model": tts, "language": ""}),
-            json!({"action": "invoke_speech2text", "model": recording, "file": sound}),
+            json!({"action": "invoke_speech2text", "model": recording, "file": audio}),
             json!({"action": "invoke_multimodal_embedding", "model": embedding,
                 "documents": [{"content": "a", "content_type": "text"}]}),
             json!({"action": "get_llm_num_tokens", "model": llm, "model_type": "llm", "prompt_messages": asked}),
@@ -335,7 +335,7 @@ pub fn kinds(subject: &std::path::Path) -> Vec<Kind> {
     ]
 }
 
-/// A file that holds [`SUBJECT_TOKEN`], in a folder of its own.
+/// A file that holds [`SUBJECT_TOKEN`], in a directory of its own.
 pub fn subject() -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
@@ -376,7 +376,7 @@ impl Search {
         Self(parts)
     }
 
-    /// The first place of a text where a part of a secret stands, with its neighbourhood.
+    /// Returns the first place of a text that contains a part of a secret, with its context.
     pub fn find(&self, text: &str) -> Option<String> {
         let text = text.as_bytes();
         let at = text.windows(PART).position(|window| self.0.contains_key(window))?;

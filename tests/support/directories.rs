@@ -1,4 +1,4 @@
-//! Folders of plugins for tests that change what stands in them.
+//! Plugin directories for tests that change their files.
 
 use std::path::Path;
 

@@ -34,29 +34,29 @@ pub struct Seen {
 }
 
 /// Headers that say who asks.
-const PROOFS: [&str; 7] =
+const CREDENTIALS: [&str; 7] =
     ["authorization", "proxy-authorization", "x-api-key", "x-ca-signature", "x-goog-api-key", "x-team", "x-token"];
 
 impl Seen {
     /// The values of the headers that say who asks, without a scheme before them.
     pub fn redactor(&self) -> Vec<String> {
-        let shown = self.headers.iter().filter(|(name, _)| PROOFS.contains(&name.as_str()));
+        let shown = self.headers.iter().filter(|(name, _)| CREDENTIALS.contains(&name.as_str()));
         shown.map(|(_, value)| value.to_str().unwrap().rsplit(' ').next().unwrap().to_owned()).collect()
     }
 
-    /// Everything that came besides the prompt, the credential first.
-    pub fn said(&self) -> String {
-        let mut said = self.redactor();
+    /// Everything in the request except the prompt, the credential first.
+    pub fn sent(&self) -> String {
+        let mut sent = self.redactor();
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
-        said.push(query.to_owned());
-        said.extend(url::form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
+        sent.push(query.to_owned());
+        sent.extend(url::form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
         match serde_json::from_slice::<Value>(&self.body) {
-            Ok(value) => leaves(&value, &mut said),
-            Err(_) => said.extend(url::form_urlencoded::parse(&self.body).map(|(_, value)| value.into_owned())),
+            Ok(value) => leaves(&value, &mut sent),
+            Err(_) => sent.extend(url::form_urlencoded::parse(&self.body).map(|(_, value)| value.into_owned())),
         }
-        said.retain(|word| word.len() > 4);
-        said.sort_by_key(|word| !word.contains("CANARY"));
-        said.join(" ").chars().take(4000).collect()
+        sent.retain(|word| word.len() > 4);
+        sent.sort_by_key(|word| !word.contains("CANARY"));
+        sent.join(" ").chars().take(4000).collect()
     }
 
     /// Head and body as text.
@@ -84,7 +84,7 @@ pub enum At {
     Calls,
 }
 
-/// A way to repeat what was sent.
+/// A form of echoing the request.
 #[derive(Clone, Copy)]
 pub struct Fault {
     pub name: &'static str,
@@ -100,7 +100,7 @@ fn json_with(status: u16, body: &Value) -> Response {
 }
 
 fn encoded(seen: &Seen, form: impl Fn(&str) -> String) -> String {
-    seen.said().split(' ').map(form).collect::<Vec<_>>().join(" ")
+    seen.sent().split(' ').map(form).collect::<Vec<_>>().join(" ")
 }
 
 fn stream(body: impl Into<Body>) -> Response {
@@ -112,21 +112,21 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "an OpenAI error object",
         answer: |seen, _| {
-            let said = seen.said();
-            json_with(401, &json!({"error": {"message": said, "type": "invalid", "param": said, "code": said}}))
+            let sent = seen.sent();
+            json_with(401, &json!({"error": {"message": sent, "type": "invalid", "param": sent, "code": sent}}))
         },
     },
     Fault {
         name: "a Google error object",
         answer: |seen, _| {
-            let said = seen.said();
+            let sent = seen.sent();
             let details = json!([
-                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": said, "domain": said,
-                    "metadata": {"consumer": said}},
+                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": sent, "domain": sent,
+                    "metadata": {"consumer": sent}},
                 {"@type": "type.googleapis.com/google.rpc.BadRequest",
-                    "fieldViolations": [{"field": said, "description": said}]},
+                    "fieldViolations": [{"field": sent, "description": sent}]},
             ]);
-            json_with(400, &json!({"error": {"code": 400, "message": said, "status": said, "details": details}}))
+            json_with(400, &json!({"error": {"code": 400, "message": sent, "status": sent, "details": details}}))
         },
     },
     Fault {
@@ -134,26 +134,26 @@ pub const FAULTS: &[Fault] = &[
         answer: |seen, _| {
             json_with(
                 400,
-                &json!({"error": "invalid_grant", "error_description": seen.said(), "error_uri": seen.said()}),
+                &json!({"error": "invalid_grant", "error_description": seen.sent(), "error_uri": seen.sent()}),
             )
         },
     },
-    Fault { name: "plain text", answer: |seen, _| with(403, "text/plain", seen.said()) },
+    Fault { name: "plain text", answer: |seen, _| with(403, "text/plain", seen.sent()) },
     Fault { name: "the whole request", answer: |seen, _| with(400, "text/plain", seen.text()) },
     Fault {
         name: "the title of a page",
         answer: |seen, _| {
-            with(502, "text/html", format!("<html><head><title>Bad {}</title></head></html>", seen.said()))
+            with(502, "text/html", format!("<html><head><title>Bad {}</title></head></html>", seen.sent()))
         },
     },
-    Fault { name: "a page with 200", answer: |seen, _| with(200, "text/html", format!("<title>{}", seen.said())) },
+    Fault { name: "a page with 200", answer: |seen, _| with(200, "text/html", format!("<title>{}", seen.sent())) },
     Fault {
         name: "headers",
         answer: |seen, _| {
             let mut answer = with(500, "text/plain", "boom");
             let redactor = seen.redactor();
             let one = redactor.first().map_or("none", String::as_str);
-            let whole = format!("bad Server StringToSign:`{}`", seen.said());
+            let whole = format!("bad Server StringToSign:`{}`", seen.sent());
             for (name, value) in [
                 ("x-request-id", one),
                 ("www-authenticate", &whole),
@@ -169,65 +169,65 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a redirect to another host",
         answer: |seen, elsewhere| {
-            let proof = seen.said().split(' ').next().unwrap_or_default().to_owned();
-            let proof = utf8_percent_encode(&proof, NON_ALPHANUMERIC);
-            let mut answer = with(307, "text/plain", seen.said());
-            let target = format!("http://{proof}:{proof}@{elsewhere}/{proof}?key={proof}#{proof}");
+            let secret = seen.sent().split(' ').next().unwrap_or_default().to_owned();
+            let secret = utf8_percent_encode(&secret, NON_ALPHANUMERIC);
+            let mut answer = with(307, "text/plain", seen.sent());
+            let target = format!("http://{secret}:{secret}@{elsewhere}/{secret}?key={secret}#{secret}");
             answer.headers_mut().insert("location", target.parse().unwrap());
             answer
         },
     },
-    Fault { name: "text in place of JSON", answer: |seen, _| with(200, "application/json", seen.said()) },
+    Fault { name: "text in place of JSON", answer: |seen, _| with(200, "application/json", seen.sent()) },
     Fault {
         name: "an error object with 200",
-        answer: |seen, _| json_with(200, &json!({"error": {"message": seen.said(), "code": seen.said()}})),
+        answer: |seen, _| json_with(200, &json!({"error": {"message": seen.sent(), "code": seen.sent()}})),
     },
     Fault {
         name: "a task that failed",
         answer: |seen, _| {
-            json_with(200, &json!({"id": "i-1", "status": "failed", "error": {"message": seen.said(), "code": 3}}))
+            json_with(200, &json!({"id": "i-1", "status": "failed", "error": {"message": seen.sent(), "code": 3}}))
         },
     },
     Fault {
         name: "texts in place of objects and numbers",
         answer: |seen, _| {
-            let said = seen.said();
+            let sent = seen.sent();
             json_with(
                 200,
-                &json!({"choices": said, "candidates": said, "data": said, "results": said, "usage": said,
-                    "usageMetadata": said, "embeddings": said, "embedding": said, "totalTokens": said, "model_ability": said,
-                    "access_token": [said], "expires_in": said, "model_type": 7, "error_description": said}),
+                &json!({"choices": sent, "candidates": sent, "data": sent, "results": sent, "usage": sent,
+                    "usageMetadata": sent, "embeddings": sent, "embedding": sent, "totalTokens": sent, "model_ability": sent,
+                    "access_token": [sent], "expires_in": sent, "model_type": 7, "error_description": sent}),
             )
         },
     },
     Fault {
         name: "an error event",
         answer: |seen, _| {
-            stream(format!("event: error\ndata: {}\n\n", json!({"error": {"message": seen.said(), "code": 429}})))
+            stream(format!("event: error\ndata: {}\n\n", json!({"error": {"message": seen.sent(), "code": 429}})))
         },
     },
     Fault {
         name: "an error in a data event",
         answer: |seen, _| {
-            stream(format!("data: {}\n\n", json!({"error": {"message": seen.said(), "status": seen.said()}})))
+            stream(format!("data: {}\n\n", json!({"error": {"message": seen.sent(), "status": seen.sent()}})))
         },
     },
-    Fault { name: "an event that is no JSON", answer: |seen, _| stream(format!("data: {{{}\n\n", seen.said())) },
+    Fault { name: "an event that is no JSON", answer: |seen, _| stream(format!("data: {{{}\n\n", seen.sent())) },
     Fault {
         name: "an event of wrong types",
         answer: |seen, _| {
-            stream(format!("data: {}\n\n", json!({"choices": [seen.said()], "candidates": [seen.said()]})))
+            stream(format!("data: {}\n\n", json!({"choices": [seen.sent()], "candidates": [seen.sent()]})))
         },
     },
     Fault {
         name: "an answer that breaks off",
         answer: |seen, _| {
-            let first = format!("data: {{\"error\": \"{}", seen.said());
+            let first = format!("data: {{\"error\": \"{}", seen.sent());
             let pieces = [Ok(Bytes::from(first)), Err(std::io::Error::other("gone"))];
             stream(Body::from_stream(futures_util::stream::iter(pieces)))
         },
     },
-    Fault { name: "a refusal that may pass", answer: |seen, _| with(503, "text/plain", seen.said()) },
+    Fault { name: "a refusal that may pass", answer: |seen, _| with(503, "text/plain", seen.sent()) },
     Fault {
         name: "base64",
         answer: |seen, _| json_with(401, &json!({"error": {"message": encoded(seen, |word| STANDARD.encode(word))}})),
@@ -235,36 +235,36 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "percent-encoding",
         answer: |seen, _| {
-            let said = encoded(seen, |word| utf8_percent_encode(word, NON_ALPHANUMERIC).to_string());
-            json_with(401, &json!({"error": {"message": said}}))
+            let sent = encoded(seen, |word| utf8_percent_encode(word, NON_ALPHANUMERIC).to_string());
+            json_with(401, &json!({"error": {"message": sent}}))
         },
     },
     Fault {
         name: "a form",
         answer: |seen, _| {
-            let said = encoded(seen, |word| url::form_urlencoded::byte_serialize(word.as_bytes()).collect());
-            json_with(200, &json!({"error": {"message": said}}))
+            let sent = encoded(seen, |word| url::form_urlencoded::byte_serialize(word.as_bytes()).collect());
+            json_with(200, &json!({"error": {"message": sent}}))
         },
     },
     Fault {
         name: "JSON within a text",
-        answer: |seen, _| with(400, "text/plain", format!("bad {}", json!({ "sent": seen.said() }))),
+        answer: |seen, _| with(400, "text/plain", format!("bad {}", json!({ "sent": seen.sent() }))),
     },
     Fault {
         name: "JSON within JSON with 200",
         answer: |seen, _| {
-            json_with(200, &json!({"error": {"message": json!({"sent": json!(seen.said()).to_string()}).to_string()}}))
+            json_with(200, &json!({"error": {"message": json!({"sent": json!(seen.sent()).to_string()}).to_string()}}))
         },
     },
     Fault {
         name: "words that are cut within the secret",
         answer: |seen, _| {
-            json_with(400, &json!({"error": {"message": format!("{}{}", "x ".repeat(236), seen.said())}}))
+            json_with(400, &json!({"error": {"message": format!("{}{}", "x ".repeat(236), seen.sent())}}))
         },
     },
     Fault {
         name: "an event that is cut within the secret",
-        answer: |seen, _| stream(format!("data: {{{}{}\n\n", "x ".repeat(84), seen.said())),
+        answer: |seen, _| stream(format!("data: {{{}{}\n\n", "x ".repeat(84), seen.sent())),
     },
 ];
 
@@ -310,7 +310,7 @@ impl Echoing {
     }
 }
 
-/// The address of a server whose certificate nobody trusts, and how many callers spoke to it all the same.
+/// The URL of a server whose certificate is not trusted, and how many callers spoke to it all the same.
 pub async fn untrusted() -> (String, Arc<AtomicUsize>) {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());

@@ -1,8 +1,8 @@
-//! Folders of plugins that a test writes file by file, changed here and there.
+//! Plugin directories that a test writes file by file, with changes.
 
 use tempfile::TempDir;
 
-/// A folder with these files. A change names a file, a text that is in it, and what is written in its place the first time.
+/// Creates a directory with these files. A change names a file, a text that is in it, and what is written in its place the first time.
 pub fn directory(files: &[(&str, &str)], changes: &[(&str, &str, &str)]) -> TempDir {
     let directory = TempDir::new().unwrap();
     for (path, text) in files {
