@@ -35,6 +35,8 @@ fuzz_target!(|text: &str| {
     let problems = declare::check(root);
     assert!(problems.iter().all(|problem| !problem.message.is_empty()), "a problem without words");
     let Ok(declarations) = declare::load(root) else { return };
+    serde_json::to_vec(&declarations.kinds.events()).expect("a registration is JSON");
+    let _ = remote::kinds_registration(&declarations, remote::Identity::Own);
     for provider in &declarations.providers {
         for value in provider.expanded.values() {
             // Brackets in texts that are there many times may be too many for the reader.

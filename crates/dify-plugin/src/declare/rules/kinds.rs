@@ -31,6 +31,7 @@ impl Rules<'_> {
         }
         let parts = kind.parts_key();
         match provider.get(parts) {
+            None | Some(Value::Null) => self.warning(parts, "lists nothing"),
             Some(Value::Array(items)) if items.is_empty() => self.warning(parts, "lists nothing"),
             Some(Value::Array(_)) => {}
             found => self.error(parts, format!("must be a list of paths, found {}", show(found))),
