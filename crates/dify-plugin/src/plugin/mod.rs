@@ -19,6 +19,9 @@ mod trigger;
 
 use std::sync::Arc;
 
+use crate::declare::permission::{Permission, Permissions};
+use crate::declare::{Manifest, Problem};
+
 pub use agent::{AgentMessages, AgentStrategies, AgentStrategy, Span, SpanBuilder};
 pub use blob::BlobMeta;
 pub use call::Call;
@@ -59,6 +62,7 @@ pub struct Plugin {
     datasource: Option<Arc<dyn ErasedDatasourceProvider>>,
     trigger: Option<Arc<dyn ErasedTriggerProvider>>,
     oauth: Option<Arc<dyn ErasedOAuth>>,
+    needs: Vec<Permission>,
 }
 
 impl Plugin {
@@ -107,6 +111,26 @@ impl Plugin {
     pub fn oauth(mut self, oauth: impl OAuth) -> Self {
         self.oauth = Some(Arc::new(oauth));
         self
+    }
+
+    /// Names a permission that the plugin's calls back into Dify need, so that `check` compares it with the manifest.
+    ///
+    /// ```
+    /// use dify_plugin::declare::permission::Permission;
+    /// use dify_plugin::plugin::Plugin;
+    ///
+    /// let plugin = Plugin::new().needs(Permission::Llm).needs(Permission::Storage);
+    /// ```
+    #[must_use]
+    pub fn needs(mut self, permission: Permission) -> Self {
+        self.needs.push(permission);
+        self
+    }
+
+    /// What differs between the permissions that the plugin needs and those that its manifest requests: a missing one is an
+    /// error, a superfluous one a warning. A plugin that names none is not compared.
+    pub fn check_permissions(&self, manifest: &Manifest) -> Vec<Problem> {
+        dify::permission::compare(&self.needs, &Permissions::of_manifest(manifest))
     }
 
     pub(crate) fn tools(&self) -> Option<&Arc<dyn ErasedToolProvider>> {

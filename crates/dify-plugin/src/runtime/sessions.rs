@@ -403,6 +403,7 @@ impl Shared {
                     InvokeError::connection(format!(
                         "the call timed out after {limit} s, the maximum duration of a call"
                     ))
+                    .with_hint("Dify itself ends a session after 600 s, and each call back into Dify after 240 s.")
                 } else {
                     let places = self.options.max_sessions;
                     InvokeError::connection(format!(

@@ -49,8 +49,17 @@ pub fn compare(needs: &[Permission], granted: &Permissions) -> Vec<Problem> {
             && *permission != Permission::Endpoint
     };
     let missing = Permission::ALL.into_iter().filter(missing).map(|permission| {
-        let lines = permission.yaml();
-        problem(Severity::Error, permission, format!("the plugin needs this permission; add these lines:\n{lines}"))
+        // A problem is one line.
+        let (block, key) = permission.keys();
+        let switches = ["enabled"].into_iter().chain(key).map(|switch| format!("{switch}: true"));
+        let size = (permission == Permission::Storage).then(|| "size: 1048576".to_owned());
+        let lines: Vec<String> = switches.chain(size).collect();
+        let message = format!(
+            "the plugin needs this permission, and the manifest does not request it; write `{block}: {{{}}}` below \
+             `resource.permission`",
+            lines.join(", ")
+        );
+        problem(Severity::Error, permission, message)
     });
     let spare = Permission::ALL.into_iter().filter(spare).map(|permission| {
         problem(Severity::Warning, permission, "the plugin does not say that it needs this permission".to_owned())

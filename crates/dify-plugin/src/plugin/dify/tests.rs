@@ -144,7 +144,7 @@ fn needs_are_compared_with_the_manifest() {
     let switched_off = json!({"model": {"enabled": false, "llm": true}});
     assert_eq!(found(&[Permission::Llm], switched_off), [(Severity::Error, path("model.llm"))]);
     let problem = &permission::compare(&[Permission::Storage], &permissions(json!({})))[0];
-    assert!(problem.message.contains("storage:\n      enabled: true\n      size:"), "{}", problem.message);
+    assert!(problem.message.contains("`storage: {enabled: true, size: 1048576}`"), "{}", problem.message);
 }
 
 #[test]
