@@ -1,4 +1,5 @@
-//! What a plugin declares on disk: manifest, the providers of every kind, models, prices. Types here; loading and checking in [`mod@load`].
+//! What a plugin declares on disk: manifest, the providers of every kind, models, prices. Types here; loading and checking
+//! in [`mod@load`].
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/model_declaration.go`, `plugin_declaration.go`,
 //! and the stricter entities of `langgenius/graphon: src/graphon/model_runtime/`.
