@@ -1,4 +1,4 @@
-//! A connection owns its sessions: how they end, whoever ends them, and what a host that misbehaves hears.
+//! A connection owns its sessions: how they end, what ends them, and responses to a misbehaving daemon.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/daemon.rs"]
@@ -11,7 +11,7 @@ use dify_plugin::runtime::ServeOptions;
 use futures_util::future::join_all;
 use serde_json::json;
 
-const LATE: &str = "InvokeConnectionError";
+const TIMED_OUT: &str = "InvokeConnectionError";
 const SHUTTING_DOWN: &str = "InvokeServerUnavailableError";
 
 fn options(change: impl FnOnce(&mut ServeOptions)) -> ServeOptions {
@@ -20,84 +20,84 @@ fn options(change: impl FnOnce(&mut ServeOptions)) -> ServeOptions {
     options
 }
 
-/// How a session ends: the types of its messages, its text, and the type and a part of its error.
-type Ends = (&'static str, &'static [&'static str], &'static str, Option<(&'static str, &'static str)>);
+/// End of a session: the types of its messages, its text, and the type and a part of its error.
+type End = (&'static str, &'static [&'static str], &'static str, Option<(&'static str, &'static str)>);
 
 struct Case {
     title: &'static str,
     options: ServeOptions,
     steps: Vec<Do>,
-    ends: Vec<Ends>,
-    /// Calls that reach the provider, where that is certain.
-    begun: Option<usize>,
+    ends: Vec<End>,
+    /// Number of calls that reach the provider, if it is certain.
+    started: Option<usize>,
 }
 
 fn cancelled(
     title: &'static str,
     steps: Vec<Do>,
     types: &'static [&'static str],
-    begun: impl Into<Option<usize>>,
+    started: impl Into<Option<usize>>,
 ) -> Case {
-    Case { title, options: ServeOptions::default(), steps, ends: vec![("a", types, "", None)], begun: begun.into() }
+    Case { title, options: ServeOptions::default(), steps, ends: vec![("a", types, "", None)], started: started.into() }
 }
 
 fn cases() -> Vec<Case> {
-    use Do::{Ask, AskWith, Begun, Cancel, CloseInput, Hear, HearEnd, Line, Pause, Release, Shutdown};
+    use Do::{Ask, AskWith, Cancel, CloseInput, Line, Pause, Read, ReadEnd, Release, Shutdown, Started};
     let one = options(|options| options.max_sessions = 1);
     let short = options(|options| options.max_session_time = Duration::from_secs(3));
     let short_one = ServeOptions { max_sessions: 1, ..short };
     vec![
-        // A request that is taken back ends without a word more.
-        cancelled("at once", vec![Ask("a", "hang"), Cancel("a")], &["end"], None),
-        cancelled("while it works", vec![Ask("a", "hang"), Begun(1), Cancel("a")], &["end"], 1),
+        // A cancelled request ends without further output.
+        cancelled("immediately", vec![Ask("a", "hang"), Cancel("a")], &["end"], None),
+        cancelled("while it runs", vec![Ask("a", "hang"), Started(1), Cancel("a")], &["end"], 1),
         cancelled(
             "twice",
-            vec![Ask("a", "hang"), Begun(1), Cancel("a"), Cancel("a"), Pause(50), Cancel("a")],
+            vec![Ask("a", "hang"), Started(1), Cancel("a"), Cancel("a"), Pause(50), Cancel("a")],
             &["end"],
             1,
         ),
         cancelled(
-            "during a start of polling",
-            vec![AskWith("a", "", json!({"action": "start_polling"})), Begun(1), Cancel("a")],
+            "while it starts polling",
+            vec![AskWith("a", "", json!({"action": "start_polling"})), Started(1), Cancel("a")],
             &["end"],
             1,
         ),
         cancelled(
             "a blocking call",
-            vec![AskWith("a", "say so;hang", json!({"stream": false})), Begun(1), Cancel("a")],
+            vec![AskWith("a", "say so;hang", json!({"stream": false})), Started(1), Cancel("a")],
             &["end"],
             1,
         ),
         cancelled(
-            "with a payload that nobody reads",
-            vec![Ask("a", "hang"), Begun(1), Line(r#"{"session_id":"a","event":"cancel","data":null,"x":[1]}"#)],
+            "with an ignored payload",
+            vec![Ask("a", "hang"), Started(1), Line(r#"{"session_id":"a","event":"cancel","data":null,"x":[1]}"#)],
             &["end"],
             1,
         ),
         Case {
-            title: "after its first words",
+            title: "after its first text",
             options: ServeOptions::default(),
-            steps: vec![Ask("a", "say hello;hang"), Hear("a"), Cancel("a")],
+            steps: vec![Ask("a", "say hello;hang"), Read("a"), Cancel("a")],
             ends: vec![("a", &["stream", "end"], "hello", None)],
-            begun: Some(1),
+            started: Some(1),
         },
         Case {
-            title: "cancels of nobody, before and after",
+            title: "cancels of unknown sessions, before and after",
             options: ServeOptions::default(),
-            steps: vec![Cancel("x"), Cancel("a"), Ask("a", "say hello"), HearEnd("a"), Cancel("a"), Cancel("")],
+            steps: vec![Cancel("x"), Cancel("a"), Ask("a", "say hello"), ReadEnd("a"), Cancel("a"), Cancel("")],
             ends: vec![("a", &["stream", "end"], "hello", None)],
-            begun: Some(1),
+            started: Some(1),
         },
         Case {
-            title: "while it waits for its place, which goes to the next",
+            title: "while it is queued, so that the next one starts",
             options: one,
             steps: vec![
                 Ask("a", "gate"),
                 Ask("b", "hang"),
                 Ask("c", "say c"),
-                Begun(1),
+                Started(1),
                 Cancel("b"),
-                HearEnd("b"),
+                ReadEnd("b"),
                 Release,
             ],
             ends: vec![
@@ -105,117 +105,117 @@ fn cases() -> Vec<Case> {
                 ("b", &["end"], "", None),
                 ("c", &["stream", "end"], "c", None),
             ],
-            begun: Some(2),
+            started: Some(2),
         },
         Case {
-            title: "a session that holds its thread is ended all the same",
+            title: "a session that blocks its thread",
             options: ServeOptions::default(),
-            steps: vec![Ask("a", "hold"), Begun(1), Cancel("a")],
+            steps: vec![Ask("a", "hold"), Started(1), Cancel("a")],
             ends: vec![("a", &["end"], "", None)],
-            begun: Some(1),
+            started: Some(1),
         },
         Case {
-            title: "a session that floods a host which reads late",
+            title: "a session that floods a daemon that reads late",
             options: ServeOptions::default(),
-            steps: vec![Ask("a", "flood"), Begun(1), Pause(200), Cancel("a"), Pause(100), HearEnd("a")],
+            steps: vec![Ask("a", "flood"), Started(1), Pause(200), Cancel("a"), Pause(100), ReadEnd("a")],
             ends: vec![],
-            begun: Some(1),
+            started: Some(1),
         },
-        // Limit, panic and shutdown are told apart.
+        // Timeout, panic and shutdown have different errors.
         Case {
-            title: "the limit",
+            title: "the timeout",
             options: short,
             steps: vec![Ask("a", "say so far;hang")],
-            ends: vec![("a", &["stream", "error", "end"], "so far", Some((LATE, "given up after 3 s")))],
-            begun: Some(1),
+            ends: vec![("a", &["stream", "error", "end"], "so far", Some((TIMED_OUT, "timed out after 3 s")))],
+            started: Some(1),
         },
         Case {
             title: "a panic",
             options: ServeOptions::default(),
             steps: vec![Ask("a", "say so far;wait 20;panic")],
-            ends: vec![("a", &["stream", "error", "end"], "so far", Some(("", "a fault of the plugin")))],
-            begun: Some(1),
+            ends: vec![("a", &["stream", "error", "end"], "so far", Some(("", "an internal error of the plugin")))],
+            started: Some(1),
         },
         Case {
-            title: "the limit of a session that holds its thread",
+            title: "the timeout of a session that blocks its thread",
             options: short,
             steps: vec![Ask("a", "hold")],
-            ends: vec![("a", &["error", "end"], "", Some((LATE, "given up after 3 s")))],
-            begun: Some(1),
+            ends: vec![("a", &["error", "end"], "", Some((TIMED_OUT, "timed out after 3 s")))],
+            started: Some(1),
         },
         Case {
-            title: "the limit counts the wait for a place",
+            title: "the timeout includes the time in the queue",
             options: short_one,
-            // Whoever came a moment later may get the place for that moment: that it was never started is not certain.
+            // A later session may get the place for a moment, so it is not certain that none of them is started.
             steps: vec![Ask("a", "wait 1000"), Ask("b", "hang"), Ask("c", "hang"), Ask("d", "hang")],
             ends: vec![
                 ("a", &["stream", "end"], "", None),
-                ("b", &["error", "end"], "", Some((LATE, " 3 s"))),
-                ("c", &["error", "end"], "", Some((LATE, " 3 s"))),
-                ("d", &["error", "end"], "", Some((LATE, " 3 s"))),
+                ("b", &["error", "end"], "", Some((TIMED_OUT, " 3 s"))),
+                ("c", &["error", "end"], "", Some((TIMED_OUT, " 3 s"))),
+                ("d", &["error", "end"], "", Some((TIMED_OUT, " 3 s"))),
             ],
-            begun: None,
+            started: None,
         },
         // The end of the process.
         Case {
-            title: "shutdown: what is open may finish, what is new is refused",
+            title: "shutdown: open sessions may finish, new ones are rejected",
             options: ServeOptions::default(),
             steps: vec![
                 Ask("a", "gate;say done"),
-                Begun(1),
+                Started(1),
                 Shutdown(600_000),
                 Ask("b", "say no"),
-                HearEnd("b"),
+                ReadEnd("b"),
                 Release,
             ],
             ends: vec![
                 ("a", &["stream", "end"], "done", None),
                 ("b", &["error", "end"], "", Some((SHUTTING_DOWN, "shutting down"))),
             ],
-            begun: Some(1),
+            started: Some(1),
         },
         Case {
-            title: "shutdown: what is left is told",
+            title: "shutdown: remaining sessions get an error",
             options: one,
-            steps: vec![Ask("a", "say so far;hang"), Ask("b", "hang"), Hear("a"), Shutdown(200)],
+            steps: vec![Ask("a", "say so far;hang"), Ask("b", "hang"), Read("a"), Shutdown(200)],
             ends: vec![
                 ("a", &["stream", "error", "end"], "so far", Some((SHUTTING_DOWN, "shutting down"))),
                 ("b", &["error", "end"], "", Some((SHUTTING_DOWN, "shutting down"))),
             ],
-            begun: Some(1),
+            started: Some(1),
         },
         Case {
-            title: "shutdown: a session that holds its thread is told too",
+            title: "shutdown: a session that blocks its thread gets an error",
             options: ServeOptions::default(),
-            steps: vec![Ask("a", "hold"), Begun(1), Shutdown(100)],
+            steps: vec![Ask("a", "hold"), Started(1), Shutdown(100)],
             ends: vec![("a", &["error", "end"], "", Some((SHUTTING_DOWN, "shutting down")))],
-            begun: Some(1),
+            started: Some(1),
         },
         Case {
-            title: "no more input: what is open is finished",
+            title: "end of input: open sessions are finished",
             options: ServeOptions::default(),
             steps: vec![Ask("a", "wait 100;say done"), CloseInput],
             ends: vec![("a", &["stream", "end"], "done", None)],
-            begun: Some(1),
+            started: Some(1),
         },
     ]
 }
 
 #[tokio::test]
-async fn every_session_has_one_ending_and_the_right_one() {
-    let plays = cases().into_iter().map(async |case| {
+async fn every_session_has_exactly_one_correct_ending() {
+    let runs = cases().into_iter().map(async |case| {
         let plugin = Plugin::new(case.options);
-        let told = plugin.host(&case.steps).await;
-        plugin.deeds.release();
+        let seen = plugin.run(&case.steps).await;
+        plugin.progress.release();
         plugin.idle().await;
-        (case, told, plugin.deeds.begun())
+        (case, seen, plugin.progress.started())
     });
-    for (case, told, begun) in join_all(plays).await {
+    for (case, seen, started) in join_all(runs).await {
         for (session, types, text, error) in case.ends {
-            let told = &told[session];
-            assert_eq!(told.types, types, "{}: {session}: {told:?}", case.title);
-            assert_eq!(told.text, text, "{}: {session}", case.title);
-            match (error, &told.error) {
+            let seen = &seen[session];
+            assert_eq!(seen.types, types, "{}: {session}: {seen:?}", case.title);
+            assert_eq!(seen.text, text, "{}: {session}", case.title);
+            match (error, &seen.error) {
                 (None, None) => {}
                 (Some((kind, part)), Some((found, message))) => {
                     assert!(kind.is_empty() || kind == found, "{}: {session}: {found}", case.title);
@@ -224,22 +224,23 @@ async fn every_session_has_one_ending_and_the_right_one() {
                 (expected, found) => panic!("{}: {session}: expected {expected:?}, found {found:?}", case.title),
             }
         }
-        assert_eq!(begun, case.begun.unwrap_or(begun), "{}", case.title);
+        assert_eq!(started, case.started.unwrap_or(started), "{}", case.title);
     }
 }
 
 #[tokio::test]
-async fn places_are_given_in_order_of_arrival() {
+async fn starts_queued_sessions_in_order_of_arrival() {
     const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     let plugin = Plugin::new(options(|options| options.max_sessions = 1));
-    let mut host = plugin.connect();
+    let mut daemon = plugin.connect();
     for name in NAMES {
-        host.step(Do::Ask(name, "wait 5")).await;
+        daemon.step(Do::Ask(name, "wait 5")).await;
     }
     let mut order: Vec<&str> = Vec::new();
     while order.len() < NAMES.len() {
-        assert!(host.read().await);
-        order.extend(NAMES.iter().filter(|name| host.told[**name].types.last().is_some_and(|kind| kind == "end")));
+        assert!(daemon.read().await);
+        order
+            .extend(NAMES.iter().filter(|name| daemon.sessions[**name].types.last().is_some_and(|kind| kind == "end")));
         let mut seen = std::collections::BTreeSet::new();
         order.retain(|name| seen.insert(*name));
     }
@@ -247,34 +248,34 @@ async fn places_are_given_in_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn no_work_of_a_session_delays_a_heartbeat() {
+async fn sessions_that_block_threads_do_not_delay_heartbeats() {
     let plugin = Plugin::new(options(|options| options.heartbeat = Duration::from_millis(100)));
-    let mut host = plugin.connect();
-    // More than there are workers.
+    let mut daemon = plugin.connect();
+    // More sessions than workers.
     for session in ["a", "b", "c", "d"] {
-        host.step(Do::Ask(session, "hold")).await;
+        daemon.step(Do::Ask(session, "hold")).await;
     }
-    host.step(Do::Begun(2)).await;
-    let before = host.beats;
-    while host.beats < before + 20 {
-        assert!(host.read().await);
+    daemon.step(Do::Started(2)).await;
+    let before = daemon.heartbeats;
+    while daemon.heartbeats < before + 20 {
+        assert!(daemon.read().await);
     }
-    assert_eq!((plugin.deeds.begun(), plugin.deeds.open()), (2, 2), "not every worker was held");
+    assert_eq!((plugin.progress.started(), plugin.progress.open()), (2, 2), "not every worker was blocked");
 }
 
 #[tokio::test]
-async fn a_connection_that_is_dropped_closes_its_socket_and_its_sessions() {
+async fn dropping_a_connection_closes_its_socket_and_its_sessions() {
     let plugin = Plugin::new(ServeOptions::default());
     let (mut first, mut second) = (plugin.connect(), plugin.connect());
     first.step(Do::Ask("a", "say hello;hang")).await;
     second.step(Do::Ask("b", "say hello;gate;say again")).await;
-    first.step(Do::Hear("a")).await;
+    first.step(Do::Read("a")).await;
     first.step(Do::Drop).await;
     while first.read().await {}
-    assert_eq!(first.told["a"].types, ["stream"]);
+    assert_eq!(first.sessions["a"].types, ["stream"]);
     second.step(Do::Release).await;
-    second.step(Do::HearEnd("b")).await;
-    assert_eq!(second.told["b"].text, "helloagain");
+    second.step(Do::ReadEnd("b")).await;
+    assert_eq!(second.sessions["b"].text, "helloagain");
     plugin.idle().await;
 }
 
@@ -282,12 +283,12 @@ async fn a_connection_that_is_dropped_closes_its_socket_and_its_sessions() {
 async fn a_cancel_reaches_the_provider_within_a_tenth_of_a_second() {
     let plugin = Plugin::new(ServeOptions::default());
     let mut quickest = Duration::MAX;
-    // A busy machine may take longer, but not each time.
+    // A busy machine may take longer, but not every time.
     for _ in 0..50 {
-        let mut host = plugin.connect();
-        host.step(Do::Ask("a", "say hello;hang")).await;
-        host.step(Do::Hear("a")).await;
-        host.step(Do::Cancel("a")).await;
+        let mut daemon = plugin.connect();
+        daemon.step(Do::Ask("a", "say hello;hang")).await;
+        daemon.step(Do::Read("a")).await;
+        daemon.step(Do::Cancel("a")).await;
         quickest = quickest.min(plugin.idle().await);
         if quickest < Duration::from_millis(100) {
             return;
@@ -297,45 +298,45 @@ async fn a_cancel_reaches_the_provider_within_a_tenth_of_a_second() {
 }
 
 #[tokio::test]
-async fn without_an_open_session_a_shutdown_is_at_once() {
+async fn a_shutdown_without_open_sessions_is_immediate() {
     let plugin = Plugin::new(ServeOptions::default());
-    let mut host = plugin.connect();
-    host.step(Do::Ask("a", "say hello")).await;
-    host.step(Do::HearEnd("a")).await;
-    // Longer than is waited here.
-    host.step(Do::Shutdown(600_000)).await;
-    while host.read().await {}
+    let mut daemon = plugin.connect();
+    daemon.step(Do::Ask("a", "say hello")).await;
+    daemon.step(Do::ReadEnd("a")).await;
+    // Longer than this test waits.
+    daemon.step(Do::Shutdown(600_000)).await;
+    while daemon.read().await {}
 }
 
 #[tokio::test]
-async fn a_host_that_reads_nothing_does_not_keep_the_process() {
+async fn a_daemon_that_does_not_read_cannot_block_the_shutdown() {
     let plugin = Plugin::new(ServeOptions::default());
-    let mut host = plugin.connect();
-    host.step(Do::Ask("a", "flood")).await;
-    host.step(Do::Pause(300)).await;
-    let connection = host.connection.take().unwrap();
+    let mut daemon = plugin.connect();
+    daemon.step(Do::Ask("a", "flood")).await;
+    daemon.step(Do::Pause(300)).await;
+    let connection = daemon.connection.take().unwrap();
     let ending = connection.shutdown(tokio::time::Instant::now() + Duration::from_millis(100));
     tokio::time::timeout(Duration::from_secs(180), ending).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn any_number_of_places_may_be_set() {
+async fn any_number_of_sessions_may_be_set() {
     for max_sessions in [0, 1, usize::MAX] {
         let plugin = Plugin::new(options(|options| options.max_sessions = max_sessions));
-        assert_eq!(plugin.host(&[Do::Ask("a", "say hello")]).await["a"].text, "hello", "{max_sessions}");
+        assert_eq!(plugin.run(&[Do::Ask("a", "say hello")]).await["a"].text, "hello", "{max_sessions}");
     }
 }
 
 #[tokio::test]
-async fn the_first_token_is_waited_for_as_long_as_the_caller_says() {
-    // Prompt, stream, budget; whether the budget ends it.
-    let missed = [
+async fn enforces_the_first_token_timeout_of_the_request() {
+    // Prompt and timeout; and prompt, stream and timeout.
+    let expired = [
         ("hang", json!(0.1)),
         ("empty;hang", json!(0.1)),
         ("wait 600000;say late", json!(0.1)),
         ("block 300;say late", json!(0.05)),
     ];
-    let kept = [
+    let in_time = [
         ("say hello;wait 4000;say again", json!(true), json!(3)),
         ("call;wait 4000", json!(true), json!(3)),
         ("wait 300;say hello", json!(false), json!(0.1)),
@@ -349,28 +350,28 @@ async fn the_first_token_is_waited_for_as_long_as_the_caller_says() {
         ("wait 150;say hello", json!(true), json!([])),
         ("wait 150;say hello", json!(true), json!(true)),
     ];
-    for (prompt, budget) in missed {
+    for (prompt, limit) in expired {
         let plugin = Plugin::new(ServeOptions::default());
-        let steps = [Do::AskWith("a", prompt, json!({"first_token_timeout": budget}))];
-        let told = plugin.host(&steps).await;
-        let (kind, message) = told["a"].error.clone().unwrap_or_else(|| panic!("{prompt}: {:?}", told["a"]));
+        let steps = [Do::AskWith("a", prompt, json!({"first_token_timeout": limit}))];
+        let seen = plugin.run(&steps).await;
+        let (kind, message) = seen["a"].error.clone().unwrap_or_else(|| panic!("{prompt}: {:?}", seen["a"]));
         assert_eq!(kind, "FirstTokenTimeoutError", "{prompt}: {message}");
-        assert!(message.contains(&format!("{budget} s")) && message.contains("`m`"), "{prompt}: {message}");
+        assert!(message.contains(&format!("{limit} s")) && message.contains("`m`"), "{prompt}: {message}");
         plugin.idle().await;
     }
-    let plays = kept.into_iter().map(async |(prompt, stream, budget)| {
+    let runs = in_time.into_iter().map(async |(prompt, stream, limit)| {
         let plugin = Plugin::new(ServeOptions::default());
-        let fields = json!({"first_token_timeout": budget, "stream": stream});
-        let told = plugin.host(&[Do::AskWith("a", prompt, fields)]).await;
-        (prompt, budget, told)
+        let fields = json!({"first_token_timeout": limit, "stream": stream});
+        let seen = plugin.run(&[Do::AskWith("a", prompt, fields)]).await;
+        (prompt, limit, seen)
     });
-    for (prompt, budget, told) in join_all(plays).await {
-        assert_eq!((&told["a"].error, told["a"].types.last().unwrap().as_str()), (&None, "end"), "{prompt} {budget}");
+    for (prompt, limit, seen) in join_all(runs).await {
+        assert_eq!((&seen["a"].error, seen["a"].types.last().unwrap().as_str()), (&None, "end"), "{prompt} {limit}");
     }
-    // The wait for a place is within it, and ends with it.
+    // The timeout includes the time in the queue.
     let plugin = Plugin::new(options(|options| options.max_sessions = 1));
     let waiting = Do::AskWith("b", "say b", json!({"first_token_timeout": 0.1}));
-    let told = plugin.host(&[Do::Ask("a", "gate"), waiting, Do::HearEnd("b"), Do::Release]).await;
-    assert_eq!(told["b"].error.as_ref().unwrap().0, "FirstTokenTimeoutError");
-    assert_eq!(plugin.deeds.begun(), 1);
+    let seen = plugin.run(&[Do::Ask("a", "gate"), waiting, Do::ReadEnd("b"), Do::Release]).await;
+    assert_eq!(seen["b"].error.as_ref().unwrap().0, "FirstTokenTimeoutError");
+    assert_eq!(plugin.progress.started(), 1);
 }

@@ -1,4 +1,4 @@
-//! Upstream traffic on tape: what the built executable records it replays without the upstream, and no secret is on it.
+//! Recording of upstream traffic: the executable replays it without the upstream, and it contains no secrets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/google_api.rs"]
@@ -42,12 +42,12 @@ use server::{Server, Trouble};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// Every secret of these tests begins so, but for those of the fakes.
+/// Prefix of every secret in these tests, except for those of the mock servers.
 const CANARY: &str = "CANARY";
 
-/// What a command said.
+/// Output of a command.
 #[derive(Debug, PartialEq)]
-struct Said {
+struct CommandResult {
     success: bool,
     items: Vec<Value>,
     errors: Vec<String>,
@@ -69,12 +69,12 @@ fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output 
 }
 
 /// Runs `invoke` with a request on standard input. How long a call took is not compared.
-fn invoke(request: &Value, more: &[&str]) -> Said {
+fn invoke(request: &Value, more: &[&str]) -> CommandResult {
     invoke_in(&[], request, more)
 }
 
-/// The same with an environment.
-fn invoke_in(environment: &[(String, String)], request: &Value, more: &[&str]) -> Said {
+/// Like [`invoke`], with environment variables.
+fn invoke_in(environment: &[(String, String)], request: &Value, more: &[&str]) -> CommandResult {
     let action = request["action"].as_str().unwrap();
     let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let output = run(&[&["invoke", action], more].concat(), &request.to_string(), &environment);
@@ -89,13 +89,13 @@ fn invoke_in(environment: &[(String, String)], request: &Value, more: &[&str]) -
         item
     });
     let errors = String::from_utf8(output.stderr).unwrap();
-    let is_notice = |line: &&str| !line.starts_with("recording upstream") && !line.starts_with("answering from");
-    // Warnings of a repeat tell waits, which differ.
+    let is_notice = |line: &&str| !line.starts_with("recording upstream") && !line.starts_with("replaying responses");
+    // Warnings about retries contain delays, which differ.
     let errors = errors.lines().filter(is_notice).filter(|line| !line.contains(" WARN ")).map(str::to_owned);
-    Said { success: output.status.success(), items: items.collect(), errors: errors.collect() }
+    CommandResult { success: output.status.success(), items: items.collect(), errors: errors.collect() }
 }
 
-/// The files of a recording, by name.
+/// Returns the files of a recording, sorted by name.
 fn files(directory: &Path) -> Vec<(String, String)> {
     let mut files: Vec<_> = std::fs::read_dir(directory)
         .unwrap()
@@ -121,15 +121,15 @@ struct Case {
     environment: Vec<(String, String)>,
 }
 
-/// A case whose upstream lives until it is dropped.
+/// Creates a case whose upstream runs until it is dropped.
 fn case<F: Future<Output = (Value, Vec<String>)>>(start: impl FnOnce() -> F) -> Case {
     let upstream = Runtime::new().unwrap();
     let (request, secrets) = upstream.block_on(start());
     Case { upstream, request, secrets, environment: Vec::new() }
 }
 
-/// Records a case; no secret may be in the files.
-fn record(name: &str, case: &Case, expected: &str) -> (TempDir, PathBuf, Said) {
+/// Records a case. Fails if a file contains a secret.
+fn record(name: &str, case: &Case, expected: &str) -> (TempDir, PathBuf, CommandResult) {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("recording");
     let live = invoke_in(&case.environment, &case.request, &["--record", directory.to_str().unwrap()]);
@@ -142,7 +142,7 @@ fn record(name: &str, case: &Case, expected: &str) -> (TempDir, PathBuf, Said) {
     (place, directory, live)
 }
 
-/// Records a case, takes its upstream away, and replays it: with its own request, and with the recorded one.
+/// Records a case, stops its upstream, and replays it with its own request and with the recorded one.
 fn check(name: &str, case: Case, expected: &str) -> (TempDir, PathBuf) {
     let (place, directory, live) = record(name, &case, expected);
     drop(case.upstream);
@@ -151,7 +151,7 @@ fn check(name: &str, case: Case, expected: &str) -> (TempDir, PathBuf) {
     let (first, text) = files(&directory).remove(0);
     assert_eq!(first, "0001-request.json", "{name}");
     let mut recorded: Value = serde_json::from_str(&text).unwrap();
-    // A key that signs cannot be made up, nor can an address; every other secret can.
+    // Signing keys and URLs cannot be replaced by other values; all other secrets can.
     for field in ["google_service_account_json", "google_token_uri", "jwt_jwks"] {
         if recorded["credentials"][field].is_string() {
             recorded["credentials"][field] = case.request["credentials"][field].clone();
@@ -202,7 +202,7 @@ fn fields(mut request: Value, more: &Value) -> Value {
 }
 
 #[test]
-fn streams_with_tokens_and_signatures_replay_without_their_upstream() {
+fn replays_streams_with_tokens_and_signatures() {
     let (_place, directory) = check("Vertex AI", case(vertex), "Hello");
     let recorded = exchanges(&directory);
     let urls: Vec<&str> = recorded.iter().map(|exchange| exchange["request"]["url"].as_str().unwrap()).collect();
@@ -236,7 +236,7 @@ fn streams_with_tokens_and_signatures_replay_without_their_upstream() {
 }
 
 #[test]
-fn no_way_to_sign_in_leaves_a_secret_on_the_tape() {
+fn records_no_secret_of_any_authentication_method() {
     for method in gateway_setup::methods() {
         let name = method.name.clone();
         let case = case(async || {
@@ -278,7 +278,7 @@ fn no_way_to_sign_in_leaves_a_secret_on_the_tape() {
 }
 
 #[test]
-fn one_answer_calls_replay_without_their_upstream() {
+fn replays_calls_with_a_single_response() {
     check(
         "Xinference embeddings after a login",
         case(async || {
@@ -292,7 +292,7 @@ fn one_answer_calls_replay_without_their_upstream() {
         "embeddings",
     );
     check(
-        "a repeat",
+        "a retry",
         case(async || {
             let server = Server::start_with_key("CANARY-xinference").await;
             server.trouble(Trouble::Respond(503, "application/json", r#"{"detail":"busy"}"#.to_owned(), Some("1")));
@@ -321,10 +321,10 @@ fn one_answer_calls_replay_without_their_upstream() {
 }
 
 #[test]
-fn failures_replay_as_they_were() {
+fn replays_failures() {
     let echo = || Reply::new(429, "application/json", r#"{"error":{"message":"CANARY-key-+/= is over its limit"}}"#);
     check(
-        "a refusal that repeats the key",
+        "a rejection that echoes the key",
         case(async || {
             let (request, gateway) = key_in_query("/v1").await;
             gateway.script(echo());
@@ -344,7 +344,7 @@ fn failures_replay_as_they_were() {
         "closed the connection before the response was complete",
     );
     check(
-        "nobody there",
+        "no server",
         case(async || {
             let (mut request, _) = hmac(None).await;
             request["credentials"]["endpoint_url"] = json!("http://127.0.0.1:1/v1");
@@ -353,7 +353,7 @@ fn failures_replay_as_they_were() {
         "cannot connect to 127.0.0.1:1",
     );
     check(
-        "a refused token",
+        "a rejected token",
         case(async || {
             let google = Google::start().await;
             google.refuse_token(400, json!({"error": "invalid_grant", "error_description": "Account deleted."}));
@@ -364,17 +364,17 @@ fn failures_replay_as_they_were() {
 }
 
 #[test]
-fn files_that_are_fetched_are_on_the_tape() {
+fn records_downloaded_files() {
     let case = case(async || {
-        let image = scripted::answer("200 OK", "content-type: image/png\r\n", "not quite a picture");
+        let image = scripted::answer("200 OK", "content-type: image/png\r\n", "not quite an image");
         let dify = Scripted::start(vec![image]).await;
-        let upstream = Scripted::start(vec![vec![event_stream(), piece("a cat", ",\"finishReason\":\"STOP\"")]]).await;
-        let host = dify.url.replace("127.0.0.1", "localhost");
+        let upstream = Scripted::start(vec![vec![event_stream(), chunk("a cat", ",\"finishReason\":\"STOP\"")]]).await;
+        let file_url = dify.url.replace("127.0.0.1", "localhost");
         let image = json!({"type": "image", "format": "png", "mime_type": "image/png", "detail": "high",
-            "url": format!("{host}/files/1.png?timestamp=5&sign=CANARY-sign")});
+            "url": format!("{file_url}/files/1.png?timestamp=5&sign=CANARY-sign")});
         let request = json!({"action": "invoke_llm", "provider": "google", "model": "gemini-3.5-flash", "stream": true,
             "model_type": "llm", "prompt_messages": [{"role": "user", "content": [image]}],
-            "credentials": {"google_api_key": "CANARY-api-key", "google_base_url": upstream.url, "file_url": host}});
+            "credentials": {"google_api_key": "CANARY-api-key", "google_base_url": upstream.url, "file_url": file_url}});
         (request, Vec::new())
     });
     let (place, directory, live) = record("a file", &case, "a cat");
@@ -386,7 +386,7 @@ fn files_that_are_fetched_are_on_the_tape() {
     drop(place);
 }
 
-/// A question to a scripted Gemini.
+/// Creates a request to a scripted Gemini server.
 fn scripted(script: Vec<Step>, prompt: &str) -> Case {
     let prompt = json!([{"role": "user", "content": prompt}]);
     case(async move || {
@@ -398,7 +398,7 @@ fn scripted(script: Vec<Step>, prompt: &str) -> Case {
     })
 }
 
-fn piece(text: &str, more: &str) -> Step {
+fn chunk(text: &str, more: &str) -> Step {
     Step::Send(
         format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}]}}{more}}}]}}\r\n\r\n")
             .into(),
@@ -406,11 +406,11 @@ fn piece(text: &str, more: &str) -> Step {
 }
 
 #[test]
-fn a_secret_is_found_wherever_it_stands() {
+fn redacts_secrets_everywhere() {
     let end = ",\"finishReason\":\"STOP\"";
     let signed = "https://bucket.test/a.png?X-Goog-Algorithm=RSA&X-Goog-Signature=CANARY-1\\u0026sign=CANARY-2&width=3";
-    // In a text, across the pieces of a stream, in the query of a signed address, in the prompt.
-    let mut split = String::from_utf8(match piece("my CANARY-api-key, and", "") {
+    // In a text, across the chunks of a stream, in the query string of a signed URL, and in the prompt.
+    let mut split = String::from_utf8(match chunk("my CANARY-api-key, and", "") {
         Step::Send(bytes) => bytes,
         _ => Vec::new(),
     })
@@ -421,25 +421,25 @@ fn a_secret_is_found_wherever_it_stands() {
         Step::Send(split.into_bytes()),
         Step::Pause(Duration::from_millis(100)),
         Step::Send(rest.into_bytes()),
-        piece(signed, end),
+        chunk(signed, end),
     ];
     let prompt = "CANARY-api-key https://dify.test/files/1?timestamp=5&nonce=6&sign=CANARY-3 and on";
     let case = scripted(script, prompt);
     let (_place, directory, _) = record("everywhere", &case, "width=3");
     drop(case.upstream);
-    // What was taken out of the answer is not there any more.
+    // The replayed response contains the redacted text.
     let replayed = invoke(&case.request, &["--replay", directory.to_str().unwrap()]);
     assert!(replayed.success && format!("{replayed:?}").contains("my ***, and"), "{replayed:?}");
     let text: String = files(&directory).into_iter().map(|(_, text)| text).collect();
-    for kept in ["and on", "X-Goog-Algorithm=RSA", "width=3", "timestamp=5"] {
-        assert!(text.contains(kept), "{kept}: {text}");
+    for expected in ["and on", "X-Goog-Algorithm=RSA", "width=3", "timestamp=5"] {
+        assert!(text.contains(expected), "{expected}: {text}");
     }
 }
 
 #[test]
-fn pauses_are_kept_when_asked_for() {
+fn replays_pauses_with_timed() {
     let pause = Duration::from_secs(2);
-    let script = vec![event_stream(), piece("one", ""), Step::Pause(pause), piece("two", ",\"finishReason\":\"STOP\"")];
+    let script = vec![event_stream(), chunk("one", ""), Step::Pause(pause), chunk("two", ",\"finishReason\":\"STOP\"")];
     let case = scripted(script, "Hi");
     let request = case.request.clone();
     let (_place, directory) = check("pauses", case, "two");
@@ -449,21 +449,21 @@ fn pauses_are_kept_when_asked_for() {
         assert!(invoke(&request, &[&["--replay", at], more].concat()).success);
         started.elapsed()
     };
-    // What was recorded is the time between two arrivals: less than the pause where the first one was late.
+    // The recorded time is between two arrivals, so it is shorter than the pause if the first chunk was late.
     assert!(took(&["--timed"]) >= pause / 2);
 }
 
 #[test]
-fn what_differs_from_the_recording_is_told() {
-    let script = vec![event_stream(), piece("one", ",\"finishReason\":\"STOP\"")];
+fn reports_differences_from_the_recording() {
+    let script = vec![event_stream(), chunk("one", ",\"finishReason\":\"STOP\"")];
     let case = scripted(script, "Hi");
     let mut request = case.request.clone();
     let (_place, directory) = check("differences", case, "one");
     let at = directory.to_str().unwrap();
     request["prompt_messages"][0]["content"] = json!("Ho");
-    let said = invoke(&request, &["--replay", at]);
-    let error = said.errors.join("\n");
-    assert!(!said.success);
+    let result = invoke(&request, &["--replay", at]);
+    let error = result.errors.join("\n");
+    assert!(!result.success);
     let expected = "0002-127.0.0.1.json: body.contents[0].parts[0].text was recorded as \"Hi\", is now \"Ho\"";
     assert!(error.contains(expected), "{error}");
     request["model"] = json!("gemini-3.6-flash");
@@ -472,9 +472,9 @@ fn what_differs_from_the_recording_is_told() {
 }
 
 #[test]
-fn files_are_left_out_when_asked_for() {
+fn omits_files_with_shorten_files() {
     let image = "iVBORw0KGgo".repeat(200);
-    let script = vec![event_stream(), piece("a cat", ",\"finishReason\":\"STOP\"")];
+    let script = vec![event_stream(), chunk("a cat", ",\"finishReason\":\"STOP\"")];
     let mut case = scripted(script, "Hi");
     case.request["prompt_messages"][0]["content"] = json!([{"type": "image", "format": "png", "mime_type": "image/png",
         "base64_data": image, "detail": "high"}, {"type": "text", "data": "What is it?"}]);
@@ -490,28 +490,28 @@ fn files_are_left_out_when_asked_for() {
     assert_eq!(invoke(&case.request, &["--replay", at]), live);
 }
 
-/// The committed recording, replayed as whoever gets a bug report replays it.
+/// Replays the committed recording as a developer would replay the one of a bug report.
 #[test]
-fn a_recording_of_a_bug_report_is_replayed() {
+fn replays_the_recording_of_a_bug_report() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings/vertex-chat");
     let text = std::fs::read_to_string(directory.join("0001-request.json")).unwrap();
     let mut request: Value = serde_json::from_str(&text).unwrap();
-    // The key is hidden; any other signs as well.
+    // The private key is redacted; any other key can sign as well.
     let file = request["credentials"]["google_service_account_json"].as_str().unwrap();
     let mut file: Value = serde_json::from_str(file).unwrap();
     assert_eq!(file["private_key"], "***");
     file["private_key"] = json!(setup::private_key());
     request["credentials"]["google_service_account_json"] = json!(file.to_string());
-    let said = invoke(&request, &["--replay", directory.to_str().unwrap()]);
-    assert!(said.success, "{said:?}");
+    let result = invoke(&request, &["--replay", directory.to_str().unwrap()]);
+    assert!(result.success, "{result:?}");
     let content = |item: &Value| item["delta"]["message"]["content"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(said.items.iter().map(content).collect::<String>(), "Hello");
-    let usage = &said.items.last().unwrap()["delta"]["usage"];
+    assert_eq!(result.items.iter().map(content).collect::<String>(), "Hello");
+    let usage = &result.items.last().unwrap()["delta"]["usage"];
     assert!(usage["prompt_tokens"].as_u64().unwrap() > 0, "{usage}");
 }
 
 #[test]
-fn the_daemons_child_records_and_replays_by_its_settings() {
+fn a_child_process_records_and_replays_by_settings() {
     let case = case(|| hmac(None));
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("deep/recording");
@@ -534,8 +534,8 @@ fn the_daemons_child_records_and_replays_by_its_settings() {
         texts
     };
     let live = run(&[], &format!("{}{}", line("s-1"), line("s-2")), &[("DIFY_PLUGIN_RECORD", at)]);
-    let said = String::from_utf8(live.stderr.clone()).unwrap();
-    assert!(said.contains("recording upstream traffic to ") && said.contains("prompts and answers"), "{said}");
+    let log = String::from_utf8(live.stderr.clone()).unwrap();
+    assert!(log.contains("recording upstream traffic to ") && log.contains("prompts and responses"), "{log}");
     assert!(
         text(&live)["s-1"].ends_with("world")
             && text(&live) == json!(text(&live)).as_object().map(|_| text(&live)).unwrap()
@@ -549,8 +549,8 @@ fn the_daemons_child_records_and_replays_by_its_settings() {
     let input = format!("{}{}", line("s-1"), line("s-2"));
     assert_eq!(text(&run(&[], &input, &[("DIFY_PLUGIN_REPLAY", at)])), text(&live));
     let third = text(&run(&[], &format!("{input}{}", line("s-3")), &[("DIFY_PLUGIN_REPLAY", at)]));
-    let refused = third.values().filter(|text| text.contains("all 2 exchanges were replayed")).count();
-    assert_eq!((refused, third.len()), (1, 3), "{third:?}");
+    let rejected = third.values().filter(|text| text.contains("all 2 exchanges were replayed")).count();
+    assert_eq!((rejected, third.len()), (1, 3), "{third:?}");
 
     for (environment, expected) in [
         (
@@ -562,15 +562,15 @@ fn the_daemons_child_records_and_replays_by_its_settings() {
         (vec![("DIFY_PLUGIN_RECORD", "/proc/x")], "cannot open the recording: /proc/x"),
     ] {
         let output = run(&[], "", &environment);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && said.contains(expected), "{expected}: {said}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(expected), "{expected}: {error}");
     }
     let output = run(&["invoke", "invoke_llm", "--record", at], "{}", &[]);
     assert!(String::from_utf8(output.stderr).unwrap().contains("is not empty"));
 }
 
 #[test]
-fn a_recording_that_cannot_be_written_breaks_no_call() {
+fn calls_succeed_when_the_recording_cannot_be_written() {
     let case = case(|| hmac(None));
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("recording");
@@ -585,14 +585,14 @@ fn a_recording_that_cannot_be_written_breaks_no_call() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Its first heartbeat: by then the recording is open.
-    let mut heard = BufReader::new(child.stdout.take().unwrap());
-    heard.read_line(&mut String::new()).unwrap();
+    // The recording is open before the first heartbeat.
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
     std::fs::remove_dir(&directory).unwrap();
     child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
-    let mut said = String::new();
-    heard.read_to_string(&mut said).unwrap();
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(said.contains("world"), "{said}");
+    assert!(text.contains("world"), "{text}");
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot record an exchange"));
 }

@@ -1,7 +1,8 @@
-//! A host that misbehaves, in this process: it asks, takes requests back, reads late or not at all, goes away, or ends the
-//! plugin in the middle, by a list of steps. What it heard is kept by session.
+//! An in-process daemon that follows a list of steps: it sends and cancels requests, reads late or not at all,
+//! disconnects, or stops the plugin. The output is collected by session.
 //!
-//! The plugin's sessions work on a runtime of their own, so that they can block every thread of it without the host's notice.
+//! The plugin's sessions run on a separate runtime, so that they can block all of its threads without blocking the
+//! daemon.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
@@ -23,62 +24,62 @@ use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Bytes that may wait between the two sides.
-const PIPE: usize = 64 * 1024;
+/// Buffer size of the pipe between the two sides in bytes.
+const PIPE_BYTES: usize = 64 * 1024;
 
-/// One step of a host.
+/// A step of the daemon.
 #[derive(Clone, Debug)]
 pub enum Do {
-    /// Ask in a session; the prompt says what the provider does.
+    /// Send a request in a session; the prompt is a script for the provider.
     Ask(&'static str, &'static str),
-    /// Ask with other fields.
+    /// Send a request with other fields.
     AskWith(&'static str, &'static str, Value),
-    /// Take a session's request back.
+    /// Cancel a session's request.
     Cancel(&'static str),
-    /// Write a line as it is.
+    /// Write a raw line.
     Line(&'static str),
-    /// Let time pass, reading nothing.
+    /// Wait without reading.
     Pause(u64),
-    /// Wait until so many calls have reached the provider.
-    Begun(usize),
-    /// Let go on what waits at a gate or is held there.
+    /// Wait until this many calls have reached the provider.
+    Started(usize),
+    /// Let calls that wait at the gate continue.
     Release,
     /// Read until a session's first message.
-    Hear(&'static str),
+    Read(&'static str),
     /// Read until a session has ended.
-    HearEnd(&'static str),
+    ReadEnd(&'static str),
     /// Close the plugin's input.
     CloseInput,
-    /// End the plugin: so many milliseconds of grace.
+    /// Stop the plugin with a grace period in milliseconds.
     Shutdown(u64),
     /// Drop the plugin's connection.
     Drop,
 }
 
-/// What a session was told.
+/// Messages of a session.
 #[derive(Debug, Default, PartialEq)]
-pub struct Told {
-    /// Its messages' types, `stream` once however many there were.
+pub struct SessionMessages {
+    /// Types of its messages; consecutive `stream` messages are one entry.
     pub types: Vec<String>,
     pub text: String,
     /// `error_type` and text.
     pub error: Option<(String, String)>,
 }
 
-/// What the provider was asked to do and did.
+/// Progress of the provider's calls.
 #[derive(Default)]
-pub struct Deeds {
-    /// Calls that began.
-    pub begun: AtomicUsize,
-    /// Calls that have not ended: neither by themselves nor by being dropped.
+pub struct Progress {
+    /// Number of started calls.
+    pub started: AtomicUsize,
+    /// Number of calls that have neither ended nor been dropped.
     pub open: AtomicUsize,
-    /// Whether what waits at a gate may go on.
+    /// Whether the gate is open.
     released: AtomicBool,
 }
 
-impl Deeds {
-    pub fn begun(&self) -> usize {
-        self.begun.load(Ordering::SeqCst)
+impl Progress {
+    pub fn started(&self) -> usize {
+        self.started.load(Ordering::SeqCst)
     }
 
     pub fn open(&self) -> usize {
@@ -95,16 +96,16 @@ impl Deeds {
     }
 }
 
-/// Does what the prompt says.
-struct Obedient(Arc<Deeds>);
+/// Provider that executes the script in the prompt.
+struct ScriptedProvider(Arc<Progress>);
 
-struct Open(Arc<Deeds>);
+struct Open(Arc<Progress>);
 
 impl Open {
-    fn new(deeds: &Arc<Deeds>) -> Self {
-        deeds.begun.fetch_add(1, Ordering::SeqCst);
-        deeds.open.fetch_add(1, Ordering::SeqCst);
-        Self(deeds.clone())
+    fn new(progress: &Arc<Progress>) -> Self {
+        progress.started.fetch_add(1, Ordering::SeqCst);
+        progress.open.fetch_add(1, Ordering::SeqCst);
+        Self(progress.clone())
     }
 }
 
@@ -114,20 +115,20 @@ impl Drop for Open {
     }
 }
 
-impl Provider for Obedient {
+impl Provider for ScriptedProvider {
     fn name(&self) -> &'static str {
         "obedient"
     }
 
-    /// Verbs, one after the other, between semicolons: `say TEXT`, `empty`, `call`, `wait MS`, `gate`, `hang`, `fail`,
-    /// `panic`, `flood`; and what keeps its thread: `block MS`, `hold` until the gate is open.
+    /// Executes commands that are separated by semicolons: `say TEXT`, `empty`, `call`, `wait MS`, `gate`, `hang`,
+    /// `fail`, `panic`, `flood`; and commands that block the thread: `block MS`, and `hold` until the gate is open.
     fn invoke_llm(&self, _context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
         let prompt = request.prompt_messages.last().map(|message| message.content.text()).unwrap_or_default();
-        let deeds = self.0.clone();
+        let progress = self.0.clone();
         async_stream::stream! {
-            let _open = Open::new(&deeds);
-            for deed in prompt.split(';').map(str::trim) {
-                let (verb, rest) = deed.split_once(' ').unwrap_or((deed, ""));
+            let _open = Open::new(&progress);
+            for command in prompt.split(';').map(str::trim) {
+                let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
                 let millis = Duration::from_millis(rest.parse().unwrap_or_default());
                 match verb {
                     "say" => yield Ok(LlmDelta::text(rest)),
@@ -135,14 +136,14 @@ impl Provider for Obedient {
                     "call" => yield Ok(LlmDelta { tool_calls: vec![call()], ..LlmDelta::default() }),
                     "wait" => tokio::time::sleep(millis).await,
                     "block" => std::thread::sleep(millis),
-                    "gate" => while !deeds.is_released() {
+                    "gate" => while !progress.is_released() {
                         tokio::time::sleep(Duration::from_millis(2)).await;
                     },
-                    "hold" => while !deeds.is_released() {
+                    "hold" => while !progress.is_released() {
                         std::thread::sleep(Duration::from_millis(2));
                     },
                     "fail" => yield Err(InvokeError::rate_limit("enough")),
-                    "panic" => panic!("as told"),
+                    "panic" => panic!("by script"),
                     "flood" => loop {
                         yield Ok(LlmDelta::text("x".repeat(1000)));
                         tokio::task::yield_now().await;
@@ -156,9 +157,9 @@ impl Provider for Obedient {
     }
 
     fn start_polling(&self, _context: CallContext, _request: LlmRequest) -> ResultFuture<PollingResponse> {
-        let deeds = self.0.clone();
+        let progress = self.0.clone();
         Box::pin(async move {
-            let _open = Open::new(&deeds);
+            let _open = Open::new(&progress);
             std::future::pending().await
         })
     }
@@ -169,9 +170,9 @@ fn call() -> ToolCall {
         .unwrap()
 }
 
-/// The plugin, and the runtime that its sessions work on.
+/// The plugin, and the runtime of its sessions.
 pub struct Plugin {
-    pub deeds: Arc<Deeds>,
+    pub progress: Arc<Progress>,
     registry: Arc<Registry>,
     options: ServeOptions,
     workers: Option<tokio::runtime::Runtime>,
@@ -179,7 +180,7 @@ pub struct Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        self.deeds.release();
+        self.progress.release();
         self.workers.take().unwrap().shutdown_background();
     }
 }
@@ -187,12 +188,12 @@ impl Drop for Plugin {
 impl Plugin {
     pub fn new(options: ServeOptions) -> Self {
         let declaration: ProviderDeclaration = serde_json::from_value(json!({
-            "provider": "obedient", "label": {"en_US": "Obedient"}, "supported_model_types": ["llm"],
+            "provider": "obedient", "label": {"en_US": "ScriptedProvider"}, "supported_model_types": ["llm"],
             "configurate_methods": ["predefined-model"],
         }))
         .unwrap();
         let models = vec![ModelSchema::customizable("m", ModelType::Llm)];
-        let deeds = Arc::new(Deeds::default());
+        let progress = Arc::new(Progress::default());
         let loaded = LoadedProvider {
             declaration,
             models,
@@ -201,14 +202,14 @@ impl Plugin {
             expanded: Default::default(),
             minimum: DifyVersion([99, 0, 0]),
         };
-        let registry = Registry::new(vec![loaded], vec![Arc::new(Obedient(deeds.clone()))]).unwrap();
+        let registry = Registry::new(vec![loaded], vec![Arc::new(ScriptedProvider(progress.clone()))]).unwrap();
         let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { deeds, registry: Arc::new(registry), options, workers: Some(workers) }
+        Self { progress, registry: Arc::new(registry), options, workers: Some(workers) }
     }
 
-    /// A connection to it.
-    pub fn connect(&self) -> Host {
-        let (plugin, host) = tokio::io::duplex(PIPE);
+    /// Opens a connection.
+    pub fn connect(&self) -> Daemon {
+        let (plugin, daemon) = tokio::io::duplex(PIPE_BYTES);
         let _workers = self.workers.as_ref().unwrap().enter();
         let opened = Connection::open(
             move || Ok(tokio::io::split(plugin)),
@@ -216,31 +217,31 @@ impl Plugin {
             self.options,
             Box::new(|_: DaemonLine<'_>| ()),
         );
-        let (reader, writer) = tokio::io::split(host);
-        Host {
+        let (reader, writer) = tokio::io::split(daemon);
+        Daemon {
             connection: Some(opened.unwrap()),
             lines: BufReader::new(reader).lines(),
             writer: Some(writer),
-            deeds: self.deeds.clone(),
-            told: BTreeMap::new(),
-            beats: 0,
+            progress: self.progress.clone(),
+            sessions: BTreeMap::new(),
+            heartbeats: 0,
         }
     }
 
-    /// Does the steps, then reads until every session that was asked in has ended, and a moment more.
-    pub async fn host(&self, steps: &[Do]) -> BTreeMap<&'static str, Told> {
-        let mut host = self.connect();
+    /// Executes the steps, and then reads until every session has ended and no more output arrives.
+    pub async fn run(&self, steps: &[Do]) -> BTreeMap<&'static str, SessionMessages> {
+        let mut daemon = self.connect();
         for step in steps {
-            host.step(step.clone()).await;
+            daemon.step(step.clone()).await;
         }
-        host.read_all().await;
-        host.told
+        daemon.read_all().await;
+        daemon.sessions
     }
 
-    /// Waits until no call is open, and says how long that took.
+    /// Waits until no call is open, and returns how long that took.
     pub async fn idle(&self) -> Duration {
         let start = Instant::now();
-        until(|| self.deeds.open() == 0).await;
+        until(|| self.progress.open() == 0).await;
         start.elapsed()
     }
 }
@@ -248,23 +249,23 @@ impl Plugin {
 async fn until(mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < TIMEOUT, "it does not happen");
+        assert!(start.elapsed() < TIMEOUT, "timed out");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// The host's side of a connection.
-pub struct Host {
+/// The daemon's side of a connection.
+pub struct Daemon {
     pub connection: Option<Connection>,
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     writer: Option<WriteHalf<DuplexStream>>,
-    deeds: Arc<Deeds>,
-    pub told: BTreeMap<&'static str, Told>,
-    /// Heartbeats that came.
-    pub beats: usize,
+    progress: Arc<Progress>,
+    pub sessions: BTreeMap<&'static str, SessionMessages>,
+    /// Number of heartbeats.
+    pub heartbeats: usize,
 }
 
-impl Host {
+impl Daemon {
     pub async fn step(&mut self, step: Do) {
         match step {
             Do::Ask(session, prompt) => self.ask(session, prompt, json!({})).await,
@@ -272,16 +273,16 @@ impl Host {
             Do::Cancel(session) => self.write(&json!({"session_id": session, "event": "cancel"}).to_string()).await,
             Do::Line(line) => self.write(line).await,
             Do::Pause(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
-            Do::Begun(calls) => until(|| self.deeds.begun() >= calls).await,
-            Do::Release => self.deeds.release(),
-            Do::Hear(session) => while self.told[session].types.is_empty() && self.read().await {},
-            Do::HearEnd(session) => while !self.has_ended(session) && self.read().await {},
+            Do::Started(calls) => until(|| self.progress.started() >= calls).await,
+            Do::Release => self.progress.release(),
+            Do::Read(session) => while self.sessions[session].types.is_empty() && self.read().await {},
+            Do::ReadEnd(session) => while !self.has_ended(session) && self.read().await {},
             Do::CloseInput => self.writer.take().unwrap().shutdown().await.unwrap(),
             Do::Shutdown(millis) => {
                 let connection = self.connection.take().unwrap();
                 let deadline = tokio::time::Instant::now() + Duration::from_millis(millis);
                 let mut ending = Box::pin(connection.shutdown(deadline));
-                // The first look gives the order.
+                // The first poll orders the shutdown.
                 if futures_util::poll!(&mut ending).is_pending() {
                     tokio::spawn(ending);
                 }
@@ -297,55 +298,55 @@ impl Host {
         for (name, value) in fields.as_object().unwrap() {
             data[name] = value.clone();
         }
-        self.told.entry(session).or_default();
+        self.sessions.entry(session).or_default();
         self.write(&json!({"session_id": session, "event": "request", "data": data}).to_string()).await;
     }
 
     async fn write(&mut self, line: &str) {
-        // A plugin that has gone hears nothing.
+        // Write errors after a disconnect are ignored.
         let _ = self.writer.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).await;
     }
 
     fn has_ended(&self, session: &str) -> bool {
-        self.told[session].types.iter().any(|kind| kind == "end")
+        self.sessions[session].types.iter().any(|kind| kind == "end")
     }
 
-    /// Reads a line; whether there was one.
+    /// Reads a line. Returns false at the end of the output.
     pub async fn read(&mut self) -> bool {
         let line = timeout(TIMEOUT, self.lines.next_line()).await.expect("no line in time").unwrap();
-        line.map(|line| self.hear(&line)).is_some()
+        line.map(|line| self.handle(&line)).is_some()
     }
 
     async fn read_all(&mut self) {
-        while !self.told.keys().all(|session| self.has_ended(session)) {
+        while !self.sessions.keys().all(|session| self.has_ended(session)) {
             if !self.read().await {
                 return;
             }
         }
-        // Nothing more may come.
+        // No more output may arrive.
         let more = async { while self.read().await {} };
         let _ = timeout(Duration::from_millis(150), more).await;
     }
 
-    fn hear(&mut self, line: &str) {
+    fn handle(&mut self, line: &str) {
         let line: Value = serde_json::from_str(line).unwrap();
         if line["event"] == "heartbeat" {
-            self.beats += 1;
+            self.heartbeats += 1;
             return;
         }
         let name = line["session_id"].as_str().unwrap();
-        let told = self.told.iter_mut().find(|(session, _)| **session == name);
-        let (_, told) = told.unwrap_or_else(|| panic!("nobody asked in session {name}: {line}"));
+        let messages = self.sessions.iter_mut().find(|(session, _)| **session == name);
+        let (_, messages) = messages.unwrap_or_else(|| panic!("unknown session {name}: {line}"));
         let kind = line["data"]["type"].as_str().unwrap();
-        if kind != "stream" || told.types.last().is_none_or(|last| last != "stream") {
-            told.types.push(kind.to_owned());
+        if kind != "stream" || messages.types.last().is_none_or(|last| last != "stream") {
+            messages.types.push(kind.to_owned());
         }
         let data = &line["data"]["data"];
         match kind {
-            "stream" => told.text.push_str(data["delta"]["message"]["content"].as_str().unwrap_or_default()),
+            "stream" => messages.text.push_str(data["delta"]["message"]["content"].as_str().unwrap_or_default()),
             "error" => {
                 let text = |name: &str| data[name].as_str().unwrap().to_owned();
-                told.error = Some((text("error_type"), text("message")));
+                messages.error = Some((text("error_type"), text("message")));
             }
             _ => {}
         }
