@@ -1,4 +1,5 @@
-//! What was produced arrives: before errors, in lines that the host takes, and under types that Dify reads.
+//! Results are delivered completely: before errors, in lines that the daemon accepts, and with error types that Dify
+//! knows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/harness.rs"]
@@ -19,13 +20,13 @@ use futures_util::{StreamExt, stream};
 use harness::{Outcome, Plugin};
 use serde_json::{Value, json};
 
-/// A fifth of the longest line that these hosts take, so that what is too long for a line is quickly made.
+/// A fifth of the line limit of these daemons. The limit is low, so that long lines are generated quickly.
 const FIFTH: usize = 100 * 1024;
 
-/// The longest line for them.
+/// Maximum line length in bytes for these daemons.
 const MAX_LINE_BYTES: usize = line_below(5 * FIFTH);
 
-/// What Dify's API has a case for.
+/// Error types that Dify's API handles.
 const KNOWN: [&str; 7] = [
     "InvokeConnectionError",
     "InvokeServerUnavailableError",
@@ -38,7 +39,7 @@ const KNOWN: [&str; 7] = [
 
 type Script = Arc<dyn Fn() -> Vec<Result<LlmDelta, InvokeError>> + Send + Sync>;
 
-/// Answers with what it was given.
+/// Provider that returns the given deltas.
 struct Scripted(Script);
 
 impl Provider for Scripted {
@@ -50,10 +51,10 @@ impl Provider for Scripted {
         if request.prompt_messages.last().is_some_and(|message| message.content.text() == "flood") {
             return stream::repeat_with(|| Ok(LlmDelta::text("x".repeat(1000)))).boxed();
         }
-        let told = stream::iter((self.0)());
+        let scripted = stream::iter((self.0)());
         match request.prompt_messages.last().map(|message| message.content.text()).as_deref() {
-            Some("panic") => told.chain(stream::once(async { panic!("as told") })).boxed(),
-            _ => told.boxed(),
+            Some("panic") => scripted.chain(stream::once(async { panic!("by script") })).boxed(),
+            _ => scripted.boxed(),
         }
     }
 
@@ -94,8 +95,8 @@ fn last() -> LlmDelta {
     LlmDelta { finish_reason: Some(FinishReason::Stop), usage: Some(usage), ..LlmDelta::default() }
 }
 
-/// All text, in whichever form, and how many pictures.
-fn said(outcome: &Outcome) -> (String, usize) {
+/// Returns all text, in either form, and the number of images.
+fn content_of(outcome: &Outcome) -> (String, usize) {
     let (mut text, mut images) = (String::new(), 0);
     for item in &outcome.items {
         match &item["delta"]["message"]["content"] {
@@ -117,7 +118,7 @@ fn fits(outcome: &Outcome, limit: usize) {
 }
 
 #[tokio::test]
-async fn text_before_an_error_arrives_also_when_the_host_reads_late() {
+async fn delivers_text_before_an_error_to_a_slow_daemon() {
     let parts = || (0..10).map(|part| Ok(LlmDelta::text(format!("part{part} "))));
     for prompt in ["fail", "panic"] {
         let plugin = plugin(move || match prompt {
@@ -125,24 +126,24 @@ async fn text_before_an_error_arrives_also_when_the_host_reads_late() {
             _ => parts().collect(),
         });
         let mut connection = plugin.connect();
-        // Fills the pipe and the queue, which nobody reads for a while.
+        // Fills the pipe and the queue, which are not read for a while.
         connection.request("flood", llm("flood", true)).await;
         tokio::time::sleep(Duration::from_millis(700)).await;
         connection.request("a", llm(prompt, true)).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let outcome = connection.outcome("a").await;
-        assert_eq!(said(&outcome).0, "part0 part1 part2 part3 part4 part5 part6 part7 part8 part9 ", "{prompt}");
+        assert_eq!(content_of(&outcome).0, "part0 part1 part2 part3 part4 part5 part6 part7 part8 part9 ", "{prompt}");
         assert!(outcome.error.is_some(), "{prompt}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
+async fn splits_responses_of_any_size_into_lines() {
     type Case = (&'static str, fn() -> Vec<LlmDelta>, usize, usize, usize);
     let cases: [Case; 6] = [
-        ("two pictures", || vec![image(3 * FIFTH), image(3 * FIFTH)], 0, 2, 2),
+        ("two images", || vec![image(3 * FIFTH), image(3 * FIFTH)], 0, 2, 2),
         (
-            "text around pictures",
+            "text around images",
             || vec![LlmDelta::text("a"), image(4 * FIFTH), LlmDelta::text("b"), image(4 * FIFTH)],
             2,
             2,
@@ -158,20 +159,20 @@ async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
         ("one long text", || vec![LlmDelta::text("\"".repeat(6 * FIFTH))], 6 * FIFTH, 0, 3),
         ("many words", || (0..20_000).map(|_| LlmDelta::text("word ")).collect(), 100_000, 0, 1),
         (
-            "words after a picture",
+            "words after an image",
             || [image(FIFTH)].into_iter().chain((0..8000).map(|_| LlmDelta::text("w "))).collect(),
             16_000,
             1,
             1,
         ),
     ];
-    for (name, deltas, letters, images, items) in cases {
+    for (name, deltas, bytes, images, items) in cases {
         for stream in [true, false] {
             let plugin = plugin(move || deltas().into_iter().chain([last()]).map(Ok).collect());
             let outcome = plugin.call(llm("go", stream)).await;
             assert!(outcome.error.is_none(), "{name}: {:?}", outcome.error);
-            let (text, seen) = said(&outcome);
-            assert_eq!((text.len(), seen), (letters, images), "{name}");
+            let (text, seen) = content_of(&outcome);
+            assert_eq!((text.len(), seen), (bytes, images), "{name}");
             assert!(stream || outcome.items.len() == items, "{name}: {} items", outcome.items.len());
             fits(&outcome, MAX_LINE_BYTES);
             assert_eq!(outcome.usage()["prompt_tokens"], 3, "{name}");
@@ -182,7 +183,7 @@ async fn an_answer_of_any_size_fits_its_lines_streamed_or_whole() {
 }
 
 #[tokio::test]
-async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
+async fn an_oversize_image_does_not_affect_the_rest_or_the_usage() {
     for stream in [true, false] {
         let plugin = plugin(|| {
             [LlmDelta::text("before "), image(6 * FIFTH), image(FIFTH), LlmDelta::text("after"), last()]
@@ -190,7 +191,7 @@ async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
                 .to_vec()
         });
         let outcome = plugin.call(llm("go", stream)).await;
-        assert_eq!(said(&outcome), ("before after".to_owned(), 1));
+        assert_eq!(content_of(&outcome), ("before after".to_owned(), 1));
         assert_eq!(outcome.items.iter().filter(|item| !item["delta"]["usage"].is_null()).count(), 1);
         let (kind, message) = outcome.failure();
         assert_eq!(kind, "InvokeBadRequestError");
@@ -200,24 +201,24 @@ async fn a_picture_that_fits_no_line_costs_neither_the_rest_nor_the_usage() {
         let wide = ServeOptions { max_line_bytes: 20 * FIFTH, ..ServeOptions::default() };
         let outcome = plugin.with_options(wide).call(llm("go", stream)).await;
         assert!(outcome.error.is_none());
-        assert_eq!(said(&outcome), ("before after".to_owned(), 2));
+        assert_eq!(content_of(&outcome), ("before after".to_owned(), 2));
     }
 }
 
 #[tokio::test]
-async fn a_host_with_short_lines_gets_short_lines() {
+async fn respects_a_low_line_limit() {
     let limit = 32 * 1024;
     for stream in [true, false] {
         let plugin = plugin(|| vec![Ok(LlmDelta::text("ä".repeat(FIFTH))), Ok(last())]);
         let options = ServeOptions { max_line_bytes: limit, ..ServeOptions::default() };
         let outcome = plugin.with_options(options).call(llm("go", stream)).await;
-        assert_eq!(said(&outcome).0.len(), 2 * FIFTH);
+        assert_eq!(content_of(&outcome).0.len(), 2 * FIFTH);
         fits(&outcome, limit);
     }
 }
 
 #[tokio::test]
-async fn private_data_and_decoration_never_cost_the_answer() {
+async fn oversize_private_data_and_metadata_never_fail_the_response() {
     let long = || "s".repeat(6 * FIFTH);
     type Change = fn(&mut LlmDelta, String);
     let changes: [Change; 4] = [
@@ -238,7 +239,7 @@ async fn private_data_and_decoration_never_cost_the_answer() {
             });
             let outcome = plugin.call(llm("go", stream)).await;
             assert!(outcome.error.is_none(), "{number}: {:?}", outcome.error);
-            assert_eq!(said(&outcome).0, "text", "{number}");
+            assert_eq!(content_of(&outcome).0, "text", "{number}");
             assert_eq!(outcome.usage()["prompt_tokens"], 3, "{number}");
             fits(&outcome, MAX_LINE_BYTES);
             let arguments: String = outcome
@@ -252,8 +253,8 @@ async fn private_data_and_decoration_never_cost_the_answer() {
 }
 
 #[tokio::test]
-async fn a_collected_answer_costs_no_more_than_a_line() {
-    // Without an end: only a host that reads makes it go on.
+async fn a_blocking_response_buffers_at_most_one_line() {
+    // The response is infinite and continues only while the daemon reads.
     let plugin = plugin(|| (0..60).map(|_| Ok(LlmDelta::text("x".repeat(FIFTH)))).collect());
     let mut connection = plugin.connect();
     connection.request("a", llm("flood", false)).await;
@@ -269,10 +270,10 @@ async fn a_collected_answer_costs_no_more_than_a_line() {
 }
 
 #[tokio::test]
-async fn every_error_line_is_short_whoever_made_it_long() {
+async fn limits_the_length_of_every_error_line() {
     let long = || "ä\u{1}".repeat(2 * FIFTH);
     let mut full =
-        InvokeError::bad_request(format!("beginning {}", long())).with_code(long()).with_hint("The way out.");
+        InvokeError::bad_request(format!("beginning {}", long())).with_code(long()).with_hint("The suggested fix.");
     full.request_id = Some(long());
     let errors = [full, InvokeError::rate_limit(long()).with_hint(long())];
     for error in errors {
@@ -284,7 +285,7 @@ async fn every_error_line_is_short_whoever_made_it_long() {
         assert!(message.contains("more bytes are left out"), "{message}");
         assert_eq!(message, payload["args"]["description"].as_str().unwrap());
         if message.contains("beginning") {
-            assert!(message.ends_with("The way out."), "the hint outlives a long text: {message}");
+            assert!(message.ends_with("The suggested fix."), "the hint follows a truncated text: {message}");
         }
     }
     let plugin = plugin(Vec::new);
@@ -294,14 +295,14 @@ async fn every_error_line_is_short_whoever_made_it_long() {
         let error = plugin.call(request).await.error.unwrap();
         assert!(error.to_string().len() < 64 * 1024, "{field}: {} bytes", error.to_string().len());
     }
-    // The name stands in every item, so none fits.
+    // Every item contains the model name, so no item fits.
     let mut request = llm("go", true);
     request["model"] = json!(long());
     assert!(plugin.call(request).await.items.is_empty());
 }
 
 #[test]
-fn every_category_is_one_that_dify_reads() {
+fn every_error_type_is_known_to_dify() {
     for kind in [
         ErrorKind::Connection,
         ErrorKind::ServerUnavailable,

@@ -1,6 +1,7 @@
-//! The built executable while an upstream, the host or the machine misbehaves: only the session concerned may be lost.
+//! Faults of an upstream, the plugin daemon or the machine, with the built executable: only the affected session may
+//! fail.
 //!
-//! `FAULTS_TABLE=1 cargo test --test faults` writes what was seen to the tables in `tests/faults/`.
+//! `FAULTS_TABLE=1 cargo test --test faults` writes the results to the tables in `tests/faults/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/authority.rs"]

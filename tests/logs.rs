@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Stands in prompts, answers, files and refusals.
+/// Canary in prompts, responses, files and error messages.
 const CONTENT: &str = "canary-content-5e1d";
 
-/// Stands in every credential.
+/// Canary in every credential.
 const SECRET: &str = "canary-secret-77ab";
 
 fn command(environment: &[(&str, &str)]) -> Command {
@@ -120,7 +120,7 @@ fn refusal(status: &str) -> Vec<Step> {
 }
 
 #[tokio::test]
-async fn a_session_ends_with_one_event_that_says_everything_but_content() {
+async fn logs_one_event_without_content_at_the_end_of_a_session() {
     let upstream = Scripted::start(vec![refusal("503 Service Unavailable"), hello()]).await;
     let events = events("info", &[chat("s-1", &upstream.url)]).await;
     let event = ended(&events);
@@ -150,7 +150,7 @@ async fn a_session_ends_with_one_event_that_says_everything_but_content() {
 }
 
 #[tokio::test]
-async fn every_kind_of_end_has_its_word() {
+async fn every_outcome_has_its_name() {
     let busy = Scripted::start(vec![refusal("429 Too Many Requests")]).await;
     let vector = r#"{"object":"list","data":[{"index":0,"embedding":[0.5]}],"model":"e","usage":{"prompt_tokens":4,"total_tokens":4}}"#;
     let vectors = Scripted::start(vec![answer("200 OK", "content-type: application/json\r\n", vector)]).await;
@@ -187,7 +187,7 @@ async fn every_kind_of_end_has_its_word() {
 }
 
 #[tokio::test]
-async fn each_level_tells_what_it_promises() {
+async fn each_level_logs_its_documented_events() {
     for (level, answered, ends, retries) in
         [("error", 0, 0, 0), ("warn", 0, 0, 1), ("info", 0, 1, 1), ("debug", 2, 1, 1), ("off", 0, 0, 0)]
     {
@@ -200,7 +200,7 @@ async fn each_level_tells_what_it_promises() {
 }
 
 #[tokio::test]
-async fn credentials_raise_the_level_of_their_own_sessions() {
+async fn credentials_raise_the_level_of_their_own_sessions_only() {
     for (asked, answered, ends) in [("info", 0, 1), ("debug", 1, 1), ("", 0, 0)] {
         let upstream = Scripted::start(vec![hello(), hello()]).await;
         let raised = chat("loud", &upstream.url)
@@ -213,7 +213,7 @@ async fn credentials_raise_the_level_of_their_own_sessions() {
 }
 
 #[tokio::test]
-async fn callers_that_go_away_are_told_too() {
+async fn logs_sessions_of_disconnected_callers() {
     let first = json!({"candidates": [{"content": {"parts": [{"text": CONTENT}]}}]});
     let first = Step::Send(format!("data: {first}\r\n\r\n").into_bytes());
     let upstream = Scripted::start(vec![vec![event_stream(), first, Step::Hang]]).await;
@@ -248,21 +248,21 @@ async fn callers_that_go_away_are_told_too() {
     }
     drop(lines);
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut told = BTreeMap::new();
-    while told.len() < 31 {
-        let line = timeout(TIMEOUT, log.next_line()).await.unwrap_or_else(|_| panic!("only {told:?}"));
+    let mut events = BTreeMap::new();
+    while events.len() < 31 {
+        let line = timeout(TIMEOUT, log.next_line()).await.unwrap_or_else(|_| panic!("only {events:?}"));
         let event: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
         if event["message"] == "session ended" {
             assert_eq!(event["outcome"], "cancelled");
             let session = event["span"]["session_id"].as_str().unwrap().to_owned();
-            assert!(told.insert(session, event).is_none());
+            assert!(events.insert(session, event).is_none());
         }
     }
-    check(&told["patient"], &json!({"action": "invoke_llm", "attempts": 1, "status": 200}));
+    check(&events["patient"], &json!({"action": "invoke_llm", "attempts": 1, "status": 200}));
 }
 
 #[tokio::test]
-async fn text_is_the_default_and_one_line_an_event() {
+async fn logs_text_with_one_line_per_event_by_default() {
     let upstream = Scripted::start(vec![hello()]).await;
     let log = log_of(&[("DIFY_PLUGIN_LOG_LEVEL", "info")], &[chat("s-1", &upstream.url)]).await;
     let line = log.lines().find(|line| line.contains("session ended")).unwrap();
@@ -273,7 +273,7 @@ async fn text_is_the_default_and_one_line_an_event() {
 }
 
 #[tokio::test]
-async fn content_is_told_when_it_is_asked_for_and_never_a_credential() {
+async fn logs_content_only_when_enabled_and_never_credentials() {
     for (level, asked, expected) in [
         ("warn", "true", true),
         ("info", "1", true),
@@ -292,17 +292,17 @@ async fn content_is_told_when_it_is_asked_for_and_never_a_credential() {
 }
 
 #[tokio::test]
-async fn settings_are_read_from_the_plugins_folder_too() {
+async fn reads_settings_from_the_plugin_directory() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(".env"), "DIFY_PLUGIN_LOG_FORMAT=xml\n").unwrap();
     let output = command(&[]).current_dir(directory.path()).output().await.unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("setting DIFY_PLUGIN_LOG_FORMAT must be text or json, found `xml`"), "{said}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("setting DIFY_PLUGIN_LOG_FORMAT must be text or json, found `xml`"), "{error}");
     assert!(!output.status.success());
 }
 
 #[tokio::test]
-async fn the_log_says_once_which_model_answered_and_that_it_will_be_retired() {
+async fn logs_the_responding_model_and_its_retirement_once() {
     let event = |text: &str, reason: Value| {
         let event = json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": reason}],
             "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2}, "modelVersion": "models/gemini-3.6-flash",

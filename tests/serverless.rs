@@ -55,7 +55,7 @@ impl Server {
         TcpStream::connect(&self.address).await.unwrap()
     }
 
-    /// A connection on which this was said.
+    /// Opens a connection and sends this text.
     async fn say(&self, text: &str) -> TcpStream {
         let mut stream = self.connect().await;
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -110,7 +110,7 @@ async fn silent() -> Scripted {
 }
 
 #[tokio::test]
-async fn only_json_is_taken() {
+async fn accepts_json_only() {
     let server = Server::start(&[]).await;
     let upstream = silent().await;
     let body = llm("a", &upstream.url).to_string();
@@ -134,7 +134,7 @@ async fn only_json_is_taken() {
 }
 
 #[tokio::test]
-async fn a_secret_is_asked_for_where_one_is_set() {
+async fn requires_the_secret_if_one_is_set() {
     let server = Server::start(&[("DIFY_PLUGIN_SERVERLESS_SECRET", "open-sesame")]).await;
     let body = json!({"session_id": "a", "event": "request", "data": {}}).to_string();
     for (login, expected) in [
@@ -153,7 +153,7 @@ async fn a_secret_is_asked_for_where_one_is_set() {
 }
 
 #[tokio::test]
-async fn a_slow_caller_is_not_waited_for() {
+async fn slow_clients_time_out() {
     let server = Server::start(&[]).await;
     let start = Instant::now();
     let half_a_head = server.say("POST /invoke HTTP/1.1\r\nhost: p\r\n").await;
@@ -176,7 +176,7 @@ async fn a_slow_caller_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn connections_are_counted() {
+async fn limits_the_number_of_connections() {
     let server = Server::limited("ulimit -n 64;").await;
     let mut held = Vec::new();
     for _ in 0..60 {
@@ -188,7 +188,7 @@ async fn connections_are_counted() {
 }
 
 #[tokio::test]
-async fn a_body_is_read_once_there_is_a_place() {
+async fn reads_a_body_only_after_a_session_is_free() {
     let server = Server::start(&[("MAX_WORKER", "1")]).await;
     let upstream = silent().await;
     let working = server.say(&post(JSON, &llm("a", &upstream.url).to_string())).await;
@@ -209,7 +209,7 @@ async fn a_body_is_read_once_there_is_a_place() {
 }
 
 #[tokio::test]
-async fn without_a_request_the_process_ends_at_once() {
+async fn exits_immediately_without_open_requests() {
     let (mut server, mut working) = (Server::start(&[]).await, Server::start(&[]).await);
     let _idle = server.connect().await;
     let upstream = silent().await;
@@ -224,7 +224,7 @@ async fn without_a_request_the_process_ends_at_once() {
 }
 
 #[tokio::test]
-async fn an_unfinished_request_does_not_keep_the_process() {
+async fn an_incomplete_request_does_not_delay_the_shutdown() {
     let mut server = Server::start(&[]).await;
     let _half = server.say(&format!("POST /invoke HTTP/1.1\r\nhost: p\r\n{JSON}content-length: 100\r\n\r\n{{")).await;
     let _head = server.say("POST /invoke HTTP/1.1\r\n").await;
@@ -233,7 +233,7 @@ async fn an_unfinished_request_does_not_keep_the_process() {
 }
 
 #[tokio::test]
-async fn an_open_session_is_told_of_the_end() {
+async fn open_sessions_get_an_error_at_shutdown() {
     let mut server = Server::start(&[]).await;
     let upstream = silent().await;
     let open = server.say(&post(JSON, &llm("a", &upstream.url).to_string())).await;

@@ -1,4 +1,4 @@
-//! Sessions through the whole runtime with a provider that does as it is told.
+//! Sessions through the complete runtime, with a provider that is controlled by the prompt.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/harness.rs"]
@@ -25,9 +25,9 @@ use waits::until;
 
 /// Does what the prompt says: `words N`, `fail`, `panic`, `hang`, `long N`. Counts the words.
 #[derive(Default)]
-struct Obedient(Arc<AtomicUsize>);
+struct Controlled(Arc<AtomicUsize>);
 
-impl Provider for Obedient {
+impl Provider for Controlled {
     fn name(&self) -> &'static str {
         "obedient"
     }
@@ -47,7 +47,7 @@ impl Provider for Obedient {
                 };
                 stream::iter((0..number).map(word)).chain(stream::iter([Ok(last)])).boxed()
             }
-            "picture" => {
+            "image" => {
                 let media = MediaPart {
                     format: "png".to_owned(),
                     mime_type: "image/png".to_owned(),
@@ -60,7 +60,7 @@ impl Provider for Obedient {
             }
             "long" => stream::iter([Ok(LlmDelta::text("ä".repeat(number))), Ok(last)]).boxed(),
             "fail" => stream::iter([Ok(LlmDelta::text("so far")), Err(InvokeError::rate_limit("enough"))]).boxed(),
-            "panic" => stream::once(async { panic!("as told") }).boxed(),
+            "panic" => stream::once(async { panic!("by script") }).boxed(),
             _ => stream::pending().boxed(),
         }
     }
@@ -81,12 +81,12 @@ impl Provider for Obedient {
 }
 
 fn plugin() -> Plugin {
-    plugin_of(Obedient::default())
+    plugin_of(Controlled::default())
 }
 
-fn plugin_of(provider: Obedient) -> Plugin {
+fn plugin_of(provider: Controlled) -> Plugin {
     let declaration: ProviderDeclaration = serde_json::from_value(json!({
-        "provider": "obedient", "label": {"en_US": "Obedient"}, "supported_model_types": ["llm", "tts"],
+        "provider": "obedient", "label": {"en_US": "Controlled"}, "supported_model_types": ["llm", "tts"],
         "configurate_methods": ["predefined-model", "customizable-model"],
         "provider_credential_schema": {"credential_form_schemas": [
             {"variable": "api_key", "label": {"en_US": "Key"}, "type": "secret-input", "required": true},
@@ -110,7 +110,7 @@ fn llm(prompt: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_stream_is_numbered_priced_and_ended() {
+async fn a_stream_has_indexes_a_price_and_an_end() {
     let outcome = plugin().call(llm("words 3")).await;
     assert_eq!(outcome.text(), "w0 w1 w2 ");
     let indexes: Vec<u64> = outcome.items.iter().map(|item| item["delta"]["index"].as_u64().unwrap()).collect();
@@ -163,7 +163,7 @@ async fn failures_end_their_session_only() {
 }
 
 #[tokio::test]
-async fn what_is_asked_wrongly_is_named() {
+async fn reports_invalid_requests() {
     let plugin = plugin();
     let cases = [
         (json!({"credentials": {}}), "CredentialsValidateFailedError", "`api_key`"),
@@ -188,7 +188,7 @@ async fn what_is_asked_wrongly_is_named() {
         ),
         (json!({"action": "start_polling"}), "PluginLLMPollingUnsupportedError", "not polled"),
     ];
-    for (change, kind, said) in cases {
+    for (change, kind, expected) in cases {
         let mut request = llm("words 1");
         for (name, value) in change.as_object().unwrap() {
             request[name] = value.clone();
@@ -196,19 +196,19 @@ async fn what_is_asked_wrongly_is_named() {
         let outcome = plugin.call(request).await;
         let (found, message) = outcome.failure();
         assert_eq!(found, kind, "{change}: {message}");
-        assert!(message.contains(said), "{change}: {message}");
+        assert!(message.contains(expected), "{change}: {message}");
     }
 }
 
 #[tokio::test]
-async fn validation_answers_true_or_a_validation_error() {
+async fn validation_returns_true_or_a_validation_error() {
     let request = |key: &str| json!({"action": "validate_provider_credentials", "provider": "obedient", "credentials": {"api_key": key}});
     assert_eq!(plugin().call(request("right")).await.item(), &json!({"result": true}));
     assert_eq!(plugin().call(request("wrong")).await.failure(), ("CredentialsValidateFailedError", "wrong key"));
 }
 
 #[tokio::test]
-async fn long_text_is_cut_and_audio_is_hexadecimal() {
+async fn splits_long_text_and_encodes_audio_as_hexadecimal() {
     let outcome = plugin().call(llm("long 6000000")).await;
     assert!(outcome.items.len() > 2);
     assert_eq!(outcome.text().chars().count(), 6_000_000);
@@ -218,7 +218,7 @@ async fn long_text_is_cut_and_audio_is_hexadecimal() {
 }
 
 #[tokio::test]
-async fn a_closed_input_finishes_what_is_open() {
+async fn finishes_open_sessions_after_the_end_of_input() {
     let mut connection = plugin().connect();
     connection.request("a", llm("words 500")).await;
     connection.close_input().await;
@@ -227,7 +227,7 @@ async fn a_closed_input_finishes_what_is_open() {
 }
 
 #[tokio::test]
-async fn a_thousand_sessions_run_at_once() {
+async fn runs_a_thousand_concurrent_sessions() {
     let mut connection = plugin().connect();
     for session in 0..1000 {
         connection.request(&format!("s{session}"), llm("words 20")).await;
@@ -245,7 +245,7 @@ async fn a_thousand_sessions_run_at_once() {
 }
 
 #[tokio::test]
-async fn heartbeats_come_first_and_go_on_while_a_session_hangs() {
+async fn sends_heartbeats_first_and_while_a_session_hangs() {
     let options = ServeOptions { heartbeat: Duration::from_millis(50), ..ServeOptions::default() };
     let start = Instant::now();
     let mut connection = plugin().with_options(options).connect();
@@ -257,23 +257,23 @@ async fn heartbeats_come_first_and_go_on_while_a_session_hangs() {
 }
 
 #[tokio::test]
-async fn what_no_line_can_carry_ends_its_session_with_an_error() {
-    let outcome = plugin().call(llm("picture 1000000")).await;
+async fn an_item_over_the_line_limit_ends_its_session_with_an_error() {
+    let outcome = plugin().call(llm("image 1000000")).await;
     assert_eq!(outcome.items.len(), 2);
-    let outcome = plugin().call(llm("picture 6000000")).await;
+    let outcome = plugin().call(llm("image 6000000")).await;
     let (kind, message) = outcome.failure();
     assert_eq!(kind, "InvokeBadRequestError");
     assert!(message.contains("too large for one line"), "{message}");
 }
 
 #[tokio::test]
-async fn while_nobody_reads_text_is_joined_in_place_of_queued() {
+async fn joins_text_instead_of_queueing_it_for_a_slow_daemon() {
     const WORDS: usize = 300_000;
-    let provider = Obedient::default();
+    let provider = Controlled::default();
     let made = provider.0.clone();
     let mut connection = plugin_of(provider).connect();
     connection.request("a", llm(&format!("words {WORDS}"))).await;
-    // More than pipe and queue take at 260 bytes a line: 38,000. It stands still at 45,000, some thousands being joined.
+    // More than pipe and queue take at 260 bytes a line: 38,000. It stops at 45,000, because some thousands are joined.
     until(|| made.load(Ordering::SeqCst) > 42_000).await;
     let outcome = connection.outcome("a").await;
     assert!(outcome.items.len() < WORDS, "{} items", outcome.items.len());
@@ -284,7 +284,7 @@ async fn while_nobody_reads_text_is_joined_in_place_of_queued() {
 }
 
 #[tokio::test]
-async fn sessions_beyond_the_limit_wait_for_their_turn() {
+async fn queues_sessions_beyond_the_limit() {
     let options = ServeOptions { max_sessions: 3, ..ServeOptions::default() };
     let mut connection = plugin().with_options(options).connect();
     for session in 0..10_000 {
@@ -297,7 +297,7 @@ async fn sessions_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[tokio::test]
-async fn a_session_that_takes_too_long_is_ended_with_an_error() {
+async fn ends_a_session_with_an_error_after_its_timeout() {
     let options = ServeOptions { max_session_time: Duration::from_millis(100), ..ServeOptions::default() };
     let outcome = plugin().with_options(options).call(llm("hang")).await;
     assert!(outcome.failure().1.contains("given up"), "{:?}", outcome.error);

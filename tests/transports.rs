@@ -1,4 +1,5 @@
-//! The built executable in its three transports, with real pipes and sockets, against stand-ins for daemon and upstream.
+//! The built executable in its three transports, with real pipes and sockets, against stand-ins for daemon and
+//! upstream.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/directories.rs"]
@@ -99,7 +100,7 @@ impl Heard {
 }
 
 #[tokio::test]
-async fn over_pipes_a_heartbeat_comes_first_and_the_end_of_input_ends_the_process() {
+async fn sends_a_heartbeat_first_over_pipes_and_exits_at_the_end_of_input() {
     let upstream = gemini().await;
     let mut plugin = Local::start();
     assert_eq!(plugin.next().await.unwrap(), json!({"event": "heartbeat", "session_id": null, "data": {}}));
@@ -120,7 +121,7 @@ async fn over_pipes_a_heartbeat_comes_first_and_the_end_of_input_ends_the_proces
 }
 
 #[tokio::test]
-async fn a_host_that_stops_listening_ends_the_process_quietly() {
+async fn exits_quietly_when_the_daemon_closes_the_output() {
     let upstream = Scripted::start(vec![vec![
         event_stream(),
         Step::Repeat(
@@ -139,7 +140,7 @@ async fn a_host_that_stops_listening_ends_the_process_quietly() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_the_process_within_its_grace() {
+async fn sigterm_ends_the_process_within_the_grace_period() {
     let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
     let mut plugin = Local::start();
     plugin.next().await.unwrap();
@@ -150,7 +151,7 @@ async fn sigterm_ends_the_process_within_its_grace() {
 }
 
 #[tokio::test]
-async fn without_an_open_session_sigterm_ends_the_process_at_once() {
+async fn sigterm_without_open_sessions_ends_the_process_immediately() {
     let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
     let (mut idle, mut working) = (Local::start(), Local::start());
     idle.next().await.unwrap();
@@ -165,7 +166,7 @@ async fn without_an_open_session_sigterm_ends_the_process_at_once() {
 }
 
 #[tokio::test]
-async fn after_sigterm_every_session_is_told_and_no_new_one_is_taken() {
+async fn sigterm_ends_every_session_with_an_error_and_rejects_new_ones() {
     let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
     let mut plugin = Local::start();
     plugin.next().await.unwrap();
@@ -173,9 +174,9 @@ async fn after_sigterm_every_session_is_told_and_no_new_one_is_taken() {
     until(|| upstream.open_connections() == 1).await;
     plugin.terminate().await;
     let mut heard = std::collections::BTreeMap::<String, Heard>::new();
-    // What nobody could answer shows when the order has come.
+    // An unanswerable request shows when SIGTERM was handled.
     let mut nonsense = llm("nonsense", &upstream.url);
-    nonsense["data"]["provider"] = json!("nobody");
+    nonsense["data"]["provider"] = json!("unknown");
     while !heard.contains_key("nonsense") {
         plugin.send(&nonsense).await;
         let answer = loop {
@@ -203,7 +204,7 @@ async fn after_sigterm_every_session_is_told_and_no_new_one_is_taken() {
 }
 
 #[tokio::test]
-async fn a_cancel_closes_the_upstream_connection_whatever_the_session_waits_for() {
+async fn a_cancel_closes_the_upstream_connection_in_every_state() {
     const EVENT: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}\n\n";
     let busy = answer("503 Service Unavailable", "retry-after: 8\r\n", "busy");
     let video =
@@ -248,8 +249,8 @@ fn resident(process: &Child) -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
-/// An upstream that takes requests of any length, answers the first ones with these bodies, in their order, and then says
-/// nothing; its address, and the bytes of the request that it does not answer.
+/// An upstream that takes requests of any length, answers the first ones with these bodies, in their order, and then
+/// says nothing; its address, and the bytes of the request that it does not answer.
 async fn silent(answers: &[(&'static str, &'static str)]) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (url, taken) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
@@ -290,25 +291,25 @@ async fn silent(answers: &[(&'static str, &'static str)]) -> (String, Arc<Atomic
 }
 
 #[tokio::test]
-async fn a_long_request_that_waits_for_its_upstream_is_kept_once() {
+async fn a_long_waiting_request_is_in_memory_only_once() {
     const LENGTH: usize = 20_000_000;
     const EVENTS: (&str, &str) = ("text/event-stream", HELLO);
     const CACHE: (&str, &str) =
         ("application/json", r#"{"name": "cachedContents/1", "usageMetadata": {"totalTokenCount": 5000000}}"#);
     let words = "some words of a long text ".repeat(LENGTH / 26);
-    let said = |role: &str, text: &str| json!({"role": role, "content": text});
+    let message = |role: &str, text: &str| json!({"role": role, "content": text});
     // Who, the prompt, answers that come before, and how long the request is that is not answered.
     let cases = [
-        ("Gemini", vec![said("user", &words)], &[][..], LENGTH),
-        ("Gemini, instructions", vec![said("system", &words), said("user", "Why?")], &[], LENGTH),
-        ("Gemini, a cache", vec![said("system", &words), said("user", "Why?")], &[EVENTS, CACHE], 10),
+        ("Gemini", vec![message("user", &words)], &[][..], LENGTH),
+        ("Gemini, instructions", vec![message("system", &words), message("user", "Why?")], &[], LENGTH),
+        ("Gemini, a cache", vec![message("system", &words), message("user", "Why?")], &[EVENTS, CACHE], 10),
         (
             "Gemini, much behind a cache",
-            vec![said("system", &"word ".repeat(10_000)), said("user", &words)],
+            vec![message("system", &"word ".repeat(10_000)), message("user", &words)],
             &[EVENTS, CACHE],
             LENGTH,
         ),
-        ("AI Gateway", vec![said("user", &words)], &[], LENGTH),
+        ("AI Gateway", vec![message("user", &words)], &[], LENGTH),
     ];
     for (title, prompt, answers, length) in cases {
         let (url, taken) = silent(answers).await;
@@ -453,7 +454,7 @@ async fn waiting_for_an_upstream() -> (Scripted, Child, Debugger) {
 }
 
 #[tokio::test]
-async fn a_daemon_that_is_gone_ends_its_sessions() {
+async fn a_lost_daemon_connection_ends_its_sessions() {
     let (upstream, mut plugin, debugger) = waiting_for_an_upstream().await;
     drop(debugger);
     // Nothing else closes it for minutes.
@@ -462,7 +463,7 @@ async fn a_daemon_that_is_gone_ends_its_sessions() {
 }
 
 #[tokio::test]
-async fn over_tcp_a_line_of_64_mib_is_read_and_a_longer_one_costs_its_request_alone() {
+async fn over_tcp_reads_lines_of_64_mib_and_rejects_longer_ones() {
     const LIMIT: usize = 64 * 1024 * 1024;
     let upstream = gemini().await;
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -499,7 +500,7 @@ async fn over_tcp_a_line_of_64_mib_is_read_and_a_longer_one_costs_its_request_al
 }
 
 #[tokio::test]
-async fn after_sigterm_a_daemon_is_told_of_its_sessions_too() {
+async fn sigterm_ends_the_sessions_of_a_remote_daemon_with_an_error() {
     let (_upstream, mut plugin, mut debugger) = waiting_for_an_upstream().await;
     let pid = plugin.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
@@ -512,7 +513,7 @@ async fn after_sigterm_a_daemon_is_told_of_its_sessions_too() {
 }
 
 #[tokio::test]
-async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
+async fn a_rejected_key_ends_remote_debugging_with_a_hint() {
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plugin = remote(daemon.local_addr().unwrap().port()).spawn().unwrap();
     let (stream, _) = timeout(TIMEOUT, daemon.accept()).await.unwrap().unwrap();
@@ -521,14 +522,14 @@ async fn a_refused_key_ends_remote_debugging_with_what_to_do() {
     debugger.writer.write_all(b"handshake failed, invalid key\n").await.unwrap();
     drop(debugger);
     let output = timeout(TIMEOUT, plugin.wait_with_output()).await.unwrap().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("copy a new one"), "{said}");
-    assert!(!said.contains(": registered"), "{said}");
-    assert!(!said.contains("s3cret"), "{said}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains("copy a new one"), "{error}");
+    assert!(!error.contains(": registered"), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
 }
 
 #[tokio::test]
-async fn debug_registers_again_when_a_declaration_changes() {
+async fn debug_reconnects_when_a_declaration_changes() {
     let directory = directories::one_provider();
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
     std::fs::write(
@@ -575,7 +576,7 @@ async fn debug_registers_again_when_a_declaration_changes() {
 }
 
 #[tokio::test]
-async fn a_missing_key_is_named() {
+async fn reports_a_missing_key() {
     let output = command("remote").env_remove("REMOTE_INSTALL_KEY").output().await.unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("REMOTE_INSTALL_KEY"));
@@ -627,7 +628,7 @@ async fn over_http_each_request_is_a_session() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_cancels_the_upstream_call() {
+async fn a_disconnected_client_cancels_the_upstream_request() {
     let event = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}\n\n";
     let upstream = Scripted::start(vec![vec![event_stream(), Step::Send(event.to_vec()), Step::Hang]]).await;
     let server = Serverless::start("serverless", "SERVERLESS_PORT").await;
@@ -645,7 +646,7 @@ async fn a_caller_that_goes_away_cancels_the_upstream_call() {
 }
 
 #[tokio::test]
-async fn an_upstream_error_reaches_the_host_in_its_words() {
+async fn passes_on_the_error_message_of_the_upstream() {
     let body = r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"API key not valid.","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}]}}"#;
     let upstream = Scripted::start(vec![answer("400 Bad Request", "content-type: application/json\r\n", body)]).await;
     let mut plugin = Local::start();

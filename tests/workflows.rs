@@ -27,7 +27,7 @@ fn steps(job: &Value) -> &[Value] {
 }
 
 #[test]
-fn actions_are_named_by_commit() {
+fn pins_actions_by_commit() {
     for (name, workflow) in workflows() {
         for (job, value) in jobs(&workflow) {
             for action in steps(value).iter().filter_map(|step| step["uses"].as_str()) {
@@ -40,7 +40,7 @@ fn actions_are_named_by_commit() {
 }
 
 #[test]
-fn what_builds_has_no_secret_and_cannot_write() {
+fn build_jobs_have_no_secrets_and_no_write_permission() {
     let mut with_secrets = Vec::new();
     for (name, workflow) in workflows() {
         for (job, value) in jobs(&workflow) {
@@ -64,7 +64,7 @@ fn what_builds_has_no_secret_and_cannot_write() {
 }
 
 #[test]
-fn a_release_is_tested_and_its_tools_are_known_by_their_hashes() {
+fn tests_a_release_and_verifies_its_tools_by_hash() {
     let workflows = workflows();
     let names: Vec<&str> = workflows.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["ci", "release"]);

@@ -1,4 +1,4 @@
-//! Bodies of 500 MB: what is valid goes through in little memory, what is not is cut off.
+//! Bodies of 500 MB: valid ones are processed with little memory, invalid ones are interrupted.
 
 use std::process::Command as Builder;
 use std::time::Instant;
@@ -13,10 +13,10 @@ use crate::upstream::packed;
 const MEGABYTE: usize = 1 << 20;
 const SIZE: usize = 500 * MEGABYTE;
 
-/// Nothing that counts as an event: reported at the body's end.
+/// A body without events, which is reported at its end.
 const SILENT: &str = "incomplete|cannot be read";
 
-/// Reads what a session says without keeping it: how many characters arrived, and its error.
+/// Reads the output of a session without storing it. Returns the number of characters, and its error.
 async fn drain(plugin: &mut Plugin, session: &str) -> (usize, Option<Value>) {
     let (mut characters, mut error) = (0, None);
     let ours = format!("\"session_id\":\"{session}\"");
@@ -51,7 +51,7 @@ fn head(status: &str, kind: &str) -> Step {
     Step::Send(format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n{length}\r\n").into_bytes())
 }
 
-/// A hundred megabytes of one letter, as few bytes as the `gzip` of this machine makes of them.
+/// A hundred megabytes of one character, compressed with `gzip`.
 fn bomb() -> Vec<u8> {
     let script = "head -c 100000000 /dev/zero | tr '\\0' a | gzip";
     let packed = Builder::new("sh").args(["-c", script]).output().unwrap().stdout;
@@ -60,7 +60,7 @@ fn bomb() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn half_a_gigabyte_of_body_costs_little_memory() {
+async fn a_body_of_half_a_gigabyte_needs_little_memory() {
     let pieces = |language: &Language| {
         let piece = language.piece.replace("\"x\"", &format!("\"{}\"", "x".repeat(MEGABYTE)));
         vec![event_stream(), Step::Times(piece.into_bytes(), SIZE / MEGABYTE), send(language.hello)]
@@ -82,14 +82,14 @@ async fn half_a_gigabyte_of_body_costs_little_memory() {
         (
             "lines that are no events",
             &chat,
-            vec![event_stream(), again(b"garbage\n".repeat(8192))],
+            vec![event_stream(), again(b"invalid\n".repeat(8192))],
             "unexpected plain-text response",
         ),
         ("keep-alive comments", &chat, vec![event_stream(), again(b": ping\n\n".repeat(8192))], SILENT),
         ("an error's body", &chat, vec![head("500 Internal Server Error", json), again(vec![b'a'; MEGABYTE])], "500"),
         ("a JSON answer (embeddings)", &embed, vec![head("200 OK", json), again(vec![b'['; MEGABYTE])], "longer than"),
     ];
-    let neighbour = healthy().await;
+    let neighbor = healthy().await;
     let mut table = Table::new("body");
     for (fault, ask, script, word) in cases {
         let upstream = Scripted::start(vec![script]).await;
@@ -98,7 +98,7 @@ async fn half_a_gigabyte_of_body_costs_little_memory() {
         plugin.send(&ask(&upstream.url)).await;
         let (characters, error) = drain(&mut plugin, "large").await;
         let outcome = Outcome { text: String::new(), error, took: start.elapsed() };
-        plugin.neighbour(&neighbour, fault).await;
+        plugin.neighbor(&neighbor, fault).await;
         let peak = plugin.peak();
         if word.is_empty() {
             assert_eq!((characters, &outcome.error), (SIZE + 5, &None), "{fault}");

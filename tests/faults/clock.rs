@@ -1,5 +1,5 @@
-//! A wall clock that jumps while the executable runs: what waits goes on waiting as long as it should, and what carries
-//! a time carries the new one. The clock is the executable's own, moved by a library that is loaded before it.
+//! Jumps of the wall clock while the executable runs: timeouts are not affected, and signatures contain the new time. A
+//! preloaded library changes the clock of the executable only.
 
 use std::path::Path;
 use std::process::Command as Builder;
@@ -20,7 +20,7 @@ use crate::tls::serve;
 const HOUR: i64 = 3600;
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// The clock's library and the file that sets it.
+/// The clock library, and the file that sets the clock.
 struct Clock(TempDir);
 
 impl Clock {
@@ -35,7 +35,7 @@ impl Clock {
         clock
     }
 
-    /// So many seconds ahead of the real time.
+    /// Sets the clock ahead of the real time by this many seconds.
     fn set(&self, seconds: i64) {
         // Written in place: the executable has the file mapped.
         let file =
@@ -50,7 +50,7 @@ impl Clock {
     }
 }
 
-/// The real time in seconds.
+/// Returns the real time in seconds.
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
@@ -61,7 +61,7 @@ fn header(request: &str, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_ends_no_stream_and_lengthens_none() {
+async fn clock_jumps_do_not_affect_streams() {
     let clock = Clock::build();
     let mut plugin = clock.start();
     let mut table = Table::new("clock-streams");
@@ -91,7 +91,7 @@ async fn a_clock_that_jumps_ends_no_stream_and_lengthens_none() {
 }
 
 #[tokio::test]
-async fn a_cached_token_outlives_a_jump_and_is_renewed_when_it_is_refused() {
+async fn a_cached_token_survives_a_clock_jump_and_is_renewed_when_rejected() {
     let clock = Clock::build();
     let mut plugin = clock.start();
     let mut table = Table::new("clock-tokens");
@@ -127,7 +127,7 @@ async fn a_cached_token_outlives_a_jump_and_is_renewed_when_it_is_refused() {
 }
 
 #[tokio::test]
-async fn what_carries_a_time_carries_the_new_one() {
+async fn signatures_contain_the_new_time_after_a_clock_jump() {
     let clock = Clock::build();
     let mut plugin = clock.start();
     let mut table = Table::new("clock-signatures");
@@ -158,7 +158,7 @@ async fn what_carries_a_time_carries_the_new_one() {
     table.write();
 }
 
-/// When a token says that it was made.
+/// Returns the time at which a token was issued.
 fn issued(header: &str) -> i64 {
     let body = header.trim_start_matches("Bearer ").split('.').nth(1).unwrap();
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
@@ -170,13 +170,13 @@ fn issued(header: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_named_where_certificates_are_judged() {
+async fn reports_a_wrong_clock_when_checking_certificates() {
     let clock = Clock::build();
     let mut plugin = clock.start();
     let mut table = Table::new("clock-certificates");
     let authority = Authority::new();
     let address = serve(&authority, "127.0.0.1", (2020, 2100)).await;
-    let neighbour = healthy().await;
+    let neighbor = healthy().await;
     let jumps =
         // The wrong ones first or far ahead: a TLS session that is resumed has its certificate judged already.
         [("in 1971", YEAR - now(), "not valid yet"), ("right", 0, ""), ("a century ahead", 100 * YEAR, "expired")];
@@ -187,7 +187,7 @@ async fn a_wrong_clock_is_named_where_certificates_are_judged() {
         assert!(outcome.message().contains(word), "{fault}: {outcome:?}");
         assert_eq!(outcome.error.is_none(), word.is_empty(), "{fault}: {outcome:?}");
         assert!(word.is_empty() || outcome.message().contains("clock"), "{fault}: {outcome:?}");
-        plugin.neighbour(&neighbour, fault).await;
+        plugin.neighbor(&neighbor, fault).await;
         table.outcome(&format!("the clock is {fault}: a valid certificate"), &outcome, &plugin);
     }
     plugin.finish().await;

@@ -1,5 +1,4 @@
-//! The host's faults: lines that are none, a host that does not listen or hangs up, more sessions than anybody asks
-//! for.
+//! Faults of the plugin daemon: invalid lines, a daemon that does not read or disconnects, and very many sessions.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,13 +9,13 @@ use crate::plugin::{GEMINI, OPENAI, Plugin, healthy, llm, send};
 use crate::scripted::{Scripted, Step, event_stream};
 use crate::table::Table;
 
-/// The first warning of a log, without its time.
+/// Returns the first warning of a log, without its time.
 fn warning(log: &str) -> &str {
     log.lines().find_map(|line| line.find("WARN").map(|at| &line[at..])).unwrap_or("–")
 }
 
 #[tokio::test]
-async fn lines_that_are_no_request_cost_nothing() {
+async fn lines_without_a_request_have_no_effect() {
     let upstream = healthy().await;
     let request = llm("whole", &upstream.url, &json!({}));
     let (half, rest) = request.split_at(request.len() / 2);
@@ -41,7 +40,7 @@ async fn lines_that_are_no_request_cost_nothing() {
         ("a request of ten thousand quotes", vec![payload(quotes)], "", Some("expected an object")),
         ("half a line, and the rest later", vec![half.into(), rest.into()], "", Some("")),
     ];
-    let mut table = Table::new("host-lines");
+    let mut table = Table::new("daemon-lines");
     for (fault, pieces, word, answer) in cases {
         let mut plugin = Plugin::start("");
         let start = Instant::now();
@@ -55,7 +54,7 @@ async fn lines_that_are_no_request_cost_nothing() {
             assert!(outcome.message().contains(answer) && outcome.message().len() < 1000, "{fault}: {outcome:?}");
             table.outcome(fault, &outcome, &plugin);
         }
-        plugin.neighbour(&upstream, fault).await;
+        plugin.neighbor(&upstream, fault).await;
         let (took, peak) = (start.elapsed(), plugin.peak());
         assert!(peak < 1200, "{fault}: {peak} MB");
         let log = plugin.finish().await;
@@ -73,7 +72,7 @@ const PIECES: usize = 5000;
 const PIECE: usize = 1000;
 
 #[tokio::test]
-async fn a_host_that_stops_reading_loses_nothing_and_costs_little_memory() {
+async fn a_daemon_that_stops_reading_loses_nothing_and_needs_little_memory() {
     let piece = OPENAI.piece.replace("\"x\"", &format!("\"{}\"", "x".repeat(PIECE)));
     let script = vec![event_stream(), Step::Times(piece.into_bytes(), PIECES), send(OPENAI.hello)];
     let upstream = Scripted::start(vec![script]).await;
@@ -83,7 +82,7 @@ async fn a_host_that_stops_reading_loses_nothing_and_costs_little_memory() {
     for session in texts.keys() {
         plugin.send(OPENAI.chat(session, &upstream.url, &OPENAI.waits(Duration::from_secs(5)))).await;
     }
-    // Longer than the idle timeout: the host's silence is not taken for the upstream's.
+    // Longer than the idle timeout: a daemon that does not read must not count as a silent upstream.
     tokio::time::sleep(Duration::from_secs(7)).await;
     let held = plugin.peak();
     let mut ended = 0;
@@ -100,25 +99,25 @@ async fn a_host_that_stops_reading_loses_nothing_and_costs_little_memory() {
         }
     }
     assert!(texts.values().all(|length| *length == PIECES * PIECE + "Hello".len()), "{texts:?}");
-    assert!(held < 190 && plugin.peak() < 500, "{held} MB while nobody read, then {} MB", plugin.peak());
-    let mut table = Table::new("host-silence");
-    let fault = format!("nobody reads for 7 s, {STREAMS} streams of {} MB", PIECES * PIECE / 1_000_000);
-    let report = format!("– ({held} MB while nobody read)");
+    assert!(held < 190 && plugin.peak() < 500, "{held} MB while nothing was read, then {} MB", plugin.peak());
+    let mut table = Table::new("daemon-silence");
+    let fault = format!("nothing is read for 7 s, {STREAMS} streams of {} MB", PIECES * PIECE / 1_000_000);
+    let report = format!("– ({held} MB while nothing was read)");
     table.row(&fault, "nothing", &report, start.elapsed(), plugin.peak());
-    plugin.neighbour(&healthy().await, "a host that stopped reading").await;
+    plugin.neighbor(&healthy().await, "a daemon that stopped reading").await;
     plugin.finish().await;
     table.write();
 }
 
 #[tokio::test]
-async fn a_host_that_hangs_up_ends_the_process_in_order() {
-    let mut table = Table::new("host-end");
+async fn a_daemon_that_disconnects_ends_the_process_cleanly() {
+    let mut table = Table::new("daemon-end");
     let pause = Step::Pause(Duration::from_millis(300));
     let slow = vec![event_stream(), send(GEMINI.piece), pause, send(GEMINI.hello)];
     let upstream = Scripted::start(vec![slow]).await;
 
     let mut plugin = Plugin::start("");
-    plugin.neighbour(&healthy().await, "a host that hangs up").await;
+    plugin.neighbor(&healthy().await, "a daemon that disconnects").await;
     plugin.send(llm("open", &upstream.url, &json!({}))).await;
     let peak = plugin.peak();
     plugin.input = None;
@@ -129,7 +128,7 @@ async fn a_host_that_hangs_up_ends_the_process_in_order() {
     table.row("the input is closed while a session is open", "nothing", report, outcome.took, peak);
 
     let mut plugin = Plugin::start("");
-    plugin.neighbour(&healthy().await, "a host that hangs up").await;
+    plugin.neighbor(&healthy().await, "a daemon that disconnects").await;
     plugin.send("{\"session_id\": \"half\", \"event\": \"requ").await;
     let peak = plugin.peak();
     plugin.input = None;
@@ -152,7 +151,7 @@ async fn a_host_that_hangs_up_ends_the_process_in_order() {
     let report = "the calls of the upstream are dropped; exit code 0";
     table.row(
         "the output is closed in the middle of a stream",
-        "the open sessions, which nobody hears",
+        "the open sessions, without an error",
         report,
         took,
         peak,
@@ -161,15 +160,15 @@ async fn a_host_that_hangs_up_ends_the_process_in_order() {
 }
 
 #[tokio::test]
-async fn ten_thousand_sessions_at_once_are_answered() {
+async fn completes_ten_thousand_concurrent_sessions() {
     let upstream = healthy().await;
     let mut plugin = Plugin::start("");
     let seen = plugin.many(10_000, &upstream.url).await;
     assert_eq!((seen.answered, seen.report.as_str()), (10_000, "–"));
     let peak = plugin.peak();
     assert!(peak < 800, "{peak} MB");
-    let mut table = Table::new("host-many");
-    table.row("ten thousand sessions at once", &seen.lost(), &seen.report, seen.took, peak);
+    let mut table = Table::new("daemon-many");
+    table.row("ten thousand concurrent sessions", &seen.lost(), &seen.report, seen.took, peak);
     plugin.finish().await;
     table.write();
 }

@@ -1,4 +1,4 @@
-//! The machine's limits: descriptors, memory, a full disk, a folder that cannot be written.
+//! The machine's limits: descriptors, memory, a full disk, a read-only directory.
 
 use std::path::Path;
 use std::process::Command as Builder;
@@ -11,7 +11,7 @@ use crate::plugin::{EXECUTABLE, Plugin, healthy, llm};
 use crate::table::Table;
 
 #[tokio::test]
-async fn under_a_limit_every_session_ends_and_the_next_is_answered() {
+async fn under_a_limit_every_session_ends_and_the_next_one_succeeds() {
     let mut table = Table::new("machine-limits");
     for (fault, limits, sessions) in [
         ("24 file descriptors, 200 sessions", "ulimit -n 24;", 200),
@@ -27,17 +27,17 @@ async fn under_a_limit_every_session_ends_and_the_next_is_answered() {
             _ => assert_eq!(seen.answered, sessions, "{fault}: {seen:?}"),
         }
         table.row(fault, &seen.lost(), &seen.report, seen.took, peak);
-        plugin.neighbour(&upstream, fault).await;
+        plugin.neighbor(&upstream, fault).await;
         plugin.finish().await;
     }
     table.write();
 }
 
 #[tokio::test]
-async fn a_line_that_finds_no_memory_costs_its_session_only() {
+async fn a_line_without_memory_ends_its_session_only() {
     let upstream = healthy().await;
     let mut plugin = Plugin::start("ulimit -v 262144;");
-    plugin.neighbour(&upstream, "before the line").await;
+    plugin.neighbor(&upstream, "before the line").await;
     let request = llm("large", &upstream.url, &json!({}));
     plugin.send(&request[..request.len() / 2]).await;
     for _ in 0..200 {
@@ -48,22 +48,22 @@ async fn a_line_that_finds_no_memory_costs_its_session_only() {
     assert!(outcome.message().contains("too long"), "{outcome:?}");
     let mut table = Table::new("machine-memory");
     table.outcome("256 MB of address space, a request of 200 MB", &outcome, &plugin);
-    plugin.neighbour(&upstream, "after the line").await;
+    plugin.neighbor(&upstream, "after the line").await;
     plugin.finish().await;
     table.write();
 }
 
-/// Where the folder `$0` is a full disk.
+/// Script that makes the directory `$0` a full disk.
 const FULL: &str = r#"mount -t tmpfs -o size=64k tmpfs "$0" || exit 99; cat /dev/zero 2>&- > "$0/filling"; exec "$@""#;
 
-/// Where neither the folder `$0` nor the checkout can be written.
+/// Script that makes the directory `$0` and the checkout read-only.
 const READ_ONLY: &str = r#"mount --bind . . && mount -o remount,bind,ro . && cd "$PWD" && mount -t tmpfs -o ro tmpfs "$0" ||
     exit 99; exec "$@""#;
 
-/// The executable with its log on the disk of its home.
+/// Script that runs the executable with its log in its home directory.
 const LOGGED: [&str; 4] = ["sh", "-c", r#"exec "$0" 2>> "$HOME/log""#, EXECUTABLE];
 
-/// A program whose home is the folder, in a namespace of its own with other file systems.
+/// Runs a program whose home is the directory, in a namespace of its own with other file systems.
 fn elsewhere(script: &str, directory: &Path, program: &[&str]) -> Builder {
     let mut command = Builder::new("unshare");
     command.args(["-Urm", "sh", "-c", script]).arg(directory).args(program);
@@ -72,14 +72,14 @@ fn elsewhere(script: &str, directory: &Path, program: &[&str]) -> Builder {
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_nothing_costs_no_session() {
+async fn a_full_disk_does_not_affect_sessions() {
     let directory = tempfile::tempdir().unwrap();
     let permitted =
         |script| elsewhere(script, directory.path(), &["true"]).status().is_ok_and(|status| status.success());
     let mut cases = Vec::new();
     if permitted(FULL) && permitted(READ_ONLY) {
         cases.push(("a full disk (tmpfs) as home, its log too", elsewhere(FULL, directory.path(), &LOGGED)));
-        cases.push(("home and plugin folder read-only", elsewhere(READ_ONLY, directory.path(), &[EXECUTABLE])));
+        cases.push(("home and plugin directory read-only", elsewhere(READ_ONLY, directory.path(), &[EXECUTABLE])));
     }
     let mut command = Builder::new("sh");
     command.args(["-c", "exec \"$0\" 2> /dev/full", EXECUTABLE]);
@@ -99,16 +99,16 @@ async fn a_disk_that_takes_nothing_costs_no_session() {
 }
 
 #[test]
-fn what_cannot_be_written_is_named_and_leaves_nothing_behind() {
+fn reports_write_errors_and_leaves_no_files() {
     let directory = tempfile::tempdir().unwrap();
     let keys = directory.path().join("keys");
     let keygen = [EXECUTABLE, "keygen", "--out", keys.to_str().unwrap()];
-    // What the command left in the folder is listed after it.
+    // The remaining files are listed after the command.
     let listed = [&["sh", "-c", r#""$@"; code=$?; ls -A "$HOME"; exit $code"#, "sh"][..], &keygen].concat();
     let mut table = Table::new("machine-files");
     let cases = [
         ("`keygen` on a full disk (tmpfs)", FULL, "No space left on device", "filling\n"),
-        ("`keygen` in a read-only folder", READ_ONLY, "Read-only file system", ""),
+        ("`keygen` in a read-only directory", READ_ONLY, "Read-only file system", ""),
     ];
     for (fault, script, word, left) in cases {
         let start = Instant::now();
@@ -117,14 +117,14 @@ fn what_cannot_be_written_is_named_and_leaves_nothing_behind() {
             return;
         };
         // A machine that permits no namespace says so by another code.
-        let (Some(1), listing, said) = ended else { return };
-        if said.contains("unshare") {
+        let (Some(1), listing, output) = ended else { return };
+        if output.contains("unshare") {
             return;
         }
-        assert!(said.contains(word) && said.contains("keys.private.pem"), "{fault}: {said}");
+        assert!(output.contains(word) && output.contains("keys.private.pem"), "{fault}: {output}");
         assert_eq!(listing, left, "{fault}");
-        let said = said.replace(directory.path().to_str().unwrap(), "FOLDER");
-        table.row(fault, "the command, exit code 1", said.trim(), start.elapsed(), None);
+        let output = output.replace(directory.path().to_str().unwrap(), "DIRECTORY");
+        table.row(fault, "the command, exit code 1", output.trim(), start.elapsed(), None);
     }
     table.write();
 }
@@ -134,7 +134,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_output_that_takes_nothing_ends_the_process_with_the_reason() {
+async fn a_full_standard_output_ends_the_process_with_the_reason() {
     let upstream = healthy().await;
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" > /dev/full", EXECUTABLE]);
@@ -144,8 +144,8 @@ async fn an_output_that_takes_nothing_ends_the_process_with_the_reason() {
     let (code, log) = plugin.failure().await;
     assert!(code == Some(1) && log.contains("No space left on device"), "{code:?}: {log}");
     let mut table = Table::new("machine-output");
-    let said = log.lines().last().unwrap_or_default();
+    let output = log.lines().last().unwrap_or_default();
     let fault = "standard output on a full disk (/dev/full)";
-    table.row(fault, "the process, which nobody hears: exit code 1", said, start.elapsed(), None);
+    table.row(fault, "the process, exit code 1", output, start.elapsed(), None);
     table.write();
 }

@@ -1,4 +1,4 @@
-//! The executable as the daemon's child, the requests that are put to it, and the tables of what was seen.
+//! The executable as a child process of the daemon, and requests to it.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,19 +13,19 @@ use crate::scripted::{Scripted, Step, event_stream};
 
 pub const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The key that every request carries and no output may show.
+/// API key of every request, which must not appear in any output.
 pub const CANARY: &str = "canary-5f1e-key";
 
 pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_dify-plugin-runtime");
 
-/// An upstream's language: a provider that speaks it, and its events.
+/// Wire format of an upstream: a provider that uses it, and its events.
 pub struct Language {
     pub title: &'static str,
     provider: &'static str,
     model: &'static str,
     /// An event with the text `x`, not the last.
     pub piece: &'static str,
-    /// A whole answer with the text `Hello`.
+    /// A complete response with the text `Hello`.
     pub hello: &'static str,
 }
 
@@ -48,7 +48,7 @@ pub const OPENAI: Language = Language {
 };
 
 impl Language {
-    /// Credentials that wait so long for a response, and between its events.
+    /// Credentials with this timeout for the response and between its events.
     pub fn waits(&self, limit: Duration) -> Value {
         let seconds = limit.as_secs_f64().to_string();
         match self.provider {
@@ -81,7 +81,7 @@ pub fn llm(session: &str, address: &str, more: &Value) -> String {
     GEMINI.chat(session, address, more)
 }
 
-/// An upstream without a fault.
+/// Starts an upstream without faults.
 pub async fn healthy() -> Scripted {
     Scripted::start(vec![vec![event_stream(), send(GEMINI.hello)]]).await
 }
@@ -106,7 +106,7 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// What became of many sessions.
+/// Outcome of many sessions.
 #[derive(Debug)]
 pub struct Crowd {
     sessions: usize,
@@ -132,14 +132,14 @@ impl Outcome {
 }
 
 impl Plugin {
-    /// Under a shell's limits, in the checkout.
+    /// Starts it with limits of a shell, in the checkout.
     pub fn start(limits: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{limits} exec \"$0\""), EXECUTABLE]);
         Self::spawn(command)
     }
 
-    /// By a command that becomes the executable.
+    /// Starts it with a command that executes the plugin.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -207,14 +207,14 @@ impl Plugin {
         outcomes
     }
 
-    /// A session beside or after a fault, which must be answered.
-    pub async fn neighbour(&mut self, upstream: &Scripted, beside: &str) {
-        self.send(&llm("neighbour", &upstream.url, &json!({}))).await;
-        let outcome = self.outcomes(&["neighbour"]).await.remove(0);
+    /// Runs a session next to or after a fault, which must succeed.
+    pub async fn neighbor(&mut self, upstream: &Scripted, beside: &str) {
+        self.send(&llm("neighbor", &upstream.url, &json!({}))).await;
+        let outcome = self.outcomes(&["neighbor"]).await.remove(0);
         assert_eq!((outcome.text.as_str(), &outcome.error), ("Hello", &None), "beside {beside}");
     }
 
-    /// So many chats at once, read until each has ended.
+    /// Runs this many concurrent chats until each has ended.
     pub async fn many(&mut self, sessions: usize, address: &str) -> Crowd {
         let lines: String = (0..sessions).map(|number| llm(&format!("s{number}"), address, &json!({}))).collect();
         let start = Instant::now();
@@ -243,14 +243,14 @@ impl Plugin {
         crowd
     }
 
-    /// Most memory since the start or the last [`Plugin::forget_peak`], in megabytes.
+    /// Peak memory since the start or the last [`Plugin::forget_peak`], in megabytes.
     pub fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
-    /// From now on [`Plugin::peak`] counts anew.
+    /// Resets [`Plugin::peak`].
     pub fn forget_peak(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").unwrap();
     }

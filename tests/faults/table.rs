@@ -1,4 +1,4 @@
-//! The tables of the README: what a fault cost, how it was reported, how long it took, how much memory.
+//! The tables of the README: what was lost, how it was reported, the time and the memory.
 
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::plugin::{Outcome, Plugin};
 
-/// Characters of a report that are shown.
+/// Maximum number of characters of a report.
 const MAX_REPORT_CHARACTERS: usize = 400;
 
-/// One table, which stands in the README between a mark with its name and the next mark or heading.
+/// A table in the README, between a marker with its name and the next marker or heading.
 pub struct Table {
     name: &'static str,
     rows: String,

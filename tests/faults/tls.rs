@@ -1,4 +1,5 @@
-//! TLS with certificates of a private authority: trusted only when it is given, and refused with the reason.
+//! TLS with certificates of a private authority: trusted only if the authority is configured, otherwise rejected with
+//! the reason.
 
 use std::time::Duration;
 
@@ -34,10 +35,10 @@ pub async fn serve(authority: &Authority, host: &str, years: (i32, i32)) -> Stri
     address
 }
 
-/// What web servers answer to what is no HTTP.
+/// Typical response of web servers to a request that is not HTTP.
 const PAGE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
 
-/// A server that answers whatever is said to it with these bytes, or breaks the connection when there are none.
+/// Starts a server that responds to any input with these bytes, or closes the connection if there are none.
 async fn raw_server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());
@@ -87,7 +88,7 @@ async fn cases(ours: &Authority) -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn a_certificate_is_trusted_only_when_its_authority_is() {
+async fn trusts_a_certificate_only_if_its_authority_is_trusted() {
     let ours = Authority::new();
     let mut table = Table::new("tls");
     play(&mut Plugin::start(""), cases(&ours).await, &mut table).await;
@@ -127,8 +128,8 @@ async fn play(plugin: &mut Plugin, cases: Vec<Case>, table: &mut Table) {
     for (fault, address, credentials, word) in cases {
         plugin.forget_peak();
         plugin.send(&llm("tls", &address, &credentials)).await;
-        plugin.send(&llm("neighbour", &plain.url, &json!({}))).await;
-        let outcomes = plugin.outcomes(&["tls", "neighbour"]).await;
+        plugin.send(&llm("neighbor", &plain.url, &json!({}))).await;
+        let outcomes = plugin.outcomes(&["tls", "neighbor"]).await;
         assert_eq!((outcomes[1].text.as_str(), &outcomes[1].error), ("Hello", &None), "beside {fault}");
         let as_expected = match word {
             "" => outcomes[0].text == "Hello" && outcomes[0].error.is_none(),

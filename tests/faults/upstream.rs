@@ -1,4 +1,4 @@
-//! An upstream's faults, in both languages, each beside a healthy session of the same process.
+//! Faults of an upstream in both wire formats, each next to a healthy session of the same process.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::plugin::{EXECUTABLE, GEMINI, Language, OPENAI, Outcome, Plugin, healt
 use crate::scripted::{Scripted, Step, answer, event_stream};
 use crate::table::Table;
 
-/// What is played, and how it must end.
+/// The script of the upstream, and the expected outcome.
 struct Case {
     fault: &'static str,
     script: Vec<Step>,
@@ -19,7 +19,7 @@ struct Case {
     expected: Expected,
 }
 
-/// A word of the report (one of several), or the text of an answer that stands in spite of the fault.
+/// Word of the report (one of several), or the text of a response that is returned in spite of the fault.
 enum Expected {
     Report(&'static str),
     Text(&'static str),
@@ -155,7 +155,7 @@ fn content_cases(language: &Language) -> Vec<Case> {
     ]
 }
 
-/// A stream that says of itself to be compressed.
+/// A stream that is declared as compressed.
 pub fn packed(body: &[u8]) -> Vec<Step> {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n";
@@ -169,7 +169,7 @@ fn network_cases(language: &Language) -> Vec<Case> {
         ..case(fault, Vec::new(), Report(word))
     };
     let mut cases = vec![
-        at("nobody listens", "http://127.0.0.1:9", json!({}), "127.0.0.1:9"),
+        at("no server listens", "http://127.0.0.1:9", json!({}), "127.0.0.1:9"),
         at("a name that does not resolve", "http://no-such-host.invalid", json!({}), "cannot be resolved"),
         at("a proxy that is down, `proxy_url`", "http://models.invalid", proxy("http://127.0.0.1:9"), DOWN),
         at("a proxy that is down, to https://", "https://models.invalid", proxy("http://127.0.0.1:9"), DOWN),
@@ -194,7 +194,7 @@ fn network_cases(language: &Language) -> Vec<Case> {
     cases
 }
 
-/// How a dead proxy is told from a dead upstream.
+/// How a dead proxy is distinguished from a dead upstream.
 const DOWN: &str = "Requests go through the proxy";
 
 fn proxy(address: &str) -> Value {
@@ -202,7 +202,7 @@ fn proxy(address: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_proxy_of_the_environment_that_is_down_is_named() {
+async fn reports_an_unreachable_proxy_of_the_environment() {
     let mut command = Command::new(EXECUTABLE);
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
         command.env(name, "http://127.0.0.1:9");
@@ -211,7 +211,7 @@ async fn a_proxy_of_the_environment_that_is_down_is_named() {
         command.env(name, "127.0.0.1");
     }
     let mut plugin = Plugin::spawn(command);
-    let neighbour = healthy().await;
+    let neighbor = healthy().await;
     let mut table = Table::new("upstream-proxy");
     for (fault, address) in [("to http://", "http://models.invalid"), ("to https://", "https://models.invalid")] {
         plugin.forget_peak();
@@ -219,16 +219,16 @@ async fn a_proxy_of_the_environment_that_is_down_is_named() {
         let outcome = plugin.outcomes(&["proxied"]).await.remove(0);
         assert!(outcome.message().contains(DOWN) && outcome.message().contains("environment"), "{fault}: {outcome:?}");
         table.outcome(&format!("the environment's proxy is down, {fault}"), &outcome, &plugin);
-        plugin.neighbour(&neighbour, fault).await;
+        plugin.neighbor(&neighbor, fault).await;
     }
     plugin.finish().await;
     table.write();
 }
 
 #[tokio::test]
-async fn an_upstreams_fault_ends_its_own_session_with_a_report() {
+async fn an_upstream_fault_ends_its_own_session_with_an_error() {
     let mut plugin = Plugin::start("");
-    let neighbour = healthy().await;
+    let neighbor = healthy().await;
     let mut wrong = Vec::new();
     for (language, file) in [(&GEMINI, "upstream-gemini"), (&OPENAI, "upstream-openai")] {
         let mut table = Table::new(file);
@@ -242,7 +242,7 @@ async fn an_upstreams_fault_ends_its_own_session_with_a_report() {
         // Those that take their time do so side by side, each in a process of its own.
         let silent = silence_cases(language).into_iter().map(async |case| {
             let mut plugin = Plugin::start("");
-            let outcome = play(&mut plugin, language, &case, &neighbour).await;
+            let outcome = play(&mut plugin, language, &case, &neighbor).await;
             let peak = plugin.peak();
             plugin.finish().await;
             (case, outcome, peak)
@@ -251,7 +251,7 @@ async fn an_upstreams_fault_ends_its_own_session_with_a_report() {
             judge(case, outcome, peak);
         }
         for case in [connection_cases, content_cases, network_cases].iter().flat_map(|cases| cases(language)) {
-            let outcome = play(&mut plugin, language, &case, &neighbour).await;
+            let outcome = play(&mut plugin, language, &case, &neighbor).await;
             judge(case, outcome, plugin.peak());
         }
         table.write();
@@ -260,13 +260,13 @@ async fn an_upstreams_fault_ends_its_own_session_with_a_report() {
     plugin.finish().await;
 }
 
-async fn play(plugin: &mut Plugin, language: &Language, case: &Case, neighbour: &Scripted) -> Outcome {
+async fn play(plugin: &mut Plugin, language: &Language, case: &Case, neighbor: &Scripted) -> Outcome {
     let name = format!("{}, {}", language.title, case.fault);
     plugin.forget_peak();
     let upstream = Scripted::start(vec![case.script.clone()]).await;
     plugin.send(&language.chat("fault", case.address.unwrap_or(&upstream.url), &case.credentials)).await;
-    plugin.send(&llm("neighbour", &neighbour.url, &json!({}))).await;
-    let mut outcomes = plugin.outcomes(&["fault", "neighbour"]).await;
+    plugin.send(&llm("neighbor", &neighbor.url, &json!({}))).await;
+    let mut outcomes = plugin.outcomes(&["fault", "neighbor"]).await;
     assert_eq!((outcomes[1].text.as_str(), &outcomes[1].error), ("Hello", &None), "beside {name}");
     assert!(upstream.requests().len() <= 1, "{name}: sent again although retries are off");
     outcomes.swap_remove(0)

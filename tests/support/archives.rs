@@ -1,7 +1,7 @@
-//! Archives written byte by byte, so that any part of them can lie.
+//! Writes ZIP archives byte by byte, so that any part of them can be inconsistent.
 #![allow(dead_code)]
 
-/// One entry; what the headers say of it can differ from what it is.
+/// An entry whose headers can differ from its contents.
 #[derive(Clone)]
 pub struct Entry {
     pub name: Vec<u8>,
@@ -14,12 +14,12 @@ pub struct Entry {
     pub unpacked: u32,
     /// Unix mode.
     pub mode: u32,
-    /// Where the directory says that the entry begins.
+    /// Offset of the entry in the central directory.
     pub offset: Option<u32>,
     pub extra: Vec<u8>,
 }
 
-/// A stored file.
+/// Creates a stored file.
 pub fn entry(name: impl AsRef<[u8]>, data: &[u8]) -> Entry {
     let size = u32::try_from(data.len()).unwrap();
     Entry {
@@ -37,7 +37,7 @@ pub fn entry(name: impl AsRef<[u8]>, data: &[u8]) -> Entry {
     }
 }
 
-/// The checksum of an entry.
+/// Returns the CRC-32 checksum of an entry.
 pub fn crc(data: &[u8]) -> u32 {
     !data.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1)))

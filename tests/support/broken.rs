@@ -9,7 +9,7 @@ use super::canaries::{
     subject,
 };
 
-/// A kind, the field that is broken, what stands in it, and the secret that must not be repeated.
+/// Name, invalid field, its value, and the secret that must not appear in the error.
 pub type Broken = (Kind, &'static str, Value, String);
 
 /// Credentials that cannot be used: cut, of another type, in the wrong form.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A plugin whose only provider is Xinference.
+/// Creates a plugin directory with Xinference as its only provider.
 pub fn one_provider() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

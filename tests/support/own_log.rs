@@ -1,9 +1,9 @@
-//! What this process logs, for tests that run the providers within themselves.
+//! The log of the test process, for tests that run providers in-process.
 
 use std::io::Write;
 use std::sync::{Mutex, OnceLock};
 
-/// Everything that this process logs from the first call on, down to the finest level.
+/// Returns everything that this process logs from the first call on, at all levels.
 pub fn log() -> &'static Mutex<Vec<u8>> {
     static LOG: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
     LOG.get_or_init(|| {
@@ -19,7 +19,7 @@ pub fn log() -> &'static Mutex<Vec<u8>> {
         }
         let level = tracing_subscriber::filter::LevelFilter::TRACE;
         let logger = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Sink).finish();
-        // Set outside of the cell: the first message must find it filled.
+        // Set on another thread, because the cell must be initialized before the first event.
         std::thread::spawn(move || tracing::subscriber::set_global_default(logger));
         Mutex::default()
     })

@@ -1,4 +1,4 @@
-//! The built executable over real pipes: request lines in, frames and log out, everything kept as text.
+//! Runs the built executable over real pipes: request lines in, frames and log out, collected as text.
 #![allow(dead_code)]
 
 use std::process::Stdio;
@@ -12,20 +12,20 @@ use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// A log filter that lets everything through, of the libraries below as well.
+/// Log filter for all events, including those of libraries.
 pub const EVERYTHING: &str = "trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,rustls=trace";
 
-/// A secret of the environment, of which nothing is ever told.
+/// Secret in the environment that must never be logged or returned.
 pub const ENVIRONMENT: &str = "CANARY-environment-of-the-daemon-1";
 
-/// The executable in the plugin's folder, logging everything.
+/// Returns the command that runs the executable in the plugin directory and logs everything.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"));
     as_plugin(command.args(arguments));
     command
 }
 
-/// A program as the executable is started: in the plugin's folder, by pipes, logging everything.
+/// Configures a program as the executable is started: in the plugin directory, with pipes, logging everything.
 pub fn as_plugin(command: &mut Command) -> &mut Command {
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -37,7 +37,7 @@ pub fn as_plugin(command: &mut Command) -> &mut Command {
         .kill_on_drop(true)
 }
 
-/// A plugin that is called over HTTP, and where; its log is for the caller to read.
+/// Starts a serverless plugin and returns its URL. The caller reads its log.
 pub async fn serverless(environment: &[(String, String)]) -> (Child, String) {
     let mut child = command(&[])
         .envs(environment.iter().cloned())
@@ -48,14 +48,14 @@ pub async fn serverless(environment: &[(String, String)]) -> (Child, String) {
     (child, format!("{}/invoke", line.rsplit(' ').next().unwrap()))
 }
 
-/// A plugin as the daemon starts it.
+/// A plugin process as the daemon starts it.
 pub struct Process {
     child: Child,
     input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
     log: JoinHandle<String>,
     sessions: usize,
-    said: String,
+    output: String,
 }
 
 impl Process {
@@ -63,32 +63,32 @@ impl Process {
         Self::with(&[])
     }
 
-    /// With more in its environment.
+    /// Starts it with additional environment variables.
     pub fn with(environment: &[(String, String)]) -> Self {
         Self::spawn(command(&[]).envs(environment.iter().cloned()))
     }
 
-    /// A plugin that a command starts.
+    /// Starts it with a command.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.env("INSTALL_METHOD", "local").spawn().unwrap();
         let input = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut errors = child.stderr.take().unwrap();
-        // Read along like the daemon: a full pipe would hold the process up.
+        // Read the log like the daemon, because a full pipe would block the process.
         let log = tokio::spawn(async move {
             let mut log = Vec::new();
             errors.read_to_end(&mut log).await.unwrap();
             String::from_utf8_lossy(&log).into_owned()
         });
-        Self { child, input, lines, log, sessions: 0, said: String::new() }
+        Self { child, input, lines, log, sessions: 0, output: String::new() }
     }
 
-    /// Writes bytes as they are.
+    /// Writes raw bytes.
     pub async fn write(&mut self, text: &str) {
         self.input.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Runs requests side by side, each in a session of its own; gives each one's error, in their order.
+    /// Runs concurrent requests, each in its own session, and returns the error of each in order.
     pub async fn run(&mut self, requests: Vec<Value>) -> Vec<Option<Value>> {
         let first = self.sessions;
         for mut data in requests {
@@ -105,8 +105,8 @@ impl Process {
         while open > 0 {
             let line = timeout(TIMEOUT, self.lines.next_line()).await.expect("no line in time").unwrap();
             let line = line.expect("the process ended");
-            self.said.push_str(&line);
-            self.said.push('\n');
+            self.output.push_str(&line);
+            self.output.push('\n');
             let line: Value = serde_json::from_str(&line).unwrap();
             let place = line["session_id"].as_str().and_then(|name| name[1..].parse::<usize>().ok());
             let Some(place) = place.and_then(|place| place.checked_sub(first)) else { continue };
@@ -119,16 +119,16 @@ impl Process {
         errors
     }
 
-    /// Ends the input; gives everything that was written to standard output and to the log.
+    /// Ends the input, and returns all text of standard output and of the log.
     pub async fn finish(self) -> (String, String) {
-        let Self { mut child, input, mut lines, log, mut said, .. } = self;
+        let Self { mut child, input, mut lines, log, mut output, .. } = self;
         drop(input);
         while let Some(line) = timeout(TIMEOUT, lines.next_line()).await.expect("no end in time").unwrap() {
-            said.push_str(&line);
-            said.push('\n');
+            output.push_str(&line);
+            output.push('\n');
         }
         let log = timeout(TIMEOUT, log).await.unwrap().unwrap();
         assert!(timeout(TIMEOUT, child.wait()).await.unwrap().unwrap().success(), "{log}");
-        (said, log)
+        (output, log)
     }
 }

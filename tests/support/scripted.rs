@@ -1,6 +1,8 @@
-//! A scripted upstream on loopback: each connection is answered with raw bytes, so that it can misbehave in any way.
+//! A scripted upstream on loopback that responds with raw bytes to each connection, so that it can misbehave
+//! arbitrarily.
 //!
-//! It records the requests it was sent. It is not an HTTP server: the script writes status line, headers and body itself.
+//! It records the requests it was sent. It is not an HTTP server: the script writes status line, headers and body
+//! itself.
 
 #![allow(dead_code)]
 

@@ -1,24 +1,24 @@
-//! Waiting in tests: for what must come, however slow the machine is. Nothing here measures; what takes longer than
-//! [`TIMEOUT`] has stalled.
+//! Waits for events in tests, however slow the machine is. Nothing is measured; only an event that takes longer than
+//! [`TIMEOUT`] counts as stalled.
 #![allow(dead_code)]
 
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-/// How long a test waits for something before it fails.
+/// Maximum time that a test waits for an event.
 pub const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Waits until something is so.
+/// Waits until a condition is true.
 pub async fn until(mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < TIMEOUT, "it does not happen");
+        assert!(start.elapsed() < TIMEOUT, "timed out");
         sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// What a future brings, which must not stall.
+/// Awaits a future that must not stall.
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(TIMEOUT, future).await.expect("it does not come")
+    timeout(TIMEOUT, future).await.expect("timed out")
 }

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-/// Creates a directory with these files. A change names a file, a text that is in it, and what is written in its place the first time.
+/// Creates a directory with these files. A change is a file, a text in it, and the replacement of its first occurrence.
 pub fn directory(files: &[(&str, &str)], changes: &[(&str, &str, &str)]) -> TempDir {
     let directory = TempDir::new().unwrap();
     for (path, text) in files {
