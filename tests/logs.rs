@@ -36,7 +36,7 @@ fn command(environment: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Hands lines to the executable as the daemon does, ends the input, and gives its log.
+/// Writes lines to the executable like the daemon, ends the input, and returns its log.
 async fn log_of(environment: &[(&str, &str)], lines: &[String]) -> String {
     let mut child = command(environment).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -51,7 +51,7 @@ async fn log_of(environment: &[(&str, &str)], lines: &[String]) -> String {
     log
 }
 
-/// The log as JSON; every line must be one.
+/// Returns the log as JSON; every line must be valid JSON.
 async fn events(level: &str, lines: &[String]) -> Vec<Value> {
     let log = log_of(&[("DIFY_PLUGIN_LOG_LEVEL", level), ("DIFY_PLUGIN_LOG_FORMAT", "json")], lines).await;
     assert!(!log.contains(CONTENT), "{log}");
@@ -62,14 +62,14 @@ fn named<'a>(events: &'a [Value], message: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["message"] == message).collect()
 }
 
-/// The only event of a session's end.
+/// Returns the only event of a session's end.
 fn ended(events: &[Value]) -> &Value {
     let ended = named(events, "session ended");
     assert_eq!(ended.len(), 1, "{events:?}");
     ended[0]
 }
 
-/// Holds that an event has each of these fields with its value.
+/// Asserts that an event has each of these fields with its value.
 fn check(event: &Value, expected: &Value) {
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&event[name], value, "{name} of {event}");
@@ -95,7 +95,7 @@ fn embeddings(session: &str, url: &str) -> String {
     request(session, "invoke_text_embedding", &fields, &credentials)
 }
 
-/// A streamed answer of two pieces.
+/// A streamed response of two chunks.
 fn hello() -> Vec<Step> {
     let piece = |part: Value, more: Value| {
         let mut event = json!({"candidates": [{"content": {"parts": [part]}}]});

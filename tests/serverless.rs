@@ -1,4 +1,4 @@
-//! The serverless port against callers that are slow, many, gone or strangers, with the built executable.
+//! The serverless port of the built executable with slow, many, disconnected or unauthorized clients.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/scripted.rs"]
@@ -29,7 +29,7 @@ impl Server {
         Self::spawn(command).await
     }
 
-    /// Under a shell's limits.
+    /// Starts it with limits of a shell.
     async fn limited(limits: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{limits} exec \"$0\""), env!("CARGO_BIN_EXE_dify-plugin-runtime")]);
@@ -62,7 +62,7 @@ impl Server {
         stream
     }
 
-    /// All that is answered until the connection closes.
+    /// Returns everything that is received until the connection closes.
     async fn ask(&self, text: &str) -> String {
         read(self.say(text).await).await
     }
@@ -72,7 +72,7 @@ impl Server {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     }
 
-    /// Waits for its end, which must be a good one.
+    /// Waits for its end, which must be successful.
     async fn ended(&mut self) {
         assert!(soon(self.child.wait()).await.unwrap().success());
     }
@@ -91,7 +91,7 @@ fn llm(session: &str, upstream: &str) -> Value {
         "model_parameters": {}, "prompt_messages": [{"role": "user", "content": "hi"}]}})
 }
 
-/// A request's head and body.
+/// Returns the header and body of a request.
 fn post(headers: &str, body: &str) -> String {
     let length = body.len();
     format!(

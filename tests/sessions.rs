@@ -23,7 +23,7 @@ use harness::Plugin;
 use serde_json::{Value, json};
 use waits::until;
 
-/// Does what the prompt says: `words N`, `fail`, `panic`, `hang`, `long N`. Counts the words.
+/// Provider that executes the prompt: `words N`, `fail`, `panic`, `hang`, `long N`. Counts the words.
 #[derive(Default)]
 struct Controlled(Arc<AtomicUsize>);
 
@@ -300,5 +300,5 @@ async fn queues_sessions_beyond_the_limit() {
 async fn ends_a_session_with_an_error_after_its_timeout() {
     let options = ServeOptions { max_session_time: Duration::from_millis(100), ..ServeOptions::default() };
     let outcome = plugin().with_options(options).call(llm("hang")).await;
-    assert!(outcome.failure().1.contains("given up"), "{:?}", outcome.error);
+    assert!(outcome.failure().1.contains("timed out"), "{:?}", outcome.error);
 }

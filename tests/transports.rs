@@ -1,5 +1,4 @@
-//! The built executable in its three transports, with real pipes and sockets, against stand-ins for daemon and
-//! upstream.
+//! The built executable with its three transports, over real pipes and sockets, with a mock daemon and upstream.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "support/directories.rs"]
@@ -80,7 +79,7 @@ async fn gemini() -> Scripted {
     Scripted::start(vec![vec![event_stream(), Step::Send(HELLO.as_bytes().to_vec())]]).await
 }
 
-/// Text and error of a session's messages.
+/// Text and error of a session.
 #[derive(Default)]
 struct Heard {
     text: String,
@@ -242,15 +241,15 @@ async fn a_cancel_closes_the_upstream_connection_in_every_state() {
     }
 }
 
-/// Resident memory of a process, in bytes.
+/// Returns the resident memory of a process in bytes.
 fn resident(process: &Child) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
-/// An upstream that takes requests of any length, answers the first ones with these bodies, in their order, and then
-/// says nothing; its address, and the bytes of the request that it does not answer.
+/// Starts an upstream that accepts requests of any length, responds to the first ones with these bodies in order, and
+/// then sends nothing. Returns its URL, and the number of bytes of the request without a response.
 async fn silent(answers: &[(&'static str, &'static str)]) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (url, taken) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
@@ -428,7 +427,7 @@ async fn remote_debugging_registers_every_provider_and_serves_each() {
     plugin.kill().await.unwrap();
 }
 
-/// A daemon with one of the plugin's connections, the one that serves Gemini.
+/// Returns the daemon's side of the connection that serves Gemini.
 async fn registered(daemon: &TcpListener) -> Debugger {
     loop {
         let (stream, _) = timeout(TIMEOUT, daemon.accept()).await.unwrap().unwrap();
@@ -442,7 +441,7 @@ async fn registered(daemon: &TcpListener) -> Debugger {
     }
 }
 
-/// A remote plugin with one session, which waits for an upstream that says nothing.
+/// Starts a remote plugin with one session, which waits for a silent upstream.
 async fn waiting_for_an_upstream() -> (Scripted, Child, Debugger) {
     let upstream = Scripted::start(vec![vec![Step::Hang]]).await;
     let daemon = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -494,7 +493,7 @@ async fn over_tcp_reads_lines_of_64_mib_and_rejects_longer_ones() {
         assert_eq!((heard[session].text.as_str(), &heard[session].error), ("Hello", &None), "{session}");
     }
     let error = heard["too long"].error.as_ref().unwrap();
-    assert!(error["message"].as_str().unwrap().contains("too long: 67108865 bytes"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("too large: 67108865 bytes"), "{error}");
     drop(writing.await.unwrap());
     plugin.kill().await.unwrap();
 }

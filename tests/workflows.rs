@@ -1,4 +1,4 @@
-//! What CI and a release may do: whose code runs, with which rights, beside which secrets.
+//! Permissions of CI and release workflows: which code runs with which permissions and secrets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::path::Path;

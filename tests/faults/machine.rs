@@ -45,7 +45,7 @@ async fn a_line_without_memory_ends_its_session_only() {
     }
     plugin.send("\n").await;
     let outcome = plugin.outcomes(&["large"]).await.remove(0);
-    assert!(outcome.message().contains("too long"), "{outcome:?}");
+    assert!(outcome.message().contains("too large"), "{outcome:?}");
     let mut table = Table::new("machine-memory");
     table.outcome("256 MB of address space, a request of 200 MB", &outcome, &plugin);
     plugin.neighbor(&upstream, "after the line").await;
