@@ -34,7 +34,7 @@ async fn lines_without_a_request_have_no_effect() {
         ("brackets, two thousand deep", vec![[vec![b'['; 2000], b"\n".to_vec()].concat()], unreadable, None),
         ("a line of 100 MB", vec![[vec![b'x'; 100 << 20], b"\n".to_vec()].concat()], unreadable, None),
         ("a request of 100 MB", vec![large.into_bytes()], "", Some("`extra_headers`")),
-        ("a request of 300 MB", vec![longest], "too large", Some("too long")),
+        ("a request of 300 MB", vec![longest], "too long", Some("too large")),
         ("100,000 empty lines", vec![b"\n".repeat(100_000)], "", None),
         ("a request of brackets, ten thousand deep", vec![payload(deep)], "", Some("expected an object")),
         ("a request of ten thousand quotes", vec![payload(quotes)], "", Some("expected an object")),
