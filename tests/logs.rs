@@ -315,7 +315,7 @@ async fn logs_the_responding_model_and_its_retirement_once() {
     let answered = named(&events, "another model responded");
     assert_eq!(answered.len(), 1, "{events:?}");
     let expected =
-        json!({"level": "INFO", "asked": "gemini-3.5-flash", "answered": "gemini-3.6-flash", "is_declared": true});
+        json!({"level": "INFO", "requested": "gemini-3.5-flash", "answered": "gemini-3.6-flash", "is_declared": true});
     check(answered[0], &expected);
     let retired = named(&events, "Google will retire the model; choose another one");
     assert_eq!(retired.len(), 1, "{events:?}");

@@ -1,7 +1,7 @@
 //! Plugins for Dify in Rust: the protocol, the transports, the runtime and the command line of a plugin.
 //!
-//! Data flows one way: bytes → frame → typed request → dispatcher → code of the plugin → typed chunk → frame → bytes. The
-//! modules, from the ground up:
+//! Data flows in one direction: bytes → frame → typed request → dispatcher → code of the plugin → typed chunk → frame →
+//! bytes. The modules, from the ground up:
 //!
 //! 0. [`error`], [`protocol`]: words. No I/O. [`steps`]: what tests count.
 //! 1. [`codec`], [`declare`]: bytes and files.

@@ -36,7 +36,7 @@ pub type LineReceiver = mpsc::UnboundedReceiver<Batch>;
 pub struct Batch {
     /// The lines.
     pub lines: Bytes,
-    /// Told once they are written.
+    /// Notified when the lines are written.
     pub written: Option<oneshot::Sender<()>>,
     _room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }

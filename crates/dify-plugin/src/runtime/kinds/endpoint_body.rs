@@ -97,7 +97,7 @@ impl Parts {
                 part = self.stream.next() => match part {
                     Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
                     Some(Err(error)) => {
-                        // The daemon would append an error to the body, for whoever reads it.
+                        // The daemon would append an error to the body, which the client would receive.
                         warn!(error = error.brief(), "the body of an endpoint's response is incomplete");
                         self.is_over = true;
                     }
