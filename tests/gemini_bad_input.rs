@@ -111,7 +111,7 @@ async fn rejects_parameters_by_name_and_range() {
             json!({"model": "gemini-2.5-flash-lite", "model_parameters": {"thinking_budget": 5}}),
             &["at least 512"],
         ),
-        case("clip", json!({"model_parameters": {"video_start": 9, "video_end": 3}}), &["video_end", "later"]),
+        case("clip", json!({"model_parameters": {"video_start": 9, "video_end": 3}}), &["video_end", "greater"]),
         case("schema is not JSON", parameter("json_schema", json!("{")), &["json_schema", "JSON"]),
         case("schema is no object", parameter("json_schema", json!("[1]")), &["json_schema", "object"]),
         case(
@@ -141,7 +141,7 @@ async fn rejects_parameters_by_name_and_range() {
         with_more(case("floor", json!({}), &["safety_harassment"]), json!({"safety_harassment_floor": "SOME"}))
             .of_credentials(),
         with_credentials(
-            case("labels", parameter("labels", json!("{\"a\": 1}")), &["`labels`", "texts"]),
+            case("labels", parameter("labels", json!("{\"a\": 1}")), &["`labels`", "string values"]),
             vertex(&google),
         ),
     ];
@@ -180,7 +180,7 @@ async fn rejects_files_by_type_size_and_url() {
         with_more(case("no listener", at("http://127.0.0.1:9/a.png?sign=CANARY"), &["cannot download a file from http://127.0.0.1:9/a.png", "onnection refused", "`file_url`"]), json!({"file_url": "http://127.0.0.1:9"})),
         case("no such host", at("https://files.invalid/a.png?sign=CANARY"), &["files.invalid", "cannot resolve the host"]),
         case("relative", at("/files/a.png"), &["relative", "`file_url`"]),
-        case("of another scheme", at("file:///etc/passwd"), &["file: addresses"]),
+        case("of another scheme", at("file:///etc/passwd"), &["URL scheme: file"]),
         case("this machine", at(&format!("{host}/ok")), &["private address 127.0.0.1", "`file_url`"]),
         case("this machine over TLS", at("https://localhost/a.png"), &["private address"]),
         case("metadata server", at("http://169.254.169.254/latest/meta-data"), &["private address 169.254.169.254"]),

@@ -106,14 +106,14 @@ async fn every_error_becomes_a_dify_error() {
             refusal(400, "FAILED_PRECONDITION", "The free tier is not available in your country.", none()),
             BAD_REQUEST,
             1,
-            &["billing"],
+            &["Billing"],
         ),
         (
             "bad token",
             refusal(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.", none()),
             AUTHORIZATION,
             1,
-            &["sign-in"],
+            &["Authentication"],
         ),
         (
             "key at Vertex",
@@ -598,7 +598,7 @@ async fn unreachable_servers_are_reported() {
     let upstream = Gemini::start(hello()).await;
     let cases = [
         ("no listener", format!("http://{closed}"), "cannot connect"),
-        ("no such host", "http://gateway.invalid".to_owned(), "resolved"),
+        ("no such host", "http://gateway.invalid".to_owned(), "cannot resolve this host name"),
         ("no TLS", upstream.url.replace("http:", "https:"), "cannot connect"),
         ("no answer", format!("http://{deaf_at}"), "1 s"),
         ("hangs up", format!("http://{rude_at}"), "connection"),
