@@ -464,7 +464,7 @@ fn reports_differences_from_the_recording() {
     let result = invoke(&request, &["--replay", at]);
     let error = result.errors.join("\n");
     assert!(!result.success);
-    let expected = "0002-127.0.0.1.json: body.contents[0].parts[0].text was recorded as \"Hi\", is now \"Ho\"";
+    let expected = "0002-127.0.0.1.json: body.contents[0].parts[0].text was recorded as \"Hi\", but is now \"Ho\"";
     assert!(error.contains(expected), "{error}");
     request["model"] = json!("gemini-3.6-flash");
     let error = invoke(&request, &["--replay", at]).errors.join("\n");

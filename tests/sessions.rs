@@ -179,7 +179,7 @@ async fn reports_invalid_requests() {
         ),
         (json!({"provider": "other"}), "InvokeBadRequestError", "unknown provider `other`"),
         (json!({"action": "fly"}), "InvokeBadRequestError", "unknown action `fly`"),
-        (json!({"type": "tool"}), "InvokeBadRequestError", "`tool`"),
+        (json!({"type": "tool"}), "InvokeBadRequestError", "unknown action `invoke_llm`"),
         (json!({"action": "invoke_rerank", "query": "q"}), "InvokeBadRequestError", "no rerank models"),
         (
             json!({"prompt_messages": [{"role": "", "content": null}]}),
@@ -263,7 +263,7 @@ async fn an_item_over_the_line_limit_ends_its_session_with_an_error() {
     let outcome = plugin().call(llm("image 6000000")).await;
     let (kind, message) = outcome.failure();
     assert_eq!(kind, "InvokeBadRequestError");
-    assert!(message.contains("too large for one line"), "{message}");
+    assert!(message.contains("exceeds the line limit"), "{message}");
 }
 
 #[tokio::test]
