@@ -816,8 +816,8 @@ async fn rejects_private_file_urls_before_a_request() {
         setup.ask(true, json!({"prompt_messages": [{"role": "user", "content": [image]}]}))
     };
     for (url, words) in [
-        ("file:///etc/passwd", "file: addresses"),
-        ("gopher://h/x", "gopher: addresses"),
+        ("file:///etc/passwd", "unsupported URL scheme: file"),
+        ("gopher://h/x", "unsupported URL scheme: gopher"),
         ("http://127.0.0.1/x", "private host 127.0.0.1"),
         ("http://[::1]/x", "private host ::1"),
         ("http://2130706433/", "private host 127.0.0.1"),

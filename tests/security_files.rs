@@ -131,8 +131,8 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("http:\\\\127.0.0.1\\x", PRIVATE),
     ("http://127.0.0.1\\@8.8.8.8/", PRIVATE),
     ("http://no-such-host.invalid/", "cannot resolve the host"),
-    ("http://[fe80::1%25eth0]/", "address"),
-    ("http://", "address"),
+    ("http://[fe80::1%25eth0]/", "relative URL"),
+    ("http://", "relative URL"),
 ];
 
 /// Requests that have a file fetched.

@@ -364,7 +364,7 @@ async fn validation_names_what_is_wrong() {
     check_failure(&validate(&server, "chat-inline", "llm", json!({})).await, WRONG, &["replica died", "actor died"]);
     for (address, words) in [
         ("http://127.0.0.1:1", ["cannot connect", "container"]),
-        ("http://no-such-host.invalid", ["no-such-host.invalid", "resolved"]),
+        ("http://no-such-host.invalid", ["no-such-host.invalid", "cannot resolve"]),
         ("ftp://host", ["`server_url`", "http://"]),
     ] {
         check_failure(&validate(&server, "m", "llm", json!({"server_url": address})).await, WRONG, &words);

@@ -5,7 +5,7 @@
 //! [`ThinkWriter`] accepts both types of text in any split and writes each block exactly once, or filters it if the
 //! user
 //! switched thinking off. Tags count only at the start of a response; elsewhere they are part of its text.
-//! [`strip_thoughts`] removes the blocks from a conversation's earlier answers.
+//! [`strip_thoughts`] removes the blocks from a conversation's earlier responses.
 //! Source: Dify shows a leading `<think>` block of a message collapsed; `dify-plugin-sdks:
 //! interfaces/model/large_language_model.py`.
 
@@ -99,7 +99,7 @@ pub struct ThinkWriter {
     /// Thoughts under [`ThinkPolicy::Hide`].
     hidden: String,
     /// Whether any response text was written.
-    answered: bool,
+    has_response: bool,
     /// A blank or hidden block was dropped, so the whitespace after it is dropped, too.
     skip_blanks: bool,
 }
@@ -120,7 +120,7 @@ impl ThinkWriter {
             open: false,
             blanks: String::new(),
             hidden: String::new(),
-            answered: false,
+            has_response: false,
             skip_blanks: false,
         }
     }
@@ -161,7 +161,7 @@ impl ThinkWriter {
             return;
         }
         if self.policy == ThinkPolicy::Hide {
-            if !self.answered {
+            if !self.has_response {
                 self.hidden.push_str(text);
             }
             return;
@@ -248,7 +248,7 @@ impl ThinkWriter {
             Place::Start | Place::Response => self.answer(&held, out),
         }
         self.close(out);
-        if !self.answered && !other_output && !self.hidden.is_empty() {
+        if !self.has_response && !other_output && !self.hidden.is_empty() {
             let hidden = std::mem::take(&mut self.hidden);
             out.thoughts(hidden.trim());
         }
@@ -358,8 +358,8 @@ impl ThinkWriter {
         steps::count(text.len());
         self.skip_blanks = false;
         self.close(out);
-        if !self.answered && !text.trim_start().is_empty() {
-            self.answered = true;
+        if !self.has_response && !text.trim_start().is_empty() {
+            self.has_response = true;
             self.hidden = String::new();
         }
         out.answer(text);

@@ -38,7 +38,7 @@ pub fn error_of(response: &ErrorResponse) -> InvokeError {
     error
 }
 
-/// Adjusts the error where its message says more than the status.
+/// Adjusts the error if its message is more specific than the status.
 fn refine(error: &mut InvokeError) {
     let text = error.message.to_ascii_lowercase();
     match error.status {

@@ -93,9 +93,9 @@ mod tests {
 
     #[test]
     fn digest_ignores_white_space() {
-        let mut pieces = ResponseDigest::default();
-        ["Hel", "lo,\n", "", " you"].into_iter().for_each(|piece| pieces.push(piece));
-        assert_eq!(pieces.finish(), ResponseDigest::of("\n\nHello, you "));
+        let mut chunks = ResponseDigest::default();
+        ["Hel", "lo,\n", "", " you"].into_iter().for_each(|chunk| chunks.push(chunk));
+        assert_eq!(chunks.finish(), ResponseDigest::of("\n\nHello, you "));
         assert_ne!(ResponseDigest::of("Hello"), ResponseDigest::of("Hallo"));
     }
 

@@ -93,9 +93,9 @@ pub struct ChatMapper {
     /// Deltas with content were received, so a final message that repeats them is ignored.
     streamed: bool,
     /// A choice was received.
-    answered: bool,
+    has_choice: bool,
     /// Text was emitted.
-    spoke: bool,
+    has_text: bool,
     done: bool,
 }
 
@@ -140,8 +140,8 @@ impl ChatMapper {
             output: TokenCounter::default(),
             choice: None,
             streamed: false,
-            answered: false,
-            spoke: false,
+            has_choice: false,
+            has_text: false,
             done: false,
             options,
         }
@@ -159,12 +159,12 @@ impl ChatMapper {
             |choice: &Choice<'_>| self.choice.is_none() || choice.index.is_none() || choice.index == self.choice;
         let choice = chunk.choices.0.into_iter().find(wanted);
         if let Some(choice) = choice {
-            self.answered = true;
+            self.has_choice = true;
             let index = choice.index;
             self.usage.absorb(choice.usage);
             failure = failure.or_else(|| choice.error.and_then(Failure::value));
             let ended = self.choice(choice, out)?;
-            if self.spoke || self.streamed {
+            if self.has_text || self.streamed {
                 self.choice = self.choice.or(index);
             }
             if let Some(word) = ended.filter(|_| failure.is_none()) {
@@ -252,7 +252,7 @@ impl ChatMapper {
     /// Emits text.
     fn pass(&mut self, text: String, out: &mut Vec<LlmDelta>) {
         if !text.is_empty() {
-            self.spoke = true;
+            self.has_text = true;
             self.output.push(&text);
             out.push(LlmDelta::text(text));
         }
@@ -336,7 +336,7 @@ impl StreamMapper for ChatMapper {
     }
 
     fn finish(&mut self, out: &mut Vec<LlmDelta>) -> Result<(), InvokeError> {
-        if !self.answered {
+        if !self.has_choice {
             return Err(InvokeError::server_unavailable("the server closed the stream without a response"));
         }
         if self.ends_by_itself() {
@@ -361,7 +361,7 @@ impl StreamMapper for ChatMapper {
         };
         let members = std::mem::take(&mut self.kept).into_members();
         let opaque_body = opaque_body(kept, members, std::mem::take(&mut self.answer));
-        if !self.spoke && tool_calls.is_empty() {
+        if !self.has_text && tool_calls.is_empty() {
             match self.reason {
                 None => return Err(InvokeError::server_unavailable("the server returned an empty response")),
                 Some(FinishReason::ToolCalls) => {

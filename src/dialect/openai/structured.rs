@@ -23,9 +23,9 @@ pub fn structured(
     schema: Option<&Map<String, Value>>,
     form: StructuredForm,
 ) -> Result<Structured, InvokeError> {
-    let asked = parameters.remove("response_format");
+    let requested = parameters.remove("response_format");
     let parameter = parameters.remove("json_schema");
-    let kind = match (&asked, schema) {
+    let kind = match (&requested, schema) {
         (_, Some(_)) => "json_schema".to_owned(),
         (Some(Value::Object(object)), None) => {
             return Ok(Structured { response_format: Some(Value::Object(object.clone())), instruction: None });

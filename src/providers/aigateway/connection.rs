@@ -28,7 +28,7 @@ const CREDENTIAL_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authori
 /// Returns the endpoint of a model and its wire name.
 pub(super) fn connect(target: &Target, tokens: &TokenCache) -> Result<(Endpoint, String), InvokeError> {
     let credentials = &target.credentials;
-    let base = address(credentials)?;
+    let base = base_url(credentials)?;
     let (auth, header) = authorization(credentials, &base, tokens)?;
     let headers = extra_headers(credentials, header.as_deref())?;
     let endpoint = Endpoint {
@@ -48,7 +48,7 @@ fn wrong(field: &str, what: impl std::fmt::Display) -> InvokeError {
 }
 
 /// Returns the base URL in the form.
-pub(super) fn address(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
+pub(super) fn base_url(credentials: &Credentials) -> Result<BaseUrl, InvokeError> {
     const FIELD: &str = "endpoint_url";
     let text = credentials.require(FIELD)?;
     // Assuming http:// would send a credential in clear text.

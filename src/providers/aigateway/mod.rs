@@ -95,6 +95,6 @@ impl Provider for AiGateway {
     }
 
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {
-        Ok(vec![connection::address(credentials)?.as_url().clone()])
+        Ok(vec![connection::base_url(credentials)?.as_url().clone()])
     }
 }

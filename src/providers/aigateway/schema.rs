@@ -107,7 +107,7 @@ fn features(credentials: &Credentials) -> Vec<ModelFeature> {
         (given("audio_support"), ModelFeature::Audio),
         (given("video_support"), ModelFeature::Video),
         (given("document_support"), ModelFeature::Document),
-        (answers_by_schema(credentials), ModelFeature::StructuredOutput),
+        (receives_schema(credentials), ModelFeature::StructuredOutput),
     ]
     .into_iter()
     .filter_map(|(has, feature)| has.then_some(feature))
@@ -115,7 +115,7 @@ fn features(credentials: &Credentials) -> Vec<ModelFeature> {
 }
 
 /// Whether the model receives a schema. Otherwise, Dify writes the schema into its prompt.
-fn answers_by_schema(credentials: &Credentials) -> bool {
+fn receives_schema(credentials: &Credentials) -> bool {
     matches!(credentials.get("structured_output_support"), Some("supported" | "both"))
 }
 
@@ -156,7 +156,7 @@ fn rules(credentials: &Credentials) -> Result<Vec<ParameterRule>, InvokeError> {
             .range(0.0, 2_147_483_647.0)
             .default_value(42),
     ];
-    rules.extend(format_rules(answers_by_schema(credentials)));
+    rules.extend(format_rules(receives_schema(credentials)));
     let thinking = Thinking::of(credentials);
     if thinking == Thinking::Switchable {
         let label = I18n::new("Thinking mode", "思考模式");

@@ -379,7 +379,7 @@ mod tests {
     async fn rejects_urls_that_are_not_allowed() {
         let upstream = Upstream::new();
         for (address, host, expected) in [
-            ("file:///etc/passwd", None, "file: addresses"),
+            ("file:///etc/passwd", None, "unsupported URL scheme: file"),
             ("/files/a.png", None, "relative URL"),
             ("http://169.254.169.254/latest", None, "private address 169.254.169.254"),
             ("http://[::ffff:10.0.0.1]/", None, "private address"),

@@ -17,13 +17,13 @@ const AROUND_WORDS: [char; 4] = ['[', ']', '"', '\0'];
 fn is_end_marker(data: &str) -> bool {
     data.len() < 64
         && data
-            .trim_matches(|letter: char| letter.is_whitespace() || AROUND_WORDS.contains(&letter))
+            .trim_matches(|character: char| character.is_whitespace() || AROUND_WORDS.contains(&character))
             .eq_ignore_ascii_case("done")
 }
 
 impl ChatMapper {
     pub(super) fn read(&mut self, event: &Event, out: &mut Vec<LlmDelta>) -> Result<Flow, InvokeError> {
-        let data = event.data.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
+        let data = event.data.trim_matches(|character: char| character.is_whitespace() || character == '\0');
         if is_end_marker(data) {
             self.done = true;
             return Ok(Flow::Done);

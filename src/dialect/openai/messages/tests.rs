@@ -174,10 +174,10 @@ fn omits_unsupported_files_of_earlier_messages() {
 #[test]
 fn rejects_urls_that_no_server_can_fetch() {
     for (url, expected) in [
-        ("file:///etc/passwd", Err("file: addresses")),
-        ("gopher://h/x", Err("gopher: addresses")),
-        ("gs://bucket/x", Err("gs: addresses")),
-        ("javascript:alert(1)", Err("javascript: addresses")),
+        ("file:///etc/passwd", Err("scheme: file")),
+        ("gopher://h/x", Err("scheme: gopher")),
+        ("gs://bucket/x", Err("scheme: gs")),
+        ("javascript:alert(1)", Err("scheme: javascript")),
         ("/files/a.png", Err("FILES_URL")),
         ("files/a.png", Err("FILES_URL")),
         ("https://example.com/a.png?x=1", Ok(())),

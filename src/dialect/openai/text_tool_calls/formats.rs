@@ -75,7 +75,7 @@ pub(super) const OPENINGS: &[Opening] = &[
 ];
 
 /// Closing tags of calls and sections, and tokens that end a response.
-const ENDINGS: &[&str] = &[
+const CLOSING_TAGS: &[&str] = &[
     "</tool_call>",
     "<|/tool_call|>",
     "<|end_tool_call|>",
@@ -105,8 +105,8 @@ pub(super) fn opening_at(text: &str) -> Option<&'static Opening> {
 }
 
 /// Returns the closing tag at the start of a text.
-pub(super) fn ending_at(text: &str) -> Option<&'static str> {
-    ENDINGS.iter().find(|tag| text.starts_with(**tag)).copied()
+pub(super) fn closing_at(text: &str) -> Option<&'static str> {
+    CLOSING_TAGS.iter().find(|tag| text.starts_with(**tag)).copied()
 }
 
 /// Whether a text may be the start of an opening tag.

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::formats::{Body, Opening, Tags, candidates, ending_at, opening_at};
+use super::formats::{Body, Opening, Tags, candidates, closing_at, opening_at};
 use super::quotes::Quotes;
 use crate::dialect::openai::tool_calls::{MAX_TOOL_CALLS, new_id, whole_arguments};
 use dify_plugin::codec::json::Reader as JsonReader;
@@ -73,7 +73,7 @@ pub(super) fn read(held: &str, offered: &Offered, is_cut: bool) -> Option<(Vec<T
             let count = reader.calls.len();
             rest = reader.body(opening, &rest[opening.tag.len()..])?;
             is_behind_call = reader.calls.len() > count;
-        } else if let Some(tag) = ending_at(rest).filter(|_| !is_quoted) {
+        } else if let Some(tag) = closing_at(rest).filter(|_| !is_quoted) {
             rest = &rest[tag.len()..];
             is_behind_call = false;
         } else if let Some(more) = behind_separator(rest).filter(|_| is_behind_call) {
@@ -87,7 +87,7 @@ pub(super) fn read(held: &str, offered: &Offered, is_cut: bool) -> Option<(Vec<T
             for at in candidates(rest) {
                 quotes.push(&rest[quoted_to..at]);
                 quoted_to = at;
-                let is_tag = opening_at(&rest[at..]).is_some() || ending_at(&rest[at..]).is_some();
+                let is_tag = opening_at(&rest[at..]).is_some() || closing_at(&rest[at..]).is_some();
                 if is_tag && !quotes.is_quoted() {
                     end = at;
                     break;
@@ -111,7 +111,7 @@ pub(super) fn read_bare(held: &str, offered: &Offered) -> Option<Vec<ToolCall>> 
     let mut reader = Reader { offered, calls: Vec::new(), is_cut: false, must_have_arguments: true };
     let mut rest = reader.json(held.trim_start())?.trim_start();
     while !rest.is_empty() {
-        rest = match ending_at(rest) {
+        rest = match closing_at(rest) {
             Some(tag) => &rest[tag.len()..],
             None => reader.json(behind_separator(rest)?)?,
         };
@@ -152,7 +152,7 @@ impl Reader<'_> {
             Body::Section => Some(begins),
             Body::Json | Body::JsonOrPairs | Body::Named(_) if begins.starts_with(['{', '[']) => self.json(begins),
             Body::Json => None,
-            Body::JsonOrPairs if opening_at(begins).is_some() || ending_at(begins).is_some() => Some(begins),
+            Body::JsonOrPairs if opening_at(begins).is_some() || closing_at(begins).is_some() => Some(begins),
             Body::JsonOrPairs => self.pairs(begins),
             Body::Named(words) => self.named(words, begins),
             Body::Tagged(tags) => self.tagged(tags, text),
@@ -232,7 +232,7 @@ impl Reader<'_> {
             arguments.insert(key.to_owned(), typed(value.trim_matches('\n'), parameters, key));
             rest = behind;
         }
-        if (arguments.is_empty() || self.is_cut) && ending_at(blanks(rest)).is_none() {
+        if (arguments.is_empty() || self.is_cut) && closing_at(blanks(rest)).is_none() {
             return None;
         }
         self.add(name, Value::Object(arguments).to_string())?;
@@ -263,7 +263,7 @@ impl Reader<'_> {
             arguments.insert(key.to_owned(), value);
             rest = behind;
         }
-        if self.is_cut && ending_at(rest.trim_start()).is_none() {
+        if self.is_cut && closing_at(rest.trim_start()).is_none() {
             return None;
         }
         self.add(name, Value::Object(arguments).to_string())?;
@@ -332,7 +332,7 @@ fn json_or_text(text: &str) -> Value {
 fn allows_string(schema: &Value, depth: usize) -> bool {
     match &schema["type"] {
         Value::String(kind) => return kind == "string",
-        Value::Array(kinds) => return kinds.iter().any(|kind| kind == "string"),
+        Value::Array(types) => return types.iter().any(|name| name == "string"),
         _ => {}
     }
     let choices: Vec<&Value> = ["anyOf", "oneOf"].iter().filter_map(|key| schema[*key].as_array()).flatten().collect();

@@ -120,15 +120,15 @@ fn of_python(text: &str) -> Option<String> {
     steps::count(text.len());
     let mut json = String::with_capacity(text.len() + 16);
     let mut rest = text;
-    while let Some(letter) = rest.chars().next() {
-        if letter == '\'' || letter == '"' {
-            rest = quoted(&rest[1..], letter, &mut json)?;
+    while let Some(character) = rest.chars().next() {
+        if character == '\'' || character == '"' {
+            rest = quoted(&rest[1..], character, &mut json)?;
             continue;
         }
         let word = rest.find(|next: char| !next.is_ascii_alphabetic()).unwrap_or(rest.len());
         if word == 0 {
-            json.push(letter);
-            rest = &rest[letter.len_utf8()..];
+            json.push(character);
+            rest = &rest[character.len_utf8()..];
             continue;
         }
         json.push_str(match &rest[..word] {
@@ -145,19 +145,19 @@ fn of_python(text: &str) -> Option<String> {
 /// Converts a Python string to a JSON string and returns the rest.
 fn quoted<'t>(text: &'t str, quote: char, json: &mut String) -> Option<&'t str> {
     json.push('"');
-    let mut letters = text.char_indices();
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            _ if letter == quote => {
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            _ if character == quote => {
                 json.push('"');
                 return Some(&text[at + 1..]);
             }
             '"' => json.push_str("\\\""),
-            '\\' => match letters.next()?.1 {
+            '\\' => match characters.next()?.1 {
                 '\'' => json.push('\''),
                 'x' => {
                     json.push_str("\\u00");
-                    json.extend([letters.next()?.1, letters.next()?.1]);
+                    json.extend([characters.next()?.1, characters.next()?.1]);
                 }
                 escaped => json.extend(['\\', escaped]),
             },

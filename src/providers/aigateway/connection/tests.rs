@@ -128,7 +128,7 @@ fn rejects_invalid_forms_without_showing_secrets() {
         (vec![("auth_method", "hmac"), ("hmac_secret_key", SECRET)], "`hmac_access_key` is required"),
         (
             vec![("auth_method", "hmac"), ("hmac_secret_key", SECRET), ("hmac_access_key", "a\nb")],
-            "`hmac_access_key` holds",
+            "`hmac_access_key` contains",
         ),
         (
             vec![
@@ -179,7 +179,7 @@ fn rejects_invalid_forms_without_showing_secrets() {
         (vec![("idle_timeout", "soon")], "`idle_timeout` must be a number"),
         (vec![("connect_timeout", "0")], "`connect_timeout` must be between"),
         (vec![("max_retries", "-1")], "`max_retries` must be"),
-        (vec![("tls_ca", SECRET)], "`tls_ca` holds no certificate"),
+        (vec![("tls_ca", SECRET)], "`tls_ca` contains no certificate"),
     ];
     for (fields, expected) in cases {
         let Err(error) = connect(&target(&fields), &TokenCache::default()) else { panic!("{fields:?} was accepted") };

@@ -148,7 +148,7 @@ fn adds_a_hint_to_every_rejection() {
             none,
             "Request denied by JWT Auth check. JWT token not allow.",
             Authorization,
-            &["alike", "`jwt_issuer`"],
+            &["same error", "`jwt_issuer`"],
         ),
         (Jwt, 401, &bearer, "Jwt header is an invalid Base64url encoded", Authorization, &["`jwt_header_prefix`"]),
         (Jwt, 401, &bearer, "Jwt verification fails", Authorization, &["`jwt_header_prefix`"]),
