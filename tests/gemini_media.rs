@@ -442,7 +442,7 @@ async fn errors_name_what_cannot_be_polled() {
             "not a background agent",
         ),
         (start_task(&google, AGENT, key(), tools), "InvokeBadRequestError", "does not support Dify tools"),
-        (start_task(&google, AGENT, cloud, json!({})), "InvokeBadRequestError", "developer API only"),
+        (start_task(&google, AGENT, cloud, json!({})), "InvokeBadRequestError", "Gemini Developer API only"),
         (look(&google, json!({"interaction": "../files"})), "InvokeBadRequestError", "contains no task"),
         (look(&google, json!({"other": 1})), "InvokeBadRequestError", "contains no task"),
     ];
