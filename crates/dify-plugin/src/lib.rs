@@ -1,14 +1,63 @@
-//! Plugins for Dify in Rust: the protocol, the transports, the runtime and the command line of a plugin.
+//! Write plugins for [Dify](https://dify.ai) in Rust: one static executable where Dify's plugin daemon would start a Python
+//! process.
 //!
-//! Data flows in one direction: bytes → frame → typed request → dispatcher → code of the plugin → typed chunk → frame →
-//! bytes. The modules, from the ground up:
+//! # A plugin
 //!
-//! 0. [`error`], [`protocol`]: words. No I/O. [`steps`]: what tests count.
-//! 1. [`codec`], [`declare`]: bytes and files.
-//! 2. [`upstream`], [`transport`]: HTTP out, and the daemon. [`config`]: settings.
-//! 3. [`model`]: what a model provider implements. [`plugin`]: what authors write against.
+//! A plugin is a directory with YAML declarations (what Dify shows) and an executable (what it does). The `main` function of
+//! the executable hands its code to [`cli::run`], which owns the process from there on:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use std::sync::Arc;
+//!
+//! use dify_plugin::cli::{self, Program};
+//! use dify_plugin::error::InvokeError;
+//! use dify_plugin::model::{CallContext, Provider, ResultFuture};
+//! use dify_plugin::protocol::{EmbeddingResult, TextEmbeddingRequest};
+//!
+//! struct Example;
+//!
+//! impl Provider for Example {
+//!     // The `provider` of the declaration that this code serves.
+//!     fn name(&self) -> &'static str {
+//!         "example"
+//!     }
+//!
+//!     // Actions without code of their own return an error that says so.
+//!     fn text_embedding(&self, _: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
+//!         let count = request.texts.len();
+//!         Box::pin(async move { Err(InvokeError::bad_request(format!("{count} texts, but no model"))) })
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     cli::run(&Program {
+//!         name: env!("CARGO_PKG_NAME"),
+//!         version: env!("CARGO_PKG_VERSION"),
+//!         about: env!("CARGO_PKG_DESCRIPTION"),
+//!         models: |_| vec![Arc::new(Example)],
+//!     })
+//! }
+//! ```
+//!
+//! Without arguments the executable serves the plugin of the current directory, by the transport that `INSTALL_METHOD` names:
+//! standard input and output for the plugin daemon, TCP for remote debugging, HTTP for serverless runtimes. With arguments it
+//! is the author's tool: `check`, `try`, `invoke`, `debug`, `doctor`, `package`, `keygen`, `sign`, `verify`, `inspect`.
+//!
+//! Standard output belongs to the protocol while the plugin is served. What the plugin, its libraries or its child processes
+//! print goes to standard error and so into the log ([`transport::stdio::Output`]).
+//!
+//! # Modules
+//!
+//! Data flows in one direction: bytes → frame → typed request → dispatcher → code of the plugin → typed chunk → frame → bytes.
+//! From the ground up:
+//!
+//! 0. [`error`], [`protocol`]: the types of the plugin protocol, without I/O. [`steps`]: counters for tests.
+//! 1. [`codec`], [`declare`]: byte streams and declaration files.
+//! 2. [`upstream`], [`transport`]: the HTTP client, and the connections to the plugin daemon. [`config`]: settings.
+//! 3. [`model`]: what a model provider implements. [`plugin`]: the API for plugin authors.
 //! 4. [`runtime`]: sessions and dispatch, where transports and providers meet. [`package`]: what Dify installs.
-//! 5. [`cli`]: the terminal; [`purge`]: what an idle process gives back.
+//! 5. [`cli`]: the command line; [`purge`]: returns unused memory of an idle process to the system.
 
 pub mod cli;
 pub mod codec;

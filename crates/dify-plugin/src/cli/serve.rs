@@ -24,6 +24,7 @@ use crate::runtime::remote::{self, RemoteOptions, State};
 use crate::runtime::serverless::{self, ServerlessOptions};
 use crate::runtime::{BackwardsOptions, Registry, ServeOptions, local, logs};
 use crate::transport::line_queue;
+use crate::transport::stdio::Output;
 use crate::transport::token::Token;
 
 /// Number of threads that run sessions. Streams mostly wait.
@@ -31,6 +32,7 @@ const WORKERS: usize = 2;
 
 /// Serves until the plugin daemon disconnects.
 pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
+    let output = Output::claim()?;
     let directory = Path::new(".");
     let config = Config::read(directory)?;
     let default =
@@ -58,7 +60,7 @@ pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
     let outcome = runtime.block_on(async move {
         tokio::spawn(purge::purge_loop(WORKERS));
         match config.install_method {
-            InstallMethod::Local => Ok(local::serve(registry, options).await?),
+            InstallMethod::Local => Ok(local::serve(registry, options, output).await?),
             InstallMethod::Serverless => {
                 let options = ServerlessOptions {
                     host: config.serverless_host.clone(),
@@ -67,7 +69,7 @@ pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
                     daemon: config.daemon_url.clone(),
                     serve: options,
                 };
-                Ok(serverless::serve(options, registry).await?)
+                Ok(serverless::serve(options, registry, output).await?)
             }
             InstallMethod::Remote => {
                 let key = config

@@ -11,7 +11,7 @@ use tracing::info;
 use super::connection::Connection;
 use super::registry::Registry;
 use super::serve::{ServeOptions, logging};
-use crate::transport::stdio;
+use crate::transport::stdio::{self, Output};
 
 /// How long open sessions may continue after SIGTERM.
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,9 +20,9 @@ pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 const PARENT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Serves until standard input ends, the daemon closes the plugin's output, the parent exits, or SIGTERM.
-pub async fn serve(registry: Arc<Registry>, options: ServeOptions) -> io::Result<()> {
+pub async fn serve(registry: Arc<Registry>, options: ServeOptions, output: Output) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut connection = Connection::open(|| Ok(stdio::open()), registry, options, logging())?;
+    let mut connection = Connection::open(move || Ok(stdio::open(output)), registry, options, logging())?;
     let outcome = tokio::select! {
         outcome = connection.ended() => outcome,
         () = parent_exited() => {

@@ -18,6 +18,7 @@ use super::registry::Registry;
 use super::serve::ServeOptions;
 use super::sessions::Sessions;
 use crate::transport::http::{self, Call, HttpOptions, HttpResponse};
+use crate::transport::stdio::Output;
 use crate::transport::token::Token;
 
 /// Options of the server.
@@ -34,8 +35,8 @@ pub struct ServerlessOptions {
     pub serve: ServeOptions,
 }
 
-/// Serves until SIGTERM.
-pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::Result<()> {
+/// Serves until SIGTERM. A line on `output` reports that the port is open.
+pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>, output: Output) -> io::Result<()> {
     let ServerlessOptions { host, port, token, daemon, serve } = options;
     let listener = TcpListener::bind((host.as_str(), port))
         .await
@@ -49,7 +50,7 @@ pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>) -> io::R
         let sessions = accepting.clone();
         Box::pin(async move { respond(&sessions, call).await }) as _
     });
-    let http = HttpOptions { token, grace: SHUTDOWN_TIMEOUT };
+    let http = HttpOptions { token, grace: SHUTDOWN_TIMEOUT, output };
     tokio::select! {
         outcome = http::serve(listener, on_request, http, stop, move || ending.end()) => outcome,
         never = async {

@@ -4,7 +4,7 @@
 //! module does not parse requests.
 
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
 use super::line_queue::{self, LineReceiver, LineSender};
+use super::stdio::Output;
 use super::tcp;
 use super::token::Token;
 
@@ -60,12 +61,13 @@ const SESSION_HEADER: &str = "dify-plugin-session-id";
 pub type OnRequest = Arc<dyn Fn(Call) -> BoxFuture<'static, HttpResponse> + Send + Sync>;
 
 /// Options of the server.
-#[derive(Clone)]
 pub struct HttpOptions {
     /// Secret that requests must contain.
     pub token: Option<Token>,
     /// How long open requests may continue after the server is stopped.
     pub grace: Duration,
+    /// Output for the line that reports that the port is open.
+    pub output: Output,
 }
 
 /// A request whose body has not been read.
@@ -127,7 +129,7 @@ pub async fn serve(
     stop: CancellationToken,
     over: impl FnOnce(),
 ) -> io::Result<()> {
-    announce(&listener)?;
+    announce(&listener, options.output)?;
     let open = TaskTracker::new();
     let server = Arc::new(Server { on_request, token: options.token, open: open.clone() });
     let places = Arc::new(Semaphore::new(max_connections()));
@@ -260,10 +262,8 @@ fn plain(status: StatusCode, text: String) -> Response<Body> {
 }
 
 /// The marketplace's install test waits for this line on standard output.
-fn announce(listener: &TcpListener) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, " * Serving Flask app 'dify-plugin-runtime' on http://{}", listener.local_addr()?)?;
-    out.flush()
+fn announce(listener: &TcpListener, mut output: Output) -> io::Result<()> {
+    output.write_line(&format!(" * Serving Flask app 'dify-plugin-runtime' on http://{}", listener.local_addr()?))
 }
 
 /// Returns half of the number of files that the process may open, at most [`MAX_CONNECTIONS`].
