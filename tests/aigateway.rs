@@ -344,7 +344,7 @@ async fn explains_errors_of_the_gateway() {
                 r#"{"code":"InvalidParameter","message":"url error","request_id":"d-7"}"#,
             ),
             "InvokeBadRequestError",
-            "url error (request id req-1)",
+            "url error (request ID req-1)",
         ),
     ];
     let setup = Setup::of(&jwt_oct()).await;

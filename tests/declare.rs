@@ -140,7 +140,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "manifest.yaml",
         "  models:\n",
         "  tools: [a.yaml]\n  models:\n",
-        "manifest.yaml: plugins: a model plugin can hold nothing else",
+        "manifest.yaml: plugins: a model plugin cannot contain other plugin types",
     ),
     ("manifest.yaml", "provider/acme.yaml", "provider/none.yaml", "provider/none.yaml: does not exist"),
     ("manifest.yaml", "provider/acme.yaml", "../acme.yaml", "../acme.yaml: must be a path inside the package"),
@@ -216,7 +216,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "models/llm/acme-1.yaml",
         "type: string",
         "type: string\n    min: 2\n    max: 1",
-        "models/llm/acme-1.yaml: parameter_rules[1].min: 2 is above max 1",
+        "models/llm/acme-1.yaml: parameter_rules[1].min: 2 is greater than max 1",
     ),
     (
         "models/llm/acme-1.yaml",
@@ -224,7 +224,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "input: cheap",
         "models/llm/acme-1.yaml: pricing.input: must be a decimal number",
     ),
-    ("models/llm/acme-1.yaml", "model: acme-1\n", "", "models/llm/acme-1.yaml: model: is required and missing"),
+    ("models/llm/acme-1.yaml", "model: acme-1\n", "", "models/llm/acme-1.yaml: model: is required but missing"),
     ("models/llm/acme-1.yaml", "label:\n", "label: [\n", "models/llm/acme-1.yaml: is not YAML"),
     (
         "manifest.yaml",
@@ -375,7 +375,7 @@ fn reports_all_problems_and_fails() {
 fn what_dify_forgives_is_a_warning() {
     let cases = [
         ("models/llm/_position.yaml", "- acme-1", "- acme-1\n- acme-2", "no model `acme-2` is declared"),
-        ("provider/acme.yaml", "models/llm/*.yaml", "models/none/*.yaml", "matches no model file"),
+        ("provider/acme.yaml", "models/llm/*.yaml", "models/none/*.yaml", "matches no model files"),
     ];
     for (file, from, to, expected) in cases {
         let found = problems(&[(file, from, to)]);

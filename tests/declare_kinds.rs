@@ -195,7 +195,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "  icon: icon.svg\n",
         "",
-        "provider/acme.yaml: identity.icon: is required and missing",
+        "provider/acme.yaml: identity.icon: is required but missing",
     ),
     (
         "tools",
@@ -223,14 +223,14 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "  description: {en_US: Plans}\n",
         "",
-        "provider/acme.yaml: identity.description: is required and missing",
+        "provider/acme.yaml: identity.description: is required but missing",
     ),
     (
         "datasources",
         "provider/acme.yaml",
         "  description: {en_US: Files of Acme}\n",
         "",
-        "provider/acme.yaml: identity.description: is required and missing",
+        "provider/acme.yaml: identity.description: is required but missing",
     ),
     (
         "datasources",
@@ -258,21 +258,21 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "tools/forecast.yaml",
         "  label: {en_US: Forecast, zh_Hans: 预报}",
         "  label: {zh_Hans: 预报}",
-        "tools/forecast.yaml: identity.label.en_US: must be text of 1 to 1023",
+        "tools/forecast.yaml: identity.label.en_US: must be a string of 1 to 1023",
     ),
     (
         "tools",
         "tools/forecast.yaml",
         "  llm: Tells the weather of a place.\n",
         "",
-        "tools/forecast.yaml: description.llm: is required and missing",
+        "tools/forecast.yaml: description.llm: is required but missing",
     ),
     (
         "triggers",
         "events/push.yaml",
         "description: {en_US: Something was pushed}\n",
         "",
-        "events/push.yaml: description: is required and missing",
+        "events/push.yaml: description: is required but missing",
     ),
     // Fields of forms.
     (
@@ -287,7 +287,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "    label: {en_US: Key}\n",
         "",
-        "provider/acme.yaml: credentials_for_provider.api_key.label: is required and missing",
+        "provider/acme.yaml: credentials_for_provider.api_key.label: is required but missing",
     ),
     (
         "tools",
@@ -301,7 +301,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "default: eu",
         "default: [eu]",
-        "provider/acme.yaml: credentials_for_provider.region.default: must be text, a number, true or false; found",
+        "provider/acme.yaml: credentials_for_provider.region.default: must be a string, a number or a boolean; found",
     ),
     (
         "tools",
@@ -329,21 +329,21 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "  credentials_schema:\n    - {",
         "  other:\n    - {",
-        "provider/acme.yaml: oauth_schema.credentials_schema: is required and missing",
+        "provider/acme.yaml: oauth_schema.credentials_schema: is required but missing",
     ),
     (
         "triggers",
         "provider/acme.yaml",
         "    client_schema:\n      - {name: client_id, type: text-input, label: {en_US: Client}}\n",
         "",
-        "provider/acme.yaml: subscription_constructor.oauth_schema.client_schema: is required and missing",
+        "provider/acme.yaml: subscription_constructor.oauth_schema.client_schema: is required but missing",
     ),
     (
         "tools",
         "endpoints/acme.yaml",
         "settings:\n",
         "settings: null\nother:\n",
-        "endpoints/acme.yaml: settings: is required and missing",
+        "endpoints/acme.yaml: settings: is required but missing",
     ),
     (
         "tools",
@@ -371,14 +371,14 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "endpoints/acme.yaml",
         "  - name: app\n",
         "  -\n",
-        "endpoints/acme.yaml: settings[1].name: is required and missing",
+        "endpoints/acme.yaml: settings[1].name: is required but missing",
     ),
     (
         "datasources",
         "provider/acme.yaml",
         "    label: {en_US: Token}\n",
         "",
-        "provider/acme.yaml: credentials_schema[0].label: is required and missing",
+        "provider/acme.yaml: credentials_schema[0].label: is required but missing",
     ),
     (
         "triggers",
@@ -402,7 +402,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "method: PATCH",
         "endpoints/hook.yaml: method: must be one of HEAD, GET, POST, PUT, DELETE, OPTIONS, found \"PATCH\"",
     ),
-    ("tools", "endpoints/hook.yaml", "path: /hook/<id>\n", "", "endpoints/hook.yaml: path: is required and missing"),
+    ("tools", "endpoints/hook.yaml", "path: /hook/<id>\n", "", "endpoints/hook.yaml: path: is required but missing"),
     (
         "tools",
         "endpoints/acme.yaml",
@@ -465,7 +465,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "tools/forecast.yaml",
         "    human_description: {en_US: Where}\n",
         "",
-        "tools/forecast.yaml: parameters[0].human_description: is required and missing",
+        "tools/forecast.yaml: parameters[0].human_description: is required but missing",
     ),
     (
         "tools",
@@ -488,7 +488,13 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "scope: all",
         "tools/forecast.yaml: parameters[3].scope: must be one of llm",
     ),
-    ("tools", "tools/forecast.yaml", "min: 1", "min: 11", "tools/forecast.yaml: parameters[1].min: 11 is above max 10"),
+    (
+        "tools",
+        "tools/forecast.yaml",
+        "min: 1",
+        "min: 11",
+        "tools/forecast.yaml: parameters[1].min: 11 is greater than max 10",
+    ),
     ("tools", "tools/forecast.yaml", "min: 1", "min: one", "tools/forecast.yaml: parameters[1].min: must be a number"),
     (
         "tools",
@@ -502,7 +508,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "tools/forecast.yaml",
         "{value: metric, label",
         "{label",
-        "tools/forecast.yaml: parameters[2].options[0].value: must be text, found nothing",
+        "tools/forecast.yaml: parameters[2].options[0].value: must be a string, found nothing",
     ),
     (
         "tools",
@@ -538,7 +544,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "strategies/plan.yaml",
         "default: 3",
         "default: [3]",
-        "strategies/plan.yaml: parameters[4].default: must be text, a number, true or false",
+        "strategies/plan.yaml: parameters[4].default: must be a string, a number or a boolean",
     ),
     (
         "agent_strategies",
@@ -580,7 +586,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "datasources/drive.yaml",
         "    description: {en_US: How deep}\n",
         "",
-        "datasources/drive.yaml: parameters[0].description: is required and missing",
+        "datasources/drive.yaml: parameters[0].description: is required but missing",
     ),
     (
         "datasources",
@@ -594,7 +600,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "provider_type: online_drive\n",
         "",
-        "provider/acme.yaml: provider_type: is required and missing",
+        "provider/acme.yaml: provider_type: is required but missing",
     ),
     (
         "triggers",
@@ -689,7 +695,7 @@ const ODD: &[(&str, &str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "- tools/forecast.yaml",
         "- tools/forecast.yaml\n  - tools/forecast.yaml",
-        "tools/forecast.yaml: identity.name: `forecast` is declared twice",
+        "tools/forecast.yaml: identity.name: `forecast` is declared more than once",
     ),
     (
         "tools",

@@ -150,12 +150,15 @@ fn unknown_requests_are_named_with_what_there_is() {
     for (request, expected) in [
         (
             json!({"type": "robot", "action": "x"}),
-            "unknown request type `robot`; known: model, tool, endpoint, agent_strategy",
+            "unknown request type `robot`; expected one of model, tool, endpoint, agent_strategy",
         ),
-        (json!({"type": "tool", "action": "x"}), "unknown action `x`; known: invoke_tool, validate_tool_credentials"),
+        (
+            json!({"type": "tool", "action": "x"}),
+            "unknown action `x`; expected one of invoke_tool, validate_tool_credentials",
+        ),
         (
             json!({"type": "tool", "action": "invoke_tool", "provider": "p"}),
-            "cannot read `invoke_tool`: field `.`: missing field `tool`",
+            "cannot parse `invoke_tool`: field `.`: missing field `tool`",
         ),
         (json!({"type": "endpoint", "action": "invoke_endpoint", "raw_http_request": "xyz"}), "not hexadecimal"),
     ] {

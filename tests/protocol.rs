@@ -133,7 +133,7 @@ fn what_cannot_be_read_is_named() {
     let cases = [
         (with("invoke_llm", json!({"prompt_messages": [{"role": "", "content": null}]})), "prompt_messages[0].role"),
         (with("invoke_speech2text", json!({"file": "xyz"})), "not hexadecimal"),
-        (with("invoke_rerank", json!({"query": "q", "docs": [], "top_n": 1.5})), "whole number"),
+        (with("invoke_rerank", json!({"query": "q", "docs": [], "top_n": 1.5})), "an integer"),
         (with("fly", json!({})), "unknown action `fly`"),
         (json!({"type": "tool", "action": "validate_tool_credentials", "provider": "p"}).to_string(), "type `tool`"),
         ("7".to_owned(), "cannot read the request"),
@@ -216,7 +216,7 @@ fn errors_carry_category_text_and_at_most_ten_arguments() {
     let item = line(|out| write_error(out, "s", &ErrorPayload::of("acme", &error)).unwrap());
     let payload = &item["data"]["data"];
     assert_eq!(payload["error_type"], "InvokeRateLimitError");
-    assert_eq!(payload["message"], "[acme] Rate Limit Error, slow down (request id r-1). Wait.");
+    assert_eq!(payload["message"], "[acme] Rate Limit Error, slow down (request ID r-1). Wait.");
     assert!(payload["args"].as_object().unwrap().len() <= 10);
     let refused = ErrorPayload::of("acme", &InvokeError::authorization("HTTP 401: bad key"));
     assert_eq!(

@@ -180,7 +180,7 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
         "models/llm/acme-1.yaml",
         "    max: 1.5",
         "    max: -1",
-        &["models/llm/acme-1.yaml: parameter_rules[1].min: 0 is above max -1 (shared block `temperature` of \
+        &["models/llm/acme-1.yaml: parameter_rules[1].min: 0 is greater than max -1 (shared block `temperature` of \
            models/llm/_shared.yaml)"],
     ),
     (

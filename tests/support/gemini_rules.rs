@@ -83,7 +83,7 @@ fn inline(value: &Value) -> usize {
 fn number(config: &Map<String, Value>, key: &str, low: f64, high: f64, whole: bool) -> Checked {
     match config.get(key) {
         None => Ok(()),
-        Some(value) if whole && !value.is_i64() && !value.is_u64() => Err(format!("{key} must be a whole number")),
+        Some(value) if whole && !value.is_i64() && !value.is_u64() => Err(format!("{key} must be an integer")),
         Some(value) => match value.as_f64() {
             Some(number) if (low..=high).contains(&number) => Ok(()),
             _ => Err(format!("{key} is out of range")),

@@ -1,23 +1,23 @@
-//! The one error vocabulary: what the caller should do next, and what the upstream said.
+//! The single error type: what the caller should do next, and the server's error message.
 //!
-//! An [`InvokeError`] is a category that Dify understands plus the raw detail, verbatim and without secrets.
-//! It is not an error of a transport or of a file: those end a process or a load, not a session.
+//! An [`InvokeError`] is a category that Dify understands plus the details, verbatim and without secrets. Errors of
+//! transports and files are separate: they end a process or a load, not a session.
 //! Source: `dify-plugin-sdks: src/dify_plugin/errors/model.py`, `interfaces/model/ai_model.py`.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// Longest text of an error, in bytes; what an upstream or a host says may have megabytes.
+/// Maximum length of an error text in bytes; servers and daemons may send megabytes.
 pub const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// Longest advice.
+/// Maximum length of a hint in bytes.
 const MAX_HINT_BYTES: usize = 1024;
 
-/// Longest name, code or id beside an error's text.
+/// Maximum length in bytes of a name, code or ID in an error.
 pub const MAX_FIELD_BYTES: usize = 256;
 
-/// The beginning of a text, and that it is no more than that.
+/// Returns the beginning of a text, with a note if it was truncated.
 pub fn clip(text: &str, longest: usize) -> Cow<'_, str> {
     if text.len() <= longest {
         return Cow::Borrowed(text);
@@ -29,33 +29,33 @@ pub fn clip(text: &str, longest: usize) -> Cow<'_, str> {
 /// What Dify should do about a failed call. The names are the exact `error_type` strings that the Dify API matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The upstream could not be reached: DNS, TLS, refused, timed out, cut.
+    /// The server is unreachable: DNS, TLS, connection refused, timed out or interrupted.
     Connection,
-    /// The upstream answered that it cannot serve now (5xx, overload).
+    /// The server cannot respond now (5xx, overload).
     ServerUnavailable,
-    /// The upstream asked us to slow down, or a quota is used up.
+    /// The server limits the request rate, or a quota is exhausted.
     RateLimit,
-    /// The credential was refused.
+    /// The credential was rejected.
     Authorization,
-    /// The request is wrong: a parameter, a message, an unknown model.
+    /// The request is invalid: a parameter, a message, an unknown model.
     BadRequest,
-    /// What was asked for does not exist: a page, a file, a tool of that name.
+    /// The requested item does not exist, such as a page, a file or a tool.
     NotFound,
-    /// The plugin has no code for what was asked.
+    /// The plugin does not implement the request.
     Unsupported,
-    /// The credential form holds something wrong. Every failure of a validate action becomes this.
+    /// The credential form is invalid. Every error of a validate action becomes this.
     CredentialsValidateFailed,
-    /// The model cannot be polled (`start_polling`, `check_polling`).
+    /// The model does not support polling (`start_polling`, `check_polling`).
     PollingUnsupported,
-    /// A stream's first token did not come within the time that the caller gave it.
+    /// The first token of a stream did not arrive within the caller's timeout.
     FirstTokenTimeout,
-    /// None of the above: a fault of ours or an answer nobody can read. Dify has no word for it and would show a bare
-    /// `InvokeError` as raw JSON, so on the wire it is a service that cannot serve now.
+    /// None of the above: a bug, or a response that cannot be parsed. Dify has no type for it and would show a bare
+    /// `InvokeError` as raw JSON, so on the wire it is `InvokeServerUnavailableError`.
     Internal,
 }
 
 impl ErrorKind {
-    /// The `error_type` on the wire.
+    /// Returns the `error_type` on the wire.
     pub fn error_type(self) -> &'static str {
         match self {
             Self::Connection => "InvokeConnectionError",
@@ -69,7 +69,7 @@ impl ErrorKind {
         }
     }
 
-    /// The short description that the reference SDK puts between provider and detail.
+    /// Returns the short description that the Python SDK puts between provider and details.
     pub fn description(self) -> &'static str {
         match self {
             Self::Connection => "Connection Error",
@@ -86,29 +86,29 @@ impl ErrorKind {
 
 /// A failed call: category, what happened, and what to do about it.
 ///
-/// `message` names what was wrong and where; it must be safe to show to a user (no secrets).
+/// `message` says what was wrong and where; it must be safe to show to a user (no secrets).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub struct InvokeError {
     /// What the caller should do.
     pub kind: ErrorKind,
-    /// What was wrong, in the upstream's own words where it gave any.
+    /// What was wrong, in the server's words if it sent an error message.
     pub message: String,
-    /// HTTP status of the upstream's answer.
+    /// HTTP status of the response.
     pub status: Option<u16>,
-    /// The upstream's own code or status word (`RESOURCE_EXHAUSTED`, `invalid_api_key`).
+    /// The server's own code or status (`RESOURCE_EXHAUSTED`, `invalid_api_key`).
     pub code: Option<String>,
-    /// The upstream's request id, for support tickets.
+    /// The server's request ID, for support tickets.
     pub request_id: Option<String>,
-    /// How long the upstream asked to wait.
+    /// Delay that the server asked for.
     pub retry_after: Option<Duration>,
-    /// Whether the same request may be sent again before any output was delivered.
+    /// Whether the same request may be retried before any output was delivered.
     pub retryable: bool,
     /// What to do about it.
     pub hint: Option<String>,
 }
 
 impl InvokeError {
-    /// An error of this category with this text.
+    /// Creates an error of this category with this text.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -122,93 +122,93 @@ impl InvokeError {
         }
     }
 
-    /// A wrong request; see [`ErrorKind::BadRequest`].
+    /// Invalid request; see [`ErrorKind::BadRequest`].
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::BadRequest, message)
     }
 
-    /// A refused credential; see [`ErrorKind::Authorization`].
+    /// Rejected credential; see [`ErrorKind::Authorization`].
     pub fn authorization(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Authorization, message)
     }
 
-    /// An unreachable upstream; see [`ErrorKind::Connection`].
+    /// Unreachable server; see [`ErrorKind::Connection`].
     pub fn connection(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Connection, message)
     }
 
-    /// A service that the plugin works with failed, whatever its reason.
+    /// A service that the plugin uses failed, whatever the reason.
     pub fn upstream(message: impl Into<String>) -> Self {
         Self::server_unavailable(message)
     }
 
-    /// An overloaded upstream; see [`ErrorKind::ServerUnavailable`].
+    /// Overloaded server; see [`ErrorKind::ServerUnavailable`].
     pub fn server_unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::ServerUnavailable, message)
     }
 
-    /// A rate or quota limit; see [`ErrorKind::RateLimit`].
+    /// Rate or quota limit; see [`ErrorKind::RateLimit`].
     pub fn rate_limit(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::RateLimit, message)
     }
 
-    /// Something that does not exist; see [`ErrorKind::NotFound`].
+    /// Missing item; see [`ErrorKind::NotFound`].
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)
     }
 
-    /// Something that the plugin does not offer; see [`ErrorKind::Unsupported`].
+    /// Unsupported request; see [`ErrorKind::Unsupported`].
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unsupported, message)
     }
 
-    /// A wrong credential form; see [`ErrorKind::CredentialsValidateFailed`].
+    /// Invalid credential form; see [`ErrorKind::CredentialsValidateFailed`].
     pub fn credentials(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::CredentialsValidateFailed, message)
     }
 
-    /// A fault of ours or an unreadable answer; see [`ErrorKind::Internal`].
+    /// Bug or unreadable response; see [`ErrorKind::Internal`].
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// Adds what the user should do.
+    /// Adds a hint for the user.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Adds the upstream's HTTP status.
+    /// Adds the HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// Adds the upstream's own code.
+    /// Adds the server's own code.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
         self
     }
 
-    /// Marks the request as safe to repeat while nothing has been delivered.
+    /// Marks the request as safe to retry while nothing has been delivered.
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.retryable = true;
         self
     }
 
-    /// The same failure as the credential form shows it: whatever goes wrong while validating is a validation failure.
+    /// Converts the error to `CredentialsValidateFailed`, the type that Dify shows in the credential form.
     #[must_use]
     pub fn into_credentials_failure(mut self) -> Self {
         self.kind = ErrorKind::CredentialsValidateFailed;
         self
     }
 
-    /// The failure in a few words for logs. What an upstream says may repeat the prompt, so of a refusal only status and
-    /// code are told; what never arrived has our own words.
+    /// Returns a summary for logs. A server's message may quote the prompt, so HTTP errors are reduced to status and
+    /// code; connection errors contain only the runtime's own text and are returned in full.
     pub fn brief(&self) -> String {
         match (self.status, self.code_word()) {
             (Some(status), Some(code)) => format!("HTTP {status} {code}"),
@@ -219,7 +219,7 @@ impl InvokeError {
         }
     }
 
-    /// The upstream's code where it is a word; some servers put a sentence there.
+    /// Returns the server's code if it is a single word; some servers put a sentence there.
     pub fn code_word(&self) -> Option<&str> {
         let is_word = |code: &&str| {
             code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
@@ -227,12 +227,12 @@ impl InvokeError {
         self.code.as_deref().filter(is_word)
     }
 
-    /// Message, request id, and hint in one sentence, without the category. Each of them is clipped by itself, so that a
-    /// long answer of the upstream does not cost the hint.
+    /// Returns message, request ID and hint as one text, without the category. Each is truncated separately, so that a
+    /// long server message does not cost the hint.
     pub fn detail(&self) -> String {
         let mut text = clip(self.message.trim(), MAX_MESSAGE_BYTES).into_owned();
         if let Some(id) = &self.request_id {
-            text.push_str(&format!(" (request id {})", clip(id, MAX_FIELD_BYTES)));
+            text.push_str(&format!(" (request ID {})", clip(id, MAX_FIELD_BYTES)));
         }
         if let Some(hint) = &self.hint {
             if !text.is_empty() && !text.ends_with(['.', '!', '?']) {

@@ -1,12 +1,13 @@
-//! Counts the steps of scanners, so that tests can hold that work grows no faster than its input. A count, unlike a time,
-//! is the same on every machine and beside every other load.
+//! Counts the steps of scanners, so that tests can check that work grows at most linearly with the input. A count,
+//! unlike a time, is the same on every machine and under any load.
 //!
-//! It is no limit and no profiler: nothing is counted in a release build, and what a scanner does not report is not seen.
+//! Neither a limit nor a profiler: nothing is counted in a release build, and work that a scanner does not report is
+//! not seen.
 //!
-//! A scanner calls [`count`] wherever it looks at input, with the number of bytes or items that it looks at, and again
-//! each time that it looks at them again. A search, a comparison, a copy, a parse by a library counts the length of what
-//! it is handed, whatever it finds. Report the walk, not the call: `count(1)` at the top of a function that then scans a
-//! whole text is a test that cannot fail.
+//! A scanner calls [`count`] wherever it reads input, with the number of bytes or items that it reads, and again each
+//! time that it reads them again. A search, a comparison, a copy or a parse by a library counts the length of its
+//! input, whatever it finds. Report the loop, not the call: `count(1)` at the start of a function that then scans the
+//! complete text is a test that cannot fail.
 
 use std::cell::Cell;
 
@@ -22,7 +23,8 @@ pub fn count(steps: usize) {
     }
 }
 
-/// The steps that this thread reports during some work. A session counts as a whole where its runtime has one thread.
+/// Returns the steps that this thread reports during some work. A session is counted completely if its runtime has one
+/// thread.
 #[cfg(debug_assertions)]
 pub fn of(work: impl FnOnce()) -> u64 {
     let before = STEPS.with(Cell::get);
@@ -30,16 +32,16 @@ pub fn of(work: impl FnOnce()) -> u64 {
     STEPS.with(Cell::get) - before
 }
 
-/// Holds that twice the input is at most twice the work, and a little: `make` builds an input of a size in proportion to
-/// its number (links, quotes, parts), `run` works on it. Fails too where next to nothing is reported, for then nothing is
-/// held.
+/// Asserts that twice the input takes at most about twice the work: `make` builds an input of a size proportional to
+/// its argument (links, quotes, parts), and `run` processes it. Also fails if almost nothing is reported, because then
+/// nothing would be checked.
 #[cfg(debug_assertions)]
 pub fn assert_linear<I>(name: &str, make: impl Fn(usize) -> I, run: impl Fn(I)) {
     const MIN_STEPS: usize = 64;
     const DOUBLINGS: usize = 7;
-    /// What a call costs whatever its input is.
+    /// Cost of a call for an empty input.
     const CONSTANT: u64 = 1024;
-    /// Windows overlap and buffers grow in jumps.
+    /// Tolerance for overlapping windows and growing buffers.
     const SLACK: u64 = 8;
     let sizes = (0..=DOUBLINGS).map(|power| MIN_STEPS << power);
     let counted: Vec<(usize, u64)> = sizes
@@ -66,18 +68,18 @@ pub fn assert_linear<I>(name: &str, make: impl Fn(usize) -> I, run: impl Fn(I)) 
 mod tests {
     use super::*;
 
-    /// What [`assert_linear`] says of work that takes so many steps for an input of a size.
+    /// Result of [`assert_linear`] for work that takes so many steps for an input of a size.
     fn verdict(steps: fn(usize) -> usize) -> Result<(), String> {
         let held = std::panic::catch_unwind(|| assert_linear("it", |size| size, |size| count(steps(size))));
         held.map_err(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
     }
 
     #[test]
-    fn work_that_outgrows_its_input_is_told() {
+    fn detects_work_that_grows_faster_than_its_input() {
         for steps in [|size| size, |size| 20 * size + 500, |size: usize| size.min(8192)] as [fn(usize) -> usize; 3] {
             assert_eq!(verdict(steps), Ok(()));
         }
-        for (steps, said) in [
+        for (steps, expected) in [
             (|size| size * size, "more than twice"),
             (|size| size * size / 256, "more than twice"),
             (|size| 1 << (size / 256), "more than twice"),
@@ -85,7 +87,7 @@ mod tests {
         ] as [(fn(usize) -> usize, &str); 4]
         {
             let error = verdict(steps).unwrap_err();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -1,22 +1,22 @@
-//! Decoder of event streams: server-sent events, and the shapes that upstreams send in their place.
+//! Decoder of event streams: server-sent events, and the formats that servers send instead of them.
 //!
-//! Besides the standard (any line ending, comments, multi-line `data:`, a byte-order mark, a last event without its
-//! blank line) it accepts JSON documents without `data:` on one or several lines, a JSON array that is streamed element
-//! by element, events without a blank line between them where each is a JSON object, JSON whose later lines lack their
-//! `data:`, and `error:` lines. A body without a single event is handed on as one, so that its words are not lost. It
-//! knows where an event ends, not what it means.
-//! Source: WHATWG HTML, "Server-sent events"; shapes seen in the wild: Gemini without `alt=sse`, gateways that answer
-//! plain JSON or plain words to a stream request, error objects between events, llama.cpp's `error:` field.
+//! In addition to the standard (any line ending, comments, multi-line `data:`, a byte order mark, a last event without
+//! its blank line) it accepts JSON documents without `data:` on one or several lines, a JSON array that is streamed
+//! element by element, events without a blank line between them if each is a JSON object, JSON whose later lines have
+//! no `data:`, and `error:` lines. A body without any event is returned as one, so that its text is not lost. The
+//! decoder finds the end of an event and does not interpret it. Source: WHATWG HTML, "Server-sent events"; formats in
+//! use: Gemini without `alt=sse`, gateways that respond with plain JSON or text to a streaming request, error objects
+//! between events, llama.cpp's `error:` field.
 
 use memchr::memchr2;
 
 use super::json_scan::{Extent, JsonScan};
 use crate::steps;
 
-/// Bytes of text that is no event which are kept, in case nothing else comes.
+/// Maximum number of bytes of text outside of events that are kept, in case there is no event.
 const MAX_TEXT_BYTES: usize = 2048;
 
-/// A buffer that grew beyond this for one event is not kept for the next.
+/// A buffer that is larger than this after an event is released instead of reused.
 const MAX_REUSED_BUFFER_BYTES: usize = 256 * 1024;
 
 /// One event.
@@ -24,39 +24,39 @@ const MAX_REUSED_BUFFER_BYTES: usize = 256 * 1024;
 pub struct Event {
     /// The `event:` field, `error` for an `error:` line; empty when there was none.
     pub name: String,
-    /// The data lines joined by newlines, a bare JSON document, or the beginning of a body that holds no event.
+    /// Data lines joined with newlines, a bare JSON document, or the beginning of a body without an event.
     pub data: String,
-    /// Whether this came without `data:`.
+    /// Whether the event came without `data:`.
     pub bare: bool,
 }
 
-/// An event that does not end.
+/// An event exceeds the size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an event is longer than {limit} bytes")]
+#[error("an event is larger than {limit} bytes")]
 pub struct TooLong {
-    /// The limit that was passed.
+    /// Maximum size in bytes.
     pub limit: usize,
 }
 
-/// Push bytes, pop events, finish. Any split of the bytes gives the same events.
+/// Push bytes, pop events, finish. The result does not depend on how the bytes are split.
 #[derive(Debug)]
 pub struct EventDecoder {
     limit: usize,
     line: Vec<u8>,
     taken: usize,
-    /// The line so far is a comment; it is not kept.
+    /// The current line is a comment, which is not kept.
     in_comment: bool,
     after_carriage_return: bool,
     at_start: bool,
     name: String,
     data: Vec<u8>,
     has_data: bool,
-    /// How far the data is JSON, and how much of it was looked at.
+    /// State of the JSON scan of the data, and the number of bytes that were scanned.
     scan: JsonScan,
     scanned: usize,
     json: Option<BareJson>,
     in_array: bool,
-    /// Lines that are no part of an event, until there is one.
+    /// Lines outside of events, until there is an event.
     words: Option<Vec<u8>>,
 }
 
@@ -68,7 +68,7 @@ struct BareJson {
 }
 
 impl EventDecoder {
-    /// A decoder that refuses events longer than `limit` bytes.
+    /// Creates a decoder that rejects events larger than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -88,7 +88,7 @@ impl EventDecoder {
         }
     }
 
-    /// Takes bytes and appends the events they complete.
+    /// Decodes bytes and appends the completed events.
     pub fn push(&mut self, mut bytes: &[u8], events: &mut Vec<Event>) -> Result<(), TooLong> {
         if self.after_carriage_return && !bytes.is_empty() {
             self.after_carriage_return = false;
@@ -137,7 +137,7 @@ impl EventDecoder {
         Ok(())
     }
 
-    /// The stream is over: delivers what is still held, blank line or not.
+    /// Ends the stream and emits the last event, even without a terminating blank line.
     pub fn finish(&mut self, events: &mut Vec<Event>) {
         if !self.line.is_empty() {
             let line = std::mem::take(&mut self.line);
@@ -152,23 +152,24 @@ impl EventDecoder {
         }
     }
 
-    /// Bytes of the event that is on its way. Comments are none of them.
+    /// Returns the number of buffered bytes of the current event, without comments.
     pub fn held(&self) -> usize {
         self.line.len() + self.data.len() + self.json.as_ref().map_or(0, |json| json.text.len())
     }
 
-    /// Bytes of events that came so far, whole or not: a number that changes as long as an event grows. Comments and blank
-    /// lines change nothing.
+    /// Returns the number of event bytes received so far, complete or not: a number that changes while an event grows.
+    /// Comments and blank lines are not counted.
     pub fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Whether a line that goes on with these bytes is a comment.
+    /// Whether a line that continues with these bytes is a comment.
     fn is_comment(&self, bytes: &[u8]) -> bool {
         self.in_comment || (self.line.is_empty() && self.json.is_none() && bytes.first() == Some(&b':'))
     }
 
-    /// Whether `more` bytes may be held too. A line counts before it is read: how it was cut makes no difference.
+    /// Checks that `more` bytes fit into the limit. Lines count as they arrive, so the result does not depend on how
+    /// the input is split.
     fn check_size(&self, more: usize) -> Result<(), TooLong> {
         if self.held() + more > self.limit { Err(TooLong { limit: self.limit }) } else { Ok(()) }
     }
@@ -189,7 +190,7 @@ impl EventDecoder {
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match &line[..colon] {
             b"data" => {
-                // A second line makes no JSON of a whole object: it is an event of its own.
+                // A line after a complete object does not continue it; it is an event of its own.
                 if self.is_data(Extent::Whole) {
                     let name = self.name.clone();
                     self.dispatch(events);
@@ -228,7 +229,7 @@ impl EventDecoder {
         self.scan.extent() == extent
     }
 
-    /// A line that is no field of an event: JSON, or noise that is passed over.
+    /// Handles a line that is no field of an event: JSON, or noise that is skipped.
     fn take_bare(&mut self, line: &[u8], events: &mut Vec<Event>) {
         let trimmed = line.trim_ascii_start();
         match trimmed.first() {
@@ -293,7 +294,7 @@ impl EventDecoder {
         }
     }
 
-    /// Keeps the beginning of a body that may turn out to hold no event.
+    /// Keeps the beginning of a body that may turn out to contain no event.
     fn keep_words(&mut self, line: &[u8]) {
         let limit = MAX_TEXT_BYTES.min(self.limit);
         if let Some(words) = &mut self.words {
@@ -306,13 +307,13 @@ impl EventDecoder {
     }
 }
 
-/// Bytes as text; what is no UTF-8 is replaced.
+/// Converts bytes to text; invalid UTF-8 is replaced.
 fn text_of(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 impl BareJson {
-    /// Takes one byte; true when the document is complete.
+    /// Adds a byte; returns true when the document is complete.
     fn push(&mut self, byte: u8) -> bool {
         self.text.push(byte);
         self.scan.push(byte);

@@ -1,17 +1,18 @@
-//! JSON of careless upstreams, read so that what is odd costs itself alone, and nothing costs more than its length.
+//! Lenient parser for the JSON of servers: a malformed value affects only its own member, and parsing takes time linear
+//! in the input.
 //!
-//! | what comes | what is read |
+//! | input | result |
 //! |---|---|
-//! | `NaN`, `Infinity`, `None`, a number beyond all numbers | `null` |
-//! | half a surrogate pair | U+FFFD; joined with its other half where the next event brings it ([`Reader`]) |
-//! | control characters in a text, escapes that are none | themselves |
-//! | a member twice | the last one |
+//! | `NaN`, `Infinity`, `None`, a number out of range | `null` |
+//! | half a surrogate pair | U+FFFD; joined with its other half if that is in the next event ([`Reader`]) |
+//! | control characters in a string, invalid escapes | themselves |
+//! | a duplicate member | the last one |
 //! | `finish_reason` for `finishReason` | the same member ([`Named`]) |
 //! | a value of another type than the member's | the member's default ([`fit`], [`or_default`], [`list`]) |
 //! | more values than fit into [`MAX_MEMORY_BYTES`] | an error |
 //!
-//! Well-formed JSON is read at once into its type; only what cannot be read so is repaired and read once more.
-//! Not for what the daemon sends: that is strict where it is not `protocol::lenient`.
+//! Well-formed JSON is deserialized directly into its type; other JSON is repaired and parsed again. Not for messages
+//! from the daemon: those are parsed strictly, except for `protocol::lenient`.
 
 mod fields;
 mod repair;
@@ -23,30 +24,30 @@ use serde_json::{Error, Value};
 use crate::steps;
 use repair::Half;
 
-/// Most bytes that the values of one text may take in memory, by a generous estimate.
+/// Maximum number of bytes that the values of one text may take in memory, by a generous estimate.
 pub const MAX_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Reads one text.
+/// Parses one text.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     Reader::new(&[]).read(text)
 }
 
-/// Reads the texts of one stream, one after the other.
+/// Parses the texts of one stream in order.
 #[derive(Debug)]
 pub struct Reader {
-    /// Members whose texts go on in the next event.
+    /// Members whose strings continue in the next event.
     continued: &'static [&'static str],
     half: Half,
 }
 
 impl Reader {
-    /// A reader of a stream in which the texts of these members go on from event to event: `text`, or `parts/text` for
-    /// those alone that `parts` holds.
+    /// Creates a reader of a stream in which the strings of these members continue from event to event: `text`, or
+    /// `parts/text` for a `text` inside of `parts` only.
     pub fn new(continued: &'static [&'static str]) -> Self {
         Self { continued, half: None }
     }
 
-    /// Reads the next text.
+    /// Parses the next text.
     pub fn read<T: DeserializeOwned>(&mut self, text: &str) -> Result<T, Error> {
         if estimate(text) > MAX_MEMORY_BYTES {
             return Err(Error::custom(format!("its values take more than {MAX_MEMORY_BYTES} bytes")));
@@ -59,17 +60,17 @@ impl Reader {
         T::deserialize(Named(serde_json::from_str::<Value>(&self.repaired(text))?))
     }
 
-    /// The next text as a strict reader takes it, for types that borrow from it and hold no more than they are asked to.
+    /// Repairs the next text for a strict parser, for types that borrow from it.
     pub fn repaired(&mut self, text: &str) -> String {
         repair::repair(text, self.continued, &mut self.half)
     }
 
-    /// Whether the next text begins with the second half of a character.
+    /// Whether the next text starts with the second half of a character.
     pub fn goes_on(&self) -> bool {
         self.half.is_some()
     }
 
-    /// What stands for half a character whose other half never came; asked at the end of the stream.
+    /// Returns the replacement for half a character whose other half never came; called at the end of the stream.
     pub fn rest(&mut self) -> Option<char> {
         self.half.take().map(|_| char::REPLACEMENT_CHARACTER)
     }
@@ -81,8 +82,8 @@ fn whole<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     deserializer.end().map(|()| found)
 }
 
-/// Bytes that the values of a text take beside their own letters: an object has a table, a list a block, each value
-/// a place.
+/// Estimates the bytes that the values of a text take in addition to their strings: an object has a table, an array a
+/// block, each value a slot.
 fn estimate(text: &str) -> usize {
     let bytes = text.as_bytes();
     steps::count(bytes.len());

@@ -1,22 +1,22 @@
-//! Where a JSON document ends, found byte by byte: braces, brackets and texts. Whether the document is right, others say.
+//! Finds the end of a JSON document byte by byte, from braces, brackets and strings. Does not validate the document.
 
 /// What the bytes so far are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Extent {
-    /// Nothing but white space.
+    /// Only whitespace.
     #[default]
     Blank,
-    /// An object, a list or a text that has not ended.
+    /// An incomplete object, array or string.
     Open,
-    /// A whole object, list or text.
+    /// A complete object, array or string.
     Whole,
-    /// Something behind a whole one.
+    /// Something after a complete one.
     Beyond,
-    /// No object, list or text: a number, a word, no JSON at all.
+    /// Neither object, array nor string: a number, a word, no JSON at all.
     Other,
 }
 
-/// Follows a document. Each byte costs the same, however long the document is.
+/// Scans a document. Each byte takes constant time, however long the document is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JsonScan {
     extent: Extent,
@@ -26,7 +26,7 @@ pub struct JsonScan {
 }
 
 impl JsonScan {
-    /// What the bytes so far are.
+    /// Returns what the bytes so far are.
     pub fn extent(&self) -> Extent {
         self.extent
     }
@@ -36,12 +36,12 @@ impl JsonScan {
         self.in_text
     }
 
-    /// Takes bytes.
+    /// Scans bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.push(*byte));
     }
 
-    /// Takes one byte.
+    /// Scans one byte.
     pub fn push(&mut self, byte: u8) {
         match self.extent {
             Extent::Blank => match byte {

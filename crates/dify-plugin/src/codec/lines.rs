@@ -1,30 +1,30 @@
-//! Newline framer: bytes in, whole lines out. It knows where a line ends, not what it means.
+//! Newline framer: bytes in, complete lines out. It finds the end of a line and does not interpret it.
 //!
-//! The daemon puts no limit on the lines it sends, so the limit here only protects memory: a line beyond it, or one that
-//! finds no memory, is dropped whole and reported once, and the lines after it are read as usual.
+//! The daemon does not limit the lines that it sends, so the limit here only protects memory: a longer line, or one for
+//! which there is no memory, is dropped and reported once, and the following lines are read as usual.
 
 use crate::steps;
 
-/// What the framer yields.
+/// Output of the framer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A line without its ending; never empty.
+    /// A line without its line ending; never empty.
     Whole(Vec<u8>),
-    /// A line that was not kept: its beginning, its end, and how long it was.
+    /// A line that was dropped: its beginning, its end, and its length.
     TooLong {
-        /// The first bytes, enough to find the session id.
+        /// First bytes, enough to find the session ID.
         head: Vec<u8>,
-        /// The last bytes, where older hosts put it.
+        /// Last bytes, where older daemons put it.
         tail: Vec<u8>,
-        /// Bytes of the whole line.
+        /// Length of the complete line in bytes.
         length: usize,
     },
 }
 
-/// Bytes of a dropped line that are kept at either end.
+/// Number of bytes of a dropped line that are kept at either end.
 const HEAD: usize = 4096;
 
-/// Push bytes, pop lines, finish. Any split of the bytes gives the same lines.
+/// Push bytes, pop lines, finish. The result does not depend on how the bytes are split.
 #[derive(Debug)]
 pub struct LineDecoder {
     limit: usize,
@@ -34,12 +34,12 @@ pub struct LineDecoder {
 }
 
 impl LineDecoder {
-    /// A framer that drops lines longer than `limit` bytes.
+    /// Creates a framer that drops lines longer than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { limit, held: Vec::new(), dropped: 0, tail: Vec::new() }
     }
 
-    /// Takes bytes and hands each completed line to `take`.
+    /// Passes each completed line to `take`.
     pub fn push(&mut self, mut bytes: &[u8], mut take: impl FnMut(Line)) {
         steps::count(bytes.len());
         while let Some(end) = memchr::memchr(b'\n', bytes) {
@@ -50,7 +50,7 @@ impl LineDecoder {
         self.hold(bytes);
     }
 
-    /// The input is over: a last line without an ending counts.
+    /// Ends the input and passes on a last line without a line ending.
     pub fn finish(&mut self, mut take: impl FnMut(Line)) {
         self.complete(&mut take);
     }

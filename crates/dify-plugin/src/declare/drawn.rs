@@ -1,5 +1,5 @@
-//! What Dify's page makes of a credential form that its daemon accepts: fields that are drawn wrong, or whose words nobody
-//! sees. Warnings only; what is refused is in [`super::rules`].
+//! What Dify's web page makes of a credential form that its daemon accepts: fields that are displayed incorrectly, or
+//! texts that are not displayed. Warnings only; errors are in [`super::rules`].
 //!
 //! Source: `langgenius/dify: web/app/components/base/form/components/base/`,
 //! `langgenius/graphon: src/graphon/model_runtime/entities/provider_entities.py`.
@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 /// Languages of a text.
 const LANGUAGES: [&str; 4] = ["en_US", "zh_Hans", "pt_BR", "ja_JP"];
 
-/// Members of a field that reach no page of a model provider.
+/// Members of a field that no page of a model provider shows.
 const NOT_SHOWN: [&str; 3] = ["help", "url", "tooltip"];
 
-/// What is drawn otherwise than it is written: the place in the field and the message. `all` are
-/// the fields of its form, `is_model` says that this is the form of customizable models.
+/// Warns about fields that are not displayed as written. `all` are the fields of the form, `is_model` says that it is
+/// the form of customizable models.
 pub(super) fn notes(field: &Map<String, Value>, all: &[Value], index: usize, is_model: bool) -> Vec<(String, String)> {
     let mut notes = Vec::new();
     let mut note = |place: &str, message: String| notes.push((place.to_owned(), message));
@@ -47,7 +47,7 @@ pub(super) fn notes(field: &Map<String, Value>, all: &[Value], index: usize, is_
     notes
 }
 
-/// A comma in a line of YAML such as `{en_US: a, b}` makes a language of what stands behind it.
+/// A comma in a line of YAML such as `{en_US: a, b}` makes a language of the text after it.
 fn unknown_languages(texts: Option<&Value>, place: &str, note: &mut impl FnMut(&str, String)) {
     for key in texts.and_then(Value::as_object).into_iter().flat_map(Map::keys) {
         if !LANGUAGES.contains(&key.as_str()) {
@@ -56,7 +56,7 @@ fn unknown_languages(texts: Option<&Value>, place: &str, note: &mut impl FnMut(&
     }
 }
 
-/// Conditions that never hold.
+/// Conditions that are never true.
 fn conditions(
     owner: &Map<String, Value>,
     prefix: &str,

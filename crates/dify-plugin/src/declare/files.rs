@@ -1,19 +1,19 @@
-//! The files of a plugin's folder. The folder may be anybody's: nothing outside of it is read, whatever a declaration or a
-//! link names, nor what is no regular file, nor more than a file of its kind needs.
+//! The files of a plugin directory. The directory may come from anyone: files outside of it are not read, whatever a
+//! declaration or a link contains; neither are special files, nor files larger than their type needs.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Whether a path says of itself that it stays inside, everywhere and as it is shown: relative, with plain parts.
+/// Whether a path stays inside the directory on every platform and as displayed: relative, with plain components.
 pub fn is_plain(path: &str) -> bool {
-    // A colon stands behind a drive, or before a stream of a file.
+    // A colon follows a drive letter, or precedes a stream of a file.
     !path.contains(['\\', ':'])
         && !path.chars().any(char::is_control)
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-/// Where a file of a folder is, or why it is none of the folder's.
+/// Resolves a file of a directory; an error says why it is not in the directory.
 pub fn find(directory: &Path, path: &str) -> Result<PathBuf, String> {
     if !is_plain(path) {
         return Err("must be a path inside the package".to_owned());
@@ -27,14 +27,14 @@ pub fn find(directory: &Path, path: &str) -> Result<PathBuf, String> {
     if !fs::canonicalize(directory).is_ok_and(|directory| real.starts_with(directory)) {
         return Err("must be a path inside the package; it is a link that leads out".to_owned());
     }
-    // A pipe would never open, a device never end.
+    // A pipe would block, a device might never end.
     if !fs::metadata(&real).map_err(unreadable)?.is_file() {
         return Err("is not a regular file".to_owned());
     }
     Ok(file)
 }
 
-/// Reads a file of a folder that has at most so many bytes.
+/// Reads a file of a directory that has at most `largest` bytes.
 pub fn read(directory: &Path, path: &str, largest: u64) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let file = File::open(find(directory, path)?).map_err(unreadable)?;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_inside_are_plain() {
+    fn accepts_only_plain_relative_paths() {
         for (path, plain) in [
             ("a", true),
             ("_assets/icon.svg", true),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_out_or_never_ends_is_not_read() {
+    fn rejects_links_to_the_outside_and_special_files() {
         use std::os::unix::fs::symlink;
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("secret"), "s").unwrap();
@@ -84,15 +84,15 @@ mod tests {
         fs::write(inside("a"), "abc").unwrap();
         symlink(inside("a"), inside("near")).unwrap();
         symlink(outside.path().join("secret"), inside("far")).unwrap();
-        symlink(outside.path(), inside("folder")).unwrap();
+        symlink(outside.path(), inside("nested")).unwrap();
         symlink("/dev/zero", inside("device")).unwrap();
         symlink("nowhere", inside("broken")).unwrap();
         symlink("loop", inside("loop")).unwrap();
-        for (path, said) in [
+        for (path, expected) in [
             ("a", None),
             ("near", None),
             ("far", Some("leads out")),
-            ("folder/secret", Some("leads out")),
+            ("nested/secret", Some("leads out")),
             ("device", Some("leads out")),
             ("broken", Some("does not exist")),
             ("loop", Some("cannot be read")),
@@ -100,8 +100,8 @@ mod tests {
             ("b", Some("does not exist")),
         ] {
             let read = read(directory.path(), path, 3);
-            assert_eq!(read.clone().err().is_some(), said.is_some(), "{path}: {read:?}");
-            assert!(said.is_none_or(|said| read.clone().unwrap_err().contains(said)), "{path}: {read:?}");
+            assert_eq!(read.clone().err().is_some(), expected.is_some(), "{path}: {read:?}");
+            assert!(expected.is_none_or(|expected| read.clone().unwrap_err().contains(expected)), "{path}: {read:?}");
         }
         assert!(read(directory.path(), "a", 2).unwrap_err().contains("larger than 2 bytes"));
         let fifo = inside("fifo");

@@ -1,19 +1,20 @@
-//! Which files the pattern of a provider's models matches. Patterns follow the daemon: `*` stays inside one folder, and a
-//! `_position.yaml` is never a model.
+//! The files that a provider's glob pattern for models matches. Patterns work as in the daemon: `*` does not match `/`,
+//! and a `_position.yaml` is never a model.
 
 use std::path::Path;
 
 use globset::GlobBuilder;
 
-/// The model files of a pattern, sorted; or why the pattern is none of the package's.
+/// Returns the model files that match a pattern, sorted; an error if the pattern is invalid or points outside the
+/// package.
 pub(super) fn model_files(directory: &Path, glob: &str) -> Result<Vec<String>, String> {
     let matcher = match GlobBuilder::new(glob).literal_separator(true).build() {
         Ok(glob) => glob.compile_matcher(),
-        Err(error) => return Err(format!("is not a pattern: {error}")),
+        Err(error) => return Err(format!("is not a valid glob pattern: {error}")),
     };
     let fixed = glob.split(['*', '?', '[', '{']).next().unwrap_or_default();
     let start = fixed.rsplit_once('/').map_or("", |(directory, _)| directory);
-    // In a pattern a backslash takes the meaning from what follows.
+    // In a pattern, a backslash escapes the next character.
     let leads_out = !start.is_empty() && !is_inside(directory, start);
     if leads_out || glob.contains('\\') || glob.starts_with('/') || glob.split('/').any(|part| part == "..") {
         return Err(format!("`{glob}` must be a pattern inside the package"));
@@ -25,7 +26,7 @@ pub(super) fn model_files(directory: &Path, glob: &str) -> Result<Vec<String>, S
     Ok(files)
 }
 
-/// Whether a folder, wherever links lead, is inside another. One that is not there leads nowhere.
+/// Whether a directory, with links resolved, is inside another. A missing one is inside.
 fn is_inside(root: &Path, directory: &str) -> bool {
     match root.join(directory).canonicalize() {
         Ok(real) => root.canonicalize().is_ok_and(|root| real.starts_with(root)),

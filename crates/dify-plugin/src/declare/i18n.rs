@@ -1,4 +1,4 @@
-//! Text in up to four languages; a language that is absent shows the English one.
+//! Text in up to four languages; missing languages fall back to English.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,17 +20,17 @@ pub struct I18n {
 }
 
 impl I18n {
-    /// The same text in every language.
+    /// Creates a text that is the same in every language.
     pub fn same(text: impl Into<String>) -> Self {
         Self { en_us: text.into(), ..Self::default() }.filled()
     }
 
-    /// English and Chinese.
+    /// Creates a text in English and Chinese.
     pub fn new(en_us: impl Into<String>, zh_hans: impl Into<String>) -> Self {
         Self { en_us: en_us.into(), zh_hans: Some(zh_hans.into()), ..Self::default() }.filled()
     }
 
-    /// The absent languages filled from English, as the reference SDK does before it sends.
+    /// Returns the text with missing languages filled from English, as the Python SDK does before it sends it.
     #[must_use]
     pub fn filled(mut self) -> Self {
         for language in [&mut self.zh_hans, &mut self.pt_br, &mut self.ja_jp] {
@@ -41,7 +41,7 @@ impl I18n {
         self
     }
 
-    /// All texts that are present, English first.
+    /// Returns all texts, English first.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.en_us.as_str())
             .chain([&self.zh_hans, &self.pt_br, &self.ja_jp].into_iter().filter_map(Option::as_deref))

@@ -1,4 +1,4 @@
-//! Who a provider or a part of one is: author, name, label, icon. What it does stands beside the identity, not in it.
+//! Who a provider or a part of one is: author, name, label, icon. What it does is not part of the identity.
 
 use serde::{Deserialize, Serialize};
 

@@ -63,7 +63,7 @@ impl PluginKind {
         }
     }
 
-    /// Whether one package may hold both. Tools and endpoints share one; every other kind stands alone.
+    /// Whether one package may hold both. Tools and endpoints share one; every other type needs its own package.
     pub fn may_share_with(self, other: Self) -> bool {
         let is_shared = |kind| matches!(kind, Self::Tool | Self::Endpoint);
         self == other || is_shared(self) && is_shared(other)

@@ -1,5 +1,5 @@
-//! What a package declares beside models, and how that is registered. Tools and endpoints can stand together; every other
-//! kind stands alone.
+//! What a package declares in addition to models, and how that is registered. Tools and endpoints can share a package; every
+//! other type needs its own.
 
 use serde::Serialize;
 use serde_json::{Value, json};

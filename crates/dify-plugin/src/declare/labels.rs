@@ -1,16 +1,16 @@
-//! Errors name a form's field by its variable; users see its label. Here the label is put before the variable, in one
-//! place for all providers. It does not translate, and it changes nothing but names in backticks.
+//! Errors contain the variable of a form field; users see its label. This module puts the label before the variable, in
+//! one place for all providers. It does not translate, and it changes only names in backticks.
 
 use std::collections::HashSet;
 
 use super::provider::ProviderDeclaration;
 use crate::error::InvokeError;
 
-/// The word before the name of something that is no field of a form.
+/// Word before the name of something that is not a form field.
 const PARAMETER: &str = "parameter ";
 
 impl ProviderDeclaration {
-    /// The same error, with the label before the first mention of each credential field.
+    /// Returns the same error with the label before the first mention of each credential field.
     #[must_use]
     pub fn label_fields(&self, mut error: InvokeError) -> InvokeError {
         let mut named = HashSet::new();
@@ -41,7 +41,7 @@ impl ProviderDeclaration {
         out
     }
 
-    /// What users see in place of a variable.
+    /// Returns the label of a variable, as users see it.
     fn label_of(&self, variable: &str) -> Option<&str> {
         let shown = self.field_of(variable);
         let label = self.credential_fields().find(|field| field.variable == shown)?.label.en_us.as_str();
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_stand_before_their_variables_once() {
+    fn puts_labels_before_their_variables_once() {
         let declaration: ProviderDeclaration = serde_json::from_value(json!({
             "provider": "p", "label": {"en_US": "P"}, "supported_model_types": ["llm"],
             "configurate_methods": ["customizable-model"],

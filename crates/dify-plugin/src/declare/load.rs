@@ -1,6 +1,6 @@
-//! Reads a plugin's folder: manifest, provider files, model files, positions. Every problem is collected before it stops.
+//! Reads a plugin directory: manifest, provider files, model files, positions. Collects all problems before it fails.
 //!
-//! Blocks that files share are written out first: rules, types, and packages see the expanded form.
+//! Blocks that files share are expanded first: rules, types and packages see the expanded form.
 
 mod blocks;
 mod kinds;
@@ -25,17 +25,17 @@ use crate::protocol::ModelType;
 /// Everything a plugin declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declarations {
-    /// The folder.
+    /// The plugin directory.
     pub directory: PathBuf,
     /// The manifest.
     pub manifest: Manifest,
     /// The model providers in the manifest's order.
     pub providers: Vec<LoadedProvider>,
-    /// What it declares beside models.
+    /// Declarations of the other plugin types.
     pub kinds: KindDeclarations,
 }
 
-/// Loads a folder; warnings do not stop it.
+/// Loads a plugin directory; warnings do not make it fail.
 pub fn load(directory: &Path) -> Result<Declarations, Problems> {
     let (declarations, problems) = read(directory);
     match declarations {
@@ -44,7 +44,7 @@ pub fn load(directory: &Path) -> Result<Declarations, Problems> {
     }
 }
 
-/// Everything that is wrong with a folder.
+/// Returns all problems of a plugin directory.
 pub fn check(directory: &Path) -> Vec<Problem> {
     read(directory).1.0
 }
@@ -66,13 +66,13 @@ fn read(directory: &Path) -> (Option<Declarations>, Problems) {
 
 struct Loader<'a> {
     directory: &'a Path,
-    /// The Dify that must be able to read the package whose files are being read.
+    /// The Dify version that must be able to read the package of the current files.
     minimum: Minimum,
     problems: Vec<Problem>,
     shared: Shared,
-    /// Files of the current provider whose blocks were written out.
+    /// Files of the current provider whose blocks were expanded.
     expanded: BTreeMap<String, Value>,
-    /// Problems of shared files that are known: many files use one block.
+    /// Known problems of shared files, because many files use the same block.
     traced: HashSet<String>,
 }
 
@@ -134,7 +134,7 @@ impl Loader<'_> {
         for model in &models {
             if !declaration.supported_model_types.contains(&model.model_type) {
                 let message =
-                    format!("`{}` is not among them, but model `{}` is one", model.model_type.as_str(), model.model);
+                    format!("does not list `{}`, but model `{}` has this type", model.model_type.as_str(), model.model);
                 self.problem(Severity::Warning, file, "supported_model_types", message);
             }
         }
@@ -163,7 +163,8 @@ impl Loader<'_> {
         for (key, group) in groups {
             if !ModelType::ALL.iter().any(|kind| kind.yaml_key() == key) {
                 let known: Vec<_> = ModelType::ALL.iter().map(|kind| kind.yaml_key()).collect();
-                let message = format!("is unknown and would be skipped; allowed are {}", known.join(", "));
+                let message =
+                    format!("is not a known model type and would be ignored; expected one of {}", known.join(", "));
                 self.problem(Severity::Error, file, &format!("models.{key}"), message);
                 continue;
             }
@@ -194,7 +195,7 @@ impl Loader<'_> {
                         Severity::Warning,
                         &model_file,
                         "model",
-                        format!("`{}` is declared twice", model.model),
+                        format!("`{}` is declared more than once", model.model),
                     );
                 } else {
                     models.push(model);
@@ -216,7 +217,7 @@ impl Loader<'_> {
             }
             Some(Value::Null) | None => Vec::new(),
             Some(_) => {
-                self.problem(Severity::Error, position, "", "must be a list of model ids".to_owned());
+                self.problem(Severity::Error, position, "", "must be a list of model IDs".to_owned());
                 Vec::new()
             }
         };
@@ -274,7 +275,7 @@ impl Loader<'_> {
         };
         files.retain(|file| !scope.has_file(file));
         if files.is_empty() {
-            self.problem(Severity::Warning, file, path, format!("`{glob}` matches no model file"));
+            self.problem(Severity::Warning, file, path, format!("`{glob}` matches no model files"));
         }
         files
     }
@@ -286,7 +287,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The page of a privacy policy may be a file of the package. Only packaging needs it to be there.
+    /// A privacy policy may be a file of the package. It is required for packaging only.
     fn privacy(&mut self, file: &str, path: &str, privacy: Option<&Value>) {
         if let Some(privacy) = privacy.and_then(Value::as_str).and_then(privacy_file)
             && let Err(why) = files::find(self.directory, privacy)
@@ -297,7 +298,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The pages that Dify shows. Only packaging needs them to be there.
+    /// The pages that Dify shows. They are required for packaging only.
     fn pages(&mut self, file: &str, provider: &Map<String, Value>, manifest: &Manifest) {
         let pages = provider.get("package").and_then(|package| package.get("readme")).and_then(Value::as_str);
         if let Some(pages) = pages.filter(|_| manifest.provider_files().len() > 1) {
@@ -336,14 +337,14 @@ impl Loader<'_> {
         }
     }
 
-    /// The typed form. The rules have named every problem they know; what is left is named here.
+    /// Deserializes a file. Reports an error only if the rules found no error in it.
     fn typed<T: DeserializeOwned>(&mut self, file: &str, value: Value) -> Option<T> {
         match serde_path_to_error::deserialize(value) {
             Ok(typed) => Some(typed),
             Err(error) => {
                 if !self.problems.iter().any(|problem| problem.file == file && problem.severity == Severity::Error) {
                     let (path, message) = (error.path().to_string(), error.inner().to_string());
-                    // A dot stands for the whole file.
+                    // A dot is the complete file.
                     self.problem(Severity::Error, file, path.trim_matches('.'), message);
                 }
                 None
@@ -356,7 +357,7 @@ impl Loader<'_> {
     }
 }
 
-/// Scalars of a form that authors write bare are text on the wire.
+/// Converts bare scalars in form fields (`default: 60`) to strings, as the protocol requires.
 fn fill_form_texts(provider: &mut Map<String, Value>) {
     fn as_text(value: &mut Value) {
         if matches!(value, Value::Bool(_) | Value::Number(_)) {
@@ -388,7 +389,7 @@ fn fill_form_texts(provider: &mut Map<String, Value>) {
     }
 }
 
-/// The file of a `privacy` that is no address.
+/// Returns the file of a `privacy` that is not a URL.
 pub fn privacy_file(privacy: &str) -> Option<&str> {
     let is_file = !privacy.is_empty() && !privacy.contains("://");
     is_file.then(|| privacy.trim_start_matches("./"))

@@ -2,37 +2,37 @@
 //!
 //! A Dify package holds exactly one model provider, while a repository may hold several. What differs between the packages
 //! (name, label, description, icon, tags, privacy) comes from the provider's own file, so nothing is written twice.
-//! A provider file may say more in a `package` object: `name`, `tags`, `privacy`, `description`, `minimum_dify_version`, and
-//! `readme`, the folder of the package's own pages (`README.md`, `README_zh_Hans.md` …).
+//! A provider file may override values in a `package` object: `name`, `tags`, `privacy`, `description`,
+//! `minimum_dify_version`, and `readme`, the directory of the package's own pages (`README.md`, `README_zh_Hans.md` …).
 
 use serde_json::{Map, Value, json};
 
 use super::kind::PluginKind;
 use super::provider::ProviderDeclaration;
 
-/// The root manifest as it was written, keys in order.
+/// The root manifest as written, members in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest(pub Map<String, Value>);
 
 impl Manifest {
-    /// A text field; empty when it is absent.
+    /// Returns a text field; empty if it is absent.
     pub fn text(&self, key: &str) -> &str {
         self.0.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The files of model providers it lists.
+    /// Returns the files of model providers that it lists.
     pub fn provider_files(&self) -> Vec<String> {
         self.files_of(PluginKind::Model)
     }
 
-    /// The files of a kind it lists.
+    /// Returns the files of a plugin type that it lists.
     pub fn files_of(&self, kind: PluginKind) -> Vec<String> {
         let files =
             self.0.get("plugins").and_then(|plugins| plugins.get(kind.manifest_key())).and_then(Value::as_array);
         files.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// The manifest of one provider's package; with a single provider, this manifest as it is.
+    /// Returns the manifest of one provider's package; with a single provider, the manifest is unchanged.
     pub fn derive(&self, provider: &ProviderDeclaration, file: &str) -> Self {
         if self.provider_files().len() == 1 {
             return self.clone();

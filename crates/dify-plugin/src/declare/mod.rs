@@ -55,12 +55,12 @@ pub struct LoadedProvider {
     pub declaration: ProviderDeclaration,
     /// Its models, in the order Dify lists them.
     pub models: Vec<ModelSchema>,
-    /// Its file, from the package's root.
+    /// Path of its file in the package.
     pub file: String,
     /// Files of its models and positions.
     pub model_files: Vec<String>,
-    /// Those of its files that refer to shared blocks, with the blocks written out: what a package has in their place.
+    /// Those of its files that refer to shared blocks, with the blocks expanded, as they are packaged.
     pub expanded: BTreeMap<String, Value>,
-    /// The oldest Dify that must be able to read what it declares.
+    /// The oldest Dify version that must be able to read the declarations.
     pub minimum: versions::DifyVersion,
 }

@@ -8,19 +8,19 @@ use super::i18n::I18n;
 use super::versions::{self, DifyVersion, Kind};
 use crate::protocol::ModelType;
 
-/// A model's declaration, from a YAML file or made at run time for `get_ai_model_schemas`.
+/// A model's declaration, from a YAML file or created at run time for `get_ai_model_schemas`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelSchema {
-    /// Id of the model.
+    /// Model ID.
     pub model: String,
-    /// Name shown.
+    /// Displayed name.
     pub label: I18n,
-    /// Kind of the model.
+    /// Model type.
     pub model_type: ModelType,
-    /// What it can do.
+    /// Features.
     #[serde(default)]
     pub features: Vec<ModelFeature>,
-    /// Declared in a file, or made by the user.
+    /// Declared in a file, or created by the user.
     #[serde(default)]
     pub fetch_from: FetchFrom,
     /// `mode`, `context_size`, `max_chunks`, `voices` …: a closed set of keys.
@@ -29,19 +29,19 @@ pub struct ModelSchema {
     /// Hidden in lists; existing uses keep working.
     #[serde(default)]
     pub deprecated: bool,
-    /// The parameters a user may set.
+    /// Parameters that users may set.
     #[serde(default)]
     pub parameter_rules: Vec<ParameterRule>,
-    /// What it costs.
+    /// Price.
     #[serde(default)]
     pub pricing: Option<Pricing>,
-    /// Keys that Dify does not know: facts for the provider's code, never sent.
+    /// Keys that Dify does not know: data for the provider's code, never sent.
     #[serde(flatten, skip_serializing)]
     pub extra: Map<String, Value>,
 }
 
 impl ModelSchema {
-    /// A customizable model without features, rules or price.
+    /// Creates a customizable model without features, rules and price.
     pub fn customizable(model: impl Into<String>, model_type: ModelType) -> Self {
         let model = model.into();
         Self {
@@ -58,17 +58,17 @@ impl ModelSchema {
         }
     }
 
-    /// Whether the model has this ability.
+    /// Whether the model has this feature.
     pub fn has(&self, feature: ModelFeature) -> bool {
         self.features.contains(&feature)
     }
 
-    /// The rule of a parameter.
+    /// Returns the rule of a parameter.
     pub fn rule(&self, name: &str) -> Option<&ParameterRule> {
         self.parameter_rules.iter().find(|rule| rule.name == name)
     }
 
-    /// A whole-number property (`context_size`), written as a number or as text.
+    /// Returns an integer property (`context_size`), written as a number or as a string.
     pub fn number_property(&self, key: &str) -> Option<u64> {
         match self.model_properties.get(key)? {
             Value::Number(number) => number.as_u64().or_else(|| number.as_f64().map(|float| float as u64)),
@@ -78,48 +78,48 @@ impl ModelSchema {
     }
 }
 
-/// What a model can do; the closed set of the Dify API.
+/// Features of a model; the closed set of the Dify API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelFeature {
-    /// Calls one tool at a time.
+    /// Tool calls, one at a time.
     ToolCall,
-    /// Calls several tools at once.
+    /// Concurrent tool calls.
     MultiToolCall,
-    /// Shows its thoughts.
+    /// Returns its thoughts.
     AgentThought,
-    /// Reads images.
+    /// Image input.
     Vision,
     /// Streams tool calls.
     StreamToolCall,
-    /// Reads documents.
+    /// Document input.
     Document,
-    /// Reads video.
+    /// Video input.
     Video,
-    /// Reads audio.
+    /// Audio input.
     Audio,
-    /// Answers by a schema.
+    /// Structured output.
     StructuredOutput,
-    /// Runs long; is polled.
+    /// Long-running tasks, which are polled.
     Polling,
 }
 
 impl ModelFeature {
-    /// The first Dify that can read it.
+    /// Returns the first Dify version that supports the feature.
     pub fn since(self) -> DifyVersion {
         let name = serde_json::to_value(self).unwrap_or_default();
         name.as_str().and_then(|name| versions::since(Kind::Feature, name)).unwrap_or(DifyVersion::OLDEST)
     }
 }
 
-/// Where a model comes from.
+/// Origin of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FetchFrom {
     /// From a YAML file.
     #[default]
     PredefinedModel,
-    /// Made by the user.
+    /// Created by the user.
     CustomizableModel,
 }
 
@@ -129,17 +129,17 @@ pub enum FetchFrom {
 pub enum ParameterType {
     /// A number.
     Float,
-    /// A whole number.
+    /// An integer.
     Int,
     /// One line of text.
     String,
-    /// Yes or no.
+    /// A boolean.
     Boolean,
     /// Several lines of text.
     Text,
 }
 
-/// One parameter that a user may set. After loading, the template's defaults are filled in.
+/// A parameter that users may set. After loading, the template's defaults are filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParameterRule {
     /// Name in `model_parameters`.
@@ -147,36 +147,36 @@ pub struct ParameterRule {
     /// One of Dify's eight templates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_template: Option<String>,
-    /// Name shown.
+    /// Displayed name.
     pub label: I18n,
     /// Type of the value.
     #[serde(rename = "type")]
     pub kind: ParameterType,
-    /// Explanation.
+    /// Description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<I18n>,
-    /// Whether a value must be there; its default is used when it is not.
+    /// Whether a value is required; the default is used if there is none.
     #[serde(default)]
     pub required: bool,
-    /// Default: a scalar.
+    /// Default value, a scalar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Lowest value.
+    /// Minimum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
-    /// Highest value.
+    /// Maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
     /// Decimal places of a float.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<u32>,
-    /// The values allowed; any when empty.
+    /// Allowed values; any if empty.
     #[serde(default)]
     pub options: Vec<String>,
 }
 
 impl ParameterRule {
-    /// A rule with a name, a label and a type, everything else unset.
+    /// Creates a rule with a name, a label and a type.
     pub fn new(name: impl Into<String>, label: I18n, kind: ParameterType) -> Self {
         Self {
             name: name.into(),
@@ -208,14 +208,14 @@ impl ParameterRule {
         self
     }
 
-    /// Sets the explanation.
+    /// Sets the description.
     #[must_use]
     pub fn help(mut self, help: I18n) -> Self {
         self.help = Some(help);
         self
     }
 
-    /// Sets the values allowed.
+    /// Sets the allowed values.
     #[must_use]
     pub fn options<I: IntoIterator<Item = S>, S: Into<String>>(mut self, options: I) -> Self {
         self.options = options.into_iter().map(Into::into).collect();
@@ -233,15 +233,15 @@ impl ParameterRule {
 /// What a model costs: `tokens × price × unit`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pricing {
-    /// Per input unit.
+    /// Price per input unit.
     #[serde(deserialize_with = "super::price::decimal")]
     pub input: Decimal,
-    /// Per output unit.
+    /// Price per output unit.
     #[serde(default, deserialize_with = "super::price::optional_decimal", skip_serializing_if = "Option::is_none")]
     pub output: Option<Decimal>,
-    /// Tokens to unit (`0.000001`: price per million).
+    /// Tokens per unit as a factor (`0.000001`: price per million).
     #[serde(deserialize_with = "super::price::decimal")]
     pub unit: Decimal,
-    /// `USD`, `RMB`.
+    /// Currency: `USD`, `RMB`.
     pub currency: String,
 }

@@ -1,7 +1,7 @@
-//! Model parameters against the model's rules, as the reference checks them: what no rule knows is taken out, defaults of
-//! required ones are filled in, everything else is checked by type, precision, range and options.
+//! Validates model parameters by the model's rules, like the Python SDK: unknown parameters are removed, defaults of
+//! required ones are filled in, and everything else is checked for type, precision, range and options.
 //!
-//! An empty text is no value: Dify's page sends it for a choice that was switched on and not made.
+//! An empty string is no value: Dify's web page sends it for a choice that was enabled but not made.
 //!
 //! Source: `dify-plugin-sdks: src/dify_plugin/interfaces/model/large_language_model.py` (`_validate_and_filter_model_parameters`).
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 use super::model::{ParameterRule, ParameterType};
 use crate::error::InvokeError;
 
-/// Checks and completes `parameters` in place; gives the names that no rule knows, which are taken out.
+/// Validates and completes `parameters` in place; returns the names of unknown parameters, which are removed.
 pub fn apply(rules: &[ParameterRule], parameters: &mut Map<String, Value>) -> Result<Vec<String>, InvokeError> {
     let mut given = std::mem::take(parameters);
     given.retain(|_, value| !is_unset(value));
@@ -29,7 +29,7 @@ pub fn apply(rules: &[ParameterRule], parameters: &mut Map<String, Value>) -> Re
                         parameters.insert(rule.name.clone(), default.clone());
                         continue;
                     }
-                    (None, true) => return Err(refuse(rule, "is required and missing")),
+                    (None, true) => return Err(refuse(rule, "is required but missing")),
                 },
             },
         };
@@ -57,7 +57,7 @@ fn check(rule: &ParameterRule, value: &Value) -> Result<Value, InvokeError> {
         }
         (kind, found) => {
             let expected = match kind {
-                ParameterType::Int => "a whole number",
+                ParameterType::Int => "an integer",
                 ParameterType::Float => "a number",
                 ParameterType::Boolean => "true or false",
                 ParameterType::String | ParameterType::Text => "text",
@@ -67,11 +67,11 @@ fn check(rule: &ParameterRule, value: &Value) -> Result<Value, InvokeError> {
     }
 }
 
-/// The daemon writes `1.0` as `1` and may write `1` as `1.0`; both are whole.
+/// The daemon writes `1.0` as `1` and may write `1` as `1.0`; both are integers.
 fn whole(rule: &ParameterRule, number: &Number) -> Result<Number, InvokeError> {
     let value = number.as_f64().unwrap_or_default();
     if value.fract() != 0.0 {
-        return Err(refuse(rule, &format!("must be a whole number, found {number}")));
+        return Err(refuse(rule, &format!("must be an integer, found {number}")));
     }
     range(rule, value, number)?;
     Ok(if number.is_f64() { Number::from(value as i64) } else { number.clone() })
@@ -89,7 +89,7 @@ fn float(rule: &ParameterRule, number: &Number) -> Result<Value, InvokeError> {
 }
 
 fn round(value: f64, places: u32) -> f64 {
-    // Through text, as the nearest decimal is what the user typed.
+    // Parsed from text, because the nearest decimal is what the user typed.
     format!("{value:.*}", places as usize).parse().unwrap_or(value)
 }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_passes_and_defaults_are_filled() {
+    fn accepts_valid_values_and_fills_in_defaults() {
         let cases = [
             (json!({}), json!({"mode": "a"})),
             (json!({"temperature": 1}), json!({"temperature": 1, "mode": "a"})),
@@ -150,33 +150,33 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named_with_what_is_allowed() {
+    fn explains_invalid_values() {
         let cases = [
             (json!({"temperature": 2.5}), "`temperature` must be at most 2, found 2.5"),
             (json!({"temperature": -1}), "`temperature` must be at least 0, found -1"),
             (json!({"temperature": 0.123}), "`temperature` must have at most 2 decimal places, found 0.123"),
             (json!({"temperature": "1"}), "`temperature` must be a number, found \"1\""),
-            (json!({"max_output_tokens": 1.5}), "`max_output_tokens` must be a whole number, found 1.5"),
+            (json!({"max_output_tokens": 1.5}), "`max_output_tokens` must be an integer, found 1.5"),
             (json!({"mode": "c"}), "`mode` must be one of a, b, found `c`"),
             (json!({"flag": "true"}), "`flag` must be true or false, found \"true\""),
-            (json!({"schema": {}}), "`schema` must be text, found {}"),
+            (json!({"schema": {}}), "`schema` must be a string, found {}"),
         ];
-        for (given, said) in cases {
+        for (given, expected) in cases {
             let error = apply(&rules(), &mut given.as_object().unwrap().clone()).unwrap_err();
-            assert_eq!(error.message, format!("parameter {said}"), "{given}");
+            assert_eq!(error.message, format!("parameter {expected}"), "{given}");
         }
     }
 
     #[test]
-    fn a_required_parameter_without_a_default_is_missed() {
+    fn reports_missing_required_parameters() {
         let mut needed = rule("voice", ParameterType::String);
         needed.required = true;
         let error = apply(&[needed], &mut Map::new()).unwrap_err();
-        assert_eq!(error.message, "parameter `voice` is required and missing");
+        assert_eq!(error.message, "parameter `voice` is required but missing");
     }
 
     #[test]
-    fn unknown_names_are_taken_out_and_told() {
+    fn removes_and_reports_unknown_parameters() {
         let mut parameters = json!({"temperature": 1, "tempreature": 2}).as_object().unwrap().clone();
         assert_eq!(apply(&rules(), &mut parameters).unwrap(), ["tempreature"]);
         assert!(!parameters.contains_key("tempreature"));

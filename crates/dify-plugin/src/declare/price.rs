@@ -1,4 +1,4 @@
-//! Prices in exact decimals, with the reference's rounding and its text form.
+//! Prices in exact decimals, with the rounding and text format of the Python SDK.
 //!
 //! Amount = tokens × price × unit, rounded half away from zero to seven places.
 //! Source: `dify-plugin-sdks: src/dify_plugin/interfaces/model/ai_model.py` (`get_price`).
@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::model::Pricing;
 use crate::protocol::{DecimalText, EmbeddingUsage, LlmUsage};
 
-/// Places that a price is rounded to.
+/// Decimal places that a price is rounded to.
 const PLACES: u32 = 7;
 
-/// The text form of the reference (Python's `str(Decimal)`): digits and scale kept, exponent form below 1E-6.
+/// Formats a decimal like the Python SDK (`str(Decimal)`): digits and scale are kept, with an exponent below 1E-6.
 pub fn text(value: Decimal) -> DecimalText {
     let digits = value.mantissa().unsigned_abs().to_string();
     let sign = if value.is_sign_negative() && !value.is_zero() { "-" } else { "" };
@@ -35,7 +35,7 @@ pub fn text(value: Decimal) -> DecimalText {
     })
 }
 
-/// Price of a number of tokens.
+/// Returns the price of a number of tokens.
 pub fn amount(tokens: u64, unit_price: Decimal, unit: Decimal) -> Decimal {
     let exact = Decimal::from(tokens).checked_mul(unit_price).and_then(|value| value.checked_mul(unit));
     let mut rounded =
@@ -44,7 +44,7 @@ pub fn amount(tokens: u64, unit_price: Decimal, unit: Decimal) -> Decimal {
     rounded
 }
 
-/// The usage of an LLM call at the model's list price; without a price everything is zero.
+/// Returns the usage of an LLM call at the model's list price; all prices are zero without one.
 pub fn llm_usage(pricing: Option<&Pricing>, prompt_tokens: u64, completion_tokens: u64) -> LlmUsage {
     let total_tokens = prompt_tokens.saturating_add(completion_tokens);
     let Some(pricing) = pricing else {
@@ -78,7 +78,7 @@ pub fn llm_usage(pricing: Option<&Pricing>, prompt_tokens: u64, completion_token
     usage
 }
 
-/// The usage of an embedding call at the model's list price.
+/// Returns the usage of an embedding call at the model's list price.
 pub fn embedding_usage(pricing: Option<&Pricing>, tokens: u64) -> EmbeddingUsage {
     let Some(pricing) = pricing else {
         return EmbeddingUsage {
@@ -99,12 +99,12 @@ pub fn embedding_usage(pricing: Option<&Pricing>, tokens: u64) -> EmbeddingUsage
     }
 }
 
-/// A decimal written as a number or as text.
+/// Deserializes a decimal from a number or a string.
 pub fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     optional_decimal(deserializer)?.ok_or_else(|| serde::de::Error::custom("expected a decimal number, found nothing"))
 }
 
-/// A decimal written as a number or as text; null is none.
+/// Deserializes a decimal from a number or a string; null is `None`.
 pub fn optional_decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
     let text = match Option::<Value>::deserialize(deserializer)? {
         None | Some(Value::Null) => return Ok(None),

@@ -1,33 +1,33 @@
-//! What is wrong with a declaration: file, path of the field, line, what was found, what is allowed.
+//! Problems of a declaration: file, path of the field, line, what was found, what is expected.
 
 use std::fmt;
 
-/// How bad it is.
+/// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Dify takes it, but not as it was meant.
+    /// Dify accepts it, but not as intended.
     Warning,
-    /// The daemon or the Dify API refuses it.
+    /// The daemon or the Dify API rejects it.
     Error,
 }
 
-/// One thing that is wrong.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
-    /// The file, from the package's root.
+    /// Path of the file in the package.
     pub file: String,
     /// The field (`parameter_rules[2].type`); empty for the whole file.
     pub path: String,
-    /// What was found and what is allowed.
+    /// What was found and what is expected.
     pub message: String,
-    /// The line of the field, or of what should hold it, where that is known.
+    /// Line of the field, or of the object that should contain it, if known.
     pub line: Option<usize>,
 }
 
 impl Problem {
-    /// A problem of a field.
+    /// Creates a problem of a field.
     pub fn new(severity: Severity, file: &str, path: &str, message: String) -> Self {
         Self { severity, file: file.to_owned(), path: path.to_owned(), message, line: None }
     }
@@ -50,18 +50,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A problem is one line, whatever the folder calls its files.
+/// Escapes line breaks: a problem is one line, whatever the names of files contain.
 fn one_line(text: &str) -> String {
     text.replace('\r', "\\r").replace('\n', "\\n")
 }
 
-/// Everything that is wrong, as one error: a line each.
+/// All problems as one error, one per line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// Whether anything is refused.
+    /// Whether there is an error among the problems.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|problem| problem.severity == Severity::Error)
     }

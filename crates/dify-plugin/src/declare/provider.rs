@@ -11,9 +11,9 @@ use crate::protocol::ModelType;
 pub struct ProviderDeclaration {
     /// Short name (`google`); the `provider` of every request.
     pub provider: String,
-    /// Name shown.
+    /// Displayed name.
     pub label: I18n,
-    /// One sentence.
+    /// Description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<I18n>,
     /// File names in `_assets`, by language.
@@ -28,29 +28,29 @@ pub struct ProviderDeclaration {
     /// File names in `_assets`, by language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icon_large_dark: Option<I18n>,
-    /// Background colour.
+    /// Background color.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<String>,
-    /// Where to get a credential.
+    /// Link to the page where credentials are created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<ProviderHelp>,
-    /// Kinds of model it offers.
+    /// Supported model types.
     pub supported_model_types: Vec<ModelType>,
     /// `predefined-model`, `customizable-model`.
     pub configurate_methods: Vec<ConfigurateMethod>,
-    /// Form of the provider.
+    /// Credential form of the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_credential_schema: Option<CredentialForm>,
-    /// Form of a customizable model.
+    /// Credential form of a customizable model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_credential_schema: Option<ModelCredentialForm>,
-    /// Keys that Dify does not know, kept for the packager and the provider's code.
+    /// Keys that Dify does not know, for the packager and the provider's code.
     #[serde(flatten, skip_serializing)]
     pub extra: Map<String, Value>,
 }
 
 impl ProviderDeclaration {
-    /// Every icon file it names, in any size and language.
+    /// Returns every icon file, in any size and language.
     pub fn icons(&self) -> impl Iterator<Item = &str> {
         [&self.icon_small, &self.icon_large, &self.icon_small_dark, &self.icon_large_dark]
             .into_iter()
@@ -58,15 +58,15 @@ impl ProviderDeclaration {
             .flat_map(I18n::texts)
     }
 
-    /// The fields of both forms.
+    /// Returns the fields of both forms.
     pub fn credential_fields(&self) -> impl Iterator<Item = &CredentialField> {
         let provider = self.provider_credential_schema.iter().flat_map(|form| &form.credential_form_schemas);
         let model = self.model_credential_schema.iter().flat_map(|form| &form.credential_form_schemas);
         provider.chain(model)
     }
 
-    /// Whether the value of a credential field must not be shown: Dify hides it, it is a key by its name, or the provider's
-    /// file does not name it.
+    /// Whether the value of a credential field is secret: Dify hides it, its name is that of a key, or the provider's
+    /// file does not list it.
     pub fn is_secret(&self, name: &str) -> bool {
         let mut fields = self.credential_fields().filter(|field| field.variable == name).peekable();
         (fields.peek().is_none() && !self.is_unlisted(name))
@@ -75,17 +75,17 @@ impl ProviderDeclaration {
     }
 }
 
-/// How a provider is set up.
+/// How a provider is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConfigurateMethod {
     /// Models declared in files.
     PredefinedModel,
-    /// Models made by the user.
+    /// Models created by the user.
     CustomizableModel,
 }
 
-/// A link to the page where credentials are made.
+/// A link to the page where credentials are created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderHelp {
     /// Text of the link.
@@ -105,19 +105,19 @@ pub struct CredentialForm {
 /// The form of a customizable model: the model's name and the fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelCredentialForm {
-    /// How the model's name is asked for.
+    /// Form field of the model's name.
     pub model: ModelNameField,
     /// The fields in order.
     #[serde(default)]
     pub credential_form_schemas: Vec<CredentialField>,
 }
 
-/// See [`ModelCredentialForm`].
+/// Form field of the model's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelNameField {
     /// Label of the field.
     pub label: I18n,
-    /// Example.
+    /// Placeholder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<I18n>,
 }
@@ -127,33 +127,34 @@ pub struct ModelNameField {
 pub struct CredentialField {
     /// Name in the credentials.
     pub variable: String,
-    /// Label shown.
+    /// Displayed label.
     pub label: I18n,
-    /// Kind of field.
+    /// Type of the field.
     #[serde(rename = "type")]
     pub kind: CredentialFieldType,
-    /// Whether it must be filled in, when it is shown. The reference SDK's default is true, the daemon's false: always written.
+    /// Whether it is required when it is shown. The Python SDK's default is true, the daemon's false, so it is always
+    /// written.
     #[serde(default = "yes")]
     pub required: bool,
-    /// Value when nothing is filled in.
+    /// Default value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
-    /// Values of a select or radio field.
+    /// Options of a select or radio field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<CredentialOption>,
-    /// Example.
+    /// Placeholder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<I18n>,
-    /// Explanation.
+    /// Help text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<I18n>,
-    /// Link of the explanation.
+    /// Link of the help text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Longest value; 0 is no limit.
+    /// Maximum length; 0 is no limit.
     #[serde(default)]
     pub max_length: u64,
-    /// Shown only when all of these hold.
+    /// Conditions under which the field is shown.
     #[serde(default)]
     pub show_on: Vec<ShowOn>,
 }
@@ -162,30 +163,30 @@ fn yes() -> bool {
     true
 }
 
-/// Kinds of field.
+/// Types of fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialFieldType {
     /// Text.
     TextInput,
-    /// Text that is not shown.
+    /// Text that is not displayed.
     SecretInput,
-    /// One of a list.
+    /// Drop-down list.
     Select,
-    /// One of a few.
+    /// Radio buttons.
     Radio,
-    /// Yes or no.
+    /// Boolean.
     Switch,
 }
 
-/// A value of a select or radio field.
+/// An option of a select or radio field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CredentialOption {
-    /// Label shown.
+    /// Displayed label.
     pub label: I18n,
-    /// The value.
+    /// Value.
     pub value: String,
-    /// Offered only when all of these hold.
+    /// Conditions under which the option is shown.
     #[serde(default)]
     pub show_on: Vec<ShowOn>,
 }

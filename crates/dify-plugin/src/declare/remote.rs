@@ -1,4 +1,4 @@
-//! Declarations as JSON for the daemon's debugging port: languages filled in, models as a list, positions by type.
+//! Declarations as JSON for the daemon's debugging port: languages filled in, models as an array, positions by type.
 //!
 //! Source: `dify-plugin-daemon: internal/core/debugging_runtime/`, `pkg/entities/plugin_entities/model_declaration.go`.
 
@@ -11,28 +11,29 @@ use super::{Declarations, LoadedProvider, Manifest, PluginKind, files};
 use crate::protocol::ModelType;
 use crate::protocol::registration::Registration;
 
-/// Under which name a plugin is registered for debugging.
+/// The ID under which a plugin is registered for debugging.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Identity {
-    /// One of its own, and labels that say so. The daemon takes an installed plugin of the same id over when a debugged one
-    /// connects, and *uninstalls* it from the workspace when that one disconnects.
+    /// A separate ID, and labels that show it. The daemon replaces an installed plugin of the same ID when a debugged
+    /// one connects, and *uninstalls* it from the workspace when that one disconnects.
     #[default]
     Own,
-    /// That of the installed plugin.
+    /// The ID of the installed plugin.
     Real,
 }
 
-/// The port takes 50 MB of all of them.
+/// Maximum total size of assets: the port accepts 50 MB.
 const MAX_ICON_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a debugged plugin's name ends in, and its labels.
+/// Suffix of the name and the labels of a debugged plugin.
 const NAME_SUFFIX: &str = "-debug";
 const LABEL_SUFFIX: &str = " (debug)";
 
-/// Longest name of a plugin.
+/// Maximum length of a plugin's name.
 const MAX_NAME_CHARACTERS: usize = 128;
 
-/// Gives a manifest and its providers' labels a name of their own. A provider's name stays: requests come back under it.
+/// Adds the suffix to a manifest and the labels of its providers. Names of providers are unchanged, because requests
+/// contain them.
 fn rename<'a>(manifest: &'a mut Value, providers: impl IntoIterator<Item = &'a mut Value>) {
     if let Some(Value::String(name)) = manifest.get_mut("name") {
         name.truncate(name.floor_char_boundary(MAX_NAME_CHARACTERS - NAME_SUFFIX.len()));
@@ -47,7 +48,7 @@ fn rename<'a>(manifest: &'a mut Value, providers: impl IntoIterator<Item = &'a m
     }
 }
 
-/// Everything that registers one provider: derived manifest, declaration, the icons that both name.
+/// Returns everything that registers one provider: derived manifest, declaration, and the icons of both.
 pub fn registration(
     declarations: &Declarations,
     loaded: &LoadedProvider,
@@ -65,8 +66,8 @@ pub fn registration(
     Ok(Registration { manifest, declarations, assets })
 }
 
-/// Everything that registers the kinds beside models, which one connection serves: the manifest, a declaration of each kind,
-/// the icons that they name.
+/// Returns everything that registers the plugin types other than models, which share one connection: the manifest, a
+/// declaration of each type, and their icons.
 pub fn kinds_registration(declarations: &Declarations, identity: Identity) -> std::io::Result<Registration> {
     let assets = assets(declarations, &declarations.manifest, declarations.kinds.icons().into_iter())?;
     let mut manifest = Value::Object(declarations.manifest.0.clone());
@@ -78,7 +79,7 @@ pub fn kinds_registration(declarations: &Declarations, identity: Identity) -> st
     Ok(Registration { manifest, declarations: events, assets })
 }
 
-/// The icons that a manifest and its declarations name.
+/// Reads the icons of a manifest and its declarations.
 fn assets<'a>(
     declarations: &Declarations,
     manifest: &'a Manifest,
@@ -96,7 +97,7 @@ fn assets<'a>(
     Ok(assets)
 }
 
-/// The provider declaration, with the key `models` always there.
+/// Returns the provider declaration; the key `models` is always present.
 pub fn provider(loaded: &LoadedProvider) -> Value {
     let mut value = json!(loaded.declaration);
     fill_languages(&mut value);
@@ -120,7 +121,7 @@ pub fn provider(loaded: &LoadedProvider) -> Value {
     value
 }
 
-/// Keeps what the port takes: required fields first, then optional ones, in their order.
+/// Keeps the fields that the port accepts: required ones first, then optional ones, in order.
 fn shorten(fields: &mut Vec<Value>) {
     let mut room =
         MAX_REMOTE_FORM_FIELDS.saturating_sub(fields.iter().filter(|field| field["required"] == true).count());
@@ -133,7 +134,7 @@ fn shorten(fields: &mut Vec<Value>) {
     });
 }
 
-/// Gives every text object its missing languages, as the reference does before it sends.
+/// Fills in the missing languages of every text, as the Python SDK does before it sends it.
 pub fn fill_languages(value: &mut Value) {
     match value {
         Value::Object(map) => {

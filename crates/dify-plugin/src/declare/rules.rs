@@ -1,6 +1,6 @@
-//! The rules of the daemon and the stricter ones of the Dify API, over the YAML as it was written.
+//! The rules of the daemon and the stricter ones of the Dify API, applied to the YAML as written.
 //!
-//! Works on JSON values and collects every problem, so that a user sees all of them at once; it builds nothing.
+//! Works on JSON values and collects all problems, so that users see them together; it builds no types.
 //! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/*.go`, `pkg/entities/manifest_entities/*.go`,
 //! `langgenius/graphon: src/graphon/model_runtime/entities/`.
 
@@ -19,10 +19,10 @@ use super::problem::{Problem, Severity};
 use super::versions::{self, DifyVersion, Kind, Minimum};
 use crate::protocol::lenient::kind_of;
 
-/// Fields of one form that the debugging port accepts.
+/// Maximum number of fields of one form that the debugging port accepts.
 pub const MAX_REMOTE_FORM_FIELDS: usize = 32;
 
-/// Checks one file and collects what is wrong with it.
+/// Checks one file and collects its problems.
 pub struct Rules<'a> {
     file: &'a str,
     minimum: &'a Minimum,
@@ -30,7 +30,7 @@ pub struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    /// Rules for a file of a package that is for this Dify.
+    /// Creates rules for a file of a package for this Dify version.
     pub fn new(file: &'a str, minimum: &'a Minimum, problems: &'a mut Vec<Problem>) -> Self {
         Self { file, minimum, problems }
     }
@@ -49,7 +49,7 @@ impl<'a> Rules<'a> {
         self.problems.push(Problem::new(severity, self.file, path, message));
     }
 
-    /// The rules of `manifest.yaml`.
+    /// Checks `manifest.yaml`.
     pub fn manifest(&mut self, manifest: &Map<String, Value>) {
         self.version(manifest, "", "version");
         match manifest.get("type") {
@@ -67,7 +67,7 @@ impl<'a> Rules<'a> {
         if let Some(resource) = self.object(manifest, "", "resource", true) {
             match resource.get("memory").and_then(Value::as_i64) {
                 Some(memory) if memory != 0 => {}
-                _ => self.error("resource.memory", "must be a number of bytes other than 0"),
+                _ => self.error("resource.memory", "must be a nonzero number of bytes"),
             }
             self.permission(&resource);
         }
@@ -85,7 +85,7 @@ impl<'a> Rules<'a> {
         if let Some(repo) = manifest.get("repo").filter(|repo| !repo.is_null())
             && repo.as_str().and_then(|repo| url::Url::parse(repo).ok()).is_none()
         {
-            self.error("repo", format!("must be an address like https://…, or be left out; found {repo}"));
+            self.error("repo", format!("must be a URL such as https://…, or be omitted; found {repo}"));
         }
     }
 
@@ -108,13 +108,13 @@ impl<'a> Rules<'a> {
             }
         }
         if present.is_empty() {
-            self.error("plugins", format!("lists nothing; allowed are {}", listed(Kind::Extension)));
+            self.error("plugins", format!("must not be empty; expected any of {}", listed(Kind::Extension)));
         }
         let kinds: Vec<PluginKind> = present.iter().filter_map(|key| PluginKind::of_manifest_key(key)).collect();
         let is_alone = |kind: &&PluginKind| kinds.iter().any(|other| !kind.may_share_with(*other));
         if let Some(kind) = kinds.iter().find(is_alone) {
             let held = match kinds.contains(&PluginKind::Model) {
-                true => "a model plugin can hold nothing else".to_owned(),
+                true => "a model plugin cannot contain other plugin types".to_owned(),
                 false => format!(
                     "{} can be in no package with others (tools and endpoints can share one)",
                     kind.manifest_key()
@@ -124,7 +124,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The rules of a provider file.
+    /// Checks a provider file.
     pub fn provider(&mut self, provider: &Map<String, Value>) {
         self.text(provider, "", "provider", 255, true);
         self.i18n(provider, "", "label", true);
@@ -157,7 +157,7 @@ impl<'a> Rules<'a> {
         let fields = self.list(form, prefix, "credential_form_schemas", usize::MAX);
         if fields.len() > MAX_REMOTE_FORM_FIELDS {
             let message = format!(
-                "holds {} entries; remote debugging takes {MAX_REMOTE_FORM_FIELDS} and leaves the last optional ones out",
+                "has {} entries; remote debugging takes {MAX_REMOTE_FORM_FIELDS} and leaves the last optional ones out",
                 fields.len()
             );
             self.warning(&format!("{prefix}credential_form_schemas"), message);
@@ -175,7 +175,7 @@ impl<'a> Rules<'a> {
                     Value::String(text) if text.len() < 256 => {}
                     Value::String(_) => self.error(&format!("{path}default"), "must be shorter than 256 characters"),
                     other => {
-                        self.warning(&format!("{path}default"), format!("should be text, found {}", kind_of(other)))
+                        self.warning(&format!("{path}default"), format!("should be a string, found {}", kind_of(other)))
                     }
                 }
             }
@@ -194,9 +194,9 @@ impl<'a> Rules<'a> {
                 match option.get("value") {
                     Some(Value::String(text)) if !text.is_empty() && text.len() < 256 => {}
                     Some(Value::Bool(_) | Value::Number(_)) => {
-                        self.warning(&format!("{path}value"), "should be written as text, in quotes")
+                        self.warning(&format!("{path}value"), "should be a quoted string")
                     }
-                    _ => self.error(&format!("{path}value"), "must be text of 1 to 255 characters"),
+                    _ => self.error(&format!("{path}value"), "must be a string of 1 to 255 characters"),
                 }
                 self.conditions(&option, &path);
             }
@@ -210,12 +210,12 @@ impl<'a> Rules<'a> {
             let Some(condition) = self.item(condition, &path) else { continue };
             self.text(&condition, &path, "variable", 255, true);
             if !condition.get("value").is_some_and(Value::is_string) {
-                self.warning(&format!("{path}value"), "should be text, in quotes");
+                self.warning(&format!("{path}value"), "should be a quoted string");
             }
         }
     }
 
-    /// The rules of a model file, templates filled in or not.
+    /// Checks a model file, with or without templates filled in.
     pub fn model(&mut self, model: &Map<String, Value>) {
         self.text(model, "", "model", 255, true);
         self.i18n(model, "", "label", false);
@@ -228,7 +228,7 @@ impl<'a> Rules<'a> {
                 if versions::since(Kind::Property, key).is_some() {
                     self.readable(key, &path, Kind::Property);
                 } else {
-                    self.error(&path, format!("is unknown; allowed are {}", listed(Kind::Property)));
+                    self.error(&path, format!("is unknown; expected one of {}", listed(Kind::Property)));
                 }
             }
         }
@@ -239,7 +239,7 @@ impl<'a> Rules<'a> {
             self.rule(&rule, &path);
             if let Some(name) = rule.get("name").and_then(Value::as_str) {
                 if seen.iter().any(|known| known == name) {
-                    self.warning(&format!("{path}name"), format!("`{name}` stands twice"));
+                    self.warning(&format!("{path}name"), format!("parameter `{name}` is declared more than once"));
                 }
                 seen.push(name.to_owned());
             }
@@ -268,12 +268,12 @@ impl<'a> Rules<'a> {
         }
         self.one_of(rule, path, "type", Kind::ParameterType, template.is_none());
         if template.is_none() && !rule.contains_key("label") {
-            self.warning(&format!("{path}label"), "is missing; Dify shows the parameter's name");
+            self.warning(&format!("{path}label"), "is missing; Dify shows the parameter name instead");
         }
         if let Some(default @ (Value::Array(_) | Value::Object(_))) = rule.get("default") {
             self.error(
                 &format!("{path}default"),
-                format!("must be a number, text, true or false; found {}", kind_of(default)),
+                format!("must be a number, a string or a boolean; found {}", kind_of(default)),
             );
         }
         for key in ["min", "max", "precision"] {
@@ -285,7 +285,7 @@ impl<'a> Rules<'a> {
             (rule.get("min").and_then(Value::as_f64), rule.get("max").and_then(Value::as_f64))
             && min > max
         {
-            self.error(&format!("{path}min"), format!("{min} is above max {max}"));
+            self.error(&format!("{path}min"), format!("{min} is greater than max {max}"));
         }
         for (index, option) in self.list(rule, path, "options", 128).iter().enumerate() {
             match option {
@@ -293,13 +293,15 @@ impl<'a> Rules<'a> {
                 Value::String(_) => {
                     self.error(&format!("{path}options[{index}]"), "must be shorter than 256 characters")
                 }
-                other => self
-                    .warning(&format!("{path}options[{index}]"), format!("should be text, found {}", kind_of(other))),
+                other => self.warning(
+                    &format!("{path}options[{index}]"),
+                    format!("should be a string, found {}", kind_of(other)),
+                ),
             }
         }
     }
 
-    /// An object of a list.
+    /// Returns an object of an array.
     fn item(&mut self, value: &Value, path: &str) -> Option<Map<String, Value>> {
         match value {
             Value::Object(map) => Some(map.clone()),
@@ -321,7 +323,7 @@ impl<'a> Rules<'a> {
             Some(Value::Object(map)) => Some(map.clone()),
             None | Some(Value::Null) if !required => None,
             None | Some(Value::Null) => {
-                self.error(&format!("{prefix}{key}"), "is required and missing");
+                self.error(&format!("{prefix}{key}"), "is required but missing");
                 None
             }
             Some(other) => {
@@ -338,7 +340,7 @@ impl<'a> Rules<'a> {
                 if items.len() > most {
                     self.error(
                         &format!("{prefix}{key}"),
-                        format!("holds {} entries, at most {most} are allowed", items.len()),
+                        format!("has {} entries; at most {most} are allowed", items.len()),
                     );
                 }
                 items.clone()
@@ -354,13 +356,13 @@ impl<'a> Rules<'a> {
         let path = format!("{prefix}{key}");
         match owner.get(key) {
             None | Some(Value::Null) if !required => {}
-            None | Some(Value::Null) => self.error(&path, "is required and missing"),
+            None | Some(Value::Null) => self.error(&path, "is required but missing"),
             Some(Value::String(text)) if text.is_empty() && required => self.error(&path, "must not be empty"),
             Some(Value::String(text)) if text.chars().count() > longest => {
                 self.error(&path, format!("has {} characters, at most {longest} are allowed", text.chars().count()));
             }
             Some(Value::String(_)) => {}
-            Some(other) => self.error(&path, format!("must be text, found {}", kind_of(other))),
+            Some(other) => self.error(&path, format!("must be a string, found {}", kind_of(other))),
         }
     }
 
@@ -370,7 +372,7 @@ impl<'a> Rules<'a> {
             Some(Value::String(text)) if !text.is_empty() && text.chars().count() < 1024 => {}
             found => {
                 let severity = if required { Severity::Error } else { Severity::Warning };
-                let message = format!("must be text of 1 to 1023 characters, found {}", show(found));
+                let message = format!("must be a string of 1 to 1023 characters, found {}", show(found));
                 self.add(severity, &format!("{prefix}{key}.en_US"), message);
             }
         }
@@ -383,7 +385,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// True or false. YAML of before 1.2 says yes, no, on, off, too, and the daemon reads them.
+    /// Checks a boolean. YAML before 1.2 also has yes, no, on and off, which the daemon accepts.
     fn flag(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str) {
         match owner.get(key) {
             None | Some(Value::Null | Value::Bool(_)) => {}
@@ -392,7 +394,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// What an older Dify reads over: the package works there with less.
+    /// Warns about a member that an older Dify ignores: the package works there with fewer features.
     fn used_from(&mut self, field: &str, path: &str) {
         if let Some(why) = self.minimum.ignores(field) {
             self.warning(path, why);
@@ -404,20 +406,20 @@ impl<'a> Rules<'a> {
         match owner.get(key) {
             None | Some(Value::Null) if !required => {}
             None | Some(Value::Null) => {
-                self.error(&path, format!("is required and missing; allowed are {}", listed(kind)))
+                self.error(&path, format!("is required but missing; expected one of {}", listed(kind)))
             }
             Some(value) => self.name(value, &path, kind),
         }
     }
 
-    /// A list of names.
+    /// Checks an array of names.
     fn names(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, kind: Kind, most: usize) {
         for (index, name) in self.list(owner, prefix, key, most).iter().enumerate() {
             self.name(name, &format!("{prefix}{key}[{index}]"), kind);
         }
     }
 
-    /// A name of a closed set, which the Dify that the package is for must know.
+    /// Checks a name of a closed set, which the Dify version of the package must know.
     fn name(&mut self, value: &Value, path: &str, kind: Kind) {
         match value.as_str().filter(|name| versions::since(kind, name).is_some()) {
             Some(name) => self.readable(name, path, kind),
@@ -448,12 +450,12 @@ impl<'a> Rules<'a> {
             Some(Value::String(text)) if !text.is_empty() && text.len() <= longest && text.bytes().all(legal) => {}
             found => self.error(
                 key,
-                format!("must be 1 to {longest} of the characters a-z, 0-9, `_` and `-`, found {}", show(found)),
+                format!("must consist of 1 to {longest} characters from a-z, 0-9, `_` and `-`; found {}", show(found)),
             ),
         }
     }
 
-    /// `1.2.3`, each part up to four digits, with a suffix that Python's version rules know.
+    /// Checks a version: `1.2.3`, each part up to four digits, with a suffix of Python's version rules.
     fn version(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str) {
         let legal = owner.get(key).and_then(Value::as_str).is_some_and(|text| {
             let (numbers, suffix) =
@@ -469,26 +471,27 @@ impl<'a> Rules<'a> {
         if !legal {
             self.error(
                 &format!("{prefix}{key}"),
-                format!("must be three numbers like 1.2.3, found {}", show(owner.get(key))),
+                format!("must be a version such as 1.2.3, found {}", show(owner.get(key))),
             );
         }
     }
 
     fn created_at(&mut self, value: Option<&Value>) {
-        // Unquoted YAML timestamps arrive as text; a bare date passes only unquoted, which cannot be told apart here.
+        // Unquoted YAML timestamps arrive as strings; a bare date is valid only unquoted, which cannot be detected
+        // here.
         let legal = value.and_then(Value::as_str).is_some_and(|text| {
             text.parse::<jiff::Timestamp>().is_ok() || text.parse::<jiff::civil::Date>().is_ok() && !text.contains('T')
         });
         if !legal {
             self.error(
                 "created_at",
-                format!("must be a time with a zone like 2026-01-31T00:00:00Z, found {}", show(value)),
+                format!("must be a timestamp with a time zone, such as 2026-01-31T00:00:00Z, found {}", show(value)),
             );
         }
     }
 }
 
-/// What the daemon takes for true and false beside the words of YAML 1.2.
+/// Booleans of the daemon in addition to those of YAML 1.2.
 pub(super) fn as_flag(text: &str) -> Option<bool> {
     match text {
         "y" | "Y" | "yes" | "on" => Some(true),

@@ -1,36 +1,37 @@
-//! Names that a provider takes in its credentials although no form shows a field for them: settings that are written as one
-//! JSON object, so that a form fits on a page and through Dify's debugging port, and fields of earlier forms, which stored
-//! credentials still have. Both are data of the provider's file; what a value means is the provider's code.
+//! Names that a provider accepts in its credentials without a form field: settings that are written as one JSON object,
+//! so that a form fits on a page and through Dify's debugging port, and fields of earlier forms, which stored
+//! credentials still have. Both are data of the provider's file; the provider's code interprets the values.
 
 use serde_json::{Map, Value};
 
 use super::provider::ProviderDeclaration;
 
-/// The field that takes further settings as a JSON object, and the key of the provider's file that lists their names.
+/// The field that contains further settings as a JSON object, and the key of the provider's file that lists their
+/// names.
 pub const MORE_SETTINGS: &str = "more_settings";
 
-/// The key of the provider's file that lists the fields of earlier forms, each with the field that took its place.
+/// The key of the provider's file that lists the fields of earlier forms, each with its replacement.
 const FORMER_FIELDS: &str = "former_fields";
 
 impl ProviderDeclaration {
-    /// The allowed values of a setting that `more_settings` takes, none for any; `None` when it takes no such setting.
+    /// Returns the allowed values of a setting in `more_settings`, empty for any; `None` if there is no such setting.
     pub fn setting(&self, name: &str) -> Option<Vec<&str>> {
         let choices = self.table(MORE_SETTINGS)?.get(name)?;
         Some(choices.as_array().into_iter().flatten().filter_map(Value::as_str).collect())
     }
 
-    /// The names of the settings that `more_settings` takes.
+    /// Returns the names of the settings in `more_settings`.
     pub fn settings(&self) -> impl Iterator<Item = &str> {
         self.table(MORE_SETTINGS).into_iter().flat_map(Map::keys).map(String::as_str)
     }
 
-    /// The fields of earlier forms, each with the field that took its place, if one did.
+    /// Returns the fields of earlier forms, each with its replacement, if any.
     pub fn former_fields(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let table = self.table(FORMER_FIELDS).into_iter().flatten();
         table.map(|(name, successor)| (name.as_str(), successor.as_str()))
     }
 
-    /// Whether credentials may have this name: a field of a form, a further setting or a field of an earlier form.
+    /// Whether credentials may contain this name: a field of a form, a further setting or a field of an earlier form.
     pub fn takes(&self, name: &str) -> bool {
         self.credential_fields().any(|field| field.variable == name) || self.is_unlisted(name)
     }
@@ -40,7 +41,7 @@ impl ProviderDeclaration {
         self.settings().any(|known| known == name) || self.former_fields().any(|(known, _)| known == name)
     }
 
-    /// The field in which users find what credentials have under this name.
+    /// Returns the field in which users find the value of this name.
     pub(super) fn field_of<'a>(&'a self, name: &'a str) -> &'a str {
         if self.credential_fields().any(|field| field.variable == name) {
             return name;

@@ -1,11 +1,12 @@
-//! Blocks of YAML that many files share: written once in a shared file, referred to by `use: NAME`, written out here.
+//! YAML blocks that many files share: defined once in a shared file, referenced by `use: NAME`, expanded here.
 //!
-//! A provider's file lists its shared files under `shared`; a shared file is an object of named blocks, each an object or a
-//! list. A reference in a list puts the block, or the items of a list block, into its place. Members beside `use` are laid
-//! over an object block: objects are merged, everything else replaces, null removes. Blocks may refer to blocks.
+//! A provider's file lists its shared files under `shared`; a shared file is an object of named blocks, each an object
+//! or a list. A reference in a list is replaced with the block, or with the items of a list block. Members next to
+//! `use` are merged into an object block: objects are merged, everything else replaces, null removes. Blocks may refer
+//! to blocks.
 //!
-//! Everything behind this module sees the expanded form only. It reads no file and knows no rule of Dify;
-//! `use_template` is Dify's own and passes untouched.
+//! All other modules see only the expanded form. This one reads no files and knows no rules of Dify; `use_template` is
+//! Dify's own and is not expanded.
 
 mod places;
 
@@ -24,12 +25,12 @@ use places::{Reference, Step, clip};
 /// The key of a reference.
 const KEY: &str = "use";
 
-/// Most bytes, roughly, that blocks may add to one file, and to all files together. The largest declarations have some
-/// thirty kilobytes.
+/// Approximate maximum number of bytes that blocks may add to one file, and to all files together. The largest
+/// declarations have some thirty kilobytes.
 const MAX_FILE_GROWTH: usize = 256 * 1024;
 const MAX_TOTAL_GROWTH: usize = 16 * 1024 * 1024;
 
-/// Most blocks inside one another, and most levels of an expanded file.
+/// Maximum nesting of blocks, and maximum depth of an expanded file.
 const MAX_NESTED_BLOCKS: usize = 16;
 const MAX_DEPTH: usize = 64;
 
@@ -49,18 +50,18 @@ pub(super) struct Shared {
     growth: Cell<usize>,
 }
 
-/// What the files of one provider may refer to.
+/// The blocks that the files of one provider may refer to.
 #[derive(Clone, Default)]
 pub(super) struct Scope {
     files: Vec<String>,
     blocks: BTreeMap<String, Rc<Block>>,
 }
 
-/// A file with its blocks written out.
+/// A file with its blocks expanded.
 pub(super) struct Expanded {
-    /// The file's contents; worthless when a problem is an error.
+    /// The file's contents; must not be used if a problem is an error.
     pub value: Value,
-    /// What was wrong with references, in this file and in the blocks that it uses.
+    /// Problems of references, in this file and in the blocks that it uses.
     pub problems: Vec<Problem>,
     /// Where its parts were written.
     pub places: Places,
@@ -74,12 +75,12 @@ impl Scope {
 }
 
 impl Shared {
-    /// Whether a file was read already.
+    /// Whether a file was already read.
     pub fn has(&self, file: &str) -> bool {
         self.files.contains_key(file)
     }
 
-    /// Takes the contents of a shared file.
+    /// Adds the contents of a shared file.
     pub fn insert(&mut self, file: &str, contents: Map<String, Value>) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut blocks = Vec::new();
@@ -95,7 +96,7 @@ impl Shared {
         problems
     }
 
-    /// What a provider that lists these files may refer to.
+    /// Returns the blocks of a provider that lists these files.
     pub fn scope(&self, files: &[String]) -> (Scope, Vec<Problem>) {
         let mut scope = Scope::default();
         let mut problems = Vec::new();
@@ -116,7 +117,7 @@ impl Shared {
         (scope, problems)
     }
 
-    /// Writes out the blocks that a file refers to.
+    /// Expands the blocks that a file refers to.
     pub fn expand(&self, file: &str, value: &Value, scope: &Scope) -> Expanded {
         let mut expander = Expander::new(self, scope, file, true);
         let value = expander.value(value, &Step::Root(""));
@@ -126,7 +127,7 @@ impl Shared {
         Expanded { value, problems: expander.problems, places: expander.places }
     }
 
-    /// Blocks that nothing uses, and what is wrong with them; for when every file has been expanded.
+    /// Returns the unused blocks and their problems; call it after all files were expanded.
     pub fn unused(&self, scopes: &[Scope]) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (file, blocks) in &self.files {
@@ -143,7 +144,7 @@ impl Shared {
     }
 }
 
-/// The members of a block stand where the reference was written, behind those before it.
+/// Inserts the members of a block at the place of the reference, after those before it.
 fn in_place(mut merged: Map<String, Value>, written: &Map<String, Value>) -> Map<String, Value> {
     let before = written.keys().take_while(|key| *key != KEY);
     let mut ordered: Map<String, Value> =
@@ -152,7 +153,7 @@ fn in_place(mut merged: Map<String, Value>, written: &Map<String, Value>) -> Map
     ordered
 }
 
-/// Whether anything in a value is a reference.
+/// Whether a value contains a reference.
 pub(super) fn has_references(value: &Value) -> bool {
     match value {
         Value::Object(map) => map.contains_key(KEY) || map.values().any(has_references),
@@ -167,11 +168,11 @@ struct Expander<'a> {
     file: &'a str,
     /// Whether a reference counts as a use.
     counts: bool,
-    /// The blocks that are being written out, outermost first.
+    /// Blocks that are being expanded, outermost first.
     stack: Vec<Rc<Block>>,
     depth: usize,
     growth: usize,
-    /// Why expansion was given up.
+    /// Why the expansion was aborted.
     limit: Option<String>,
     /// Whether a problem is an error.
     failed: bool,
@@ -217,7 +218,7 @@ impl<'a> Expander<'a> {
         expanded
     }
 
-    /// What a value in a block adds to the file.
+    /// Counts what a value in a block adds to the file.
     fn count(&mut self, value: &Value) {
         if self.depth > MAX_DEPTH {
             self.limit = Some(format!("nests deeper than {MAX_DEPTH} levels when its blocks are written out"));
@@ -311,12 +312,12 @@ impl<'a> Expander<'a> {
             }
             Value::Array(_) => self
                 .error(&place, format!("shared block `{}` is a list: nothing can be changed in it here", clip(name))),
-            // The block itself was wrong.
+            // The block itself was invalid.
             _ => Value::Null,
         }
     }
 
-    /// Lays members over those of a block.
+    /// Merges members into those of a block.
     fn merge(&mut self, base: &mut Map<String, Value>, members: Map<String, Value>, block: &Block, at: &Step<'_>) {
         for (key, value) in members {
             let at = Step::Key(at, &key);
@@ -348,7 +349,7 @@ impl<'a> Expander<'a> {
     fn add(&mut self, severity: Severity, at: &Step<'_>, message: String) {
         let file = self.stack.last().map_or(self.file, |block| &block.file);
         let problem = problem(severity, file, &at.to_string(), message);
-        // A block is written out many times.
+        // A block is expanded many times.
         if self.known.insert((problem.file.clone(), problem.path.clone())) {
             self.problems.push(problem);
         }

@@ -1,10 +1,10 @@
-//! The eight parameter templates of Dify: what a rule with `use_template` need not write itself.
+//! The eight parameter templates of Dify: defaults for rules with `use_template`.
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/model_declaration.go`, `dify-plugin-sdks: src/dify_plugin/entities/model/schema.py`.
 
 use serde_json::{Map, Value, json};
 
-/// The names of all templates.
+/// Names of all templates.
 pub const NAMES: [&str; 8] = [
     "temperature",
     "top_p",
@@ -16,7 +16,7 @@ pub const NAMES: [&str; 8] = [
     "json_schema",
 ];
 
-/// Fills the keys that a rule leaves out; false when the template is unknown.
+/// Fills in the keys that a rule omits; returns false if the template is unknown.
 pub fn fill(rule: &mut Map<String, Value>) -> bool {
     let Some(name) = rule.get("use_template").and_then(Value::as_str) else { return true };
     let Some(Value::Object(template)) = template(name) else { return false };
@@ -35,7 +35,7 @@ fn template(name: &str) -> Option<Value> {
             0.0,
             ["Temperature", "温度"],
             [
-                "Randomness: low values give the likeliest words, high values varied ones.",
+                "Controls randomness. Lower values make responses more predictable, higher values more varied.",
                 "随机性：数值越低越确定，越高越多样。",
             ],
         ),
@@ -43,39 +43,42 @@ fn template(name: &str) -> Option<Value> {
             1.0,
             ["Top P", "Top P"],
             [
-                "Only the likeliest words that together reach this probability are considered.",
+                "Considers only the most likely tokens whose probabilities add up to this value.",
                 "仅考虑累计概率达到该值的候选词。",
             ],
         ),
         "top_k" => json!({
             "type": "int", "default": 50, "min": 1, "max": 100, "precision": 0,
             "label": both(["Top K", "Top K"]),
-            "help": both(["Only this many of the likeliest words are considered.", "仅考虑概率最高的若干候选词。"]),
+            "help": both(["Considers only this many of the most likely tokens at each step.", "仅考虑概率最高的若干候选词。"]),
         }),
         "presence_penalty" => float(
             0.0,
             ["Presence Penalty", "存在惩罚"],
-            ["Discourages words that have occurred already.", "降低已出现词语再次出现的概率。"],
+            ["Penalizes tokens that have already appeared in the text.", "降低已出现词语再次出现的概率。"],
         ),
         "frequency_penalty" => float(
             0.0,
             ["Frequency Penalty", "频率惩罚"],
-            ["Discourages words the more often they have occurred.", "词语出现越多，再次出现的概率越低。"],
+            [
+                "Penalizes tokens in proportion to how often they have already appeared.",
+                "词语出现越多，再次出现的概率越低。",
+            ],
         ),
         "max_tokens" => json!({
             "type": "int", "default": 64, "min": 1, "max": 2048, "precision": 0,
             "label": both(["Max Tokens", "最大标记"]),
-            "help": both(["Longest answer, in tokens.", "回答的最大标记数。"]),
+            "help": both(["Maximum number of tokens to generate.", "回答的最大标记数。"]),
         }),
         "response_format" => json!({
             "type": "string", "options": ["JSON", "XML"],
             "label": both(["Response Format", "回复格式"]),
-            "help": both(["The form the answer must have.", "回答必须采用的格式。"]),
+            "help": both(["Format of the response.", "回答必须采用的格式。"]),
         }),
         "json_schema" => json!({
             "type": "text",
             "label": both(["JSON Schema", "JSON Schema"]),
-            "help": both(["The schema the answer must follow.", "回答必须遵循的模式。"]),
+            "help": both(["JSON Schema that the response must conform to.", "回答必须遵循的模式。"]),
         }),
         _ => return None,
     })

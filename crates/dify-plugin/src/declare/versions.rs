@@ -1,9 +1,9 @@
-//! Which Dify can read what: the names of every closed set, each with the first Dify that knows it.
+//! Which Dify version can read what: the names of every closed set, each with the first version that knows it.
 //!
-//! A Dify that meets a name it does not know refuses more than the model or the field: the upload, or its whole list of
-//! providers. `minimum_dify_version` stops nobody from installing, so a package must not contain what the version that it
-//! names cannot read. Fields are not listed: the daemon and the Dify API ignore the ones that they do not know. This module
-//! reads no file and reports no problem.
+//! A Dify version rejects more than the model or the field when it finds an unknown name: it rejects the upload, or its
+//! complete list of providers. `minimum_dify_version` prevents no installation, so a package must not contain what that
+//! version cannot read. Fields are not listed: the daemon and the Dify API ignore unknown ones. This module reads no
+//! files and reports no problems.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ pub struct DifyVersion(
 );
 
 impl DifyVersion {
-    /// The first Dify that runs plugins.
+    /// The first version that runs plugins.
     pub const OLDEST: Self = Self([1, 0, 0]);
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for DifyVersion {
     }
 }
 
-/// A text that is no version.
+/// A string that is not a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a version of Dify like 1.3.0")]
 pub struct NoVersion;
@@ -39,7 +39,7 @@ pub struct NoVersion;
 impl FromStr for DifyVersion {
     type Err = NoVersion;
 
-    /// Three numbers, with a suffix (`-rc1`) that is read over.
+    /// Parses three numbers, with a suffix (`-rc1`) that is ignored.
     fn from_str(text: &str) -> Result<Self, NoVersion> {
         let numbers = text.split_once('-').map_or(text, |(numbers, _)| numbers);
         let number = |part: &str| match part.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -100,7 +100,7 @@ pub enum Kind {
     AgentFeature,
     /// `provider_type` of a datasource provider.
     DatasourceType,
-    /// Members that an older Dify reads over: the package works there with less.
+    /// Members that an older Dify ignores: the package works there with fewer features.
     Member,
     /// `meta.runner.language` of a manifest.
     Language,
@@ -108,16 +108,16 @@ pub enum Kind {
     Arch,
 }
 
-/// Names of one set that one version of Dify brought.
+/// Names of a set that were added in the same version of Dify.
 #[derive(Debug)]
 pub struct Known {
-    /// The set.
+    /// Set.
     pub kind: Kind,
-    /// The first Dify that knows them.
+    /// The first version that knows them.
     pub since: DifyVersion,
-    /// The names, in the order in which they are shown.
+    /// Names, in the order in which they are displayed.
     pub names: &'static [&'static str],
-    /// Where that can be read.
+    /// Source of this information.
     pub source: &'static str,
 }
 
@@ -129,10 +129,10 @@ const DAEMON_ANY: &str = "dify-plugin-daemon 0.0.10: pkg/entities/plugin_entitie
 const API_SCOPES: &str =
     "langgenius/dify: api/core/entities/parameter_entities.py (ModelSelectorScope, one without `&`)";
 
-/// The types of model that a selector of every Dify can be for.
+/// Model types of a selector in every Dify version.
 const MODEL_SCOPES: &[&str] = &["llm", "text-embedding", "rerank", "tts", "speech2text", "moderation", "vision"];
 
-/// The table. A name that is missing is known to no Dify.
+/// The table. No Dify version knows a name that is missing.
 pub const TABLE: &[Known] = &[
     Known {
         kind: Kind::Feature,
@@ -394,20 +394,20 @@ pub const TABLE: &[Known] = &[
     Known { kind: Kind::Arch, since: V1_0, names: &["amd64", "arm64"], source: DAEMON_1_0 },
 ];
 
-/// The names of a set, oldest first.
+/// Returns the names of a set, oldest first.
 pub fn names(kind: Kind) -> impl Iterator<Item = &'static str> {
     TABLE.iter().filter(move |known| known.kind == kind).flat_map(|known| known.names.iter().copied())
 }
 
-/// The first Dify that knows a name of a set.
+/// Returns the first Dify version that knows a name of a set.
 pub fn since(kind: Kind, name: &str) -> Option<DifyVersion> {
     TABLE.iter().find(|known| known.kind == kind && known.names.contains(&name)).map(|known| known.since)
 }
 
-/// Features that a model can do without: an older Dify uses it all the same, with less.
+/// Optional features of a model: an older Dify uses the model without them.
 const OPTIONAL: [&str; 1] = ["structured-output"];
 
-/// Takes the features out of a model that a Dify cannot read. One that the model cannot do without is an error: its name.
+/// Removes the features of a model that a Dify version cannot read. One that the model requires is an error: its name.
 pub fn suit(model: &mut Map<String, Value>, version: DifyVersion) -> Result<bool, String> {
     let Some(Value::Array(features)) = model.get_mut("features") else { return Ok(false) };
     let is_newer = |feature: &Value| {
@@ -422,25 +422,25 @@ pub fn suit(model: &mut Map<String, Value>, version: DifyVersion) -> Result<bool
     Ok(features.len() != before)
 }
 
-/// The Dify that a package is for, and where it says so.
+/// The Dify version that a package is for, and where it is declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Minimum {
-    /// The oldest Dify that must be able to read the package.
+    /// The oldest version that must be able to read the package.
     pub version: DifyVersion,
-    /// Whether the package names it; otherwise it is held to the oldest of all.
+    /// Whether the package declares it; otherwise it is the oldest version of all.
     pub is_named: bool,
-    /// Where it is written, or would be: the file and the field.
+    /// Where it is, or would be, declared: file and field.
     pub place: (String, &'static str),
 }
 
 impl Minimum {
-    /// That of a manifest.
+    /// Reads the version of a manifest.
     pub fn of_manifest(manifest: &Map<String, Value>) -> Self {
         let named = manifest.get("meta").and_then(|meta| meta.get("minimum_dify_version"));
         Self::new(named, "manifest.yaml", "meta.minimum_dify_version")
     }
 
-    /// That of a provider's package: its own, else the manifest's.
+    /// Reads the version of a provider's package: its own, or else the manifest's.
     pub fn of_package(manifest: &Manifest, provider: &Map<String, Value>, file: &str) -> Self {
         let own = provider.get("package").and_then(|package| package.get("minimum_dify_version"));
         match own.filter(|own| manifest.provider_files().len() > 1 && !own.is_null()) {
@@ -449,7 +449,7 @@ impl Minimum {
         }
     }
 
-    /// What is no version is reported by the rules, and names none.
+    /// An invalid version is reported by the rules and ignored here.
     fn new(named: Option<&Value>, file: &str, field: &'static str) -> Self {
         let version = named.and_then(Value::as_str).and_then(|text| text.parse().ok());
         Self {
@@ -459,7 +459,7 @@ impl Minimum {
         }
     }
 
-    /// What an older Dify that the package is for does without this member, which it reads over.
+    /// Describes how an older Dify, which the package is for, works without this member, which it ignores.
     pub fn ignores(&self, member: &str) -> Option<String> {
         let since = since(Kind::Member, member).filter(|since| *since > self.version)?;
         let (file, field) = &self.place;
@@ -469,7 +469,7 @@ impl Minimum {
         ))
     }
 
-    /// Why a name cannot be in the package, and what to do; nothing when it can.
+    /// Returns why a name cannot be in the package, and what to do; `None` if it can.
     pub fn refuses(&self, kind: Kind, name: &str) -> Option<String> {
         let since = since(kind, name).filter(|since| *since > self.version)?;
         let held = match self.is_named {
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_in_the_table_once() {
+    fn lists_each_name_once() {
         for known in TABLE {
             for name in known.names {
                 let places = TABLE.iter().filter(|other| other.kind == known.kind && other.names.contains(name));
@@ -538,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn every_feature_in_code_stands_in_the_table() {
+    fn lists_every_feature() {
         for name in names(Kind::Feature) {
             let feature: crate::declare::ModelFeature = serde_json::from_value(json!(name)).unwrap();
             assert_eq!(json!(feature), name);

@@ -1,5 +1,5 @@
-//! YAML of anybody's making. The parser takes much longer than its input is long where that nests deeply, so its size and
-//! its depth are looked at before.
+//! Parses untrusted YAML. For deeply nested input the parser takes much longer than linear time, so size and depth are
+//! checked first.
 
 mod locate;
 mod write;
@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 pub use locate::line_of;
 pub use write::write;
 
-/// Largest text that is parsed. The largest declarations have some thirty kilobytes.
+/// Maximum size of a text that is parsed, in bytes. The largest declarations have some thirty kilobytes.
 pub const MAX_YAML_BYTES: u64 = 1024 * 1024;
 
-/// Deepest nesting of lists and maps. Declarations have some ten levels.
+/// Maximum nesting of lists and maps. Declarations have some ten levels.
 const DEEPEST: usize = 64;
 
-/// Reads YAML straight into JSON. A key that a mapping has twice is an error, as the daemon's parser refuses it, too, but in
+/// Parses YAML directly into JSON. A duplicate key is an error, because the daemon's parser rejects it too, except in
 /// `extra`, which the daemon does not read. The error is the parser's, which may quote the text.
 pub fn parse(text: &str) -> Result<Value, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -31,39 +31,39 @@ pub fn parse(text: &str) -> Result<Value, Error> {
     AnyValue { place: Place::Root }.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(Error::Syntax)
 }
 
-/// Why a text is not read.
+/// Why a text is not parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It has too many bytes.
+    /// It is too large.
     #[error("is larger than {MAX_YAML_BYTES} bytes")]
     TooLarge,
     /// It nests too deeply, at this line.
     #[error("nests deeper than {DEEPEST} levels at line {0}")]
     TooDeep(usize),
-    /// It is not YAML.
+    /// It is not valid YAML.
     #[error("is not YAML: {0}")]
     Syntax(serde_yaml::Error),
 }
 
-/// Reads a value whose mappings have each key once.
+/// Deserializes a value without duplicate keys.
 #[derive(Clone, Copy)]
 struct AnyValue {
     place: Place,
 }
 
-/// Where a value is in its file.
+/// Position of a value in its file.
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
-    /// It is the whole file.
+    /// The complete file.
     Root,
-    /// Somewhere that the daemon reads.
+    /// A part that the daemon reads.
     Inside,
-    /// In the `extra` of the file, where the last of equal keys holds.
+    /// In the `extra` of the file, where the last of equal keys is used.
     Extra,
 }
 
 impl Place {
-    /// The place of a member.
+    /// Returns the position of a member.
     fn of(self, key: &str) -> Self {
         match self {
             Self::Root if key == "extra" => Self::Extra,
@@ -139,7 +139,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// Reads a key that a mapping does not have yet. An error here has the key's line.
+/// Reads a key that the mapping does not have yet. An error here has the key's line.
 struct NewKey<'a> {
     map: &'a Map<String, Value>,
     is_lenient: bool,
@@ -168,8 +168,8 @@ impl<'de> Visitor<'de> for NewKey<'_> {
     }
 }
 
-/// The line where brackets, or marks of lists and keys in one line, nest too deeply. Brackets in texts count too: no sound
-/// text leaves so many open.
+/// Finds the line where brackets, or indicators of lists and keys in one line, nest too deeply. Brackets in strings
+/// count too: no ordinary text has so many open ones.
 fn too_deep(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     for (number, line) in text.lines().enumerate() {

@@ -1,6 +1,6 @@
-//! The credential form as it arrives with a request: names and values that must never be printed.
+//! The credential form of a request: names and values that must never be printed.
 //!
-//! The values are secret from the first deserialisation on: `Debug` shows names only, and there is no `Serialize`.
+//! The values are secret from deserialization on: `Debug` shows names only, and there is no `Serialize`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::error::InvokeError;
 
-/// What the user filled in, by variable name. Empty and null values count as absent.
+/// Form values by variable name. Empty and null values count as absent.
 #[derive(Clone, Default)]
 pub struct Credentials(BTreeMap<String, SecretString>);
 
@@ -27,22 +27,22 @@ impl Credentials {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), SecretString::from(value.into()))).collect())
     }
 
-    /// The trimmed value of a field, or `None` when it is absent or blank.
+    /// Returns the trimmed value of a field, or `None` if it is absent or blank.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_raw(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
-    /// The value exactly as it was typed, blanks included.
+    /// Returns the value exactly as it was typed, whitespace included.
     pub fn get_raw(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(ExposeSecret::expose_secret)
     }
 
-    /// The value of a field, or an error that names it.
+    /// Returns the value of a field, or an error with its name.
     pub fn require(&self, name: &str) -> Result<&str, InvokeError> {
         self.get(name).ok_or_else(|| InvokeError::credentials(format!("credential `{name}` is required")))
     }
 
-    /// A number field. Blank is `None`; anything else that is not a finite number is an error that names the field.
+    /// Parses a number field. Blank is `None`; anything but a finite number is an error with the name of the field.
     pub fn number(&self, name: &str) -> Result<Option<f64>, InvokeError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         match text.parse::<f64>() {
@@ -51,14 +51,15 @@ impl Credentials {
         }
     }
 
-    /// A yes/no field: `true`, `yes`, `on`, `1`, `enabled`, `supported` in any case are yes; blank is the default.
+    /// Parses a boolean field: `true`, `yes`, `on`, `1`, `enabled` and `supported` in any case are true; blank is the
+    /// default.
     pub fn flag(&self, name: &str, default: bool) -> bool {
         self.get(name).map_or(default, |text| {
             matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1" | "enabled" | "supported")
         })
     }
 
-    /// The names of the fields that are filled in.
+    /// Returns the names of the fields that are filled in.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -68,7 +69,7 @@ impl Credentials {
         self.0.insert(name.into(), SecretString::from(value.into()));
     }
 
-    /// A number that is equal for equal credentials within this process: the key of a cache, never a secret's stand-in on the wire.
+    /// Returns a per-process hash of the credentials, for use as a cache key. It must not leave the process.
     pub fn fingerprint(&self) -> u64 {
         use std::hash::BuildHasher;
         use std::sync::OnceLock;

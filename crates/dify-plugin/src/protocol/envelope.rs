@@ -1,6 +1,6 @@
 //! The outermost JSON object of a line, in both directions.
 //!
-//! Inbound the payload stays raw until somebody needs it; outbound a line is written straight into a byte buffer.
+//! Inbound payloads stay raw until they are needed; outbound lines are serialized directly into a byte buffer.
 //! Source: protocol as in `dify-plugin-daemon: pkg/entities/plugin_entities/event.go` and `internal/core/session_manager/session.go`.
 
 use std::fmt;
@@ -17,15 +17,16 @@ use crate::error::{ErrorKind, InvokeError, MAX_FIELD_BYTES, clip};
 /// A line from the daemon.
 #[derive(Debug, Deserialize)]
 pub struct Inbound<'a> {
-    /// Names the session; echoed in every answer.
+    /// Session ID; echoed in every response.
     #[serde(borrow)]
     pub session_id: std::borrow::Cow<'a, str>,
-    /// What it is.
+    /// Type of the line.
     pub event: InboundEvent,
-    /// The payload, unread.
+    /// Payload, not parsed yet.
     #[serde(borrow)]
     pub data: Option<&'a RawValue>,
-    /// The app, unread: an odd one costs nothing. See [`Inbound::origin`], for the following ones too.
+    /// App ID, not parsed yet, so that a malformed one costs nothing; see [`Inbound::origin`], also for the following
+    /// members.
     #[serde(borrow, default)]
     app_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -38,7 +39,7 @@ pub struct Inbound<'a> {
     context: Option<&'a RawValue>,
 }
 
-/// Where in Dify a request comes from, as far as the daemon names it.
+/// Where in Dify a request comes from, as far as the daemon reports it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origin {
     /// The app; a model may be called without one.
@@ -53,45 +54,46 @@ pub struct Origin {
     pub context: Option<Arc<Map<String, Value>>>,
 }
 
-/// Kinds of inbound line.
+/// Types of inbound lines.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InboundEvent {
-    /// A request to be answered.
+    /// A request.
     Request,
-    /// The caller takes its request back. It may come without a payload.
+    /// The caller cancels its request. May come without a payload.
     Cancel,
-    /// The answer to a call that the plugin made; a model plugin makes none.
+    /// The response to a call that the plugin made into Dify.
     BackwardsResponse,
-    /// Anything newer.
+    /// A type of a newer daemon.
     #[serde(untagged)]
     Other(String),
 }
 
 impl<'a> Inbound<'a> {
-    /// Reads a line.
+    /// Parses a line.
     pub fn parse(line: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(line)
     }
 
-    /// The session id of a line that cannot be read, or of its beginning, so that the caller can be told.
+    /// Extracts the session ID from a malformed or truncated line, so that an error can be returned to the session.
     pub fn salvage_session_id(line: &[u8]) -> Option<String> {
         let mut found = None::<String>;
-        // What comes after the id may be broken or missing.
+        // The rest after the ID may be malformed or missing.
         let _ = serde_json::Deserializer::from_slice(line).deserialize_map(Find("session_id", &mut found));
         found.filter(|id| !id.is_empty())
     }
 
-    /// The session id at the end of a line whose beginning is lost: the last field of the envelope, or one of the last.
+    /// Extracts the session ID from the end of a line whose beginning is lost: the last member of the envelope, or one
+    /// of the last.
     pub fn salvage_last_session_id(tail: &[u8]) -> Option<String> {
         let start = memchr::memmem::rfind(tail, b"\"session_id\"")?;
-        // Only the envelope's own fields end with the line.
+        // Only the envelope's own members end with the line.
         let rest = [b"{", &tail[start..]].concat();
         let fields: Map<String, Value> = serde_json::from_slice(&rest).ok()?;
         fields["session_id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned)
     }
 
-    /// Where in Dify it comes from.
+    /// Returns where in Dify the request comes from.
     pub fn origin(&self) -> Origin {
         let id = |raw: Option<&RawValue>| {
             let id: String = serde_json::from_str(raw?.get()).ok()?;
@@ -107,12 +109,12 @@ impl<'a> Inbound<'a> {
         }
     }
 
-    /// Where the payload stands in the line that this was read from.
+    /// Returns the range of the payload in the line that this was parsed from.
     pub fn payload_in(&self, line: &[u8]) -> Option<Range<usize>> {
         range_in(line, self.data?.get())
     }
 
-    /// What a line that cannot be read, or its beginning, says it is.
+    /// Extracts the type of a malformed or truncated line.
     pub fn salvage_event(line: &[u8]) -> Option<InboundEvent> {
         let mut found = None;
         let _ = serde_json::Deserializer::from_slice(line).deserialize_map(Find("event", &mut found));
@@ -120,13 +122,13 @@ impl<'a> Inbound<'a> {
     }
 }
 
-/// Where a part of a line is in that line.
+/// Returns the range of a part of a line in that line.
 pub fn range_in(line: &[u8], part: &str) -> Option<Range<usize>> {
     let start = (part.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
     Some(start..start + part.len()).filter(|place| place.end <= line.len())
 }
 
-/// A request's payload, unread, in the line that it came with: nothing is copied to keep it.
+/// The payload of a request, not parsed yet, within its line, so that nothing is copied.
 #[derive(Debug)]
 pub struct Payload {
     line: Vec<u8>,
@@ -135,23 +137,23 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// What stands at this place of a line.
+    /// Creates a payload from this range of a line.
     pub fn new(line: Vec<u8>, place: Range<usize>) -> Self {
         Self { line, place, origin: Origin::default() }
     }
 
-    /// The same, from this part of Dify.
+    /// Sets the origin.
     #[must_use]
     pub fn with_origin(self, origin: Origin) -> Self {
         Self { origin, ..self }
     }
 
-    /// Where in Dify it comes from.
+    /// Returns where in Dify the request comes from.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Its JSON.
+    /// Returns the payload's JSON.
     pub fn json(&self) -> &str {
         self.line.get(self.place.clone()).and_then(|data| std::str::from_utf8(data).ok()).unwrap_or_default()
     }
@@ -179,7 +181,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Find<'_, T> {
     }
 }
 
-/// The error payload of a session: at most ten keys in `args`, no traceback, no secrets.
+/// The error payload of a session: at most ten members in `args`, no traceback, no secrets.
 #[derive(Debug, Serialize)]
 pub struct ErrorPayload {
     /// One of the names of [`crate::error::ErrorKind::error_type`].
@@ -196,8 +198,9 @@ impl ErrorPayload {
         Self::with(names.of(error.kind), error.detail(), error)
     }
 
-    /// The payload of a failed call, with the text form of the reference: `[provider] description, detail`. Whatever host
-    /// and upstream have said, it is short: every text of it is clipped here or in [`InvokeError::detail`].
+    /// Creates the payload of a failed model call, in the text format of the Python SDK: `[provider] description,
+    /// detail`. Its length is limited, whatever daemon and server sent: every text is truncated here or in
+    /// [`InvokeError::detail`].
     pub fn of(provider: &str, error: &InvokeError) -> Self {
         let provider = clip(provider, MAX_FIELD_BYTES);
         let detail = error.detail();

@@ -1,7 +1,7 @@
-//! Deserializers for what the daemon really sends: null for an absent list or object, `""` and `0` for an absent value;
-//! and for the counts of careless upstreams.
+//! Deserializers for what the daemon actually sends: null for an absent array or object, `""` and `0` for an absent
+//! value; and for the counts of careless servers.
 //!
-//! Nothing here is used when writing: what we send is strict.
+//! Only for reading: what the plugin sends is strict.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// `null` becomes the default of the type.
+/// Deserializes `null` to the default of the type.
 pub fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -20,7 +20,7 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// What cannot be read becomes the default of the type: for members that only inform.
+/// Deserializes a malformed value to the default of the type: for members that are informational only.
 pub fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -29,16 +29,16 @@ where
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
-/// Hexadecimal on the wire, bytes here; `null` is none.
+/// Decodes hexadecimal to bytes; `null` is empty.
 pub fn hex_bytes<'de, D>(deserializer: D) -> Result<Vec<u8>, D::Error>
 where
     D: Deserializer<'de>,
 {
     let text = Option::<Cow<'de, str>>::deserialize(deserializer)?.unwrap_or_default();
-    hex::decode(text.as_ref()).map_err(|error| serde::de::Error::custom(format!("not hexadecimal: {error}")))
+    hex::decode(text.as_ref()).map_err(|error| serde::de::Error::custom(format!("not valid hexadecimal: {error}")))
 }
 
-/// `null` and `""` become `None`.
+/// Deserializes `null` and `""` to `None`.
 pub fn empty_string_as_none<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
 where
     D: Deserializer<'de>,
@@ -46,7 +46,7 @@ where
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
-/// `null` and `0` become `None`; whole floats are accepted (`3.0` is `3`).
+/// Deserializes `null` and `0` to `None`; floats without a fraction are accepted (`3.0` is `3`).
 pub fn zero_as_none<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
 where
     D: Deserializer<'de>,
@@ -55,27 +55,27 @@ where
     match number {
         None => Ok(None),
         Some(value) if value < 0.0 || value.fract() != 0.0 => {
-            Err(serde::de::Error::custom(format!("expected a whole number, found {value}")))
+            Err(serde::de::Error::custom(format!("expected an integer, found {value}")))
         }
         Some(value) => Ok(Some(value as u64).filter(|whole| *whole != 0)),
     }
 }
 
-/// A length of time in seconds. What is no number of seconds above 0 is none, whatever it is.
+/// Deserializes a duration in seconds. Anything but a number above 0 is `None`.
 pub fn seconds<'de, D>(deserializer: D) -> Result<Option<Duration>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    // As it was written: a number beyond all range is no error here.
+    // Deserialized as raw JSON: a number out of range is no error here.
     let written = Box::<RawValue>::deserialize(deserializer)?;
     let seconds = written.get().parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
     Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
 }
 
-/// Most that a count may say, so that no sum of counts overflows.
+/// Maximum value of a count, so that sums of counts do not overflow.
 const MAX_COUNT: f64 = (1u64 << 53) as f64;
 
-/// A count that an upstream tells: number or text; null, negative and unreadable counts are missing ones.
+/// Deserializes a count from a number or a string; null, negative and malformed counts are `None`.
 pub fn count<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
 where
     D: Deserializer<'de>,
@@ -88,7 +88,7 @@ where
     Ok(number.filter(|number| *number >= 0.0).map(|number| number.min(MAX_COUNT) as u64))
 }
 
-/// `null` and `0.0` become `None`.
+/// Deserializes `null` and `0.0` to `None`.
 pub fn zero_float_as_none<'de, D>(deserializer: D) -> Result<Option<f64>, D::Error>
 where
     D: Deserializer<'de>,
@@ -96,7 +96,7 @@ where
     Ok(Option::<f64>::deserialize(deserializer)?.filter(|value| *value != 0.0))
 }
 
-/// An object; `null` is an empty one; a string holding a JSON object is read too.
+/// Deserializes an object; `null` is an empty one; a string that contains a JSON object is parsed too.
 pub fn object_or_json_text<'de, D>(deserializer: D) -> Result<Option<Map<String, Value>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -110,7 +110,7 @@ where
     }
 }
 
-/// Why a text cannot be read, without the value that was found there: it may be a secret in the wrong place.
+/// Returns why a text cannot be parsed, without the value that was found: it may be a secret in the wrong field.
 pub fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match (text.find(" \""), text.rfind('"')) {
@@ -119,7 +119,8 @@ pub fn reason(error: &serde_json::Error) -> String {
     }
 }
 
-/// Reads JSON. A text that was cut within an emoji fails nothing; the error says where it is, without what was found there.
+/// Parses JSON. A string that was truncated within an emoji is accepted; errors contain the path, without the value
+/// that was found.
 pub fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
     let strictly = |json: &str| serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
     strictly(json).or_else(|error| {
@@ -128,7 +129,7 @@ pub fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
     })
 }
 
-/// JSON in which each half of a surrogate pair without its other half is U+FFFD; `None` when there is none.
+/// Replaces each half of a surrogate pair without its other half with U+FFFD; returns `None` if there is none.
 pub fn replace_halves(json: &str) -> Option<String> {
     let unit = |at: usize| {
         let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -147,7 +148,7 @@ pub fn replace_halves(json: &str) -> Option<String> {
                 at += 6;
                 copied = at;
             }
-            // Another escape: the mark behind the backslash is part of it.
+            // Another escape: skip the character after the backslash.
             _ => at += 1 + json.get(at + 1..)?.chars().next().map_or(0, char::len_utf8),
         }
     }
@@ -155,7 +156,7 @@ pub fn replace_halves(json: &str) -> Option<String> {
     (copied > 0).then_some(out)
 }
 
-/// The JSON type of a value, in words for an error message.
+/// Returns the JSON type of a value, for error messages.
 pub fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_of_characters_are_replaced() {
+    fn replaces_halves_of_characters() {
         for (text, expected) in [
             (r#""a\ud83d b""#, Some("a\u{FFFD} b")),
             (r#""\ude00""#, Some("\u{FFFD}")),
@@ -193,8 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_taken_as_they_come() {
-        for (told, expected) in [
+    fn accepts_counts_in_any_form() {
+        for (value, expected) in [
             (json!(3), Some(3)),
             (json!(3.0), Some(3)),
             (json!("3"), Some(3)),
@@ -205,7 +206,7 @@ mod tests {
             (json!("many"), None),
             (json!([3]), None),
         ] {
-            assert_eq!(count(&told).unwrap(), expected, "{told}");
+            assert_eq!(count(&value).unwrap(), expected, "{value}");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Prompt messages, content parts, tools and tool calls: what a conversation is made of, in both directions.
+//! Prompt messages, content parts, tools and tool calls of a conversation, in both directions.
 //!
-//! Reading follows the daemon's habits (every key present, unused ones `""` or null); writing is strict.
-//! Source: `dify-plugin-daemon: pkg/entities/model_entities/llm.go`, `dify-plugin-sdks: src/dify_plugin/entities/model/message.py`.
+//! Reading follows the daemon's conventions (every member present, unused ones `""` or null); writing is strict.
+//! Source: `dify-plugin-daemon: pkg/entities/model_entities/llm.go`, `dify-plugin-sdks:
+//! src/dify_plugin/entities/model/message.py`.
 
 use std::fmt;
 
@@ -11,14 +12,14 @@ use serde_json::{Map, Value};
 
 use super::lenient::{empty_string_as_none, null_default};
 
-/// Who speaks. `developer` is read as `system`: the Dify API has no such role.
+/// Role of a message's author. `developer` is read as `system`, because the Dify API has no such role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Instructions of the application.
     #[serde(alias = "developer")]
     System,
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Assistant,
@@ -30,27 +31,27 @@ pub enum Role {
 /// One message of the prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PromptMessage {
-    /// Who speaks.
+    /// Role of the author.
     pub role: Role,
-    /// What is said; null is read as empty text.
+    /// Content; null is read as empty text.
     #[serde(default, deserialize_with = "null_default")]
     pub content: Content,
-    /// Name of the speaker or of the tool.
+    /// Name of the user or of the tool.
     #[serde(default, deserialize_with = "empty_string_as_none")]
     pub name: Option<String>,
-    /// The calls an assistant made.
+    /// Tool calls of an assistant message.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
-    /// Which call a tool message answers.
+    /// Call that a tool message has the result of.
     #[serde(default, deserialize_with = "empty_string_as_none", skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
-    /// Private JSON of the provider, handed back as it was sent.
+    /// Private JSON of the provider, returned as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opaque_body: Option<Value>,
 }
 
 impl PromptMessage {
-    /// A message with this content alone.
+    /// Creates a message with this content only.
     pub fn new(role: Role, content: impl Into<Content>) -> Self {
         Self {
             role,
@@ -62,22 +63,22 @@ impl PromptMessage {
         }
     }
 
-    /// Instructions of the application.
+    /// Creates a system message.
     pub fn system(content: impl Into<Content>) -> Self {
         Self::new(Role::System, content)
     }
 
-    /// What the user says.
+    /// Creates a user message.
     pub fn user(content: impl Into<Content>) -> Self {
         Self::new(Role::User, content)
     }
 
-    /// What the model said.
+    /// Creates an assistant message.
     pub fn assistant(content: impl Into<Content>) -> Self {
         Self::new(Role::Assistant, content)
     }
 
-    /// The result of a tool call.
+    /// Creates the result of a tool call.
     pub fn tool(call: &ToolCall, content: impl Into<Content>) -> Self {
         Self {
             name: Some(call.function.name.clone()).filter(|name| !name.is_empty()),
@@ -103,7 +104,8 @@ impl Default for Content {
     }
 }
 
-/// By hand, because serde's untagged form would copy a picture of many megabytes before reading it.
+/// Implemented by hand, because serde's untagged representation would copy an image of many megabytes before parsing
+/// it.
 impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ContentVisitor;
@@ -151,7 +153,7 @@ impl From<String> for Content {
 }
 
 impl Content {
-    /// All text of the content, parts joined without a separator.
+    /// Returns all text of the content, parts joined without a separator.
     pub fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -165,7 +167,7 @@ impl Content {
         }
     }
 
-    /// Whether there is nothing in it at all.
+    /// Whether the content is empty.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Text(text) => text.is_empty(),
@@ -180,23 +182,23 @@ impl Content {
 pub enum ContentPart {
     /// Text.
     Text(TextPart),
-    /// A picture; on the way out `detail` is always set.
+    /// An image; outbound, `detail` is always set.
     Image(MediaPart),
-    /// A sound recording.
+    /// An audio file.
     Audio(MediaPart),
-    /// A film.
+    /// A video.
     Video(MediaPart),
     /// A PDF or text document.
     Document(MediaPart),
 }
 
 impl ContentPart {
-    /// A text part.
+    /// Creates a text part.
     pub fn text(data: impl Into<String>) -> Self {
         Self::Text(TextPart { data: data.into(), opaque_body: None })
     }
 
-    /// The `type` of this part on the wire.
+    /// Returns the `type` of this part on the wire.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
@@ -207,7 +209,7 @@ impl ContentPart {
         }
     }
 
-    /// The media behind this part, unless it is text.
+    /// Returns the media of this part, unless it is text.
     pub fn media(&self) -> Option<&MediaPart> {
         match self {
             Self::Text(_) => None,
@@ -215,7 +217,7 @@ impl ContentPart {
         }
     }
 
-    /// The same, to be changed.
+    /// Returns the media of this part, mutable.
     pub fn media_mut(&mut self) -> Option<&mut MediaPart> {
         match self {
             Self::Text(_) => None,
@@ -224,7 +226,7 @@ impl ContentPart {
     }
 }
 
-/// A part as the daemon writes it: every key present, whatever the type. Read flat, so that media bytes are copied once.
+/// A part as the daemon writes it: every member present, whatever the type. Flat, so that media bytes are copied once.
 #[derive(Deserialize)]
 struct WirePart {
     #[serde(rename = "type")]
@@ -288,25 +290,25 @@ pub struct TextPart {
     pub opaque_body: Option<Value>,
 }
 
-/// A media part: a URL or base64 data, and what it is.
+/// A media part: a URL or Base64 data, and its type.
 ///
-/// Read [`MediaPart::url`] first, then `base64_data`. A data URI in `url` is allowed.
+/// Use [`MediaPart::url`] first, then `base64_data`. A data URI in `url` is allowed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MediaPart {
-    /// File ending without the dot (`png`).
+    /// File extension without the dot (`png`).
     pub format: String,
     /// Media type (`image/png`).
     pub mime_type: String,
-    /// Where to fetch it; may be reachable for the plugin only.
+    /// URL of the file; may be reachable for the plugin only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The bytes, in base64.
+    /// Content in Base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base64_data: Option<String>,
     /// `low` or `high`; images only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Name of the file.
+    /// File name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
     /// Private JSON of the provider.
@@ -319,15 +321,15 @@ pub struct MediaPart {
 pub struct Tool {
     /// Name of the function.
     pub name: String,
-    /// What it does.
+    /// Description.
     #[serde(default, deserialize_with = "null_default")]
     pub description: String,
-    /// JSON Schema of its arguments; empty when it takes none.
+    /// JSON Schema of its arguments; empty if it has none.
     #[serde(default, deserialize_with = "null_default")]
     pub parameters: Map<String, Value>,
 }
 
-/// Whether and which tool must be called.
+/// Whether a tool must be called, and which one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolChoice {
     /// `auto`, `none`, `required` or `tool`.
@@ -351,23 +353,23 @@ pub enum ToolChoiceMode {
     Tool,
 }
 
-/// A call of a function, whole or a fragment of one.
+/// A tool call, complete or a fragment of one.
 ///
-/// In a stream, fragments repeat the id; `arguments` is always JSON *text*.
+/// In a stream, fragments repeat the ID; `arguments` is always JSON *text*.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// Id of the call.
+    /// ID of the call.
     #[serde(default, deserialize_with = "null_default")]
     pub id: String,
     /// Always `function`.
     #[serde(rename = "type", default = "function_type", deserialize_with = "null_default")]
     pub kind: String,
-    /// What is called.
+    /// Function and arguments.
     pub function: FunctionCall,
 }
 
 impl ToolCall {
-    /// A call of a function.
+    /// Creates a tool call.
     pub fn function(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -392,7 +394,7 @@ pub struct FunctionCall {
     pub arguments: String,
 }
 
-/// Arguments arrive as text, or (from some hosts) as an object.
+/// Arguments arrive as text, or (from some daemons) as an object.
 fn arguments_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match Option::<Value>::deserialize(deserializer)? {
         None | Some(Value::Null) => String::new(),

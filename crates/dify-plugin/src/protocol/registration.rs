@@ -6,13 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// Raw bytes of an asset in one line.
+/// Maximum number of bytes of an asset in one line, before encoding.
 const ASSET_CHUNK: usize = 8192;
 
-/// Beginning of the daemon's answer to a key that it does not know.
+/// Beginning of the daemon's response to an unknown key.
 const INVALID_KEY: &str = "handshake failed, invalid key";
 
-/// What a plugin tells about itself.
+/// What a plugin registers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
     /// The package's manifest.
@@ -23,7 +23,7 @@ pub struct Registration {
     pub assets: Vec<(String, Vec<u8>)>,
 }
 
-/// The first line: the debugging key, which is a secret. Alone it registers nothing.
+/// The first line: the debugging key, which is a secret. It registers nothing by itself.
 pub fn handshake(key: &str) -> Vec<u8> {
     let mut line = json!({"type": "handshake", "data": {"key": key}}).to_string().into_bytes();
     line.push(b'\n');
@@ -31,19 +31,19 @@ pub fn handshake(key: &str) -> Vec<u8> {
 }
 
 impl Registration {
-    /// The plugin's id in Dify, `author/name`.
+    /// Returns the plugin's ID in Dify, `author/name`.
     pub fn plugin_id(&self) -> String {
         let text = |key: &str| self.manifest[key].as_str().unwrap_or_default();
         format!("{}/{}", text("author"), text("name"))
     }
 
-    /// The name of what is registered, for a person who watches: the model provider's, or the plugin's.
+    /// Returns the name of what is registered, for display: the model provider's, or the plugin's.
     pub fn name(&self) -> &str {
         let mut names = self.declarations.iter().filter_map(|(_, data)| data.get(0)?.get("provider")?.as_str());
         names.next().or_else(|| self.manifest["name"].as_str()).unwrap_or_default()
     }
 
-    /// All lines, from handshake to end. The key is a secret.
+    /// Returns all lines, from handshake to end. The key is a secret.
     pub fn lines(&self, key: &str) -> Vec<u8> {
         let mut out = handshake(key);
         let mut push = |kind: &str, data: Value| {
@@ -66,19 +66,19 @@ impl Registration {
     }
 }
 
-/// Why the daemon refused a registration: it answers a line of plain text and closes.
+/// Why the daemon rejected a registration: it responds with a line of plain text and closes the connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The key is unknown or has expired; trying again is of no use.
-    #[error("Dify refused the debugging key: copy a new one from Plugins → Debug (a key lives two hours)")]
+    /// The key is unknown or has expired; retrying is useless.
+    #[error("Dify rejected the debugging key; copy a new one from Plugins → Debug (a key is valid for two hours)")]
     InvalidKey,
-    /// Anything else.
-    #[error("Dify refused the plugin: {0}")]
+    /// Any other reason.
+    #[error("Dify rejected the plugin: {0}")]
     Other(String),
 }
 
 impl Rejection {
-    /// Reads the daemon's line, which may repeat the key.
+    /// Parses the daemon's line, which may contain the key.
     pub fn of(line: &str, key: &str) -> Self {
         let line = line.trim();
         if line.starts_with(INVALID_KEY) {
@@ -89,8 +89,8 @@ impl Rejection {
     }
 }
 
-/// A letter of a line that stands in logs and at terminals: what cannot be seen, or turns the direction of writing, by its
-/// number.
+/// Formats a character for logs and terminals: invisible characters, and those that change the writing direction, by
+/// their code point.
 fn shown(letter: char) -> String {
     match letter {
         '"' | '\'' | '\\' => letter.to_string(),
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_shown_as_letters_and_without_the_key() {
+    fn shows_rejections_escaped_and_without_the_key() {
         for (line, refusal) in [
             ("handshake failed, invalid key\n", Rejection::InvalidKey),
             ("no \"k-1\" it's 漢 \\\n", Rejection::Other("no \"***\" it's 漢 \\".to_owned())),

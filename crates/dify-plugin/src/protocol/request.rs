@@ -1,4 +1,4 @@
-//! What the daemon asks of a model plugin: one variant per action, decoded leniently.
+//! Requests of the daemon to a model plugin: one variant per action, decoded leniently.
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/requests/model.go`, `dify-plugin-sdks: src/dify_plugin/core/entities/plugin/request.py`.
 
@@ -15,7 +15,7 @@ use super::lenient::{
 };
 use super::message::{PromptMessage, Tool, ToolChoice};
 
-/// Kinds of model that Dify knows.
+/// Model types of Dify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelType {
@@ -34,11 +34,11 @@ pub enum ModelType {
 }
 
 impl ModelType {
-    /// All of them, in the order Dify lists them.
+    /// All model types, in Dify's order.
     pub const ALL: [Self; 6] =
         [Self::Llm, Self::TextEmbedding, Self::Rerank, Self::Speech2text, Self::Moderation, Self::Tts];
 
-    /// The name on the wire (`text-embedding`).
+    /// Returns the name on the wire (`text-embedding`).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Llm => "llm",
@@ -50,7 +50,7 @@ impl ModelType {
         }
     }
 
-    /// The key in a provider YAML (`text_embedding`).
+    /// Returns the key in a provider YAML (`text_embedding`).
     pub fn yaml_key(self) -> &'static str {
         match self {
             Self::TextEmbedding => "text_embedding",
@@ -59,14 +59,14 @@ impl ModelType {
     }
 }
 
-/// Which model of which provider, and with whose credentials. Every request but the provider's validation has one.
+/// Provider, model and credentials of a request. Every request except the provider's validation has them.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Target {
-    /// Short provider name of the declaration (`google`).
+    /// Short provider name in the declaration (`google`).
     pub provider: String,
-    /// Model id.
+    /// Model ID.
     pub model: String,
-    /// What the user filled in.
+    /// Credentials of the user.
     #[serde(default, deserialize_with = "null_default")]
     pub credentials: Credentials,
     /// End user of the app; may be empty.
@@ -80,7 +80,7 @@ pub struct LlmRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// Parameters by rule name. After dispatch: checked and completed by the model's rules.
+    /// Parameters by rule name. After dispatch: validated and completed by the model's rules.
     #[serde(default, deserialize_with = "null_default")]
     pub model_parameters: Map<String, Value>,
     /// The conversation.
@@ -92,16 +92,16 @@ pub struct LlmRequest {
     /// Whether and which tool must be called.
     #[serde(default)]
     pub tool_choice: Option<ToolChoice>,
-    /// Texts at which the model stops.
+    /// Stop sequences.
     #[serde(default, deserialize_with = "null_default")]
     pub stop: Vec<String>,
-    /// Schema of the answer, from Dify's structured-output switch.
+    /// JSON Schema of the response, from Dify's structured output.
     #[serde(default, deserialize_with = "object_or_json_text")]
     pub json_schema: Option<Map<String, Value>>,
-    /// Whether the caller wants a stream. The answer is a stream either way.
+    /// Whether the caller wants a stream. The response is always a stream on the wire.
     #[serde(default = "yes", deserialize_with = "stream_flag")]
     pub stream: bool,
-    /// How long a stream may take until its first text, thought or call.
+    /// Maximum time until the first text, thought or tool call of a stream.
     #[serde(default, deserialize_with = "seconds")]
     pub first_token_timeout: Option<Duration>,
 }
@@ -128,7 +128,7 @@ pub struct LlmNumTokensRequest {
     pub tools: Vec<Tool>,
 }
 
-/// What an embedding is for.
+/// Purpose of an embedding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmbeddingInputType {
@@ -146,7 +146,7 @@ pub struct TextEmbeddingRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// One vector is made of each.
+    /// Texts; each becomes one vector.
     #[serde(default, deserialize_with = "null_default")]
     pub texts: Vec<String>,
     /// Documents or queries.
@@ -160,18 +160,18 @@ pub struct TextEmbeddingNumTokensRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// One count is made of each.
+    /// Texts; each gets one count.
     #[serde(default, deserialize_with = "null_default")]
     pub texts: Vec<String>,
 }
 
-/// One text or picture of a multimodal embedding or rerank request.
+/// A text or image of a multimodal embedding or rerank request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MultimodalContent {
-    /// Text; or base64, a data URI or a URL of a picture.
+    /// Text; or Base64, a data URI or a URL of an image.
     #[serde(default, deserialize_with = "null_default")]
     pub content: String,
-    /// Which of both.
+    /// Type of the content.
     #[serde(default, deserialize_with = "null_default")]
     pub content_type: MultimodalContentType,
 }
@@ -184,7 +184,7 @@ pub enum MultimodalContentType {
     #[default]
     #[serde(alias = "")]
     Text,
-    /// A picture.
+    /// An image.
     Image,
 }
 
@@ -194,7 +194,7 @@ pub struct MultimodalEmbeddingRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// One vector is made of each.
+    /// Contents; each becomes one vector.
     #[serde(default, deserialize_with = "null_default")]
     pub documents: Vec<MultimodalContent>,
     /// Documents or queries.
@@ -208,16 +208,16 @@ pub struct RerankRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// The question.
+    /// Query.
     #[serde(default, deserialize_with = "null_default")]
     pub query: String,
-    /// The texts to order.
+    /// Texts to rank.
     #[serde(default, deserialize_with = "null_default")]
     pub docs: Vec<String>,
-    /// Lowest score to keep; the daemon's 0 means "none".
+    /// Minimum score; the daemon's 0 means "none".
     #[serde(default, deserialize_with = "zero_float_as_none")]
     pub score_threshold: Option<f64>,
-    /// How many to keep; the daemon's 0 means "all".
+    /// Maximum number of results; the daemon's 0 means "all".
     #[serde(default, deserialize_with = "zero_as_none")]
     pub top_n: Option<u64>,
 }
@@ -228,15 +228,15 @@ pub struct MultimodalRerankRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// The question.
+    /// Query.
     pub query: MultimodalContent,
-    /// The texts or pictures to order.
+    /// Texts or images to rank.
     #[serde(default, deserialize_with = "null_default")]
     pub docs: Vec<MultimodalContent>,
-    /// Lowest score to keep; the daemon's 0 means "none".
+    /// Minimum score; the daemon's 0 means "none".
     #[serde(default, deserialize_with = "zero_float_as_none")]
     pub score_threshold: Option<f64>,
-    /// How many to keep; the daemon's 0 means "all".
+    /// Maximum number of results; the daemon's 0 means "all".
     #[serde(default, deserialize_with = "zero_as_none")]
     pub top_n: Option<u64>,
 }
@@ -247,7 +247,7 @@ pub struct TtsRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// What is to be spoken.
+    /// Text to speak.
     #[serde(default, deserialize_with = "null_default")]
     pub content_text: String,
     /// The voice's `value`.
@@ -272,7 +272,7 @@ pub struct Speech2TextRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// The recording; hexadecimal on the wire, bytes here.
+    /// Audio file; hexadecimal on the wire, bytes here.
     #[serde(deserialize_with = "hex_bytes")]
     pub file: Vec<u8>,
 }
@@ -283,7 +283,7 @@ pub struct ModerationRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// What is to be judged.
+    /// Text to check.
     #[serde(default, deserialize_with = "null_default")]
     pub text: String,
 }
@@ -293,7 +293,7 @@ pub struct ModerationRequest {
 pub struct ValidateProviderRequest {
     /// Short provider name.
     pub provider: String,
-    /// What the user filled in.
+    /// Credentials of the user.
     #[serde(default, deserialize_with = "null_default")]
     pub credentials: Credentials,
 }
@@ -304,7 +304,7 @@ pub struct ModelRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// Kind of the model.
+    /// Model type.
     pub model_type: ModelType,
 }
 
@@ -314,7 +314,7 @@ pub struct CheckPollingRequest {
     /// Model and credentials.
     #[serde(flatten)]
     pub target: Target,
-    /// What the last answer asked to be handed back.
+    /// State returned by the last response.
     #[serde(default, deserialize_with = "null_default")]
     pub plugin_state: Map<String, Value>,
 }
@@ -356,59 +356,59 @@ pub enum Request {
     CheckPolling(CheckPollingRequest),
 }
 
-/// Why a request could not be read.
+/// Why a request could not be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// A `type` that is not served.
-    #[error("unknown request type `{found}`; known: {known}")]
+    /// Unknown request type.
+    #[error("unknown request type `{found}`; expected one of {known}")]
     UnknownType {
-        /// What was requested.
+        /// Requested type.
         found: String,
-        /// What can be requested.
+        /// Supported types.
         known: String,
     },
-    /// An `action` that no model plugin has.
-    #[error("unknown action `{action}`; known: {known}")]
+    /// Unknown action.
+    #[error("unknown action `{action}`; expected one of {known}")]
     UnknownAction {
-        /// What was asked.
+        /// Requested action.
         action: String,
-        /// What can be asked.
+        /// Supported actions.
         known: String,
     },
-    /// A field that cannot be read.
-    #[error("cannot read `{action}`: field `{path}`: {reason}")]
+    /// A field that cannot be parsed.
+    #[error("cannot parse `{action}`: field `{path}`: {reason}")]
     Field {
         /// The action.
         action: String,
         /// Path of the field below `data`.
         path: String,
-        /// What was wrong with it.
+        /// Description of the problem.
         reason: String,
     },
-    /// Not even `type` and `action` can be read.
-    #[error("cannot read the request: {0}")]
+    /// `type` and `action` cannot be parsed.
+    #[error("cannot parse the request: {0}")]
     Malformed(String),
 }
 
-/// What is read of a request before its turn comes, to know for how long its caller waits.
+/// Members that are read before a request is decoded, to know its timeout.
 #[derive(Debug, Deserialize)]
 pub struct Glance {
     /// Short provider name.
     #[serde(default, deserialize_with = "null_default")]
     pub provider: String,
-    /// Model.
+    /// Model ID.
     #[serde(default, deserialize_with = "null_default")]
     pub model: String,
     /// Whether the response is streamed.
     #[serde(default = "yes", deserialize_with = "stream_flag")]
     pub stream: bool,
-    /// How long a stream may take until its first text, thought or call.
+    /// Maximum time until the first text, thought or tool call of a stream.
     #[serde(default, deserialize_with = "seconds")]
     pub first_token_timeout: Option<Duration>,
 }
 
 impl Glance {
-    /// Reads a request that names such a time; nothing of any other.
+    /// Reads these members from a request that has such a timeout; returns the default for others.
     pub fn of(data: &str) -> Option<Self> {
         memchr::memmem::find(data.as_bytes(), b"\"first_token_timeout\"")?;
         serde_json::from_str(data).ok()
@@ -435,7 +435,7 @@ actions! { Request:
 }
 
 impl Request {
-    /// Reads the `data` of a `request` envelope to a model plugin.
+    /// Decodes the `data` of a `request` envelope to a model plugin.
     pub fn parse(data: &str) -> Result<Self, RequestError> {
         match Invocation::parse(data)? {
             Invocation::Model(request) => Ok(request),
@@ -445,7 +445,7 @@ impl Request {
         }
     }
 
-    /// Model and credentials; absent for the provider's validation.
+    /// Returns model and credentials; absent for the provider's validation.
     pub fn target(&self) -> Option<&Target> {
         match self {
             Self::InvokeLlm(request) | Self::StartPolling(request) => Some(&request.target),
@@ -465,7 +465,7 @@ impl Request {
         }
     }
 
-    /// Kind of the model; absent for the provider's validation.
+    /// Returns the model type; absent for the provider's validation.
     pub fn model_type(&self) -> Option<ModelType> {
         match self {
             Self::InvokeLlm(_) | Self::StartPolling(_) | Self::CheckPolling(_) | Self::LlmNumTokens(_) => {
@@ -483,7 +483,7 @@ impl Request {
         }
     }
 
-    /// Short provider name.
+    /// Returns the short provider name.
     pub fn provider(&self) -> &str {
         match (self, self.target()) {
             (Self::ValidateProvider(request), _) => &request.provider,
@@ -492,7 +492,7 @@ impl Request {
         }
     }
 
-    /// What the user filled in.
+    /// Returns the credentials of the user.
     pub fn credentials(&self) -> Option<&Credentials> {
         match self {
             Self::ValidateProvider(request) => Some(&request.credentials),

@@ -1,4 +1,5 @@
-//! What goes back to the daemon: result items of each action, written strictly (no null where the daemon or the API refuses one).
+//! Responses to the daemon: result items of each action, serialized strictly (no null where the daemon or the API
+//! rejects it).
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/model_entities/*.go`, `dify-plugin-sdks: src/dify_plugin/entities/model/*.py`.
 
@@ -7,47 +8,47 @@ use serde_json::{Map, Value};
 
 use super::message::{Content, ToolCall};
 
-/// What a provider yields while it answers: one step of the stream. `model` and `index` are added on the way out.
+/// One step of a provider's stream. `model` and `index` are added when it is sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LlmDelta {
     /// New text or parts; empty text when this step carries only calls or usage.
     pub content: Content,
-    /// New tool calls, whole or fragments that repeat the id.
+    /// New tool calls, complete or fragments that repeat the ID.
     pub tool_calls: Vec<ToolCall>,
-    /// Private JSON to be handed back with the message.
+    /// Private JSON to be returned with the message.
     pub opaque_body: Option<Value>,
-    /// Why the answer ended; last step only.
+    /// Why the response ended; last step only.
     pub finish_reason: Option<FinishReason>,
-    /// What it cost; once, last step only.
+    /// Usage and price; once, last step only.
     pub usage: Option<LlmUsage>,
-    /// The upstream's fingerprint of the model build.
+    /// The server's fingerprint of the model build.
     pub system_fingerprint: Option<String>,
 }
 
 impl LlmDelta {
-    /// A step of text.
+    /// Creates a step of text.
     pub fn text(text: impl Into<String>) -> Self {
         Self { content: Content::Text(text.into()), ..Self::default() }
     }
 }
 
-/// Why an answer ended, in Dify's words.
+/// Why a response ended, in Dify's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FinishReason {
-    /// The model was done.
+    /// The model finished.
     Stop,
     /// The output limit was reached.
     Length,
     /// The model wants tools to be called.
     ToolCalls,
-    /// A filter stopped the answer.
+    /// A filter stopped the response.
     ContentFilter,
-    /// Anything else, in the upstream's word.
+    /// Any other reason, as reported by the server.
     Other(String),
 }
 
 impl FinishReason {
-    /// The word on the wire.
+    /// Returns the value on the wire.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Stop => "stop",
@@ -77,37 +78,37 @@ impl Serialize for FinishReason {
     }
 }
 
-/// Tokens and price of one LLM call. Decimals are texts, as the reference prints them; `latency` is in seconds.
+/// Tokens and price of one LLM call. Decimals are strings in the format of the Python SDK; `latency` is in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LlmUsage {
     /// Tokens of the prompt.
     pub prompt_tokens: u64,
-    /// Price of one prompt unit.
+    /// Price per prompt unit.
     pub prompt_unit_price: DecimalText,
-    /// Tokens to unit (`0.000001`: per million).
+    /// Tokens per unit as a factor (`0.000001`: per million).
     pub prompt_price_unit: DecimalText,
     /// Price of the prompt.
     pub prompt_price: DecimalText,
-    /// Tokens of the answer.
+    /// Tokens of the response.
     pub completion_tokens: u64,
-    /// Price of one answer unit.
+    /// Price per response unit.
     pub completion_unit_price: DecimalText,
-    /// Tokens to unit.
+    /// Tokens per unit as a factor.
     pub completion_price_unit: DecimalText,
-    /// Price of the answer.
+    /// Price of the response.
     pub completion_price: DecimalText,
-    /// Both together.
+    /// Total tokens.
     pub total_tokens: u64,
-    /// Price of both.
+    /// Total price.
     pub total_price: DecimalText,
-    /// `USD`, `RMB`.
+    /// Currency: `USD`, `RMB`.
     pub currency: String,
     /// Seconds from request to end; the runtime fills it in when it is 0.
     pub latency: f64,
 }
 
-/// A decimal number as text; `0.0` by default, as the reference writes a price that is not known.
+/// A decimal number as a string; `0.0` by default, as the Python SDK writes an unknown price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DecimalText(pub String);
@@ -128,7 +129,7 @@ impl Default for DecimalText {
     }
 }
 
-/// One line of an LLM answer.
+/// One line of an LLM response.
 #[derive(Debug, Serialize)]
 pub struct LlmChunk<'a> {
     /// Echo of the request's model; never empty.
@@ -137,7 +138,7 @@ pub struct LlmChunk<'a> {
     pub prompt_messages: [(); 0],
     /// See [`LlmDelta::system_fingerprint`].
     pub system_fingerprint: Option<&'a str>,
-    /// The step.
+    /// Step.
     pub delta: LlmChunkDelta<'a>,
 }
 
@@ -146,7 +147,7 @@ pub struct LlmChunk<'a> {
 pub struct LlmChunkDelta<'a> {
     /// Number of the chunk, from 0.
     pub index: u64,
-    /// The new part of the answer.
+    /// New part of the response.
     pub message: AssistantMessage<'a>,
     /// Last chunk only.
     pub usage: Option<&'a LlmUsage>,
@@ -154,7 +155,7 @@ pub struct LlmChunkDelta<'a> {
     pub finish_reason: Option<&'a FinishReason>,
 }
 
-/// What the model says.
+/// Message of the model.
 #[derive(Debug, Serialize)]
 pub struct AssistantMessage<'a> {
     /// Always `assistant`.
@@ -171,7 +172,7 @@ pub struct AssistantMessage<'a> {
 }
 
 impl<'a> AssistantMessage<'a> {
-    /// The message of one step.
+    /// Creates the message of one step.
     pub fn of(delta: &'a LlmDelta) -> Self {
         Self {
             role: "assistant",
@@ -184,7 +185,7 @@ impl<'a> AssistantMessage<'a> {
 }
 
 impl<'a> LlmChunk<'a> {
-    /// The line of one step.
+    /// Creates the line of one step.
     pub fn of(model: &'a str, index: u64, delta: &'a LlmDelta) -> Self {
         Self {
             model,
@@ -206,57 +207,57 @@ impl<'a> LlmChunk<'a> {
 pub struct EmbeddingUsage {
     /// Tokens of the texts.
     pub tokens: u64,
-    /// The same.
+    /// Total tokens.
     pub total_tokens: u64,
-    /// Price of one unit.
+    /// Price per unit.
     pub unit_price: DecimalText,
-    /// Tokens to unit.
+    /// Tokens per unit as a factor.
     pub price_unit: DecimalText,
-    /// Price of the call.
+    /// Total price.
     pub total_price: DecimalText,
-    /// `USD`, `RMB`.
+    /// Currency: `USD`, `RMB`.
     pub currency: String,
     /// Seconds; the runtime fills it in when it is 0.
     pub latency: f64,
 }
 
-/// Vectors, one per text and in its order.
+/// Vectors, one per text, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EmbeddingResult {
     /// Echo of the request's model; the runtime fills it in when it is empty.
     pub model: String,
-    /// The vectors.
+    /// Vectors.
     pub embeddings: Vec<Vec<f32>>,
-    /// What they cost.
+    /// Usage and price.
     pub usage: EmbeddingUsage,
 }
 
-/// Documents in order of relevance.
+/// Documents, most relevant first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RerankResult {
     /// Echo of the request's model; the runtime fills it in when it is empty.
     pub model: String,
-    /// Best first.
+    /// Best match first.
     pub docs: Vec<RerankDocument>,
 }
 
 /// One document of a [`RerankResult`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RerankDocument {
-    /// Its place in the request.
+    /// Index in the request.
     pub index: usize,
-    /// Its text.
+    /// Text.
     pub text: String,
-    /// How well it fits.
+    /// Relevance score.
     pub score: f64,
 }
 
-/// A piece of spoken audio: bytes here, hexadecimal on the wire.
+/// A chunk of speech audio: bytes here, hexadecimal on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AudioChunk {
-    /// The bytes; joined in order they are the file.
+    /// Content; the chunks joined in order are the file.
     pub bytes: bytes::Bytes,
     /// `audio/mpeg`, when known.
     pub mime_type: Option<String>,
@@ -267,41 +268,41 @@ pub struct AudioChunk {
 pub struct Voice {
     /// Name shown.
     pub name: String,
-    /// Id handed back in `invoke_tts`.
+    /// ID that is used in `invoke_tts`.
     pub value: String,
 }
 
-/// Answer of `start_polling` and `check_polling`.
+/// Response of `start_polling` and `check_polling`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PollingResponse {
-    /// Not done yet.
+    /// Still running.
     Running {
-        /// Handed back with the next check; never empty.
+        /// State for the next check; never empty.
         plugin_state: Map<String, Value>,
         /// Seconds until the next check.
         next_check_after_seconds: Option<u64>,
-        /// Seconds until the task is given up.
+        /// Seconds until the task times out.
         expires_after_seconds: Option<u64>,
-        /// How often to check at most.
+        /// Maximum number of checks.
         max_attempts: Option<u64>,
     },
-    /// Done. The delta must carry usage.
+    /// Done. The delta must contain usage.
     Succeeded(Box<LlmDelta>),
-    /// Failed, and why.
+    /// Error message.
     Failed(String),
 }
 
 /// `{"result": …}` of validation, speech-to-text and moderation.
 #[derive(Clone, Debug, Serialize)]
 pub struct ResultResponse<T> {
-    /// The result.
+    /// Result.
     pub result: T,
 }
 
-/// `{"num_tokens": …}`: a number for an LLM, a list for embeddings.
+/// `{"num_tokens": …}`: a number for an LLM, an array for embeddings.
 #[derive(Clone, Debug, Serialize)]
 pub struct NumTokensResponse<T> {
-    /// The count or counts.
+    /// Count or counts.
     pub num_tokens: T,
 }
 

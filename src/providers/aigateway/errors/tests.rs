@@ -88,7 +88,7 @@ fn adds_a_hint_to_every_rejection() {
             none,
             r#"{"code":"InvalidParameter","message":"url error","request_id":"r-1"}"#,
             BadRequest,
-            &["HTTP 400: url error", "(request id r-1)"],
+            &["HTTP 400: url error", "(request ID r-1)"],
         ),
         (
             Hmac,

@@ -1,4 +1,4 @@
-//! Cases of the event decoder as data, and the law that any split of the bytes gives the same events.
+//! Cases of the event decoder as data, and the property that the result does not depend on how the bytes are split.
 
 use proptest::prelude::*;
 
@@ -66,14 +66,14 @@ const CASES: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn the_shapes_that_upstreams_send() {
+fn decodes_the_formats_that_servers_send() {
     for (name, input, expected) in CASES {
         assert_eq!(data(input), *expected, "{name}");
     }
 }
 
 #[test]
-fn the_event_field_names_an_event_and_does_not_stick() {
+fn applies_the_event_field_to_one_event_only() {
     let events = decode(&[b"event: error\ndata: x\n\ndata: y\n\n"]);
     assert_eq!(events[0].name, "error");
     assert_eq!(events[1].name, "");
@@ -84,7 +84,7 @@ fn the_event_field_names_an_event_and_does_not_stick() {
 }
 
 #[test]
-fn a_comment_is_not_kept() {
+fn does_not_keep_comments() {
     let mut decoder = EventDecoder::new(16);
     let mut events = Vec::new();
     for _ in 0..100 {
@@ -96,12 +96,12 @@ fn a_comment_is_not_kept() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_replaced_not_fatal() {
+fn replaces_invalid_utf8() {
     assert_eq!(decode(&[b"data: \xff\n\ndata: b\n\n"])[1].data, "b");
 }
 
 #[test]
-fn an_event_without_an_end_is_refused_at_the_limit() {
+fn rejects_events_beyond_the_limit() {
     let mut decoder = EventDecoder::new(16);
     let mut events = Vec::new();
     assert_eq!(decoder.push(b"data: 0123456789", &mut events), Ok(()));
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in 0usize..400) {
+    fn accepts_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in 0usize..400) {
         let cut = cut.min(bytes.len());
         prop_assert_eq!(decode(&[&bytes[..cut], &bytes[cut..]]), decode(&[&bytes]));
     }

@@ -1,6 +1,6 @@
-//! Members that may be of any type: what does not fit is as if it were missing. For `deserialize_with`.
+//! Members that may have any type: a value that does not fit is treated as missing. For `deserialize_with`.
 //!
-//! Numbers and flags are read from texts too, and objects from texts that hold their JSON.
+//! Numbers and flags are also parsed from strings, and objects from strings that contain their JSON.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,7 +11,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-/// The value, or nothing where it is of another type.
+/// Deserializes a value, or `None` if it has another type.
 pub fn fit<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -20,7 +20,7 @@ where
     deserializer.deserialize_any(Fit(PhantomData))
 }
 
-/// The value, or the default of the type.
+/// Deserializes a value, or the default of the type.
 pub fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -29,7 +29,7 @@ where
     Ok(fit(deserializer)?.unwrap_or_default())
 }
 
-/// The entries that fit; a value that stands alone is a list of one. More than `MAX` entries are an error.
+/// Deserializes the entries that fit; a single value is an array of one. More than `MAX` entries are an error.
 pub fn list<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -38,7 +38,7 @@ where
     deserializer.deserialize_any(List { most: MAX, strict: true, in_place: None })
 }
 
-/// As [`list`], but entries beyond `MAX` are left out: for what only decorates an answer.
+/// Like [`list`], but entries beyond `MAX` are dropped: for optional parts of a response.
 pub fn first<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -47,7 +47,8 @@ where
     deserializer.deserialize_any(List { most: MAX, strict: false, in_place: None })
 }
 
-/// As [`first`], but an entry that does not fit keeps its place: for what is counted by others.
+/// Like [`first`], but an entry that does not fit is replaced with the default: for arrays that others refer to by
+/// index.
 pub fn places<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -56,8 +57,8 @@ where
     deserializer.deserialize_any(List { most: MAX, strict: false, in_place: Some(T::default) })
 }
 
-/// Reads structures of any spelling: members are named in camel or in snake case, unknown ones are passed over, and of
-/// two spellings of one member the first counts. The same name twice is an error, as ever.
+/// Deserializes structures with member names in camel or snake case. Unknown members are skipped, and of two forms of
+/// one name the first is used. A duplicate name is an error, as usual.
 pub struct Named<D>(pub D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Named<D> {
@@ -103,11 +104,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Structure<V> {
     }
 }
 
-/// The members of a structure under the names that it knows.
+/// The members of a structure under the names that it expects.
 struct Members<A> {
     map: A,
     fields: &'static [&'static str],
-    /// Members that were there, and whether in another spelling.
+    /// Members that were found, and whether in the other case.
     seen: Vec<(usize, bool)>,
 }
 
@@ -139,7 +140,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<A> {
     }
 }
 
-/// Finds a member by its name; tells whether the name was spelled in snake case.
+/// Finds a member by its name, and whether the name was in snake case.
 struct Name(&'static [&'static str]);
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -177,7 +178,7 @@ fn camel(name: &str) -> String {
     camel
 }
 
-/// Tells whether anybody asked for a member.
+/// Records whether a member was read.
 struct Touched<'a, A> {
     map: &'a mut A,
     touched: &'a mut bool,
@@ -203,7 +204,7 @@ impl<T: DeserializeOwned> Fit<T> {
         T::deserialize(value).ok()
     }
 
-    /// A text as it is; else what its JSON says.
+    /// Deserializes a string as it is, or the JSON in it.
     fn text<E: Error>(text: String) -> Option<T> {
         let as_json = |text: &str| super::whole(text).ok().filter(|_| super::estimate(text) <= super::MAX_MEMORY_BYTES);
         let json = text.trim_start().starts_with(|letter: char| letter.is_ascii_digit() || "{[-tf".contains(letter));
@@ -278,7 +279,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Fit<T> {
         match T::deserialize(Named(MapAccessDeserializer::new(Touched { map: &mut map, touched: &mut touched }))) {
             Ok(found) => Ok(Some(found)),
             Err(error) if touched => Err(error),
-            // It was no object that was wanted.
+            // The expected type is not an object.
             Err(_) => {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 Ok(None)
@@ -298,7 +299,7 @@ impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Fit<T> {
 struct List<T> {
     most: usize,
     strict: bool,
-    /// What stands for an entry that does not fit.
+    /// Replacement for an entry that does not fit.
     in_place: Option<fn() -> T>,
 }
 

@@ -1,28 +1,28 @@
-//! JSON that strict readers refuse → JSON that they take. One pass; what was right stays as it is.
+//! Converts JSON that strict parsers reject to JSON that they accept. One pass; valid parts are unchanged.
 
 use std::fmt::Write;
 
 use crate::steps;
 
-/// The first half of a character whose second half is still to come.
+/// The first half of a character whose second half has not arrived yet.
 pub(super) type Half = Option<u16>;
 
 fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)
 }
 
-/// A bare word as JSON: numbers and the three words as they are, Python's too, anything else as nothing.
+/// Converts a bare word to JSON: numbers and the three literals, Python's included, are kept; anything else is null.
 fn value(word: &str) -> &str {
     match word {
         "true" | "True" => "true",
         "false" | "False" => "false",
-        // A number beyond all numbers is none.
+        // A number out of range is null.
         _ if serde_json::from_str::<serde_json::Number>(word).is_ok() => word,
         _ => "null",
     }
 }
 
-/// Where a text ends that begins at `from`: at its closing quote, or behind everything.
+/// Returns the end of the string that begins at `from`: its closing quote, or the end of the text.
 pub(super) fn end_of_text(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at.min(bytes.len())..]) {
@@ -35,7 +35,7 @@ pub(super) fn end_of_text(bytes: &[u8], from: usize) -> usize {
     bytes.len()
 }
 
-/// Whether a member is the one of this name: `text`, or `parts/text` for one of those that `parts` holds.
+/// Whether a member has this name: `text`, or `parts/text` for one inside of `parts`.
 fn is_meant(name: &str, key: &str, holder: Option<&&str>) -> bool {
     match name.split_once('/') {
         Some((of, member)) => member == key && holder == Some(&of),
@@ -43,13 +43,13 @@ fn is_meant(name: &str, key: &str, holder: Option<&&str>) -> bool {
     }
 }
 
-/// Repairs a text. `half` is carried from one event to the next, for the texts of the members `continued`.
+/// Repairs a text. `half` is kept from one event to the next, for the strings of the members `continued`.
 pub(super) fn repair(text: &str, continued: &[&str], half: &mut Half) -> String {
     let bytes = text.as_bytes();
     steps::count(bytes.len());
     let mut out = String::with_capacity(text.len() + 16);
     let (mut key, mut is_value) = ("", false);
-    // The members that hold what is open here; entries of a list are held by the list's.
+    // Members that contain the current position; entries of an array have the array's member.
     let mut holders = Vec::new();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
@@ -69,7 +69,7 @@ pub(super) fn repair(text: &str, continued: &[&str], half: &mut Half) -> String 
                 is_value = false;
                 at = end + 1;
             }
-            // Words that stand alone are no JSON.
+            // Words outside of a value are not JSON.
             byte if is_of_word(*byte) && !holders.is_empty() => {
                 let length = bytes[at..].iter().position(|byte| !is_of_word(*byte)).unwrap_or(bytes.len() - at);
                 out.push_str(value(&text[at..at + length]));
@@ -86,7 +86,7 @@ pub(super) fn repair(text: &str, continued: &[&str], half: &mut Half) -> String 
                 if matches!(byte, b'}' | b']') {
                     holders.pop();
                 }
-                // What stands in a list is no continued text, and a member's name comes next elsewhere.
+                // A string in an array is not continued, and elsewhere the name of a member follows.
                 is_value = *byte == b':' || (is_value && byte.is_ascii_whitespace());
                 out.push(char::from(*byte));
                 at += 1;
@@ -101,7 +101,7 @@ pub(super) fn repair(text: &str, continued: &[&str], half: &mut Half) -> String 
     out
 }
 
-/// The letters between two quotes. `half` is given for a text that goes on from event to event.
+/// Repairs the characters between two quotes. `half` is set for a string that continues from event to event.
 fn letters(inside: &str, mut half: Option<&mut Half>, out: &mut String) {
     let bytes = inside.as_bytes();
     let mut at = 0;
@@ -145,7 +145,7 @@ fn letters(inside: &str, mut half: Option<&mut Half>, out: &mut String) {
     }
 }
 
-/// The unit of UTF-16 that is escaped here.
+/// Returns the UTF-16 unit that is escaped here.
 fn unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let digits = digits.iter().all(u8::is_ascii_hexdigit).then_some(digits)?;

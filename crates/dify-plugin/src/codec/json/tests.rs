@@ -1,4 +1,4 @@
-//! Tests of the careful reader: odd JSON as a table, halves of characters over two events, work by length.
+//! Tests of the lenient parser: malformed JSON as a table, halves of characters across events, linear time.
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -28,7 +28,7 @@ struct Sample {
 }
 
 #[test]
-fn what_is_odd_costs_itself_alone() {
+fn malformed_values_affect_only_their_member() {
     let text = |text: &str| Sample { text: Some(text.to_owned()), ..Sample::default() };
     let plain = || text("a");
     let with_args = || Sample { args: json!({"n": 1}).as_object().cloned(), ..plain() };
@@ -81,7 +81,7 @@ fn what_is_odd_costs_itself_alone() {
 }
 
 #[test]
-fn what_is_no_json_stays_an_error() {
+fn rejects_what_is_not_json() {
     for text in
         ["", "{", "[1,", r#"{"text":"a"#, r#"{"text":"a"}}"#, "<html>", r#"{"text":"a\"#, "[]", "5", "overloaded"]
     {
@@ -95,7 +95,7 @@ fn what_is_no_json_stays_an_error() {
 }
 
 #[test]
-fn more_than_fits_into_memory_is_an_error() {
+fn rejects_more_values_than_fit_into_memory() {
     for many in ["0,", "{},", "[],", "{\"a\":1},"] {
         let text = format!("{{\"x\":[{}0]}}", many.repeat(1 << 20));
         assert!(read::<Sample>(&text).unwrap_err().to_string().contains("more than"), "{many}");
@@ -105,7 +105,7 @@ fn more_than_fits_into_memory_is_an_error() {
 }
 
 #[test]
-fn halves_of_a_character_are_joined_over_two_events() {
+fn joins_halves_of_a_character_across_events() {
     let cases: [(&[&str], &str); 8] = [
         (&[r#"hi \ud83d"#, r#"\ude00 bye"#], "hi 😀 bye"),
         (&[r#"\ud83d"#, "", r#"\ude00"#], "😀"),
@@ -118,7 +118,7 @@ fn halves_of_a_character_are_joined_over_two_events() {
     ];
     for (pieces, expected) in cases {
         let mut reader = Reader::new(&["parts/text"]);
-        let mut said = String::new();
+        let mut text = String::new();
         for piece in pieces {
             // Texts of other members neither take nor give a half.
             let event = format!(
@@ -127,16 +127,16 @@ fn halves_of_a_character_are_joined_over_two_events() {
             let mut read: Sample = reader.read(&event).unwrap();
             assert_eq!(Value::Object(read.args.unwrap()), json!({"q": "\u{fffd}x\u{fffd}", "text": "\u{fffd}"}));
             assert_eq!(read.text.as_deref(), Some("\u{fffd}"));
-            said.extend(read.parts.remove(0).text);
+            text.extend(read.parts.remove(0).text);
         }
-        said.extend(reader.rest());
-        assert_eq!(said, expected, "{pieces:?}");
+        text.extend(reader.rest());
+        assert_eq!(text, expected, "{pieces:?}");
     }
 }
 
 proptest! {
     #[test]
-    fn good_json_is_read_as_it_is(text in any::<String>(), number in any::<u32>(), flag in any::<bool>()) {
+    fn keeps_valid_json_unchanged(text in any::<String>(), number in any::<u32>(), flag in any::<bool>()) {
         let value = json!({"text": text, "endIndex": number, "blocked": flag, "args": {"q": text}});
         let mut half = None;
         prop_assert_eq!(&serde_json::from_str::<Value>(&repair::repair(&value.to_string(), &["text"], &mut half)).unwrap(), &value);

@@ -1,5 +1,5 @@
-//! What the loader does with shared blocks: reads the files that a provider lists, writes blocks out, and names problems by
-//! the places that were written. How a block is written out is in [`crate::declare::shared`].
+//! Shared blocks in the loader: reads the files that a provider lists, expands blocks, and reports problems at the
+//! places as written. The expansion is in [`crate::declare::shared`].
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::declare::problem::{Problem, Severity};
 use crate::declare::shared::{self, Places, Scope};
 
 impl Loader<'_> {
-    /// The shared files that a provider lists.
+    /// Reads the shared files that a provider lists.
     pub(super) fn scope(&mut self, file: &str, listed: Option<Value>) -> Scope {
         let listed = match listed {
             None | Some(Value::Null) => return Scope::default(),
@@ -20,7 +20,7 @@ impl Loader<'_> {
                 return Scope::default();
             }
         };
-        // Its package has no shared files, so its file is written without them.
+        // Its package has no shared files, so the file is written with its blocks expanded.
         self.expanded.insert(file.to_owned(), Value::Null);
         let mut names = Vec::new();
         for (index, name) in listed.iter().enumerate() {
@@ -45,7 +45,7 @@ impl Loader<'_> {
         scope
     }
 
-    /// A file with its blocks written out; nothing when a reference is wrong.
+    /// Returns a file with its blocks expanded; `None` if a reference is invalid.
     pub(super) fn expand(
         &mut self,
         file: &str,
@@ -76,7 +76,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Names the written places of a file's problems since `start`.
+    /// Translates the places of a file's problems since `start` to the places as written.
     pub(super) fn trace(&mut self, start: usize, file: &str, places: &Places) {
         self.problems[start..]
             .iter_mut()

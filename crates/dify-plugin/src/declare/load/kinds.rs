@@ -103,7 +103,7 @@ impl Loader<'_> {
             if let Some(name) = name
                 .filter(|name| parts.iter().filter_map(Value::as_object).any(|known| part_name(known) == Some(name)))
             {
-                let message = format!("`{name}` is declared twice");
+                let message = format!("`{name}` is declared more than once");
                 self.problem(Severity::Warning, &part_file, &format!("{prefix}identity.name"), message);
             }
             fill_part(&mut part);
@@ -171,7 +171,7 @@ fn fill_provider(provider: &mut Map<String, Value>, kind: PluginKind) {
     }
 }
 
-/// A null stands for a member that is left out.
+/// A null is an omitted member.
 fn fill_identity_texts(owner: &mut Map<String, Value>) {
     if let Some(identity) = owner.get_mut("identity").and_then(Value::as_object_mut) {
         identity.retain(|_, value| !value.is_null());

@@ -70,11 +70,11 @@ impl Rules<'_> {
             match option.get("value") {
                 Some(Value::String(text)) if !text.is_empty() && text.chars().count() < 128 => {}
                 Some(Value::Bool(_) | Value::Number(_)) => {
-                    self.warning(&format!("{path}value"), "should be written as text, in quotes");
+                    self.warning(&format!("{path}value"), "should be a quoted string");
                 }
                 found => self.error(
                     &format!("{path}value"),
-                    format!("must be text of 1 to 127 characters, found {}", show(found)),
+                    format!("must be a string of 1 to 127 characters, found {}", show(found)),
                 ),
             }
         }
@@ -103,7 +103,7 @@ impl Rules<'_> {
     /// A default that is one plain value.
     pub(super) fn basic_default(&mut self, owner: &Map<String, Value>, path: &str) {
         if let Some(default @ (Value::Array(_) | Value::Object(_))) = owner.get("default") {
-            let message = format!("must be text, a number, true or false; found {}", kind_of(default));
+            let message = format!("must be a string, a number or a boolean; found {}", kind_of(default));
             self.error(&format!("{path}default"), message);
         }
     }
@@ -130,7 +130,7 @@ impl Rules<'_> {
     fn needed_list(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str) {
         if owner.get(key).is_none_or(Value::is_null) {
             let message =
-                "is required and missing; without it the Dify API refuses the plugin. An empty list is enough";
+                "is required but missing; without it the Dify API refuses the plugin. An empty list is enough";
             self.error(&format!("{prefix}{key}"), message);
         }
     }

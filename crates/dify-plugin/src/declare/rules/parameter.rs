@@ -116,7 +116,7 @@ impl Rules<'_> {
         if let (Some(min), Some(max)) = (number("min"), number("max"))
             && min > max
         {
-            self.error(&format!("{path}min"), format!("{min} is above max {max}"));
+            self.error(&format!("{path}min"), format!("{min} is greater than max {max}"));
         }
     }
 
@@ -168,8 +168,8 @@ impl Rules<'_> {
                     self.warning(&path, "is empty; remote debugging refuses that and leaves the option out");
                 }
                 Some(Value::String(_)) => {}
-                Some(Value::Bool(_) | Value::Number(_)) => self.warning(&path, "should be written as text, in quotes"),
-                found => self.error(&path, format!("must be text, found {}", show(found))),
+                Some(Value::Bool(_) | Value::Number(_)) => self.warning(&path, "should be a quoted string"),
+                found => self.error(&path, format!("must be a string, found {}", show(found))),
             }
         }
     }
@@ -207,7 +207,7 @@ impl Rules<'_> {
             }
             (PluginKind::Trigger, _) => {}
             (_, default @ (Value::Array(_) | Value::Object(_))) => {
-                let message = format!("must be text, a number, true or false; found {}", kind_of(default));
+                let message = format!("must be a string, a number or a boolean; found {}", kind_of(default));
                 return self.error(path, message);
             }
             _ => {}

@@ -1,4 +1,4 @@
-//! Where the parts of an expanded file were written, so that a problem names what its author sees.
+//! Where the parts of an expanded file were written, so that a problem refers to what its author sees.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,25 +7,25 @@ use std::rc::Rc;
 use super::Block;
 use crate::declare::problem::Problem;
 
-/// Longest part of a place that is shown.
+/// Maximum length of a displayed path component.
 const MAX_SHOWN_KEY: usize = 80;
 
-/// Where the parts of an expanded file were written: lists whose items moved, and references by their place.
+/// Where the parts of an expanded file were written: lists whose items moved, and references by path.
 #[derive(Default)]
 pub struct Places {
-    /// By the list's place: the written index of each item.
+    /// By the list's path: the written index of each item.
     pub(super) lists: HashMap<String, Vec<usize>>,
     pub(super) references: HashMap<String, Reference>,
 }
 
-/// A block, and the members that were written beside its name.
+/// A block, and the members that were written next to its name.
 pub(super) struct Reference {
     pub(super) block: Rc<Block>,
     pub(super) own: Vec<String>,
 }
 
 impl Places {
-    /// Names the place of the file as it was written, and the block that it comes from.
+    /// Translates a path to that in the file as written, and adds the block that it comes from.
     pub fn trace(&self, problem: &mut Problem) {
         if self.lists.is_empty() && self.references.is_empty() {
             return;
@@ -55,7 +55,7 @@ impl Places {
     }
 }
 
-/// A place in a file, written out only when it is shown.
+/// A path in a file, formatted only when it is displayed.
 pub(super) enum Step<'a> {
     Root(&'a str),
     Key(&'a Step<'a>, &'a str),
@@ -73,7 +73,7 @@ impl fmt::Display for Step<'_> {
     }
 }
 
-/// A name of anybody's making, as it is shown.
+/// Formats a name that may come from anyone.
 pub(super) fn clip(name: &str) -> String {
     match name.char_indices().nth(MAX_SHOWN_KEY) {
         Some((end, _)) => format!("{}…", &name[..end]),

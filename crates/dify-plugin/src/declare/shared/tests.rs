@@ -87,8 +87,8 @@ fn what_is_wrong_with_a_reference_is_named_with_its_place() {
     assert_eq!(shared.insert("s", Map::from_iter([("a".to_owned(), json!({}))])), []);
     assert_eq!(shared.insert("t", Map::from_iter([("a".to_owned(), json!([]))])), []);
     let (scope, problems) = shared.scope(&["s".to_owned(), "t".to_owned(), "s".to_owned()]);
-    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    assert_eq!(said, ["t: a: block `a` is defined in s already"]);
+    let expected: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(expected, ["t: a: block `a` is defined in s already"]);
     assert!(scope.has_file("t"));
     let none = Shared::default().expand("f", &json!({"use": "a"}), &Scope::default()).problems;
     assert!(none[0].message.ends_with("this provider names no shared files (`shared:` in its file)"), "{}", none[0]);
@@ -101,9 +101,9 @@ fn blocks_that_nothing_uses_are_named() {
     shared.insert("s", blocks.as_object().unwrap().clone());
     let (scope, _) = shared.scope(&["s".to_owned()]);
     assert!(shared.expand("f", &json!([{"use": "a"}]), &scope).problems.is_empty());
-    let said: Vec<String> = shared.unused(&[scope]).iter().map(ToString::to_string).collect();
+    let expected: Vec<String> = shared.unused(&[scope]).iter().map(ToString::to_string).collect();
     assert_eq!(
-        said,
+        expected,
         [
             "warning: s: c: is used nowhere",
             "s: d.use: blocks refer to each other in a circle: c → d → c",
@@ -142,9 +142,9 @@ fn no_reference_costs_more_than_its_limit() {
         ),
         (nests, json!({"use": "use_it"}), "nests deeper than 64 levels when its blocks are written out"),
     ];
-    for (blocks, file, said) in cases {
+    for (blocks, file, expected) in cases {
         let (_, problems) = expand(blocks, file);
-        assert!(problems.last().unwrap().contains(said), "{problems:?}");
+        assert!(problems.last().unwrap().contains(expected), "{problems:?}");
         assert!(problems.len() <= 2, "{} problems", problems.len());
     }
     // All files together.

@@ -1,8 +1,8 @@
-//! Writes YAML for parsers of any age. It keeps no comment and no style of its source.
+//! Writes YAML for parsers of any YAML version. Comments and the style of the source are lost.
 
 use serde_json::Value;
 
-/// YAML that every parser reads alike: each text in double quotes, no line broken.
+/// Writes YAML that every parser reads alike: each string in double quotes, no folded lines.
 pub fn write(value: &Value) -> String {
     let mut out = String::new();
     write_value(value, 0, false, &mut out);
@@ -10,7 +10,7 @@ pub fn write(value: &Value) -> String {
 }
 
 fn write_value(value: &Value, indent: usize, is_inline: bool, out: &mut String) {
-    // The first member of a list's item is on the line of its dash.
+    // The first member of a list item is on the line of its dash.
     let mut first = is_inline;
     let mut line = |out: &mut String| match std::mem::take(&mut first) {
         true => {}
@@ -68,7 +68,7 @@ fn write_member(value: &Value, indent: usize, out: &mut String) {
 fn write_scalar(value: &Value, out: &mut String) {
     match value {
         Value::Number(number) if number.is_f64() => {
-            // Without an exponent, which not every parser takes for a number.
+            // Without an exponent, which not every parser reads as a number.
             let text = number.as_f64().unwrap_or_default().to_string();
             out.push_str(&text);
             if !text.contains('.') {
@@ -80,7 +80,7 @@ fn write_scalar(value: &Value, out: &mut String) {
     }
 }
 
-/// Whether a key means the same without quotes in every version of YAML.
+/// Whether a key means the same without quotes in every YAML version.
 fn is_plain(key: &str) -> bool {
     let is_word = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let is_scalar = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
@@ -89,7 +89,8 @@ fn is_plain(key: &str) -> bool {
         && !is_scalar.iter().any(|word| key.eq_ignore_ascii_case(word))
 }
 
-/// A text of JSON is one of YAML, but for characters that YAML breaks lines at, or does not print.
+/// Quotes a string: JSON strings are YAML strings, except for characters that YAML treats as line breaks or does not
+/// print.
 fn write_text(text: &str, out: &mut String) {
     for character in Value::from(text).to_string().chars() {
         match character {

@@ -80,7 +80,7 @@ fn the_last_usage_and_the_last_reason_count() {
 }
 
 #[test]
-fn events_are_told_apart() {
+fn distinguishes_events() {
     let event = |data: Value| {
         let text = data.to_string();
         BackwardsEvent::parse(&text).map(|(id, event)| format!("{id} {event:?}")).map_err(|error| error.to_string())
