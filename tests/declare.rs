@@ -110,11 +110,11 @@ fn problems(changes: &[(&str, &str, &str)]) -> Vec<Problem> {
 
 /// File, text, its replacement, the beginning of the problem.
 const WRONG: &[(&str, &str, &str, &str)] = &[
-    ("manifest.yaml", "version: 0.1.0", "version: 0.1", "manifest.yaml: version: must be three numbers"),
-    ("manifest.yaml", "author: acme", "author: Acme", "manifest.yaml: author: must be 1 to 64 of the characters a-z"),
+    ("manifest.yaml", "version: 0.1.0", "version: 0.1", "manifest.yaml: version: must be a version such as"),
+    ("manifest.yaml", "author: acme", "author: Acme", "manifest.yaml: author: must consist of 1 to 64 characters from a-z"),
     ("manifest.yaml", "type: plugin", "type: bundle", "manifest.yaml: type: must be one of plugin, found \"bundle\""),
     ("manifest.yaml", "icon: icon.svg", "icon: gone.svg", "manifest.yaml: icon: _assets/gone.svg does not exist"),
-    ("manifest.yaml", "memory: 1048576", "memory: 0", "manifest.yaml: resource.memory: must be a number of bytes"),
+    ("manifest.yaml", "memory: 1048576", "memory: 0", "manifest.yaml: resource.memory: must be a nonzero number of bytes"),
     (
         "manifest.yaml",
         "permission: {}",
@@ -132,10 +132,10 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "manifest.yaml",
         "2026-01-31T00:00:00Z",
         "\"2026-01-31T00:00:00\"",
-        "manifest.yaml: created_at: must be a time with a zone",
+        "manifest.yaml: created_at: must be a timestamp with a time zone",
     ),
     ("manifest.yaml", "created_at:", "tags: [fun]\ncreated_at:", "manifest.yaml: tags[0]: must be one of search"),
-    ("manifest.yaml", "created_at:", "repo: \"\"\ncreated_at:", "manifest.yaml: repo: must be an address"),
+    ("manifest.yaml", "created_at:", "repo: \"\"\ncreated_at:", "manifest.yaml: repo: must be a URL"),
     (
         "manifest.yaml",
         "  models:\n",
@@ -173,7 +173,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "  llm:\n",
         "  text-embedding:\n",
-        "provider/acme.yaml: models.text-embedding: is unknown and would be skipped",
+        "provider/acme.yaml: models.text-embedding: is not a known model type and would be ignored",
     ),
     (
         "provider/acme.yaml",

@@ -681,7 +681,7 @@ const ODD: &[(&str, &str, &str, &str, &str)] = &[
         "provider/acme.yaml",
         "{value: eu",
         "{value: 1",
-        "provider/acme.yaml: credentials_for_provider.region.options[0].value: should be written as text",
+        "provider/acme.yaml: credentials_for_provider.region.options[0].value: should be a quoted string",
     ),
     (
         "tools",

@@ -160,7 +160,7 @@ fn unknown_requests_are_named_with_what_there_is() {
             json!({"type": "tool", "action": "invoke_tool", "provider": "p"}),
             "cannot parse `invoke_tool`: field `.`: missing field `tool`",
         ),
-        (json!({"type": "endpoint", "action": "invoke_endpoint", "raw_http_request": "xyz"}), "not hexadecimal"),
+        (json!({"type": "endpoint", "action": "invoke_endpoint", "raw_http_request": "xyz"}), "not valid hexadecimal"),
     ] {
         let error = Invocation::parse(&request.to_string()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

@@ -132,11 +132,11 @@ fn messages_are_read_with_every_key_of_the_daemon() {
 fn what_cannot_be_read_is_named() {
     let cases = [
         (with("invoke_llm", json!({"prompt_messages": [{"role": "", "content": null}]})), "prompt_messages[0].role"),
-        (with("invoke_speech2text", json!({"file": "xyz"})), "not hexadecimal"),
+        (with("invoke_speech2text", json!({"file": "xyz"})), "not valid hexadecimal"),
         (with("invoke_rerank", json!({"query": "q", "docs": [], "top_n": 1.5})), "an integer"),
         (with("fly", json!({})), "unknown action `fly`"),
         (json!({"type": "tool", "action": "validate_tool_credentials", "provider": "p"}).to_string(), "type `tool`"),
-        ("7".to_owned(), "cannot read the request"),
+        ("7".to_owned(), "cannot parse the request"),
         (json!({"type": "model", "action": "invoke_llm", "provider": "p"}).to_string(), "model"),
     ];
     for (data, expected) in cases {
