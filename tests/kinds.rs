@@ -8,7 +8,7 @@ mod sample_plugins;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dify_plugin::runtime::ServeOptions;
+use dify_plugin::runtime::{Registry, ServeOptions};
 use plugin_session::PluginSession;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ async fn a_failed_tool_names_what_went_wrong_and_no_secret() {
         (tool("nothing", json!({})), "ValueError", "unknown tool `nothing`; this plugin has forecast, odd"),
         (json!({"provider": "p", "tool": "t"}), "ValueError", "unknown tool provider `p`; this plugin has weather"),
         (tool("odd", json!({"deed": "error"})), "ValueError", "Try another."),
-        (tool("odd", json!({"deed": "panic"})), "RuntimeError", "a fault of the plugin"),
+        (tool("odd", json!({"deed": "panic"})), "RuntimeError", "log"),
         (tool("odd", json!({"deed": "long"})), "ValueError", "PLUGIN_RUNTIME_MAX_BUFFER_SIZE"),
         (tool("odd", json!({"deed": "reserved"})), "RuntimeError", "`files` is an output of every node"),
     ] {
@@ -350,4 +350,61 @@ async fn a_kind_without_code_is_named() {
         let session = plugin.request(access_type, action, fields).await;
         assert_eq!(session.failure().1, expected, "{action}");
     }
+}
+
+fn declared() -> dify_plugin::declare::Declarations {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/plugins/weather");
+    dify_plugin::declare::load(&directory).unwrap()
+}
+
+#[tokio::test]
+async fn parameters_are_cast_to_the_types_of_the_declaration() {
+    let registry = Registry::new(Vec::new(), Vec::new()).unwrap();
+    let registry = registry.with_declared_plugin(declared().kinds, sample_plugins::weather()).unwrap();
+    let mut plugin = PluginSession::connect_to(registry, ServeOptions::default());
+    for (parameters, expected) in [
+        (json!({"place": "Riga", "days": "3"}), "Sunny in Riga for 3 (user)"),
+        (json!({"place": 5, "days": ""}), "Sunny in 5 for 2 (user)"),
+        (json!({"place": "Riga"}), "Sunny in Riga for 2 (user)"),
+    ] {
+        let session = plugin.request("tool", "invoke_tool", tool("forecast", parameters)).await;
+        assert_eq!(session.items[0]["message"]["text"], expected);
+    }
+    for (name, parameters, expected) in [
+        ("forecast", json!({"days": 1}), "parameter `place` is required but missing"),
+        ("forecast", json!({"place": "x", "days": "many"}), "parameter `days` must be a number"),
+        ("odd", json!({"deed": "panic"}), "parameter `deed` is not one of its options"),
+    ] {
+        let session = plugin.request("tool", "invoke_tool", tool(name, parameters)).await;
+        assert!(session.failure().1.starts_with(expected), "{session:?}");
+    }
+}
+
+#[test]
+fn declarations_and_code_must_agree() {
+    let kinds = declared().kinds;
+    assert_eq!(sample_plugins::weather().differences(&kinds), [] as [String; 0]);
+    let mut fewer = kinds.clone();
+    fewer.endpoint = None;
+    fewer.tool.as_mut().unwrap().tools.remove(0);
+    fewer.tool.as_mut().unwrap().identity.name = "other".to_owned();
+    assert_eq!(
+        sample_plugins::weather().differences(&fewer),
+        [
+            "provider `other` is declared, but the code is for provider `weather`",
+            "the plugin has code for tool `forecast`, but does not declare it",
+            "the plugin has code for endpoints, but declares none",
+        ]
+    );
+    let differences = sample_plugins::agent().differences(&kinds);
+    assert_eq!(
+        differences,
+        [
+            "provider `weather` is declared, but the plugin has no code for it",
+            "the plugin has code for provider `thinker`, but declares no agent strategy",
+            "endpoints are declared, but the plugin has no code for them",
+        ]
+    );
+    let registry = Registry::new(Vec::new(), Vec::new()).unwrap();
+    assert!(registry.with_declared_plugin(kinds, sample_plugins::agent()).is_err());
 }

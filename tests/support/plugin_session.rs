@@ -52,7 +52,10 @@ impl PluginSession {
     }
 
     pub fn connect_with(plugin: Plugin, options: ServeOptions) -> Self {
-        let registry = Registry::new(Vec::new(), Vec::new()).unwrap().with_plugin(plugin);
+        Self::connect_to(Registry::new(Vec::new(), Vec::new()).unwrap().with_plugin(plugin), options)
+    }
+
+    pub fn connect_to(registry: Registry, options: ServeOptions) -> Self {
         let (ours, daemon) = tokio::io::duplex(64 * 1024);
         let opened =
             Connection::open(move || Ok(tokio::io::split(ours)), Arc::new(registry), options, Box::new(|_| ()));

@@ -6,7 +6,9 @@
 mod agent;
 mod blob;
 mod call;
+mod cast;
 mod datasource;
+mod declared;
 pub mod dify;
 mod endpoint;
 mod erased;
@@ -35,6 +37,7 @@ pub use oauth::{OAuth, RefreshRequest};
 pub use tool::{Tool, ToolProvider, Tools};
 pub use trigger::{Dispatch, Event, EventOutcome, Events, Incoming, TriggerProvider};
 
+pub(crate) use cast::cast as cast_parameters;
 pub(crate) use erased::{
     Contents, ErasedDatasourceProvider, ErasedEndpoint, ErasedOAuth, ErasedToolProvider, ErasedTriggerProvider,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::declare::permission::Permissions;
 use crate::declare::versions::DifyVersion;
-use crate::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
+use crate::declare::{KindDeclarations, LoadedProvider, ModelSchema, ProviderDeclaration};
 use crate::model::Provider;
 use crate::plugin::Plugin;
 use crate::protocol::ModelType;
@@ -15,6 +15,7 @@ use crate::upstream::Upstream;
 pub struct Registry {
     providers: BTreeMap<String, Entry>,
     plugin: Plugin,
+    declared: KindDeclarations,
     permissions: Option<Arc<Permissions>>,
     upstream: Upstream,
 }
@@ -42,6 +43,11 @@ pub struct UnknownProvider {
     pub known: String,
 }
 
+/// Declarations and code of kinds other than models that do not agree.
+#[derive(Debug, thiserror::Error)]
+#[error("the declarations and the code do not agree:\n{}", .0.join("\n"))]
+pub struct UnservedKinds(pub Vec<String>);
+
 impl Registry {
     /// Joins declarations and implementations. An implementation without a declaration is ignored.
     pub fn new(declared: Vec<LoadedProvider>, code: Vec<Arc<dyn Provider>>) -> Result<Self, UnknownProvider> {
@@ -57,7 +63,13 @@ impl Registry {
             let (declaration, minimum) = (Arc::new(loaded.declaration), loaded.minimum);
             providers.insert(name, Entry { declaration, provider, models, minimum, by_name });
         }
-        Ok(Self { providers, plugin: Plugin::new(), permissions: None, upstream: Upstream::new() })
+        Ok(Self {
+            providers,
+            plugin: Plugin::new(),
+            declared: KindDeclarations::default(),
+            permissions: None,
+            upstream: Upstream::new(),
+        })
     }
 
     /// Sets the HTTP client.
@@ -77,6 +89,21 @@ impl Registry {
     pub fn with_plugin(mut self, plugin: Plugin) -> Self {
         self.plugin = plugin;
         self
+    }
+
+    /// Adds the code of kinds other than models with what the package declares of them: they must agree.
+    pub fn with_declared_plugin(mut self, declared: KindDeclarations, plugin: Plugin) -> Result<Self, UnservedKinds> {
+        let differences = plugin.differences(&declared);
+        if !differences.is_empty() {
+            return Err(UnservedKinds(differences));
+        }
+        (self.plugin, self.declared) = (plugin, declared);
+        Ok(self)
+    }
+
+    /// What the package declares of kinds other than models.
+    pub fn declared(&self) -> &KindDeclarations {
+        &self.declared
     }
 
     /// Sets the permissions in the manifest.

@@ -23,6 +23,7 @@ use super::registry::Registry;
 use super::responder::Responder;
 use super::session_log::SessionLog;
 use crate::codec::http_message;
+use crate::declare::KindDeclarations;
 use crate::plugin::dify::{Backwards, DifyFacts};
 use crate::plugin::outgoing::{self, Inbox, Outbox};
 use crate::plugin::{Call, Dify, Plugin, PluginError};
@@ -65,8 +66,8 @@ pub(super) async fn run(
     let dify = Dify::new(calls, facts);
     let cancel = CancellationToken::new();
     let _done = cancel.clone().drop_guard();
-    let plugin = registry.plugin();
-    let mut session = Session { plugin, origin: &origin, dify, cancel, responder, log, shows_items: true };
+    let (plugin, declared) = (registry.plugin(), registry.declared());
+    let mut session = Session { plugin, declared, origin: &origin, dify, cancel, responder, log, shows_items: true };
     match request {
         Invocation::Model(_) => Err(PluginError::internal("a request to a model came to another kind").into()),
         Invocation::Tool(request) => tool::run(&mut session, request).await,
@@ -82,6 +83,7 @@ pub(super) async fn run(
 /// What every action is run with.
 struct Session<'a> {
     plugin: &'a Plugin,
+    declared: &'a KindDeclarations,
     origin: &'a Origin,
     dify: Dify,
     /// Cancelled when the session's work ends, however it ends.

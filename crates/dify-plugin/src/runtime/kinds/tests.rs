@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Session;
+use crate::declare::KindDeclarations;
 use crate::plugin::dify::{Backwards, DifyFacts, Invoke, Responses};
 use crate::plugin::{Dify, DifyError, Plugin};
 use crate::protocol::envelope::Origin;
@@ -65,9 +66,10 @@ pub(super) async fn with_session<T>(
     });
     let mut responder = Responder::new(sender.with_max_line_bytes(max_line_bytes), Arc::from("s"));
     let mut log = SessionLog::start(responder.ending());
-    let (plugin, origin) = (Plugin::new(), Origin::default());
+    let (plugin, declared, origin) = (Plugin::new(), KindDeclarations::default(), Origin::default());
     let outcome = work(&mut Session {
         plugin: &plugin,
+        declared: &declared,
         origin: &origin,
         dify: Dify::new(Arc::new(NoCalls), DifyFacts::default()),
         cancel: CancellationToken::new(),

@@ -2,7 +2,7 @@
 
 use super::drain::{Drain, Pace};
 use super::{Session, not_served, unknown};
-use crate::plugin::{Messages, PluginError, short_name};
+use crate::plugin::{Messages, PluginError, cast_parameters, short_name};
 use crate::protocol::tool::{RuntimeParameters, ToolRequest, ValidationResult};
 use crate::runtime::dispatch::Stop;
 
@@ -17,8 +17,11 @@ pub(super) async fn run(session: &mut Session<'_>, request: ToolRequest) -> Resu
         tools.get(name).cloned().ok_or_else(|| unknown("tool", name, &tools.names()))
     };
     match request {
-        ToolRequest::Invoke(request) => {
+        ToolRequest::Invoke(mut request) => {
             let tool = tool(&request.tool)?;
+            if let Some(declared) = session.declared.tool.as_ref().and_then(|known| known.tool(&request.tool)) {
+                cast_parameters(&declared.parameters, &mut request.tool_parameters)?;
+            }
             let call = session.call_with(request.access);
             let (outbox, inbox) = session.queue();
             let mut messages = Messages::new(outbox);
