@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use dify_plugin::cli::{self, Program};
+use dify_plugin::plugin::Plugin;
 use dify_plugin_runtime::providers;
 
 #[global_allocator]
@@ -14,5 +15,6 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: env!("CARGO_PKG_DESCRIPTION"),
         models: providers::all,
+        plugin: Plugin::new,
     })
 }

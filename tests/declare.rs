@@ -111,10 +111,20 @@ fn problems(changes: &[(&str, &str, &str)]) -> Vec<Problem> {
 /// File, text, its replacement, the beginning of the problem.
 const WRONG: &[(&str, &str, &str, &str)] = &[
     ("manifest.yaml", "version: 0.1.0", "version: 0.1", "manifest.yaml: version: must be a version such as"),
-    ("manifest.yaml", "author: acme", "author: Acme", "manifest.yaml: author: must consist of 1 to 64 characters from a-z"),
+    (
+        "manifest.yaml",
+        "author: acme",
+        "author: Acme",
+        "manifest.yaml: author: must consist of 1 to 64 characters from a-z",
+    ),
     ("manifest.yaml", "type: plugin", "type: bundle", "manifest.yaml: type: must be one of plugin, found \"bundle\""),
     ("manifest.yaml", "icon: icon.svg", "icon: gone.svg", "manifest.yaml: icon: _assets/gone.svg does not exist"),
-    ("manifest.yaml", "memory: 1048576", "memory: 0", "manifest.yaml: resource.memory: must be a nonzero number of bytes"),
+    (
+        "manifest.yaml",
+        "memory: 1048576",
+        "memory: 0",
+        "manifest.yaml: resource.memory: must be a nonzero number of bytes",
+    ),
     (
         "manifest.yaml",
         "permission: {}",

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use dify_plugin::cli::{self, Program};
 use dify_plugin::config::machine::MachineAccess;
 use dify_plugin::model::{CallContext, Provider, ResultFuture};
+use dify_plugin::plugin::Plugin;
 use dify_plugin::protocol::ValidateProviderRequest;
 use serde_json::{Value, json};
 
@@ -50,7 +51,13 @@ fn models(_: MachineAccess) -> Vec<Arc<dyn Provider>> {
 
 fn main() -> ExitCode {
     if std::env::var_os(PLUGIN).is_some() {
-        return cli::run(&Program { name: "printing", version: "0.0.0", about: "It prints", models });
+        return cli::run(&Program {
+            name: "printing",
+            version: "0.0.0",
+            about: "It prints",
+            models,
+            plugin: Plugin::new,
+        });
     }
     nothing_printed_reaches_the_daemon();
     println!("test nothing_printed_reaches_the_daemon ... ok");

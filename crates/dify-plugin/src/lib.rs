@@ -13,6 +13,7 @@
 //! use dify_plugin::cli::{self, Program};
 //! use dify_plugin::error::InvokeError;
 //! use dify_plugin::model::{CallContext, Provider, ResultFuture};
+//! use dify_plugin::plugin::Plugin;
 //! use dify_plugin::protocol::{EmbeddingResult, TextEmbeddingRequest};
 //!
 //! struct Example;
@@ -36,6 +37,7 @@
 //!         version: env!("CARGO_PKG_VERSION"),
 //!         about: env!("CARGO_PKG_DESCRIPTION"),
 //!         models: |_| vec![Arc::new(Example)],
+//!         plugin: Plugin::new,
 //!     })
 //! }
 //! ```

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
+use super::program::Program;
 use super::terminal::print_line;
 use crate::declare::{self, Problems};
 
@@ -19,11 +20,14 @@ pub struct CheckArgs {
 
 impl CheckArgs {
     /// Runs the command. The exit code is 1 if Dify would reject the declarations.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
         if !self.dir.is_dir() {
             bail!("{} is not a directory", self.dir.display());
         }
-        let problems = Problems(declare::check(&self.dir));
+        let mut problems = Problems(declare::check(&self.dir));
+        if let Ok(declarations) = declare::load(&self.dir) {
+            problems.0.extend((program.plugin)().check_permissions(&declarations.manifest));
+        }
         for problem in &problems.0 {
             print_line(&problem.to_string())?;
         }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::debug_args::DifyArgs;
 use super::program::Program;
-use super::serve::{check_served, registrations};
+use super::serve::registrations;
 use super::terminal::say;
 use super::traffic::TrafficArgs;
 use crate::config::operator::Operator;
@@ -116,9 +116,8 @@ fn prepare(
         }
     }
     let declarations = declare::load(directory)?;
-    check_served(&declarations)?;
     let registrations = registrations(&declarations, providers, real_ids)?;
-    let registry = Registry::new(declarations.providers, (program.models)(Operator::read().access))?;
+    let registry = program.registry(declarations, Operator::read().access)?;
     Ok((registrations, Arc::new(registry.with_upstream(upstream.clone()))))
 }
 

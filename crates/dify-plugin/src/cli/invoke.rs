@@ -10,13 +10,13 @@ use super::program::Program;
 use super::session_client::{self, Frame};
 use super::terminal::{print_json, say};
 use super::traffic::TrafficArgs;
-use crate::protocol::Request;
+use crate::protocol::Invocation;
 
 /// Run any action from a JSON file or standard input and print one result item per line
 #[derive(Debug, Args)]
 pub struct InvokeArgs {
-    /// Action to run, such as `invoke_text_embedding`
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Request::ACTIONS))]
+    /// Action to run, such as `invoke_text_embedding` or `invoke_tool`
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Invocation::actions().map(|(_, action)| action)))]
     action: String,
     /// JSON file with the request fields (`provider`, `model`, `credentials`, …); `-` reads standard input
     #[arg(default_value = "-", value_name = "FILE")]
@@ -38,6 +38,8 @@ impl InvokeArgs {
     pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
         let registry = session_client::registry(program, &self.dir, self.traffic.upstream()?)?;
         let mut data = read_object(&self.request)?;
+        let access_type = Invocation::actions().find(|(_, action)| *action == self.action).map(|(access, _)| access);
+        data.entry("type").or_insert_with(|| access_type.into());
         data.insert("action".to_owned(), self.action.into());
         let provider = data.get("provider").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
         let given = self.credentials.read(program, &provider)?;

@@ -14,6 +14,7 @@ mod serve;
 mod session_client;
 mod terminal;
 mod traffic;
+mod try_kind;
 mod try_prompt;
 
 use std::path::Path;
@@ -63,7 +64,7 @@ impl Cli {
     fn run(self, program: &Program) -> ExitCode {
         let outcome = match self.command {
             None => serve::run(program),
-            Some(Command::Check(args)) => args.run(),
+            Some(Command::Check(args)) => args.run(program),
             Some(Command::Package(args)) => args.run(program),
             Some(Command::Keygen(args)) => args.run(),
             Some(Command::Sign(args)) => args.run(),

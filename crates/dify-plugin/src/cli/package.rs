@@ -8,7 +8,6 @@ use clap::Args;
 use serde_json::Map;
 
 use super::program::Program;
-use super::serve::check_served;
 use super::terminal::{print_line, print_raw, say};
 use crate::declare::versions::DifyVersion;
 use crate::declare::{self, Problems};
@@ -62,7 +61,11 @@ impl PackageArgs {
             bail!("the declarations contain errors; no package was written:\n{problems}");
         }
         let declarations = declare::load(&self.dir)?;
-        check_served(&declarations)?;
+        let declared = (!declarations.kinds.is_empty()).then_some(&declarations.kinds);
+        let differences = declared.map(|kinds| (program.plugin)().differences(kinds)).unwrap_or_default();
+        if !differences.is_empty() {
+            bail!("the declarations do not match the code of the plugin:\n{}", differences.join("\n"));
+        }
         let known: Vec<&str> =
             declarations.providers.iter().map(|loaded| loaded.declaration.provider.as_str()).collect();
         for name in &self.providers {
@@ -97,6 +100,10 @@ impl PackageArgs {
             };
             self.progress(&format!("packaging {name}"));
             packages.push(build::build(&declarations, loaded, &binaries, additions)?);
+        }
+        if declared.is_some() {
+            self.progress(&format!("packaging {}", declarations.manifest.text("name")));
+            packages.push(build::build_kinds(&declarations, &binaries, additions)?);
         }
         self.check_stage(&packages)?;
         let mut summaries = Vec::new();

@@ -1,9 +1,12 @@
-//! The plugin that a command line is for: its name and its code. All that is not the same for every plugin comes from here.
+//! The plugin that a command line is for: its name and its code. Everything that differs between plugins comes from here.
 
 use std::sync::Arc;
 
 use crate::config::machine::MachineAccess;
+use crate::declare::Declarations;
+use crate::declare::permission::Permissions;
 use crate::model::{Provider, Variables};
+use crate::plugin::Plugin;
 use crate::runtime::Registry;
 
 /// What a plugin gives its command line.
@@ -17,9 +20,19 @@ pub struct Program {
     pub about: &'static str,
     /// Its model providers, the main one first. They get what their credential forms may use of this machine.
     pub models: fn(MachineAccess) -> Vec<Arc<dyn Provider>>,
+    /// The code of its tools, endpoints, agent strategies, datasources and triggers.
+    pub plugin: fn() -> Plugin,
 }
 
 impl Program {
+    /// Joins the declarations with the code that serves them. Fails if one has no counterpart in the other.
+    pub(super) fn registry(&self, declarations: Declarations, machine: MachineAccess) -> anyhow::Result<Registry> {
+        let permissions = Permissions::of_manifest(&declarations.manifest);
+        let registry = Registry::new(declarations.providers, (self.models)(machine))?;
+        let registry = registry.with_declared_plugin(declarations.kinds, (self.plugin)())?;
+        Ok(registry.with_permissions(permissions))
+    }
+
     /// The variables of the environment that stand for credential fields of a provider.
     pub(super) fn variables(&self, provider: &str) -> Variables {
         let models = (self.models)(MachineAccess::default());

@@ -39,7 +39,6 @@ pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
         if config.install_method == InstallMethod::Local { logs::DEFAULT_FILTER } else { logs::DEFAULT_FILTER_INFO };
     logs::start(&config.log, default);
     let declarations = declare::load(directory)?;
-    check_served(&declarations)?;
     let registrations = match config.install_method {
         InstallMethod::Remote => registrations(&declarations, &[], config.real_ids)?,
         InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
@@ -47,7 +46,7 @@ pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
     let operator = Operator::read();
     operator.problems.iter().for_each(|problem| tracing::warn!(problem, "operator setting ignored"));
     let line_limit = operator.line_limit.or(config.line_limit);
-    let registry = Registry::new(declarations.providers, (program.models)(operator.access))?;
+    let registry = program.registry(declarations, operator.access)?;
     let registry = Arc::new(registry.with_upstream(traffic::upstream(config.traffic.as_ref())?));
     let options = ServeOptions {
         heartbeat: config.heartbeat_interval,
@@ -84,14 +83,6 @@ pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
     // Standard input is read on a thread that cannot be interrupted; the process does not wait for it.
     runtime.shutdown_background();
     outcome.map(|()| ExitCode::SUCCESS)
-}
-
-/// Rejects plugins with parts other than models, which this executable cannot serve.
-pub(super) fn check_served(declarations: &Declarations) -> anyhow::Result<()> {
-    match declarations.kinds.kinds().next() {
-        Some(kind) => bail!("plugins.{} is not supported: this executable serves models only", kind.manifest_key()),
-        None => Ok(()),
-    }
 }
 
 /// Returns the registrations for debugging and prints their IDs. Without names, it registers all providers that the

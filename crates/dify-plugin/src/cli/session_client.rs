@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::program::Program;
-use super::serve::check_served;
 use super::terminal::print_raw;
 use crate::config::operator::Operator;
 use crate::declare;
@@ -55,8 +54,7 @@ struct Message {
 /// Loads the declarations of a directory and the code that serves them.
 pub fn registry(program: &Program, directory: &Path, upstream: Upstream) -> anyhow::Result<Arc<Registry>> {
     let declarations = declare::load(directory)?;
-    check_served(&declarations)?;
-    let registry = Registry::new(declarations.providers, (program.models)(Operator::read().access))?;
+    let registry = program.registry(declarations, Operator::read().access)?;
     Ok(Arc::new(registry.with_upstream(upstream)))
 }
 

@@ -15,22 +15,30 @@ use super::program::Program;
 use super::session_client::{self, Frame};
 use super::terminal::{print_line, print_part, say};
 use super::traffic::TrafficArgs;
+use super::try_kind;
 use crate::declare::{ModelSchema, ProviderDeclaration};
 use crate::protocol::ModelType;
 use crate::runtime::Registry;
 
-/// Send a prompt to a model through the complete runtime and stream the response
+/// Send a prompt to a model, or call a tool or an endpoint, through the complete runtime
 #[derive(Debug, Args)]
 pub struct TryArgs {
-    /// The prompt
-    prompt: String,
+    /// The prompt; the tool's name if the plugin provides tools
+    #[arg(required_unless_present = "request", conflicts_with = "request")]
+    prompt: Option<String>,
+    /// HTTP request to an endpoint of the plugin; its settings are given like credentials
+    #[arg(long, value_name = "METHOD PATH")]
+    request: Option<String>,
+    /// Body of the HTTP request
+    #[arg(long, requires = "request", default_value = "")]
+    body: String,
     /// Provider name, as in the manifest [default: the plugin's main provider]
     #[arg(long)]
     provider: Option<String>,
     /// Model ID [default: the provider's first model]
     #[arg(long)]
     model: Option<String>,
-    /// Model parameter, or field of the provider's credential form (repeatable)
+    /// Parameter of the model or tool, or field of the provider's credential form (repeatable)
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
     /// Image file to attach (repeatable)
@@ -55,6 +63,14 @@ impl TryArgs {
     /// Runs the command. The exit code is 1 if the model call failed.
     pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
         let registry = session_client::registry(program, &self.dir, self.traffic.upstream()?)?;
+        if let Some(request) = &self.request {
+            let settings = self.credentials.read(program, "")?.fields;
+            return try_kind::endpoint(registry, request, &self.body, settings, self.json).await;
+        }
+        if let Some(tool) = self.prompt.as_deref().filter(|_| registry.declared().tool.is_some()) {
+            let credentials = self.credentials.read(program, "")?.fields;
+            return try_kind::tool(registry, tool, &self.params, credentials, self.json).await;
+        }
         let named = self.provider.clone().or_else(|| program.main_provider(&registry));
         let provider = named.context("the manifest lists no provider")?;
         let entry = registry.get(&provider).with_context(|| {

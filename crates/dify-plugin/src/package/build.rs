@@ -1,7 +1,6 @@
-//! Builds the package of one provider: derived manifest, provider and model YAML, icons, documents, launcher and
-//! wheels.
+//! Builds a package: manifest, declarations, icons, documents, launcher and wheels.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -36,7 +35,7 @@ pub struct Binary {
 
 /// A package that is ready to be written.
 pub struct Package {
-    /// Short provider name.
+    /// Short provider name; the plugin's name for kinds other than models.
     pub provider: String,
     /// Derived manifest.
     pub manifest: Manifest,
@@ -72,19 +71,58 @@ pub fn identifier(manifest: &Manifest, checksum: &str) -> String {
 /// Manifest fields that the marketplace requires in addition; set in `marketplace` of the root manifest.
 pub const MARKETPLACE_KEYS: [&str; 3] = ["repo", "contact", "network"];
 
-/// Builds the package of one provider, and rejects everything that Dify would reject. `marketplace` contains fields for
-/// the marketplace, which override the manifest's own `marketplace` object.
+/// Builds the package of one model provider, and rejects everything that Dify would reject. `marketplace` contains fields
+/// for the marketplace, which override the manifest's own `marketplace` object.
 pub fn build(
     declarations: &Declarations,
     loaded: &LoadedProvider,
     binaries: &[Binary],
     marketplace: Option<&Map<String, Value>>,
 ) -> Result<Package, PackageError> {
-    let directory = &declarations.directory;
     let mut manifest = declarations.manifest.derive(&loaded.declaration, &loaded.file);
     if loaded.minimum != Minimum::of_manifest(&manifest.0).version {
         manifest.0["meta"]["minimum_dify_version"] = loaded.minimum.to_string().into();
     }
+    let mut paths = BTreeSet::from([loaded.file.clone()]);
+    paths.extend(loaded.model_files.iter().cloned());
+    paths.extend(loaded.declaration.icons().map(asset));
+    let own_pages = own_text(loaded, "readme").filter(|_| declarations.manifest.provider_files().len() > 1);
+    let source = Source { provider: &loaded.declaration.provider, paths, expanded: Some(&loaded.expanded), own_pages };
+    assemble(declarations, manifest, source, binaries, marketplace)
+}
+
+/// Builds the package of the plugin kinds other than models, which one manifest declares together. Otherwise as [`build`].
+pub fn build_kinds(
+    declarations: &Declarations,
+    binaries: &[Binary],
+    marketplace: Option<&Map<String, Value>>,
+) -> Result<Package, PackageError> {
+    let mut paths: BTreeSet<String> = declarations.kinds.files.iter().cloned().collect();
+    paths.extend(declarations.kinds.icons().into_iter().map(asset));
+    let source = Source { provider: declarations.manifest.text("name"), paths, expanded: None, own_pages: None };
+    assemble(declarations, declarations.manifest.clone(), source, binaries, marketplace)
+}
+
+/// The part of a package that its declarations determine.
+struct Source<'a> {
+    provider: &'a str,
+    paths: BTreeSet<String>,
+    expanded: Option<&'a BTreeMap<String, Value>>,
+    own_pages: Option<&'a str>,
+}
+
+fn asset(icon: &str) -> String {
+    format!("_assets/{icon}")
+}
+
+fn assemble(
+    declarations: &Declarations,
+    mut manifest: Manifest,
+    source: Source<'_>,
+    binaries: &[Binary],
+    marketplace: Option<&Map<String, Value>>,
+) -> Result<Package, PackageError> {
+    let directory = &declarations.directory;
     manifest.0["meta"]["arch"] = binaries.iter().map(|binary| binary.target.arch()).collect::<Vec<_>>().into();
     let additions = manifest.0.remove("marketplace");
     if let Some(given) = marketplace {
@@ -94,11 +132,15 @@ pub fn build(
 
     let mut files = Files::new();
     let ignored = ignore_rules(directory)?;
-    for path in sources(&manifest, loaded) {
+    let mut paths = source.paths;
+    let icons = ["icon", "icon_dark"].map(|key| manifest.text(key));
+    paths.extend(icons.into_iter().filter(|icon| !icon.is_empty()).map(asset));
+    paths.extend(privacy_file(manifest.text("privacy")).map(str::to_owned));
+    for path in paths {
         if is_ignored(&ignored, &path) {
             return Err(PackageError::Wrong(format!("{path} is required, but .difyignore excludes it")));
         }
-        let bytes = match loaded.expanded.get(&path) {
+        let bytes = match source.expanded.and_then(|expanded| expanded.get(&path)) {
             Some(value) => yaml::write(value).into_bytes(),
             None => read(directory, &path)?,
         };
@@ -109,8 +151,7 @@ pub fn build(
             files.insert(path.clone(), read(directory, &path)?);
         }
     }
-    let own_pages = own_text(loaded, "readme").filter(|_| declarations.manifest.provider_files().len() > 1);
-    for (path, bytes) in readme::pages(directory, own_pages)? {
+    for (path, bytes) in readme::pages(directory, source.own_pages)? {
         if !is_ignored(&ignored, &path) {
             files.insert(path, bytes);
         }
@@ -122,7 +163,7 @@ pub fn build(
     add_wheels(&mut files, &manifest, binaries)?;
 
     let bytes = archive::write(&files, None, |_| 0o644)?;
-    let package = Package { provider: loaded.declaration.provider.clone(), manifest, files, bytes };
+    let package = Package { provider: source.provider.to_owned(), manifest, files, bytes };
     check_size(&package)?;
     Ok(package)
 }
@@ -161,17 +202,6 @@ fn add_marketplace(
         }
     }
     Ok(())
-}
-
-/// Returns the paths of the files that Dify reads.
-fn sources(manifest: &Manifest, loaded: &LoadedProvider) -> BTreeSet<String> {
-    let mut paths = BTreeSet::from([loaded.file.clone()]);
-    paths.extend(loaded.model_files.iter().cloned());
-    let own = ["icon", "icon_dark"].map(|key| manifest.text(key));
-    let icons = loaded.declaration.icons().chain(own).filter(|icon| !icon.is_empty());
-    paths.extend(icons.map(|icon| format!("_assets/{icon}")));
-    paths.extend(privacy_file(manifest.text("privacy")).map(str::to_owned));
-    paths
 }
 
 /// Returns the paths of further documents for users.

@@ -75,6 +75,21 @@ impl Invocation {
         }
     }
 
+    /// Returns every access type with each of its actions.
+    pub fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let by_type = [
+            ("model", Request::ACTIONS),
+            ("tool", ToolRequest::ACTIONS),
+            ("endpoint", EndpointRequest::ACTIONS),
+            ("agent_strategy", AgentRequest::ACTIONS),
+            ("datasource", DatasourceRequest::ACTIONS),
+            ("trigger", TriggerRequest::ACTIONS),
+            ("oauth", OAuthRequest::ACTIONS),
+            ("dynamic_parameter", OptionsRequest::ACTIONS),
+        ];
+        by_type.into_iter().flat_map(|(access, actions)| actions.iter().map(move |action| (access, *action)))
+    }
+
     /// The access type on the wire.
     pub fn access_type(&self) -> &'static str {
         match self {

@@ -1,0 +1,153 @@
+//! The command line of a plugin that has tools and endpoints and no models: the same commands as for model providers. The
+//! test executable is the plugin itself, so it has a `main` of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs, unreachable_pub)]
+
+#[path = "support/sample_plugins.rs"]
+mod sample_plugins;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output, Stdio};
+
+use dify_plugin::cli::{self, Program};
+use serde_json::{Value, json};
+
+/// Set for the plugin, and absent for the test.
+const PLUGIN: &str = "PROGRAM_PLUGIN";
+
+fn main() -> ExitCode {
+    if std::env::var_os(PLUGIN).is_some() {
+        return cli::run(&Program {
+            name: "weather",
+            version: "0.1.0",
+            about: "Forecasts for the tests",
+            models: |_| Vec::new(),
+            plugin: sample_plugins::weather,
+        });
+    }
+    for (name, test) in TESTS {
+        test();
+        println!("test {name} ... ok");
+    }
+    ExitCode::SUCCESS
+}
+
+const TESTS: &[(&str, fn())] = &[
+    ("check_accepts_the_declarations", check_accepts_the_declarations),
+    ("serves_tools_over_standard_input", serves_tools_over_standard_input),
+    ("try_calls_a_tool", try_calls_a_tool),
+    ("try_calls_an_endpoint", try_calls_an_endpoint),
+    ("invoke_runs_any_action", invoke_runs_any_action),
+    ("packages_all_declared_files", packages_all_declared_files),
+    ("rejects_declarations_without_code", rejects_declarations_without_code),
+];
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/plugins/weather")
+}
+
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.current_dir(directory).env(PLUGIN, "1").env("INSTALL_METHOD", "local");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(directory: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = command(directory).args(arguments).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Returns standard output of a command that succeeds.
+fn output(arguments: &[&str], input: &str) -> String {
+    let output = run(&directory(), arguments, input);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn check_accepts_the_declarations() {
+    assert!(output(&["check"], "").contains("no problems found"));
+}
+
+fn serves_tools_over_standard_input() {
+    let request = json!({"session_id": "s", "event": "request", "data": {
+        "type": "tool", "action": "invoke_tool", "user_id": "u", "provider": "weather", "tool": "forecast",
+        "tool_parameters": {"place": "Riga"}, "credentials": {"api_key": "k"}, "credential_type": "api-key"}});
+    let lines: Vec<Value> =
+        output(&[], &format!("{request}\n")).lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let types = lines.iter().filter(|line| line["event"] == "session").map(|line| &line["data"]["type"]);
+    assert_eq!(types.collect::<Vec<_>>(), ["stream", "stream", "stream", "end"], "{lines:?}");
+}
+
+fn try_calls_a_tool() {
+    let text = output(&["try", "forecast", "--param", "place=Riga", "--param", "days=3"], "");
+    assert!(text.starts_with("Sunny in Riga for 3 (terminal)\n"), "{text}");
+    assert!(text.lines().any(|line| line.contains("\"temperature\"")), "{text}");
+    let unknown = run(&directory(), &["try", "forcast"], "");
+    let message = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(!unknown.status.success() && message.contains("the provider lists forecast, odd"), "{message}");
+}
+
+fn try_calls_an_endpoint() {
+    let text = output(&["try", "--request", "POST /echo", "--body", "hello", "--credential", "token=t"], "");
+    assert!(text.contains("POST /echo t hello"), "{text}");
+    let invalid = run(&directory(), &["try", "--request", "/echo"], "");
+    assert!(!invalid.status.success(), "{invalid:?}");
+}
+
+fn invoke_runs_any_action() {
+    let fields = json!({"provider": "weather", "credentials": {"api_key": "good-key"}}).to_string();
+    assert!(output(&["invoke", "validate_tool_credentials", "-"], &fields).contains("true"));
+}
+
+fn packages_all_declared_files() {
+    let out = tempfile::tempdir().unwrap();
+    let binary = out.path().join("weather");
+    std::fs::write(&binary, elf()).unwrap();
+    let binary = format!("linux-amd64={}", binary.display());
+    let arguments = ["package", "--target", "linux-amd64", "--binary", &binary, "--out", out.path().to_str().unwrap()];
+    output(&arguments, "");
+    let package = std::fs::File::open(out.path().join("weather-0.1.0.difypkg")).unwrap();
+    let archive = zip::ZipArchive::new(package).unwrap();
+    let names: Vec<&str> = archive.file_names().collect();
+    for name in [
+        "manifest.yaml",
+        "main.py",
+        "requirements.txt",
+        "provider/weather.yaml",
+        "tools/forecast.yaml",
+        "endpoints/weather.yaml",
+        "_assets/icon.svg",
+    ] {
+        assert!(names.contains(&name), "{name} is missing: {names:?}");
+    }
+}
+
+/// A static executable for x86-64, as far as its header tells.
+fn elf() -> Vec<u8> {
+    let mut file = vec![0; 4096];
+    file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    file[18] = 62;
+    file[32] = 64;
+    file[54] = 56;
+    file[56] = 1;
+    file[64] = 1;
+    file
+}
+
+fn rejects_declarations_without_code() {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["manifest.yaml", "provider/weather.yaml", "tools/forecast.yaml", "tools/odd.yaml", "_assets/icon.svg"]
+        .into_iter()
+        .chain(["endpoints/weather.yaml"])
+    {
+        let target = copy.path().join(file);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let text = std::fs::read_to_string(directory().join(file)).unwrap();
+        std::fs::write(target, text.replace("name: odd", "name: even")).unwrap();
+    }
+    let output = run(copy.path(), &[], "");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && message.contains("`even` is declared"), "{message}");
+}
