@@ -5,8 +5,8 @@
 //! behind [`Backwards`].
 //!
 //! ```
-//! use dify_plugin_runtime::plugin::dify::{Dify, DifyError};
-//! use dify_plugin_runtime::protocol::backwards::{ModelConfig, ToolType};
+//! use dify_plugin::plugin::dify::{Dify, DifyError};
+//! use dify_plugin::protocol::backwards::{ModelConfig, ToolType};
 //! use futures_util::StreamExt;
 //!
 //! /// Answers a question with the weather that a tool reports, and counts how often it was asked.
