@@ -220,7 +220,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "models/llm/acme-1.yaml",
         "type: string",
         "type: string\n    default: [a]",
-        "models/llm/acme-1.yaml: parameter_rules[1].default: must be a number, text",
+        "models/llm/acme-1.yaml: parameter_rules[1].default: must be a number, a string",
     ),
     (
         "models/llm/acme-1.yaml",

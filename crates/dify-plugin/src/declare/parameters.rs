@@ -60,7 +60,7 @@ fn check(rule: &ParameterRule, value: &Value) -> Result<Value, InvokeError> {
                 ParameterType::Int => "an integer",
                 ParameterType::Float => "a number",
                 ParameterType::Boolean => "true or false",
-                ParameterType::String | ParameterType::Text => "text",
+                ParameterType::String | ParameterType::Text => "a string",
             };
             Err(refuse(rule, &format!("must be {expected}, found {found}")))
         }
