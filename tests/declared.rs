@@ -171,7 +171,7 @@ fn what_gemini_shows_is_read_and_what_it_reads_is_shown() {
 
 /// Provider, its own code, code that it has in common with others.
 const CODE: [(&str, &[&str], &[&str]); 3] = [
-    ("google", &["providers/gemini", "dialect/gemini", "upstream/google"], &["providers/common", "runtime"]),
+    ("google", &["providers/gemini", "dialect/gemini", "google-auth/src"], &["providers/common", "runtime"]),
     ("ai-gateway", &["providers/aigateway"], &["providers/common", "providers/compatible", "runtime", "upstream/auth"]),
     ("xinference", &["providers/xinference"], &["providers/common", "providers/compatible", "runtime"]),
 ];

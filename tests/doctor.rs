@@ -118,7 +118,7 @@ fn warns_about_settings_that_are_not_passed_on_ignored_or_invalid() {
             "ok environment: line limit of Dify's plugin daemon set to 20971520 bytes",
         ),
         ("INSTALL_METHOD", "LOCAL", "error environment: setting INSTALL_METHOD must be"),
-        ("RUST_LOG", "a=b=c", "warning environment: log level `a=b=c` cannot be read"),
+        ("RUST_LOG", "a=b=c", "warning environment: invalid log level `a=b=c`"),
         ("DIFY_PLUGIN_LOG_FORMAT", "xml", "error environment: setting DIFY_PLUGIN_LOG_FORMAT must be text or json"),
         ("DIFY_PLUGIN_LOG_CONTENT", "true", "warning environment: prompts and responses are logged"),
         (
@@ -221,7 +221,7 @@ fn probes_an_endpoint_step_by_step() {
             &[
                 "ok tcp: connected to",
                 "ok http:",
-                "answers HTTP 404",
+                "responded with HTTP 404",
                 "ok clock: in sync with",
                 "ok credentials: accepted by `google`",
             ][..],
@@ -256,7 +256,7 @@ fn probes_an_endpoint_step_by_step() {
         (
             base("ftp://x"),
             "google_api_key=good".to_owned(),
-            &["error credentials: credential `google_base_url` must begin"],
+            &["error credentials: credential `google_base_url` must start"],
         ),
     ] {
         check(&with_key(&base, &key), &[], expected);
@@ -310,7 +310,7 @@ fn reports_the_proxy_in_use() {
             remote,
             String::from("max_retries=0"),
             Some("http://127.0.0.1:1"),
-            &["is used (the environment)", "error tcp: 127.0.0.1:1 refuses"],
+            &["(from the environment)", "error tcp: cannot connect to 127.0.0.1:1"],
         ),
     ] {
         let mut arguments = with_key(base, "google_api_key=good");

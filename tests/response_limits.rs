@@ -82,7 +82,7 @@ async fn events_that_do_not_end_share_the_room_of_all_answers() {
             break line;
         }
     };
-    assert!(first["data"]["data"]["message"].as_str().unwrap().contains("no room"), "{first}");
+    assert!(first["data"]["data"]["message"].as_str().unwrap().contains("too many large responses"), "{first}");
     for number in 0..4 {
         connection.send(&json!({"session_id": format!("s{number}"), "event": "cancel"}).to_string()).await;
     }
@@ -101,5 +101,5 @@ async fn rejects_unrequested_embeddings() {
     let server = Scripted::start(vec![answer("200 OK", "content-type: application/json\r\n", &body)]).await;
     let fields = json!({"model_type": "text-embedding", "texts": ["a"], "input_type": "document"});
     let outcome = plugin.call(call(&server.url, "invoke_text_embedding", fields)).await;
-    assert!(failure(&outcome).contains("longer than 2097152 bytes"), "{}", failure(&outcome));
+    assert!(failure(&outcome).contains("larger than 2097152 bytes"), "{}", failure(&outcome));
 }

@@ -77,10 +77,10 @@ async fn refusals_are_read_in_every_shape() {
             "502 Bad Gateway",
         ),
     ];
-    for (status, headers, body, kind, said) in cases {
+    for (status, headers, body, kind, message) in cases {
         let (error, _) = failure(vec![answer(status, headers, body)]).await;
         assert_eq!(error.kind, *kind, "{status}");
-        assert!(error.detail().contains(said), "{status}: {}", error.detail());
+        assert!(error.detail().contains(message), "{status}: {}", error.detail());
         assert_eq!(error.status, status[..3].parse().ok(), "{status}");
     }
 }
@@ -134,7 +134,7 @@ async fn counted(acceptor: Option<TlsAcceptor>, bytes: &'static [u8]) -> (String
 }
 
 #[tokio::test]
-async fn only_what_broke_on_the_way_is_tried_again() {
+async fn retries_only_transport_failures() {
     const WELL: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     const LOGIN: &[u8] =
         b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -156,7 +156,7 @@ async fn only_what_broke_on_the_way_is_tried_again() {
         ("a connection that is reset", "http", None, b"", direct(), 3, "connection lost"),
         ("a handshake that is reset", "https", None, b"", direct(), 3, "cannot connect"),
         (
-            "a login that something on the way wants",
+            "a login that an intermediary requires",
             "http",
             None,
             LOGIN,
@@ -165,20 +165,20 @@ async fn only_what_broke_on_the_way_is_tried_again() {
             "requires a user name and a password in front of",
         ),
     ];
-    for (name, scheme, acceptor, bytes, network, connections, said) in cases {
+    for (name, scheme, acceptor, bytes, network, connections, message) in cases {
         let (host, count) = counted(acceptor, bytes).await;
         let url = Url::parse(&format!("{scheme}://{host}/v1/chat")).unwrap();
         let retry = RetryPolicy { first_wait: Duration::from_millis(5), ..RetryPolicy::default() };
         let error = Upstream::new().send(&UpstreamRequest::get(url).with_retry(retry).with_network(network)).await;
         let error = error.err().unwrap();
         assert_eq!(error.kind, ErrorKind::Connection, "{name}: {error}");
-        assert!(error.detail().contains(said), "{name}: {}", error.detail());
+        assert!(error.detail().contains(message), "{name}: {}", error.detail());
         assert_eq!(count.load(Ordering::SeqCst), connections, "{name}: {}", error.detail());
     }
-    for (name, scheme, bytes, attempts, said) in [
+    for (name, scheme, bytes, attempts, message) in [
         ("a proxy's login, over http", "http", LOGIN, 1, "requires a user name and a password: http://127.0.0.1"),
         ("a proxy's login, over https", "https", LOGIN, 1, "requires a user name and a password: http://127.0.0.1"),
-        ("a proxy that reaches nobody, over https", "https", BAD_GATEWAY, 3, "Requests go through the proxy"),
+        ("a proxy that reaches no server, over https", "https", BAD_GATEWAY, 3, "Requests go through the proxy"),
     ] {
         let (host, count) = counted(None, bytes).await;
         let url = Url::parse(&format!("{scheme}://models.invalid/v1/chat")).unwrap();
@@ -187,7 +187,7 @@ async fn only_what_broke_on_the_way_is_tried_again() {
         let error = Upstream::new().send(&UpstreamRequest::get(url).with_retry(retry).with_network(network)).await;
         let error = error.err().unwrap();
         assert_eq!((error.kind, count.load(Ordering::SeqCst)), (ErrorKind::Connection, attempts), "{name}: {error}");
-        assert!(error.detail().contains(said) && !error.detail().contains("pa55"), "{name}: {}", error.detail());
+        assert!(error.detail().contains(message) && !error.detail().contains("pa55"), "{name}: {}", error.detail());
     }
 }
 
@@ -291,13 +291,15 @@ async fn the_driver_delivers_what_came_and_names_what_did_not() {
         ),
     ];
     for (name, steps, expected, failure) in cases {
-        let idle = if failure.is_some_and(|said| said.contains(" 2 s")) { 2 } else { 300 };
+        let idle = if failure.is_some_and(|message| message.contains(" 2 s")) { 2 } else { 300 };
         let (seen, error, _) = stream(steps, Duration::from_secs(idle)).await;
         assert_eq!(seen, expected, "{name}");
-        let said = error.map(|error| error.detail());
+        let message = error.map(|error| error.detail());
         match failure {
-            None => assert_eq!(said, None, "{name}"),
-            Some(part) => assert!(said.as_deref().is_some_and(|said| said.contains(part)), "{name}: {said:?}"),
+            None => assert_eq!(message, None, "{name}"),
+            Some(part) => {
+                assert!(message.as_deref().is_some_and(|message| message.contains(part)), "{name}: {message:?}")
+            }
         }
     }
 }
@@ -366,5 +368,5 @@ async fn a_secret_that_no_header_can_carry_is_not_shown() {
 async fn an_answer_over_the_limit_is_refused() {
     let server = Scripted::start(vec![answer("200 OK", "", &"x".repeat(1000))]).await;
     let error = send(&server).await.unwrap().bytes(999).await.err().unwrap();
-    assert!(error.detail().contains("longer than 999 bytes"), "{error}");
+    assert!(error.detail().contains("larger than 999 bytes"), "{error}");
 }

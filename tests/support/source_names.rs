@@ -1,14 +1,16 @@
-//! Which names the code takes from model parameters and credentials, read from the code itself: no list that could be wrong.
+//! Names that the code reads from model parameters and credentials, taken from the code itself instead of a list.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Code of folders and files below `src` of this package or of the library, without tests, comments and blanks between words.
+/// Code of directories and files below `src` of this package or of the library, or below `crates`, without tests,
+/// comments and whitespace.
 pub struct Code(String);
 
 impl Code {
     pub fn of(paths: &[&str]) -> Self {
-        let roots = ["src", "crates/dify-plugin/src"].map(|root| Path::new(env!("CARGO_MANIFEST_DIR")).join(root));
+        let roots =
+            ["src", "crates/dify-plugin/src", "crates"].map(|root| Path::new(env!("CARGO_MANIFEST_DIR")).join(root));
         let mut code = String::new();
         for path in paths {
             add(&roots.iter().map(|root| root.join(path)).find(|path| path.exists()).unwrap(), &mut code);
