@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// Set for the plugin, and absent for the test.
 const PLUGIN: &str = "PRINTED_OUTPUT_PLUGIN";
 
-/// A provider that prints in every way that there is, whenever it runs.
+/// A provider that prints by every method, whenever it runs.
 struct Printing(&'static str);
 
 /// Prints by Rust, by the descriptor and by a child process. Some of it looks like a line of the protocol.

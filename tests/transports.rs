@@ -241,10 +241,10 @@ async fn a_cancel_closes_the_upstream_connection_in_every_state() {
     }
 }
 
-/// Returns the resident memory of a process in bytes.
+/// Returns the resident memory of a process in bytes, without the pages of its executable.
 fn resident(process: &Child) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 

@@ -1,4 +1,4 @@
-//! Permissions, and what the handle does besides sending.
+//! Permissions, and what the handle does in addition to sending.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
