@@ -160,7 +160,7 @@ fn hostile_packages_are_refused_with_their_reason() {
 fn odd_packages_are_read_with_a_warning() {
     let directory = Entry { mode: 0o040_755, ..entry("models/", b"") };
     let cases = [
-        (archive(vec![entry("a.yaml", b"x"), entry("A.yaml", b"x")]).bytes(), "another case"),
+        (archive(vec![entry("a.yaml", b"x"), entry("A.yaml", b"x")]).bytes(), "differs from another entry only in case"),
         (named("models/CON.yaml"), "Windows"),
         (named("lpt1"), "Windows"),
         (archive(vec![directory]).bytes(), "directory entry"),
@@ -227,21 +227,21 @@ fn a_signature_covers_contents_order_and_time() {
     let later = serde_json::json!({"signature": unsigned["signature"], "time": unsigned["time"].as_i64().unwrap() + 1});
     let none = serde_json::json!({"signature": "", "time": unsigned["time"]});
     for (name, bytes, expected) in [
-        ("bytes behind", written(&entries, &comment, b"x"), "bytes behind its end"),
-        ("words behind the signature", written(&entries, &format!("{comment} x"), b""), "no signature"),
-        ("two signatures", written(&entries, &format!("{comment}{comment}"), b""), "no signature"),
-        ("no JSON", written(&entries, &"x".repeat(65_535), b""), "no signature"),
+        ("bytes behind", written(&entries, &comment, b"x"), "after the end of the archive"),
+        ("words behind the signature", written(&entries, &format!("{comment} x"), b""), "not a signature"),
+        ("two signatures", written(&entries, &format!("{comment}{comment}"), b""), "not a signature"),
+        ("no JSON", written(&entries, &"x".repeat(65_535), b""), "not a signature"),
         (
             "no base64",
             written(&entries, &comment.replacen("\"signature\":\"", "\"signature\":\"*", 1), b""),
-            "not base64",
+            "not valid Base64",
         ),
-        ("an empty signature", written(&entries, &none.to_string(), b""), "does not fit"),
-        ("another time", written(&entries, &later.to_string(), b""), "does not fit"),
-        ("another order", written(&swapped, &comment, b""), "does not fit"),
-        ("one file more", written(&more, &comment, b""), "does not fit"),
-        ("one file less", written(&entries[1..], &comment, b""), "does not fit"),
-        ("no comment", written(&entries, "", b""), "is not signed"),
+        ("an empty signature", written(&entries, &none.to_string(), b""), "does not match"),
+        ("another time", written(&entries, &later.to_string(), b""), "does not match"),
+        ("another order", written(&swapped, &comment, b""), "does not match"),
+        ("one file more", written(&more, &comment, b""), "does not match"),
+        ("one file less", written(&entries[1..], &comment, b""), "does not match"),
+        ("no comment", written(&entries, "", b""), "not signed"),
     ] {
         let error = verify(bytes).expect_err(name);
         assert!(error.contains(expected), "{name}: {error}");

@@ -122,15 +122,15 @@ async fn no_subcommand_shows_a_secret() {
         run(["invoke", "invoke_llm", &broken], "neither JSON nor YAML"),
         run(["invoke", "invoke_llm", &wrong], "InvokeBadRequestError"),
         run(["invoke", "invoke_llm", &whole, "--credentials", &odd], "neither JSON nor YAML"),
-        run(["invoke", "invoke_llm", &whole, "--credentials", &list], "must hold an object"),
+        run(["invoke", "invoke_llm", &whole, "--credentials", &list], "must contain an object"),
         run(["invoke", "invoke_llm", &whole, "--credential", GOOGLE_KEY], "NAME=VALUE"),
-        run(["invoke", "validate_provider_credentials", &whole, "--credentials", &good], "sign-in"),
+        run(["invoke", "validate_provider_credentials", &whole, "--credentials", &good], "Authentication failed"),
         run(["try", "Hi", "--credentials", &good], REFUSED),
         run(["try", "Hi", "--credential", &key, "--credential", &url, "--json"], REFUSED),
         run(["try", "Hi", "--credential", &key, "--credential", &url, "--credential", &proxy_field], REFUSED),
         run(["try", "Hi", "--param", GOOGLE_KEY], "NAME=VALUE"),
-        run(["doctor", "--provider", "google", "--credentials", &good], "sign-in"),
-        run(["doctor", "--provider", "google", "--credentials", &good, "--json"], "sign-in"),
+        run(["doctor", "--provider", "google", "--credentials", &good], "Authentication failed"),
+        run(["doctor", "--provider", "google", "--credentials", &good, "--json"], "Authentication failed"),
         run(
             [
                 "doctor",
@@ -150,16 +150,16 @@ async fn no_subcommand_shows_a_secret() {
             .with("ALL_PROXY", &nowhere)
             .with("NO_PROXY", "example.com"),
         run(["doctor"], "proxy").with("HTTPS_PROXY", format!("http://user:{PROXY_PASSWORD}@ho st")),
-        run(["doctor", "--env-file", &env_file], "refused"),
+        run(["doctor", "--env-file", &env_file], "rejected"),
         run(["doctor", "--env-file", &odd_env], "not checked"),
-        run(["doctor", "--url", &daemon, "--key", DEBUG_KEY, "--json"], "refused"),
+        run(["doctor", "--url", &daemon, "--key", DEBUG_KEY, "--json"], "rejected"),
         run(["doctor", "--url", "127.0.0.1:9", "--key", DEBUG_KEY], "127.0.0.1:9"),
-        run(["debug", "--env-file", &env_file], "refused"),
+        run(["debug", "--env-file", &env_file], "rejected"),
         run(["debug", "--url", "127.0.0.1:9", "--key", DEBUG_KEY], "127.0.0.1:9"),
         run(["debug", "--url", &format!("tcp://user:{DEBUG_KEY}@ho st:1"), "--key", DEBUG_KEY], "REMOTE_INSTALL_URL"),
         run(["sign", &package, "--key", &bad_pem, "--out", "/nonexistent/x"], "private key"),
         run(["verify", &package, "--key", &bad_pem], "not a valid package"),
-        run([], "refused")
+        run([], "rejected")
             .with("INSTALL_METHOD", "remote")
             .with("REMOTE_INSTALL_URL", &daemon)
             .with("REMOTE_INSTALL_KEY", DEBUG_KEY),

@@ -14,7 +14,7 @@ const MEGABYTE: usize = 1 << 20;
 const SIZE: usize = 500 * MEGABYTE;
 
 /// A body without events, which is reported at its end.
-const SILENT: &str = "incomplete|cannot be read";
+const SILENT: &str = "incomplete|cannot parse|cannot read";
 
 /// Reads the output of a session without storing it. Returns the number of characters, and its error.
 async fn drain(plugin: &mut Plugin, session: &str) -> (usize, Option<Value>) {
@@ -76,8 +76,8 @@ async fn a_body_of_half_a_gigabyte_needs_little_memory() {
     type Ask<'a> = &'a dyn Fn(&str) -> String;
     let cases: [(&str, Ask<'_>, Vec<Step>, &str); 8] = [
         ("a valid stream, OpenAI-compatible", &compatible, pieces(&OPENAI), ""),
-        ("a valid stream, Gemini, whose answers are kept until their end", &chat, pieces(&GEMINI), "does not end"),
-        ("a line without an end", &chat, vec![event_stream(), again(vec![b'a'; MEGABYTE])], "longer than"),
+        ("a valid stream, Gemini, whose answers are kept until their end", &chat, pieces(&GEMINI), "would have to be buffered"),
+        ("a line without an end", &chat, vec![event_stream(), again(vec![b'a'; MEGABYTE])], "larger than"),
         ("a line without an end, 100 MB in 100 KB of gzip", &chat, packed(&bomb()), "more than 100 times its size"),
         (
             "lines that are no events",
@@ -87,7 +87,7 @@ async fn a_body_of_half_a_gigabyte_needs_little_memory() {
         ),
         ("keep-alive comments", &chat, vec![event_stream(), again(b": ping\n\n".repeat(8192))], SILENT),
         ("an error's body", &chat, vec![head("500 Internal Server Error", json), again(vec![b'a'; MEGABYTE])], "500"),
-        ("a JSON answer (embeddings)", &embed, vec![head("200 OK", json), again(vec![b'['; MEGABYTE])], "longer than"),
+        ("a JSON answer (embeddings)", &embed, vec![head("200 OK", json), again(vec![b'['; MEGABYTE])], "larger than"),
     ];
     let neighbor = healthy().await;
     let mut table = Table::new("body");

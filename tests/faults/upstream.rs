@@ -124,14 +124,14 @@ fn content_cases(language: &Language) -> Vec<Case> {
         case(
             "an event that is no JSON",
             stream([send("data: {oops\n\n")]),
-            Report("cannot parse|cannot be read|no chunk"),
+            Report("cannot parse|not a valid response chunk"),
         ),
         case("bytes in an answer's text that are no UTF-8", stream([Step::Send(broken)]), Text("Hell\u{fffd}o")),
         case("bytes in an error that are no UTF-8", vec![Step::Send(wrong_json)], Report("500")),
         case(
             "events that are no UTF-8",
             stream([Step::Send(b"data: \xff\xfe\xc3(\n\n".to_vec())]),
-            Report("cannot parse|cannot be read|the upstream answered"),
+            Report("cannot parse|the server returned"),
         ),
         case(
             "a body that is no gzip",
@@ -170,7 +170,7 @@ fn network_cases(language: &Language) -> Vec<Case> {
     };
     let mut cases = vec![
         at("no server listens", "http://127.0.0.1:9", json!({}), "127.0.0.1:9"),
-        at("a name that does not resolve", "http://no-such-host.invalid", json!({}), "cannot be resolved"),
+        at("a name that does not resolve", "http://no-such-host.invalid", json!({}), "cannot resolve this host name"),
         at("a proxy that is down, `proxy_url`", "http://models.invalid", proxy("http://127.0.0.1:9"), DOWN),
         at("a proxy that is down, to https://", "https://models.invalid", proxy("http://127.0.0.1:9"), DOWN),
         at("a SOCKS proxy that is down", "https://models.invalid", proxy("socks5h://127.0.0.1:9"), DOWN),

@@ -8,26 +8,40 @@
 //!
 //! ```no_run
 //! use std::process::ExitCode;
-//! use std::sync::Arc;
 //!
 //! use dify_plugin::cli::{self, Program};
-//! use dify_plugin::error::InvokeError;
-//! use dify_plugin::model::{CallContext, Provider, ResultFuture};
-//! use dify_plugin::plugin::Plugin;
-//! use dify_plugin::protocol::{EmbeddingResult, TextEmbeddingRequest};
+//! use dify_plugin::plugin::{Call, Messages, Plugin, PluginError, Tool, ToolProvider, Tools};
+//! use serde::Deserialize;
 //!
-//! struct Example;
+//! /// Serves `provider/weather.yaml`.
+//! struct Weather;
 //!
-//! impl Provider for Example {
-//!     // The `provider` of the declaration that this code serves.
-//!     fn name(&self) -> &'static str {
-//!         "example"
+//! impl ToolProvider for Weather {
+//!     const NAME: &'static str = "weather";
+//!
+//!     fn tools(&self) -> Tools {
+//!         Tools::new().tool(Forecast)
 //!     }
 //!
-//!     // Actions without code of their own return an error that says so.
-//!     fn text_embedding(&self, _: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
-//!         let count = request.texts.len();
-//!         Box::pin(async move { Err(InvokeError::bad_request(format!("{count} texts, but no model"))) })
+//!     async fn validate(&self, _: Call) -> Result<(), PluginError> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! /// Serves `tools/forecast.yaml`.
+//! struct Forecast;
+//!
+//! #[derive(Deserialize)]
+//! struct Parameters {
+//!     place: String,
+//! }
+//!
+//! impl Tool for Forecast {
+//!     const NAME: &'static str = "forecast";
+//!     type Parameters = Parameters;
+//!
+//!     async fn invoke(&self, _: Call, parameters: Parameters, out: &mut Messages) -> Result<(), PluginError> {
+//!         out.text(format!("Sunny in {}", parameters.place)).await
 //!     }
 //! }
 //!
@@ -36,11 +50,14 @@
 //!         name: env!("CARGO_PKG_NAME"),
 //!         version: env!("CARGO_PKG_VERSION"),
 //!         about: env!("CARGO_PKG_DESCRIPTION"),
-//!         models: |_| vec![Arc::new(Example)],
-//!         plugin: Plugin::new,
+//!         models: |_| Vec::new(),
+//!         plugin: || Plugin::new().tool_provider(Weather),
 //!     })
 //! }
 //! ```
+//!
+//! `check` finds problems of the declarations, `try forecast --param place=Riga` calls the tool without Dify, `debug` connects
+//! it to a running Dify, and `package` builds what Dify installs. A model provider implements [`model::Provider`] instead.
 //!
 //! Without arguments the executable serves the plugin of the current directory, by the transport that `INSTALL_METHOD` names:
 //! standard input and output for the plugin daemon, TCP for remote debugging, HTTP for serverless runtimes. With arguments it
