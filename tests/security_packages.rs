@@ -160,7 +160,10 @@ fn hostile_packages_are_refused_with_their_reason() {
 fn odd_packages_are_read_with_a_warning() {
     let directory = Entry { mode: 0o040_755, ..entry("models/", b"") };
     let cases = [
-        (archive(vec![entry("a.yaml", b"x"), entry("A.yaml", b"x")]).bytes(), "differs from another entry only in case"),
+        (
+            archive(vec![entry("a.yaml", b"x"), entry("A.yaml", b"x")]).bytes(),
+            "differs from another entry only in case",
+        ),
         (named("models/CON.yaml"), "Windows"),
         (named("lpt1"), "Windows"),
         (archive(vec![directory]).bytes(), "directory entry"),

@@ -76,7 +76,12 @@ async fn a_body_of_half_a_gigabyte_needs_little_memory() {
     type Ask<'a> = &'a dyn Fn(&str) -> String;
     let cases: [(&str, Ask<'_>, Vec<Step>, &str); 8] = [
         ("a valid stream, OpenAI-compatible", &compatible, pieces(&OPENAI), ""),
-        ("a valid stream, Gemini, whose answers are kept until their end", &chat, pieces(&GEMINI), "would have to be buffered"),
+        (
+            "a valid stream, Gemini, whose answers are kept until their end",
+            &chat,
+            pieces(&GEMINI),
+            "would have to be buffered",
+        ),
         ("a line without an end", &chat, vec![event_stream(), again(vec![b'a'; MEGABYTE])], "larger than"),
         ("a line without an end, 100 MB in 100 KB of gzip", &chat, packed(&bomb()), "more than 100 times its size"),
         (
