@@ -119,9 +119,9 @@ async fn no_subcommand_shows_a_secret() {
     let runs = [
         run(["invoke", "invoke_llm", &whole], REFUSED),
         run(["invoke", "invoke_llm", &whole, "--json"], REFUSED),
-        run(["invoke", "invoke_llm", &broken], "neither JSON nor YAML"),
+        run(["invoke", "invoke_llm", &broken], "is not valid JSON or YAML"),
         run(["invoke", "invoke_llm", &wrong], "InvokeBadRequestError"),
-        run(["invoke", "invoke_llm", &whole, "--credentials", &odd], "neither JSON nor YAML"),
+        run(["invoke", "invoke_llm", &whole, "--credentials", &odd], "is not valid JSON or YAML"),
         run(["invoke", "invoke_llm", &whole, "--credentials", &list], "must contain an object"),
         run(["invoke", "invoke_llm", &whole, "--credential", GOOGLE_KEY], "NAME=VALUE"),
         run(["invoke", "validate_provider_credentials", &whole, "--credentials", &good], "Authentication failed"),
