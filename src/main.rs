@@ -15,6 +15,6 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: env!("CARGO_PKG_DESCRIPTION"),
         models: providers::all,
-        plugin: Plugin::new,
+        plugin: Plugin::new(),
     })
 }

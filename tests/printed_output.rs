@@ -56,7 +56,7 @@ fn main() -> ExitCode {
             version: "0.0.0",
             about: "It prints",
             models,
-            plugin: Plugin::new,
+            plugin: Plugin::new(),
         });
     }
     nothing_printed_reaches_the_daemon();

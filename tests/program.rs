@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             version: "0.1.0",
             about: "Forecasts for the tests",
             models: |_| Vec::new(),
-            plugin: sample_plugins::weather,
+            plugin: sample_plugins::weather(),
         });
     }
     for (name, test) in TESTS {

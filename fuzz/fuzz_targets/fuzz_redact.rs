@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
         let mut again = hidden.clone();
         redactor.redact(&mut again);
         assert!(again.len() <= hidden.len(), "{hidden} became {again}");
-        let error = retry::heed_words(InvokeError::rate_limit(text).retryable());
+        let error = retry::with_stated_wait(InvokeError::rate_limit(text).retryable());
         assert!(retry::RetryPolicy::default().wait(&error, 0, 1.0).is_none_or(|wait| wait.as_secs() <= 21));
     }
 });

@@ -209,7 +209,7 @@ impl InvokeError {
 
     /// Returns a summary for logs. A server's message may quote the prompt, so HTTP errors are reduced to status and
     /// code; connection errors contain only the runtime's own text and are returned in full.
-    pub fn brief(&self) -> String {
+    pub fn log_summary(&self) -> String {
         match (self.status, self.code_word()) {
             (Some(status), Some(code)) => format!("HTTP {status} {code}"),
             (Some(status), None) => format!("HTTP {status}"),

@@ -4,12 +4,11 @@
 //! # A plugin
 //!
 //! A plugin is a directory with YAML declarations (what Dify shows) and an executable (what it does). The `main` function of
-//! the executable hands its code to [`cli::run`], which owns the process from there on:
+//! the executable hands its code to [`Plugin::run`](plugin::Plugin::run), which owns the process from there on:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
 //!
-//! use dify_plugin::cli::{self, Program};
 //! use dify_plugin::plugin::{Call, Messages, Plugin, PluginError, Tool, ToolProvider, Tools};
 //! use serde::Deserialize;
 //!
@@ -46,13 +45,7 @@
 //! }
 //!
 //! fn main() -> ExitCode {
-//!     cli::run(&Program {
-//!         name: env!("CARGO_PKG_NAME"),
-//!         version: env!("CARGO_PKG_VERSION"),
-//!         about: env!("CARGO_PKG_DESCRIPTION"),
-//!         models: |_| Vec::new(),
-//!         plugin: || Plugin::new().tool_provider(Weather),
-//!     })
+//!     Plugin::new().tool_provider(Weather).run()
 //! }
 //! ```
 //!

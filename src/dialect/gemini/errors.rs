@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use dify_plugin::error::{ErrorKind, InvokeError, clip};
-use dify_plugin::upstream::retry::heed_words;
+use dify_plugin::upstream::retry::with_stated_wait;
 use dify_plugin::upstream::status::error_text_in;
 
 /// Phrases in errors about spending limits.
@@ -64,7 +64,7 @@ pub fn from_value(value: &Value, http_status: Option<u16>) -> InvokeError {
     failure.retry_after = details.retry_delay;
     failure.retryable = matches!(code, Some(408 | 429 | 500 | 502 | 503 | 504)) && !details.is_exhausted();
     failure.hint = hint(code, status_word, message_text, &details).map(str::to_owned);
-    heed_words(failure)
+    with_stated_wait(failure)
 }
 
 /// Derives the reason from the message alone, for proxies that drop the details.
@@ -84,7 +84,7 @@ fn plain(text: &str, http_status: Option<u16>) -> InvokeError {
     failure.code = details.reason.clone();
     failure.hint = hint(None, "", text, &details).map(str::to_owned);
     failure.status = http_status;
-    heed_words(failure)
+    with_stated_wait(failure)
 }
 
 /// Information from the details of an error.

@@ -14,7 +14,7 @@ use dify_plugin::codec::events::Event;
 use dify_plugin::codec::json;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{LlmDelta, lenient};
-use dify_plugin::upstream::retry::heed_words;
+use dify_plugin::upstream::retry::with_stated_wait;
 use dify_plugin::upstream::status::{error_text_in, excerpt, parse_error_text};
 
 /// A response that may be assembled from several consecutive requests.
@@ -64,7 +64,7 @@ impl StreamMapper for GenerateMapper {
         // A plain-text body.
         if event.bare && !data.starts_with(['{', '[', '"', '<']) {
             let words = format!("unexpected plain-text response: {}", excerpt(data.as_bytes()));
-            self.shared.lock().note(heed_words(InvokeError::server_unavailable(words).retryable()));
+            self.shared.lock().note(with_stated_wait(InvokeError::server_unavailable(words).retryable()));
             return Ok(Flow::Continue);
         }
         // Only an object can be a response; a strict deserializer would also accept an array.

@@ -19,7 +19,7 @@ use serde_json::Value;
 use dify_plugin::codec::json;
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::upstream::ErrorResponse;
-use dify_plugin::upstream::retry::heed_words;
+use dify_plugin::upstream::retry::with_stated_wait;
 use dify_plugin::upstream::status;
 
 /// Returns the error of a non-2xx response.
@@ -133,7 +133,7 @@ pub fn error_in(value: &Value) -> InvokeError {
     let kind = kind_of_code(reported.code.as_deref(), value, &message);
     let mut error = InvokeError::new(kind, message);
     error.code = reported.code;
-    heed_words(error)
+    with_stated_wait(error)
 }
 
 /// Returns the error in a text: JSON of any shape, or plain text.
@@ -147,7 +147,7 @@ pub fn error_in_text(text: &str) -> InvokeError {
 /// Returns the error in plain text or an HTML page that a server sent instead of a response.
 pub fn error_in_plain_text(text: &str) -> InvokeError {
     match status::parse_error_text(text.as_bytes()).message {
-        Some(message) => heed_words(InvokeError::server_unavailable(format!("the server returned: {message}"))),
+        Some(message) => with_stated_wait(InvokeError::server_unavailable(format!("the server returned: {message}"))),
         None => error_in(&Value::Null),
     }
 }

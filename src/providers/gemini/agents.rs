@@ -103,7 +103,7 @@ pub(super) async fn check(
         }
         // The task continues even if it cannot be polled at the moment.
         Err(error) if is_temporary(&error) => {
-            tracing::warn!(error = error.brief(), "cannot poll the task; polling continues");
+            tracing::warn!(error = error.log_summary(), "cannot poll the task; polling continues");
             Ok(running(id.to_owned()))
         }
         Err(error) if error.status == Some(404) => {

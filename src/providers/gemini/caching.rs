@@ -140,7 +140,7 @@ impl Caches {
                         Stored { created: 0, token_seconds: *tokens * more }
                     }
                     Err(error) => {
-                        tracing::debug!(error = error.brief(), "cannot extend a cache");
+                        tracing::debug!(error = error.log_summary(), "cannot extend a cache");
                         *state = State::Seen(now);
                         return nothing;
                     }
@@ -154,7 +154,7 @@ impl Caches {
                         Stored { created: tokens, token_seconds: tokens * ttl.as_secs() }
                     }
                     Err(error) => {
-                        tracing::warn!(error = error.brief(), "cache rejected; sending the prompt in full");
+                        tracing::warn!(error = error.log_summary(), "cache rejected; sending the prompt in full");
                         *state = State::Rejected(now + REJECTION_TTL);
                         return nothing;
                     }

@@ -111,7 +111,10 @@ impl Files {
                     return Ok(None);
                 }
                 Opened::Rejected(error) => {
-                    tracing::warn!(error = error.brief(), "upload rejected by the gateway; sending the file inline");
+                    tracing::warn!(
+                        error = error.log_summary(),
+                        "upload rejected by the gateway; sending the file inline"
+                    );
                     return Ok(None);
                 }
             };

@@ -305,7 +305,7 @@ impl Call {
     }
 
     async fn wait(&mut self, retry: RetryPolicy, error: InvokeError) -> Result<(), InvokeError> {
-        self.context.upstream.wait_to_repeat(&retry, error, self.retries).await?;
+        self.context.upstream.wait_to_retry(&retry, error, self.retries).await?;
         self.retries += 1;
         Ok(())
     }

@@ -286,7 +286,7 @@ impl Media<'_> {
 
 /// Replaces a dropped file with a note.
 fn drop_file(part: &mut ContentPart, kind: &str, error: &InvokeError) {
-    tracing::warn!(error = error.brief(), "cannot read a file of an earlier message; dropping it");
+    tracing::warn!(error = error.log_summary(), "cannot read a file of an earlier message; dropping it");
     let name = part.media().and_then(|media| media.filename.clone()).filter(|name| !name.is_empty());
     let name = name.map_or_else(|| kind.to_owned(), |name| format!("{kind} {name}"));
     *part = ContentPart::text(format!("[{name}: left out, it cannot be read]"));

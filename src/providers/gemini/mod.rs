@@ -144,7 +144,7 @@ impl Provider for Gemini {
             match token_counts::count(&shared, &context, &request).await {
                 Ok(count) => Ok(count),
                 Err(error) => {
-                    tracing::warn!(error = error.brief(), "countTokens failed; using an estimate");
+                    tracing::warn!(error = error.log_summary(), "countTokens failed; using an estimate");
                     Ok(tokens::estimate_prompt(&request.prompt_messages, &request.tools))
                 }
             }

@@ -240,7 +240,7 @@ pub(super) async fn transcribe(
     };
     let answer = match ask(&uploaded).await {
         Err(error) if uploaded.is_some() && files::is_file_missing(&error) => {
-            warn!(error = error.brief(), "uploaded audio rejected; uploading it again");
+            warn!(error = error.log_summary(), "uploaded audio rejected; uploading it again");
             shared.files.forget(request.target.credentials.fingerprint(), uploaded.as_slice());
             uploaded = upload(shared, context, &connection, mime_type, request).await?;
             ask(&uploaded).await?

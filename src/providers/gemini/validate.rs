@@ -88,7 +88,7 @@ async fn check_json(response: UpstreamResponse) -> Result<(), InvokeError> {
 pub(super) fn judge(outcome: Result<(), InvokeError>) -> Result<(), InvokeError> {
     match outcome {
         Err(error) if matches!(error.kind, ErrorKind::RateLimit | ErrorKind::ServerUnavailable) => {
-            tracing::warn!(error = error.brief(), "service busy; credentials accepted without validation");
+            tracing::warn!(error = error.log_summary(), "service busy; credentials accepted without validation");
             Ok(())
         }
         outcome => outcome,

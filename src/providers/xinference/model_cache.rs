@@ -148,7 +148,7 @@ impl Place {
         let last =
             place.as_ref().filter(|known| known.assumed_because.is_none()).map(|known| known.description.clone());
         let source = if last.is_some() { "the last model info" } else { "the stored credentials" };
-        warn!(uid = settings.uid, reason = error.brief(), source, "cannot query the server for the model");
+        warn!(uid = settings.uid, reason = error.log_summary(), source, "cannot query the server for the model");
         let known = Known {
             assumed_because: last.is_none().then(|| error.clone()),
             description: last.unwrap_or_else(|| Arc::new(settings.assumed.clone())),

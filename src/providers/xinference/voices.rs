@@ -93,7 +93,7 @@ async fn ask(upstream: &Upstream, settings: &Settings) -> Option<Vec<Speaker>> {
     };
     let request = settings.api.post_json("audio/speech", &body).ok()?.with_retry(RetryPolicy::never());
     let refusal = upstream.send(&request).await.err()?;
-    debug!(reason = refusal.brief(), "queried the server for its speakers");
+    debug!(reason = refusal.log_summary(), "queried the server for its speakers");
     let names = named(&refusal.message);
     (!names.is_empty()).then(|| names.into_iter().map(|value| Speaker { value, languages: &[] }).collect())
 }

@@ -26,7 +26,7 @@ impl CheckArgs {
         }
         let mut problems = Problems(declare::check(&self.dir));
         if let Ok(declarations) = declare::load(&self.dir) {
-            problems.0.extend((program.plugin)().check_permissions(&declarations.manifest));
+            problems.0.extend(program.plugin.check_permissions(&declarations.manifest));
         }
         for problem in &problems.0 {
             print_line(&problem.to_string())?;

@@ -53,7 +53,10 @@ enum Command {
 
 /// Reads the arguments of the process, runs the command and gives the exit code of the process.
 pub fn run(program: &Program) -> ExitCode {
-    let command = Cli::command().name(program.name).version(program.version).about(program.about);
+    let mut command = Cli::command().name(program.name).about(program.about);
+    if !program.version.is_empty() {
+        command = command.version(program.version);
+    }
     match Cli::from_arg_matches(&command.get_matches()) {
         Ok(cli) => cli.run(program),
         Err(error) => error.exit(),

@@ -62,7 +62,7 @@ impl PackageArgs {
         }
         let declarations = declare::load(&self.dir)?;
         let declared = (!declarations.kinds.is_empty()).then_some(&declarations.kinds);
-        let differences = declared.map(|kinds| (program.plugin)().differences(kinds)).unwrap_or_default();
+        let differences = declared.map(|kinds| program.plugin.differences(kinds)).unwrap_or_default();
         if !differences.is_empty() {
             bail!("the declarations do not match the code of the plugin:\n{}", differences.join("\n"));
         }

@@ -1,5 +1,6 @@
 //! The plugin that a command line is for: its name and its code. Everything that differs between plugins comes from here.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::config::machine::MachineAccess;
@@ -10,7 +11,7 @@ use crate::plugin::Plugin;
 use crate::runtime::Registry;
 
 /// What a plugin gives its command line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Program {
     /// Name of the executable, as Cargo builds it.
     pub name: &'static str,
@@ -21,7 +22,7 @@ pub struct Program {
     /// Its model providers, the main one first. They get what their credential forms may use of this machine.
     pub models: fn(MachineAccess) -> Vec<Arc<dyn Provider>>,
     /// The code of its tools, endpoints, agent strategies, datasources and triggers.
-    pub plugin: fn() -> Plugin,
+    pub plugin: Plugin,
 }
 
 impl Program {
@@ -29,7 +30,7 @@ impl Program {
     pub(super) fn registry(&self, declarations: Declarations, machine: MachineAccess) -> anyhow::Result<Registry> {
         let permissions = Permissions::of_manifest(&declarations.manifest);
         let registry = Registry::new(declarations.providers, (self.models)(machine))?;
-        let registry = registry.with_declared_plugin(declarations.kinds, (self.plugin)())?;
+        let registry = registry.with_declared_plugin(declarations.kinds, self.plugin.clone())?;
         Ok(registry.with_permissions(permissions))
     }
 
@@ -44,5 +45,28 @@ impl Program {
         let models = (self.models)(MachineAccess::default());
         let mut names = models.iter().map(|model| model.name());
         names.find(|name| registry.get(name).is_some()).map(str::to_owned)
+    }
+}
+
+impl Plugin {
+    /// Owns the process: serves the plugin of the current directory without arguments, and runs the command line with them.
+    /// The executable's file name is the name of the command; [`Program`] sets it, a version and a description.
+    ///
+    /// ```no_run
+    /// use std::process::ExitCode;
+    ///
+    /// use dify_plugin::plugin::Plugin;
+    ///
+    /// fn main() -> ExitCode {
+    ///     Plugin::new().run()
+    /// }
+    /// ```
+    pub fn run(self) -> ExitCode {
+        let executable = std::env::current_exe().unwrap_or_default();
+        let name =
+            executable.file_name().map_or_else(|| "plugin".to_owned(), |name| name.to_string_lossy().into_owned());
+        // The command line needs the name until the process ends.
+        let name: &'static str = name.leak();
+        super::run(&Program { name, version: "", about: "A plugin for Dify", models: |_| Vec::new(), plugin: self })
     }
 }

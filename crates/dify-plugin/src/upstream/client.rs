@@ -105,7 +105,7 @@ impl Upstream {
                 }
                 Outcome::Unsigned(error) => return Err(self.redactor.redact_error(error)),
                 Outcome::Failed(error) => {
-                    let error = retry::heed_words(error);
+                    let error = retry::with_stated_wait(error);
                     if !std::mem::replace(&mut urls_registered, true) {
                         self.redactor.register_urls(request.bytes());
                     }
@@ -116,7 +116,7 @@ impl Upstream {
             attempt += 1;
             warn!(
                 host = request.url.host_str(),
-                reason = error.brief(),
+                reason = error.log_summary(),
                 status = error.status,
                 upstream_request_id = error.request_id,
                 attempt,
@@ -131,14 +131,19 @@ impl Upstream {
 
     /// Waits before a request is retried whose response was interrupted before any of it was used. The rules are those
     /// of retries before the response; an error that is not retryable is returned.
-    pub async fn wait_to_repeat(
+    pub async fn wait_to_retry(
         &self,
         retry: &retry::RetryPolicy,
         error: InvokeError,
         attempt: u32,
     ) -> Result<(), InvokeError> {
         let Some(wait) = retry.wait(&error, attempt, jitter()) else { return Err(error) };
-        warn!(reason = error.brief(), attempt, wait_ms = wait.as_millis() as u64, "response interrupted; retrying");
+        warn!(
+            reason = error.log_summary(),
+            attempt,
+            wait_ms = wait.as_millis() as u64,
+            "response interrupted; retrying"
+        );
         if !self.traffic_store.as_ref().is_some_and(|traffic_store| traffic_store.is_hurried()) {
             tokio::time::sleep(wait).await;
         }

@@ -69,7 +69,7 @@ fn retryable_by_class(error: &InvokeError) -> bool {
 /// Applies what an error message says about retries: the delay, unless another source reported one, and that a quota of
 /// 0 is permanent. For every error from a server, in error responses as well as inside of responses.
 #[must_use]
-pub fn heed_words(mut error: InvokeError) -> InvokeError {
+pub fn with_stated_wait(mut error: InvokeError) -> InvokeError {
     if matches!(error.kind, ErrorKind::RateLimit | ErrorKind::ServerUnavailable) {
         error.retry_after = error.retry_after.or_else(|| delay_in(&error.message));
         error.retryable &= !has_zero_quota(&error.message);

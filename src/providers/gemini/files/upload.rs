@@ -115,7 +115,7 @@ pub(super) async fn send(
         if losses > MAX_LOST_CHUNKS {
             return Err(lost);
         }
-        tracing::warn!(error = lost.brief(), offset, "upload chunk lost; resuming");
+        tracing::warn!(error = lost.log_summary(), offset, "upload chunk lost; resuming");
         tokio::time::sleep(LOST_CHUNK_DELAY * 2u32.pow(losses - 1)).await;
         match query_offset(upstream, connection, session, bytes.len()).await {
             Ok(UploadState::Done(file)) => return Ok(*file),

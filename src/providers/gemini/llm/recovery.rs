@@ -23,23 +23,26 @@ impl Call {
             self.distrust_signatures = true;
             self.rebuild(shared)?;
         } else if self.uses_beta && error.status == Some(404) {
-            tracing::warn!(error = error.brief(), "server without a beta version; retrying with the stable version");
+            tracing::warn!(
+                error = error.log_summary(),
+                "server without a beta version; retrying with the stable version"
+            );
             self.uses_beta = false;
         } else if let Some(cache) = self.cache.take_if(|_| caching::is_cache_missing(error)) {
-            tracing::warn!(error = error.brief(), "cached content not found; sending the prompt in full");
+            tracing::warn!(error = error.log_summary(), "cached content not found; sending the prompt in full");
             cache.forget().await;
             self.rebuild(shared)?;
         } else if files::is_file_missing(error) && !self.prompt.uploaded.is_empty() && !self.uploaded_again {
-            tracing::warn!(error = error.brief(), "uploaded file rejected; uploading it again");
+            tracing::warn!(error = error.log_summary(), "uploaded file rejected; uploading it again");
             self.uploaded_again = true;
             shared.files.forget(self.owner(), &self.prompt.uploaded);
             self.prepare_media_again(shared).await?;
         } else if self.prompt.linked && media::is_unread_link(error) {
-            tracing::warn!(error = error.brief(), "service cannot read a file URL; downloading the file");
+            tracing::warn!(error = error.log_summary(), "service cannot read a file URL; downloading the file");
             self.delivery.links = false;
             self.prepare_media_again(shared).await?;
         } else if self.profile.system_instruction && rejects_instructions(error) {
-            tracing::warn!(error = error.brief(), "system instruction rejected; sending it as user text");
+            tracing::warn!(error = error.log_summary(), "system instruction rejected; sending it as user text");
             self.profile.system_instruction = false;
             self.rebuild(shared)?;
         } else if error.status == Some(413)
@@ -48,7 +51,7 @@ impl Call {
             && self.delivery.uploads()
             && self.connection.surface == Surface::Developer
         {
-            tracing::warn!(error = error.brief(), "request too large; uploading its files");
+            tracing::warn!(error = error.log_summary(), "request too large; uploading its files");
             self.delivery.room = 0;
             self.prepare_media_again(shared).await?;
         } else {

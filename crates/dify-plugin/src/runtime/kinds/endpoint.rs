@@ -66,7 +66,7 @@ fn error_response(error: &InvokeError) -> Response<Body> {
     if status.is_client_error() {
         return plain(status, &error.detail());
     }
-    warn!(error = error.brief(), status = status.as_u16(), "an endpoint failed");
+    warn!(error = error.log_summary(), status = status.as_u16(), "an endpoint failed");
     plain(status, status.canonical_reason().unwrap_or_default())
 }
 

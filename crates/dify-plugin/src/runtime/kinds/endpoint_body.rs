@@ -98,7 +98,7 @@ impl Parts {
                     Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
                     Some(Err(error)) => {
                         // The daemon would append an error to the body, which the client would receive.
-                        warn!(error = error.brief(), "the body of an endpoint's response is incomplete");
+                        warn!(error = error.log_summary(), "the body of an endpoint's response is incomplete");
                         self.is_over = true;
                     }
                     None => self.is_over = true,

@@ -54,12 +54,12 @@ fn applies_delays_in_messages_and_stops_at_a_zero_quota() {
         (InvokeError::bad_request("retry in 2s; limit: 0"), None, true),
     ] {
         let message = error.message.clone();
-        let error = heed_words(error.retryable());
+        let error = with_stated_wait(error.retryable());
         assert_eq!((error.retry_after.map(|wait| wait.as_secs()), error.retryable), (wait, retryable), "{message}");
     }
     let mut error = InvokeError::rate_limit("retry in 2s");
     error.retry_after = Some(Duration::from_secs(9));
-    assert_eq!(heed_words(error).retry_after, Some(Duration::from_secs(9)), "the header is more exact");
+    assert_eq!(with_stated_wait(error).retry_after, Some(Duration::from_secs(9)), "the header is more exact");
 }
 
 #[test]
@@ -85,6 +85,10 @@ fn parses_messages_in_linear_time() {
     for text in
         ["retry in ", "retry in 1h ", "retry in 1111", "wait 5 ", "limit: 0", "1秒后", "1111", "again in 1s and "]
     {
-        steps::assert_linear(text, |size| text.repeat(size), |text| drop(heed_words(InvokeError::rate_limit(text))));
+        steps::assert_linear(
+            text,
+            |size| text.repeat(size),
+            |text| drop(with_stated_wait(InvokeError::rate_limit(text))),
+        );
     }
 }
