@@ -1,6 +1,9 @@
 //! Packages: reproducible and complete output, rejection of what Dify would reject, signatures, and invalid archives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "support/elf.rs"]
+mod elf;
+
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -9,22 +12,10 @@ use std::process::{Command, Output};
 
 use dify_plugin::declare::Problems;
 use dify_plugin::package::{archive, inspect, signature};
+use elf::elf;
 use serde_json::Value;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
-
-/// Returns a file with the header of an executable.
-fn elf(machine: u16, interpreter: bool) -> Vec<u8> {
-    let mut file = vec![0; 64];
-    file[..6].copy_from_slice(b"\x7fELF\x02\x01");
-    file[18..20].copy_from_slice(&machine.to_le_bytes());
-    file[32..40].copy_from_slice(&64u64.to_le_bytes());
-    file[54..56].copy_from_slice(&56u16.to_le_bytes());
-    file[56..58].copy_from_slice(&1u16.to_le_bytes());
-    file.extend_from_slice(&(if interpreter { 3u32 } else { 1 }).to_le_bytes());
-    file.resize(4096, 0);
-    file
-}
 
 struct Fixture {
     directory: TempDir,

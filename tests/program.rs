@@ -2,6 +2,8 @@
 //! test executable is the plugin itself, so it has a `main` of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs, unreachable_pub)]
 
+#[path = "support/elf.rs"]
+mod elf;
 #[path = "support/sample_plugins.rs"]
 mod sample_plugins;
 
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use dify_plugin::cli::{self, Program};
+use elf::elf;
 use serde_json::{Value, json};
 
 /// Set for the plugin, and absent for the test.
@@ -104,7 +107,7 @@ fn invoke_runs_any_action() {
 fn packages_all_declared_files() {
     let out = tempfile::tempdir().unwrap();
     let binary = out.path().join("weather");
-    std::fs::write(&binary, elf()).unwrap();
+    std::fs::write(&binary, elf(62, false)).unwrap();
     let binary = format!("linux-amd64={}", binary.display());
     let arguments = ["package", "--target", "linux-amd64", "--binary", &binary, "--out", out.path().to_str().unwrap()];
     output(&arguments, "");
@@ -122,18 +125,6 @@ fn packages_all_declared_files() {
     ] {
         assert!(names.contains(&name), "{name} is missing: {names:?}");
     }
-}
-
-/// A static executable for x86-64, as far as its header tells.
-fn elf() -> Vec<u8> {
-    let mut file = vec![0; 4096];
-    file[..6].copy_from_slice(b"\x7fELF\x02\x01");
-    file[18] = 62;
-    file[32] = 64;
-    file[54] = 56;
-    file[56] = 1;
-    file[64] = 1;
-    file
 }
 
 fn rejects_declarations_without_code() {

@@ -25,7 +25,8 @@ impl CheckArgs {
             bail!("{} is not a directory", self.dir.display());
         }
         let mut problems = Problems(declare::check(&self.dir));
-        if let Ok(declarations) = declare::load(&self.dir) {
+        let loaded = declare::load(&self.dir);
+        if let Ok(declarations) = &loaded {
             problems.0.extend(program.plugin.check_permissions(&declarations.manifest));
         }
         for problem in &problems.0 {
@@ -34,7 +35,7 @@ impl CheckArgs {
         if problems.has_errors() {
             return Ok(ExitCode::FAILURE);
         }
-        let declarations = declare::load(&self.dir)?;
+        let declarations = loaded?;
         let models: usize = declarations.providers.iter().map(|provider| provider.models.len()).sum();
         let kinds = &declarations.kinds;
         let parts = kinds.kinds().map(|kind| format!("{} {}", kinds.parts(kind), kind.parts_key().replace('_', " ")));

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::credentials::{CredentialArgs, read_object};
 use super::program::Program;
-use super::session_client::{self, Frame};
-use super::terminal::{print_json, say};
+use super::session_client;
+use super::terminal::print_json;
 use super::traffic::TrafficArgs;
 use crate::protocol::Invocation;
 
@@ -49,17 +49,6 @@ impl InvokeArgs {
                 given.keep_from_directory(entry, fields)?;
             }
         }
-        let mut code = ExitCode::SUCCESS;
-        session_client::session(registry, data, self.json, |frame| match frame {
-            Frame::Item(item) if !self.json => print_json(&item),
-            Frame::Item(_) => Ok(()),
-            Frame::Failure { kind, message } => {
-                say(&format!("{kind}: {message}"));
-                code = ExitCode::FAILURE;
-                Ok(())
-            }
-        })
-        .await?;
-        Ok(code)
+        session_client::print(registry, data, self.json, print_json).await
     }
 }

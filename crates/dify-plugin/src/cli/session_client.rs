@@ -1,6 +1,7 @@
 //! The daemon's side of one in-process session: sends a request through the complete runtime and reads its frames.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::program::Program;
-use super::terminal::print_raw;
+use super::terminal::{print_raw, say};
 use crate::config::operator::Operator;
 use crate::declare;
 use crate::runtime::{self, Registry, ServeOptions};
@@ -103,4 +104,32 @@ pub async fn session(
         }
     }
     bail!("the session ended without an end message")
+}
+
+/// Runs one request and prints its result items with `print`, and a failure to standard error. With `raw`, prints the lines
+/// unchanged instead of the items. The exit code is 1 if the request failed.
+pub async fn print(
+    registry: Arc<Registry>,
+    data: Map<String, Value>,
+    raw: bool,
+    mut print: impl FnMut(&Value) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    session(registry, data, raw, |frame| match frame {
+        Frame::Item(item) if !raw => print(&item),
+        Frame::Item(_) => Ok(()),
+        Frame::Failure { kind, message } => {
+            say(&format!("{kind}: {message}"));
+            code = ExitCode::FAILURE;
+            Ok(())
+        }
+    })
+    .await?;
+    Ok(code)
+}
+
+/// Returns the members of a request.
+pub fn object(request: Value) -> anyhow::Result<Map<String, Value>> {
+    let Value::Object(request) = request else { bail!("the request is not a JSON object") };
+    Ok(request)
 }

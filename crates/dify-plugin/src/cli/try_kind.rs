@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 
 use super::credentials::split_pair;
-use super::session_client::{self, Frame};
+use super::session_client;
 use super::terminal::{print_json, print_part, say};
 use crate::runtime::Registry;
 
@@ -40,9 +40,11 @@ pub(super) async fn tool(
         "credentials": credentials,
         "credential_type": "api-key",
     });
-    run(registry, request, raw, |item| match item["message"]["text"].as_str().filter(|_| item["type"] == "text") {
-        Some(text) => print_part(&format!("{text}\n")),
-        None => print_json(item),
+    session_client::print(registry, session_client::object(request)?, raw, |item| {
+        match item["message"]["text"].as_str().filter(|_| item["type"] == "text") {
+            Some(text) => print_part(&format!("{text}\n")),
+            None => print_json(item),
+        }
     })
     .await
 }
@@ -71,7 +73,7 @@ pub(super) async fn endpoint(
         "raw_http_request": hex::encode(text),
         "settings": settings,
     });
-    run(registry, request, raw, |item| {
+    session_client::print(registry, session_client::object(request)?, raw, |item| {
         if let Some(status) = item["status"].as_u64() {
             say(&format!("HTTP {status}"));
         }
@@ -84,25 +86,4 @@ pub(super) async fn endpoint(
         }
     })
     .await
-}
-
-async fn run(
-    registry: Arc<Registry>,
-    request: Value,
-    raw: bool,
-    mut print: impl FnMut(&Value) -> anyhow::Result<()>,
-) -> anyhow::Result<ExitCode> {
-    let Value::Object(data) = request else { bail!("the request is not a JSON object") };
-    let mut code = ExitCode::SUCCESS;
-    session_client::session(registry, data, raw, |frame| match frame {
-        Frame::Item(item) if !raw => print(&item),
-        Frame::Item(_) => Ok(()),
-        Frame::Failure { kind, message } => {
-            say(&format!("{kind}: {message}"));
-            code = ExitCode::FAILURE;
-            Ok(())
-        }
-    })
-    .await?;
-    Ok(code)
 }

@@ -104,10 +104,12 @@ impl TryArgs {
             "stop": [],
             "stream": true,
         });
-        let Value::Object(data) = request else { bail!("the request is not a JSON object") };
         let started = Instant::now();
         let mut response = Response::new(self.json);
-        let first = session_client::session(registry, data, self.json, |frame| response.take(frame)).await?;
+        let first = session_client::session(registry, session_client::object(request)?, self.json, |frame| {
+            response.take(frame)
+        })
+        .await?;
         response.finish(&model, first, started.elapsed())
     }
 

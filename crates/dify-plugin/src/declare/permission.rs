@@ -68,15 +68,17 @@ impl Permission {
         }
     }
 
+    /// The members of its block in `manifest.yaml` that give it.
+    pub(crate) fn members(self) -> Vec<String> {
+        let (_, key) = self.keys();
+        let switches = ["enabled"].into_iter().chain(key).map(|switch| format!("{switch}: true"));
+        switches.chain((self == Self::Storage).then(|| "size: 1048576".to_owned())).collect()
+    }
+
     /// The lines of `manifest.yaml` that give it.
     pub fn yaml(self) -> String {
-        let (block, key) = self.keys();
-        let more = match (self, key) {
-            (Self::Storage, _) => "\n      size: 1048576".to_owned(),
-            (_, Some(key)) => format!("\n      {key}: true"),
-            _ => String::new(),
-        };
-        format!("resource:\n  permission:\n    {block}:\n      enabled: true{more}")
+        let (block, _) = self.keys();
+        format!("resource:\n  permission:\n    {block}:\n      {}", self.members().join("\n      "))
     }
 }
 

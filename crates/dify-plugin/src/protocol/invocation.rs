@@ -20,9 +20,17 @@ use super::request::{Request, RequestError};
 use super::tool::ToolRequest;
 use super::trigger::TriggerRequest;
 
-/// Names of all access types, as they are on the wire.
-const TYPES: [&str; 8] =
-    ["model", "tool", "endpoint", "agent_strategy", "datasource", "trigger", "oauth", "dynamic_parameter"];
+/// All access types with their actions, as they are on the wire.
+const ACTIONS: [(&str, &[&str]); 8] = [
+    ("model", Request::ACTIONS),
+    ("tool", ToolRequest::ACTIONS),
+    ("endpoint", EndpointRequest::ACTIONS),
+    ("agent_strategy", AgentRequest::ACTIONS),
+    ("datasource", DatasourceRequest::ACTIONS),
+    ("trigger", TriggerRequest::ACTIONS),
+    ("oauth", OAuthRequest::ACTIONS),
+    ("dynamic_parameter", OptionsRequest::ACTIONS),
+];
 
 /// A request of any access type.
 #[derive(Clone, Debug)]
@@ -71,23 +79,16 @@ impl Invocation {
             "trigger" => TriggerRequest::decode(&action, data).map(Self::Trigger),
             "oauth" => OAuthRequest::decode(&action, data).map(Self::OAuth),
             "dynamic_parameter" => OptionsRequest::decode(&action, data).map(Self::Options),
-            _ => Err(RequestError::UnknownType { found: access_type, known: TYPES.join(", ") }),
+            _ => {
+                let known = ACTIONS.map(|(access_type, _)| access_type).join(", ");
+                Err(RequestError::UnknownType { found: access_type, known })
+            }
         }
     }
 
     /// Returns every access type with each of its actions.
     pub fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
-        let by_type = [
-            ("model", Request::ACTIONS),
-            ("tool", ToolRequest::ACTIONS),
-            ("endpoint", EndpointRequest::ACTIONS),
-            ("agent_strategy", AgentRequest::ACTIONS),
-            ("datasource", DatasourceRequest::ACTIONS),
-            ("trigger", TriggerRequest::ACTIONS),
-            ("oauth", OAuthRequest::ACTIONS),
-            ("dynamic_parameter", OptionsRequest::ACTIONS),
-        ];
-        by_type.into_iter().flat_map(|(access, actions)| actions.iter().map(move |action| (access, *action)))
+        ACTIONS.into_iter().flat_map(|(access, actions)| actions.iter().map(move |action| (access, *action)))
     }
 
     /// The access type on the wire.

@@ -50,14 +50,11 @@ pub fn compare(needs: &[Permission], granted: &Permissions) -> Vec<Problem> {
     };
     let missing = Permission::ALL.into_iter().filter(missing).map(|permission| {
         // A problem is one line.
-        let (block, key) = permission.keys();
-        let switches = ["enabled"].into_iter().chain(key).map(|switch| format!("{switch}: true"));
-        let size = (permission == Permission::Storage).then(|| "size: 1048576".to_owned());
-        let lines: Vec<String> = switches.chain(size).collect();
+        let (block, _) = permission.keys();
         let message = format!(
             "the plugin needs this permission, and the manifest does not request it; write `{block}: {{{}}}` below \
              `resource.permission`",
-            lines.join(", ")
+            permission.members().join(", ")
         );
         problem(Severity::Error, permission, message)
     });
