@@ -79,9 +79,13 @@ pub mod error;
 pub mod model;
 pub mod package;
 pub mod plugin;
+pub mod prelude;
 pub mod protocol;
 pub mod purge;
 pub mod runtime;
 pub mod steps;
 pub mod transport;
 pub mod upstream;
+
+// Types of these crates are in the public API: authors use the same versions.
+pub use {bytes, http, serde_json};

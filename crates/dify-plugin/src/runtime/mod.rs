@@ -3,6 +3,7 @@
 mod backwards;
 pub mod connection;
 pub mod dispatch;
+mod embed;
 mod first_token;
 mod fit;
 pub mod form;

@@ -12,6 +12,7 @@ use crate::protocol::ModelType;
 use crate::upstream::Upstream;
 
 /// All providers of this process, and the HTTP client that they share.
+#[derive(Default)]
 pub struct Registry {
     providers: BTreeMap<String, Entry>,
     plugin: Plugin,
@@ -63,13 +64,7 @@ impl Registry {
             let (declaration, minimum) = (Arc::new(loaded.declaration), loaded.minimum);
             providers.insert(name, Entry { declaration, provider, models, minimum, by_name });
         }
-        Ok(Self {
-            providers,
-            plugin: Plugin::new(),
-            declared: KindDeclarations::default(),
-            permissions: None,
-            upstream: Upstream::new(),
-        })
+        Ok(Self { providers, ..Self::default() })
     }
 
     /// Sets the HTTP client.
