@@ -13,6 +13,7 @@ use dify_plugin::plugin::{Call, Messages, Plugin, PluginError, Tool, ToolProvide
 use dify_plugin::protocol::backwards::{DifyErrorKind, ModelConfig, ToolType};
 use dify_plugin::runtime::{Connection, Registry, ServeOptions};
 use futures_util::{StreamExt, future};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
@@ -40,7 +41,7 @@ struct Deed {
     outcomes: mpsc::UnboundedSender<Result<(), DifyError>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(tag = "deed", rename_all = "snake_case")]
 enum Parameters {
     /// Calls itself, so deep.

@@ -9,6 +9,7 @@ use dify_plugin::plugin::{
     OnlineDocument, OnlineDrive, PageContent, PageRef, Plugin, PluginError, RefreshRequest, Subscription, Tool,
     ToolProvider, Tools, TriggerProvider, WebsiteCrawl, Workspace,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -52,7 +53,7 @@ impl ToolProvider for Weather {
 
 struct Forecast;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Ask {
     place: String,
     days: Option<u8>,
@@ -81,7 +82,7 @@ impl Tool for Forecast {
 /// Does what the parameter says.
 struct Odd;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Deed {
     deed: String,
 }
@@ -139,7 +140,7 @@ impl Endpoint for Hook {
 
 struct Thinker;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Query {
     query: String,
 }
@@ -277,7 +278,7 @@ impl TriggerProvider for Forge {
 
 struct Push;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Filter {
     branch: Option<String>,
 }

@@ -10,6 +10,7 @@
 //! use std::process::ExitCode;
 //!
 //! use dify_plugin::plugin::{Call, Messages, Plugin, PluginError, Tool, ToolProvider, Tools};
+//! use schemars::JsonSchema;
 //! use serde::Deserialize;
 //!
 //! /// Serves `provider/weather.yaml`.
@@ -30,8 +31,9 @@
 //! /// Serves `tools/forecast.yaml`.
 //! struct Forecast;
 //!
-//! #[derive(Deserialize)]
+//! #[derive(Deserialize, JsonSchema)]
 //! struct Parameters {
+//!     /// The place whose weather is shown.
 //!     place: String,
 //! }
 //!
@@ -88,4 +90,4 @@ pub mod transport;
 pub mod upstream;
 
 // Types of these crates are in the public API: authors use the same versions.
-pub use {bytes, http, serde_json};
+pub use {bytes, http, schemars, serde_json};

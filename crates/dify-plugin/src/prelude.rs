@@ -3,11 +3,11 @@
 
 pub use crate::declare::permission::Permission;
 pub use crate::plugin::{
-    AgentMessages, AgentStrategies, AgentStrategy, AgentUsage, BlobMeta, Body, Browse, Call, Choice, Crawl,
-    CrawledPage, CredentialType, Credentials, DatasourceProvider, Datasources, Dify, DifyError, Dispatch, DocumentPage,
-    Download, DriveFile, DriveFileKind, DriveFileRef, DriveListing, Endpoint, Event, EventOutcome, Events, Incoming,
-    Message, Messages, OAuth, OAuthCredentials, OnlineDocument, OnlineDrive, PageContent, PageRef, Plugin, PluginError,
-    RefreshRequest, Span, Subscription, Tool, ToolProvider, Tools, TriggerProvider, VariableWriter, WebsiteCrawl,
-    Workspace,
+    AgentMessages, AgentStrategies, AgentStrategy, AgentUsage, AppSelector, BlobMeta, Body, Browse, Call, Choice,
+    Crawl, CrawledPage, CredentialType, Credentials, DatasourceProvider, Datasources, Date, DateRange, Dify, DifyError,
+    Dispatch, DocumentPage, Download, DriveFile, DriveFileKind, DriveFileRef, DriveListing, DynamicSelect, Endpoint,
+    Event, EventOutcome, Events, File, FileKind, Incoming, Message, Messages, ModelSelector, OAuth, OAuthCredentials,
+    OnlineDocument, OnlineDrive, PageContent, PageRef, Plugin, PluginError, RefreshRequest, Secret, SelectedTool, Span,
+    Subscription, Tool, ToolProvider, Tools, TriggerProvider, VariableWriter, WebsiteCrawl, Workspace,
 };
 pub use crate::protocol::backwards::{ModelConfig, ToolType};

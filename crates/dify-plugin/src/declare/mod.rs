@@ -28,6 +28,7 @@ pub mod provider;
 pub mod remote;
 pub mod rules;
 pub mod settings;
+pub mod shape;
 mod shared;
 pub mod template;
 pub mod tool;

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -21,7 +22,7 @@ pub trait AgentStrategy: Send + Sync + 'static {
     const NAME: &'static str;
 
     /// Its parameters, by name.
-    type Parameters: DeserializeOwned + Send + 'static;
+    type Parameters: DeserializeOwned + JsonSchema + Send + 'static;
 
     /// Does the work, and returns what it used.
     fn run(

@@ -30,7 +30,7 @@ pub(crate) fn cast(declared: &[Parameter], values: &mut Map<String, Value>) -> R
     Ok(())
 }
 
-fn cast_value(kind: ParameterKind, value: Value) -> Result<Value, String> {
+pub(super) fn cast_value(kind: ParameterKind, value: Value) -> Result<Value, String> {
     Ok(match kind {
         ParameterKind::String
         | ParameterKind::SecretInput

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -72,7 +73,7 @@ pub trait WebsiteCrawl: Send + Sync + 'static {
     const NAME: &'static str;
 
     /// Its parameters, by name.
-    type Parameters: DeserializeOwned + Send + 'static;
+    type Parameters: DeserializeOwned + JsonSchema + Send + 'static;
 
     /// Crawls, and hands over the pages.
     fn crawl(
@@ -122,7 +123,7 @@ pub trait OnlineDocument: Send + Sync + 'static {
     const NAME: &'static str;
 
     /// Its parameters, by name; most have none, which is [`Map`].
-    type Parameters: DeserializeOwned + Send + 'static;
+    type Parameters: DeserializeOwned + JsonSchema + Send + 'static;
 
     /// Lists the pages of every workspace.
     fn pages(

@@ -18,6 +18,7 @@ pub(crate) mod outgoing;
 mod parameters;
 mod tool;
 mod trigger;
+mod values;
 
 use std::sync::Arc;
 
@@ -36,6 +37,10 @@ pub use messages::{Messages, VariableWriter};
 pub use oauth::{OAuth, RefreshRequest};
 pub use tool::{Tool, ToolProvider, Tools};
 pub use trigger::{Dispatch, Event, EventOutcome, Events, Incoming, TriggerProvider};
+pub use values::{
+    AppSelector, Date, DateRange, DynamicSelect, File, FileKind, ModelSelector, Secret, SelectedTool, ToolDescription,
+    ToolIdentity,
+};
 
 pub(crate) use cast::cast as cast_parameters;
 pub(crate) use erased::{

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ pub trait Tool: Send + Sync + 'static {
     const NAME: &'static str;
 
     /// Its parameters, by name. What the user did not fill in is absent.
-    type Parameters: DeserializeOwned + Send + 'static;
+    type Parameters: DeserializeOwned + JsonSchema + Send + 'static;
 
     /// Does the work.
     fn invoke(

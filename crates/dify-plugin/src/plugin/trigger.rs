@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -116,7 +117,7 @@ pub trait Event: Send + Sync + 'static {
     const NAME: &'static str;
 
     /// The parameters of a trigger node, by name.
-    type Parameters: DeserializeOwned + Send + 'static;
+    type Parameters: DeserializeOwned + JsonSchema + Send + 'static;
 
     /// Decides whether a workflow starts, and with which variables.
     fn on_event(

@@ -19,6 +19,7 @@ impl Plugin {
     /// ```
     /// use dify_plugin::prelude::*;
     /// use dify_plugin::serde_json::{Value, json};
+    /// use schemars::JsonSchema;
     /// use serde::Deserialize;
     /// use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     ///
@@ -34,7 +35,7 @@ impl Plugin {
     ///
     /// struct Forecast;
     ///
-    /// #[derive(Deserialize)]
+    /// #[derive(Deserialize, JsonSchema)]
     /// struct Parameters {
     ///     place: String,
     /// }

@@ -85,7 +85,7 @@ pub struct DifyFacts {
     pub app_id: Option<Arc<str>>,
     /// The credentials that the user chose for tools, by provider (`context.credentials.tool_credentials`).
     pub tool_credentials: Map<String, Value>,
-    /// Sends uploads.
+    /// Sends uploads and downloads.
     pub upstream: Upstream,
 }
 
@@ -93,6 +93,11 @@ impl Dify {
     /// A handle over what carries the calls of a session.
     pub fn new(backwards: Arc<dyn Backwards>, facts: DifyFacts) -> Self {
         Self { backwards, facts: Arc::new(facts), timeout: None }
+    }
+
+    /// What sends requests to Dify's file service.
+    pub(in crate::plugin) fn upstream(&self) -> &Upstream {
+        &self.facts.upstream
     }
 
     /// The same handle with another timeout: for a call's first response, and from then on for its end. Dify's daemon ends
