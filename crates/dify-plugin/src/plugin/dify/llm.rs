@@ -117,6 +117,11 @@ impl Llm {
 pub struct LlmStream(Calls<LlmChunk>);
 
 impl LlmStream {
+    /// The next chunk, once it is there; `None` once the response is complete.
+    pub async fn next(&mut self) -> Option<Result<LlmChunk, DifyError>> {
+        self.0.next().await
+    }
+
     /// What is left of the response, joined.
     pub async fn whole(mut self) -> Result<LlmResult, DifyError> {
         let mut whole = LlmCollector::default();

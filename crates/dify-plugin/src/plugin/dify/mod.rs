@@ -7,7 +7,6 @@
 //! ```
 //! use dify_plugin::plugin::dify::{Dify, DifyError};
 //! use dify_plugin::protocol::backwards::{ModelConfig, ToolType};
-//! use futures_util::StreamExt;
 //!
 //! /// Answers a question with the weather that a tool reports, and counts how often it was asked.
 //! async fn answer(dify: &Dify, model: &ModelConfig, question: &str) -> Result<String, DifyError> {
@@ -142,6 +141,11 @@ pub struct Calls<T> {
 }
 
 impl<T: DeserializeOwned> Calls<T> {
+    /// The next response, once it is there; `None` once the call is complete.
+    pub async fn next(&mut self) -> Option<Result<T, DifyError>> {
+        StreamExt::next(self).await
+    }
+
     /// The only response of a call that has one.
     pub async fn one(mut self) -> Result<T, DifyError> {
         self.next().await.unwrap_or_else(|| Err(DifyError::malformed("it ended without a result")))
