@@ -1,4 +1,4 @@
-"""The executable over its pipes, as the plugin daemon runs it."""
+"""An executable over its pipes, as the plugin daemon runs it."""
 
 import json
 import os
@@ -18,18 +18,24 @@ class Outcome:
 
     items: list = field(default_factory=list)
     error: dict | None = None
+    invokes: list = field(default_factory=list)
+
+
+def environment(**more):
+    """The environment of a plugin: no proxy between it and the servers of this process."""
+    kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    return kept | {"INSTALL_METHOD": "local", "NO_PROXY": "127.0.0.1"} | more
 
 
 class Plugin:
-    """A running plugin; every line that it writes is kept."""
+    """A running plugin; every line that it writes is kept. `dify` answers what it requests of Dify."""
 
-    def __init__(self, binary):
-        environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-        environment |= {"INSTALL_METHOD": "local", "NO_PROXY": "127.0.0.1"}
+    def __init__(self, command, directory=ROOT, dify=None, **more):
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [binary], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log
+            command, cwd=directory, env=environment(**more), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log
         )
+        self.dify = dify
         self.lines = []
         self.arrived = queue.Queue()
         self.count = 0
@@ -37,21 +43,27 @@ class Plugin:
 
     def _read(self):
         for line in self.process.stdout:
+            if not line.strip():
+                continue
             frame = json.loads(line)
-            self.lines.append(frame)
-            self.arrived.put(frame)
+            # The Python SDK writes its manifest first, which is no event.
+            if "event" in frame:
+                self.lines.append(frame)
+                self.arrived.put(frame)
         self.arrived.put(None)
 
-    def call(self, data):
+    def _write(self, line):
+        self.process.stdin.write(json.dumps(line).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def call(self, data, **origin):
         """One request and all frames of its session."""
         self.count += 1
         session = f"session-{self.count}"
-        line = {"session_id": session, "event": "request", "data": data}
-        self.process.stdin.write(json.dumps(line).encode() + b"\n")
-        self.process.stdin.flush()
+        self._write({"session_id": session, "event": "request", **origin, "data": data})
         outcome = Outcome()
         while True:
-            frame = self.arrived.get(timeout=30)
+            frame = self.arrived.get(timeout=60)
             if frame is None:
                 raise RuntimeError(f"the plugin ended: {self.stderr()}")
             if frame.get("session_id") != session or frame["event"] != "session":
@@ -63,6 +75,10 @@ class Plugin:
                 raise RuntimeError(f"a message after the error: {frame}")
             if message["type"] == "stream":
                 outcome.items.append(message["data"])
+            elif message["type"] == "invoke":
+                outcome.invokes.append(message["data"])
+                for event in self.dify.answer(message["data"]):
+                    self._write({"session_id": session, "event": "backwards_response", **origin, "data": event})
             else:
                 outcome.error = message["data"]
 
@@ -73,3 +89,8 @@ class Plugin:
     def close(self):
         self.process.stdin.close()
         return self.process.wait(timeout=20)
+
+    def kill(self):
+        """For the Python SDK, which does not end with its input."""
+        self.process.kill()
+        self.process.wait()

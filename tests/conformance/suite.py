@@ -19,7 +19,7 @@ REFUSALS = [(400, "InvokeBadRequestError"), (401, "InvokeAuthorizationError"), (
 class Suite:
     def __init__(self, binary):
         self.upstream = Upstream()
-        self.plugin = Plugin(binary)
+        self.plugin = Plugin([binary])
         self.failures = []
         self.counts = Counter()
 

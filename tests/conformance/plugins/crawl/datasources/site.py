@@ -1,0 +1,17 @@
+from dify_plugin.entities.datasource import WebSiteInfo, WebSiteInfoDetail
+from dify_plugin.interfaces.datasource.website import WebsiteCrawlDatasource
+
+
+class Site(WebsiteCrawlDatasource):
+    def _get_website_crawl(self, datasource_parameters):
+        url = datasource_parameters.get("url")
+        if not url:
+            raise ValueError("parameter `url` is empty")
+        yield self.create_crawl_message(WebSiteInfo(status="processing", web_info_list=[], total=2, completed=0))
+        pages = [
+            WebSiteInfoDetail(
+                source_url=f"{url}/{number}", content=f"# Page {number}", title=f"Page {number}", description="A page"
+            )
+            for number in range(2)
+        ]
+        yield self.create_crawl_message(WebSiteInfo(status="completed", web_info_list=pages, total=2, completed=2))
