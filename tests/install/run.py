@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "target" / "install-test" / "tools"
 PROFILE = "release" if "--release" in sys.argv else "debug"
 TRIPLES = {"linux-amd64": "x86_64-unknown-linux-musl", "linux-arm64": "aarch64-unknown-linux-musl"}
-NAME = "native-model-runtime"
+NAME = "native-runtime-gemini-native"
 PASSED = []
 
 

@@ -7,6 +7,7 @@ mod credentials;
 mod debug;
 mod debug_args;
 mod doctor;
+mod executables;
 mod invoke;
 mod package;
 mod program;

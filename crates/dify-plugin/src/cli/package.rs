@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::Map;
 
+use super::executables;
 use super::program::Program;
 use super::terminal::{print_line, print_raw, say};
 use crate::declare::versions::DifyVersion;
@@ -21,8 +22,8 @@ pub struct PackageArgs {
     /// Provider to package; all providers by default (repeatable)
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
-    /// Target platforms
-    #[arg(long = "target", value_delimiter = ',', default_value = "linux-amd64,linux-arm64")]
+    /// Target platforms: linux-amd64, linux-arm64 [default: those that have an executable]
+    #[arg(long = "target", value_delimiter = ',')]
     targets: Vec<Target>,
     /// Minimum Dify version of the packages, instead of each provider's own: unsupported features are omitted
     #[arg(long, value_name = "VERSION")]
@@ -165,38 +166,10 @@ impl PackageArgs {
     }
 
     fn binaries(&self, executable: &str) -> anyhow::Result<Vec<Binary>> {
-        let mut given = Vec::new();
-        for pair in &self.binaries {
-            let (target, path) =
-                pair.split_once('=').with_context(|| format!("expected TARGET=PATH, found `{pair}`"))?;
-            given.push((target.parse::<Target>().map_err(anyhow::Error::msg)?, PathBuf::from(path)));
-        }
-        let mut targets = self.targets.clone();
-        targets.sort_unstable();
-        targets.dedup();
-        let mut binaries = Vec::new();
-        for target in targets {
-            let path = given.iter().find(|(known, _)| *known == target).map(|(_, path)| path.clone());
-            let path = path
-                .unwrap_or_else(|| target_directory(&self.dir).join(target.triple()).join("release").join(executable));
-            if !path.is_file() {
-                bail!(
-                    "no executable for {target} at {}; build it with `{}`, or pass --binary {target}=PATH",
-                    path.display(),
-                    target.build_command()
-                );
-            }
-            let bytes = atomic_file::read_limited(&path, build::MAX_PACKAGE_BYTES as u64)?;
-            binaries.push(Binary { target, path: path.display().to_string(), bytes });
-        }
-        Ok(binaries)
+        let given =
+            self.binaries.iter().map(|pair| executables::parse_pair(pair)).collect::<anyhow::Result<Vec<_>>>()?;
+        executables::read(&self.dir, executable, &self.targets, &given)
     }
-}
-
-/// Returns Cargo's target directory.
-fn target_directory(directory: &Path) -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|directory| !directory.is_empty()).map(PathBuf::from);
-    set("CARGO_TARGET_DIR").or_else(|| set("CARGO_BUILD_TARGET_DIR")).unwrap_or_else(|| directory.join("target"))
 }
 
 /// Generate a key pair for signing packages

@@ -7,15 +7,18 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use serde_json::{Map, Value, json};
 
 use super::archive::{self, Files};
-use super::wheel::{DISTRIBUTION, Wheel};
+use super::wheel::{Wheel, distribution};
 use super::{PackageError, Target, elf, readme};
 use crate::declare::load::privacy_file;
 use crate::declare::rules::Rules;
 use crate::declare::versions::Minimum;
 use crate::declare::{Declarations, LoadedProvider, Manifest, Problems, files, yaml};
 
-/// The launcher, which is the same for all packages.
-pub const LAUNCHER: &str = include_str!("launcher.py");
+/// The launcher, which is the same for all packages but for the name of the executable.
+const LAUNCHER: &str = include_str!("launcher.py");
+
+/// The name of the executable in [`LAUNCHER`].
+const LAUNCHER_NAME: &str = "native-model-runtime";
 
 /// Maximum size of a package in bytes, packed and unpacked, with the daemon's default settings.
 pub const MAX_PACKAGE_BYTES: usize = 52_428_800;
@@ -159,8 +162,9 @@ fn assemble(
     let yaml = serde_yaml::to_string(&manifest.0)
         .map_err(|error| PackageError::Wrong(format!("cannot write the manifest: {error}")))?;
     files.insert("manifest.yaml".to_owned(), yaml.into_bytes());
-    files.insert("main.py".to_owned(), LAUNCHER.as_bytes().to_vec());
-    add_wheels(&mut files, &manifest, binaries)?;
+    let distribution = distribution(manifest.text("author"), manifest.text("name"));
+    files.insert("main.py".to_owned(), LAUNCHER.replacen(LAUNCHER_NAME, &distribution, 1).into_bytes());
+    add_wheels(&mut files, &distribution, manifest.text("version"), binaries)?;
 
     let bytes = archive::write(&files, None, |_| 0o644)?;
     let package = Package { provider: source.provider.to_owned(), manifest, files, bytes };
@@ -231,12 +235,11 @@ fn is_ignored(rules: &Gitignore, path: &str) -> bool {
 }
 
 /// Adds the wheels, and the files that let the installer find them offline.
-fn add_wheels(files: &mut Files, manifest: &Manifest, binaries: &[Binary]) -> Result<(), PackageError> {
-    let version = manifest.text("version").to_owned();
-    let mut requirement = format!("--find-links wheels\n{DISTRIBUTION}=={version}");
+fn add_wheels(files: &mut Files, distribution: &str, version: &str, binaries: &[Binary]) -> Result<(), PackageError> {
+    let mut requirement = format!("--find-links wheels\n{distribution}=={version}");
     for binary in binaries {
         elf::check(&binary.path, &binary.bytes, binary.target)?;
-        let wheel = Wheel::build(binary.target, &version, &binary.bytes)?;
+        let wheel = Wheel::build(binary.target, distribution, version, &binary.bytes)?;
         requirement.push_str(&format!(" --hash=sha256:{}", wheel.sha256()));
         files.insert(format!("wheels/{}", wheel.name), wheel.bytes);
     }
