@@ -196,6 +196,8 @@ fn one_line_is_unsafe() {
         }
     }
     // The lint is off for one block of this one file; Cargo.toml denies it everywhere else.
+    // A table of keywords names it, too.
+    found.retain(|line| line != "cli/new/name.rs: unsafe");
     assert_eq!(found, ["purge.rs: unsafe_code", "purge.rs: unsafe"]);
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));

@@ -9,6 +9,8 @@ mod debug_args;
 mod doctor;
 mod executables;
 mod invoke;
+#[cfg(feature = "new")]
+mod new;
 mod package;
 mod program;
 mod serve;
@@ -39,6 +41,8 @@ struct Cli {
 /// Command to run instead of serving.
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "new")]
+    New(new::NewArgs),
     Try(Box<try_prompt::TryArgs>),
     Invoke(invoke::InvokeArgs),
     Check(check::CheckArgs),
@@ -68,6 +72,8 @@ impl Cli {
     fn run(self, program: &Program) -> ExitCode {
         let outcome = match self.command {
             None => serve::run(program),
+            #[cfg(feature = "new")]
+            Some(Command::New(args)) => args.run(),
             Some(Command::Check(args)) => args.run(program),
             Some(Command::Package(args)) => args.run(program),
             Some(Command::Keygen(args)) => args.run(),
