@@ -76,6 +76,7 @@
 pub mod cli;
 pub mod codec;
 pub mod config;
+mod daemon;
 pub mod declare;
 pub mod error;
 pub mod model;
@@ -86,6 +87,8 @@ pub mod protocol;
 pub mod purge;
 pub mod runtime;
 pub mod steps;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 pub mod upstream;
 

@@ -5,24 +5,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use anyhow::bail;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::program::Program;
 use super::terminal::{print_raw, say};
 use crate::config::operator::Operator;
+use crate::daemon::{Link, LinkOptions, MAX_DAEMON_LINE_BYTES, Queue, SessionEvent, Watching};
 use crate::declare;
-use crate::runtime::{self, Registry, ServeOptions};
+use crate::runtime::{Registry, ServeOptions};
 use crate::upstream::Upstream;
 
 /// Session ID in frames and logs.
 const SESSION: &str = "terminal";
-
-/// Buffer size of the pipe between the two sides in bytes.
-const PIPE_BYTES: usize = 256 * 1024;
 
 /// A frame that a session returns.
 #[derive(Debug)]
@@ -36,20 +31,6 @@ pub enum Frame {
         /// Error message for the user.
         message: String,
     },
-}
-
-#[derive(Deserialize)]
-struct Outbound<'a> {
-    event: &'a str,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    r#type: String,
-    #[serde(default)]
-    data: Value,
 }
 
 /// Loads the declarations of a directory and the code that serves them.
@@ -70,40 +51,32 @@ pub async fn session(
     data.entry("user_id").or_insert_with(|| "terminal".into());
     data.entry("type").or_insert_with(|| "model".into());
     let envelope = json!({"session_id": SESSION, "event": "request", "data": data});
-    let (plugin, daemon) = tokio::io::duplex(PIPE_BYTES);
-    let (plugin_in, plugin_out) = tokio::io::split(plugin);
-    let (daemon_in, mut daemon_out) = tokio::io::split(daemon);
-    let serving = tokio::spawn(runtime::serve_io(plugin_in, plugin_out, registry, ServeOptions::default()));
     let started = Instant::now();
-    daemon_out.write_all(format!("{envelope}\n").as_bytes()).await?;
-
+    let options = LinkOptions {
+        max_line_bytes: MAX_DAEMON_LINE_BYTES,
+        idle_timeout: None,
+        answering: Box::new(|_, call, replies| {
+            replies.error(&format!("no Dify is connected that could answer a call of type `{}`", call.invoke_type));
+            replies.end();
+        }),
+        watching: raw.then(|| Box::new(|line: &str| print_raw(line).map_err(|error| error.to_string())) as Watching),
+    };
+    let link = Link::in_process(registry, ServeOptions::default(), options);
+    let mut events = link.open(SESSION, &envelope, Queue::Unlimited);
     let mut first = None;
-    let mut lines = BufReader::new(daemon_in).lines();
-    while let Some(line) = lines.next_line().await.context("the runtime closed its output")? {
-        let Ok(frame) = serde_json::from_str::<Outbound<'_>>(&line) else { continue };
-        if frame.event != "session" {
-            continue;
-        }
+    loop {
+        let event = events.next().await;
         first.get_or_insert_with(|| started.elapsed());
-        if raw {
-            print_raw(&line)?;
-        }
-        let message: Message = serde_json::from_str(frame.data.get())?;
-        match message.r#type.as_str() {
-            "stream" => take(Frame::Item(message.data))?,
-            "error" => take(Frame::Failure {
-                kind: message.data["error_type"].as_str().unwrap_or_default().to_owned(),
-                message: message.data["message"].as_str().unwrap_or_default().to_owned(),
-            })?,
-            "end" => {
-                drop(daemon_out);
-                serving.abort();
+        match event {
+            SessionEvent::Item(item) => take(Frame::Item(item))?,
+            SessionEvent::Failed { kind, message } => {
+                take(Frame::Failure { kind, message })?;
                 return Ok(first);
             }
-            other => bail!("unexpected message type `{other}`"),
+            SessionEvent::Ended => return Ok(first),
+            SessionEvent::Closed(reason) => bail!(reason),
         }
     }
-    bail!("the session ended without an end message")
 }
 
 /// Runs one request and prints its result items with `print`, and a failure to standard error. With `raw`, prints the lines

@@ -186,7 +186,7 @@ pub struct CrawlState {
 }
 
 /// One crawled page.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrawledPage {
     /// Its URL.
     pub source_url: String,
@@ -199,7 +199,7 @@ pub struct CrawledPage {
 }
 
 /// The pages of one workspace of online documents.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workspace {
     /// Its ID.
     pub workspace_id: String,
@@ -214,7 +214,7 @@ pub struct Workspace {
 }
 
 /// One page of online documents.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DocumentPage {
     /// Its ID.
     pub page_id: String,
@@ -232,7 +232,7 @@ pub struct DocumentPage {
 }
 
 /// The files of one bucket, or of a drive without buckets.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DriveListing {
     /// The bucket.
     pub bucket: Option<String>,
@@ -245,7 +245,7 @@ pub struct DriveListing {
 }
 
 /// One entry of a drive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriveFile {
     /// Its ID.
     pub id: String,
@@ -259,7 +259,7 @@ pub struct DriveFile {
 }
 
 /// See [`DriveFile::kind`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DriveFileKind {
     /// Entries are below it.

@@ -103,7 +103,7 @@ pub struct AuthorizationUrl {
 }
 
 /// The result of `get_credentials`; a refresh returns the same without `metadata`.
-#[derive(Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct OAuthCredentials {
     /// `name` and `avatar_url` of a datasource's account; of no use elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,7 @@ impl OptionsRequest {
 }
 
 /// One choice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// The value that the parameter gets.
     pub value: String,

@@ -91,6 +91,23 @@ impl Connection {
     }
 }
 
+/// Serves on the current runtime, without the means to order a shutdown.
+pub(super) async fn serve_here<R, W>(
+    reader: R,
+    writer: W,
+    registry: Arc<Registry>,
+    options: ServeOptions,
+    listener: Listener,
+) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let sessions = Sessions::new(registry, options, Handle::current());
+    let (_shutdown, mut orders) = watch::channel(None);
+    serve(reader, writer, sessions, options, listener, &mut orders).await
+}
+
 async fn serve<R, W>(
     reader: R,
     writer: W,

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::warn;
 
 use super::backwards::BackwardsOptions;
-use super::connection::Connection;
+use super::connection::{self, Connection};
 use super::registry::Registry;
 use crate::transport::line_queue;
 
@@ -74,6 +74,21 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     Connection::open(move || Ok((reader, writer)), registry, options, logging())?.ended().await
+}
+
+/// Serves a connection on the caller's runtime instead of a thread of its own: only where no session blocks that runtime, as
+/// when the runtime's clock is to count for the connection too.
+pub(crate) async fn serve_here<R, W>(
+    reader: R,
+    writer: W,
+    registry: Arc<Registry>,
+    options: ServeOptions,
+) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    connection::serve_here(reader, writer, registry, options, logging()).await
 }
 
 /// Returns a listener that logs lines without a session.
