@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("transport", 2),
     ("model", 3),
     ("plugin", 4),
+    ("prelude", 5),
     ("runtime", 5),
     ("package", 5),
     ("config", 5),

@@ -86,11 +86,9 @@ async fn each_call_is_sent_and_read_as_by_the_python_sdk() {
         let name = vector["name"].as_str().unwrap();
         let responses = vector["responses"].as_array().unwrap().clone();
         let engine = Arc::new(Scripted { responses, seen: Mutex::default() });
-        let facts = DifyFacts {
-            app_id: Some(Arc::from("app-of-session")),
-            tool_credentials: credentials.clone(),
-            ..DifyFacts::default()
-        };
+        let mut facts = DifyFacts::default();
+        facts.app_id = Some(Arc::from("app-of-session"));
+        facts.tool_credentials.clone_from(&credentials);
         let result =
             make(name, &Dify::new(engine.clone(), facts)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         let (invoke_type, request) = engine.seen.lock().unwrap().take().unwrap();

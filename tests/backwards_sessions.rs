@@ -12,7 +12,7 @@ use dify_plugin::plugin::dify::DifyError;
 use dify_plugin::plugin::{Call, Messages, Plugin, PluginError, Tool, ToolProvider, Tools};
 use dify_plugin::protocol::backwards::{DifyErrorKind, ModelConfig, ToolType};
 use dify_plugin::runtime::{Connection, Registry, ServeOptions};
-use futures_util::{StreamExt, future};
+use futures_util::future;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -12,7 +12,7 @@ use dify_plugin::declare::{ModelSchema, ProviderDeclaration};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
 use dify_plugin::protocol::{
-    Content, ContentPart, FinishReason, LlmDelta, LlmRequest, LlmUsage, MediaPart, ModelRequest, ModelType, ToolCall,
+    ContentPart, FinishReason, LlmDelta, LlmRequest, LlmUsage, MediaPart, ModelRequest, ModelType, ToolCall,
 };
 use dify_plugin::runtime::ServeOptions;
 use dify_plugin::transport::line_queue::line_below;
@@ -80,19 +80,14 @@ fn llm(prompt: &str, stream: bool) -> Value {
 }
 
 fn image(bytes: usize) -> LlmDelta {
-    let media = MediaPart {
-        format: "png".to_owned(),
-        mime_type: "image/png".to_owned(),
-        base64_data: Some("A".repeat(bytes)),
-        detail: Some("high".to_owned()),
-        ..MediaPart::default()
-    };
-    LlmDelta { content: Content::Parts(vec![ContentPart::Image(media)]), ..LlmDelta::default() }
+    let media = MediaPart::base64("A".repeat(bytes)).with_mime_type("image/png").with_detail("high");
+    LlmDelta::parts(vec![ContentPart::Image(media)])
 }
 
 fn last() -> LlmDelta {
-    let usage = LlmUsage { prompt_tokens: 3, currency: "USD".to_owned(), ..LlmUsage::default() };
-    LlmDelta { finish_reason: Some(FinishReason::Stop), usage: Some(usage), ..LlmDelta::default() }
+    let mut usage = LlmUsage::default();
+    (usage.prompt_tokens, usage.currency) = (3, "USD".to_owned());
+    LlmDelta::end(FinishReason::Stop, usage)
 }
 
 /// Returns all text, in either form, and the number of images.

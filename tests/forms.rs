@@ -169,7 +169,7 @@ fn every_field_says_everything_in_both_languages() {
                 wrong.push(place("is of a kind that Dify draws badly"));
             }
             let conditions = field.show_on.iter().chain(field.options.iter().flat_map(|option| &option.show_on));
-            for ShowOn { variable, value } in conditions {
+            for ShowOn { variable, value, .. } in conditions {
                 let other = fields.iter().find(|other| other.variable == *variable);
                 let can_be = match (variable.as_str(), other) {
                     ("__model_type", _) => form == Form::Model,

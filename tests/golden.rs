@@ -3,7 +3,7 @@
 
 use dify_plugin::declare::{ParameterRule, Pricing, parameters, price};
 use dify_plugin::error::ErrorKind;
-use dify_plugin::protocol::{Content, FinishReason, LlmChunk, LlmDelta, LlmUsage, ToolCall};
+use dify_plugin::protocol::{FinishReason, LlmChunk, LlmDelta, LlmUsage, ToolCall};
 use serde_json::{Map, Value, json};
 
 fn golden() -> Value {
@@ -57,15 +57,12 @@ fn parameters_are_accepted_and_refused_as_the_reference_does() {
 /// The reference writes `opaque_body: null`; we leave the key out, which reads the same.
 #[test]
 fn chunks_are_the_references() {
+    let mut usage = LlmUsage::default();
+    usage.currency = "USD".to_owned();
     let deltas = [
         LlmDelta::text("Hel\u{e4}\n\u{2028}"),
-        LlmDelta { tool_calls: vec![ToolCall::function("c1", "f", r#"{"q":1}"#)], ..LlmDelta::default() },
-        LlmDelta {
-            content: Content::default(),
-            usage: Some(LlmUsage { currency: "USD".to_owned(), ..LlmUsage::default() }),
-            finish_reason: Some(FinishReason::Stop),
-            ..LlmDelta::default()
-        },
+        LlmDelta::calls(vec![ToolCall::function("c1", "f", r#"{"q":1}"#)]),
+        LlmDelta::end(FinishReason::Stop, usage),
     ];
     for (index, expected) in golden()["chunks"].as_array().unwrap().iter().enumerate() {
         let mut expected = expected.clone();

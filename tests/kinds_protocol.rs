@@ -216,8 +216,7 @@ fn messages_are_written_as_dify_reads_them_and_unknown_ones_are_kept() {
 
 #[test]
 fn results_have_the_members_that_dify_reads() {
-    let usage =
-        AgentUsage { total_tokens: 3, total_price: "0.1".to_owned(), currency: "USD".to_owned(), ..Default::default() };
+    let usage = AgentUsage::new(3).with_price("0.1", "USD");
     assert_eq!(
         serde_json::to_value(usage.into_message()).unwrap()["message"]["json_object"],
         json!({"execution_metadata": {"total_tokens": 3, "total_price": "0.1", "currency": "USD"}})

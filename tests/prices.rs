@@ -68,9 +68,8 @@ proptest! {
     fn the_usage_of_a_call_is_the_sum_of_its_halves(
         prompt in tokens(), completion in tokens(), input in price(), output in prop::option::of(price()), unit in unit(),
     ) {
-        let pricing = Pricing {
-            input: decimal(input), output: output.map(decimal), unit: decimal(unit), currency: "USD".to_owned(),
-        };
+        let mut pricing = Pricing::per_million(decimal(input), output.map(decimal));
+        pricing.unit = decimal(unit);
         let usage = llm_usage(Some(&pricing), prompt, completion);
         let half = |tokens: u64, price: Exact| rounded(u128::from(tokens) * price.0 * unit.0, price.1 + unit.1);
         let (asked, answered) = (half(prompt, input), output.map_or(0, |output| half(completion, output)));
@@ -98,10 +97,7 @@ proptest! {
                 "cached_input": dollars(of_cached)},
         })).unwrap();
         let list = PriceList {
-            pricing: Some(Pricing {
-                input: decimal((input, 3)), output: Some(decimal((output, 3))), unit: decimal((1, 6)),
-                currency: "USD".to_owned(),
-            }),
+            pricing: Some(Pricing::per_million(decimal((input, 3)), Some(decimal((output, 3))))),
             details,
             service_tier: Some(tier_name.to_owned()),
             day: "2026-01-01".to_owned(),

@@ -14,8 +14,8 @@ use dify_plugin::declare::{ModelSchema, ProviderDeclaration};
 use dify_plugin::error::InvokeError;
 use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
 use dify_plugin::protocol::{
-    AudioChunk, Content, ContentPart, FinishReason, LlmDelta, LlmRequest, MediaPart, ModelRequest, ModelType,
-    TtsRequest, ValidateProviderRequest,
+    AudioChunk, ContentPart, FinishReason, LlmDelta, LlmRequest, MediaPart, ModelRequest, ModelType, TtsRequest,
+    ValidateProviderRequest,
 };
 use dify_plugin::runtime::ServeOptions;
 use futures_util::{StreamExt, stream};
@@ -37,7 +37,7 @@ impl Provider for Controlled {
         let (verb, number) = prompt.split_once(' ').unwrap_or((prompt.as_str(), "0"));
         let number: usize = number.parse().unwrap_or_default();
         let usage = dify_plugin::declare::price::llm_usage(context.pricing(), 3, number as u64);
-        let last = LlmDelta { finish_reason: Some(FinishReason::Stop), usage: Some(usage), ..LlmDelta::default() };
+        let last = LlmDelta::end(FinishReason::Stop, usage);
         match verb {
             "words" => {
                 let made = self.0.clone();
@@ -48,15 +48,8 @@ impl Provider for Controlled {
                 stream::iter((0..number).map(word)).chain(stream::iter([Ok(last)])).boxed()
             }
             "image" => {
-                let media = MediaPart {
-                    format: "png".to_owned(),
-                    mime_type: "image/png".to_owned(),
-                    base64_data: Some("A".repeat(number)),
-                    detail: Some("high".to_owned()),
-                    ..MediaPart::default()
-                };
-                let content = Content::Parts(vec![ContentPart::Image(media)]);
-                stream::iter([Ok(LlmDelta { content, ..LlmDelta::default() }), Ok(last)]).boxed()
+                let media = MediaPart::base64("A".repeat(number)).with_mime_type("image/png").with_detail("high");
+                stream::iter([Ok(LlmDelta::parts(vec![ContentPart::Image(media)])), Ok(last)]).boxed()
             }
             "long" => stream::iter([Ok(LlmDelta::text("ä".repeat(number))), Ok(last)]).boxed(),
             "fail" => stream::iter([Ok(LlmDelta::text("so far")), Err(InvokeError::rate_limit("enough"))]).boxed(),
@@ -67,7 +60,7 @@ impl Provider for Controlled {
 
     fn tts(&self, _context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
         let bytes = bytes::Bytes::from(vec![0xAB; request.content_text.len()]);
-        stream::iter([Ok(AudioChunk { bytes, mime_type: Some("audio/mpeg".to_owned()) })]).boxed()
+        stream::iter([Ok(AudioChunk::new(bytes, Some("audio/mpeg".to_owned())))]).boxed()
     }
 
     fn validate_provider(&self, _context: CallContext, request: ValidateProviderRequest) -> ResultFuture<()> {

@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
         match event {
             BackwardsEvent::Response(data) => read(data.get(), &mut whole),
             BackwardsEvent::Error(text) => assert!(InvokeError::from(DifyError::of_text(&text)).detail().len() < 8192),
-            BackwardsEvent::End | BackwardsEvent::Other => {}
+            _ => {}
         }
     }
     let result = whole.finish();

@@ -2,7 +2,7 @@
 //! and what it leaves in Dify's history can be sent with the next request.
 #![no_main]
 
-use dify_plugin::protocol::{Content, ContentPart, LlmDelta, PromptMessage, Role};
+use dify_plugin::protocol::{Content, ContentPart, LlmDelta, PromptMessage};
 use dify_plugin_runtime::dialect::gemini::grounding::Citations;
 use dify_plugin_runtime::dialect::gemini::price::PriceList;
 use dify_plugin_runtime::dialect::gemini::profile::{ModelProfile, Surface};
@@ -58,12 +58,13 @@ fn message(deltas: Vec<LlmDelta>) -> PromptMessage {
         tool_calls.extend(delta.tool_calls);
         opaque_body = delta.opaque_body.or(opaque_body);
     }
-    let content = Content::Parts(parts);
-    PromptMessage { role: Role::Assistant, content, name: None, tool_calls, tool_call_id: None, opaque_body }
+    let mut message = PromptMessage::assistant(Content::Parts(parts));
+    (message.tool_calls, message.opaque_body) = (tool_calls, opaque_body);
+    message
 }
 
 fn next_request(flags: u8, deltas: Vec<LlmDelta>) {
-    let question = PromptMessage { role: Role::User, content: "Go on".into(), ..message(Vec::new()) };
+    let question = PromptMessage::user("Go on");
     let messages = [question.clone(), message(deltas), question];
     let profile = ModelProfile {
         refuses_prefill: flags & 8 != 0,

@@ -35,6 +35,7 @@ fuzz_target!(|data: &[u8]| {
             Line::TooLong { head, tail, length: reported } => {
                 assert!(reported == length && length > limit && text.starts_with(&head) && text.ends_with(&tail));
             }
+            _ => unreachable!("a line of another type"),
         }
     }
     assert!(expected.next().is_none(), "a line is lost");

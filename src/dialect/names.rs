@@ -109,7 +109,8 @@ impl FunctionNames {
 
     /// Returns the tools with their wire names.
     pub fn on_the_wire(&self, tools: &[Tool]) -> Vec<Tool> {
-        tools.iter().map(|tool| Tool { name: self.out(&tool.name).into_owned(), ..tool.clone() }).collect()
+        let to_wire = |tool: &Tool| Tool::new(self.out(&tool.name), &tool.description, tool.parameters.clone());
+        tools.iter().map(to_wire).collect()
     }
 }
 
@@ -163,7 +164,7 @@ mod tests {
     const ANY: NameRule = NameRule { punctuation: "-", begins_with_any: true };
 
     fn tool(name: &str) -> Tool {
-        Tool { name: name.to_owned(), description: String::new(), parameters: serde_json::Map::new() }
+        Tool::new(name, "", serde_json::Map::new())
     }
 
     fn names(of: &[&str], rule: NameRule) -> FunctionNames {

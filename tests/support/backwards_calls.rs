@@ -24,36 +24,32 @@ fn named(model: &str) -> ModelName {
 }
 
 fn content(content: &str, content_type: MultimodalContentType) -> MultimodalContent {
-    MultimodalContent { content: content.to_owned(), content_type }
+    match content_type {
+        MultimodalContentType::Image => MultimodalContent::image(content),
+        _ => MultimodalContent::text(content),
+    }
 }
 
 fn conversation() -> Vec<PromptMessage> {
-    let image = MediaPart {
-        format: "png".to_owned(),
-        mime_type: "image/png".to_owned(),
-        base64_data: Some("iVBORw0".to_owned()),
-        detail: Some("high".to_owned()),
-        // The daemon cannot read it in a call back.
-        opaque_body: Some(json!({"signature": "x"})),
-        ..MediaPart::default()
-    };
+    let mut image = MediaPart::base64("iVBORw0").with_mime_type("image/png").with_detail("high");
+    // The daemon cannot read it in a call back.
+    image.opaque_body = Some(json!({"signature": "x"}));
     let call = ToolCall::function("call_1", "lookup", r#"{"q":"x"}"#);
+    let mut assistant = PromptMessage::assistant("");
+    assistant.tool_calls.push(call.clone());
+    assistant.opaque_body = Some(json!({"signature": "y"}));
     let parts = vec![ContentPart::text("What is this?"), ContentPart::Image(image)];
     vec![
         PromptMessage::system("Be brief."),
         PromptMessage::user(Content::Parts(parts)),
-        PromptMessage {
-            tool_calls: vec![call.clone()],
-            opaque_body: Some(json!({"signature": "y"})),
-            ..PromptMessage::assistant("")
-        },
+        assistant,
         PromptMessage::tool(&call, "42"),
     ]
 }
 
 fn lookup() -> Tool {
     let parameters = json!({"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]});
-    Tool { name: "lookup".to_owned(), description: "find".to_owned(), parameters: object(parameters) }
+    Tool::new("lookup", "find", object(parameters))
 }
 
 fn whole(result: LlmResult) -> Value {
@@ -77,7 +73,7 @@ pub async fn make(name: &str, dify: &Dify) -> Result<Value, DifyError> {
             whole(dify.llm(&model()).user("hi").structured(schema).whole().await?)
         }
         "summary" => {
-            let request = SummaryInvocation { text: "A long text".to_owned(), instruction: "in one line".to_owned() };
+            let request = SummaryInvocation::new("A long text", "in one line");
             dify.call_once(request).await?.summary.into()
         }
         "text_embedding" => {
@@ -126,12 +122,10 @@ pub async fn make(name: &str, dify: &Dify) -> Result<Value, DifyError> {
         }
         "parameter_extractor" => {
             let model = ModelConfig::new("acme/models/acme", "acme-1").with_parameter("temperature", 0);
-            let parameter = |name: &str, r#type, options: &[&str], description: &str, required| RequestedParameter {
-                name: name.to_owned(),
-                r#type,
-                options: options.iter().map(|option| (*option).to_owned()).collect(),
-                description: description.to_owned(),
-                required,
+            let parameter = |name: &str, r#type, options: &[&str], description: &str, required| {
+                let parameter = RequestedParameter::new(name, r#type, description);
+                let parameter = parameter.with_options(options.iter().copied());
+                if required { parameter.required() } else { parameter }
             };
             let call = dify
                 .parameter_extractor(&model, "Weather in Riga")
@@ -152,7 +146,7 @@ pub async fn make(name: &str, dify: &Dify) -> Result<Value, DifyError> {
         "storage_delete" => json!(dify.storage().delete("k").await?),
         "storage_exist" => dify.storage().exists("k").await?.into(),
         "upload_file" => {
-            let request = UploadInvocation { filename: "a.pdf".to_owned(), mimetype: "application/pdf".to_owned() };
+            let request = UploadInvocation::new("a.pdf", "application/pdf");
             let _ = dify.call_once(request).await?.url;
             Value::Null
         }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dify_plugin::declare::versions::DifyVersion;
 use dify_plugin::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use dify_plugin::error::InvokeError;
 use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
@@ -133,7 +132,7 @@ impl Provider for ScriptedProvider {
                 match verb {
                     "say" => yield Ok(LlmDelta::text(rest)),
                     "empty" => yield Ok(LlmDelta::text("")),
-                    "call" => yield Ok(LlmDelta { tool_calls: vec![call()], ..LlmDelta::default() }),
+                    "call" => yield Ok(LlmDelta::calls(vec![call()])),
                     "wait" => tokio::time::sleep(millis).await,
                     "block" => std::thread::sleep(millis),
                     "gate" => while !progress.is_released() {
@@ -151,7 +150,9 @@ impl Provider for ScriptedProvider {
                     _ => std::future::pending::<()>().await,
                 }
             }
-            yield Ok(LlmDelta { finish_reason: Some(FinishReason::Stop), ..LlmDelta::default() });
+            let mut end = LlmDelta::default();
+            end.finish_reason = Some(FinishReason::Stop);
+            yield Ok(end);
         }
         .boxed()
     }
@@ -194,14 +195,7 @@ impl Plugin {
         .unwrap();
         let models = vec![ModelSchema::customizable("m", ModelType::Llm)];
         let progress = Arc::new(Progress::default());
-        let loaded = LoadedProvider {
-            declaration,
-            models,
-            file: String::new(),
-            model_files: Vec::new(),
-            expanded: Default::default(),
-            minimum: DifyVersion([99, 0, 0]),
-        };
+        let loaded = LoadedProvider::new(declaration, models);
         let registry = Registry::new(vec![loaded], vec![Arc::new(ScriptedProvider(progress.clone()))]).unwrap();
         let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { progress, registry: Arc::new(registry), options, workers: Some(workers) }

@@ -11,7 +11,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dify_plugin::declare::versions::DifyVersion;
 use dify_plugin::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use dify_plugin::model::Provider;
 use dify_plugin::runtime::serve::ServeOptions;
@@ -42,19 +41,7 @@ impl Plugin {
     pub fn of(parts: Vec<(ProviderDeclaration, Vec<ModelSchema>, Arc<dyn Provider>)>) -> Self {
         let (declared, code) = parts
             .into_iter()
-            .map(|(declaration, models, provider)| {
-                (
-                    LoadedProvider {
-                        declaration,
-                        models,
-                        file: String::new(),
-                        model_files: Vec::new(),
-                        expanded: Default::default(),
-                        minimum: DifyVersion([99, 0, 0]),
-                    },
-                    provider,
-                )
-            })
+            .map(|(declaration, models, provider)| (LoadedProvider::new(declaration, models), provider))
             .unzip();
         Self { registry: Arc::new(Registry::new(declared, code).unwrap()), options: ServeOptions::default() }
     }

@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use dify_plugin::plugin::{
     AgentMessages, AgentStrategies, AgentStrategy, AgentUsage, BlobMeta, Body, Browse, Call, Choice, Crawl,
-    CrawledPage, DatasourceProvider, Datasources, Dispatch, DocumentPage, Download, DriveFile, DriveFileKind,
-    DriveFileRef, DriveListing, Endpoint, Event, EventOutcome, Events, Incoming, Messages, OAuth, OAuthCredentials,
-    OnlineDocument, OnlineDrive, PageContent, PageRef, Plugin, PluginError, RefreshRequest, Subscription, Tool,
-    ToolProvider, Tools, TriggerProvider, WebsiteCrawl, Workspace,
+    CrawledPage, DatasourceProvider, Datasources, Dispatch, DocumentPage, Download, DriveFile, DriveFileRef,
+    DriveListing, Endpoint, Event, EventOutcome, Events, Incoming, Messages, OAuth, OAuthCredentials, OnlineDocument,
+    OnlineDrive, PageContent, PageRef, Plugin, PluginError, RefreshRequest, Subscription, Tool, ToolProvider, Tools,
+    TriggerProvider, WebsiteCrawl, Workspace,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -155,12 +155,7 @@ impl AgentStrategy for Thinker {
         // A `json` message after the usage would reset it.
         out.json(json!({"data": 1})).await?;
         round.finish(json!({})).await?;
-        Ok(AgentUsage {
-            total_tokens: 7,
-            total_price: "0.01".to_owned(),
-            currency: "USD".to_owned(),
-            ..Default::default()
-        })
+        Ok(AgentUsage::new(7).with_price("0.01", "USD"))
     }
 }
 
@@ -187,11 +182,8 @@ impl WebsiteCrawl for Site {
     async fn crawl(&self, _call: Call, parameters: Self::Parameters, out: &mut Crawl) -> Result<(), PluginError> {
         out.report(0, 2).await?;
         for number in 0..2 {
-            out.page(CrawledPage {
-                source_url: format!("{}/{number}", parameters["url"].as_str().unwrap_or_default()),
-                content: "# Page".to_owned(),
-                ..Default::default()
-            });
+            let url = format!("{}/{number}", parameters["url"].as_str().unwrap_or_default());
+            out.page(CrawledPage::new(url, "# Page"));
             out.report(number + 1, 2).await?;
         }
         Ok(())
@@ -205,8 +197,7 @@ impl OnlineDocument for Notes {
     type Parameters = Map<String, Value>;
 
     async fn pages(&self, _call: Call, _parameters: Self::Parameters) -> Result<Vec<Workspace>, PluginError> {
-        let page = DocumentPage { page_id: "p".to_owned(), page_name: "Page".to_owned(), ..Default::default() };
-        Ok(vec![Workspace { workspace_id: "w".to_owned(), total: 1, pages: vec![page], ..Default::default() }])
+        Ok(vec![Workspace::new("w", "", vec![DocumentPage::new("p", "Page").with_type("")])])
     }
 
     async fn content(&self, _call: Call, page: PageRef) -> Result<PageContent, PluginError> {
@@ -220,8 +211,9 @@ impl OnlineDrive for Drive {
     const NAME: &'static str = "drive";
 
     async fn browse(&self, _call: Call, request: Browse) -> Result<Vec<DriveListing>, PluginError> {
-        let file = DriveFile { id: "1".to_owned(), name: "a.txt".to_owned(), size: 0, kind: DriveFileKind::File };
-        Ok(vec![DriveListing { bucket: request.bucket, files: vec![file], ..Default::default() }])
+        let mut listing = DriveListing::new(vec![DriveFile::file("1", "a.txt", 0)]);
+        listing.bucket = request.bucket;
+        Ok(vec![listing])
     }
 
     async fn download(&self, _call: Call, file: DriveFileRef) -> Result<Download, PluginError> {
@@ -313,12 +305,12 @@ impl OAuth for Authorization {
             return Err(PluginError::bad_request("the callback has no code"));
         }
         let credentials = Map::from_iter([("access_token".to_owned(), code.into())]);
-        Ok(OAuthCredentials { metadata: None, credentials, expires_at: -1 })
+        Ok(OAuthCredentials::new(credentials))
     }
 
     async fn refresh(&self, _call: Call, request: RefreshRequest) -> Result<OAuthCredentials, PluginError> {
         let token = request.credentials.require("access_token")?;
         let credentials = Map::from_iter([("access_token".to_owned(), format!("{token}-renewed").into())]);
-        Ok(OAuthCredentials { metadata: None, credentials, expires_at: 1_900_000_000 })
+        Ok(OAuthCredentials::new(credentials).with_expiry(1_900_000_000))
     }
 }

@@ -116,7 +116,7 @@ fn defaults(schema: &ModelSchema) -> Vec<String> {
             }),
             ParameterType::Boolean => default.is_boolean(),
             ParameterType::Text => default.is_string(),
-            ParameterType::String => default
+            _ => default
                 .as_str()
                 .is_some_and(|text| rule.options.is_empty() || rule.options.iter().any(|option| option == text)),
         };

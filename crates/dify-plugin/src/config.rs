@@ -24,6 +24,7 @@ use crate::upstream::recording::TrafficMode;
 
 /// Transport to the plugin daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InstallMethod {
     /// Standard input and output; the daemon starts the plugin as a child process.
     Local,
@@ -81,6 +82,7 @@ pub struct LogSettings {
 
 /// Format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// For people: `time level session{session_id=…}: message name=value …`.
     #[default]

@@ -28,6 +28,7 @@ pub fn clip(text: &str, longest: usize) -> Cow<'_, str> {
 
 /// What Dify should do about a failed call. The names are the exact `error_type` strings that the Dify API matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// The server is unreachable: DNS, TLS, connection refused, timed out or interrupted.
     Connection,
@@ -88,6 +89,7 @@ impl ErrorKind {
 ///
 /// `message` says what was wrong and where; it must be safe to show to a user (no secrets).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub struct InvokeError {
     /// What the caller should do.
     pub kind: ErrorKind,
@@ -170,6 +172,20 @@ impl InvokeError {
     /// Bug or unreadable response; see [`ErrorKind::Internal`].
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
+    }
+
+    /// Replaces the text.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Replaces the category.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// Adds a hint for the user.

@@ -32,6 +32,7 @@ pub type Variables = &'static [(&'static str, &'static [&'static str])];
 
 /// Context of a call in addition to its request.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct CallContext {
     /// Session ID for logs.
     pub session_id: Arc<str>,

@@ -67,7 +67,10 @@ impl Source {
         if let Some(foreign_url) = self.identity.token_endpoints().into_iter().find(|url| !is_google(url)) {
             return Err(refused(format!("its credentials file contains the URL {}", public_url(foreign_url))));
         }
-        fetching.await.map_err(|error| InvokeError { retryable: error.retryable, ..refused(error.detail()) })
+        fetching.await.map_err(|error| {
+            let refused = refused(error.detail());
+            if error.retryable { refused.retryable() } else { refused }
+        })
     }
 }
 

@@ -69,8 +69,8 @@ impl EmbeddingProfile {
     /// Returns a text as one content. Each content yields one vector, whatever its parts.
     pub fn text(&self, text: &str, purpose: EmbeddingInputType) -> Vec<Part> {
         let words = self.task_words.as_ref().map(|words| match purpose {
-            EmbeddingInputType::Document => words.document.as_str(),
             EmbeddingInputType::Query => words.query.as_str(),
+            _ => words.document.as_str(),
         });
         vec![Part::text([words.unwrap_or_default(), text].concat())]
     }
@@ -123,8 +123,8 @@ impl Options {
         dimensions: Option<usize>,
     ) -> Self {
         let task_type = match purpose {
-            EmbeddingInputType::Document => "RETRIEVAL_DOCUMENT",
             EmbeddingInputType::Query => "RETRIEVAL_QUERY",
+            _ => "RETRIEVAL_DOCUMENT",
         };
         Self {
             model: model.trim_start_matches("models/").to_owned(),

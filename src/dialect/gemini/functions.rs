@@ -107,7 +107,7 @@ impl Functions<'_> {
 
     fn calling(&self, combined: bool) -> Result<Option<Value>, InvokeError> {
         let auto = if combined { "VALIDATED" } else { "AUTO" };
-        let Some(ToolChoice { mode, name }) = self.choice else {
+        let Some(ToolChoice { mode, name, .. }) = self.choice else {
             return Ok(match self.mode {
                 Some(mode) if mode.eq_ignore_ascii_case("auto") => Some(json!({"mode": auto})),
                 Some(mode) => Some(json!({"mode": mode.to_ascii_uppercase()})),
@@ -115,7 +115,6 @@ impl Functions<'_> {
             });
         };
         Ok(Some(match mode {
-            ToolChoiceMode::Auto => json!({"mode": auto}),
             ToolChoiceMode::None => json!({"mode": "NONE"}),
             ToolChoiceMode::Required => json!({"mode": "ANY"}),
             ToolChoiceMode::Tool => {
@@ -127,6 +126,7 @@ impl Functions<'_> {
                 }
                 json!({"mode": "ANY", "allowedFunctionNames": [self.names.out(wanted)]})
             }
+            _ => json!({"mode": auto}),
         }))
     }
 }

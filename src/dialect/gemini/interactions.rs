@@ -32,7 +32,7 @@ fn input(messages: &[PromptMessage]) -> Result<Value, InvokeError> {
             Role::User if several => "User: ",
             Role::Assistant => "Assistant: ",
             Role::Tool => "Result: ",
-            Role::System | Role::User => "",
+            _ => "",
         };
         (!text.trim().is_empty()).then(|| format!("{speaker}{}", text.trim()))
     });

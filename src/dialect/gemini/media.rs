@@ -26,28 +26,23 @@ pub(super) fn media(blob: Blob, signature: Option<&str>) -> ContentPart {
     {
         found.clone_into(&mut mime_type);
     }
-    part(mime_type, MediaPart { base64_data: Some(data), ..MediaPart::default() }, signature)
+    part(mime_type, MediaPart::base64(data), signature)
 }
 
 /// Converts a file that is referenced by URL.
 pub(super) fn linked(file: &FileData, signature: Option<&str>) -> ContentPart {
     let mime_type = file.mime_type.as_deref().unwrap_or("application/octet-stream").to_ascii_lowercase();
-    part(mime_type, MediaPart { url: Some(file.file_uri.clone()), ..MediaPart::default() }, signature)
+    part(mime_type, MediaPart::link(&file.file_uri), signature)
 }
 
-fn part(mime_type: String, media: MediaPart, signature: Option<&str>) -> ContentPart {
+fn part(mime_type: String, mut media: MediaPart, signature: Option<&str>) -> ContentPart {
     // A file without a type is most likely an image.
     let mime_type = if mime_type.contains('/') { mime_type } else { "image/png".to_owned() };
-    let (kind, format) = mime_type.split_once('/').unwrap_or_default();
-    let (kind, format) = (kind.to_owned(), format.to_owned());
-    let media = MediaPart {
-        format,
-        mime_type,
-        detail: (kind == "image").then(|| "high".to_owned()),
-        opaque_body: signature.map(|signature| json!({ OPAQUE_KEY: {"signature": signature} })),
-        ..media
-    };
-    match kind.as_str() {
+    let kind = mime_type.split('/').next().unwrap_or_default();
+    media.detail = (kind == "image").then(|| "high".to_owned());
+    media.opaque_body = signature.map(|signature| json!({ OPAQUE_KEY: {"signature": signature} }));
+    media = media.with_mime_type(&mime_type);
+    match kind {
         "image" => ContentPart::Image(media),
         "audio" => ContentPart::Audio(media),
         "video" => ContentPart::Video(media),

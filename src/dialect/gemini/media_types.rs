@@ -215,15 +215,17 @@ mod tests {
     use super::*;
 
     fn check(kind: &str, mime_type: &str, format: &str) -> Result<String, InvokeError> {
-        let media = MediaPart { mime_type: mime_type.into(), format: format.into(), ..MediaPart::default() };
+        let mut media = MediaPart::default();
+        (media.mime_type, media.format) = (mime_type.into(), format.into());
         media_type(kind, &media, false)
     }
 
     #[test]
     fn office_files_are_sent_to_models_that_support_them() {
         let of = |kind: &str, mime_type: &str, name: &str, office: bool| {
-            let (mime_type, filename) = (mime_type.into(), Some(name.to_owned()));
-            media_type(kind, &MediaPart { mime_type, filename, ..MediaPart::default() }, office)
+            let mut media = MediaPart::default();
+            (media.mime_type, media.filename) = (mime_type.into(), Some(name.to_owned()));
+            media_type(kind, &media, office)
         };
         for (extension, mime_type) in OFFICE_TYPES {
             let name = format!("file.{extension}");
@@ -335,8 +337,8 @@ mod tests {
             ("image", "image/png", b"%PDF-1.7", Ok("image/png")),
         ];
         for (kind, mime_type, bytes, expected) in cases {
-            let data = Some(STANDARD.encode(bytes));
-            let media = MediaPart { mime_type: (*mime_type).into(), base64_data: data, ..MediaPart::default() };
+            let mut media = MediaPart::base64(STANDARD.encode(bytes));
+            media.mime_type = (*mime_type).into();
             match (media_type(kind, &media, false), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, *expected, "{kind} {mime_type} {bytes:?}"),
                 (Err(error), Err(declared)) => assert!(error.message.contains(declared), "{error}"),

@@ -13,7 +13,7 @@ use super::grounding::Grounding;
 use super::interactions::Interaction;
 use super::media::media;
 use super::wire::{Blob, GroundingChunk, GroundingMetadata, GroundingSupport, Segment, WebSource};
-use dify_plugin::protocol::{Content, ContentPart, MediaPart};
+use dify_plugin::protocol::{Content, ContentPart};
 
 /// An item of a report.
 enum Item {
@@ -144,12 +144,9 @@ fn shown(content: &Value) -> ContentPart {
     let mime_type = Some(text("mime_type")).filter(|mime_type| !mime_type.is_empty()).unwrap_or(usual);
     let mut part = media(Blob { mime_type, data: text("data") }, None);
     if text("data").is_empty()
-        && let ContentPart::Image(found)
-        | ContentPart::Audio(found)
-        | ContentPart::Video(found)
-        | ContentPart::Document(found) = &mut part
+        && let Some(found) = part.media_mut()
     {
-        *found = MediaPart { base64_data: None, url: Some(text("uri")), ..std::mem::take(found) };
+        (found.base64_data, found.url) = (None, Some(text("uri")));
     }
     part
 }

@@ -260,7 +260,7 @@ impl Ended {
     fn cut(self, what: &str) -> InvokeError {
         let message =
             self.error.message.split_once(": ").map(|(_, message)| format!(": {message}")).unwrap_or_default();
-        let error = InvokeError { message: format!("{what} is incomplete ({}){message}", self.reason), ..self.error };
+        let error = self.error.with_message(format!("{what} is incomplete ({}){message}", self.reason));
         match self.reason.as_str() {
             "MAX_TOKENS" => error.with_hint("It exceeds the model's output limit; split it into parts."),
             _ => error,

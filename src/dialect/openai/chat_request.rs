@@ -221,7 +221,7 @@ fn choose(choice: &ToolChoice, named: impl Fn(&str) -> Value) -> Value {
         (ToolChoiceMode::Tool, Some(name)) => named(name),
         (ToolChoiceMode::None, _) => "none".into(),
         (ToolChoiceMode::Required | ToolChoiceMode::Tool, _) => "required".into(),
-        (ToolChoiceMode::Auto, _) => "auto".into(),
+        (_, _) => "auto".into(),
     }
 }
 

@@ -380,14 +380,11 @@ impl StreamMapper for ChatMapper {
             reason = FinishReason::ToolCalls;
         }
         if !tool_calls.is_empty() || opaque_body.is_some() {
-            out.push(LlmDelta { tool_calls, opaque_body, ..LlmDelta::default() });
+            out.push(LlmDelta::calls(tool_calls).with_opaque_body(opaque_body));
         }
-        out.push(LlmDelta {
-            finish_reason: Some(reason),
-            usage: Some(self.usage()),
-            system_fingerprint: self.fingerprint.take(),
-            ..LlmDelta::default()
-        });
+        let mut end = LlmDelta::end(reason, self.usage());
+        end.system_fingerprint = self.fingerprint.take();
+        out.push(end);
         Ok(())
     }
 

@@ -172,6 +172,7 @@ impl<'a> Conversation<'a> {
                 Ok(Some(assistant).filter(|_| !is_left_out))
             }
             Role::Tool => self.result(message, content()?).map(Some),
+            role => Err(InvokeError::bad_request(format!("messages of the role `{role:?}` are not supported"))),
         }
     }
 

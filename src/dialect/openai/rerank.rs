@@ -171,7 +171,7 @@ impl RerankResponse {
                 ScoreForm::Raw => raw,
                 ScoreForm::Sigmoid => 1.0 / (1.0 + (-raw).exp()),
             };
-            documents.push(RerankDocument { index, text: text.clone(), score });
+            documents.push(RerankDocument::new(index, text, score));
         }
         documents.retain(|document| threshold.is_none_or(|threshold| document.score >= threshold));
         documents.sort_by(|left, right| right.score.total_cmp(&left.score));

@@ -45,8 +45,8 @@ pub(super) async fn embed(
         extra,
     };
     let prefix = match request.input_type {
-        EmbeddingInputType::Document => credentials.get("document_prefix"),
         EmbeddingInputType::Query => credentials.get("query_prefix"),
+        _ => credentials.get("document_prefix"),
     };
     let longest = context_size(credentials)?;
     let prefixed = |text: String| prefix.map_or(text.clone(), |prefix| format!("{prefix} {text}"));
@@ -54,11 +54,7 @@ pub(super) async fn embed(
         request.texts.into_iter().map(|text| embeddings::fitted(prefixed(text), longest)).collect();
     let estimate = embeddings::estimate(texts.iter().map(String::as_str));
     let (vectors, tokens) = embeddings::invoke(&context.upstream, &endpoint, &call, texts).await?;
-    Ok(EmbeddingResult {
-        embeddings: vectors,
-        usage: price::embedding_usage(context.pricing(), tokens.unwrap_or(estimate)),
-        ..EmbeddingResult::default()
-    })
+    Ok(EmbeddingResult::new(vectors, price::embedding_usage(context.pricing(), tokens.unwrap_or(estimate))))
 }
 
 /// `invoke_rerank`.
@@ -92,7 +88,7 @@ pub(super) async fn rerank(
     };
     let documents = request.docs.clone();
     let docs = rerank::invoke(&context.upstream, &endpoint, &call, &request.query, documents, &request.docs).await?;
-    Ok(RerankResult { docs, ..RerankResult::default() })
+    Ok(RerankResult::new(docs))
 }
 
 /// Uses DashScope's native body: query and documents in `input`, the rest in `parameters`.
@@ -112,5 +108,5 @@ async fn rerank_by_dashscope(
     let call = endpoint.post_json(DASHSCOPE_PATH, &body)?;
     let response = document(upstream.send(&call).await?, MAX_JSON_BYTES, RerankResponse::read).await?;
     let docs = response.into_documents(&request.docs, ScoreForm::Raw, request.score_threshold, request.top_n)?;
-    Ok(RerankResult { docs, ..RerankResult::default() })
+    Ok(RerankResult::new(docs))
 }

@@ -15,7 +15,7 @@ use crate::providers::compatible::{chat, files};
 use dify_plugin::declare::{Pricing, price};
 use dify_plugin::error::InvokeError;
 use dify_plugin::model::{CallContext, Chunks};
-use dify_plugin::protocol::{Content, Credentials, FinishReason, LlmDelta, LlmRequest};
+use dify_plugin::protocol::{Credentials, FinishReason, LlmDelta, LlmRequest};
 
 const THINKING: &str = "enable_thinking";
 
@@ -110,10 +110,6 @@ fn as_response(error: InvokeError, pricing: Option<&Pricing>) -> Result<LlmDelta
     if error.code.as_deref() != Some(moderation::CODE) {
         return Err(error);
     }
-    Ok(LlmDelta {
-        content: Content::Text(error.message),
-        finish_reason: Some(FinishReason::ContentFilter),
-        usage: Some(price::llm_usage(pricing, 0, 0)),
-        ..LlmDelta::default()
-    })
+    let end = LlmDelta::end(FinishReason::ContentFilter, price::llm_usage(pricing, 0, 0));
+    Ok(end.with_content(error.message))
 }

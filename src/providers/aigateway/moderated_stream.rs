@@ -93,11 +93,8 @@ impl StreamMapper for ModeratedStream {
             }
         }
         out.push(LlmDelta::text(block.explanation()));
-        out.push(LlmDelta {
-            finish_reason: Some(FinishReason::ContentFilter),
-            usage: Some(usage.unwrap_or_else(|| price::llm_usage(self.pricing.as_ref(), 0, 0))),
-            ..LlmDelta::default()
-        });
+        let usage = usage.unwrap_or_else(|| price::llm_usage(self.pricing.as_ref(), 0, 0));
+        out.push(LlmDelta::end(FinishReason::ContentFilter, usage));
         Ok(())
     }
 

@@ -50,8 +50,9 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
             "supported_file_extensions": speech::FILE_EXTENSIONS,
         }),
         ModelType::Tts => speech::properties(credentials)?,
-        ModelType::Moderation => {
-            return Err(InvokeError::bad_request("the AI Gateway provider does not support moderation models"));
+        other => {
+            let name = other.as_str();
+            return Err(InvokeError::bad_request(format!("the AI Gateway provider does not support {name} models")));
         }
     };
     if let Value::Object(properties) = properties {
@@ -125,10 +126,8 @@ fn format_rules(by_schema: bool) -> Vec<ParameterRule> {
     let formats = &formats[..if by_schema { 3 } else { 2 }];
     let format = ParameterRule::new("response_format", I18n::new("Response format", "回复格式"), ParameterType::String)
         .options(formats.iter().copied());
-    let schema = ParameterRule {
-        use_template: Some("json_schema".to_owned()),
-        ..ParameterRule::new("json_schema", I18n::new("JSON Schema", "JSON Schema"), ParameterType::Text)
-    };
+    let schema = ParameterRule::new("json_schema", I18n::new("JSON Schema", "JSON Schema"), ParameterType::Text)
+        .template("json_schema");
     std::iter::once(format).chain(by_schema.then_some(schema)).collect()
 }
 
@@ -210,10 +209,10 @@ fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
     let input = decimal("input_price", is_price, "of at least 0")?;
     let output = decimal("output_price", is_price, "of at least 0")?;
     let unit = decimal("unit", is_share, "greater than 0 and at most 1; 0.000001 for prices per million tokens")?;
-    Ok(input.map(|input| Pricing {
-        input,
-        output,
-        unit: unit.unwrap_or(Decimal::new(1, 6)),
-        currency: credentials.get("currency").unwrap_or("USD").to_owned(),
+    Ok(input.map(|input| {
+        let mut pricing = Pricing::per_million(input, output);
+        pricing.unit = unit.unwrap_or(pricing.unit);
+        pricing.currency = credentials.get("currency").unwrap_or("USD").to_owned();
+        pricing
     }))
 }

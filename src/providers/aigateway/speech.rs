@@ -35,7 +35,7 @@ pub(super) fn voices(credentials: &Credentials) -> Vec<Voice> {
     let listed = credentials.get("voices").unwrap_or("alloy");
     let voice = |item: &str| {
         let (name, value) = item.split_once('=').map_or((item, item), |(name, value)| (name.trim(), value.trim()));
-        Voice { name: name.to_owned(), value: value.to_owned() }
+        Voice::new(name, value)
     };
     let items = listed.split([',', '，', '\n']).map(str::trim).filter(|item| !item.is_empty());
     items.map(voice).filter(|voice| !voice.name.is_empty() && !voice.value.is_empty()).collect()

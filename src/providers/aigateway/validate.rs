@@ -2,7 +2,7 @@
 //! the
 //! form that is wrong if it fails.
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::errors::NOT_ALLOWED;
 use super::{AiGateway, embedding_rerank, llm, speech};
@@ -11,8 +11,8 @@ use crate::providers::compatible::chat::{drain, try_model};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{
-    Content, EmbeddingInputType, LlmRequest, ModelRequest, ModelType, PromptMessage, RerankRequest, Role,
-    Speech2TextRequest, Target, TextEmbeddingRequest, TtsRequest,
+    LlmRequest, ModelRequest, ModelType, PromptMessage, RerankRequest, Speech2TextRequest, Target,
+    TextEmbeddingRequest, TtsRequest,
 };
 
 /// Output limit of the validation request, in tokens.
@@ -30,28 +30,23 @@ pub(super) async fn validate(
     let outcome = match request.model_type {
         ModelType::Llm => ask(&gateway, context, target).await,
         ModelType::TextEmbedding => {
-            let request = TextEmbeddingRequest {
-                target,
-                texts: vec!["ping".to_owned()],
-                input_type: EmbeddingInputType::Document,
-            };
+            let request = TextEmbeddingRequest::new(target, vec!["ping".to_owned()]);
             embedding_rerank::embed(gateway, context, request).await.map(drop)
         }
         ModelType::Rerank => {
             let docs = ["Paris is the capital of France.", "Bread is made of flour."].map(str::to_owned).to_vec();
-            let query = "What is the capital of France?".to_owned();
-            let request = RerankRequest { target, query, docs, score_threshold: None, top_n: None };
+            let request = RerankRequest::new(target, "What is the capital of France?", docs);
             embedding_rerank::rerank(gateway, context, request).await.map(drop)
         }
         ModelType::Tts => {
-            let request = TtsRequest { target, content_text: "Test.".to_owned(), voice: None };
+            let request = TtsRequest::new(target, "Test.");
             drain(speech::speak(&gateway, context, request)).await
         }
         ModelType::Speech2text => {
-            let request = Speech2TextRequest { target, file: silence() };
+            let request = Speech2TextRequest::new(target, silence());
             speech::transcribe(gateway, context, request).await.map(drop)
         }
-        ModelType::Moderation => Ok(()),
+        _ => Ok(()),
     };
     outcome.map_err(name_invalid_part)
 }
@@ -59,26 +54,10 @@ pub(super) async fn validate(
 async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Result<(), InvokeError> {
     // A model that only streams is validated again with a stream; an earlier form could select a stream directly.
     let stream = target.credentials.get("stream_mode_auth") == Some("use");
-    let message = PromptMessage {
-        role: Role::User,
-        content: Content::Text("ping".to_owned()),
-        name: None,
-        tool_calls: Vec::new(),
-        tool_call_id: None,
-        opaque_body: None,
-    };
     try_model(VALIDATION_MAX_TOKENS, |tokens| {
-        let request = LlmRequest {
-            target: target.clone(),
-            model_parameters: Map::from_iter([("max_tokens".to_owned(), json!(tokens))]),
-            prompt_messages: vec![message.clone()],
-            tools: Vec::new(),
-            tool_choice: None,
-            stop: Vec::new(),
-            json_schema: None,
-            stream,
-            first_token_timeout: None,
-        };
+        let mut request = LlmRequest::new(target.clone(), vec![PromptMessage::user("ping")]);
+        request.model_parameters.insert("max_tokens".to_owned(), json!(tokens));
+        request.stream = stream;
         Ok(llm::invoke(gateway, context.clone(), request))
     })
     .await

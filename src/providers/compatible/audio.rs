@@ -130,7 +130,7 @@ pub fn speak(upstream: Upstream, endpoint: Endpoint, call: SpeechCall, text: Str
                 }
                 while let Some(bytes) = audio.next().await? {
                     has_audio = true;
-                    yield AudioChunk { bytes, mime_type: mime_type.clone() };
+                    yield AudioChunk::new(bytes, mime_type.clone());
                 }
             }
             break;

@@ -152,12 +152,11 @@ fn answer(context: &CallContext, task: Interaction) -> Result<PollingResponse, I
         TaskState::Failed(why) => {
             PollingResponse::Failed(context.upstream.redactor().redact_error(InvokeError::internal(why)).message)
         }
-        TaskState::Done { report, complete } => PollingResponse::Succeeded(Box::new(LlmDelta {
-            content: report,
-            finish_reason: Some(if complete { FinishReason::Stop } else { FinishReason::Length }),
-            usage: Some(price::llm_usage(context.pricing(), task.usage.prompt(), task.usage.completion())),
-            ..LlmDelta::default()
-        })),
+        TaskState::Done { report, complete } => {
+            let reason = if complete { FinishReason::Stop } else { FinishReason::Length };
+            let usage = price::llm_usage(context.pricing(), task.usage.prompt(), task.usage.completion());
+            PollingResponse::Succeeded(Box::new(LlmDelta::end(reason, usage).with_content(report)))
+        }
     })
 }
 

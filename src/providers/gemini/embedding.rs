@@ -89,11 +89,11 @@ pub(super) async fn documents(
     let mut room = Room::of(MAX_IMAGE_BYTES);
     for (number, document) in request.documents.iter().enumerate() {
         inputs.push(match document.content_type {
-            MultimodalContentType::Text => call.text(number, text_or_placeholder(&document.content, others))?,
             MultimodalContentType::Image => {
                 images = true;
                 vec![call.image(&request.target.credentials, &document.content, &mut room).await?]
             }
+            _ => call.text(number, text_or_placeholder(&document.content, others))?,
         });
     }
     call.run(inputs, if images { MAX_IMAGES } else { MAX_TEXTS }).await
@@ -224,7 +224,9 @@ impl<'a> Call<'a> {
         let mut vectors = results.into_iter().flat_map(|answer| answer.vectors);
         let embeddings = counts.into_iter().filter_map(|count| self.joined(vectors.by_ref().take(count).collect()));
         let embeddings = embeddings.collect();
-        Ok(EmbeddingResult { model: self.model.to_owned(), embeddings, usage })
+        let mut result = EmbeddingResult::new(embeddings, usage);
+        self.model.clone_into(&mut result.model);
+        Ok(result)
     }
 
     async fn ask(&self, form: Form, batch: Vec<Segment>) -> Result<Embedded, InvokeError> {

@@ -290,7 +290,7 @@ impl Call {
             NextStep::Again(error) => {
                 // Malformed model output is not a fault of the request.
                 let kind = if error.kind == ErrorKind::BadRequest { ErrorKind::ServerUnavailable } else { error.kind };
-                let passing = InvokeError { kind, ..error.clone() };
+                let passing = error.clone().with_kind(kind);
                 self.wait(self.connection.retry(), passing).await.map_err(|_| error)?;
             }
             NextStep::ValidCalls => {

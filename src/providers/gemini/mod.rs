@@ -217,7 +217,8 @@ impl Provider for Gemini {
             let like = schema::like(&request, &Catalog::new(context.models.clone()))?;
             let schema = schema::customizable(&request, like.as_ref(), limits::Limits::default())?;
             if request.model_type == ModelType::TextEmbedding {
-                let context = CallContext { model: Some(Arc::new(schema)), ..context };
+                let mut context = context;
+                context.model = Some(Arc::new(schema));
                 return validate::judge(embedding::validate(&shared, &context, &request).await);
             }
             let connection = shared.connect(&request.target.credentials, &context)?;

@@ -137,9 +137,7 @@ fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
     };
     match (price("input_price")?, price("output_price")?) {
         (None, None) => Ok(None),
-        (Some(input), output) => {
-            Ok(Some(Pricing { input, output, unit: Decimal::new(1, 6), currency: "USD".to_owned() }))
-        }
+        (Some(input), output) => Ok(Some(Pricing::per_million(input, output))),
         (None, Some(_)) => Err(InvokeError::credentials("credential `output_price` requires an `input_price` too")),
     }
 }

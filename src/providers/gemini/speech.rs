@@ -49,10 +49,7 @@ const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Returns the voices; each speaks every language.
 pub(super) fn voices() -> Vec<Voice> {
-    VOICES
-        .iter()
-        .map(|(name, manner)| Voice { name: format!("{name} ({manner})"), value: (*name).to_owned() })
-        .collect()
+    VOICES.iter().map(|(name, manner)| Voice::new(format!("{name} ({manner})"), *name)).collect()
 }
 
 /// Converts a text to audio. The result is MP3, segment by segment, because Dify's page treats all audio as MP3 and
@@ -72,7 +69,7 @@ pub(super) fn speak(shared: Arc<Shared>, context: CallContext, request: TtsReque
             match (audio?, &mut file) {
                 (Audio::Mp3(frames), None) => {
                     streamed = true;
-                    yield AudioChunk { bytes: frames.into(), mime_type: Some("audio/mpeg".to_owned()) };
+                    yield AudioChunk::new(frames, Some("audio/mpeg".to_owned()));
                 }
                 (Audio::Samples(samples), None) if !streamed => file = Some(samples),
                 (Audio::Samples(samples), Some(file)) if samples.rate == file.rate => file.bytes.extend(samples.bytes),
@@ -81,7 +78,7 @@ pub(super) fn speak(shared: Arc<Shared>, context: CallContext, request: TtsReque
         }
         // The header of a WAV file contains its length, so it is written after the segments were joined.
         if let Some(Samples { bytes, rate }) = file {
-            yield AudioChunk { bytes: wav::wav(&bytes, rate).into(), mime_type: Some("audio/wav".to_owned()) };
+            yield AudioChunk::new(wav::wav(&bytes, rate), Some("audio/wav".to_owned()));
         }
     }
     .boxed()

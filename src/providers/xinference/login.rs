@@ -124,7 +124,10 @@ impl Login {
                 InvokeError::credentials("authentication is disabled on this server, so there is no login")
                     .with_hint("Leave `username` and `password` empty, or use `api_key`.")
             }
-            Some(_) => InvokeError { message: format!("login failed: {}", error.message), ..error },
+            Some(_) => {
+                let message = format!("login failed: {}", error.message);
+                error.with_message(message)
+            }
             None => error,
         })?;
         let body = response.bytes(64 * 1024).await?;

@@ -227,7 +227,7 @@ impl Provider for Xinference {
                 Some(error) => {
                     let message =
                         format!("the abilities of model `{}` are unknown: {}", call.settings.uid, error.message);
-                    Err(InvokeError { message, ..error })
+                    Err(error.with_message(message))
                 }
             }
         })
@@ -298,7 +298,7 @@ impl Call {
         // The server merges concurrent requests and reports the total tokens for each of them.
         let tokens = counted.filter(|_| whole_in_one).unwrap_or(estimate);
         let usage = price::embedding_usage(self.context.pricing(), tokens);
-        Ok(EmbeddingResult { model: String::new(), embeddings, usage })
+        Ok(EmbeddingResult::new(embeddings, usage))
     }
 
     /// Returns the task of the embedding, which version 4 of Jina's model requires.
@@ -309,7 +309,7 @@ impl Call {
         }
         let prompt = match input_type {
             EmbeddingInputType::Query => "query",
-            EmbeddingInputType::Document => "passage",
+            _ => "passage",
         };
         Map::from_iter([("task".to_owned(), json!("retrieval")), ("prompt_name".to_owned(), json!(prompt))])
     }
@@ -339,7 +339,7 @@ impl Call {
         let docs = compatible::rerank::invoke(upstream, &self.settings.api, &ranking, &query, documents, texts)
             .await
             .map_err(|error| self.noticed(error))?;
-        Ok(RerankResult { model: String::new(), docs })
+        Ok(RerankResult::new(docs))
     }
 
     fn speech(&self, request: &TtsRequest) -> SpeechCall {
@@ -360,8 +360,8 @@ impl Call {
 /// Converts a text or an image to the format of the server's vision models.
 fn document(content: MultimodalContent) -> Value {
     match content.content_type {
-        MultimodalContentType::Text => json!({ "text": content.content }),
         MultimodalContentType::Image => json!({ "image": image(content.content) }),
+        _ => json!({ "text": content.content }),
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn schema(
             json!({"context_size": settings.context_length.or(description.max_tokens).unwrap_or(DEFAULT_EMBEDDING_CONTEXT)})
         }
         ModelType::Tts => voices::properties(settings, description, audio_type(credentials)),
-        ModelType::Speech2text | ModelType::Moderation => json!({}),
+        _ => json!({}),
     };
     if let Value::Object(properties) = properties {
         schema.model_properties = properties;

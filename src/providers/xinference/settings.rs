@@ -167,7 +167,7 @@ pub(super) fn check(credentials: &Credentials, model_type: ModelType) -> Result<
             }
             _ => Ok(()),
         },
-        ModelType::Speech2text | ModelType::Moderation => Ok(()),
+        _ => Ok(()),
     }
 }
 

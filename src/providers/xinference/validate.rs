@@ -16,7 +16,7 @@ use crate::providers::compatible::audio::{TranscriptionCall, speak, transcribe};
 use crate::providers::compatible::chat::try_model;
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::CallContext;
-use dify_plugin::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, TtsRequest};
+use dify_plugin::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, PromptMessage, TtsRequest};
 use dify_plugin::upstream::Upstream;
 
 /// Output limit of the validation request, in tokens.
@@ -80,7 +80,8 @@ async fn explain(error: InvokeError, upstream: &Upstream, settings: &Settings, w
              and use this model.",
         ),
         (Some(503), _) => {
-            InvokeError { message: format!("model `{}` is still loading: {}", settings.uid, error.message), ..error }
+            let message = format!("model `{}` is still loading: {}", settings.uid, error.message);
+            error.with_message(message)
         }
         _ => error,
     }
@@ -111,7 +112,7 @@ fn used(error: InvokeError, uid: &str) -> InvokeError {
         }
         _ => format!("model `{uid}` rejected a test request: {}", error.message),
     };
-    InvokeError { message, ..error }
+    error.with_message(message)
 }
 
 async fn running(upstream: &Upstream, settings: &Settings, wanted: ModelType) -> String {
@@ -146,17 +147,10 @@ impl Call {
         match request.model_type {
             ModelType::Llm => {
                 let ask = |tokens| {
-                    self.llm(LlmRequest {
-                        target: target.clone(),
-                        model_parameters: serde_json::Map::from_iter([("max_tokens".to_owned(), json!(tokens))]),
-                        prompt_messages: ping()?,
-                        tools: Vec::new(),
-                        tool_choice: None,
-                        stop: Vec::new(),
-                        json_schema: None,
-                        stream: false,
-                        first_token_timeout: None,
-                    })
+                    let mut request = LlmRequest::new(target.clone(), vec![PromptMessage::user("ping")]);
+                    request.model_parameters.insert("max_tokens".to_owned(), json!(tokens));
+                    request.stream = false;
+                    self.llm(request)
                 };
                 try_model(VALIDATION_MAX_TOKENS, ask).await
             }
@@ -182,19 +176,14 @@ impl Call {
                 transcribe(&self.context.upstream, &self.settings.api, &call, silence()).await.map(|_| ())
             }
             ModelType::Tts => {
-                let request = TtsRequest { target: target.clone(), content_text: "Hi.".to_owned(), voice: None };
+                let request = TtsRequest::new(target.clone(), "Hi.");
                 let speech = self.speech(&request);
                 let upstream = self.context.upstream.clone();
                 let mut audio = speak(upstream, self.settings.api.clone(), speech, request.content_text);
                 // The first chunk is sufficient; dropping the rest stops the model.
                 audio.next().await.transpose().map(|_| ())
             }
-            ModelType::Moderation => Ok(()),
+            _ => Ok(()),
         }
     }
-}
-
-fn ping() -> Result<Vec<dify_plugin::protocol::PromptMessage>, InvokeError> {
-    serde_json::from_value(json!([{"role": "user", "content": "ping"}]))
-        .map_err(|error| InvokeError::internal(error.to_string()))
 }

@@ -117,7 +117,7 @@ pub(super) fn speaker_voices(speakers: &[Speaker], language: Option<&str>) -> Ve
     if chosen.is_empty() {
         chosen = speakers.iter().collect();
     }
-    chosen.into_iter().map(|speaker| Voice { name: speaker.value.clone(), value: speaker.value.clone() }).collect()
+    chosen.into_iter().map(|speaker| Voice::new(&speaker.value, &speaker.value)).collect()
 }
 
 /// Returns the model properties of the schema.

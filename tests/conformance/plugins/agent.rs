@@ -33,12 +33,7 @@ impl AgentStrategy for Script {
                 _ => script::take(step, &call, out).await?,
             }
         }
-        Ok(AgentUsage {
-            total_tokens: 7,
-            total_price: "0.01".to_owned(),
-            currency: "USD".to_owned(),
-            ..AgentUsage::default()
-        })
+        Ok(AgentUsage::new(7).with_price("0.01", "USD"))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use dify_plugin::plugin::{
     Body, Browse, Call, Crawl, CrawledPage, DatasourceProvider, Datasources, DocumentPage, Download, DriveFile,
-    DriveFileKind, DriveFileRef, DriveListing, OnlineDocument, OnlineDrive, PageContent, PageRef, Plugin, PluginError,
-    WebsiteCrawl, Workspace,
+    DriveFileRef, DriveListing, OnlineDocument, OnlineDrive, PageContent, PageRef, Plugin, PluginError, WebsiteCrawl,
+    Workspace,
 };
 use serde_json::{Map, Value, json};
 
@@ -133,9 +133,8 @@ impl OnlineDrive for Drive {
             listing.bucket = Some("photos".to_owned());
             return Ok(vec![listing]);
         }
-        let file = |id: &str, size, kind| DriveFile { id: id.to_owned(), name: id.to_owned(), size, kind };
         listing.bucket = request.bucket;
-        listing.files = vec![file("a", 0, DriveFileKind::Directory), file("a.txt", 5, DriveFileKind::File)];
+        listing.files = vec![DriveFile::directory("a", "a"), DriveFile::file("a.txt", "a.txt", 5)];
         listing.is_truncated = request.next_page_parameters.is_none();
         if listing.is_truncated {
             listing.next_page_parameters = json!({"after": "a.txt"}).as_object().cloned();

@@ -32,5 +32,5 @@ impl OAuth for Authorization {
 
 fn made(token: &str) -> OAuthCredentials {
     let credentials = Map::from_iter([("access_token".to_owned(), json!(token))]);
-    OAuthCredentials { metadata: None, credentials, expires_at: 1_900_000_000 }
+    OAuthCredentials::new(credentials).with_expiry(1_900_000_000)
 }

@@ -2,6 +2,7 @@
 
 /// What the bytes so far are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Extent {
     /// Only whitespace.
     #[default]

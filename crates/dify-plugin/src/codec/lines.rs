@@ -7,6 +7,7 @@ use crate::steps;
 
 /// Output of the framer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Line {
     /// A line without its line ending; never empty.
     Whole(Vec<u8>),

@@ -11,6 +11,7 @@ use super::parameter::Parameter;
 
 /// A provider of agent strategies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AgentStrategyProviderDeclaration {
     /// Who it is.
     pub identity: ProviderIdentity,
@@ -28,6 +29,7 @@ impl AgentStrategyProviderDeclaration {
 
 /// An agent strategy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AgentStrategyDeclaration {
     /// Who it is.
     pub identity: Identity,

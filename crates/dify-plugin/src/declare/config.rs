@@ -10,6 +10,7 @@ use super::i18n::I18n;
 
 /// A field of a form; Dify calls it `ProviderConfig`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ConfigField {
     /// Name of the value.
     pub name: String,
@@ -54,6 +55,7 @@ impl ConfigField {
 /// Types of field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ConfigFieldType {
     /// Text that is hidden.
     SecretInput,
@@ -74,6 +76,7 @@ pub enum ConfigFieldType {
 
 /// A value of a select field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ConfigOption {
     /// The value.
     pub value: String,
@@ -83,6 +86,7 @@ pub struct ConfigOption {
 
 /// What OAuth needs and what it gives.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OAuthSchema {
     /// What an administrator enters once: the client's id and secret.
     #[serde(default)]

@@ -12,6 +12,7 @@ use super::parameter::Parameter;
 
 /// A provider of datasources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DatasourceProviderDeclaration {
     /// Who it is.
     pub identity: ProviderIdentity,
@@ -38,6 +39,7 @@ impl DatasourceProviderDeclaration {
 /// What a provider is a source of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DatasourceType {
     /// Pages of web sites.
     WebsiteCrawl,
@@ -54,6 +56,7 @@ impl DatasourceType {
 
 /// A datasource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DatasourceDeclaration {
     /// Who it is.
     pub identity: Identity,

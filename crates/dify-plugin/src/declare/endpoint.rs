@@ -9,6 +9,7 @@ use super::config::ConfigField;
 
 /// The endpoints of a plugin and the settings that they share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EndpointGroupDeclaration {
     /// What users set when they add an endpoint.
     #[serde(default)]
@@ -20,6 +21,7 @@ pub struct EndpointGroupDeclaration {
 
 /// An endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EndpointDeclaration {
     /// Its path, with the pattern of the plugin's own router.
     pub path: String,
@@ -34,6 +36,7 @@ pub struct EndpointDeclaration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
+#[non_exhaustive]
 pub enum EndpointMethod {
     Head,
     Get,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Text by language. `en_US` is required; the others fall back to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct I18n {
     /// English.
     #[serde(rename = "en_US")]

@@ -6,6 +6,7 @@ use super::i18n::I18n;
 
 /// The identity of a provider of tools, agent strategies, datasources or triggers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProviderIdentity {
     /// Who made it.
     pub author: String,
@@ -28,6 +29,7 @@ pub struct ProviderIdentity {
 
 /// The identity of a tool, an agent strategy, a datasource or an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Identity {
     /// Who made it.
     pub author: String,

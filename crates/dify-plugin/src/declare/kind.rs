@@ -5,6 +5,7 @@
 
 /// A kind of plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum PluginKind {
     /// Tools for agents and workflows.
     Tool,

@@ -15,6 +15,7 @@ use super::trigger::TriggerProviderDeclaration;
 
 /// The declarations of every kind but models: one provider of a kind in a package.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct KindDeclarations {
     /// Tools.
     pub tool: Option<ToolProviderDeclaration>,

@@ -24,6 +24,7 @@ use crate::protocol::ModelType;
 
 /// Everything a plugin declares.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Declarations {
     /// The plugin directory.
     pub directory: PathBuf,

@@ -51,6 +51,7 @@ pub use provider::{CredentialField, CredentialForm, ProviderDeclaration};
 
 /// A provider with its models, as loaded from files.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LoadedProvider {
     /// The provider.
     pub declaration: ProviderDeclaration,
@@ -64,4 +65,13 @@ pub struct LoadedProvider {
     pub expanded: BTreeMap<String, Value>,
     /// The oldest Dify version that must be able to read the declarations.
     pub minimum: versions::DifyVersion,
+}
+
+impl LoadedProvider {
+    /// A provider that no files declare, for every Dify version.
+    pub fn new(declaration: ProviderDeclaration, models: Vec<ModelSchema>) -> Self {
+        let minimum = versions::DifyVersion([u16::MAX; 3]);
+        let (file, model_files, expanded) = Default::default();
+        Self { declaration, models, file, model_files, expanded, minimum }
+    }
 }

@@ -10,6 +10,7 @@ use crate::protocol::ModelType;
 
 /// A model's declaration, from a YAML file or created at run time for `get_ai_model_schemas`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ModelSchema {
     /// Model ID.
     pub model: String,
@@ -81,6 +82,7 @@ impl ModelSchema {
 /// Features of a model; the closed set of the Dify API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ModelFeature {
     /// Tool calls, one at a time.
     ToolCall,
@@ -115,6 +117,7 @@ impl ModelFeature {
 /// Origin of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum FetchFrom {
     /// From a YAML file.
     #[default]
@@ -126,6 +129,7 @@ pub enum FetchFrom {
 /// Type of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ParameterType {
     /// A number.
     Float,
@@ -141,6 +145,7 @@ pub enum ParameterType {
 
 /// A parameter that users may set. After loading, the template's defaults are filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ParameterRule {
     /// Name in `model_parameters`.
     pub name: String,
@@ -222,6 +227,13 @@ impl ParameterRule {
         self
     }
 
+    /// Sets the template.
+    #[must_use]
+    pub fn template(mut self, name: impl Into<String>) -> Self {
+        self.use_template = Some(name.into());
+        self
+    }
+
     /// Sets the decimal places.
     #[must_use]
     pub fn precision(mut self, places: u32) -> Self {
@@ -232,6 +244,7 @@ impl ParameterRule {
 
 /// What a model costs: `tokens × price × unit`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Pricing {
     /// Price per input unit.
     #[serde(deserialize_with = "super::price::decimal")]
@@ -244,4 +257,11 @@ pub struct Pricing {
     pub unit: Decimal,
     /// Currency: `USD`, `RMB`.
     pub currency: String,
+}
+
+impl Pricing {
+    /// A price in US dollars per million tokens.
+    pub fn per_million(input: Decimal, output: Option<Decimal>) -> Self {
+        Self { input, output, unit: Decimal::new(1, 6), currency: "USD".to_owned() }
+    }
 }

@@ -11,6 +11,7 @@ use super::i18n::I18n;
 
 /// A parameter. What a kind does not know is left out of its registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Parameter {
     /// Name of the value.
     pub name: String,
@@ -99,6 +100,7 @@ fn is_false(value: &bool) -> bool {
 /// Types of value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ParameterKind {
     /// Text.
     String,
@@ -165,6 +167,7 @@ impl ParameterKind {
 /// Who gives the value of a tool's parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ParameterForm {
     /// An administrator, when the tool is added.
     Schema,
@@ -176,6 +179,7 @@ pub enum ParameterForm {
 
 /// A value that can be chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ParameterOption {
     /// The value.
     pub value: String,
@@ -188,6 +192,7 @@ pub struct ParameterOption {
 
 /// How the text of a parameter is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AutoGenerate {
     /// What is generated.
     #[serde(rename = "type")]
@@ -197,6 +202,7 @@ pub struct AutoGenerate {
 /// What is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum AutoGenerateType {
     /// Instructions of a prompt.
     PromptInstruction,
@@ -204,6 +210,7 @@ pub enum AutoGenerateType {
 
 /// Whether a text may contain variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Template {
     /// Whether it may.
     #[serde(default)]

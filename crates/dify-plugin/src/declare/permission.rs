@@ -10,6 +10,7 @@ use super::manifest::Manifest;
 
 /// Something that needs permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Permission {
     /// Calls of tools.
     Tool,

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Severity {
     /// Dify accepts it, but not as intended.
     Warning,
@@ -13,6 +14,7 @@ pub enum Severity {
 
 /// A problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// Severity.
     pub severity: Severity,

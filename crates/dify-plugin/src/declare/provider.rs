@@ -8,6 +8,7 @@ use crate::protocol::ModelType;
 
 /// A provider's declaration, from `provider/*.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProviderDeclaration {
     /// Short name (`google`); the `provider` of every request.
     pub provider: String,
@@ -78,6 +79,7 @@ impl ProviderDeclaration {
 /// How a provider is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ConfigurateMethod {
     /// Models declared in files.
     PredefinedModel,
@@ -87,6 +89,7 @@ pub enum ConfigurateMethod {
 
 /// A link to the page where credentials are created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProviderHelp {
     /// Text of the link.
     pub title: I18n,
@@ -96,6 +99,7 @@ pub struct ProviderHelp {
 
 /// A form of credential fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CredentialForm {
     /// The fields in order.
     #[serde(default)]
@@ -104,6 +108,7 @@ pub struct CredentialForm {
 
 /// The form of a customizable model: the model's name and the fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ModelCredentialForm {
     /// Form field of the model's name.
     pub model: ModelNameField,
@@ -114,6 +119,7 @@ pub struct ModelCredentialForm {
 
 /// Form field of the model's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ModelNameField {
     /// Label of the field.
     pub label: I18n,
@@ -124,6 +130,7 @@ pub struct ModelNameField {
 
 /// One field of a form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CredentialField {
     /// Name in the credentials.
     pub variable: String,
@@ -166,6 +173,7 @@ fn yes() -> bool {
 /// Types of fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum CredentialFieldType {
     /// Text.
     TextInput,
@@ -181,6 +189,7 @@ pub enum CredentialFieldType {
 
 /// An option of a select or radio field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CredentialOption {
     /// Displayed label.
     pub label: I18n,
@@ -193,6 +202,7 @@ pub struct CredentialOption {
 
 /// A condition on another field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ShowOn {
     /// The other field.
     pub variable: String,

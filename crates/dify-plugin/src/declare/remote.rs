@@ -13,6 +13,7 @@ use crate::protocol::registration::Registration;
 
 /// The ID under which a plugin is registered for debugging.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Identity {
     /// A separate ID, and labels that show it. The daemon replaces an installed plugin of the same ID when a debugged
     /// one connects, and *uninstalls* it from the workspace when that one disconnects.

@@ -12,6 +12,7 @@ use super::parameter::Parameter;
 
 /// A provider of tools.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ToolProviderDeclaration {
     /// Who it is.
     pub identity: ProviderIdentity,
@@ -35,6 +36,7 @@ impl ToolProviderDeclaration {
 
 /// A tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ToolDeclaration {
     /// Who it is.
     pub identity: Identity,
@@ -53,6 +55,7 @@ pub struct ToolDeclaration {
 
 /// What a tool does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ToolDescription {
     /// For users.
     pub human: I18n,

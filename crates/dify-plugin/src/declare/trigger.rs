@@ -12,6 +12,7 @@ use super::parameter::Parameter;
 
 /// A provider of triggers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TriggerProviderDeclaration {
     /// Who it is.
     pub identity: ProviderIdentity,
@@ -35,6 +36,7 @@ impl TriggerProviderDeclaration {
 
 /// How a plugin makes subscriptions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SubscriptionConstructor {
     /// What a user chooses for a new subscription.
     #[serde(default)]
@@ -49,6 +51,7 @@ pub struct SubscriptionConstructor {
 
 /// An event that starts workflows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EventDeclaration {
     /// Who it is.
     pub identity: Identity,

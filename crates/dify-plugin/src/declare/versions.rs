@@ -53,6 +53,7 @@ impl FromStr for DifyVersion {
 
 /// A closed set of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// `features` of a model.
     Feature,

@@ -33,6 +33,7 @@ pub fn parse(text: &str) -> Result<Value, Error> {
 
 /// Why a text is not parsed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// It is too large.
     #[error("is larger than {MAX_YAML_BYTES} bytes")]

@@ -18,6 +18,7 @@ pub use target::Target;
 
 /// Why a package cannot be built or read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PackageError {
     /// A file that cannot be read or written.
     #[error("{path}: {reason}")]

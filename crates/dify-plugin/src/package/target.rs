@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 /// An operating system and CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Target {
     /// Linux on x86-64.
     LinuxAmd64,

@@ -149,6 +149,7 @@ pub struct Incoming<P> {
 
 /// Whether a workflow starts.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum EventOutcome {
     /// It starts with these variables.
     Start(Map<String, Value>),

@@ -8,6 +8,7 @@ use super::lenient::{lenient, null_default};
 
 /// Provider, credentials and user of a request.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[non_exhaustive]
 pub struct Access {
     /// Short name of the provider's declaration.
     pub provider: String,

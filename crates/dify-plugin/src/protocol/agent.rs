@@ -13,6 +13,7 @@ use super::tool_message::Message;
 
 /// `invoke_agent_strategy`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct InvokeAgentStrategyRequest {
     /// Short name of the provider's declaration.
     #[serde(rename = "agent_strategy_provider")]
@@ -29,6 +30,7 @@ pub struct InvokeAgentStrategyRequest {
 
 /// Every action of an agent strategy.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum AgentRequest {
     /// `invoke_agent_strategy`
     Invoke(InvokeAgentStrategyRequest),
@@ -46,6 +48,7 @@ impl AgentRequest {
 
 /// What a run of a strategy used, over all calls of models.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct AgentUsage {
     /// Tokens of all calls.
     pub total_tokens: u64,
@@ -59,6 +62,25 @@ pub struct AgentUsage {
 }
 
 impl AgentUsage {
+    /// Tokens without a price.
+    pub fn new(total_tokens: u64) -> Self {
+        Self { total_tokens, ..Self::default() }
+    }
+
+    /// Sets the price, a decimal number, and its currency.
+    #[must_use]
+    pub fn with_price(mut self, price: impl Into<String>, currency: impl Into<String>) -> Self {
+        (self.total_price, self.currency) = (price.into(), currency.into());
+        self
+    }
+
+    /// Adds a further member; see [`Self::extra`].
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.into(), value.into());
+        self
+    }
+
     /// The message that Dify reads it from. The last `json` message of any shape wins, so that it must be the last one.
     pub fn into_message(self) -> Message {
         Message::json(json!({ "execution_metadata": self }))

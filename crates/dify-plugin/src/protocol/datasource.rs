@@ -13,6 +13,7 @@ use super::lenient::{lenient, null_default};
 
 /// `validate_datasource_credentials`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct ValidateDatasourceCredentialsRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -21,6 +22,7 @@ pub struct ValidateDatasourceCredentialsRequest {
 
 /// `invoke_website_datasource_get_crawl` and `invoke_online_document_datasource_get_pages`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct DatasourceParametersRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -34,6 +36,7 @@ pub struct DatasourceParametersRequest {
 
 /// `invoke_online_document_datasource_get_page_content`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct PageContentRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -47,6 +50,7 @@ pub struct PageContentRequest {
 /// One page of an online document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct PageRef {
     /// Its workspace.
     #[serde(deserialize_with = "lenient")]
@@ -61,6 +65,7 @@ pub struct PageRef {
 
 /// `invoke_online_drive_browse_files`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct BrowseFilesRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -74,6 +79,7 @@ pub struct BrowseFilesRequest {
 /// A listing of an online drive.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Browse {
     /// The bucket, where the drive has buckets; with neither bucket nor prefix the buckets are listed.
     #[serde(deserialize_with = "lenient")]
@@ -97,6 +103,7 @@ impl Default for Browse {
 
 /// `invoke_online_drive_download_file`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct DownloadFileRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -109,6 +116,7 @@ pub struct DownloadFileRequest {
 
 /// One file of an online drive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct DriveFileRef {
     /// The bucket, where the drive has buckets.
     #[serde(default, deserialize_with = "lenient")]
@@ -119,6 +127,7 @@ pub struct DriveFileRef {
 
 /// Every action of a datasource provider.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum DatasourceRequest {
     /// `validate_datasource_credentials`
     ValidateCredentials(ValidateDatasourceCredentialsRequest),
@@ -187,6 +196,7 @@ pub struct CrawlState {
 
 /// One crawled page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CrawledPage {
     /// Its URL.
     pub source_url: String,
@@ -198,8 +208,30 @@ pub struct CrawledPage {
     pub description: String,
 }
 
+impl CrawledPage {
+    /// A page with this URL and text.
+    pub fn new(source_url: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { source_url: source_url.into(), content: content.into(), ..Self::default() }
+    }
+
+    /// Sets the title.
+    #[must_use]
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// Sets the description.
+    #[must_use]
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+}
+
 /// The pages of one workspace of online documents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Workspace {
     /// Its ID.
     pub workspace_id: String,
@@ -213,8 +245,24 @@ pub struct Workspace {
     pub pages: Vec<DocumentPage>,
 }
 
+impl Workspace {
+    /// A workspace with all of its pages.
+    pub fn new(id: impl Into<String>, name: impl Into<String>, pages: Vec<DocumentPage>) -> Self {
+        let (workspace_id, workspace_name, total) = (id.into(), name.into(), pages.len() as u64);
+        Self { workspace_id, workspace_name, workspace_icon: String::new(), total, pages }
+    }
+
+    /// Sets the URL of the icon.
+    #[must_use]
+    pub fn with_icon(mut self, url: impl Into<String>) -> Self {
+        self.workspace_icon = url.into();
+        self
+    }
+}
+
 /// One page of online documents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DocumentPage {
     /// Its ID.
     pub page_id: String,
@@ -231,8 +279,44 @@ pub struct DocumentPage {
     pub parent_id: Option<String>,
 }
 
+impl DocumentPage {
+    /// A page of type `page`.
+    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { page_id: id.into(), page_name: name.into(), page_type: "page".to_owned(), ..Self::default() }
+    }
+
+    /// Sets the type, such as `database`.
+    #[must_use]
+    pub fn with_type(mut self, page_type: impl Into<String>) -> Self {
+        self.page_type = page_type.into();
+        self
+    }
+
+    /// Sets the icon; see [`Self::page_icon`].
+    #[must_use]
+    pub fn with_icon(mut self, icon: Map<String, Value>) -> Self {
+        self.page_icon = Some(icon);
+        self
+    }
+
+    /// Sets when it was edited last.
+    #[must_use]
+    pub fn with_last_edited_time(mut self, time: impl Into<String>) -> Self {
+        self.last_edited_time = time.into();
+        self
+    }
+
+    /// Sets the page above it.
+    #[must_use]
+    pub fn with_parent(mut self, id: impl Into<String>) -> Self {
+        self.parent_id = Some(id.into());
+        self
+    }
+}
+
 /// The files of one bucket, or of a drive without buckets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DriveListing {
     /// The bucket.
     pub bucket: Option<String>,
@@ -244,8 +328,30 @@ pub struct DriveListing {
     pub next_page_parameters: Option<Map<String, Value>>,
 }
 
+impl DriveListing {
+    /// A listing that is complete.
+    pub fn new(files: Vec<DriveFile>) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    /// Sets the bucket.
+    #[must_use]
+    pub fn with_bucket(mut self, bucket: impl Into<String>) -> Self {
+        self.bucket = Some(bucket.into());
+        self
+    }
+
+    /// There is a next page, whose request gets these parameters.
+    #[must_use]
+    pub fn with_next_page(mut self, parameters: Map<String, Value>) -> Self {
+        (self.is_truncated, self.next_page_parameters) = (true, Some(parameters));
+        self
+    }
+}
+
 /// One entry of a drive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DriveFile {
     /// Its ID.
     pub id: String,
@@ -258,9 +364,22 @@ pub struct DriveFile {
     pub kind: DriveFileKind,
 }
 
+impl DriveFile {
+    /// A file that can be downloaded.
+    pub fn file(id: impl Into<String>, name: impl Into<String>, size: u64) -> Self {
+        Self { id: id.into(), name: name.into(), size, kind: DriveFileKind::File }
+    }
+
+    /// A directory.
+    pub fn directory(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { id: id.into(), name: name.into(), size: 0, kind: DriveFileKind::Directory }
+    }
+}
+
 /// See [`DriveFile::kind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum DriveFileKind {
     /// Entries are below it.
     #[serde(rename = "folder")]

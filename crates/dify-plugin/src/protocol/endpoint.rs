@@ -15,6 +15,7 @@ pub const MAX_REQUEST_BODY_BYTES: usize = 10 * 1024 * 1024;
 
 /// `invoke_endpoint`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct InvokeEndpointRequest {
     /// An HTTP/1.1 request as it is on a connection; hexadecimal on the wire, bytes here.
     #[serde(deserialize_with = "hex_bytes")]
@@ -26,6 +27,7 @@ pub struct InvokeEndpointRequest {
 
 /// Every action of an endpoint.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum EndpointRequest {
     /// `invoke_endpoint`
     Invoke(InvokeEndpointRequest),

@@ -41,6 +41,7 @@ pub struct Inbound<'a> {
 
 /// Where in Dify a request comes from, as far as the daemon reports it.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Origin {
     /// The app; a model may be called without one.
     pub app_id: Option<Arc<str>>,
@@ -57,6 +58,7 @@ pub struct Origin {
 /// Types of inbound lines.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum InboundEvent {
     /// A request.
     Request,

@@ -15,6 +15,7 @@ use super::lenient::{empty_string_as_none, null_default};
 /// Role of a message's author. `developer` is read as `system`, because the Dify API has no such role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Role {
     /// Instructions of the application.
     #[serde(alias = "developer")]
@@ -30,6 +31,7 @@ pub enum Role {
 
 /// One message of the prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PromptMessage {
     /// Role of the author.
     pub role: Role,
@@ -88,7 +90,7 @@ impl PromptMessage {
     }
 }
 
-/// The content of a message: text, or a list of parts.
+/// The content of a message: text, or a list of parts. There is no third JSON type for it, so that it is exhaustive.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Content {
@@ -179,6 +181,7 @@ impl Content {
 /// One part of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", from = "WirePart")]
+#[non_exhaustive]
 pub enum ContentPart {
     /// Text.
     Text(TextPart),
@@ -282,6 +285,7 @@ impl From<WirePart> for ContentPart {
 
 /// A text part.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct TextPart {
     /// The text.
     pub data: String,
@@ -294,6 +298,7 @@ pub struct TextPart {
 ///
 /// Use [`MediaPart::url`] first, then `base64_data`. A data URI in `url` is allowed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct MediaPart {
     /// File extension without the dot (`png`).
     pub format: String,
@@ -316,8 +321,36 @@ pub struct MediaPart {
     pub opaque_body: Option<Value>,
 }
 
+impl MediaPart {
+    /// Content in Base64.
+    pub fn base64(data: impl Into<String>) -> Self {
+        Self { base64_data: Some(data.into()), ..Self::default() }
+    }
+
+    /// The URL of a file.
+    pub fn link(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::default() }
+    }
+
+    /// Sets the media type, and the file extension by its subtype.
+    #[must_use]
+    pub fn with_mime_type(mut self, mime_type: impl Into<String>) -> Self {
+        self.mime_type = mime_type.into();
+        self.format = self.mime_type.split_once('/').map_or_else(String::new, |(_, subtype)| subtype.to_owned());
+        self
+    }
+
+    /// Sets the detail of an image, `low` or `high`.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
 /// A function that the model may call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Tool {
     /// Name of the function.
     pub name: String,
@@ -329,8 +362,16 @@ pub struct Tool {
     pub parameters: Map<String, Value>,
 }
 
+impl Tool {
+    /// A function with a JSON Schema of its arguments.
+    pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: Map<String, Value>) -> Self {
+        Self { name: name.into(), description: description.into(), parameters }
+    }
+}
+
 /// Whether a tool must be called, and which one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ToolChoice {
     /// `auto`, `none`, `required` or `tool`.
     pub mode: ToolChoiceMode,
@@ -339,9 +380,22 @@ pub struct ToolChoice {
     pub name: Option<String>,
 }
 
+impl ToolChoice {
+    /// A choice without a name.
+    pub fn new(mode: ToolChoiceMode) -> Self {
+        Self { mode, name: None }
+    }
+
+    /// This tool must be called.
+    pub fn tool(name: impl Into<String>) -> Self {
+        Self { mode: ToolChoiceMode::Tool, name: Some(name.into()) }
+    }
+}
+
 /// See [`ToolChoice`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ToolChoiceMode {
     /// The model decides.
     Auto,
@@ -357,6 +411,7 @@ pub enum ToolChoiceMode {
 ///
 /// In a stream, fragments repeat the ID; `arguments` is always JSON *text*.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ToolCall {
     /// ID of the call.
     #[serde(default, deserialize_with = "null_default")]
@@ -385,6 +440,7 @@ fn function_type() -> String {
 
 /// Name and arguments of a call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FunctionCall {
     /// Name of the function.
     #[serde(default, deserialize_with = "null_default")]

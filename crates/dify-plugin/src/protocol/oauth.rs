@@ -12,6 +12,7 @@ use super::lenient::{hex_bytes, lenient, null_default};
 
 /// What all actions have in common.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[non_exhaustive]
 pub struct OAuthAccess {
     /// Short name of the provider's declaration.
     pub provider: String,
@@ -28,6 +29,7 @@ pub struct OAuthAccess {
 
 /// `get_authorization_url`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct AuthorizationUrlRequest {
     /// What all actions have in common.
     #[serde(flatten)]
@@ -36,6 +38,7 @@ pub struct AuthorizationUrlRequest {
 
 /// `get_credentials`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct OAuthCredentialsRequest {
     /// What all actions have in common.
     #[serde(flatten)]
@@ -47,6 +50,7 @@ pub struct OAuthCredentialsRequest {
 
 /// `refresh_credentials`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct RefreshCredentialsRequest {
     /// What all actions have in common.
     #[serde(flatten)]
@@ -58,6 +62,7 @@ pub struct RefreshCredentialsRequest {
 
 /// Every action of OAuth.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum OAuthRequest {
     /// `get_authorization_url`
     AuthorizationUrl(AuthorizationUrlRequest),
@@ -104,6 +109,7 @@ pub struct AuthorizationUrl {
 
 /// The result of `get_credentials`; a refresh returns the same without `metadata`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OAuthCredentials {
     /// `name` and `avatar_url` of a datasource's account; of no use elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +118,27 @@ pub struct OAuthCredentials {
     pub credentials: Map<String, Value>,
     /// When they expire, in seconds since the Unix epoch; -1 is never.
     pub expires_at: i64,
+}
+
+impl OAuthCredentials {
+    /// Credentials that do not expire.
+    pub fn new(credentials: Map<String, Value>) -> Self {
+        Self { metadata: None, credentials, expires_at: -1 }
+    }
+
+    /// Sets when they expire, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn with_expiry(mut self, unix_seconds: i64) -> Self {
+        self.expires_at = unix_seconds;
+        self
+    }
+
+    /// Sets `name` and `avatar_url` of a datasource's account.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
 }
 
 impl std::fmt::Debug for OAuthCredentials {

@@ -11,6 +11,7 @@ use super::invocation::actions;
 
 /// `fetch_parameter_options`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct FetchOptionsRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -23,6 +24,7 @@ pub struct FetchOptionsRequest {
 
 /// Every action of dynamic options.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum OptionsRequest {
     /// `fetch_parameter_options`
     Fetch(FetchOptionsRequest),
@@ -40,6 +42,7 @@ impl OptionsRequest {
 
 /// One choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Choice {
     /// The value that the parameter gets.
     pub value: String,

@@ -68,6 +68,7 @@ impl Registration {
 
 /// Why the daemon rejected a registration: it responds with a line of plain text and closes the connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Rejection {
     /// The key is unknown or has expired; retrying is useless.
     #[error("Dify rejected the debugging key; copy a new one from Plugins → Debug (a key is valid for two hours)")]

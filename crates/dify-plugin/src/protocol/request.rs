@@ -18,6 +18,7 @@ use super::message::{PromptMessage, Tool, ToolChoice};
 /// Model types of Dify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ModelType {
     /// Large language model.
     Llm,
@@ -61,6 +62,7 @@ impl ModelType {
 
 /// Provider, model and credentials of a request. Every request except the provider's validation has them.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct Target {
     /// Short provider name in the declaration (`google`).
     pub provider: String,
@@ -74,8 +76,16 @@ pub struct Target {
     pub user_id: String,
 }
 
+impl Target {
+    /// A model without a user.
+    pub fn new(provider: impl Into<String>, model: impl Into<String>, credentials: Credentials) -> Self {
+        Self { provider: provider.into(), model: model.into(), credentials, user_id: String::new() }
+    }
+}
+
 /// `invoke_llm` and `start_polling`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct LlmRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -106,6 +116,23 @@ pub struct LlmRequest {
     pub first_token_timeout: Option<Duration>,
 }
 
+impl LlmRequest {
+    /// A conversation without parameters and tools, whose response is a stream.
+    pub fn new(target: Target, prompt_messages: Vec<PromptMessage>) -> Self {
+        Self {
+            target,
+            model_parameters: Map::new(),
+            prompt_messages,
+            tools: Vec::new(),
+            tool_choice: None,
+            stop: Vec::new(),
+            json_schema: None,
+            stream: true,
+            first_token_timeout: None,
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -116,6 +143,7 @@ fn stream_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
 
 /// `get_llm_num_tokens`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct LlmNumTokensRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -131,6 +159,7 @@ pub struct LlmNumTokensRequest {
 /// Purpose of an embedding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum EmbeddingInputType {
     /// A text to be found.
     #[default]
@@ -142,6 +171,7 @@ pub enum EmbeddingInputType {
 
 /// `invoke_text_embedding`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct TextEmbeddingRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -154,8 +184,16 @@ pub struct TextEmbeddingRequest {
     pub input_type: EmbeddingInputType,
 }
 
+impl TextEmbeddingRequest {
+    /// Texts to be found.
+    pub fn new(target: Target, texts: Vec<String>) -> Self {
+        Self { target, texts, input_type: EmbeddingInputType::Document }
+    }
+}
+
 /// `get_text_embedding_num_tokens`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct TextEmbeddingNumTokensRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -167,6 +205,7 @@ pub struct TextEmbeddingNumTokensRequest {
 
 /// A text or image of a multimodal embedding or rerank request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MultimodalContent {
     /// Text; or Base64, a data URI or a URL of an image.
     #[serde(default, deserialize_with = "null_default")]
@@ -176,9 +215,22 @@ pub struct MultimodalContent {
     pub content_type: MultimodalContentType,
 }
 
+impl MultimodalContent {
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { content: text.into(), content_type: MultimodalContentType::Text }
+    }
+
+    /// An image: Base64, a data URI or a URL.
+    pub fn image(image: impl Into<String>) -> Self {
+        Self { content: image.into(), content_type: MultimodalContentType::Image }
+    }
+}
+
 /// See [`MultimodalContent`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum MultimodalContentType {
     /// Text.
     #[default]
@@ -190,6 +242,7 @@ pub enum MultimodalContentType {
 
 /// `invoke_multimodal_embedding`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct MultimodalEmbeddingRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -204,6 +257,7 @@ pub struct MultimodalEmbeddingRequest {
 
 /// `invoke_rerank`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct RerankRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -222,8 +276,16 @@ pub struct RerankRequest {
     pub top_n: Option<u64>,
 }
 
+impl RerankRequest {
+    /// A ranking of all documents.
+    pub fn new(target: Target, query: impl Into<String>, docs: Vec<String>) -> Self {
+        Self { target, query: query.into(), docs, score_threshold: None, top_n: None }
+    }
+}
+
 /// `invoke_multimodal_rerank`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct MultimodalRerankRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -243,6 +305,7 @@ pub struct MultimodalRerankRequest {
 
 /// `invoke_tts`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct TtsRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -255,8 +318,16 @@ pub struct TtsRequest {
     pub voice: Option<String>,
 }
 
+impl TtsRequest {
+    /// Text to speak with the default voice.
+    pub fn new(target: Target, content_text: impl Into<String>) -> Self {
+        Self { target, content_text: content_text.into(), voice: None }
+    }
+}
+
 /// `get_tts_model_voices`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct TtsVoicesRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -268,6 +339,7 @@ pub struct TtsVoicesRequest {
 
 /// `invoke_speech2text`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct Speech2TextRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -277,8 +349,16 @@ pub struct Speech2TextRequest {
     pub file: Vec<u8>,
 }
 
+impl Speech2TextRequest {
+    /// An audio file.
+    pub fn new(target: Target, file: Vec<u8>) -> Self {
+        Self { target, file }
+    }
+}
+
 /// `invoke_moderation`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct ModerationRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -290,6 +370,7 @@ pub struct ModerationRequest {
 
 /// `validate_provider_credentials`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct ValidateProviderRequest {
     /// Short provider name.
     pub provider: String,
@@ -300,6 +381,7 @@ pub struct ValidateProviderRequest {
 
 /// `validate_model_credentials` and `get_ai_model_schemas`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct ModelRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -308,8 +390,16 @@ pub struct ModelRequest {
     pub model_type: ModelType,
 }
 
+impl ModelRequest {
+    /// A request about a model of this type.
+    pub fn new(target: Target, model_type: ModelType) -> Self {
+        Self { target, model_type }
+    }
+}
+
 /// `check_polling`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct CheckPollingRequest {
     /// Model and credentials.
     #[serde(flatten)]
@@ -321,6 +411,7 @@ pub struct CheckPollingRequest {
 
 /// Every action of a model plugin.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Request {
     /// `invoke_llm`
     InvokeLlm(LlmRequest),
@@ -358,6 +449,7 @@ pub enum Request {
 
 /// Why a request could not be parsed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// Unknown request type.
     #[error("unknown request type `{found}`; expected one of {known}")]

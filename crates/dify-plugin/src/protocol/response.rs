@@ -6,10 +6,11 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::message::{Content, ToolCall};
+use super::message::{Content, ContentPart, ToolCall};
 
 /// One step of a provider's stream. `model` and `index` are added when it is sent.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct LlmDelta {
     /// New text or parts; empty text when this step carries only calls or usage.
     pub content: Content,
@@ -30,10 +31,40 @@ impl LlmDelta {
     pub fn text(text: impl Into<String>) -> Self {
         Self { content: Content::Text(text.into()), ..Self::default() }
     }
+
+    /// Creates a step of text and media.
+    pub fn parts(parts: Vec<ContentPart>) -> Self {
+        Self { content: Content::Parts(parts), ..Self::default() }
+    }
+
+    /// Creates a step of tool calls.
+    pub fn calls(tool_calls: Vec<ToolCall>) -> Self {
+        Self { tool_calls, ..Self::default() }
+    }
+
+    /// Creates the last step, without content.
+    pub fn end(finish_reason: FinishReason, usage: LlmUsage) -> Self {
+        Self { finish_reason: Some(finish_reason), usage: Some(usage), ..Self::default() }
+    }
+
+    /// Sets the content.
+    #[must_use]
+    pub fn with_content(mut self, content: impl Into<Content>) -> Self {
+        self.content = content.into();
+        self
+    }
+
+    /// Sets the private JSON to be returned with the message.
+    #[must_use]
+    pub fn with_opaque_body(mut self, body: Option<Value>) -> Self {
+        self.opaque_body = body;
+        self
+    }
 }
 
 /// Why a response ended, in Dify's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FinishReason {
     /// The model finished.
     Stop,
@@ -81,6 +112,7 @@ impl Serialize for FinishReason {
 /// Tokens and price of one LLM call. Decimals are strings in the format of the Python SDK; `latency` is in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct LlmUsage {
     /// Tokens of the prompt.
     pub prompt_tokens: u64,
@@ -131,6 +163,7 @@ impl Default for DecimalText {
 
 /// One line of an LLM response.
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct LlmChunk<'a> {
     /// Echo of the request's model; never empty.
     pub model: &'a str,
@@ -144,6 +177,7 @@ pub struct LlmChunk<'a> {
 
 /// See [`LlmChunk`].
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct LlmChunkDelta<'a> {
     /// Number of the chunk, from 0.
     pub index: u64,
@@ -157,6 +191,7 @@ pub struct LlmChunkDelta<'a> {
 
 /// Message of the model.
 #[derive(Debug, Serialize)]
+#[non_exhaustive]
 pub struct AssistantMessage<'a> {
     /// Always `assistant`.
     pub role: &'static str,
@@ -204,6 +239,7 @@ impl<'a> LlmChunk<'a> {
 /// Tokens and price of one embedding call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct EmbeddingUsage {
     /// Tokens of the texts.
     pub tokens: u64,
@@ -224,6 +260,7 @@ pub struct EmbeddingUsage {
 /// Vectors, one per text, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct EmbeddingResult {
     /// Echo of the request's model; the runtime fills it in when it is empty.
     pub model: String,
@@ -233,9 +270,17 @@ pub struct EmbeddingResult {
     pub usage: EmbeddingUsage,
 }
 
+impl EmbeddingResult {
+    /// Vectors of the requested model.
+    pub fn new(embeddings: Vec<Vec<f32>>, usage: EmbeddingUsage) -> Self {
+        Self { model: String::new(), embeddings, usage }
+    }
+}
+
 /// Documents, most relevant first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct RerankResult {
     /// Echo of the request's model; the runtime fills it in when it is empty.
     pub model: String,
@@ -243,8 +288,16 @@ pub struct RerankResult {
     pub docs: Vec<RerankDocument>,
 }
 
+impl RerankResult {
+    /// Documents, ranked by the requested model.
+    pub fn new(docs: Vec<RerankDocument>) -> Self {
+        Self { model: String::new(), docs }
+    }
+}
+
 /// One document of a [`RerankResult`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RerankDocument {
     /// Index in the request.
     pub index: usize,
@@ -254,8 +307,16 @@ pub struct RerankDocument {
     pub score: f64,
 }
 
+impl RerankDocument {
+    /// A document with its score.
+    pub fn new(index: usize, text: impl Into<String>, score: f64) -> Self {
+        Self { index, text: text.into(), score }
+    }
+}
+
 /// A chunk of speech audio: bytes here, hexadecimal on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AudioChunk {
     /// Content; the chunks joined in order are the file.
     pub bytes: bytes::Bytes,
@@ -263,8 +324,16 @@ pub struct AudioChunk {
     pub mime_type: Option<String>,
 }
 
+impl AudioChunk {
+    /// Audio of this type.
+    pub fn new(bytes: impl Into<bytes::Bytes>, mime_type: Option<String>) -> Self {
+        Self { bytes: bytes.into(), mime_type }
+    }
+}
+
 /// A voice that a user can choose; both fields are never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Voice {
     /// Name shown.
     pub name: String,
@@ -272,8 +341,16 @@ pub struct Voice {
     pub value: String,
 }
 
+impl Voice {
+    /// A voice.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
+}
+
 /// Response of `start_polling` and `check_polling`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum PollingResponse {
     /// Still running.
     Running {

@@ -13,6 +13,7 @@ use super::lenient::null_default;
 
 /// `invoke_tool`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct InvokeToolRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -26,6 +27,7 @@ pub struct InvokeToolRequest {
 
 /// `validate_tool_credentials`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct ValidateToolCredentialsRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -34,6 +36,7 @@ pub struct ValidateToolCredentialsRequest {
 
 /// `get_tool_runtime_parameters`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct ToolRuntimeParametersRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -44,6 +47,7 @@ pub struct ToolRuntimeParametersRequest {
 
 /// Every action of a tool provider.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ToolRequest {
     /// `invoke_tool`
     Invoke(InvokeToolRequest),

@@ -17,6 +17,7 @@ pub const RESERVED_VARIABLES: [&str; 3] = ["text", "json", "files"];
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Message {
     /// What it is.
     #[serde(flatten)]
@@ -67,6 +68,7 @@ pub enum Content {
 
 /// A text or a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Text {
     /// The text.
     #[serde(default, deserialize_with = "null_default")]
@@ -75,6 +77,7 @@ pub struct Text {
 
 /// An object or array.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Json {
     /// The value.
     pub json_object: Value,
@@ -85,6 +88,7 @@ pub struct Json {
 
 /// A whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Blob {
     /// Its bytes in Base64.
     pub blob: String,
@@ -92,6 +96,7 @@ pub struct Blob {
 
 /// A part of a file. Parts are joined by `id` in the order in which they come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BlobChunk {
     /// Names the file among those of the process.
     pub id: String,
@@ -107,6 +112,7 @@ pub struct BlobChunk {
 
 /// An output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Variable {
     /// Its name.
     pub variable_name: String,
@@ -119,6 +125,7 @@ pub struct Variable {
 
 /// An entry of an agent's log. A second one with the same ID replaces the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Log {
     /// Names the entry.
     pub id: String,
@@ -143,6 +150,7 @@ pub struct Log {
 /// How the work of a log's entry goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LogStatus {
     /// It has begun.
     Start,
@@ -154,6 +162,7 @@ pub enum LogStatus {
 
 /// Citations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RetrieverResources {
     /// `dataset_name`, `document_name`, `content`, `score` and so on, all optional.
     #[serde(default, deserialize_with = "null_default")]

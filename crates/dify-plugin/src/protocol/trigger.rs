@@ -14,6 +14,7 @@ use super::lenient::{hex_bytes, lenient, null_default};
 
 /// A subscription: the URL that the other service calls, and what belongs to it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Subscription {
     /// When it expires, in seconds since the Unix epoch; -1 is never.
     #[serde(default = "never", deserialize_with = "expiry")]
@@ -45,6 +46,13 @@ impl Subscription {
         Self { expires_at: -1, endpoint: endpoint.into(), parameters: None, properties }
     }
 
+    /// Sets when it expires, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn with_expiry(mut self, unix_seconds: i64) -> Self {
+        self.expires_at = unix_seconds;
+        self
+    }
+
     /// A property that is a string.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.properties.get(name).and_then(Value::as_str).filter(|value| !value.is_empty())
@@ -64,6 +72,7 @@ impl fmt::Debug for Subscription {
 
 /// `validate_trigger_credentials`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct ValidateTriggerCredentialsRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -72,6 +81,7 @@ pub struct ValidateTriggerCredentialsRequest {
 
 /// `subscribe_trigger`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct SubscribeRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -85,6 +95,7 @@ pub struct SubscribeRequest {
 
 /// `unsubscribe_trigger` and `refresh_trigger`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct SubscriptionRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -95,6 +106,7 @@ pub struct SubscriptionRequest {
 
 /// `dispatch_trigger_event`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct DispatchRequest {
     /// Provider and credentials.
     #[serde(flatten)]
@@ -108,6 +120,7 @@ pub struct DispatchRequest {
 
 /// `invoke_trigger_event`.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct InvokeEventRequest {
     /// Provider, credentials and user.
     #[serde(flatten)]
@@ -129,6 +142,7 @@ pub struct InvokeEventRequest {
 
 /// Every action of a trigger provider.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum TriggerRequest {
     /// `validate_trigger_credentials`
     ValidateCredentials(ValidateTriggerCredentialsRequest),

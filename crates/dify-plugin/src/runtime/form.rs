@@ -12,6 +12,7 @@ use crate::protocol::Credentials;
 
 /// Form that the credentials come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// The provider's form, for predefined models.
     Provider,

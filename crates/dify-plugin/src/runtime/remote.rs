@@ -62,6 +62,7 @@ impl RemoteOptions {
 
 /// Why remote debugging ended.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RemoteError {
     /// The daemon rejected the registration.
     #[error(transparent)]
@@ -78,6 +79,7 @@ pub enum RemoteError {
 
 /// State of a connection, to show to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// Trying to connect.
     Connecting,

@@ -28,6 +28,7 @@ pub struct Responder {
 
 /// How a session ends.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Successfully.
     Completed,
@@ -59,6 +60,7 @@ struct State {
 
 /// Why an item was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unsent {
     /// It does not fit into a line that the daemon accepts.
     TooLong {

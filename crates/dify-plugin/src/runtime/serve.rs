@@ -34,6 +34,7 @@ pub struct ServeOptions {
 
 /// What to do when the daemon closes the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AtEnd {
     /// Finish the open sessions; no more requests will arrive.
     Finish,
@@ -57,6 +58,7 @@ impl Default for ServeOptions {
 
 /// A line from the daemon.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum DaemonLine<'a> {
     /// An envelope, or a malformed line with a session ID.
     Envelope,

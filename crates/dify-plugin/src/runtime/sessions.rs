@@ -274,6 +274,7 @@ pub struct Turn {
 
 /// Why a session is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stop {
     /// The caller cancelled it.
     Cancelled,

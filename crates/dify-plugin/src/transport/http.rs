@@ -78,6 +78,7 @@ pub struct Call {
 }
 
 /// Response to a request.
+#[non_exhaustive]
 pub enum HttpResponse {
     /// Streams the lines of a session.
     Lines(LineReceiver),

@@ -43,6 +43,7 @@ pub struct Probe {
 
 /// Route of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Route {
     /// Direct connection.
     Direct,

@@ -177,7 +177,8 @@ fn the_price_is_that_of_the_model_that_responded() {
             "changes": {"2027-01-01": {"input": "5", "output": "6"}}, "service_tiers": {"flex": "0.1"}}},
     }))
     .unwrap();
-    let unpriced = dify_plugin::declare::ModelSchema { pricing: None, ..other.clone() };
+    let mut unpriced = other.clone();
+    unpriced.pricing = None;
     for (model, fixed, day, tier, prompt, price) in [
         (&other, false, "2026-12-31", None, 1000, "0.0010000"),
         (&other, false, "2026-12-31", None, 1001, "0.0030030"),

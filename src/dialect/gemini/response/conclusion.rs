@@ -10,7 +10,7 @@ use crate::dialect::gemini::grounding::{Citations, Grounding};
 use crate::dialect::gemini::request::OPAQUE_KEY;
 use crate::dialect::gemini::thought_signatures::{Key, of_call};
 use crate::dialect::gemini::wire::{FunctionCall, ModalityTokens, Part, UsageMetadata};
-use dify_plugin::protocol::{Content, LlmDelta, ToolCall};
+use dify_plugin::protocol::{LlmDelta, ToolCall};
 
 impl GeminiResponse {
     /// Returns the last deltas: buffered output, calls, sources, private data, finish reason and usage.
@@ -23,7 +23,7 @@ impl GeminiResponse {
         self.think.finish(has_calls, &mut text);
         if has_calls {
             self.push_text(std::mem::take(&mut text), &mut out);
-            out.push(LlmDelta { tool_calls: self.take_tool_calls(), ..LlmDelta::default() });
+            out.push(LlmDelta::calls(self.take_tool_calls()));
         }
         if !self.options.expects_json && self.options.citations != Citations::Off {
             text.push_str(&self.grounding.list());
@@ -34,13 +34,8 @@ impl GeminiResponse {
         if word == "MAX_TOKENS" && self.options.expects_json {
             tracing::warn!("JSON response truncated; raise `max_output_tokens` or lower the thinking level");
         }
-        out.push(LlmDelta {
-            content: Content::Text(text),
-            opaque_body: self.opaque_body(),
-            finish_reason: Some(finish::reason(word, has_calls)),
-            usage: Some(self.usage(prompt_estimate)),
-            ..LlmDelta::default()
-        });
+        let end = LlmDelta::end(finish::reason(word, has_calls), self.usage(prompt_estimate));
+        out.push(end.with_content(text).with_opaque_body(self.opaque_body()));
         out
     }
 

@@ -5,7 +5,7 @@ use crate::dialect::gemini::grounding::Citations;
 use crate::dialect::gemini::media::{linked, media};
 use crate::dialect::gemini::thought_signatures::of_content;
 use crate::dialect::gemini::wire::{Blob, FunctionCall, Part};
-use dify_plugin::protocol::{Content, ContentPart, LlmDelta};
+use dify_plugin::protocol::{ContentPart, LlmDelta};
 
 impl GeminiResponse {
     /// Processes a part with one type of data.
@@ -122,7 +122,7 @@ impl GeminiResponse {
     }
 
     fn show(&mut self, part: ContentPart, text: &mut String, out: &mut Vec<LlmDelta>) {
-        let delta = LlmDelta { content: Content::Parts(vec![part]), ..LlmDelta::default() };
+        let delta = LlmDelta::parts(vec![part]);
         if self.options.citations == Citations::Inline {
             self.hold(Held::Media(Box::new(delta)));
         } else {

@@ -51,6 +51,7 @@ pub fn is_readable(part: &ContentPart, profile: &Profile) -> bool {
         ContentPart::Video(_) => profile.video != VideoForm::Unsupported,
         ContentPart::Audio(_) => profile.audio != AudioForm::Unsupported,
         ContentPart::Document(_) => profile.document != DocumentForm::Unsupported,
+        _ => false,
     }
 }
 
@@ -90,6 +91,7 @@ pub(super) fn convert<'a>(part: &'a ContentPart, profile: &Profile) -> Result<Pa
             }),
             DocumentForm::Unsupported => Err(unsupported(part)),
         },
+        _ => Err(unsupported(part)),
     }
 }
 

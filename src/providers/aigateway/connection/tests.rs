@@ -12,12 +12,7 @@ const SECRET: &str = "CANARY-SECRET";
 
 fn target(fields: &[(&str, &str)]) -> Target {
     let base = [("endpoint_url", "https://gateway.example/base/v1")];
-    Target {
-        provider: "ai-gateway".to_owned(),
-        model: "qwen-max".to_owned(),
-        credentials: Credentials::from_pairs(base.iter().chain(fields).copied()),
-        user_id: String::new(),
-    }
+    Target::new("ai-gateway", "qwen-max", Credentials::from_pairs(base.iter().chain(fields).copied()))
 }
 
 fn url(fields: &[(&str, &str)], action: &str) -> String {

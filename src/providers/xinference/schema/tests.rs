@@ -15,7 +15,7 @@ fn schema_of(model_type: &str, credentials: Value, description: Value) -> ModelS
     let settings = Settings::read(&target, &Upstream::new(), &Default::default()).unwrap();
     let model_type = serde_json::from_value(json!(model_type)).unwrap();
     let description: ModelInfo = serde_json::from_value(description).unwrap();
-    schema(&ModelRequest { target, model_type }, &settings, &description).unwrap()
+    schema(&ModelRequest::new(target, model_type), &settings, &description).unwrap()
 }
 
 fn llm(abilities: &[&str], engine: &str) -> Value {

@@ -77,6 +77,7 @@ pub struct Dify {
 
 /// What the handle knows of the session and of the plugin.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct DifyFacts {
     /// What the manifest grants; unknown where there is none, and then the daemon decides.
     pub permissions: Option<Arc<Permissions>>,

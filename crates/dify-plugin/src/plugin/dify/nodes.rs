@@ -40,8 +40,7 @@ pub struct ParameterExtractor {
 impl ParameterExtractor {
     /// Adds a parameter that may be absent.
     pub fn parameter(self, name: impl Into<String>, r#type: ParameterType, description: impl Into<String>) -> Self {
-        let (name, description) = (name.into(), description.into());
-        self.with(RequestedParameter { name, r#type, options: Vec::new(), description, required: false })
+        self.with(RequestedParameter::new(name, r#type, description))
     }
 
     /// Adds a parameter.

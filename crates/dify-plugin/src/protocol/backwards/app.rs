@@ -9,6 +9,7 @@ use crate::protocol::lenient::null_default;
 /// How an app responds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ResponseMode {
     /// Events, as they happen.
     #[default]
@@ -19,6 +20,7 @@ pub enum ResponseMode {
 
 /// `app`. Files of the request are dropped by the daemon; they travel within `inputs`.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct AppInvocation {
     /// The app.
     pub app_id: String,
@@ -79,6 +81,7 @@ impl AppEvent {
 
 /// `fetch_app`.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct AppInfoInvocation {
     /// The app.
     pub app_id: String,

@@ -9,6 +9,7 @@ use crate::protocol::lenient;
 
 /// One event of a call, its data unread.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum BackwardsEvent<'a> {
     /// One response.
     Response(&'a RawValue),

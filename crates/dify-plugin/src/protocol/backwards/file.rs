@@ -8,11 +8,19 @@ use crate::protocol::lenient::null_default;
 
 /// `upload_file`. The upload must name exactly this file and type: both are signed.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct UploadInvocation {
     /// Name of the file.
     pub filename: String,
     /// Media type.
     pub mimetype: String,
+}
+
+impl UploadInvocation {
+    /// The upload of a file.
+    pub fn new(filename: impl Into<String>, mimetype: impl Into<String>) -> Self {
+        Self { filename: filename.into(), mimetype: mimetype.into() }
+    }
 }
 
 impl BackwardsRequest for UploadInvocation {
@@ -25,6 +33,7 @@ impl BackwardsRequest for UploadInvocation {
 
 /// Where to upload, for 300 s.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct UploadUrl {
     /// Signed; relative when neither FILES_URL nor INTERNAL_FILES_URL of Dify is set.
     #[serde(default, deserialize_with = "null_default")]

@@ -11,6 +11,7 @@ use crate::protocol::{
 
 /// A language model of the workspace, as a `model-selector` parameter names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ModelConfig {
     /// The provider's full name (`langgenius/openai/openai`).
     pub provider: String,
@@ -50,6 +51,7 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 
 /// `llm`, and with a schema `llm_structured_output`.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct LlmInvocation {
     #[serde(flatten)]
     model: ModelConfig,
@@ -184,6 +186,7 @@ impl From<WireChunk> for LlmChunk {
 
 /// `system_summary`.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct SummaryInvocation {
     /// The text to be summarized.
     pub text: String,
@@ -192,6 +195,11 @@ pub struct SummaryInvocation {
 }
 
 impl SummaryInvocation {
+    /// A summary of a text.
+    pub fn new(text: impl Into<String>, instruction: impl Into<String>) -> Self {
+        Self { text: text.into(), instruction: instruction.into() }
+    }
+
     /// Characters below which the SDK returns the text itself.
     pub const MIN_TEXT_CHARACTERS: usize = 1024;
 }
@@ -206,6 +214,7 @@ impl BackwardsRequest for SummaryInvocation {
 
 /// See [`SummaryInvocation`].
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct SummaryResult {
     /// The summary.
     #[serde(default, deserialize_with = "null_default")]

@@ -9,6 +9,7 @@ use crate::protocol::{EmbeddingInputType, EmbeddingResult, ModelType, Multimodal
 
 /// Which model of which provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ModelName {
     /// The provider's full name (`langgenius/openai/openai`).
     pub provider: String,
@@ -92,6 +93,7 @@ impl BackwardsRequest for EmbeddingInvocation {
 
 /// `rerank`, and with contents `multimodal_rerank`, for which Dify 1.14.2 has no route.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct RerankInvocation {
     #[serde(flatten)]
     model: Model,
@@ -141,6 +143,7 @@ impl BackwardsRequest for RerankInvocation {
 
 /// `tts`.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct TtsInvocation {
     #[serde(flatten)]
     model: Model,

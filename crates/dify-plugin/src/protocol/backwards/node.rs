@@ -51,6 +51,7 @@ pub enum ParameterType {
 
 /// A value to be extracted.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct RequestedParameter {
     /// Its name in the outputs.
     pub name: String,
@@ -64,8 +65,30 @@ pub struct RequestedParameter {
     pub required: bool,
 }
 
+impl RequestedParameter {
+    /// A value that may be absent.
+    pub fn new(name: impl Into<String>, r#type: ParameterType, description: impl Into<String>) -> Self {
+        Self { name: name.into(), r#type, options: Vec::new(), description: description.into(), required: false }
+    }
+
+    /// It must be found.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// Sets the values of a `select`.
+    #[must_use]
+    pub fn with_options<S: Into<String>>(mut self, options: impl IntoIterator<Item = S>) -> Self {
+        self.options = options.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
 /// `node_parameter_extractor`.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ParameterExtractorInvocation {
     /// What is extracted.
     pub parameters: Vec<RequestedParameter>,
@@ -87,6 +110,7 @@ impl BackwardsRequest for ParameterExtractorInvocation {
 
 /// A class that a text can belong to.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct QuestionClass {
     /// Its ID in the outputs.
     pub id: String,
@@ -96,6 +120,7 @@ pub struct QuestionClass {
 
 /// `node_question_classifier`.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct QuestionClassifierInvocation {
     /// The classes.
     pub classes: Vec<QuestionClass>,

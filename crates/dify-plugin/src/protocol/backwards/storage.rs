@@ -10,6 +10,7 @@ use super::{BackwardsRequest, DifyError, InvokeType};
 /// What is done with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum StorageOperation {
     /// Read its value.
     Get,

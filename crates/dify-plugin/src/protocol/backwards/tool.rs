@@ -36,6 +36,7 @@ impl ToolType {
 
 /// `tool`.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ToolInvocation {
     tool_type: ToolType,
     /// The provider's full name.

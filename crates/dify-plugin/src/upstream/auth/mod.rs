@@ -53,6 +53,7 @@ pub struct Sent<'a> {
 
 /// What to do after an error response.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum AuthOutcome {
     /// Keep the server's error.
     Final,

@@ -26,6 +26,7 @@ use crate::error::InvokeError;
 
 /// What to do with upstream traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrafficMode {
     /// Record it to a directory.
     Record {
