@@ -43,6 +43,7 @@ const TESTS: &[(&str, fn())] = &[
     ("invoke_runs_any_action", invoke_runs_any_action),
     ("packages_all_declared_files", packages_all_declared_files),
     ("rejects_declarations_without_code", rejects_declarations_without_code),
+    ("declare_updates_the_files", declare_updates_the_files),
 ];
 
 fn directory() -> PathBuf {
@@ -127,7 +128,8 @@ fn packages_all_declared_files() {
     }
 }
 
-fn rejects_declarations_without_code() {
+/// A copy of the plugin's files with a text replaced.
+fn copy(from: &str, to: &str) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for file in ["manifest.yaml", "provider/weather.yaml", "tools/forecast.yaml", "tools/odd.yaml", "_assets/icon.svg"]
         .into_iter()
@@ -136,9 +138,41 @@ fn rejects_declarations_without_code() {
         let target = copy.path().join(file);
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         let text = std::fs::read_to_string(directory().join(file)).unwrap();
-        std::fs::write(target, text.replace("name: odd", "name: even")).unwrap();
+        std::fs::write(target, text.replace(from, to)).unwrap();
     }
+    copy
+}
+
+fn rejects_declarations_without_code() {
+    let copy = copy("name: odd", "name: even");
     let output = run(copy.path(), &[], "");
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && message.contains("`even` is declared"), "{message}");
+}
+
+fn declare_updates_the_files() {
+    let copy = copy("name: days\n    type: number", "name: days # of the forecast\n    type: string");
+    let file = copy.path().join("tools/forecast.yaml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = run(copy.path(), arguments, "");
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, printed, _) = run(&["check"]);
+    let problem = "tools/forecast.yaml: parameters[1].type: parameter `days`: the code reads type `number`, found `string`; \
+                   run `declare` (line 14)";
+    assert_eq!((code, printed.trim_end()), (Some(1), problem));
+    let (code, printed, _) = run(&["declare", "--check"]);
+    let change = "tools/forecast.yaml: parameter `days`: `type` is now `number`\n";
+    assert_eq!((code, printed), (Some(1), format!("{change}files that would change: 1; run `declare`\n")));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    assert_eq!(run(&["declare"]), (Some(0), change.to_owned(), String::new()));
+    let expected = before.replace("type: string\n    default", "type: number\n    default");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), expected);
+    for arguments in [&["declare", "--check"][..], &["declare"], &["declare", "--keep"]] {
+        assert_eq!(run(arguments), (Some(0), "the YAML files match the code\n".to_owned(), String::new()));
+    }
+    assert_eq!(run(&["check"]).0, Some(0));
+    let (code, _, error) = run(&["declare", "nowhere"]);
+    assert!(code == Some(1) && error.contains("nowhere is not a directory"), "{error}");
 }

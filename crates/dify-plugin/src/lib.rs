@@ -51,12 +51,14 @@
 //! }
 //! ```
 //!
-//! `check` finds problems of the declarations, `try forecast --param place=Riga` calls the tool without Dify, `debug` connects
-//! it to a running Dify, and `package` builds what Dify installs. A model provider implements [`model::Provider`] instead.
+//! `declare` writes the declarations that the code needs and keeps the texts of existing ones ([how](plugin#parameters)), `check`
+//! finds their problems, `try forecast --param place=Riga` calls the tool without Dify, `debug` connects it to a running Dify,
+//! and `package` builds what Dify installs. A model provider implements [`model::Provider`] instead.
 //!
 //! Without arguments the executable serves the plugin of the current directory, by the transport that `INSTALL_METHOD` names:
 //! standard input and output for the plugin daemon, TCP for remote debugging, HTTP for serverless runtimes. With arguments it
-//! is the author's tool: `check`, `try`, `invoke`, `debug`, `doctor`, `package`, `keygen`, `sign`, `verify`, `inspect`.
+//! is the author's tool: `declare`, `check`, `try`, `invoke`, `debug`, `doctor`, `package`, `keygen`, `sign`, `verify`,
+//! `inspect`.
 //!
 //! Standard output belongs to the protocol while the plugin is served. What the plugin, its libraries or its child processes
 //! print goes to standard error and so into the log ([`transport::stdio::Output`]).

@@ -10,7 +10,7 @@ use super::program::Program;
 use super::terminal::print_line;
 use crate::declare::{self, Problems};
 
-/// Check the plugin's declarations against the rules of the plugin daemon and the Dify API
+/// Check the plugin's declarations against the rules of the plugin daemon and the Dify API, and against its code
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Directory that contains manifest.yaml
@@ -19,23 +19,19 @@ pub struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// Runs the command. The exit code is 1 if Dify would reject the declarations.
+    /// Runs the command. The exit code is 1 if Dify would reject the declarations, or if the code does not match them.
     pub fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
         if !self.dir.is_dir() {
             bail!("{} is not a directory", self.dir.display());
         }
-        let mut problems = Problems(declare::check(&self.dir));
-        let loaded = declare::load(&self.dir);
-        if let Ok(declarations) = &loaded {
-            problems.0.extend(program.plugin.check_permissions(&declarations.manifest));
-        }
+        let problems = Problems(program.plugin.check(&self.dir));
         for problem in &problems.0 {
             print_line(&problem.to_string())?;
         }
         if problems.has_errors() {
             return Ok(ExitCode::FAILURE);
         }
-        let declarations = loaded?;
+        let declarations = declare::load(&self.dir)?;
         let models: usize = declarations.providers.iter().map(|provider| provider.models.len()).sum();
         let kinds = &declarations.kinds;
         let parts = kinds.kinds().map(|kind| format!("{} {}", kinds.parts(kind), kind.parts_key().replace('_', " ")));

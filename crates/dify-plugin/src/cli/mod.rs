@@ -6,6 +6,7 @@ mod check;
 mod credentials;
 mod debug;
 mod debug_args;
+mod declare;
 mod doctor;
 mod executables;
 mod invoke;
@@ -46,6 +47,7 @@ enum Command {
     Try(Box<try_prompt::TryArgs>),
     Invoke(invoke::InvokeArgs),
     Check(check::CheckArgs),
+    Declare(declare::DeclareArgs),
     Doctor(doctor::DoctorArgs),
     Debug(debug::DebugArgs),
     Package(package::PackageArgs),
@@ -75,6 +77,7 @@ impl Cli {
             #[cfg(feature = "new")]
             Some(Command::New(args)) => args.run(),
             Some(Command::Check(args)) => args.run(program),
+            Some(Command::Declare(args)) => args.run(program),
             Some(Command::Package(args)) => args.run(program),
             Some(Command::Keygen(args)) => args.run(),
             Some(Command::Sign(args)) => args.run(),

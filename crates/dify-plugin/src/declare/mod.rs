@@ -5,6 +5,7 @@
 //! and the stricter entities of `langgenius/graphon: src/graphon/model_runtime/`.
 
 pub mod agent;
+pub mod code;
 pub mod config;
 pub mod datasource;
 mod drawn;

@@ -11,6 +11,8 @@ mod output;
 mod parameter;
 mod permission;
 
+pub(super) use parameter::{explanation_key, parameter_types};
+
 use serde_json::{Map, Value};
 
 use super::drawn;

@@ -1,7 +1,9 @@
 //! Parses untrusted YAML. For deeply nested input the parser takes much longer than linear time, so size and depth are
 //! checked first.
 
+mod edit;
 mod locate;
+mod nodes;
 mod write;
 
 use std::fmt;
@@ -9,8 +11,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+pub use edit::{Document, NotEditable};
 pub use locate::line_of;
-pub use write::write;
+pub use write::{write, write_plain};
 
 /// Maximum size of a text that is parsed, in bytes. The largest declarations have some thirty kilobytes.
 pub const MAX_YAML_BYTES: u64 = 1024 * 1024;

@@ -61,6 +61,10 @@ impl AgentStrategies {
         self.strategies.iter().find(|strategy| strategy.name() == name)
     }
 
+    pub(crate) fn all(&self) -> &[Arc<dyn ErasedStrategy>] {
+        &self.strategies
+    }
+
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.strategies.iter().map(|strategy| strategy.name()).collect()
     }

@@ -62,6 +62,10 @@ impl Datasources {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, contents)| contents)
     }
 
+    pub(crate) fn all(&self) -> &[(&'static str, Contents)] {
+        &self.0
+    }
+
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|(name, _)| *name).collect()
     }

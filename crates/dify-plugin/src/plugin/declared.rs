@@ -1,10 +1,70 @@
 //! What a package declares against what its code serves: a tool without code would fail when it is called, and code
 //! without a declaration is never called.
 
+use std::path::Path;
+
 use super::Plugin;
-use crate::declare::KindDeclarations;
+use crate::declare::code::{self, Code, CodePart, CodeProvider};
+use crate::declare::datasource::DatasourceType;
+use crate::declare::{self, KindDeclarations, PluginKind, Problem};
 
 impl Plugin {
+    /// What the code has: its providers, their parts, and the parameters that each of them reads.
+    pub fn code(&self) -> Code {
+        let provider =
+            |kind, name: &str, parts| CodeProvider { kind, name: name.to_owned(), provider_type: None, parts };
+        let part = |name: &str, shape| CodePart { name: name.to_owned(), parameters: shape };
+        let tools = self.tools().map(|tools| {
+            let parts = tools.tools().all().iter().map(|tool| part(tool.name(), Some(tool.shape())));
+            provider(PluginKind::Tool, tools.name(), parts.collect())
+        });
+        let endpoints = self.endpoints().map(|_| provider(PluginKind::Endpoint, "", Vec::new()));
+        let strategies = self.agents().map(|agents| {
+            let parts = agents.all().iter().map(|strategy| part(strategy.name(), Some(strategy.shape())));
+            provider(PluginKind::AgentStrategy, agents.name(), parts.collect())
+        });
+        let datasources = self.datasources().map(|datasources| {
+            let all = datasources.datasources().all();
+            let parts = all.iter().map(|(name, contents)| part(name, contents.shape()));
+            let mut types: Vec<DatasourceType> = all.iter().map(|(_, contents)| contents.datasource_type()).collect();
+            types.dedup();
+            let provider_type = types.first().copied().filter(|_| types.len() == 1);
+            CodeProvider { provider_type, ..provider(PluginKind::Datasource, datasources.name(), parts.collect()) }
+        });
+        let events = self.triggers().map(|trigger| {
+            let parts = trigger.events().all().iter().map(|event| part(event.name(), Some(event.shape())));
+            provider(PluginKind::Trigger, trigger.name(), parts.collect())
+        });
+        let providers = [tools, endpoints, strategies, datasources, events];
+        Code { providers: providers.into_iter().flatten().collect(), needs: self.needs.clone() }
+    }
+
+    /// Every problem of a plugin directory: what Dify would reject, and what differs from the code. For tests of a plugin;
+    /// the command `check` prints the same.
+    ///
+    /// ```no_run
+    /// # use std::path::Path;
+    /// # use dify_plugin::plugin::Plugin;
+    /// # let plugin = Plugin::new();
+    /// assert_eq!(plugin.check(Path::new(".")), []);
+    /// ```
+    pub fn check(&self, directory: &Path) -> Vec<Problem> {
+        let mut problems = declare::check(directory);
+        if let Ok(declarations) = declare::load(directory) {
+            problems.extend(self.check_permissions(&declarations.manifest));
+        }
+        for problem in code::check(directory, &self.code()) {
+            // A permission is named with its lines above.
+            let is_known = |known: &Problem| {
+                known.file == problem.file && known.path == problem.path && known.severity >= problem.severity
+            };
+            if !problem.path.starts_with("resource.permission") && !problems.iter().any(is_known) {
+                problems.push(problem);
+            }
+        }
+        problems
+    }
+
     /// Every difference between the declarations and the code, one per line; none is a plugin that can be served.
     pub fn differences(&self, declared: &KindDeclarations) -> Vec<String> {
         let mut found = Vec::new();
@@ -65,3 +125,6 @@ fn compare(what: &str, declared: Option<Named<'_>>, code: Option<Named<'_>>, fou
         found.push(format!("the plugin has code for {what} `{name}`, but does not declare it"));
     }
 }
+
+#[cfg(test)]
+mod tests;

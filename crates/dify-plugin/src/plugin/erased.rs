@@ -7,11 +7,14 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
+use super::parameters::schema;
 use super::{
     AgentMessages, AgentStrategy, Body, Call, Crawl, DatasourceProvider, Datasources, Dispatch, Download, Endpoint,
     Event, EventOutcome, Events, Incoming, Messages, OAuth, OnlineDocument, OnlineDrive, PageContent, PluginError,
     RefreshRequest, Tool, ToolProvider, Tools, TriggerProvider, WebsiteCrawl, read_parameters,
 };
+use crate::declare::datasource::DatasourceType;
+use crate::declare::shape::Shape;
 use crate::protocol::agent::AgentUsage;
 use crate::protocol::datasource::{Browse, DriveFileRef, DriveListing, PageRef, Workspace};
 use crate::protocol::oauth::OAuthCredentials;
@@ -24,6 +27,7 @@ type Outcome<'a, T> = BoxFuture<'a, Result<T, PluginError>>;
 /// See [`Tool`].
 pub(crate) trait ErasedTool: Send + Sync {
     fn name(&self) -> &'static str;
+    fn shape(&self) -> Shape;
     fn invoke<'a>(&'a self, call: Call, parameters: Values, out: &'a mut Messages) -> Outcome<'a, ()>;
     fn options<'a>(&'a self, call: Call, parameter: &'a str) -> Outcome<'a, Vec<Choice>>;
     fn runtime_parameters(&self, call: Call) -> Outcome<'_, Vec<Value>>;
@@ -32,6 +36,10 @@ pub(crate) trait ErasedTool: Send + Sync {
 impl<T: Tool> ErasedTool for T {
     fn name(&self) -> &'static str {
         T::NAME
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of_schema(&schema::<T::Parameters>())
     }
 
     fn invoke<'a>(&'a self, call: Call, parameters: Values, out: &'a mut Messages) -> Outcome<'a, ()> {
@@ -95,12 +103,17 @@ impl<E: Endpoint> ErasedEndpoint for E {
 /// See [`AgentStrategy`].
 pub(crate) trait ErasedStrategy: Send + Sync {
     fn name(&self) -> &'static str;
+    fn shape(&self) -> Shape;
     fn run<'a>(&'a self, call: Call, parameters: Values, out: &'a mut AgentMessages) -> Outcome<'a, AgentUsage>;
 }
 
 impl<S: AgentStrategy> ErasedStrategy for S {
     fn name(&self) -> &'static str {
         S::NAME
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of_schema(&schema::<S::Parameters>())
     }
 
     fn run<'a>(&'a self, call: Call, parameters: Values, out: &'a mut AgentMessages) -> Outcome<'a, AgentUsage> {
@@ -181,14 +194,37 @@ pub(crate) enum Contents {
     Drive(Arc<dyn ErasedDrive>),
 }
 
+impl Contents {
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        match self {
+            Self::Website(website) => Some(website.shape()),
+            Self::Document(document) => Some(document.shape()),
+            Self::Drive(_) => None,
+        }
+    }
+
+    pub(crate) fn datasource_type(&self) -> DatasourceType {
+        match self {
+            Self::Website(_) => DatasourceType::WebsiteCrawl,
+            Self::Document(_) => DatasourceType::OnlineDocument,
+            Self::Drive(_) => DatasourceType::OnlineDrive,
+        }
+    }
+}
+
 /// See [`WebsiteCrawl`].
 pub(crate) trait ErasedCrawl: Send + Sync {
+    fn shape(&self) -> Shape;
     fn crawl<'a>(&'a self, call: Call, parameters: Values, out: &'a mut Crawl) -> Outcome<'a, ()>;
 }
 
 pub(super) struct OfCrawl<D>(pub(super) D);
 
 impl<D: WebsiteCrawl> ErasedCrawl for OfCrawl<D> {
+    fn shape(&self) -> Shape {
+        Shape::of_schema(&schema::<D::Parameters>())
+    }
+
     fn crawl<'a>(&'a self, call: Call, parameters: Values, out: &'a mut Crawl) -> Outcome<'a, ()> {
         Box::pin(async move { self.0.crawl(call, read_parameters(parameters)?, out).await })
     }
@@ -196,6 +232,7 @@ impl<D: WebsiteCrawl> ErasedCrawl for OfCrawl<D> {
 
 /// See [`OnlineDocument`].
 pub(crate) trait ErasedDocument: Send + Sync {
+    fn shape(&self) -> Shape;
     fn pages(&self, call: Call, parameters: Values) -> Outcome<'_, Vec<Workspace>>;
     fn content(&self, call: Call, page: PageRef) -> Outcome<'_, PageContent>;
 }
@@ -203,6 +240,10 @@ pub(crate) trait ErasedDocument: Send + Sync {
 pub(super) struct OfDocument<D>(pub(super) D);
 
 impl<D: OnlineDocument> ErasedDocument for OfDocument<D> {
+    fn shape(&self) -> Shape {
+        Shape::of_schema(&schema::<D::Parameters>())
+    }
+
     fn pages(&self, call: Call, parameters: Values) -> Outcome<'_, Vec<Workspace>> {
         Box::pin(async move { self.0.pages(call, read_parameters(parameters)?).await })
     }
@@ -292,6 +333,7 @@ impl<P: TriggerProvider> ErasedTriggerProvider for OfTriggers<P> {
 /// See [`Event`].
 pub(crate) trait ErasedEvent: Send + Sync {
     fn name(&self) -> &'static str;
+    fn shape(&self) -> Shape;
     fn on_event(&self, call: Call, incoming: Incoming<Values>) -> Outcome<'_, EventOutcome>;
     fn options<'a>(&'a self, call: Call, parameter: &'a str) -> Outcome<'a, Vec<Choice>>;
 }
@@ -299,6 +341,10 @@ pub(crate) trait ErasedEvent: Send + Sync {
 impl<E: Event> ErasedEvent for E {
     fn name(&self) -> &'static str {
         E::NAME
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of_schema(&schema::<E::Parameters>())
     }
 
     fn on_event(&self, call: Call, incoming: Incoming<Values>) -> Outcome<'_, EventOutcome> {

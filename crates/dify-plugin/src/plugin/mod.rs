@@ -2,6 +2,72 @@
 //! [`Plugin`] collects the code; what it declares to Dify is in the YAML files of its package.
 //!
 //! It knows neither transports nor sessions: those call it. Models have a trait of their own.
+//!
+//! # Parameters
+//!
+//! A tool, an agent strategy, a datasource or an event reads its parameters as a struct, which describes them to Dify, too:
+//! `check` compares the YAML with it, and `declare` writes what is missing in the YAML. The code decides names, types, what is
+//! required, options and ranges; texts and translations belong to the YAML.
+//!
+//! ```
+//! use dify_plugin::prelude::*;
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
+//!
+//! /// The weather of the next days.
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Parameters {
+//!     /// A city.
+//!     place: String,
+//!     /// How many days.
+//!     #[schemars(range(min = 1, max = 7))]
+//!     days: Option<u8>,
+//!     #[serde(default)]
+//!     unit: Unit,
+//!     /// A language model that words the forecast.
+//!     #[schemars(extend("x-dify-form" = "form", "x-dify-scope" = "llm"))]
+//!     model: Option<ModelSelector>,
+//! }
+//!
+//! #[derive(Default, Deserialize, JsonSchema)]
+//! #[serde(rename_all = "snake_case")]
+//! enum Unit {
+//!     /// Degrees Celsius
+//!     #[default]
+//!     Metric,
+//!     /// Degrees Fahrenheit
+//!     Imperial,
+//! }
+//! ```
+//!
+//! | Rust | Parameter type of Dify |
+//! |---|---|
+//! | `String` | `string`; the YAML may also declare `secret-input`, `select`, `dynamic-select` |
+//! | integers, floats | `number`, with `min` and `max` of `#[schemars(range(…))]` |
+//! | `bool` | `boolean` |
+//! | enum of unit variants, `Vec` of it | `select` with an option for each; with `multiple` |
+//! | [`Secret`] | `secret-input` |
+//! | [`File`], `Vec<File>` | `file`, `files` |
+//! | [`ModelSelector`], [`AppSelector`] | `model-selector`, `app-selector` |
+//! | `Vec<`[`SelectedTool`]`>` | `array[tools]`, of agent strategies |
+//! | [`DynamicSelect`], `Vec` of it | `dynamic-select`; with `multiple` |
+//! | [`Date`], [`DateRange`] | `date`, `date-range`; `string` and `object` where Dify does not have them |
+//! | `Vec<T>` | `array`; of agent strategies `any` |
+//! | struct, [`Map`](serde_json::Map) | `object`; of agent strategies `any` |
+//! | [`serde_json::Value`] | `any`; the YAML may declare any type |
+//!
+//! | Attribute | Declaration |
+//! |---|---|
+//! | `Option`, `#[serde(default)]` | `required: false`; the value of the latter is the `default` of a new parameter |
+//! | doc comment | description of a new parameter; label of a new option |
+//! | doc comment of the struct | description of a new tool, strategy, datasource or event |
+//! | `#[schemars(extend("x-dify-type" = "…"))]` | this type |
+//! | `… "x-dify-form" = "llm"`, `"form"` or `"schema"` | `form`, of tools; `llm` for a new parameter without it |
+//! | `… "x-dify-scope" = "…"`, `"x-dify-precision" = 2` | `scope`, `precision` |
+//! | `… "x-dify-label" = "…"`, `"x-dify-llm-description" = "…"` | texts of a new parameter |
+//!
+//! A struct without fields has no parameters. A `Map` as the whole type takes everything and is not compared; so do fields
+//! with `#[serde(flatten)]` that are maps.
 
 mod agent;
 mod blob;

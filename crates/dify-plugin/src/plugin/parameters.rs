@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::PluginError;
 use super::cast::cast_value;
 use crate::declare::parameter::ParameterKind;
-use crate::declare::shape::TYPE_KEY;
+use crate::declare::shape::{TYPE_KEY, json_type, without_null};
 
 /// Reads the parameters of a tool, a strategy, a datasource or an event.
 pub(crate) fn read<T: DeserializeOwned + JsonSchema>(values: Map<String, Value>) -> Result<T, PluginError> {
@@ -48,7 +48,7 @@ fn fit(schema: &Value, value: Value) -> Value {
             None => Value::Array(items),
         },
         // A model writes 2.0 where an integer is meant.
-        Value::Number(number) if schema_type(schema) == Some("integer") => match number.as_f64() {
+        Value::Number(number) if json_type(schema) == Some("integer") => match number.as_f64() {
             Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => (float as i64).into(),
             _ => Value::Number(number),
         },
@@ -67,7 +67,7 @@ fn fit_members(schema: &Value, members: Map<String, Value>) -> Map<String, Value
             continue;
         };
         let is_required = required.iter().any(|required| *required == name);
-        let is_text = schema_type(without_null(member)) == Some("string") && member.get("enum").is_none();
+        let is_text = json_type(without_null(member)) == Some("string") && member.get("enum").is_none();
         let value = match value {
             Value::Null if is_required && is_text => Value::from(""),
             value @ Value::Null if is_required => value,
@@ -84,31 +84,13 @@ fn fit_members(schema: &Value, members: Map<String, Value>) -> Map<String, Value
 fn accepts_empty(schema: &Value) -> bool {
     let schema = without_null(schema);
     let options = schema.get("enum").and_then(Value::as_array);
-    let is_text = schema_type(schema) == Some("string") && schema.get("oneOf").is_none();
+    let is_text = json_type(schema) == Some("string") && schema.get("oneOf").is_none();
     options.map_or(is_text, |options| options.iter().any(|option| option == ""))
-}
-
-/// The schema of the value that an optional one has.
-fn without_null(schema: &Value) -> &Value {
-    let is_null = |schema: &&Value| schema.get("type").is_some_and(|kind| kind == "null");
-    let choices = schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    match choices {
-        [value, null] if is_null(&null) => value,
-        [null, value] if is_null(&null) => value,
-        _ => schema,
-    }
-}
-
-fn schema_type(schema: &Value) -> Option<&str> {
-    match schema.get("type")? {
-        Value::Array(types) => types.iter().filter_map(Value::as_str).find(|name| *name != "null"),
-        name => name.as_str(),
-    }
 }
 
 /// The rules by which a value of a schema is cast.
 fn kind_of(schema: &Value) -> Option<ParameterKind> {
-    let named = schema.get(TYPE_KEY).filter(|_| schema_type(schema) != Some("array"));
+    let named = schema.get(TYPE_KEY).filter(|_| json_type(schema) != Some("array"));
     if let Some(kind) = named.and_then(|kind| serde_json::from_value(kind.clone()).ok()) {
         return Some(match kind {
             // Each item of such a list, not the list.
@@ -116,7 +98,7 @@ fn kind_of(schema: &Value) -> Option<ParameterKind> {
             kind => kind,
         });
     }
-    match schema_type(schema)? {
+    match json_type(schema)? {
         "string" => Some(ParameterKind::String),
         "integer" | "number" => Some(ParameterKind::Number),
         "boolean" => Some(ParameterKind::Boolean),

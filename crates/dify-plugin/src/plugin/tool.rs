@@ -76,6 +76,10 @@ impl Tools {
         self.0.iter().find(|tool| tool.name() == name)
     }
 
+    pub(crate) fn all(&self) -> &[Arc<dyn ErasedTool>] {
+        &self.0
+    }
+
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|tool| tool.name()).collect()
     }

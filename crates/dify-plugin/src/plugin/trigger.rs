@@ -189,6 +189,10 @@ impl Events {
         self.0.iter().find(|event| event.name() == name)
     }
 
+    pub(crate) fn all(&self) -> &[Arc<dyn ErasedEvent>] {
+        &self.0
+    }
+
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|event| event.name()).collect()
     }

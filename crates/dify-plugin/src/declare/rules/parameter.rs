@@ -24,6 +24,16 @@ struct Form {
     dropped: &'static [&'static str],
 }
 
+/// The types that parameters of a kind can have.
+pub(in crate::declare) fn parameter_types(kind: PluginKind) -> Kind {
+    form(kind).types
+}
+
+/// The member that explains a parameter of a kind, and whether it is required.
+pub(in crate::declare) fn explanation_key(kind: PluginKind) -> (&'static str, bool) {
+    form(kind).explanation
+}
+
 const SELECTORS: &[&str] = &["app-selector", "model-selector", "any"];
 
 fn form(kind: PluginKind) -> Form {

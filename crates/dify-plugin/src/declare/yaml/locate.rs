@@ -9,8 +9,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 const HERE: &str = "\u{1}here";
 
 /// A step of a path.
-enum Step<'a> {
+#[derive(Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// A member of a mapping.
     Key(&'a str),
+    /// An item of a list.
     Index(usize),
 }
 
@@ -27,7 +30,8 @@ fn line(text: &str, steps: &[Step<'_>]) -> Option<usize> {
     error.location().filter(|_| is_here).map(|location| location.line())
 }
 
-fn steps(path: &str) -> Vec<Step<'_>> {
+/// The steps of a path like `tools[2].parameters[0].type`.
+pub(super) fn steps(path: &str) -> Vec<Step<'_>> {
     let parts = path.split(['.', '[']).filter(|part| !part.is_empty());
     let step = |part: &str| part.strip_suffix(']').and_then(|index| index.parse().ok());
     parts.map(|part| step(part).map_or(Step::Key(part), Step::Index)).collect()
