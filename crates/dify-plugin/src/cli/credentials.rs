@@ -33,8 +33,8 @@ pub struct Given {
 }
 
 impl CredentialArgs {
-    /// Reads the credential fields for a provider.
-    pub fn read(&self, program: &Program, provider: &str) -> anyhow::Result<Given> {
+    /// Reads the fields that are given as options.
+    pub fn given(&self) -> anyhow::Result<Map<String, Value>> {
         let mut fields = match &self.credentials {
             Some(path) => read_object(path)?,
             None => Map::new(),
@@ -43,7 +43,12 @@ impl CredentialArgs {
             let (name, value) = split_pair(field)?;
             fields.insert(name.to_owned(), value.into());
         }
-        let mut given = Given { fields, variable: None };
+        Ok(fields)
+    }
+
+    /// Reads the credential fields for a model provider.
+    pub fn read(&self, program: &Program, provider: &str) -> anyhow::Result<Given> {
+        let mut given = Given { fields: self.given()?, variable: None };
         if given.fields.is_empty() {
             for (field, variables) in program.variables(provider) {
                 let set =

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::answers::AnswerArgs;
 use super::credentials::{CredentialArgs, read_object};
 use super::program::Program;
 use super::session_client;
@@ -31,12 +32,14 @@ pub struct InvokeArgs {
     /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+    #[command(flatten)]
+    answers: AnswerArgs,
 }
 
 impl InvokeArgs {
     /// Runs the command. The exit code is 1 if the call failed.
     pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
-        let registry = session_client::registry(program, &self.dir, self.traffic.upstream()?)?;
+        let registry = session_client::load(program, &self.dir, self.traffic.upstream()?)?.registry;
         let mut data = read_object(&self.request)?;
         let access_type = Invocation::actions().find(|(_, action)| *action == self.action).map(|(access, _)| access);
         data.entry("type").or_insert_with(|| access_type.into());
@@ -49,6 +52,9 @@ impl InvokeArgs {
                 given.keep_from_directory(entry, fields)?;
             }
         }
-        session_client::print(registry, data, self.json, print_json).await
+        let (raw, mut answers) = (self.json, self.answers.read()?);
+        let print = |item: &serde_json::Value| if raw { Ok(()) } else { print_json(item) };
+        let succeeded = session_client::items(registry, data, raw, &mut answers, print).await?;
+        Ok(session_client::exit_code(succeeded))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Apart from the transports, only this module writes to standard output. It does not know any provider's wire format.
 
+mod answers;
 mod check;
 mod credentials;
 mod debug;
@@ -9,7 +10,9 @@ mod debug_args;
 mod declare;
 mod doctor;
 mod executables;
+mod form_fields;
 mod invoke;
+mod names;
 #[cfg(feature = "new")]
 mod new;
 mod package;
@@ -18,6 +21,7 @@ mod serve;
 mod session_client;
 mod terminal;
 mod traffic;
+mod try_command;
 mod try_kind;
 mod try_prompt;
 
@@ -44,7 +48,7 @@ struct Cli {
 enum Command {
     #[cfg(feature = "new")]
     New(new::NewArgs),
-    Try(Box<try_prompt::TryArgs>),
+    Try(Box<try_command::TryArgs>),
     Invoke(invoke::InvokeArgs),
     Check(check::CheckArgs),
     Declare(declare::DeclareArgs),

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 
+use super::answers::Answers;
 use super::program::Program;
 use super::terminal::{print_raw, say};
 use crate::config::operator::Operator;
@@ -33,39 +35,64 @@ pub enum Frame {
     },
 }
 
-/// Loads the declarations of a directory and the code that serves them.
-pub fn registry(program: &Program, directory: &Path, upstream: Upstream) -> anyhow::Result<Arc<Registry>> {
-    let declarations = declare::load(directory)?;
-    let registry = program.registry(declarations, Operator::read().access)?;
-    Ok(Arc::new(registry.with_upstream(upstream)))
+/// A plugin that is ready to be called.
+pub struct Loaded {
+    /// Its name in the manifest.
+    pub name: String,
+    /// Its declarations and the code that serves them.
+    pub registry: Arc<Registry>,
 }
 
-/// Runs one request and passes every frame of its session to `take`. With `raw`, prints the lines unchanged. Returns
-/// the time until the first item.
+/// Loads the declarations of a directory and the code that serves them.
+pub fn load(program: &Program, directory: &Path, upstream: Upstream) -> anyhow::Result<Loaded> {
+    let declarations = declare::load(directory)?;
+    let name = declarations.manifest.text("name").to_owned();
+    let registry = program.registry(declarations, Operator::read().access)?;
+    Ok(Loaded { name, registry: Arc::new(registry.with_upstream(upstream)) })
+}
+
+/// Runs one request that does not call Dify back; see [`answered`].
 pub async fn session(
+    registry: Arc<Registry>,
+    data: Map<String, Value>,
+    raw: bool,
+    take: impl FnMut(Frame) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<Duration>> {
+    answered(registry, data, raw, &mut Answers::default(), take).await
+}
+
+/// Runs one request, answers its calls back into Dify, and passes every other frame of its session to `take`. With `raw`,
+/// prints the lines unchanged. Returns the time until the first item.
+pub async fn answered(
     registry: Arc<Registry>,
     mut data: Map<String, Value>,
     raw: bool,
+    answers: &mut Answers,
     mut take: impl FnMut(Frame) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<Duration>> {
     data.entry("user_id").or_insert_with(|| "terminal".into());
     data.entry("type").or_insert_with(|| "model".into());
     let envelope = json!({"session_id": SESSION, "event": "request", "data": data});
     let started = Instant::now();
+    let (call_sender, mut calls) = mpsc::unbounded_channel();
     let options = LinkOptions {
         max_line_bytes: MAX_DAEMON_LINE_BYTES,
         idle_timeout: None,
-        answering: Box::new(|_, call, replies| {
-            replies.error(&format!("no Dify is connected that could answer a call of type `{}`", call.invoke_type));
-            replies.end();
-        }),
+        // Answers are given in the order of the calls, and may have to be typed.
+        answering: Box::new(move |_, call, replies| drop(call_sender.send((call, replies)))),
         watching: raw.then(|| Box::new(|line: &str| print_raw(line).map_err(|error| error.to_string())) as Watching),
     };
     let link = Link::in_process(registry, ServeOptions::default(), options);
     let mut events = link.open(SESSION, &envelope, Queue::Unlimited);
     let mut first = None;
     loop {
-        let event = events.next().await;
+        let event = tokio::select! {
+            event = events.next() => event,
+            Some((call, replies)) = calls.recv() => {
+                answers.answer(&call, &replies);
+                continue;
+            }
+        };
         first.get_or_insert_with(|| started.elapsed());
         match event {
             SessionEvent::Item(item) => take(Frame::Item(item))?,
@@ -79,26 +106,34 @@ pub async fn session(
     }
 }
 
-/// Runs one request and prints its result items with `print`, and a failure to standard error. With `raw`, prints the lines
-/// unchanged instead of the items. The exit code is 1 if the request failed.
-pub async fn print(
+/// Runs one request and passes its result items to `take`; a failure goes to standard error. With `raw`, prints the lines
+/// unchanged, too. Returns whether the request succeeded.
+pub async fn items(
     registry: Arc<Registry>,
     data: Map<String, Value>,
     raw: bool,
-    mut print: impl FnMut(&Value) -> anyhow::Result<()>,
-) -> anyhow::Result<ExitCode> {
-    let mut code = ExitCode::SUCCESS;
-    session(registry, data, raw, |frame| match frame {
-        Frame::Item(item) if !raw => print(&item),
-        Frame::Item(_) => Ok(()),
+    answers: &mut Answers,
+    mut take: impl FnMut(&Value) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let mut succeeded = true;
+    let take = |frame| match frame {
+        Frame::Item(item) => take(&item),
         Frame::Failure { kind, message } => {
             say(&format!("{kind}: {message}"));
-            code = ExitCode::FAILURE;
+            succeeded = false;
             Ok(())
         }
-    })
-    .await?;
-    Ok(code)
+    };
+    answered(registry, data, raw, answers, take).await?;
+    if succeeded {
+        answers.report_unanswered();
+    }
+    Ok(succeeded)
+}
+
+/// The exit code of a command.
+pub fn exit_code(succeeded: bool) -> ExitCode {
+    if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Returns the members of a request.

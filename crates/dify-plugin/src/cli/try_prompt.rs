@@ -1,7 +1,8 @@
-//! `try`: sends a prompt to a model through the complete runtime and streams the response to the terminal.
+//! `try` for models: sends a prompt to a model through the complete runtime and streams the response to the terminal.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -14,64 +15,42 @@ use super::credentials::{CredentialArgs, is_field, split_pair};
 use super::program::Program;
 use super::session_client::{self, Frame};
 use super::terminal::{print_line, print_part, say};
-use super::traffic::TrafficArgs;
-use super::try_kind;
 use crate::declare::{ModelSchema, ProviderDeclaration};
 use crate::protocol::ModelType;
 use crate::runtime::Registry;
 
-/// Send a prompt to a model, or call a tool or an endpoint, through the complete runtime
-#[derive(Debug, Args)]
-pub struct TryArgs {
-    /// The prompt; the tool's name if the plugin provides tools
-    #[arg(required_unless_present = "request", conflicts_with = "request")]
-    prompt: Option<String>,
-    /// HTTP request to an endpoint of the plugin; its settings are given like credentials
-    #[arg(long, value_name = "METHOD PATH")]
-    request: Option<String>,
-    /// Body of the HTTP request
-    #[arg(long, requires = "request", default_value = "")]
-    body: String,
+/// Options for models.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Models")]
+pub struct ModelArgs {
     /// Provider name, as in the manifest [default: the plugin's main provider]
     #[arg(long)]
     provider: Option<String>,
     /// Model ID [default: the provider's first model]
     #[arg(long)]
     model: Option<String>,
-    /// Parameter of the model or tool, or field of the provider's credential form (repeatable)
-    #[arg(long = "param", value_name = "NAME=VALUE")]
-    params: Vec<String>,
     /// Image file to attach (repeatable)
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// System message
     #[arg(long)]
     system: Option<String>,
-    /// Print the raw protocol frames
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    credentials: CredentialArgs,
-    #[command(flatten)]
-    traffic: TrafficArgs,
-    /// Directory that contains manifest.yaml
-    #[arg(long, default_value = ".", value_name = "DIR")]
-    dir: PathBuf,
 }
 
-impl TryArgs {
-    /// Runs the command. The exit code is 1 if the model call failed.
-    pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
-        let registry = session_client::registry(program, &self.dir, self.traffic.upstream()?)?;
-        if let Some(request) = &self.request {
-            let settings = self.credentials.read(program, "")?.fields;
-            return try_kind::endpoint(registry, request, &self.body, settings, self.json).await;
-        }
-        if let Some(tool) = self.prompt.as_deref().filter(|_| registry.declared().tool.is_some()) {
-            let credentials = self.credentials.read(program, "")?.fields;
-            return try_kind::tool(registry, tool, &self.params, credentials, self.json).await;
-        }
-        let named = self.provider.clone().or_else(|| program.main_provider(&registry));
+/// A prompt for a model.
+pub(super) struct Prompt<'a> {
+    pub text: &'a str,
+    pub params: &'a [String],
+    pub credentials: &'a CredentialArgs,
+    pub model: &'a ModelArgs,
+    /// Whether the raw frames are printed.
+    pub raw: bool,
+}
+
+impl Prompt<'_> {
+    /// Sends the prompt. The exit code is 1 if the model call failed.
+    pub async fn run(&self, program: &Program, registry: Arc<Registry>) -> anyhow::Result<ExitCode> {
+        let named = self.model.provider.clone().or_else(|| program.main_provider(&registry));
         let provider = named.context("the manifest lists no provider")?;
         let entry = registry.get(&provider).with_context(|| {
             format!("unknown provider `{provider}`; the manifest lists {}", registry.names().join(", "))
@@ -105,11 +84,10 @@ impl TryArgs {
             "stream": true,
         });
         let started = Instant::now();
-        let mut response = Response::new(self.json);
-        let first = session_client::session(registry, session_client::object(request)?, self.json, |frame| {
-            response.take(frame)
-        })
-        .await?;
+        let mut response = Response::new(self.raw);
+        let first =
+            session_client::session(registry, session_client::object(request)?, self.raw, |frame| response.take(frame))
+                .await?;
         response.finish(&model, first, started.elapsed())
     }
 
@@ -120,7 +98,7 @@ impl TryArgs {
         credentials: &mut Map<String, Value>,
     ) -> anyhow::Result<Map<String, Value>> {
         let mut parameters = Map::new();
-        for pair in &self.params {
+        for pair in self.params {
             let (name, value) = split_pair(pair)?;
             if is_field(declaration, name) {
                 credentials.insert(name.to_owned(), value.into());
@@ -132,10 +110,10 @@ impl TryArgs {
     }
 
     fn model(&self, registry: &Registry, provider: &str, credentials: &Map<String, Value>) -> anyhow::Result<String> {
-        if let Some(model) = &self.model {
+        if let Some(model) = &self.model.model {
             return Ok(model.clone());
         }
-        let usable = |model: &&std::sync::Arc<ModelSchema>| model.model_type == ModelType::Llm && !model.deprecated;
+        let usable = |model: &&Arc<ModelSchema>| model.model_type == ModelType::Llm && !model.deprecated;
         if let Some(model) = registry.models(provider).iter().find(usable) {
             return Ok(model.model.clone());
         }
@@ -147,13 +125,13 @@ impl TryArgs {
 
     fn messages(&self) -> anyhow::Result<Vec<Value>> {
         let mut messages = Vec::new();
-        if let Some(system) = &self.system {
+        if let Some(system) = &self.model.system {
             messages.push(json!({"role": "system", "content": system}));
         }
-        let mut content = json!(self.prompt);
-        if !self.images.is_empty() {
-            let mut parts = vec![json!({"type": "text", "data": self.prompt})];
-            for path in &self.images {
+        let mut content = json!(self.text);
+        if !self.model.images.is_empty() {
+            let mut parts = vec![json!({"type": "text", "data": self.text})];
+            for path in &self.model.images {
                 parts.push(image_part(path)?);
             }
             content = parts.into();

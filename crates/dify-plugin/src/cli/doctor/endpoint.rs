@@ -40,7 +40,7 @@ pub async fn check(
     target: &DoctorTarget<'_>,
     credentials: &Credentials,
 ) -> anyhow::Result<()> {
-    let Ok(registry) = session_client::registry(program, directory, Upstream::new()) else {
+    let Ok(session_client::Loaded { registry, .. }) = session_client::load(program, directory, Upstream::new()) else {
         let hint = "Fix the declarations first.";
         return report.error("endpoint", format!("`{}` cannot be checked", target.provider), hint);
     };

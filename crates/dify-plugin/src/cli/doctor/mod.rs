@@ -115,8 +115,8 @@ impl DoctorArgs {
         if report.has_errors() {
             return Ok(());
         }
-        match session_client::registry(program, &self.dir, Upstream::new()) {
-            Ok(registry) => {
+        match session_client::load(program, &self.dir, Upstream::new()) {
+            Ok(session_client::Loaded { registry, .. }) => {
                 let names = registry.names();
                 let models: usize = names.iter().map(|name| registry.models(name).len()).sum();
                 report.ok(CHECK, format!("{} with {models} models", names.join(", ")))

@@ -1,0 +1,38 @@
+//! Names that a user typed: the one that was probably meant.
+
+/// Longest distance of a name that is suggested, as a share of its length.
+const MAX_DISTANCE_SHARE: usize = 3;
+
+/// Returns ` (did you mean X?)` if a known name is close to the one that was typed, or else nothing.
+pub(super) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let typed = typed.to_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&typed, &name.to_lowercase());
+    let close = known.into_iter().map(|name| (distance(name), name)).min();
+    match close {
+        Some((distance, name)) if distance <= name.chars().count().div_ceil(MAX_DISTANCE_SHARE) => {
+            format!(" (did you mean `{name}`?)")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_close_names_only() {
+        let known = ["forecast", "odd", "push_event"];
+        for (typed, expected) in [
+            ("forcast", " (did you mean `forecast`?)"),
+            ("FORECAST", " (did you mean `forecast`?)"),
+            ("push-event", " (did you mean `push_event`?)"),
+            ("ood", " (did you mean `odd`?)"),
+            ("temperature", ""),
+            ("", ""),
+        ] {
+            assert_eq!(did_you_mean(typed, known), expected, "{typed}");
+        }
+        assert_eq!(did_you_mean("x", []), "");
+    }
+}
