@@ -48,6 +48,7 @@ const TESTS: &[(&str, fn())] = &[
     ("oauth_goes_from_the_url_to_credentials", oauth_goes_from_the_url_to_credentials),
     ("options_of_parameters_are_listed", options_of_parameters_are_listed),
     ("credentials_have_one_source", credentials_have_one_source),
+    ("completions_name_the_executable_and_its_commands", completions_name_the_executable_and_its_commands),
 ];
 
 /// Asks the model until it calls no more tools.
@@ -78,12 +79,7 @@ impl AgentStrategy for Solver {
         }
         let runs = call.dify.storage().get("runs").await?;
         assert_eq!(runs.as_deref(), Some(&b"1"[..]));
-        Ok(AgentUsage {
-            total_tokens: 7,
-            total_price: "0.01".to_owned(),
-            currency: "USD".to_owned(),
-            ..Default::default()
-        })
+        Ok(AgentUsage::new(7).with_price("0.01", "USD"))
     }
 }
 
@@ -433,4 +429,25 @@ fn credentials_have_one_source() {
         assert!(written.contains(expected), "{more:?} {variable:?}: {written}");
         assert!(!written.contains("from-file") && !written.contains("good-key"), "{written}");
     }
+}
+
+fn completions_name_the_executable_and_its_commands() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = Run::of("weather", directory.path());
+    let name = std::env::current_exe().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    for (shell, marks) in [
+        ("bash", &["complete -F", "COMPREPLY"][..]),
+        ("zsh", &["#compdef"]),
+        ("fish", &["complete -c"]),
+        ("powershell", &["Register-ArgumentCompleter"]),
+        ("elvish", &["edit:completion"]),
+    ] {
+        let (script, _) = run.succeeds(&["completions", shell]);
+        for expected in marks.iter().chain(&[name.as_str(), "try", "param", "invoke", "completions", "dev", "validate"])
+        {
+            assert!(script.contains(expected), "{shell}: no `{expected}`");
+        }
+    }
+    let log = run.fails(&["completions", "tcsh"]);
+    assert!(log.contains("bash") && log.contains("elvish"), "{log}");
 }

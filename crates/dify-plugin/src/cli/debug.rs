@@ -1,15 +1,14 @@
 //! `debug`: connects every provider to a running Dify, shows the state of each connection, and reconnects when a YAML
 //! file changes and is valid. By default, plugins get IDs of their own, so that the installed ones are not replaced.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::sync::watch;
+use tokio::sync;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,21 +17,19 @@ use super::program::Program;
 use super::serve::registrations;
 use super::terminal::say;
 use super::traffic::TrafficArgs;
+use super::watch;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
 use crate::declare;
 use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
-use crate::runtime::{Registry, ServeOptions};
+use crate::runtime::{Registry, ServeOptions, local};
 use crate::transport::line_queue;
 use crate::upstream::Upstream;
 
-/// Interval between two checks for changed files.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-
 /// Delay before reconnecting. The daemon cleans up a lost connection late; a connection opened earlier would be removed
 /// with it.
-const RECONNECT_DELAY: Duration = Duration::from_secs(5);
+pub(super) const RECONNECT_DELAY: Duration = Duration::from_secs(5);
 
 /// Connect to a running Dify for remote debugging and reconnect when a YAML file changes
 #[derive(Debug, Args)]
@@ -50,6 +47,9 @@ pub struct DebugArgs {
     /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+    /// End with the parent process, which is `dev`
+    #[arg(long, hide = true)]
+    supervised: bool,
 }
 
 impl DebugArgs {
@@ -59,8 +59,10 @@ impl DebugArgs {
         let upstream = self.traffic.upstream()?;
         say(&format!("connecting to {}:{} (press Ctrl-C to stop)", options.host, options.port));
         let mut connections: JoinSet<Result<(), RemoteError>> = JoinSet::new();
+        let mut declarations = watch::Declarations::new(&self.dir);
+        let mut parent_exited = Box::pin(local::parent_exited());
         loop {
-            let seen = times(&self.dir);
+            let seen = declarations.files();
             match prepare(program, &self.dir, &self.providers, &upstream, real_ids) {
                 Ok((registrations, registry)) => {
                     if !connections.is_empty() {
@@ -85,7 +87,8 @@ impl DebugArgs {
                     ended??;
                     return Ok(ExitCode::SUCCESS);
                 }
-                () = change(&self.dir, &seen) => {}
+                () = change(&mut declarations, &seen) => {}
+                () = &mut parent_exited, if self.supervised => return Ok(ExitCode::SUCCESS),
             }
         }
     }
@@ -131,7 +134,7 @@ fn connect(
     for registration in registrations {
         let name = registration.name().to_owned();
         let id = registration.plugin_id();
-        let (state, mut changes) = watch::channel(State::Connecting);
+        let (state, mut changes) = sync::watch::channel(State::Connecting);
         let never = CancellationToken::new();
         connections.spawn(remote::serve(options.clone(), registration, registry.clone(), state, never));
         tokio::spawn(async move {
@@ -147,29 +150,9 @@ fn connect(
     }
 }
 
-/// Waits until the modification time of a declaration changes.
-async fn change(directory: &Path, seen: &BTreeMap<PathBuf, SystemTime>) {
-    while times(directory) == *seen {
-        tokio::time::sleep(WATCH_INTERVAL).await;
+/// Waits until a declaration changes.
+async fn change(declarations: &mut watch::Declarations, seen: &watch::Files) {
+    while declarations.files() == *seen {
+        tokio::time::sleep(watch::INTERVAL).await;
     }
-}
-
-/// Returns the modification time of each declaration.
-fn times(directory: &Path) -> BTreeMap<PathBuf, SystemTime> {
-    let mut found = BTreeMap::new();
-    let mut walk = ignore::WalkBuilder::new(directory);
-    walk.standard_filters(false).max_depth(Some(6)).filter_entry(|entry| {
-        let name = entry.file_name().to_string_lossy();
-        entry.depth() != 1 || entry.path().is_file() || matches!(&*name, "provider" | "models" | "shared" | "_assets")
-    });
-    for entry in walk.build().flatten() {
-        let yaml = entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "svg" || extension == "png");
-        if let (true, Ok(Ok(time))) = (yaml, entry.metadata().map(|metadata| metadata.modified())) {
-            found.insert(entry.into_path(), time);
-        }
-    }
-    found
 }

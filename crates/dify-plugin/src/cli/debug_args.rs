@@ -12,13 +12,13 @@ use crate::config::{CLEAR_TEXT, Config};
 pub struct DifyArgs {
     /// Debugging address as host:port [default: REMOTE_INSTALL_URL from the environment or the env file]
     #[arg(long)]
-    url: Option<String>,
+    pub url: Option<String>,
     /// Debugging key from Plugins → Debug [default: REMOTE_INSTALL_KEY from the environment or the env file]
     #[arg(long)]
-    key: Option<String>,
+    pub key: Option<String>,
     /// Allow sending the key, and the credentials after it, unencrypted: Dify's debugging port does not support TLS
     #[arg(long)]
-    clear_text: bool,
+    pub clear_text: bool,
     /// File with environment settings, in the format of Dify's CLI
     #[arg(long, default_value = ".env", value_name = "FILE")]
     pub env_file: PathBuf,

@@ -4,10 +4,12 @@
 
 mod answers;
 mod check;
+mod completions;
 mod credentials;
 mod debug;
 mod debug_args;
 mod declare;
+mod dev;
 mod doctor;
 mod executables;
 mod form_fields;
@@ -24,6 +26,7 @@ mod traffic;
 mod try_command;
 mod try_kind;
 mod try_prompt;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,24 +57,27 @@ enum Command {
     Declare(declare::DeclareArgs),
     Doctor(doctor::DoctorArgs),
     Debug(debug::DebugArgs),
+    Dev(dev::DevArgs),
     Package(package::PackageArgs),
     Keygen(package::KeygenArgs),
     Sign(package::SignArgs),
     Verify(package::VerifyArgs),
     Checksum(package::ChecksumArgs),
     Inspect(package::InspectArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Reads the arguments of the process, runs the command and gives the exit code of the process.
 pub fn run(program: &Program) -> ExitCode {
-    let mut command = Cli::command().name(program.name).about(program.about);
-    if !program.version.is_empty() {
-        command = command.version(program.version);
-    }
-    match Cli::from_arg_matches(&command.get_matches()) {
+    match Cli::from_arg_matches(&command(program).get_matches()) {
         Ok(cli) => cli.run(program),
         Err(error) => error.exit(),
     }
+}
+
+fn command(program: &Program) -> clap::Command {
+    let command = Cli::command().name(program.name).about(program.about);
+    if program.version.is_empty() { command } else { command.version(program.version) }
 }
 
 impl Cli {
@@ -91,6 +97,8 @@ impl Cli {
             Some(Command::Try(args)) => at_terminal(args.run(program)),
             Some(Command::Invoke(args)) => at_terminal(args.run(program)),
             Some(Command::Debug(args)) => at_terminal(args.run(program)),
+            Some(Command::Dev(args)) => at_terminal(args.run()),
+            Some(Command::Completions(args)) => args.run(command(program)),
             // An invalid setting is reported as a finding.
             Some(Command::Doctor(args)) => block_on(log_settings().unwrap_or_default(), args.run(program)),
         };

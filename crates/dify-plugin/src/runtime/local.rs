@@ -42,7 +42,7 @@ pub async fn serve(registry: Arc<Registry>, options: ServeOptions, output: Outpu
 }
 
 /// Completes when the parent process exits. Compares with the parent PID at startup, because the daemon may be PID 1.
-async fn parent_exited() {
+pub(crate) async fn parent_exited() {
     let parent = std::os::unix::process::parent_id();
     let mut interval = tokio::time::interval(PARENT_INTERVAL);
     while std::os::unix::process::parent_id() == parent {

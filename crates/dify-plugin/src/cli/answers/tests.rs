@@ -1,3 +1,5 @@
+//! Answers as they are written on the wire, and calls that have none.
+
 use super::*;
 
 fn answers(args: &[&str]) -> Answers {

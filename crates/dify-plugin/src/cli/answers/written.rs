@@ -7,7 +7,11 @@ use crate::protocol::LlmUsage;
 use crate::protocol::backwards::InvokeType;
 
 /// Returns the responses to a call, or the error that the answer asks for with `{"error": "…"}`.
-pub(super) fn responses(invoke_type: InvokeType, answer: Value, request: &Map<String, Value>) -> Result<Vec<Value>, String> {
+pub(super) fn responses(
+    invoke_type: InvokeType,
+    answer: Value,
+    request: &Map<String, Value>,
+) -> Result<Vec<Value>, String> {
     if let Some(error) = answer.get("error").and_then(Value::as_str)
         && answer.as_object().is_some_and(|members| members.len() == 1)
     {

@@ -87,26 +87,22 @@ fn value(parameter: Option<&Parameter>, text: &str) -> anyhow::Result<Value> {
         // The cast reads these.
         | ParameterKind::Number
         | ParameterKind::Boolean => text.into(),
-        ParameterKind::ModelSelector => match json() {
-            Value::String(name) => model(&name)
-                .ok_or_else(|| anyhow!("parameter `{}` must be PROVIDER/MODEL or a JSON object", parameter.name))?,
-            value => value,
-        },
-        ParameterKind::AppSelector => match json() {
-            Value::String(id) => json!({"app_id": id}),
-            value => value,
-        },
-        ParameterKind::File | ParameterKind::Files => match json() {
-            Value::String(url) => file(&url)
-                .ok_or_else(|| anyhow!("parameter `{}` must be the URL of a file or a JSON object", parameter.name))?,
-            value => value,
-        },
+        ParameterKind::ModelSelector => described(text, || model(text))
+            .ok_or_else(|| anyhow!("parameter `{}` must be PROVIDER/MODEL or a JSON object", parameter.name))?,
+        ParameterKind::AppSelector => described(text, || Some(json!({"app_id": text}))).unwrap_or_default(),
+        ParameterKind::File | ParameterKind::Files => described(text, || file(text))
+            .ok_or_else(|| anyhow!("parameter `{}` must be the URL of a file or a JSON object", parameter.name))?,
         ParameterKind::Array
         | ParameterKind::Object
         | ParameterKind::Any
         | ParameterKind::ToolsSelector
         | ParameterKind::DateRange => json(),
     })
+}
+
+/// The JSON object or array that is written out, or else what the text is short for.
+fn described(text: &str, short: impl FnOnce() -> Option<Value>) -> Option<Value> {
+    serde_json::from_str(text).ok().filter(|value: &Value| value.is_object() || value.is_array()).or_else(short)
 }
 
 /// A model as Dify names it, from `provider/model`.

@@ -1,0 +1,179 @@
+//! Changed files, found by their modification times: the declarations of a plugin, and the sources of its crate. For `debug`
+//! and `dev`.
+//!
+//! The files are few and a save is noticed within half a second, so that every executable does without a watcher of the
+//! operating system.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::declare::kind::PluginKind;
+use crate::declare::{Manifest, files, yaml};
+
+/// Interval between two checks for changed files.
+pub(super) const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Maximum size of a manifest or provider file that is searched for the names of others.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Maximum number of nested directories.
+const MAX_DEPTH: usize = 6;
+
+/// Modification time and length of each file.
+pub(super) type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
+
+/// The directories of a plugin's declarations. They are remembered while a file that names them cannot be read.
+#[derive(Debug)]
+pub(super) struct Declarations {
+    directory: PathBuf,
+    /// Names directly below the plugin's directory.
+    names: BTreeSet<String>,
+}
+
+impl Declarations {
+    /// The declarations of a plugin's directory.
+    pub fn new(directory: &Path) -> Self {
+        let always = ["_assets", "provider", "shared"].map(str::to_owned);
+        Self { directory: directory.to_owned(), names: BTreeSet::from(always) }
+    }
+
+    /// The files as they are now.
+    pub fn files(&mut self) -> Files {
+        self.names.extend(named_directories(&self.directory));
+        let mut found = Files::new();
+        let names = self.names.clone();
+        let mut walk = ignore::WalkBuilder::new(&self.directory);
+        walk.standard_filters(false).max_depth(Some(MAX_DEPTH)).filter_entry(move |entry| {
+            entry.depth() != 1 || entry.path().is_file() || names.contains(&*entry.file_name().to_string_lossy())
+        });
+        let assets = self.directory.join("_assets");
+        for entry in walk.build().flatten() {
+            let path = entry.path();
+            let is_declared = path.starts_with(&assets)
+                || path.extension().is_some_and(|extension| {
+                    ["yaml", "yml", "svg", "png"].iter().any(|declared| extension.eq_ignore_ascii_case(declared))
+                });
+            if is_declared && path.is_file() {
+                add(path, &mut found);
+            }
+        }
+        found
+    }
+}
+
+/// The first components of all paths that the manifest and its providers name.
+fn named_directories(directory: &Path) -> BTreeSet<String> {
+    let manifest = match read(directory, "manifest.yaml") {
+        Some(Value::Object(manifest)) => Manifest(manifest),
+        _ => return BTreeSet::new(),
+    };
+    let mut found = BTreeSet::new();
+    for kind in PluginKind::ALL {
+        for file in manifest.files_of(kind) {
+            found.extend(first_component(&file));
+            let Some(provider) = read(directory, &file) else { continue };
+            // Models are found by patterns, one list for each type of model.
+            let lists: Vec<&Value> = match (kind, &provider[kind.parts_key()]) {
+                (PluginKind::Model, Value::Object(types)) => types.values().map(|group| &group["predefined"]).collect(),
+                (_, list) => vec![list],
+            };
+            let paths = lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+            found.extend(paths.filter_map(first_component));
+        }
+    }
+    found
+}
+
+fn read(directory: &Path, file: &str) -> Option<Value> {
+    let bytes = files::read(directory, file, MAX_FILE_BYTES).ok()?;
+    yaml::parse(&String::from_utf8_lossy(&bytes)).ok()
+}
+
+fn first_component(path: &str) -> Option<String> {
+    let (first, _) = path.split_once('/')?;
+    Some(first).filter(|first| !first.is_empty() && !first.contains("..")).map(str::to_owned)
+}
+
+/// The sources of a crate: what Cargo reads in its directory.
+pub(super) fn sources(crate_directory: &Path, found: &mut Files) {
+    for file in ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo/config.toml", "rust-toolchain.toml"] {
+        add(&crate_directory.join(file), found);
+    }
+    let mut walk = ignore::WalkBuilder::new(crate_directory.join("src"));
+    for entry in walk.standard_filters(false).build().flatten() {
+        if entry.file_type().is_some_and(|kind| kind.is_file()) {
+            add(entry.path(), found);
+        }
+    }
+}
+
+/// Adds a file, if it exists.
+pub(super) fn add(file: &Path, found: &mut Files) {
+    if let Ok(metadata) = std::fs::metadata(file)
+        && let Ok(time) = metadata.modified()
+    {
+        found.insert(file.to_owned(), (time, metadata.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(directory: &Path, file: &str, text: &str) {
+        let path = directory.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn names(directory: &Path, files: &Files) -> Vec<String> {
+        files.keys().map(|path| path.strip_prefix(directory).unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn declarations_of_every_kind_are_watched() {
+        for (key, parts, provider) in [
+            ("tools", "mytools", "tools: [mytools/a.yaml]"),
+            ("endpoints", "hooks", "endpoints: [hooks/a.yaml]"),
+            ("agent_strategies", "strategies", "strategies: [strategies/a.yaml]"),
+            ("datasources", "sources", "datasources: [sources/a.yaml]"),
+            ("triggers", "events", "events: [events/a.yaml]"),
+            ("models", "llms", "models: {llm: {predefined: ['llms/*.yaml']}}"),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path();
+            write(path, "manifest.yaml", &format!("plugins: {{{key}: [own/x.yaml]}}"));
+            write(path, "own/x.yaml", provider);
+            for file in [&format!("{parts}/a.yaml"), "_assets/icon.webp", "target/x.yaml", "src/main.rs", "README.md"] {
+                write(path, file, "a");
+            }
+            let mut declarations = Declarations::new(path);
+            let mut expected =
+                ["_assets/icon.webp", "manifest.yaml", "own/x.yaml", &format!("{parts}/a.yaml")].map(str::to_owned);
+            expected.sort();
+            assert_eq!(names(path, &declarations.files()), expected, "{key}");
+            // A file that cannot be read for a moment does not hide the others.
+            write(path, "own/x.yaml", "tools: [");
+            assert_eq!(names(path, &declarations.files()), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn sources_are_those_that_cargo_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        for file in ["Cargo.toml", "Cargo.lock", "src/main.rs", "src/a/b.rs", "tests/a.rs", "target/x", "a.yaml"] {
+            write(path, file, "a");
+        }
+        let mut found = Files::new();
+        sources(path, &mut found);
+        assert_eq!(names(path, &found), ["Cargo.lock", "Cargo.toml", "src/a/b.rs", "src/main.rs"]);
+        let before = found.clone();
+        write(path, "src/main.rs", "longer");
+        sources(path, &mut found);
+        assert_ne!(found, before);
+    }
+}
