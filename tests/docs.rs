@@ -84,6 +84,17 @@ fn the_readme_is_short_and_names_every_page() {
 }
 
 #[test]
+fn guides_are_read_in_fifteen_minutes() {
+    for page in pages() {
+        let name = page.file_stem().unwrap().to_str().unwrap();
+        if ["write-", "calls-back", "test-a-"].iter().any(|start| name.starts_with(start)) {
+            let words = read(&page).split_whitespace().count();
+            assert!((500..3_000).contains(&words), "{}: {words} words", page.display());
+        }
+    }
+}
+
+#[test]
 fn links_lead_to_files_and_headings() {
     let mut wrong = Vec::new();
     for page in pages() {
