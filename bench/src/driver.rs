@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::calls;
+
 /// A running plugin.
 pub struct Plugin {
     child: Child,
@@ -80,6 +82,8 @@ impl Run<'_> {
 /// What came back.
 pub struct Outcome {
     pub first_chunk_ms: Vec<f64>,
+    /// From each request to the end of its session.
+    pub ended_ms: Vec<f64>,
     pub wall_ms: f64,
     pub chunks: usize,
     pub cpu_ms: f64,
@@ -91,17 +95,27 @@ impl Outcome {
     }
 
     pub fn percentile(&self, percent: usize) -> f64 {
-        let mut sorted = self.first_chunk_ms.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+        percentile(&self.first_chunk_ms, percent)
+    }
+
+    /// The same of the whole sessions.
+    pub fn ended_percentile(&self, percent: usize) -> f64 {
+        percentile(&self.ended_ms, percent)
     }
 }
 
-/// The first chunks of several runs together.
+fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+/// The times of several runs together.
 pub fn merged(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     outcomes
         .reduce(|mut all, more| {
             all.first_chunk_ms.extend(more.first_chunk_ms);
+            all.ended_ms.extend(more.ended_ms);
             all
         })
         .unwrap()
@@ -162,48 +176,62 @@ impl Plugin {
     }
 
     pub fn run(&mut self, run: &Run<'_>) -> Outcome {
-        let data = run.request().to_string();
+        self.requests(&run.request(), run.sessions, run.chunks())
+    }
+
+    /// So many equal sessions at once, each of so many chunks. A call back into Dify is answered at once: see [`calls`].
+    pub fn requests(&mut self, data: &Value, sessions: usize, chunks: usize) -> Outcome {
+        let data = data.to_string();
         let cpu = self.cpu_ms();
         let started = Instant::now();
         let mut asked = HashMap::new();
-        for _ in 0..run.sessions {
+        for _ in 0..sessions {
             self.sessions += 1;
             let session = format!("s{}", self.sessions);
             let line = format!("{{\"session_id\":\"{session}\",\"event\":\"request\",\"data\":{data}}}\n");
             asked.insert(session, Instant::now());
-            self.input.write_all(line.as_bytes()).unwrap();
-            self.input.flush().unwrap();
+            self.write(line.as_bytes());
         }
-        let mut first = HashMap::with_capacity(run.sessions);
-        let (mut ended, mut last) = (0, started);
-        while ended < run.sessions {
+        let mut first = HashMap::with_capacity(sessions);
+        let mut ended_ms = Vec::with_capacity(sessions);
+        let mut last = started;
+        while ended_ms.len() < sessions {
             let (at, line) = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
                 panic!(
-                    "the plugin is silent: {ended} of {} ended, {} began, chunks {}",
-                    run.sessions,
-                    first.len(),
-                    run.chunks()
+                    "the plugin is silent: {} of {sessions} ended, {} began, chunks {chunks}",
+                    ended_ms.len(),
+                    first.len()
                 )
             });
             let Some(session) = session_of(&line) else { continue };
             if memchr::memmem::find(&line, b"\"type\":\"end\"").is_some() {
-                ended += 1;
+                ended_ms.push(milliseconds(at, asked[session]));
                 last = at;
             } else if memchr::memmem::find(&line, b"\"type\":\"error\"").is_some() {
                 panic!("{}", String::from_utf8_lossy(&line));
+            } else if let Some(lines) = calls::answer(&line, session) {
+                self.write(&lines);
             } else if !first.contains_key(session) {
                 first.insert(session.to_owned(), at);
             }
         }
-        let first_chunk_ms =
-            asked.iter().map(|(session, asked)| first[session].duration_since(*asked).as_secs_f64() * 1000.0).collect();
         Outcome {
-            first_chunk_ms,
-            wall_ms: last.duration_since(started).as_secs_f64() * 1000.0,
-            chunks: run.sessions * run.chunks(),
+            first_chunk_ms: asked.iter().map(|(session, asked)| milliseconds(first[session], *asked)).collect(),
+            ended_ms,
+            wall_ms: milliseconds(last, started),
+            chunks: sessions * chunks,
             cpu_ms: self.cpu_ms() - cpu,
         }
     }
+
+    fn write(&mut self, lines: &[u8]) {
+        self.input.write_all(lines).unwrap();
+        self.input.flush().unwrap();
+    }
+}
+
+fn milliseconds(later: Instant, earlier: Instant) -> f64 {
+    later.duration_since(earlier).as_secs_f64() * 1000.0
 }
 
 impl Drop for Plugin {

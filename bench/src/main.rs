@@ -2,18 +2,19 @@
 //!
 //! `bench` drives each plugin over pipes as the daemon does and prints a Markdown table, ratios to the floor first.
 //! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding. `bench echo` calls no upstream and responds by
-//! itself: what it reaches is what the driver can measure at most.
+//! itself: what it reaches is what the driver can measure at most. `bench kinds` measures tools, endpoints and agents.
 
+mod calls;
 mod driver;
+mod kinds;
 mod relay;
+mod table;
 mod upstream;
 
 use std::time::Duration;
 
 use driver::{Ask, Plugin, Run};
-
-/// Default number of runs per measurement (`RUNS`); medians are printed.
-const RUNS: usize = 3;
+use table::{Cell, Column, cell, medians, print, thousands};
 
 struct Subject {
     name: &'static str,
@@ -34,13 +35,16 @@ fn main() {
     match arguments.get(1).map(String::as_str) {
         Some("relay") => return relay::run(true),
         Some("echo") => return relay::run(false),
+        Some("kinds") => return kinds::run(),
         _ => {}
     }
     let subjects = subjects();
     let address = upstream::start();
-    let results: Vec<(&str, Vec<Cell>)> =
-        subjects.iter().map(|subject| (subject.name, measure(subject, &address))).collect();
-    print(&results);
+    let columns: Vec<Column> = subjects
+        .iter()
+        .map(|subject| Column { name: subject.name, cells: medians(|| once(subject, &address)) })
+        .collect();
+    print(&columns);
 }
 
 fn subjects() -> Vec<Subject> {
@@ -69,32 +73,9 @@ fn subjects() -> Vec<Subject> {
     subjects
 }
 
-/// One measured value.
-struct Cell {
-    what: String,
-    unit: &'static str,
-    more_is_better: bool,
-    value: f64,
-}
-
-/// Medians of several runs.
-fn measure(subject: &Subject, address: &str) -> Vec<Cell> {
-    let count = std::env::var("RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS);
-    let mut runs: Vec<Vec<Cell>> = (0..count).map(|_| once(subject, address)).collect();
-    let mut medians = runs.pop().unwrap();
-    for (row, cell) in medians.iter_mut().enumerate() {
-        let mut values: Vec<f64> = runs.iter().map(|run| run[row].value).chain([cell.value]).collect();
-        values.sort_by(f64::total_cmp);
-        cell.value = values[values.len() / 2];
-    }
-    medians
-}
-
 fn once(subject: &Subject, address: &str) -> Vec<Cell> {
     let mut cells = Vec::new();
-    let mut add = |what: &str, unit, value| {
-        cells.push(Cell { what: what.to_owned(), unit, more_is_better: unit == "chunks/s", value });
-    };
+    let mut add = |what: &str, unit, value| cells.push(cell(what, unit, value));
     let run = |sessions, ask| Run { provider: subject.provider, address, sessions, ask };
     let start = || Plugin::start(&subject.command, &subject.directory);
     let warm = |mut plugin: Plugin| {
@@ -150,34 +131,4 @@ fn once(subject: &Subject, address: &str) -> Vec<Cell> {
     plugin.run(&run(1, Ask::Vectors(1)));
     add("vectors of 1,000 texts", "ms", plugin.run(&run(1, Ask::Vectors(1_000))).wall_ms);
     cells
-}
-
-fn thousands(number: usize) -> String {
-    if number < 1_000 { number.to_string() } else { format!("{},{:03}", number / 1_000, number % 1_000) }
-}
-
-fn print(results: &[(&str, Vec<Cell>)]) {
-    let names: Vec<&str> = results.iter().map(|(name, _)| *name).collect();
-    println!("| | {} |", names.join(" | "));
-    println!("|---|{}", "---|".repeat(names.len()));
-    for (row, floor) in results[0].1.iter().enumerate() {
-        let cells: Vec<String> = results
-            .iter()
-            .enumerate()
-            .map(|(column, (_, cells))| {
-                let value = cells[row].value;
-                if value.is_nan() {
-                    return "–".to_owned();
-                }
-                let ratio = if floor.more_is_better { floor.value / value } else { value / floor.value };
-                let shown = match value {
-                    100.0.. => format!("{value:.0}"),
-                    1.0.. => format!("{value:.1}"),
-                    _ => format!("{value:.2}"),
-                };
-                if column == 0 { format!("{shown} {}", floor.unit) } else { format!("×{ratio:.1} ({shown})") }
-            })
-            .collect();
-        println!("| {} | {} |", floor.what, cells.join(" | "));
-    }
 }
