@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use dify_plugin::plugin::ModelConfig;
 use dify_plugin::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
