@@ -36,6 +36,7 @@ fn every_block_is_checked() {
             "rust" => block.info.is_empty() || block.file().is_some(),
             "yaml" => block.file().is_some() || block.addition().is_some(),
             "toml" => block.file().is_some(),
+            // Run by the test `terminal`.
             "console" => true,
             _ => false,
         };
