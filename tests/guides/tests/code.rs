@@ -83,6 +83,17 @@ fn contains_lines(text: &str, excerpt: &str) -> bool {
 }
 
 #[test]
+fn files_that_are_explained_exist() {
+    let files = &plugins()["tool"];
+    let text = std::fs::read_to_string(root().join("docs/write-a-plugin.md")).unwrap();
+    let (_, table) = text.split_once("| File | Content |").unwrap();
+    let cells = table.lines().skip(2).map_while(|row| row.strip_prefix("| ")?.split(" | ").next());
+    let named: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let missing: Vec<&&str> = named.iter().filter(|file| !files.contains_key(**file)).collect();
+    assert!(missing.is_empty() && named.len() > 8, "{} files, not in the template: {missing:?}", named.len());
+}
+
+#[test]
 fn additions_pass_check() {
     let plugins = plugins();
     let mut wrong = Vec::new();
