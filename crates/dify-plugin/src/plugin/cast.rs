@@ -1,5 +1,5 @@
-//! Values of a tool's parameters in the types that its declaration names, by the rules of the Dify API. Dify has cast them
-//! already; a call at the terminal and another plugin's call through Dify have not.
+//! Values of parameters in the types that their declaration names, by the rules of the Dify API. Dify has cast those of tools
+//! already; a call at the terminal and another plugin's call through Dify have not. The types of the code come afterwards.
 //!
 //! Source: `langgenius/dify: api/core/plugin/entities/parameters.py` (`cast_parameter_value`).
 
@@ -9,14 +9,12 @@ use super::PluginError;
 use crate::declare::parameter::{Parameter, ParameterKind};
 use crate::protocol::lenient::kind_of;
 
-/// Casts the values of declared parameters, fills in defaults, and names what is missing or not offered. Values that are
+/// Casts the values of a tool's parameters, fills in defaults, and names what is missing or not offered. Values that are
 /// not declared stay as they are.
 pub(crate) fn cast(declared: &[Parameter], values: &mut Map<String, Value>) -> Result<(), PluginError> {
     for parameter in declared {
         let name = &parameter.name;
-        let is_text = matches!(parameter.kind, ParameterKind::String | ParameterKind::SecretInput);
-        let given = values.shift_remove(name).filter(|value| !value.is_null() && (is_text || value != ""));
-        let Some(value) = given.or_else(|| parameter.default.clone().filter(|default| !default.is_null())) else {
+        let Some(value) = take_or_default(parameter, values) else {
             if parameter.required {
                 return Err(PluginError::bad_request(format!("parameter `{name}` is required but missing")));
             }
@@ -28,6 +26,23 @@ pub(crate) fn cast(declared: &[Parameter], values: &mut Map<String, Value>) -> R
         values.insert(name.clone(), value);
     }
     Ok(())
+}
+
+/// Casts the values of an agent strategy, a datasource, an event or a subscription, and fills in defaults. Dify and the
+/// Python SDK check nothing here, so what cannot be cast stays as it is: the code may read it, or names it.
+pub(crate) fn cast_leniently(declared: &[Parameter], values: &mut Map<String, Value>) {
+    for parameter in declared {
+        let Some(value) = take_or_default(parameter, values) else { continue };
+        let value = cast_value(parameter.kind, value.clone()).unwrap_or(value);
+        values.insert(parameter.name.clone(), value);
+    }
+}
+
+/// The value of a parameter, or its default; what an empty field of a form sends is absent.
+fn take_or_default(parameter: &Parameter, values: &mut Map<String, Value>) -> Option<Value> {
+    let is_text = matches!(parameter.kind, ParameterKind::String | ParameterKind::SecretInput);
+    let given = values.shift_remove(&parameter.name).filter(|value| !value.is_null() && (is_text || value != ""));
+    given.or_else(|| parameter.default.clone().filter(|default| !default.is_null()))
 }
 
 pub(super) fn cast_value(kind: ParameterKind, value: Value) -> Result<Value, String> {
@@ -119,6 +134,31 @@ mod tests {
         let mut declared = json!({"name": "p", "label": {"en_US": "P"}, "type": kind});
         declared.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(declared).unwrap()
+    }
+
+    #[test]
+    fn other_kinds_are_cast_where_it_is_possible() {
+        let absent = Value::Null;
+        for (kind, more, value, expected) in [
+            ("number", json!({"required": true}), json!("5"), json!(5)),
+            ("number", json!({"required": true}), json!(""), absent.clone()),
+            ("number", json!({"default": 3}), json!(null), json!(3)),
+            ("number", json!({}), json!("many"), json!("many")),
+            ("boolean", json!({"default": true}), json!(""), json!(true)),
+            ("boolean", json!({}), json!("no"), json!(false)),
+            ("string", json!({"required": true, "default": "d"}), json!(null), json!("d")),
+            ("string", json!({}), json!(7), json!("7")),
+            ("select", json!({"options": [{"value": "a", "label": {"en_US": "A"}}]}), json!("b"), json!("b")),
+            ("file", json!({}), json!([]), json!([])),
+            ("model-selector", json!({}), json!("m"), json!("m")),
+            ("array[tools]", json!({}), json!([{"identity": {}}]), json!([{"identity": {}}])),
+            ("any", json!({}), json!(""), absent),
+        ] {
+            let mut values = Map::from_iter([("p".to_owned(), value.clone()), ("other".to_owned(), json!(""))]);
+            cast_leniently(&[parameter(kind, more)], &mut values);
+            assert_eq!(values.get("p").cloned().unwrap_or_default(), expected, "{kind}: {value}");
+            assert_eq!(values["other"], "", "what is not declared stays");
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub use values::{
     ToolIdentity,
 };
 
-pub(crate) use cast::cast as cast_parameters;
+pub(crate) use cast::{cast as cast_parameters, cast_leniently as cast_parameters_leniently};
 pub(crate) use erased::{
     Contents, ErasedDatasourceProvider, ErasedEndpoint, ErasedOAuth, ErasedToolProvider, ErasedTriggerProvider,
 };

@@ -96,7 +96,7 @@ impl Dify {
     }
 
     /// What sends requests to Dify's file service.
-    pub(in crate::plugin) fn upstream(&self) -> &Upstream {
+    pub(crate) fn upstream(&self) -> &Upstream {
         &self.facts.upstream
     }
 

@@ -26,16 +26,19 @@ pub(super) async fn run(session: &mut Session<'_>, request: DatasourceRequest) -
         let datasources = provider.datasources();
         datasources.get(name).cloned().ok_or_else(|| unknown("datasource", name, &datasources.names()))
     };
+    let declared = session.declared.datasource.as_ref();
+    let parameters = |name: &str| Some(&*declared?.datasource(name)?.parameters);
     match request {
         DatasourceRequest::ValidateCredentials(request) => {
             let call = session.call_with(request.access);
             provider.validate(call).await.map_err(PluginError::into_credentials_failure)?;
             session.push(&ValidationResult::VALID)
         }
-        DatasourceRequest::Crawl(request) => {
+        DatasourceRequest::Crawl(mut request) => {
             let Contents::Website(website) = datasource(&request.datasource)? else {
                 return Err(other_type(&request.datasource, "crawls no websites"));
             };
+            session.cast(parameters(&request.datasource), &mut request.datasource_parameters);
             let call = session.call_with(request.access);
             let (outbox, inbox) = session.queue();
             let mut crawl = Crawl::new(outbox);
@@ -45,10 +48,11 @@ pub(super) async fn run(session: &mut Session<'_>, request: DatasourceRequest) -
             };
             Drain::new(session, inbox, Pace::DATASOURCE).run(work).await
         }
-        DatasourceRequest::Pages(request) => {
+        DatasourceRequest::Pages(mut request) => {
             let Contents::Document(document) = datasource(&request.datasource)? else {
                 return Err(other_type(&request.datasource, "has no online documents"));
             };
+            session.cast(parameters(&request.datasource), &mut request.datasource_parameters);
             let call = session.call_with(request.access);
             let workspaces = document.pages(call, request.datasource_parameters).await?;
             pages(session, workspaces)

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Stop;
@@ -24,9 +25,10 @@ use super::responder::Responder;
 use super::session_log::SessionLog;
 use crate::codec::http_message;
 use crate::declare::KindDeclarations;
+use crate::declare::parameter::{Parameter, ParameterKind};
 use crate::plugin::dify::{Backwards, DifyFacts};
 use crate::plugin::outgoing::{self, Inbox, Outbox};
-use crate::plugin::{Call, Dify, Plugin, PluginError};
+use crate::plugin::{Call, Credentials, Dify, Plugin, PluginError, cast_parameters_leniently};
 use crate::protocol::Invocation;
 use crate::protocol::access::Access;
 use crate::protocol::envelope::Origin;
@@ -109,6 +111,21 @@ impl Session<'_> {
         call.credentials = access.credentials;
         call.credential_type = access.credential_type;
         call
+    }
+
+    /// Casts the parameters of a kind that Dify does not check, as far as they are declared.
+    fn cast(&self, declared: Option<&[Parameter]>, values: &mut Map<String, Value>) {
+        if let Some(declared) = declared {
+            cast_parameters_leniently(declared, values);
+            self.register_secrets(declared, values);
+        }
+    }
+
+    /// Keeps secrets among the parameters out of errors and logs.
+    fn register_secrets(&self, declared: &[Parameter], values: &Map<String, Value>) {
+        let secrets = declared.iter().filter(|parameter| parameter.kind == ParameterKind::SecretInput);
+        let secrets = secrets.filter_map(|parameter| Some((&parameter.name, values.get(&parameter.name)?.as_str()?)));
+        self.dify.upstream().redactor().register_credentials(&Credentials::from_pairs(secrets));
     }
 
     /// Collects one result item, and counts it.

@@ -21,6 +21,7 @@ pub(super) async fn run(session: &mut Session<'_>, request: ToolRequest) -> Resu
             let tool = tool(&request.tool)?;
             if let Some(declared) = session.declared.tool.as_ref().and_then(|known| known.tool(&request.tool)) {
                 cast_parameters(&declared.parameters, &mut request.tool_parameters)?;
+                session.register_secrets(&declared.parameters, &request.tool_parameters);
             }
             let call = session.call_with(request.access);
             let (outbox, inbox) = session.queue();

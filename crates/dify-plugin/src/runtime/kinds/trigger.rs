@@ -16,14 +16,17 @@ pub(super) async fn run(session: &mut Session<'_>, request: TriggerRequest) -> R
     if name != provider.name() {
         return Err(unknown("trigger provider", name, &[provider.name()]).into());
     }
+    let declared = session.declared.trigger.as_ref();
     match request {
         TriggerRequest::ValidateCredentials(request) => {
             let call = session.call_with(request.access);
             provider.validate(call).await.map_err(PluginError::into_credentials_failure)?;
             session.push(&ValidationResult::VALID)
         }
-        TriggerRequest::Subscribe(request) => {
+        TriggerRequest::Subscribe(mut request) => {
             session.shows_items = false;
+            let constructor = declared.and_then(|declared| declared.subscription_constructor.as_ref());
+            session.cast(constructor.map(|constructor| &*constructor.parameters), &mut request.parameters);
             let call = session.call_with(request.access);
             let subscription = provider.subscribe(call, request.endpoint, request.parameters).await?;
             session.push(&SubscriptionResult { subscription })
@@ -58,9 +61,11 @@ pub(super) async fn run(session: &mut Session<'_>, request: TriggerRequest) -> R
                 response: hex::encode(write_response(&dispatch.response)),
             })
         }
-        TriggerRequest::InvokeEvent(request) => {
+        TriggerRequest::InvokeEvent(mut request) => {
             let events = provider.events();
             let event = events.get(&request.event).ok_or_else(|| unknown("event", &request.event, &events.names()))?;
+            let parameters = declared.and_then(|declared| Some(&*declared.event(&request.event)?.parameters));
+            session.cast(parameters, &mut request.parameters);
             let call = session.call_with(request.access);
             let incoming = Incoming {
                 parameters: request.parameters,
