@@ -227,7 +227,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ("steps.rs", "STEPS", TenantFree("a count for tests")),
         ("protocol/credentials.rs", "STATE", TenantFree("the key of the fingerprint's hash")),
         ("upstream/pool.rs", "BUNDLE", TenantFree("the operator's certificates")),
-        ("upstream/pool.rs", "Pool", TenantFree("connections by proxy, its password and certificates; no answers")),
+        ("upstream/pool.rs", "clients", TenantFree("connections by proxy, its password and certificates; no answers")),
         ("upstream/stats.rs", "CallStats", Owned),
         ("upstream/redact.rs", "Redactor", Owned),
         ("upstream/auth/fetched.rs", "TokenCell", Owned),

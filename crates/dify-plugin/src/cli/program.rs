@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::config::machine::MachineAccess;
-use crate::declare::Declarations;
 use crate::declare::permission::Permissions;
+use crate::declare::{Declarations, Manifest};
 use crate::model::{Provider, Variables};
 use crate::plugin::Plugin;
 use crate::runtime::Registry;
@@ -29,9 +29,22 @@ impl Program {
     /// Joins the declarations with the code that serves them. Fails if one has no counterpart in the other.
     pub(super) fn registry(&self, declarations: Declarations, machine: MachineAccess) -> anyhow::Result<Registry> {
         let permissions = Permissions::of_manifest(&declarations.manifest);
+        let user_agent = self.user_agent(&declarations.manifest);
         let registry = Registry::new(declarations.providers, (self.models)(machine))?;
         let registry = registry.with_declared_plugin(declarations.kinds, self.plugin.clone())?;
-        Ok(registry.with_permissions(permissions))
+        Ok(registry.with_permissions(permissions).with_user_agent(user_agent))
+    }
+
+    /// How the plugin introduces itself to other servers: by its executable where that has a version of its own, otherwise
+    /// by its manifest.
+    fn user_agent(&self, manifest: &Manifest) -> String {
+        match self.version {
+            "" => {
+                let (name, version) = (manifest.text("name"), manifest.text("version"));
+                format!("{name}/{version} dify-plugin/{}", env!("CARGO_PKG_VERSION"))
+            }
+            version => format!("{}/{version}", self.name),
+        }
     }
 
     /// The variables of the environment that stand for credential fields of a provider.

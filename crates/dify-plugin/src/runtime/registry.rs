@@ -19,6 +19,7 @@ pub struct Registry {
     declared: KindDeclarations,
     permissions: Option<Arc<Permissions>>,
     upstream: Upstream,
+    user_agent: Option<String>,
 }
 
 /// A provider: its declaration and implementation.
@@ -67,10 +68,21 @@ impl Registry {
         Ok(Self { providers, ..Self::default() })
     }
 
+    /// Names the user agent of the HTTP client, whichever that is.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: String) -> Self {
+        self.upstream = self.upstream.with_user_agent(&user_agent);
+        self.user_agent = Some(user_agent);
+        self
+    }
+
     /// Sets the HTTP client.
     #[must_use]
     pub fn with_upstream(mut self, upstream: Upstream) -> Self {
-        self.upstream = upstream;
+        self.upstream = match &self.user_agent {
+            Some(user_agent) => upstream.with_user_agent(user_agent),
+            None => upstream,
+        };
         self
     }
 

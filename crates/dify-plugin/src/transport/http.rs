@@ -264,7 +264,7 @@ fn plain(status: StatusCode, text: String) -> Response<Body> {
 
 /// The marketplace's install test waits for this line on standard output.
 fn announce(listener: &TcpListener, mut output: Output) -> io::Result<()> {
-    output.write_line(&format!(" * Serving Flask app 'dify-plugin-runtime' on http://{}", listener.local_addr()?))
+    output.write_line(&format!(" * Serving Flask app 'dify-plugin' on http://{}", listener.local_addr()?))
 }
 
 /// Returns half of the number of files that the process may open, at most [`MAX_CONNECTIONS`].

@@ -61,6 +61,13 @@ impl Upstream {
         &self.redactor
     }
 
+    /// Names the user agent of all requests, such as `weather/1.0.0`. Characters that no header can contain are left out.
+    #[must_use]
+    pub fn with_user_agent(self, user_agent: &str) -> Self {
+        let user_agent: String = user_agent.chars().filter(|character| matches!(character, ' '..='~')).collect();
+        Self { pool: Arc::new(Pool::of(user_agent.into())), ..self }
+    }
+
     /// Creates a handle that records or replays all traffic.
     pub fn recorded(traffic: &TrafficMode) -> io::Result<Self> {
         Ok(Self { traffic_store: Some(Arc::new(TrafficStore::open(traffic)?)), ..Self::default() })

@@ -53,7 +53,7 @@ impl Upstream {
     ) -> Result<UpstreamResponse, InvokeError> {
         let host = request.url.host_str().unwrap_or_default();
         instance::check_addresses(host, addresses).map_err(forbidden_error)?;
-        let client = build(&request.network, Duration::from_secs(10), Some((host, addresses)))?;
+        let client = build(self.pool.user_agent(), &request.network, Duration::from_secs(10), Some((host, addresses)))?;
         let response = self.exchange(&client, request, &request.url, &request.headers, request.bytes()).await?;
         let Incoming { status, headers, body } = response;
         let (first, idle) = (request.timeouts.first(), request.timeouts.idle);

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::redirect;
@@ -38,9 +38,15 @@ static BUNDLE: LazyLock<Vec<reqwest::Certificate>> = LazyLock::new(|| {
     })
 });
 
+/// The user agent of a plugin that names none.
+const DEFAULT_USER_AGENT: &str = concat!("dify-plugin/", env!("CARGO_PKG_VERSION"));
+
 /// Clients by settings: what one credential form provides is used for that form only.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<Clients>);
+pub(super) struct Pool {
+    clients: Mutex<Clients>,
+    user_agent: Option<Arc<str>>,
+}
 
 #[derive(Default)]
 struct Clients {
@@ -50,16 +56,26 @@ struct Clients {
 }
 
 impl Pool {
+    /// An empty pool, whose clients name this user agent.
+    pub(super) fn of(user_agent: Arc<str>) -> Self {
+        Self { clients: Mutex::default(), user_agent: Some(user_agent) }
+    }
+
+    /// Returns the user agent of the clients.
+    pub(super) fn user_agent(&self) -> &str {
+        self.user_agent.as_deref().unwrap_or(DEFAULT_USER_AGENT)
+    }
+
     /// Returns the pooled client for these settings.
     pub(super) fn client(&self, network: &NetworkSettings, connect: Duration) -> Result<reqwest::Client, InvokeError> {
         let key = (network.key(), connect);
-        let clients = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = &mut *self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.uses += 1;
         if let Some((client, used)) = clients.by_key.get_mut(&key) {
             *used = clients.uses;
             return Ok(client.clone());
         }
-        let client = build(network, connect, None)?;
+        let client = build(self.user_agent(), network, connect, None)?;
         if clients.by_key.len() >= MAX_CLIENTS
             && let Some(oldest) = clients.by_key.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
         {
@@ -73,6 +89,7 @@ impl Pool {
 /// Builds a client with the system's root certificates, or with the bundled ones if the system has none.
 #[allow(clippy::disallowed_methods)] // the only allowed use
 pub(super) fn build(
+    user_agent: &str,
     network: &NetworkSettings,
     connect: Duration,
     pinned: Option<(&str, &[SocketAddr])>,
@@ -86,7 +103,7 @@ pub(super) fn build(
     }
     let builder = || -> Result<reqwest::ClientBuilder, InvokeError> {
         let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("dify-plugin-runtime/", env!("CARGO_PKG_VERSION")))
+            .user_agent(user_agent)
             .connect_timeout(connect)
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
@@ -141,7 +158,7 @@ mod tests {
         let network = |number: usize| NetworkSettings::new(Some(format!("http://127.0.0.1:{number}").into()), None);
         let get = |number: usize| drop(pool.client(&network(number), Duration::from_secs(1)).unwrap());
         let is_kept = |number: usize| {
-            pool.0.lock().unwrap().by_key.contains_key(&(network(number).key(), Duration::from_secs(1)))
+            pool.clients.lock().unwrap().by_key.contains_key(&(network(number).key(), Duration::from_secs(1)))
         };
         (1..=MAX_CLIENTS).for_each(get);
         get(1);
