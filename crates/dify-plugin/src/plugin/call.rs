@@ -10,6 +10,7 @@ use super::Dify;
 use crate::protocol::access::CredentialType;
 use crate::protocol::credentials::Credentials;
 use crate::protocol::envelope::Origin;
+use crate::upstream::Upstream;
 
 /// One call of a plugin. Cloning is cheap but for the credentials.
 #[derive(Clone)]
@@ -63,6 +64,12 @@ impl Call {
             dify,
             cancel: CancellationToken::new(),
         }
+    }
+
+    /// The HTTP client for requests to other services: it keeps connections, retries what is safe to retry, and its errors
+    /// contain no secrets. `--record` and `--replay` of the command line apply to it.
+    pub fn upstream(&self) -> &Upstream {
+        self.dify.upstream()
     }
 
     /// The ID of the credentials that an agent is to use for tools of a provider.

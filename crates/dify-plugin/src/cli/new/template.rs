@@ -96,7 +96,10 @@ const TEMPLATES: &[Entry] = &[
         features: &[],
         dependencies: &[SCHEMARS, SERDE],
         variables: &[],
-        files: files!("tool": "manifest.yaml", "provider/@@name@@.yaml", "src/forecast.rs", "src/lib.rs", "tests/plugin.rs", "tools/forecast.yaml"),
+        files: files!("tool":
+            "manifest.yaml", "provider/@@name@@.yaml", "src/forecast.rs", "src/lib.rs", "tests/plugin.rs",
+            "tools/forecast.yaml",
+        ),
     },
     Entry {
         kind: Kind::Endpoint,
@@ -107,7 +110,10 @@ const TEMPLATES: &[Entry] = &[
         features: &[],
         dependencies: &[ASYNC_STREAM, SERDE, URL],
         variables: &["GREETING"],
-        files: files!("endpoint": "endpoints/@@name@@.yaml", "endpoints/ask.yaml", "endpoints/hello.yaml", "manifest.yaml", "src/lib.rs", "src/routes.rs", "tests/plugin.rs"),
+        files: files!("endpoint":
+            "endpoints/@@name@@.yaml", "endpoints/ask.yaml", "endpoints/hello.yaml", "manifest.yaml", "src/lib.rs",
+            "src/routes.rs", "tests/plugin.rs",
+        ),
     },
     Entry {
         kind: Kind::AgentStrategy,
@@ -118,7 +124,10 @@ const TEMPLATES: &[Entry] = &[
         features: &[],
         dependencies: &[SCHEMARS, SERDE],
         variables: &[],
-        files: files!("agent-strategy": "manifest.yaml", "provider/@@name@@.yaml", "src/function_calling.rs", "src/lib.rs", "strategies/function_calling.yaml", "tests/plugin.rs"),
+        files: files!("agent-strategy":
+            "manifest.yaml", "provider/@@name@@.yaml", "src/function_calling.rs", "src/lib.rs",
+            "strategies/function_calling.yaml", "tests/plugin.rs",
+        ),
     },
     Entry {
         kind: Kind::Datasource,
@@ -129,7 +138,10 @@ const TEMPLATES: &[Entry] = &[
         features: &[],
         dependencies: &[SCHEMARS, SERDE],
         variables: &[],
-        files: files!("datasource-website-crawl": "datasources/site.yaml", "manifest.yaml", "provider/@@name@@.yaml", "src/lib.rs", "src/site.rs", "tests/plugin.rs"),
+        files: files!("datasource-website-crawl":
+            "datasources/site.yaml", "manifest.yaml", "provider/@@name@@.yaml", "src/lib.rs", "src/site.rs",
+            "tests/plugin.rs",
+        ),
     },
     Entry {
         kind: Kind::Datasource,
@@ -140,7 +152,10 @@ const TEMPLATES: &[Entry] = &[
         features: &[],
         dependencies: &[SCHEMARS, SERDE],
         variables: &["TOKEN"],
-        files: files!("datasource-online-document": "datasources/pages.yaml", "manifest.yaml", "provider/@@name@@.yaml", "src/lib.rs", "src/pages.rs", "tests/plugin.rs"),
+        files: files!("datasource-online-document":
+            "datasources/pages.yaml", "manifest.yaml", "provider/@@name@@.yaml", "src/lib.rs", "src/pages.rs",
+            "tests/plugin.rs",
+        ),
     },
     Entry {
         kind: Kind::Datasource,
@@ -149,9 +164,12 @@ const TEMPLATES: &[Entry] = &[
         title: "datasource plugin (online drive)",
         first_command: "cargo run -- try files --credential token=secret",
         features: &[],
-        dependencies: &[],
+        dependencies: &[SERDE, URL],
         variables: &["TOKEN"],
-        files: files!("datasource-online-drive": "datasources/files.yaml", "manifest.yaml", "provider/@@name@@.yaml", "src/files.rs", "src/lib.rs", "tests/plugin.rs"),
+        files: files!("datasource-online-drive":
+            "datasources/files.yaml", "manifest.yaml", "provider/@@name@@.yaml", "src/files.rs", "src/lib.rs",
+            "src/oauth.rs", "tests/plugin.rs",
+        ),
     },
     Entry {
         kind: Kind::Trigger,
@@ -162,7 +180,10 @@ const TEMPLATES: &[Entry] = &[
         features: &[],
         dependencies: &[HEX, HMAC, SCHEMARS, SERDE, SHA2],
         variables: &["SECRET"],
-        files: files!("trigger": "events/push.yaml", "manifest.yaml", "provider/@@name@@.yaml", "src/lib.rs", "src/push.rs", "src/signature.rs", "tests/plugin.rs"),
+        files: files!("trigger":
+            "events/push.yaml", "manifest.yaml", "provider/@@name@@.yaml", "src/lib.rs", "src/push.rs",
+            "src/signature.rs", "tests/plugin.rs",
+        ),
     },
     Entry {
         kind: Kind::Model,
@@ -173,7 +194,10 @@ const TEMPLATES: &[Entry] = &[
         features: &["models"],
         dependencies: &[ASYNC_STREAM, FUTURES_UTIL, SERDE, TOKIO, URL],
         variables: &["API_KEY", "BASE_URL"],
-        files: files!("model": "manifest.yaml", "models/llm/chat.yaml", "provider/@@name@@.yaml", "src/chat.rs", "src/lib.rs", "src/mock_server.rs", "tests/plugin.rs"),
+        files: files!("model":
+            "manifest.yaml", "models/llm/chat.yaml", "provider/@@name@@.yaml", "src/chat.rs", "src/lib.rs",
+            "src/mock_server.rs", "tests/plugin.rs",
+        ),
     },
 ];
 
