@@ -41,9 +41,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         if block.language != "rust" || block.file().is_some() {
             continue;
         }
-        let name = format!("{}_{}", templates::module(&block.guide), block.line);
+        let place = block.function().map_or_else(|| block.line.to_string(), str::to_owned);
+        let name = format!("{}_{place}", templates::module(&block.guide));
         let path = out.join(format!("{name}.rs"));
-        fs::write(&path, format!("//! {}\n\n{}", block.place(), block.text))?;
+        // A test runs what is a function in a guide.
+        let text = block.text.replace("\nasync fn ", "\npub async fn ").replace("\nfn ", "\npub fn ");
+        fs::write(&path, format!("//! {}\n\n{text}", block.place()))?;
         list(&mut code, &name, &path)?;
     }
     code.push_str("/// What the guides link to.\nmod linked {\n");

@@ -50,6 +50,15 @@ impl Block {
         }
     }
 
+    /// Returns the name of its first function, which is not a method.
+    pub fn function(&self) -> Option<&str> {
+        let names = self
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("async fn ").or(line.strip_prefix("fn "))?.split('(').next());
+        names.into_iter().next()
+    }
+
     /// Returns the template and the YAML file that the block is to be added to.
     pub fn addition(&self) -> Option<(&str, &str)> {
         self.info.strip_prefix("add to ").map(|file| (template_of(&self.guide), file))

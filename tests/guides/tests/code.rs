@@ -1,15 +1,19 @@
 //! The code of the guides compiles, and its tests pass; so do those of the templates. What a guide shows of a template is in the
 //! template, and what it adds to a declaration passes `check`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
-#![allow(missing_docs, dead_code, unreachable_pub)]
+#![allow(missing_docs, dead_code, private_interfaces, unreachable_pub)]
+
+mod running;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use dify_plugin::declare;
+use dify_plugin::declare::permission::{Permission, Permissions};
 use dify_plugin_guides::blocks::{self, Block};
 use dify_plugin_guides::templates::{self, Files};
 use serde_json::Value;
+use tempfile::TempDir;
 
 include!(concat!(env!("OUT_DIR"), "/plugins.rs"));
 include!(concat!(env!("OUT_DIR"), "/code.rs"));
@@ -101,16 +105,39 @@ fn additions_pass_check() {
     for block in guide_blocks() {
         let Some((template, file)) = block.addition() else { continue };
         seen += 1;
-        let mut files = plugins[template].clone();
-        let text = files.get(file).map(String::as_str).unwrap_or("{}");
-        let mut value: Value = serde_yaml::from_str(text).unwrap();
-        merge(&mut value, serde_yaml::from_str(&block.text).unwrap());
-        files.insert(file.to_owned(), serde_yaml::to_string(&value).unwrap());
-        let directory = tempfile::tempdir().unwrap();
-        templates::write(directory.path(), &files).unwrap();
+        let directory = with_addition(&plugins[template], file, &block.text);
         wrong.extend(declare::check(directory.path()).iter().map(|problem| format!("{}: {problem}", block.place())));
     }
     assert!(wrong.is_empty() && seen > 2, "{seen} additions:\n{}", wrong.join("\n"));
+}
+
+/// Writes a plugin, one of whose YAML files has more members.
+fn with_addition(files: &Files, file: &str, addition: &str) -> TempDir {
+    let mut files = files.clone();
+    let text = files.get(file).map(String::as_str).unwrap_or("{}");
+    let mut value: Value = serde_yaml::from_str(text).unwrap();
+    merge(&mut value, serde_yaml::from_str(addition).unwrap());
+    files.insert(file.to_owned(), serde_yaml::to_string(&value).unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    templates::write(directory.path(), &files).unwrap();
+    directory
+}
+
+#[test]
+fn lines_of_the_manifest_grant_their_permission() {
+    let text = std::fs::read_to_string(root().join("docs/calls-back.md")).unwrap();
+    let plugin = &plugins()["tool"];
+    // An endpoint is no call.
+    for permission in Permission::ALL.into_iter().filter(|permission| *permission != Permission::Endpoint) {
+        let cell = format!("| `Permission::{permission:?}` | `");
+        let (_, row) = text.split_once(&cell).unwrap_or_else(|| panic!("no row of {permission:?}"));
+        let lines = format!("resource: {{permission: {{{}}}}}", row.split('`').next().unwrap());
+        let directory = with_addition(plugin, "manifest.yaml", &lines);
+        let manifest = declare::load(directory.path()).unwrap().manifest;
+        let granted = Permissions::of_manifest(&manifest);
+        let all: Vec<Permission> = Permission::ALL.into_iter().filter(|other| granted.has(*other)).collect();
+        assert_eq!(all, [permission]);
+    }
 }
 
 /// Adds the members of an object to those of another, and the elements of an array.
