@@ -54,6 +54,7 @@
 //! `declare` writes the declarations that the code needs and keeps the texts of existing ones ([how](plugin#parameters)), `check`
 //! finds their problems, `try forecast --param place=Riga` calls the tool without Dify, `debug` connects it to a running Dify,
 //! and `package` builds what Dify installs. A model provider implements [`model::Provider`] instead.
+//! A guide for each kind of plugin is in the directory `docs` of the repository; `docs/write-a-plugin.md` is the first.
 //!
 //! Without arguments the executable serves the plugin of the current directory, by the transport that `INSTALL_METHOD` names:
 //! standard input and output for the plugin daemon, TCP for remote debugging, HTTP for serverless runtimes. With arguments it
