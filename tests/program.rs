@@ -162,6 +162,8 @@ fn declare_updates_the_files() {
     let problem = "tools/forecast.yaml: parameters[1].type: parameter `days`: the code reads type `number`, found `string`; \
                    run `declare` (line 14)";
     assert_eq!((code, printed.trim_end()), (Some(1), problem));
+    let (code, _, error) = run(&["package"]);
+    assert!(code == Some(1) && error.contains("do not match the code") && error.contains(problem), "{error}");
     let (code, printed, _) = run(&["declare", "--check"]);
     let change = "tools/forecast.yaml: parameter `days`: `type` is now `number`\n";
     assert_eq!((code, printed), (Some(1), format!("{change}files that would change: 1; run `declare`\n")));

@@ -118,6 +118,9 @@ fn prepare(
             say(&problem.to_string());
         }
     }
+    for difference in declare::code::check(directory, &program.plugin.code()) {
+        say(&difference.to_string());
+    }
     let declarations = declare::load(directory)?;
     let registrations = registrations(&declarations, providers, real_ids)?;
     let registry = program.registry(declarations, Operator::read().access)?;

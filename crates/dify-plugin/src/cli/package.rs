@@ -11,7 +11,7 @@ use super::executables;
 use super::program::Program;
 use super::terminal::{print_line, print_raw, say};
 use crate::declare::versions::DifyVersion;
-use crate::declare::{self, Problems};
+use crate::declare::{self, Problems, code};
 use crate::package::build::{self, Binary, COMFORTABLE, Package};
 use crate::package::older;
 use crate::package::{Target, atomic_file, inspect, signature};
@@ -63,7 +63,12 @@ impl PackageArgs {
         }
         let declarations = declare::load(&self.dir)?;
         let declared = (!declarations.kinds.is_empty()).then_some(&declarations.kinds);
-        let differences = declared.map(|kinds| program.plugin.differences(kinds)).unwrap_or_default();
+        let mut differences = declared.map(|kinds| program.plugin.differences(kinds)).unwrap_or_default();
+        if differences.is_empty() {
+            let errors = code::check(&self.dir, &program.plugin.code()).into_iter();
+            let errors = errors.filter(|difference| difference.severity == declare::Severity::Error);
+            differences.extend(errors.map(|difference| difference.to_string()));
+        }
         if !differences.is_empty() {
             bail!("the declarations do not match the code of the plugin:\n{}", differences.join("\n"));
         }

@@ -53,12 +53,13 @@ impl Plugin {
         if let Ok(declarations) = declare::load(directory) {
             problems.extend(self.check_permissions(&declarations.manifest));
         }
+        let known = problems.len();
         for problem in code::check(directory, &self.code()) {
             // A permission is named with its lines above.
             let is_known = |known: &Problem| {
                 known.file == problem.file && known.path == problem.path && known.severity >= problem.severity
             };
-            if !problem.path.starts_with("resource.permission") && !problems.iter().any(is_known) {
+            if !problem.path.starts_with("resource.permission") && !problems[..known].iter().any(is_known) {
                 problems.push(problem);
             }
         }

@@ -47,6 +47,8 @@ impl Place<'_> {
         let mut found = Vec::new();
         let declared = self.part.get("parameters").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let index_of = |name: &str| declared.iter().position(|parameter| name_of(parameter) == Some(name));
+        // Others may be known only while Dify runs.
+        let is_whole = !flag(self.part, "has_runtime_parameters");
         let mut before = None;
         for field in &shape.fields {
             for key in &field.invalid_keys {
@@ -61,7 +63,8 @@ impl Place<'_> {
                     self.field(field, index, &declared[index], &mut found);
                     before = Some(index);
                 }
-                None => self.missing(field, before.map_or(0, |index| index + 1), &mut found),
+                None if is_whole => self.missing(field, before.map_or(0, |index| index + 1), &mut found),
+                None => {}
             }
         }
         for (index, parameter) in declared.iter().enumerate().rev().filter(|_| !shape.is_open && !self.keep) {

@@ -397,6 +397,21 @@ fn sorted_options(text: &str) -> Value {
     value
 }
 
+#[test]
+fn every_difference_of_a_list_is_named() {
+    let plugin = Plugin::new().tool_provider(Weather(Tools::new().tool(Part)));
+    let head = FORECAST.split("parameters:").next().unwrap();
+    let directory = with_forecast(&format!("{head}parameters: []\n"));
+    let found = errors(plugin.check(directory.path()));
+    let named: Vec<bool> =
+        ["place", "days", "unit"].map(|name| found.iter().any(|problem| problem.contains(&format!("`{name}`")))).into();
+    assert_eq!(named, [true; 3], "{found:?}");
+    // Parameters that Dify asks the plugin for while it runs are not missing.
+    let directory = with_forecast(&format!("{head}parameters: []\nhas_runtime_parameters: true\n"));
+    assert_eq!(errors(plugin.check(directory.path())), [""; 0]);
+    assert_eq!(update(directory.path(), &plugin), []);
+}
+
 /// Each row: what is changed in the file, where the problem is, and what it says.
 const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
     ("    type: string\n", "    type: number\n", "parameters[0].type", "the code reads type `string`, found `number`"),
