@@ -314,7 +314,7 @@ async fn a_daemon_that_does_not_read_cannot_block_the_shutdown() {
     let mut daemon = plugin.connect();
     daemon.step(Do::Ask("a", "flood")).await;
     daemon.step(Do::Pause(300)).await;
-    let connection = daemon.connection.take().unwrap();
+    let connection = daemon.wire.take_connection().unwrap();
     let ending = connection.shutdown(tokio::time::Instant::now() + Duration::from_millis(100));
     tokio::time::timeout(Duration::from_secs(180), ending).await.unwrap().unwrap();
 }

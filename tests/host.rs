@@ -146,6 +146,10 @@ async fn called(dify: &Dify, deed: &str) -> Result<String, PluginError> {
         }
         "set" => dify.storage().set("key", "value").await.map(|()| "set".to_owned())?,
         "get" => format!("{:?}", dify.storage().get("key").await?),
+        "upload" => {
+            let file = dify.files().upload("ä b.pdf", "application/pdf", &b"bytes"[..]).await?;
+            format!("{} {} {} {}", file.id, file.name, file.size, file.extension)
+        }
         "moderation" => dify.moderation(&model, "text").await?.to_string(),
         _ => return Err(PluginError::bad_request("unknown deed")),
     })
@@ -187,6 +191,20 @@ async fn closures_answer_calls_back() {
     let types: Vec<&str> = host.calls().iter().map(|call| call.invoke_type.as_str()).collect();
     assert_eq!(types.len(), 9);
     assert_eq!(&types[..3], ["llm", "llm", "tool"]);
+}
+
+#[tokio::test]
+async fn uploads_are_accepted() {
+    let host = caller();
+    assert_eq!(deed(&host, "upload").await.unwrap(), "file-1 ä b.pdf 5 pdf");
+    assert_eq!(deed(&host, "upload").await.unwrap(), "file-2 ä b.pdf 5 pdf");
+    let uploads = host.uploads();
+    assert_eq!(
+        (uploads.len(), uploads[0].mime_type.as_str(), &uploads[0].bytes[..]),
+        (2, "application/pdf", &b"bytes"[..])
+    );
+    let host = caller().on_upload(|_| Answer::data(json!({"url": "/files/relative"})));
+    assert!(deed(&host, "upload").await.unwrap_err().message.contains("FILES_URL"));
 }
 
 #[tokio::test]

@@ -1,16 +1,50 @@
 //! Plugins of every kind but models, served over a connection: each action's result items and errors as Dify takes them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "support/plugin_session.rs"]
-mod plugin_session;
 #[path = "support/sample_plugins.rs"]
 mod sample_plugins;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dify_plugin::runtime::{Registry, ServeOptions};
-use plugin_session::PluginSession;
+use dify_plugin::testing::{Failure, Host, Invocation};
 use serde_json::{Value, json};
+
+/// What a session sent.
+#[derive(Debug)]
+struct Session {
+    items: Vec<Value>,
+    ending: Result<(), Failure>,
+}
+
+impl Session {
+    async fn of(call: Invocation<'_, Vec<Value>>) -> Self {
+        let (items, ending) = call.start().finish().await;
+        Self { items, ending }
+    }
+
+    /// The one item of a session that went well.
+    fn one(self) -> Value {
+        assert!(self.ending.is_ok() && self.items.len() == 1, "{self:?}");
+        self.items.into_iter().next().unwrap()
+    }
+
+    /// Type and text of the error.
+    fn failure(&self) -> (&str, &str) {
+        let failure = self.ending.as_ref().unwrap_err();
+        (&failure.kind, &failure.message)
+    }
+}
+
+fn invocation<'h>(host: &'h Host, access_type: &str, action: &str, fields: Value) -> Invocation<'h, Vec<Value>> {
+    let mut data = json!({"type": access_type, "action": action, "user_id": "user"});
+    data.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    host.request(data)
+}
+
+async fn request(host: &Host, access_type: &str, action: &str, fields: Value) -> Session {
+    Session::of(invocation(host, access_type, action, fields)).await
+}
 
 fn http_request(text: &str) -> String {
     hex::encode(text.replace('\n', "\r\n"))
@@ -27,7 +61,7 @@ fn tool(tool: &str, parameters: Value) -> Value {
 
 #[tokio::test]
 async fn a_tool_sends_its_messages() {
-    let mut plugin = PluginSession::connect(sample_plugins::weather());
+    let plugin = Host::new(sample_plugins::weather());
     let text = |text: &str| json!({"type": "text", "message": {"text": text}, "meta": null});
     for (parameters, expected) in [
         (json!({"place": "Riga", "days": 3}), "Sunny in Riga for 3 (user)"),
@@ -35,7 +69,7 @@ async fn a_tool_sends_its_messages() {
         // What was not filled in may come as an empty string.
         (json!({"place": "Riga", "days": ""}), "Sunny in Riga for 1 (user)"),
     ] {
-        let session = plugin.request("tool", "invoke_tool", tool("forecast", parameters)).await;
+        let session = request(&plugin, "tool", "invoke_tool", tool("forecast", parameters)).await;
         let expected = [
             text(expected),
             json!({"type": "json", "message": {"json_object": {"place": "Riga", "key": 8}}, "meta": null}),
@@ -45,12 +79,12 @@ async fn a_tool_sends_its_messages() {
         assert_eq!(session.items, expected);
     }
     let long_name = json!({"provider": "author/plugin/weather", "tool": "forecast", "tool_parameters": {"place": "x"}});
-    assert_eq!(plugin.request("tool", "invoke_tool", long_name).await.items.len(), 3);
+    assert_eq!(request(&plugin, "tool", "invoke_tool", long_name).await.items.len(), 3);
 }
 
 #[tokio::test]
 async fn a_failed_tool_names_what_went_wrong_and_no_secret() {
-    let mut plugin = PluginSession::connect(sample_plugins::weather());
+    let plugin = Host::new(sample_plugins::weather());
     for (fields, kind, expected) in [
         (tool("forecast", json!({})), "ValueError", "missing field `place`"),
         (tool("forecast", json!({"place": "x", "days": "many"})), "ValueError", "cannot read parameter `days`"),
@@ -61,19 +95,19 @@ async fn a_failed_tool_names_what_went_wrong_and_no_secret() {
         (tool("odd", json!({"deed": "long"})), "ValueError", "PLUGIN_RUNTIME_MAX_BUFFER_SIZE"),
         (tool("odd", json!({"deed": "reserved"})), "RuntimeError", "`files` is an output of every node"),
     ] {
-        let session = plugin.request("tool", "invoke_tool", fields).await;
+        let session = request(&plugin, "tool", "invoke_tool", fields).await;
         let (found, message) = session.failure();
         assert!(found == kind && message.contains(expected), "{found}: {message}");
         assert!(!message.contains("good-key") && !message.contains("[weather]"), "{message}");
     }
-    let session = plugin.request("tool", "invoke_tool", tool("odd", json!({"deed": "error"}))).await;
+    let session = request(&plugin, "tool", "invoke_tool", tool("odd", json!({"deed": "error"}))).await;
     assert_eq!(session.items[0]["message"]["text"], "before");
 }
 
 #[tokio::test]
 async fn a_file_of_a_tool_is_sent_in_chunks_that_join_to_it() {
-    let mut plugin = PluginSession::connect(sample_plugins::weather());
-    let session = plugin.request("tool", "invoke_tool", tool("odd", json!({"deed": "blob"}))).await;
+    let plugin = Host::new(sample_plugins::weather());
+    let session = request(&plugin, "tool", "invoke_tool", tool("odd", json!({"deed": "blob"}))).await;
     let (mut bytes, count) = (Vec::new(), session.items.len());
     for (number, item) in session.items.iter().enumerate() {
         let chunk = &item["message"];
@@ -89,10 +123,10 @@ async fn a_file_of_a_tool_is_sent_in_chunks_that_join_to_it() {
 
 #[tokio::test]
 async fn credentials_are_checked_and_the_reason_is_shown() {
-    let mut plugin = PluginSession::connect(sample_plugins::weather());
+    let plugin = Host::new(sample_plugins::weather());
     for (key, expected) in [("good-key", None), ("bad-key-1", Some("the service rejects")), ("", Some("required"))] {
         let fields = json!({"provider": "weather", "credentials": {"api_key": key}});
-        let session = plugin.request("tool", "validate_tool_credentials", fields).await;
+        let session = request(&plugin, "tool", "validate_tool_credentials", fields).await;
         match expected {
             None => assert_eq!(session.one(), json!({"result": true})),
             Some(expected) => {
@@ -102,39 +136,39 @@ async fn credentials_are_checked_and_the_reason_is_shown() {
             }
         }
     }
-    let mut sources = PluginSession::connect(sample_plugins::sources());
+    let sources = Host::new(sample_plugins::sources());
     let fields = json!({"provider": "sources", "credentials": {}});
-    let session = sources.request("datasource", "validate_datasource_credentials", fields).await;
+    let session = request(&sources, "datasource", "validate_datasource_credentials", fields).await;
     assert_eq!(session.failure(), ("DatasourceCredentialValidationError", "the service is down"));
 }
 
 #[tokio::test]
 async fn options_and_runtime_parameters_are_fetched() {
-    let mut plugin = PluginSession::connect(sample_plugins::weather());
+    let plugin = Host::new(sample_plugins::weather());
     let fields = json!({"provider": "weather", "provider_action": "forecast", "parameter": "place", "credentials": {}});
-    let options = plugin.request("dynamic_parameter", "fetch_parameter_options", fields).await.one();
+    let options = request(&plugin, "dynamic_parameter", "fetch_parameter_options", fields).await.one();
     let expected = json!({"options": [
         {"value": "riga", "label": {"en_US": "Riga"}, "icon": "https://x/i.png"},
         {"value": "place", "label": {"en_US": "place"}},
     ]});
     assert_eq!(options, expected);
-    let runtime = plugin.request("tool", "get_tool_runtime_parameters", tool("forecast", json!({}))).await.one();
+    let runtime = request(&plugin, "tool", "get_tool_runtime_parameters", tool("forecast", json!({}))).await.one();
     assert_eq!(runtime, json!({"parameters": [{"name": "place", "type": "string"}]}));
     let fields = json!({"provider": "weather", "provider_action": "odd", "parameter": "place", "credentials": {}});
-    let session = plugin.request("dynamic_parameter", "fetch_parameter_options", fields).await;
+    let session = request(&plugin, "dynamic_parameter", "fetch_parameter_options", fields).await;
     assert_eq!(session.failure().0, "NotImplementedError");
-    let mut triggers = PluginSession::connect(sample_plugins::triggers());
+    let triggers = Host::new(sample_plugins::triggers());
     let fields = json!({"provider": "forge", "provider_action": "provider", "parameter": "repo", "credentials": {}});
-    let options = triggers.request("dynamic_parameter", "fetch_parameter_options", fields).await.one();
+    let options = request(&triggers, "dynamic_parameter", "fetch_parameter_options", fields).await.one();
     assert_eq!(options["options"][0]["value"], "subscription");
 }
 
 #[tokio::test]
 async fn an_endpoint_answers_requests() {
-    let mut plugin = PluginSession::connect(sample_plugins::weather());
-    let mut call = async |text: &str| {
+    let plugin = Host::new(sample_plugins::weather());
+    let call = async |text: &str| {
         let fields = json!({"raw_http_request": http_request(text), "settings": {"token": "t"}});
-        plugin.request("endpoint", "invoke_endpoint", fields).await
+        request(&plugin, "endpoint", "invoke_endpoint", fields).await
     };
     let item = call("POST /echo?b=1 HTTP/1.1\nHost: x\nContent-Length: 2\n\nhi").await.one();
     assert_eq!((&item["status"], &item["headers"]["x-a"]), (&json!(200), &json!("1, 2")));
@@ -158,23 +192,12 @@ async fn an_endpoint_answers_requests() {
 }
 
 #[tokio::test]
-async fn a_request_body_that_the_daemon_truncated_is_rejected() {
-    let mut plugin = PluginSession::connect(sample_plugins::weather());
-    for (length, status) in [(10 * 1024 * 1024, 413), (10 * 1024 * 1024 - 1, 404)] {
-        let raw = format!("POST /x HTTP/1.1\n\n{}", "y".repeat(length));
-        let fields = json!({"raw_http_request": http_request(&raw), "settings": {}});
-        let item = plugin.request("endpoint", "invoke_endpoint", fields).await.one();
-        assert_eq!(item["status"], status, "{length}");
-    }
-}
-
-#[tokio::test]
 async fn an_agent_sends_its_usage_last() {
-    let mut plugin = PluginSession::connect(sample_plugins::agent());
+    let plugin = Host::new(sample_plugins::agent());
     let fields = json!({"agent_strategy_provider": "thinker", "agent_strategy": "think",
         "agent_strategy_params": {"query": "Why?", "old": null}});
-    let origin = json!({"context": {"credentials": {"tool_credentials": {"weather": "id-1"}}}});
-    let session = plugin.request_from("agent_strategy", "invoke_agent_strategy", fields, origin).await;
+    let call = invocation(&plugin, "agent_strategy", "invoke_agent_strategy", fields);
+    let session = Session::of(call.tool_credential("weather", "id-1")).await;
     let types: Vec<&str> = session.items.iter().map(|item| item["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["log", "text", "json", "log", "json"]);
     assert_eq!(session.items[1]["message"]["text"], "Why? by id-1");
@@ -191,9 +214,9 @@ fn datasource(name: &str, more: Value) -> Value {
 
 #[tokio::test]
 async fn datasources_of_every_type_are_served() {
-    let mut plugin = PluginSession::connect(sample_plugins::sources());
+    let plugin = Host::new(sample_plugins::sources());
     let fields = datasource("site", json!({"datasource_parameters": {"url": "https://x"}}));
-    let session = plugin.request("datasource", "invoke_website_datasource_get_crawl", fields).await;
+    let session = request(&plugin, "datasource", "invoke_website_datasource_get_crawl", fields).await;
     let states: Vec<(&str, u64)> = session
         .items
         .iter()
@@ -203,10 +226,10 @@ async fn datasources_of_every_type_are_served() {
     assert_eq!(session.items[3]["result"]["web_info_list"][1]["source_url"], "https://x/1");
 
     let fields = datasource("notes", json!({"datasource_parameters": {}}));
-    let pages = plugin.request("datasource", "invoke_online_document_datasource_get_pages", fields).await.one();
+    let pages = request(&plugin, "datasource", "invoke_online_document_datasource_get_pages", fields).await.one();
     assert_eq!(pages["result"][0]["pages"][0]["page_name"], "Page");
     let fields = datasource("notes", json!({"page": {"workspace_id": "w", "page_id": "p", "type": "page"}}));
-    let session = plugin.request("datasource", "invoke_online_document_datasource_get_page_content", fields).await;
+    let session = request(&plugin, "datasource", "invoke_online_document_datasource_get_page_content", fields).await;
     let variables: Vec<(&str, &Value)> = session
         .items
         .iter()
@@ -216,23 +239,23 @@ async fn datasources_of_every_type_are_served() {
     assert_eq!(variables, [("content", &text), ("title", &title), ("workspace_id", &workspace), ("page_id", &page)]);
 
     let fields = datasource("drive", json!({"request": {"bucket": "b", "prefix": "", "max_keys": 20}}));
-    let listing = plugin.request("datasource", "invoke_online_drive_browse_files", fields).await.one();
+    let listing = request(&plugin, "datasource", "invoke_online_drive_browse_files", fields).await.one();
     let file = json!({"id": "1", "name": "a.txt", "size": 0, "type": "file"});
     let expected = json!({"bucket": "b", "files": [file], "is_truncated": false, "next_page_parameters": null});
     assert_eq!(listing, json!({"result": [expected]}));
-    let session = plugin
-        .request("datasource", "invoke_online_drive_browse_files", datasource("notes", json!({"request": {}})))
-        .await;
+    let session =
+        request(&plugin, "datasource", "invoke_online_drive_browse_files", datasource("notes", json!({"request": {}})))
+            .await;
     assert_eq!(session.failure(), ("ValueError", "datasource `notes` is no online drive"));
 }
 
 #[tokio::test]
 async fn a_file_of_a_drive_is_one_line_or_an_error_that_names_the_limit() {
     let options = ServeOptions { max_line_bytes: 200_000, ..ServeOptions::default() };
-    let mut plugin = PluginSession::connect_with(sample_plugins::sources(), options);
+    let plugin = Host::new(sample_plugins::sources()).serve_options(options);
     for (bytes, fits) in [(0, true), (1, true), (100_001, true), (149_000, true), (150_000, false)] {
         let fields = datasource("drive", json!({"request": {"id": bytes.to_string()}}));
-        let session = plugin.request("datasource", "invoke_online_drive_download_file", fields).await;
+        let session = request(&plugin, "datasource", "invoke_online_drive_download_file", fields).await;
         if fits {
             let item = session.one();
             let file = STANDARD.decode(item["message"]["blob"].as_str().unwrap()).unwrap();
@@ -255,8 +278,8 @@ fn trigger(more: Value) -> Value {
 
 #[tokio::test]
 async fn a_trigger_dispatches_requests_and_events() {
-    let mut plugin = PluginSession::connect(sample_plugins::triggers());
-    let dispatched = plugin.request("trigger", "dispatch_trigger_event", trigger(json!({}))).await.one();
+    let plugin = Host::new(sample_plugins::triggers());
+    let dispatched = request(&plugin, "trigger", "dispatch_trigger_event", trigger(json!({}))).await.one();
     // An event that Dify does not know would fail the whole request.
     assert_eq!((&dispatched["events"], &dispatched["user_id"]), (&json!(["push"]), &json!("octocat")));
     let response = hex::decode(dispatched["response"].as_str().unwrap()).unwrap();
@@ -267,33 +290,33 @@ async fn a_trigger_dispatches_requests_and_events() {
         (json!(null), json!({"variables": {"length": 4}, "cancelled": false})),
     ] {
         let fields = trigger(json!({"event": "push", "parameters": parameters, "payload": dispatched["payload"]}));
-        assert_eq!(plugin.request("trigger", "invoke_trigger_event", fields).await.one(), expected);
+        assert_eq!(request(&plugin, "trigger", "invoke_trigger_event", fields).await.one(), expected);
     }
     let unsigned = trigger(json!({"subscription": {"properties": {}}}));
-    let session = plugin.request("trigger", "dispatch_trigger_event", unsigned).await;
+    let session = request(&plugin, "trigger", "dispatch_trigger_event", unsigned).await;
     assert_eq!(session.failure(), ("TriggerValidationError", "wrong signature"));
-    let session = plugin.request("trigger", "invoke_trigger_event", trigger(json!({"event": "nothing"}))).await;
+    let session = request(&plugin, "trigger", "invoke_trigger_event", trigger(json!({"event": "nothing"}))).await;
     assert_eq!(session.failure(), ("TriggerInvokeError", "unknown event `nothing`; this plugin has push"));
 }
 
 #[tokio::test]
 async fn subscriptions_are_made_and_ended() {
-    let mut plugin = PluginSession::connect(sample_plugins::triggers());
+    let plugin = Host::new(sample_plugins::triggers());
     let fields = trigger(json!({"endpoint": "https://d/t", "parameters": {"repo": "r"}}));
-    let made = plugin.request("trigger", "subscribe_trigger", fields).await.one();
+    let made = request(&plugin, "trigger", "subscribe_trigger", fields).await.one();
     let expected =
         json!({"expires_at": -1, "endpoint": "https://d/t", "parameters": {"repo": "r"}, "properties": {"id": "7"}});
     assert_eq!(made, json!({"subscription": expected}));
-    let ended = plugin.request("trigger", "unsubscribe_trigger", trigger(json!({}))).await.one();
+    let ended = request(&plugin, "trigger", "unsubscribe_trigger", trigger(json!({}))).await.one();
     assert_eq!(ended, json!({"subscription": {"success": true, "message": null}}));
     let fields = trigger(json!({"subscription": {"properties": {}}}));
-    let session = plugin.request("trigger", "unsubscribe_trigger", fields).await;
+    let session = request(&plugin, "trigger", "unsubscribe_trigger", fields).await;
     assert_eq!(session.failure(), ("UnsubscribeError", "no such hook"));
     for (action, kind) in [
         ("refresh_trigger", "SubscriptionError"),
         ("validate_trigger_credentials", "TriggerProviderCredentialValidationError"),
     ] {
-        let session = plugin.request("trigger", action, trigger(json!({}))).await;
+        let session = request(&plugin, "trigger", action, trigger(json!({}))).await;
         assert_eq!(session.failure().0, kind);
     }
 }
@@ -305,13 +328,13 @@ async fn oauth_serves_the_provider_that_has_it() {
         (sample_plugins::sources(), "sources", "DatasourceOAuthError"),
         (sample_plugins::triggers(), "forge", "TriggerProviderOAuthError"),
     ] {
-        let mut plugin = PluginSession::connect(plugin);
+        let plugin = Host::new(plugin);
         let access =
             json!({"provider": provider, "redirect_uri": "https://d/cb", "system_credentials": {"client_id": "c"}});
-        let mut call = async |action: &str, more: Value| {
+        let call = async |action: &str, more: Value| {
             let mut fields = access.clone();
             fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            plugin.request("oauth", action, fields).await
+            request(&plugin, "oauth", action, fields).await
         };
         let url = call("get_authorization_url", json!({})).await.one();
         assert_eq!(url, json!({"authorization_url": "https://x/authorize?client=c&to=https://d/cb"}));
@@ -327,7 +350,7 @@ async fn oauth_serves_the_provider_that_has_it() {
 
 #[tokio::test]
 async fn a_kind_without_code_is_named() {
-    let mut plugin = PluginSession::connect(dify_plugin::plugin::Plugin::new());
+    let plugin = Host::new(dify_plugin::plugin::Plugin::new());
     let raw = http_request("GET / HTTP/1.1\n\n");
     for (access_type, action, fields, expected) in [
         ("tool", "invoke_tool", tool("forecast", json!({})), "the plugin has no tools"),
@@ -347,7 +370,7 @@ async fn a_kind_without_code_is_named() {
             "the plugin has no parameters with options",
         ),
     ] {
-        let session = plugin.request(access_type, action, fields).await;
+        let session = request(&plugin, access_type, action, fields).await;
         assert_eq!(session.failure().1, expected, "{action}");
     }
 }
@@ -361,13 +384,13 @@ fn declared() -> dify_plugin::declare::Declarations {
 async fn parameters_are_cast_to_the_types_of_the_declaration() {
     let registry = Registry::new(Vec::new(), Vec::new()).unwrap();
     let registry = registry.with_declared_plugin(declared().kinds, sample_plugins::weather()).unwrap();
-    let mut plugin = PluginSession::connect_to(registry, ServeOptions::default());
+    let plugin = Host::of(registry);
     for (parameters, expected) in [
         (json!({"place": "Riga", "days": "3"}), "Sunny in Riga for 3 (user)"),
         (json!({"place": 5, "days": ""}), "Sunny in 5 for 2 (user)"),
         (json!({"place": "Riga"}), "Sunny in Riga for 2 (user)"),
     ] {
-        let session = plugin.request("tool", "invoke_tool", tool("forecast", parameters)).await;
+        let session = request(&plugin, "tool", "invoke_tool", tool("forecast", parameters)).await;
         assert_eq!(session.items[0]["message"]["text"], expected);
     }
     for (name, parameters, expected) in [
@@ -375,7 +398,7 @@ async fn parameters_are_cast_to_the_types_of_the_declaration() {
         ("forecast", json!({"place": "x", "days": "many"}), "parameter `days` must be a number"),
         ("odd", json!({"deed": "panic"}), "parameter `deed` is not one of its options"),
     ] {
-        let session = plugin.request("tool", "invoke_tool", tool(name, parameters)).await;
+        let session = request(&plugin, "tool", "invoke_tool", tool(name, parameters)).await;
         assert!(session.failure().1.starts_with(expected), "{session:?}");
     }
 }

@@ -2,14 +2,9 @@
 //! for it. The casts of single values are tested in the library.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "support/plugin_session.rs"]
-mod plugin_session;
-
-use dify_plugin::declare;
 use dify_plugin::declare::code;
 use dify_plugin::prelude::*;
-use dify_plugin::runtime::{Registry, ServeOptions};
-use plugin_session::{PluginSession, Session};
+use dify_plugin::testing::{Failure, Host};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -171,7 +166,7 @@ meta: {version: 0.0.2, arch: [amd64, arm64], runner: {language: python, version:
 ";
 
 /// Serves a plugin with the declarations of its code.
-fn connect(plugin: Plugin) -> PluginSession {
+fn connect(plugin: Plugin) -> Host {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("_assets")).unwrap();
     std::fs::write(directory.path().join("_assets/icon.svg"), "<svg/>").unwrap();
@@ -181,27 +176,31 @@ fn connect(plugin: Plugin) -> PluginSession {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, &change.text).unwrap();
     }
-    let declarations = declare::load(directory.path()).unwrap();
-    let registry = Registry::new(Vec::new(), Vec::new()).unwrap();
-    let registry = registry.with_declared_plugin(declarations.kinds, plugin).unwrap();
-    PluginSession::connect_to(registry, ServeOptions::default())
+    Host::load(directory.path(), plugin).unwrap()
 }
 
-async fn request(plugin: &mut PluginSession, kind: &str, action: &str, member: &str, values: &Value) -> Session {
-    let fields = json!({
+async fn request(
+    host: &Host,
+    kind: &str,
+    action: &str,
+    member: &str,
+    values: &Value,
+) -> (Vec<Value>, Result<(), Failure>) {
+    let data = json!({
+        "type": kind, "action": action, "user_id": "user",
         "provider": "echo", "agent_strategy_provider": "echo", "tool": "echo", "agent_strategy": "echo",
         "datasource": "echo", "event": "echo", "credentials": {}, member: values,
         "subscription": {"endpoint": "https://d", "properties": {}},
         "raw_http_request": hex::encode("POST / HTTP/1.1\r\n\r\n"),
     });
-    plugin.request(kind, action, fields).await
+    host.request(data).start().finish().await
 }
 
 #[tokio::test]
 async fn parameters_of_every_kind_are_read_as_python_would_read_them() {
     let none = "Values { count: 3, ratio: None, flag: None, unit: None, text: None }";
     for (plugin, kind, action, member, pointer) in kinds() {
-        let mut plugin = connect(plugin);
+        let host = connect(plugin);
         for (values, expected) in [
             (json!({}), none),
             (json!({"count": null, "ratio": null, "flag": null, "unit": null, "text": null}), none),
@@ -215,22 +214,20 @@ async fn parameters_of_every_kind_are_read_as_python_would_read_them() {
                 "Values { count: 7, ratio: Some(2.0), flag: Some(false), unit: None, text: Some(\"\") }",
             ),
         ] {
-            let session = request(&mut plugin, kind, action, member, &values).await;
-            let text = session.items.first().and_then(|item| item.pointer(pointer)).cloned();
-            assert_eq!(text, Some(json!(expected)), "{kind}: {values}: {session:?}");
+            let (items, ending) = request(&host, kind, action, member, &values).await;
+            let text = items.first().and_then(|item| item.pointer(pointer)).cloned();
+            assert_eq!(text, Some(json!(expected)), "{kind}: {values}: {ending:?}");
         }
         for (values, name) in [(json!({"count": "many"}), "`count`"), (json!({"unit": "kelvin"}), "`unit`")] {
-            let session = request(&mut plugin, kind, action, member, &values).await;
-            assert!(session.failure().1.contains(&format!("parameter {name}")), "{kind}: {values}: {session:?}");
+            let failure = request(&host, kind, action, member, &values).await.1.unwrap_err();
+            assert!(failure.message.contains(&format!("parameter {name}")), "{kind}: {values}: {failure}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_secret_parameter_is_redacted_from_errors() {
-    let mut plugin = connect(Plugin::new().tool_provider(Echo));
-    let fields = json!({"provider": "echo", "tool": "leak", "tool_parameters": {"password": "correct-horse-battery"}});
-    let session = plugin.request("tool", "invoke_tool", fields).await;
-    let message = session.failure().1;
+    let host = connect(Plugin::new().tool_provider(Echo));
+    let message = host.tool("leak").parameter("password", "correct-horse-battery").await.unwrap_err().message;
     assert!(message.starts_with("the service rejects") && !message.contains("correct-horse"), "{message}");
 }

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use dify_plugin::cli::{self, Program};
+use dify_plugin::testing::Host;
 use elf::elf;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Set for the plugin, and absent for the test.
 const PLUGIN: &str = "PROGRAM_PLUGIN";
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
 
 const TESTS: &[(&str, fn())] = &[
     ("check_accepts_the_declarations", check_accepts_the_declarations),
-    ("serves_tools_over_standard_input", serves_tools_over_standard_input),
+    ("serves_a_host_over_standard_input", serves_a_host_over_standard_input),
     ("try_calls_a_tool", try_calls_a_tool),
     ("try_calls_an_endpoint", try_calls_an_endpoint),
     ("invoke_runs_any_action", invoke_runs_any_action),
@@ -74,14 +75,24 @@ fn check_accepts_the_declarations() {
     assert!(output(&["check"], "").contains("no problems found"));
 }
 
-fn serves_tools_over_standard_input() {
-    let request = json!({"session_id": "s", "event": "request", "data": {
-        "type": "tool", "action": "invoke_tool", "user_id": "u", "provider": "weather", "tool": "forecast",
-        "tool_parameters": {"place": "Riga"}, "credentials": {"api_key": "k"}, "credential_type": "api-key"}});
-    let lines: Vec<Value> =
-        output(&[], &format!("{request}\n")).lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let types = lines.iter().filter(|line| line["event"] == "session").map(|line| &line["data"]["type"]);
-    assert_eq!(types.collect::<Vec<_>>(), ["stream", "stream", "stream", "end"], "{lines:?}");
+fn serves_a_host_over_standard_input() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let host = Host::spawn(&mut tokio::process::Command::from(command(&directory()))).unwrap();
+        let outputs = host.tool("forecast").provider("weather").parameter("place", "Riga").await.unwrap();
+        // `days` has a default in the declaration.
+        assert_eq!(outputs.text(), "Sunny in Riga for 2 (user-1)");
+        let response = host.endpoint(http::Request::post("/echo").body("hello").unwrap()).await.unwrap();
+        assert_eq!(&response.body()[..], b"POST /echo none hello");
+        assert!(host.tool("forecast").await.unwrap_err().message.contains("provider"));
+        assert_eq!(host.dropped_lines(), [] as [String; 0]);
+        host.close_input();
+        while !host.is_closed() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let failure = host.tool("forecast").provider("weather").await.unwrap_err();
+        assert!(failure.is_of_dify() && failure.message.contains("closed its output"), "{failure}");
+    });
 }
 
 fn try_calls_a_tool() {

@@ -14,17 +14,13 @@ use dify_plugin::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use dify_plugin::error::InvokeError;
 use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
 use dify_plugin::protocol::{FinishReason, LlmDelta, LlmRequest, ModelType, PollingResponse, ToolCall};
-use dify_plugin::runtime::serve::{DaemonLine, ServeOptions};
-use dify_plugin::runtime::{Connection, Registry};
+use dify_plugin::runtime::{Registry, ServeOptions};
+use dify_plugin::testing::Wire;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(180);
-
-/// Buffer size of the pipe between the two sides in bytes.
-const PIPE_BYTES: usize = 64 * 1024;
 
 /// A step of the daemon.
 #[derive(Clone, Debug)]
@@ -203,23 +199,9 @@ impl Plugin {
 
     /// Opens a connection.
     pub fn connect(&self) -> Daemon {
-        let (plugin, daemon) = tokio::io::duplex(PIPE_BYTES);
         let _workers = self.workers.as_ref().unwrap().enter();
-        let opened = Connection::open(
-            move || Ok(tokio::io::split(plugin)),
-            self.registry.clone(),
-            self.options,
-            Box::new(|_: DaemonLine<'_>| ()),
-        );
-        let (reader, writer) = tokio::io::split(daemon);
-        Daemon {
-            connection: Some(opened.unwrap()),
-            lines: BufReader::new(reader).lines(),
-            writer: Some(writer),
-            progress: self.progress.clone(),
-            sessions: BTreeMap::new(),
-            heartbeats: 0,
-        }
+        let wire = Wire::serve(self.registry.clone(), self.options).unwrap();
+        Daemon { wire, progress: self.progress.clone(), sessions: BTreeMap::new(), heartbeats: 0 }
     }
 
     /// Executes the steps, and then reads until every session has ended and no more output arrives.
@@ -250,9 +232,7 @@ async fn until(mut done: impl FnMut() -> bool) {
 
 /// The daemon's side of a connection.
 pub struct Daemon {
-    pub connection: Option<Connection>,
-    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
-    writer: Option<WriteHalf<DuplexStream>>,
+    pub wire: Wire,
     progress: Arc<Progress>,
     pub sessions: BTreeMap<&'static str, SessionMessages>,
     /// Number of heartbeats.
@@ -264,16 +244,16 @@ impl Daemon {
         match step {
             Do::Ask(session, prompt) => self.ask(session, prompt, json!({})).await,
             Do::AskWith(session, prompt, fields) => self.ask(session, prompt, fields).await,
-            Do::Cancel(session) => self.write(&json!({"session_id": session, "event": "cancel"}).to_string()).await,
-            Do::Line(line) => self.write(line).await,
+            Do::Cancel(session) => self.wire.cancel(session).await,
+            Do::Line(line) => self.wire.send(line).await,
             Do::Pause(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
             Do::Started(calls) => until(|| self.progress.started() >= calls).await,
             Do::Release => self.progress.release(),
             Do::Read(session) => while self.sessions[session].types.is_empty() && self.read().await {},
             Do::ReadEnd(session) => while !self.has_ended(session) && self.read().await {},
-            Do::CloseInput => self.writer.take().unwrap().shutdown().await.unwrap(),
+            Do::CloseInput => self.wire.close_input().await,
             Do::Shutdown(millis) => {
-                let connection = self.connection.take().unwrap();
+                let connection = self.wire.take_connection().unwrap();
                 let deadline = tokio::time::Instant::now() + Duration::from_millis(millis);
                 let mut ending = Box::pin(connection.shutdown(deadline));
                 // The first poll orders the shutdown.
@@ -281,7 +261,7 @@ impl Daemon {
                     tokio::spawn(ending);
                 }
             }
-            Do::Drop => drop(self.connection.take()),
+            Do::Drop => drop(self.wire.take_connection()),
         }
     }
 
@@ -293,12 +273,7 @@ impl Daemon {
             data[name] = value.clone();
         }
         self.sessions.entry(session).or_default();
-        self.write(&json!({"session_id": session, "event": "request", "data": data}).to_string()).await;
-    }
-
-    async fn write(&mut self, line: &str) {
-        // Write errors after a disconnect are ignored.
-        let _ = self.writer.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).await;
+        self.wire.request(session, Value::Null, data).await;
     }
 
     fn has_ended(&self, session: &str) -> bool {
@@ -307,7 +282,7 @@ impl Daemon {
 
     /// Reads a line. Returns false at the end of the output.
     pub async fn read(&mut self) -> bool {
-        let line = timeout(TIMEOUT, self.lines.next_line()).await.expect("no line in time").unwrap();
+        let line = timeout(TIMEOUT, self.wire.next()).await.expect("no line in time");
         line.map(|line| self.handle(&line)).is_some()
     }
 
@@ -322,8 +297,7 @@ impl Daemon {
         let _ = timeout(Duration::from_millis(150), more).await;
     }
 
-    fn handle(&mut self, line: &str) {
-        let line: Value = serde_json::from_str(line).unwrap();
+    fn handle(&mut self, line: &Value) {
         if line["event"] == "heartbeat" {
             self.heartbeats += 1;
             return;

@@ -15,8 +15,8 @@ use dify_plugin::declare::{LoadedProvider, ModelSchema, ProviderDeclaration};
 use dify_plugin::model::Provider;
 use dify_plugin::runtime::serve::ServeOptions;
 use dify_plugin::runtime::{Registry, serve_io};
+use dify_plugin::testing::{Host, Wire};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 
 /// How long a line is waited for: longer than any machine takes.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -54,26 +54,36 @@ impl Plugin {
 
     /// Opens a connection.
     pub fn connect(&self) -> Connection {
-        let (plugin, host) = tokio::io::duplex(1 << 20);
+        let (plugin, daemon) = tokio::io::duplex(1 << 20);
         let (reader, writer) = tokio::io::split(plugin);
         tokio::spawn(serve_io(reader, writer, self.registry.clone(), self.options));
-        let (reader, writer) = tokio::io::split(host);
-        Connection { lines: BufReader::new(reader).lines(), writer }
+        let (reader, writer) = tokio::io::split(daemon);
+        Connection(Wire::over(reader, writer))
     }
 
     /// One request on a connection of its own.
     pub async fn call(&self, data: Value) -> Outcome {
-        let mut connection = self.connect();
-        connection.request("session-1", data).await;
-        connection.outcome("session-1").await
+        let host = Host::of(self.registry.clone()).serve_options(self.options);
+        let (items, ending) = host.request(of_user(data)).start().finish().await;
+        let error = ending.err().map(|failure| {
+            assert!(!failure.is_of_dify(), "{failure}");
+            json!({"error_type": failure.kind, "message": failure.message, "args": failure.args})
+        });
+        assert_eq!(host.dropped_lines(), [] as [String; 0]);
+        Outcome { items, error }
     }
 }
 
-/// The host's side of a connection.
-pub struct Connection {
-    lines: tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>,
-    writer: WriteHalf<DuplexStream>,
+fn of_user(mut data: Value) -> Value {
+    data["user_id"] = json!("user-1");
+    if data["type"].is_null() {
+        data["type"] = json!("model");
+    }
+    data
 }
+
+/// The host's side of a connection.
+pub struct Connection(Wire);
 
 impl Connection {
     /// Sends a request; `user_id` and `type` are added.
@@ -82,25 +92,18 @@ impl Connection {
     }
 
     /// Sends a request of an app.
-    pub async fn request_of(&mut self, app_id: Value, session_id: &str, mut data: Value) {
-        data["user_id"] = json!("user-1");
-        if data["type"].is_null() {
-            data["type"] = json!("model");
-        }
-        let line = json!({"session_id": session_id, "conversation_id": null, "message_id": null, "app_id": app_id,
-            "endpoint_id": null, "context": null, "event": "request", "data": data});
-        self.send(&line.to_string()).await;
+    pub async fn request_of(&mut self, app_id: Value, session_id: &str, data: Value) {
+        self.0.request(session_id, json!({"app_id": app_id}), of_user(data)).await;
     }
 
     /// Sends a line.
     pub async fn send(&mut self, line: &str) {
-        self.writer.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        self.0.send(line).await;
     }
 
     /// The next line, parsed; `None` when the plugin closed.
     pub async fn next(&mut self) -> Option<Value> {
-        let line = tokio::time::timeout(TIMEOUT, self.lines.next_line()).await.expect("no line in time");
-        line.unwrap().map(|line| serde_json::from_str(&line).unwrap())
+        tokio::time::timeout(TIMEOUT, self.0.next()).await.expect("no line in time")
     }
 
     /// Reads until the session's end; lines of other sessions are passed over.
@@ -123,7 +126,7 @@ impl Connection {
 
     /// Closes the host's writing side.
     pub async fn close_input(&mut self) {
-        self.writer.shutdown().await.unwrap();
+        self.0.close_input().await;
     }
 }
 

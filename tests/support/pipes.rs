@@ -4,9 +4,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use dify_plugin::testing::Wire;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -51,8 +52,7 @@ pub async fn serverless(environment: &[(String, String)]) -> (Child, String) {
 /// A plugin process as the daemon starts it.
 pub struct Process {
     child: Child,
-    input: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
+    wire: Wire,
     log: JoinHandle<String>,
     sessions: usize,
     output: String,
@@ -71,8 +71,7 @@ impl Process {
     /// Starts it with a command.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.env("INSTALL_METHOD", "local").spawn().unwrap();
-        let input = child.stdin.take().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let wire = Wire::over(child.stdout.take().unwrap(), child.stdin.take().unwrap());
         let mut errors = child.stderr.take().unwrap();
         // Read the log like the daemon, because a full pipe would block the process.
         let log = tokio::spawn(async move {
@@ -80,12 +79,12 @@ impl Process {
             errors.read_to_end(&mut log).await.unwrap();
             String::from_utf8_lossy(&log).into_owned()
         });
-        Self { child, input, lines, log, sessions: 0, output: String::new() }
+        Self { child, wire, log, sessions: 0, output: String::new() }
     }
 
     /// Writes raw bytes.
     pub async fn write(&mut self, text: &str) {
-        self.input.write_all(text.as_bytes()).await.unwrap();
+        self.wire.write(text.as_bytes()).await;
     }
 
     /// Runs concurrent requests, each in its own session, and returns the error of each in order.
@@ -96,14 +95,13 @@ impl Process {
             if data["type"].is_null() {
                 data["type"] = json!("model");
             }
-            let line = json!({"session_id": format!("s{}", self.sessions), "event": "request", "data": data});
-            self.write(&format!("{line}\n")).await;
+            self.wire.request(&format!("s{}", self.sessions), Value::Null, data).await;
             self.sessions += 1;
         }
         let mut errors = vec![None; self.sessions - first];
         let mut open = errors.len();
         while open > 0 {
-            let line = timeout(TIMEOUT, self.lines.next_line()).await.expect("no line in time").unwrap();
+            let line = timeout(TIMEOUT, self.wire.next_line()).await.expect("no line in time");
             let line = line.expect("the process ended");
             self.output.push_str(&line);
             self.output.push('\n');
@@ -121,9 +119,9 @@ impl Process {
 
     /// Ends the input, and returns all text of standard output and of the log.
     pub async fn finish(self) -> (String, String) {
-        let Self { mut child, input, mut lines, log, mut output, .. } = self;
-        drop(input);
-        while let Some(line) = timeout(TIMEOUT, lines.next_line()).await.expect("no end in time").unwrap() {
+        let Self { mut child, mut wire, log, mut output, .. } = self;
+        wire.close_input().await;
+        while let Some(line) = timeout(TIMEOUT, wire.next_line()).await.expect("no end in time") {
             output.push_str(&line);
             output.push('\n');
         }

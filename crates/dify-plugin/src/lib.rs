@@ -74,7 +74,8 @@
 //! 2. [`upstream`], [`transport`]: the HTTP client, and the connections to the plugin daemon. [`config`]: settings.
 //! 3. [`model`]: what a model provider implements. [`plugin`]: the API for plugin authors.
 //! 4. [`runtime`]: sessions and dispatch, where transports and providers meet. [`package`]: what Dify installs.
-//! 5. [`cli`]: the command line; [`purge`]: returns unused memory of an idle process to the system.
+//! 5. [`cli`]: the command line; [`purge`]: returns unused memory of an idle process to the system. With the feature `testing`,
+//!    `testing`: Dify in process, for tests of a plugin.
 
 pub mod cli;
 pub mod codec;

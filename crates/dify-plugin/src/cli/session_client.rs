@@ -13,7 +13,7 @@ use super::answers::Answers;
 use super::program::Program;
 use super::terminal::{print_raw, say};
 use crate::config::operator::Operator;
-use crate::daemon::{Link, LinkOptions, MAX_DAEMON_LINE_BYTES, Queue, SessionEvent, Watching};
+use crate::daemon::{Link, LinkOptions, MAX_DAEMON_LINE_BYTES, Queue, SessionError, SessionEvent, Watching};
 use crate::declare;
 use crate::runtime::{Registry, ServeOptions};
 use crate::upstream::Upstream;
@@ -96,7 +96,7 @@ pub async fn answered(
         first.get_or_insert_with(|| started.elapsed());
         match event {
             SessionEvent::Item(item) => take(Frame::Item(item))?,
-            SessionEvent::Failed { kind, message } => {
+            SessionEvent::Failed(SessionError { kind, message, .. }) => {
                 take(Frame::Failure { kind, message })?;
                 return Ok(first);
             }

@@ -24,18 +24,24 @@ pub(crate) enum SessionMessage {
     /// A result item.
     Item(Value),
     /// The session failed; an end follows.
-    Error {
-        /// `error_type`.
-        kind: String,
-        /// The text that users see.
-        message: String,
-    },
+    Error(SessionError),
     /// The session is over.
     End,
     /// A call back into Dify.
     Invoke(Invoke),
     /// A message that ends the session with an error of the daemon.
     Malformed(String),
+}
+
+/// Why a session failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SessionError {
+    /// `error_type`.
+    pub kind: String,
+    /// The text that users see.
+    pub message: String,
+    /// What else is known.
+    pub args: Map<String, Value>,
 }
 
 /// A call back into Dify.
@@ -82,7 +88,8 @@ impl SessionMessage {
             "end" => Self::End,
             "error" => {
                 let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
-                Self::Error { kind: text("error_type"), message: text("message") }
+                let (kind, message) = (text("error_type"), text("message"));
+                Self::Error(SessionError { kind, message, args: data["args"].as_object().cloned().unwrap_or_default() })
             }
             "invoke" => match Invoke::of(data) {
                 Some(invoke) => Self::Invoke(invoke),
@@ -137,8 +144,12 @@ mod tests {
             ),
             (r#"{"event":"session","session_id":"s","data":{"type":"end","data":{}}}"#, session(SessionMessage::End)),
             (
-                r#"{"event":"session","session_id":"s","data":{"type":"error","data":{"error_type":"E","message":"m"}}}"#,
-                session(SessionMessage::Error { kind: "E".to_owned(), message: "m".to_owned() }),
+                r#"{"event":"session","session_id":"s","data":{"type":"error","data":{"error_type":"E","message":"m","args":{"status":401}}}}"#,
+                session(SessionMessage::Error(SessionError {
+                    kind: "E".to_owned(),
+                    message: "m".to_owned(),
+                    args: json!({"status": 401}).as_object().unwrap().clone(),
+                })),
             ),
             (
                 r#"{"event":"session","session_id":"s","data":{"type":"invoke","data":{"type":"llm","backwards_request_id":"r","request":{"x":1}}}}"#,

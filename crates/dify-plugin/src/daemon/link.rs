@@ -239,15 +239,15 @@ impl Reading {
             return Ok(());
         };
         let ending = match message {
-            SessionMessage::Item(_) | SessionMessage::Error { .. } if entry.error.is_some() => {
+            SessionMessage::Item(_) | SessionMessage::Error(_) if entry.error.is_some() => {
                 SessionEvent::Closed("the plugin sent a message after the error of the session".to_owned())
             }
             SessionMessage::Item(item) => {
                 entry.push(item).await;
                 return Ok(());
             }
-            SessionMessage::Error { kind, message } => {
-                entry.error = Some((kind, message));
+            SessionMessage::Error(error) => {
+                entry.error = Some(error);
                 return Ok(());
             }
             SessionMessage::Invoke(invoke) => {
@@ -256,7 +256,7 @@ impl Reading {
                 return Ok(());
             }
             SessionMessage::End => match entry.error.take() {
-                Some((kind, message)) => SessionEvent::Failed { kind, message },
+                Some(error) => SessionEvent::Failed(error),
                 None => SessionEvent::Ended,
             },
             SessionMessage::Malformed(problem) => SessionEvent::Closed(problem),

@@ -11,7 +11,7 @@ mod link;
 mod observed;
 mod session;
 
-pub(crate) use frame::Invoke;
+pub(crate) use frame::{Invoke, SessionError};
 pub(crate) use link::Opener;
 pub(crate) use link::{Link, LinkOptions, Watching};
 pub(crate) use session::{Queue, SessionEvent};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::frame::SessionError;
 use super::observed::Observed;
 
 /// Lines to the plugin; `None` closes its input.
@@ -30,7 +31,7 @@ pub(super) struct Entry {
     items: Items,
     ending: oneshot::Sender<SessionEvent>,
     /// The error that was read; its end has to follow.
-    pub(super) error: Option<(String, String)>,
+    pub(super) error: Option<SessionError>,
     lost: Arc<AtomicUsize>,
     open: CancellationToken,
 }
@@ -47,12 +48,7 @@ pub(crate) enum SessionEvent {
     /// A result item.
     Item(Value),
     /// It failed, and has ended.
-    Failed {
-        /// `error_type`.
-        kind: String,
-        /// The text that users see.
-        message: String,
-    },
+    Failed(SessionError),
     /// It has ended.
     Ended,
     /// The daemon ended it, and why.

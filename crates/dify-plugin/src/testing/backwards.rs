@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::answer::{Answer, CallBack};
 use super::own_tools::OwnTools;
 use super::storage::Storage;
+use super::{OutputFile, uploads};
 use crate::daemon::{Invoke, Replies};
 use crate::declare::permission::{Permission, Permissions};
 use crate::plugin::dify::permission::needed;
@@ -35,6 +36,9 @@ pub(super) struct State {
     pub(super) denied: BTreeSet<Permission>,
     pub(super) storage: Storage,
     pub(super) calls: Vec<CallBack>,
+    /// Files that the plugin has uploaded, and where.
+    pub(super) uploads: Vec<OutputFile>,
+    pub(super) upload_url: Option<String>,
     pub(super) own_tools: Option<OwnTools>,
     /// Sessions of the plugin's own tools so far.
     pub(super) inner_sessions: u64,
@@ -105,6 +109,7 @@ impl Backwards {
                 let limit = state.permissions.as_ref().and_then(Permissions::storage_size);
                 state.storage.answer(&call, limit)
             }
+            None if invoke_type == InvokeType::UploadFile => uploads::answer(self, &call),
             None if invoke_type == InvokeType::Tool && self.state().has_own(&call) => return Some((call, None)),
             None => Answer::error(format!(
                 "the test answers no calls of type `{}`: add `.{}(|call| …)` to the host",

@@ -1,7 +1,9 @@
 //! Why a call of a plugin failed: an error of the plugin, or what Dify would do with what the plugin sent.
 
+use serde_json::{Map, Value};
+
 /// A call that failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{kind}: {message}")]
 #[non_exhaustive]
 pub struct Failure {
@@ -9,6 +11,8 @@ pub struct Failure {
     pub kind: String,
     /// The text that users see, or what Dify would have done.
     pub message: String,
+    /// What else the plugin reports, such as `status` and `request_id`.
+    pub args: Map<String, Value>,
 }
 
 impl Failure {
@@ -16,7 +20,7 @@ impl Failure {
     pub const DIFY: &'static str = "Dify";
 
     pub(super) fn dify(message: impl Into<String>) -> Self {
-        Self { kind: Self::DIFY.to_owned(), message: message.into() }
+        Self { kind: Self::DIFY.to_owned(), message: message.into(), args: Map::new() }
     }
 
     /// Whether Dify, and not the plugin, reports the failure.

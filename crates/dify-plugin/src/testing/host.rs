@@ -17,7 +17,7 @@ use super::backwards::Backwards;
 use super::calls::{Kind, queue_of};
 use super::own_tools::OwnTools;
 use super::session::Reading;
-use super::{Failure, Session};
+use super::{Failure, OutputFile, Session};
 use crate::daemon::{Link, LinkOptions, MAX_DAEMON_LINE_BYTES, Opener, Queue};
 use crate::declare;
 use crate::declare::permission::{Permission, Permissions};
@@ -149,7 +149,7 @@ closures! {
     on_question_classifier => NodeQuestionClassifier;
     /// Answers calls of the storage, instead of the storage in memory.
     on_storage => Storage;
-    /// Answers requests for the URL of an upload.
+    /// Answers requests for the URL of an upload. Without a closure, the host accepts the files.
     on_upload => UploadFile;
 }
 
@@ -178,9 +178,10 @@ impl Host {
     }
 
     /// Serves what a registry contains, models among it.
-    pub fn of(registry: Registry) -> Self {
+    pub fn of(registry: impl Into<Arc<Registry>>) -> Self {
+        let registry = registry.into();
         let names = Names::of(registry.plugin());
-        Self::from_source(Source::InProcess(Arc::new(registry)), names, None)
+        Self::from_source(Source::InProcess(registry), names, None)
     }
 
     /// Starts an executable as the daemon does, and serves it over its standard input and output. The calls need
@@ -288,6 +289,11 @@ impl Host {
     /// The value of a key of the plugin's storage.
     pub fn stored(&self, key: &str) -> Option<Bytes> {
         self.backwards.state().storage.0.get(key).cloned().map(Bytes::from)
+    }
+
+    /// Every file that the plugin uploaded.
+    pub fn uploads(&self) -> Vec<OutputFile> {
+        self.backwards.state().uploads.clone()
     }
 
     /// Every call back so far that had the permission, in order.

@@ -69,6 +69,8 @@ mod results;
 mod rules;
 mod session;
 mod storage;
+mod uploads;
+mod wire;
 
 pub use answer::{Answer, CallBack};
 pub use failure::Failure;
@@ -77,3 +79,4 @@ pub use invocation::Invocation;
 pub use outputs::{AgentOutputs, OutputFile, Outputs};
 pub use results::{Crawled, Dispatched, ModelOutputs};
 pub use session::Session;
+pub use wire::Wire;

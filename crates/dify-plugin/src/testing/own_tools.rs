@@ -35,7 +35,8 @@ impl OwnTools {
                     continue;
                 }
                 SessionEvent::Ended => None,
-                SessionEvent::Failed { message, .. } | SessionEvent::Closed(message) => Some(message),
+                SessionEvent::Failed(error) => Some(error.message),
+                SessionEvent::Closed(reason) => Some(reason),
             };
             if let Some(message) = failure {
                 replies.error(&format!("invoke tool failed: {message}"));

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::Failure;
 use super::calls::Kind;
 use super::rules::Rules;
-use crate::daemon::{Queue, SessionEvent, SessionEvents};
+use crate::daemon::{Queue, SessionError, SessionEvent, SessionEvents};
 
 /// How long the daemon serves a session: `PLUGIN_MAX_EXECUTION_TIMEOUT`.
 pub(super) const SESSION_TIMEOUT: Duration = Duration::from_secs(600);
@@ -109,7 +109,9 @@ impl Session {
     async fn take(&mut self, event: SessionEvent) -> Option<Result<Value, Failure>> {
         let item = match event {
             SessionEvent::Item(item) => item,
-            SessionEvent::Failed { kind, message } => return Some(Err(Failure { kind, message })),
+            SessionEvent::Failed(SessionError { kind, message, args }) => {
+                return Some(Err(Failure { kind, message, args }));
+            }
             SessionEvent::Ended => return self.end().err().map(Err),
             SessionEvent::Closed(reason) => return Some(Err(Failure::dify(reason))),
         };
