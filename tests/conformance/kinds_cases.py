@@ -88,7 +88,7 @@ def tools():
     yield Case("options of nothing", of(sdk.DynamicParameterFetchParameterOptionsRequest, credentials={}, provider=provider,
                                         provider_action="nothing", parameter="city"))
     yield from oauth(provider)
-    for title, line, body in [("echo", "POST /echo?b=2&a=1", b"body"), ("stream", "GET /stream", b""), ("empty", "GET /empty", b""),
+    for title, line, body in [("echo", "POST /echo?b=2&a=1", b"body"), ("stream", "GET /stream", b""), ("events", "GET /events?count=8&pause=30", b""), ("empty", "GET /empty", b""),
                               ("binary", "GET /binary", b""), ("failure", "GET /failure", b""), ("unknown path", "GET /nothing", b""),
                               ("other method", "GET /echo", b"")]:
         yield Case(f"endpoint, {title}", of(sdk.EndpointInvokeRequest, settings={"token": "t"}, raw_http_request=raw(line, body)),

@@ -1,8 +1,11 @@
 //! A tool and endpoints.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use dify_plugin::declare::permission::Permission;
 use dify_plugin::plugin::{Body, Call, Choice, Endpoint, Messages, Plugin, PluginError, Tool, ToolProvider, Tools};
+use futures_util::StreamExt;
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -91,6 +94,21 @@ impl Endpoint for Hook {
             ("GET", "/stream") => {
                 let parts = (0..3).map(|number| Ok(format!("data: {number}\n\n")));
                 let mut response = Response::new(Body::stream(futures_util::stream::iter(parts)));
+                response.headers_mut().insert("content-type", HeaderValue::from_static("text/event-stream"));
+                Ok(response)
+            }
+            ("GET", "/events") => {
+                let query = request.uri().query().unwrap_or_default();
+                let number = |name: &str| {
+                    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                    pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse::<u64>().ok()).unwrap_or(1)
+                };
+                let pause = Duration::from_millis(number("pause"));
+                let events = futures_util::stream::iter(0..number("count")).then(move |number| async move {
+                    tokio::time::sleep(pause).await;
+                    Ok(format!("data: {number}\n\n"))
+                });
+                let mut response = Response::new(Body::stream(events));
                 response.headers_mut().insert("content-type", HeaderValue::from_static("text/event-stream"));
                 Ok(response)
             }
