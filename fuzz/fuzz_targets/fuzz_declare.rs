@@ -9,7 +9,7 @@ use dify_plugin_runtime::dialect::gemini::embedding::EmbeddingProfile;
 use dify_plugin_runtime::dialect::gemini::profile::ModelProfile;
 use libfuzzer_sys::fuzz_target;
 
-/// Between two files of an input: manifest, provider, model, positions, shared blocks.
+/// Between two files of an input: manifest, provider, model, positions, shared blocks, and a part of the provider, such as a tool.
 const NEXT_FILE: &str = "\n%%%\n";
 
 /// The directory that each input is written to; in memory where the machine has such a place.
@@ -26,8 +26,14 @@ static ROOT: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 
 fuzz_target!(|text: &str| {
     let root = ROOT.path();
-    let files =
-        ["manifest.yaml", "provider/p.yaml", "models/llm/m.yaml", "models/llm/_position.yaml", "provider/_shared.yaml"];
+    let files = [
+        "manifest.yaml",
+        "provider/p.yaml",
+        "models/llm/m.yaml",
+        "models/llm/_position.yaml",
+        "provider/_shared.yaml",
+        "part.yaml",
+    ];
     let mut texts = text.split(NEXT_FILE);
     for file in files {
         std::fs::write(root.join(file), texts.next().unwrap_or_default()).expect("a file");

@@ -143,8 +143,7 @@ impl OnlineDrive for Drive {
     }
 
     async fn download(&self, _: Call, file: DriveFileRef) -> Result<Download, PluginError> {
-        let length: usize = file.id.parse().map_err(|_| script::failure("not_found", "no such file"))?;
-        let bytes: Vec<u8> = (0..length).map(|number| (number % 251) as u8).collect();
-        Ok(Download::new("a.bin", Body::from(bytes)).with_mime_type("application/octet-stream"))
+        let length = file.id.parse().map_err(|_| script::failure("not_found", "no such file"))?;
+        Ok(Download::new("a.bin", Body::from(script::pattern(length))).with_mime_type("application/octet-stream"))
     }
 }

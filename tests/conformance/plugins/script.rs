@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::calls;
 
+/// Bytes of the largest file.
+const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
+
 /// The steps in a call's parameters.
 pub fn steps(parameters: &Map<String, Value>) -> &[Value] {
     parameters.get("steps").and_then(Value::as_array).map_or(&[], Vec::as_slice)
@@ -31,8 +34,7 @@ pub async fn take(step: &Value, call: &Call, out: &mut Messages) -> Result<(), P
             Ok(())
         }
         "blob" => {
-            let length = step["bytes"].as_u64().unwrap_or_default();
-            let bytes: Vec<u8> = (0..length).map(|number| (number % 251) as u8).collect();
+            let bytes = pattern(step["bytes"].as_u64().unwrap_or_default());
             let meta = BlobMeta::new(text(step, "mime_type")).with_filename(text(step, "filename"));
             out.blob(bytes, meta).await
         }
@@ -54,6 +56,11 @@ pub async fn take(step: &Value, call: &Call, out: &mut Messages) -> Result<(), P
         "fail" => Err(failure(text(step, "kind"), text(step, "message"))),
         other => Err(PluginError::bad_request(format!("unknown step `{other}`"))),
     }
+}
+
+/// Bytes of a file; the same in the Python plugins.
+pub fn pattern(length: u64) -> Vec<u8> {
+    (0..length.min(MAX_FILE_BYTES)).map(|number| (number % 251) as u8).collect()
 }
 
 /// What a hook gets about its call.

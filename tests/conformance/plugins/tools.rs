@@ -12,6 +12,9 @@ use serde_json::{Map, Value, json};
 use super::oauth::Authorization;
 use super::script;
 
+/// Most events of a stream, and milliseconds between two.
+const MAX_EVENTS: u64 = 1000;
+
 /// Every permission that the script of a tool can use.
 pub const PERMISSIONS: &[Permission] = &[
     Permission::Tool,
@@ -101,7 +104,11 @@ impl Endpoint for Hook {
                 let query = request.uri().query().unwrap_or_default();
                 let number = |name: &str| {
                     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                    pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse::<u64>().ok()).unwrap_or(1)
+                    pairs
+                        .filter(|(key, _)| *key == name)
+                        .find_map(|(_, value)| value.parse::<u64>().ok())
+                        .unwrap_or(1)
+                        .min(MAX_EVENTS)
                 };
                 let pause = Duration::from_millis(number("pause"));
                 let events = futures_util::stream::iter(0..number("count")).then(move |number| async move {

@@ -89,7 +89,7 @@ impl DerefMut for AgentMessages {
 
 impl AgentMessages {
     pub(crate) fn new(messages: Messages) -> Self {
-        Self(messages)
+        Self(messages.of_agent())
     }
 
     /// Begins an entry of the log, such as `ROUND 1`.

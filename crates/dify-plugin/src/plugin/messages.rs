@@ -9,16 +9,22 @@ use serde_json::Value;
 use super::PluginError;
 use super::blob::{self, BlobMeta};
 use super::outgoing::{Outbox, max_part_bytes, too_long};
-use crate::protocol::tool_message::{Content, Message, RESERVED_VARIABLES, Text, Variable};
+use crate::protocol::tool_message::{Content, MAX_AGENT_FILE_BYTES, Message, RESERVED_VARIABLES, Text, Variable};
 
 /// Sends the messages of one call. A method that is awaited waits while Dify's side does not read.
 pub struct Messages {
     outbox: Outbox,
+    max_file_bytes: usize,
 }
 
 impl Messages {
     pub(crate) fn new(outbox: Outbox) -> Self {
-        Self { outbox }
+        Self { outbox, max_file_bytes: usize::MAX }
+    }
+
+    /// The same for an agent strategy, whose files the daemon joins itself.
+    pub(super) fn of_agent(self) -> Self {
+        Self { max_file_bytes: MAX_AGENT_FILE_BYTES, ..self }
     }
 
     pub(super) fn outbox(&self) -> &Outbox {
@@ -74,8 +80,14 @@ impl Messages {
         Ok(VariableWriter { name: Arc::from(name), messages: self })
     }
 
-    /// Sends a file.
+    /// Sends a file. The plugin daemon takes at most 15 MiB from an agent strategy.
     pub async fn blob(&mut self, bytes: impl AsRef<[u8]>, meta: BlobMeta) -> Result<(), PluginError> {
+        let length = bytes.as_ref().len();
+        if length > self.max_file_bytes {
+            let message =
+                format!("a file of {length} bytes is too large for the plugin daemon (limit {})", self.max_file_bytes);
+            return Err(PluginError::bad_request(message).with_hint("Send a link to it, or let a tool send it."));
+        }
         for chunk in blob::chunks(bytes.as_ref(), meta) {
             self.outbox.item(&chunk).await?;
         }

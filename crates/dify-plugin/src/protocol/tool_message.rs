@@ -12,6 +12,9 @@ use super::lenient::{lenient, null_default};
 /// Raw bytes of one `blob_chunk`; the daemon and the Dify API reject more.
 pub const MAX_CHUNK_BYTES: usize = 8192;
 
+/// Bytes of one file of an agent strategy, which the daemon joins from its chunks.
+pub const MAX_AGENT_FILE_BYTES: usize = 15 * 1024 * 1024;
+
 /// Outputs that every node has, and that no variable may replace.
 pub const RESERVED_VARIABLES: [&str; 3] = ["text", "json", "files"];
 

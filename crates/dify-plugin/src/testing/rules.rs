@@ -11,13 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::calls::Kind;
-use crate::protocol::tool_message::{MAX_CHUNK_BYTES, RESERVED_VARIABLES};
+use crate::protocol::tool_message::{MAX_AGENT_FILE_BYTES, MAX_CHUNK_BYTES, RESERVED_VARIABLES};
 
 /// Largest file of a tool in bytes: `PLUGIN_MAX_FILE_SIZE` of the Dify API.
 const MAX_TOOL_FILE_BYTES: u64 = 50 * 1024 * 1024;
-
-/// Largest file of an agent in bytes, in the daemon.
-const MAX_AGENT_FILE_BYTES: u64 = 15 * 1024 * 1024;
 
 type Problem = Result<(), String>;
 
@@ -113,7 +110,7 @@ impl Rules {
     }
 
     fn check_size(&self, bytes: u64) -> Problem {
-        let limit = if self.kind == Kind::Agent { MAX_AGENT_FILE_BYTES } else { MAX_TOOL_FILE_BYTES };
+        let limit = if self.kind == Kind::Agent { MAX_AGENT_FILE_BYTES as u64 } else { MAX_TOOL_FILE_BYTES };
         if bytes > limit {
             return Err(format!("a file of {bytes} bytes is too large: Dify accepts {limit} bytes here"));
         }

@@ -75,3 +75,18 @@ async fn only_what_a_plugin_can_send_is_forwarded() {
     }
     assert!(out.json("text").await.is_err());
 }
+
+#[tokio::test]
+async fn a_file_that_the_daemon_cannot_join_is_an_error_and_nothing_is_sent() {
+    for (length, fits) in [(MAX_AGENT_FILE_BYTES, true), (MAX_AGENT_FILE_BYTES + 1, false)] {
+        let (out, mut inbox) = messages(20_000);
+        let mut out = out.of_agent();
+        let bytes = vec![0; length];
+        let sending = out.blob(&bytes, BlobMeta::new("image/png"));
+        let first = async { while inbox.recv().await.is_some_and(|_| fits) {} };
+        let sent = tokio::select! { sent = sending => sent, () = first => Ok(()) };
+        assert_eq!(sent.is_ok(), fits, "{length}");
+    }
+    let (mut out, _inbox) = messages(1000);
+    assert!(out.blob(vec![0; 1], BlobMeta::default()).await.is_ok());
+}
