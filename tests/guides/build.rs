@@ -23,10 +23,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut plugins = String::new();
     let mut code = String::new();
     for (template, mut files) in templates::read(&directory)? {
-        // `Plugin` has no models yet.
-        if template == "model" {
-            continue;
-        }
         let (module, plugin) = (templates::module(&template), out.join("plugins").join(&template));
         for (path, text) in &mut files {
             if path.ends_with(".rs") {

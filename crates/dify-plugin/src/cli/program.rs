@@ -30,9 +30,14 @@ impl Program {
     pub(super) fn registry(&self, declarations: Declarations, machine: MachineAccess) -> anyhow::Result<Registry> {
         let permissions = Permissions::of_manifest(&declarations.manifest);
         let user_agent = self.user_agent(&declarations.manifest);
-        let registry = Registry::new(declarations.providers, (self.models)(machine))?;
+        let registry = Registry::new(declarations.providers, self.providers(machine))?;
         let registry = registry.with_declared_plugin(declarations.kinds, self.plugin.clone())?;
         Ok(registry.with_permissions(permissions).with_user_agent(user_agent))
+    }
+
+    /// All model providers, the main one first.
+    fn providers(&self, machine: MachineAccess) -> Vec<Arc<dyn Provider>> {
+        (self.models)(machine).into_iter().chain(self.plugin.models().iter().cloned()).collect()
     }
 
     /// How the plugin introduces itself to other servers: by its executable where that has a version of its own, otherwise
@@ -49,13 +54,13 @@ impl Program {
 
     /// The variables of the environment that stand for credential fields of a provider.
     pub(super) fn variables(&self, provider: &str) -> Variables {
-        let models = (self.models)(MachineAccess::default());
+        let models = self.providers(MachineAccess::default());
         models.iter().find(|model| model.name() == provider).map_or(&[], |model| model.variables())
     }
 
     /// The provider that is meant where none is named: the main one, if the plugin's directory declares it.
     pub(super) fn main_provider(&self, registry: &Registry) -> Option<String> {
-        let models = (self.models)(MachineAccess::default());
+        let models = self.providers(MachineAccess::default());
         let mut names = models.iter().map(|model| model.name());
         names.find(|name| registry.get(name).is_some()).map(str::to_owned)
     }

@@ -90,6 +90,7 @@ use std::sync::Arc;
 
 use crate::declare::permission::{Permission, Permissions};
 use crate::declare::{Manifest, Problem};
+use crate::model::Provider;
 
 pub use agent::{AgentMessages, AgentStrategies, AgentStrategy, Span, SpanBuilder};
 pub use blob::BlobMeta;
@@ -136,6 +137,7 @@ pub struct Plugin {
     datasource: Option<Arc<dyn ErasedDatasourceProvider>>,
     trigger: Option<Arc<dyn ErasedTriggerProvider>>,
     oauth: Option<Arc<dyn ErasedOAuth>>,
+    models: Vec<Arc<dyn Provider>>,
     needs: Vec<Permission>,
 }
 
@@ -187,6 +189,28 @@ impl Plugin {
         self
     }
 
+    /// Serves the models of a provider. A package contains one; `package` writes one package per provider.
+    ///
+    /// ```
+    /// use dify_plugin::model::Provider;
+    /// use dify_plugin::prelude::*;
+    ///
+    /// struct Small;
+    ///
+    /// impl Provider for Small {
+    ///     fn name(&self) -> &'static str {
+    ///         "small"
+    ///     }
+    /// }
+    ///
+    /// let plugin = Plugin::new().model_provider(Small);
+    /// ```
+    #[must_use]
+    pub fn model_provider(mut self, provider: impl Provider + 'static) -> Self {
+        self.models.push(Arc::new(provider));
+        self
+    }
+
     /// Names a permission that the plugin's calls back into Dify need, so that `check` compares it with the manifest.
     ///
     /// ```
@@ -225,6 +249,10 @@ impl Plugin {
 
     pub(crate) fn triggers(&self) -> Option<&Arc<dyn ErasedTriggerProvider>> {
         self.trigger.as_ref()
+    }
+
+    pub(crate) fn models(&self) -> &[Arc<dyn Provider>] {
+        &self.models
     }
 
     pub(crate) fn authorization(&self) -> Option<&Arc<dyn ErasedOAuth>> {

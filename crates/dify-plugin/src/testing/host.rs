@@ -170,7 +170,9 @@ impl Host {
             return Err(Failure::dify(missing.join("\n")));
         }
         let permissions = Permissions::of_manifest(&declarations.manifest);
-        let registry = Registry::default().with_declared_plugin(declarations.kinds, plugin);
+        let registry = Registry::new(declarations.providers, plugin.models().to_vec());
+        let registry = registry.map_err(|error| Failure::dify(error.to_string()))?;
+        let registry = registry.with_declared_plugin(declarations.kinds, plugin);
         let registry = registry.map_err(|error| Failure::dify(error.to_string()))?;
         let host = Self::of(registry.with_permissions(permissions.clone()));
         host.backwards.state().permissions = Some(permissions);
