@@ -304,6 +304,8 @@ const STATE: &[(&str, &str, Kept)] = {
         ("runtime/responder.rs", "state", Owned),
         ("runtime/backwards/duplex.rs", "table", Owned),
         ("runtime/places.rs", "overdraft", TenantFree("a count of sessions")),
+        ("plugin/renewals.rs", "recent", ByCredentials("plugin/renewals.rs", "request.credentials.fingerprint()")),
+        ("plugin/renewals.rs", "renewed", Owned),
         ("runtime/places.rs", "Lendable", Owned),
         ("runtime/sessions.rs", "table", Owned),
         ("daemon/observed.rs", "Observed", Owned),

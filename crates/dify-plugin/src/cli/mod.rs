@@ -94,13 +94,13 @@ impl Cli {
             Some(Command::Verify(args)) => args.run(),
             Some(Command::Checksum(args)) => args.run(),
             Some(Command::Inspect(args)) => args.run(),
-            Some(Command::Try(args)) => at_terminal(args.run(program)),
-            Some(Command::Invoke(args)) => at_terminal(args.run(program)),
-            Some(Command::Debug(args)) => at_terminal(args.run(program)),
-            Some(Command::Dev(args)) => at_terminal(args.run()),
+            Some(Command::Try(args)) => at_terminal(program, args.run(program)),
+            Some(Command::Invoke(args)) => at_terminal(program, args.run(program)),
+            Some(Command::Debug(args)) => at_terminal(program, args.run(program)),
+            Some(Command::Dev(args)) => at_terminal(program, args.run()),
             Some(Command::Completions(args)) => args.run(command(program)),
             // An invalid setting is reported as a finding.
-            Some(Command::Doctor(args)) => block_on(log_settings().unwrap_or_default(), args.run(program)),
+            Some(Command::Doctor(args)) => block_on(program, log_settings().unwrap_or_default(), args.run(program)),
         };
         outcome.unwrap_or_else(|error| {
             say(&format!("error: {error:#}"));
@@ -110,15 +110,19 @@ impl Cli {
 }
 
 /// Runs a command's future. Only warnings are logged, unless a setting selects more.
-fn at_terminal(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    block_on(log_settings()?, command)
+fn at_terminal(program: &Program, command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    block_on(program, log_settings()?, command)
 }
 
 fn log_settings() -> Result<LogSettings, ConfigError> {
     LogSettings::from_settings(&Config::settings(Path::new(".env")))
 }
 
-fn block_on(log: LogSettings, command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    logs::start(&log, logs::DEFAULT_FILTER);
+fn block_on(
+    program: &Program,
+    log: LogSettings,
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    logs::start(&log, logs::DEFAULT_FILTER, &program.plugin.crates());
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
 }

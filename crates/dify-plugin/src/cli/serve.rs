@@ -37,7 +37,7 @@ pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
     let config = Config::read(directory)?;
     let default =
         if config.install_method == InstallMethod::Local { logs::DEFAULT_FILTER } else { logs::DEFAULT_FILTER_INFO };
-    logs::start(&config.log, default);
+    logs::start(&config.log, default, &program.plugin.crates());
     let declarations = declare::load(directory)?;
     let registrations = match config.install_method {
         InstallMethod::Remote => registrations(&declarations, &[], config.real_ids)?,

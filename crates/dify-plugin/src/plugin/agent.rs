@@ -1,6 +1,7 @@
 //! Agent strategies: messages as a tool has them, and a log of what the agent does. What a run used is returned, so that
 //! it is sent exactly once, as the last message.
 
+use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -12,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::erased::ErasedStrategy;
 use super::outgoing::Outbox;
-use super::{Call, Messages, PluginError};
+use super::{Call, Messages, PluginError, crate_of};
 use crate::protocol::agent::AgentUsage;
 use crate::protocol::tool_message::{Content, Log, LogStatus, Message, RetrieverResources};
 
@@ -38,23 +39,30 @@ pub trait AgentStrategy: Send + Sync + 'static {
 pub struct AgentStrategies {
     name: String,
     strategies: Vec<Arc<dyn ErasedStrategy>>,
+    /// The crates that they are from.
+    crates: BTreeSet<&'static str>,
 }
 
 impl AgentStrategies {
     /// An empty list; `name` is `identity.name` of the provider's declaration.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), strategies: Vec::new() }
+        Self { name: name.into(), strategies: Vec::new(), crates: BTreeSet::new() }
     }
 
     /// Adds a strategy.
     #[must_use]
-    pub fn strategy(mut self, strategy: impl AgentStrategy) -> Self {
+    pub fn strategy<S: AgentStrategy>(mut self, strategy: S) -> Self {
+        self.crates.extend(crate_of::<S>());
         self.strategies.push(Arc::new(strategy));
         self
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn crates(&self) -> &BTreeSet<&'static str> {
+        &self.crates
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn ErasedStrategy>> {

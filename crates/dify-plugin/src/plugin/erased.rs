@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::parameters::schema;
 use super::{
     AgentMessages, AgentStrategy, Body, Call, Crawl, DatasourceProvider, Datasources, Dispatch, Download, Endpoint,
-    Event, EventOutcome, Events, Incoming, Messages, OAuth, OnlineDocument, OnlineDrive, PageContent, PluginError,
+    Event, EventOutcome, Events, Incoming, Messages, OnlineDocument, OnlineDrive, PageContent, PluginError,
     RefreshRequest, Tool, ToolProvider, Tools, TriggerProvider, WebsiteCrawl, read_parameters,
 };
 use crate::declare::datasource::DatasourceType;
@@ -22,7 +22,7 @@ use crate::protocol::options::Choice;
 use crate::protocol::trigger::Subscription;
 
 type Values = Map<String, Value>;
-type Outcome<'a, T> = BoxFuture<'a, Result<T, PluginError>>;
+pub(super) type Outcome<'a, T> = BoxFuture<'a, Result<T, PluginError>>;
 
 /// See [`Tool`].
 pub(crate) trait ErasedTool: Send + Sync {
@@ -121,7 +121,7 @@ impl<S: AgentStrategy> ErasedStrategy for S {
     }
 }
 
-/// See [`OAuth`].
+/// See [`OAuth`](super::OAuth).
 pub(crate) trait ErasedOAuth: Send + Sync {
     fn authorization_url(&self, call: Call, redirect_uri: String) -> Outcome<'_, String>;
     fn credentials(
@@ -131,25 +131,6 @@ pub(crate) trait ErasedOAuth: Send + Sync {
         request: http::Request<Bytes>,
     ) -> Outcome<'_, OAuthCredentials>;
     fn refresh(&self, call: Call, request: RefreshRequest) -> Outcome<'_, OAuthCredentials>;
-}
-
-impl<O: OAuth> ErasedOAuth for O {
-    fn authorization_url(&self, call: Call, redirect_uri: String) -> Outcome<'_, String> {
-        Box::pin(OAuth::authorization_url(self, call, redirect_uri))
-    }
-
-    fn credentials(
-        &self,
-        call: Call,
-        redirect_uri: String,
-        request: http::Request<Bytes>,
-    ) -> Outcome<'_, OAuthCredentials> {
-        Box::pin(OAuth::credentials(self, call, redirect_uri, request))
-    }
-
-    fn refresh(&self, call: Call, request: RefreshRequest) -> Outcome<'_, OAuthCredentials> {
-        Box::pin(OAuth::refresh(self, call, request))
-    }
 }
 
 /// See [`DatasourceProvider`].

@@ -82,10 +82,12 @@ mod messages;
 mod oauth;
 pub(crate) mod outgoing;
 mod parameters;
+mod renewals;
 mod tool;
 mod trigger;
 mod values;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::declare::permission::{Permission, Permissions};
@@ -127,6 +129,12 @@ pub use crate::protocol::options::Choice;
 pub use crate::protocol::tool_message::Message;
 pub use crate::protocol::trigger::Subscription;
 
+/// The crate that a type is from, as events of its code name it.
+fn crate_of<T>() -> Option<&'static str> {
+    let name = std::any::type_name::<T>().split("::").next()?;
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(name)
+}
+
 /// The code of a plugin: which value serves which declared provider. A package contains tools and endpoints together, or
 /// one other kind alone, and one provider of each kind.
 #[derive(Clone, Default)]
@@ -139,6 +147,8 @@ pub struct Plugin {
     oauth: Option<Arc<dyn ErasedOAuth>>,
     models: Vec<Arc<dyn Provider>>,
     needs: Vec<Permission>,
+    /// The crates that the code is from, for the levels of logs.
+    crates: BTreeSet<&'static str>,
 }
 
 impl Plugin {
@@ -149,14 +159,16 @@ impl Plugin {
 
     /// Serves the tools of a provider.
     #[must_use]
-    pub fn tool_provider(mut self, provider: impl ToolProvider) -> Self {
+    pub fn tool_provider<P: ToolProvider>(mut self, provider: P) -> Self {
+        self.crates.extend(crate_of::<P>());
         self.tool = Some(Arc::new(erased::OfTools::new(provider)));
         self
     }
 
     /// Serves the HTTP requests of all endpoints.
     #[must_use]
-    pub fn endpoint(mut self, endpoint: impl Endpoint) -> Self {
+    pub fn endpoint<P: Endpoint>(mut self, endpoint: P) -> Self {
+        self.crates.extend(crate_of::<P>());
         self.endpoint = Some(Arc::new(endpoint));
         self
     }
@@ -164,28 +176,32 @@ impl Plugin {
     /// Serves agent strategies.
     #[must_use]
     pub fn agent_strategies(mut self, strategies: AgentStrategies) -> Self {
+        self.crates.extend(strategies.crates());
         self.agent = Some(Arc::new(strategies));
         self
     }
 
     /// Serves the datasources of a provider.
     #[must_use]
-    pub fn datasource_provider(mut self, provider: impl DatasourceProvider) -> Self {
+    pub fn datasource_provider<P: DatasourceProvider>(mut self, provider: P) -> Self {
+        self.crates.extend(crate_of::<P>());
         self.datasource = Some(Arc::new(erased::OfDatasources::new(provider)));
         self
     }
 
     /// Serves the subscriptions and events of a provider.
     #[must_use]
-    pub fn trigger_provider(mut self, provider: impl TriggerProvider) -> Self {
+    pub fn trigger_provider<P: TriggerProvider>(mut self, provider: P) -> Self {
+        self.crates.extend(crate_of::<P>());
         self.trigger = Some(Arc::new(erased::OfTriggers::new(provider)));
         self
     }
 
     /// Serves the OAuth authorization of the tool, datasource or trigger provider.
     #[must_use]
-    pub fn oauth(mut self, oauth: impl OAuth) -> Self {
-        self.oauth = Some(Arc::new(oauth));
+    pub fn oauth<P: OAuth>(mut self, oauth: P) -> Self {
+        self.crates.extend(crate_of::<P>());
+        self.oauth = Some(Arc::new(renewals::Remembering::new(oauth)));
         self
     }
 
@@ -206,9 +222,15 @@ impl Plugin {
     /// let plugin = Plugin::new().model_provider(Small);
     /// ```
     #[must_use]
-    pub fn model_provider(mut self, provider: impl Provider + 'static) -> Self {
+    pub fn model_provider<P: Provider + 'static>(mut self, provider: P) -> Self {
+        self.crates.extend(crate_of::<P>());
         self.models.push(Arc::new(provider));
         self
+    }
+
+    /// The crates that the code is from.
+    pub(crate) fn crates(&self) -> Vec<&'static str> {
+        self.crates.iter().copied().collect()
     }
 
     /// Names a permission that the plugin's calls back into Dify need, so that `check` compares it with the manifest.

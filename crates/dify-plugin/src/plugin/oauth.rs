@@ -24,7 +24,8 @@ pub trait OAuth: Send + Sync + 'static {
         request: http::Request<Bytes>,
     ) -> impl Future<Output = Result<OAuthCredentials, PluginError>> + Send;
 
-    /// Renews credentials that expire. Dify may ask twice for the same ones at once.
+    /// Renews credentials that expire. Dify may send several requests for the same ones, which is an error at services that
+    /// accept a refresh token only once: later requests within a minute get the result of the first.
     fn refresh(
         &self,
         call: Call,

@@ -19,13 +19,13 @@ use crate::protocol::Credentials;
 pub const DEFAULT_FILTER: &str = "warn";
 
 /// Default log filter when a user or a platform reads the log.
-pub const DEFAULT_FILTER_INFO: &str = "warn,dify_plugin=info";
+pub const DEFAULT_FILTER_INFO: &str = "info";
 
 /// Credential field that raises the log level of sessions with these credentials to `info` or `debug`.
 const LEVEL: &str = "log_level";
 
-/// Filter directives for that field, which is recorded in the session's span.
-const RAISED: &str = "dify_plugin[session{log_level=info}]=info,dify_plugin[session{log_level=debug}]=debug";
+/// Crates whose events are the program's own: names that begin with this are of the library and of its providers.
+const LIBRARY: &str = "dify_plugin";
 
 /// Target of the events that contain prompts and responses.
 const CONTENT: &str = "dify_plugin::content";
@@ -39,24 +39,40 @@ static SHOWS_CONTENT: AtomicBool = AtomicBool::new(false);
 /// Maximum size of the content in a log line in bytes; log readers may reject longer lines.
 const MAX_CONTENT_BYTES: usize = 16 * 1024;
 
-/// Applies a bare level to this program only, because its libraries would log too much.
-fn own_filter(text: &str) -> String {
+/// Applies a bare level to the library and the plugin's own crates only, because other libraries would log too much.
+fn own_filter(text: &str, crates: &[&str]) -> String {
     match text.parse::<tracing::Level>() {
-        Ok(level) => format!("warn,dify_plugin={level}"),
+        Ok(level) => {
+            let own: String = own_crates(crates).map(|name| format!(",{name}={level}")).collect();
+            format!("warn{own}")
+        }
         Err(_) => text.to_owned(),
     }
 }
 
-/// Returns why a level or filter is invalid.
-pub fn problem_of(text: &str) -> Option<String> {
-    EnvFilter::try_new(own_filter(text)).err().map(|error| format!("invalid log level `{text}`: {error}"))
+fn own_crates<'a>(crates: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    std::iter::once(LIBRARY).chain(crates.iter().copied().filter(|name| !name.starts_with(LIBRARY)))
 }
 
-/// Starts logging with `default` if there is no valid filter. A second call has no effect.
-pub fn start(settings: &LogSettings, default: &str) {
-    let filter = settings.filter.as_deref().filter(|text| problem_of(text).is_none()).map(own_filter);
+/// Returns why a level or filter is invalid.
+pub fn problem_of(text: &str) -> Option<String> {
+    EnvFilter::try_new(own_filter(text, &[])).err().map(|error| format!("invalid log level `{text}`: {error}"))
+}
+
+/// All directives: those of a setting, or else the default, and those of the field of credentials.
+fn directives(setting: Option<&str>, default: &str, crates: &[&str]) -> String {
+    let chosen = setting.filter(|text| problem_of(text).is_none()).unwrap_or(default);
+    let raised = own_crates(crates)
+        .flat_map(|name| ["info", "debug"].map(|level| format!(",{name}[session{{{LEVEL}={level}}}]={level}")));
+    let raised: String = raised.collect();
+    format!("{}{raised},{CONTENT}=info", own_filter(chosen, crates))
+}
+
+/// Starts logging with the level `default` if there is no valid filter. A level covers the library and these crates. A second
+/// call has no effect.
+pub fn start(settings: &LogSettings, default: &str, crates: &[&str]) {
     SHOWS_CONTENT.store(settings.content, Ordering::Relaxed);
-    let filter = EnvFilter::new(format!("{},{RAISED},{CONTENT}=info", filter.as_deref().unwrap_or(default)));
+    let filter = EnvFilter::new(directives(settings.filter.as_deref(), default, crates));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -128,7 +144,7 @@ mod tests {
             ("WARN", "warn,dify_plugin=WARN"),
             ("info,hyper=trace", "info,hyper=trace"),
         ] {
-            assert_eq!(own_filter(text), filter);
+            assert_eq!(own_filter(text, &[]), filter);
             assert_eq!(problem_of(text), None);
         }
         assert!(problem_of("a=b=c").is_some());
@@ -139,5 +155,22 @@ mod tests {
         let text = "é".repeat(MAX_CONTENT_BYTES);
         assert_eq!(clip(&text).len(), MAX_CONTENT_BYTES);
         assert_eq!(clip(&format!("a{text}")).len(), MAX_CONTENT_BYTES - 1);
+    }
+    #[test]
+    fn a_level_covers_the_crates_of_the_plugin() {
+        let crates = ["dify_plugin_runtime", "weather"];
+        for (setting, default, expected) in [
+            (Some("debug"), "warn", "warn,dify_plugin=DEBUG,weather=DEBUG"),
+            (None, DEFAULT_FILTER_INFO, "warn,dify_plugin=INFO,weather=INFO"),
+            (None, DEFAULT_FILTER, "warn,dify_plugin=WARN,weather=WARN"),
+            (Some("a=b=c"), DEFAULT_FILTER, "warn,dify_plugin=WARN,weather=WARN"),
+            (Some("hyper=trace"), "warn", "hyper=trace"),
+        ] {
+            let all = directives(setting, default, &crates);
+            let expected = format!("{expected},dify_plugin[session{{log_level=info}}]=info,");
+            assert!(all.starts_with(&expected), "{setting:?}: {all}");
+            assert!(all.contains(",weather[session{log_level=debug}]=debug,"), "{all}");
+            assert!(EnvFilter::try_new(&all).is_ok(), "{all}");
+        }
     }
 }
