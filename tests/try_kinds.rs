@@ -6,6 +6,8 @@
 mod sample_packages;
 #[path = "support/sample_plugins.rs"]
 mod sample_plugins;
+#[path = "support/solver.rs"]
+mod solver;
 
 use std::fs;
 use std::io::Write;
@@ -13,9 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
-use dify_plugin::plugin::{AgentMessages, AgentStrategies, AgentStrategy, AgentUsage, Call, Plugin, PluginError};
-use dify_plugin::protocol::backwards::{ModelConfig, ToolType};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Set to the name of the plugin, and absent for the test.
 const PLUGIN: &str = "TRY_KINDS_PLUGIN";
@@ -23,7 +23,7 @@ const PLUGIN: &str = "TRY_KINDS_PLUGIN";
 fn main() -> ExitCode {
     match std::env::var(PLUGIN).as_deref() {
         Ok("weather") => return sample_plugins::weather().run(),
-        Ok("agent") => return Plugin::new().agent_strategies(AgentStrategies::new("solver").strategy(Solver)).run(),
+        Ok("agent") => return solver::agent().run(),
         Ok("sources") => return sample_plugins::sources().run(),
         Ok("triggers") => return sample_plugins::triggers().run(),
         _ => {}
@@ -50,38 +50,6 @@ const TESTS: &[(&str, fn())] = &[
     ("credentials_have_one_source", credentials_have_one_source),
     ("completions_name_the_executable_and_its_commands", completions_name_the_executable_and_its_commands),
 ];
-
-/// Asks the model until it calls no more tools.
-struct Solver;
-
-impl AgentStrategy for Solver {
-    const NAME: &'static str = "solve";
-    type Parameters = Map<String, Value>;
-
-    async fn run(
-        &self,
-        call: Call,
-        parameters: Self::Parameters,
-        out: &mut AgentMessages,
-    ) -> Result<AgentUsage, PluginError> {
-        let model: ModelConfig = serde_json::from_value(parameters["model"].clone()).unwrap();
-        assert!(parameters["tools"].is_array() && parameters["rounds"] == 2, "{parameters:?}");
-        call.dify.storage().set("runs", "1").await?;
-        let mut prompt = parameters["query"].as_str().unwrap().to_owned();
-        for _ in 0..2 {
-            let answer = call.dify.llm(&model).user(prompt.as_str()).whole().await?;
-            out.text(answer.content.text()).await?;
-            let Some(tool) = answer.tool_calls.first() else { break };
-            let found =
-                call.dify.tool(ToolType::Builtin, "acme/weather/weather", tool.function.name.as_str()).whole().await?;
-            prompt = found.iter().filter_map(|message| message.as_text()).collect();
-            out.text(format!(" [{prompt}] ")).await?;
-        }
-        let runs = call.dify.storage().get("runs").await?;
-        assert_eq!(runs.as_deref(), Some(&b"1"[..]));
-        Ok(AgentUsage::new(7).with_price("0.01", "USD"))
-    }
-}
 
 /// A run of the plugin.
 struct Run<'a> {
@@ -143,8 +111,7 @@ fn a_strategy_runs_with_scripted_responses() {
     let agent = Run::of("agent", directory.path());
     for (arguments, expected) in [
         (&["try", "solve", "--param", "query=Why?", "--llm", "Because."][..], "Because.\n"),
-        // The only part need not be named.
-        (&["try", "--param", "query=5", "--llm", "5", "--llm", "unused"], "5\n"),
+        (&["try", "solve", "--param", "query=5", "--llm", "5", "--llm", "unused"], "5\n"),
         (
             &[
                 "try",
@@ -231,6 +198,7 @@ fn a_name_finds_its_kind() {
         ("weather", &weather, &["try"], "name the tool to call: forecast, odd"),
         ("weather", &weather, &["try", "forecast", "--request", "GET /echo"], "endpoints have no names"),
         ("agent", agent.path(), &["try", "Solv"], "unknown agent strategy `Solv` (did you mean `solve`?)"),
+        ("agent", agent.path(), &["try"], "name the agent strategy to call: solve, fan"),
         ("agent", agent.path(), &["try", "--validate"], "no provider with credentials"),
         ("agent", agent.path(), &["try", "--request", "GET /"], "neither endpoints nor triggers"),
         ("sources", drive.path(), &["try"], "name the datasource to call: site, notes, drive"),

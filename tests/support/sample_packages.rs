@@ -1,11 +1,11 @@
-//! The declarations of the sample plugins, as files. Tools and endpoints are in `tests/data/plugins/weather`.
+//! The declarations of the sample plugins and of `solver`, as files. Tools and endpoints are in `tests/data/plugins/weather`.
 #![allow(dead_code)]
 
 use tempfile::TempDir;
 
-/// An agent provider `solver` with the strategy `solve`.
+/// The agent provider `solver` with the strategies `solve` and `fan`.
 pub fn agent() -> TempDir {
-    package("agent_strategies: [provider/solver.yaml]", &[SOLVER, SOLVE])
+    package("agent_strategies: [provider/solver.yaml]", &[SOLVER, SOLVE, FAN])
 }
 
 /// The provider `sources` as one of its types.
@@ -57,7 +57,7 @@ created_at: 2026-01-31T00:00:00Z
 const SOLVER: File<'static> = (
     "provider/solver.yaml",
     "identity: {author: acme, name: solver, label: {en_US: Solver}, description: {en_US: Solves}, icon: icon.svg}
-strategies: [strategies/solve.yaml]
+strategies: [strategies/solve.yaml, strategies/fan.yaml]
 ",
 );
 
@@ -70,6 +70,14 @@ parameters:
   - {name: model, type: model-selector, scope: tool-call&llm, required: true, label: {en_US: Model}}
   - {name: tools, type: 'array[tools]', label: {en_US: Tools}}
   - {name: rounds, type: number, default: 2, label: {en_US: Rounds}}
+",
+);
+
+const FAN: File<'static> = (
+    "strategies/fan.yaml",
+    "identity: {author: acme, name: fan, label: {en_US: Fan}}
+description: {en_US: Calls many tools}
+parameters: []
 ",
 );
 
