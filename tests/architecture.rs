@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("error", 0),
     ("protocol", 0),
     ("steps", 0),
+    ("atomic_file", 0),
     ("codec", 1),
     ("declare", 1),
     ("upstream", 2),

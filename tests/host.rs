@@ -13,7 +13,7 @@ use dify_plugin::testing::{Answer, Failure, Host};
 use http::Request;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn weather_directory() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/plugins/weather")
@@ -271,5 +271,5 @@ async fn any_request_can_be_made() {
     assert_eq!(failure.message, "unknown tool `nothing`; this plugin has forecast, odd");
     let items = host.request(json!({"type": "tool", "action": "validate_tool_credentials", "provider": "weather",
         "credentials": {"api_key": "good-key"}}));
-    assert_eq!(items.await.unwrap(), [Value::from(json!({"result": true}))]);
+    assert_eq!(items.await.unwrap(), [json!({"result": true})]);
 }

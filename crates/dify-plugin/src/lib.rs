@@ -77,6 +77,8 @@
 //! 5. [`cli`]: the command line; [`purge`]: returns unused memory of an idle process to the system. With the feature `testing`,
 //!    `testing`: Dify in process, for tests of a plugin.
 
+#[cfg_attr(not(feature = "package"), allow(dead_code, reason = "packages use the rest"))]
+mod atomic_file;
 pub mod cli;
 pub mod codec;
 pub mod config;
@@ -84,6 +86,7 @@ mod daemon;
 pub mod declare;
 pub mod error;
 pub mod model;
+#[cfg(feature = "package")]
 pub mod package;
 pub mod plugin;
 pub mod prelude;
@@ -94,6 +97,7 @@ pub mod steps;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;
+#[cfg_attr(not(feature = "client"), path = "upstream/without_client.rs")]
 pub mod upstream;
 
 // Types of these crates are in the public API: authors use the same versions.

@@ -9,8 +9,8 @@ use clap::Args;
 
 use super::program::Program;
 use super::terminal::print_line;
+use crate::atomic_file::write_whole;
 use crate::declare::code;
-use crate::package::atomic_file::write_whole;
 
 /// Write or update the plugin's YAML files from its code; texts, translations and comments stay
 #[derive(Debug, Args)]

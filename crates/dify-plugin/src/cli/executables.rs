@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::terminal::say;
+use crate::atomic_file;
+use crate::package::Target;
 use crate::package::build::{Binary, MAX_PACKAGE_BYTES};
-use crate::package::{Target, atomic_file};
 
 /// Reads the executables. Every target that is named must have one; without a name, each target that has one is included.
 pub(super) fn read(

@@ -10,13 +10,16 @@ mod debug;
 mod debug_args;
 mod declare;
 mod dev;
+#[cfg(feature = "client")]
 mod doctor;
+#[cfg(feature = "package")]
 mod executables;
 mod form_fields;
 mod invoke;
 mod names;
 #[cfg(feature = "new")]
 mod new;
+#[cfg(feature = "package")]
 mod package;
 mod program;
 mod serve;
@@ -55,15 +58,13 @@ enum Command {
     Invoke(invoke::InvokeArgs),
     Check(check::CheckArgs),
     Declare(declare::DeclareArgs),
+    #[cfg(feature = "client")]
     Doctor(doctor::DoctorArgs),
     Debug(debug::DebugArgs),
     Dev(dev::DevArgs),
-    Package(package::PackageArgs),
-    Keygen(package::KeygenArgs),
-    Sign(package::SignArgs),
-    Verify(package::VerifyArgs),
-    Checksum(package::ChecksumArgs),
-    Inspect(package::InspectArgs),
+    #[cfg(feature = "package")]
+    #[command(flatten)]
+    Package(package::PackageCommand),
     Completions(completions::CompletionsArgs),
 }
 
@@ -88,17 +89,14 @@ impl Cli {
             Some(Command::New(args)) => args.run(),
             Some(Command::Check(args)) => args.run(program),
             Some(Command::Declare(args)) => args.run(program),
-            Some(Command::Package(args)) => args.run(program),
-            Some(Command::Keygen(args)) => args.run(),
-            Some(Command::Sign(args)) => args.run(),
-            Some(Command::Verify(args)) => args.run(),
-            Some(Command::Checksum(args)) => args.run(),
-            Some(Command::Inspect(args)) => args.run(),
+            #[cfg(feature = "package")]
+            Some(Command::Package(command)) => command.run(program),
             Some(Command::Try(args)) => at_terminal(program, args.run(program)),
             Some(Command::Invoke(args)) => at_terminal(program, args.run(program)),
             Some(Command::Debug(args)) => at_terminal(program, args.run(program)),
             Some(Command::Dev(args)) => at_terminal(program, args.run()),
             Some(Command::Completions(args)) => args.run(command(program)),
+            #[cfg(feature = "client")]
             // An invalid setting is reported as a finding.
             Some(Command::Doctor(args)) => block_on(program, log_settings().unwrap_or_default(), args.run(program)),
         };

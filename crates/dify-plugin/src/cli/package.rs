@@ -4,17 +4,43 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Map;
 
 use super::executables;
 use super::program::Program;
 use super::terminal::{print_line, print_raw, say};
+use crate::atomic_file;
 use crate::declare::versions::DifyVersion;
 use crate::declare::{self, Problems, code};
 use crate::package::build::{self, Binary, COMFORTABLE, Package};
 use crate::package::older;
-use crate::package::{Target, atomic_file, inspect, signature};
+use crate::package::{Target, inspect, signature};
+
+/// The commands of this module.
+#[derive(Debug, Subcommand)]
+pub enum PackageCommand {
+    Package(PackageArgs),
+    Keygen(KeygenArgs),
+    Sign(SignArgs),
+    Verify(VerifyArgs),
+    Checksum(ChecksumArgs),
+    Inspect(InspectArgs),
+}
+
+impl PackageCommand {
+    /// Runs the command.
+    pub fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Package(args) => args.run(program),
+            Self::Keygen(args) => args.run(),
+            Self::Sign(args) => args.run(),
+            Self::Verify(args) => args.run(),
+            Self::Checksum(args) => args.run(),
+            Self::Inspect(args) => args.run(),
+        }
+    }
+}
 
 /// Write one .difypkg file per provider in the manifest
 #[derive(Debug, Args)]

@@ -21,11 +21,9 @@ use crate::declare::{self, Declarations};
 use crate::protocol::registration::Registration;
 use crate::purge;
 use crate::runtime::remote::{self, RemoteOptions, State};
-use crate::runtime::serverless::{self, ServerlessOptions};
-use crate::runtime::{BackwardsOptions, Registry, ServeOptions, local, logs};
+use crate::runtime::{BackwardsOptions, Registry, ServeOptions, local, logs, serverless};
 use crate::transport::line_queue;
 use crate::transport::stdio::Output;
-use crate::transport::token::Token;
 
 /// Number of threads that run sessions. Streams mostly wait.
 const WORKERS: usize = 2;
@@ -60,16 +58,7 @@ pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
         tokio::spawn(purge::purge_loop(WORKERS));
         match config.install_method {
             InstallMethod::Local => Ok(local::serve(registry, options, output).await?),
-            InstallMethod::Serverless => {
-                let options = ServerlessOptions {
-                    host: config.serverless_host.clone(),
-                    port: config.serverless_port,
-                    token: config.serverless_secret.clone().map(Token::new),
-                    daemon: config.daemon_url.clone(),
-                    serve: options,
-                };
-                Ok(serverless::serve(options, registry, output).await?)
-            }
+            InstallMethod::Serverless => Ok(serverless::serve(&config, options, registry, output).await?),
             InstallMethod::Remote => {
                 let key = config
                     .remote_key

@@ -23,6 +23,7 @@ pub mod model;
 pub mod parameter;
 pub mod parameters;
 pub mod permission;
+#[cfg_attr(not(feature = "models"), path = "without_price.rs")]
 pub mod price;
 pub mod problem;
 pub mod provider;
@@ -46,7 +47,8 @@ pub use kind::PluginKind;
 pub use kinds::KindDeclarations;
 pub use load::{Declarations, check, load};
 pub use manifest::Manifest;
-pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
+pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType};
+pub use price::Pricing;
 pub use problem::{Problem, Problems, Severity};
 pub use provider::{CredentialField, CredentialForm, ProviderDeclaration};
 

@@ -1,10 +1,10 @@
 //! A model as Dify sees it: features, properties, parameter rules, price.
 
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::i18n::I18n;
+use super::price::Pricing;
 use super::versions::{self, DifyVersion, Kind};
 use crate::protocol::ModelType;
 
@@ -239,29 +239,5 @@ impl ParameterRule {
     pub fn precision(mut self, places: u32) -> Self {
         self.precision = Some(places);
         self
-    }
-}
-
-/// What a model costs: `tokens × price × unit`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Pricing {
-    /// Price per input unit.
-    #[serde(deserialize_with = "super::price::decimal")]
-    pub input: Decimal,
-    /// Price per output unit.
-    #[serde(default, deserialize_with = "super::price::optional_decimal", skip_serializing_if = "Option::is_none")]
-    pub output: Option<Decimal>,
-    /// Tokens per unit as a factor (`0.000001`: price per million).
-    #[serde(deserialize_with = "super::price::decimal")]
-    pub unit: Decimal,
-    /// Currency: `USD`, `RMB`.
-    pub currency: String,
-}
-
-impl Pricing {
-    /// A price in US dollars per million tokens.
-    pub fn per_million(input: Decimal, output: Option<Decimal>) -> Self {
-        Self { input, output, unit: Decimal::new(1, 6), currency: "USD".to_owned() }
     }
 }

@@ -6,14 +6,42 @@
 use std::str::FromStr;
 
 use rust_decimal::{Decimal, RoundingStrategy};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::model::Pricing;
 use crate::protocol::{DecimalText, EmbeddingUsage, LlmUsage};
 
 /// Decimal places that a price is rounded to.
 const PLACES: u32 = 7;
+
+/// What a model costs: `tokens × price × unit`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Pricing {
+    /// Price per input unit.
+    #[serde(deserialize_with = "decimal")]
+    pub input: Decimal,
+    /// Price per output unit.
+    #[serde(default, deserialize_with = "optional_decimal", skip_serializing_if = "Option::is_none")]
+    pub output: Option<Decimal>,
+    /// Tokens per unit as a factor (`0.000001`: price per million).
+    #[serde(deserialize_with = "decimal")]
+    pub unit: Decimal,
+    /// Currency: `USD`, `RMB`.
+    pub currency: String,
+}
+
+impl Pricing {
+    /// A price in US dollars per million tokens.
+    pub fn per_million(input: Decimal, output: Option<Decimal>) -> Self {
+        Self { input, output, unit: Decimal::new(1, 6), currency: "USD".to_owned() }
+    }
+}
+
+/// Whether a text is a decimal number.
+pub(super) fn is_decimal(text: &str) -> bool {
+    text.parse::<Decimal>().is_ok()
+}
 
 /// Formats a decimal like the Python SDK (`str(Decimal)`): digits and scale are kept, with an exponent below 1E-6.
 pub fn text(value: Decimal) -> DecimalText {

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::drawn;
 use super::kind::PluginKind;
+use super::price::is_decimal;
 use super::problem::{Problem, Severity};
 use super::versions::{self, DifyVersion, Kind, Minimum};
 use crate::protocol::lenient::kind_of;
@@ -251,7 +252,7 @@ impl<'a> Rules<'a> {
                 match pricing.get(key) {
                     None | Some(Value::Null) if !required => {}
                     Some(Value::Number(_)) => {}
-                    Some(Value::String(text)) if text.trim().parse::<rust_decimal::Decimal>().is_ok() => {}
+                    Some(Value::String(text)) if is_decimal(text.trim()) => {}
                     found => self
                         .error(&format!("pricing.{key}"), format!("must be a decimal number, found {}", show(found))),
                 }

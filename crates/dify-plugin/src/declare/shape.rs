@@ -13,6 +13,7 @@ const KEYS: &str = "x-dify-";
 
 /// The parameters that code reads.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Shape {
     /// Description of the whole type.
     pub description: Option<String>,
@@ -24,6 +25,7 @@ pub struct Shape {
 
 /// A parameter that code reads.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Field {
     /// Name of the value.
     pub name: String,
@@ -61,6 +63,7 @@ pub struct Field {
 
 /// The least and the largest number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Range {
     /// The least.
     pub min: Option<f64>,

@@ -8,7 +8,8 @@ use std::path::Path;
 use serde_json::Value;
 use zip::ZipArchive;
 
-use super::{PackageError, archive, archive_check, atomic_file};
+use super::{PackageError, archive, archive_check};
+use crate::atomic_file;
 use crate::declare::{Manifest, yaml};
 
 /// Maximum size of a package file in bytes.

@@ -4,7 +4,6 @@
 
 pub mod archive;
 mod archive_check;
-pub mod atomic_file;
 pub mod build;
 pub mod elf;
 pub mod inspect;
@@ -15,6 +14,8 @@ pub mod target;
 pub mod wheel;
 
 pub use target::Target;
+
+use crate::atomic_file::FileError;
 
 /// Why a package cannot be built or read.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,15 @@ pub enum PackageError {
     /// Any other error, with a suggested fix if there is one.
     #[error("{0}")]
     Wrong(String),
+}
+
+impl From<FileError> for PackageError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Io { path, reason } => Self::File { path, reason },
+            FileError::Wrong(reason) => Self::Wrong(reason),
+        }
+    }
 }
 
 impl PackageError {

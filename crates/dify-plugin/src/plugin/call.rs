@@ -67,7 +67,7 @@ impl Call {
     }
 
     /// The HTTP client for requests to other services: it keeps connections, retries what is safe to retry, and its errors
-    /// contain no secrets. `--record` and `--replay` of the command line apply to it.
+    /// contain no secrets. `--record` and `--replay` of the command line apply to it. It sends with the feature `client`.
     pub fn upstream(&self) -> &Upstream {
         self.dify.upstream()
     }

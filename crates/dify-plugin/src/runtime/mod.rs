@@ -16,6 +16,7 @@ pub mod registry;
 pub mod remote;
 pub mod responder;
 pub mod serve;
+#[cfg_attr(not(feature = "serverless"), path = "without_serverless.rs")]
 pub mod serverless;
 mod session_log;
 pub mod sessions;

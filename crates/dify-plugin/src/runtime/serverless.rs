@@ -11,40 +11,29 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use url::Url;
 
+use super::backwards::HttpCarrier;
 use super::local::SHUTDOWN_TIMEOUT;
 use super::registry::Registry;
 use super::serve::ServeOptions;
 use super::sessions::Sessions;
+use crate::config::Config;
 use crate::transport::http::{self, Call, HttpOptions, HttpResponse};
 use crate::transport::stdio::Output;
 use crate::transport::token::Token;
 
-/// Options of the server.
-pub struct ServerlessOptions {
-    /// Address to listen on.
-    pub host: String,
-    /// Port; 0 selects a free one.
-    pub port: u16,
-    /// Secret that requests must contain.
-    pub token: Option<Token>,
-    /// URL of the daemon for calls back into Dify.
-    pub daemon: Option<Url>,
-    /// Options for sessions.
-    pub serve: ServeOptions,
-}
-
-/// Serves until SIGTERM. A line on `output` reports that the port is open.
-pub async fn serve(options: ServerlessOptions, registry: Arc<Registry>, output: Output) -> io::Result<()> {
-    let ServerlessOptions { host, port, token, daemon, serve } = options;
-    let listener = TcpListener::bind((host.as_str(), port))
+/// Serves with the settings of the process until SIGTERM. A line on `output` reports that the port is open.
+pub async fn serve(config: &Config, options: ServeOptions, registry: Arc<Registry>, output: Output) -> io::Result<()> {
+    let (host, port) = (config.serverless_host.as_str(), config.serverless_port);
+    let token = config.serverless_secret.clone().map(Token::new);
+    let listener = TcpListener::bind((host, port))
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {host}:{port}: {error}")))?;
     info!(address = %listener.local_addr()?, "serving over HTTP");
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = CancellationToken::new();
-    let sessions = Arc::new(Sessions::over_http(registry, serve, Handle::current(), daemon));
+    let carrier = HttpCarrier::new(config.daemon_url.clone(), registry.upstream().clone(), options.backwards);
+    let sessions = Arc::new(Sessions::with_carrier(registry, options, Handle::current(), Box::new(carrier)));
     let (accepting, ending, stopping) = (sessions.clone(), sessions.clone(), stop.clone());
     let on_request = Arc::new(move |call| {
         let sessions = accepting.clone();

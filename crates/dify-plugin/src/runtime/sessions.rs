@@ -17,9 +17,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument, Span, debug, warn};
-use url::Url;
 
-use super::backwards::{HttpCalls, OpenCalls, Waiters};
+use super::backwards::{Carrier, OpenCalls, Waiters};
 use super::dispatch;
 use super::first_token::FirstToken;
 use super::logs;
@@ -33,7 +32,6 @@ use crate::protocol::envelope::Origin;
 use crate::protocol::lenient::reason;
 use crate::protocol::{Glance, Inbound, InboundEvent, Payload};
 use crate::transport::line_queue::LineSender;
-use crate::upstream::stats::CallStats;
 
 /// How long a stopped session may take to end by itself before its ending is written.
 const ABORT_TIMEOUT: Duration = Duration::from_millis(50);
@@ -56,14 +54,6 @@ enum Phase {
     Disconnected,
 }
 
-/// Transport of calls back into Dify.
-enum Carrier {
-    /// The connection of the session.
-    Connection(Waiters),
-    /// Separate requests to the daemon at this URL.
-    Http(Option<Url>),
-}
-
 /// Owner of the sessions; dropping it stops them.
 pub struct Sessions(Arc<Shared>);
 
@@ -73,7 +63,8 @@ struct Shared {
     /// Runtime on which sessions run.
     workers: Handle,
     places: Places,
-    carrier: Carrier,
+    /// Transport of calls back into Dify.
+    carrier: Box<dyn Carrier>,
     supervisors: TaskTracker,
     table: Mutex<Table>,
     phase: watch::Sender<Phase>,
@@ -88,16 +79,17 @@ impl Drop for Sessions {
 impl Sessions {
     /// Creates the sessions of a connection; they run on `workers`.
     pub fn new(registry: Arc<Registry>, options: ServeOptions, workers: Handle) -> Self {
-        let carrier = Carrier::Connection(Waiters::new(options.backwards));
+        let carrier = Box::new(Waiters::new(options.backwards));
         Self::with_carrier(registry, options, workers, carrier)
     }
 
-    /// Creates the sessions of an HTTP server; they call Dify back at the daemon's URL.
-    pub fn over_http(registry: Arc<Registry>, options: ServeOptions, workers: Handle, daemon: Option<Url>) -> Self {
-        Self::with_carrier(registry, options, workers, Carrier::Http(daemon))
-    }
-
-    fn with_carrier(registry: Arc<Registry>, options: ServeOptions, workers: Handle, carrier: Carrier) -> Self {
+    /// Creates sessions whose calls back into Dify are carried in another manner.
+    pub(super) fn with_carrier(
+        registry: Arc<Registry>,
+        options: ServeOptions,
+        workers: Handle,
+        carrier: Box<dyn Carrier>,
+    ) -> Self {
         Self(Arc::new(Shared {
             places: Places::new(options.max_sessions),
             registry,
@@ -115,7 +107,7 @@ impl Sessions {
         match Read::of(&line) {
             Read::Request(session_id, payload) => self.start(self.turn(), session_id, payload.of(line), sender),
             Read::Cancel(session_id) => self.cancel(&session_id),
-            Read::BackwardsResponse => self.0.handle_backwards_response(line),
+            Read::BackwardsResponse => self.0.carrier.take(line),
             Read::Other => {}
             Read::Unparsed => return Err(line),
         }
@@ -134,7 +126,7 @@ impl Sessions {
     pub fn reject_line(&self, head: &[u8], tail: &[u8], length: usize, sender: &LineSender) {
         warn!(bytes = length, "line from the plugin daemon too long; dropped");
         if Inbound::salvage_event(head) == Some(InboundEvent::BackwardsResponse) {
-            return self.0.fail_backwards_response(head);
+            return self.0.carrier.take_broken(head);
         }
         if let Some(session_id) = Inbound::salvage_session_id(head).or_else(|| Inbound::salvage_last_session_id(tail)) {
             let error = InvokeError::bad_request(format!("the request is too large: {length} bytes"))
@@ -345,27 +337,7 @@ impl Shared {
 
     /// Returns the calls back into Dify of a session that starts.
     fn calls(&self, ending: &Ending, place: Lendable) -> OpenCalls {
-        match &self.carrier {
-            Carrier::Connection(waiters) => OpenCalls::new(waiters.session(ending.clone(), place.clone()), place),
-            Carrier::Http(daemon) => {
-                let session_id = ending.session_id().clone();
-                let upstream = self.registry.upstream().for_session(&session_id, CallStats::default());
-                let calls = HttpCalls::new(daemon.clone(), upstream, session_id, self.options.backwards, place.clone());
-                OpenCalls::new(Arc::new(calls), place)
-            }
-        }
-    }
-
-    fn handle_backwards_response(&self, line: Vec<u8>) {
-        if let Carrier::Connection(waiters) = &self.carrier {
-            waiters.take(line);
-        }
-    }
-
-    fn fail_backwards_response(&self, line: &[u8]) {
-        if let Carrier::Connection(waiters) = &self.carrier {
-            waiters.take_broken(line);
-        }
+        OpenCalls::new(self.carrier.open(ending, place.clone()), place)
     }
 
     async fn wait(&self, turn: &mut Turn, cancelled: &CancellationToken, sender: &LineSender) -> Result<(), Stop> {

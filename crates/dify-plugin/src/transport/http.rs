@@ -4,7 +4,7 @@
 //! module does not parse requests.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -264,7 +264,8 @@ fn plain(status: StatusCode, text: String) -> Response<Body> {
 
 /// The marketplace's install test waits for this line on standard output.
 fn announce(listener: &TcpListener, mut output: Output) -> io::Result<()> {
-    output.write_line(&format!(" * Serving Flask app 'dify-plugin' on http://{}", listener.local_addr()?))
+    writeln!(output.0, " * Serving Flask app 'dify-plugin' on http://{}", listener.local_addr()?)?;
+    output.0.flush()
 }
 
 /// Returns half of the number of files that the process may open, at most [`MAX_CONNECTIONS`].

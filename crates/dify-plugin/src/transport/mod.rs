@@ -1,7 +1,9 @@
 //! Byte streams to and from the plugin daemon. Transports do not know providers and do not parse requests.
 
+#[cfg(feature = "serverless")]
 pub mod http;
 pub mod line_queue;
 pub mod stdio;
 pub mod tcp;
+#[cfg(feature = "serverless")]
 pub mod token;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use tokio::io::Stdin;
 
 /// The standard output that the process was started with. It belongs to the protocol: nothing else can write to it.
-pub struct Output(File);
+pub struct Output(pub(super) File);
 
 impl Output {
     /// Keeps standard output for the protocol and redirects file descriptor 1 to standard error, so that whatever the
@@ -19,12 +19,6 @@ impl Output {
         let protocol = io::stdout().as_fd().try_clone_to_owned()?;
         rustix::stdio::dup2_stdout(io::stderr())?;
         Ok(Self(File::from(protocol)))
-    }
-
-    /// Writes a whole line.
-    pub(super) fn write_line(&mut self, line: &str) -> io::Result<()> {
-        writeln!(self.0, "{line}")?;
-        self.0.flush()
     }
 }
 

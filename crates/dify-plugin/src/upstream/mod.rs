@@ -21,6 +21,7 @@ mod secret_encodings;
 pub mod share;
 pub mod stats;
 pub mod status;
+mod traffic;
 pub mod transport_error;
 mod unpack;
 

@@ -38,6 +38,7 @@ const ORDER: &[&str] = &[
 
 /// A file that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileChange {
     /// Path in the package.
     pub file: String,

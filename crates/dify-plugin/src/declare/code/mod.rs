@@ -20,6 +20,7 @@ use files::Files;
 
 /// What the code of a plugin has.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Code {
     /// Its providers, at most one of a kind.
     pub providers: Vec<CodeProvider>,
@@ -29,6 +30,7 @@ pub struct Code {
 
 /// A provider that has code.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CodeProvider {
     /// What it provides.
     pub kind: PluginKind,
@@ -42,6 +44,7 @@ pub struct CodeProvider {
 
 /// A tool, a strategy, a datasource or an event that has code.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CodePart {
     /// Its name.
     pub name: String,

@@ -33,6 +33,7 @@
 
 mod app;
 mod engine;
+#[cfg(feature = "client")]
 mod files;
 mod llm;
 mod models;
@@ -53,6 +54,7 @@ use serde_json::{Map, Value};
 
 pub use app::{App, AppCall};
 pub use engine::{Backwards, Invoke, Responses};
+#[cfg(feature = "client")]
 pub use files::Files;
 pub use llm::{Llm, LlmStream};
 pub use models::{Embedding, Rerank, Tts};

@@ -5,6 +5,8 @@
 
 mod agent_tool;
 mod dates;
+#[cfg(feature = "client")]
+mod download;
 mod file;
 mod selector;
 mod text;

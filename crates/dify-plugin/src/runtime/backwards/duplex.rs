@@ -11,7 +11,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::queue::{Held, Sender, queue};
-use super::{BackwardsOptions, Session, line};
+use super::{BackwardsOptions, Carrier, Session, line};
 use crate::plugin::dify::{Backwards, Invoke, Responses};
 use crate::protocol::backwards::{BackwardsEvent, DifyError};
 use crate::protocol::envelope::range_in;
@@ -100,6 +100,20 @@ impl Waiters {
         if let Some(waiting) = self.0.table().calls.remove(&key) {
             waiting.fail(DifyError::malformed("it is malformed, or longer than any line that is read"));
         }
+    }
+}
+
+impl Carrier for Waiters {
+    fn open(&self, ending: &Ending, place: Lendable) -> Arc<dyn Session> {
+        self.session(ending.clone(), place)
+    }
+
+    fn take(&self, line: Vec<u8>) {
+        self.take(line);
+    }
+
+    fn take_broken(&self, head: &[u8]) {
+        self.take_broken(head);
     }
 }
 

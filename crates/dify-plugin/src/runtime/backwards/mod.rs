@@ -2,8 +2,9 @@
 //! HTTP. What is requested and how a response is read is not known here.
 
 mod duplex;
+#[cfg(feature = "serverless")]
+mod http;
 mod queue;
-mod serverless;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +12,14 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 pub(super) use duplex::Waiters;
-pub(super) use serverless::HttpCalls;
+#[cfg(feature = "serverless")]
+pub(super) use http::HttpCarrier;
 
 use crate::plugin::dify::Backwards;
 use crate::protocol::backwards::{DifyError, DifyErrorKind, InvokeType};
 use crate::protocol::envelope::write_invoke;
 use crate::runtime::places::Lendable;
-
-/// Longest line with one event: above the 30 MiB that the daemon accepts of Dify.
-const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
+use crate::runtime::responder::Ending;
 
 /// Limits of calls back into Dify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,22 @@ pub struct BackwardsOptions {
 impl Default for BackwardsOptions {
     fn default() -> Self {
         Self { timeout: Duration::from_secs(240), max_call_bytes: 32 * 1024 * 1024, max_held_bytes: 256 * 1024 * 1024 }
+    }
+}
+
+/// Carries the calls of the sessions of one connection, or of one HTTP server.
+pub(super) trait Carrier: Send + Sync {
+    /// The calls of a session that begins to work.
+    fn open(&self, ending: &Ending, place: Lendable) -> Arc<dyn Session>;
+
+    /// Takes a line of responses, if they come over the connection of the session.
+    fn take(&self, line: Vec<u8>) {
+        drop(line);
+    }
+
+    /// Fails the call whose line of responses was too long, by its beginning.
+    fn take_broken(&self, head: &[u8]) {
+        let _ = head;
     }
 }
 

@@ -11,7 +11,7 @@ mod replayer;
 mod sanitize;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,27 +22,8 @@ use url::Url;
 use self::recorder::Recorder;
 use self::replayer::Replayer;
 use super::request::UpstreamRequest;
+pub use super::traffic::{Case, TrafficMode};
 use crate::error::InvokeError;
-
-/// What to do with upstream traffic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrafficMode {
-    /// Record it to a directory.
-    Record {
-        /// Directory; created if it does not exist.
-        directory: PathBuf,
-        /// Whether files (Base64, bytes) are recorded by length and digest only.
-        shorten_files: bool,
-    },
-    /// Replay it from a directory.
-    Replay {
-        /// Directory.
-        directory: PathBuf,
-        /// Whether the original timing is kept.
-        timed: bool,
-    },
-}
 
 /// A recorder or a replayer.
 pub(super) enum TrafficStore {
@@ -72,16 +53,6 @@ pub(super) struct Incoming {
     pub headers: HeaderMap,
     /// Body as it arrives.
     pub body: BoxStream<'static, Result<Bytes, InvokeError>>,
-}
-
-/// Request of a session, to be recorded.
-pub struct Case<'a> {
-    /// ID of the session.
-    pub session_id: &'a str,
-    /// Request fields as JSON, credentials included.
-    pub data: &'a str,
-    /// Whether the credential field of this name contains a secret.
-    pub is_secret: &'a dyn Fn(&str) -> bool,
 }
 
 impl TrafficStore {

@@ -5,23 +5,43 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::PackageError;
+/// Why a file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system's reason.
+    #[error("{path}: {reason}")]
+    Io {
+        /// Path of the file.
+        path: String,
+        /// Reason.
+        reason: io::Error,
+    },
+    /// Any other reason.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl FileError {
+    fn io(path: &Path, reason: io::Error) -> Self {
+        Self::Io { path: path.display().to_string(), reason }
+    }
+}
 
 /// Writes a file atomically: an existing file stays unchanged until the new one is complete.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write(path, bytes, 0o644, |temporary, path| fs::rename(temporary, path))
 }
 
 /// Writes a secret with permissions for its owner only. Never overwrites an existing file, even if two processes run at
 /// the same time.
-pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write(path, bytes, 0o600, |temporary, path| {
         fs::hard_link(temporary, path)?;
         fs::remove_file(temporary)
     })
     .map_err(|error| match error {
-        PackageError::File { reason, .. } if reason.kind() == ErrorKind::AlreadyExists => {
-            PackageError::Wrong(format!("{} already exists; keys are never overwritten", path.display()))
+        FileError::Io { reason, .. } if reason.kind() == ErrorKind::AlreadyExists => {
+            FileError::Wrong(format!("{} already exists; keys are never overwritten", path.display()))
         }
         error => error,
     })
@@ -33,8 +53,8 @@ fn write(
     bytes: &[u8],
     mode: u32,
     put: impl FnOnce(&Path, &Path) -> io::Result<()>,
-) -> Result<(), PackageError> {
-    let failed = |error| PackageError::file(path, error);
+) -> Result<(), FileError> {
+    let failed = |error| FileError::io(path, error);
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory).map_err(failed)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -53,19 +73,19 @@ fn write(
 }
 
 /// Reads a regular file of at most `limit` bytes. Devices and pipes are rejected, because they may never end.
-pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
-    let metadata = fs::metadata(path).map_err(|error| PackageError::file(path, error))?;
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let metadata = fs::metadata(path).map_err(|error| FileError::io(path, error))?;
     if !metadata.is_file() {
-        return Err(PackageError::Wrong(format!("{} is not a regular file", path.display())));
+        return Err(FileError::Wrong(format!("{} is not a regular file", path.display())));
     }
     if metadata.len() > limit {
-        return Err(PackageError::Wrong(format!(
+        return Err(FileError::Wrong(format!(
             "{} has {} bytes (at most {limit} are supported)",
             path.display(),
             metadata.len()
         )));
     }
-    fs::read(path).map_err(|error| PackageError::file(path, error))
+    fs::read(path).map_err(|error| FileError::io(path, error))
 }
 
 #[cfg(test)]
@@ -75,7 +95,7 @@ mod tests {
     use super::*;
 
     /// Starts eight concurrent writers of one file, each with its own content, and returns those that succeeded.
-    fn race(path: &Path, write: fn(&Path, &[u8]) -> Result<(), PackageError>) -> Vec<u8> {
+    fn race(path: &Path, write: fn(&Path, &[u8]) -> Result<(), FileError>) -> Vec<u8> {
         thread::scope(|scope| {
             let writers: Vec<_> =
                 (0..8u8).map(|number| (number, scope.spawn(move || write(path, &vec![number; 300_000])))).collect();

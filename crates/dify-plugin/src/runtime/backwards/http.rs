@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::queue::{Held, Sender, queue};
-use super::{BackwardsOptions, Session, line};
+use super::{BackwardsOptions, Carrier, Session, line};
 use crate::codec::lines::{Line, LineDecoder};
 use crate::error::{ErrorKind, InvokeError};
 use crate::plugin::dify::{Backwards, Invoke, Responses};
@@ -21,6 +21,8 @@ use crate::protocol::backwards::{BackwardsEvent, DifyError, DifyErrorKind};
 use crate::protocol::envelope::range_in;
 use crate::protocol::{Inbound, Payload, lenient};
 use crate::runtime::places::Lendable;
+use crate::runtime::responder::Ending;
+use crate::upstream::stats::CallStats;
 use crate::upstream::{ErrorResponse, RetryPolicy, Timeouts, Upstream, UpstreamRequest};
 
 /// Names the session to the daemon.
@@ -29,11 +31,36 @@ const SESSION: HeaderName = HeaderName::from_static("dify-plugin-session-id");
 /// Longest body that the daemon reads; it silently drops the rest.
 const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
+/// Longest line with one event: above the 30 MiB that the daemon accepts of Dify.
+const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
+
 /// The daemon sends a blank line every 25 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The daemon ends the request after 300 s (`MAX_SERVERLESS_TRANSACTION_TIMEOUT`).
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(310);
+
+/// Requests to the daemon at a URL; the platform says where it is.
+pub(crate) struct HttpCarrier {
+    daemon: Option<Url>,
+    upstream: Upstream,
+    options: BackwardsOptions,
+}
+
+impl HttpCarrier {
+    /// Calls with this HTTP client.
+    pub(crate) fn new(daemon: Option<Url>, upstream: Upstream, options: BackwardsOptions) -> Self {
+        Self { daemon, upstream, options }
+    }
+}
+
+impl Carrier for HttpCarrier {
+    fn open(&self, ending: &Ending, place: Lendable) -> Arc<dyn Session> {
+        let session_id = ending.session_id().clone();
+        let upstream = self.upstream.for_session(&session_id, CallStats::default());
+        Arc::new(HttpCalls::new(self.daemon.clone(), upstream, session_id, self.options, place))
+    }
+}
 
 /// The calls of one session.
 pub(crate) struct HttpCalls {
@@ -122,7 +149,7 @@ impl Session for HttpCalls {
 /// Sends the call and hands its events over until it ends.
 async fn carry(upstream: &Upstream, request: &UpstreamRequest, id: &str, sender: &Sender) -> Result<(), DifyError> {
     let mut response = upstream.send(request).await.map_err(of_upstream)?;
-    let mut decoder = LineDecoder::new(super::MAX_EVENT_BYTES);
+    let mut decoder = LineDecoder::new(MAX_EVENT_BYTES);
     let mut ended = Ok(false);
     loop {
         let piece = tokio::time::timeout(IDLE_TIMEOUT, response.body.next()).await;

@@ -1,0 +1,42 @@
+//! What a plugin depends on: each feature of the library adds the crates that it needs, and a tool plugin has none of those
+//! that only model providers need. Whether each set of features compiles is checked by `.ci/run`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+/// The names of all crates that the library is built with.
+fn dependencies(arguments: &[&str]) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["tree", "--locked", "--offline", "--package", "dify-plugin"]);
+    command.args(["--edges", "normal", "--prefix", "none", "--format", "{p}"]).args(arguments);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_feature_adds_the_crates_that_it_needs_and_no_others() {
+    const NONE: &str = "--no-default-features";
+    // Cargo's arguments, crates that are needed, crates that are not.
+    let rows: &[(&[&str], &[&str], &[&str])] = &[
+        (&[], &["reqwest", "axum", "zip"], &["jsonwebtoken", "rsa", "rust_decimal"]),
+        (&[NONE], &["tokio"], &["reqwest", "rustls", "hyper", "axum", "zip", "pkcs8", "aws-lc-rs", "rust_decimal"]),
+        (&[NONE, "--features", "client"], &["reqwest"], &["axum", "zip", "pkcs8", "rust_decimal"]),
+        (&[NONE, "--features", "serverless"], &["reqwest", "axum"], &["zip", "pkcs8", "rust_decimal"]),
+        (&[NONE, "--features", "package"], &["zip", "pkcs8"], &["reqwest", "axum", "rust_decimal"]),
+        (&[NONE, "--features", "models"], &["reqwest", "rust_decimal"], &["axum", "zip", "jsonwebtoken", "rsa"]),
+        (&[NONE, "--features", "testing,new"], &["tokio"], &["reqwest", "axum", "zip", "rust_decimal"]),
+        (&["--all-features"], &["reqwest", "rust_decimal"], &["jsonwebtoken", "rsa"]),
+    ];
+    for (arguments, needed, unneeded) in rows {
+        let found = dependencies(arguments);
+        for name in *needed {
+            assert!(found.contains(*name), "{arguments:?}: `{name}` is not built");
+        }
+        for name in *unneeded {
+            assert!(!found.contains(*name), "{arguments:?}: `{name}` is built");
+        }
+    }
+}
