@@ -25,6 +25,7 @@ fn plugin(template: &str) -> Option<Plugin> {
         "datasource-online-document" => datasource_online_document::plugin(),
         "datasource-online-drive" => datasource_online_drive::plugin(),
         "trigger" => trigger::plugin(),
+        "model" => model::plugin(),
         _ => return None,
     })
 }
@@ -41,9 +42,6 @@ fn main() -> ExitCode {
     let mut shown = 0;
     for block in blocks::read(&root.join("docs")).unwrap() {
         if block.language != "console" {
-            continue;
-        }
-        if block.guide == "write-a-model-provider" {
             continue;
         }
         let template = if block.info.is_empty() { blocks::template_of(&block.guide) } else { &*block.info };

@@ -151,8 +151,20 @@ impl Answer {
         self
     }
 
+    /// The texts joined, as a call that is not streamed gets them.
+    fn whole_text(&self) -> Option<String> {
+        let texts = self.parts.iter().map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Option<Vec<_>>>().filter(|texts| !texts.is_empty()).map(|texts| texts.concat())
+    }
+
     /// The responses on the wire.
     pub(super) fn responses(&self, call: &CallBack) -> Vec<Value> {
+        if let Some(text) = self.whole_text().filter(|_| call.text("response_mode") == "blocking") {
+            return text_responses(call, &text, true);
+        }
         let count = self.parts.len();
         let mut responses: Vec<Value> = Vec::with_capacity(count);
         for (index, part) in self.parts.iter().enumerate() {

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::{
     calls_back_answer, calls_back_ask, calls_back_compare, calls_back_count, calls_back_models, calls_back_rate,
-    calls_back_route, calls_back_search, calls_back_translate, write_a_tool_report, write_an_endpoint_authorize,
+    calls_back_read_report, calls_back_route, calls_back_search, calls_back_translate, write_a_tool_report,
+    write_an_endpoint_authorize,
 };
 
 struct Provider;
@@ -44,6 +45,7 @@ impl Tool for Run {
             "models" => return calls_back_models::models(&call, Bytes::from_static(b"audio")).await,
             "search" => return calls_back_search::search(&call, "Riga", out).await,
             "ask" => return calls_back_ask::ask(&call, "chat", "workflow").await,
+            "read_report" => calls_back_read_report::read_report(&call, "chat", b"PDF".to_vec()).await?,
             "route" => return calls_back_route::route(&call, &model, "Rain in Riga").await,
             "count" => calls_back_count::count(&call).await?.to_string(),
             "compare" => calls_back_compare::compare(&call, &[model.clone(), model], "Why?").await?.join(" "),
@@ -111,6 +113,9 @@ async fn functions_of_the_guides_do_what_the_guides_say() {
     }
     assert_eq!(run(&host, "rate").await.json(), [json!({"stars": 5})]);
     assert_eq!(host.stored("count-u").as_deref(), Some(&b"2"[..]));
+    assert_eq!(run(&host, "read_report").await.text(), "Sunny.");
+    let [upload] = &host.uploads()[..] else { panic!("{:?}", host.uploads()) };
+    assert_eq!((upload.name.as_deref(), &upload.bytes[..]), (Some("report.pdf"), &b"PDF"[..]));
     for function in ["models", "ask", "route"] {
         run(&host, function).await;
     }
