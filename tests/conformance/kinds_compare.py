@@ -116,6 +116,11 @@ def runtime_parameters(action, ours, theirs):
         theirs.update(items=ours["items"], error=ours["error"])
 
 
+def defaults(action, ours, theirs):
+    if action == "subscribe_trigger" and theirs["items"]:
+        first(theirs)["subscription"]["parameters"].setdefault("events", ["push"])
+
+
 def languages(action, ours, theirs):
     if action == "fetch_parameter_options":
         for option in first(theirs).get("options", []):
@@ -175,6 +180,7 @@ DIFFERENCES = [
     (endpoint_errors, "the text of an endpoint's error: the SDK returns the exception's"),
     (unknown_events, "an event that the plugin does not have: Dify rejects the whole request, so it is not sent"),
     (runtime_parameters, "runtime parameters: Dify requests them, the SDK has no route for them"),
+    (defaults, "a parameter of a subscription that was not given: its declared default is filled in"),
     (languages, "labels of options: the SDK fills all four languages, the daemon does too"),
     (error_names, "an error that the author raises as a plain exception; here every error has a type of its access type"),
     (error_texts, "texts of the SDK's own errors"),

@@ -50,7 +50,7 @@ impl TriggerProvider for Forge {
         endpoint: String,
         parameters: Map<String, Value>,
     ) -> Result<Subscription, PluginError> {
-        if parameters.is_empty() {
+        if !parameters.contains_key("repository") {
             return Err(script::failure("bad_request", "parameter `repository` is required"));
         }
         let properties = Map::from_iter([("hook_id".to_owned(), json!("7"))]);

@@ -29,7 +29,7 @@ class Subscriptions(TriggerSubscriptionConstructor):
             raise TriggerProviderCredentialValidationError("the service rejects the key")
 
     def _create_subscription(self, endpoint, parameters, credentials, credential_type):
-        if not parameters:
+        if not parameters.get("repository"):
             raise SubscriptionError("parameter `repository` is required")
         return Subscription(expires_at=1_900_000_000, endpoint=endpoint, parameters=parameters, properties={"hook_id": "7"})
 
