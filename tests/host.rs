@@ -96,6 +96,34 @@ async fn calls_agents_datasources_triggers_and_oauth() {
     assert_eq!(renewed.credentials["access_token"], "a-renewed");
 }
 
+/// The provider of the declarations, with another type of parameter.
+struct Moved;
+
+impl ToolProvider for Moved {
+    const NAME: &'static str = "weather";
+
+    fn tools(&self) -> Tools {
+        Tools::new().tool(Forecast)
+    }
+}
+
+struct Forecast;
+
+#[derive(Deserialize, JsonSchema)]
+struct Place {
+    #[serde(rename = "place")]
+    _place: Vec<u32>,
+}
+
+impl Tool for Forecast {
+    const NAME: &'static str = "forecast";
+    type Parameters = Place;
+
+    async fn invoke(&self, _: Call, _: Place, _: &mut Messages) -> Result<(), PluginError> {
+        Ok(())
+    }
+}
+
 /// Calls Dify back as its parameter says.
 struct Caller;
 
@@ -231,12 +259,13 @@ async fn a_permission_that_dify_denies_fails_the_call() {
 #[tokio::test]
 async fn declarations_and_code_that_differ_fail() {
     for (plugin, expected) in [
-        (sample_plugins::agent(), "the plugin has code for provider `thinker`, but declares no agent strategy"),
-        (Plugin::new(), "provider `weather` is declared, but the plugin has no code for it"),
-        (sample_plugins::weather().needs(Permission::Llm), "model: {enabled: true, llm: true}"),
+        (sample_plugins::agent(), "the plugin has code for strategies, but the manifest lists no file of them"),
+        (Plugin::new(), "no code for"),
+        (sample_plugins::weather().needs(Permission::Llm), "llm: true"),
+        (sample_plugins::weather().tool_provider(Moved), "`place`"),
     ] {
         let failure = Host::load(weather_directory(), plugin).err().unwrap();
-        assert!(failure.message.contains(expected), "{failure}");
+        assert!(failure.is_of_dify() && failure.message.contains(expected), "{failure}");
     }
     let failure = Host::load("/nowhere", Plugin::new()).err().unwrap();
     assert!(failure.message.contains("manifest.yaml"), "{failure}");

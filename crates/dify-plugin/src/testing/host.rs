@@ -19,8 +19,8 @@ use super::own_tools::OwnTools;
 use super::session::Reading;
 use super::{Failure, OutputFile, Session};
 use crate::daemon::{Link, LinkOptions, MAX_DAEMON_LINE_BYTES, Opener, Queue};
-use crate::declare;
 use crate::declare::permission::{Permission, Permissions};
+use crate::declare::{self, Severity};
 use crate::plugin::Plugin;
 use crate::protocol::backwards::InvokeType;
 use crate::runtime::{Registry, ServeOptions};
@@ -160,15 +160,16 @@ impl Host {
     }
 
     /// Loads and checks the declarations of a directory, and serves the plugin with them: its parameters are cast as they are
-    /// declared, and it has the permissions of its manifest. Fails if Dify would reject the declarations, or if they and the
-    /// code do not agree.
+    /// declared, and it has the permissions of its manifest. Fails for every error that the command `check` would report: what
+    /// Dify would reject, and what differs between the declarations and the code.
     pub fn load(directory: impl AsRef<Path>, plugin: Plugin) -> Result<Self, Failure> {
-        let declarations = declare::load(directory.as_ref()).map_err(|problems| Failure::dify(problems.to_string()))?;
-        let missing: Vec<String> =
-            plugin.check_permissions(&declarations.manifest).iter().map(ToString::to_string).collect();
-        if !missing.is_empty() {
-            return Err(Failure::dify(missing.join("\n")));
+        let directory = directory.as_ref();
+        let problems = plugin.check(directory).into_iter().filter(|problem| problem.severity == Severity::Error);
+        let problems: Vec<String> = problems.map(|problem| problem.to_string()).collect();
+        if !problems.is_empty() {
+            return Err(Failure::dify(problems.join("\n")));
         }
+        let declarations = declare::load(directory).map_err(|problems| Failure::dify(problems.to_string()))?;
         let permissions = Permissions::of_manifest(&declarations.manifest);
         let registry = Registry::new(declarations.providers, plugin.models().to_vec());
         let registry = registry.map_err(|error| Failure::dify(error.to_string()))?;
