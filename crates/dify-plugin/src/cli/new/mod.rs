@@ -97,6 +97,7 @@ fn next_steps(directory: &Path, template: Template) -> Vec<String> {
         ("cargo test", "run its tests"),
         ("cargo run -- check", "check the YAML files"),
         ("cargo run -- debug", "connect it to a running Dify; see .env.example"),
+        ("cargo run -- dev", "the same, and build again when a file is saved"),
         ("cargo run -- package", "build the package that Dify installs; see README.md"),
     ];
     let mut lines =
