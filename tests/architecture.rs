@@ -152,6 +152,28 @@ fn modules_depend_downwards_only() {
     assert!(wrong.is_empty(), "upward or forbidden dependencies:\n{}", wrong.join("\n"));
 }
 
+/// The packages above the library use its documented API. `steps` counts the work of scanners on both sides.
+#[test]
+fn nothing_above_the_library_uses_its_hidden_modules() {
+    const HIDDEN: &[&str] = &["runtime", "transport", "package", "purge"];
+    let library =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/dify-plugin/src/lib.rs")).unwrap();
+    for name in HIDDEN {
+        assert!(library.contains(&format!("#[doc(hidden)]\npub mod {name};")), "`{name}` is documented");
+    }
+    let above =
+        |file: &str| ["dialect/", "providers/", "google-auth/", "main.rs"].iter().any(|name| file.starts_with(name));
+    let mut wrong = Vec::new();
+    for (file, code) in all_sources().into_iter().filter(|(file, _)| above(file) && !is_test(file)) {
+        for line in without_tests(&code).lines().filter(|line| !line.trim_start().starts_with("//")) {
+            if HIDDEN.iter().any(|name| line.contains(&format!("dify_plugin::{name}"))) {
+                wrong.push(format!("{file}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "hidden modules in use:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_lower_floors_do_no_io() {
     const PURE: &[&str] = &["protocol/", "codec/", "dialect/", "error.rs"];

@@ -1,15 +1,38 @@
 //! Write plugins for [Dify](https://dify.ai) in Rust: one static executable where Dify's plugin daemon would start a Python
 //! process.
 //!
-//! # A plugin
+//! This page goes from nothing to a packaged tool. Guides for every kind of plugin are in the directory `docs` of the
+//! repository; `docs/write-a-plugin.md` is the first.
 //!
-//! A plugin is a directory with YAML declarations (what Dify shows) and an executable (what it does). The `main` function of
-//! the executable hands its code to [`Plugin::run`](plugin::Plugin::run), which owns the process from there on:
+//! # Start
+//!
+//! The quick start is a generated crate that builds, passes its tests and responds at the terminal:
+//!
+//! ```console
+//! $ dify-plugin-runtime new weather --kind tool
+//! $ cd weather
+//! $ cargo run -- try forecast --param place=Riga
+//! ```
+//!
+//! By hand, a plugin is a crate with this in its `Cargo.toml`:
+//!
+//! ```toml
+//! [dependencies]
+//! dify-plugin = "0.1"
+//! schemars = "1"
+//! serde = { version = "1", features = ["derive"] }
+//! ```
+//!
+//! # The code
+//!
+//! A tool is a type that implements [`Tool`](plugin::Tool). Its parameters are a struct: a field is a parameter, `Option` is an
+//! optional one, an enum is a selection, and the comments are the descriptions that the model reads. The tools of a plugin
+//! belong to a [`ToolProvider`](plugin::ToolProvider), and [`Plugin::run`](plugin::Plugin::run) owns the process from there on:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
 //!
-//! use dify_plugin::plugin::{Call, Messages, Plugin, PluginError, Tool, ToolProvider, Tools};
+//! use dify_plugin::prelude::*;
 //! use schemars::JsonSchema;
 //! use serde::Deserialize;
 //!
@@ -21,10 +44,6 @@
 //!
 //!     fn tools(&self) -> Tools {
 //!         Tools::new().tool(Forecast)
-//!     }
-//!
-//!     async fn validate(&self, _: Call) -> Result<(), PluginError> {
-//!         Ok(())
 //!     }
 //! }
 //!
@@ -51,31 +70,83 @@
 //! }
 //! ```
 //!
-//! `declare` writes the declarations that the code needs and keeps the texts of existing ones ([how](plugin#parameters)), `check`
-//! finds their problems, `try forecast --param place=Riga` calls the tool without Dify, `debug` connects it to a running Dify,
-//! and `package` builds what Dify installs. A model provider implements [`model::Provider`] instead.
-//! A guide for each kind of plugin is in the directory `docs` of the repository; `docs/write-a-plugin.md` is the first.
+//! [`Call`](plugin::Call) is who calls and with which credentials, [`Messages`](plugin::Messages) sends what the tool returns
+//! (text, JSON, files, variables), and [`PluginError`](plugin::PluginError) is what the user reads when it fails. `call.dify`
+//! calls Dify back: models, other tools, apps, storage ([`plugin::dify`]).
 //!
-//! Without arguments the executable serves the plugin of the current directory, by the transport that `INSTALL_METHOD` names:
-//! standard input and output for the plugin daemon, TCP for remote debugging, HTTP for serverless runtimes. With arguments it
-//! is the author's tool: `declare`, `check`, `try`, `invoke`, `debug`, `doctor`, `package`, `keygen`, `sign`, `verify`,
-//! `inspect`.
+//! # The declarations
 //!
-//! Standard output belongs to the protocol while the plugin is served. What the plugin, its libraries or its child processes
-//! print goes to standard error and so into the log ([`transport::stdio::Output`]).
+//! What Dify shows is in YAML files beside the code: `manifest.yaml`, `provider/weather.yaml`, `tools/forecast.yaml`. The code
+//! decides the parameters, and the files keep the words and their translations:
+//!
+//! ```console
+//! $ cargo run -- declare                                # writes or updates the YAML files from the code; texts stay
+//! $ cargo run -- check                                  # problems that Dify would have with the files, by line
+//! $ cargo run -- try forecast --param place=Riga        # calls the tool without Dify
+//! $ cargo run -- debug --url HOST:PORT --key KEY        # connects it to a running Dify
+//! $ cargo run -- package                                # builds the .difypkg that Dify installs
+//! ```
+//!
+//! Which Rust type becomes which parameter is described with the [parameters](plugin#parameters). `package` needs executables
+//! for Linux, see `docs/packaging.md`. Without arguments the executable serves the plugin of the current directory, by the
+//! transport that `INSTALL_METHOD` names: standard input and output for the plugin daemon, TCP for remote debugging, HTTP for
+//! serverless runtimes. What the plugin, its libraries or its child processes print while it is served goes to the log.
+//!
+//! # Tests
+//!
+//! With the feature `testing`, a `Host` plays Dify in the process of the test, and answers calls back from closures
+//! (`docs/test-a-plugin.md`). [`Plugin::serve`](plugin::Plugin::serve) speaks the protocol over any reader and writer.
+//!
+//! # Other kinds
+//!
+//! | Kind | Traits |
+//! |---|---|
+//! | Tools | [`Tool`](plugin::Tool), [`ToolProvider`](plugin::ToolProvider) |
+//! | HTTP endpoints | [`Endpoint`](plugin::Endpoint) |
+//! | Agent strategies | [`AgentStrategy`](plugin::AgentStrategy) |
+//! | Datasources | [`DatasourceProvider`](plugin::DatasourceProvider) with [`WebsiteCrawl`](plugin::WebsiteCrawl), [`OnlineDocument`](plugin::OnlineDocument) or [`OnlineDrive`](plugin::OnlineDrive) |
+//! | Triggers | [`TriggerProvider`](plugin::TriggerProvider), [`Event`](plugin::Event) |
+//! | OAuth of tools, datasources and triggers | [`OAuth`](plugin::OAuth) |
+//! | Model providers | [`model::Provider`] |
+//!
+//! One endpoint that answers every request:
+//!
+//! ```
+//! use dify_plugin::bytes::Bytes;
+//! use dify_plugin::http::{Request, Response};
+//! use dify_plugin::prelude::*;
+//!
+//! struct Hook;
+//!
+//! impl Endpoint for Hook {
+//!     async fn handle(&self, _: Call, request: Request<Bytes>) -> Result<Response<Body>, PluginError> {
+//!         Ok(Response::new(format!("{} bytes came", request.body().len()).into()))
+//!     }
+//! }
+//!
+//! let plugin = Plugin::new().endpoint(Hook);
+//! ```
+//!
+//! # Features
+//!
+//! | Feature | Default | Adds |
+//! |---|---|---|
+//! | `client` | yes | the HTTP client [`upstream`], uploads and downloads of files, the command `doctor` |
+//! | `serverless` | yes | serving over HTTP; needs `client` |
+//! | `package` | yes | the commands `package`, `keygen`, `sign`, `verify`, `checksum`, `inspect` |
+//! | `models` | no | prices of models in exact decimals, for model providers; needs `client` |
+//! | `testing` | no | Dify in process, for tests |
+//! | `new` | no | the command `new` |
+//!
+//! Minimum supported Rust version: 1.95. What a version number promises is in `VERSIONING.md` of the repository.
 //!
 //! # Modules
 //!
-//! Data flows in one direction: bytes → frame → typed request → dispatcher → code of the plugin → typed chunk → frame → bytes.
-//! From the ground up:
-//!
-//! 0. [`error`], [`protocol`]: the types of the plugin protocol, without I/O. [`steps`]: counters for tests.
-//! 1. [`codec`], [`declare`]: byte streams and declaration files.
-//! 2. [`upstream`], [`transport`]: the HTTP client, and the connections to the plugin daemon. [`config`]: settings.
-//! 3. [`model`]: what a model provider implements. [`plugin`]: the API for plugin authors.
-//! 4. [`runtime`]: sessions and dispatch, where transports and providers meet. [`package`]: what Dify installs.
-//! 5. [`cli`]: the command line; [`purge`]: returns unused memory of an idle process to the system. With the feature `testing`,
-//!    `testing`: Dify in process, for tests of a plugin.
+//! Start with [`prelude`] and [`plugin`]. [`protocol`] has the values of the protocol, [`error`] the error type, [`declare`] the
+//! declarations, [`config`] the settings and [`cli`] the command line. [`model`], [`upstream`] and [`codec`] are what model
+//! providers are written with. Modules that are not listed in this documentation are internal, whether or not they can be named.
+
+// The hidden modules are not covered by VERSIONING.md: the tests, the fuzz targets and the benchmark of the repository use them.
 
 #[cfg_attr(not(feature = "package"), allow(dead_code, reason = "packages use the rest"))]
 mod atomic_file;
@@ -87,15 +158,20 @@ pub mod declare;
 pub mod error;
 pub mod model;
 #[cfg(feature = "package")]
+#[doc(hidden)]
 pub mod package;
 pub mod plugin;
 pub mod prelude;
 pub mod protocol;
+#[doc(hidden)]
 pub mod purge;
+#[doc(hidden)]
 pub mod runtime;
+#[doc(hidden)]
 pub mod steps;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[doc(hidden)]
 pub mod transport;
 #[cfg_attr(not(feature = "client"), path = "upstream/without_client.rs")]
 pub mod upstream;
