@@ -74,6 +74,7 @@ fn origin(call: &Call) -> Value {
 
 /// An error of this kind.
 pub fn failure(kind: &str, message: &str) -> PluginError {
+    let message = if message.trim().is_empty() { "failed" } else { message };
     match kind {
         "credentials" => PluginError::credentials(message),
         "not_found" => PluginError::not_found(message),
