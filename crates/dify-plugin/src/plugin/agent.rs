@@ -18,6 +18,37 @@ use crate::protocol::agent::AgentUsage;
 use crate::protocol::tool_message::{Content, Log, LogStatus, Message, RetrieverResources};
 
 /// One strategy.
+///
+/// ```
+/// use dify_plugin::plugin::ModelSelector;
+/// use dify_plugin::prelude::*;
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// /// Serves `strategies/answer.yaml`: asks the model once.
+/// struct Answer;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Parameters {
+///     model: ModelSelector,
+///     query: String,
+/// }
+///
+/// impl AgentStrategy for Answer {
+///     const NAME: &'static str = "answer";
+///     type Parameters = Parameters;
+///
+///     async fn run(&self, call: Call, asked: Parameters, out: &mut AgentMessages) -> Result<AgentUsage, PluginError> {
+///         let round = out.log("ROUND 1").start().await?;
+///         let mut chunks = call.dify.llm(&asked.model).user(asked.query).stream().await?;
+///         while let Some(chunk) = chunks.next().await {
+///             out.text(chunk?.text()).await?;
+///         }
+///         round.finish(()).await?;
+///         Ok(AgentUsage::default())
+///     }
+/// }
+/// ```
 pub trait AgentStrategy: Send + Sync + 'static {
     /// `identity.name` of its declaration.
     const NAME: &'static str;

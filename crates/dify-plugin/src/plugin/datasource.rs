@@ -72,6 +72,33 @@ impl Datasources {
 }
 
 /// A crawler of websites.
+///
+/// ```
+/// use dify_plugin::prelude::*;
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// /// Serves `datasources/site.yaml`.
+/// struct Site;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Parameters {
+///     url: String,
+/// }
+///
+/// impl WebsiteCrawl for Site {
+///     const NAME: &'static str = "site";
+///     type Parameters = Parameters;
+///
+///     async fn crawl(&self, _: Call, parameters: Parameters, out: &mut Crawl) -> Result<(), PluginError> {
+///         let mut page = CrawledPage::default();
+///         page.source_url = parameters.url;
+///         page.content = "# Welcome".to_owned();
+///         out.page(page);
+///         out.report(1, 1).await
+///     }
+/// }
+/// ```
 pub trait WebsiteCrawl: Send + Sync + 'static {
     /// `identity.name` of its declaration.
     const NAME: &'static str;
@@ -122,6 +149,39 @@ impl Crawl {
 }
 
 /// Documents of another service.
+///
+/// ```
+/// use dify_plugin::prelude::*;
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// /// Serves `datasources/notes.yaml`.
+/// struct Notes;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Parameters {}
+///
+/// impl OnlineDocument for Notes {
+///     const NAME: &'static str = "notes";
+///     type Parameters = Parameters;
+///
+///     async fn pages(&self, _: Call, _: Parameters) -> Result<Vec<Workspace>, PluginError> {
+///         let mut page = DocumentPage::default();
+///         page.page_id = "1".to_owned();
+///         page.page_name = "First note".to_owned();
+///         let mut workspace = Workspace::default();
+///         workspace.pages = vec![page];
+///         Ok(vec![workspace])
+///     }
+///
+///     async fn content(&self, _: Call, page: PageRef) -> Result<PageContent, PluginError> {
+///         match page.page_id.as_str() {
+///             "1" => Ok(PageContent::new("The text of the note").with("title", "First note")),
+///             _ => Err(PluginError::not_found("no such note")),
+///         }
+///     }
+/// }
+/// ```
 pub trait OnlineDocument: Send + Sync + 'static {
     /// `identity.name` of its declaration.
     const NAME: &'static str;
@@ -175,6 +235,28 @@ impl PageContent {
 }
 
 /// Files of another service.
+///
+/// ```
+/// use dify_plugin::prelude::*;
+///
+/// /// Serves `datasources/drive.yaml`.
+/// struct Drive;
+///
+/// impl OnlineDrive for Drive {
+///     const NAME: &'static str = "drive";
+///
+///     async fn browse(&self, _: Call, request: Browse) -> Result<Vec<DriveListing>, PluginError> {
+///         let mut listing = DriveListing::default();
+///         listing.bucket = request.bucket;
+///         listing.files = vec![DriveFile::file("1", "a.txt", 5)];
+///         Ok(vec![listing])
+///     }
+///
+///     async fn download(&self, _: Call, _: DriveFileRef) -> Result<Download, PluginError> {
+///         Ok(Download::new("a.txt", "Hello").with_mime_type("text/plain"))
+///     }
+/// }
+/// ```
 pub trait OnlineDrive: Send + Sync + 'static {
     /// `identity.name` of its declaration.
     const NAME: &'static str;

@@ -8,6 +8,26 @@ use futures_util::stream::{BoxStream, Stream, StreamExt};
 use super::{Call, PluginError};
 
 /// Answers the HTTP requests of all endpoints.
+///
+/// ```
+/// use dify_plugin::prelude::*;
+/// use dify_plugin::{bytes::Bytes, http};
+///
+/// /// Serves the paths of `endpoints/group.yaml`.
+/// struct Routes;
+///
+/// impl Endpoint for Routes {
+///     async fn handle(&self, call: Call, request: http::Request<Bytes>) -> Result<http::Response<Body>, PluginError> {
+///         match (request.method().as_str(), request.uri().path()) {
+///             ("GET", "/hello") => Ok(http::Response::new("Hello".into())),
+///             ("POST", "/echo") if call.settings.get("echo") == Some("yes") => {
+///                 Ok(http::Response::new(request.into_body().into()))
+///             }
+///             _ => Err(PluginError::not_found("no such path")),
+///         }
+///     }
+/// }
+/// ```
 pub trait Endpoint: Send + Sync + 'static {
     /// Answers one request. Its path begins after the part that names the endpoint; [`Call::settings`] is what the user
     /// filled in. An error is answered with a status of its kind.

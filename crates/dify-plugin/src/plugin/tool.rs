@@ -11,6 +11,31 @@ use super::{Call, Messages, PluginError, no_code};
 use crate::protocol::options::Choice;
 
 /// One tool.
+///
+/// ```
+/// use dify_plugin::prelude::*;
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// /// Serves `tools/shout.yaml`.
+/// struct Shout;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Parameters {
+///     /// The text to shout.
+///     text: String,
+/// }
+///
+/// impl Tool for Shout {
+///     const NAME: &'static str = "shout";
+///     type Parameters = Parameters;
+///
+///     async fn invoke(&self, _: Call, parameters: Parameters, out: &mut Messages) -> Result<(), PluginError> {
+///         out.text(parameters.text.to_uppercase()).await?;
+///         out.variable("length", parameters.text.len()).await
+///     }
+/// }
+/// ```
 pub trait Tool: Send + Sync + 'static {
     /// `identity.name` of its declaration.
     const NAME: &'static str;

@@ -14,6 +14,57 @@ use crate::protocol::options::Choice;
 use crate::protocol::trigger::Subscription;
 
 /// The provider of a trigger.
+///
+/// ```
+/// use dify_plugin::prelude::*;
+/// use dify_plugin::{bytes::Bytes, http, serde_json::json};
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// /// Serves `provider/forge.yaml`: a service that calls a URL when something happens.
+/// struct Forge;
+///
+/// impl TriggerProvider for Forge {
+///     const NAME: &'static str = "forge";
+///
+///     fn events(&self) -> Events {
+///         Events::new().event(Push)
+///     }
+///
+///     async fn dispatch(
+///         &self,
+///         _: Call,
+///         subscription: Subscription,
+///         request: http::Request<Bytes>,
+///     ) -> Result<Dispatch, PluginError> {
+///         let token = request.headers().get("x-token").and_then(|value| value.to_str().ok());
+///         if token != subscription.property("token") {
+///             return Err(PluginError::authorization("the token is wrong"));
+///         }
+///         Ok(Dispatch::new(http::Response::new("ok")).event("push"))
+///     }
+/// }
+///
+/// /// Serves `events/push.yaml`.
+/// struct Push;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Parameters {
+///     branch: Option<String>,
+/// }
+///
+/// impl Event for Push {
+///     const NAME: &'static str = "push";
+///     type Parameters = Parameters;
+///
+///     async fn on_event(&self, _: Call, incoming: Incoming<Parameters>) -> Result<EventOutcome, PluginError> {
+///         match incoming.parameters.branch.as_deref() {
+///             None | Some("main") => EventOutcome::start(json!({"bytes": incoming.request.body().len()})),
+///             Some(_) => Ok(EventOutcome::Ignore),
+///         }
+///     }
+/// }
+/// ```
 pub trait TriggerProvider: Send + Sync + 'static {
     /// `identity.name` of its declaration.
     const NAME: &'static str;
