@@ -28,12 +28,8 @@ const PLUGIN: &str = "KIND_TRANSPORTS_PLUGIN";
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
-    match std::env::var(PLUGIN).as_deref() {
-        Ok("weather") => return sample_plugins::weather().run(),
-        Ok("agent") => return solver::agent().run(),
-        Ok("sources") => return sample_plugins::sources().run(),
-        Ok("triggers") => return sample_plugins::triggers().run(),
-        _ => {}
+    if let Some(plugin) = std::env::var(PLUGIN).ok().and_then(|name| sample_packages::plugin(&name)) {
+        return plugin.run();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {

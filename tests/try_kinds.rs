@@ -21,12 +21,8 @@ use serde_json::{Value, json};
 const PLUGIN: &str = "TRY_KINDS_PLUGIN";
 
 fn main() -> ExitCode {
-    match std::env::var(PLUGIN).as_deref() {
-        Ok("weather") => return sample_plugins::weather().run(),
-        Ok("agent") => return solver::agent().run(),
-        Ok("sources") => return sample_plugins::sources().run(),
-        Ok("triggers") => return sample_plugins::triggers().run(),
-        _ => {}
+    if let Some(plugin) = std::env::var(PLUGIN).ok().and_then(|name| sample_packages::plugin(&name)) {
+        return plugin.run();
     }
     for (name, test) in TESTS {
         test();

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::driver::text_after;
+
 /// Chunks of each response.
 pub const CHUNKS: usize = 50;
 
@@ -23,10 +25,4 @@ pub fn answer(line: &[u8], session: &str) -> Option<Vec<u8>> {
     }
     let _ = writeln!(lines, "{head}\"event\":\"end\",\"message\":\"\",\"data\":null}}}}");
     Some(lines.into_bytes())
-}
-
-fn text_after<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a str> {
-    let rest = &line[memchr::memmem::find(line, key)? + key.len()..];
-    let rest = rest.trim_ascii_start().strip_prefix(b"\"")?;
-    std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()
 }

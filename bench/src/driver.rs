@@ -242,8 +242,12 @@ impl Drop for Plugin {
 }
 
 fn session_of(line: &[u8]) -> Option<&str> {
-    let key = b"\"session_id\":";
-    let at = memchr::memmem::find(line, key)? + key.len();
-    let rest = line[at..].trim_ascii_start().strip_prefix(b"\"")?;
+    text_after(line, b"\"session_id\":")
+}
+
+/// The string that follows a key of a line, as it is written.
+pub fn text_after<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a str> {
+    let rest = &line[memchr::memmem::find(line, key)? + key.len()..];
+    let rest = rest.trim_ascii_start().strip_prefix(b"\"")?;
     std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()
 }

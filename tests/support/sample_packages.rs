@@ -1,7 +1,21 @@
-//! The declarations of the sample plugins and of `solver`, as files. Tools and endpoints are in `tests/data/plugins/weather`.
+//! The sample plugins and `solver` by name, and their declarations as files. Tools and endpoints are in `tests/data/plugins/weather`.
 #![allow(dead_code)]
 
+use dify_plugin::plugin::Plugin;
 use tempfile::TempDir;
+
+use crate::{sample_plugins, solver};
+
+/// The code of a sample plugin, by its name.
+pub fn plugin(name: &str) -> Option<Plugin> {
+    match name {
+        "weather" => Some(sample_plugins::weather()),
+        "agent" => Some(solver::agent()),
+        "sources" => Some(sample_plugins::sources()),
+        "triggers" => Some(sample_plugins::triggers()),
+        _ => None,
+    }
+}
 
 /// The agent provider `solver` with the strategies `solve` and `fan`.
 pub fn agent() -> TempDir {

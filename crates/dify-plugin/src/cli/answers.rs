@@ -16,15 +16,12 @@ use serde_json::{Map, Value, json};
 use super::credentials::{read_object, split_pair};
 use super::names::did_you_mean;
 use super::terminal::say;
-use crate::daemon::{Invoke, Replies};
+use crate::daemon::{Invoke, MISSING_KEY, Replies};
 use crate::error::clip;
 use crate::protocol::backwards::InvokeType;
 
 /// Maximum size in bytes of a call that is shown before it is answered at the terminal.
 const MAX_SHOWN_BYTES: usize = 2000;
-
-/// What the daemon reports for a key without a value.
-const MISSING_KEY: &str = "load data failed, please check if the key is correct or you have not set it";
 
 /// Answers to calls back into Dify.
 #[derive(Debug, Default, Args)]
@@ -80,9 +77,8 @@ impl AnswerArgs {
 }
 
 fn invoke_type(name: &str) -> anyhow::Result<InvokeType> {
-    let names = InvokeType::ALL.map(InvokeType::as_str);
-    let found = InvokeType::ALL.into_iter().find(|known| known.as_str() == name);
-    found.with_context(|| {
+    InvokeType::of_name(name).with_context(|| {
+        let names = InvokeType::ALL.map(InvokeType::as_str);
         let suggestion = did_you_mean(name, names);
         format!("unknown type of call `{name}`{suggestion}; expected one of {}", names.join(", "))
     })
@@ -111,8 +107,7 @@ impl Answers {
 
     fn responses(&mut self, call: &Invoke) -> Result<Vec<Value>, String> {
         let (name, request) = (call.invoke_type.as_str(), &call.request);
-        let found = InvokeType::ALL.into_iter().find(|known| known.as_str() == name);
-        let invoke_type = found.ok_or_else(|| format!("unsupported invoke type: {name}"))?;
+        let invoke_type = InvokeType::of_name(name).ok_or_else(|| format!("unsupported invoke type: {name}"))?;
         if invoke_type == InvokeType::Storage && !self.given.contains_key(&invoke_type) {
             return self.stored(request).map(|data| vec![data]);
         }

@@ -8,7 +8,6 @@ use clap::Args;
 
 use super::program::Program;
 use super::terminal::print_line;
-use crate::declare::{self, Problems};
 
 /// Check the plugin's declarations against the rules of the plugin daemon and the Dify API, and against its code
 #[derive(Debug, Args)]
@@ -24,14 +23,13 @@ impl CheckArgs {
         if !self.dir.is_dir() {
             bail!("{} is not a directory", self.dir.display());
         }
-        let problems = Problems(program.plugin.check(&self.dir));
+        let (declarations, problems) = program.plugin.inspect(&self.dir);
         for problem in &problems.0 {
             print_line(&problem.to_string())?;
         }
-        if problems.has_errors() {
+        let Some(declarations) = declarations.filter(|_| !problems.has_errors()) else {
             return Ok(ExitCode::FAILURE);
-        }
-        let declarations = declare::load(&self.dir)?;
+        };
         let models: usize = declarations.providers.iter().map(|provider| provider.models.len()).sum();
         let kinds = &declarations.kinds;
         let parts = kinds.kinds().map(|kind| format!("{} {}", kinds.parts(kind), kind.parts_key().replace('_', " ")));

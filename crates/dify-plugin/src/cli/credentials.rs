@@ -39,10 +39,7 @@ impl CredentialArgs {
             Some(path) => read_object(path)?,
             None => Map::new(),
         };
-        for field in &self.fields {
-            let (name, value) = split_pair(field)?;
-            fields.insert(name.to_owned(), value.into());
-        }
+        fields.extend(read_pairs(&self.fields)?);
         Ok(fields)
     }
 
@@ -115,6 +112,11 @@ pub fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
         },
         Err(error) => bail!("{} {error}", path.display()),
     }
+}
+
+/// Reads `name=value` options as the members of an object; the last one of a name wins.
+pub fn read_pairs(pairs: &[String]) -> anyhow::Result<Map<String, Value>> {
+    pairs.iter().map(|pair| split_pair(pair).map(|(name, value)| (name.to_owned(), value.into()))).collect()
 }
 
 /// Splits `name=value`.

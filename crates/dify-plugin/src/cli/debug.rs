@@ -1,7 +1,7 @@
 //! `debug`: connects every provider to a running Dify, shows the state of each connection, and reconnects when a YAML
 //! file changes and is valid. By default, plugins get IDs of their own, so that the installed ones are not replaced.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::debug_args::DifyArgs;
+use super::debug_args::{DifyArgs, PluginArgs};
 use super::program::Program;
 use super::serve::registrations;
 use super::terminal::say;
@@ -38,15 +38,8 @@ pub struct DebugArgs {
     dify: DifyArgs,
     #[command(flatten)]
     traffic: TrafficArgs,
-    /// Provider to register (repeatable) [default: all that the manifest's minimum Dify version supports]
-    #[arg(long = "provider", value_name = "NAME")]
-    providers: Vec<String>,
-    /// Register under the IDs of the installed plugins, which Dify uninstalls from the workspace when the command ends
-    #[arg(long)]
-    real_ids: bool,
-    /// Directory that contains manifest.yaml
-    #[arg(long, default_value = ".", value_name = "DIR")]
-    dir: PathBuf,
+    #[command(flatten)]
+    plugin: PluginArgs,
     /// End with the parent process, which is `dev`
     #[arg(long, hide = true)]
     supervised: bool,
@@ -59,11 +52,11 @@ impl DebugArgs {
         let upstream = self.traffic.upstream()?;
         say(&format!("connecting to {}:{} (press Ctrl-C to stop)", options.host, options.port));
         let mut connections: JoinSet<Result<(), RemoteError>> = JoinSet::new();
-        let mut declarations = watch::Declarations::new(&self.dir);
+        let mut declarations = watch::Declarations::new(&self.plugin.dir);
         let mut parent_exited = Box::pin(local::parent_exited());
         loop {
             let seen = declarations.files();
-            match prepare(program, &self.dir, &self.providers, &upstream, real_ids) {
+            match prepare(program, &self.plugin.dir, &self.plugin.providers, &upstream, real_ids) {
                 Ok((registrations, registry)) => {
                     if !connections.is_empty() {
                         // Close the old connections before opening new ones.
@@ -101,7 +94,7 @@ impl DebugArgs {
         let max_line_bytes = config.line_limit.map_or(line_queue::MAX_LINE_BYTES, line_queue::line_below);
         let serve = ServeOptions { heartbeat: config.heartbeat_interval, max_line_bytes, ..ServeOptions::default() };
         let options = RemoteOptions::new(config.remote_host, config.remote_port, key, serve);
-        Ok((options, self.real_ids || config.real_ids))
+        Ok((options, self.plugin.real_ids || config.real_ids))
     }
 }
 

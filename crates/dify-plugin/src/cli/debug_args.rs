@@ -1,4 +1,5 @@
-//! Address and key of Dify's debugging port: flags, or else the environment or a settings file.
+//! The options of `debug` and `dev`: address and key of Dify's debugging port (flags, or else the environment or a settings
+//! file), and what is registered there.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,4 +39,18 @@ impl DifyArgs {
         }
         settings
     }
+}
+
+/// The plugin, and what of it is registered.
+#[derive(Debug, Args)]
+pub struct PluginArgs {
+    /// Provider to register (repeatable) [default: all that the manifest's minimum Dify version supports]
+    #[arg(long = "provider", value_name = "NAME")]
+    pub providers: Vec<String>,
+    /// Register under the IDs of the installed plugins, which Dify uninstalls from the workspace when the command ends
+    #[arg(long)]
+    pub real_ids: bool,
+    /// Directory that contains manifest.yaml
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
 }

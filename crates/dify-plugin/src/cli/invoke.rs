@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::answers::AnswerArgs;
-use super::credentials::{CredentialArgs, read_object};
+use super::call_args::CallArgs;
+use super::credentials::read_object;
 use super::program::Program;
 use super::session_client;
 use super::terminal::print_json;
-use super::traffic::TrafficArgs;
 use crate::protocol::Invocation;
 
 /// Run any action from a JSON file or standard input and print one result item per line
@@ -22,16 +22,8 @@ pub struct InvokeArgs {
     /// JSON file with the request fields (`provider`, `model`, `credentials`, …); `-` reads standard input
     #[arg(default_value = "-", value_name = "FILE")]
     request: PathBuf,
-    /// Print the raw protocol frames
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    credentials: CredentialArgs,
-    #[command(flatten)]
-    traffic: TrafficArgs,
-    /// Directory that contains manifest.yaml
-    #[arg(long, default_value = ".", value_name = "DIR")]
-    dir: PathBuf,
+    call: CallArgs,
     #[command(flatten)]
     answers: AnswerArgs,
 }
@@ -39,20 +31,20 @@ pub struct InvokeArgs {
 impl InvokeArgs {
     /// Runs the command. The exit code is 1 if the call failed.
     pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
-        let registry = session_client::load(program, &self.dir, self.traffic.upstream()?)?.registry;
+        let registry = self.call.load(program)?.registry;
         let mut data = read_object(&self.request)?;
         let access_type = Invocation::actions().find(|(_, action)| *action == self.action).map(|(access, _)| access);
         data.entry("type").or_insert_with(|| access_type.into());
         data.insert("action".to_owned(), self.action.into());
         let provider = data.get("provider").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
-        let given = self.credentials.read(program, &provider)?;
+        let given = self.call.credentials.read(program, &provider)?;
         if let Some(fields) = data.entry("credentials").or_insert_with(|| serde_json::json!({})).as_object_mut() {
             fields.extend(given.fields.clone());
             if let Some(entry) = registry.get(&provider) {
                 given.keep_from_directory(entry, fields)?;
             }
         }
-        let (raw, mut answers) = (self.json, self.answers.read()?);
+        let (raw, mut answers) = (self.call.json, self.answers.read()?);
         let print = |item: &serde_json::Value| if raw { Ok(()) } else { print_json(item) };
         let succeeded = session_client::items(registry, data, raw, &mut answers, print).await?;
         Ok(session_client::exit_code(succeeded))

@@ -3,6 +3,7 @@
 //! Apart from the transports, only this module writes to standard output. It does not know any provider's wire format.
 
 mod answers;
+mod call_args;
 mod check;
 mod completions;
 mod credentials;

@@ -12,7 +12,7 @@ use super::program::Program;
 use super::terminal::{print_line, print_raw, say};
 use crate::atomic_file;
 use crate::declare::versions::DifyVersion;
-use crate::declare::{self, Problems, code};
+use crate::declare::{self, code};
 use crate::package::build::{self, Binary, COMFORTABLE, Package};
 use crate::package::older;
 use crate::package::{Target, inspect, signature};
@@ -83,11 +83,10 @@ pub struct PackageArgs {
 impl PackageArgs {
     /// Runs the command.
     pub fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
-        let problems = Problems(declare::check(&self.dir));
-        if problems.has_errors() {
+        let (declarations, problems) = declare::inspect(&self.dir);
+        let Some(declarations) = declarations else {
             bail!("the declarations contain errors; no package was written:\n{problems}");
-        }
-        let declarations = declare::load(&self.dir)?;
+        };
         let declared = (!declarations.kinds.is_empty()).then_some(&declarations.kinds);
         let mut differences = declared.map(|kinds| program.plugin.differences(kinds)).unwrap_or_default();
         if differences.is_empty() {

@@ -1,16 +1,13 @@
 //! `try`: sends a prompt to a model, or calls a part of a plugin of any other kind, through the complete runtime.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args};
 
 use super::answers::AnswerArgs;
-use super::credentials::CredentialArgs;
+use super::call_args::CallArgs;
 use super::program::Program;
-use super::session_client;
-use super::traffic::TrafficArgs;
 use super::try_kind::{self, KindArgs, ParameterArgs, Trial};
 use super::try_prompt::{ModelArgs, Prompt};
 
@@ -29,16 +26,8 @@ pub struct TryArgs {
     subject: Option<String>,
     #[command(flatten)]
     parameters: ParameterArgs,
-    /// Print the raw protocol frames
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    credentials: CredentialArgs,
-    #[command(flatten)]
-    traffic: TrafficArgs,
-    /// Directory that contains manifest.yaml
-    #[arg(long, default_value = ".", value_name = "DIR")]
-    dir: PathBuf,
+    call: CallArgs,
     #[command(flatten)]
     kind: KindArgs,
     #[command(flatten)]
@@ -50,17 +39,17 @@ pub struct TryArgs {
 impl TryArgs {
     /// Runs the command. The exit code is 1 if the call failed.
     pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
-        let loaded = session_client::load(program, &self.dir, self.traffic.upstream()?)?;
+        let loaded = self.call.load(program)?;
         let (registry, subject) = (loaded.registry, self.subject.as_deref());
         if !registry.declared().is_empty() {
             let trial = Trial {
                 registry,
                 plugin: &loaded.name,
                 parameters: &self.parameters,
-                credentials: &self.credentials,
+                credentials: &self.call.credentials,
                 kind: &self.kind,
                 answers: self.answers.read()?,
-                raw: self.json,
+                raw: self.call.json,
             };
             return trial.run(subject).await;
         }
@@ -70,9 +59,9 @@ impl TryArgs {
         let prompt = Prompt {
             text: subject.context("a prompt is required but missing")?,
             params: &self.parameters.params,
-            credentials: &self.credentials,
+            credentials: &self.call.credentials,
             model: &self.model,
-            raw: self.json,
+            raw: self.call.json,
         };
         prompt.run(program, registry).await
     }

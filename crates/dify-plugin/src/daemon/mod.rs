@@ -19,3 +19,6 @@ pub(crate) use session::{Replies, SessionEvents};
 
 /// Longest line, without its end, that a daemon with default settings reads: `PLUGIN_RUNTIME_MAX_BUFFER_SIZE` is 5 MiB.
 pub(crate) const MAX_DAEMON_LINE_BYTES: usize = 5 * 1024 * 1024 - 1;
+
+/// The daemon's text for a key of the storage without a value.
+pub(crate) const MISSING_KEY: &str = "load data failed, please check if the key is correct or you have not set it";

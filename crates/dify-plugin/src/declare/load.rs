@@ -38,19 +38,20 @@ pub struct Declarations {
 
 /// Loads a plugin directory; warnings do not make it fail.
 pub fn load(directory: &Path) -> Result<Declarations, Problems> {
-    let (declarations, problems) = read(directory);
+    let (declarations, problems) = inspect(directory);
     match declarations {
-        Some(declarations) if !problems.has_errors() => Ok(declarations),
-        _ => Err(Problems(problems.0.into_iter().filter(|problem| problem.severity == Severity::Error).collect())),
+        Some(declarations) => Ok(declarations),
+        None => Err(Problems(problems.0.into_iter().filter(|problem| problem.severity == Severity::Error).collect())),
     }
 }
 
 /// Returns all problems of a plugin directory.
 pub fn check(directory: &Path) -> Vec<Problem> {
-    read(directory).1.0
+    inspect(directory).1.0
 }
 
-fn read(directory: &Path) -> (Option<Declarations>, Problems) {
+/// Returns the declarations of a plugin directory, unless Dify would reject them, and all problems.
+pub(crate) fn inspect(directory: &Path) -> (Option<Declarations>, Problems) {
     let mut loader = Loader {
         directory,
         minimum: Minimum::of_manifest(&Map::new()),
@@ -62,7 +63,8 @@ fn read(directory: &Path) -> (Option<Declarations>, Problems) {
     let declarations = loader.load();
     let mut problems = loader.problems;
     lines::fill(directory, &mut problems);
-    (declarations, Problems(problems))
+    let problems = Problems(problems);
+    (declarations.filter(|_| !problems.has_errors()), problems)
 }
 
 struct Loader<'a> {

@@ -45,6 +45,7 @@ use serde_json::Value;
 pub use i18n::I18n;
 pub use kind::PluginKind;
 pub use kinds::KindDeclarations;
+pub(crate) use load::inspect;
 pub use load::{Declarations, check, load};
 pub use manifest::Manifest;
 pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType};

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Plugin;
 use crate::declare::code::{self, Code, CodePart, CodeProvider};
 use crate::declare::datasource::DatasourceType;
-use crate::declare::{self, KindDeclarations, PluginKind, Problem};
+use crate::declare::{self, Declarations, KindDeclarations, PluginKind, Problem, Problems};
 
 impl Plugin {
     /// What the code has: its providers, their parts, and the parameters that each of them reads.
@@ -49,8 +49,13 @@ impl Plugin {
     /// assert_eq!(plugin.check(Path::new(".")), []);
     /// ```
     pub fn check(&self, directory: &Path) -> Vec<Problem> {
-        let mut problems = declare::check(directory);
-        if let Ok(declarations) = declare::load(directory) {
+        self.inspect(directory).1.0
+    }
+
+    /// The same, with the declarations unless Dify would reject them.
+    pub(crate) fn inspect(&self, directory: &Path) -> (Option<Declarations>, Problems) {
+        let (declarations, Problems(mut problems)) = declare::inspect(directory);
+        if let Some(declarations) = &declarations {
             problems.extend(self.check_permissions(&declarations.manifest));
         }
         let known = problems.len();
@@ -63,7 +68,7 @@ impl Plugin {
                 problems.push(problem);
             }
         }
-        problems
+        (declarations, Problems(problems))
     }
 
     /// Every difference between the declarations and the code, one per line; none is a plugin that can be served.

@@ -88,7 +88,7 @@ impl Backwards {
         if self.state().models.contains(session_id) {
             return reject("you can not invoke dify from model".to_owned());
         }
-        let Some(invoke_type) = InvokeType::ALL.into_iter().find(|known| known.as_str() == invoke.invoke_type) else {
+        let Some(invoke_type) = InvokeType::of_name(&invoke.invoke_type) else {
             return reject(format!("unsupported invoke type: {}", invoke.invoke_type));
         };
         if let Some(permission) = needed(invoke_type).filter(|permission| !self.state().grants(*permission)) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::{Child, Command};
 
@@ -17,10 +17,10 @@ use super::backwards::Backwards;
 use super::calls::{Kind, queue_of};
 use super::own_tools::OwnTools;
 use super::session::Reading;
-use super::{Failure, OutputFile, Session};
+use super::{Failure, OutputFile, Session, envelope};
 use crate::daemon::{Link, LinkOptions, MAX_DAEMON_LINE_BYTES, Opener, Queue};
+use crate::declare::Severity;
 use crate::declare::permission::{Permission, Permissions};
-use crate::declare::{self, Severity};
 use crate::plugin::Plugin;
 use crate::protocol::backwards::InvokeType;
 use crate::runtime::{Registry, ServeOptions};
@@ -163,13 +163,12 @@ impl Host {
     /// declared, and it has the permissions of its manifest. Fails for every error that the command `check` would report: what
     /// Dify would reject, and what differs between the declarations and the code.
     pub fn load(directory: impl AsRef<Path>, plugin: Plugin) -> Result<Self, Failure> {
-        let directory = directory.as_ref();
-        let problems = plugin.check(directory).into_iter().filter(|problem| problem.severity == Severity::Error);
-        let problems: Vec<String> = problems.map(|problem| problem.to_string()).collect();
-        if !problems.is_empty() {
-            return Err(Failure::dify(problems.join("\n")));
-        }
-        let declarations = declare::load(directory).map_err(|problems| Failure::dify(problems.to_string()))?;
+        let (declarations, problems) = plugin.inspect(directory.as_ref());
+        let Some(declarations) = declarations.filter(|_| !problems.has_errors()) else {
+            let errors = problems.0.into_iter().filter(|problem| problem.severity == Severity::Error);
+            let errors: Vec<String> = errors.map(|problem| problem.to_string()).collect();
+            return Err(Failure::dify(errors.join("\n")));
+        };
         let permissions = Permissions::of_manifest(&declarations.manifest);
         let registry = Registry::new(declarations.providers, plugin.models().to_vec());
         let registry = registry.map_err(|error| Failure::dify(error.to_string()))?;
@@ -329,11 +328,7 @@ impl Host {
             Some(_) => queue_of(data.get("action").and_then(Value::as_str).unwrap_or_default()),
             None => Queue::Unlimited,
         };
-        let mut envelope = json!({"session_id": id, "conversation_id": null, "message_id": null, "app_id": null,
-            "endpoint_id": null, "context": null, "event": "request", "data": data});
-        for (name, value) in origin {
-            envelope[name] = value;
-        }
+        let envelope = envelope(&id, &origin, data.into());
         let events = self.connection().open(&id, &envelope, queue);
         let reader_delay = self.settings.reader_delay.unwrap_or_default();
         Session::new(id, events, Reading { kind, queue, reader_delay, races: self.settings.races })

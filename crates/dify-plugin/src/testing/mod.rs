@@ -57,6 +57,8 @@
 //! [`Host::max_line_bytes`] and [`Host::disconnect`] switch on what goes wrong in production, and an [`Answer`] can be late,
 //! incomplete, repeated or for another call.
 
+use serde_json::{Map, Value, json};
+
 mod answer;
 mod backwards;
 mod calls;
@@ -80,3 +82,13 @@ pub use outputs::{AgentOutputs, OutputFile, Outputs};
 pub use results::{Crawled, Dispatched, ModelOutputs};
 pub use session::Session;
 pub use wire::Wire;
+
+/// A request as the daemon writes it; `origin` are the members that say where it comes from.
+fn envelope(session_id: &str, origin: &Map<String, Value>, data: Value) -> Value {
+    let mut line = json!({"session_id": session_id, "conversation_id": null, "message_id": null, "app_id": null,
+        "endpoint_id": null, "context": null, "event": "request", "data": data});
+    for (name, value) in origin {
+        line[name] = value.clone();
+    }
+    line
+}

@@ -7,13 +7,11 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::answer::{Answer, CallBack};
+use crate::daemon::MISSING_KEY;
 
 /// Keys and values.
 #[derive(Default)]
 pub(super) struct Storage(pub(super) BTreeMap<String, Vec<u8>>);
-
-/// The daemon's text for a key without a value.
-const MISSING_KEY: &str = "load data failed, please check if the key is correct or you have not set it";
 
 impl Storage {
     /// Answers a call of type `storage`. `limit` is the size that the manifest requests, in bytes.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 
+use super::envelope;
 use crate::runtime::{Connection, Registry, ServeOptions};
 
 type Reader = Box<dyn AsyncRead + Send + Unpin>;
@@ -59,12 +60,8 @@ impl Wire {
 
     /// Writes a request; `origin` are the further members of the envelope.
     pub async fn request(&mut self, session_id: &str, origin: Value, data: Value) {
-        let mut line = json!({"session_id": session_id, "conversation_id": null, "message_id": null, "app_id": null,
-            "endpoint_id": null, "context": null, "event": "request", "data": data});
-        for (name, value) in origin.as_object().into_iter().flatten() {
-            line[name] = value.clone();
-        }
-        self.send(&line.to_string()).await;
+        let origin = origin.as_object().cloned().unwrap_or_default();
+        self.send(&envelope(session_id, &origin, data).to_string()).await;
     }
 
     /// Asks the plugin to stop a session.

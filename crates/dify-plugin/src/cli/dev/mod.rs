@@ -23,7 +23,7 @@ use tokio::sync::watch as channel;
 use self::build::{Build, Cargo};
 use self::registered::{Wanted, keep_registered};
 use super::debug::RECONNECT_DELAY;
-use super::debug_args::DifyArgs;
+use super::debug_args::{DifyArgs, PluginArgs};
 use super::terminal::say;
 use super::watch::{self, Declarations, Files};
 
@@ -34,15 +34,8 @@ use super::watch::{self, Declarations, Files};
 pub struct DevArgs {
     #[command(flatten)]
     dify: DifyArgs,
-    /// Provider to register (repeatable) [default: all that the manifest's minimum Dify version supports]
-    #[arg(long = "provider", value_name = "NAME")]
-    providers: Vec<String>,
-    /// Register under the IDs of the installed plugins, which Dify uninstalls from the workspace when the command ends
-    #[arg(long)]
-    real_ids: bool,
-    /// Directory that contains manifest.yaml
-    #[arg(long, default_value = ".", value_name = "DIR")]
-    dir: PathBuf,
+    #[command(flatten)]
+    plugin: PluginArgs,
     /// Further arguments for `cargo build`, such as --features
     #[arg(last = true, value_name = "CARGO ARGUMENTS")]
     cargo: Vec<OsString>,
@@ -51,7 +44,7 @@ pub struct DevArgs {
 impl DevArgs {
     /// Runs until Ctrl-C or SIGTERM.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let cargo = Cargo::of_this_process(&self.dir, self.cargo.clone())?;
+        let cargo = Cargo::of_this_process(&self.plugin.dir, self.cargo.clone())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let stop = async move {
@@ -75,12 +68,12 @@ impl DevArgs {
         let setting = |name: &str| settings.get(name).filter(|value| !value.is_empty()).cloned();
         let key = setting("REMOTE_INSTALL_KEY")?;
         let mut arguments: Vec<OsString> = ["debug", "--supervised", "--dir"].map(OsString::from).to_vec();
-        arguments.push(self.dir.clone().into());
+        arguments.push(self.plugin.dir.clone().into());
         arguments.extend(["--env-file".into(), self.dify.env_file.clone().into()]);
-        for provider in &self.providers {
+        for provider in &self.plugin.providers {
             arguments.extend(["--provider".into(), provider.into()]);
         }
-        if self.real_ids {
+        if self.plugin.real_ids {
             arguments.push("--real-ids".into());
         }
         if self.dify.clear_text {
@@ -138,7 +131,7 @@ struct Supervisor {
 
 impl Supervisor {
     fn new(args: DevArgs, cargo: Cargo, delays: Delays) -> anyhow::Result<Self> {
-        let declarations = Declarations::new(&args.dir);
+        let declarations = Declarations::new(&args.plugin.dir);
         let kept = KeptBuilds::new(&cargo.target)?;
         let (wanted, _) = channel::channel(Wanted::default());
         Ok(Self { args, cargo, delays, declarations, kept, unchecked: None, good: None, wanted })
@@ -221,7 +214,7 @@ impl Supervisor {
         match &self.good {
             _ if self.unchecked.is_some() => self.check().await,
             Some(good) if !self.wanted.borrow().is_registered() => {
-                registered::check(good, &self.args.dir).await?;
+                registered::check(good, &self.args.plugin.dir).await?;
                 Ok(())
             }
             _ => Ok(()),
@@ -231,7 +224,7 @@ impl Supervisor {
     /// Checks the last build; if it passes, it is the good one.
     async fn check(&mut self) -> anyhow::Result<()> {
         let Some(build) = self.unchecked.clone() else { return Ok(()) };
-        if !registered::check(&build, &self.args.dir).await? {
+        if !registered::check(&build, &self.args.plugin.dir).await? {
             self.report_failure("the check failed");
             return Ok(());
         }

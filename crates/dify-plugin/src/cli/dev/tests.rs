@@ -75,7 +75,11 @@ impl Project {
             executable: None,
         };
         let dify = DifyArgs { url: None, key: None, clear_text: false, env_file: path.join(".env") };
-        let args = DevArgs { dify, providers: Vec::new(), real_ids: false, dir: path, cargo: Vec::new() };
+        let args = DevArgs {
+            dify,
+            plugin: PluginArgs { providers: Vec::new(), real_ids: false, dir: path },
+            cargo: Vec::new(),
+        };
         let short = Duration::from_millis(10);
         Supervisor::new(args, cargo, Delays { watch: short, reconnect: short, max_restart: short }).unwrap()
     }

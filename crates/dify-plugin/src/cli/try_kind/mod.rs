@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use self::parameters::ParameterArgs;
 
@@ -74,11 +74,10 @@ pub const ACTIONS: [&str; 11] = [
 impl KindArgs {
     /// Whether an option names what to do.
     pub fn has_action(&self) -> bool {
-        let datasource = self.datasource.is_given();
         self.validate
             || self.options.is_some()
             || self.http.request.is_some()
-            || datasource
+            || self.datasource.is_given()
             || self.trigger.is_given()
             || self.oauth.is_given()
     }
@@ -288,9 +287,4 @@ impl Trial<'_> {
         })
         .await
     }
-}
-
-/// Reads a file with a JSON or YAML object.
-fn file_object(path: &std::path::Path) -> anyhow::Result<Map<String, Value>> {
-    super::credentials::read_object(path)
 }

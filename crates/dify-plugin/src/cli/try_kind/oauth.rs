@@ -3,13 +3,13 @@
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::messages::{redacted, save_private};
 use super::parts::Provider;
 use super::{Trial, http};
-use crate::cli::credentials::split_pair;
+use crate::cli::credentials::read_pairs;
 use crate::cli::form_fields::Form;
 use crate::cli::terminal::{print_json, print_line, say};
 use crate::declare::KindDeclarations;
@@ -50,13 +50,8 @@ pub(super) async fn run(trial: &mut Trial<'_>, declared: &KindDeclarations) -> a
     let args = &trial.kind.oauth;
     let provider = Provider::of(declared).context("the plugin has no provider with OAuth")?;
     let schema = provider.oauth.with_context(|| format!("provider `{}` declares no `oauth_schema`", provider.name))?;
-    let mut given = Map::new();
-    for pair in &args.client {
-        let (name, value) = split_pair(pair)?;
-        given.insert(name.to_owned(), value.into());
-    }
     let form = Form { plugin: trial.plugin, fields: schema.client_schema.iter().collect(), option: "--client" };
-    let client = form.values(given);
+    let client = form.values(read_pairs(&args.client)?);
     form.report_missing(&client);
     let mut request = json!({
         "type": "oauth",

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::messages::{redacted, save_private};
-use super::{Trial, file_object, find, http};
-use crate::cli::credentials::split_pair;
+use super::{Trial, find, http};
+use crate::cli::credentials::{read_object, read_pairs};
 use crate::cli::form_fields::Form;
 use crate::cli::terminal::{print_json, say};
 use crate::declare::KindDeclarations;
@@ -141,13 +141,9 @@ pub(super) async fn dispatch(
 /// The subscription of a request: from a file, or made of properties.
 fn existing(trial: &Trial<'_>, provider: &TriggerProviderDeclaration) -> anyhow::Result<Value> {
     let args = &trial.kind.trigger;
-    let mut given = Map::new();
-    for pair in &args.properties {
-        let (name, value) = split_pair(pair)?;
-        given.insert(name.to_owned(), value.into());
-    }
+    let given = read_pairs(&args.properties)?;
     if let Some(path) = &args.subscription {
-        let mut subscription = file_object(path)?;
+        let mut subscription = read_object(path)?;
         if let Some(properties) = subscription.entry("properties").or_insert_with(|| json!({})).as_object_mut() {
             properties.extend(given);
         }

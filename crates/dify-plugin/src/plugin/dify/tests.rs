@@ -169,7 +169,7 @@ fn the_permission_of_each_call_is_the_daemons() {
         ("storage", Some(Permission::Storage)),
         ("upload_file", None),
     ] {
-        let call = InvokeType::ALL.into_iter().find(|call| call.as_str() == invoke_type).unwrap();
+        let call = InvokeType::of_name(invoke_type).unwrap();
         assert_eq!(permission::needed(call), expected, "{invoke_type}");
     }
 }

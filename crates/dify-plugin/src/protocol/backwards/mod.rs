@@ -107,6 +107,11 @@ impl InvokeType {
         Self::UploadFile,
     ];
 
+    /// The type of this name; `None` if Dify has no such call.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
