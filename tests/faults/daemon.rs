@@ -120,7 +120,7 @@ async fn a_daemon_that_disconnects_ends_the_process_cleanly() {
     plugin.neighbor(&healthy().await, "a daemon that disconnects").await;
     plugin.send(llm("open", &upstream.url, &json!({}))).await;
     let peak = plugin.peak();
-    plugin.input = None;
+    plugin.close_input().await;
     let outcome = plugin.outcomes(&["open"]).await.remove(0);
     assert_eq!((outcome.text.as_str(), &outcome.error), ("xHello", &None));
     plugin.finish().await;
@@ -131,7 +131,7 @@ async fn a_daemon_that_disconnects_ends_the_process_cleanly() {
     plugin.neighbor(&healthy().await, "a daemon that disconnects").await;
     plugin.send("{\"session_id\": \"half\", \"event\": \"requ").await;
     let peak = plugin.peak();
-    plugin.input = None;
+    plugin.close_input().await;
     let outcome = plugin.outcomes(&["half"]).await.remove(0);
     assert!(outcome.message().contains("cannot parse the request"), "{outcome:?}");
     table.ended("half a line, and the input is closed", &outcome, peak);

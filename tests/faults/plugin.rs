@@ -3,9 +3,10 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use dify_plugin::testing::Wire;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -93,8 +94,7 @@ pub fn send(text: &str) -> Step {
 /// The running executable.
 pub struct Plugin {
     child: Child,
-    pub input: Option<ChildStdin>,
-    pub lines: Lines<BufReader<ChildStdout>>,
+    wire: Wire,
     log: JoinHandle<String>,
 }
 
@@ -151,8 +151,7 @@ impl Plugin {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let input = child.stdin.take();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let wire = Wire::over(child.stdout.take().unwrap(), child.stdin.take().unwrap());
         // Read along like the daemon: a full pipe would hold the process up.
         let mut errors = child.stderr.take().unwrap();
         let log = tokio::spawn(async move {
@@ -160,18 +159,22 @@ impl Plugin {
             errors.read_to_string(&mut log).await.unwrap();
             log
         });
-        Self { child, input, lines, log }
+        Self { child, wire, log }
     }
 
     pub async fn send(&mut self, line: impl AsRef<[u8]>) {
-        self.input.as_mut().unwrap().write_all(line.as_ref()).await.unwrap();
+        self.wire.write(line.as_ref()).await;
+    }
+
+    pub async fn close_input(&mut self) {
+        self.wire.close_input().await;
     }
 
     /// The next line that is no heartbeat; `None` at the end of the output.
     pub async fn line(&mut self) -> Option<String> {
         let next = async {
             loop {
-                match self.lines.next_line().await.unwrap() {
+                match self.wire.next_line().await {
                     Some(line) if line.contains("\"heartbeat\"") => {}
                     line => return line,
                 }
@@ -218,12 +221,8 @@ impl Plugin {
     pub async fn many(&mut self, sessions: usize, address: &str) -> Crowd {
         let lines: String = (0..sessions).map(|number| llm(&format!("s{number}"), address, &json!({}))).collect();
         let start = Instant::now();
-        let mut input = self.input.take().unwrap();
-        // Beside the reading, as the daemon writes: all of it does not fit into the pipes.
-        let writing = tokio::spawn(async move {
-            input.write_all(lines.as_bytes()).await.unwrap();
-            input
-        });
+        // All of it does not fit into the pipes: the plugin must read while its output waits.
+        self.send(lines).await;
         let mut crowd = Crowd { sessions, answered: 0, report: "–".to_owned(), took: Duration::ZERO };
         let mut ended = 0;
         while ended < sessions {
@@ -239,7 +238,6 @@ impl Plugin {
             }
         }
         crowd.took = start.elapsed();
-        self.input = Some(writing.await.unwrap());
         crowd
     }
 
@@ -261,15 +259,15 @@ impl Plugin {
 
     /// Ends the input; the process must succeed, and its log must not show the key.
     pub async fn finish(mut self) -> String {
-        self.input = None;
+        self.close_input().await;
         while self.line().await.is_some() {}
         Self::over(self.child, self.log).await
     }
 
     /// Stops listening; the process must end by itself, and well.
     pub async fn hang_up(self) -> String {
-        let Self { child, input, lines, log } = self;
-        drop(lines);
+        let Self { child, wire, log } = self;
+        let input = wire.hang_up();
         let log = Self::over(child, log).await;
         drop(input);
         log

@@ -86,6 +86,11 @@ impl Wire {
         }
     }
 
+    /// Stops reading. The plugin's input stays open until the returned value is dropped.
+    pub fn hang_up(self) -> impl Sized + Send {
+        self.writer
+    }
+
     /// Takes the connection of a plugin that is served here, to shut it down or to drop it.
     pub fn take_connection(&mut self) -> Option<Connection> {
         self.connection.take()
