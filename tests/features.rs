@@ -21,8 +21,19 @@ fn a_feature_adds_the_crates_that_it_needs_and_no_others() {
     const NONE: &str = "--no-default-features";
     // Cargo's arguments, crates that are needed, crates that are not.
     let rows: &[(&[&str], &[&str], &[&str])] = &[
-        (&[], &["reqwest", "axum", "zip"], &["jsonwebtoken", "rsa", "rust_decimal"]),
-        (&[NONE], &["tokio"], &["reqwest", "rustls", "hyper", "axum", "zip", "pkcs8", "aws-lc-rs", "rust_decimal"]),
+        (&[], &["reqwest", "axum", "zip", "clap"], &["jsonwebtoken", "rsa", "rust_decimal"]),
+        (
+            &[NONE],
+            &["tokio"],
+            &["reqwest", "rustls", "hyper", "axum", "zip", "pkcs8", "aws-lc-rs", "rust_decimal", "clap"],
+        ),
+        // What the executable in a package is built with.
+        (
+            &[NONE, "--features", "client,serverless"],
+            &["reqwest", "axum"],
+            &["zip", "clap", "ignore", "regex-automata"],
+        ),
+        (&[NONE, "--features", "commands"], &["clap"], &["reqwest", "axum", "zip"]),
         (&[NONE, "--features", "client"], &["reqwest"], &["axum", "zip", "pkcs8", "rust_decimal"]),
         (&[NONE, "--features", "serverless"], &["reqwest", "axum"], &["zip", "pkcs8", "rust_decimal"]),
         (&[NONE, "--features", "package"], &["zip", "pkcs8"], &["reqwest", "axum", "rust_decimal"]),

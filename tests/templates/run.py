@@ -158,6 +158,11 @@ def check(template, arguments, expected, event, scratch):
     out = run("cargo test", directory, **LINTED).stdout
     assert re.search(r"test result: ok\. [1-9]\d* passed; 0 failed", out), out
     passed(template, "passes its own tests")
+    # As the executable of a package is built. Serving it is the benchmark's and the conformance tests' part.
+    run("cargo build --no-default-features", directory, **LINTED)
+    served = subprocess.run([executable, "check"], cwd=directory, env=environment(), text=True, capture_output=True)
+    assert served.returncode == 2 and "only serves" in served.stderr, served
+    passed(template, "builds without its command line")
 
 
 def main():

@@ -131,12 +131,13 @@
 //!
 //! | Feature | Default | Adds |
 //! |---|---|---|
-//! | `client` | yes | the HTTP client [`upstream`], uploads and downloads of files, the command `doctor` |
+//! | `client` | yes | the HTTP client [`upstream`], uploads and downloads of files; with `commands` the command `doctor` |
+//! | `commands` | yes | the command line: `try`, `check`, `declare`, `debug`, `dev` and more; without it an executable only serves |
 //! | `serverless` | yes | serving over HTTP; needs `client` |
-//! | `package` | yes | the commands `package`, `keygen`, `sign`, `verify`, `checksum`, `inspect` |
+//! | `package` | yes | the commands `package`, `keygen`, `sign`, `verify`, `checksum`, `inspect`; needs `commands` |
 //! | `models` | no | prices of models in exact decimals, for model providers; needs `client` |
 //! | `testing` | no | Dify in process, for tests |
-//! | `new` | no | the command `new` |
+//! | `new` | no | the command `new`; needs `commands` |
 //!
 //! Minimum supported Rust version: 1.95. What a version number promises is in `VERSIONING.md` of the repository.
 //!
@@ -150,11 +151,13 @@
 
 #[cfg_attr(not(feature = "package"), allow(dead_code, reason = "packages use the rest"))]
 mod atomic_file;
+#[cfg(feature = "commands")]
 pub mod cli;
 pub mod codec;
 pub mod config;
 mod daemon;
 pub mod declare;
+mod entry;
 pub mod error;
 pub mod model;
 #[cfg(feature = "package")]
@@ -162,6 +165,7 @@ pub mod model;
 pub mod package;
 pub mod plugin;
 pub mod prelude;
+mod process;
 pub mod protocol;
 #[doc(hidden)]
 pub mod purge;

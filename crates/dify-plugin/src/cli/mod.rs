@@ -22,10 +22,7 @@ mod names;
 mod new;
 #[cfg(feature = "package")]
 mod package;
-mod program;
-mod serve;
 mod session_client;
-mod terminal;
 mod traffic;
 mod try_command;
 mod try_kind;
@@ -37,9 +34,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use self::program::Program;
-use self::terminal::say;
 use crate::config::{Config, ConfigError, LogSettings};
+pub use crate::process::program::Program;
+use crate::process::{exit_code, program, serve, terminal};
 use crate::runtime::logs;
 
 /// The arguments of every plugin's command line.
@@ -69,10 +66,14 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
-/// Reads the arguments of the process, runs the command and gives the exit code of the process.
+/// Serves without arguments, otherwise runs the command that they name, and gives the exit code of the process.
 pub fn run(program: &Program) -> ExitCode {
+    // A child of the daemon has no arguments: it starts without building the command line.
+    if std::env::args_os().len() <= 1 {
+        return exit_code(serve::run(program));
+    }
     match Cli::from_arg_matches(&command(program).get_matches()) {
-        Ok(cli) => cli.run(program),
+        Ok(cli) => exit_code(cli.run(program)),
         Err(error) => error.exit(),
     }
 }
@@ -83,8 +84,8 @@ fn command(program: &Program) -> clap::Command {
 }
 
 impl Cli {
-    fn run(self, program: &Program) -> ExitCode {
-        let outcome = match self.command {
+    fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
+        match self.command {
             None => serve::run(program),
             #[cfg(feature = "new")]
             Some(Command::New(args)) => args.run(),
@@ -100,11 +101,7 @@ impl Cli {
             #[cfg(feature = "client")]
             // An invalid setting is reported as a finding.
             Some(Command::Doctor(args)) => block_on(program, log_settings().unwrap_or_default(), args.run(program)),
-        };
-        outcome.unwrap_or_else(|error| {
-            say(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        })
+        }
     }
 }
 

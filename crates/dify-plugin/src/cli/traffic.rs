@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 
-use super::terminal::say;
 use crate::config::{Config, traffic_mode};
+use crate::process::traffic::upstream;
 use crate::upstream::Upstream;
 use crate::upstream::recording::TrafficMode;
 
@@ -48,20 +48,4 @@ impl TrafficArgs {
         }
         upstream(mode.as_ref())
     }
-}
-
-/// Builds the HTTP client, and tells the user if traffic is recorded or replayed.
-pub fn upstream(traffic: Option<&TrafficMode>) -> anyhow::Result<Upstream> {
-    let Some(traffic) = traffic else { return Ok(Upstream::new()) };
-    let upstream = Upstream::recorded(traffic).context("cannot open the recording")?;
-    match traffic {
-        TrafficMode::Record { directory, .. } => {
-            say(&format!(
-                "recording upstream traffic to {} (prompts and responses included, credentials removed)",
-                directory.display()
-            ));
-        }
-        TrafficMode::Replay { directory, .. } => say(&format!("replaying responses from {}", directory.display())),
-    }
-    Ok(upstream)
 }

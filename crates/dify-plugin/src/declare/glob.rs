@@ -3,16 +3,17 @@
 
 use std::path::Path;
 
-use globset::GlobBuilder;
+use glob::{MatchOptions, Pattern};
+
+/// A `*` ends at a separator.
+const OPTIONS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 /// Returns the model files that match a pattern, sorted; an error if the pattern is invalid or points outside the
 /// package.
 pub(super) fn model_files(directory: &Path, glob: &str) -> Result<Vec<String>, String> {
-    let matcher = match GlobBuilder::new(glob).literal_separator(true).build() {
-        Ok(glob) => glob.compile_matcher(),
-        Err(error) => return Err(format!("is not a valid glob pattern: {error}")),
-    };
-    let fixed = glob.split(['*', '?', '[', '{']).next().unwrap_or_default();
+    let pattern = Pattern::new(glob).map_err(|error| format!("is not a valid glob pattern: {error}"))?;
+    let fixed = glob.split(['*', '?', '[']).next().unwrap_or_default();
     let start = fixed.rsplit_once('/').map_or("", |(directory, _)| directory);
     // In a pattern, a backslash escapes the next character.
     let leads_out = !start.is_empty() && !is_inside(directory, start);
@@ -21,7 +22,7 @@ pub(super) fn model_files(directory: &Path, glob: &str) -> Result<Vec<String>, S
     }
     let mut files = Vec::new();
     walk(directory, start, &mut files);
-    files.retain(|file| matcher.is_match(file) && !file.ends_with("_position.yaml"));
+    files.retain(|file| pattern.matches_with(file, OPTIONS) && !file.ends_with("_position.yaml"));
     files.sort();
     Ok(files)
 }

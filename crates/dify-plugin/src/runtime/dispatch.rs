@@ -71,7 +71,7 @@ pub(super) async fn respond(
             let data = payload.json();
             responder.set_provider(request.provider());
             log.set_request(&request);
-            logs::raise(request.credentials()).await;
+            logs::raise(request.credentials());
             logs::request(data);
             let entry = registry.get(request.provider());
             let is_secret = |field: &str| entry.is_none_or(|entry| entry.declaration.is_secret(field));

@@ -10,8 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 use tracing::{Span, error_span, field};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
+use super::log_filter::{LEVEL, LogFilter, SESSION};
 use crate::config::{LogFormat, LogSettings};
 use crate::protocol::Credentials;
 
@@ -20,9 +24,6 @@ pub const DEFAULT_FILTER: &str = "warn";
 
 /// Default log filter when a user or a platform reads the log.
 pub const DEFAULT_FILTER_INFO: &str = "info";
-
-/// Credential field that raises the log level of sessions with these credentials to `info` or `debug`.
-const LEVEL: &str = "log_level";
 
 /// Crates whose events are the program's own: names that begin with this are of the library and of its providers.
 const LIBRARY: &str = "dify_plugin";
@@ -56,33 +57,33 @@ fn own_crates<'a>(crates: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
 
 /// Returns why a level or filter is invalid.
 pub fn problem_of(text: &str) -> Option<String> {
-    EnvFilter::try_new(own_filter(text, &[])).err().map(|error| format!("invalid log level `{text}`: {error}"))
+    own_filter(text, &[]).parse::<Targets>().err().map(|error| format!("invalid log level `{text}`: {error}"))
 }
 
-/// All directives: those of a setting, or else the default, and those of the field of credentials.
+/// The directives of a setting, or else the default ones.
 fn directives(setting: Option<&str>, default: &str, crates: &[&str]) -> String {
     let chosen = setting.filter(|text| problem_of(text).is_none()).unwrap_or(default);
-    let raised = own_crates(crates)
-        .flat_map(|name| ["info", "debug"].map(|level| format!(",{name}[session{{{LEVEL}={level}}}]={level}")));
-    let raised: String = raised.collect();
-    format!("{}{raised},{CONTENT}=info", own_filter(chosen, crates))
+    format!("{},{CONTENT}=info", own_filter(chosen, crates))
 }
 
 /// Starts logging with the level `default` if there is no valid filter. A level covers the library and these crates. A second
 /// call has no effect.
 pub fn start(settings: &LogSettings, default: &str, crates: &[&str]) {
     SHOWS_CONTENT.store(settings.content, Ordering::Relaxed);
-    let filter = EnvFilter::new(directives(settings.filter.as_deref(), default, crates));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let selected = directives(settings.filter.as_deref(), default, crates).parse::<Targets>().unwrap_or_default();
+    let filter = LogFilter::new(selected, own_crates(crates));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         // On a full disk log lines are lost. Reporting that to the same standard error would fail the session.
         .log_internal_errors(false);
     let started = match settings.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Text => tracing_subscriber::registry().with(lines.with_filter(filter)).try_init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_span_list(false);
+            tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()
+        }
     };
     if started.is_err() {
         tracing::debug!("logging is already initialized");
@@ -91,15 +92,13 @@ pub fn start(settings: &LogSettings, default: &str, crates: &[&str]) {
 
 /// Creates the span that adds the session ID to every log line, including warnings.
 pub(super) fn session(session_id: &str) -> Span {
-    error_span!("session", session_id, log_level = field::Empty)
+    error_span!(SESSION, session_id, log_level = field::Empty)
 }
 
 /// Raises the log level of the current session if its credentials request that.
-pub(super) async fn raise(credentials: Option<&Credentials>) {
+pub(super) fn raise(credentials: Option<&Credentials>) {
     if let Some(level) = credentials.and_then(|credentials| credentials.get(LEVEL)) {
         Span::current().record(LEVEL, level);
-        // Fields of a span take effect when it is entered again.
-        tokio::task::yield_now().await;
     }
 }
 
@@ -167,10 +166,8 @@ mod tests {
             (Some("hyper=trace"), "warn", "hyper=trace"),
         ] {
             let all = directives(setting, default, &crates);
-            let expected = format!("{expected},dify_plugin[session{{log_level=info}}]=info,");
-            assert!(all.starts_with(&expected), "{setting:?}: {all}");
-            assert!(all.contains(",weather[session{log_level=debug}]=debug,"), "{all}");
-            assert!(EnvFilter::try_new(&all).is_ok(), "{all}");
+            assert_eq!(all, format!("{expected},dify_plugin::content=info"), "{setting:?}");
+            assert!(all.parse::<Targets>().is_ok(), "{all}");
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod form;
 mod kinds;
 mod llm;
 pub mod local;
+mod log_filter;
 pub mod logs;
 mod places;
 pub mod registry;

@@ -67,7 +67,7 @@ struct Entry {
     directory: &'static str,
     title: &'static str,
     first_command: &'static str,
-    /// Features of the library.
+    /// Features of the library in addition to [`SERVING`].
     features: &'static [&'static str],
     /// Dependencies in addition to the library.
     dependencies: &'static [&'static str],
@@ -75,6 +75,9 @@ struct Entry {
     variables: &'static [&'static str],
     files: Files,
 }
+
+/// Features of the library that every plugin is served with.
+const SERVING: &[&str] = &["client", "serverless"];
 
 const ASYNC_STREAM: &str = "async-stream = \"0.3\"";
 const FUTURES_UTIL: &str = "futures-util = { version = \"0.3\", default-features = false, features = [\"std\"] }";
@@ -240,17 +243,15 @@ impl Template {
         let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap_or_default();
         let prefix = name.crate_name().to_ascii_uppercase();
         let variables: String = entry.variables.iter().map(|field| format!("{prefix}_{field}=\n")).collect();
-        let features = match entry.features {
-            [] => String::new(),
-            features => format!(", features = {features:?}"),
-        };
+        let features: Vec<String> =
+            SERVING.iter().chain(entry.features).map(|feature| format!("\"{feature}\"")).collect();
         vec![
             ("name", name.as_str().to_owned()),
             ("crate", name.crate_name()),
             ("title", name.title()),
             ("author", yaml_string(author)),
             ("library", library.source.clone()),
-            ("features", features),
+            ("features", features.join(", ")),
             ("dependencies", entry.dependencies.iter().map(|line| format!("{line}\n")).collect()),
             (
                 "variables",

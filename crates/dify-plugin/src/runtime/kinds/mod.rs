@@ -51,7 +51,7 @@ pub(super) async fn run(
 ) -> Result<(), Stop> {
     let Source { origin, upstream, calls } = source;
     responder.set_error_names(request.error_names().unwrap_or_default());
-    logs::raise(request.credentials()).await;
+    logs::raise(request.credentials());
     if let Some(credentials) = request.credentials() {
         upstream.redactor().register_credentials(credentials);
     }

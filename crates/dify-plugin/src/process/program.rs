@@ -1,6 +1,5 @@
 //! The plugin that a command line is for: its name and its code. Everything that differs between plugins comes from here.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::config::machine::MachineAccess;
@@ -27,7 +26,7 @@ pub struct Program {
 
 impl Program {
     /// Joins the declarations with the code that serves them. Fails if one has no counterpart in the other.
-    pub(super) fn registry(&self, declarations: Declarations, machine: MachineAccess) -> anyhow::Result<Registry> {
+    pub(crate) fn registry(&self, declarations: Declarations, machine: MachineAccess) -> anyhow::Result<Registry> {
         let permissions = Permissions::of_manifest(&declarations.manifest);
         let user_agent = self.user_agent(&declarations.manifest);
         let registry = Registry::new(declarations.providers, self.providers(machine))?;
@@ -53,38 +52,15 @@ impl Program {
     }
 
     /// The variables of the environment that stand for credential fields of a provider.
-    pub(super) fn variables(&self, provider: &str) -> Variables {
+    pub(crate) fn variables(&self, provider: &str) -> Variables {
         let models = self.providers(MachineAccess::default());
         models.iter().find(|model| model.name() == provider).map_or(&[], |model| model.variables())
     }
 
     /// The provider that is meant where none is named: the main one, if the plugin's directory declares it.
-    pub(super) fn main_provider(&self, registry: &Registry) -> Option<String> {
+    pub(crate) fn main_provider(&self, registry: &Registry) -> Option<String> {
         let models = self.providers(MachineAccess::default());
         let mut names = models.iter().map(|model| model.name());
         names.find(|name| registry.get(name).is_some()).map(str::to_owned)
-    }
-}
-
-impl Plugin {
-    /// Owns the process: serves the plugin of the current directory without arguments, and runs the command line with them.
-    /// The executable's file name is the name of the command; [`Program`] sets it, a version and a description.
-    ///
-    /// ```no_run
-    /// use std::process::ExitCode;
-    ///
-    /// use dify_plugin::plugin::Plugin;
-    ///
-    /// fn main() -> ExitCode {
-    ///     Plugin::new().run()
-    /// }
-    /// ```
-    pub fn run(self) -> ExitCode {
-        let executable = std::env::current_exe().unwrap_or_default();
-        let name =
-            executable.file_name().map_or_else(|| "plugin".to_owned(), |name| name.to_string_lossy().into_owned());
-        // The command line needs the name until the process ends.
-        let name: &'static str = name.leak();
-        super::run(&Program { name, version: "", about: "A plugin for Dify", models: |_| Vec::new(), plugin: self })
     }
 }

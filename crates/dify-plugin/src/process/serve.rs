@@ -29,7 +29,7 @@ use crate::transport::stdio::Output;
 const WORKERS: usize = 2;
 
 /// Serves until the plugin daemon disconnects.
-pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(program: &Program) -> anyhow::Result<ExitCode> {
     let output = Output::claim()?;
     let directory = Path::new(".");
     let config = Config::read(directory)?;
@@ -77,7 +77,7 @@ pub(super) fn run(program: &Program) -> anyhow::Result<ExitCode> {
 /// Returns the registrations for debugging and prints their IDs. Without names, it registers all providers that the
 /// manifest's minimum Dify version can read: a provider that needs a newer Dify makes an older one reject its whole
 /// list of providers.
-pub(super) fn registrations(
+pub(crate) fn registrations(
     declarations: &Declarations,
     names: &[String],
     real_ids: bool,

@@ -50,22 +50,22 @@ fn json(value: &Value) -> String {
 }
 
 /// Prints a message of one or more lines to standard error. Write errors are ignored.
-pub(super) fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", lines(text));
 }
 
 /// Prints a line to standard output. A closed pipe is an error like any other failed write.
-pub(super) fn print_line(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     print_raw(&line(text))
 }
 
 /// Prints a value as one line of JSON.
-pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
+pub(crate) fn print_json(value: &Value) -> anyhow::Result<()> {
     print_raw(&json(value))
 }
 
 /// Prints a part of a text without a final line break.
-pub(super) fn print_part(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print_part(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(lines(text).as_bytes())?;
     out.flush()?;
@@ -73,7 +73,7 @@ pub(super) fn print_part(text: &str) -> anyhow::Result<()> {
 }
 
 /// Prints a line unchanged, for programs.
-pub(super) fn print_raw(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print_raw(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()?;
