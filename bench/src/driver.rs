@@ -1,7 +1,6 @@
 //! The daemon's side: starts a plugin, writes requests, and looks at the lines that come back as little as it can.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -14,7 +13,10 @@ use crate::calls;
 pub struct Plugin {
     child: Child,
     input: ChildStdin,
-    lines: Receiver<(Instant, Vec<u8>)>,
+    /// What each read returned, and when.
+    output: Receiver<(Instant, Vec<u8>)>,
+    /// The beginning of a line whose end has not come.
+    rest: Vec<u8>,
     /// From start to the first line.
     pub cold_start_ms: f64,
     sessions: usize,
@@ -87,6 +89,8 @@ pub struct Outcome {
     pub wall_ms: f64,
     pub chunks: usize,
     pub cpu_ms: f64,
+    /// CPU time of this process meanwhile.
+    pub driver_cpu_ms: f64,
 }
 
 impl Outcome {
@@ -135,24 +139,34 @@ impl Plugin {
             .spawn()
             .unwrap();
         let input = child.stdin.take().unwrap();
-        let mut output = BufReader::with_capacity(1 << 20, child.stdout.take().unwrap());
-        let (sender, lines) = channel();
+        let mut stdout = child.stdout.take().unwrap();
+        let (sender, output) = channel();
         std::thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 20];
             loop {
-                let mut line = Vec::new();
-                match output.read_until(b'\n', &mut line) {
-                    Ok(count) if count > 0 => drop(sender.send((Instant::now(), line))),
+                match stdout.read(&mut buffer) {
+                    Ok(count) if count > 0 => drop(sender.send((Instant::now(), buffer[..count].to_vec()))),
                     _ => return,
                 }
             }
         });
-        let ready = loop {
-            let (at, line) = lines.recv_timeout(Duration::from_secs(60)).expect("no first line");
-            if memchr::memmem::find(&line, b"heartbeat").is_some() {
-                break at;
-            }
-        };
-        Self { child, input, lines, cold_start_ms: ready.duration_since(started).as_secs_f64() * 1000.0, sessions: 0 }
+        let mut plugin = Self { child, input, output, rest: Vec::new(), cold_start_ms: f64::NAN, sessions: 0 };
+        while plugin.cold_start_ms.is_nan() {
+            let ready = plugin.read(|at, line| memchr::memmem::find(line, b"heartbeat").map(|_| at));
+            let first = ready.expect("no first line").into_iter().flatten().next();
+            plugin.cold_start_ms = first.map_or(f64::NAN, |at| milliseconds(at, started));
+        }
+        plugin
+    }
+
+    /// Passes the complete lines of the next read to `take`; `None` if the plugin is silent.
+    fn read<T>(&mut self, mut take: impl FnMut(Instant, &[u8]) -> T) -> Option<Vec<T>> {
+        let (at, bytes) = self.output.recv_timeout(Duration::from_secs(60)).ok()?;
+        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| self.rest.len() + end + 1);
+        self.rest.extend_from_slice(&bytes);
+        let taken = self.rest[..whole].split_inclusive(|byte| *byte == b'\n').map(|line| take(at, line)).collect();
+        self.rest.drain(..whole);
+        Some(taken)
     }
 
     /// Resident memory now and at its peak, in MB.
@@ -165,16 +179,6 @@ impl Plugin {
         (field("VmRSS"), field("VmHWM"))
     }
 
-    /// CPU time so far of the live threads, in ms; the kernel reports nanoseconds.
-    fn cpu_ms(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let spent = tasks.filter_map(|task| {
-            let schedstat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            schedstat.split_whitespace().next()?.parse::<f64>().ok()
-        });
-        spent.sum::<f64>() / 1e6
-    }
-
     pub fn run(&mut self, run: &Run<'_>) -> Outcome {
         self.requests(&run.request(), run.sessions, run.chunks())
     }
@@ -182,45 +186,50 @@ impl Plugin {
     /// So many equal sessions at once, each of so many chunks. A call back into Dify is answered at once: see [`calls`].
     pub fn requests(&mut self, data: &Value, sessions: usize, chunks: usize) -> Outcome {
         let data = data.to_string();
-        let cpu = self.cpu_ms();
+        let before = self.sessions;
+        self.sessions += sessions;
+        let lines: Vec<String> = (before..self.sessions)
+            .map(|number| format!("{{\"session_id\":\"s{number}\",\"event\":\"request\",\"data\":{data}}}\n"))
+            .collect();
+        let (cpu, driver_cpu) = (cpu_ms(self.child.id()), cpu_ms(std::process::id()));
         let started = Instant::now();
-        let mut asked = HashMap::new();
-        for _ in 0..sessions {
-            self.sessions += 1;
-            let session = format!("s{}", self.sessions);
-            let line = format!("{{\"session_id\":\"{session}\",\"event\":\"request\",\"data\":{data}}}\n");
-            asked.insert(session, Instant::now());
+        let mut asked = Vec::with_capacity(sessions);
+        for line in &lines {
+            asked.push(Instant::now());
             self.write(line.as_bytes());
         }
-        let mut first = HashMap::with_capacity(sessions);
+        let mut first: Vec<Option<Instant>> = vec![None; sessions];
         let mut ended_ms = Vec::with_capacity(sessions);
         let mut last = started;
         while ended_ms.len() < sessions {
-            let (at, line) = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
-                panic!(
-                    "the plugin is silent: {} of {sessions} ended, {} began, chunks {chunks}",
-                    ended_ms.len(),
-                    first.len()
-                )
+            let answers = self.read(|at, line| {
+                let session = text_after(line, b"\"session_id\":")?;
+                let number = session[1..].parse::<usize>().unwrap() - before;
+                if memchr::memmem::find(line, b"\"type\":\"end\"").is_some() {
+                    ended_ms.push(milliseconds(at, asked[number]));
+                    last = at;
+                } else if memchr::memmem::find(line, b"\"type\":\"error\"").is_some() {
+                    panic!("{}", String::from_utf8_lossy(line));
+                } else if let Some(lines) = calls::answer(line, session) {
+                    return Some(lines);
+                } else {
+                    first[number].get_or_insert(at);
+                }
+                None
             });
-            let Some(session) = session_of(&line) else { continue };
-            if memchr::memmem::find(&line, b"\"type\":\"end\"").is_some() {
-                ended_ms.push(milliseconds(at, asked[session]));
-                last = at;
-            } else if memchr::memmem::find(&line, b"\"type\":\"error\"").is_some() {
-                panic!("{}", String::from_utf8_lossy(&line));
-            } else if let Some(lines) = calls::answer(&line, session) {
-                self.write(&lines);
-            } else if !first.contains_key(session) {
-                first.insert(session.to_owned(), at);
-            }
+            let Some(answers) = answers else {
+                let began = first.iter().flatten().count();
+                panic!("the plugin is silent: {} of {sessions} ended, {began} began, chunks {chunks}", ended_ms.len());
+            };
+            answers.iter().flatten().for_each(|lines| self.write(lines));
         }
         Outcome {
-            first_chunk_ms: asked.iter().map(|(session, asked)| milliseconds(first[session], *asked)).collect(),
+            first_chunk_ms: first.iter().zip(&asked).map(|(first, asked)| milliseconds(first.unwrap(), *asked)).collect(),
             ended_ms,
             wall_ms: milliseconds(last, started),
             chunks: sessions * chunks,
-            cpu_ms: self.cpu_ms() - cpu,
+            cpu_ms: cpu_ms(self.child.id()) - cpu,
+            driver_cpu_ms: cpu_ms(std::process::id()) - driver_cpu,
         }
     }
 
@@ -241,8 +250,14 @@ impl Drop for Plugin {
     }
 }
 
-fn session_of(line: &[u8]) -> Option<&str> {
-    text_after(line, b"\"session_id\":")
+/// CPU time so far of the live threads of a process, in ms; the kernel reports nanoseconds.
+fn cpu_ms(process: u32) -> f64 {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let spent = tasks.filter_map(|task| {
+        let schedstat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        schedstat.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    spent.sum::<f64>() / 1e6
 }
 
 /// The string that follows a key of a line, as it is written.

@@ -12,7 +12,8 @@ use crate::table::{Cell, Column, cell, medians, print, thousands};
 struct Subject {
     name: &'static str,
     tools: Program,
-    agent: Program,
+    /// None of the floor, which answers nothing but tools.
+    agent: Option<Program>,
 }
 
 struct Program {
@@ -39,7 +40,7 @@ fn subjects() -> Vec<Subject> {
     let mut subjects = vec![Subject {
         name: "ours",
         tools: program(&[format!("{executables}/bench-tools")], declarations("tools")),
-        agent: program(&[format!("{executables}/bench-agent")], declarations("agent")),
+        agent: Some(program(&[format!("{executables}/bench-agent")], declarations("agent"))),
     }];
     if let Ok(installed) = std::env::var("KINDS_INSTALLED") {
         let launched = |kind: &str| {
@@ -49,23 +50,28 @@ fn subjects() -> Vec<Subject> {
         subjects.push(Subject {
             name: "ours, installed (launcher)",
             tools: launched("bench"),
-            agent: launched("bench_agent"),
+            agent: Some(launched("bench_agent")),
         });
     }
     if let Ok(python) = std::env::var("REFERENCE_PYTHON") {
         subjects.push(Subject {
             name: "Python SDK",
             tools: interpreted(python.clone(), declarations("tools")),
-            agent: interpreted(python, declarations("agent")),
+            agent: Some(interpreted(python, declarations("agent"))),
         });
     }
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let floor = program(&[own, "answer".to_owned()], here.clone());
+    subjects.push(Subject { name: "floor", tools: floor, agent: None });
     subjects
+}
+
+fn start(program: &Program) -> Plugin {
+    Plugin::start(&program.command, &program.directory)
 }
 
 fn once(subject: &Subject) -> Vec<Cell> {
     let mut cells = Vec::new();
-    let start = |program: &Program| Plugin::start(&program.command, &program.directory);
-
     let mut plugin = start(&subject.tools);
     cells.push(cell("cold start to first heartbeat", "ms", plugin.cold_start_ms));
     std::thread::sleep(Duration::from_secs(1));
@@ -81,6 +87,7 @@ fn once(subject: &Subject) -> Vec<Cell> {
         cells.push(cell(row("p99"), "ms", at_once.ended_percentile(99)));
         if sessions == 1_000 {
             cells.push(cell(row("CPU per call"), "ms", at_once.cpu_ms / sessions as f64));
+            cells.push(cell(row("the driver's CPU per call"), "ms", at_once.driver_cpu_ms / sessions as f64));
         }
     }
     let endpoint = plugin.requests(&hello(), 1_000, 1);
@@ -88,21 +95,33 @@ fn once(subject: &Subject) -> Vec<Cell> {
     cells.push(cell("peak memory of all these", "MB", plugin.memory().1));
     drop(plugin);
 
-    let mut plugin = start(&subject.tools);
+    let whole = subject.agent.as_ref();
+    let [wall, peak] = whole.map_or([f64::NAN; 2], |_| file_of_20_mb(&subject.tools));
+    cells.push(cell("file of 20 MB", "ms", wall));
+    cells.push(cell("file of 20 MB: peak memory", "MB", peak));
+
+    let [wall, cpu, peak] = whole.map_or([f64::NAN; 3], agent_runs);
+    let row = |what: &str| format!("1,000 agent runs that call a model of {} chunks: {what}", calls::CHUNKS);
+    cells.push(cell(row("wall"), "ms", wall));
+    cells.push(cell(row("CPU"), "ms", cpu));
+    cells.push(cell(row("peak memory"), "MB", peak));
+    cells
+}
+
+/// Time in ms and peak memory in MB.
+fn file_of_20_mb(tools: &Program) -> [f64; 2] {
+    let mut plugin = start(tools);
     plugin.requests(&greet(), 1, 1);
     let file = plugin.requests(&file(20_000_000), 1, 1);
-    cells.push(cell("file of 20 MB", "ms", file.wall_ms));
-    cells.push(cell("file of 20 MB: peak memory", "MB", plugin.memory().1));
-    drop(plugin);
+    [file.wall_ms, plugin.memory().1]
+}
 
-    let mut plugin = start(&subject.agent);
+/// Time and CPU in ms, and peak memory in MB.
+fn agent_runs(agent: &Program) -> [f64; 3] {
+    let mut plugin = start(agent);
     plugin.requests(&ask(), 1, 1);
     let runs = plugin.requests(&ask(), 1_000, 1);
-    let row = |what: &str| format!("1,000 agent runs that call a model of {} chunks: {what}", calls::CHUNKS);
-    cells.push(cell(row("wall"), "ms", runs.wall_ms));
-    cells.push(cell(row("CPU"), "ms", runs.cpu_ms));
-    cells.push(cell(row("peak memory"), "MB", plugin.memory().1));
-    cells
+    [runs.wall_ms, runs.cpu_ms, plugin.memory().1]
 }
 
 fn tool(name: &str, parameters: Value) -> Value {

@@ -2,8 +2,10 @@
 //!
 //! `bench` drives each plugin over pipes as the daemon does and prints a Markdown table, ratios to the floor first.
 //! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding. `bench echo` calls no upstream and responds by
-//! itself: what it reaches is what the driver can measure at most. `bench kinds` measures tools, endpoints and agents.
+//! itself: what it reaches is what the driver can measure at most. `bench kinds` measures tools, endpoints and agents; its
+//! floor is `bench answer`.
 
+mod answer;
 mod calls;
 mod driver;
 mod kinds;
@@ -35,6 +37,7 @@ fn main() {
     match arguments.get(1).map(String::as_str) {
         Some("relay") => return relay::run(true),
         Some("echo") => return relay::run(false),
+        Some("answer") => return answer::run(),
         Some("kinds") => return kinds::run(),
         _ => {}
     }

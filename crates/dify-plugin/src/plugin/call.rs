@@ -45,11 +45,11 @@ pub struct Call {
 impl Call {
     /// A call with nothing but an ID; for tests of a plugin's own code.
     pub fn new(session_id: impl Into<Arc<str>>, dify: Dify) -> Self {
-        Self::of(session_id.into(), &Origin::default(), dify)
+        Self::of(session_id.into(), &Origin::default(), dify, CancellationToken::new())
     }
 
     /// A call from this part of Dify.
-    pub(crate) fn of(session_id: Arc<str>, origin: &Origin, dify: Dify) -> Self {
+    pub(crate) fn of(session_id: Arc<str>, origin: &Origin, dify: Dify, cancel: CancellationToken) -> Self {
         Self {
             session_id,
             user_id: None,
@@ -62,7 +62,7 @@ impl Call {
             settings: Credentials::default(),
             context: origin.context.clone().unwrap_or_default(),
             dify,
-            cancel: CancellationToken::new(),
+            cancel,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::declare::shape::{TYPE_KEY, json_type, without_null};
 /// Reads the parameters of a tool, a strategy, a datasource or an event.
 pub(crate) fn read<T: DeserializeOwned + JsonSchema>(values: Map<String, Value>) -> Result<T, PluginError> {
     let values = Value::Object(values);
-    read_strictly(&values).or_else(|_| read_strictly(&fit(&schema::<T>(), values)))
+    T::deserialize(&values).or_else(|_| read_strictly(&fit(&schema::<T>(), values)))
 }
 
 /// The JSON schema of a parameter type, with every type that it contains written out.

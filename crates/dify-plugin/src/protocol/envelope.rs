@@ -3,6 +3,7 @@
 //! Inbound payloads stay raw until they are needed; outbound lines are serialized directly into a byte buffer.
 //! Source: protocol as in `dify-plugin-daemon: pkg/entities/plugin_entities/event.go` and `internal/core/session_manager/session.go`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::lenient::Borrowed;
 use crate::error::{ErrorKind, InvokeError, MAX_FIELD_BYTES, clip};
 
 /// A line from the daemon.
@@ -19,7 +21,7 @@ use crate::error::{ErrorKind, InvokeError, MAX_FIELD_BYTES, clip};
 pub struct Inbound<'a> {
     /// Session ID; echoed in every response.
     #[serde(borrow)]
-    pub session_id: std::borrow::Cow<'a, str>,
+    pub session_id: Cow<'a, str>,
     /// Type of the line.
     pub event: InboundEvent,
     /// Payload, not parsed yet.
@@ -56,8 +58,7 @@ pub struct Origin {
 }
 
 /// Types of inbound lines.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InboundEvent {
     /// A request.
@@ -67,8 +68,19 @@ pub enum InboundEvent {
     /// The response to a call that the plugin made into Dify.
     BackwardsResponse,
     /// A type of a newer daemon.
-    #[serde(untagged)]
     Other(String),
+}
+
+impl<'de> Deserialize<'de> for InboundEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Borrowed(name) = Borrowed::deserialize(deserializer)?;
+        Ok(match &*name {
+            "request" => Self::Request,
+            "cancel" => Self::Cancel,
+            "backwards_response" => Self::BackwardsResponse,
+            _ => Self::Other(name.into_owned()),
+        })
+    }
 }
 
 impl<'a> Inbound<'a> {
@@ -284,38 +296,37 @@ impl ErrorNames {
 }
 
 #[derive(Serialize)]
-struct Line<'a, T> {
-    event: &'static str,
-    session_id: Option<&'a str>,
-    data: T,
-}
-
-#[derive(Serialize)]
-struct Message<T> {
-    r#type: &'static str,
-    data: T,
-}
-
-#[derive(Serialize)]
 struct Invoke<'a, T: ?Sized> {
     r#type: &'a str,
     backwards_request_id: &'a str,
     request: &'a T,
 }
 
-fn write<T: Serialize>(out: &mut Vec<u8>, line: &T) -> Result<(), serde_json::Error> {
+/// Appends a line of a session.
+fn write<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    session_id: &str,
+    message_type: &str,
+    data: &T,
+) -> Result<(), serde_json::Error> {
     let start = out.len();
-    if let Err(error) = serde_json::to_writer(&mut *out, line) {
-        out.truncate(start);
-        return Err(error);
+    out.extend_from_slice(b"{\"event\":\"session\",\"session_id\":");
+    let written = serde_json::to_writer(&mut *out, session_id).and_then(|()| {
+        out.extend_from_slice(b",\"data\":{\"type\":\"");
+        out.extend_from_slice(message_type.as_bytes());
+        out.extend_from_slice(b"\",\"data\":");
+        serde_json::to_writer(&mut *out, data)
+    });
+    match written {
+        Ok(()) => out.extend_from_slice(b"}}\n"),
+        Err(_) => out.truncate(start),
     }
-    out.push(b'\n');
-    Ok(())
+    written
 }
 
 /// Appends one result item of a session.
 pub fn write_stream<T: Serialize>(out: &mut Vec<u8>, session_id: &str, item: &T) -> Result<(), serde_json::Error> {
-    write(out, &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "stream", data: item } })
+    write(out, session_id, "stream", item)
 }
 
 /// Appends a call back into Dify. Its responses come with this ID.
@@ -326,24 +337,17 @@ pub fn write_invoke<T: Serialize + ?Sized>(
     request_id: &str,
     request: &T,
 ) -> Result<(), serde_json::Error> {
-    let data = Invoke { r#type: call_type, backwards_request_id: request_id, request };
-    write(out, &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "invoke", data } })
+    write(out, session_id, "invoke", &Invoke { r#type: call_type, backwards_request_id: request_id, request })
 }
 
 /// Appends the failure of a session. The ending still has to follow.
 pub fn write_error(out: &mut Vec<u8>, session_id: &str, payload: &ErrorPayload) -> Result<(), serde_json::Error> {
-    write(
-        out,
-        &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "error", data: payload } },
-    )
+    write(out, session_id, "error", payload)
 }
 
 /// Appends the ending of a session.
 pub fn write_end(out: &mut Vec<u8>, session_id: &str) -> Result<(), serde_json::Error> {
-    write(
-        out,
-        &Line { event: "session", session_id: Some(session_id), data: Message { r#type: "end", data: Map::new() } },
-    )
+    write(out, session_id, "end", &Map::new())
 }
 
 /// Appends a heartbeat.

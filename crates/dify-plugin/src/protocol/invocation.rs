@@ -6,14 +6,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::agent::AgentRequest;
 use super::credentials::Credentials;
 use super::datasource::DatasourceRequest;
 use super::endpoint::EndpointRequest;
 use super::envelope::ErrorNames;
-use super::lenient::{reason, replace_halves};
+use super::lenient::{Borrowed, reason, replace_halves};
 use super::oauth::OAuthRequest;
 use super::options::OptionsRequest;
 use super::request::{Request, RequestError};
@@ -70,7 +71,7 @@ impl Invocation {
     fn parse_strictly(data: &str) -> Result<Self, RequestError> {
         let head = Head::of(data).map_err(|error| RequestError::Malformed(reason(&error)))?;
         let (access_type, action) = (head.access_type.unwrap_or_default(), head.action.unwrap_or_default());
-        match access_type.as_str() {
+        match &*access_type {
             "model" => Request::decode(&action, data).map(Self::Model),
             "tool" => ToolRequest::decode(&action, data).map(Self::Tool),
             "endpoint" => EndpointRequest::decode(&action, data).map(Self::Endpoint),
@@ -81,7 +82,7 @@ impl Invocation {
             "dynamic_parameter" => OptionsRequest::decode(&action, data).map(Self::Options),
             _ => {
                 let known = ACTIONS.map(|(access_type, _)| access_type).join(", ");
-                Err(RequestError::UnknownType { found: access_type, known })
+                Err(RequestError::UnknownType { found: access_type.into_owned(), known })
             }
         }
     }
@@ -193,24 +194,27 @@ pub(super) use actions;
 
 /// Decodes the fields of an action.
 pub(super) fn decode_fields<'de, T: Deserialize<'de>>(action: &str, data: &'de str) -> Result<T, RequestError> {
-    let mut deserializer = serde_json::Deserializer::from_str(data);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| RequestError::Field {
-        action: action.to_owned(),
-        path: error.path().to_string(),
-        reason: reason(error.inner()),
+    // The path is looked for only once there is an error.
+    serde_json::from_str(data).or_else(|_| {
+        let mut deserializer = serde_json::Deserializer::from_str(data);
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| RequestError::Field {
+            action: action.to_owned(),
+            path: error.path().to_string(),
+            reason: reason(error.inner()),
+        })
     })
 }
 
 /// The members that decide how the rest is read.
 #[derive(Default)]
-struct Head {
-    access_type: Option<String>,
-    action: Option<String>,
+struct Head<'a> {
+    access_type: Option<Cow<'a, str>>,
+    action: Option<Cow<'a, str>>,
 }
 
-impl Head {
+impl<'a> Head<'a> {
     /// Reads an object up to the point where both are known: the daemon writes them first, and the rest may be long.
-    fn of(data: &str) -> Result<Self, serde_json::Error> {
+    fn of(data: &'a str) -> Result<Self, serde_json::Error> {
         let mut head = Self::default();
         match serde_json::Deserializer::from_str(data).deserialize_map(&mut head) {
             Err(error) if head.access_type.is_none() || head.action.is_none() => Err(error),
@@ -219,7 +223,7 @@ impl Head {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Head {
+impl<'de> Visitor<'de> for &mut Head<'de> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,10 +232,10 @@ impl<'de> Visitor<'de> for &mut Head {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         while self.access_type.is_none() || self.action.is_none() {
-            let Some(name) = fields.next_key::<Cow<'de, str>>()? else { break };
+            let Some(Borrowed(name)) = fields.next_key()? else { break };
             match &*name {
-                "type" => self.access_type = Some(fields.next_value::<Option<String>>()?.unwrap_or_default()),
-                "action" => self.action = Some(fields.next_value::<Option<String>>()?.unwrap_or_default()),
+                "type" => self.access_type = Some(fields.next_value::<Option<Borrowed<'de>>>()?.unwrap_or_default().0),
+                "action" => self.action = Some(fields.next_value::<Option<Borrowed<'de>>>()?.unwrap_or_default().0),
                 _ => drop(fields.next_value::<IgnoredAny>()?),
             }
         }
@@ -245,7 +249,8 @@ mod tests {
 
     #[test]
     fn what_says_how_to_read_a_request_is_read_without_the_rest() {
-        let head = |data: &str| Head::of(data).map(|head| (head.access_type, head.action)).ok();
+        let owned = |name: Option<Cow<'_, str>>| name.map(Cow::into_owned);
+        let head = |data: &str| Head::of(data).map(|head| (owned(head.access_type), owned(head.action))).ok();
         let both = Some((Some("model".to_owned()), Some("invoke_llm".to_owned())));
         for data in [
             r#"{"user_id":"u","type":"model","action":"invoke_llm","texts":[} what is this"#,

@@ -29,12 +29,16 @@ where
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
+/// A string, borrowed where it needs no unescaping.
+#[derive(Default, Deserialize)]
+pub(super) struct Borrowed<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
 /// Decodes hexadecimal to bytes; `null` is empty.
 pub fn hex_bytes<'de, D>(deserializer: D) -> Result<Vec<u8>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    let text = Option::<Cow<'de, str>>::deserialize(deserializer)?.unwrap_or_default();
+    let Borrowed(text) = Option::deserialize(deserializer)?.unwrap_or_default();
     hex::decode(text.as_ref()).map_err(|error| serde::de::Error::custom(format!("not valid hexadecimal: {error}")))
 }
 

@@ -127,7 +127,8 @@ where
     let mut writing = AbortOnDropHandle::new(writing);
     let collecting = purge::purge_this_thread();
     let reading = read(reader, options.max_input_bytes, &sessions, &sender, listener);
-    tokio::pin!(reading, collecting);
+    let keeping = sessions.keep();
+    tokio::pin!(reading, collecting, keeping);
     let (mut open, mut closing, mut deadline) = (true, false, None);
     loop {
         tokio::select! {
@@ -151,6 +152,7 @@ where
             }
             // The daemon closed the plugin's output, so no session can respond any more.
             written = &mut writing => return flat(written),
+            () = &mut keeping => {}
             () = &mut collecting => {}
         }
     }

@@ -79,7 +79,8 @@ pub(super) async fn respond(
             // Free the request text, so that a long prompt is in memory only once.
             drop(payload);
             let received = ReceivedRequest { arrived, app_id };
-            run(&registry, upstream, request, received, &mut responder, &mut log).await
+            // In a box, like each kind: what is spawned stays small, because spawning copies it many times.
+            Box::pin(run(&registry, upstream, request, received, &mut responder, &mut log)).await
         }
         Ok(request) => {
             log.set_invocation(&request);

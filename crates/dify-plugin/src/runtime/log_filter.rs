@@ -1,13 +1,16 @@
 //! Which events are logged: those that a level or a filter selects, and those of sessions whose credentials ask for more.
 //!
-//! The filter of `tracing-subscriber` that reads fields of spans needs a regular-expression engine, which is a good part of an
-//! executable.
+//! The filter of `tracing-subscriber` that reads fields of spans compares the span of every session with its directives, and
+//! needs a regular-expression engine, which is a good part of an executable.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
@@ -18,6 +21,9 @@ pub(super) const SESSION: &str = "session";
 /// The field of that span that raises the level of its events to `info` or `debug`.
 pub(super) const LEVEL: &str = "log_level";
 
+/// How many open sessions have a raised level: while there are none, an event that is not selected costs nothing.
+static RAISED: AtomicUsize = AtomicUsize::new(0);
+
 /// The filter of the log.
 pub(super) struct LogFilter {
     selected: Targets,
@@ -27,6 +33,19 @@ pub(super) struct LogFilter {
 
 /// The level of a session, in its span.
 struct Raised(Level);
+
+impl Raised {
+    fn new(level: Level) -> Self {
+        RAISED.fetch_add(1, Ordering::Relaxed);
+        Self(level)
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        RAISED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl LogFilter {
     /// Logs what is selected, and of these crates what a session asks for.
@@ -45,22 +64,23 @@ impl LogFilter {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for LogFilter {
-    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        let is_raised = || {
-            let current = context.lookup_current();
-            let mut spans = current.iter().flat_map(|current| current.scope());
-            spans.any(|span| span.extensions().get().is_some_and(|Raised(level)| metadata.level() <= level))
-        };
-        self.is_selected(metadata) || (self.can_be_raised(metadata) && is_raised())
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogFilter {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         match (self.is_selected(metadata), self.can_be_raised(metadata)) {
             (true, _) => Interest::always(),
             (false, true) => Interest::sometimes(),
             (false, false) => Interest::never(),
         }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        let is_raised = || {
+            let current = context.lookup_current();
+            let mut spans = current.iter().flat_map(|current| current.scope());
+            spans.any(|span| span.extensions().get().is_some_and(|Raised(level)| metadata.level() <= level))
+        };
+        self.is_selected(metadata)
+            || (RAISED.load(Ordering::Relaxed) > 0 && self.can_be_raised(metadata) && is_raised())
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -72,7 +92,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for LogFilter {
         let mut asked = Asked(None);
         values.record(&mut asked);
         if let (Some(level), Some(span)) = (asked.0, context.span(id)) {
-            span.extensions_mut().replace(Raised(level));
+            span.extensions_mut().replace(Raised::new(level));
         }
     }
 }

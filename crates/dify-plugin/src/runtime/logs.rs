@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 use tracing::{Span, error_span, field};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -78,12 +77,10 @@ pub fn start(settings: &LogSettings, default: &str, crates: &[&str]) {
         .with_target(false)
         // On a full disk log lines are lost. Reporting that to the same standard error would fail the session.
         .log_internal_errors(false);
+    let registry = tracing_subscriber::registry().with(filter);
     let started = match settings.format {
-        LogFormat::Text => tracing_subscriber::registry().with(lines.with_filter(filter)).try_init(),
-        LogFormat::Json => {
-            let lines = lines.json().flatten_event(true).with_span_list(false);
-            tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()
-        }
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).try_init(),
     };
     if started.is_err() {
         tracing::debug!("logging is already initialized");

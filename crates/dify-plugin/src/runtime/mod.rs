@@ -13,6 +13,7 @@ pub mod local;
 mod log_filter;
 pub mod logs;
 mod places;
+mod received;
 pub mod registry;
 pub mod remote;
 pub mod responder;

@@ -23,6 +23,9 @@ struct Shared {
 /// One place; free again when it is dropped.
 pub(super) struct Place(Arc<Shared>);
 
+/// Waits for a place.
+pub(super) type Queued = BoxFuture<'static, Option<Place>>;
+
 impl Places {
     /// So many places, at least one.
     pub(super) fn new(count: usize) -> Self {
@@ -30,14 +33,31 @@ impl Places {
         Self(Arc::new(Shared { free, overdraft: Mutex::default() }))
     }
 
-    /// Waits for a place, in the order of the first polls.
-    pub(super) fn acquire(&self) -> BoxFuture<'static, Option<Place>> {
+    /// Takes a place, or waits for one in the order of the calls.
+    pub(super) fn acquire(&self) -> Result<Place, Queued> {
+        if let Ok(permit) = self.0.free.try_acquire() {
+            permit.forget();
+            return Ok(Place(self.0.clone()));
+        }
         let shared = self.0.clone();
-        async move {
+        let mut place = async move {
             shared.free.clone().acquire_owned().await.ok()?.forget();
             Some(Place(shared))
         }
-        .boxed()
+        .boxed();
+        // The semaphore's order is the order of the first polls.
+        (&mut place).now_or_never().flatten().ok_or(place)
+    }
+}
+
+#[cfg(test)]
+impl Places {
+    /// Waits for a place.
+    pub(super) async fn place(&self) -> Option<Place> {
+        match self.acquire() {
+            Ok(place) => Some(place),
+            Err(queued) => queued.await,
+        }
     }
 }
 
@@ -130,7 +150,7 @@ mod tests {
     use super::*;
 
     fn now(places: &Places) -> Option<Place> {
-        places.acquire().now_or_never().flatten()
+        places.acquire().ok()
     }
 
     #[tokio::test]
@@ -178,8 +198,7 @@ mod tests {
     async fn places_go_to_who_waits() {
         let places = Places::new(1);
         let first = Lendable::new(now(&places));
-        let mut second = places.acquire();
-        assert!((&mut second).now_or_never().is_none());
+        let Err(second) = places.acquire() else { panic!("the only place is taken") };
         let waits = first.lend();
         assert!(second.await.is_some());
         drop(waits);

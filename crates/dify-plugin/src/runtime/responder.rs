@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde::Serialize;
+use tokio::task::AbortHandle;
 
 use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::envelope::{ErrorNames, ErrorPayload, write_end, write_error, write_stream};
-use crate::transport::line_queue::{Closed, LineSender, Room};
+use crate::transport::line_queue::{Closed, LineSender, Room, Space};
 
 /// Hint for a line that is too long. The setting belongs to the daemon; the plugin reads it too.
 pub(super) const RAISE_THE_LIMIT: &str =
@@ -18,12 +19,19 @@ pub(super) const RAISE_THE_LIMIT: &str =
 /// Size in bytes from which collected lines must be flushed.
 const FULL_BYTES: usize = 64 * 1024;
 
+/// Bytes of a short item and the ending.
+const USUAL_LINES_BYTES: usize = 256;
+
 /// Writes the response of one session.
 pub struct Responder {
     ending: Ending,
     lines: Vec<u8>,
+    /// Space for the lines, once it was waited for.
+    space: Option<Space>,
     /// Outcome of a session that ended on its own.
     outcome: Option<Outcome>,
+    /// Dropped after the ending is written.
+    held: Option<Box<dyn Send + Sync>>,
 }
 
 /// How a session ends.
@@ -49,13 +57,17 @@ struct Shared {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
-    provider: String,
+    /// For errors; `plugin` until it is known.
+    provider: Option<String>,
     /// How errors are named, for what is no model.
     names: Option<ErrorNames>,
     written: bool,
     /// How the session ends if it is stopped from outside.
     stopped: Option<Outcome>,
+    /// What owns the responder, and is aborted then.
+    task: Option<AbortHandle>,
 }
 
 /// Why an item was not written.
@@ -98,14 +110,18 @@ impl From<Closed> for Disconnected {
 impl Responder {
     /// Creates the handle of a session. Error messages are prefixed with the provider name.
     pub fn new(sender: LineSender, session_id: Arc<str>) -> Self {
-        let state = State { provider: "plugin".to_owned(), names: None, written: false, stopped: None };
-        let shared = Shared { sender, session_id, state: Mutex::new(state) };
-        Self { ending: Ending(Arc::new(shared)), lines: Vec::new(), outcome: None }
+        let shared = Shared { sender, session_id, state: Mutex::default() };
+        Self { ending: Ending(Arc::new(shared)), lines: Vec::new(), space: None, outcome: None, held: None }
+    }
+
+    /// Keeps a value until the ending is written.
+    pub fn hold(&mut self, value: impl Send + Sync + 'static) {
+        self.held = Some(Box::new(value));
     }
 
     /// Sets the provider name for errors.
     pub fn set_provider(&mut self, provider: &str) {
-        self.ending.state().provider = clip(provider, MAX_FIELD_BYTES).into_owned();
+        self.ending.state().provider = Some(clip(provider, MAX_FIELD_BYTES).into_owned());
     }
 
     /// Sets the error names of the session's access type.
@@ -119,14 +135,15 @@ impl Responder {
     }
 
     /// Returns the ending, to stop the session from outside.
-    pub fn ending(&self) -> Ending {
-        self.ending.clone()
+    pub fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// Collects a result item. An item that does not fit into a line is not collected.
     pub fn push<T: Serialize>(&mut self, item: &T) -> Result<(), Unsent> {
         let limit = self.max_line_bytes();
         let start = self.lines.len();
+        self.lines.reserve(USUAL_LINES_BYTES);
         write_stream(&mut self.lines, &self.ending.0.session_id, item)
             .map_err(|error| Unsent::Unserializable(error.to_string()))?;
         let length = self.lines.len() - start;
@@ -144,7 +161,7 @@ impl Responder {
 
     /// Returns the length in bytes of a line with this item.
     pub fn length_of<T: Serialize>(&self, item: &T) -> usize {
-        let mut line = Vec::new();
+        let mut line = Vec::with_capacity(USUAL_LINES_BYTES);
         let written = write_stream(&mut line, &self.ending.0.session_id, item);
         written.map_or(usize::MAX, |()| line.len())
     }
@@ -197,14 +214,21 @@ impl Responder {
     /// Ends the session successfully.
     pub async fn end(mut self) -> Result<(), Disconnected> {
         self.outcome = Some(Outcome::Completed);
-        // `drop` writes the ending.
-        self.flush().await
+        self.finish().await
     }
 
     /// Ends the session with an error.
     pub async fn fail(mut self, error: &InvokeError) -> Result<(), Disconnected> {
         self.outcome = Some(Outcome::Failed(error.clone()));
-        self.flush().await
+        self.finish().await
+    }
+
+    /// Waits for space for the collected lines; `drop` writes them together with the ending.
+    async fn finish(mut self) -> Result<(), Disconnected> {
+        if !self.lines.is_empty() {
+            self.space = Some(self.ending.0.sender.reserve_last(self.lines.len()).await?);
+        }
+        Ok(())
     }
 }
 
@@ -223,14 +247,32 @@ impl Drop for Responder {
             (Some(outcome), _) | (None, Some(outcome)) => outcome,
             (None, None) => aborted(),
         };
-        self.ending.write(std::mem::take(&mut self.lines), &outcome);
+        self.ending.write(std::mem::take(&mut self.lines), self.space.take(), &outcome);
     }
 }
 
 impl Ending {
-    /// Sets how the session ends if its responder is dropped before it ended. Only the first call has an effect.
+    /// Sets how the session ends if its responder is dropped before it ended, and aborts the task that owns it. Only the
+    /// first call has an effect.
     pub fn stop(&self, outcome: Outcome) {
-        self.state().stopped.get_or_insert(outcome);
+        let mut state = self.state();
+        if state.stopped.is_none() {
+            state.stopped = Some(outcome);
+            let task = state.task.take();
+            drop(state);
+            task.iter().for_each(AbortHandle::abort);
+        }
+    }
+
+    /// Names the task that owns the responder. A session that was stopped before is aborted now.
+    pub fn set_task(&self, task: AbortHandle) {
+        let mut state = self.state();
+        if state.stopped.is_some() {
+            drop(state);
+            task.abort();
+        } else if !state.written {
+            state.task = Some(task);
+        }
     }
 
     /// Returns the session ID.
@@ -271,17 +313,19 @@ impl Ending {
     /// Ends a stopped session whose responder is not dropped.
     pub fn force(&self) {
         if let Some(outcome) = self.stopped() {
-            self.write(Vec::new(), &outcome);
+            self.write(Vec::new(), None, &outcome);
         }
     }
 
     /// Writes the ending after the last lines, unless it was already written.
-    fn write(&self, mut lines: Vec<u8>, outcome: &Outcome) {
+    fn write(&self, mut lines: Vec<u8>, space: Option<Space>, outcome: &Outcome) {
         let Shared { sender, session_id, .. } = &*self.0;
         let mut state = self.state();
         if std::mem::replace(&mut state.written, true) {
             return;
         }
+        // It would keep the memory of the task.
+        state.task = None;
         let limit = sender.max_line_bytes();
         // Both payloads consist of strings and small maps, so serializing them does not fail. They are short, unless
         // the daemon's session ID is longer than its line limit; then nothing can be sent for that session.
@@ -291,13 +335,13 @@ impl Ending {
             Outcome::Failed(error) => {
                 let payload = match state.names {
                     Some(names) => ErrorPayload::named(names, error),
-                    None => ErrorPayload::of(&state.provider, error),
+                    None => ErrorPayload::of(state.provider.as_deref().unwrap_or("plugin"), error),
                 };
                 last_line(&mut lines, limit, |lines| write_error(lines, session_id, &payload));
             }
         }
         last_line(&mut lines, limit, |lines| write_end(lines, session_id));
-        sender.send_last(Bytes::from(lines));
+        sender.send_last(Bytes::from(lines), space);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

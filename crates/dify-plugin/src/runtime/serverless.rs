@@ -34,7 +34,7 @@ pub async fn serve(config: &Config, options: ServeOptions, registry: Arc<Registr
     let stop = CancellationToken::new();
     let carrier = HttpCarrier::new(config.daemon_url.clone(), registry.upstream().clone(), options.backwards);
     let sessions = Arc::new(Sessions::with_carrier(registry, options, Handle::current(), Box::new(carrier)));
-    let (accepting, ending, stopping) = (sessions.clone(), sessions.clone(), stop.clone());
+    let (accepting, ending, keeping, stopping) = (sessions.clone(), sessions.clone(), sessions.clone(), stop.clone());
     let on_request = Arc::new(move |call| {
         let sessions = accepting.clone();
         Box::pin(async move { respond(&sessions, call).await }) as _
@@ -42,6 +42,7 @@ pub async fn serve(config: &Config, options: ServeOptions, registry: Arc<Registr
     let http = HttpOptions { token, grace: SHUTDOWN_TIMEOUT, output };
     tokio::select! {
         outcome = http::serve(listener, on_request, http, stop, move || ending.end()) => outcome,
+        () = keeping.keep() => Ok(()),
         never = async {
             terminate.recv().await;
             info!("SIGTERM received; waiting up to {} s for open sessions", SHUTDOWN_TIMEOUT.as_secs());
@@ -56,16 +57,16 @@ async fn respond(sessions: &Sessions, call: Call) -> HttpResponse {
     let (sender, queue) = http::lines();
     let sender = sender.with_max_line_bytes(sessions.max_line_bytes());
     let mut turn = sessions.turn();
-    if let Err(reason) = sessions.wait(&mut turn, &sender).await {
+    if let Err(reason) = sessions.wait(&mut turn).await {
         sessions.reject(&call.session_id, reason, &sender);
-        return HttpResponse::Lines(queue);
+        return HttpResponse::Lines(queue, Box::new(()));
     }
     let body = match call.body().await {
         Ok(body) => body,
         Err(rejection) => return rejection,
     };
     match sessions.take_request(turn, body, &sender) {
-        Ok(()) => HttpResponse::Lines(queue),
+        Ok(client) => HttpResponse::Lines(queue, Box::new(client)),
         Err(problem) => HttpResponse::Rejected(StatusCode::BAD_REQUEST, problem.to_string()),
     }
 }

@@ -1,35 +1,31 @@
 //! The sessions of one connection or of one HTTP server: they are queued in order of arrival, have a deadline that
 //! starts with the arrival of the request, and can be stopped for several reasons.
 //!
-//! A session is supervised on its connection's thread and runs on other threads, so that its work cannot delay its
-//! ending. This module does not know what a session does, or how bytes are transported.
+//! A session is stopped on its connection's thread and runs on other threads, so that its work cannot delay its ending.
+//! One that ends by itself costs its connection's thread nothing but its start: all deadlines have one timer,
+//! [`Sessions::keep`]. This module does not know what a session does, or how bytes are transported.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument, Span, debug, warn};
 
 use super::backwards::{Carrier, OpenCalls, Waiters};
 use super::dispatch;
 use super::first_token::FirstToken;
 use super::logs;
-use super::places::{Lendable, Place, Places};
+use super::places::{Lendable, Place, Places, Queued};
+use super::received::Received;
 use super::registry::Registry;
 use super::responder::{Ending, Outcome, Responder};
 use super::serve::ServeOptions;
 use super::session_log::SessionLog;
 use crate::error::InvokeError;
-use crate::protocol::envelope::Origin;
-use crate::protocol::lenient::reason;
+use crate::plugin::dify::Backwards;
 use crate::protocol::{Glance, Inbound, InboundEvent, Payload};
 use crate::transport::line_queue::LineSender;
 
@@ -65,14 +61,17 @@ struct Shared {
     places: Places,
     /// Transport of calls back into Dify.
     carrier: Box<dyn Carrier>,
-    supervisors: TaskTracker,
     table: Mutex<Table>,
     phase: watch::Sender<Phase>,
+    /// Something is due earlier than [`Table::due`] was.
+    earlier: Notify,
+    /// The last open session has ended.
+    empty: Notify,
 }
 
 impl Drop for Sessions {
     fn drop(&mut self) {
-        self.0.phase.send_replace(Phase::Disconnected);
+        self.0.stop_all(Phase::Disconnected, Stop::Disconnected);
     }
 }
 
@@ -96,29 +95,42 @@ impl Sessions {
             options,
             workers,
             carrier,
-            supervisors: TaskTracker::new(),
             table: Mutex::default(),
             phase: watch::Sender::new(Phase::Open),
+            earlier: Notify::new(),
+            empty: Notify::new(),
         }))
+    }
+
+    /// Ends sessions in time, for as long as it is polled; never completes.
+    pub async fn keep(&self) {
+        loop {
+            let due = self.0.end_overdue(Instant::now());
+            tokio::select! {
+                () = self.0.earlier.notified() => {}
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+        }
     }
 
     /// Handles a line of a bidirectional connection. Returns the line if it is not an envelope.
     pub fn take(&self, line: Vec<u8>, sender: &LineSender) -> Result<(), Vec<u8>> {
-        match Read::of(&line) {
-            Read::Request(session_id, payload) => self.start(self.turn(), session_id, payload.of(line), sender),
-            Read::Cancel(session_id) => self.cancel(&session_id),
-            Read::BackwardsResponse => self.0.carrier.take(line),
-            Read::Other => {}
-            Read::Unparsed => return Err(line),
+        match Received::of(&line) {
+            Received::Request(session_id, payload) => {
+                self.start(self.turn(), session_id, payload.of(line), sender);
+            }
+            Received::Cancel(session_id) => self.0.cancel(session_id),
+            Received::BackwardsResponse => self.0.carrier.take(line),
+            Received::Other => {}
+            Received::Unparsed => return Err(line),
         }
         Ok(())
     }
 
     /// Starts a session for the body of an HTTP request. Its turn was awaited before its body was read.
-    pub fn take_request(&self, turn: Turn, line: Vec<u8>, sender: &LineSender) -> Result<(), NotARequest> {
-        let Read::Request(session_id, payload) = Read::of(&line) else { return Err(NotARequest) };
-        self.start(turn, session_id, payload.of(line), sender);
-        Ok(())
+    pub fn take_request(&self, turn: Turn, line: Vec<u8>, sender: &LineSender) -> Result<Client, NotARequest> {
+        let Received::Request(session_id, payload) = Received::of(&line) else { return Err(NotARequest) };
+        Ok(Client(self.start(turn, session_id, payload.of(line), sender).map(|key| (self.0.clone(), key))))
     }
 
     /// Rejects a line that was too long to be kept. The session gets an error if a remaining part of the line contains
@@ -137,10 +149,7 @@ impl Sessions {
 
     /// Returns the turn of a request that arrives now, with its deadline and its place in the queue.
     pub fn turn(&self) -> Turn {
-        let mut place = self.0.places.acquire();
-        // The semaphore's order is the order of the first polls, so it is polled here.
-        let acquired = (&mut place).now_or_never().flatten();
-        Turn { arrived: Instant::now(), awaited: acquired.is_none().then_some(place), place: acquired }
+        Turn { arrived: Instant::now(), place: self.0.places.acquire() }
     }
 
     /// Returns the maximum line length in bytes that the daemon accepts.
@@ -149,8 +158,22 @@ impl Sessions {
     }
 
     /// Waits for a turn's place. Returns an error if the request is stopped before.
-    pub async fn wait(&self, turn: &mut Turn, sender: &LineSender) -> Result<(), Stop> {
-        self.0.wait(turn, &CancellationToken::new(), sender).await
+    pub async fn wait(&self, turn: &mut Turn) -> Result<(), Stop> {
+        let Err(place) = &mut turn.place else { return Ok(()) };
+        let mut phase = self.0.phase.subscribe();
+        let place = tokio::select! {
+            biased;
+            phase = phase.wait_for(|phase| matches!(phase, Phase::ShuttingDown | Phase::Disconnected)) => {
+                return Err(match phase.as_deref() {
+                    Ok(Phase::ShuttingDown) => Stop::ShuttingDown,
+                    _ => Stop::Disconnected,
+                });
+            }
+            () = tokio::time::sleep_until(turn.arrived + self.0.options.max_session_time) => return Err(Stop::TimedOut),
+            place = place => place,
+        };
+        turn.place = Ok(place.ok_or(Stop::Disconnected)?);
+        Ok(())
     }
 
     /// Rejects a request that was stopped before its turn.
@@ -172,161 +195,103 @@ impl Sessions {
 
     /// Ends all open sessions with an error.
     pub fn end(&self) {
-        self.0.phase.send_replace(Phase::ShuttingDown);
+        self.0.stop_all(Phase::ShuttingDown, Stop::ShuttingDown);
     }
 
-    /// Waits until no session is open. No sessions may be started after this call.
+    /// Waits until no session is open.
     pub async fn idle(&self) {
-        self.0.supervisors.close();
-        self.0.supervisors.wait().await;
+        let empty = self.0.empty.notified();
+        tokio::pin!(empty);
+        empty.as_mut().enable();
+        if !self.0.table().open.is_empty() {
+            empty.await;
+        }
     }
 
-    fn start(&self, turn: Turn, session_id: Arc<str>, payload: Result<Payload, String>, sender: &LineSender) {
-        let responder = Responder::new(sender.clone(), session_id.clone());
+    fn start(
+        &self,
+        turn: Turn,
+        session_id: Arc<str>,
+        payload: Result<Payload, String>,
+        sender: &LineSender,
+    ) -> Option<Key> {
+        let mut responder = Responder::new(sender.clone(), session_id.clone());
         let payload = match payload {
             Ok(payload) => payload,
-            Err(problem) => return reject(responder, InvokeError::bad_request(problem)),
+            Err(problem) => {
+                reject(responder, InvokeError::bad_request(problem));
+                return None;
+            }
         };
-        if *self.0.phase.borrow() != Phase::Open {
-            return reject(responder, shutting_down());
-        }
+        let (calls, queued) = match turn.place {
+            Ok(place) => (Some(self.0.calls(responder.ending(), place)), None),
+            Err(queued) => (None, Some(queued)),
+        };
+        let handle = calls.as_ref().map(OpenCalls::handle);
+        let Some(key) = self.0.open(turn.arrived, responder.ending(), calls) else {
+            reject(responder, shutting_down());
+            return None;
+        };
+        responder.hold(Guard { shared: self.0.clone(), key: key.clone() });
         let span = logs::session(&session_id);
         // The log starts here, so that a request that is cancelled in the queue is logged too.
-        let log = SessionLog::start(responder.ending());
-        let named = Named::new(self.0.clone(), session_id);
-        let session = Session { turn, payload, responder, log, sender: sender.clone(), named };
-        self.0.supervisors.spawn(supervise(self.0.clone(), session, span.clone()).instrument(span));
-    }
-
-    fn cancel(&self, session_id: &str) {
-        let session_id: Arc<str> = Arc::from(session_id);
-        let sessions = (session_id.clone(), 0)..=(session_id, u64::MAX);
-        self.0.table().open.range(sessions).for_each(|(_, cancelled)| cancelled.cancel());
-    }
-}
-
-/// A body that is not a request.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the body is not a request envelope")]
-pub struct NotARequest;
-
-/// A line whose envelope was parsed.
-enum Read {
-    Request(Arc<str>, Found),
-    Cancel(String),
-    BackwardsResponse,
-    Other,
-    Unparsed,
-}
-
-/// Range of a request's payload in its line, or why the line is invalid; and the origin of the request.
-struct Found {
-    place: Result<Range<usize>, String>,
-    origin: Origin,
-}
-
-impl Read {
-    fn of(line: &[u8]) -> Self {
-        match Inbound::parse(line) {
-            Ok(inbound) => match inbound.event {
-                InboundEvent::Request => {
-                    let place = inbound.payload_in(line).ok_or_else(|| "the request has no `data`".to_owned());
-                    let origin = inbound.origin();
-                    Self::Request(Arc::from(inbound.session_id), Found { place, origin })
-                }
-                InboundEvent::Cancel => Self::Cancel(inbound.session_id.into_owned()),
-                InboundEvent::BackwardsResponse => Self::BackwardsResponse,
-                InboundEvent::Other(_) => Self::Other,
-            },
-            // Its session is open and must not end because of it.
-            Err(_) if Inbound::salvage_event(line) == Some(InboundEvent::BackwardsResponse) => Self::BackwardsResponse,
-            Err(error) => match Inbound::salvage_session_id(line) {
-                Some(session_id) => {
-                    let problem = format!("cannot parse the request: {}", reason(&error));
-                    Self::Request(Arc::from(session_id), Found { place: Err(problem), origin: Origin::default() })
-                }
-                None => Self::Unparsed,
-            },
+        let log = SessionLog::start(responder.ending().clone());
+        let session = Session { payload, arrived: turn.arrived, responder, log, span };
+        match (handle, queued) {
+            (Some(calls), _) => session.run(&self.0, calls),
+            (None, Some(queued)) => session.queue(self.0.clone(), key.clone(), queued),
+            (None, None) => {}
         }
+        Some(key)
     }
 }
 
-impl Found {
-    fn of(self, line: Vec<u8>) -> Result<Payload, String> {
-        self.place.map(|place| Payload::new(line, place).with_origin(self.origin))
-    }
-}
-
-/// Arrival time of a request, and its place among the concurrent sessions.
-pub struct Turn {
-    arrived: Instant,
-    awaited: Option<BoxFuture<'static, Option<Place>>>,
-    place: Option<Place>,
-}
-
-/// Why a session is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Stop {
-    /// The caller cancelled it.
-    Cancelled,
-    /// It took too long.
-    TimedOut,
-    /// The process ends.
-    ShuttingDown,
-    /// The daemon or client has disconnected.
-    Disconnected,
-}
-
+/// A session that is not at work yet.
 struct Session {
-    turn: Turn,
     payload: Payload,
+    arrived: Instant,
     responder: Responder,
     log: SessionLog,
-    sender: LineSender,
-    named: Named,
+    span: Span,
 }
 
-/// Waits for the session's place, runs it, and ends it if it must be stopped.
-async fn supervise(shared: Arc<Shared>, session: Session, span: Span) {
-    let Session { mut turn, payload, mut responder, log, sender, named } = session;
-    let ending = responder.ending();
-    let arrived = turn.arrived;
-    let glance = turn.awaited.as_ref().and_then(|_| Glance::of(payload.json()));
-    let expired = async {
-        match &glance {
-            Some(glance) => FirstToken::of_waiting(glance, arrived.into_std()).expired().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        outcome = shared.wait(&mut turn, &named.cancelled, &sender) => if let Err(reason) = outcome {
-            return ending.stop(shared.outcome(reason, false));
-        },
-        error = expired => {
-            responder.set_provider(glance.as_ref().map_or("plugin", |glance| &glance.provider));
-            return ending.stop(Outcome::Failed(error));
-        }
+impl Session {
+    /// Runs on the workers.
+    fn run(self, shared: &Shared, calls: Arc<dyn Backwards>) {
+        let Self { payload, arrived, responder, log, span } = self;
+        let ending = responder.ending().clone();
+        let work = dispatch::respond(shared.registry.clone(), payload, arrived.into_std(), responder, log, calls);
+        ending.set_task(shared.workers.spawn(work.instrument(span)).abort_handle());
     }
-    let calls = shared.calls(&ending, Lendable::new(turn.place.take()));
-    let work = dispatch::respond(shared.registry.clone(), payload, arrived.into_std(), responder, log, calls.handle());
-    let mut work = AbortOnDropHandle::new(shared.workers.spawn(work.instrument(span)));
-    let reason = tokio::select! {
-        biased;
-        ended = &mut work => {
-            if ended.is_err_and(|error| error.is_panic()) {
-                warn!("session panicked; ended with an error");
+
+    /// Waits on the connection's thread for a place, then runs.
+    fn queue(mut self, shared: Arc<Shared>, key: Key, queued: Queued) {
+        let (ending, span) = (self.responder.ending().clone(), self.span.clone());
+        let waiting = async move {
+            let glance = Glance::of(self.payload.json());
+            let expired = async {
+                match &glance {
+                    Some(glance) => FirstToken::of_waiting(glance, self.arrived.into_std()).expired().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let place = tokio::select! {
+                biased;
+                place = queued => place,
+                error = expired => {
+                    self.responder.set_provider(glance.as_ref().map_or("plugin", |glance| &glance.provider));
+                    return self.responder.ending().stop(Outcome::Failed(error));
+                }
+            };
+            let Some(place) = place else { return };
+            let calls = shared.calls(self.responder.ending(), place);
+            let handle = calls.handle();
+            if let Some(open) = shared.table().open.get_mut(&key) {
+                open.calls = Some(calls);
+                self.run(&shared, handle);
             }
-            return;
-        }
-        reason = shared.stopped(arrived, &named.cancelled, &sender) => reason,
-    };
-    ending.stop(shared.outcome(reason, true));
-    work.abort();
-    // A dropped session flushes its lines and writes its ending. One that blocks its thread is not waited for.
-    if tokio::time::timeout(ABORT_TIMEOUT, work).await.is_err() {
-        ending.force();
+        };
+        ending.set_task(tokio::spawn(waiting.instrument(span)).abort_handle());
     }
 }
 
@@ -336,33 +301,86 @@ impl Shared {
     }
 
     /// Returns the calls back into Dify of a session that starts.
-    fn calls(&self, ending: &Ending, place: Lendable) -> OpenCalls {
+    fn calls(&self, ending: &Ending, place: Place) -> OpenCalls {
+        let place = Lendable::new(Some(place));
         OpenCalls::new(self.carrier.open(ending, place.clone()), place)
     }
 
-    async fn wait(&self, turn: &mut Turn, cancelled: &CancellationToken, sender: &LineSender) -> Result<(), Stop> {
-        let Some(place) = &mut turn.awaited else { return Ok(()) };
-        let place = tokio::select! {
-            biased;
-            reason = self.stopped(turn.arrived, cancelled, sender) => return Err(reason),
-            place = place => place,
-        };
-        (turn.awaited, turn.place) = (None, Some(place.ok_or(Stop::Disconnected)?));
-        Ok(())
+    /// Opens a session, unless no more are accepted.
+    fn open(&self, arrived: Instant, ending: &Ending, calls: Option<OpenCalls>) -> Option<Key> {
+        let due = arrived + self.options.max_session_time;
+        let mut table = self.table();
+        if *self.phase.borrow() != Phase::Open {
+            return None;
+        }
+        table.next += 1;
+        let key = (ending.session_id().clone(), table.next);
+        table.open.insert(key.clone(), Open { ending: ending.clone(), due, is_stopped: false, calls });
+        self.expect(&mut table, due);
+        Some(key)
     }
 
-    async fn stopped(&self, arrived: Instant, cancelled: &CancellationToken, sender: &LineSender) -> Stop {
-        let mut phase = self.phase.subscribe();
-        tokio::select! {
-            biased;
-            () = cancelled.cancelled() => Stop::Cancelled,
-            () = sender.closed() => Stop::Disconnected,
-            phase = phase.wait_for(|phase| matches!(phase, Phase::ShuttingDown | Phase::Disconnected)) => match phase.as_deref() {
-                Ok(Phase::ShuttingDown) => Stop::ShuttingDown,
-                _ => Stop::Disconnected,
-            },
-            () = tokio::time::sleep_until(arrived + self.options.max_session_time) => Stop::TimedOut,
+    /// Closes a session that has ended, if it is still open.
+    fn close(&self, key: &Key) {
+        let mut table = self.table();
+        let closed = table.open.remove(key);
+        if table.open.is_empty() {
+            self.empty.notify_waiters();
         }
+        drop(table);
+        drop(closed);
+    }
+
+    /// Has the keeper act at this time at the latest.
+    fn expect(&self, table: &mut Table, due: Instant) {
+        if table.due.is_none_or(|known| due < known) {
+            table.due = Some(due);
+            self.earlier.notify_one();
+        }
+    }
+
+    fn cancel(&self, session_id: Arc<str>) {
+        let sessions = (session_id.clone(), 0)..=(session_id, u64::MAX);
+        let mut table = self.table();
+        let stopped = table.open.range_mut(sessions).filter_map(|(_, open)| open.stop()).collect();
+        self.stop(table, stopped, Stop::Cancelled);
+    }
+
+    fn stop_all(&self, phase: Phase, reason: Stop) {
+        self.phase.send_replace(phase);
+        let mut table = self.table();
+        let stopped = table.open.values_mut().filter_map(Open::stop).collect();
+        self.stop(table, stopped, reason);
+    }
+
+    /// Stops sessions of the table.
+    fn stop(&self, mut table: MutexGuard<'_, Table>, stopped: Vec<Stopped>, reason: Stop) {
+        if !stopped.is_empty() {
+            self.expect(&mut table, Instant::now() + ABORT_TIMEOUT);
+        }
+        drop(table);
+        for Stopped { ending, had_started } in stopped {
+            let _session = logs::session(ending.session_id()).entered();
+            ending.stop(self.outcome(reason, had_started));
+        }
+    }
+
+    /// Stops the sessions whose time is over, and writes the endings of those that were stopped and do not end. Returns
+    /// when this is to be done again.
+    fn end_overdue(&self, now: Instant) -> Option<Instant> {
+        let mut table = self.table();
+        let forced: Vec<_> = table.open.extract_if(.., |_, open| open.is_stopped && open.due <= now).collect();
+        let late = table.open.values_mut().filter(|open| open.due <= now).filter_map(Open::stop).collect();
+        if !forced.is_empty() && table.open.is_empty() {
+            self.empty.notify_waiters();
+        }
+        self.stop(table, late, Stop::TimedOut);
+        // A dropped session flushes its lines and writes its ending. One that blocks its thread is not waited for.
+        forced.iter().for_each(|(_, open)| open.ending.force());
+        drop(forced);
+        let mut table = self.table();
+        table.due = table.open.values().map(|open| open.due).min();
+        table.due
     }
 
     /// Returns how a stopped session ends. `started` is false if it was still queued.
@@ -397,39 +415,97 @@ impl Shared {
 /// Responds to a request with an error immediately.
 fn reject(responder: Responder, error: InvokeError) {
     let _session = logs::session(responder.session_id()).entered();
-    let mut log = SessionLog::start(responder.ending());
+    let mut log = SessionLog::start(responder.ending().clone());
     log.failed(&error);
     responder.ending().stop(Outcome::Failed(error));
 }
 
-/// Open sessions by session ID, to cancel them. IDs may repeat.
+/// A body that is not a request.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the body is not a request envelope")]
+pub struct NotARequest;
+
+/// Arrival time of a request, and its place among the concurrent sessions.
+pub struct Turn {
+    arrived: Instant,
+    place: Result<Place, Queued>,
+}
+
+/// Why a session is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The caller cancelled it.
+    Cancelled,
+    /// It took too long.
+    TimedOut,
+    /// The process ends.
+    ShuttingDown,
+    /// The daemon or client has disconnected.
+    Disconnected,
+}
+
+/// Names a session: its ID, which may repeat, and its number.
+type Key = (Arc<str>, u64);
+
+/// The open sessions. One that has ended is no longer among them.
 #[derive(Default)]
 struct Table {
     next: u64,
-    open: BTreeMap<(Arc<str>, u64), CancellationToken>,
+    open: BTreeMap<Key, Open>,
+    /// When the keeper acts next.
+    due: Option<Instant>,
 }
 
-/// A session's entry in the table, which is removed when the session ends.
-struct Named {
-    shared: Arc<Shared>,
-    key: (Arc<str>, u64),
-    cancelled: CancellationToken,
+struct Open {
+    ending: Ending,
+    /// When it is stopped, or if it was stopped already, ended without waiting for it.
+    due: Instant,
+    is_stopped: bool,
+    /// Its calls back into Dify, once it has started.
+    calls: Option<OpenCalls>,
 }
 
-impl Named {
-    fn new(shared: Arc<Shared>, session_id: Arc<str>) -> Self {
-        let cancelled = CancellationToken::new();
-        let mut table = shared.table();
-        table.next += 1;
-        let key = (session_id, table.next);
-        table.open.insert(key.clone(), cancelled.clone());
-        drop(table);
-        Self { shared, key, cancelled }
+struct Stopped {
+    ending: Ending,
+    had_started: bool,
+}
+
+impl Open {
+    /// Marks a session as stopped, the first time.
+    fn stop(&mut self) -> Option<Stopped> {
+        if std::mem::replace(&mut self.is_stopped, true) {
+            return None;
+        }
+        self.due = Instant::now() + ABORT_TIMEOUT;
+        Some(Stopped { ending: self.ending.clone(), had_started: self.calls.is_some() })
     }
 }
 
-impl Drop for Named {
+/// Held by a session's responder: closes the session after its ending.
+struct Guard {
+    shared: Arc<Shared>,
+    key: Key,
+}
+
+impl Drop for Guard {
     fn drop(&mut self) {
-        self.shared.table().open.remove(&self.key);
+        if std::thread::panicking() {
+            warn!("session panicked; ended with an error");
+        }
+        self.shared.close(&self.key);
+    }
+}
+
+/// The client that reads a session's response. Dropping it before the end cancels the session.
+pub struct Client(Option<(Arc<Shared>, Key)>);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some((shared, key)) = &self.0 {
+            let mut table = shared.table();
+            let stopped = table.open.get_mut(key).and_then(Open::stop).into_iter().collect();
+            shared.stop(table, stopped, Stop::Disconnected);
+        }
     }
 }

@@ -80,8 +80,8 @@ pub struct Call {
 /// Response to a request.
 #[non_exhaustive]
 pub enum HttpResponse {
-    /// Streams the lines of a session.
-    Lines(LineReceiver),
+    /// Streams the lines of a session. The second value is dropped once they are sent, or the client is gone.
+    Lines(LineReceiver, Box<dyn Send>),
     /// Rejects the request without a session.
     Rejected(StatusCode, String),
 }
@@ -209,7 +209,7 @@ impl Server {
             (&Method::POST, "/invoke") => {
                 let open = self.open.token();
                 match self.invoke(request).await {
-                    HttpResponse::Lines(queue) => streamed(queue, open),
+                    HttpResponse::Lines(queue, client) => streamed(queue, (open, client)),
                     HttpResponse::Rejected(status, text) => plain(status, text),
                 }
             }
@@ -244,7 +244,7 @@ impl Server {
     }
 }
 
-fn streamed(mut queue: LineReceiver, open: TaskTrackerToken) -> Response<Body> {
+fn streamed(mut queue: LineReceiver, open: (TaskTrackerToken, Box<dyn Send>)) -> Response<Body> {
     let lines = async_stream::stream! {
         while let Some(batch) = queue.recv().await {
             yield Ok::<_, Infallible>(batch.lines);

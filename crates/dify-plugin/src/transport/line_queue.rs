@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Bytes of free space that [`LineSender::room`] waits for.
 const USUAL_BATCH: u32 = 64 * 1024;
@@ -21,12 +21,20 @@ pub const fn line_below(limit: usize) -> usize {
 
 /// Sending side of the queue; cheap to clone.
 #[derive(Clone)]
-pub struct LineSender {
+pub struct LineSender(Arc<Sending>);
+
+#[derive(Clone)]
+struct Sending {
     batches: mpsc::UnboundedSender<Batch>,
-    slots: Arc<Semaphore>,
-    room: Arc<Semaphore>,
-    capacity: u32,
+    limits: Arc<Limits>,
     max_line_bytes: usize,
+}
+
+/// The free space of the queue.
+struct Limits {
+    slots: Semaphore,
+    room: Semaphore,
+    capacity: u32,
 }
 
 /// Receiving side of the queue, for the writer.
@@ -38,7 +46,23 @@ pub struct Batch {
     pub lines: Bytes,
     /// Notified when the lines are written.
     pub written: Option<oneshot::Sender<()>>,
-    _room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    _space: Option<Space>,
+}
+
+/// Space for one batch of so many bytes; free again when it is dropped.
+pub struct Space {
+    limits: Arc<Limits>,
+    bytes: u32,
+    has_slot: bool,
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.limits.room.add_permits(self.bytes as usize);
+        if self.has_slot {
+            self.limits.slots.add_permits(1);
+        }
+    }
 }
 
 /// The receiver was dropped.
@@ -49,63 +73,77 @@ pub struct Closed;
 /// the only one.
 pub fn queue(batches: usize, bytes: u32) -> (LineSender, LineReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (slots, room) = (Arc::new(Semaphore::new(batches)), Arc::new(Semaphore::new(bytes as usize)));
-    (LineSender { batches: sender, slots, room, capacity: bytes, max_line_bytes: MAX_LINE_BYTES }, receiver)
+    let (slots, room) = (Semaphore::new(batches), Semaphore::new(bytes as usize));
+    let limits = Arc::new(Limits { slots, room, capacity: bytes });
+    (LineSender(Arc::new(Sending { batches: sender, limits, max_line_bytes: MAX_LINE_BYTES })), receiver)
 }
 
 /// Reserved space for a batch.
 pub struct Room<'a> {
     sender: &'a LineSender,
-    permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    space: Space,
 }
 
 impl Room<'_> {
     /// Queues lines immediately.
     pub fn send(self, lines: Bytes) -> Result<(), Closed> {
-        self.sender.batches.send(Batch { lines, written: None, _room: Some(self.permits) }).map_err(|_| Closed)
+        self.sender.queue(Batch { lines, written: None, _space: Some(self.space) })
     }
 
     /// Queues lines immediately, and returns a receiver that reports when they are written. A dropped report means the
     /// same.
     pub fn send_reported(self, lines: Bytes) -> Result<oneshot::Receiver<()>, Closed> {
         let (written, report) = oneshot::channel();
-        let batch = Batch { lines, written: Some(written), _room: Some(self.permits) };
-        self.sender.batches.send(batch).map(|()| report).map_err(|_| Closed)
+        let batch = Batch { lines, written: Some(written), _space: Some(self.space) };
+        self.sender.queue(batch).map(|()| report)
     }
 }
 
 impl LineSender {
     /// Sets the maximum line length in bytes that the daemon accepts.
     #[must_use]
-    pub fn with_max_line_bytes(mut self, max_line_bytes: usize) -> Self {
-        self.max_line_bytes = max_line_bytes;
-        self
+    pub fn with_max_line_bytes(self, max_line_bytes: usize) -> Self {
+        Self(Arc::new(Sending { max_line_bytes, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// Returns the maximum line length in bytes.
     pub fn max_line_bytes(&self) -> usize {
-        self.max_line_bytes
+        self.0.max_line_bytes
     }
 
-    /// Waits for space for `length` bytes.
+    fn queue(&self, batch: Batch) -> Result<(), Closed> {
+        self.0.batches.send(batch).map_err(|_| Closed)
+    }
+
+    /// Waits for space for a batch of `length` bytes.
     pub async fn reserve(&self, length: usize) -> Result<Room<'_>, Closed> {
-        let permits = self.permits(length);
-        let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| Closed)?;
-        let slot = self.slots.clone().acquire_owned().await.map_err(|_| Closed)?;
-        if self.batches.is_closed() { Err(Closed) } else { Ok(Room { sender: self, permits: (slot, room) }) }
+        let mut space = self.reserve_last(length).await?;
+        self.0.limits.slots.acquire().await.map_err(|_| Closed)?.forget();
+        space.has_slot = true;
+        if self.0.batches.is_closed() { Err(Closed) } else { Ok(Room { sender: self, space }) }
+    }
+
+    /// Waits for space for the last `length` bytes of a session. Their number is that of sessions, so it is not limited.
+    pub async fn reserve_last(&self, length: usize) -> Result<Space, Closed> {
+        let limits = &self.0.limits;
+        let bytes = limits.permits(length);
+        limits.room.acquire_many(bytes).await.map_err(|_| Closed)?.forget();
+        let space = Space { limits: limits.clone(), bytes, has_slot: false };
+        if self.0.batches.is_closed() { Err(Closed) } else { Ok(space) }
     }
 
     /// Queues the last lines of a session immediately, even if the queue is full: the lines exist already, and each
     /// session has one ending.
-    pub fn send_last(&self, lines: Bytes) {
+    pub fn send_last(&self, lines: Bytes, space: Option<Space>) {
         // Without a receiver the lines are dropped.
-        let _ = self.batches.send(Batch { lines, written: None, _room: None });
+        let _ = self.queue(Batch { lines, written: None, _space: space });
     }
 
     /// Whether a batch of the usual size would have to wait.
     pub fn is_full(&self) -> bool {
-        self.slots.available_permits() == 0
-            || self.room.available_permits() < self.permits(USUAL_BATCH as usize) as usize
+        let Limits { slots, room, .. } = &*self.0.limits;
+        slots.available_permits() == 0
+            || room.available_permits() < self.0.limits.permits(USUAL_BATCH as usize) as usize
     }
 
     /// Waits until there is space for a batch of the usual size.
@@ -115,9 +153,11 @@ impl LineSender {
 
     /// Waits until the receiver is dropped.
     pub async fn closed(&self) {
-        self.batches.closed().await;
+        self.0.batches.closed().await;
     }
+}
 
+impl Limits {
     /// Returns the number of semaphore permits for a batch of this length.
     fn permits(&self, length: usize) -> u32 {
         u32::try_from(length).unwrap_or(u32::MAX).min(self.capacity)
@@ -157,7 +197,7 @@ mod tests {
     async fn queues_last_lines_without_waiting_and_in_order() {
         let (sender, mut queue) = queue(1, 100);
         assert!(fits(&sender, 100).await);
-        sender.send_last(Bytes::from_static(b"end"));
+        sender.send_last(Bytes::from_static(b"end"), None);
         assert_eq!(queue.recv().await.unwrap().lines.len(), 100);
         assert_eq!(&queue.recv().await.unwrap().lines[..], b"end");
     }

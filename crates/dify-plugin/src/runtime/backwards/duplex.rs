@@ -1,8 +1,8 @@
 //! Calls over the connection that sessions came by: each waits under an ID of its own, the reader hands responses over
 //! without waiting, and a session that ends takes its calls with it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
@@ -35,7 +35,6 @@ struct Shared {
 
 #[derive(Default)]
 struct Table {
-    sessions: BTreeSet<u64>,
     next: u64,
     calls: BTreeMap<Key, Sender>,
 }
@@ -45,6 +44,8 @@ pub(crate) struct SessionCalls {
     shared: Arc<Shared>,
     session: u64,
     next: AtomicU64,
+    /// Changed and read only while the table is locked.
+    has_ended: AtomicBool,
     ending: Ending,
     place: Lendable,
 }
@@ -61,9 +62,9 @@ impl Waiters {
         let mut table = self.0.table();
         table.next += 1;
         let session = table.next;
-        table.sessions.insert(session);
         drop(table);
-        Arc::new(SessionCalls { shared: self.0.clone(), session, next: AtomicU64::new(0), ending, place })
+        let (next, has_ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(SessionCalls { shared: self.0.clone(), session, next, has_ended, ending, place })
     }
 
     /// Hands over a line with an event of a call. What belongs to no call that waits is dropped: its code stopped
@@ -162,7 +163,7 @@ impl SessionCalls {
 
     fn register(&self, key: Key, sender: Sender) -> Result<Waiter, DifyError> {
         let mut table = self.shared.table();
-        if !table.sessions.contains(&self.session) {
+        if self.has_ended.load(Ordering::Relaxed) {
             return Err(DifyError::session_ended());
         }
         table.calls.insert(key, sender);
@@ -179,7 +180,7 @@ impl Backwards for SessionCalls {
 impl Session for SessionCalls {
     fn end(&self) {
         let mut table = self.shared.table();
-        table.sessions.remove(&self.session);
+        self.has_ended.store(true, Ordering::Relaxed);
         let open = table.calls.extract_if((self.session, 0)..=(self.session, u64::MAX), |_, _| true);
         open.for_each(|(_, waiting)| waiting.fail(DifyError::session_ended()));
     }

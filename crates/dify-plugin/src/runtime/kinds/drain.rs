@@ -55,13 +55,15 @@ pub(super) struct Drain<'a, 's> {
     next_text: Instant,
     /// When the current budget began, and how many lines were written within it.
     window: (Instant, usize),
+    /// The hook has returned.
+    is_over: bool,
 }
 
 impl<'a, 's> Drain<'a, 's> {
     pub(super) fn new(session: &'a mut Session<'s>, inbox: Inbox, pace: Pace) -> Self {
         let max_item_bytes = session.responder.max_line_bytes().saturating_sub(session.responder.length_of(&0));
         let now = Instant::now();
-        Self { session, inbox, pace, max_item_bytes, pending: None, next_text: now, window: (now, 0) }
+        Self { session, inbox, pace, max_item_bytes, pending: None, next_text: now, window: (now, 0), is_over: false }
     }
 
     /// Runs a hook to its end, and writes all that it has sent: what it sent before it failed too.
@@ -75,6 +77,8 @@ impl<'a, 's> Drain<'a, 's> {
                 outcome = &mut hook => break outcome,
             }
         };
+        // What is left goes out with the ending.
+        self.is_over = true;
         while let Ok(entry) = self.inbox.try_recv() {
             self.take(entry).await?;
         }
@@ -101,7 +105,12 @@ impl<'a, 's> Drain<'a, 's> {
                 self.write(&*item).await?;
             }
         }
-        if self.inbox.is_empty() || self.session.responder.is_full() {
+        self.flush().await
+    }
+
+    /// Passes the lines to the writer when nothing more is there now, or many are.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        if (self.inbox.is_empty() && !self.is_over) || self.session.responder.is_full() {
             self.session.responder.flush().await?;
         }
         Ok(())
@@ -134,10 +143,7 @@ impl<'a, 's> Drain<'a, 's> {
         };
         self.next_text = Instant::now() + self.pace.join;
         self.write(&Message::new(content)).await?;
-        if self.inbox.is_empty() {
-            self.session.responder.flush().await?;
-        }
-        Ok(())
+        self.flush().await
     }
 
     /// Writes a line once the budget allows it.

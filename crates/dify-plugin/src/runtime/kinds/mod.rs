@@ -72,13 +72,13 @@ pub(super) async fn run(
     let mut session = Session { plugin, declared, origin: &origin, dify, cancel, responder, log, shows_items: true };
     match request {
         Invocation::Model(_) => Err(PluginError::internal("a request to a model came to another kind").into()),
-        Invocation::Tool(request) => tool::run(&mut session, request).await,
-        Invocation::Endpoint(request) => endpoint::run(&mut session, request).await,
-        Invocation::Agent(request) => agent::run(&mut session, request).await,
-        Invocation::Datasource(request) => datasource::run(&mut session, request).await,
-        Invocation::Trigger(request) => trigger::run(&mut session, request).await,
-        Invocation::OAuth(request) => oauth::run(&mut session, request, &upstream).await,
-        Invocation::Options(request) => options::run(&mut session, request).await,
+        Invocation::Tool(request) => Box::pin(tool::run(&mut session, request)).await,
+        Invocation::Endpoint(request) => Box::pin(endpoint::run(&mut session, request)).await,
+        Invocation::Agent(request) => Box::pin(agent::run(&mut session, request)).await,
+        Invocation::Datasource(request) => Box::pin(datasource::run(&mut session, request)).await,
+        Invocation::Trigger(request) => Box::pin(trigger::run(&mut session, request)).await,
+        Invocation::OAuth(request) => Box::pin(oauth::run(&mut session, request, &upstream)).await,
+        Invocation::Options(request) => Box::pin(options::run(&mut session, request)).await,
     }
 }
 
@@ -99,9 +99,9 @@ struct Session<'a> {
 impl Session<'_> {
     /// What a hook gets about its call.
     fn call(&self, user_id: &str) -> Call {
-        let mut call = Call::of(self.responder.session_id().clone(), self.origin, self.dify.clone());
+        let session_id = self.responder.session_id().clone();
+        let mut call = Call::of(session_id, self.origin, self.dify.clone(), self.cancel.clone());
         call.user_id = Some(user_id).filter(|id| !id.is_empty()).map(Arc::from);
-        call.cancel = self.cancel.clone();
         call
     }
 

@@ -65,7 +65,7 @@ pub(super) async fn with_session<T>(
         }
     });
     let mut responder = Responder::new(sender.with_max_line_bytes(max_line_bytes), Arc::from("s"));
-    let mut log = SessionLog::start(responder.ending());
+    let mut log = SessionLog::start(responder.ending().clone());
     let (plugin, declared, origin) = (Plugin::new(), KindDeclarations::default(), Origin::default());
     let outcome = work(&mut Session {
         plugin: &plugin,

@@ -32,8 +32,8 @@ impl Played {
         let responder = Responder::new(sender.with_max_line_bytes(4096), Arc::from("s"));
         let places = Places::new(1);
         let waiters = Waiters::new(options);
-        let place = Lendable::new(places.acquire().await);
-        let open = OpenCalls::new(waiters.session(responder.ending(), place.clone()), place);
+        let place = Lendable::new(places.place().await);
+        let open = OpenCalls::new(waiters.session(responder.ending().clone(), place.clone()), place);
         let dify = Dify::new(open.handle(), DifyFacts::default());
         Self { waiters, lines, responder: Some(responder), open: Some(open), dify, places }
     }
@@ -253,7 +253,7 @@ async fn the_end_of_the_session_fails_what_waits_and_what_comes() {
 async fn nothing_is_written_after_the_ending() {
     let mut played = Played::new().await;
     let responder = played.responder.take().unwrap();
-    let ending = responder.ending();
+    let ending = responder.ending().clone();
     responder.end().await.unwrap();
     assert_eq!(played.line().await["data"]["type"], "end");
     let error = played.dify.storage().get("k").await.unwrap_err();
@@ -387,12 +387,12 @@ async fn a_session_that_waits_lends_its_place() {
         read
     });
     let id = played.id().await;
-    let inner = played.places.acquire().await.unwrap();
+    let inner = played.places.place().await.unwrap();
     played.response(&id, json!({"data": "00"}));
     played.event(&id, "end", "", Value::Null);
     // Taking the place back does not wait for the inner session.
     assert!(call.await.unwrap().unwrap().is_some());
     drop(inner);
     drop(played.open.take());
-    played.places.acquire().await.unwrap();
+    played.places.place().await.unwrap();
 }

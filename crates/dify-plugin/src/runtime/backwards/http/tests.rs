@@ -158,12 +158,12 @@ async fn the_end_of_the_session_ends_its_requests() {
 async fn a_session_that_waits_for_a_request_lends_its_place() {
     let (url, seen) = daemon(Vec::new(), true).await;
     let places = Places::new(1);
-    let place = Lendable::new(places.acquire().await);
+    let place = Lendable::new(places.place().await);
     let calls = HttpCalls::new(Some(url), Upstream::new(), Arc::from("s"), BackwardsOptions::default(), place.clone());
     let open = OpenCalls::new(Arc::new(calls), place);
     let dify = Dify::new(open.handle(), DifyFacts::default());
     let call = tokio::spawn(async move { dify.storage().get("k").await });
-    drop(places.acquire().await.unwrap());
+    drop(places.place().await.unwrap());
     drop(open);
     assert_eq!(call.await.unwrap().unwrap_err().kind, DifyErrorKind::SessionEnded);
     assert!(seen.lock().unwrap().len() <= 1);
