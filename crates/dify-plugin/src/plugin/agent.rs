@@ -1,21 +1,33 @@
 //! Agent strategies: messages as a tool has them, and a log of what the agent does. What a run used is returned, so that
 //! it is sent exactly once, as the last message.
+//!
+//! What every strategy does is here, too: it calls the model that the user selected ([`Model`]), offers and calls the tools
+//! that the user selected ([`ToolSet`]), and logs both in rounds ([`Round`]). When it stops, and what the model is asked, is
+//! the strategy's own.
+
+mod log;
+mod model;
+mod observation;
+mod round;
+mod tool_set;
 
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use log::{Span, SpanBuilder};
+pub use model::Model;
+pub use round::Round;
+pub use tool_set::{ToolResult, ToolSet};
+
 use super::erased::ErasedStrategy;
-use super::outgoing::Outbox;
 use super::{Call, Messages, PluginError, crate_of};
 use crate::protocol::agent::AgentUsage;
-use crate::protocol::tool_message::{Content, Log, LogStatus, Message, RetrieverResources};
+use crate::protocol::tool_message::{Content, Message, RetrieverResources};
 
 /// One strategy.
 ///
@@ -145,108 +157,4 @@ impl AgentMessages {
         let resources = RetrieverResources { retriever_resources: resources, context: context.into() };
         self.0.outbox().item(&Message::new(Content::RetrieverResources(resources))).await
     }
-}
-
-/// An entry of the log before it is sent.
-pub struct SpanBuilder {
-    outbox: Outbox,
-    entry: Log,
-}
-
-impl SpanBuilder {
-    fn new(outbox: Outbox, parent_id: Option<String>, label: String) -> Self {
-        let entry = Log {
-            id: uuid::Uuid::new_v4().to_string(),
-            label,
-            parent_id,
-            error: None,
-            status: LogStatus::Start,
-            data: Map::new(),
-            metadata: Map::new(),
-        };
-        Self { outbox, entry }
-    }
-
-    /// Adds details.
-    #[must_use]
-    pub fn data(mut self, name: &str, value: impl Serialize) -> Self {
-        insert(&mut self.entry.data, name, value);
-        self
-    }
-
-    /// Adds one of the members that Dify understands: `provider`, `total_tokens`, `total_price`, `currency`.
-    #[must_use]
-    pub fn metadata(mut self, name: &str, value: impl Serialize) -> Self {
-        insert(&mut self.entry.metadata, name, value);
-        self
-    }
-
-    /// Sends the entry. It is sent once more when it is finished.
-    pub async fn start(mut self) -> Result<Span, PluginError> {
-        insert(&mut self.entry.metadata, "started_at", unix_seconds());
-        self.outbox.item(&Message::new(Content::Log(self.entry.clone()))).await?;
-        Ok(Span { outbox: self.outbox, entry: self.entry, started: Instant::now(), is_open: true })
-    }
-}
-
-/// An entry of the log whose work goes on. One that is dropped unfinished is shown as failed.
-pub struct Span {
-    outbox: Outbox,
-    entry: Log,
-    started: Instant,
-    is_open: bool,
-}
-
-impl Span {
-    /// Begins an entry below this one.
-    pub fn child(&self, label: impl Into<String>) -> SpanBuilder {
-        SpanBuilder::new(self.outbox.clone(), Some(self.entry.id.clone()), label.into())
-    }
-
-    /// Adds one of the members that Dify understands, to be sent with the end.
-    pub fn set_metadata(&mut self, name: &str, value: impl Serialize) {
-        insert(&mut self.entry.metadata, name, value);
-    }
-
-    /// The work is done; `data` is shown.
-    pub async fn finish(mut self, data: impl Serialize) -> Result<(), PluginError> {
-        if let Ok(Value::Object(data)) = serde_json::to_value(data) {
-            self.entry.data = data;
-        }
-        self.close(LogStatus::Success, None);
-        self.outbox.item(&Message::new(Content::Log(self.entry.clone()))).await
-    }
-
-    /// The work failed.
-    pub async fn fail(mut self, error: impl std::fmt::Display) -> Result<(), PluginError> {
-        self.close(LogStatus::Error, Some(error.to_string()));
-        self.outbox.item(&Message::new(Content::Log(self.entry.clone()))).await
-    }
-
-    fn close(&mut self, status: LogStatus, error: Option<String>) {
-        self.is_open = false;
-        self.entry.status = status;
-        self.entry.error = error;
-        insert(&mut self.entry.metadata, "finished_at", unix_seconds());
-        insert(&mut self.entry.metadata, "elapsed_time", self.started.elapsed().as_secs_f64());
-    }
-}
-
-impl Drop for Span {
-    fn drop(&mut self) {
-        if self.is_open {
-            self.close(LogStatus::Error, Some("given up".to_owned()));
-            self.outbox.item_now(&Message::new(Content::Log(self.entry.clone())));
-        }
-    }
-}
-
-fn insert(members: &mut Map<String, Value>, name: &str, value: impl Serialize) {
-    if let Ok(value) = serde_json::to_value(value) {
-        members.insert(name.to_owned(), value);
-    }
-}
-
-fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -69,7 +69,7 @@
 //! A struct without fields has no parameters. A `Map` as the whole type takes everything and is not compared; so do fields
 //! with `#[serde(flatten)]` that are maps.
 
-mod agent;
+pub mod agent;
 mod blob;
 mod call;
 mod cast;

@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::LlmUsage;
+use super::decimal;
 use super::invocation::actions;
 use super::lenient::{lenient, null_default};
 use super::tool_message::Message;
@@ -47,7 +49,7 @@ impl AgentRequest {
 }
 
 /// What a run of a strategy used, over all calls of models.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AgentUsage {
     /// Tokens of all calls.
@@ -61,6 +63,13 @@ pub struct AgentUsage {
     pub extra: Map<String, Value>,
 }
 
+/// No tokens, and no price.
+impl Default for AgentUsage {
+    fn default() -> Self {
+        Self { total_tokens: 0, total_price: "0".to_owned(), currency: String::new(), extra: Map::new() }
+    }
+}
+
 impl AgentUsage {
     /// Tokens without a price.
     pub fn new(total_tokens: u64) -> Self {
@@ -72,6 +81,38 @@ impl AgentUsage {
     pub fn with_price(mut self, price: impl Into<String>, currency: impl Into<String>) -> Self {
         (self.total_price, self.currency) = (price.into(), currency.into());
         self
+    }
+
+    /// Adds what a call of a model used. Prices are added exactly; unit prices are those of the last call.
+    pub fn add(&mut self, usage: &LlmUsage) {
+        self.total_tokens = self.total_tokens.saturating_add(usage.total_tokens);
+        if let Some(price) = decimal::sum(&self.total_price, &usage.total_price.0) {
+            self.total_price = price;
+        }
+        if !usage.currency.is_empty() {
+            self.currency.clone_from(&usage.currency);
+        }
+        let tokens = [("prompt_tokens", usage.prompt_tokens), ("completion_tokens", usage.completion_tokens)];
+        for (name, more) in tokens {
+            let known = self.extra.get(name).and_then(Value::as_u64).unwrap_or_default();
+            self.extra.insert(name.to_owned(), known.saturating_add(more).into());
+        }
+        let prices = [("prompt_price", &usage.prompt_price.0), ("completion_price", &usage.completion_price.0)];
+        for (name, more) in prices {
+            let known = self.extra.get(name).and_then(Value::as_str).unwrap_or("0");
+            if let Some(price) = decimal::sum(known, more) {
+                self.extra.insert(name.to_owned(), price.into());
+            }
+        }
+        let units = [
+            ("prompt_unit_price", &usage.prompt_unit_price),
+            ("prompt_price_unit", &usage.prompt_price_unit),
+            ("completion_unit_price", &usage.completion_unit_price),
+            ("completion_price_unit", &usage.completion_price_unit),
+        ];
+        self.extra.extend(units.map(|(name, unit)| (name.to_owned(), unit.0.clone().into())));
+        let latency = self.extra.get("latency").and_then(Value::as_f64).unwrap_or_default();
+        self.extra.insert("latency".to_owned(), (latency + usage.latency).into());
     }
 
     /// Adds a further member; see [`Self::extra`].

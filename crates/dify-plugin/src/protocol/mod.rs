@@ -10,6 +10,7 @@ pub mod agent;
 pub mod backwards;
 pub mod credentials;
 pub mod datasource;
+mod decimal;
 pub mod endpoint;
 pub mod envelope;
 pub mod invocation;

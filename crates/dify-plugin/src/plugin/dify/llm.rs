@@ -95,12 +95,17 @@ impl Llm {
 
     /// Sends the call; the response comes as it is made.
     pub async fn stream(self) -> Result<LlmStream, DifyError> {
-        self.send(true).await.map(LlmStream)
+        self.chunks(true).await
     }
 
     /// Sends the call and waits for the whole response.
     pub async fn whole(self) -> Result<LlmResult, DifyError> {
-        LlmStream(self.send(false).await?).whole().await
+        self.chunks(false).await?.whole().await
+    }
+
+    /// Sends the call; without `is_streamed`, the whole response is one chunk.
+    pub(crate) async fn chunks(self, is_streamed: bool) -> Result<LlmStream, DifyError> {
+        self.send(is_streamed).await.map(LlmStream)
     }
 
     async fn send(self, stream: bool) -> Result<Calls<LlmChunk>, DifyError> {
