@@ -4,8 +4,11 @@ use std::fmt;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
+use http::{HeaderValue, Response, StatusCode, header};
+use tracing::warn;
 
 use super::{Call, PluginError};
+use crate::error::ErrorKind;
 
 /// Answers the HTTP requests of all endpoints.
 ///
@@ -36,6 +39,38 @@ pub trait Endpoint: Send + Sync + 'static {
         call: Call,
         request: http::Request<Bytes>,
     ) -> impl Future<Output = Result<http::Response<Body>, PluginError>> + Send;
+
+    /// The response for an error: of [`Endpoint::handle`], or of a request that does not get there, because it cannot be read or
+    /// its body is too large ([`PluginError::status`] 413). By default a text; APIs whose clients expect another form replace it.
+    fn error_response(&self, error: PluginError) -> http::Response<Body> {
+        let status = error_status(&error);
+        let text = if status.is_client_error() {
+            error.detail()
+        } else {
+            // What a client of a public URL may know: what it did wrong, and nothing of what went wrong here.
+            warn!(error = error.log_summary(), status = status.as_u16(), "an endpoint failed");
+            status.canonical_reason().unwrap_or_default().to_owned()
+        };
+        let mut response = Response::new(Body::from(format!("{text}\n")));
+        *response.status_mut() = status;
+        let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// The status of an error by its kind.
+fn error_status(error: &PluginError) -> StatusCode {
+    match error.kind {
+        ErrorKind::BadRequest if error.status == Some(413) => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::BadRequest | ErrorKind::PollingUnsupported => StatusCode::BAD_REQUEST,
+        ErrorKind::Authorization | ErrorKind::CredentialsValidateFailed => StatusCode::UNAUTHORIZED,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::Connection | ErrorKind::ServerUnavailable | ErrorKind::FirstTokenTimeout => StatusCode::BAD_GATEWAY,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// The body of a response: bytes, or a stream of them.

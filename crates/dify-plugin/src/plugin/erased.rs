@@ -92,11 +92,16 @@ impl<P: ToolProvider> ErasedToolProvider for OfTools<P> {
 /// See [`Endpoint`].
 pub(crate) trait ErasedEndpoint: Send + Sync {
     fn handle(&self, call: Call, request: http::Request<Bytes>) -> Outcome<'_, http::Response<Body>>;
+    fn error_response(&self, error: PluginError) -> http::Response<Body>;
 }
 
 impl<E: Endpoint> ErasedEndpoint for E {
     fn handle(&self, call: Call, request: http::Request<Bytes>) -> Outcome<'_, http::Response<Body>> {
         Box::pin(Endpoint::handle(self, call, request))
+    }
+
+    fn error_response(&self, error: PluginError) -> http::Response<Body> {
+        Endpoint::error_response(self, error)
     }
 }
 

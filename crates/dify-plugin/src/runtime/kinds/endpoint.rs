@@ -1,12 +1,11 @@
 //! Endpoints: the HTTP request to the author's code, and its response or error as a response.
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tracing::warn;
 
 use super::endpoint_body::{self, Head};
 use super::{Session, http_request, not_served};
-use crate::error::{ErrorKind, InvokeError};
-use crate::plugin::Body;
+use crate::plugin::PluginError;
 use crate::protocol::endpoint::{EndpointRequest, MAX_REQUEST_BODY_BYTES};
 use crate::runtime::dispatch::Stop;
 
@@ -16,16 +15,18 @@ pub(super) async fn run(session: &mut Session<'_>, request: EndpointRequest) -> 
     let mut call = session.call("");
     call.settings = request.settings;
     let (method, response) = match http_request(request.raw_http_request) {
-        Err(error) => (Method::GET, error_response(&error)),
+        Err(error) => (Method::GET, Err(error)),
         // The daemon passes on this many bytes and drops the rest without notice.
         Ok(http) if http.body().len() >= MAX_REQUEST_BODY_BYTES => {
-            (http.method().clone(), plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large (limit 10 MiB)"))
+            let error = PluginError::bad_request("the body is too large (limit 10 MiB)").with_status(413);
+            (http.method().clone(), Err(error))
         }
         Ok(http) => {
             let method = http.method().clone();
-            (method, endpoint.handle(call, http).await.unwrap_or_else(|error| error_response(&error)))
+            (method, endpoint.handle(call, http).await)
         }
     };
+    let response = response.unwrap_or_else(|error| endpoint.error_response(error));
     let (parts, body) = response.into_parts();
     let has_body = method != Method::HEAD
         && !parts.status.is_informational()
@@ -50,30 +51,4 @@ fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
             (name.to_string(), values.join(", "))
         })
         .collect()
-}
-
-/// What a client of a public URL may know of an error: what it did wrong, and nothing of what went wrong here.
-fn error_response(error: &InvokeError) -> Response<Body> {
-    let status = match error.kind {
-        ErrorKind::BadRequest | ErrorKind::PollingUnsupported => StatusCode::BAD_REQUEST,
-        ErrorKind::Authorization | ErrorKind::CredentialsValidateFailed => StatusCode::UNAUTHORIZED,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::RateLimit => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        ErrorKind::Connection | ErrorKind::ServerUnavailable | ErrorKind::FirstTokenTimeout => StatusCode::BAD_GATEWAY,
-        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    if status.is_client_error() {
-        return plain(status, &error.detail());
-    }
-    warn!(error = error.log_summary(), status = status.as_u16(), "an endpoint failed");
-    plain(status, status.canonical_reason().unwrap_or_default())
-}
-
-fn plain(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("{text}\n")));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }
