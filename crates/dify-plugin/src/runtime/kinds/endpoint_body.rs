@@ -1,7 +1,8 @@
 //! The response of an endpoint as items, so that the daemon loses nothing of it: it drops what comes after the first item
 //! of a body if the end of the session comes in the same burst, and items beyond a queue of 128.
 //!
-//! So a body that is there soon is one item; a longer one is joined to few items, and its end is held back.
+//! So a body that is there soon is one item; a longer one is joined to few items, and its end is held back. The first event of a
+//! stream of events is sent at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,7 +53,7 @@ pub(super) async fn write(session: &mut Session<'_>, head: Head, body: Body) -> 
         return Err(PluginError::internal("the headers of the response are too long").into());
     }
     let mut parts = Parts { stream: body.into_stream(), pending: BytesMut::new(), is_over: false, limit };
-    parts.gather(Instant::now() + WHOLE_BODY_TIMEOUT).await;
+    parts.gather(Instant::now() + whole_body_timeout(first.headers.as_ref())).await;
     if parts.is_whole() {
         let bytes = parts.take();
         if let Some(length) = first.headers.as_mut().and_then(|headers| headers.get_mut("content-length")) {
@@ -78,6 +79,12 @@ pub(super) async fn write(session: &mut Session<'_>, head: Head, body: Body) -> 
     }
     sleep_until(started + END_DELAY).await;
     Ok(())
+}
+
+/// A client of a stream of events waits for the first one: holding it back would save an item, and cost that time.
+fn whole_body_timeout(headers: Option<&BTreeMap<String, String>>) -> Duration {
+    let content_type = headers.and_then(|headers| headers.get("content-type")).map_or("", String::as_str);
+    if content_type.starts_with("text/event-stream") { Duration::ZERO } else { WHOLE_BODY_TIMEOUT }
 }
 
 /// A body, joined to items.

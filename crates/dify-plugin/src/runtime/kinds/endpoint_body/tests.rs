@@ -72,6 +72,23 @@ async fn the_first_bytes_of_a_slow_body_do_not_wait_for_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_event_of_a_stream_is_sent_at_once_and_nothing_of_it_is_lost() {
+    let events = || Head {
+        headers: vec![("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned())],
+        ..head(true)
+    };
+    let ready = Body::stream(futures_util::stream::iter((0..5).map(|_| Ok(vec![b'x'; 10]))));
+    // Events that are ready together are one item, even a whole stream.
+    for (body, count, expected) in [(ready, 5, 1), (parts(3, 10, 5), 3, 2), (parts(3, 10, 30), 3, 3)] {
+        let (is_ok, written) = write_body(MAX_LINE_BYTES, Duration::ZERO, events(), body).await;
+        let items = written.items();
+        assert!(is_ok && bytes(&items) == count * 10, "{items:?}");
+        assert_eq!((items.len(), items[0].0), (expected, Duration::ZERO));
+        assert!(items.len() == 1 || written.end() >= END_DELAY);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn responses_without_a_body_have_no_result() {
     for (head, body) in [(head(false), Body::from("ignored")), (head(true), Body::empty())] {
         let (_, written) = write_body(MAX_LINE_BYTES, Duration::ZERO, head, body).await;
