@@ -3,14 +3,13 @@
 //! A dialect builds a request body and maps events to deltas. It holds no policy and does no I/O.
 
 pub mod driver;
-pub mod file_type;
 pub mod gemini;
-pub mod mp3;
 pub mod names;
 pub mod openai;
 pub mod think;
 pub mod tokens;
-pub mod wav;
+
+pub use dify_plugin_gemini::{file_type, mp3, wav};
 
 use dify_plugin::codec::events::Event;
 use dify_plugin::error::InvokeError;

@@ -15,7 +15,7 @@ use dify_plugin::codec::json;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{LlmDelta, lenient};
 use dify_plugin::upstream::retry::with_stated_wait;
-use dify_plugin::upstream::status::{error_text_in, excerpt, parse_error_text};
+use dify_plugin::upstream::status::{error_text_in, excerpt};
 
 /// A response that may be assembled from several consecutive requests.
 #[derive(Clone)]
@@ -126,16 +126,10 @@ impl GenerateMapper {
 
 fn unreadable(error: Option<&serde_json::Error>, data: &str) -> InvokeError {
     if data.starts_with('<') {
-        return page(data);
+        return errors::page(data);
     }
     let why = error.map(|error| format!(" ({})", lenient::reason(error))).unwrap_or_default();
     InvokeError::server_unavailable(format!("cannot parse a response event{why}: {}", excerpt(data.as_bytes())))
-}
-
-/// Returns the error for an HTML page in place of a stream.
-pub fn page(body: &str) -> InvokeError {
-    let text = parse_error_text(body.as_bytes()).message.unwrap_or_default();
-    InvokeError::connection(format!("unexpected response: {text}")).with_hint(errors::NOT_GOOGLE)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::request::OPAQUE_KEY;
+use super::speech::sample_rate;
 use super::wire::{Blob, FileData};
 use crate::dialect::file_type::by_bytes;
 use crate::dialect::wav::wav;
@@ -48,11 +49,4 @@ fn part(mime_type: String, mut media: MediaPart, signature: Option<&str>) -> Con
         "video" => ContentPart::Video(media),
         _ => ContentPart::Document(media),
     }
-}
-
-/// Returns the sample rate from the media type.
-pub(super) fn sample_rate(mime_type: &str) -> u32 {
-    let rate = mime_type.split(';').find_map(|parameter| parameter.trim().strip_prefix("rate="));
-    let rate = rate.and_then(|rate| rate.parse().ok());
-    rate.filter(|rate| (1000..=384_000).contains(rate)).unwrap_or(24_000)
 }

@@ -11,12 +11,11 @@ use super::errors::Method;
 use super::hmac::HmacAuthorization;
 use super::jwt::TokenCache;
 use crate::dialect::openai::BaseUrl;
-use crate::providers::common::connection;
 use crate::providers::compatible::Endpoint;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Credentials, Target};
 use dify_plugin::upstream::auth::{HeaderAuthorization, QueryAuthorization, WithHeaders};
-use dify_plugin::upstream::{Authorize, NetworkSettings, NoAuthorization};
+use dify_plugin::upstream::{Authorize, NetworkSettings, NoAuthorization, fields};
 
 /// Headers of HTTP, the body or the signature, which neither the credential nor extra headers may set.
 const OWN_HEADERS: [&str; 8] =
@@ -35,8 +34,8 @@ pub(super) fn connect(target: &Target, tokens: &TokenCache) -> Result<(Endpoint,
         path: custom_path(credentials)?,
         credentials: credentials.fingerprint(),
         network: NetworkSettings::from_credentials(credentials)?,
-        timeouts: connection::timeouts(credentials)?,
-        retry: connection::retries(credentials)?,
+        timeouts: fields::timeouts(credentials)?,
+        retry: fields::retries(credentials)?,
         error_reader: method(credentials)?.reader(),
         ..Endpoint::new(base, Arc::new(WithHeaders { headers, inner: auth }))
     };
@@ -214,7 +213,7 @@ fn extra_headers(
     credentials: &Credentials,
     credential_header: Option<&str>,
 ) -> Result<HeaderAuthorization, InvokeError> {
-    let headers = connection::extra_headers(credentials, HeaderAuthorization::new())?;
+    let headers = fields::extra_headers(credentials, HeaderAuthorization::new())?;
     for name in headers.names() {
         if is_own(&name) {
             return Err(wrong("extra_headers", format_args!("must not set `{name}`, which the plugin sets itself")));

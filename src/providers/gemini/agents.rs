@@ -3,9 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::connection::Connection;
 use super::media::{Delivery, Media};
-use super::{Gemini, Shared, UNREADABLE, read_json};
+use super::{Gemini, Shared};
 use crate::dialect::gemini::interactions::{self, Interaction, TaskState};
 use crate::dialect::gemini::{Surface, errors};
 use dify_plugin::codec::json::Named;
@@ -16,6 +15,8 @@ use dify_plugin::protocol::{
     CheckPollingRequest, FinishReason, LlmDelta, LlmRequest, PollingResponse, Target, lenient,
 };
 use dify_plugin::upstream::{RetryPolicy, UpstreamResponse};
+use dify_plugin_gemini::connection::Connection;
+use dify_plugin_gemini::generate::{UNREADABLE, read_json};
 
 /// Key of the task ID in Dify's polling state.
 const TASK_KEY: &str = "interaction";

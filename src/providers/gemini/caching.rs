@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::connection::Connection;
 use crate::dialect::gemini::cache_prefix::{CachedContent, Prefix};
 use crate::dialect::gemini::parameters::Parameters;
 use crate::dialect::gemini::price::{PriceList, Stored};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::{RetryPolicy, Upstream, UpstreamRequest};
+use dify_plugin_gemini::connection::Connection;
 
 /// Default TTL, used if the app sets none.
 const DEFAULT_TTL: Duration = Duration::from_secs(600);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::connection::Connection;
 use super::{Shared, schema};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::catalog::Catalog;
@@ -26,6 +25,7 @@ use dify_plugin::protocol::{
     Credentials, EmbeddingInputType, EmbeddingResult, ModelRequest, MultimodalContentType, MultimodalEmbeddingRequest,
     Target, TextEmbeddingRequest,
 };
+use dify_plugin_gemini::connection::Connection;
 
 /// Maximum number of contents in a `batchEmbedContents` request.
 const MAX_TEXTS: usize = 100;

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::connection::Connection;
 use crate::dialect::gemini::Surface;
 use dify_plugin::protocol::Target;
 use dify_plugin::upstream::{RetryPolicy, Upstream};
+use dify_plugin_gemini::connection::Connection;
 
 /// How long a result is cached.
 const LIMITS_TTL: Duration = Duration::from_secs(600);

@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::caching::{CacheRequest, Used};
-use super::connection::Connection;
-use super::extras::Extras;
 use super::media::{Delivery, Media, Prepared, json_length};
 use super::{Chunks, Shared, agents, response_timeout, schema};
 use crate::dialect::driver::drive;
@@ -25,7 +23,7 @@ use crate::dialect::gemini::served::Served;
 use crate::dialect::gemini::tools;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::gemini::{
-    GeminiResponse, GenerateMapper, ModelProfile, NextStep, ResponseOptions, SharedResponse, mapper,
+    GeminiResponse, GenerateMapper, ModelProfile, NextStep, ResponseOptions, SharedResponse, errors,
 };
 use crate::dialect::names::FunctionNames;
 use crate::dialect::tokens;
@@ -34,6 +32,8 @@ use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{LlmDelta, LlmRequest, PromptMessage};
 use dify_plugin::upstream::{RetryPolicy, UpstreamRequest, UpstreamResponse};
+use dify_plugin_gemini::connection::Connection;
+use dify_plugin_gemini::extras::Extras;
 
 /// Bodies above this size are stored without contents and instructions, which are rebuilt for each attempt.
 const REBUILT_BODY_BYTES: usize = 1024 * 1024;
@@ -120,7 +120,13 @@ impl Call {
         let messages = prompt.messages(&request.prompt_messages);
         let names = Arc::new(FunctionNames::of(&request.tools, NAMES));
         let mut body = build(shared, &request, messages, &names, &profile, &connection, false)?;
-        let extras = Extras::of(&shared.refusals, &context, &connection, &request.target);
+        let extras = Extras::of(
+            &shared.refusals,
+            &connection,
+            &request.target.credentials,
+            &request.target.model,
+            context.app_id.as_deref(),
+        );
         extras.put(&mut body);
         if let Some(wait) = response_timeout::of(&body, &profile) {
             connection.extend_timeouts(wait);
@@ -265,7 +271,7 @@ impl Call {
         };
         if response.content_type() == "text/html" {
             let page = response.bytes(MAX_PAGE_BYTES).await.unwrap_or_default();
-            return Err(mapper::page(&String::from_utf8_lossy(&page)));
+            return Err(errors::page(&String::from_utf8_lossy(&page)));
         }
         if let Some(tier) = response.headers.get("x-gemini-service-tier").and_then(|tier| tier.to_str().ok()) {
             self.answer.lock().set_service_tier(tier.to_owned());

@@ -13,7 +13,6 @@ use serde_json::json;
 use url::Url;
 
 use super::Shared;
-use super::connection::Connection;
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::media_types::{self, media_type};
 use crate::dialect::gemini::request::{OPAQUE_KEY, is_youtube};
@@ -22,6 +21,7 @@ use crate::providers::common::download::{self, Room};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{Content, ContentPart, Credentials, MediaPart, PromptMessage, Role};
+use dify_plugin_gemini::connection::Connection;
 
 /// Maximum bytes of a request, above which the API rejects it. Files are contained as Base64.
 const MAX_REQUEST_BYTES: usize = 20 * 1024 * 1024;

@@ -3,10 +3,7 @@
 
 mod agents;
 mod caching;
-mod connection;
 mod embedding;
-mod extras;
-mod files;
 mod limits;
 mod llm;
 mod media;
@@ -19,7 +16,10 @@ mod validate;
 
 use std::sync::Arc;
 
-use connection::{Connection, TokenSources};
+use dify_plugin_gemini::connection::{self, Connection, TokenSources};
+use dify_plugin_gemini::extras::Rejections;
+use dify_plugin_gemini::files::Files;
+use dify_plugin_gemini::validate as service;
 use limits::LimitsCache;
 use serde_json::{Map, Value};
 use url::Url;
@@ -28,7 +28,6 @@ use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::interactions::is_agent;
 use crate::dialect::gemini::thought_signatures::{SignatureStore, of_call};
 use crate::dialect::tokens;
-use dify_plugin::codec::json;
 use dify_plugin::config::machine::MachineAccess;
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::error::InvokeError;
@@ -37,13 +36,8 @@ use dify_plugin::protocol::{
     AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
     ModelRequest, ModelType, MultimodalEmbeddingRequest, PollingResponse, Speech2TextRequest,
     TextEmbeddingNumTokensRequest, TextEmbeddingRequest, ToolCall, TtsRequest, TtsVoicesRequest,
-    ValidateProviderRequest, Voice, lenient,
+    ValidateProviderRequest, Voice,
 };
-use dify_plugin::upstream::UpstreamResponse;
-use dify_plugin::upstream::status::excerpt;
-
-/// Error code for responses that cannot be parsed.
-const UNREADABLE: &str = "unreadable_answer";
 
 /// The provider for models. Background agents have a separate provider with the same code, because only newer Dify
 /// versions can parse their declarations.
@@ -72,19 +66,6 @@ impl Gemini {
     }
 }
 
-/// Reads a complete JSON response. Anything else is an error that quotes its beginning.
-async fn read_json(response: UpstreamResponse, limit: usize) -> Result<Value, InvokeError> {
-    let (status, id, redactor) = (response.status.as_u16(), response.request_id(), response.redactor.clone());
-    let body = response.bytes(limit).await?;
-    json::read(&String::from_utf8_lossy(&body)).map_err(|error| {
-        let reason = lenient::reason(&error);
-        let text = format!("cannot parse the response ({reason}): {}", excerpt(&body));
-        let mut failure = InvokeError::server_unavailable(text).with_status(status).with_code(UNREADABLE);
-        failure.request_id = id;
-        redactor.redact_error(failure)
-    })
-}
-
 /// Returns the administrator's minimum for a safety filter: that of its category, which former forms had, or else the
 /// common one.
 fn safety_floor(credentials: &Credentials, filter: &str) -> Option<String> {
@@ -98,10 +79,10 @@ struct Shared {
     tokens: TokenSources,
     signatures: SignatureStore,
     limits: LimitsCache,
-    files: files::Files,
+    files: Files,
     caches: caching::Caches,
     counts: token_counts::Counts,
-    refusals: extras::Rejections,
+    refusals: Rejections,
 }
 
 impl Shared {
@@ -205,7 +186,7 @@ impl Provider for Gemini {
             if context.declaration.provider == Self::AGENTS {
                 agents::check_service(&connection)?;
             }
-            validate::provider(&context, &connection).await
+            service::provider(&context.upstream, &connection).await
         })
     }
 
@@ -219,10 +200,10 @@ impl Provider for Gemini {
             if request.model_type == ModelType::TextEmbedding {
                 let mut context = context;
                 context.model = Some(Arc::new(schema));
-                return validate::judge(embedding::validate(&shared, &context, &request).await);
+                return service::judge(embedding::validate(&shared, &context, &request).await);
             }
             let connection = shared.connect(&request.target.credentials, &context)?;
-            validate::model(&context, &connection, &request.target.model).await
+            service::model(&context.upstream, &connection, &request.target.model).await
         })
     }
 

@@ -6,25 +6,26 @@ use async_stream::try_stream;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
-use tracing::{info, warn};
+use tracing::warn;
 use url::Url;
 
-use super::connection::Connection;
-use super::extras::{Extras, Field};
 use super::media::MAX_INLINE_BYTES;
-use super::{Chunks, Shared, files, read_json};
+use super::{Chunks, Shared};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::catalog::Catalog;
-use crate::dialect::gemini::finish;
 use crate::dialect::gemini::served::Served;
-use crate::dialect::gemini::speech::{self, Audio, AudioSource, Direction, Samples, SpeechReply, VOICES};
+use crate::dialect::gemini::speech::{self, Audio, AudioSource, MAX_RESPONSE_BYTES, Samples, VOICES};
 use crate::dialect::gemini::speech_options::SpeechOptions;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::wav;
-use crate::providers::common::{audio, text_split};
-use dify_plugin::error::{ErrorKind, InvokeError};
+use crate::providers::common::audio;
+use dify_plugin::error::InvokeError;
 use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{AudioChunk, Speech2TextRequest, Target, TtsRequest, Voice};
+use dify_plugin_gemini::connection::Connection;
+use dify_plugin_gemini::files;
+use dify_plugin_gemini::generate::{GENERATE, Generation};
+use dify_plugin_gemini::speaking::Speaking;
 
 /// Voice if neither the app nor the model's data sets one.
 const DEFAULT_VOICE: &str = "Kore";
@@ -38,14 +39,8 @@ const DEFAULT_MAX_UPLOAD_MIB: u64 = 100;
 /// Bytes of a request in addition to its audio, before Base64 encoding.
 const OVERHEAD_BYTES: usize = 64 * 1024;
 
-/// API method of both directions.
-const GENERATE: &str = "generateContent";
-
 /// Maximum number of concurrent requests.
 const MAX_CONCURRENT_REQUESTS: usize = 3;
-
-/// Maximum bytes of a response; ten minutes of audio in Base64 are about 40 MB.
-const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Returns the voices; each speaks every language.
 pub(super) fn voices() -> Vec<Voice> {
@@ -117,7 +112,7 @@ impl Speech {
         let voice = voices.into_iter().find(|name| name.eq_ignore_ascii_case(wanted)).unwrap_or(wanted).to_owned();
         let longest = schema.and_then(|schema| schema.number_property("word_limit")).unwrap_or(DEFAULT_MAX_CHARACTERS);
         let options = SpeechOptions::read(credentials.get("speech_options"))?;
-        let segments = segments(&options, &request.content_text, usize::try_from(longest).unwrap_or(usize::MAX));
+        let segments = options.segments(&request.content_text, usize::try_from(longest).unwrap_or(usize::MAX));
         let wants_mp3 = match credentials.get("audio_type") {
             None | Some("mp3") => true,
             Some("wav") => false,
@@ -130,90 +125,18 @@ impl Speech {
         Ok((Self { shared, context, connection, target: request.target, voice, options, wants_mp3, served }, segments))
     }
 
-    /// Synthesizes a segment. Missing or incomplete audio is retried once; a blocked response is not.
+    /// Synthesizes a segment.
     async fn segment(&self, text: &str) -> Result<Audio, InvokeError> {
-        let insist = match self.ask(text, false).await? {
-            SpeechReply::Whole(audio) => return Ok(audio),
-            SpeechReply::Cut(error) if finish::is_filter(error.code.as_deref().unwrap_or_default()) => {
-                return Err(error);
-            }
-            SpeechReply::Cut(_) => false,
-            SpeechReply::Nothing => true,
-        };
-        info!(insist, "model did not read the complete text aloud; retrying");
-        match self.ask(text, insist).await? {
-            SpeechReply::Whole(audio) => Ok(audio),
-            SpeechReply::Nothing => Err(InvokeError::server_unavailable("the model returned no audio")),
-            SpeechReply::Cut(error) => Err(error),
-        }
-    }
-
-    /// Sends one request; returns no audio if the model answered the text instead of reading it.
-    async fn ask(&self, text: &str, insist: bool) -> Result<SpeechReply, InvokeError> {
         let Self { shared, context, connection, target, .. } = self;
-        let direction = match speech::supports_metadata(&target.model, context.model.as_deref()) {
-            true => Direction::Metadata,
-            false => Direction::Text { insist },
+        let speaking = Speaking {
+            generation: generation(shared, context, connection, target),
+            voice: &self.voice,
+            options: &self.options,
+            wants_mp3: self.wants_mp3,
+            has_metadata: speech::supports_metadata(&target.model, context.model.as_deref()),
         };
-        let mut request = speech::speak(text, &self.voice, &self.options, direction);
-        let (owner, model) = (target.credentials.fingerprint(), target.model.as_str());
-        let field = Field::AudioFormat;
-        let mut requests_mp3 = self.wants_mp3 && !shared.refusals.has(owner, connection, model, field);
-        if requests_mp3 {
-            speech::request_mp3(&mut request);
-        }
-        let answer = loop {
-            // The stable version of Vertex AI does not support the format yet.
-            let url = match requests_mp3 {
-                true => connection.beta_url(model, GENERATE)?,
-                false => connection.model_url(model, GENERATE)?,
-            };
-            match ask(shared, context, connection, target, url, &mut request).await {
-                // A gateway may support only the stable version of Vertex AI.
-                Err(error)
-                    if requests_mp3
-                        && (field.is_rejected_by(&error) || error.status == Some(404) && connection.has_beta()) =>
-                {
-                    shared.refusals.keep(owner, connection, model, field);
-                    request.generation_config.remove("responseFormat");
-                    requests_mp3 = false;
-                }
-                answer => break answer,
-            }
-        };
-        match answer {
-            Ok(answer) => {
-                self.served.read(&answer);
-                speech::parse_speech(&answer)
-            }
-            Err(error) if error.kind == ErrorKind::BadRequest && error.message.contains("tried to generate text") => {
-                Ok(SpeechReply::Nothing)
-            }
-            Err(error) => Err(error),
-        }
+        speaking.segment(text, &|response| drop(self.served.read(response))).await
     }
-}
-
-/// Splits the text into one segment per request. Every segment of a dialogue starts with its speaker.
-fn segments(options: &SpeechOptions, text: &str, longest: usize) -> Vec<String> {
-    if !options.is_dialogue(text) {
-        return text_split::split(text, longest).into_iter().map(str::to_owned).collect();
-    }
-    let mut segments: Vec<String> = Vec::new();
-    for (speaker, spoken_text) in options.turns(text) {
-        let name = speaker.map(|name| format!("{name}: ")).unwrap_or_default();
-        for spoken_text in text_split::split(spoken_text, longest.saturating_sub(name.chars().count())) {
-            let line = format!("{name}{}", spoken_text.trim());
-            match segments.last_mut() {
-                Some(segment) if segment.chars().count() + 1 + line.chars().count() <= longest => {
-                    segment.push('\n');
-                    segment.push_str(&line);
-                }
-                _ => segments.push(line),
-            }
-        }
-    }
-    segments
 }
 
 pub(super) async fn transcribe(
@@ -284,14 +207,22 @@ async fn ask(
     url: Url,
     body: &mut GenerateContentRequest,
 ) -> Result<Value, InvokeError> {
-    let mut extras = Extras::of(&shared.refusals, context, connection, target);
-    extras.put(body);
-    let keep = |field| shared.refusals.keep(target.credentials.fingerprint(), connection, &target.model, field);
-    let response = loop {
-        match context.upstream.send(&connection.post(url.clone(), body)?).await {
-            Err(error) if extras.remove_rejected(&error, body, keep) => {}
-            response => break response?,
-        }
-    };
-    read_json(response, MAX_RESPONSE_BYTES).await
+    generation(shared, context, connection, target).send(&url, body, MAX_RESPONSE_BYTES).await
+}
+
+/// What the requests of a call have in common.
+fn generation<'a>(
+    shared: &'a Shared,
+    context: &'a CallContext,
+    connection: &'a Connection,
+    target: &'a Target,
+) -> Generation<'a> {
+    Generation {
+        upstream: &context.upstream,
+        connection,
+        rejections: &shared.refusals,
+        credentials: &target.credentials,
+        model: &target.model,
+        app_id: context.app_id.as_deref(),
+    }
 }

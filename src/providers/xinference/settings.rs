@@ -8,12 +8,11 @@ use url::Url;
 
 use super::login::{Login, Tokens};
 use crate::dialect::openai::{BaseUrl, errors};
-use crate::providers::common::connection;
 use crate::providers::compatible::Endpoint;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Credentials, ModelType, Target};
 use dify_plugin::upstream::auth::HeaderAuthorization;
-use dify_plugin::upstream::{Authorize, NetworkSettings, RetryPolicy, Upstream, UpstreamRequest};
+use dify_plugin::upstream::{Authorize, NetworkSettings, RetryPolicy, Upstream, UpstreamRequest, fields};
 
 /// Timeout for model info.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,8 +50,8 @@ impl Settings {
         let root = root(credentials)?;
         let uid = uid(credentials)?;
         let network = NetworkSettings::from_credentials(credentials)?;
-        let timeouts = connection::timeouts(credentials)?;
-        let retry = connection::retries(credentials)?;
+        let timeouts = fields::timeouts(credentials)?;
+        let retry = fields::retries(credentials)?;
         let auth = authorization(credentials, &root, &network, upstream, tokens)?;
         // BaseUrl::parse has accepted this URL already; only the path is new.
         let base = BaseUrl::parse(root.join(&["v1"]).as_str(), "server_url")?;
@@ -124,7 +123,7 @@ fn authorization(
     upstream: &Upstream,
     tokens: &Arc<Tokens>,
 ) -> Result<Arc<dyn Authorize>, InvokeError> {
-    let headers = connection::extra_headers(credentials, HeaderAuthorization::new())?;
+    let headers = fields::extra_headers(credentials, HeaderAuthorization::new())?;
     if let Some(key) = credentials.get("api_key") {
         return Ok(Arc::new(headers.bearer(key)));
     }

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod certificates;
 pub mod client;
 mod dns;
+pub mod fields;
 mod instance;
 pub mod multipart;
 pub mod network;

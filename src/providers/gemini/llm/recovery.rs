@@ -5,9 +5,10 @@
 use super::Call;
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::media_types::{is_office, media_type};
-use crate::providers::gemini::{Shared, caching, files, media};
+use crate::providers::gemini::{Shared, caching, media};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::protocol::{Content, ContentPart};
+use dify_plugin_gemini::files;
 
 impl Call {
     /// Changes a request because the service no longer accepts something that the plugin added, once for each reason;

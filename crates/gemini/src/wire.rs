@@ -11,10 +11,9 @@ mod usage;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-pub(in crate::dialect::gemini) use grounding::MAX_SOURCES;
 pub use grounding::{
-    CitationMetadata, GroundingChunk, GroundingMetadata, GroundingSupport, Segment, UrlContextMetadata, UrlMetadata,
-    WebSource,
+    CitationMetadata, GroundingChunk, GroundingMetadata, GroundingSupport, MAX_SOURCES, Segment, UrlContextMetadata,
+    UrlMetadata, WebSource,
 };
 pub use response::{Candidate, GenerateContentResponse, ModelStatus, PromptFeedback, SafetyRating};
 pub use usage::{ModalityTokens, UsageMetadata};
@@ -233,7 +232,7 @@ pub struct FunctionCall {
 
 impl FunctionCall {
     /// Returns the approximate size in bytes.
-    pub(super) fn length(&self) -> usize {
+    pub fn length(&self) -> usize {
         let arguments = self.args.as_ref().filter(|arguments| !arguments.is_empty());
         let fragments = self.partial_args.iter();
         let fragments = fragments.map(|it| it.json_path.len() + it.string_value.as_ref().map_or(0, String::len) + 128);

@@ -7,7 +7,7 @@ use dify_plugin::codec::json;
 use dify_plugin::protocol::lenient;
 
 /// Maximum number of sources of each type; further ones are dropped.
-pub(in crate::dialect::gemini) const MAX_SOURCES: usize = 1024;
+pub const MAX_SOURCES: usize = 1024;
 
 /// Maximum number of cited passages.
 const MAX_SUPPORTS: usize = 4096;

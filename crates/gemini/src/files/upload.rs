@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::super::connection::Connection;
 use super::{File, MAX_RESPONSE_BYTES};
+use crate::connection::Connection;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::{RetryPolicy, Upstream, UpstreamResponse};
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use dify_plugin::error::{ErrorKind, InvokeError, clip};
 use dify_plugin::upstream::retry::with_stated_wait;
-use dify_plugin::upstream::status::error_text_in;
+use dify_plugin::upstream::status::{error_text_in, parse_error_text};
 
 /// Phrases in errors about spending limits.
 const QUOTA_PHRASES: [&str; 5] =
@@ -233,6 +233,12 @@ fn hint(code: Option<u16>, status: &str, message_text: &str, details: &Details) 
         (Some(413), _) => Some("The request is too large; send smaller files."),
         _ => None,
     }
+}
+
+/// Returns the error for an HTML page in place of a response.
+pub fn page(body: &str) -> InvokeError {
+    let text = parse_error_text(body.as_bytes()).message.unwrap_or_default();
+    InvokeError::connection(format!("unexpected response: {text}")).with_hint(NOT_GOOGLE)
 }
 
 #[cfg(test)]

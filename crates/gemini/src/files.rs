@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use self::upload::Opened;
-use super::connection::Connection;
+use crate::connection::Connection;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::Upstream;
 
@@ -55,7 +55,7 @@ enum Known {
 }
 
 /// Uploaded files by credentials and content.
-pub(super) struct Files {
+pub struct Files {
     slots: Mutex<HashMap<Key, Slot>>,
     /// Gateways without uploads, by credentials, and until when that is assumed.
     absent: Mutex<HashMap<(u64, Url), Instant>>,
@@ -80,7 +80,7 @@ struct File {
 
 impl Files {
     /// Returns the URI of a file with this content; `None` if a gateway does not support uploads.
-    pub(super) async fn uri(
+    pub async fn uri(
         &self,
         upstream: &Upstream,
         connection: &Connection,
@@ -132,7 +132,7 @@ impl Files {
 
     /// Forgets URIs that the service no longer accepts, unless a concurrent request has already uploaded the same files
     /// again.
-    pub(super) fn forget(&self, owner: u64, uris: &[String]) {
+    pub fn forget(&self, owner: u64, uris: &[String]) {
         let gone = |slot: &Slot| {
             slot.try_lock().is_ok_and(|known| matches!(&*known, Known::Ready(uri, _) if uris.contains(uri)))
         };
@@ -198,7 +198,7 @@ impl Files {
 }
 
 /// Whether a request was rejected because a file no longer exists or belongs to another project.
-pub(super) fn is_file_missing(error: &InvokeError) -> bool {
+pub fn is_file_missing(error: &InvokeError) -> bool {
     matches!(error.status, Some(403 | 404)) && error.message.to_ascii_lowercase().contains("file")
 }
 

@@ -8,20 +8,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::errors;
+use super::answer::Answer;
 use super::finish;
-use super::media::sample_rate;
 use super::speech_options::SpeechOptions;
-use super::wire::{Blob, Content, FileData, GenerateContentRequest, GenerateContentResponse, Part};
-use crate::dialect::{mp3, wav};
-use dify_plugin::codec::json::Named;
+use super::wire::{Blob, Content, FileData, GenerateContentRequest, Part};
+use crate::{mp3, wav};
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::error::{InvokeError, MAX_FIELD_BYTES, clip};
-use dify_plugin::protocol::lenient;
-use dify_plugin::upstream::status::error_text_in;
 
 /// Voices that every speech model supports; each speaks every language.
 pub const VOICES: [(&str, &str); 30] = [
@@ -67,6 +62,9 @@ const TRANSCRIBE: &str = "Write down what is message in this audio, word for wor
 
 /// MP3 bit rate in bits per second: more than speech needs, and a seventh of PCM.
 const MP3_BITS_PER_SECOND: u32 = 64_000;
+
+/// Maximum bytes of a response; ten minutes of audio in Base64 are about 40 MB.
+pub const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Requests the audio as MP3.
 pub fn request_mp3(request: &mut GenerateContentRequest) {
@@ -185,7 +183,7 @@ pub enum SpeechReply {
 /// Extracts the audio of a response. Incomplete audio is an error, because a listener would not notice that it is
 /// truncated.
 pub fn parse_speech(response: &Value) -> Result<SpeechReply, InvokeError> {
-    let (parts, ended) = parts(response)?;
+    let Answer { parts, ended, .. } = Answer::read(response)?;
     let mut audio = Samples { bytes: Vec::new(), rate: 24_000 };
     let mut encoded = Vec::new();
     for blob in parts.into_iter().filter_map(|part| part.inline_data) {
@@ -229,7 +227,7 @@ pub fn parse_speech(response: &Value) -> Result<SpeechReply, InvokeError> {
 /// Extracts the transcript of a response. An incomplete transcript is an error, because its text cannot show that it is
 /// truncated.
 pub fn transcript(response: &Value) -> Result<String, InvokeError> {
-    let (parts, ended) = parts(response)?;
+    let Answer { parts, ended, .. } = Answer::read(response)?;
     let mut turns = Vec::new();
     let mut text = String::new();
     for part in parts.into_iter().filter(|part| part.thought != Some(true)) {
@@ -244,52 +242,11 @@ pub fn transcript(response: &Value) -> Result<String, InvokeError> {
     Ok(if turns.is_empty() { text.trim().to_owned() } else { turns.join(" ") })
 }
 
-/// How a response ended.
-struct Ended {
-    reason: String,
-    error: InvokeError,
-}
-
-impl Ended {
-    /// A gateway may omit the finish reason.
-    fn is_whole(&self) -> bool {
-        matches!(self.reason.as_str(), "" | "STOP" | "FINISH_REASON_UNSPECIFIED")
-    }
-
-    /// Returns the error for incomplete output.
-    fn cut(self, what: &str) -> InvokeError {
-        let message =
-            self.error.message.split_once(": ").map(|(_, message)| format!(": {message}")).unwrap_or_default();
-        let error = self.error.with_message(format!("{what} is incomplete ({}){message}", self.reason));
-        match self.reason.as_str() {
-            "MAX_TOKENS" => error.with_hint("It exceeds the model's output limit; split it into parts."),
-            _ => error,
-        }
-    }
-}
-
-fn parts(response: &Value) -> Result<(Vec<Part>, Ended), InvokeError> {
-    let response = match response {
-        Value::Array(events) if events.len() == 1 => &events[0],
-        response => response,
-    };
-    let read = GenerateContentResponse::deserialize(Named(response)).map_err(|error: serde_json::Error| {
-        InvokeError::server_unavailable(format!("cannot parse the response: {}", lenient::reason(&error)))
-    })?;
-    let read = read.unwrapped();
-    if read.error.is_some() || read.is_blank() && error_text_in(response).message.is_some() {
-        return Err(errors::from_value(response, None));
-    }
-    let feedback = read.prompt_feedback.unwrap_or_default();
-    if let Some(word) = feedback.block_reason {
-        let message = feedback.block_reason_message.as_deref();
-        return Err(finish::prompt_blocked(&word, message, &feedback.safety_ratings));
-    }
-    let candidate = read.candidates.into_iter().next().unwrap_or_default();
-    let reason = candidate.finish_reason.unwrap_or_default();
-    let error = finish::no_output(&reason, candidate.finish_message.as_deref(), &candidate.safety_ratings);
-    let parts = candidate.content.unwrap_or_default().parts;
-    Ok((parts, Ended { reason, error }))
+/// Returns the sample rate from the media type.
+pub fn sample_rate(mime_type: &str) -> u32 {
+    let rate = mime_type.split(';').find_map(|parameter| parameter.trim().strip_prefix("rate="));
+    let rate = rate.and_then(|rate| rate.parse().ok());
+    rate.filter(|rate| (1000..=384_000).contains(rate)).unwrap_or(24_000)
 }
 
 #[cfg(test)]

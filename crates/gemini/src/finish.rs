@@ -147,5 +147,5 @@ fn named(rating: &SafetyRating) -> String {
 
 /// Returns the parameter that sets the threshold of a category.
 fn parameter(category: &str) -> Option<&'static str> {
-    super::parameters::SAFETY.iter().find(|(_, known)| *known == category).map(|(parameter, _)| *parameter)
+    super::safety::SAFETY.iter().find(|(_, known)| *known == category).map(|(parameter, _)| *parameter)
 }

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use super::connection::Connection;
-use crate::dialect::gemini::Surface;
-use crate::dialect::gemini::wire::GenerateContentRequest;
+use crate::Surface;
+use crate::connection::Connection;
+use crate::wire::GenerateContentRequest;
 use dify_plugin::error::InvokeError;
-use dify_plugin::model::CallContext;
-use dify_plugin::protocol::Target;
+use dify_plugin::protocol::Credentials;
 
 /// How long a field is omitted after it was rejected.
 const REJECTION_TTL: Duration = Duration::from_secs(600);
@@ -31,7 +30,7 @@ const SOURCE: (&str, &str) = ("dify_source", "dify");
 
 /// A field that a gateway may not support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Field {
+pub enum Field {
     /// `store`.
     Store,
     /// The labels that no parameter has set.
@@ -52,7 +51,7 @@ impl Field {
 
     /// Whether an error rejects this field. Google and gateways name it: `Unknown name "store": Cannot find field`,
     /// `store: Extra inputs are not permitted`.
-    pub(super) fn is_rejected_by(self, error: &InvokeError) -> bool {
+    pub fn is_rejected_by(self, error: &InvokeError) -> bool {
         const REFUSALS: [&str; 11] = [
             "unknown",
             "cannot find field",
@@ -88,18 +87,18 @@ type Key = (u64, String, Field);
 
 /// Fields that servers have rejected, by credentials and URL.
 #[derive(Default)]
-pub(super) struct Rejections(Mutex<HashMap<Key, Instant>>);
+pub struct Rejections(Mutex<HashMap<Key, Instant>>);
 
 impl Rejections {
     /// Whether a server is known to reject a field.
-    pub(super) fn has(&self, owner: u64, connection: &Connection, model: &str, field: Field) -> bool {
+    pub fn has(&self, owner: u64, connection: &Connection, model: &str, field: Field) -> bool {
         let key = key(owner, connection, model, field);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&key).is_some_and(|since| since.elapsed() < REJECTION_TTL)
     }
 
     /// Remembers a rejection for some time.
-    pub(super) fn keep(&self, owner: u64, connection: &Connection, model: &str, field: Field) {
+    pub fn keep(&self, owner: u64, connection: &Connection, model: &str, field: Field) {
         tracing::warn!(field = field.name(), "field rejected by the server; omitting it for some time");
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_REJECTIONS {
@@ -121,7 +120,7 @@ fn key(owner: u64, connection: &Connection, model: &str, field: Field) -> Key {
 
 /// The fields that a call adds to its requests.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Extras {
+pub struct Extras {
     /// `store: false`.
     forbids_storage: bool,
     labels: Map<String, Value>,
@@ -129,19 +128,24 @@ pub(super) struct Extras {
 
 impl Extras {
     /// Returns the fields that the credentials and the app require, except those that the server is known to reject.
-    pub(super) fn of(rejections: &Rejections, context: &CallContext, connection: &Connection, target: &Target) -> Self {
-        let credentials = &target.credentials;
+    pub fn of(
+        rejections: &Rejections,
+        connection: &Connection,
+        credentials: &Credentials,
+        model: &str,
+        app_id: Option<&str>,
+    ) -> Self {
         let owner = credentials.fingerprint();
         let is_on = |name: &str| credentials.get(name).is_some_and(|value| value.eq_ignore_ascii_case("enabled"));
-        let sends = |field| !rejections.has(owner, connection, &target.model, field);
+        let sends = |field| !rejections.has(owner, connection, model, field);
         // Vertex AI rejects the field, and stores no such logs.
         let may_store = connection.surface != Surface::Developer || is_on("store_requests");
-        let app = context.app_id.as_deref().filter(|_| is_on("enable_request_metadata") && sends(Field::AppLabels));
+        let app = app_id.filter(|_| is_on("enable_request_metadata") && sends(Field::AppLabels));
         Self { forbids_storage: !may_store && sends(Field::Store), labels: app.map(app_labels).unwrap_or_default() }
     }
 
     /// Adds the fields to a request; labels set by a parameter are kept.
-    pub(super) fn put(&self, request: &mut GenerateContentRequest) {
+    pub fn put(&self, request: &mut GenerateContentRequest) {
         request.store = self.forbids_storage.then_some(false);
         for (name, value) in &self.labels {
             request.labels.entry(name).or_insert_with(|| value.clone());
@@ -150,7 +154,7 @@ impl Extras {
 
     /// Removes the field that an error rejects, from later requests too; returns false if the error rejects none of
     /// these fields.
-    pub(super) fn remove_rejected(
+    pub fn remove_rejected(
         &mut self,
         error: &InvokeError,
         request: &mut GenerateContentRequest,

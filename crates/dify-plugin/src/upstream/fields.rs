@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use dify_plugin::error::InvokeError;
-use dify_plugin::protocol::Credentials;
-use dify_plugin::upstream::auth::HeaderAuthorization;
-use dify_plugin::upstream::{RetryPolicy, Timeouts};
+use super::auth::HeaderAuthorization;
+use super::{RetryPolicy, Timeouts};
+use crate::error::InvokeError;
+use crate::protocol::Credentials;
 
 /// Maximum timeout in seconds: one day.
 const MAX_TIMEOUT_SECONDS: f64 = 86_400.0;

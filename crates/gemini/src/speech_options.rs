@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::text_split;
 use super::wire::Part;
 use dify_plugin::error::InvokeError;
 
@@ -107,6 +108,28 @@ impl SpeechOptions {
             turns.push((speaker, line_text));
         }
         turns
+    }
+
+    /// Splits the text into one segment per request. Every segment of a dialogue starts with its speaker.
+    pub fn segments(&self, text: &str, longest: usize) -> Vec<String> {
+        if !self.is_dialogue(text) {
+            return text_split::split(text, longest).into_iter().map(str::to_owned).collect();
+        }
+        let mut segments: Vec<String> = Vec::new();
+        for (speaker, spoken_text) in self.turns(text) {
+            let name = speaker.map(|name| format!("{name}: ")).unwrap_or_default();
+            for spoken_text in text_split::split(spoken_text, longest.saturating_sub(name.chars().count())) {
+                let line = format!("{name}{}", spoken_text.trim());
+                match segments.last_mut() {
+                    Some(segment) if segment.chars().count() + 1 + line.chars().count() <= longest => {
+                        segment.push('\n');
+                        segment.push_str(&line);
+                    }
+                    _ => segments.push(line),
+                }
+            }
+        }
+        segments
     }
 
     fn speaker<'a>(&'a self, line: &'a str) -> Option<(&'a str, &'a str)> {

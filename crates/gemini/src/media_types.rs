@@ -4,7 +4,7 @@
 //! guide of Gemini 4 Carbon in Google Cloud's documentation and OpenRouter's model page, both as of 26 November 2026.
 //! Google does not say whether the Gemini Developer API supports Office files too, nor how large they may be.
 
-use crate::dialect::file_type::by_bytes;
+use crate::file_type::by_bytes;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::MediaPart;
 

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::Connection;
-use crate::dialect::gemini::Surface;
+use crate::Surface;
 use dify_plugin::error::InvokeError;
 
 /// Base URL of the Gemini Developer API.

@@ -14,14 +14,13 @@ use url::Url;
 
 use self::address::{base_url, check_name, default_base, parse, version};
 use self::sign_in::{SignIn, sign_in};
-use crate::dialect::gemini::{Surface, errors};
-use crate::providers::common::connection as common;
+use crate::{Surface, errors};
 use dify_plugin::config::machine::MachineAccess;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::Credentials;
 use dify_plugin::upstream::auth::{HeaderAuthorization, WithHeaders};
 use dify_plugin::upstream::{
-    Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, status,
+    Authorize, ErrorResponse, NetworkSettings, RetryPolicy, Timeouts, Upstream, UpstreamRequest, fields, status,
 };
 use dify_plugin_google_auth::{GoogleBearer, TokenSource};
 
@@ -90,7 +89,7 @@ impl Connection {
             "api_key" | "vertex_express" => {
                 let headers =
                     HeaderAuthorization::new().header("x-goog-api-key", credentials.require("google_api_key")?);
-                (Arc::new(common::extra_headers(credentials, headers)?), None)
+                (Arc::new(fields::extra_headers(credentials, headers)?), None)
             }
             _ => {
                 let SignIn { identity, reach, project } = sign_in(method, credentials, &sources.machine)?;
@@ -98,7 +97,7 @@ impl Connection {
                     TokenSource::new(identity, reach, SCOPES.map(str::to_owned).to_vec(), upstream.clone())
                 });
                 let quota = credentials.get("google_quota_project").map(str::to_owned);
-                let headers = common::extra_headers(credentials, HeaderAuthorization::new())?;
+                let headers = fields::extra_headers(credentials, HeaderAuthorization::new())?;
                 let inner = Arc::new(GoogleBearer::new(source, quota));
                 (Arc::new(WithHeaders { headers, inner }), project)
             }
@@ -130,9 +129,9 @@ impl Connection {
             project: project.filter(|_| surface == Surface::Vertex).map(|project| (project, location)),
             auth,
             network,
-            timeouts: common::timeouts(credentials)?,
+            timeouts: fields::timeouts(credentials)?,
             has_own_timeout: credentials.get("request_timeout").is_some(),
-            retry: common::retries(credentials)?,
+            retry: fields::retries(credentials)?,
         })
     }
 
@@ -180,7 +179,7 @@ impl Connection {
 }
 
 /// Returns the base URL of the API and the token endpoints.
-pub(super) fn endpoints(credentials: &Credentials, sources: &TokenSources) -> Result<Vec<Url>, InvokeError> {
+pub fn endpoints(credentials: &Credentials, sources: &TokenSources) -> Result<Vec<Url>, InvokeError> {
     let connection = Connection::new(credentials, &Upstream::new(), sources)?;
     let tokens = match credentials.get("auth_method").unwrap_or("api_key") {
         "api_key" | "vertex_express" => Vec::new(),
