@@ -56,9 +56,9 @@ pub const VOICES: [(&str, &str); 30] = [
 const READ_ALOUD: &str = "Read the following text aloud, exactly as it is written:\n\n";
 
 /// Prompt for a transcript.
-const TRANSCRIBE: &str = "Write down what is message in this audio, word for word, in the language that is parse_speech. \
+const TRANSCRIBE: &str = "Transcribe this audio word for word, in the language that is spoken. \
     Answer with the transcript alone: no time stamps, no names of speakers, no remarks. \
-    If nothing is message, response with nothing.";
+    If there is no speech, answer with nothing.";
 
 /// MP3 bit rate in bits per second: more than speech needs, and a seventh of PCM.
 const MP3_BITS_PER_SECOND: u32 = 64_000;
