@@ -80,6 +80,18 @@ impl KindDeclarations {
         events.into_iter().flatten().collect()
     }
 
+    /// Whether a value of a credential is one of the options that the form offers for it, and so no secret.
+    pub(crate) fn is_offered(&self, credential: &str, value: &str) -> bool {
+        let constructor = self.trigger.as_ref().and_then(|provider| provider.subscription_constructor.as_ref());
+        let forms = [
+            self.tool.as_ref().map(|provider| &provider.credentials_schema),
+            self.datasource.as_ref().map(|provider| &provider.credentials_schema),
+            constructor.map(|constructor| &constructor.credentials_schema),
+        ];
+        let mut fields = forms.into_iter().flatten().flatten().filter(|field| field.name == credential);
+        fields.any(|field| field.options.iter().any(|option| option.value == value))
+    }
+
     /// Every icon file that an identity names.
     pub fn icons(&self) -> Vec<&str> {
         let identities: [Option<&ProviderIdentity>; 4] = [

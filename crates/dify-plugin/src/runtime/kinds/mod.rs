@@ -53,7 +53,9 @@ pub(super) async fn run(
     responder.set_error_names(request.error_names().unwrap_or_default());
     logs::raise(request.credentials());
     if let Some(credentials) = request.credentials() {
-        upstream.redactor().register_credentials(credentials);
+        let values = credentials.names().filter_map(|name| Some((name, credentials.get(name)?)));
+        let secrets = values.filter(|(name, value)| !registry.declared().is_offered(name, value));
+        upstream.redactor().register_credentials(&Credentials::from_pairs(secrets));
     }
     let tool_credentials = origin
         .context
