@@ -177,8 +177,14 @@ const MESSAGES: &[Message] = &[
     ),
     (
         "ToolConfig",
-        &[("functionCallingConfig", "FunctionCallingConfig"), ("includeServerSideToolInvocations", "bool@developer")],
+        &[
+            ("functionCallingConfig", "FunctionCallingConfig"),
+            ("includeServerSideToolInvocations", "bool@developer"),
+            ("retrievalConfig", "RetrievalConfig"),
+        ],
     ),
+    ("RetrievalConfig", &[("latLng", "LatLng"), ("languageCode", "text")]),
+    ("LatLng", &[("latitude", "float"), ("longitude", "float")]),
     ("FunctionCallingConfig", &[("mode", "CallingMode"), ("allowedFunctionNames", "text*")]),
     ("SafetySetting", &[("category", "HarmCategory"), ("threshold", "Threshold"), ("method", "HarmMethod@vertex")]),
     (

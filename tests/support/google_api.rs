@@ -5,12 +5,14 @@
 pub mod files;
 #[path = "gemini_rules.rs"]
 pub mod rules;
+#[path = "google_tools.rs"]
+pub mod tools;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dify_plugin_runtime::dialect::wav;
+use dify_plugin_gemini::wav;
 use serde_json::{Value, json};
 
 use super::google::{Seen, Shared, json_answer, refusal};
@@ -40,7 +42,10 @@ pub fn answer(state: &Shared, seen: &Seen) -> Response {
             ([(header::CONTENT_TYPE, "text/event-stream")], event).into_response()
         }
         "generateContent" if seen.body["generationConfig"]["responseModalities"] == json!(["AUDIO"]) => speak(seen),
-        "generateContent" => transcribe(seen),
+        "generateContent" => match tools::answer(seen) {
+            Some(body) => json_answer(200, &body),
+            None => transcribe(seen),
+        },
         "batchEmbedContents" => embed_batch(seen),
         "embedContent" => embed_one(seen),
         "predict" => predict(seen),
