@@ -44,7 +44,7 @@ fn llm() -> Value {
 #[tokio::test]
 async fn a_line_that_looks_like_a_response_ends_no_session() {
     let max_input_bytes = 64 * 1024;
-    let options = ServeOptions { max_input_bytes, ..ServeOptions::default() };
+    let options = ServeOptions::default().with_max_input_bytes(max_input_bytes);
     let mut connection = plugin().with_options(options).connect();
     connection.request("s", llm()).await;
     let event = |data: Value| json!({"session_id": "s", "event": "backwards_response", "data": data}).to_string();

@@ -128,7 +128,7 @@ fn host(places: usize, permissions: Option<Value>) -> (Host, Outcomes) {
         registry = registry.with_permissions(Permissions::of_manifest(&Manifest(manifest)));
     }
     let host = Host::of(registry)
-        .serve_options(ServeOptions { max_sessions: places, ..ServeOptions::default() })
+        .serve_options(ServeOptions::default().with_max_sessions(places))
         .on_llm(|_| Answer::texts(["one ", "two ", "three"]))
         .on_storage(|call| match call.text("key") {
             "silent" => Answer::never(),

@@ -45,7 +45,7 @@ fn cases() -> Vec<Case> {
     use Do::{Ask, AskWith, Cancel, CloseInput, Line, Pause, Read, ReadEnd, Release, Shutdown, Started};
     let one = options(|options| options.max_sessions = 1);
     let short = options(|options| options.max_session_time = Duration::from_secs(3));
-    let short_one = ServeOptions { max_sessions: 1, ..short };
+    let short_one = short.with_max_sessions(1);
     vec![
         // A cancelled request ends without further output.
         cancelled("immediately", vec![Ask("a", "hang"), Cancel("a")], &["end"], None),

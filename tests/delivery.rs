@@ -70,7 +70,7 @@ fn plugin(script: impl Fn() -> Vec<Result<LlmDelta, InvokeError>> + Send + Sync 
     }))
     .unwrap();
     let models = vec![ModelSchema::customizable("m", ModelType::Llm)];
-    let options = ServeOptions { max_line_bytes: MAX_LINE_BYTES, ..ServeOptions::default() };
+    let options = ServeOptions::default().with_max_line_bytes(MAX_LINE_BYTES);
     Plugin::of(vec![(declaration, models, Arc::new(Scripted(Arc::new(script))))]).with_options(options)
 }
 
@@ -193,7 +193,7 @@ async fn an_oversize_image_does_not_affect_the_rest_or_the_usage() {
         for word in ["image", "`resolution`", "PLUGIN_STDIO_MAX_BUFFER_SIZE"] {
             assert!(message.contains(word), "{message}");
         }
-        let wide = ServeOptions { max_line_bytes: 20 * FIFTH, ..ServeOptions::default() };
+        let wide = ServeOptions::default().with_max_line_bytes(20 * FIFTH);
         let outcome = plugin.with_options(wide).call(llm("go", stream)).await;
         assert!(outcome.error.is_none());
         assert_eq!(content_of(&outcome), ("before after".to_owned(), 2));
@@ -205,7 +205,7 @@ async fn respects_a_low_line_limit() {
     let limit = 32 * 1024;
     for stream in [true, false] {
         let plugin = plugin(|| vec![Ok(LlmDelta::text("ä".repeat(FIFTH))), Ok(last())]);
-        let options = ServeOptions { max_line_bytes: limit, ..ServeOptions::default() };
+        let options = ServeOptions::default().with_max_line_bytes(limit);
         let outcome = plugin.with_options(options).call(llm("go", stream)).await;
         assert_eq!(content_of(&outcome).0.len(), 2 * FIFTH);
         fits(&outcome, limit);

@@ -21,22 +21,23 @@ fn a_feature_adds_the_crates_that_it_needs_and_no_others() {
     const NONE: &str = "--no-default-features";
     // Cargo's arguments, crates that are needed, crates that are not.
     let rows: &[(&[&str], &[&str], &[&str])] = &[
-        (&[], &["reqwest", "axum", "zip", "clap"], &["jsonwebtoken", "rsa", "rust_decimal"]),
+        (&[], &["reqwest", "axum", "zip", "clap", "ring"], &["aws-lc-rs", "jsonwebtoken", "rsa", "rust_decimal"]),
         (
             &[NONE],
             &["tokio"],
-            &["reqwest", "rustls", "hyper", "axum", "zip", "pkcs8", "aws-lc-rs", "rust_decimal", "clap"],
+            &["reqwest", "rustls", "hyper", "axum", "zip", "pkcs8", "ring", "aws-lc-rs", "rust_decimal", "clap"],
         ),
         // What the executable in a package is built with.
         (
-            &[NONE, "--features", "client,serverless"],
-            &["reqwest", "axum"],
-            &["zip", "clap", "ignore", "regex-automata"],
+            &[NONE, "--features", "client,ring,serverless"],
+            &["reqwest", "axum", "ring"],
+            &["aws-lc-rs", "brotli", "zip", "clap", "ignore", "regex-automata", "rust_decimal"],
         ),
+        (&[NONE, "--features", "aws-lc,client"], &["reqwest", "aws-lc-rs"], &["ring", "axum", "zip"]),
+        (&[NONE, "--features", "client"], &["reqwest"], &["axum", "zip", "pkcs8", "ring", "aws-lc-rs", "rust_decimal"]),
         (&[NONE, "--features", "commands"], &["clap"], &["reqwest", "axum", "zip"]),
-        (&[NONE, "--features", "client"], &["reqwest"], &["axum", "zip", "pkcs8", "rust_decimal"]),
         (&[NONE, "--features", "serverless"], &["reqwest", "axum"], &["zip", "pkcs8", "rust_decimal"]),
-        (&[NONE, "--features", "package"], &["zip", "pkcs8"], &["reqwest", "axum", "rust_decimal"]),
+        (&[NONE, "--features", "package"], &["zip", "pkcs8", "clap"], &["reqwest", "axum", "rust_decimal"]),
         (&[NONE, "--features", "models"], &["reqwest", "rust_decimal"], &["axum", "zip", "jsonwebtoken", "rsa"]),
         (&[NONE, "--features", "testing,new"], &["tokio"], &["reqwest", "axum", "zip", "rust_decimal"]),
         (&["--all-features"], &["reqwest", "rust_decimal"], &["jsonwebtoken", "rsa"]),

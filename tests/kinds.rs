@@ -251,7 +251,7 @@ async fn datasources_of_every_type_are_served() {
 
 #[tokio::test]
 async fn a_file_of_a_drive_is_one_line_or_an_error_that_names_the_limit() {
-    let options = ServeOptions { max_line_bytes: 200_000, ..ServeOptions::default() };
+    let options = ServeOptions::default().with_max_line_bytes(200_000);
     let plugin = Host::new(sample_plugins::sources()).serve_options(options);
     for (bytes, fits) in [(0, true), (1, true), (100_001, true), (149_000, true), (150_000, false)] {
         let fields = datasource("drive", json!({"request": {"id": bytes.to_string()}}));

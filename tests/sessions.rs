@@ -239,7 +239,7 @@ async fn runs_a_thousand_concurrent_sessions() {
 
 #[tokio::test]
 async fn sends_heartbeats_first_and_while_a_session_hangs() {
-    let options = ServeOptions { heartbeat: Duration::from_millis(50), ..ServeOptions::default() };
+    let options = ServeOptions::default().with_heartbeat(Duration::from_millis(50));
     let start = Instant::now();
     let mut connection = plugin().with_options(options).connect();
     connection.request("a", llm("hang")).await;
@@ -278,7 +278,7 @@ async fn joins_text_instead_of_queueing_it_for_a_slow_daemon() {
 
 #[tokio::test]
 async fn queues_sessions_beyond_the_limit() {
-    let options = ServeOptions { max_sessions: 3, ..ServeOptions::default() };
+    let options = ServeOptions::default().with_max_sessions(3);
     let mut connection = plugin().with_options(options).connect();
     for session in 0..10_000 {
         connection.request(&format!("s{session}"), llm("words 1")).await;
@@ -291,7 +291,7 @@ async fn queues_sessions_beyond_the_limit() {
 
 #[tokio::test]
 async fn ends_a_session_with_an_error_after_its_timeout() {
-    let options = ServeOptions { max_session_time: Duration::from_millis(100), ..ServeOptions::default() };
+    let options = ServeOptions::default().with_max_session_time(Duration::from_millis(100));
     let outcome = plugin().with_options(options).call(llm("hang")).await;
     assert!(outcome.failure().1.contains("timed out"), "{:?}", outcome.error);
 }

@@ -33,7 +33,7 @@ use waits::until;
 
 fn request(server: &Scripted) -> UpstreamRequest {
     let url = Url::parse(&format!("{}/v1/chat?page=1", server.url)).unwrap();
-    let retry = RetryPolicy { first_wait: Duration::from_millis(5), ..RetryPolicy::default() };
+    let retry = RetryPolicy::default().with_first_wait(Duration::from_millis(5));
     UpstreamRequest::post_json(url, &serde_json::json!({"hello": 1})).unwrap().with_retry(retry)
 }
 
@@ -168,7 +168,7 @@ async fn retries_only_transport_failures() {
     for (name, scheme, acceptor, bytes, network, connections, message) in cases {
         let (host, count) = counted(acceptor, bytes).await;
         let url = Url::parse(&format!("{scheme}://{host}/v1/chat")).unwrap();
-        let retry = RetryPolicy { first_wait: Duration::from_millis(5), ..RetryPolicy::default() };
+        let retry = RetryPolicy::default().with_first_wait(Duration::from_millis(5));
         let error = Upstream::new().send(&UpstreamRequest::get(url).with_retry(retry).with_network(network)).await;
         let error = error.err().unwrap();
         assert_eq!(error.kind, ErrorKind::Connection, "{name}: {error}");
@@ -182,7 +182,7 @@ async fn retries_only_transport_failures() {
     ] {
         let (host, count) = counted(None, bytes).await;
         let url = Url::parse(&format!("{scheme}://models.invalid/v1/chat")).unwrap();
-        let retry = RetryPolicy { first_wait: Duration::from_millis(5), ..RetryPolicy::default() };
+        let retry = RetryPolicy::default().with_first_wait(Duration::from_millis(5));
         let network = NetworkSettings::new(Some(format!("http://user:pa55word@{host}").into()), None);
         let error = Upstream::new().send(&UpstreamRequest::get(url).with_retry(retry).with_network(network)).await;
         let error = error.err().unwrap();
@@ -253,7 +253,7 @@ async fn stream(steps: Vec<Step>, idle: Duration) -> (Vec<String>, Option<Invoke
     let mut script = vec![event_stream()];
     script.extend(steps);
     let server = Scripted::start(vec![script]).await;
-    let request = request(&server).with_timeouts(Timeouts { idle, first_byte: idle, ..Timeouts::default() });
+    let request = request(&server).with_timeouts(Timeouts::default().with_idle(idle).with_first_byte(idle));
     let mut items = drive(Upstream::new().send(&request).await.unwrap(), Echo(false));
     let (mut seen, mut error) = (Vec::new(), None);
     while let Some(item) = items.next().await {

@@ -126,6 +126,12 @@ def package(executable, directory, name):
     assert packed["file"].endswith("%s-0.1.0.difypkg" % name) and (directory / packed["file"]).is_file(), packed
     assert packed["identifier"].startswith("acme/%s:0.1.0@" % name), packed
     wheels = [line for line in run([executable, "inspect", packed["file"]], directory).stdout.splitlines() if line.startswith("wheel")]
+    # The keys are the company's; what one backend signs, the other verifies, too.
+    run([PROGRAM, "keygen", "--out", "company"], directory)
+    signed = str(pathlib.Path(packed["file"]).with_suffix(".signed.difypkg"))
+    run([executable, "sign", packed["file"], "--key", "company.private.pem", "--out", signed], directory)
+    for verifier in (executable, PROGRAM):
+        run([verifier, "verify", signed, "--key", "company.public.pem"], directory)
     assert len(wheels) == 2 and all("acme_%s_native-0.1.0-py3-none-" % name.replace("-", "_") in line for line in wheels), wheels
 
 

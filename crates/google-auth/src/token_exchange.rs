@@ -107,8 +107,8 @@ fn post_form(url: &Url, form: &[(&str, &str)], network: &NetworkSettings) -> Res
 fn token_request(request: UpstreamRequest) -> UpstreamRequest {
     let wait = Duration::from_secs(20);
     request
-        .with_timeouts(Timeouts { first_byte: wait, idle: wait, ..Timeouts::default() })
-        .with_retry(RetryPolicy { first_wait: Duration::from_millis(200), ..RetryPolicy::default() })
+        .with_timeouts(Timeouts::default().with_first_byte(wait).with_idle(wait))
+        .with_retry(RetryPolicy::default().with_first_wait(Duration::from_millis(200)))
         .with_error_reader(token_error)
         .confidential()
 }
@@ -172,7 +172,7 @@ async fn metadata(upstream: &Upstream, host: &Url, scopes: &str) -> Result<Token
 fn machine_request(url: Url) -> UpstreamRequest {
     let wait = Duration::from_secs(3);
     UpstreamRequest::get(url)
-        .with_timeouts(Timeouts { connect: wait, first_byte: wait, idle: wait })
+        .with_timeouts(Timeouts::default().with_connect(wait).with_first_byte(wait).with_idle(wait))
         .with_network(NetworkSettings::of_machine())
         .confidential()
 }

@@ -11,5 +11,5 @@ use url::Url;
 /// A `POST` by the default network.
 pub(super) fn post<'a>(url: &'a mut Url, headers: &'a mut HeaderMap, body: &'a Bytes) -> Attempt<'a> {
     static NETWORK: LazyLock<NetworkSettings> = LazyLock::new(NetworkSettings::default);
-    Attempt { method: &Method::POST, url, headers, body, network: &NETWORK }
+    Attempt::new(&Method::POST, url, headers, body, &NETWORK)
 }

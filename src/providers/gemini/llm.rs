@@ -290,7 +290,7 @@ impl Call {
                 // Resuming from a checkpoint is not limited by the form's number of retries, because nothing is billed
                 // twice.
                 let retry = self.connection.retry();
-                self.wait(RetryPolicy { max_retries: u32::MAX, ..retry }, error).await?;
+                self.wait(retry.with_max_retries(u32::MAX), error).await?;
                 self.body.continuation_token = Some(token);
             }
             NextStep::Again(error) => {

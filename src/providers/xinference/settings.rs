@@ -84,7 +84,7 @@ impl Settings {
         let mut request = self.api.prepared(UpstreamRequest::get(url));
         request.timeouts.first_byte = request.timeouts.first_byte.min(DESCRIBE_TIMEOUT);
         request.timeouts.idle = request.timeouts.idle.min(DESCRIBE_TIMEOUT);
-        request.retry = RetryPolicy { max_retries: request.retry.max_retries.min(1), ..request.retry };
+        request.retry = request.retry.with_max_retries(request.retry.max_retries.min(1));
         request
     }
 

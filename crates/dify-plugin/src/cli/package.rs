@@ -14,6 +14,8 @@ use crate::atomic_file;
 use crate::declare::versions::DifyVersion;
 use crate::declare::{self, code};
 use crate::package::build::{self, Binary, COMFORTABLE, Package};
+#[cfg(feature = "aws-lc")]
+use crate::package::keys;
 use crate::package::older;
 use crate::package::{Target, inspect, signature};
 
@@ -21,6 +23,7 @@ use crate::package::{Target, inspect, signature};
 #[derive(Debug, Subcommand)]
 pub enum PackageCommand {
     Package(PackageArgs),
+    #[cfg(feature = "aws-lc")]
     Keygen(KeygenArgs),
     Sign(SignArgs),
     Verify(VerifyArgs),
@@ -33,6 +36,7 @@ impl PackageCommand {
     pub fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
         match self {
             Self::Package(args) => args.run(program),
+            #[cfg(feature = "aws-lc")]
             Self::Keygen(args) => args.run(),
             Self::Sign(args) => args.run(),
             Self::Verify(args) => args.run(),
@@ -203,6 +207,7 @@ impl PackageArgs {
 }
 
 /// Generate a key pair for signing packages
+#[cfg(feature = "aws-lc")]
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
     /// Prefix of the key files: PREFIX.private.pem and PREFIX.public.pem
@@ -210,10 +215,11 @@ pub struct KeygenArgs {
     out: PathBuf,
 }
 
+#[cfg(feature = "aws-lc")]
 impl KeygenArgs {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let keys = signature::generate()?;
+        let keys = keys::generate()?;
         let file = |name: &str| PathBuf::from(format!("{}.{name}.pem", self.out.display()));
         atomic_file::write_secret(&file("private"), keys.private.as_bytes())?;
         atomic_file::write_whole(&file("public"), keys.public.as_bytes())?;

@@ -6,14 +6,16 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
+#[cfg(feature = "aws-lc")]
+use aws_lc_rs as backend;
+use backend::rand::SystemRandom;
+use backend::rsa::KeyPair;
+use backend::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pem::{EncodeConfig, LineEnding, Pem};
-use pkcs8::PrivateKeyInfo;
+use pkcs8::SubjectPublicKeyInfoRef;
+#[cfg(not(feature = "aws-lc"))]
+use ring as backend;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -31,32 +33,20 @@ struct Comment {
     time: i64,
 }
 
-/// A key pair in PEM.
-pub struct Keys {
-    /// Private key (PKCS#1).
-    pub private: String,
-    /// Public key (PKCS#1).
-    pub public: String,
-}
-
 fn failure(text: impl Into<String>) -> PackageError {
     PackageError::Wrong(text.into())
 }
 
-/// Generates a key pair.
-pub fn generate() -> Result<Keys, PackageError> {
-    let pair = KeyPair::generate(KeySize::Rsa4096).map_err(|_| failure("cannot generate a key pair"))?;
-    let pkcs8 =
-        AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| failure("cannot encode the key"))?;
-    let inner = PrivateKeyInfo::try_from(pkcs8.as_ref()).map_err(|_| failure("cannot encode the key"))?;
-    let encode = |tag: &str, der: &[u8]| {
-        pem::encode_config(&Pem::new(tag, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
-    };
-    Ok(Keys {
-        private: encode("RSA PRIVATE KEY", inner.private_key),
-        public: encode("RSA PUBLIC KEY", pair.public_key().as_ref()),
-    })
+/// Length of a signature, and largest keys that sign, by backend.
+#[cfg(feature = "aws-lc")]
+fn signature_bytes(pair: &KeyPair) -> usize {
+    pair.public_modulus_len()
 }
+#[cfg(not(feature = "aws-lc"))]
+fn signature_bytes(pair: &KeyPair) -> usize {
+    pair.public().modulus_len()
+}
+const MAX_PRIVATE_KEY_BITS: u32 = if cfg!(feature = "aws-lc") { 8192 } else { 4096 };
 
 /// Signs a package and returns the bytes of the signed package.
 pub fn sign(path: &Path, private_key: &str, category: &str) -> Result<Vec<u8>, PackageError> {
@@ -66,7 +56,7 @@ pub fn sign(path: &Path, private_key: &str, category: &str) -> Result<Vec<u8>, P
         "PRIVATE KEY" => KeyPair::from_pkcs8(pem.contents()),
         other => return Err(failure(format!("the private key is of type `{other}`; expected `RSA PRIVATE KEY`"))),
     }
-    .map_err(|_| failure("the private key is not an RSA key of 2048 to 8192 bits"))?;
+    .map_err(|_| failure(format!("the private key is not an RSA key of 2048 to {MAX_PRIVATE_KEY_BITS} bits")))?;
     let contents = inspect::read(path)?;
     // Only packages are signed, not other archives.
     contents.manifest().map_err(|reason| failure(format!("{}: not a package: {reason}", path.display())))?;
@@ -75,7 +65,7 @@ pub fn sign(path: &Path, private_key: &str, category: &str) -> Result<Vec<u8>, P
     let verification = json!({ "authorized_category": category }).to_string().into_bytes();
     entries.push(Entry { path: VERIFICATION_FILE.to_owned(), bytes: verification });
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    let mut signature = vec![0; pair.public_modulus_len()];
+    let mut signature = vec![0; signature_bytes(&pair)];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &signed_data(&entries, time), &mut signature)
         .map_err(|_| failure("cannot sign the package with this key"))?;
     let comment = json!(Comment { signature: STANDARD.encode(signature), time }).to_string();
@@ -94,14 +84,19 @@ pub fn verify(path: &Path, public_key: &str) -> Result<(), PackageError> {
 /// Verifies the signature of a package in memory.
 pub fn verify_contents(package: &Contents, public_key: &str) -> Result<(), PackageError> {
     let pem = pem::parse(public_key).map_err(|_| failure("the public key is not in PEM format"))?;
-    if !matches!(pem.tag(), "RSA PUBLIC KEY" | "PUBLIC KEY") {
-        return Err(failure(format!("the public key is of type `{}`; expected `RSA PUBLIC KEY`", pem.tag())));
-    }
+    let key = match pem.tag() {
+        "RSA PUBLIC KEY" => pem.contents(),
+        "PUBLIC KEY" => SubjectPublicKeyInfoRef::try_from(pem.contents())
+            .ok()
+            .and_then(|info| info.subject_public_key.as_bytes())
+            .ok_or_else(|| failure("the public key cannot be parsed"))?,
+        other => return Err(failure(format!("the public key is of type `{other}`; expected `RSA PUBLIC KEY`"))),
+    };
     let comment = package.comment.as_deref().ok_or_else(|| failure("the package is not signed"))?;
     let comment: Comment =
         serde_json::from_str(comment).map_err(|_| failure("the archive comment is not a signature"))?;
     let signature = STANDARD.decode(&comment.signature).map_err(|_| failure("the signature is not valid Base64"))?;
-    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pem.contents())
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key)
         .verify(&signed_data(&package.entries, comment.time), &signature)
         .map_err(|_| failure("the signature does not match: the package was signed with another key or was modified"))
 }

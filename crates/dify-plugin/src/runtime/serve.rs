@@ -14,6 +14,7 @@ use crate::transport::line_queue;
 
 /// Options for serving a connection.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ServeOptions {
     /// Interval between heartbeats.
     pub heartbeat: Duration,
@@ -53,6 +54,38 @@ impl Default for ServeOptions {
             backwards: BackwardsOptions::default(),
             at_end: AtEnd::Finish,
         }
+    }
+}
+
+impl ServeOptions {
+    /// Sets the interval between heartbeats.
+    #[must_use]
+    pub fn with_heartbeat(self, heartbeat: Duration) -> Self {
+        Self { heartbeat, ..self }
+    }
+
+    /// Sets the maximum number of concurrent sessions.
+    #[must_use]
+    pub fn with_max_sessions(self, max_sessions: usize) -> Self {
+        Self { max_sessions, ..self }
+    }
+
+    /// Sets the maximum duration of a session, including the time in the queue.
+    #[must_use]
+    pub fn with_max_session_time(self, max_session_time: Duration) -> Self {
+        Self { max_session_time, ..self }
+    }
+
+    /// Sets the maximum line length in bytes that the daemon accepts.
+    #[must_use]
+    pub fn with_max_line_bytes(self, max_line_bytes: usize) -> Self {
+        Self { max_line_bytes, ..self }
+    }
+
+    /// Sets the maximum length of an input line in bytes.
+    #[must_use]
+    pub fn with_max_input_bytes(self, max_input_bytes: usize) -> Self {
+        Self { max_input_bytes, ..self }
     }
 }
 

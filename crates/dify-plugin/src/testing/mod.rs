@@ -83,6 +83,8 @@ pub use results::{Crawled, Dispatched, ModelOutputs};
 pub use session::Session;
 pub use wire::Wire;
 
+pub use crate::runtime::ServeOptions;
+
 /// A request as the daemon writes it; `origin` are the members that say where it comes from.
 fn envelope(session_id: &str, origin: &Map<String, Value>, data: Value) -> Value {
     let mut line = json!({"session_id": session_id, "conversation_id": null, "message_id": null, "app_id": null,

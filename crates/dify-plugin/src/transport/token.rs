@@ -4,10 +4,10 @@
 //! (`https://plugin:SECRET@host`) as HTTP basic authentication, and a proxy before the port can send `Authorization:
 //! Bearer SECRET`. Both are accepted.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 
 /// The secret.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ impl Token {
             }),
             _ => None,
         };
-        found.is_some_and(|found| verify_slices_are_equal(&found, self.0.expose_secret().as_bytes()).is_ok())
+        found.is_some_and(|found| found.ct_eq(self.0.expose_secret().as_bytes()).into())
     }
 }
 

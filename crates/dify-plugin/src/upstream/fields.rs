@@ -36,10 +36,11 @@ pub fn timeouts(credentials: &Credentials) -> Result<Timeouts, InvokeError> {
     let mut timeouts = Timeouts::default();
     for field in ["invoke_timeout", "request_timeout"] {
         if let Some(wait) = seconds(credentials, field)? {
-            timeouts = Timeouts { connect: Timeouts::default().connect.min(wait), first_byte: wait, idle: wait };
+            timeouts = Timeouts::default().with_first_byte(wait).with_idle(wait);
+            timeouts.connect = timeouts.connect.min(wait);
         }
     }
-    let Timeouts { connect, first_byte, idle } = &mut timeouts;
+    let Timeouts { connect, first_byte, idle, .. } = &mut timeouts;
     for (field, wait) in [("connect_timeout", connect), ("first_byte_timeout", first_byte), ("idle_timeout", idle)] {
         if let Some(seconds) = seconds(credentials, field)? {
             *wait = seconds;

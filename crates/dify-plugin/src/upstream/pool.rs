@@ -135,6 +135,7 @@ pub(super) fn build(
         }
         Ok(builder)
     };
+    use_backend();
     let system = builder()?.tls_certs_merge(extra.iter().cloned()).build();
     system.or_else(|error| {
         warn!(reason = %error, "no usable system certificate store; using the bundled root certificates");
@@ -146,6 +147,14 @@ pub(super) fn build(
             .build()
             .map_err(|error| InvokeError::internal(format!("cannot set up the HTTP client: {}", causes(&error))))
     })
+}
+
+/// Makes the backend of this build the process's default, unless the process has chosen one.
+fn use_backend() {
+    #[cfg(feature = "aws-lc")]
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    #[cfg(all(feature = "ring", not(feature = "aws-lc")))]
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 #[cfg(test)]

@@ -168,6 +168,7 @@ impl UpstreamRequest {
 
 /// Timeouts of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// Maximum time to connect.
     pub connect: Duration,
@@ -179,6 +180,24 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// Sets the maximum time to connect.
+    #[must_use]
+    pub fn with_connect(self, connect: Duration) -> Self {
+        Self { connect, ..self }
+    }
+
+    /// Sets the maximum time to the headers, and from these to the first event or byte.
+    #[must_use]
+    pub fn with_first_byte(self, first_byte: Duration) -> Self {
+        Self { first_byte, ..self }
+    }
+
+    /// Sets the maximum time between two events or chunks.
+    #[must_use]
+    pub fn with_idle(self, idle: Duration) -> Self {
+        Self { idle, ..self }
+    }
+
     /// Maximum time between the headers and the start of the body. Most servers send headers immediately, however long
     /// the model takes.
     pub fn first(&self) -> Duration {

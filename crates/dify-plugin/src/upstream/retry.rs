@@ -11,6 +11,7 @@ use crate::steps;
 
 /// Number and timing of retries.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// Maximum number of retries after the first attempt; 0 disables retries.
     pub max_retries: u32,
@@ -30,6 +31,24 @@ impl RetryPolicy {
     /// Returns a policy without retries.
     pub fn never() -> Self {
         Self { max_retries: 0, ..Self::default() }
+    }
+
+    /// Sets the maximum number of retries after the first attempt.
+    #[must_use]
+    pub fn with_max_retries(self, max_retries: u32) -> Self {
+        Self { max_retries, ..self }
+    }
+
+    /// Sets the delay before the first retry.
+    #[must_use]
+    pub fn with_first_wait(self, first_wait: Duration) -> Self {
+        Self { first_wait, ..self }
+    }
+
+    /// Sets the maximum delay.
+    #[must_use]
+    pub fn with_max_wait(self, max_wait: Duration) -> Self {
+        Self { max_wait, ..self }
     }
 
     /// Returns the delay before retry number `attempt` (from 0), or `None` if the error is final.

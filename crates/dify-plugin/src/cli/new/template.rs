@@ -77,7 +77,7 @@ struct Entry {
 }
 
 /// Features of the library that every plugin is served with.
-const SERVING: &[&str] = &["client", "serverless"];
+const SERVING: &[&str] = &["client", "ring", "serverless"];
 
 const ASYNC_STREAM: &str = "async-stream = \"0.3\"";
 const FUTURES_UTIL: &str = "futures-util = { version = \"0.3\", default-features = false, features = [\"std\"] }";

@@ -17,6 +17,7 @@ use super::response::ErrorResponse;
 use crate::error::InvokeError;
 
 /// An attempt that is about to be sent: final method, URL and body; headers may still be added.
+#[non_exhaustive]
 pub struct Attempt<'a> {
     /// HTTP method.
     pub method: &'a Method,
@@ -28,6 +29,19 @@ pub struct Attempt<'a> {
     pub body: &'a Bytes,
     /// Proxy and certificates.
     pub network: &'a NetworkSettings,
+}
+
+impl<'a> Attempt<'a> {
+    /// An attempt, for tests of what authorizes it.
+    pub fn new(
+        method: &'a Method,
+        url: &'a mut Url,
+        headers: &'a mut HeaderMap,
+        body: &'a Bytes,
+        network: &'a NetworkSettings,
+    ) -> Self {
+        Self { method, url, headers, body, network }
+    }
 }
 
 impl Attempt<'_> {
