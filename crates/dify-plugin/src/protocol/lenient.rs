@@ -126,6 +126,10 @@ pub fn reason(error: &serde_json::Error) -> String {
 /// Parses JSON. A string that was truncated within an emoji is accepted; errors contain the path, without the value
 /// that was found.
 pub fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
+    // The path is looked for only once there is an error.
+    if let Ok(value) = serde_json::from_str(json) {
+        return Ok(value);
+    }
     let strictly = |json: &str| serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
     strictly(json).or_else(|error| {
         let whole = replace_halves(json).and_then(|whole| strictly(&whole).ok());

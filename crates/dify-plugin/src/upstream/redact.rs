@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,10 +29,6 @@ const MAX_QUERY_BYTES: usize = 1024 * 1024;
 
 /// Maximum length of an error text in bytes; the rest of a longer server message explains nothing.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
-
-/// What a URL contains in JSON; some serializers escape slashes.
-static URL_MARKS: LazyLock<[memmem::Finder<'static>; 2]> =
-    LazyLock::new(|| ["://", ":\\/\\/"].map(|mark| memmem::Finder::new(mark)));
 
 /// Secrets of one session, or of one token source; cheap to clone.
 #[derive(Clone, Default)]
@@ -105,8 +101,9 @@ impl Redactor {
     pub fn register_urls(&self, json: impl AsRef<[u8]>) {
         let json = json.as_ref();
         let is_break = |byte: &u8| *byte == b'"' || byte.is_ascii_whitespace();
-        for finder in &*URL_MARKS {
-            let mut from = 0;
+        // Some serializers escape slashes.
+        for mark in ["://", ":\\/\\/"] {
+            let (finder, mut from) = (memmem::Finder::new(mark), 0);
             steps::count(json.len());
             while let Some(at) = finder.find(&json[from..]).map(|at| from + at) {
                 let start = json[from..at].iter().rposition(is_break).map_or(from, |before| from + before + 1);

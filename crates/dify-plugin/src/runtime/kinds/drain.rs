@@ -61,7 +61,7 @@ pub(super) struct Drain<'a, 's> {
 
 impl<'a, 's> Drain<'a, 's> {
     pub(super) fn new(session: &'a mut Session<'s>, inbox: Inbox, pace: Pace) -> Self {
-        let max_item_bytes = session.responder.max_line_bytes().saturating_sub(session.responder.length_of(&0));
+        let max_item_bytes = session.max_item_bytes;
         let now = Instant::now();
         Self { session, inbox, pace, max_item_bytes, pending: None, next_text: now, window: (now, 0), is_over: false }
     }

@@ -71,7 +71,10 @@ pub(super) async fn run(
     let cancel = CancellationToken::new();
     let _done = cancel.clone().drop_guard();
     let (plugin, declared) = (registry.plugin(), registry.declared());
-    let mut session = Session { plugin, declared, origin: &origin, dify, cancel, responder, log, shows_items: true };
+    let max_item_bytes = responder.max_line_bytes().saturating_sub(responder.length_of(&0));
+    let shows_items = true;
+    let mut session =
+        Session { plugin, declared, origin: &origin, dify, cancel, responder, log, shows_items, max_item_bytes };
     match request {
         Invocation::Model(_) => Err(PluginError::internal("a request to a model came to another kind").into()),
         Invocation::Tool(request) => Box::pin(tool::run(&mut session, request)).await,
@@ -96,6 +99,8 @@ struct Session<'a> {
     log: &'a mut SessionLog,
     /// Whether result items may be shown in logs of content.
     shows_items: bool,
+    /// Bytes of JSON that a line can carry.
+    max_item_bytes: usize,
 }
 
 impl Session<'_> {
@@ -137,8 +142,7 @@ impl Session<'_> {
 
     /// A queue between a hook and the writer, for items that a line can carry.
     fn queue(&self) -> (Outbox, Inbox) {
-        let around = self.responder.length_of(&0);
-        outgoing::queue(self.responder.max_line_bytes().saturating_sub(around))
+        outgoing::queue(self.max_item_bytes)
     }
 }
 

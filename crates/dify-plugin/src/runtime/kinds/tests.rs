@@ -67,6 +67,7 @@ pub(super) async fn with_session<T>(
     let mut responder = Responder::new(sender.with_max_line_bytes(max_line_bytes), Arc::from("s"));
     let mut log = SessionLog::start(responder.ending().clone());
     let (plugin, declared, origin) = (Plugin::new(), KindDeclarations::default(), Origin::default());
+    let max_item_bytes = max_line_bytes - responder.length_of(&0);
     let outcome = work(&mut Session {
         plugin: &plugin,
         declared: &declared,
@@ -76,6 +77,7 @@ pub(super) async fn with_session<T>(
         responder: &mut responder,
         log: &mut log,
         shows_items: true,
+        max_item_bytes,
     })
     .await;
     // Both keep the queue open.
