@@ -12,7 +12,10 @@ use crate::protocol::{Inbound, InboundEvent, Payload};
 pub(super) enum Received {
     Request(Arc<str>, Found),
     Cancel(Arc<str>),
-    BackwardsResponse,
+    /// A response of Dify, with the range of its payload.
+    BackwardsResponse(Range<usize>),
+    /// A response of Dify that cannot be read.
+    BrokenResponse,
     Other,
     Unparsed,
 }
@@ -33,11 +36,13 @@ impl Received {
                     Self::Request(Arc::from(inbound.session_id), Found { place, origin })
                 }
                 InboundEvent::Cancel => Self::Cancel(Arc::from(inbound.session_id)),
-                InboundEvent::BackwardsResponse => Self::BackwardsResponse,
+                InboundEvent::BackwardsResponse => {
+                    inbound.payload_in(line).map_or(Self::Other, Self::BackwardsResponse)
+                }
                 InboundEvent::Other(_) => Self::Other,
             },
             // Its session is open and must not end because of it.
-            Err(_) if Inbound::salvage_event(line) == Some(InboundEvent::BackwardsResponse) => Self::BackwardsResponse,
+            Err(_) if Inbound::salvage_event(line) == Some(InboundEvent::BackwardsResponse) => Self::BrokenResponse,
             Err(error) => match Inbound::salvage_session_id(line) {
                 Some(session_id) => {
                     let problem = format!("cannot parse the request: {}", reason(&error));

@@ -120,7 +120,8 @@ impl Sessions {
                 self.start(self.turn(), session_id, payload.of(line), sender);
             }
             Received::Cancel(session_id) => self.0.cancel(session_id),
-            Received::BackwardsResponse => self.0.carrier.take(line),
+            Received::BackwardsResponse(data) => self.0.carrier.take(line, data),
+            Received::BrokenResponse => self.0.carrier.take_broken(&line),
             Received::Other => {}
             Received::Unparsed => return Err(line),
         }

@@ -2,6 +2,7 @@
 //! without waiting, and a session that ends takes its calls with it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,9 +14,9 @@ use uuid::Uuid;
 use super::queue::{Held, Sender, queue};
 use super::{BackwardsOptions, Carrier, Session, line};
 use crate::plugin::dify::{Backwards, Invoke, Responses};
+use crate::protocol::Payload;
 use crate::protocol::backwards::{BackwardsEvent, DifyError};
 use crate::protocol::envelope::range_in;
-use crate::protocol::{Inbound, Payload};
 use crate::runtime::places::Lendable;
 use crate::runtime::responder::{Ending, RAISE_THE_LIMIT};
 
@@ -69,10 +70,9 @@ impl Waiters {
 
     /// Hands over a line with an event of a call. What belongs to no call that waits is dropped: its code stopped
     /// listening, and Dify has no event for that.
-    pub(crate) fn take(&self, line: Vec<u8>) {
-        let Ok(inbound) = Inbound::parse(&line) else { return self.take_broken(&line) };
-        let Some(data) = inbound.data else { return };
-        let Ok((id, event)) = BackwardsEvent::parse(data.get()) else { return self.take_broken(&line) };
+    pub(crate) fn take(&self, line: Vec<u8>, data: Range<usize>) {
+        let data = line.get(data).and_then(|data| std::str::from_utf8(data).ok()).unwrap_or_default();
+        let Ok((id, event)) = BackwardsEvent::parse(data) else { return self.take_broken(&line) };
         let Some(key) = self.0.key(&id) else { return };
         let mut table = self.0.table();
         let Some(waiting) = table.calls.get(&key) else { return };
@@ -109,8 +109,8 @@ impl Carrier for Waiters {
         self.session(ending.clone(), place)
     }
 
-    fn take(&self, line: Vec<u8>) {
-        self.take(line);
+    fn take(&self, line: Vec<u8>, data: Range<usize>) {
+        self.take(line, data);
     }
 
     fn take_broken(&self, head: &[u8]) {

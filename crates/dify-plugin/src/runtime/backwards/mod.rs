@@ -6,6 +6,7 @@ mod duplex;
 mod http;
 mod queue;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,9 +45,9 @@ pub(super) trait Carrier: Send + Sync {
     /// The calls of a session that begins to work.
     fn open(&self, ending: &Ending, place: Lendable) -> Arc<dyn Session>;
 
-    /// Takes a line of responses, if they come over the connection of the session.
-    fn take(&self, line: Vec<u8>) {
-        drop(line);
+    /// Takes a line of responses with its payload in this range, if they come over the connection of the session.
+    fn take(&self, line: Vec<u8>, data: Range<usize>) {
+        let _ = (line, data);
     }
 
     /// Fails the call whose line of responses was too long, by its beginning.

@@ -13,6 +13,7 @@ use crate::protocol::backwards::{
 };
 use crate::runtime::backwards::OpenCalls;
 use crate::runtime::places::Places;
+use crate::runtime::received::Received;
 use crate::runtime::responder::{Outcome, Responder};
 use crate::transport::line_queue::{self, LineReceiver};
 
@@ -55,7 +56,7 @@ impl Played {
     }
 
     fn event(&self, id: &str, event: &str, message: &str, data: Value) {
-        self.waiters.take(event_line(id, event, message, data));
+        receive(&self.waiters, event_line(id, event, message, data));
     }
 
     fn response(&self, id: &str, data: Value) {
@@ -68,6 +69,14 @@ impl Played {
 
     async fn app(&self) -> Calls<AppEvent> {
         self.dify.call(AppInvocation { app_id: "app".to_owned(), ..AppInvocation::default() }).await.unwrap()
+    }
+}
+
+/// Hands a line over as the sessions of a connection do.
+fn receive(waiters: &Waiters, line: Vec<u8>) {
+    match Received::of(&line) {
+        Received::BackwardsResponse(data) => waiters.take(line, data),
+        _ => waiters.take_broken(&line),
     }
 }
 
@@ -127,8 +136,8 @@ async fn the_waiter_is_there_before_the_line_is() {
         while let Some(batch) = lines.recv().await {
             let line: Value = serde_json::from_slice(&batch.lines).unwrap();
             let id = line["data"]["data"]["backwards_request_id"].as_str().unwrap();
-            waiters.take(event_line(id, "response", "struct", json!({"data": "00ff"})));
-            waiters.take(event_line(id, "end", "", Value::Null));
+            receive(&waiters, event_line(id, "response", "struct", json!({"data": "00ff"})));
+            receive(&waiters, event_line(id, "end", "", Value::Null));
         }
     });
     for _ in 0..100 {
@@ -196,7 +205,7 @@ async fn what_belongs_to_no_call_is_dropped() {
         played.event(unknown, "error", "not yours", Value::Null);
     }
     for broken in ["{}", "", "[]", "null", r#"{"session_id":"s","event":"backwards_response"}"#] {
-        played.waiters.take(broken.as_bytes().to_vec());
+        receive(&played.waiters, broken.as_bytes().to_vec());
     }
     played.event(&id, "progress", "", Value::Null);
     // Another connection's calls have other names.
@@ -218,7 +227,7 @@ async fn a_response_that_cannot_be_read_fails_its_call_only() {
     // The line is whole, but not what the call has; the other line is cut.
     played.response(&first_id, json!("x"));
     let line = event_line(&second_id, "response", "", json!({"answer": "x"}));
-    played.waiters.take(line[..line.len() - 1].to_vec());
+    receive(&played.waiters, line[..line.len() - 1].to_vec());
     let error = first.one().await.map(|result: StorageResult| result.bytes()).unwrap_err();
     assert_eq!(error.kind, DifyErrorKind::Malformed);
     assert_eq!(kind(second.next().await), DifyErrorKind::Malformed);
