@@ -86,8 +86,8 @@ fn once(subject: &Subject) -> Vec<Cell> {
         cells.push(cell(row("p50"), "ms", at_once.ended_percentile(50)));
         cells.push(cell(row("p99"), "ms", at_once.ended_percentile(99)));
         if sessions == 1_000 {
-            cells.push(cell(row("CPU per call"), "ms", at_once.cpu_ms / sessions as f64));
-            cells.push(cell(row("the driver's CPU per call"), "ms", at_once.driver_cpu_ms / sessions as f64));
+            cells.push(cell(row("CPU per call"), "µs", at_once.cpu_ms * 1000.0 / sessions as f64));
+            cells.push(cell(row("the driver's CPU per call"), "µs", at_once.driver_cpu_ms * 1000.0 / sessions as f64));
         }
     }
     let endpoint = plugin.requests(&hello(), 1_000, 1);
