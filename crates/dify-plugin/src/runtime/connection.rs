@@ -197,6 +197,8 @@ async fn read<R: AsyncRead + Unpin>(
     while reader.read_buf(&mut buffer).await? > 0 {
         decoder.push(&buffer, &mut handle);
         buffer.clear();
+        // What has ended meanwhile is written before more is read.
+        tokio::task::yield_now().await;
     }
     decoder.finish(&mut handle);
     Ok(())

@@ -224,11 +224,14 @@ impl Sessions {
                 return None;
             }
         };
-        let (calls, queued) = match turn.place {
-            Ok(place) => (Some(self.0.calls(responder.ending(), place)), None),
-            Err(queued) => (None, Some(queued)),
+        let (calls, next) = match turn.place {
+            Ok(place) => {
+                let calls = self.0.calls(responder.ending(), place);
+                let handle = calls.handle();
+                (Some(calls), Ok(handle))
+            }
+            Err(queued) => (None, Err(queued)),
         };
-        let handle = calls.as_ref().map(OpenCalls::handle);
         let Some(key) = self.0.open(turn.arrived, responder.ending(), calls) else {
             reject(responder, shutting_down());
             return None;
@@ -238,10 +241,9 @@ impl Sessions {
         // The log starts here, so that a request that is cancelled in the queue is logged too.
         let log = SessionLog::start(responder.ending().clone());
         let session = Session { payload, arrived: turn.arrived, responder, log, span };
-        match (handle, queued) {
-            (Some(calls), _) => session.run(&self.0, calls),
-            (None, Some(queued)) => session.queue(self.0.clone(), key.clone(), queued),
-            (None, None) => {}
+        match next {
+            Ok(calls) => session.run(&self.0, calls),
+            Err(queued) => session.queue(self.0.clone(), key.clone(), queued),
         }
         Some(key)
     }
@@ -287,8 +289,9 @@ impl Session {
             let Some(place) = place else { return };
             let calls = shared.calls(self.responder.ending(), place);
             let handle = calls.handle();
-            if let Some(open) = shared.table().open.get_mut(&key) {
-                open.calls = Some(calls);
+            // Not locked while it runs: what is spawned may be dropped at once, and that closes the session.
+            let is_open = shared.table().open.get_mut(&key).map(|open| open.calls = Some(calls)).is_some();
+            if is_open {
                 self.run(&shared, handle);
             }
         };
