@@ -354,3 +354,36 @@ pub fn write_end(out: &mut Vec<u8>, session_id: &str) -> Result<(), serde_json::
 pub fn write_heartbeat(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"event\":\"heartbeat\",\"session_id\":null,\"data\":{}}\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_line_is_what_a_serializer_would_write(session_id in any::<String>(), text in any::<String>()) {
+            let whole = |kind: &str, data: Value| {
+                let line = json!({"event": "session", "session_id": session_id, "data": {"type": kind, "data": data}});
+                format!("{line}\n")
+            };
+            let mut lines = Vec::new();
+            write_stream(&mut lines, &session_id, &json!({"text": text})).unwrap();
+            write_invoke(&mut lines, &session_id, "llm", &text, &Value::Null).unwrap();
+            write_end(&mut lines, &session_id).unwrap();
+            let call = json!({"type": "llm", "backwards_request_id": text, "request": null});
+            let expected = whole("stream", json!({"text": text})) + &whole("invoke", call) + &whole("end", json!({}));
+            prop_assert_eq!(String::from_utf8(lines).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_serialized_leaves_nothing() {
+        let mut lines = b"before\n".to_vec();
+        let unserializable = std::collections::BTreeMap::from([((1, 2), "no text as a key")]);
+        assert!(write_stream(&mut lines, "s", &unserializable).is_err());
+        assert_eq!(lines, b"before\n");
+    }
+}

@@ -1,5 +1,4 @@
-//! A line from the daemon, told apart: a request with its payload, or what else a line may be. What is not needed to tell is
-//! not parsed.
+//! What a line from the daemon is: a request, a cancellation or a response of Dify. Its payload is found, and not parsed.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -40,6 +40,23 @@ fn text(items: &[(Duration, Value)]) -> String {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_answer_is_one_write_with_its_end() {
+    let (_, written) = with_session(MAX_LINE_BYTES, Duration::from_secs(1), async |session| {
+        let (outbox, inbox) = session.queue();
+        let mut messages = Messages::new(outbox);
+        let mut drain = Drain::new(session, inbox, Pace::TOOL);
+        let hook = async {
+            messages.text("a").await?;
+            messages.json(json!({"b": 1})).await
+        };
+        assert!(drain.run(hook).await.is_ok());
+    })
+    .await;
+    let times: Vec<_> = written.lines().iter().map(|(time, _)| *time).collect();
+    assert_eq!(times, [Duration::from_secs(1); 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_are_joined_to_few_lines_and_none_is_lost() {
     for (pace, most) in [(Pace::AGENT, 22), (Pace::TOOL, 70)] {
         let (_, written) = run(pace, None, async |out| {
