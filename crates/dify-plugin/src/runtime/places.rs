@@ -50,17 +50,6 @@ impl Places {
     }
 }
 
-#[cfg(test)]
-impl Places {
-    /// Waits for a place.
-    pub(super) async fn place(&self) -> Option<Place> {
-        match self.acquire() {
-            Ok(place) => Some(place),
-            Err(queued) => queued.await,
-        }
-    }
-}
-
 impl Shared {
     fn overdraft(&self) -> MutexGuard<'_, usize> {
         self.overdraft.lock().unwrap_or_else(PoisonError::into_inner)
@@ -141,6 +130,17 @@ impl Drop for Waits {
         lent.waits -= 1;
         if let (Some(place), 0) = (&lent.place, lent.waits) {
             place.0.take();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Places {
+    /// Waits for a place.
+    pub(super) async fn place(&self) -> Option<Place> {
+        match self.acquire() {
+            Ok(place) => Some(place),
+            Err(queued) => queued.await,
         }
     }
 }
