@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The one command of the conformance suite: makes an environment, builds the executable, runs every check.
 
-    python3 tests/conformance/run.py [--binary PATH] [--plugins PATH] [--venv DIR]
+    python3 tests/conformance/run.py [--binary PATH] [--plugins PATH] [--agent PATH] [--venv DIR]
 
 Needs Python 3.12 or newer (the reference SDK does) and a package index for the first run.
 """
@@ -49,18 +49,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", type=Path, help="an executable that is built already")
     parser.add_argument("--plugins", type=Path, help="the example `conformance`, if it is built already")
+    parser.add_argument("--agent", type=Path, help="the plugin `agent`, if it is built already")
     parser.add_argument("--venv", type=Path, default=ROOT / "target" / "conformance-venv")
     options = parser.parse_args()
     built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
-    binary, plugins = options.binary, options.plugins
+    binary, plugins, agent = options.binary, options.plugins, options.agent
     if binary is None:
         subprocess.run(["cargo", "build", "--locked", "--quiet"], cwd=ROOT, check=True)
         binary = built / "dify-plugin-runtime"
     if plugins is None:
         subprocess.run(["cargo", "build", "--locked", "--quiet", "--example", "conformance"], cwd=ROOT, check=True)
         plugins = built / "examples" / "conformance"
+    if agent is None:
+        subprocess.run(["cargo", "build", "--locked", "--quiet", "--package", "agent"], cwd=ROOT, check=True)
+        agent = built / "agent"
     python = environment(options.venv)
-    suites = [("suite.py", binary), ("kinds.py", plugins)]
+    suites = [("suite.py", binary), ("kinds.py", plugins), ("agent.py", agent)]
     codes = [subprocess.run([python, HERE / suite, str(path.resolve())], check=False).returncode for suite, path in suites]
     sys.exit(max(map(bool, codes)))
 

@@ -3,7 +3,7 @@
 use dify_plugin::serde_json::{Map, Value};
 
 /// Members of a citation, and those of a result's `metadata` that they come from.
-const MEMBERS: [(&str, &str); 16] = [
+const MEMBERS: [(&str, &str); 15] = [
     ("position", "position"),
     ("dataset_id", "dataset_id"),
     ("dataset_name", "dataset_name"),
@@ -19,7 +19,6 @@ const MEMBERS: [(&str, &str); 16] = [
     ("index_node_hash", "segment_index_node_hash"),
     ("page", "page"),
     ("doc_metadata", "doc_metadata"),
-    ("title", "title"),
 ];
 
 /// The citations of a context. What is no result of a retrieval is left out.
@@ -38,7 +37,6 @@ fn citation(result: &Value) -> Option<Map<String, Value>> {
     citation.insert("content".to_owned(), content.into());
     for (name, source) in MEMBERS {
         let value = result.get("metadata").and_then(|metadata| metadata.get(source));
-        let value = value.or_else(|| result.get("title").filter(|_| name == "title"));
         if let Some(value) = value.filter(|value| !value.is_null()) {
             citation.insert(name.to_owned(), value.clone());
         }
@@ -57,8 +55,7 @@ mod tests {
         let metadata = json!({"position": 1, "document_data_source_type": "upload_file", "segment_hit_count": 2,
             "score": null, "_source": "knowledge"});
         let context = json!([{"content": "c", "title": "t", "metadata": metadata}, "text", {"title": "empty"}, null]);
-        let expected = json!([{"content": "c", "position": 1, "data_source_type": "upload_file", "hit_count": 2,
-            "title": "t"}]);
+        let expected = json!([{"content": "c", "position": 1, "data_source_type": "upload_file", "hit_count": 2}]);
         assert_eq!(json!(citations(Some(&context))), expected);
         assert_eq!(citations(Some(&context[0])).len(), 1);
         assert!(citations(Some(&json!("text"))).is_empty() && citations(None).is_empty());

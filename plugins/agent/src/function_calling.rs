@@ -53,10 +53,8 @@ impl AgentStrategy for FunctionCalling {
                     return Err(error);
                 }
             };
-            if let Some(used) = &reply.usage {
-                usage.add(used);
-                round.set_usage(used);
-            }
+            usage.add(&reply.usage);
+            round.set_usage(&reply.usage);
             if closing.is_some() || reply.calls.is_empty() {
                 if reply.text.trim().is_empty()
                     && let Some(reason) = &closing
@@ -96,9 +94,7 @@ async fn ask(
     let mut thought = round.thought(model).await?;
     match deadline.limit(read(model, messages, offered, out)).await {
         Ok(reply) => {
-            if let Some(used) = &reply.usage {
-                thought.set_usage(used);
-            }
+            thought.set_usage(&reply.usage);
             let names: Vec<&str> = reply.calls.iter().map(|call| call.function.name.as_str()).collect();
             let inputs: Vec<Value> = reply
                 .calls

@@ -60,10 +60,8 @@ impl AgentStrategy for ReAct {
                     return Err(error);
                 }
             };
-            if let Some(used) = &written.reply.usage {
-                usage.add(used);
-                round.set_usage(used);
-            }
+            usage.add(&written.reply.usage);
+            round.set_usage(&written.reply.usage);
             let Turn { thought, outcome } = written.turn;
             let (message, observation, action) = match (outcome, &closing) {
                 (Outcome::Answer(rest), _) => {
@@ -142,9 +140,7 @@ async fn ask(
     let mut log = round.thought(model).await?;
     match deadline.limit(read(model, tools, messages, out)).await {
         Ok(written) => {
-            if let Some(used) = &written.reply.usage {
-                log.set_usage(used);
-            }
+            log.set_usage(&written.reply.usage);
             let thought = &written.turn.thought;
             let mut data = match &written.turn.outcome {
                 Outcome::Action(action) => {

@@ -348,7 +348,7 @@ async fn a_context_becomes_citations() {
     let outputs = host.agent(STRATEGY).parameters(parameters()).parameter("context", context).await.unwrap();
     let sent = outputs.messages().iter().map(|message| json!(message));
     let sent: Vec<_> = sent.filter(|message| message["type"] == "retriever_resources").collect();
-    let expected = json!([{"content": "c", "position": 1, "dataset_name": "d", "score": 0.5, "title": "t"}]);
+    let expected = json!([{"content": "c", "position": 1, "dataset_name": "d", "score": 0.5}]);
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0]["message"]["retriever_resources"], expected);
     // The usage is last, where the node expects it.
