@@ -83,8 +83,9 @@ impl AgentUsage {
         self
     }
 
-    /// Adds what a call of a model used. Prices are added exactly; unit prices are those of the last call.
-    pub fn add(&mut self, usage: &LlmUsage) {
+    /// Adds what a call of a model used, if that is known. Prices are added exactly; unit prices are those of the last call.
+    pub fn add<'a>(&mut self, usage: impl Into<Option<&'a LlmUsage>>) {
+        let Some(usage) = usage.into() else { return };
         self.total_tokens = self.total_tokens.saturating_add(usage.total_tokens);
         if let Some(price) = decimal::sum(&self.total_price, &usage.total_price.0) {
             self.total_price = price;

@@ -72,8 +72,9 @@ impl Span {
         insert(&mut self.entry.metadata, name, value);
     }
 
-    /// Shows what a call of a model used: `total_tokens`, `total_price`, `currency`.
-    pub fn set_usage(&mut self, usage: &LlmUsage) {
+    /// Shows what a call of a model used, if that is known: `total_tokens`, `total_price`, `currency`.
+    pub fn set_usage<'a>(&mut self, usage: impl Into<Option<&'a LlmUsage>>) {
+        let Some(usage) = usage.into() else { return };
         self.set_metadata("total_tokens", usage.total_tokens);
         self.set_metadata("total_price", &usage.total_price);
         self.set_metadata("currency", &usage.currency);

@@ -90,8 +90,8 @@ impl Round {
         Ok(result)
     }
 
-    /// Shows what the round's call of the model used.
-    pub fn set_usage(&mut self, usage: &LlmUsage) {
+    /// Shows what the round's call of the model used, if that is known.
+    pub fn set_usage<'a>(&mut self, usage: impl Into<Option<&'a LlmUsage>>) {
         self.0.set_usage(usage);
     }
 
