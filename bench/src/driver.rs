@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::calls;
 
+/// After so long without output a plugin has failed.
+pub const SILENCE: Duration = Duration::from_secs(120);
+
 /// A running plugin.
 pub struct Plugin {
     child: Child,
@@ -152,16 +155,16 @@ impl Plugin {
         });
         let mut plugin = Self { child, input, output, rest: Vec::new(), cold_start_ms: f64::NAN, sessions: 0 };
         while plugin.cold_start_ms.is_nan() {
-            let ready = plugin.read(|at, line| memchr::memmem::find(line, b"heartbeat").map(|_| at));
+            let ready = plugin.read(SILENCE, |at, line| memchr::memmem::find(line, b"heartbeat").map(|_| at));
             let first = ready.expect("no first line").into_iter().flatten().next();
             plugin.cold_start_ms = first.map_or(f64::NAN, |at| milliseconds(at, started));
         }
         plugin
     }
 
-    /// Passes the complete lines of the next read to `take`; `None` if the plugin is silent.
-    fn read<T>(&mut self, mut take: impl FnMut(Instant, &[u8]) -> T) -> Option<Vec<T>> {
-        let (at, bytes) = self.output.recv_timeout(Duration::from_secs(60)).ok()?;
+    /// Passes the complete lines of the next read to `take`; `None` if the plugin is silent for this time.
+    fn read<T>(&mut self, timeout: Duration, mut take: impl FnMut(Instant, &[u8]) -> T) -> Option<Vec<T>> {
+        let (at, bytes) = self.output.recv_timeout(timeout).ok()?;
         let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| self.rest.len() + end + 1);
         self.rest.extend_from_slice(&bytes);
         let taken = self.rest[..whole].split_inclusive(|byte| *byte == b'\n').map(|line| take(at, line)).collect();
@@ -179,6 +182,11 @@ impl Plugin {
         (field("VmRSS"), field("VmHWM"))
     }
 
+    /// CPU time so far of the live threads, in ms.
+    pub fn cpu_ms(&self) -> f64 {
+        cpu_ms(self.child.id())
+    }
+
     pub fn run(&mut self, run: &Run<'_>) -> Outcome {
         self.requests(&run.request(), run.sessions, run.chunks())
     }
@@ -187,9 +195,11 @@ impl Plugin {
     pub fn requests(&mut self, data: &Value, sessions: usize, chunks: usize) -> Outcome {
         let data = data.to_string();
         let before = self.sessions;
-        self.sessions += sessions;
-        let lines: Vec<String> = (before..self.sessions)
-            .map(|number| format!("{{\"session_id\":\"s{number}\",\"event\":\"request\",\"data\":{data}}}\n"))
+        let lines: Vec<String> = (0..sessions)
+            .map(|_| {
+                let session = self.next_session();
+                format!("{{\"session_id\":\"{session}\",\"event\":\"request\",\"data\":{data}}}\n")
+            })
             .collect();
         let (cpu, driver_cpu) = (cpu_ms(self.child.id()), cpu_ms(std::process::id()));
         let started = Instant::now();
@@ -202,7 +212,7 @@ impl Plugin {
         let mut ended_ms = Vec::with_capacity(sessions);
         let mut last = started;
         while ended_ms.len() < sessions {
-            let answers = self.read(|at, line| {
+            let answers = self.read(SILENCE, |at, line| {
                 let session = text_after(line, b"\"session_id\":")?;
                 let number = session[1..].parse::<usize>().unwrap() - before;
                 if memchr::memmem::find(line, b"\"type\":\"end\"").is_some() {
@@ -233,7 +243,19 @@ impl Plugin {
         }
     }
 
-    fn write(&mut self, lines: &[u8]) {
+    /// The ID of the next session.
+    pub fn next_session(&mut self) -> String {
+        self.sessions += 1;
+        format!("s{}", self.sessions - 1)
+    }
+
+    /// The complete lines of the next read, and when they came; `None` if the plugin is silent for this time.
+    pub fn receive(&mut self, timeout: Duration) -> Option<Vec<(Instant, Vec<u8>)>> {
+        self.read(timeout, |at, line| (at, line.to_vec()))
+    }
+
+    /// Writes lines to the plugin.
+    pub fn write(&mut self, lines: &[u8]) {
         self.input.write_all(lines).unwrap();
         self.input.flush().unwrap();
     }

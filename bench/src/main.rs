@@ -3,8 +3,9 @@
 //! `bench` drives each plugin over pipes as the daemon does and prints a Markdown table, ratios to the floor first.
 //! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding. `bench echo` calls no upstream and responds by
 //! itself: what it reaches is what the driver can measure at most. `bench kinds` measures tools, endpoints and agents; its
-//! floor is `bench answer`.
+//! floor is `bench answer`. `bench agent` measures the plugin `agent` beside Dify's own.
 
+mod agent;
 mod answer;
 mod calls;
 mod driver;
@@ -39,6 +40,7 @@ fn main() {
         Some("echo") => return relay::run(false),
         Some("answer") => return answer::run(),
         Some("kinds") => return kinds::run(),
+        Some("agent") => return agent::run(),
         _ => {}
     }
     let subjects = subjects();

@@ -35,8 +35,8 @@ def chunk(text="", calls=(), usage=None):
             "delta": {"index": 0, "message": message, "usage": usage, "finish_reason": "stop" if usage else None}}
 
 
-def said(*texts, calls=()):
-    """The chunks of a model that says this, and then calls tools."""
+def reply(*texts, calls=()):
+    """The chunks of a model that answers this, and then calls tools."""
     return [chunk(text) for text in texts] + ([chunk(calls=calls)] if calls else []) + [chunk(usage=USAGE)]
 
 
@@ -45,36 +45,36 @@ def text(*texts):
 
 
 def react(action, given):
-    return said("Thought: I need it.\nAction: ", json.dumps({"action": action, "action_input": given}))
+    return reply("Thought: I need it.\nAction: ", json.dumps({"action": action, "action_input": given}))
 
 
 SEARCH, WEATHER = ("c1", "search", '{"query": "news"}'), ("c2", "weather", '{"place": "Riga"}')
 
 # Title: strategy, responses of the model, responses of the tools, other parameters, whether Dify's own plugin does the same.
 CASES = {
-    "an answer": ("function_calling", [said("It is ", "42.")], [], {}, True),
-    "one call": ("function_calling", [said("Let me see.", calls=[SEARCH]), said("Done.")], [text("found")], {}, True),
-    "two calls": ("function_calling", [said(calls=[SEARCH, WEATHER]), said("Done.")], [text("a"), text("b")], {}, True),
-    "two rounds": ("function_calling", [said(calls=[SEARCH]), said(calls=[WEATHER]), said("Done.")], [text("a"), text("b")], {}, True),
-    "an object": ("function_calling", [said(calls=[SEARCH]), said("Done.")],
+    "an answer": ("function_calling", [reply("It is ", "42.")], [], {}, True),
+    "one call": ("function_calling", [reply("Let me see.", calls=[SEARCH]), reply("Done.")], [text("found")], {}, True),
+    "two calls": ("function_calling", [reply(calls=[SEARCH, WEATHER]), reply("Done.")], [text("a"), text("b")], {}, True),
+    "two rounds": ("function_calling", [reply(calls=[SEARCH]), reply(calls=[WEATHER]), reply("Done.")], [text("a"), text("b")], {}, True),
+    "an object": ("function_calling", [reply(calls=[SEARCH]), reply("Done.")],
                   [[{"type": "json", "message": {"json_object": {"a": [1, "ü"]}}, "meta": None}]], {}, True),
-    "an image": ("function_calling", [said(calls=[SEARCH]), said("Done.")], [text("see") + [STORED]], {}, True),
-    "a tool that fails": ("function_calling", [said(calls=[SEARCH]), said("Sorry.")], ["no more queries"], {}, True),
-    "an unknown tool": ("function_calling", [said(calls=[("c", "fly", "{}")]), said("Sorry.")], [], {}, True),
+    "an image": ("function_calling", [reply(calls=[SEARCH]), reply("Done.")], [text("see") + [STORED]], {}, True),
+    "a tool that fails": ("function_calling", [reply(calls=[SEARCH]), reply("Sorry.")], ["no more queries"], {}, True),
+    "an unknown tool": ("function_calling", [reply(calls=[("c", "fly", "{}")]), reply("Sorry.")], [], {}, True),
     "fragments": ("function_calling", [[chunk(calls=[("c1", "search", '{"query"')]), chunk(calls=[("c1", "", ': "a"}')]),
-                                        chunk(usage=USAGE)], said("Done.")], [text("a")], {}, False),
-    "broken arguments": ("function_calling", [said(calls=[("c1", "search", '{"query')]), said("Sorry.")], [], {}, False),
-    "the last iteration": ("function_calling", [said(calls=[SEARCH]), said("Done.")], [text("a")], {"maximum_iterations": 1}, False),
-    "thoughts": ("function_calling", [said("<think>a", "b</think>", "c")], [], {}, True),
-    "a context": ("function_calling", [said("Done.")], [],
+                                        chunk(usage=USAGE)], reply("Done.")], [text("a")], {}, False),
+    "broken arguments": ("function_calling", [reply(calls=[("c1", "search", '{"query')]), reply("Sorry.")], [], {}, False),
+    "the last iteration": ("function_calling", [reply(calls=[SEARCH]), reply("Done.")], [text("a")], {"maximum_iterations": 1}, False),
+    "thoughts": ("function_calling", [reply("<think>a", "b</think>", "c")], [], {}, True),
+    "a context": ("function_calling", [reply("Done.")], [],
                   {"context": [{"content": "c", "title": "t", "metadata": {"position": 1, "score": 0.5, "dataset_name": "d"}}]}, True),
-    "ReAct, an answer": ("ReAct", [said("Thought: easy\nFinal", "Answer: It is ", "42.")], [], {}, True),
-    "ReAct, one call": ("ReAct", [react("search", {"query": "news"}), said("FinalAnswer: Done.")], [text("found")], {}, True),
-    "ReAct, an image": ("ReAct", [react("search", {"query": "news"}), said("FinalAnswer: Done.")], [text("see") + [STORED]], {}, True),
-    "ReAct, an unknown tool": ("ReAct", [react("fly", {}), said("FinalAnswer: Sorry.")], [], {}, True),
-    "ReAct, a name and an input": ("ReAct", [said("Action: search\nAction Input: news"), said("FinalAnswer: Done.")], [text("a")], {}, False),
-    "ReAct, a broken action": ("ReAct", [said('Action: {"action": "search", "action_input": {"q'), said("FinalAnswer: Done.")], [], {}, False),
-    "ReAct, the last iteration": ("ReAct", [react("search", {}), said("FinalAnswer: Done.")], [text("a")], {"maximum_iterations": 1}, False),
+    "ReAct, an answer": ("ReAct", [reply("Thought: easy\nFinal", "Answer: It is ", "42.")], [], {}, True),
+    "ReAct, one call": ("ReAct", [react("search", {"query": "news"}), reply("FinalAnswer: Done.")], [text("found")], {}, True),
+    "ReAct, an image": ("ReAct", [react("search", {"query": "news"}), reply("FinalAnswer: Done.")], [text("see") + [STORED]], {}, True),
+    "ReAct, an unknown tool": ("ReAct", [react("fly", {}), reply("FinalAnswer: Sorry.")], [], {}, True),
+    "ReAct, a name and an input": ("ReAct", [reply("Action: search\nAction Input: news"), reply("FinalAnswer: Done.")], [text("a")], {}, False),
+    "ReAct, a broken action": ("ReAct", [reply('Action: {"action": "search", "action_input": {"q'), reply("FinalAnswer: Done.")], [], {}, False),
+    "ReAct, the last iteration": ("ReAct", [react("search", {}), reply("FinalAnswer: Done.")], [text("a")], {"maximum_iterations": 1}, False),
 }
 
 

@@ -46,12 +46,12 @@ impl Conversation {
         let mut messages: Vec<_> =
             self.messages[..self.begun].iter().map(|message| readable(message, features)).collect();
         for message in &self.messages[self.begun..] {
-            let told = match message.role {
+            let plain = match message.role {
                 Role::Assistant => PromptMessage::assistant(with_calls(message)),
                 Role::Tool => PromptMessage::user(result_of(message)),
                 _ => message.clone(),
             };
-            join(&mut messages, told, self.begun);
+            join(&mut messages, plain, self.begun);
         }
         join(&mut messages, PromptMessage::user(request), self.begun);
         fit(messages, self.begun)

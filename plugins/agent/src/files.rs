@@ -12,6 +12,9 @@ use crate::conversation::{feature_of, unreadable};
 /// Bytes of all files of a request, before they are encoded. The daemon ends a plugin that writes a line of 5 MiB.
 const MAX_FILE_BYTES: usize = 2560 * 1024;
 
+/// Bytes that a file of unknown size may have; Dify reports the size of those that users upload.
+const MAX_DOWNLOAD_BYTES: usize = 10 * 1024 * 1024;
+
 /// The files of the parameter: a list, or one file. Null is no file.
 pub(crate) fn read(value: Option<&Value>) -> Result<Vec<File>, PluginError> {
     let values = match value {
@@ -74,7 +77,7 @@ fn of_kind(kind: FileKind) -> (&'static str, Option<Wrap>) {
 async fn media(call: &Call, file: &File, room: &mut usize) -> Result<MediaPart, PluginError> {
     let fits = file.size.is_none_or(|size| size <= *room as u64);
     let mut media = if fits {
-        let bytes = file.download(&call.dify, MAX_FILE_BYTES).await?;
+        let bytes = file.download(&call.dify, MAX_DOWNLOAD_BYTES).await?;
         match room.checked_sub(bytes.len()) {
             Some(left) => {
                 *room = left;
@@ -92,7 +95,15 @@ async fn media(call: &Call, file: &File, room: &mut usize) -> Result<MediaPart, 
         ("jpg", _) => "jpeg".to_owned(),
         (extension, _) => extension.to_owned(),
     };
-    media.mime_type = file.mime_type.clone().unwrap_or_else(|| format!("image/{}", media.format));
+    media.mime_type = file.mime_type.clone().unwrap_or_else(|| {
+        let family = match file.kind {
+            FileKind::Image => "image",
+            FileKind::Audio => "audio",
+            FileKind::Video => "video",
+            _ => "application",
+        };
+        format!("{family}/{}", media.format)
+    });
     media.filename.clone_from(&file.filename);
     if file.kind == FileKind::Image {
         media.detail = Some("low".to_owned());

@@ -1,7 +1,7 @@
 //! The strategies `function_calling` and `ReAct` for Dify's agent nodes, with the parameters, names and outputs of Dify's own
 //! plugin, so that an app changes over by selecting the strategy.
 //!
-//! What is said to the model and read from it is decided by synchronous code ([`conversation`], [`reply`], [`react`]); two
+//! What the model is asked, and what is read of its answer, is decided by synchronous code ([`conversation`], [`reply`], [`react`]); two
 //! short loops ([`function_calling`], [`react::strategy`]) call the model and the tools.
 
 mod context;

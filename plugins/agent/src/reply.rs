@@ -13,9 +13,9 @@ use crate::thoughts::{Part, Thoughts};
 /// A whole response.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
-    /// What the model said.
+    /// What the model answered.
     pub(crate) text: String,
-    /// What it thought.
+    /// What it thought about it.
     pub(crate) thoughts: String,
     pub(crate) calls: Vec<ToolCall>,
     pub(crate) usage: Option<LlmUsage>,
@@ -24,7 +24,7 @@ pub(crate) struct Reply {
 /// What a chunk adds.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece {
-    Said(String),
+    Text(String),
     Thought(String),
     File(MediaPart),
 }
@@ -74,9 +74,9 @@ impl ReplyBuilder {
 
     fn keep(&mut self, part: Part) -> Piece {
         match part {
-            Part::Said(text) => {
+            Part::Text(text) => {
                 self.reply.text.push_str(&text);
-                Piece::Said(text)
+                Piece::Text(text)
             }
             Part::Thought(text) => {
                 self.reply.thoughts.push_str(&text);
@@ -116,7 +116,7 @@ impl Display {
     /// The text that shows a piece; none for a file.
     pub(crate) fn text_of(&mut self, piece: &Piece) -> Option<String> {
         let (is_thought, text) = match piece {
-            Piece::Said(text) => (false, text),
+            Piece::Text(text) => (false, text),
             Piece::Thought(text) => (true, text),
             Piece::File(_) => return None,
         };

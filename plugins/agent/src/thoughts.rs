@@ -7,7 +7,7 @@ const CLOSE: &str = "</think>";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// What the model says.
-    Said(String),
+    Text(String),
     /// What it thinks.
     Thought(String),
 }
@@ -59,9 +59,9 @@ impl Thoughts {
             return;
         }
         match (self.depth > 0, parts.last_mut()) {
-            (true, Some(Part::Thought(before))) | (false, Some(Part::Said(before))) => before.push_str(text),
+            (true, Some(Part::Thought(before))) | (false, Some(Part::Text(before))) => before.push_str(text),
             (true, _) => parts.push(Part::Thought(text.to_owned())),
-            (false, _) => parts.push(Part::Said(text.to_owned())),
+            (false, _) => parts.push(Part::Text(text.to_owned())),
         }
     }
 }

@@ -192,7 +192,7 @@ async fn show(
     out: &mut AgentMessages,
 ) -> Result<(), PluginError> {
     match piece {
-        Piece::Said(text) => {
+        Piece::Text(text) => {
             let more = parser.push(&text);
             answer.push_str(&more);
             out.text(more).await

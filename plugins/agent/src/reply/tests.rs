@@ -32,9 +32,9 @@ fn thoughts_are_separated_and_their_blocks_are_closed() {
         ("<think></think>a", "a", "", "a"),
         ("<<think>a</</think>", "<<think>a</</think>", "a</", "<"),
     ];
-    for (text, seen, thoughts, said) in rows {
+    for (text, seen, thoughts, words) in rows {
         let (found, reply) = shown([text]);
-        assert_eq!((found.as_str(), reply.thoughts.as_str(), reply.text.as_str()), (seen, thoughts, said), "{text}");
+        assert_eq!((found.as_str(), reply.thoughts.as_str(), reply.text.as_str()), (seen, thoughts, words), "{text}");
     }
 }
 
@@ -64,7 +64,7 @@ fn files_of_a_model_are_for_the_user() {
         json!([{"type": "text", "data": "See: "}, {"type": "image", "base64_data": "AA==", "mime_type": "image/png"}]);
     let chunk = from_value(json!({"model": "m", "delta": {"message": {"content": content}}})).unwrap();
     let pieces = ReplyBuilder::default().push(chunk);
-    assert!(matches!(&pieces[..], [Piece::Said(text), Piece::File(media)]
+    assert!(matches!(&pieces[..], [Piece::Text(text), Piece::File(media)]
         if text == "See: " && media.mime_type == "image/png"));
 }
 

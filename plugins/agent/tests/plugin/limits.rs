@@ -167,7 +167,7 @@ async fn a_model_that_fails_ends_the_run_with_its_text() {
         let failure = host.agent(strategy).parameters(parameters()).await.unwrap_err();
         assert!(failure.message.contains("the key is wrong"), "{}", failure.message);
     }
-    // A response that breaks off after text: what was said is shown, the log says why.
+    // A response that breaks off after text: the text is shown, the log says why.
     let host = host().on_llm(|_| Answer::text("It is").then(Answer::error("read llm model failed: gone")));
     let (items, ending) = host.agent("function_calling").parameters(parameters()).start().finish().await;
     assert!(ending.unwrap_err().message.contains("gone"));
