@@ -152,6 +152,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("{\"a\": 1}", "{\"a\": 1}"),
     ("{\"action\": \"unknown\", \"action_input\": {}}", "{\"action\": \"unknown\", \"action_input\": {}}"),
     ("{ not json", "{ not json"),
+    ("So the final answer: 42, and the action input: none", "So the final answer: 42, and the action input: none"),
     ("", ""),
     ("Observation: x", "x"),
 ];
