@@ -13,8 +13,8 @@ use crate::parameters::{FunctionCallingParameters, check_iterations, tool_names}
 use crate::reply::{Display, Piece, Reply, ReplyBuilder, send};
 use crate::{files, parameters};
 
-/// Bytes of a result in the log of a round; the log of the call has all of it.
-const MAX_LOGGED_BYTES: usize = 16 * 1024;
+/// Bytes of all results in the log of a round; the log of a call has all of its own.
+const MAX_LOGGED_BYTES: usize = 256 * 1024;
 
 /// Serves `strategies/function_calling.yaml`.
 pub(crate) struct FunctionCalling;
@@ -148,10 +148,11 @@ async fn show(piece: Piece, display: &mut Display, out: &mut AgentMessages) -> R
 
 /// A round as Dify's own plugin logs it.
 fn shown(reply: &Reply, results: &[ToolResult], closing: Option<&str>) -> Value {
+    let each = MAX_LOGGED_BYTES / results.len().max(1);
     let responses: Vec<Value> = results
         .iter()
         .map(|result| {
-            let text = &result.text[..result.text.floor_char_boundary(MAX_LOGGED_BYTES)];
+            let text = &result.text[..result.text.floor_char_boundary(each)];
             json!({
                 "tool_call_id": result.call.id,
                 "tool_call_name": result.call.function.name,

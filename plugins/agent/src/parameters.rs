@@ -1,18 +1,22 @@
 //! The parameters of both strategies, by the names of Dify's own plugin.
 
 use dify_plugin::prelude::*;
+use dify_plugin::protocol::lenient::null_default;
 use dify_plugin::serde_json::{self, Value};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use crate::deadline::{Deadline, LIMIT};
 
 /// Parameters of `strategies/function_calling.yaml`.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(transform = require)]
 pub struct FunctionCallingParameters {
     pub(crate) model: ModelSelector,
     pub(crate) allowed_tools: Option<Value>,
+    #[serde(default, deserialize_with = "null_default")]
     pub(crate) tools: Vec<SelectedTool>,
+    #[serde(default, deserialize_with = "null_default")]
     pub(crate) instruction: String,
     pub(crate) context: Option<Value>,
     pub(crate) query: String,
@@ -23,15 +27,30 @@ pub struct FunctionCallingParameters {
 
 /// Parameters of `strategies/ReAct.yaml`.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(transform = require)]
 pub struct ReActParameters {
     pub(crate) model: ModelSelector,
     pub(crate) allowed_tools: Option<Value>,
+    #[serde(default, deserialize_with = "null_default")]
     pub(crate) tools: Vec<SelectedTool>,
+    #[serde(default, deserialize_with = "null_default")]
     pub(crate) instruction: String,
     pub(crate) context: Option<Value>,
     pub(crate) query: String,
     #[schemars(range(min = 1, max = 500))]
     pub(crate) maximum_iterations: u32,
+}
+
+/// The form requires tools and an instruction; an app that was imported may have neither.
+fn require(schema: &mut Schema) {
+    for name in ["tools", "instruction"] {
+        if let Some(Value::Object(property)) = schema.get_mut("properties").and_then(|of| of.get_mut(name)) {
+            property.remove("default");
+        }
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.push(name.into());
+        }
+    }
 }
 
 /// The names of the parameter `allowed_tools`: a list, the same as JSON text, or one name. None are no restriction.

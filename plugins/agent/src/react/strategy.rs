@@ -65,7 +65,8 @@ impl AgentStrategy for ReAct {
             let Turn { thought, outcome } = written.turn;
             let (message, observation, action) = match (outcome, &closing) {
                 (Outcome::Answer(rest), _) => {
-                    out.text(rest).await?;
+                    let is_empty = written.answer.is_empty() && rest.is_empty();
+                    out.text(if is_empty { "The model gave no answer.".to_owned() } else { rest }).await?;
                     round.finish(shown(&thought, None, "", closing.as_deref())).await?;
                     break;
                 }

@@ -69,6 +69,10 @@ async fn a_model_that_follows_no_format_answers() {
     let outputs = host.agent(STRATEGY).parameters(parameters()).await.unwrap();
     assert_eq!(outputs.text(), "It is 42.");
     assert_eq!(outputs.log("small Thought").unwrap().data["reasoning"], "42?");
+    // A model that only thinks.
+    let host = host_with(vec![Answer::text("<think>FinalAnswer: 42?")]);
+    let outputs = host.agent(STRATEGY).parameters(parameters()).await.unwrap();
+    assert_eq!(outputs.text(), "The model gave no answer.");
 }
 
 /// An action that a model thinks of is none (official#3861), and think blocks hide no answer.

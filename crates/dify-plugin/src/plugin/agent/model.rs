@@ -6,8 +6,9 @@ use crate::plugin::dify::LlmStream;
 use crate::plugin::{Dify, DifyError, ModelSelector};
 use crate::protocol::{PromptMessage, Tool};
 
-/// Bytes of a prompt that are counted as a token, for the room that is left for the response.
-const BYTES_PER_TOKEN: usize = 4;
+/// Bytes of a prompt that are counted as a token, for the room that is left for the response: fewer than those of English,
+/// about those of Chinese.
+const BYTES_PER_TOKEN: usize = 3;
 
 /// Tokens that a response is left with, however long the prompt is.
 const MIN_RESPONSE_TOKENS: u64 = 16;
