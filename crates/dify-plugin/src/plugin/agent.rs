@@ -158,3 +158,6 @@ impl AgentMessages {
         self.0.outbox().item(&Message::new(Content::RetrieverResources(resources))).await
     }
 }
+
+#[cfg(test)]
+mod tests;
