@@ -1,8 +1,8 @@
 //! The strategies `function_calling` and `ReAct` for Dify's agent nodes, with the parameters, names and outputs of Dify's own
 //! plugin, so that an app changes over by selecting the strategy.
 //!
-//! What the model is asked, and what is read of its answer, is decided by synchronous code ([`conversation`], [`reply`], [`react`]); two
-//! short loops ([`function_calling`], [`react::strategy`]) call the model and the tools.
+//! What the model is asked, and what is read of its answer, is decided by synchronous code (`conversation`, `reply`, `react`); two
+//! short loops (`function_calling`, `react::strategy`) call the model and the tools.
 
 mod context;
 mod conversation;
@@ -13,8 +13,6 @@ mod parameters;
 mod react;
 mod reply;
 mod thoughts;
-
-pub use parameters::{FunctionCallingParameters, ReActParameters};
 
 use dify_plugin::prelude::*;
 

@@ -11,7 +11,7 @@ use crate::deadline::{Deadline, LIMIT};
 /// Parameters of `strategies/function_calling.yaml`.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(transform = require)]
-pub struct FunctionCallingParameters {
+pub(crate) struct FunctionCallingParameters {
     pub(crate) model: ModelSelector,
     pub(crate) allowed_tools: Option<Value>,
     #[serde(default, deserialize_with = "null_default")]
@@ -28,7 +28,7 @@ pub struct FunctionCallingParameters {
 /// Parameters of `strategies/ReAct.yaml`.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(transform = require)]
-pub struct ReActParameters {
+pub(crate) struct ReActParameters {
     pub(crate) model: ModelSelector,
     pub(crate) allowed_tools: Option<Value>,
     #[serde(default, deserialize_with = "null_default")]
