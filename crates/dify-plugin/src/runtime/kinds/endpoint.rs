@@ -1,11 +1,11 @@
 //! Endpoints: the HTTP request to the author's code, and its response or error as a response.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use tracing::warn;
 
 use super::endpoint_body::{self, Head};
 use super::{Session, http_request, not_served};
-use crate::plugin::PluginError;
+use crate::plugin::{Body, PluginError};
 use crate::protocol::endpoint::{EndpointRequest, MAX_REQUEST_BODY_BYTES};
 use crate::runtime::dispatch::Stop;
 
@@ -27,6 +27,18 @@ pub(super) async fn run(session: &mut Session<'_>, request: EndpointRequest) -> 
         }
     };
     let response = response.unwrap_or_else(|error| endpoint.error_response(error));
+    if let Some(error) = write(session, &method, response).await? {
+        write(session, &method, endpoint.error_response(error)).await?;
+    }
+    Ok(())
+}
+
+/// Writes a response, unless its body fails before the first part.
+async fn write(
+    session: &mut Session<'_>,
+    method: &Method,
+    response: Response<Body>,
+) -> Result<Option<PluginError>, Stop> {
     let (parts, body) = response.into_parts();
     let has_body = method != Method::HEAD
         && !parts.status.is_informational()

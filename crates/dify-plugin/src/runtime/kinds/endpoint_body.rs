@@ -38,13 +38,15 @@ pub(super) struct Head {
     pub(super) has_body: bool,
 }
 
-/// Writes a response, and returns when the session may end.
-pub(super) async fn write(session: &mut Session<'_>, head: Head, body: Body) -> Result<(), Stop> {
+/// Writes a response, and returns when the session may end. A body that fails before its first part is returned as the error:
+/// nothing is written then, so that another response can be.
+pub(super) async fn write(session: &mut Session<'_>, head: Head, body: Body) -> Result<Option<PluginError>, Stop> {
     let Head { status, headers, has_body } = head;
     let headers: BTreeMap<String, String> = headers.into_iter().collect();
     let mut first = EndpointItem { status: Some(status), headers: Some(headers), result: None };
     if !has_body {
-        return session.push(&first);
+        session.push(&first)?;
+        return Ok(None);
     }
     // A quotation mark more for the result's name, and a margin.
     let around = session.responder.length_of(&first) + 64;
@@ -52,15 +54,23 @@ pub(super) async fn write(session: &mut Session<'_>, head: Head, body: Body) -> 
     if limit == 0 {
         return Err(PluginError::internal("the headers of the response are too long").into());
     }
-    let mut parts = Parts { stream: body.into_stream(), pending: BytesMut::new(), is_over: false, limit };
+    let mut parts =
+        Parts { stream: body.into_stream(), pending: BytesMut::new(), is_over: false, failure: None, limit };
     parts.gather(Instant::now() + whole_body_timeout(first.headers.as_ref())).await;
+    if let Some(error) = parts.failure.take() {
+        if parts.pending.is_empty() {
+            return Ok(Some(error));
+        }
+        warn_of(&error);
+    }
     if parts.is_whole() {
         let bytes = parts.take();
         if let Some(length) = first.headers.as_mut().and_then(|headers| headers.get_mut("content-length")) {
             *length = bytes.len().to_string();
         }
         first.result = Some(hex::encode(bytes)).filter(|body| !body.is_empty());
-        return session.push(&first);
+        session.push(&first)?;
+        return Ok(None);
     }
     first.result = Some(hex::encode(parts.take()));
     session.push(&first)?;
@@ -77,8 +87,16 @@ pub(super) async fn write(session: &mut Session<'_>, head: Head, body: Body) -> 
             next = Instant::now() + ITEM_INTERVAL;
         }
     }
+    if let Some(error) = &parts.failure {
+        warn_of(error);
+    }
     sleep_until(started + END_DELAY).await;
-    Ok(())
+    Ok(None)
+}
+
+/// The daemon would append an error to the body, which the client would receive.
+fn warn_of(error: &PluginError) {
+    warn!(error = error.log_summary(), "the body of an endpoint's response is incomplete");
 }
 
 /// A client of a stream of events waits for the first one: holding it back would save an item, and cost that time.
@@ -92,6 +110,8 @@ struct Parts {
     stream: BoxStream<'static, Result<Bytes, PluginError>>,
     pending: BytesMut,
     is_over: bool,
+    /// What ended it too early.
+    failure: Option<PluginError>,
     limit: usize,
 }
 
@@ -104,8 +124,7 @@ impl Parts {
                 part = self.stream.next() => match part {
                     Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
                     Some(Err(error)) => {
-                        // The daemon would append an error to the body, which the client would receive.
-                        warn!(error = error.log_summary(), "the body of an endpoint's response is incomplete");
+                        self.failure = Some(error);
                         self.is_over = true;
                     }
                     None => self.is_over = true,

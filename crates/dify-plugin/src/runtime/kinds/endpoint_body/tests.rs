@@ -8,7 +8,8 @@ use crate::runtime::kinds::tests::{Written, with_session};
 const MAX_LINE_BYTES: usize = 5 * 1024 * 1024;
 
 async fn write_body(max_line_bytes: usize, write_delay: Duration, head: Head, body: Body) -> (bool, Written) {
-    with_session(max_line_bytes, write_delay, async move |session| write(session, head, body).await.is_ok()).await
+    let write = async move |session: &mut Session<'_>| matches!(write(session, head, body).await, Ok(None));
+    with_session(max_line_bytes, write_delay, write).await
 }
 
 fn head(has_body: bool) -> Head {
@@ -114,6 +115,22 @@ async fn every_item_fits_a_line_and_headers_that_fit_none_are_an_error() {
     let mut long = head(true);
     long.headers.push(("x".to_owned(), "y".repeat(20_000)));
     assert!(!write_body(10_000, Duration::ZERO, long, Body::from("hello")).await.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_fails_before_its_first_part_is_not_written() {
+    for delay in [0, 100] {
+        let body = Body::stream(async_stream::stream! {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            yield Err::<Vec<u8>, _>(PluginError::not_found("no app"));
+        });
+        let write = async move |session: &mut Session<'_>| match write(session, head(true), body).await {
+            Ok(Some(error)) => error.message == "no app",
+            _ => false,
+        };
+        let (is_returned, written) = with_session(MAX_LINE_BYTES, Duration::ZERO, write).await;
+        assert!(is_returned && written.items().is_empty(), "{delay} ms");
+    }
 }
 
 #[tokio::test(start_paused = true)]
