@@ -10,6 +10,7 @@ import litellm  # noqa: E402
 from judge import KEY, URL, check, raises, run  # noqa: E402
 
 litellm.telemetry = False
+litellm.suppress_debug_info = True
 COMMON = {"api_base": URL, "api_key": KEY, "num_retries": 0, "timeout": 20}
 TOOL = {"type": "function", "function": {"name": "forecast", "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}}}
 
@@ -80,7 +81,7 @@ def audio():
 
 @check
 def moderations():
-    assert litellm.moderation(model="openai/judge", input="bad", api_base=URL, api_key=KEY).results[0].flagged
+    assert litellm.moderation(model="judge", input="bad", custom_llm_provider="openai", api_base=URL, api_key=KEY).results[0].flagged
 
 
 @check
