@@ -11,7 +11,6 @@ use crate::error::ApiError;
 /// What a path and a method stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    Preflight,
     Models,
     Model(String),
     Chat,
@@ -26,9 +25,6 @@ pub enum Route {
 impl Route {
     /// Finds the route. Clients add their paths to a base URL with or without `/v1`, so that both exist.
     pub fn of(method: &Method, path: &str) -> Result<Self, ApiError> {
-        if method == Method::OPTIONS {
-            return Ok(Self::Preflight);
-        }
         let trimmed = path.trim_end_matches('/');
         let name = ["/v1/", "/v2/", "/"].iter().find_map(|prefix| trimmed.strip_prefix(prefix)).unwrap_or_default();
         let (route, is_get) = match name {
@@ -168,7 +164,6 @@ mod tests {
             (Method::POST, "/v1/chat/completions", Ok(Route::Chat)),
             (Method::POST, "/chat/completions", Ok(Route::Chat)),
             (Method::POST, "/v2/rerank", Ok(Route::Rerank)),
-            (Method::OPTIONS, "/anything", Ok(Route::Preflight)),
             (Method::GET, "/v1/chat/completions", Err(405)),
             (Method::POST, "/v1/models", Err(405)),
             (Method::GET, "/", Err(404)),

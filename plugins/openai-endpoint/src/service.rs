@@ -1,7 +1,7 @@
 //! The endpoint: finds the route, checks the key, calls the handler, and turns every failure into OpenAI's error object.
 
 use dify_plugin::bytes::Bytes;
-use dify_plugin::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use dify_plugin::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use dify_plugin::prelude::*;
 use tracing::warn;
 
@@ -63,16 +63,15 @@ fn logged(error: ApiError) -> ApiError {
 }
 
 async fn serve(call: Call, request: Request<Bytes>) -> Result<Response<Body>, ApiError> {
-    let route = Route::of(request.method(), request.uri().path())?;
-    if route == Route::Preflight {
+    if request.method() == Method::OPTIONS {
         return Ok(http_io::preflight(request.headers()));
     }
+    let route = Route::of(request.method(), request.uri().path())?;
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = settings::authenticate(&call.settings, authorization)?;
     let catalog = Catalog::of(&call.settings, &key)?;
     let caller = Caller { call, key, catalog, request };
     match route {
-        Route::Preflight => Ok(http_io::preflight(caller.request.headers())),
         Route::Models => Ok(http_io::json(&caller.catalog.list())),
         Route::Model(name) => Ok(http_io::json(&caller.catalog.describe(&name)?)),
         Route::Chat => handlers::chat(caller).await,

@@ -96,7 +96,7 @@ pub fn prompt(messages: Vec<Message>) -> Result<Vec<PromptMessage>, ApiError> {
                 })?;
                 // Some providers need the name of the function, which OpenAI's clients do not repeat.
                 let calls = prompt.iter().flat_map(|earlier| &earlier.tool_calls);
-                let name = calls.filter(|call| call.id == id).last().map(|call| call.function.name.clone());
+                let name = calls.rev().find(|call| call.id == id).map(|call| call.function.name.clone());
                 translated.name = translated.name.or(name);
                 translated.tool_call_id = Some(id);
             }

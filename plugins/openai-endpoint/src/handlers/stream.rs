@@ -108,40 +108,41 @@ async fn events(
     mut answer: Answer,
     mut write: impl FnMut(Step, &mut Vec<u8>) + Send + 'static,
 ) -> Result<Response<Body>, ApiError> {
-    let mut first = match timeout(COMMENT_INTERVAL, answer.next()).await {
-        Ok(step) => Some(step.unwrap_or_else(|| Err(incomplete()))?),
-        Err(_) => None,
+    let mut next = match next_step(&mut answer).await {
+        Some(Err(error)) => return Err(error),
+        next => next,
     };
     let body = stream! {
         loop {
-            let step = match first.take() {
-                Some(step) => Ok(step),
-                None => match timeout(COMMENT_INTERVAL, answer.next()).await {
-                    Ok(step) => step.unwrap_or_else(|| Err(incomplete())),
-                    Err(_) => {
-                        yield Ok::<_, PluginError>(COMMENT.to_vec());
-                        continue;
-                    }
-                },
-            };
-            match step {
-                Ok(step) => {
+            let mut out = Vec::new();
+            let is_over = match next {
+                None => {
+                    out.extend_from_slice(COMMENT);
+                    false
+                }
+                Some(Ok(step)) => {
                     let is_last = matches!(step, Step::End(..));
-                    let mut out = Vec::new();
                     write(step, &mut out);
-                    yield Ok(out);
-                    if is_last {
-                        return;
-                    }
+                    is_last
                 }
-                Err(error) => {
-                    yield Ok(error_event(&error));
-                    return;
+                Some(Err(error)) => {
+                    out = error_event(&error);
+                    true
                 }
+            };
+            yield Ok::<_, PluginError>(out);
+            if is_over {
+                return;
             }
+            next = next_step(&mut answer).await;
         }
     };
     Ok(http_io::events(Body::stream(body)))
+}
+
+/// The next step; `None` if there is none yet.
+async fn next_step(answer: &mut Answer) -> Option<Result<Step, ApiError>> {
+    timeout(COMMENT_INTERVAL, answer.next()).await.ok().map(|step| step.unwrap_or_else(|| Err(incomplete())))
 }
 
 fn incomplete() -> ApiError {

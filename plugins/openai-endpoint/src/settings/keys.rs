@@ -106,8 +106,8 @@ fn check(key: &str) -> Result<(), &'static str> {
 /// Whether every name of every key is one of the endpoint.
 pub fn check_names(settings: &Credentials, named: &[Named]) -> Result<(), String> {
     for (index, key) in read(settings)?.iter().enumerate().skip(1) {
-        let names = key.allowed.iter().flatten();
-        let unknown = names.filter(|name| !named.iter().any(|entry| matches(name, &entry.name))).next();
+        let mut names = key.allowed.iter().flatten();
+        let unknown = names.find(|name| !named.iter().any(|entry| matches(name, &entry.name)));
         if let Some(name) = unknown {
             let known: Vec<&str> = named.iter().map(|entry| &*entry.name).collect();
             let known = known.join("`, `");

@@ -12,6 +12,7 @@ import os
 import queue
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -197,6 +198,11 @@ def serve(plugin):
 
     class Server(http.server.ThreadingHTTPServer):
         daemon_threads, request_queue_size = True, 128
+
+        def handle_error(self, request, client_address):
+            """Clients may disconnect at any time; anything else is a fault of this file."""
+            if not isinstance(sys.exception(), ConnectionError):
+                super().handle_error(request, client_address)
 
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

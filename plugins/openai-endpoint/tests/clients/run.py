@@ -8,6 +8,7 @@ has. Needs Python 3.12 or newer, Node and npm, and package indexes for the first
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -68,6 +69,14 @@ def main():
     left = len(plugin.left)
     is_alive = plugin.process.poll() is None
     plugin.stop()
+    # Where the conformance suite has installed Dify's own types.
+    judge = ROOT / "target" / "conformance-venv" / "bin" / "python"
+    if judge.exists():
+        calls = json.dumps(plugin.calls).encode()
+        if subprocess.run([judge, HERE / "judge_calls.py"], input=calls).returncode != 0:
+            failed.append("judge_calls.py")
+    else:
+        print("skipped: judge_calls.py needs the environment of tests/conformance/run.py")
     if failed or left < 2 or not is_alive:
         sys.exit("failed: %s; %d of 2 calls were ended; the plugin %s" % (failed, left, "runs" if is_alive else "has ended"))
     print("all clients passed")
