@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::calls;
+use crate::calls::{Model, Responses};
 
-/// After so long without output a plugin has failed.
-pub const SILENCE: Duration = Duration::from_secs(120);
+/// How long a plugin may be silent.
+pub const SILENCE: Duration = Duration::from_secs(60);
 
 /// A running plugin.
 pub struct Plugin {
@@ -193,6 +193,18 @@ impl Plugin {
 
     /// So many equal sessions at once, each of so many chunks. A call back into Dify is answered at once: see [`calls`].
     pub fn requests(&mut self, data: &Value, sessions: usize, chunks: usize) -> Outcome {
+        self.requests_with(data, sessions, chunks, Model::default(), &mut |_| true)
+    }
+
+    /// The same with another pace of the model; `is_chunk` sees every item, and decides which of them count as the first chunk.
+    pub fn requests_with(
+        &mut self,
+        data: &Value,
+        sessions: usize,
+        chunks: usize,
+        model: Model,
+        is_chunk: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Outcome {
         let data = data.to_string();
         let before = self.sessions;
         let lines: Vec<String> = (0..sessions)
@@ -211,27 +223,32 @@ impl Plugin {
         let mut first: Vec<Option<Instant>> = vec![None; sessions];
         let mut ended_ms = Vec::with_capacity(sessions);
         let mut last = started;
+        let mut responses = Responses::new(model);
+        let mut heard = Instant::now();
         while ended_ms.len() < sessions {
-            let answers = self.read(SILENCE, |at, line| {
-                let session = text_after(line, b"\"session_id\":")?;
+            let lines = responses.lines();
+            if !lines.is_empty() {
+                self.write(lines.as_bytes());
+            }
+            let wait = responses.wait().unwrap_or(SILENCE).min(SILENCE);
+            let read = self.read(wait, |at, line| {
+                let Some(session) = text_after(line, b"\"session_id\":") else { return };
                 let number = session[1..].parse::<usize>().unwrap() - before;
                 if memchr::memmem::find(line, b"\"type\":\"end\"").is_some() {
                     ended_ms.push(milliseconds(at, asked[number]));
                     last = at;
                 } else if memchr::memmem::find(line, b"\"type\":\"error\"").is_some() {
                     panic!("{}", String::from_utf8_lossy(line));
-                } else if let Some(lines) = calls::answer(line, session) {
-                    return Some(lines);
-                } else {
+                } else if !responses.begin(line, session) && is_chunk(line) {
                     first[number].get_or_insert(at);
                 }
-                None
             });
-            let Some(answers) = answers else {
-                let began = first.iter().flatten().count();
-                panic!("the plugin is silent: {} of {sessions} ended, {began} began, chunks {chunks}", ended_ms.len());
-            };
-            answers.iter().flatten().for_each(|lines| self.write(lines));
+            if read.is_some() {
+                heard = Instant::now();
+            } else if heard.elapsed() >= SILENCE {
+                let (ended, began) = (ended_ms.len(), first.iter().flatten().count());
+                panic!("the plugin is silent: {ended} of {sessions} ended, {began} began");
+            }
         }
         Outcome {
             first_chunk_ms: first.iter().zip(&asked).map(|(first, asked)| milliseconds(first.unwrap(), *asked)).collect(),

@@ -3,12 +3,14 @@
 //! `bench` drives each plugin over pipes as the daemon does and prints a Markdown table, ratios to the floor first.
 //! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding. `bench echo` calls no upstream and responds by
 //! itself: what it reaches is what the driver can measure at most. `bench kinds` measures tools, endpoints and agents; its
-//! floor is `bench answer`. `bench agent` measures the plugin `agent` beside Dify's own.
+//! floor is `bench answer`. `bench agent` and `bench endpoint` measure the plugins `agent` and `openai-endpoint` beside the
+//! Python plugins that they replace.
 
 mod agent;
 mod answer;
 mod calls;
 mod driver;
+mod endpoint;
 mod kinds;
 mod relay;
 mod table;
@@ -41,6 +43,7 @@ fn main() {
         Some("answer") => return answer::run(),
         Some("kinds") => return kinds::run(),
         Some("agent") => return agent::run(),
+        Some("endpoint") => return endpoint::run(),
         _ => {}
     }
     let subjects = subjects();

@@ -1,4 +1,4 @@
-//! What a public name stands for: a model of the workspace, or an app. Read from the selectors of the form, and from the lists
+//! What a public name refers to: a model of the workspace, or an app. Read from the selectors of the form, and from the lists
 //! `NAME = PROVIDER/MODEL` and `NAME = KIND:APP_ID`.
 
 use dify_plugin::plugin::Credentials;
