@@ -1,8 +1,8 @@
 //! Dify's models and apps as an OpenAI-compatible API.
 //!
-//! A request is parsed and translated ([`chat`], [`completions`], [`embeddings`], …), sent to Dify, and what comes back is mapped
-//! to one form of events ([`answer`]) that is written as OpenAI's JSON or server-sent events. The translations do no I/O; `service`
-//! and `handlers` call Dify. [`settings`] decides which key may use which model or app.
+//! A request is parsed and translated (`chat`, `completions`, `embeddings`, …), sent to Dify, and what comes back is mapped
+//! to one form of events (`answer`) that is written as OpenAI's JSON or server-sent events. The translations do no I/O; `service`
+//! and `handlers` call Dify. `settings` decides which key may use which model or app.
 
 mod answer;
 mod apps;
