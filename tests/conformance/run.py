@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The one command of the conformance suite: makes an environment, builds the executable, runs every check.
 
-    python3 tests/conformance/run.py [--binary PATH] [--plugins PATH] [--agent PATH] [--venv DIR]
+    python3 tests/conformance/run.py [--binary PATH] [--plugins PATH] [--agent PATH] [--gemini-tools PATH] [--venv DIR]
 
 Needs Python 3.12 or newer (the reference SDK does) and a package index for the first run.
 """
@@ -17,6 +17,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 OLDEST = (3, 12)
+
+
+# Option, script and executable in Cargo's directory, and what the executable is.
+SUITES = [
+    ("binary", ("suite.py", "dify-plugin-runtime"), "the executable of the repository"),
+    ("plugins", ("kinds.py", "examples/conformance"), "the example `conformance`"),
+    ("agent", ("agent.py", "agent"), "the executable of plugins/agent"),
+    ("gemini-tools", ("gemini_tools.py", "gemini-tools"), "the executable of plugins/gemini-tools"),
+]
 
 
 def interpreter():
@@ -47,25 +56,20 @@ def environment(directory):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, help="an executable that is built already")
-    parser.add_argument("--plugins", type=Path, help="the example `conformance`, if it is built already")
-    parser.add_argument("--agent", type=Path, help="the plugin `agent`, if it is built already")
+    for name, _, title in SUITES:
+        parser.add_argument(f"--{name}", type=Path, help=f"{title}, if it is built already")
     parser.add_argument("--venv", type=Path, default=ROOT / "target" / "conformance-venv")
     options = parser.parse_args()
+    paths = {name: getattr(options, name.replace("-", "_")) for name, _, _ in SUITES}
+    if None in paths.values():
+        # One build for all, so that they share what they depend on.
+        subprocess.run(["cargo", "build", "--locked", "--quiet", "--bins", "--example", "conformance"], cwd=ROOT, check=True)
     built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
-    binary, plugins, agent = options.binary, options.plugins, options.agent
-    if binary is None:
-        subprocess.run(["cargo", "build", "--locked", "--quiet"], cwd=ROOT, check=True)
-        binary = built / "dify-plugin-runtime"
-    if plugins is None:
-        subprocess.run(["cargo", "build", "--locked", "--quiet", "--example", "conformance"], cwd=ROOT, check=True)
-        plugins = built / "examples" / "conformance"
-    if agent is None:
-        subprocess.run(["cargo", "build", "--locked", "--quiet", "--package", "agent"], cwd=ROOT, check=True)
-        agent = built / "agent"
     python = environment(options.venv)
-    suites = [("suite.py", binary), ("kinds.py", plugins), ("agent.py", agent)]
-    codes = [subprocess.run([python, HERE / suite, str(path.resolve())], check=False).returncode for suite, path in suites]
+    codes = [
+        subprocess.run([python, HERE / script, str((paths[name] or built / path).resolve())], check=False).returncode
+        for name, (script, path), _ in SUITES
+    ]
     sys.exit(max(map(bool, codes)))
 
 

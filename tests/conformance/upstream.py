@@ -14,6 +14,8 @@ DESCRIPTIONS = {
     "asr": {"model_type": "audio", "model_name": "asr", "model_ability": ["audio2text"], "model_family": "whisper"},
     "tts": {"model_type": "audio", "model_name": "tts", "model_ability": ["text2audio"], "model_family": "Kokoro"},
 }
+# Files of Dify: media type and bytes.
+FILES = {"cat.png": ("image/png", b"\x89PNG\r\n\x1a\ncat"), "talk.mp3": ("audio/mpeg", b"ID3\x04talk")}
 WAVE = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\x08\0\0\0" + b"\0\1" * 4
 USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 GEMINI_USAGE = {"promptTokenCount": 7, "candidatesTokenCount": 5, "totalTokenCount": 12}
@@ -75,6 +77,8 @@ def events(values, last=None):
 
 def answer(path, body):
     name = PurePosixPath(path).name
+    if path.startswith("/dify-files/"):
+        return FILES[name]
     if path.endswith(f"/v1/models/{name}"):
         return document(DESCRIPTIONS[name]) if name in DESCRIPTIONS else (404, b'{"detail": "Not Found"}')
     if ":" in name:
@@ -131,13 +135,35 @@ def gemini(call, body):
         parts = [{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": data}}]
     elif any("functionDeclarations" in tool for tool in body.get("tools", [])):
         parts = [{"functionCall": {"name": "weather", "args": {"city": "Rome"}}, "thoughtSignature": "c2ln"}]
+    elif "IMAGE" in config.get("responseModalities", []) and call == "generateContent":
+        data = base64.b64encode(FILES["cat.png"][1]).decode()
+        parts = [{"text": "answer"}, {"inlineData": {"mimeType": "image/png", "data": data}}]
+    elif "responseJsonSchema" in config and call == "generateContent":
+        parts = [{"text": json.dumps([{"start": "00:01", "speaker": "Anna", "text": "answer"}])}]
     else:
         parts = [{"text": "answer"}]
     pieces = [{"candidates": [{"content": {"role": "model", "parts": parts}}]},
               {"candidates": [{"finishReason": "STOP"}], "usageMetadata": GEMINI_USAGE, "modelVersion": "m"}]
     if call == "streamGenerateContent":
         return events(pieces)
-    return document({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}], "usageMetadata": GEMINI_USAGE})
+    candidate = {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", **grounding(body.get("tools", []))}
+    return document({"candidates": [candidate], "usageMetadata": GEMINI_USAGE})
+
+
+def grounding(tools):
+    """What a response has in addition to its text if Google's tools were used."""
+    source, place = {"uri": "https://a.example/", "title": "a.example"}, {"uri": "https://maps.example/", "title": "Café", "placeId": "places/1"}
+    support = {"segment": {"endIndex": 6, "text": "answer"}, "groundingChunkIndices": [0]}
+    for tool in tools:
+        if "googleSearch" in tool:
+            return {"groundingMetadata": {"webSearchQueries": ["riga"], "searchEntryPoint": {"renderedContent": "<div></div>"},
+                                          "groundingChunks": [{"web": source}], "groundingSupports": [support]}}
+        if "googleMaps" in tool:
+            return {"groundingMetadata": {"groundingChunks": [{"maps": place}], "groundingSupports": [support]}}
+        if "urlContext" in tool:
+            page = {"retrievedUrl": "https://a.example/", "urlRetrievalStatus": "URL_RETRIEVAL_STATUS_SUCCESS"}
+            return {"urlContextMetadata": {"urlMetadata": [page]}}
+    return {}
 
 
 def interaction(name):

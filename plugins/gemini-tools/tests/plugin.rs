@@ -20,3 +20,5 @@ mod setup;
 mod sign_in;
 #[path = "plugin/speech.rs"]
 mod speech;
+#[path = "plugin/terminal.rs"]
+mod terminal;

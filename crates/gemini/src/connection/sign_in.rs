@@ -38,9 +38,7 @@ pub(super) fn sign_in(method: &str, credentials: &Credentials, machine: &Machine
             }
             None if machine.allows_identity() => sign_in("application_default", credentials, machine),
             None => Err(InvokeError::credentials(format!("credential `{KEY_FILE}` is required but missing"))
-                .with_hint(
-                    "Paste a service account key or an ADC file, or enter an OAuth client in the advanced settings.",
-                )),
+                .with_hint("Paste a service account key or an ADC file, or enter an OAuth client.")),
         },
         "oauth_refresh_token" => {
             let [client_id, client_secret, refresh_token] = OAUTH_FIELDS.map(|name| credentials.require(name));

@@ -80,7 +80,7 @@ pub(super) async fn open(
             "the files are too large for one request, and the gateway opened no upload for them",
         )
         .with_hint(
-            "Send smaller files, or turn on the parameter `use_inline_file` if the gateway accepts larger requests.",
+            "Send smaller files, or turn on the parameter `use_inline_file` of models if the gateway accepts larger requests.",
         )),
         None => Err(InvokeError::server_unavailable("the service opened an upload without returning a URL")),
     }

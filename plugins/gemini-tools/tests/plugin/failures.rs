@@ -1,7 +1,10 @@
 //! Bad input, what Google refuses, answers without content, and cancelled calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use dify_plugin::serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
@@ -188,4 +191,27 @@ async fn an_unreachable_service_is_named() {
     credentials["google_base_url"] = json!("http://127.0.0.1:1");
     let call = tool(&host(), &google, "search", json!({"query": "a"})).credentials(credentials).await;
     assert!(call.unwrap_err().message.contains("127.0.0.1:1"));
+}
+
+#[tokio::test]
+async fn large_images_cross_a_slow_reader_within_the_line_limit() {
+    let google = Google::start().await;
+    let bytes = [&b"\x89PNG"[..], &vec![7; 6 * 1024 * 1024]].concat();
+    let image = json!({"inlineData": {"mimeType": "image/png", "data": STANDARD.encode(&bytes)}});
+    google.reply(200, ended("STOP", json!([image.clone(), image])));
+    let host = host().slow_reader(Duration::from_micros(10)).max_line_bytes(1024 * 1024);
+    let outputs = tool(&host, &google, "create_image", json!({"prompt": "a"})).await.unwrap();
+    assert_eq!(outputs.files().len(), 2);
+    assert!(outputs.files().iter().all(|file| file.bytes == bytes));
+}
+
+#[tokio::test]
+async fn a_lost_connection_to_dify_stops_the_requests() {
+    let (silent, host) = (Silent::start().await, host());
+    let credentials = json!({"google_api_key": API_KEY, "google_base_url": silent.url});
+    let session = host.tool("search").parameter("query", "a").credentials(credentials).start();
+    silent.came.acquire_many(1).await.unwrap().forget();
+    host.disconnect();
+    silent.gone.acquire_many(1).await.unwrap().forget();
+    assert!(session.finish().await.1.is_err());
 }
