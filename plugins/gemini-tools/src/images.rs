@@ -1,7 +1,5 @@
 //! What the two image tools share: size and aspect ratio, several requests at once, and the images as files.
 
-use std::time::Instant;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dify_plugin::prelude::*;
@@ -155,7 +153,6 @@ pub async fn generate(
     count: u8,
     out: &mut Messages,
 ) -> Result<(), PluginError> {
-    let started = Instant::now();
     let replies = join_all((0..count.max(1)).map(|_| one(account, model, request.clone()))).await;
     let (mut images, mut texts, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     let (mut total, mut answered) = (UsageMetadata::default(), None);
@@ -205,7 +202,6 @@ pub async fn generate(
         ("description", json!(texts.join("\n\n"))),
         ("failures", json!(failures)),
         ("usage", usage(&total)),
-        ("seconds", json!(started.elapsed().as_secs_f64())),
     ];
     let everything = members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     send(out, &text, everything, &["image_count", "images", "description"]).await
@@ -231,8 +227,6 @@ async fn one(
             images.push(Image { mime_type, bytes });
         }
     }
-    // The answer's data is not needed any more.
-    reply.raw = Value::Null;
     match images.is_empty() {
         false => Ok((images, reply)),
         true => Err(no_image(model, reply)),

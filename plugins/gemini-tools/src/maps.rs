@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::models::{self, Use};
-use crate::output::{common, given, note_of_incomplete, require, require_text, send};
-use crate::service::{Reply, Service, question};
+use crate::output::{given, require};
+use crate::service::{Service, question};
 use crate::sources::Sourced;
 
 /// Serves `tools/maps.yaml`.
@@ -45,18 +45,8 @@ impl Tool for Maps {
         let mut request = question(vec![Part::text(prompt)]);
         request.tools.push(json!({"googleMaps": {}}));
         request.tool_config = retrieval(place.as_ref(), language);
-        let Reply { answer, raw } = account.ask(&model, request).await?;
-        let reply = Reply { answer: require_text(answer)?, raw };
-        let sourced = Sourced::of(&reply);
-        let mut everything = common(&model, &reply.answer);
-        let members = [
-            ("answer", json!(sourced.answer)),
-            ("sources", json!(sourced.sources)),
-            ("citations", json!(sourced.citations)),
-        ];
-        everything.extend(members.map(|(name, value)| (name.to_owned(), value)));
-        let text = sourced.text + &note_of_incomplete(&reply.answer).unwrap_or_default();
-        send(out, &text, everything, &["answer", "sources"]).await
+        let sourced = Sourced::ask(&account, &model, request).await?;
+        sourced.send(out, &["answer", "sources"]).await
     }
 
     async fn options(&self, call: Call, parameter: &str) -> Result<Vec<Choice>, PluginError> {

@@ -10,15 +10,18 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::models::{self, Use};
-use crate::output::{common, given, note_of_incomplete, require, require_text, send};
-use crate::service::{Reply, Service, question};
-use crate::sources::{Sourced, state};
+use crate::output::{given, require};
+use crate::service::{Service, question};
+use crate::sources::{READ, Sourced};
 
 /// Maximum number of pages of a call. Source: Gemini API, "URL context".
 const MAX_PAGES: usize = 20;
 
 /// What is answered if nothing is asked.
 const SUMMARIZE: &str = "Summarize each of these pages.";
+
+/// A note after an answer for which Google reports no page.
+const NOTHING_READ: &str = "\n\n[Google does not report that it read a page. The answer may not be based on one.]";
 
 /// Serves `tools/read_pages.yaml`.
 pub struct ReadPages(pub Arc<Service>);
@@ -44,20 +47,9 @@ impl Tool for ReadPages {
         let account = self.0.account(&call)?;
         let mut request = question(vec![Part::text(format!("{asked}\n\n{}", pages.join("\n")))]);
         request.tools.push(json!({"urlContext": {}}));
-        let Reply { answer, raw } = account.ask(&model, request).await?;
-        let reply = Reply { answer: require_text(answer)?, raw };
-        check_read(&reply)?;
-        let sourced = Sourced::of(&reply);
-        let mut everything = common(&model, &reply.answer);
-        let members = [
-            ("answer", json!(sourced.answer)),
-            ("pages", json!(sourced.pages)),
-            ("sources", json!(sourced.sources)),
-            ("citations", json!(sourced.citations)),
-        ];
-        everything.extend(members.map(|(name, value)| (name.to_owned(), value)));
-        let text = sourced.text + &note_of_incomplete(&reply.answer).unwrap_or_default();
-        send(out, &text, everything, &["answer", "pages"]).await
+        let mut sourced = Sourced::ask(&account, &model, request).await?;
+        check_read(&mut sourced)?;
+        sourced.send(out, &["answer", "pages"]).await
     }
 
     async fn options(&self, call: Call, parameter: &str) -> Result<Vec<Choice>, PluginError> {
@@ -67,6 +59,8 @@ impl Tool for ReadPages {
 
 /// Reads the list of URLs. Google fetches the pages, so only public addresses lead to one.
 fn pages(text: &str) -> Result<Vec<String>, PluginError> {
+    // A comma may be part of a URL.
+    let text = text.replace(",http", " http");
     let words = text.split(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '[' | ']' | '<' | '>'));
     let words = words.map(|word| word.trim_matches([',', ';'])).filter(|word| !word.is_empty());
     let mut pages = Vec::new();
@@ -88,15 +82,16 @@ fn pages(text: &str) -> Result<Vec<String>, PluginError> {
     }
 }
 
-/// Fails if no page was read: the answer would be made up.
-fn check_read(reply: &Reply) -> Result<(), PluginError> {
-    let pages = &reply.answer.pages;
-    let failed: Vec<String> = pages
-        .iter()
-        .map(|page| (page, state(page)))
-        .filter(|(_, state)| state != "success")
-        .map(|(page, state)| format!("{} ({state})", page.retrieved_url))
-        .collect();
+/// Fails if no page could be read: the answer would be made up. If Google does not report what it read, the text says so.
+fn check_read(sourced: &mut Sourced) -> Result<(), PluginError> {
+    let pages = sourced.everything["pages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let described =
+        pages.iter().map(|page| [&page["uri"], &page["status"]].map(|text| text.as_str().unwrap_or_default()));
+    let failed: Vec<String> =
+        described.filter(|[_, state]| *state != READ).map(|[uri, state]| format!("{uri} ({state})")).collect();
+    if pages.is_empty() {
+        sourced.text.push_str(NOTHING_READ);
+    }
     if failed.is_empty() || failed.len() < pages.len() {
         return Ok(());
     }
@@ -115,6 +110,7 @@ mod tests {
         for text in [
             "https://a.example/x https://b.example/",
             "https://a.example/x,\nhttps://b.example/",
+            "https://a.example/x,https://b.example/",
             r#"["https://a.example/x", "https://b.example/", "https://a.example/x"]"#,
         ] {
             assert_eq!(pages(text).unwrap(), ["https://a.example/x", "https://b.example/"], "{text}");

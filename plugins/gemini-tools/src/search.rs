@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::models::{self, Use};
-use crate::output::{common, note_of_incomplete, require, require_text, send};
-use crate::service::{Reply, Service, question};
+use crate::output::require;
+use crate::service::{Service, question};
 use crate::sources::Sourced;
 
 /// Serves `tools/search.yaml`.
@@ -34,20 +34,8 @@ impl Tool for Search {
         let account = self.0.account(&call)?;
         let mut request = question(vec![Part::text(query)]);
         request.tools.push(json!({"googleSearch": {}}));
-        let Reply { answer, raw } = account.ask(&model, request).await?;
-        let reply = Reply { answer: require_text(answer)?, raw };
-        let sourced = Sourced::of(&reply);
-        let mut everything = common(&model, &reply.answer);
-        let members = [
-            ("answer", json!(sourced.answer)),
-            ("sources", json!(sourced.sources)),
-            ("citations", json!(sourced.citations)),
-            ("queries", json!(sourced.queries)),
-            ("search_suggestions", json!(sourced.suggestions_html)),
-        ];
-        everything.extend(members.map(|(name, value)| (name.to_owned(), value)));
-        let text = sourced.text + &note_of_incomplete(&reply.answer).unwrap_or_default();
-        send(out, &text, everything, &["answer", "sources", "queries", "search_suggestions"]).await
+        let sourced = Sourced::ask(&account, &model, request).await?;
+        sourced.send(out, &["answer", "sources", "queries", "search_suggestions"]).await
     }
 
     async fn options(&self, call: Call, parameter: &str) -> Result<Vec<Choice>, PluginError> {

@@ -57,10 +57,10 @@ pub struct Account<'a> {
     safety: Vec<SafetySetting>,
 }
 
-/// An answer, and the response that it was read from.
+/// An answer, and the members of its grounding metadata that only tools use.
 pub struct Reply {
     pub answer: Answer,
-    pub raw: Value,
+    pub grounding: Value,
 }
 
 impl Account<'_> {
@@ -79,9 +79,10 @@ impl Account<'_> {
     pub async fn send(&self, model: &str, request: &mut GenerateContentRequest) -> Result<Reply, PluginError> {
         let url = self.connection.model_url(model, GENERATE)?;
         let sent = self.generation(model).send(&url, request, MAX_RESPONSE_BYTES).await;
-        let raw = sent.map_err(|error| naming(error, model))?;
-        let answer = Answer::read(&raw).map_err(explained)?;
-        Ok(Reply { answer, raw })
+        let mut response = sent.map_err(|error| naming(error, model))?;
+        let answer = Answer::read(&response).map_err(explained)?;
+        let grounding = response.pointer_mut("/candidates/0/groundingMetadata").map(Value::take);
+        Ok(Reply { answer, grounding: grounding.unwrap_or_default() })
     }
 
     /// What the requests of a call have in common.

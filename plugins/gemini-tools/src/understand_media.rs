@@ -92,8 +92,8 @@ impl Tool for UnderstandMedia {
         let readable = Readable { only_images: false, office_files: model.starts_with("gemini-4") };
         let downloaded = files::download(&call, "files", &parameters.files, readable).await?;
         let media = Media { account: &account, model: &model, downloaded, linked, clip, prompt };
-        let Reply { answer, raw } = media.ask(request).await?;
-        let reply = Reply { answer: require_text(answer)?, raw };
+        let Reply { answer, grounding } = media.ask(request).await?;
+        let reply = Reply { answer: require_text(answer)?, grounding };
         let text = reply.answer.text();
         let transcript = match parameters.task {
             Task::Transcribe => wanted.read(&text),

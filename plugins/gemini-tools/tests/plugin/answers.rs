@@ -76,6 +76,10 @@ async fn pages_are_read_and_those_that_are_not_are_named() {
     assert_eq!(outputs.variable("pages"), Some(&pages));
     let sent = google.seen(":generateContent").pop().unwrap().body;
     assert_eq!(sent["contents"][0]["parts"][0]["text"], format!("Hello?\n\n{}", urls.replace(' ', "\n")));
+    google.reply(200, json!({"candidates": [{"content": {"parts": [{"text": "Hello."}]}, "finishReason": "STOP"}]}));
+    let outputs = tool(&host, &google, "read_pages", json!({"urls": "https://a.example/"})).await.unwrap();
+    assert!(outputs.text().starts_with("Hello.\n\n[Google does not report that it read a page."), "{}", outputs.text());
+    assert_eq!(outputs.variable("pages"), Some(&json!([])));
     let failure = tool(&host, &google, "read_pages", json!({"urls": "https://a.example/error"})).await.unwrap_err();
     assert!(failure.message.contains("https://a.example/error (error)"), "{}", failure.message);
 }
