@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use dify_plugin::config::machine::MachineAccess;
+use dify_plugin::error::ErrorKind;
 use dify_plugin::prelude::*;
 use dify_plugin::serde_json::Value;
 use dify_plugin_gemini::answer::Answer;
@@ -109,12 +110,23 @@ pub fn question(parts: Vec<Part>) -> GenerateContentRequest {
     GenerateContentRequest { contents: vec![content], ..GenerateContentRequest::default() }
 }
 
-/// Names the model in the error for one that does not exist.
-fn naming(error: PluginError, model: &str) -> PluginError {
-    match error.status {
-        Some(404) if !error.message.contains(model) => {
+/// Names the model in the error for a request that it does not support, or if it does not exist, and says what to do
+/// where Google does not.
+pub fn naming(error: PluginError, model: &str) -> PluginError {
+    let is_of_model = matches!(error.status, Some(400 | 404)) && error.kind == ErrorKind::BadRequest;
+    let error = match is_of_model && !error.message.contains(model) {
+        true => {
             let message = format!("model `{model}`: {}", error.message);
             error.with_message(message)
+        }
+        false => error,
+    };
+    match (&error.hint, error.kind) {
+        (None, ErrorKind::BadRequest) if is_of_model => {
+            error.with_hint("The model may not support this. Choose another model, or leave parameters empty.")
+        }
+        (None, ErrorKind::RateLimit) => {
+            error.with_hint("The quota of the key or the project is used up for now. Try again later, or raise it.")
         }
         _ => error,
     }

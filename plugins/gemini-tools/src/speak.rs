@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::models::{self, Use};
 use crate::output::{given, require, send};
-use crate::service::{Service, explained};
+use crate::service::{Service, explained, naming};
 
 /// Voice of a call that names none, and the second one of a dialogue.
 const DEFAULT_VOICES: [&str; 2] = ["Kore", "Puck"];
@@ -95,7 +95,7 @@ impl Tool for Speak {
         let unseen = |_: &Value| {};
         let requests: Vec<_> = segments.iter().map(|segment| speaking.segment(segment, &unseen)).collect();
         let spoken = stream::iter(requests).buffered(MAX_CONCURRENT_REQUESTS).try_collect();
-        let audio: Vec<Audio> = spoken.await.map_err(explained)?;
+        let audio: Vec<Audio> = spoken.await.map_err(|error| explained(naming(error, &model)))?;
         let spoken = Spoken::join(audio)?;
         let name = format!("speech.{}", spoken.extension);
         out.blob(&spoken.bytes, BlobMeta::new(spoken.mime_type).with_filename(&name)).await?;

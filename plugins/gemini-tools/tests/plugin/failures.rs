@@ -84,8 +84,9 @@ async fn what_google_refuses_is_explained() {
         (
             "search",
             refusal(400, "INVALID_ARGUMENT", "Search Grounding is not supported."),
-            &["Grounding is not supported"],
+            &["`gemini-3.8-flash`", "Grounding is not supported", "Choose another model"],
         ),
+        ("search", refusal(429, "RESOURCE_EXHAUSTED", "Quota exceeded."), &["Quota exceeded", "Try again later"]),
         ("search", (200, json!("<html>")), &["cannot parse"]),
         ("speak", (200, ended("PROHIBITED_CONTENT", json!([]))), &["PROHIBITED_CONTENT", "cannot be turned off"]),
         ("speak", refusal(400, "INVALID_ARGUMENT", "No matching speaker voice found for name: x"), &["speaker voice"]),
