@@ -65,16 +65,23 @@ impl Tool for EditImage {
         let account = self.0.account(&call)?;
         let mut request = question(Vec::new());
         layout.apply(&model, &mut request)?;
-        let mut parts = Vec::new();
+        let mut links = Vec::new();
         for url in urls {
-            parts.push(files::at(Some(files::mime_type_of_url("image_urls", url, true)?), url));
+            links.push(files::at(Some(files::mime_type_of_url("image_urls", url, true)?), url));
         }
         let downloaded = files::download(&call, "images", &parameters.images, IMAGES).await?;
-        parts.extend(files::parts(&account, &downloaded, &mut Vec::new()).await?);
-        drop(downloaded);
-        parts.push(Part::text(prompt));
-        request.contents[0].parts = parts;
-        images::generate(&account, &model, &request, count, out).await
+        let mut is_first = true;
+        loop {
+            let mut uploaded = Vec::new();
+            let mut parts = links.clone();
+            parts.extend(files::parts(&account, &downloaded, &mut uploaded).await?);
+            parts.push(Part::text(prompt));
+            request.contents[0].parts = parts;
+            match images::generate(&account, &model, &request, count, out).await {
+                Err(error) if is_first && files::forget_missing(&account, &uploaded, &error) => is_first = false,
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn options(&self, call: Call, parameter: &str) -> Result<Vec<Choice>, PluginError> {

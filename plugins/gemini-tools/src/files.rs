@@ -7,6 +7,7 @@ use dify_plugin::bytes::Bytes;
 use dify_plugin::prelude::*;
 use dify_plugin::protocol::MediaPart;
 use dify_plugin_gemini::Surface;
+use dify_plugin_gemini::files::is_file_missing;
 use dify_plugin_gemini::media_types::media_type;
 use dify_plugin_gemini::wire::{Blob, FileData, Part};
 use url::Url;
@@ -185,6 +186,17 @@ pub async fn parts(
         }
     });
     Ok(parts.collect())
+}
+
+/// Whether a request failed because the service no longer has a file that an earlier call uploaded. Such files are
+/// forgotten, so that [`parts`] uploads them again.
+pub fn forget_missing(account: &Account<'_>, uploaded: &[String], error: &PluginError) -> bool {
+    if uploaded.is_empty() || !is_file_missing(error) {
+        return false;
+    }
+    tracing::warn!(error = error.log_summary(), "uploaded file rejected; uploading it again");
+    account.service.files.forget(account.call.credentials.fingerprint(), uploaded);
+    true
 }
 
 /// Returns the part for a file at a URL that Google reads.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use dify_plugin::prelude::*;
 use dify_plugin::serde_json::{Map, Value, json};
-use dify_plugin_gemini::files::is_file_missing;
 use dify_plugin_gemini::wire::{GenerateContentRequest, Part};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -128,10 +127,7 @@ impl Media<'_> {
         let mut uploaded = Vec::new();
         let first = self.with_parts(request.clone(), &mut uploaded).await?;
         match self.account.ask(self.model, first).await {
-            Err(error) if !uploaded.is_empty() && is_file_missing(&error) => {
-                tracing::warn!(error = error.log_summary(), "uploaded file rejected; uploading it again");
-                let owner = self.account.call.credentials.fingerprint();
-                self.account.service.files.forget(owner, &uploaded);
+            Err(error) if files::forget_missing(self.account, &uploaded, &error) => {
                 let again = self.with_parts(request, &mut Vec::new()).await?;
                 self.account.ask(self.model, again).await
             }

@@ -56,3 +56,21 @@ async fn several_images_are_edited_into_one() {
     assert_eq!(types, ["image/png", "image/jpeg"]);
     assert_eq!(parts[3], json!({"text": "Join them"}));
 }
+
+#[tokio::test]
+async fn large_images_are_uploaded_and_uploaded_again_if_google_has_deleted_them() {
+    let (google, host) = (Google::start().await, host());
+    let large = [IMAGE, &vec![7; 16 * 1024 * 1024]].concat();
+    let files = Files::start(vec![("a.png", "image/png", large), ("b.png", "image/png", IMAGE.to_vec())]).await;
+    let images = json!([files.file("a.png", "image", "image/png"), files.file("b.png", "image", "image/png")]);
+    let parameters = json!({"prompt": "Join them", "images": images});
+    for uploads in [1, 1, 2] {
+        assert!(tool(&host, &google, "edit_image", parameters.clone()).await.is_ok());
+        assert_eq!(google.state.files.uploaded().len(), uploads);
+        let parts = google.seen(":generateContent").pop().unwrap().body["contents"][0]["parts"].clone();
+        assert!(parts[0]["fileData"].is_object() && parts[1]["inlineData"].is_object(), "only the largest is uploaded");
+        if google.seen(":generateContent").len() == 2 {
+            google.state.files.expire();
+        }
+    }
+}
