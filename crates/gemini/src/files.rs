@@ -1,6 +1,6 @@
 //! Large media through the Files API: uploaded once for concurrent and later requests with the same credentials.
 //!
-//! The upload itself is in [`upload`]. Source: Gemini API, "Files API". Vertex AI does not have it.
+//! The upload itself is in `upload`. Source: Gemini API, "Files API". Vertex AI does not have it.
 
 mod upload;
 
