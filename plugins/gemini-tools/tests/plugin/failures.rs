@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dify_plugin::serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use crate::google::{API_KEY, Google, refusal};
@@ -197,7 +197,7 @@ async fn an_unreachable_service_is_named() {
 #[tokio::test]
 async fn large_images_cross_a_slow_reader_within_the_line_limit() {
     let google = Google::start().await;
-    let bytes = [&b"\x89PNG"[..], &vec![7; 6 * 1024 * 1024]].concat();
+    let bytes = [&b"\x89PNG"[..], &vec![7; 2 * 1024 * 1024]].concat();
     let image = json!({"inlineData": {"mimeType": "image/png", "data": STANDARD.encode(&bytes)}});
     google.reply(200, ended("STOP", json!([image.clone(), image])));
     let host = host().slow_reader(Duration::from_micros(10)).max_line_bytes(1024 * 1024);
@@ -215,4 +215,43 @@ async fn a_lost_connection_to_dify_stops_the_requests() {
     host.disconnect();
     silent.gone.acquire_many(1).await.unwrap().forget();
     assert!(session.finish().await.1.is_err());
+}
+
+/// A server that answers every request with these bytes and closes the connection.
+async fn closing(response: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = vec![0; 64 * 1024];
+            let _ = stream.read(&mut buffer).await;
+            let _ = stream.write_all(response.as_bytes()).await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn broken_responses_are_errors_and_nothing_of_them_is_sent() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
+    let whole = ended("STOP", json!([{"text": "Hello"}])).to_string();
+    let page = "<html><title>Sign in</title></html>";
+    let host = host();
+    for (response, words) in [
+        (format!("{head}{}\r\n\r\n{}", whole.len(), &whole[..whole.len() / 2]), "before the response was complete"),
+        (format!("{head}{}\r\n\r\n{}", whole.len() / 2, &whole[..whole.len() / 2]), "cannot parse the response"),
+        (format!("{head}{}\r\n\r\n{page}", page.len()), "cannot parse the response"),
+        ("HTTP/1.1 302 Found\r\nlocation: https://a.example/\r\ncontent-length: 0\r\n\r\n".to_owned(), "302"),
+        ("not http".to_owned(), "127.0.0.1"),
+    ] {
+        let url = closing(response.clone()).await;
+        let credentials = json!({"google_api_key": API_KEY, "google_base_url": url, "max_retries": "0"});
+        for (name, parameters) in [("search", json!({"query": "a"})), ("speak", json!({"text": "a"}))] {
+            let session = host.tool(name).parameters(parameters).credentials(credentials.clone()).start();
+            let (items, outcome) = session.finish().await;
+            let failure = outcome.unwrap_err();
+            assert!(failure.message.contains(words), "{name} {response}: {}", failure.message);
+            assert!(items.is_empty(), "{items:?}");
+        }
+    }
 }
