@@ -126,8 +126,8 @@ def package(executable, directory, name):
     assert packed["file"].endswith("%s-0.1.0.difypkg" % name) and (directory / packed["file"]).is_file(), packed
     assert packed["identifier"].startswith("acme/%s:0.1.0@" % name), packed
     wheels = [line for line in run([executable, "inspect", packed["file"]], directory).stdout.splitlines() if line.startswith("wheel")]
-    # The keys are the company's; what one backend signs, the other verifies, too.
-    run([PROGRAM, "keygen", "--out", "company"], directory)
+    # What one backend signs, the other verifies, too.
+    run([executable, "keygen", "--out", "company"], directory)
     signed = str(pathlib.Path(packed["file"]).with_suffix(".signed.difypkg"))
     run([executable, "sign", packed["file"], "--key", "company.private.pem", "--out", signed], directory)
     for verifier in (executable, PROGRAM):

@@ -135,8 +135,8 @@
 //! | `commands` | yes | the command line: `try`, `check`, `declare`, `debug`, `dev` and more; without it an executable only serves |
 //! | `ring` | yes | the backend of TLS and signatures that builds fast and is small |
 //! | `serverless` | yes | serving over HTTP; needs `client` |
-//! | `package` | yes | the commands `package`, `sign`, `verify`, `checksum`, `inspect`; needs `commands` |
-//! | `aws-lc` | no | the other backend, which then is the one in use; also the command `keygen` |
+//! | `package` | yes | the commands `package`, `keygen`, `sign`, `verify`, `checksum`, `inspect`; needs `commands` |
+//! | `aws-lc` | no | the other backend, which then is the one in use |
 //! | `brotli` | no | responses that are compressed with Brotli; gzip is always accepted |
 //! | `models` | no | prices of models in exact decimals, for model providers; needs `client` |
 //! | `testing` | no | Dify in process, for tests |
@@ -152,10 +152,7 @@
 
 // The hidden modules are not covered by VERSIONING.md: the tests, the fuzz targets and the benchmark of the repository use them.
 
-#[cfg_attr(
-    not(all(feature = "package", feature = "aws-lc")),
-    allow(dead_code, reason = "packages and keys use the rest")
-)]
+#[cfg_attr(not(feature = "package"), allow(dead_code, reason = "packages and keys use the rest"))]
 mod atomic_file;
 #[cfg(feature = "commands")]
 pub mod cli;

@@ -14,16 +14,12 @@ use crate::atomic_file;
 use crate::declare::versions::DifyVersion;
 use crate::declare::{self, code};
 use crate::package::build::{self, Binary, COMFORTABLE, Package};
-#[cfg(feature = "aws-lc")]
-use crate::package::keys;
-use crate::package::older;
-use crate::package::{Target, inspect, signature};
+use crate::package::{Target, inspect, keys, older, signature};
 
 /// The commands of this module.
 #[derive(Debug, Subcommand)]
 pub enum PackageCommand {
     Package(PackageArgs),
-    #[cfg(feature = "aws-lc")]
     Keygen(KeygenArgs),
     Sign(SignArgs),
     Verify(VerifyArgs),
@@ -36,7 +32,6 @@ impl PackageCommand {
     pub fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
         match self {
             Self::Package(args) => args.run(program),
-            #[cfg(feature = "aws-lc")]
             Self::Keygen(args) => args.run(),
             Self::Sign(args) => args.run(),
             Self::Verify(args) => args.run(),
@@ -207,7 +202,6 @@ impl PackageArgs {
 }
 
 /// Generate a key pair for signing packages
-#[cfg(feature = "aws-lc")]
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
     /// Prefix of the key files: PREFIX.private.pem and PREFIX.public.pem
@@ -215,7 +209,6 @@ pub struct KeygenArgs {
     out: PathBuf,
 }
 
-#[cfg(feature = "aws-lc")]
 impl KeygenArgs {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<ExitCode> {

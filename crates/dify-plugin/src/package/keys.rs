@@ -1,8 +1,11 @@
-//! Generates the key pairs that sign packages. Of the two backends only aws-lc generates RSA keys.
+//! Generates the key pairs that sign packages: RSA 4096 in PEM, as Dify's CLI does.
+//!
+//! Of the two backends only aws-lc generates RSA keys; with ring, the command `openssl` of the machine does.
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::KeyPair as _;
+#[cfg_attr(feature = "aws-lc", path = "keys/aws_lc.rs")]
+#[cfg_attr(not(feature = "aws-lc"), path = "keys/openssl.rs")]
+mod generator;
+
 use pem::{EncodeConfig, LineEnding, Pem};
 use pkcs8::PrivateKeyInfo;
 
@@ -16,17 +19,16 @@ pub struct Keys {
     pub public: String,
 }
 
-/// Generates a key pair: RSA 4096, as Dify's CLI does.
+/// Generates a key pair.
 pub fn generate() -> Result<Keys, PackageError> {
-    let failure = |text: &str| PackageError::Wrong(text.to_owned());
-    let pair = KeyPair::generate(KeySize::Rsa4096).map_err(|_| failure("cannot generate a key pair"))?;
-    let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| failure("cannot encode the key"))?;
-    let inner = PrivateKeyInfo::try_from(pkcs8.as_ref()).map_err(|_| failure("cannot encode the key"))?;
+    let generator::Pair { private_pkcs8, public_pkcs1 } = generator::generate().map_err(PackageError::Wrong)?;
+    let private = PrivateKeyInfo::try_from(private_pkcs8.as_slice())
+        .map_err(|_| PackageError::Wrong("cannot encode the key".to_owned()))?;
     let encode = |tag: &str, der: &[u8]| {
         pem::encode_config(&Pem::new(tag, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
     };
     Ok(Keys {
-        private: encode("RSA PRIVATE KEY", inner.private_key),
-        public: encode("RSA PUBLIC KEY", pair.public_key().as_ref()),
+        private: encode("RSA PRIVATE KEY", private.private_key),
+        public: encode("RSA PUBLIC KEY", &public_pkcs1),
     })
 }

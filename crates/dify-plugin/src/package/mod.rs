@@ -7,7 +7,6 @@ mod archive_check;
 pub mod build;
 pub mod elf;
 pub mod inspect;
-#[cfg(feature = "aws-lc")]
 pub mod keys;
 pub mod older;
 pub mod readme;
