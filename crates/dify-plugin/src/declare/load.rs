@@ -342,11 +342,10 @@ impl Loader<'_> {
 
     /// Deserializes a file. Reports an error only if the rules found no error in it.
     fn typed<T: DeserializeOwned>(&mut self, file: &str, value: Value) -> Option<T> {
-        match serde_path_to_error::deserialize(value) {
+        match read(value) {
             Ok(typed) => Some(typed),
-            Err(error) => {
+            Err((path, message)) => {
                 if !self.problems.iter().any(|problem| problem.file == file && problem.severity == Severity::Error) {
-                    let (path, message) = (error.path().to_string(), error.inner().to_string());
                     // A dot is the complete file.
                     self.problem(Severity::Error, file, path.trim_matches('.'), message);
                 }
@@ -358,6 +357,18 @@ impl Loader<'_> {
     fn problem(&mut self, severity: Severity, file: &str, path: &str, message: String) {
         self.problems.push(Problem::new(severity, file, path, message));
     }
+}
+
+/// Deserializes a value; an error has its path.
+#[cfg(feature = "commands")]
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, (String, String)> {
+    serde_path_to_error::deserialize(value).map_err(|error| (error.path().to_string(), error.inner().to_string()))
+}
+
+/// The same without paths, which are much code: what is served without a command line was checked with one.
+#[cfg(not(feature = "commands"))]
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, (String, String)> {
+    serde_json::from_value(value).map_err(|error| (String::new(), error.to_string()))
 }
 
 /// Converts bare scalars in form fields (`default: 60`) to strings, as the protocol requires.
