@@ -1,4 +1,4 @@
-//! The process of a plugin: what it is made of, how it is served, and what it says to whoever started it.
+//! The process of a plugin: what it is made of, how it is served, and its messages at the terminal.
 //!
 //! Serving needs no arguments, and an executable in a package does nothing else. [`crate::cli`] is above it.
 
