@@ -103,17 +103,21 @@ mod tests {
     use super::*;
 
     async fn packed(encoding: &str, text: &[u8]) -> Vec<u8> {
-        #[cfg(feature = "brotli")]
-        if encoding == "br" {
-            let mut encoder = BrotliEncoder::with_quality(Vec::new(), async_compression::Level::Precise(1));
-            encoder.write_all(text).await.unwrap();
-            encoder.shutdown().await.unwrap();
-            return encoder.into_inner();
+        match encoding {
+            #[cfg(feature = "brotli")]
+            "br" => {
+                let mut encoder = BrotliEncoder::with_quality(Vec::new(), async_compression::Level::Precise(1));
+                encoder.write_all(text).await.unwrap();
+                encoder.shutdown().await.unwrap();
+                encoder.into_inner()
+            }
+            _ => {
+                let mut encoder = GzipEncoder::new(Vec::new());
+                encoder.write_all(text).await.unwrap();
+                encoder.shutdown().await.unwrap();
+                encoder.into_inner()
+            }
         }
-        let mut encoder = GzipEncoder::new(Vec::new());
-        encoder.write_all(text).await.unwrap();
-        encoder.shutdown().await.unwrap();
-        encoder.into_inner()
     }
 
     /// Returns the length of a body that arrives in chunks of `size` bytes, and how it ends.
