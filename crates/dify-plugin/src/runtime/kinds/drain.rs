@@ -2,6 +2,7 @@
 //! take. It drops messages of agents beyond a queue of 128 without notice, and a tool that sends token by token holds up
 //! the other sessions; so text is joined, and the lines of agents have a budget.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,8 +73,16 @@ impl<'a, 's> Drain<'a, 's> {
         let outcome = loop {
             tokio::select! {
                 biased;
-                Some(entry) = self.inbox.recv() => self.take(entry).await?,
-                () = sleep_until(self.next_text), if self.pending.is_some() => self.release().await?,
+                Some(entry) = self.inbox.recv() => {
+                    if let Some(outcome) = beside(self.take(entry), hook.as_mut()).await? {
+                        break outcome;
+                    }
+                }
+                () = sleep_until(self.next_text), if self.pending.is_some() => {
+                    if let Some(outcome) = beside(self.release(), hook.as_mut()).await? {
+                        break outcome;
+                    }
+                }
                 outcome = &mut hook => break outcome,
             }
         };
@@ -160,6 +169,23 @@ impl<'a, 's> Drain<'a, 's> {
             self.window.1 += 1;
         }
         self.session.push(&item)
+    }
+}
+
+/// Does the work while the hook goes on, and returns how the hook ended, if it did. The hook may have been given room for
+/// the line of a call back: if it did not go on, nothing would use that room, and with many sessions none would be left.
+async fn beside<T>(
+    work: impl Future<Output = Result<(), Stop>>,
+    mut hook: Pin<&mut impl Future<Output = T>>,
+) -> Result<Option<T>, Stop> {
+    tokio::pin!(work);
+    let mut ended = None;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done.map(|()| ended),
+            outcome = &mut hook, if ended.is_none() => ended = Some(outcome),
+        }
     }
 }
 

@@ -164,3 +164,23 @@ async fn a_log_entry_that_is_dropped_is_shown_as_failed() {
     assert_eq!((&entries[1]["id"], &entries[2]["data"]), (&entries[2]["id"], &json!({"output": "sunny"})));
     assert!(entries[5]["metadata"]["elapsed_time"].is_number() && entries[5]["error"] == "given up");
 }
+
+/// A hook that does not go on may keep the room that it was given in the queue of lines: with a thousand runs of agents at once,
+/// all room was kept like that, and nothing was written any more.
+#[tokio::test(start_paused = true)]
+async fn a_hook_goes_on_while_its_messages_wait() {
+    let (is_ok, written) = run(Pace::AGENT, None, async |out| {
+        let started = Instant::now();
+        // Two more than are written within 100 ms.
+        for number in 0..66 {
+            out.json(json!({"number": number})).await?;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(started.elapsed().as_millis(), 10);
+        Ok(())
+    })
+    .await;
+    assert!(is_ok);
+    assert_eq!(written.items().len(), 66);
+    assert!(written.items()[65].0 >= Duration::from_millis(100));
+}
