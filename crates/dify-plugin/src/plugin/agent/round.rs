@@ -1,7 +1,7 @@
 //! A round of an agent in its log, as Dify's users know it: `ROUND 1`, with the model's thought and each call of a tool
 //! below it. The calls of a round run at the same time; their results come in the order in which they were requested.
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -61,10 +61,10 @@ impl Round {
         for requested in calls {
             running.push(self.call_one(tools, requested));
         }
-        let mut running = stream::iter(running).buffered(tools.concurrent_calls());
-        let mut results = Vec::with_capacity(calls.len());
-        while let Some(result) = running.next().await {
-            let mut result = result?;
+        let running = stream::iter(running).buffered(tools.concurrent_calls());
+        // Files are sent once all calls are done: a call that is not waited for could keep others from going on.
+        let mut results: Vec<ToolResult> = running.try_collect().await?;
+        for result in &mut results {
             for file in std::mem::take(&mut result.files) {
                 if let Err(error) = out.forward(file.clone()).await {
                     result.text.push_str(&format!("\nThe file could not be shown to the user: {error}"));
@@ -72,7 +72,6 @@ impl Round {
                     result.files.push(file);
                 }
             }
-            results.push(result);
         }
         Ok(results)
     }
