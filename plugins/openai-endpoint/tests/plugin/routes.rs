@@ -123,6 +123,20 @@ async fn recordings_are_transcribed() {
 }
 
 #[tokio::test]
+async fn a_dify_that_decodes_audio_twice_gets_it_encoded_twice() {
+    for error in ["Odd-length string", "Non-hexadecimal digit found"] {
+        let host = host().on_speech2text(move |call| match call.text("file") {
+            "52494646" => Answer::error(format!("invoke speech2text model failed: request failed: {error}")),
+            file => Answer::text(file),
+        });
+        let mut request = request("POST", "/v1/audio/transcriptions", form(&[("file", "RIFF"), ("model", "listen")]));
+        request.headers_mut().insert("content-type", "multipart/form-data; boundary=b".parse().unwrap());
+        let (status, body) = send(&host, request).await;
+        assert_eq!((status, body), (200, json!({"text": "3532343934363436"})));
+    }
+}
+
+#[tokio::test]
 async fn texts_are_moderated() {
     let host = host().on_moderation(|call| Answer::data(json!({"result": call.text("text") == "bad"})));
     let (status, body) =

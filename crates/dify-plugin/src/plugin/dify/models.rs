@@ -26,14 +26,28 @@ impl Dify {
     }
 
     /// The text of an audio file.
+    ///
+    /// Dify 1.14.2 decodes the file twice, and fails where that is not possible: then it is sent once more, encoded twice, which
+    /// quadruples its bytes. Source: langgenius/dify: `api/core/plugin/entities/request.py`, `backwards_invocation/model.py`.
     pub async fn speech2text(&self, model: impl Into<ModelName>, audio: impl Into<Bytes>) -> Result<String, DifyError> {
-        Ok(self.call_once(Speech2TextInvocation::new(model.into(), audio.into())).await?.result)
+        let (model, audio) = (model.into(), audio.into());
+        let send = async |audio| self.call_once(Speech2TextInvocation::new(model.clone(), audio)).await;
+        let response = match send(audio.clone()).await {
+            Err(error) if decodes_twice(&error) => send(hex::encode(&audio).into()).await,
+            response => response,
+        };
+        Ok(response?.result)
     }
 
     /// Whether a moderation model finds a text unsafe.
     pub async fn moderation(&self, model: impl Into<ModelName>, text: impl Into<String>) -> Result<bool, DifyError> {
         Ok(self.call_once(ModerationInvocation::new(model.into(), text)).await?.result)
     }
+}
+
+/// Whether Dify has decoded bytes that are not hexadecimal: the texts are Python's.
+fn decodes_twice(error: &DifyError) -> bool {
+    ["Odd-length string", "Non-hexadecimal digit found"].iter().any(|text| error.message.contains(text))
 }
 
 /// A call of an embedding model that is being described.
