@@ -6,26 +6,43 @@ use serde_json::{Map, Value};
 /// Push text as it arrives, then finish.
 #[derive(Debug, Default)]
 pub struct JsonText {
+    state: State,
     held: String,
-    passes: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing but blanks so far, which mean nothing in front of JSON.
+    #[default]
+    Beginning,
+    /// It is JSON.
+    Passes,
+    /// It is not.
+    Held,
 }
 
 impl JsonText {
     /// What the client may have of it.
     pub fn push(&mut self, text: String) -> String {
-        if self.passes {
-            return text;
+        let start = match self.state {
+            State::Passes => return text,
+            State::Held => text.as_str(),
+            State::Beginning => text.trim_start(),
+        };
+        if self.state == State::Beginning && !start.is_empty() {
+            self.state = if start.starts_with(['{', '[']) { State::Passes } else { State::Held };
         }
-        self.held.push_str(&text);
-        let start = self.held.trim_start();
-        self.passes = start.starts_with(['{', '[']);
-        if self.passes { std::mem::take(&mut self.held) } else { String::new() }
+        if self.state == State::Passes {
+            return start.to_owned();
+        }
+        self.held.push_str(start);
+        String::new()
     }
 
     /// The rest; `repaired` is Dify's reading of the text.
     pub fn finish(&mut self, repaired: Option<Map<String, Value>>) -> String {
         let held = std::mem::take(&mut self.held);
-        if self.passes || held.trim().is_empty() && repaired.is_none() {
+        if self.state == State::Passes {
             return String::new();
         }
         // The text comes first: Dify's own reading has changed booleans into texts.
@@ -54,7 +71,7 @@ mod tests {
     fn clients_get_json() {
         let object = || json!({"a": "true"}).as_object().cloned();
         for (text, repaired, expected) in [
-            (r#" {"a": true}"#, object(), r#" {"a": true}"#),
+            (r#" {"a": true}"#, object(), r#"{"a": true}"#),
             ("[1]", None, "[1]"),
             ("Here:\n```json\n{\"a\": true}\n```", object(), r#"{"a": true}"#),
             ("a is true", object(), r#"{"a":"true"}"#),

@@ -8,6 +8,9 @@ use super::Piece;
 const OPENING: &str = "<think>";
 const CLOSING: &str = "</think>";
 
+/// Bytes of blanks that are held at the beginning of an answer; more of them are text.
+const MAX_HELD_BYTES: usize = 256;
+
 /// Push text as it arrives, then finish.
 #[derive(Debug, Default)]
 pub struct ThinkParser {
@@ -57,10 +60,14 @@ impl ThinkParser {
                     self.state = State::Opened;
                     return true;
                 }
-                if OPENING.starts_with(text) {
+                if OPENING.starts_with(text) && self.held.len() <= MAX_HELD_BYTES {
                     return false;
                 }
                 let blanks = self.held.len() - text.len();
+                if self.state == State::Closed && OPENING.starts_with(text) {
+                    self.held.drain(..blanks);
+                    return false;
+                }
                 let text = self.held.split_off(if self.state == State::Closed { blanks } else { 0 });
                 self.held.clear();
                 self.state = State::Text;
@@ -164,6 +171,17 @@ mod tests {
         for (text, expected) in CASES {
             assert_eq!(parsed([*text]), *expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn blanks_are_not_held_for_long() {
+        let (mut parser, mut pieces) = (ThinkParser::default(), Vec::new());
+        (0..10_000).for_each(|_| parser.push(" ".to_owned(), &mut pieces));
+        assert!(pieces.len() > 9_000 && parser.held.is_empty());
+        let (mut parser, mut pieces) = (ThinkParser::default(), Vec::new());
+        parser.push("<think>x</think>".to_owned(), &mut pieces);
+        (0..10_000).for_each(|_| parser.push(" ".to_owned(), &mut pieces));
+        assert!(pieces.len() == 1 && parser.held.len() <= MAX_HELD_BYTES);
     }
 
     #[test]
