@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::envelope::{ErrorNames, ErrorPayload, write_end, write_error, write_stream};
@@ -286,9 +287,19 @@ impl Ending {
     }
 
     /// Passes other lines of the session to the writer, and waits for space if necessary. Fails after the ending.
+    ///
+    /// A plugin may leave this future alone while it awaits something else. Space is given in order, and what is given to a
+    /// future that nobody polls is lost for all sessions, so a task waits for it.
     pub async fn send(&self, lines: Vec<u8>) -> Result<(), Disconnected> {
-        let room = self.0.sender.reserve(lines.len()).await?;
-        self.queue(room, |room, lines| room.send(lines), || lines)
+        if let Some(room) = self.0.sender.try_reserve(lines.len()) {
+            return self.queue(room, |room, lines| room.send(lines), || lines);
+        }
+        let ending = self.clone();
+        let waiting = tokio::spawn(async move {
+            let room = ending.0.sender.reserve(lines.len()).await?;
+            ending.queue(room, |room, lines| room.send(lines), || lines)
+        });
+        AbortOnDropHandle::new(waiting).await.unwrap_or(Err(Disconnected))
     }
 
     fn queue<T>(
@@ -354,5 +365,28 @@ fn last_line(lines: &mut Vec<u8>, limit: usize, write: impl FnOnce(&mut Vec<u8>)
     let start = lines.len();
     if write(lines).is_err() || lines.len() - start > limit {
         lines.truncate(start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::transport::line_queue::queue;
+
+    #[tokio::test]
+    async fn lines_go_out_though_the_plugin_awaits_something_else() {
+        let (sender, mut lines) = queue(10, 100);
+        let responder = Responder::new(sender.clone(), Arc::from("s"));
+        sender.reserve(100).await.unwrap().send(Bytes::from(vec![b'x'; 100])).unwrap();
+        let mut left_alone = Box::pin(responder.ending().send(vec![b'y'; 60]));
+        assert!(timeout(Duration::ZERO, &mut left_alone).await.is_err());
+        assert_eq!(lines.recv().await.unwrap().lines.len(), 100);
+        let next = timeout(Duration::from_secs(60), lines.recv()).await;
+        assert_eq!(next.unwrap().unwrap().lines.len(), 60);
+        left_alone.await.unwrap();
     }
 }

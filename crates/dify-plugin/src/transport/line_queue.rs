@@ -115,6 +115,16 @@ impl LineSender {
         self.0.batches.send(batch).map_err(|_| Closed)
     }
 
+    /// Space for a batch of `length` bytes, if there is some now.
+    pub fn try_reserve(&self, length: usize) -> Option<Room<'_>> {
+        let limits = &self.0.limits;
+        let bytes = limits.permits(length);
+        let (slot, room) = (limits.slots.try_acquire().ok()?, limits.room.try_acquire_many(bytes).ok()?);
+        slot.forget();
+        room.forget();
+        Some(Room { sender: self, space: Space { limits: limits.clone(), bytes, has_slot: true } })
+    }
+
     /// Waits for space for a batch of `length` bytes.
     pub async fn reserve(&self, length: usize) -> Result<Room<'_>, Closed> {
         let mut space = self.reserve_last(length).await?;

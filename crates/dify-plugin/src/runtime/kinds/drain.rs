@@ -172,8 +172,8 @@ impl<'a, 's> Drain<'a, 's> {
     }
 }
 
-/// Does the work while the hook goes on, and returns how the hook ended, if it did. The hook may have been given room for
-/// the line of a call back: if it did not go on, nothing would use that room, and with many sessions none would be left.
+/// Does the work while the hook goes on, and returns how the hook ended, if it did. The pace of its messages does not hold up
+/// what else it does, such as its calls back.
 async fn beside<T>(
     work: impl Future<Output = Result<(), Stop>>,
     mut hook: Pin<&mut impl Future<Output = T>>,

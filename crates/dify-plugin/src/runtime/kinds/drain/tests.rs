@@ -165,8 +165,6 @@ async fn a_log_entry_that_is_dropped_is_shown_as_failed() {
     assert!(entries[5]["metadata"]["elapsed_time"].is_number() && entries[5]["error"] == "given up");
 }
 
-/// A hook that does not go on may keep the room that it was given in the queue of lines: with a thousand runs of agents at once,
-/// all room was kept like that, and nothing was written any more.
 #[tokio::test(start_paused = true)]
 async fn a_hook_goes_on_while_its_messages_wait() {
     let (is_ok, written) = run(Pace::AGENT, None, async |out| {
