@@ -100,7 +100,8 @@ fn converse(plugin: &mut Plugin, sessions: usize, script: Script) -> Outcome {
         // Heartbeats are of no session.
         assert!(heard.elapsed() < SILENCE, "the plugin is silent: {ended} of {sessions} conversations ended");
         for (at, line) in received.unwrap_or_default() {
-            let line: Value = serde_json::from_slice(&line).unwrap();
+            // The SDK separates its lines by empty ones.
+            let Ok(line) = serde_json::from_slice::<Value>(&line) else { continue };
             let Some(session) = line["session_id"].as_str() else { continue };
             let Some(has_answered) = answered.get_mut(session) else { continue };
             heard = at;
