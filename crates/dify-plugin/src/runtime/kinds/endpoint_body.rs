@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
@@ -119,17 +119,25 @@ impl Parts {
     /// Reads until there is enough for an item, the body is over, or the time has come and there is something.
     async fn gather(&mut self, until: Instant) {
         while !self.is_over && self.pending.len() < self.limit {
-            tokio::select! {
-                biased;
-                part = self.stream.next() => match part {
-                    Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
-                    Some(Err(error)) => {
-                        self.failure = Some(error);
-                        self.is_over = true;
-                    }
-                    None => self.is_over = true,
-                },
-                () = sleep_until(until), if !self.pending.is_empty() => return,
+            // A timer would take a millisecond to report that the time has come.
+            let is_late = !self.pending.is_empty() && Instant::now() >= until;
+            let part = if is_late {
+                let Some(part) = self.stream.next().now_or_never() else { return };
+                part
+            } else {
+                tokio::select! {
+                    biased;
+                    part = self.stream.next() => part,
+                    () = sleep_until(until), if !self.pending.is_empty() => return,
+                }
+            };
+            match part {
+                Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
+                Some(Err(error)) => {
+                    self.failure = Some(error);
+                    self.is_over = true;
+                }
+                None => self.is_over = true,
             }
         }
     }
