@@ -323,7 +323,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ),
         ("plugin/blob.rs", "NEXT", TenantFree("a number that tells files of the process apart")),
         ("runtime/logs.rs", "SHOWS_CONTENT", TenantFree("the operator's choice of logs")),
-        ("runtime/levels.rs", "RAISED", TenantFree("a count of sessions")),
+        ("runtime/log_filter.rs", "RAISED", TenantFree("a count of sessions")),
         ("runtime/responder.rs", "state", Owned),
         ("runtime/backwards/duplex.rs", "table", Owned),
         ("runtime/places.rs", "overdraft", TenantFree("a count of sessions")),

@@ -289,7 +289,7 @@ impl Ending {
     /// Passes other lines of the session to the writer, and waits for space if necessary. Fails after the ending.
     ///
     /// A plugin may leave this future alone while it awaits something else. Space is given in order, and what is given to a
-    /// future that nobody polls is lost for all sessions, so a task waits for it.
+    /// future that is not polled is lost for all sessions, so a task waits for it.
     pub async fn send(&self, lines: Vec<u8>) -> Result<(), Disconnected> {
         if let Some(room) = self.0.sender.try_reserve(lines.len()) {
             return self.queue(room, |room, lines| room.send(lines), || lines);
