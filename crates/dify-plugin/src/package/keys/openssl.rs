@@ -11,10 +11,11 @@ pub(super) struct Pair {
 
 /// Generates a pair, or says why it cannot.
 pub(super) fn generate() -> Result<Pair, String> {
-    let rsa_4096 = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096", "-outform", "DER"];
-    let private_pkcs8 = openssl(&rsa_4096, b"")?;
-    let public_pkcs1 = openssl(&["rsa", "-inform", "DER", "-RSAPublicKey_out", "-outform", "DER"], &private_pkcs8)?;
-    Ok(Pair { private_pkcs8, public_pkcs1 })
+    // In DER, `genpkey` writes PKCS#1.
+    let private = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"], b"")?;
+    let public_pkcs1 = openssl(&["rsa", "-RSAPublicKey_out", "-outform", "DER"], &private)?;
+    let private = pem::parse(private).map_err(|_| "`openssl genpkey` returned no key")?;
+    Ok(Pair { private_pkcs8: private.into_contents(), public_pkcs1 })
 }
 
 /// Runs the command with this input; its output.
