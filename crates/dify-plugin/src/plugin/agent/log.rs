@@ -11,6 +11,9 @@ use crate::plugin::outgoing::Outbox;
 use crate::protocol::LlmUsage;
 use crate::protocol::tool_message::{Content, Log, LogStatus, Message};
 
+/// Bytes that are left of a text in data that does not fit a line.
+const MAX_CUT_BYTES: usize = 16 * 1024;
+
 /// An entry of the log before it is sent.
 pub struct SpanBuilder {
     outbox: Outbox,
@@ -82,9 +85,7 @@ impl Span {
 
     /// The work is done; `data` is shown.
     pub async fn finish(mut self, data: impl Serialize) -> Result<(), PluginError> {
-        if let Ok(Value::Object(data)) = serde_json::to_value(data) {
-            self.entry.data = data;
-        }
+        self.set_data(data);
         self.close(LogStatus::Success, None);
         self.outbox.item(&Message::new(Content::Log(self.entry.clone()))).await
     }
@@ -96,11 +97,23 @@ impl Span {
 
     /// The work failed; `data` is shown with the error.
     pub async fn fail_with(mut self, error: impl std::fmt::Display, data: impl Serialize) -> Result<(), PluginError> {
-        if let Ok(Value::Object(data)) = serde_json::to_value(data) {
-            self.entry.data = data;
-        }
+        self.set_data(data);
         self.close(LogStatus::Error, Some(error.to_string()));
         self.outbox.item(&Message::new(Content::Log(self.entry.clone()))).await
+    }
+
+    /// What does not fit a line is cut: an entry of the log costs no answer.
+    fn set_data(&mut self, data: impl Serialize) {
+        let Ok(mut data @ Value::Object(_)) = serde_json::to_value(data) else { return };
+        let limit = self.outbox.max_item_bytes() / 2;
+        if data.to_string().len() > limit {
+            cut(&mut data);
+        }
+        let length = data.to_string().len();
+        self.entry.data = match data {
+            Value::Object(data) if length <= limit => data,
+            _ => Map::from_iter([("note".to_owned(), format!("{length} bytes do not fit a line to Dify").into())]),
+        };
     }
 
     fn close(&mut self, status: LogStatus, error: Option<String>) {
@@ -118,6 +131,20 @@ impl Drop for Span {
             self.close(LogStatus::Error, Some("given up".to_owned()));
             self.outbox.item_now(&Message::new(Content::Log(self.entry.clone())));
         }
+    }
+}
+
+/// Cuts long texts, and says so.
+fn cut(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > MAX_CUT_BYTES => {
+            let length = text.len();
+            text.truncate(text.floor_char_boundary(MAX_CUT_BYTES));
+            text.push_str(&format!("… ({length} bytes)"));
+        }
+        Value::Array(values) => values.iter_mut().for_each(cut),
+        Value::Object(members) => members.values_mut().for_each(cut),
+        _ => {}
     }
 }
 

@@ -182,3 +182,17 @@ async fn a_hook_goes_on_while_its_messages_wait() {
     assert_eq!(written.items().len(), 66);
     assert!(written.items()[65].0 >= Duration::from_millis(100));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_entry_that_does_not_fit_a_line_is_cut() {
+    for (data, shown) in [
+        (json!({"output": {"text": "x".repeat(200_000)}, "n": 1}), "… (200000 bytes)\"},\"n\":1}"),
+        (json!({"output": vec![1; 100_000]}), "{\"note\":\"200012 bytes do not fit a line to Dify\"}"),
+    ] {
+        let (is_ok, written) =
+            run(Pace::AGENT, None, async move |out| out.log("ROUND 1").start().await?.finish(data).await).await;
+        assert!(is_ok);
+        let entry = written.items()[1].1["message"]["data"].to_string();
+        assert!(entry.ends_with(shown), "{}", &entry[entry.len() - 50..]);
+    }
+}
