@@ -13,7 +13,9 @@ mod session;
 
 pub(crate) use frame::{Invoke, SessionError};
 pub(crate) use link::Opener;
-pub(crate) use link::{Link, LinkOptions, Watching};
+#[cfg(feature = "commands")]
+pub(crate) use link::Watching;
+pub(crate) use link::{Link, LinkOptions};
 pub(crate) use session::{Queue, SessionEvent};
 pub(crate) use session::{Replies, SessionEvents};
 
