@@ -21,7 +21,7 @@ fn a_feature_adds_the_crates_that_it_needs_and_no_others() {
     const NONE: &str = "--no-default-features";
     // Cargo's arguments, crates that are needed, crates that are not.
     let rows: &[(&[&str], &[&str], &[&str])] = &[
-        (&[], &["reqwest", "axum", "zip", "clap", "ring"], &["aws-lc-rs", "jsonwebtoken", "rsa", "rust_decimal"]),
+        (&[], &["reqwest", "h2", "axum", "zip", "clap", "ring"], &["aws-lc-rs", "jsonwebtoken", "rsa", "rust_decimal"]),
         (
             &[NONE],
             &["tokio"],
@@ -31,7 +31,7 @@ fn a_feature_adds_the_crates_that_it_needs_and_no_others() {
         (
             &[NONE, "--features", "client,ring,serverless"],
             &["reqwest", "axum", "ring"],
-            &["aws-lc-rs", "brotli", "zip", "clap", "ignore", "regex-automata", "rust_decimal"],
+            &["aws-lc-rs", "brotli", "h2", "zip", "clap", "ignore", "regex-automata", "rust_decimal"],
         ),
         (&[NONE, "--features", "aws-lc,client"], &["reqwest", "aws-lc-rs"], &["ring", "axum", "zip"]),
         (&[NONE, "--features", "client"], &["reqwest"], &["axum", "zip", "pkcs8", "ring", "aws-lc-rs", "rust_decimal"]),

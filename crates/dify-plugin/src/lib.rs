@@ -137,6 +137,7 @@
 //! | `serverless` | yes | serving over HTTP; needs `client` |
 //! | `package` | yes | the commands `package`, `keygen`, `sign`, `verify`, `checksum`, `inspect`; needs `commands` |
 //! | `aws-lc` | no | the other backend, which then is the one in use |
+//! | `http2` | yes | HTTP/2 for the client, where a server offers it. The crates that `new` writes leave it out, except model providers |
 //! | `brotli` | no | responses that are compressed with Brotli; gzip is always accepted |
 //! | `models` | no | prices of models in exact decimals, for model providers; needs `client` |
 //! | `testing` | no | Dify in process, for tests |

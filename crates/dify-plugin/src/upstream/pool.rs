@@ -109,13 +109,17 @@ pub(super) fn build(
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .tcp_keepalive(Duration::from_secs(30))
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .http2_keep_alive_timeout(Duration::from_secs(20))
-            .http2_adaptive_window(true)
             .redirect(redirect::Policy::none())
             // Decompressed by `unpack`, which measures the size.
             .no_gzip()
             .no_brotli();
+        #[cfg(feature = "http2")]
+        {
+            builder = builder
+                .http2_keep_alive_interval(Duration::from_secs(30))
+                .http2_keep_alive_timeout(Duration::from_secs(20))
+                .http2_adaptive_window(true);
+        }
         if !network.is_of_machine() {
             builder = builder.dns_resolver(Resolver);
         }

@@ -194,7 +194,7 @@ const TEMPLATES: &[Entry] = &[
         directory: "model",
         title: "model plugin",
         first_command: "cargo run -- try Hello",
-        features: &["models"],
+        features: &["http2", "models"],
         dependencies: &[ASYNC_STREAM, FUTURES_UTIL, SERDE, TOKIO, URL],
         variables: &["API_KEY", "BASE_URL"],
         files: files!("model":
