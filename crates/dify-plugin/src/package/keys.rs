@@ -19,9 +19,15 @@ pub struct Keys {
     pub public: String,
 }
 
+/// A key pair in DER.
+struct Pair {
+    private_pkcs8: Vec<u8>,
+    public_pkcs1: Vec<u8>,
+}
+
 /// Generates a key pair.
 pub fn generate() -> Result<Keys, PackageError> {
-    let generator::Pair { private_pkcs8, public_pkcs1 } = generator::generate().map_err(PackageError::Wrong)?;
+    let Pair { private_pkcs8, public_pkcs1 } = generator::generate().map_err(PackageError::Wrong)?;
     let private = PrivateKeyInfo::try_from(private_pkcs8.as_slice())
         .map_err(|_| PackageError::Wrong("cannot encode the key".to_owned()))?;
     let encode = |tag: &str, der: &[u8]| {

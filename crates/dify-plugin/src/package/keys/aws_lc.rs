@@ -4,11 +4,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 
-/// A key pair in DER.
-pub(super) struct Pair {
-    pub(super) private_pkcs8: Vec<u8>,
-    pub(super) public_pkcs1: Vec<u8>,
-}
+use super::Pair;
 
 /// Generates a pair, or says why it cannot.
 pub(super) fn generate() -> Result<Pair, String> {

@@ -3,11 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// A key pair in DER.
-pub(super) struct Pair {
-    pub(super) private_pkcs8: Vec<u8>,
-    pub(super) public_pkcs1: Vec<u8>,
-}
+use super::Pair;
 
 /// Generates a pair, or says why it cannot.
 pub(super) fn generate() -> Result<Pair, String> {
