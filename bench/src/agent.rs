@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::driver::{Plugin, SILENCE};
-use crate::table::{Cell, Column, cell, medians, print};
+use crate::table::{Cell, cell, print_medians};
 
 /// Chunks of text of each response of the model.
 const CHUNKS: usize = 20;
@@ -31,9 +31,7 @@ struct Script {
 
 /// Prints the table.
 pub fn run() {
-    let columns: Vec<Column> =
-        subjects().iter().map(|subject| Column { name: subject.name, cells: medians(|| once(subject)) }).collect();
-    print(&columns);
+    print_medians(&subjects(), |subject| subject.name, once);
 }
 
 /// From the environment: `AGENT` is our executable, `OFFICIAL_AGENT` the directory of Dify's own plugin, which

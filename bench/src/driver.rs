@@ -251,7 +251,11 @@ impl Plugin {
             }
         }
         Outcome {
-            first_chunk_ms: first.iter().zip(&asked).map(|(first, asked)| milliseconds(first.unwrap(), *asked)).collect(),
+            first_chunk_ms: first
+                .iter()
+                .zip(&asked)
+                .map(|(first, asked)| milliseconds(first.unwrap(), *asked))
+                .collect(),
             ended_ms,
             wall_ms: milliseconds(last, started),
             chunks: sessions * chunks,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::calls::{Model, WORD};
 use crate::driver::{self, Outcome, Plugin};
-use crate::table::{Cell, Column, cell, medians, print};
+use crate::table::{Cell, cell, print_medians};
 
 const KEY: &str = "sk-0123456789abcdef";
 
@@ -23,9 +23,7 @@ struct Subject {
 
 /// Prints the table.
 pub fn run() {
-    let columns: Vec<Column> =
-        subjects().iter().map(|subject| Column { name: subject.name, cells: medians(|| once(subject)) }).collect();
-    print(&columns);
+    print_medians(&subjects(), |subject| subject.name, once);
 }
 
 /// From the environment: `ENDPOINT` is our executable, `ENDPOINT_INSTALLED` the directory of the installed package, and

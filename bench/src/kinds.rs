@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::calls;
 use crate::driver::{self, Plugin};
-use crate::table::{Cell, Column, cell, medians, print, thousands};
+use crate::table::{Cell, cell, print_medians, thousands};
 
 /// A plugin twice: its tools with an endpoint, and its agent strategy. A package holds one of the two.
 struct Subject {
@@ -23,9 +23,7 @@ struct Program {
 
 /// Prints the table.
 pub fn run() {
-    let columns: Vec<Column> =
-        subjects().iter().map(|subject| Column { name: subject.name, cells: medians(|| once(subject)) }).collect();
-    print(&columns);
+    print_medians(&subjects(), |subject| subject.name, once);
 }
 
 /// From the environment: `KINDS` is the directory of our executables, `KINDS_INSTALLED` that of the installed packages, and

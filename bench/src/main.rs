@@ -19,7 +19,7 @@ mod upstream;
 use std::time::Duration;
 
 use driver::{Ask, Plugin, Run};
-use table::{Cell, Column, cell, medians, print, thousands};
+use table::{Cell, cell, print_medians, thousands};
 
 struct Subject {
     name: &'static str,
@@ -48,11 +48,7 @@ fn main() {
     }
     let subjects = subjects();
     let address = upstream::start();
-    let columns: Vec<Column> = subjects
-        .iter()
-        .map(|subject| Column { name: subject.name, cells: medians(|| once(subject, &address)) })
-        .collect();
-    print(&columns);
+    print_medians(&subjects, |subject| subject.name, |subject| once(subject, &address));
 }
 
 fn subjects() -> Vec<Subject> {

@@ -11,17 +11,24 @@ pub struct Cell {
 }
 
 /// What was measured of one subject, row by row.
-pub struct Column {
-    pub name: &'static str,
-    pub cells: Vec<Cell>,
+struct Column {
+    name: &'static str,
+    cells: Vec<Cell>,
 }
 
 pub fn cell(what: impl Into<String>, unit: &'static str, value: f64) -> Cell {
     Cell { what: what.into(), unit, value }
 }
 
+/// Measures each subject, whose column has this name, and prints the table; `once` is one run.
+pub fn print_medians<S>(subjects: &[S], name: impl Fn(&S) -> &'static str, once: impl Fn(&S) -> Vec<Cell>) {
+    let columns: Vec<Column> =
+        subjects.iter().map(|subject| Column { name: name(subject), cells: medians(|| once(subject)) }).collect();
+    print(&columns);
+}
+
 /// Medians of several runs.
-pub fn medians(once: impl Fn() -> Vec<Cell>) -> Vec<Cell> {
+fn medians(once: impl Fn() -> Vec<Cell>) -> Vec<Cell> {
     let count = std::env::var("RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS);
     let mut runs: Vec<Vec<Cell>> = (0..count).map(|_| once()).collect();
     let mut medians = runs.pop().unwrap();
@@ -38,7 +45,7 @@ pub fn thousands(number: usize) -> String {
 }
 
 /// As Markdown.
-pub fn print(columns: &[Column]) {
+fn print(columns: &[Column]) {
     let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
     println!("| | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(names.len()));
