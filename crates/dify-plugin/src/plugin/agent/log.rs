@@ -106,10 +106,11 @@ impl Span {
     fn set_data(&mut self, data: impl Serialize) {
         let Ok(mut data @ Value::Object(_)) = serde_json::to_value(data) else { return };
         let limit = self.outbox.max_item_bytes() / 2;
-        if data.to_string().len() > limit {
+        let mut length = data.to_string().len();
+        if length > limit {
             cut(&mut data);
+            length = data.to_string().len();
         }
-        let length = data.to_string().len();
         self.entry.data = match data {
             Value::Object(data) if length <= limit => data,
             _ => Map::from_iter([("note".to_owned(), format!("{length} bytes do not fit a line to Dify").into())]),
