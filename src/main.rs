@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: env!("CARGO_PKG_DESCRIPTION"),
         models: providers::all,
+        dialects: &[],
         plugin: Plugin::new(),
     })
 }

@@ -14,7 +14,7 @@ use declared::{declaration, declarations};
 use dify_form::{drawn, kept, opened};
 use dify_plugin::declare::provider::{CredentialFieldType, ShowOn};
 use dify_plugin::declare::{self, CredentialField, I18n};
-use dify_plugin::protocol::Credentials;
+use dify_plugin::protocol::{Credentials, ModelType};
 use dify_plugin::runtime::form::{Form, complete};
 use serde_json::{Value, json};
 
@@ -252,7 +252,9 @@ fn every_name_and_choice_of_earlier_forms_is_still_taken() {
                     let base = [("endpoint_url", "u"), ("server_url", "u"), ("model_uid", "m"), ("jwt_jwks", "k")];
                     let more = [("jwt_consumer_id", "c"), ("hmac_access_key", "a"), ("hmac_secret_key", "s")];
                     let fields = base.into_iter().chain(more).chain([(variable.as_str(), choice)]);
-                    if let Err(error) = complete(&declaration, form, &mut Credentials::from_pairs(fields)) {
+                    if let Err(error) =
+                        complete(&declaration, form, Some(ModelType::Llm), &mut Credentials::from_pairs(fields))
+                    {
                         wrong.push(format!("{name} {variable} {choice}: {error}"));
                     }
                 }
@@ -296,7 +298,13 @@ fn a_key_alone_is_kept() {
                 assert_eq!(kept.get(*field).map(String::as_str), Some(*value), "{name} {model_type}");
             }
             let mut credentials = Credentials::from_pairs(kept);
-            complete(&declaration(name), *form, &mut credentials).unwrap();
+            complete(
+                &declaration(name),
+                *form,
+                ModelType::ALL.into_iter().find(|known| known.as_str() == model_type),
+                &mut credentials,
+            )
+            .unwrap();
         }
     }
 }
@@ -315,10 +323,10 @@ fn hidden_fields_are_read_and_checked() {
             let value = field.options.first().map_or("1", |option| option.value.as_str());
             let with = |value| Credentials::from_pairs(base.iter().copied().chain([(field.variable.as_str(), value)]));
             let mut credentials = with(value);
-            complete(&declaration, form, &mut credentials).unwrap();
+            complete(&declaration, form, Some(ModelType::Llm), &mut credentials).unwrap();
             assert_eq!(credentials.get(&field.variable), Some(value), "{name} {}", field.variable);
             if !field.options.is_empty() {
-                let error = complete(&declaration, form, &mut with("nonsense")).unwrap_err();
+                let error = complete(&declaration, form, Some(ModelType::Llm), &mut with("nonsense")).unwrap_err();
                 assert!(error.message.contains(&format!("`{}` must be one of", field.variable)), "{error}");
             }
         }
@@ -329,7 +337,7 @@ fn gateway(fields: Value) -> Result<Credentials, String> {
     let declaration = declaration(GATEWAY);
     let mut credentials: Credentials = serde_json::from_value(fields).unwrap();
     credentials.set("endpoint_url", "https://g/v1");
-    complete(&declaration, Form::Model, &mut credentials)
+    complete(&declaration, Form::Model, Some(ModelType::Llm), &mut credentials)
         .map_err(|error| declaration.label_fields(error).detail())
         .map(|()| credentials)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dify_plugin::cli::{self, Program};
 use dify_plugin::config::machine::MachineAccess;
-use dify_plugin::model::{CallContext, Provider, ResultFuture};
+use dify_plugin::model::{CallContext, Provider, ResultFuture, Validated};
 use dify_plugin::plugin::Plugin;
 use dify_plugin::protocol::ValidateProviderRequest;
 use serde_json::{Value, json};
@@ -38,9 +38,9 @@ impl Provider for Printing {
         self.0
     }
 
-    fn validate_provider(&self, _: CallContext, _: ValidateProviderRequest) -> ResultFuture<()> {
+    fn validate_provider(&self, _: CallContext, _: ValidateProviderRequest) -> ResultFuture<Validated> {
         print("call");
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(std::future::ready(Ok(Validated::unchanged())))
     }
 }
 
@@ -56,6 +56,7 @@ fn main() -> ExitCode {
             version: "0.0.0",
             about: "It prints",
             models,
+            dialects: &[],
             plugin: Plugin::new(),
         });
     }

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             version: "0.1.0",
             about: "Forecasts for the tests",
             models: |_| Vec::new(),
+            dialects: &[],
             plugin: sample_plugins::weather(),
         });
     }

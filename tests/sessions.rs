@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use dify_plugin::declare::{ModelSchema, ProviderDeclaration};
 use dify_plugin::error::InvokeError;
-use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture, Validated};
 use dify_plugin::protocol::{
     AudioChunk, ContentPart, FinishReason, LlmDelta, LlmRequest, MediaPart, ModelRequest, ModelType, TtsRequest,
     ValidateProviderRequest,
@@ -63,9 +63,11 @@ impl Provider for Controlled {
         stream::iter([Ok(AudioChunk::new(bytes, Some("audio/mpeg".to_owned())))]).boxed()
     }
 
-    fn validate_provider(&self, _context: CallContext, request: ValidateProviderRequest) -> ResultFuture<()> {
+    fn validate_provider(&self, _context: CallContext, request: ValidateProviderRequest) -> ResultFuture<Validated> {
         let right = request.credentials.get("api_key") == Some("right");
-        Box::pin(async move { if right { Ok(()) } else { Err(InvokeError::authorization("wrong key")) } })
+        Box::pin(async move {
+            if right { Ok(Validated::unchanged()) } else { Err(InvokeError::authorization("wrong key")) }
+        })
     }
 
     fn model_schema(&self, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {

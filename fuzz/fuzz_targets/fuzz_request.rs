@@ -128,7 +128,7 @@ fuzz_target!(|line: &[u8]| {
     for provider in PROVIDERS.iter() {
         for form in [Form::Provider, Form::Model] {
             if let Some(credentials) = request.credentials() {
-                let _ = form::complete(&provider.declaration, form, &mut credentials.clone());
+                let _ = form::complete(&provider.declaration, form, Some(ModelType::Llm), &mut credentials.clone());
             }
         }
     }

@@ -27,7 +27,14 @@ impl Plugin {
             executable.file_name().map_or_else(|| "plugin".to_owned(), |name| name.to_string_lossy().into_owned());
         // The command line needs the name until the process ends.
         let name: &'static str = name.leak();
-        run(&Program { name, version: "", about: "A plugin for Dify", models: |_| Vec::new(), plugin: self })
+        run(&Program {
+            name,
+            version: "",
+            about: "A plugin for Dify",
+            models: |_| Vec::new(),
+            dialects: &[],
+            plugin: self,
+        })
     }
 }
 

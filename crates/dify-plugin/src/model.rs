@@ -3,6 +3,8 @@
 //! A provider knows its upstream and nothing of the daemon: it accepts typed requests and returns typed results or
 //! [`InvokeError`]s. Dropping a future or stream cancels the upstream request.
 
+mod dialect;
+
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -20,6 +22,8 @@ use crate::protocol::{
 };
 use crate::upstream::Upstream;
 
+pub use dialect::{DeclaredProvider, Dialect, FactProblem, KnownPlugin, LeftOut, Served};
+
 /// Result of an action with a single result.
 pub type ResultFuture<T> = BoxFuture<'static, Result<T, InvokeError>>;
 
@@ -29,6 +33,28 @@ pub type Chunks<T> = BoxStream<'static, Result<T, InvokeError>>;
 /// Credential fields with the environment variables that users may already have for each; the first one that is set is
 /// used.
 pub type Variables = &'static [(&'static str, &'static [&'static str])];
+
+/// Credentials that work. They may have been corrected, as an address that was found by trying.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Validated {
+    /// Fields that Dify stores in place of those that it sent; the others stay as they are.
+    pub corrected: Credentials,
+}
+
+impl Validated {
+    /// The credentials as they were sent.
+    pub fn unchanged() -> Self {
+        Self::default()
+    }
+
+    /// Replaces a field.
+    #[must_use]
+    pub fn with(mut self, field: impl Into<String>, value: impl Into<String>) -> Self {
+        self.corrected.set(field, value);
+        self
+    }
+}
 
 /// Context of a call in addition to its request.
 #[derive(Clone)]
@@ -70,7 +96,7 @@ macro_rules! unsupported {
 /// rules.
 pub trait Provider: Send + Sync {
     /// The `provider` of the declaration that this code serves.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// `invoke_llm`. The last delta carries usage and finish reason.
     fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
@@ -140,12 +166,12 @@ pub trait Provider: Send + Sync {
     }
 
     /// `validate_provider_credentials`: any error is shown in the credential form.
-    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> ResultFuture<()> {
+    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> ResultFuture<Validated> {
         unsupported!(context, request, "provider credentials")
     }
 
     /// `validate_model_credentials`: any error is shown in the credential form.
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<Validated> {
         unsupported!(context, request, "customizable models")
     }
 

@@ -26,7 +26,7 @@ use url::Url;
 use crate::dialect::tokens::{estimate_prompt, estimate_text};
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::error::InvokeError;
-use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture, Validated};
 use dify_plugin::protocol::{
     AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, RerankRequest,
     RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
@@ -82,8 +82,12 @@ impl Provider for AiGateway {
         Box::pin(speech::transcribe(self.clone(), context, request))
     }
 
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
-        Box::pin(validate::validate(self.clone(), context, request))
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<Validated> {
+        let this = self.clone();
+        Box::pin(async move {
+            validate::validate(this, context, request).await?;
+            Ok(Validated::unchanged())
+        })
     }
 
     fn model_schema(&self, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {

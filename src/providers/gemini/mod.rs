@@ -31,7 +31,7 @@ use crate::dialect::tokens;
 use dify_plugin::config::machine::MachineAccess;
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::error::InvokeError;
-use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture, Variables};
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture, Validated, Variables};
 use dify_plugin::protocol::{
     AudioChunk, CheckPollingRequest, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
     ModelRequest, ModelType, MultimodalEmbeddingRequest, PollingResponse, Speech2TextRequest,
@@ -178,7 +178,7 @@ impl Provider for Gemini {
         Box::pin(async move { agents::check(&shared, &context, &request).await })
     }
 
-    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> ResultFuture<()> {
+    fn validate_provider(&self, context: CallContext, request: ValidateProviderRequest) -> ResultFuture<Validated> {
         let shared = self.shared.clone();
         Box::pin(async move {
             validate::fields(&request.credentials)?;
@@ -186,11 +186,12 @@ impl Provider for Gemini {
             if context.declaration.provider == Self::AGENTS {
                 agents::check_service(&connection)?;
             }
-            service::provider(&context.upstream, &connection).await
+            service::provider(&context.upstream, &connection).await?;
+            Ok(Validated::unchanged())
         })
     }
 
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<Validated> {
         let shared = self.shared.clone();
         Box::pin(async move {
             validate::fields(&request.target.credentials)?;
@@ -200,10 +201,12 @@ impl Provider for Gemini {
             if request.model_type == ModelType::TextEmbedding {
                 let mut context = context;
                 context.model = Some(Arc::new(schema));
-                return service::judge(embedding::validate(&shared, &context, &request).await);
+                service::judge(embedding::validate(&shared, &context, &request).await)?;
+                return Ok(Validated::unchanged());
             }
             let connection = shared.connect(&request.target.credentials, &context)?;
-            service::model(&context.upstream, &connection, &request.target.model).await
+            service::model(&context.upstream, &connection, &request.target.model).await?;
+            Ok(Validated::unchanged())
         })
     }
 

@@ -31,7 +31,7 @@ use crate::dialect::think::ThinkPolicy;
 use crate::dialect::tokens::{estimate_prompt, estimate_text};
 use dify_plugin::declare::{ModelSchema, price};
 use dify_plugin::error::InvokeError;
-use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture};
+use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture, Validated};
 use dify_plugin::protocol::{
     AudioChunk, Credentials, EmbeddingInputType, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
     ModelRequest, ModelType, MultimodalContent, MultimodalContentType, MultimodalEmbeddingRequest,
@@ -213,9 +213,12 @@ impl Provider for Xinference {
         })
     }
 
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<()> {
+    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<Validated> {
         let this = self.clone();
-        Box::pin(async move { validate::validate(&this, context, request).await })
+        Box::pin(async move {
+            validate::validate(&this, context, request).await?;
+            Ok(Validated::unchanged())
+        })
     }
 
     fn model_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {

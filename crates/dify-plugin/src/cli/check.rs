@@ -23,7 +23,7 @@ impl CheckArgs {
         if !self.dir.is_dir() {
             bail!("{} is not a directory", self.dir.display());
         }
-        let (declarations, problems) = program.plugin.inspect(&self.dir);
+        let (declarations, problems) = program.inspect(&self.dir);
         for problem in &problems.0 {
             print_line(&problem.to_string())?;
         }

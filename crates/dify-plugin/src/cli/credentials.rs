@@ -69,7 +69,7 @@ impl Given {
         let own: Credentials = serde_json::from_value(fields.clone().into())?;
         let mut filled = own.clone();
         // Missing fields are reported by the call itself.
-        let _ = form::complete(&entry.declaration, Form::Provider, &mut filled);
+        let _ = form::complete(&entry.declaration, Form::Provider, None, &mut filled);
         let destination = |credentials: &Credentials| {
             let endpoints = entry.provider.endpoints(credentials).unwrap_or_default();
             let network = ["proxy_url", "tls_ca"].map(|field| credentials.get(field).map(str::to_owned));

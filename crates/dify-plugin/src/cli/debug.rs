@@ -20,7 +20,7 @@ use super::traffic::TrafficArgs;
 use super::watch;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
-use crate::declare;
+use crate::declare::Severity;
 use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions, local};
@@ -106,15 +106,13 @@ fn prepare(
     upstream: &Upstream,
     real_ids: bool,
 ) -> anyhow::Result<(Vec<Registration>, Arc<Registry>)> {
-    for problem in declare::check(directory) {
-        if problem.severity == declare::Severity::Warning {
-            say(&problem.to_string());
-        }
+    let (declarations, problems) = program.plugin.inspect(directory);
+    let Some(declarations) = declarations else { return Err(problems.into()) };
+    let facts = program.described(&declarations).problems.0.into_iter();
+    let warnings = facts.filter(|problem| problem.severity == Severity::Warning);
+    for problem in problems.0.into_iter().chain(warnings) {
+        say(&problem.to_string());
     }
-    for difference in declare::code::check(directory, &program.plugin.code()) {
-        say(&difference.to_string());
-    }
-    let declarations = declare::load(directory)?;
     let registrations = registrations(&declarations, providers, real_ids)?;
     let registry = program.registry(declarations, Operator::read().access)?;
     Ok((registrations, Arc::new(registry.with_upstream(upstream.clone()))))

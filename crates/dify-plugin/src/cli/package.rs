@@ -93,6 +93,10 @@ impl PackageArgs {
             let errors = errors.filter(|difference| difference.severity == declare::Severity::Error);
             differences.extend(errors.map(|difference| difference.to_string()));
         }
+        let facts = program.described(&declarations).problems;
+        if facts.has_errors() {
+            bail!("the facts about the providers contain errors; no package was written:\n{facts}");
+        }
         if !differences.is_empty() {
             bail!("the declarations do not match the code of the plugin:\n{}", differences.join("\n"));
         }

@@ -5,6 +5,7 @@
 mod blocks;
 mod kinds;
 mod lines;
+mod sidecars;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,11 @@ use super::provider::ProviderDeclaration;
 use super::rules::Rules;
 use super::shared::{Scope, Shared};
 use super::versions::Minimum;
-use super::{KindDeclarations, LoadedProvider, files, glob, template, yaml};
+use super::{KindDeclarations, LoadedProvider, Sidecar, files, glob, template, yaml};
 use crate::protocol::ModelType;
+
+pub(crate) use lines::fill as fill_lines;
+pub(crate) use sidecars::stray;
 
 /// Everything a plugin declares.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +69,16 @@ pub(crate) fn inspect(directory: &Path) -> (Option<Declarations>, Problems) {
     lines::fill(directory, &mut problems);
     let problems = Problems(problems);
     (declarations.filter(|_| !problems.has_errors()), problems)
+}
+
+/// The models of a provider.
+#[derive(Default)]
+struct Models {
+    models: Vec<ModelSchema>,
+    /// The file of each model.
+    sources: Vec<String>,
+    /// All files, those with positions included.
+    files: Vec<String>,
 }
 
 struct Loader<'a> {
@@ -132,7 +146,8 @@ impl Loader<'_> {
         fill_form_texts(&mut provider);
         let declaration = self.typed::<ProviderDeclaration>(file, Value::Object(provider));
         self.trace(start, file, &places);
-        let (models, model_files) = self.models(file, groups.as_ref(), &scope);
+        let sidecars = self.sidecars(file, manifest, &scope);
+        let Models { models, sources, files: model_files } = self.models(file, groups.as_ref(), &scope, &sidecars);
         let declaration = declaration?;
         for model in &models {
             if !declaration.supported_model_types.contains(&model.model_type) {
@@ -143,13 +158,14 @@ impl Loader<'_> {
         }
         let expanded = std::mem::take(&mut self.expanded);
         let minimum = self.minimum.version;
-        Some(LoadedProvider { declaration, models, file: file.to_owned(), model_files, expanded, minimum })
+        let file = file.to_owned();
+        Some(LoadedProvider { declaration, models, file, model_files, sources, sidecars, expanded, minimum })
     }
 
-    fn models(&mut self, file: &str, groups: Option<&Value>, scope: &Scope) -> (Vec<ModelSchema>, Vec<String>) {
-        let mut files = Vec::new();
+    fn models(&mut self, file: &str, groups: Option<&Value>, scope: &Scope, sidecars: &[Sidecar]) -> Models {
+        let mut loaded = Models::default();
         let groups = match groups {
-            None | Some(Value::Null) => return (Vec::new(), files),
+            None | Some(Value::Null) => return loaded,
             Some(Value::Object(groups)) => groups,
             Some(other) => {
                 let found = crate::protocol::lenient::kind_of(other);
@@ -159,10 +175,9 @@ impl Loader<'_> {
                     "models",
                     format!("must be an object of model types, found {found}"),
                 );
-                return (Vec::new(), files);
+                return loaded;
             }
         };
-        let mut models: Vec<ModelSchema> = Vec::new();
         for (key, group) in groups {
             if !ModelType::ALL.iter().any(|kind| kind.yaml_key() == key) {
                 let known: Vec<_> = ModelType::ALL.iter().map(|kind| kind.yaml_key()).collect();
@@ -179,7 +194,7 @@ impl Loader<'_> {
                     self.problem(Severity::Error, file, &path, format!("must be a path, found {glob}"));
                     continue;
                 };
-                for model_file in self.glob(file, &path, glob, scope) {
+                for model_file in self.glob(file, &path, glob, scope, sidecars) {
                     if let Some(model) = self.model(&model_file, scope) {
                         found.push((model_file, model));
                     }
@@ -190,10 +205,11 @@ impl Loader<'_> {
             let positions = self.positions(file, key, group, &found);
             found
                 .sort_by_key(|(_, model)| positions.iter().position(|name| *name == model.model).unwrap_or(usize::MAX));
-            files.extend(group.get("position").and_then(Value::as_str).map(str::to_owned));
+            loaded.files.extend(group.get("position").and_then(Value::as_str).map(str::to_owned));
             for (model_file, model) in found {
-                files.push(model_file.clone());
-                if models.iter().any(|known| known.model == model.model && known.model_type == model.model_type) {
+                loaded.files.push(model_file.clone());
+                if loaded.models.iter().any(|known| known.model == model.model && known.model_type == model.model_type)
+                {
                     self.problem(
                         Severity::Warning,
                         &model_file,
@@ -201,11 +217,12 @@ impl Loader<'_> {
                         format!("`{}` is declared more than once", model.model),
                     );
                 } else {
-                    models.push(model);
+                    loaded.models.push(model);
+                    loaded.sources.push(model_file);
                 }
             }
         }
-        (models, files)
+        loaded
     }
 
     fn positions(&mut self, file: &str, key: &str, group: &Value, found: &[(String, ModelSchema)]) -> Vec<String> {
@@ -268,7 +285,7 @@ impl Loader<'_> {
         Some(model)
     }
 
-    fn glob(&mut self, file: &str, path: &str, glob: &str, scope: &Scope) -> Vec<String> {
+    fn glob(&mut self, file: &str, path: &str, glob: &str, scope: &Scope, sidecars: &[Sidecar]) -> Vec<String> {
         let mut files = match glob::model_files(self.directory, glob) {
             Ok(files) => files,
             Err(why) => {
@@ -276,7 +293,7 @@ impl Loader<'_> {
                 return Vec::new();
             }
         };
-        files.retain(|file| !scope.has_file(file));
+        files.retain(|file| !scope.has_file(file) && !sidecars.iter().any(|sidecar| sidecar.file == *file));
         if files.is_empty() {
             self.problem(Severity::Warning, file, path, format!("`{glob}` matches no model files"));
         }

@@ -45,8 +45,8 @@ use serde_json::Value;
 pub use i18n::I18n;
 pub use kind::PluginKind;
 pub use kinds::KindDeclarations;
-pub(crate) use load::inspect;
 pub use load::{Declarations, check, load};
+pub(crate) use load::{fill_lines, inspect, stray};
 pub use manifest::Manifest;
 pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType};
 pub use price::Pricing;
@@ -65,6 +65,10 @@ pub struct LoadedProvider {
     pub file: String,
     /// Files of its models and positions.
     pub model_files: Vec<String>,
+    /// The file of each of its models, in the same order.
+    pub sources: Vec<String>,
+    /// The files beside its own with facts about it.
+    pub sidecars: Vec<Sidecar>,
     /// Those of its files that refer to shared blocks, with the blocks expanded, as they are packaged.
     pub expanded: BTreeMap<String, Value>,
     /// The oldest Dify version that must be able to read the declarations.
@@ -75,7 +79,27 @@ impl LoadedProvider {
     /// A provider that no files declare, for every Dify version.
     pub fn new(declaration: ProviderDeclaration, models: Vec<ModelSchema>) -> Self {
         let minimum = versions::DifyVersion([u16::MAX; 3]);
-        let (file, model_files, expanded) = Default::default();
-        Self { declaration, models, file, model_files, expanded, minimum }
+        let (file, model_files, sources, sidecars, expanded) = Default::default();
+        Self { declaration, models, file, model_files, sources, sidecars, expanded, minimum }
+    }
+}
+
+/// Facts about a provider in a file beside its own, `provider/NAME.KEY.yaml`: data for the code that the key names. Dify does
+/// not read it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Sidecar {
+    /// The key in its name.
+    pub key: String,
+    /// Path of the file in the package.
+    pub file: String,
+    /// The facts, shared blocks expanded.
+    pub facts: Value,
+}
+
+impl Sidecar {
+    /// Facts that no file holds.
+    pub fn new(key: impl Into<String>, facts: Value) -> Self {
+        Self { key: key.into(), file: String::new(), facts }
     }
 }

@@ -88,6 +88,7 @@ pub fn build(
     }
     let mut paths = BTreeSet::from([loaded.file.clone()]);
     paths.extend(loaded.model_files.iter().cloned());
+    paths.extend(loaded.sidecars.iter().map(|sidecar| sidecar.file.clone()));
     paths.extend(loaded.declaration.icons().map(asset));
     let own_pages = own_text(loaded, "readme").filter(|_| declarations.manifest.provider_files().len() > 1);
     let source = Source { provider: &loaded.declaration.provider, paths, expanded: Some(&loaded.expanded), own_pages };

@@ -7,7 +7,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serializer};
 use serde_json::Value;
 
 use crate::error::InvokeError;
@@ -81,6 +81,11 @@ impl Credentials {
         }
         hasher.finish()
     }
+}
+
+/// Writes the values as they are, for the one response that returns credentials to Dify.
+pub(super) fn serialize_exposed<S: Serializer>(credentials: &Credentials, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(credentials.0.iter().map(|(name, value)| (name, value.expose_secret())))
 }
 
 impl fmt::Debug for Credentials {

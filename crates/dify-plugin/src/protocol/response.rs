@@ -376,6 +376,17 @@ pub struct ResultResponse<T> {
     pub result: T,
 }
 
+/// `{"result": true, "credentials": {…}}`: a validation that corrected some of the credentials. Dify stores these in place of
+/// the fields that it sent.
+#[derive(Serialize)]
+pub struct ValidatedResponse<'a> {
+    /// Always true.
+    pub result: bool,
+    /// The corrected fields.
+    #[serde(serialize_with = "super::credentials::serialize_exposed")]
+    pub credentials: &'a super::Credentials,
+}
+
 /// `{"num_tokens": …}`: a number for an LLM, an array for embeddings.
 #[derive(Clone, Debug, Serialize)]
 pub struct NumTokensResponse<T> {

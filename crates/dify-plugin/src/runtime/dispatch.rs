@@ -20,11 +20,12 @@ use super::responder::{Disconnected, Responder};
 use super::session_log::SessionLog;
 use crate::declare::parameters;
 use crate::error::{InvokeError, MAX_MESSAGE_BYTES, clip};
-use crate::model::{CallContext, Chunks};
+use crate::model::{CallContext, Chunks, Validated};
 use crate::plugin::dify::Backwards;
 use crate::protocol::{
     AudioChunk, Credentials, EmbeddingResult, Invocation, LlmDelta, LlmRequest, ModelRequest, ModelType,
-    NumTokensResponse, Payload, PollingResponse, Request, RerankResult, ResultResponse, Target, VoicesResponse,
+    NumTokensResponse, Payload, PollingResponse, Request, RerankResult, ResultResponse, Target, ValidatedResponse,
+    VoicesResponse,
 };
 use crate::upstream::Upstream;
 use crate::upstream::recording::Case;
@@ -227,14 +228,14 @@ impl Call<'_> {
                 self.item(&ResultResponse { result })
             }
             Request::ValidateProvider(mut request) => {
-                form::complete(&self.entry.declaration, Form::Provider, &mut request.credentials)?;
-                provider.validate_provider(self.context.clone(), request).await?;
-                self.item(&ResultResponse { result: true })
+                form::complete(&self.entry.declaration, Form::Provider, None, &mut request.credentials)?;
+                let validated = provider.validate_provider(self.context.clone(), request).await?;
+                self.validated(&validated)
             }
             Request::ValidateModel(mut request) => {
                 self.complete_form(&mut request.target.credentials, request.model_type, &request.target.model)?;
-                provider.validate_model(self.context.clone(), request).await?;
-                self.item(&ResultResponse { result: true })
+                let validated = provider.validate_model(self.context.clone(), request).await?;
+                self.validated(&validated)
             }
             Request::ModelSchema(mut request) => {
                 form::unfold(&self.entry.declaration, Form::Model, &mut request.target.credentials)?;
@@ -297,7 +298,7 @@ impl Call<'_> {
         model: &str,
     ) -> Result<(), InvokeError> {
         let form = if self.entry.model(model_type, model).is_some() { Form::Provider } else { Form::Model };
-        form::complete(&self.entry.declaration, form, credentials)
+        form::complete(&self.entry.declaration, form, Some(model_type), credentials)
     }
 
     /// Checks the form and finds the model's schema, declared or from the provider.
@@ -358,6 +359,18 @@ impl Call<'_> {
             hint: Some("Lower `max_chunks` of the model, so that Dify sends fewer texts per request.".to_owned()),
             ..error
         })?;
+        Ok(())
+    }
+
+    /// Dify replaces the fields that `credentials` contains before it stores what it sent; the SDK returns all of them.
+    fn validated(&mut self, validated: &Validated) -> Result<(), Stop> {
+        if validated.corrected.names().next().is_none() {
+            return self.item(&ResultResponse { result: true });
+        }
+        // Not logged as other items are: a field may be secret.
+        let item = ValidatedResponse { result: true, credentials: &validated.corrected };
+        self.responder.push(&item).map_err(InvokeError::from)?;
+        self.log.count_chunk();
         Ok(())
     }
 

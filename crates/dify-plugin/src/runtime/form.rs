@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 use crate::declare::provider::{CredentialField, ProviderDeclaration, ShowOn};
 use crate::declare::settings::MORE_SETTINGS;
 use crate::error::InvokeError;
-use crate::protocol::Credentials;
+use crate::protocol::{Credentials, ModelType};
+
+/// The condition that is the type of the model.
+const MODEL_TYPE: &str = "__model_type";
 
 /// Form that the credentials come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +23,12 @@ pub enum Form {
     Model,
 }
 
-/// Fills in defaults, and rejects missing fields and values that are not an option.
+/// Fills in defaults, and rejects missing fields and values that are not an option. The model type decides which fields of a
+/// model's form are shown; the validation of a provider has none.
 pub fn complete(
     declaration: &ProviderDeclaration,
     form: Form,
+    model_type: Option<ModelType>,
     credentials: &mut Credentials,
 ) -> Result<(), InvokeError> {
     unfold(declaration, form, credentials)?;
@@ -31,26 +36,49 @@ pub fn complete(
     for field in fields {
         if let (None, Some(default)) = (credentials.get(&field.variable), &field.default)
             && !default.is_empty()
-            && is_shown(&field.show_on, credentials)
+            && is_shown(&field.show_on, model_type, credentials)
         {
             credentials.set(field.variable.clone(), default.clone());
         }
     }
     for field in fields {
         let value = credentials.get(&field.variable);
-        if field.required && value.is_none() && is_shown(&field.show_on, credentials) {
+        if field.required && value.is_none() && is_shown(&field.show_on, model_type, credentials) {
             return Err(InvokeError::credentials(format!("credential `{}` is required but missing", field.variable)));
         }
-        // Stored credentials may contain hidden fields, which are read as well.
-        if !field.options.is_empty() {
-            let allowed: Vec<&str> = field.options.iter().map(|option| option.value.as_str()).collect();
-            one_of(&field.variable, value, &allowed)?;
-        }
+        one_of(&field.variable, value, &allowed(fields, &field.variable, model_type, credentials))?;
     }
     for name in declaration.settings() {
         one_of(name, credentials.get(name), &declaration.setting(name).unwrap_or_default())?;
     }
     Ok(())
+}
+
+/// Returns the options of a variable, which may have a field for each model type. Empty allows any value: a field without
+/// options is shown.
+fn allowed<'a>(
+    fields: &'a [CredentialField],
+    variable: &str,
+    model_type: Option<ModelType>,
+    credentials: &Credentials,
+) -> Vec<&'a str> {
+    let own = || fields.iter().filter(|field| field.variable == variable);
+    let shown: Vec<&CredentialField> =
+        own().filter(|field| is_shown(&field.show_on, model_type, credentials)).collect();
+    // Stored credentials may contain hidden fields, which are read as well.
+    let fields = if shown.is_empty() { own().collect() } else { shown };
+    if fields.iter().any(|field| field.options.is_empty()) {
+        return Vec::new();
+    }
+    let options = || fields.iter().flat_map(|field| &field.options);
+    let mut allowed: Vec<&str> = options()
+        .filter(|option| is_shown(&option.show_on, model_type, credentials))
+        .map(|option| option.value.as_str())
+        .collect();
+    if allowed.is_empty() {
+        allowed = options().map(|option| option.value.as_str()).collect();
+    }
+    allowed
 }
 
 /// Rejects a value that is not allowed. An empty list allows any value.
@@ -103,9 +131,12 @@ fn fields(declaration: &ProviderDeclaration, form: Form) -> &[CredentialField] {
     .unwrap_or_default()
 }
 
-fn is_shown(conditions: &[ShowOn], credentials: &Credentials) -> bool {
-    conditions.iter().all(|condition| {
-        // `__model_type` and the like are conditions, not fields of the form.
-        condition.variable.starts_with("__") || credentials.get(&condition.variable) == Some(condition.value.as_str())
+/// Whether all conditions are met. `__model_type` is the type of the model that the form is for, and no field.
+fn is_shown(conditions: &[ShowOn], model_type: Option<ModelType>, credentials: &Credentials) -> bool {
+    conditions.iter().all(|condition| match condition.variable.as_str() {
+        MODEL_TYPE => model_type.is_some_and(|model_type| model_type.as_str() == condition.value),
+        // Dify has no other condition that is not a field.
+        name if name.starts_with("__") => true,
+        name => credentials.get(name) == Some(condition.value.as_str()),
     })
 }

@@ -2,6 +2,7 @@
 
 mod backwards;
 pub mod connection;
+pub mod described;
 pub mod dispatch;
 mod embed;
 mod first_token;

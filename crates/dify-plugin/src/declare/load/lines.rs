@@ -10,7 +10,7 @@ use crate::declare::{files, yaml};
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Fills the lines in.
-pub(super) fn fill(directory: &Path, problems: &mut [Problem]) {
+pub(crate) fn fill(directory: &Path, problems: &mut [Problem]) {
     let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
     let mut left = MAX_BYTES;
     for problem in problems.iter_mut().filter(|problem| !problem.path.is_empty() && problem.line.is_none()) {

@@ -1,0 +1,76 @@
+//! Files beside a provider's file that hold facts about it for one reader: `provider/NAME.KEY.yaml` next to
+//! `provider/NAME.yaml`. The daemon and Dify do not read them. What the facts mean is not known here.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Loader;
+use crate::declare::manifest::Manifest;
+use crate::declare::problem::{Problem, Severity};
+use crate::declare::shared::Scope;
+use crate::declare::{Declarations, Sidecar};
+
+const SUFFIX: &str = ".yaml";
+
+/// Maximum number of entries of a directory that are looked at.
+const MAX_ENTRIES: usize = 10_000;
+
+impl Loader<'_> {
+    /// Reads the sidecars of a provider's file.
+    pub(super) fn sidecars(&mut self, file: &str, manifest: &Manifest, scope: &Scope) -> Vec<Sidecar> {
+        let listed = manifest.provider_files();
+        let mut sidecars = Vec::new();
+        for (path, owner, key) in candidates(self.directory, file) {
+            if owner != file || listed.contains(&path) {
+                continue;
+            }
+            let Some(facts) = self.object(&path) else { continue };
+            let Some((facts, _)) = self.expand(&path, facts, scope) else { continue };
+            sidecars.push(Sidecar { key, file: path, facts: Value::Object(facts) });
+        }
+        sidecars
+    }
+}
+
+/// Names the sidecars of these keys that are beside no provider's file.
+pub(crate) fn stray(declarations: &Declarations, keys: &[&str]) -> Vec<Problem> {
+    let listed = declarations.manifest.provider_files();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for file in &listed {
+        for (path, owner, key) in candidates(&declarations.directory, file) {
+            let is_known =
+                listed.contains(&path) || listed.contains(&owner) || found.iter().any(|(known, _)| *known == path);
+            if !is_known && keys.contains(&key.as_str()) {
+                found.push((path, owner));
+            }
+        }
+    }
+    let problem = |(path, owner): (String, String)| {
+        let message = format!(
+            "belongs to {owner}, which the manifest does not list under `plugins.models`; a provider's facts are in the file \
+             of the same name, one of {}",
+            listed.join(", ")
+        );
+        Problem::new(Severity::Error, &path, "", message)
+    };
+    found.into_iter().map(problem).collect()
+}
+
+/// Returns the files in the directory of a provider's file that are named as sidecars, sorted: path, the provider's file that
+/// each belongs to, and key.
+fn candidates(directory: &Path, file: &str) -> Vec<(String, String, String)> {
+    let parent = file.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let path = |name: &str| if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory.join(parent)).into_iter().flatten().flatten().take(MAX_ENTRIES) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some((owner, key)) = name.strip_suffix(SUFFIX).and_then(|stem| stem.rsplit_once('.')) else { continue };
+        let is_key = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if !owner.is_empty() && !key.is_empty() && key.bytes().all(is_key) {
+            found.push((path(&name), path(&format!("{owner}{SUFFIX}")), key.to_owned()));
+        }
+    }
+    found.sort();
+    found
+}
