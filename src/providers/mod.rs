@@ -3,6 +3,7 @@
 pub mod aigateway;
 pub mod common;
 pub mod compatible;
+pub mod described;
 pub mod gemini;
 pub mod xinference;
 

@@ -1,0 +1,15 @@
+//! Providers that their YAML describes: facts about an OpenAI-compatible API, and no code for each provider.
+//!
+//! 1. [`facts`]: the keys of the facts, each documented.
+//! 2. [`template`], [`dynamic`], [`block`]: values that depend on credentials.
+//! 3. [`merge`]: facts about some models only.
+//! 4. [`unknown_keys`]: what is wrong with facts.
+//!
+//! The requests are made by [`super::compatible`]; no vendor is named in this module.
+
+pub mod block;
+pub mod dynamic;
+pub mod facts;
+pub mod merge;
+pub mod template;
+pub mod unknown_keys;
