@@ -1,34 +1,18 @@
-//! Embedding bodies: the request, and the response with its embeddings in the order of the texts.
+//! Embedding responses: the embeddings in the order of the texts.
+
+mod form;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer};
 
+pub use self::form::{EmbeddingForm, EncodingFormat, InputForm, InputTypeMember, MultimodalInput, Prefix};
 use super::members::{Few, Members, Object};
 use super::wire::{Number, Usage};
 use dify_plugin::error::InvokeError;
-
-/// Body of `POST /embeddings`.
-#[derive(Debug, Serialize)]
-pub struct EmbeddingBody<'a, T> {
-    /// Wire name of the model.
-    pub model: &'a str,
-    /// Texts, or documents in the upstream's format.
-    pub input: &'a [T],
-    /// `float` or `base64`; both are understood in the response.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub encoding_format: Option<&'a str>,
-    /// End user ID.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<&'a str>,
-    /// Additional members (`dimensions`, `task`).
-    #[serde(flatten)]
-    pub extra: &'a Map<String, Value>,
-}
 
 /// Maximum number of embeddings in a response; far more than a request has texts.
 const MAX_VECTORS: usize = 65_536;
@@ -183,64 +167,4 @@ impl<'de> Visitor<'de> for VectorVisitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(json: &str, texts: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), String> {
-        EmbeddingResponse::read(json).and_then(|response| response.into_vectors(texts)).map_err(|error| error.message)
-    }
-
-    #[test]
-    fn returns_embeddings_in_the_order_of_the_texts() {
-        let (vectors, tokens) = read(
-            r#"{"data":[{"index":1,"embedding":[2.0]},{"index":0,"embedding":"AACAPw=="}],"usage":{"prompt_tokens":5,"total_tokens":7}}"#,
-            2,
-        )
-        .unwrap();
-        assert_eq!((vectors, tokens), (vec![vec![1.0], vec![2.0]], Some(7)));
-        let same_index = r#"{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[2]}],"usage":""}"#;
-        assert_eq!(read(same_index, 2).unwrap(), (vec![vec![1.0], vec![2.0]], None));
-        let odd =
-            r#"{"data":[{"index":"1","embedding":[1],"object":7},null,{"index":0.0,"embedding":[2]}],"data2":[{}]}"#;
-        assert_eq!(read(odd, 2).unwrap().0, [[2.0], [1.0]]);
-        assert_eq!(read(r#"{"data":[]}"#, 0).unwrap(), (vec![], None));
-        assert_eq!(read(r#"{"data":[{"embedding":[1]}]}"#, 1).unwrap(), (vec![vec![1.0]], None));
-    }
-
-    #[test]
-    fn rejects_invalid_responses() {
-        let cases = [
-            (r#"{"data":[{"embedding":[1]}]}"#, 2, "1 embeddings for 2 texts"),
-            (
-                r#"{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]},{"index":1,"embedding":[1]}]}"#,
-                3,
-                "text 0 twice",
-            ),
-            (r#"{"data":[{"embedding":[null]}]}"#, 1, "cannot read"),
-            (r#"{"data":[{"embedding":[NaN]}]}"#, 1, "cannot read"),
-            (r#"{"data":[{"embedding":"AADAfw=="}]}"#, 1, "not a number"),
-            (r#"{"data":[{"embedding":[[1,2]]}]}"#, 1, "cannot read"),
-            (r#"{"data":null}"#, 1, "no embeddings"),
-            (r#"{"ok":true}"#, 1, "no embeddings"),
-            (r#"[]"#, 1, "no embeddings"),
-            (r#"{"data":[{"index":4,"embedding":[1]}]}"#, 1, "text 4, but only 1"),
-            (r#"{"data":[{"embedding":[]}]}"#, 1, "is empty"),
-            (r#"{"data":[{"embedding":{"12":0.5}}]}"#, 1, "sparse"),
-            (r#"{"data":[{"embedding":"AAA="}]}"#, 1, "32-bit"),
-        ];
-        for (json, texts, expected) in cases {
-            let error = read(json, texts).unwrap_err();
-            assert!(error.contains(expected), "{json}: {error}");
-        }
-    }
-
-    #[test]
-    fn limits_the_size_of_unrequested_embeddings() {
-        let many = |piece: &str| format!(r#"{{"data":[{}{piece}]}}"#, format!("{piece},").repeat(200_000));
-        let error = read(&many(r#"{"embedding":[0]}"#), 1).unwrap_err();
-        assert!(error.contains("65536 embeddings for 1 texts"), "{error}");
-        let long = format!(r#"{{"data":[{{"embedding":[0{}]}}]}}"#, ",0".repeat(MAX_DIMENSIONS));
-        assert!(read(&long, 1).unwrap_err().contains("more than 65536 numbers"));
-        assert_eq!((max_response_bytes(1), max_response_bytes(usize::MAX)), (2 << 20, 64 << 20));
-    }
-}
+mod tests;

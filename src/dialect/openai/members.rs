@@ -134,3 +134,4 @@ macro_rules! lenient_object {
     )*};
 }
 pub(super) use lenient_object;
+pub(super) use no_object;

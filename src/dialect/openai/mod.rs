@@ -1,4 +1,4 @@
-//! OpenAI-compatible dialect: request bodies, stream mapper, embeddings, rerank, speech and errors.
+//! OpenAI-compatible dialect: request bodies, stream mapper, embeddings, rerank, speech, moderation and errors.
 //!
 //! A compatible upstream is a [`Profile`] (the variant of the dialect that it supports) and a URL; it needs no code
 //! here.
@@ -10,10 +10,13 @@ pub mod base_url;
 pub mod chat_request;
 pub mod embeddings;
 pub mod errors;
+pub mod form_values;
 pub mod kept;
 pub mod mapper;
 mod members;
 pub mod messages;
+pub mod moderation;
+pub mod multimodal;
 pub mod profile;
 pub mod rerank;
 pub mod speech;

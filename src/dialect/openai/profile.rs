@@ -51,21 +51,11 @@ pub struct Profile {
 /// Chat or completion mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// `/chat/completions` with messages.
+    /// Messages.
     #[default]
     Chat,
-    /// `/completions` with a single prompt.
+    /// A single prompt.
     Completion,
-}
-
-impl Mode {
-    /// Path below the base URL.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "chat/completions",
-            Self::Completion => "completions",
-        }
-    }
 }
 
 /// Format of images.

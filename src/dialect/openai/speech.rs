@@ -1,41 +1,20 @@
-//! Speech bodies: text to speech, and speech to text.
+//! Speech responses: audio, and transcriptions.
+
+mod form;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Serialize;
 use serde::de::MapAccess;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+pub use self::form::{SpeechForm, TranscriptFormat, TranscriptionForm};
 use super::errors;
 use super::members::{Members, Object};
 use super::wire::Text;
 use dify_plugin::codec::json;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::status;
-
-/// Body of `POST /audio/speech`.
-#[derive(Debug, Serialize)]
-pub struct SpeechBody<'a> {
-    /// Wire name of the model.
-    pub model: &'a str,
-    /// Text to speak.
-    pub input: &'a str,
-    /// Voice.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub voice: Option<&'a str>,
-    /// `mp3`, `wav`, `opus`, `flac`, `pcm`, `aac`.
-    pub response_format: &'a str,
-    /// Speed; 1 is normal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub speed: Option<f64>,
-    /// Whether the audio is streamed while it is generated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream: Option<bool>,
-    /// Additional members.
-    #[serde(flatten)]
-    pub extra: &'a Map<String, Value>,
-}
 
 /// Returns the media type of an audio format.
 pub fn mime_type(format: &str) -> Option<&'static str> {
@@ -49,14 +28,6 @@ pub fn mime_type(format: &str) -> Option<&'static str> {
         "mp4" | "m4a" => "audio/mp4",
         _ => return None,
     })
-}
-
-/// Returns the text fields of `POST /audio/transcriptions` and `/audio/translations`; only set fields are sent.
-pub fn transcription_fields(model: &str, language: Option<&str>, prompt: Option<&str>) -> Vec<(&'static str, String)> {
-    let mut fields = vec![("model", model.to_owned()), ("response_format", "json".to_owned())];
-    fields.extend(language.map(|language| ("language", language.to_owned())));
-    fields.extend(prompt.map(|prompt| ("prompt", prompt.to_owned())));
-    fields
 }
 
 /// Parses the text of a transcription: `{"text"}`, segments with texts, or plain text, which some servers return.
@@ -219,12 +190,6 @@ mod tests {
         for (body, content_type, expected) in cases {
             assert_eq!(transcript(body.as_bytes(), content_type).ok().as_deref(), expected, "{body}");
         }
-    }
-
-    #[test]
-    fn sends_only_set_fields() {
-        assert_eq!(transcription_fields("m", None, None).len(), 2);
-        assert_eq!(transcription_fields("m", Some("de"), Some("p")).len(), 4);
     }
 
     #[test]

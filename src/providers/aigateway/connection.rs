@@ -30,14 +30,18 @@ pub(super) fn connect(target: &Target, tokens: &TokenCache) -> Result<(Endpoint,
     let base = base_url(credentials)?;
     let (auth, header) = authorization(credentials, &base, tokens)?;
     let headers = extra_headers(credentials, header.as_deref())?;
+    let path = custom_path(credentials)?;
     let endpoint = Endpoint {
-        path: custom_path(credentials)?,
         credentials: credentials.fingerprint(),
         network: NetworkSettings::from_credentials(credentials)?,
         timeouts: fields::timeouts(credentials)?,
         retry: fields::retries(credentials)?,
         error_reader: method(credentials)?.reader(),
         ..Endpoint::new(base, Arc::new(WithHeaders { headers, inner: auth }))
+    };
+    let endpoint = match path {
+        Some(path) => endpoint.with_only_path(&path),
+        None => endpoint,
     };
     Ok((endpoint, credentials.get("endpoint_model_name").unwrap_or(&target.model).to_owned()))
 }

@@ -46,7 +46,7 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
         }
         ModelType::Rerank => json!({"context_size": context_size(credentials)?}),
         ModelType::Speech2text => json!({
-            "file_upload_limit": speech::upload_limit(credentials)? / speech::MEBIBYTE,
+            "file_upload_limit": speech::upload_limit(credentials)?,
             "supported_file_extensions": speech::FILE_EXTENSIONS,
         }),
         ModelType::Tts => speech::properties(credentials)?,

@@ -6,15 +6,12 @@ use serde_json::{Value, json};
 use super::AiGateway;
 use super::connection::connect;
 use super::schema::count;
-use crate::dialect::openai::speech::mime_type;
+use crate::dialect::openai::speech::{SpeechForm, TranscriptFormat, TranscriptionForm, mime_type};
 use crate::providers::compatible::Endpoint;
 use crate::providers::compatible::audio::{self, SpeechCall, TranscriptionCall};
 use dify_plugin::error::InvokeError;
 use dify_plugin::model::{CallContext, Chunks};
 use dify_plugin::protocol::{AudioChunk, Credentials, Speech2TextRequest, TtsRequest, Voice};
-
-/// One mebibyte.
-pub(super) const MEBIBYTE: u64 = 1024 * 1024;
 
 /// File extensions that transcription services accept.
 pub(super) const FILE_EXTENSIONS: &str = "flac,mp3,mp4,mpeg,mpga,m4a,ogg,wav,webm";
@@ -25,9 +22,9 @@ const DEFAULT_UPLOAD: u64 = 25;
 /// Default number of characters per speech request.
 const DEFAULT_CHARACTERS: u64 = 4096;
 
-/// Returns the maximum size of an audio file in bytes.
+/// Returns the maximum size of an audio file in MiB.
 pub(super) fn upload_limit(credentials: &Credentials) -> Result<u64, InvokeError> {
-    Ok(count(credentials, "file_upload_limit", DEFAULT_UPLOAD)?.saturating_mul(MEBIBYTE))
+    count(credentials, "file_upload_limit", DEFAULT_UPLOAD)
 }
 
 /// Returns the voices of the form: IDs separated by commas or lines, with an optional `name=` before each.
@@ -99,11 +96,10 @@ fn speech_call(gateway: &AiGateway, request: &TtsRequest) -> Result<(Endpoint, S
     let (endpoint, model) = connect(&request.target, &gateway.tokens)?;
     let call = SpeechCall {
         model,
+        form: SpeechForm::default(),
         voice: chosen_voice(credentials, request.voice.as_deref())?,
-        format: format(credentials)?.to_owned(),
-        longest: usize::try_from(count(credentials, "word_limit", DEFAULT_CHARACTERS)?).unwrap_or(usize::MAX),
-        parallel: 1,
-        ..SpeechCall::default()
+        audio_type: Some(format(credentials)?.to_owned()),
+        word_limit: usize::try_from(count(credentials, "word_limit", DEFAULT_CHARACTERS)?).ok(),
     };
     Ok((endpoint, call))
 }
@@ -116,15 +112,13 @@ pub(super) async fn transcribe(
 ) -> Result<String, InvokeError> {
     let credentials = &request.target.credentials;
     let (endpoint, model) = connect(&request.target, &gateway.tokens)?;
-    let (size, limit) = (request.file.len() as u64, upload_limit(credentials)?);
-    if size > limit {
-        return Err(InvokeError::bad_request(format!(
-            "the audio file has {size} bytes; at most {limit} bytes are allowed"
-        ))
-        .with_hint("Send a shorter or more compressed file, or raise `file_upload_limit`."));
-    }
     let chosen = |field: &str| credentials.get(field).map(str::to_owned);
-    let call =
-        TranscriptionCall { model, language: chosen("language"), prompt: chosen("initial_prompt"), translate: false };
+    let form = TranscriptionForm {
+        language: chosen("language"),
+        prompt: chosen("initial_prompt"),
+        format: TranscriptFormat::Json,
+        ..TranscriptionForm::default()
+    };
+    let call = TranscriptionCall { model, form, file_upload_limit: Some(upload_limit(credentials)?), translate: false };
     audio::transcribe(&context.upstream, &endpoint, &call, request.file).await
 }

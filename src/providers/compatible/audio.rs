@@ -1,17 +1,17 @@
 //! Speech to text and text to speech.
 
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use async_stream::try_stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use serde_json::{Map, Value};
 use tracing::info;
 
-use super::{Endpoint, refuse_page};
+use super::{Action, Endpoint, refuse_page};
 use crate::dialect::driver::{MAX_RESPONSE_BYTES, too_long};
 use crate::dialect::openai::speech::{
-    BEGINNING, Pings, SpeechBody, audio_in_json, is_text, mime_type, transcript, transcription_fields,
+    BEGINNING, Pings, SpeechForm, TranscriptionForm, audio_in_json, is_text, mime_type, transcript,
 };
 use crate::providers::common::{audio, text_split};
 use dify_plugin::error::InvokeError;
@@ -23,15 +23,21 @@ use dify_plugin::upstream::{Upstream, UpstreamResponse};
 /// Maximum size of a transcript response in bytes.
 const MAX_TRANSCRIPT_BYTES: usize = 16 * 1024 * 1024;
 
+/// One mebibyte.
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// Number of characters per request of a model that declares none.
+const DEFAULT_CHARACTERS: usize = 2000;
+
 /// Options of a transcription.
 #[derive(Clone, Debug, Default)]
 pub struct TranscriptionCall {
     /// Wire name of the model.
     pub model: String,
-    /// Spoken language; detected by the model if `None`.
-    pub language: Option<String>,
-    /// Words that help recognition.
-    pub prompt: Option<String>,
+    /// Format of requests.
+    pub form: TranscriptionForm,
+    /// Maximum size of a file in MiB, where the form has none.
+    pub file_upload_limit: Option<u64>,
     /// Whether the text is translated to English.
     pub translate: bool,
 }
@@ -43,16 +49,23 @@ pub async fn transcribe(
     call: &TranscriptionCall,
     recording: Vec<u8>,
 ) -> Result<String, InvokeError> {
+    let limit = call.form.longest_file.map(NonZeroU64::get).or(call.file_upload_limit);
+    let (size, limit) = (recording.len() as u64, limit.unwrap_or(u64::MAX).saturating_mul(MEBIBYTE));
+    if size > limit {
+        return Err(InvokeError::bad_request(format!(
+            "the audio file has {size} bytes; at most {limit} bytes are allowed"
+        ))
+        .with_hint("Send a shorter or more compressed file, or raise `file_upload_limit`."));
+    }
     let container = audio::require(&recording)?;
-    let path = if call.translate { "audio/translations" } else { "audio/transcriptions" };
-    let fields = transcription_fields(&call.model, call.language.as_deref(), call.prompt.as_deref());
+    let action = if call.translate { Action::Translation } else { Action::Transcription };
     let file = FilePart {
         field: "file",
         filename: format!("audio.{}", container.extension),
         mime_type: container.mime_type.to_owned(),
         bytes: Bytes::from(recording),
     };
-    let request = endpoint.prepared(post_form(endpoint.url(path), &fields, file).await?);
+    let request = endpoint.prepared(post_form(endpoint.url(action), &call.form.request(&call.model), file).await?);
     let response = upstream.send(&request).await?;
     let content_type = response.content_type();
     transcript(&response.bytes(MAX_TRANSCRIPT_BYTES).await?, &content_type)
@@ -63,34 +76,34 @@ pub async fn transcribe(
 pub struct SpeechCall {
     /// Wire name of the model.
     pub model: String,
+    /// Format of requests.
+    pub form: SpeechForm,
     /// Voice; the model's default if `None`.
     pub voice: Option<String>,
-    /// `mp3`, `wav` …
-    pub format: String,
-    /// Speed; 1 is normal.
-    pub speed: Option<f64>,
-    /// Whether the audio is streamed while it is generated; `None` sends nothing.
-    pub stream: Option<bool>,
-    /// Maximum number of characters per request.
-    pub longest: usize,
-    /// Maximum number of concurrent requests.
-    pub parallel: usize,
-    /// Additional members.
-    pub extra: Map<String, Value>,
+    /// `audio_type` of the model.
+    pub audio_type: Option<String>,
+    /// `word_limit` of the model.
+    pub word_limit: Option<usize>,
 }
 
 impl SpeechCall {
     /// Splits the text into segments, unless files of the format cannot be concatenated.
     fn segments<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        if can_be_concatenated(&self.format) { text_split::split(text, self.longest) } else { vec![text] }
+        let longest = self.form.longest.map(NonZeroUsize::get).or(self.word_limit).unwrap_or(DEFAULT_CHARACTERS);
+        if can_be_concatenated(self.format()) { text_split::split(text, longest) } else { vec![text] }
+    }
+
+    /// Returns the requested format.
+    fn format(&self) -> &str {
+        self.form.format.as_deref().or(self.audio_type.as_deref()).unwrap_or("mp3")
     }
 
     /// Returns the format of audio with this start: the detected one, else the requested one. PCM cannot be detected.
     fn kind(&self, beginning: &[u8]) -> (String, Option<String>) {
-        let found = audio::sniff(beginning).filter(|found| self.format != "pcm" || found.extension == "wav");
+        let found = audio::sniff(beginning).filter(|found| self.format() != "pcm" || found.extension == "wav");
         match found {
             Some(found) => (found.extension.to_owned(), Some(found.mime_type.to_owned())),
-            None => (self.format.clone(), mime_type(&self.format).map(str::to_owned)),
+            None => (self.format().to_owned(), mime_type(self.format()).map(str::to_owned)),
         }
     }
 }
@@ -113,7 +126,7 @@ pub fn speak(upstream: Upstream, endpoint: Endpoint, call: SpeechCall, text: Str
             let is_whole = segments.len() == 1;
             let requests = std::mem::take(&mut segments);
             let requests = requests.into_iter().map(|text| async move { request(upstream, endpoint, call, &text).await });
-            let mut responses = std::pin::pin!(stream::iter(requests).buffered(call.parallel.max(1)));
+            let mut responses = std::pin::pin!(stream::iter(requests).buffered(call.form.parallel.map_or(1, NonZeroUsize::get)));
             while let Some(response) = responses.next().await {
                 let mut audio = Audio::of(response?).await?;
                 let (format, mime_type) = call.kind(&audio.beginning);
@@ -221,9 +234,9 @@ async fn request(
     call: &SpeechCall,
     input: &str,
 ) -> Result<UpstreamResponse, InvokeError> {
-    let response = send(upstream, endpoint, call, input, call.stream).await;
+    let response = send(upstream, endpoint, call, input, call.form.stream).await;
     match response {
-        Err(error) if call.stream == Some(true) && error.message.to_ascii_lowercase().contains("stream") => {
+        Err(error) if call.form.stream == Some(true) && error.message.to_ascii_lowercase().contains("stream") => {
             info!("the model does not stream audio; requesting it without a stream");
             send(upstream, endpoint, call, input, Some(false)).await
         }
@@ -238,16 +251,8 @@ async fn send(
     input: &str,
     stream: Option<bool>,
 ) -> Result<UpstreamResponse, InvokeError> {
-    let body = SpeechBody {
-        model: &call.model,
-        input,
-        voice: call.voice.as_deref(),
-        response_format: &call.format,
-        speed: call.speed,
-        stream,
-        extra: &call.extra,
-    };
-    let request = endpoint.post_json("audio/speech", &body)?;
+    let body = call.form.request(&call.model, input, call.voice.as_deref(), call.format(), stream);
+    let request = endpoint.post_json(Action::Speech, &body)?;
     refuse_page(upstream.send(&request).await?, &request.url).await
 }
 
@@ -257,14 +262,18 @@ mod tests {
 
     #[test]
     fn segments_text_only_for_formats_that_can_be_concatenated() {
-        let call = |format: &str| SpeechCall { format: format.to_owned(), longest: 5, ..SpeechCall::default() };
+        let call = |format: &str| SpeechCall {
+            audio_type: Some(format.to_owned()),
+            word_limit: Some(5),
+            ..SpeechCall::default()
+        };
         assert_eq!(call("mp3").segments("One. Two.").len(), 2);
         assert_eq!(call("wav").segments("One. Two.").len(), 1);
     }
 
     #[test]
     fn detects_the_format_of_audio() {
-        let call = |format: &str| SpeechCall { format: format.to_owned(), ..SpeechCall::default() };
+        let call = |format: &str| SpeechCall { audio_type: Some(format.to_owned()), ..SpeechCall::default() };
         for (format, beginning, expected) in [
             ("mp3", &b"RIFF\x00\x00\x00\x00WAVEfmt "[..], ("wav", "audio/wav")),
             ("mp3", b"ID3\x04", ("mp3", "audio/mpeg")),

@@ -9,7 +9,7 @@ use tracing::{debug, info};
 
 use super::rejections::{Lessons, Place, min_limit};
 use super::signatures::Owner;
-use super::{Endpoint, refuse_page};
+use super::{Action, Endpoint, refuse_page};
 use crate::dialect::StreamMapper;
 use crate::dialect::driver::drive;
 use crate::dialect::names::FunctionNames;
@@ -91,8 +91,8 @@ async fn send(
     names: Arc<FunctionNames>,
     mut request: LlmRequest,
 ) -> Result<UpstreamResponse, InvokeError> {
-    let path = profile.mode.path();
-    let place = Place::of(endpoint, path, model, &request);
+    let action = Action::from(profile.mode);
+    let place = Place::of(endpoint, action, model, &request);
     let asked = request.stream;
     Owner::new(endpoint.credentials, model).restore(&mut request.prompt_messages);
     let known = place.recall();
@@ -104,7 +104,7 @@ async fn send(
         let (name, again, form, names) = (model.to_owned(), request.clone(), profile.clone(), names.clone());
         // The same input was serialized successfully before.
         let make = move || chat_request(&name, &again, &form, &names).unwrap_or_default();
-        let call = endpoint.post(path, Bytes::new()).with_body(body, make);
+        let call = endpoint.post(action, Bytes::new()).with_body(body, make);
         let address = call.url.clone();
         match upstream.send(&call).await {
             Ok(response) => {

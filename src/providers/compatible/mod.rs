@@ -1,4 +1,4 @@
-//! Requests to an OpenAI-compatible upstream: chat, embeddings, rerank, speech. A provider supplies an [`Endpoint`]
+//! Requests to an OpenAI-compatible upstream: chat, embeddings, rerank, speech, moderation. A provider supplies an [`Endpoint`]
 //! (URL and
 //! credential) and a [`crate::dialect::openai::Profile`] (dialect variant); it needs no request code of its own.
 //!
@@ -8,15 +8,19 @@ pub mod audio;
 pub mod chat;
 pub mod embeddings;
 pub mod files;
+pub mod moderation;
 mod rejections;
 pub mod rerank;
 mod signatures;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use url::Url;
 
+use crate::dialect::openai::profile::Mode;
 use crate::dialect::openai::{BaseUrl, errors};
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::client::public_url;
@@ -27,13 +31,75 @@ use dify_plugin::upstream::{Authorize, NetworkSettings, RetryPolicy, Timeouts, U
 /// Maximum size of a JSON response in bytes, enough for the embeddings of a large batch.
 pub const MAX_JSON_BYTES: usize = 64 * 1024 * 1024;
 
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// A conversation.
+    Chat,
+    /// The completion of a prompt.
+    Completion,
+    /// Embeddings.
+    Embeddings,
+    /// A ranking.
+    Rerank,
+    /// Text to speech.
+    Speech,
+    /// Speech to text.
+    Transcription,
+    /// Speech to English text.
+    Translation,
+    /// Moderation.
+    Moderation,
+    /// The list of models.
+    Models,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 9] = [
+        Self::Chat,
+        Self::Completion,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Speech,
+        Self::Transcription,
+        Self::Translation,
+        Self::Moderation,
+        Self::Models,
+    ];
+
+    /// Path below the base URL.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "chat/completions",
+            Self::Completion => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
+            Self::Speech => "audio/speech",
+            Self::Transcription => "audio/transcriptions",
+            Self::Translation => "audio/translations",
+            Self::Moderation => "moderations",
+            Self::Models => "models",
+        }
+    }
+}
+
+impl From<Mode> for Action {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Chat => Self::Chat,
+            Mode::Completion => Self::Completion,
+        }
+    }
+}
+
 /// URL of an upstream, and how requests are sent to it.
 #[derive(Clone)]
 pub struct Endpoint {
     /// Base URL of the compatible API, below which `chat/completions` is.
     pub base: BaseUrl,
-    /// A path below the base URL that replaces that of every action, for gateways with other routes.
-    pub path: Option<String>,
+    /// URLs of actions that are not at their usual path below the base URL.
+    pub urls: BTreeMap<Action, Url>,
     /// Adds the credential to requests.
     pub auth: Arc<dyn Authorize>,
     /// Hash of all form fields, so that what is learned about the server of one form is not used for another.
@@ -53,7 +119,7 @@ impl Endpoint {
     pub fn new(base: BaseUrl, auth: Arc<dyn Authorize>) -> Self {
         Self {
             base,
-            path: None,
+            urls: BTreeMap::new(),
             auth,
             credentials: 0,
             network: NetworkSettings::default(),
@@ -63,25 +129,30 @@ impl Endpoint {
         }
     }
 
-    /// Returns the URL of an action by its path.
-    pub fn url(&self, path: &str) -> url::Url {
-        match &self.path {
-            Some(own) => self.base.join_path(own),
-            None => self.base.action(path),
-        }
+    /// Sends every action to this path below the base URL.
+    #[must_use]
+    pub fn with_only_path(mut self, path: &str) -> Self {
+        let url = self.base.join_path(path);
+        self.urls = Action::ALL.into_iter().map(|action| (action, url.clone())).collect();
+        self
+    }
+
+    /// Returns the URL of an action.
+    pub fn url(&self, action: Action) -> Url {
+        self.urls.get(&action).cloned().unwrap_or_else(|| self.base.action(action.path()))
     }
 
     /// Creates a `POST` request with a serialized JSON body.
-    pub fn post(&self, path: &str, body: Bytes) -> UpstreamRequest {
-        let mut request = UpstreamRequest::new(http::Method::POST, self.url(path));
+    pub fn post(&self, action: Action, body: Bytes) -> UpstreamRequest {
+        let mut request = UpstreamRequest::new(http::Method::POST, self.url(action));
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = body;
         self.prepared(request)
     }
 
     /// Creates a `POST` request with a JSON body.
-    pub fn post_json<T: serde::Serialize>(&self, path: &str, body: &T) -> Result<UpstreamRequest, InvokeError> {
-        UpstreamRequest::post_json(self.url(path), body).map(|request| self.prepared(request))
+    pub fn post_json<T: serde::Serialize>(&self, action: Action, body: &T) -> Result<UpstreamRequest, InvokeError> {
+        UpstreamRequest::post_json(self.url(action), body).map(|request| self.prepared(request))
     }
 
     /// Adds this endpoint's credential, network settings, timeouts and error table to a request.
@@ -118,7 +189,7 @@ pub async fn document<T>(
 }
 
 /// Rejects an HTML page of a proxy or a web interface instead of an API response.
-pub async fn refuse_page(response: UpstreamResponse, address: &url::Url) -> Result<UpstreamResponse, InvokeError> {
+pub async fn refuse_page(response: UpstreamResponse, address: &Url) -> Result<UpstreamResponse, InvokeError> {
     if response.content_type() != "text/html" {
         return Ok(response);
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Endpoint;
+use super::{Action, Endpoint};
 use crate::dialect::openai::Profile;
 use crate::dialect::openai::profile::{MaxTokensName, SignatureForm};
 use dify_plugin::error::{ErrorKind, InvokeError};
@@ -176,9 +176,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(endpoint: &Endpoint, path: &str, model: &str, request: &LlmRequest) -> Self {
+    pub(super) fn of(endpoint: &Endpoint, action: Action, model: &str, request: &LlmRequest) -> Self {
         let mut hasher = DefaultHasher::new();
-        (endpoint.credentials, endpoint.url(path).as_str(), model).hash(&mut hasher);
+        (endpoint.credentials, endpoint.url(action).as_str(), model).hash(&mut hasher);
         let model = hasher.finish();
         let mut names: Vec<&str> = request.model_parameters.keys().map(String::as_str).collect();
         names.sort_unstable();

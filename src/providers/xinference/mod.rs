@@ -14,6 +14,7 @@ mod thoughts;
 mod validate;
 mod voices;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -22,10 +23,12 @@ use url::Url;
 
 use super::compatible;
 use super::compatible::audio::{SpeechCall, TranscriptionCall};
-use super::compatible::embeddings::EmbeddingCall;
+use super::compatible::embeddings::{Embedded, EmbeddingCall};
 use super::compatible::rerank::RerankCall;
 use crate::dialect::openai::chat_request::thinking_switch;
-use crate::dialect::openai::rerank::ScoreForm;
+use crate::dialect::openai::embeddings::{EmbeddingForm, MultimodalInput};
+use crate::dialect::openai::rerank::{MultimodalDocuments, RerankForm, ReturnDocuments, ScoreForm};
+use crate::dialect::openai::speech::{SpeechForm, TranscriptFormat, TranscriptionForm};
 use crate::dialect::openai::{ChatMapper, MapperOptions};
 use crate::dialect::think::ThinkPolicy;
 use crate::dialect::tokens::{estimate_prompt, estimate_text};
@@ -34,17 +37,14 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture, Validated};
 use dify_plugin::protocol::{
     AudioChunk, Credentials, EmbeddingInputType, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest,
-    ModelRequest, ModelType, MultimodalContent, MultimodalContentType, MultimodalEmbeddingRequest,
-    MultimodalRerankRequest, RerankRequest, RerankResult, Speech2TextRequest, Target, TextEmbeddingNumTokensRequest,
-    TextEmbeddingRequest, TtsRequest, TtsVoicesRequest, Voice,
+    ModelRequest, ModelType, MultimodalEmbeddingRequest, MultimodalRerankRequest, RerankDocument, RerankRequest,
+    RerankResult, Speech2TextRequest, Target, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
+    TtsVoicesRequest, Voice,
 };
 use model_cache::Catalog;
 use model_info::ModelInfo;
 use settings::Settings;
 use thoughts::Watched;
-
-/// Maximum number of concurrent embedding requests; the server merges those that arrive together.
-const MAX_CONCURRENT_EMBEDDINGS: usize = 4;
 
 /// Maximum number of concurrent speech requests.
 const MAX_CONCURRENT_SPEECH: usize = 3;
@@ -123,10 +123,13 @@ impl Provider for Xinference {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::TextEmbedding).await?;
-            let limit = call.input_limit();
-            let estimate = compatible::embeddings::estimate(request.texts.iter().map(String::as_str));
-            let texts = request.texts.into_iter().map(|text| compatible::embeddings::fitted(text, limit)).collect();
-            call.embed(&request.target, texts, request.input_type, estimate).await
+            let (embedding, count) = (call.embedding(&request.target, request.input_type)?, request.texts.len());
+            let (upstream, api) = (&call.context.upstream, &call.settings.api);
+            call.embedded(
+                compatible::embeddings::texts(upstream, api, &embedding, request.texts).await,
+                &embedding,
+                count,
+            )
         })
     }
 
@@ -138,9 +141,10 @@ impl Provider for Xinference {
         let this = self.clone();
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::TextEmbedding).await?;
-            let estimate = request.documents.len() as u64;
-            let documents: Vec<Value> = request.documents.into_iter().map(document).collect();
-            call.embed(&request.target, documents, request.input_type, estimate).await
+            let (embedding, count) = (call.embedding(&request.target, request.input_type)?, request.documents.len());
+            let (upstream, api) = (&call.context.upstream, &call.settings.api);
+            let found = compatible::embeddings::contents(upstream, api, &embedding, request.documents).await;
+            call.embedded(found, &embedding, count)
         })
     }
 
@@ -157,7 +161,8 @@ impl Provider for Xinference {
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::Rerank).await?;
             let ranking = call.ranking(&request.target, request.score_threshold, request.top_n)?;
-            call.rank(ranking, request.query, request.docs.clone(), &request.docs).await
+            let (upstream, api) = (&call.context.upstream, &call.settings.api);
+            call.ranked(compatible::rerank::texts(upstream, api, &ranking, request.query, request.docs).await)
         })
     }
 
@@ -166,9 +171,8 @@ impl Provider for Xinference {
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::Rerank).await?;
             let ranking = call.ranking(&request.target, request.score_threshold, request.top_n)?;
-            let texts: Vec<String> = request.docs.iter().map(|item| item.content.clone()).collect();
-            let documents: Vec<Value> = request.docs.into_iter().map(document).collect();
-            call.rank(ranking, document(request.query), documents, &texts).await
+            let (upstream, api) = (&call.context.upstream, &call.settings.api);
+            call.ranked(compatible::rerank::contents(upstream, api, &ranking, request.query, request.docs).await)
         })
     }
 
@@ -177,12 +181,8 @@ impl Provider for Xinference {
         Box::pin(async move {
             let call = this.call(context, &request.target, ModelType::Speech2text).await?;
             let credentials = &request.target.credentials;
-            let transcription = TranscriptionCall {
-                model: call.settings.uid.clone(),
-                language: credentials.get("language").map(str::to_owned),
-                prompt: None,
-                translate: credentials.get("speech_task") == Some("translate"),
-            };
+            let translate = credentials.get("speech_task") == Some("translate");
+            let transcription = call.transcription(credentials.get("language"), translate);
             let upstream = &call.context.upstream;
             compatible::audio::transcribe(upstream, &call.settings.api, &transcription, request.file)
                 .await
@@ -277,31 +277,33 @@ impl Call {
         self.settings.context_length.or(self.description.max_tokens).unwrap_or(schema::DEFAULT_EMBEDDING_CONTEXT)
     }
 
-    async fn embed<T: serde::Serialize + Send + Sync>(
-        &self,
-        target: &Target,
-        inputs: Vec<T>,
-        input_type: EmbeddingInputType,
-        estimate: u64,
-    ) -> Result<EmbeddingResult, InvokeError> {
-        let batch = schema::max_chunks(&target.credentials)?;
-        let whole_in_one = inputs.len() <= batch;
-        let call = EmbeddingCall {
+    fn embedding(&self, target: &Target, input_type: EmbeddingInputType) -> Result<EmbeddingCall, InvokeError> {
+        Ok(EmbeddingCall {
             model: self.settings.uid.clone(),
-            batch,
-            parallel: MAX_CONCURRENT_EMBEDDINGS,
-            encoding_format: None,
+            form: EmbeddingForm {
+                body: self.embedding_task(input_type),
+                multimodal: Some(MultimodalInput::Objects),
+                ..EmbeddingForm::default()
+            },
+            max_chunks: Some(schema::max_chunks(&target.credentials)?),
+            context_size: Some(self.input_limit()),
             user: None,
-            extra: self.embedding_task(input_type),
-        };
-        let (embeddings, counted) =
-            compatible::embeddings::invoke(&self.context.upstream, &self.settings.api, &call, inputs)
-                .await
-                .map_err(|error| self.noticed(error))?;
+            input_type,
+        })
+    }
+
+    /// Returns the result for this number of inputs.
+    fn embedded(
+        &self,
+        found: Result<Embedded, InvokeError>,
+        call: &EmbeddingCall,
+        inputs: usize,
+    ) -> Result<EmbeddingResult, InvokeError> {
+        let mut found = found.map_err(|error| self.noticed(error))?;
         // The server merges concurrent requests and reports the total tokens for each of them.
-        let tokens = counted.filter(|_| whole_in_one).unwrap_or(estimate);
-        let usage = price::embedding_usage(self.context.pricing(), tokens);
-        Ok(EmbeddingResult::new(embeddings, usage))
+        found.counted = found.counted.filter(|_| inputs <= call.form.batch_size(call.max_chunks));
+        let usage = price::embedding_usage(self.context.pricing(), found.tokens());
+        Ok(EmbeddingResult::new(found.vectors, usage))
     }
 
     /// Returns the task of the embedding, which version 4 of Jina's model requires.
@@ -320,66 +322,43 @@ impl Call {
     fn ranking(&self, target: &Target, threshold: Option<f64>, top_n: Option<u64>) -> Result<RerankCall, InvokeError> {
         let credentials = &target.credentials;
         let batch = settings::positive_integer(credentials, "rerank_batch_size")?;
-        Ok(RerankCall {
-            model: self.settings.uid.clone(),
-            path: "rerank",
-            batch: batch.and_then(|size| usize::try_from(size).ok()),
+        let form = RerankForm {
+            batch: batch.and_then(|size| usize::try_from(size).ok()).and_then(NonZeroUsize::new),
             scores: if credentials.flag("rerank_normalize", false) { ScoreForm::Sigmoid } else { ScoreForm::Raw },
-            threshold,
-            top_n,
-            extra: Map::new(),
-        })
+            return_documents: ReturnDocuments(Some(false)),
+            multimodal: Some(MultimodalDocuments::Objects),
+            ..RerankForm::default()
+        };
+        Ok(RerankCall { model: self.settings.uid.clone(), form, threshold, top_n })
     }
 
-    async fn rank<T: serde::Serialize + Send + Sync>(
-        &self,
-        ranking: RerankCall,
-        query: T,
-        documents: Vec<T>,
-        texts: &[String],
-    ) -> Result<RerankResult, InvokeError> {
-        let upstream = &self.context.upstream;
-        let docs = compatible::rerank::invoke(upstream, &self.settings.api, &ranking, &query, documents, texts)
-            .await
-            .map_err(|error| self.noticed(error))?;
-        Ok(RerankResult::new(docs))
+    fn ranked(&self, found: Result<Vec<RerankDocument>, InvokeError>) -> Result<RerankResult, InvokeError> {
+        found.map(RerankResult::new).map_err(|error| self.noticed(error))
+    }
+
+    fn transcription(&self, language: Option<&str>, translate: bool) -> TranscriptionCall {
+        let form = TranscriptionForm {
+            language: language.map(str::to_owned),
+            format: TranscriptFormat::Json,
+            ..TranscriptionForm::default()
+        };
+        TranscriptionCall { model: self.settings.uid.clone(), form, file_upload_limit: None, translate }
     }
 
     fn speech(&self, request: &TtsRequest) -> SpeechCall {
         let voice = request.voice.as_deref().filter(|voice| *voice != voices::DEFAULT);
         SpeechCall {
             model: self.settings.uid.clone(),
+            form: SpeechForm {
+                stream: Some(voices::streams(&self.description)),
+                parallel: NonZeroUsize::new(MAX_CONCURRENT_SPEECH),
+                ..SpeechForm::default()
+            },
             voice: voice.map(str::to_owned),
-            format: schema::audio_type(&request.target.credentials).to_owned(),
-            speed: None,
-            stream: Some(voices::streams(&self.description)),
-            longest: schema::WORD_LIMIT as usize,
-            parallel: MAX_CONCURRENT_SPEECH,
-            extra: Map::new(),
+            audio_type: Some(schema::audio_type(&request.target.credentials).to_owned()),
+            word_limit: usize::try_from(schema::WORD_LIMIT).ok(),
         }
     }
-}
-
-/// Converts a text or an image to the format of the server's vision models.
-fn document(content: MultimodalContent) -> Value {
-    match content.content_type {
-        MultimodalContentType::Image => json!({ "image": image(content.content) }),
-        _ => json!({ "text": content.content }),
-    }
-}
-
-/// Converts Base64 without a prefix to a data URL.
-fn image(content: String) -> String {
-    if content.contains("://") || content.starts_with("data:") {
-        return content;
-    }
-    let mime_type = match content.get(..4) {
-        Some("/9j/") => "image/jpeg",
-        Some("R0lG") => "image/gif",
-        Some("UklG") => "image/webp",
-        _ => "image/png",
-    };
-    format!("data:{mime_type};base64,{content}")
 }
 
 /// Whether this model type is supported.

@@ -12,8 +12,9 @@ use super::model_cache::{self, Running};
 use super::settings::{self, Settings};
 use super::{Call, Xinference, is_served};
 use crate::dialect::wav::silence;
-use crate::providers::compatible::audio::{TranscriptionCall, speak, transcribe};
+use crate::providers::compatible::audio::{speak, transcribe};
 use crate::providers::compatible::chat::try_model;
+use crate::providers::compatible::{embeddings, rerank};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::CallContext;
 use dify_plugin::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, PromptMessage, TtsRequest};
@@ -143,7 +144,7 @@ fn name_running(models: &[Running], wanted: ModelType) -> String {
 impl Call {
     /// Uses the model once.
     async fn probe(&self, request: &ModelRequest) -> Result<(), InvokeError> {
-        let target = &request.target;
+        let (target, upstream, api) = (&request.target, &self.context.upstream, &self.settings.api);
         match request.model_type {
             ModelType::Llm => {
                 let ask = |tokens| {
@@ -155,9 +156,10 @@ impl Call {
                 try_model(VALIDATION_MAX_TOKENS, ask).await
             }
             ModelType::TextEmbedding => {
-                let texts = vec!["ping".to_owned()];
-                let result = self.embed(target, texts, EmbeddingInputType::Document, 1).await?;
-                let found = result.embeddings.first().map(|vector| vector.len() as u64);
+                let call = self.embedding(target, EmbeddingInputType::Document)?;
+                let result = embeddings::texts(upstream, api, &call, vec!["ping".to_owned()]).await;
+                let result = result.map_err(|error| self.noticed(error))?;
+                let found = result.vectors.first().map(|vector| vector.len() as u64);
                 if self.description.dimensions.is_some() && found != self.description.dimensions {
                     warn!(
                         described = self.description.dimensions,
@@ -168,18 +170,16 @@ impl Call {
             }
             ModelType::Rerank => {
                 let ranking = self.ranking(target, None, None)?;
-                let documents = vec!["pong".to_owned()];
-                self.rank(ranking, "ping".to_owned(), documents.clone(), &documents).await.map(|_| ())
+                let found = rerank::texts(upstream, api, &ranking, "ping".to_owned(), vec!["pong".to_owned()]).await;
+                self.ranked(found).map(drop)
             }
             ModelType::Speech2text => {
-                let call = TranscriptionCall { model: self.settings.uid.clone(), ..TranscriptionCall::default() };
-                transcribe(&self.context.upstream, &self.settings.api, &call, silence()).await.map(|_| ())
+                transcribe(upstream, api, &self.transcription(None, false), silence()).await.map(drop)
             }
             ModelType::Tts => {
                 let request = TtsRequest::new(target.clone(), "Hi.");
                 let speech = self.speech(&request);
-                let upstream = self.context.upstream.clone();
-                let mut audio = speak(upstream, self.settings.api.clone(), speech, request.content_text);
+                let mut audio = speak(upstream.clone(), api.clone(), speech, request.content_text);
                 // The first chunk is sufficient; dropping the rest stops the model.
                 audio.next().await.transpose().map(|_| ())
             }

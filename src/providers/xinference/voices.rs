@@ -8,7 +8,8 @@ use tracing::debug;
 
 use super::model_info::ModelInfo;
 use super::settings::Settings;
-use crate::dialect::openai::speech::SpeechBody;
+use crate::dialect::openai::speech::SpeechForm;
+use crate::providers::compatible::Action;
 use dify_plugin::protocol::Voice;
 use dify_plugin::upstream::{RetryPolicy, Upstream};
 
@@ -82,16 +83,8 @@ pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, descript
 
 /// Requests a voice that does not exist; the error lists the available ones.
 async fn ask(upstream: &Upstream, settings: &Settings) -> Option<Vec<Speaker>> {
-    let body = SpeechBody {
-        model: &settings.uid,
-        input: ".",
-        voice: Some("?"),
-        response_format: "mp3",
-        speed: None,
-        stream: Some(false),
-        extra: &serde_json::Map::new(),
-    };
-    let request = settings.api.post_json("audio/speech", &body).ok()?.with_retry(RetryPolicy::never());
+    let body = SpeechForm::default().request(&settings.uid, ".", Some("?"), "mp3", Some(false));
+    let request = settings.api.post_json(Action::Speech, &body).ok()?.with_retry(RetryPolicy::never());
     let refusal = upstream.send(&request).await.err()?;
     debug!(reason = refusal.log_summary(), "queried the server for its speakers");
     let names = named(&refusal.message);

@@ -22,18 +22,14 @@ pub struct FilePart {
 }
 
 /// Creates a `POST` request with text fields and one file.
-pub async fn post_form(
-    url: Url,
-    fields: &[(&'static str, String)],
-    file: FilePart,
-) -> Result<UpstreamRequest, InvokeError> {
+pub async fn post_form(url: Url, fields: &[(String, String)], file: FilePart) -> Result<UpstreamRequest, InvokeError> {
     let part = Part::stream(file.bytes)
         .file_name(file.filename)
         .mime_str(&file.mime_type)
         .map_err(|_| InvokeError::internal(format!("`{}` is not a valid media type", file.mime_type)))?;
     let mut form = Form::new();
     for (name, value) in fields {
-        form = form.text(*name, value.clone());
+        form = form.text(name.clone(), value.clone());
     }
     let form = form.part(file.field, part);
     let content_type = format!("multipart/form-data; boundary={}", form.boundary());

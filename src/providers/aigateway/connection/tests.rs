@@ -6,6 +6,7 @@ use url::Url;
 
 use super::super::for_tests::post;
 use super::*;
+use crate::providers::compatible::Action;
 use dify_plugin::error::ErrorKind;
 
 const SECRET: &str = "CANARY-SECRET";
@@ -15,13 +16,13 @@ fn target(fields: &[(&str, &str)]) -> Target {
     Target::new("ai-gateway", "qwen-max", Credentials::from_pairs(base.iter().chain(fields).copied()))
 }
 
-fn url(fields: &[(&str, &str)], action: &str) -> String {
+fn url(fields: &[(&str, &str)], action: Action) -> String {
     connect(&target(fields), &TokenCache::default()).unwrap().0.url(action).to_string()
 }
 
 #[test]
 fn urls_keep_base_path_and_query() {
-    let end = "audio/speech";
+    let end = Action::Speech;
     for (fields, expected) in [
         (vec![], "https://gateway.example/base/v1/audio/speech"),
         (vec![("endpoint_url", "http://h:81/?a=1&b=%E4%B8%AD")], "http://h:81/audio/speech?a=1&b=%E4%B8%AD"),
@@ -40,7 +41,7 @@ fn urls_keep_base_path_and_query() {
 #[test]
 fn rejects_an_unescaped_percent_sign_for_hmac_only() {
     let fields = [("endpoint_url", "https://h/v1?q=100%"), ("api_key", SECRET)];
-    assert_eq!(url(&fields, "x"), "https://h/v1/x?q=100%");
+    assert_eq!(url(&fields, Action::Models), "https://h/v1/models?q=100%");
     let hmac = [("auth_method", "hmac"), ("hmac_access_key", "a"), ("hmac_secret_key", SECRET)];
     assert!(connect(&target(&[hmac.as_slice(), &fields].concat()), &TokenCache::default()).is_err());
     let lines = [("endpoint_url", "https://h/v1?q=%0A%09%23")];
@@ -49,7 +50,7 @@ fn rejects_an_unescaped_percent_sign_for_hmac_only() {
 
 async fn sent(fields: &[(&str, &str)]) -> (Url, HeaderMap) {
     let (endpoint, _) = connect(&target(fields), &TokenCache::default()).unwrap();
-    let (mut url, mut headers, body) = (endpoint.url("x"), HeaderMap::new(), Bytes::from_static(b"{}"));
+    let (mut url, mut headers, body) = (endpoint.url(Action::Models), HeaderMap::new(), Bytes::from_static(b"{}"));
     let attempt = post(&mut url, &mut headers, &body);
     endpoint.auth.authorize(attempt).await.unwrap();
     (url, headers)
