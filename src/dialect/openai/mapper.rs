@@ -324,7 +324,12 @@ impl ChatMapper {
             estimated = counted.prompt().is_none() || counted.completion().is_none(),
             "response tokens"
         );
-        price::llm_usage(self.options.pricing.as_ref(), prompt, completion)
+        price::cached_llm_usage(
+            self.options.pricing.as_ref(),
+            prompt,
+            counted.cached_tokens.unwrap_or_default(),
+            completion,
+        )
     }
 }
 

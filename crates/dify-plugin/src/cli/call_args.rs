@@ -7,6 +7,7 @@ use clap::Args;
 use super::credentials::CredentialArgs;
 use super::program::Program;
 use super::session_client::{self, Loaded};
+use super::take_over::FromArgs;
 use super::traffic::TrafficArgs;
 
 /// Options of a call at the terminal.
@@ -22,11 +23,17 @@ pub struct CallArgs {
     /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+    #[command(flatten)]
+    from: FromArgs,
 }
 
 impl CallArgs {
     /// Loads the plugin.
     pub fn load(&self, program: &Program) -> anyhow::Result<Loaded> {
-        session_client::load(program, &self.dir, self.traffic.upstream()?)
+        let upstream = self.traffic.upstream()?;
+        match self.from.take(program)? {
+            Some(taken) => session_client::load_declared(program, taken.declarations, upstream),
+            None => session_client::load(program, &self.dir, upstream),
+        }
     }
 }

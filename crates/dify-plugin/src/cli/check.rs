@@ -7,19 +7,29 @@ use anyhow::bail;
 use clap::Args;
 
 use super::program::Program;
+use super::take_over::FromArgs;
 use super::terminal::print_line;
 
 /// Check the plugin's declarations against the rules of the plugin daemon and the Dify API, and against its code
+///
+/// With --from, report what of a published plugin is served natively, and what is not. The exit code is 0 if that is the whole
+/// plugin, or all but the models that are named.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Directory that contains manifest.yaml
     #[arg(default_value = ".")]
     dir: PathBuf,
+    #[command(flatten)]
+    from: FromArgs,
 }
 
 impl CheckArgs {
     /// Runs the command. The exit code is 1 if Dify would reject the declarations, or if the code does not match them.
     pub fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
+        if let Some(taken) = self.from.take(program)? {
+            taken.report().iter().try_for_each(|line| print_line(line))?;
+            return Ok(if taken.serves_every_provider() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         if !self.dir.is_dir() {
             bail!("{} is not a directory", self.dir.display());
         }

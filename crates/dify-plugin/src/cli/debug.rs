@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use tokio::sync;
 use tokio::task::JoinSet;
@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::debug_args::{DifyArgs, PluginArgs};
 use super::program::Program;
 use super::serve::registrations;
+use super::take_over::{FromManyArgs, Taken};
 use super::terminal::say;
 use super::traffic::TrafficArgs;
 use super::watch;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
-use crate::declare::Severity;
+use crate::declare::{Declarations, Severity};
 use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions, local};
@@ -40,6 +41,8 @@ pub struct DebugArgs {
     traffic: TrafficArgs,
     #[command(flatten)]
     plugin: PluginArgs,
+    #[command(flatten)]
+    from: FromManyArgs,
     /// End with the parent process, which is `dev`
     #[arg(long, hide = true)]
     supervised: bool,
@@ -52,11 +55,11 @@ impl DebugArgs {
         let upstream = self.traffic.upstream()?;
         say(&format!("connecting to {}:{} (press Ctrl-C to stop)", options.host, options.port));
         let mut connections: JoinSet<Result<(), RemoteError>> = JoinSet::new();
-        let mut declarations = watch::Declarations::new(&self.plugin.dir);
+        let mut declarations = self.watched();
         let mut parent_exited = Box::pin(local::parent_exited());
         loop {
-            let seen = declarations.files();
-            match prepare(program, &self.plugin.dir, &self.plugin.providers, &upstream, real_ids) {
+            let seen = files(&mut declarations);
+            match self.prepare(program, &upstream, real_ids) {
                 Ok((registrations, registry)) => {
                     if !connections.is_empty() {
                         // Close the old connections before opening new ones.
@@ -83,6 +86,25 @@ impl DebugArgs {
                 () = change(&mut declarations, &seen) => {}
                 () = &mut parent_exited, if self.supervised => return Ok(ExitCode::SUCCESS),
             }
+        }
+    }
+
+    fn watched(&self) -> Vec<watch::Declarations> {
+        match self.from.directories() {
+            [] => vec![watch::Declarations::new(&self.plugin.dir)],
+            many => many.iter().map(|directory| watch::Declarations::new(directory)).collect(),
+        }
+    }
+
+    fn prepare(
+        &self,
+        program: &Program,
+        upstream: &Upstream,
+        real_ids: bool,
+    ) -> anyhow::Result<(Vec<Registration>, Arc<Registry>)> {
+        match self.from.directories() {
+            [] => prepare(program, &self.plugin.dir, &self.plugin.providers, upstream, real_ids),
+            _ => prepare_taken(program, self.from.take(program)?, &self.plugin.providers, upstream, real_ids),
         }
     }
 
@@ -118,6 +140,47 @@ fn prepare(
     Ok((registrations, Arc::new(registry.with_upstream(upstream.clone()))))
 }
 
+/// The same for published plugins, which one registry serves.
+fn prepare_taken(
+    program: &Program,
+    taken: Vec<Taken>,
+    providers: &[String],
+    upstream: &Upstream,
+    real_ids: bool,
+) -> anyhow::Result<(Vec<Registration>, Arc<Registry>)> {
+    let mut all: Option<Declarations> = None;
+    let mut registered = Vec::new();
+    let is_of =
+        |name: &String, of: &Declarations| of.providers.iter().any(|loaded| loaded.declaration.provider == *name);
+    if let Some(name) = providers.iter().find(|name| !taken.iter().any(|taken| is_of(name, &taken.declarations))) {
+        bail!("unknown provider `{name}`; none of the plugins has it");
+    }
+    for taken in taken {
+        for line in taken.report() {
+            say(&line);
+        }
+        let chosen: Vec<String> = providers.iter().filter(|name| is_of(name, &taken.declarations)).cloned().collect();
+        if providers.is_empty() || !chosen.is_empty() {
+            registered.extend(registrations(&taken.declarations, &chosen, real_ids)?);
+        }
+        let Some(all) = &mut all else {
+            all = Some(taken.declarations);
+            continue;
+        };
+        for loaded in taken.declarations.providers {
+            if is_of(&loaded.declaration.provider, all) {
+                bail!(
+                    "two of the plugins have the provider `{}`; one process serves one of them",
+                    loaded.declaration.provider
+                );
+            }
+            all.providers.push(loaded);
+        }
+    }
+    let registry = program.registry(all.context("no plugin was given")?, Operator::read().access)?;
+    Ok((registered, Arc::new(registry.with_upstream(upstream.clone()))))
+}
+
 /// Starts one connection per provider, and prints a line when its state changes.
 fn connect(
     connections: &mut JoinSet<Result<(), RemoteError>>,
@@ -145,8 +208,12 @@ fn connect(
 }
 
 /// Waits until a declaration changes.
-async fn change(declarations: &mut watch::Declarations, seen: &watch::Files) {
-    while declarations.files() == *seen {
+async fn change(declarations: &mut [watch::Declarations], seen: &watch::Files) {
+    while files(declarations) == *seen {
         tokio::time::sleep(watch::INTERVAL).await;
     }
+}
+
+fn files(declarations: &mut [watch::Declarations]) -> watch::Files {
+    declarations.iter_mut().flat_map(watch::Declarations::files).collect()
 }

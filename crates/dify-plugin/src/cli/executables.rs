@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 
 use super::terminal::say;
 use crate::atomic_file;
-use crate::package::Target;
 use crate::package::build::{Binary, MAX_PACKAGE_BYTES};
+use crate::package::{Target, elf};
 
 /// Reads the executables. Every target that is named must have one; without a name, each target that has one is included.
 pub(super) fn read(
@@ -19,7 +19,8 @@ pub(super) fn read(
 ) -> anyhow::Result<Vec<Binary>> {
     let set = |name: &str| env::var_os(name).filter(|directory| !directory.is_empty()).map(PathBuf::from);
     let named = set("CARGO_TARGET_DIR").or_else(|| set("CARGO_BUILD_TARGET_DIR"));
-    let searched = target_directories(directory, named, env::current_exe().ok().as_deref());
+    let running = env::current_exe().ok();
+    let searched = target_directories(directory, named, running.as_deref());
     let mut wanted = if targets.is_empty() { Target::ALL.to_vec() } else { targets.to_vec() };
     wanted.sort_unstable();
     wanted.dedup();
@@ -31,6 +32,11 @@ pub(super) fn read(
             None => searched.iter().map(|found| built(found, target, executable)).collect(),
         };
         let Some(path) = paths.iter().find(|path| path.is_file()) else {
+            if let Some(binary) = running.as_deref().filter(|_| given.is_none()).and_then(|path| itself(path, target)) {
+                say(&format!("for {target}, the package contains the running executable, {}", binary.path));
+                binaries.push(binary);
+                continue;
+            }
             let problem = describe_missing(target, &paths);
             if !targets.is_empty() || given.is_some() {
                 bail!(problem);
@@ -59,6 +65,14 @@ pub(super) fn parse_pair(pair: &str) -> anyhow::Result<(Target, PathBuf)> {
 
 fn built(target_directory: &Path, target: Target, executable: &str) -> PathBuf {
     target_directory.join(target.triple()).join("release").join(executable)
+}
+
+/// The running executable, if it can be packaged for a target: one that was installed and not built here.
+fn itself(running: &Path, target: Target) -> Option<Binary> {
+    let path = running.display().to_string();
+    let bytes = atomic_file::read_limited(running, MAX_PACKAGE_BYTES as u64).ok()?;
+    elf::check(&path, &bytes, target).ok()?;
+    Some(Binary { target, path, bytes })
 }
 
 fn describe_missing(target: Target, paths: &[PathBuf]) -> String {

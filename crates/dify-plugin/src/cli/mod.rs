@@ -15,6 +15,7 @@ mod dev;
 mod doctor;
 #[cfg(feature = "package")]
 mod executables;
+mod facts;
 mod form_fields;
 mod invoke;
 mod names;
@@ -23,6 +24,7 @@ mod new;
 #[cfg(feature = "package")]
 mod package;
 mod session_client;
+mod take_over;
 mod traffic;
 mod try_command;
 mod try_kind;
@@ -63,6 +65,7 @@ enum Command {
     #[cfg(feature = "package")]
     #[command(flatten)]
     Package(package::PackageCommand),
+    Facts(facts::FactsArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -97,6 +100,7 @@ impl Cli {
             Some(Command::Invoke(args)) => at_terminal(program, args.run(program)),
             Some(Command::Debug(args)) => at_terminal(program, args.run(program)),
             Some(Command::Dev(args)) => at_terminal(program, args.run()),
+            Some(Command::Facts(args)) => args.run(program),
             Some(Command::Completions(args)) => args.run(command(program)),
             #[cfg(feature = "client")]
             // An invalid setting is reported as a finding.

@@ -9,6 +9,7 @@ use serde_json::Map;
 
 use super::executables;
 use super::program::Program;
+use super::take_over::{self, FromArgs, Taken};
 use super::terminal::{print_line, print_raw, say};
 use crate::atomic_file;
 use crate::declare::versions::DifyVersion;
@@ -19,7 +20,7 @@ use crate::package::{Target, inspect, keys, older, signature};
 /// The commands of this module.
 #[derive(Debug, Subcommand)]
 pub enum PackageCommand {
-    Package(PackageArgs),
+    Package(Box<PackageArgs>),
     Keygen(KeygenArgs),
     Sign(SignArgs),
     Verify(VerifyArgs),
@@ -77,19 +78,29 @@ pub struct PackageArgs {
     /// Directory that contains manifest.yaml
     #[arg(long, default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+    #[command(flatten)]
+    from: FromArgs,
+    #[command(flatten)]
+    identity: take_over::Identity,
 }
 
 impl PackageArgs {
     /// Runs the command.
     pub fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
-        let (declarations, problems) = declare::inspect(&self.dir);
+        let taken = self.from.take_as(program, &self.identity)?;
+        if let Some(taken) = &taken {
+            taken.report().iter().for_each(|line| self.progress(line));
+            self.progress(&taken.consequences());
+        }
+        let directory = taken.as_ref().map_or(self.dir.as_path(), Taken::directory);
+        let (declarations, problems) = declare::inspect(directory);
         let Some(declarations) = declarations else {
             bail!("the declarations contain errors; no package was written:\n{problems}");
         };
         let declared = (!declarations.kinds.is_empty()).then_some(&declarations.kinds);
         let mut differences = declared.map(|kinds| program.plugin.differences(kinds)).unwrap_or_default();
         if differences.is_empty() {
-            let errors = code::check(&self.dir, &program.plugin.code()).into_iter();
+            let errors = code::check(directory, &program.plugin.code()).into_iter();
             let errors = errors.filter(|difference| difference.severity == declare::Severity::Error);
             differences.extend(errors.map(|difference| difference.to_string()));
         }

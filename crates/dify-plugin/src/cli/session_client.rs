@@ -14,7 +14,7 @@ use super::program::Program;
 use super::terminal::{print_raw, say};
 use crate::config::operator::Operator;
 use crate::daemon::{Link, LinkOptions, MAX_DAEMON_LINE_BYTES, Queue, SessionError, SessionEvent, Watching};
-use crate::declare;
+use crate::declare::{self, Declarations};
 use crate::runtime::{Registry, ServeOptions};
 use crate::upstream::Upstream;
 
@@ -45,7 +45,11 @@ pub struct Loaded {
 
 /// Loads the declarations of a directory and the code that serves them.
 pub fn load(program: &Program, directory: &Path, upstream: Upstream) -> anyhow::Result<Loaded> {
-    let declarations = declare::load(directory)?;
+    load_declared(program, declare::load(directory)?, upstream)
+}
+
+/// Joins declarations with the code that serves them.
+pub fn load_declared(program: &Program, declarations: Declarations, upstream: Upstream) -> anyhow::Result<Loaded> {
     let name = declarations.manifest.text("name").to_owned();
     let registry = program.registry(declarations, Operator::read().access)?;
     Ok(Loaded { name, registry: Arc::new(registry.with_upstream(upstream)) })

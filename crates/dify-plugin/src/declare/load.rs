@@ -24,6 +24,8 @@ use super::{KindDeclarations, LoadedProvider, Sidecar, files, glob, template, ya
 use crate::protocol::ModelType;
 
 pub(crate) use lines::fill as fill_lines;
+#[cfg(feature = "commands")]
+pub(crate) use sidecars::sidecar_file;
 pub(crate) use sidecars::stray;
 
 /// Everything a plugin declares.

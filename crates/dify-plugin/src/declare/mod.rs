@@ -45,6 +45,8 @@ use serde_json::Value;
 pub use i18n::I18n;
 pub use kind::PluginKind;
 pub use kinds::KindDeclarations;
+#[cfg(feature = "commands")]
+pub(crate) use load::sidecar_file;
 pub use load::{Declarations, check, load};
 pub(crate) use load::{fill_lines, inspect, stray};
 pub use manifest::Manifest;

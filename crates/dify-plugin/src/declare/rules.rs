@@ -248,16 +248,46 @@ impl<'a> Rules<'a> {
             }
         }
         if let Some(pricing) = self.object(model, "", "pricing", false) {
-            for (key, required) in [("input", true), ("output", false), ("unit", true)] {
-                match pricing.get(key) {
-                    None | Some(Value::Null) if !required => {}
-                    Some(Value::Number(_)) => {}
-                    Some(Value::String(text)) if is_decimal(text.trim()) => {}
-                    found => self
-                        .error(&format!("pricing.{key}"), format!("must be a decimal number, found {}", show(found))),
+            self.prices(&pricing, "pricing.", &[("input", true), ("output", false), ("unit", true), ("cached", false)]);
+            self.text(&pricing, "pricing.", "currency", 255, true);
+            self.price_tiers(&pricing);
+        }
+    }
+
+    fn prices(&mut self, pricing: &Map<String, Value>, path: &str, keys: &[(&str, bool)]) {
+        for (key, required) in keys {
+            match pricing.get(*key) {
+                None | Some(Value::Null) if !required => {}
+                Some(Value::Number(_)) => {}
+                Some(Value::String(text)) if is_decimal(text.trim()) => {}
+                found => {
+                    self.error(&format!("{path}{key}"), format!("must be a decimal number, found {}", show(found)))
                 }
             }
-            self.text(&pricing, "pricing.", "currency", 255, true);
+        }
+    }
+
+    /// Checks prices by the length of the input. Dify does not read them.
+    fn price_tiers(&mut self, pricing: &Map<String, Value>) {
+        let tiers = self.list(pricing, "pricing.", "tiered_pricing", 64);
+        let mut before = Some(0);
+        for (index, tier) in tiers.iter().enumerate() {
+            let path = format!("pricing.tiered_pricing[{index}].");
+            let Some(tier) = self.item(tier, &path) else { continue };
+            self.prices(&tier, &path, &[("input", true), ("output", false), ("cached", false)]);
+            let limit = tier.get("max_tokens").filter(|limit| !limit.is_null());
+            let number = limit.and_then(Value::as_u64);
+            if limit.is_some() && number.is_none() {
+                self.error(&format!("{path}max_tokens"), format!("must be a number of tokens, found {}", show(limit)));
+            }
+            match before {
+                None => self.warning(&path[..path.len() - 1], "is never used: the one before has no max_tokens"),
+                Some(before) if number.is_some_and(|number| number <= before) => {
+                    self.warning(&format!("{path}max_tokens"), "must be larger than that of the one before");
+                }
+                Some(_) => {}
+            }
+            before = number;
         }
     }
 

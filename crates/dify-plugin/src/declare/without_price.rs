@@ -1,14 +1,22 @@
 //! What is left of prices without the feature `models`: they are carried, and nothing is calculated.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::protocol::LlmUsage;
 
 /// What a model costs, as declared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Pricing(Map<String, Value>);
+
+impl Serialize for Pricing {
+    /// Without the prices that Dify does not know.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = self.0.iter().filter(|(key, _)| ["input", "output", "unit", "currency"].contains(&key.as_str()));
+        serializer.collect_map(known)
+    }
+}
 
 /// Whether a text is a decimal number.
 pub(super) fn is_decimal(text: &str) -> bool {

@@ -211,7 +211,10 @@ fn add_marketplace(
 
 /// Returns the paths of further documents for users.
 fn documents(directory: &Path) -> impl Iterator<Item = String> {
-    ["LICENSE", "PRIVACY.md"].into_iter().filter(|path| directory.join(path).is_file()).map(str::to_owned)
+    ["LICENSE", "NOTICE", "NOTICE.md", "PRIVACY.md"]
+        .into_iter()
+        .filter(|path| directory.join(path).is_file())
+        .map(str::to_owned)
 }
 
 fn read(directory: &Path, path: &str) -> Result<Vec<u8>, PackageError> {

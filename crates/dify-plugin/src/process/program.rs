@@ -59,7 +59,14 @@ impl Program {
         (declarations, Problems(problems))
     }
 
+    /// Whether a provider has code.
+    #[cfg(feature = "commands")]
+    pub(crate) fn has_code(&self, provider: &str) -> bool {
+        self.providers(MachineAccess::default()).iter().any(|known| known.name() == provider)
+    }
+
     /// The providers that their declarations describe, and what is wrong with the facts.
+    #[cfg(feature = "commands")]
     pub(crate) fn described(&self, declarations: &Declarations) -> AllDescribed {
         described::providers(declarations, &self.providers(MachineAccess::default()), self.dialects)
     }

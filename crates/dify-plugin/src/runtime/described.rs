@@ -53,11 +53,12 @@ pub fn providers(declarations: &Declarations, code: &[Arc<dyn Provider>], dialec
     all
 }
 
-/// Makes the provider of one declaration; `None` if no dialect has facts about it.
-pub fn provider(loaded: &LoadedProvider, dialects: Dialects<'_>) -> Option<Result<Described, Problems>> {
+/// Makes the provider of one declaration, if a dialect has facts about it. The problems have no lines.
+pub fn provider(loaded: &LoadedProvider, dialects: Dialects<'_>) -> (Option<Described>, Problems) {
     let mut problems = Vec::new();
-    let facts = find(loaded, dialects, &mut problems)?;
-    Some(make(loaded, &facts, &mut problems).ok_or(Problems(problems)))
+    let facts = find(loaded, dialects, &mut problems);
+    let described = facts.and_then(|facts| make(loaded, &facts, &mut problems));
+    (described, Problems(problems))
 }
 
 /// Facts about a provider, and where they are.

@@ -9,7 +9,7 @@ use super::Loader;
 use crate::declare::manifest::Manifest;
 use crate::declare::problem::{Problem, Severity};
 use crate::declare::shared::Scope;
-use crate::declare::{Declarations, Sidecar};
+use crate::declare::{Declarations, Sidecar, files};
 
 const SUFFIX: &str = ".yaml";
 
@@ -22,7 +22,7 @@ impl Loader<'_> {
         let listed = manifest.provider_files();
         let mut sidecars = Vec::new();
         for (path, owner, key) in candidates(self.directory, file) {
-            if owner != file || listed.contains(&path) {
+            if owner != stem(file) || listed.contains(&path) {
                 continue;
             }
             let Some(facts) = self.object(&path) else { continue };
@@ -39,8 +39,9 @@ pub(crate) fn stray(declarations: &Declarations, keys: &[&str]) -> Vec<Problem> 
     let mut found: Vec<(String, String)> = Vec::new();
     for file in &listed {
         for (path, owner, key) in candidates(&declarations.directory, file) {
-            let is_known =
-                listed.contains(&path) || listed.contains(&owner) || found.iter().any(|(known, _)| *known == path);
+            let is_known = listed.contains(&path)
+                || listed.iter().any(|file| stem(file) == owner)
+                || found.iter().any(|(known, _)| *known == path);
             if !is_known && keys.contains(&key.as_str()) {
                 found.push((path, owner));
             }
@@ -48,8 +49,8 @@ pub(crate) fn stray(declarations: &Declarations, keys: &[&str]) -> Vec<Problem> 
     }
     let problem = |(path, owner): (String, String)| {
         let message = format!(
-            "belongs to {owner}, which the manifest does not list under `plugins.models`; a provider's facts are in the file \
-             of the same name, one of {}",
+            "belongs to {owner}{SUFFIX}, which the manifest does not list under `plugins.models`; facts are in the file that \
+             has the name of the provider's file, one of {}",
             listed.join(", ")
         );
         Problem::new(Severity::Error, &path, "", message)
@@ -57,18 +58,33 @@ pub(crate) fn stray(declarations: &Declarations, keys: &[&str]) -> Vec<Problem> 
     found.into_iter().map(problem).collect()
 }
 
-/// Returns the files in the directory of a provider's file that are named as sidecars, sorted: path, the provider's file that
-/// each belongs to, and key.
+/// A provider's file without its extension.
+fn stem(file: &str) -> &str {
+    file.strip_suffix(SUFFIX).or_else(|| file.strip_suffix(".yml")).unwrap_or(file)
+}
+
+/// Returns the path of a provider's sidecar.
+#[cfg(feature = "commands")]
+pub(crate) fn sidecar_file(file: &str, key: &str) -> String {
+    format!("{}.{key}{SUFFIX}", stem(file))
+}
+
+/// Returns the files in the directory of a provider's file that are named as sidecars, sorted: path, the provider's file
+/// without extension that each belongs to, and key.
 fn candidates(directory: &Path, file: &str) -> Vec<(String, String, String)> {
     let parent = file.rsplit_once('/').map_or("", |(parent, _)| parent);
     let path = |name: &str| if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
     let mut found = Vec::new();
+    // A directory outside of the package is not listed.
+    if !parent.is_empty() && !files::is_plain(parent) {
+        return found;
+    }
     for entry in std::fs::read_dir(directory.join(parent)).into_iter().flatten().flatten().take(MAX_ENTRIES) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some((owner, key)) = name.strip_suffix(SUFFIX).and_then(|stem| stem.rsplit_once('.')) else { continue };
         let is_key = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !owner.is_empty() && !key.is_empty() && key.bytes().all(is_key) {
-            found.push((path(&name), path(&format!("{owner}{SUFFIX}")), key.to_owned()));
+            found.push((path(&name), path(owner), key.to_owned()));
         }
     }
     found.sort();
