@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::messages::{Message, messages, prompt_text};
-use super::profile::{Mode, Profile, ToolForm};
+use super::options::parameters::{apply_rules, switched};
+use super::profile::{Mode, Profile, StopForm, StreamForm, ToolForm};
 use super::structured::{JSON_INSTRUCTION, structured};
 use crate::dialect::names::{FunctionNames, NameRule, distinct};
 use dify_plugin::error::InvokeError;
@@ -34,8 +35,6 @@ struct ChatBody<'a> {
     stream_options: Option<StreamOptions>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stop: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -53,12 +52,20 @@ pub fn chat_request(
     names: &FunctionNames,
 ) -> Result<Bytes, InvokeError> {
     let mut rest: Map<String, Value> = request.model_parameters.clone();
-    rest.retain(|name, value| !value.is_null() && !profile.dropped.contains(name));
+    rest.retain(|_, value| !value.is_null());
+    if let StreamForm::Parameter(name) = &profile.stream {
+        rest.remove(name);
+    }
+    profile.parameters.fill(&mut rest);
+    apply_rules(&profile.rules, &mut rest);
     let structured = structured(&mut rest, request.json_schema.as_ref(), profile.structured)?;
-    let stop = stops(&request.stop);
+    let stop = stops(&request.stop, profile.stop);
     thinking(&mut rest, profile);
     guided(&mut rest)?;
     rename(&mut rest, model, profile);
+    let mut own_tools = Vec::new();
+    profile.parameters.apply(&mut rest, &mut own_tools)?;
+    add_tools(&mut rest, own_tools);
     let mut instruction = structured.instruction.as_deref();
     if let Some(format) = structured.response_format {
         // OpenAI and DashScope reject the JSON mode for a prompt that does not mention JSON.
@@ -67,10 +74,13 @@ pub fn chat_request(
         }
         rest.insert("response_format".to_owned(), format);
     }
-    offer_tools(&mut rest, request, profile.tools, names)?;
+    offer_tools(&mut rest, request, profile, names)?;
     rest.extend(profile.extra_body.clone());
     for own in ["model", "messages", "prompt", "stream", "stream_options", "stop", "user"] {
         rest.remove(own);
+    }
+    if let Some(form) = profile.user.as_ref().filter(|_| !request.target.user_id.is_empty()) {
+        rest.insert(form.field.clone(), form.value(&request.target.user_id).into());
     }
     let chat = profile.mode == Mode::Chat;
     let body = ChatBody {
@@ -80,7 +90,6 @@ pub fn chat_request(
         stream: request.stream,
         stream_options: (request.stream && profile.include_usage).then_some(StreamOptions { include_usage: true }),
         stop,
-        user: Some(request.target.user_id.as_str()).filter(|user| profile.send_user && !user.is_empty()),
         rest,
     };
     serde_json::to_vec(&body)
@@ -99,19 +108,22 @@ fn mentions_json(request: &LlmRequest) -> bool {
 
 /// Returns the user's choice: on, off, or none.
 pub fn thinking_switch(parameters: &Map<String, Value>) -> Option<bool> {
-    THINKING_SWITCHES.iter().find_map(|name| match parameters.get(*name)? {
-        Value::Bool(on) => Some(*on),
-        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "on" | "enabled" => Some(true),
-            "false" | "off" | "disabled" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    })
+    THINKING_SWITCHES.iter().find_map(|name| switched(parameters.get(*name)?))
 }
 
-/// Moves the thinking switch to where the upstream expects it.
+/// Whether the user switched thinking off, with a switch of the dialect or a parameter that the profile converts to one.
+pub fn thinks_not(parameters: &Map<String, Value>, profile: &Profile) -> bool {
+    let is_off = |name: &str| parameters.get(name).and_then(switched) == Some(false);
+    thinking_switch(parameters) == Some(false)
+        || profile.parameters.0.iter().any(|(name, conversion)| conversion.is_switch() && is_off(name))
+}
+
+/// Moves the thinking switch to where the upstream expects it, unless the profile converts it.
 fn thinking(rest: &mut Map<String, Value>, profile: &Profile) {
+    if THINKING_SWITCHES.iter().any(|name| profile.parameters.get(name).is_some()) && !profile.thinking.is_switchable()
+    {
+        return;
+    }
     let switch = thinking_switch(rest);
     for name in THINKING_SWITCHES {
         rest.remove(name);
@@ -151,10 +163,26 @@ fn thinking(rest: &mut Map<String, Value>, profile: &Profile) {
 }
 
 /// Returns the stop sequences without empty ones and consecutive duplicates.
-fn stops(request: &[String]) -> Vec<String> {
+fn stops(request: &[String], form: StopForm) -> Vec<String> {
     let mut stops: Vec<String> = request.iter().filter(|stop| !stop.is_empty()).cloned().collect();
     stops.dedup();
+    if let StopForm::AtMost(number) = form {
+        stops.truncate(number);
+    }
     stops
+}
+
+/// Adds tools of the server, such as a web search, to those that the body already has.
+fn add_tools(rest: &mut Map<String, Value>, own: Vec<Value>) {
+    if own.is_empty() {
+        return;
+    }
+    match rest.get_mut("tools") {
+        Some(Value::Array(tools)) => tools.extend(own),
+        _ => {
+            rest.insert("tools".to_owned(), Value::Array(own));
+        }
+    }
 }
 
 /// Replaces a schema given as a string with the object it describes.
@@ -178,26 +206,21 @@ fn rename(rest: &mut Map<String, Value>, model: &str, profile: &Profile) {
     {
         rest.insert(limit.to_owned(), value);
     }
-    for (from, to) in &profile.renames {
-        if let Some(value) = rest.remove(from) {
-            rest.insert(to.clone(), value);
-        }
-    }
 }
 
 fn offer_tools(
     rest: &mut Map<String, Value>,
     request: &LlmRequest,
-    form: ToolForm,
+    profile: &Profile,
     names: &FunctionNames,
 ) -> Result<(), InvokeError> {
-    if request.tools.is_empty() || form == ToolForm::None {
+    if request.tools.is_empty() || profile.tools == ToolForm::None {
         return Ok(());
     }
     let tools = distinct(&request.tools)?;
     let functions = tools.into_iter().map(|tool| function(tool, names));
     let choice = request.tool_choice.as_ref();
-    if form == ToolForm::FunctionCall {
+    if profile.tools == ToolForm::FunctionCall {
         rest.insert("functions".to_owned(), functions.collect());
         if let Some(choice) = choice {
             rest.insert("function_call".to_owned(), choose(choice, |name| json!({"name": names.out(name)})));
@@ -212,6 +235,8 @@ fn offer_tools(
     if let Some(choice) = choice {
         let named = |name: &str| json!({"type": "function", "function": {"name": names.out(name)}});
         rest.insert("tool_choice".to_owned(), choose(choice, named));
+    } else if profile.always_chooses {
+        rest.entry("tool_choice").or_insert_with(|| "auto".into());
     }
     Ok(())
 }

@@ -18,6 +18,9 @@ use tracing::warn;
 /// Key of this private JSON in a message's `opaque_body`.
 pub const OPAQUE_KEY: &str = "openai";
 
+/// Key of a response's thoughts in `opaque_body`, where the plugins in Python keep them, too.
+pub const REASONING_KEY: &str = "reasoning_content";
+
 /// Names of the members: of Google's compatible endpoint and LiteLLM, of Higress, of LiteLLM.
 pub const NAMES: [&str; 3] = ["extra_content", "thought_signature", "provider_specific_fields"];
 

@@ -6,15 +6,17 @@
 //! the driver.
 
 mod events;
+mod strip;
 
 use std::sync::Arc;
 
 use serde_json::json;
 use tracing::debug;
 
+use super::chat_request::thinks_not;
 use super::errors;
-use super::kept::{Kept, ResponseDigest, opaque_body};
-use super::profile::{Profile, ToolForm};
+use super::kept::{Kept, REASONING_KEY, ResponseDigest, opaque_body};
+use super::profile::{Profile, ReasoningBack, ToolForm};
 use super::text_tool_calls::TextToolCalls;
 use super::tool_calls::{CallMerger, Calls};
 use super::wire::{CONTINUED, Choice, Chunk, Delta, Failure, Usage};
@@ -28,6 +30,10 @@ use dify_plugin::declare::{Pricing, price};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{FinishReason, LlmDelta, LlmRequest, LlmUsage, Tool, ToolCall, ToolChoiceMode};
 use dify_plugin::upstream::status;
+use strip::Strip;
+
+/// Maximum size of the thoughts in the private JSON of a response, in bytes.
+const MAX_KEPT_THOUGHTS: usize = 1024 * 1024;
 
 /// Options of the mapper that depend on the request.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +48,10 @@ pub struct MapperOptions {
     pub tools: Vec<Tool>,
     /// Whether calls between other text count even if the upstream reports no tool call.
     pub leaks_calls: bool,
+    /// Texts that are removed from the response.
+    pub strip: Vec<String>,
+    /// Whether the thoughts are returned in the private JSON, too, because the server expects them back.
+    pub keeps_thoughts: bool,
     /// Price of the model.
     pub pricing: Option<Pricing>,
     /// Estimated prompt tokens, for an upstream that reports none.
@@ -58,10 +68,13 @@ impl MapperOptions {
                 .any(|name| request.model_parameters.get(*name) == Some(&"none".into()));
         let names = FunctionNames::of(&request.tools, super::chat_request::NAMES);
         Self {
-            think: match super::chat_request::thinking_switch(&request.model_parameters) {
-                Some(false) => ThinkPolicy::Hide,
-                _ => ThinkPolicy::Show,
+            think: if profile.hides_thoughts || thinks_not(&request.model_parameters, profile) {
+                ThinkPolicy::Hide
+            } else {
+                ThinkPolicy::Show
             },
+            strip: profile.strip.clone(),
+            keeps_thoughts: profile.reasoning_back != ReasoningBack::Never,
             accept_calls,
             tools: if accept_calls && !forbidden { names.on_the_wire(&request.tools) } else { Vec::new() },
             names: Arc::new(names),
@@ -84,6 +97,9 @@ pub struct ChatMapper {
     kept: Kept,
     kept_bytes: usize,
     answer: ResponseDigest,
+    /// Thoughts of the separate field, if they are returned in the private JSON.
+    thoughts: String,
+    strip: Strip,
     usage: Usage,
     reason: Option<FinishReason>,
     fingerprint: Option<String>,
@@ -125,7 +141,7 @@ impl Sink for Filter<'_> {
 
 impl ChatMapper {
     /// Creates a mapper at the start of a response.
-    pub fn new(options: MapperOptions) -> Self {
+    pub fn new(mut options: MapperOptions) -> Self {
         Self {
             reader: Reader::new(CONTINUED),
             think: ThinkWriter::new(options.think),
@@ -134,6 +150,8 @@ impl ChatMapper {
             kept: Kept::default(),
             kept_bytes: 0,
             answer: ResponseDigest::default(),
+            thoughts: String::new(),
+            strip: Strip::new(std::mem::take(&mut options.strip)),
             usage: Usage::default(),
             reason: None,
             fingerprint: None,
@@ -224,6 +242,9 @@ impl ChatMapper {
         }
         for thoughts in thoughts.into_iter().filter(|thoughts| !thoughts.is_empty()) {
             self.output.push(thoughts);
+            if self.options.keeps_thoughts && self.thoughts.len() + thoughts.len() <= MAX_KEPT_THOUGHTS {
+                self.thoughts.push_str(thoughts);
+            }
             self.say(text, |think, sink| think.thought(thoughts, sink));
         }
         self.kept.take(&delta.kept, &mut self.kept_bytes);
@@ -249,8 +270,13 @@ impl ChatMapper {
         what(&mut self.think, &mut Filter { leaked: self.leaked.as_mut(), digest: &mut self.answer, text });
     }
 
-    /// Emits text.
+    /// Emits text, without what is removed from it.
     fn pass(&mut self, text: String, out: &mut Vec<LlmDelta>) {
+        let text = self.strip.push(text);
+        self.emit(text, out);
+    }
+
+    fn emit(&mut self, text: String, out: &mut Vec<LlmDelta>) {
         if !text.is_empty() {
             self.has_text = true;
             self.output.push(&text);
@@ -299,6 +325,8 @@ impl ChatMapper {
         let calls = !self.calls.is_empty();
         self.say(&mut text, |think, sink| think.finish(calls, sink));
         self.pass(text, out);
+        let rest = self.strip.finish();
+        self.emit(rest, out);
     }
 
     /// Returns the tool calls found in the buffered text, or emits the text unchanged.
@@ -306,6 +334,8 @@ impl ChatMapper {
         let (reason, mut text) = (self.reason.as_ref(), String::new());
         let calls = self.leaked.as_mut().map(|leaked| leaked.finish(reason, &mut text)).unwrap_or_default();
         self.pass(text, out);
+        let rest = self.strip.finish();
+        self.emit(rest, out);
         Calls { calls, ..Calls::default() }
     }
 
@@ -365,7 +395,10 @@ impl StreamMapper for ChatMapper {
             made => made,
         };
         let members = std::mem::take(&mut self.kept).into_members();
-        let opaque_body = opaque_body(kept, members, std::mem::take(&mut self.answer));
+        let mut opaque_body = opaque_body(kept, members, std::mem::take(&mut self.answer));
+        if !self.thoughts.is_empty() {
+            opaque_body.get_or_insert_with(|| json!({}))[REASONING_KEY] = std::mem::take(&mut self.thoughts).into();
+        }
         if !self.has_text && tool_calls.is_empty() {
             match self.reason {
                 None => return Err(InvokeError::server_unavailable("the server returned an empty response")),
@@ -398,7 +431,12 @@ impl StreamMapper for ChatMapper {
     }
 
     fn held(&self) -> usize {
-        self.think.held() + self.leaked.as_ref().map_or(0, TextToolCalls::held) + self.calls.held() + self.kept_bytes
+        self.think.held()
+            + self.leaked.as_ref().map_or(0, TextToolCalls::held)
+            + self.calls.held()
+            + self.kept_bytes
+            + self.thoughts.len()
+            + self.strip.held()
     }
 }
 

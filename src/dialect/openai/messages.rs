@@ -14,14 +14,15 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
-use super::kept::{NAMES, OPAQUE_KEY};
-use super::profile::{Profile, SignatureForm, ToolForm};
+use super::kept::{NAMES, OPAQUE_KEY, REASONING_KEY};
+use super::profile::{Profile, ReasoningBack, SignatureForm, ToolForm};
 use crate::dialect::names::FunctionNames;
 use crate::dialect::think::{CLOSE, OPEN, strip_thoughts};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Content, ContentPart, LlmRequest, PromptMessage, Role, ToolCall};
 use parts::Part;
 
+mod history;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -118,10 +119,7 @@ pub fn messages<'a>(
     if let Some(instruction) = instruction {
         instruct(&mut messages, instruction);
     }
-    if profile.system_first {
-        merge_system(&mut messages);
-    }
-    Ok(messages)
+    Ok(history::arranged(messages, &profile.history))
 }
 
 /// Context that the conversion of a message needs.
@@ -167,6 +165,7 @@ impl<'a> Conversation<'a> {
             Role::Assistant => {
                 let mut assistant = spoken("assistant", content()?);
                 self.add_calls(&mut assistant, message, index > self.question);
+                self.add_thoughts(&mut assistant, message);
                 assistant.members = self.members(message, |own| own.get("message"));
                 let is_left_out = !message.tool_calls.is_empty() && assistant.is_empty();
                 Ok(Some(assistant).filter(|_| !is_left_out))
@@ -181,9 +180,6 @@ impl<'a> Conversation<'a> {
             message.tool_calls.iter().filter(|call| !self.unavailable.contains(call.id.as_str())).collect();
         if calls.is_empty() {
             return;
-        }
-        if self.profile.returns_thoughts {
-            assistant.reasoning_content = Some(thoughts(&message.content));
         }
         if self.profile.tools == ToolForm::FunctionCall {
             assistant.function_call = calls.first().map(|call| self.function(call));
@@ -204,6 +200,19 @@ impl<'a> Conversation<'a> {
                 first.members.insert("extra_content".to_owned(), json!({"google": {"thought_signature": BYPASS}}));
             }
         }
+    }
+
+    /// Adds the thoughts of a response: those of its private JSON, or else those in its text.
+    fn add_thoughts(&self, assistant: &mut Message<'a>, message: &'a PromptMessage) {
+        let calls = !assistant.tool_calls.is_empty() || assistant.function_call.is_some();
+        let when = self.profile.reasoning_back;
+        if when == ReasoningBack::Never || when == ReasoningBack::WithCalls && !calls {
+            return;
+        }
+        let private = message.opaque_body.as_ref().and_then(|body| body.get(REASONING_KEY)?.as_str());
+        let known = private.map_or_else(|| thoughts(&message.content), str::to_owned);
+        let is_sent = !known.is_empty() || when != ReasoningBack::WhenKnown;
+        assistant.reasoning_content = is_sent.then_some(known);
     }
 
     /// Returns the members of a message, or of one of its calls, that the server expects back.
@@ -328,27 +337,6 @@ fn instruct<'a>(messages: &mut Vec<Message<'a>>, instruction: &'a str) {
         Some(MessageContent::Text(text)) => *text = Cow::Owned(format!("{instruction}\n\n{text}")),
         Some(MessageContent::Parts(parts)) => parts.insert(0, Part::Text(Cow::Borrowed(instruction))),
         None => messages.insert(0, Message::text("system", instruction)),
-    }
-}
-
-/// Merges all system messages into one, because some chat templates reject any but the first.
-fn merge_system(messages: &mut Vec<Message<'_>>) {
-    let mut texts = Vec::new();
-    messages.retain(|message| {
-        if message.role != "system" {
-            return true;
-        }
-        match &message.content {
-            MessageContent::Text(text) => texts.push(text.to_string()),
-            MessageContent::Parts(parts) => texts.extend(parts.iter().filter_map(|part| match part {
-                Part::Text(text) => Some(text.to_string()),
-                _ => None,
-            })),
-        }
-        false
-    });
-    if !texts.is_empty() {
-        messages.insert(0, Message::text("system", texts.join("\n\n")));
     }
 }
 

@@ -17,6 +17,7 @@ mod members;
 pub mod messages;
 pub mod moderation;
 pub mod multimodal;
+pub mod options;
 pub mod profile;
 pub mod rerank;
 pub mod speech;

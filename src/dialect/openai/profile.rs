@@ -1,6 +1,14 @@
 //! Settings for the variants of the dialect that upstreams support.
 
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::options::parameters::switched;
+use super::options::{Conversions, ParameterRule};
 
 /// Everything in which the request formats of compatible upstreams differ. The default is OpenAI's own format without
 /// tools.
@@ -26,26 +34,148 @@ pub struct Profile {
     pub max_tokens: MaxTokensName,
     /// Whether data is preferred to a URL if a part has both, because the upstream cannot reach Dify's files.
     pub prefer_inline: bool,
-    /// Whether the thoughts of responses with tool calls are sent back in `reasoning_content`.
-    pub returns_thoughts: bool,
+    /// Whether `tool_choice` is sent with tools even if the app did not choose.
+    pub always_chooses: bool,
+    /// Whether thoughts are left out of responses.
+    pub hides_thoughts: bool,
+    /// When the thoughts of earlier responses are sent back in `reasoning_content`.
+    pub reasoning_back: ReasoningBack,
+    /// What happens to the messages of a conversation.
+    pub history: History,
     /// What is sent with earlier calls whose thought signature is unknown.
     pub signatures: SignatureForm,
-    /// Whether all system messages are merged into one at the start.
-    pub system_first: bool,
     /// Whether the upstream is known to leave tool calls in the text because it has no parser for the model's format.
     /// For
     /// others, such calls are read only if the finish reason reports a call or the response contains nothing else.
     pub leaks_calls: bool,
     /// Whether streaming requests ask for usage (`stream_options`).
     pub include_usage: bool,
-    /// Whether the ID of the end user is sent.
-    pub send_user: bool,
-    /// Parameters to rename: from Dify's name to the upstream's.
-    pub renames: Vec<(String, String)>,
-    /// Parameters that are never sent.
-    pub dropped: Vec<String>,
+    /// Where the ID of the end user is sent; nowhere if absent.
+    pub user: Option<UserForm>,
+    /// Which stop sequences are sent.
+    pub stop: StopForm,
+    /// Whether responses are streamed.
+    pub stream: StreamForm,
+    /// Conversions of parameters.
+    pub parameters: Conversions,
+    /// Rules that drop or set parameters, before their conversion.
+    pub rules: Vec<ParameterRule>,
     /// Members added to every body; they override parameters.
     pub extra_body: Map<String, Value>,
+    /// Texts that are removed from responses.
+    pub strip: Vec<String>,
+}
+
+/// When the thoughts of earlier responses are sent back in `reasoning_content`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasoningBack {
+    /// Never.
+    #[default]
+    Never,
+    /// With responses that contain tool calls, even if the thoughts are unknown.
+    WithCalls,
+    /// With every response whose thoughts are known.
+    WhenKnown,
+    /// With every response, even if the thoughts are unknown.
+    Always,
+}
+
+/// What happens to the messages of a conversation, which some upstreams expect in a strict order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Consecutive user or assistant messages are merged, with this text between them.
+    pub merge: Option<String>,
+    /// Messages without content and calls are left out.
+    pub drops_empty: bool,
+    /// What happens to system messages.
+    pub system: SystemForm,
+}
+
+/// What happens to system messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemForm {
+    /// They stay where they are.
+    #[default]
+    Keep,
+    /// All are merged into one at the start.
+    First,
+    /// They are left out.
+    Drop,
+}
+
+/// Where the ID of the end user is sent, and in which form.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UserForm {
+    /// The member. Default: `user`.
+    pub field: String,
+    /// Maximum length in characters; a longer ID is cut.
+    pub longest: Option<usize>,
+    /// The ID is replaced with its hash, in hexadecimal digits.
+    pub hash: Option<UserHash>,
+}
+
+impl Default for UserForm {
+    fn default() -> Self {
+        Self { field: "user".to_owned(), longest: None, hash: None }
+    }
+}
+
+impl UserForm {
+    /// Returns the value that is sent for a user.
+    pub fn value<'u>(&self, user: &'u str) -> Cow<'u, str> {
+        let id = match self.hash {
+            Some(UserHash::Sha256) => Cow::Owned(hex::encode(Sha256::digest(user))),
+            None => Cow::Borrowed(user),
+        };
+        match self.longest.and_then(|longest| id.char_indices().nth(longest)) {
+            Some((end, _)) => Cow::Owned(id[..end].to_owned()),
+            None => id,
+        }
+    }
+}
+
+/// Hash of a user's ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserHash {
+    /// SHA-256.
+    Sha256,
+}
+
+/// Which stop sequences are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StopForm {
+    /// All.
+    #[default]
+    All,
+    /// The first ones, up to this number.
+    AtMost(usize),
+}
+
+/// Whether responses are streamed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StreamForm {
+    /// As the app asks.
+    #[default]
+    AsAsked,
+    /// Never.
+    Never,
+    /// As the app asks, unless this boolean parameter is false.
+    Parameter(String),
+}
+
+impl StreamForm {
+    /// Whether a request is streamed that the app asks to be streamed or not.
+    pub fn streams(&self, asked: bool, parameters: &Map<String, Value>) -> bool {
+        match self {
+            Self::AsAsked => asked,
+            Self::Never => false,
+            Self::Parameter(name) => asked && parameters.get(name).and_then(switched) != Some(false),
+        }
+    }
 }
 
 /// Chat or completion mode.
@@ -59,51 +189,77 @@ pub enum Mode {
 }
 
 /// Format of images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum ImageForm {
     /// `{"type":"image_url","image_url":{"url","detail"}}`
     #[default]
+    #[serde(rename = "url")]
     ImageUrl,
-    /// As `ImageUrl`, without `detail`.
+    /// As `url`, without `detail`.
+    #[serde(rename = "url_without_detail")]
     ImageUrlWithoutDetail,
+    /// As `url`, with the Base64 data alone as the URL, if the data is known.
+    Base64,
+    /// A line of text that names the file.
+    Text,
     /// Not supported; an error.
+    #[serde(rename = "refuse")]
     Unsupported,
 }
 
 /// Format of videos.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum VideoForm {
     /// Not supported; an error.
     #[default]
+    #[serde(rename = "refuse")]
     Unsupported,
     /// `{"type":"video_url","video_url":{"url"}}` (vLLM, Xinference, Qwen).
+    #[serde(rename = "url", alias = "video_url")]
     VideoUrl,
+    /// As `url`, with the Base64 data alone as the URL, if the data is known.
+    Base64,
     /// In the format of an image.
+    #[serde(rename = "as_image")]
     ImageUrl,
+    /// A line of text that names the file.
+    Text,
 }
 
 /// Format of audio.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum AudioForm {
     /// Not supported; an error.
     #[default]
+    #[serde(rename = "refuse")]
     Unsupported,
     /// `{"type":"audio_url","audio_url":{"url"}}` (vLLM, Xinference).
+    #[serde(rename = "url", alias = "audio_url")]
     AudioUrl,
     /// `{"type":"input_audio","input_audio":{"data","format"}}` (OpenAI).
     InputAudio,
     /// In the format of an image.
+    #[serde(rename = "as_image")]
     ImageUrl,
+    /// A line of text that names the file.
+    Text,
 }
 
 /// Format of documents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum DocumentForm {
     /// Not supported; an error.
     #[default]
+    #[serde(rename = "refuse")]
     Unsupported,
     /// `{"type":"file","file":{"filename","file_data"}}`
     File,
+    /// A line of text that names the file.
+    Text,
 }
 
 /// Format of tools.
@@ -119,7 +275,8 @@ pub enum ToolForm {
 }
 
 /// Format of structured output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum StructuredForm {
     /// `response_format` of type `json_schema`.
     #[default]
@@ -129,6 +286,7 @@ pub enum StructuredForm {
     /// The schema in the system message only.
     Prompt,
     /// `Native` and `Prompt`: enforced where the engine supports it, requested in the prompt otherwise.
+    #[serde(rename = "both")]
     NativeAndPrompt,
 }
 
@@ -163,7 +321,8 @@ pub enum SignatureForm {
 }
 
 /// Wire name of the output limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum MaxTokensName {
     /// `max_tokens`
     #[default]

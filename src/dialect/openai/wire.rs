@@ -71,8 +71,26 @@ impl<'de> Members<'de> for Chunk<'de> {
         match name {
             "choices" => self.choices = map.next_value()?,
             "usage" => self.usage.absorb(map.next_value()?),
+            // Groq repeats the usage in a member of its own, which it sends even if it was not asked.
+            "x_groq" => self.usage.absorb(map.next_value::<Object<Nested>>()?.0.unwrap_or_default().usage),
             "error" => self.error = map.next_value()?,
             "system_fingerprint" => self.system_fingerprint = map.next_value()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// An object that contains the token usage.
+#[derive(Default)]
+struct Nested {
+    usage: Usage,
+}
+
+impl<'de> Members<'de> for Nested {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "usage" => self.usage.absorb(map.next_value()?),
             _ => return Ok(false),
         }
         Ok(true)

@@ -8,7 +8,8 @@ use super::connection::{connect, file_url};
 use super::moderated_stream::ModeratedStream;
 use super::moderation;
 use crate::dialect::openai::profile::{
-    AudioForm, DocumentForm, ImageForm, MaxTokensName, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm,
+    AudioForm, DocumentForm, ImageForm, MaxTokensName, Mode, StructuredForm, ThinkingForm, ToolForm, UserForm,
+    VideoForm,
 };
 use crate::dialect::openai::{ChatMapper, MapperOptions, Profile};
 use crate::providers::compatible::{chat, files};
@@ -31,9 +32,9 @@ pub(super) enum Thinking {
 }
 
 impl Thinking {
-    /// Reads the form field; its misspelled name stays because stored forms use it.
+    /// Reads the form field; its misspelled name stays because stored forms use it. The correct one is that of other forms.
     pub(super) fn of(credentials: &Credentials) -> Self {
-        match credentials.get("agent_though_support") {
+        match credentials.get("agent_though_support").or_else(|| credentials.get("agent_thought_support")) {
             Some("supported") => Self::Switchable,
             Some("only_thinking_supported") => Self::Always,
             _ => Self::No,
@@ -70,7 +71,7 @@ pub(super) fn profile(credentials: &Credentials) -> Profile {
         },
         max_tokens: MaxTokensName::Auto,
         include_usage: true,
-        send_user: true,
+        user: Some(UserForm::default()),
         ..Profile::default()
     }
 }

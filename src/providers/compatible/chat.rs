@@ -93,7 +93,7 @@ async fn send(
 ) -> Result<UpstreamResponse, InvokeError> {
     let action = Action::from(profile.mode);
     let place = Place::of(endpoint, action, model, &request);
-    let asked = request.stream;
+    let asked = profile.stream.streams(request.stream, &request.model_parameters);
     Owner::new(endpoint.credentials, model).restore(&mut request.prompt_messages);
     let known = place.recall();
     let mut lessons = known;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{Action, Endpoint};
 use crate::dialect::openai::Profile;
-use crate::dialect::openai::profile::{MaxTokensName, SignatureForm};
+use crate::dialect::openai::profile::{MaxTokensName, ReasoningBack, SignatureForm};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::protocol::LlmRequest;
 
@@ -68,7 +68,9 @@ impl Lessons {
     /// Changes a request accordingly; `asked` is whether the daemon requested a stream.
     pub(super) fn apply(self, profile: &mut Profile, request: &mut LlmRequest, asked: bool) {
         profile.include_usage &= !self.without_usage;
-        profile.returns_thoughts |= self.thoughts;
+        if self.thoughts {
+            profile.reasoning_back = profile.reasoning_back.max(ReasoningBack::WithCalls);
+        }
         profile.signatures = match (self.signatures, self.no_signatures) {
             (_, true) => SignatureForm::Replaced,
             (true, false) => SignatureForm::Completed,

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use crate::dialect::gemini::thought_signatures::{Key, SignatureStore, of_call, of_content};
-use crate::dialect::openai::kept::{OPAQUE_KEY, ResponseDigest};
+use crate::dialect::openai::kept::{OPAQUE_KEY, REASONING_KEY, ResponseDigest};
 use crate::dialect::think::strip_thoughts;
 use dify_plugin::protocol::{LlmDelta, PromptMessage, Role, ToolCall};
 
@@ -67,7 +67,11 @@ impl Owner {
             }
             let members = self.members(own, &message.content.text());
             let is_known = !calls.is_empty() || members.is_some();
+            let thoughts = message.opaque_body.as_mut().and_then(|body| Some(body.get_mut(REASONING_KEY)?.take()));
             message.opaque_body = is_known.then(|| json!({ OPAQUE_KEY: {"tool_calls": calls, "message": members} }));
+            if let Some(thoughts) = thoughts.filter(Value::is_string) {
+                message.opaque_body.get_or_insert_with(|| json!({}))[REASONING_KEY] = thoughts;
+            }
         }
     }
 

@@ -7,7 +7,9 @@ use super::model_info::ModelInfo;
 use super::settings::{Settings, positive_integer};
 use super::voices;
 use crate::dialect::openai::Profile;
-use crate::dialect::openai::profile::{AudioForm, ImageForm, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm};
+use crate::dialect::openai::profile::{
+    AudioForm, History, ImageForm, Mode, StructuredForm, SystemForm, ThinkingForm, ToolForm, UserForm, VideoForm,
+};
 use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Credentials, ModelRequest, ModelType};
@@ -177,9 +179,12 @@ pub(super) fn profile(description: &ModelInfo, settings: &Settings) -> Profile {
         // the same tags for calls.
         leaks_calls: true,
         include_usage: true,
-        send_user: true,
+        user: Some(UserForm::default()),
         prefer_inline: true,
-        system_first: description.strict_system_first,
+        history: History {
+            system: if description.strict_system_first { SystemForm::First } else { SystemForm::Keep },
+            ..History::default()
+        },
         ..Profile::default()
     }
 }

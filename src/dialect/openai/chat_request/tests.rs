@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::profile::{
-    AudioForm, DocumentForm, MaxTokensName, Mode, Profile, StructuredForm, ThinkingForm, ToolForm, VideoForm,
+    AudioForm, DocumentForm, History, ImageForm, MaxTokensName, Mode, Profile, StructuredForm, SystemForm,
+    ThinkingForm, ToolForm, UserForm, VideoForm,
 };
 use super::*;
 
@@ -17,6 +18,10 @@ fn request(fields: Value) -> LlmRequest {
         json!({"provider": "p", "model": "m", "user_id": "u", "prompt_messages": [{"role": "user", "content": "Hi"}]});
     request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     serde_json::from_value(request).unwrap()
+}
+
+fn conversions(value: Value) -> crate::dialect::openai::options::Conversions {
+    serde_json::from_value(value).unwrap()
 }
 
 fn body(fields: Value, profile: &Profile) -> Value {
@@ -54,7 +59,7 @@ fn applies_every_profile_setting() {
         &Profile { include_usage: true, ..Profile::default() },
         json!({"stream_options": null, "stream": false}),
     );
-    check(json!({}), &Profile { send_user: true, ..Profile::default() }, json!({"user": "u"}));
+    check(json!({}), &Profile { user: Some(UserForm::default()), ..Profile::default() }, json!({"user": "u"}));
     check(json!({"tools": tools}), &Profile::default(), json!({"tools": null, "functions": null}));
     check(
         json!({"tools": tools}),
@@ -83,12 +88,12 @@ fn applies_every_profile_setting() {
     );
     check(
         json!({"model_parameters": {"seed": 5, "top_k": null}}),
-        &Profile { renames: vec![("seed".into(), "random_seed".into())], ..Profile::default() },
+        &Profile { parameters: conversions(json!({"seed": {"to": "random_seed"}})), ..Profile::default() },
         json!({"seed": null, "random_seed": 5, "top_k": null}),
     );
     check(
         json!({"model_parameters": {"seed": 5}}),
-        &Profile { dropped: vec!["seed".into()], ..Profile::default() },
+        &Profile { parameters: conversions(json!({"seed": {"to": false}})), ..Profile::default() },
         json!({"seed": null}),
     );
     check(
@@ -289,7 +294,8 @@ fn adds_an_unenforced_schema_to_the_system_message() {
 
 #[test]
 fn merges_system_messages_if_required() {
-    let profile = Profile { system_first: true, ..Profile::default() };
+    let history = History { system: SystemForm::First, ..History::default() };
+    let profile = Profile { history, ..Profile::default() };
     let messages = json!({"prompt_messages": [
         {"role": "user", "content": "Hi"}, {"role": "system", "content": "a"}, {"role": "developer", "content": "b"},
     ]});

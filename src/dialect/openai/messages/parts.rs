@@ -41,6 +41,7 @@ pub(super) enum Part<'a> {
 pub(super) enum Media<'a> {
     Url(&'a str),
     Inline { mime_type: Cow<'a, str>, base64: &'a str },
+    Bare(&'a str),
 }
 
 /// Whether a model with this profile supports a part.
@@ -55,7 +56,7 @@ pub fn is_readable(part: &ContentPart, profile: &Profile) -> bool {
     }
 }
 
-/// Returns the text that replaces a file of an earlier message that the model does not support.
+/// Returns the text that replaces a file that the model does not support.
 pub(super) fn left_out(part: &ContentPart) -> String {
     let name = part.media().and_then(|media| media.filename.as_deref()).map(|name| format!(" {name}"));
     format!("[left out: the {}{}, which this model does not read]", part.type_name(), name.unwrap_or_default())
@@ -71,17 +72,22 @@ pub(super) fn convert<'a>(part: &'a ContentPart, profile: &Profile) -> Result<Pa
         ContentPart::Image(image) => match profile.image {
             ImageForm::ImageUrl => link("image_url", image, Some(image.detail.as_deref().unwrap_or("auto"))),
             ImageForm::ImageUrlWithoutDetail => link("image_url", image, None),
+            ImageForm::Base64 => Ok(Part::Link { kind: "image_url", media: bare(part, image, profile)?, detail: None }),
+            ImageForm::Text => Ok(in_words(part)),
             ImageForm::Unsupported => Err(unsupported(part)),
         },
         ContentPart::Video(video) => match profile.video {
             VideoForm::VideoUrl => link("video_url", video, None),
             VideoForm::ImageUrl => link("image_url", video, None),
+            VideoForm::Base64 => Ok(Part::Link { kind: "video_url", media: bare(part, video, profile)?, detail: None }),
+            VideoForm::Text => Ok(in_words(part)),
             VideoForm::Unsupported => Err(unsupported(part)),
         },
         ContentPart::Audio(audio) => match profile.audio {
             AudioForm::AudioUrl => link("audio_url", audio, None),
             AudioForm::ImageUrl => link("image_url", audio, None),
             AudioForm::InputAudio => input_audio(audio, profile),
+            AudioForm::Text => Ok(in_words(part)),
             AudioForm::Unsupported => Err(unsupported(part)),
         },
         ContentPart::Document(document) => match profile.document {
@@ -89,10 +95,26 @@ pub(super) fn convert<'a>(part: &'a ContentPart, profile: &Profile) -> Result<Pa
                 name: document.filename.as_deref().unwrap_or("document"),
                 media: media_of("document", document, profile)?,
             }),
+            DocumentForm::Text => Ok(in_words(part)),
             DocumentForm::Unsupported => Err(unsupported(part)),
         },
         _ => Err(unsupported(part)),
     }
+}
+
+fn in_words(part: &ContentPart) -> Part<'_> {
+    Part::Text(Cow::Owned(left_out(part)))
+}
+
+/// Returns the data without the prefix of a data URL, or the URL if the data is unknown.
+fn bare<'a>(kind: &'a ContentPart, part: &'a MediaPart, profile: &Profile) -> Result<Media<'a>, InvokeError> {
+    Ok(match (part.base64_data.as_deref(), media_of(kind.type_name(), part, profile)?) {
+        (Some(base64), _) | (None, Media::Inline { base64, .. }) => Media::Bare(base64),
+        (None, Media::Url(url)) if url.starts_with("data:") => {
+            url.split_once(";base64,").map_or(Media::Url(url), |(_, base64)| Media::Bare(base64))
+        }
+        (None, other) => other,
+    })
 }
 
 fn unsupported(part: &ContentPart) -> InvokeError {
@@ -157,7 +179,7 @@ fn media_type<'a>(kind: &str, part: &'a MediaPart, base64: &str) -> Cow<'a, str>
 fn input_audio<'a>(part: &'a MediaPart, profile: &Profile) -> Result<Part<'a>, InvokeError> {
     let format = if part.format.is_empty() { "wav" } else { &part.format };
     let data = match media_of("audio", part, profile)? {
-        Media::Inline { base64, .. } => Some(base64),
+        Media::Inline { base64, .. } | Media::Bare(base64) => Some(base64),
         Media::Url(url) if url.starts_with("data:") => url.split_once(";base64,").map(|(_, data)| data),
         Media::Url(_) => part.base64_data.as_deref(),
     };
@@ -168,7 +190,7 @@ fn input_audio<'a>(part: &'a MediaPart, profile: &Profile) -> Result<Part<'a>, I
 impl Serialize for Media<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Url(url) => serializer.serialize_str(url),
+            Self::Url(text) | Self::Bare(text) => serializer.serialize_str(text),
             Self::Inline { mime_type, base64 } => {
                 serializer.collect_str(&format_args!("data:{mime_type};base64,{base64}"))
             }

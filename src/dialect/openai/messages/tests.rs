@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dialect::openai::chat_request::NAMES;
-use crate::dialect::openai::profile::{AudioForm, ImageForm};
+use crate::dialect::openai::profile::{AudioForm, ImageForm, ReasoningBack};
 
 fn call(id: &str, name: &str, arguments: &str) -> Value {
     json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
@@ -46,7 +46,7 @@ fn removes_thoughts_from_the_history() {
 
 #[test]
 fn returns_thoughts_with_calls_if_the_server_expects_them() {
-    let wants = Profile { returns_thoughts: true, ..with_tools() };
+    let wants = Profile { reasoning_back: ReasoningBack::WithCalls, ..with_tools() };
     let text = |data: &str| json!({"type": "text", "data": data});
     for (content, expected) in [
         (json!("<think>\nI should look\n</think>"), json!("I should look")),

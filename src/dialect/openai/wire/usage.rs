@@ -67,6 +67,8 @@ impl<'de> Members<'de> for Usage {
             "completion_tokens" => &mut self.completion_tokens,
             "output_tokens" => &mut self.output_tokens,
             "total_tokens" => &mut self.total_tokens,
+            // DeepSeek.
+            "prompt_cache_hit_tokens" => &mut self.cached_tokens,
             "prompt_tokens_details" => {
                 self.cached_tokens = map.next_value::<Object<Details>>()?.0.and_then(|details| details.cached);
                 return Ok(true);
