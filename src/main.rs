@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use dify_plugin::cli::{self, Program};
 use dify_plugin::plugin::Plugin;
-use dify_plugin_runtime::providers;
+use dify_plugin_runtime::providers::{self, described};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: env!("CARGO_PKG_DESCRIPTION"),
         models: providers::all,
-        dialects: &[],
+        dialects: &[&described::OpenAi],
         plugin: Plugin::new(),
     })
 }

@@ -44,3 +44,23 @@ pub trait StreamMapper: Send + 'static {
         0
     }
 }
+
+impl<T: Send + 'static> StreamMapper for Box<dyn StreamMapper<Item = T>> {
+    type Item = T;
+
+    fn event(&mut self, event: &Event, out: &mut Vec<T>) -> Result<Flow, InvokeError> {
+        (**self).event(event, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<T>) -> Result<(), InvokeError> {
+        (**self).finish(out)
+    }
+
+    fn is_over(&self) -> bool {
+        (**self).is_over()
+    }
+
+    fn held(&self) -> usize {
+        (**self).held()
+    }
+}

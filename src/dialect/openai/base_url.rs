@@ -57,6 +57,23 @@ impl BaseUrl {
         self
     }
 
+    /// Adds this to the end of the path (`v1`), unless it is there.
+    #[must_use]
+    pub fn with_tail(mut self, tail: &str) -> Self {
+        let ends = self.0.path().strip_suffix(tail).is_some_and(|rest| rest.ends_with('/'));
+        if !ends && !tail.is_empty() {
+            self.0 = self.join_path(tail);
+        }
+        self
+    }
+
+    /// Removes the whole path.
+    #[must_use]
+    pub fn without_path(mut self) -> Self {
+        self.0.set_path("");
+        self
+    }
+
     /// Returns the URL of these path segments below the base URL. Each segment is percent-encoded.
     pub fn join(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();

@@ -8,10 +8,13 @@ pub mod audio;
 pub mod chat;
 pub mod embeddings;
 pub mod files;
+pub mod model;
 pub mod moderation;
+pub mod provider;
 mod rejections;
 pub mod rerank;
 mod signatures;
+pub mod smallest;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

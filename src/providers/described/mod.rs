@@ -8,8 +8,19 @@
 //! The requests are made by [`super::compatible`]; no vendor is named in this module.
 
 pub mod block;
+mod connection;
+mod custom_schema;
 pub mod dynamic;
+mod errors;
 pub mod facts;
 pub mod merge;
+mod model_facts;
+mod openai;
+mod problems;
+mod provider;
 pub mod template;
 pub mod unknown_keys;
+mod validation;
+mod values;
+
+pub use openai::OpenAi;

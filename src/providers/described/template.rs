@@ -176,7 +176,7 @@ impl Visitor<'_> for TemplateVisitor {
     type Value = Template;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a text, in which `{credential}` stands for the value of a credential")
+        formatter.write_str("a text, in which `{credential}` is replaced by the value of a credential")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Template, E> {

@@ -368,6 +368,13 @@ pub struct ModerationRequest {
     pub text: String,
 }
 
+impl ModerationRequest {
+    /// A text.
+    pub fn new(target: Target, text: impl Into<String>) -> Self {
+        Self { target, text: text.into() }
+    }
+}
+
 /// `validate_provider_credentials`.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]

@@ -157,14 +157,14 @@ macro_rules! text_or_map {
 
 text_or_map!(
     BaseUrl,
-    "a URL, in which `{credential}` stands for a credential, or a map with `by`, `when` and `else`",
+    "a URL, in which `{credential}` is replaced by a credential, or a map with `by`, `when` and `else`",
     BaseUrl::Template,
     BaseUrl::Choice,
     BaseUrlChoice
 );
 text_or_map!(
     WireName,
-    "a name, in which `{model}` stands for Dify's name, or a map from Dify's names",
+    "a name, in which `{model}` is replaced by Dify's name, or a map from Dify's names",
     WireName::Template,
     WireName::Map,
     BTreeMap<String, String>

@@ -4,7 +4,6 @@
 
 mod connection;
 mod custom;
-mod placeholders;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -15,10 +14,14 @@ use serde_json::{Map, Value};
 
 use super::block::Block;
 use super::template::Template;
+use crate::dialect::openai::embeddings::EmbeddingForm;
+use crate::dialect::openai::moderation::ModerationForm;
+use crate::dialect::openai::options::ChatOptions;
+use crate::dialect::openai::rerank::RerankForm;
+use crate::dialect::openai::speech::{SpeechForm, TranscriptionForm};
 
 pub use connection::{Auth, AuthPlace, BaseUrl, Paths, WireName};
 pub use custom::{Custom, CustomRule, OneOrMany};
-pub use placeholders::{ChatOptions, EmbeddingForm, ModerationForm, RerankForm, SpeechForm, TranscriptionForm};
 pub use validate::{Validate, ValidateCall};
 
 /// Defines a struct with the keys that the facts of a provider and of a model have in common, and some of its own.
