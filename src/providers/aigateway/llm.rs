@@ -1,21 +1,16 @@
-//! Language models: the dialect profile of a credential form, and a request.
+//! Language models: the dialect profile of a credential form, and what the gateway changes about calls.
 
-use async_stream::try_stream;
-use futures_util::StreamExt;
-
-use super::AiGateway;
-use super::connection::{connect, file_url};
 use super::moderated_stream::ModeratedStream;
 use super::moderation;
+use crate::dialect::StreamMapper;
 use crate::dialect::openai::profile::{
     AudioForm, DocumentForm, ImageForm, MaxTokensName, Mode, StructuredForm, ThinkingForm, ToolForm, UserForm,
     VideoForm,
 };
-use crate::dialect::openai::{ChatMapper, MapperOptions, Profile};
-use crate::providers::compatible::{chat, files};
+use crate::dialect::openai::{ChatMapper, Profile};
+use crate::providers::compatible::model::Hooks;
 use dify_plugin::declare::{Pricing, price};
 use dify_plugin::error::InvokeError;
-use dify_plugin::model::{CallContext, Chunks};
 use dify_plugin::protocol::{Credentials, FinishReason, LlmDelta, LlmRequest};
 
 const THINKING: &str = "enable_thinking";
@@ -32,9 +27,9 @@ pub(super) enum Thinking {
 }
 
 impl Thinking {
-    /// Reads the form field; its misspelled name stays because stored forms use it. The correct one is that of other forms.
+    /// Reads the form field, which stored forms have under its misspelled name.
     pub(super) fn of(credentials: &Credentials) -> Self {
-        match credentials.get("agent_though_support").or_else(|| credentials.get("agent_thought_support")) {
+        match credentials.get("agent_thought_support").or_else(|| credentials.get("agent_though_support")) {
             Some("supported") => Self::Switchable,
             Some("only_thinking_supported") => Self::Always,
             _ => Self::No,
@@ -76,41 +71,32 @@ pub(super) fn profile(credentials: &Credentials) -> Profile {
     }
 }
 
-/// `invoke_llm`.
-pub(super) fn invoke(gateway: &AiGateway, context: CallContext, mut request: LlmRequest) -> Chunks<LlmDelta> {
-    let tokens = gateway.tokens.clone();
-    try_stream! {
-        let (endpoint, model) = connect(&request.target, &tokens)?;
-        let profile = profile(&request.target.credentials);
-        let file_url = file_url(&request.target.credentials)?.map(str::to_owned);
-        let (network, messages) = (&endpoint.network, &mut request.prompt_messages);
-        files::gather(&context.upstream, network, file_url.as_deref(), &profile, messages).await?;
-        match Thinking::of(&request.target.credentials) {
-            Thinking::Always => {
-                request.model_parameters.insert(THINKING.to_owned(), true.into());
-            }
-            Thinking::No => {
-                request.model_parameters.remove(THINKING);
-            }
-            Thinking::Switchable => {}
-        }
-        let pricing = context.pricing().cloned();
-        let options = MapperOptions::of(&request, &profile, pricing.as_ref());
-        let names = options.names.clone();
-        let mapper = ModeratedStream::new(ChatMapper::new(options), pricing.clone());
-        let mut deltas = chat::invoke_mapped(context.upstream, endpoint, model, profile, names, mapper, request);
-        while let Some(delta) = deltas.next().await {
-            yield delta.or_else(|error| as_response(error, pricing.as_ref()))?;
-        }
-    }
-    .boxed()
+/// What the gateway adds to calls: the thinking switch of the form, and blocks of its content moderation.
+pub(super) struct GatewayHooks {
+    pub(super) thinking: Thinking,
+    pub(super) pricing: Option<Pricing>,
 }
 
-/// Converts a moderation block to a response, whatever its HTTP status is.
-fn as_response(error: InvokeError, pricing: Option<&Pricing>) -> Result<LlmDelta, InvokeError> {
-    if error.code.as_deref() != Some(moderation::CODE) {
-        return Err(error);
+impl Hooks for GatewayHooks {
+    fn prepare(&self, request: &mut LlmRequest) -> Result<(), InvokeError> {
+        match self.thinking {
+            Thinking::Always => _ = request.model_parameters.insert(THINKING.to_owned(), true.into()),
+            Thinking::No => _ = request.model_parameters.remove(THINKING),
+            Thinking::Switchable => {}
+        }
+        Ok(())
     }
-    let end = LlmDelta::end(FinishReason::ContentFilter, price::llm_usage(pricing, 0, 0));
-    Ok(end.with_content(error.message))
+
+    fn mapper(&self, _request: &LlmRequest, mapper: ChatMapper) -> Box<dyn StreamMapper<Item = LlmDelta>> {
+        Box::new(ModeratedStream::new(mapper, self.pricing.clone()))
+    }
+
+    /// Converts a moderation block to a response, whatever its HTTP status is.
+    fn answered(&self, error: InvokeError) -> Result<LlmDelta, InvokeError> {
+        if error.code.as_deref() != Some(moderation::CODE) {
+            return Err(error);
+        }
+        let end = LlmDelta::end(FinishReason::ContentFilter, price::llm_usage(self.pricing.as_ref(), 0, 0));
+        Ok(end.with_content(error.message))
+    }
 }

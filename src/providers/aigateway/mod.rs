@@ -6,7 +6,6 @@
 //! `moderated_stream`).
 
 mod connection;
-mod embedding_rerank;
 mod errors;
 #[cfg(test)]
 mod for_tests;
@@ -15,87 +14,60 @@ pub mod jwk;
 pub mod jws;
 mod jwt;
 mod llm;
+mod models;
 mod moderated_stream;
 mod moderation;
 mod schema;
 mod speech;
 mod validate;
 
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 use url::Url;
 
-use crate::dialect::tokens::{estimate_prompt, estimate_text};
+use super::compatible::model::{Model, Source};
+use super::compatible::provider::Compatible;
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::error::InvokeError;
-use dify_plugin::model::{CallContext, Chunks, Provider, ResultFuture, Validated};
-use dify_plugin::protocol::{
-    AudioChunk, Credentials, EmbeddingResult, LlmDelta, LlmNumTokensRequest, LlmRequest, ModelRequest, RerankRequest,
-    RerankResult, Speech2TextRequest, TextEmbeddingNumTokensRequest, TextEmbeddingRequest, TtsRequest,
-    TtsVoicesRequest, Voice,
-};
+use dify_plugin::model::{CallContext, ResultFuture, Validated};
+use dify_plugin::protocol::{Credentials, ModelRequest, ModelType, Target};
 
 pub use moderated_stream::ModeratedStream;
 
 /// The provider `ai-gateway`.
-#[derive(Clone, Default)]
-pub struct AiGateway {
+pub type AiGateway = Compatible<Gateway>;
+
+/// The source of its models: their credential forms.
+#[derive(Default)]
+pub struct Gateway {
     tokens: jwt::TokenCache,
 }
 
-impl Provider for AiGateway {
-    fn name(&self) -> &'static str {
+impl Source for Gateway {
+    fn name(&self) -> &str {
         "ai-gateway"
     }
 
-    fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
-        llm::invoke(self, context, request)
+    fn model<'a>(
+        &'a self,
+        context: &'a CallContext,
+        target: &'a Target,
+        model_type: ModelType,
+    ) -> BoxFuture<'a, Result<Model, InvokeError>> {
+        Box::pin(std::future::ready(models::model(self, context, target, model_type)))
     }
 
-    fn llm_num_tokens(&self, _context: CallContext, request: LlmNumTokensRequest) -> ResultFuture<u64> {
-        Box::pin(std::future::ready(Ok(estimate_prompt(&request.prompt_messages, &request.tools))))
-    }
-
-    fn text_embedding(&self, context: CallContext, request: TextEmbeddingRequest) -> ResultFuture<EmbeddingResult> {
-        Box::pin(embedding_rerank::embed(self.clone(), context, request))
-    }
-
-    fn text_embedding_num_tokens(
-        &self,
-        _context: CallContext,
-        request: TextEmbeddingNumTokensRequest,
-    ) -> ResultFuture<Vec<u64>> {
-        Box::pin(std::future::ready(Ok(request.texts.iter().map(|text| estimate_text(text)).collect())))
-    }
-
-    fn rerank(&self, context: CallContext, request: RerankRequest) -> ResultFuture<RerankResult> {
-        Box::pin(embedding_rerank::rerank(self.clone(), context, request))
-    }
-
-    fn tts(&self, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
-        speech::speak(self, context, request)
-    }
-
-    fn tts_voices(&self, _context: CallContext, request: TtsVoicesRequest) -> ResultFuture<Vec<Voice>> {
-        Box::pin(std::future::ready(Ok(speech::voices(&request.target.credentials))))
-    }
-
-    fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> ResultFuture<String> {
-        Box::pin(speech::transcribe(self.clone(), context, request))
-    }
-
-    fn validate_model(&self, context: CallContext, request: ModelRequest) -> ResultFuture<Validated> {
-        let this = self.clone();
-        Box::pin(async move {
-            validate::validate(this, context, request).await?;
-            Ok(Validated::unchanged())
-        })
-    }
-
-    fn model_schema(&self, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
+    fn schema(self: Arc<Self>, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         Box::pin(std::future::ready(schema::schema(&request)))
     }
 
-    fn call_schema(&self, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
+    fn call_schema(self: Arc<Self>, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         Box::pin(std::future::ready(schema::call_schema(&request)))
+    }
+
+    fn validate_model(self: Arc<Self>, context: CallContext, request: ModelRequest) -> ResultFuture<Validated> {
+        Box::pin(validate::validate(self, context, request))
     }
 
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {

@@ -50,15 +50,17 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
             "supported_file_extensions": speech::FILE_EXTENSIONS,
         }),
         ModelType::Tts => speech::properties(credentials)?,
-        other => {
-            let name = other.as_str();
-            return Err(InvokeError::bad_request(format!("the AI Gateway provider does not support {name} models")));
-        }
+        other => return Err(unsupported(other)),
     };
     if let Value::Object(properties) = properties {
         schema.model_properties = properties;
     }
     Ok(schema)
+}
+
+/// Returns the error of a model type that gateways do not serve.
+pub(super) fn unsupported(model_type: ModelType) -> InvokeError {
+    InvokeError::bad_request(format!("the AI Gateway provider does not support {} models", model_type.as_str()))
 }
 
 /// Returns the schema for checking requests. It accepts what could be selected when every model offered a schema.

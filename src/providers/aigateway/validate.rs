@@ -2,65 +2,33 @@
 //! the
 //! form that is wrong if it fails.
 
-use serde_json::json;
+use std::sync::Arc;
 
+use super::Gateway;
 use super::errors::NOT_ALLOWED;
-use super::{AiGateway, embedding_rerank, llm, speech};
-use crate::dialect::wav::silence;
-use crate::providers::compatible::chat::{drain, try_model};
+use crate::providers::compatible::provider::Compatible;
+use crate::providers::compatible::smallest::{self, Smallest};
 use dify_plugin::error::{ErrorKind, InvokeError};
-use dify_plugin::model::CallContext;
-use dify_plugin::protocol::{
-    LlmRequest, ModelRequest, ModelType, PromptMessage, RerankRequest, Speech2TextRequest, Target,
-    TextEmbeddingRequest, TtsRequest,
-};
+use dify_plugin::model::{CallContext, Validated};
+use dify_plugin::protocol::ModelRequest;
 
 /// Output limit of the validation request, in tokens.
 const VALIDATION_MAX_TOKENS: u64 = 10;
 
 /// Sends the validation request.
 pub(super) async fn validate(
-    gateway: AiGateway,
+    gateway: Arc<Gateway>,
     mut context: CallContext,
     request: ModelRequest,
-) -> Result<(), InvokeError> {
+) -> Result<Validated, InvokeError> {
     let schema = super::schema::schema(&request)?;
     context.model = Some(schema.into());
-    let target = request.target;
-    let outcome = match request.model_type {
-        ModelType::Llm => ask(&gateway, context, target).await,
-        ModelType::TextEmbedding => {
-            let request = TextEmbeddingRequest::new(target, vec!["ping".to_owned()]);
-            embedding_rerank::embed(gateway, context, request).await.map(drop)
-        }
-        ModelType::Rerank => {
-            let docs = ["Paris is the capital of France.", "Bread is made of flour."].map(str::to_owned).to_vec();
-            let request = RerankRequest::new(target, "What is the capital of France?", docs);
-            embedding_rerank::rerank(gateway, context, request).await.map(drop)
-        }
-        ModelType::Tts => {
-            let request = TtsRequest::new(target, "Test.");
-            drain(speech::speak(&gateway, context, request)).await
-        }
-        ModelType::Speech2text => {
-            let request = Speech2TextRequest::new(target, silence());
-            speech::transcribe(gateway, context, request).await.map(drop)
-        }
-        _ => Ok(()),
-    };
-    outcome.map_err(name_invalid_part)
-}
-
-async fn ask(gateway: &AiGateway, context: CallContext, target: Target) -> Result<(), InvokeError> {
     // A model that only streams is validated again with a stream; an earlier form could select a stream directly.
-    let stream = target.credentials.get("stream_mode_auth") == Some("use");
-    try_model(VALIDATION_MAX_TOKENS, |tokens| {
-        let mut request = LlmRequest::new(target.clone(), vec![PromptMessage::user("ping")]);
-        request.model_parameters.insert("max_tokens".to_owned(), json!(tokens));
-        request.stream = stream;
-        Ok(llm::invoke(gateway, context.clone(), request))
-    })
-    .await
+    let stream = request.target.credentials.get("stream_mode_auth") == Some("use");
+    let how = Smallest { max_tokens: VALIDATION_MAX_TOKENS, stream };
+    let provider = Compatible::of(gateway);
+    let outcome = smallest::call(&provider, context, request.target, request.model_type, how).await;
+    outcome.map(|()| Validated::unchanged()).map_err(name_invalid_part)
 }
 
 /// Adds the part of the form that is probably wrong to the error.

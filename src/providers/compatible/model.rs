@@ -86,6 +86,11 @@ pub trait Hooks: Send + Sync {
         Box::new(mapper)
     }
 
+    /// Changes the voice of a text-to-speech request; `None` is the server's choice.
+    fn voice(&self, voice: Option<String>) -> Option<String> {
+        voice
+    }
+
     /// Explains an error of any call.
     fn failed(&self, error: InvokeError) -> InvokeError {
         error
@@ -132,7 +137,7 @@ pub trait Source: Send + Sync + 'static {
     fn voices<'a>(
         &'a self,
         _context: &'a CallContext,
-        _model: &'a Model,
+        _target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<Vec<LanguageVoice>>, InvokeError>> {
         Box::pin(std::future::ready(Ok(None)))
     }

@@ -30,6 +30,12 @@ impl<S> Clone for Compatible<S> {
     }
 }
 
+impl<S: Source + Default> Default for Compatible<S> {
+    fn default() -> Self {
+        Self::new(S::default())
+    }
+}
+
 impl<S: Source> Compatible<S> {
     /// Creates the provider.
     pub fn new(source: S) -> Self {
@@ -155,7 +161,7 @@ impl<S: Source> Provider for Compatible<S> {
         try_stream! {
             let model = this.model(&context, &request.target, ModelType::Tts).await?;
             let (mut call, voices) = model.speech()?;
-            call.voice = chosen(voices, request.voice.as_deref())?.or(call.voice);
+            call.voice = model.hooks.voice(chosen(voices, request.voice.as_deref())?.or(call.voice));
             let mut audio = audio::speak(context.upstream, model.endpoint.clone(), call, request.content_text);
             while let Some(chunk) = audio.next().await {
                 yield chunk.map_err(|error| model.hooks.failed(error))?;
@@ -167,10 +173,9 @@ impl<S: Source> Provider for Compatible<S> {
     fn tts_voices(&self, context: CallContext, request: TtsVoicesRequest) -> ResultFuture<Vec<Voice>> {
         let this = self.clone();
         Box::pin(async move {
-            let model = this.model(&context, &request.target, ModelType::Tts).await?;
-            let voices = match this.0.voices(&context, &model).await? {
+            let voices = match this.0.voices(&context, &request.target).await? {
                 Some(voices) => voices,
-                None => model.speech()?.1.to_vec(),
+                None => this.model(&context, &request.target, ModelType::Tts).await?.speech()?.1.to_vec(),
             };
             let language = request.language.as_deref();
             let of_language: Vec<&LanguageVoice> = voices.iter().filter(|voice| speaks(voice, language)).collect();

@@ -1,9 +1,10 @@
 //! The smallest call of each model type, which validates credentials exactly as calls use them. What it is not: the
 //! explanation of its errors for a form.
 
+use futures_util::StreamExt;
 use serde_json::json;
 
-use super::chat::{drain, try_model};
+use super::chat::try_model;
 use super::model::Source;
 use super::provider::Compatible;
 use crate::dialect::wav::silence;
@@ -49,7 +50,8 @@ pub async fn call<S: Source>(
             let request = RerankRequest::new(target, "What is the capital of France?", docs);
             provider.rerank(context, request).await.map(drop)
         }
-        ModelType::Tts => drain(provider.tts(context, TtsRequest::new(target, "Test."))).await,
+        // The first chunk is sufficient; dropping the rest stops the model.
+        ModelType::Tts => provider.tts(context, TtsRequest::new(target, "Test.")).next().await.transpose().map(drop),
         ModelType::Speech2text => {
             provider.speech2text(context, Speech2TextRequest::new(target, silence())).await.map(drop)
         }

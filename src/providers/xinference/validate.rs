@@ -4,20 +4,17 @@
 //! replica
 //! that died.
 
-use futures_util::StreamExt;
-use serde_json::json;
+use std::sync::Arc;
+
 use tracing::warn;
 
 use super::model_cache::{self, Running};
 use super::settings::{self, Settings};
-use super::{Call, Xinference, is_served};
-use crate::dialect::wav::silence;
-use crate::providers::compatible::audio::{speak, transcribe};
-use crate::providers::compatible::chat::try_model;
-use crate::providers::compatible::{embeddings, rerank};
+use super::{Server, Xinference, is_served};
+use crate::providers::compatible::smallest::{self, Smallest};
 use dify_plugin::error::{ErrorKind, InvokeError};
-use dify_plugin::model::CallContext;
-use dify_plugin::protocol::{EmbeddingInputType, LlmRequest, ModelRequest, ModelType, PromptMessage, TtsRequest};
+use dify_plugin::model::{CallContext, Provider, Validated};
+use dify_plugin::protocol::{ModelRequest, ModelType, TextEmbeddingRequest};
 use dify_plugin::upstream::Upstream;
 
 /// Output limit of the validation request, in tokens.
@@ -27,10 +24,10 @@ const VALIDATION_MAX_TOKENS: u64 = 5;
 const MAX_NAMED_MODELS: usize = 20;
 
 pub(super) async fn validate(
-    provider: &Xinference,
+    server: Arc<Server>,
     context: CallContext,
     request: ModelRequest,
-) -> Result<(), InvokeError> {
+) -> Result<Validated, InvokeError> {
     if !is_served(request.model_type) {
         return Err(InvokeError::credentials(format!(
             "the Xinference provider does not support {} models",
@@ -38,10 +35,10 @@ pub(super) async fn validate(
         )));
     }
     settings::check(&request.target.credentials, request.model_type)?;
-    let settings = Settings::read(&request.target, &context.upstream, &provider.tokens)?;
+    let settings = Settings::read(&request.target, &context.upstream, &server.tokens)?;
     // The user may have fixed on the server what caused an earlier rejection of the login.
-    provider.tokens.admit(settings.login);
-    let description = match provider.catalog.ask(&context.upstream, &settings).await {
+    server.tokens.admit(settings.login);
+    let description = match server.catalog.ask(&context.upstream, &settings).await {
         Ok(description) => description,
         Err(error) => return Err(explain(error, &context.upstream, &settings, request.model_type).await),
     };
@@ -55,12 +52,35 @@ pub(super) async fn validate(
         let hint = running(&context.upstream, &settings, request.model_type).await;
         return Err(InvokeError::credentials(message).with_hint(hint));
     }
-    let key = settings.key;
-    let call = Call { settings, description, assumed_because: None, context, catalog: provider.catalog.clone() };
-    call.probe(&request).await.map_err(|error| {
-        provider.catalog.forget(key);
-        used(error, &call.settings.uid)
-    })
+    let (key, uid) = (settings.key, settings.uid);
+    let catalog = server.catalog.clone();
+    match probe(&Xinference::of(server), context, request, description.dimensions).await {
+        Ok(()) => Ok(Validated::unchanged()),
+        Err(error) => {
+            catalog.forget(key);
+            Err(used(error, &uid))
+        }
+    }
+}
+
+/// Uses the model once.
+async fn probe(
+    provider: &Xinference,
+    context: CallContext,
+    request: ModelRequest,
+    dimensions: Option<u64>,
+) -> Result<(), InvokeError> {
+    if request.model_type != ModelType::TextEmbedding {
+        let how = Smallest { max_tokens: VALIDATION_MAX_TOKENS, stream: false };
+        return smallest::call(provider, context, request.target, request.model_type, how).await;
+    }
+    let request = TextEmbeddingRequest::new(request.target, vec!["ping".to_owned()]);
+    let result = provider.text_embedding(context, request).await?;
+    let found = result.embeddings.first().map(|vector| vector.len() as u64);
+    if dimensions.is_some() && found != dimensions {
+        warn!(described = dimensions, found, "the dimensions of the embeddings do not match the model info");
+    }
+    Ok(())
 }
 
 /// Explains why the model info could not be queried.
@@ -138,52 +158,5 @@ fn name_running(models: &[Running], wanted: ModelType) -> String {
             format!("No {kind} models are running on this server. Models of other types: {}.", all.join(", "))
         }
         (fitting, _) => format!("Running {kind} models: {}.", fitting.join(", ")),
-    }
-}
-
-impl Call {
-    /// Uses the model once.
-    async fn probe(&self, request: &ModelRequest) -> Result<(), InvokeError> {
-        let (target, upstream, api) = (&request.target, &self.context.upstream, &self.settings.api);
-        match request.model_type {
-            ModelType::Llm => {
-                let ask = |tokens| {
-                    let mut request = LlmRequest::new(target.clone(), vec![PromptMessage::user("ping")]);
-                    request.model_parameters.insert("max_tokens".to_owned(), json!(tokens));
-                    request.stream = false;
-                    self.llm(request)
-                };
-                try_model(VALIDATION_MAX_TOKENS, ask).await
-            }
-            ModelType::TextEmbedding => {
-                let call = self.embedding(target, EmbeddingInputType::Document)?;
-                let result = embeddings::texts(upstream, api, &call, vec!["ping".to_owned()]).await;
-                let result = result.map_err(|error| self.noticed(error))?;
-                let found = result.vectors.first().map(|vector| vector.len() as u64);
-                if self.description.dimensions.is_some() && found != self.description.dimensions {
-                    warn!(
-                        described = self.description.dimensions,
-                        found, "the dimensions of the embeddings do not match the model info"
-                    );
-                }
-                Ok(())
-            }
-            ModelType::Rerank => {
-                let ranking = self.ranking(target, None, None)?;
-                let found = rerank::texts(upstream, api, &ranking, "ping".to_owned(), vec!["pong".to_owned()]).await;
-                self.ranked(found).map(drop)
-            }
-            ModelType::Speech2text => {
-                transcribe(upstream, api, &self.transcription(None, false), silence()).await.map(drop)
-            }
-            ModelType::Tts => {
-                let request = TtsRequest::new(target.clone(), "Hi.");
-                let speech = self.speech(&request);
-                let mut audio = speak(upstream.clone(), api.clone(), speech, request.content_text);
-                // The first chunk is sufficient; dropping the rest stops the model.
-                audio.next().await.transpose().map(|_| ())
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -10,6 +10,7 @@ use super::model_info::ModelInfo;
 use super::settings::Settings;
 use crate::dialect::openai::speech::SpeechForm;
 use crate::providers::compatible::Action;
+use crate::providers::compatible::model::LanguageVoice;
 use dify_plugin::protocol::Voice;
 use dify_plugin::upstream::{RetryPolicy, Upstream};
 
@@ -19,15 +20,12 @@ pub(super) const DEFAULT: &str = "default";
 /// Model families that stream audio while they generate it.
 const STREAMING: [&str; 4] = ["cosyvoice", "chattts", "fishaudio", "voxcpm"];
 
-/// A voice and its languages; an empty list means all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Speaker {
-    value: String,
-    languages: &'static [&'static str],
-}
-
-fn speakers(names: &[&str], languages: &'static [&'static str]) -> Vec<Speaker> {
-    names.iter().map(|name| Speaker { value: (*name).to_owned(), languages }).collect()
+fn speakers(names: &[&str], languages: &[&str]) -> Vec<LanguageVoice> {
+    let speaker = |name: &&str| LanguageVoice {
+        voice: Voice::new(*name, *name),
+        languages: languages.iter().map(|language| (*language).to_owned()).collect(),
+    };
+    names.iter().map(speaker).collect()
 }
 
 /// Whether audio is requested as a stream.
@@ -37,7 +35,7 @@ pub(super) fn streams(description: &ModelInfo) -> bool {
 }
 
 /// Returns the known voices, without querying the server.
-pub(super) fn known(settings: &Settings, description: &ModelInfo) -> Vec<Speaker> {
+pub(super) fn known(settings: &Settings, description: &ModelInfo) -> Vec<LanguageVoice> {
     if let Some(list) = &settings.voices {
         let own: Vec<&str> = list.split([',', '\n', '，']).map(str::trim).filter(|name| !name.is_empty()).collect();
         if !own.is_empty() {
@@ -70,7 +68,7 @@ pub(super) fn known(settings: &Settings, description: &ModelInfo) -> Vec<Speaker
 }
 
 /// Returns the voices, queried from the server if the model is known to report them.
-pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, description: &ModelInfo) -> Vec<Speaker> {
+pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, description: &ModelInfo) -> Vec<LanguageVoice> {
     let family = description.family().to_ascii_lowercase();
     let name = description.model_name.as_deref().unwrap_or_default();
     let asks =
@@ -82,13 +80,14 @@ pub(super) async fn of_server(upstream: &Upstream, settings: &Settings, descript
 }
 
 /// Requests a voice that does not exist; the error lists the available ones.
-async fn ask(upstream: &Upstream, settings: &Settings) -> Option<Vec<Speaker>> {
+async fn ask(upstream: &Upstream, settings: &Settings) -> Option<Vec<LanguageVoice>> {
     let body = SpeechForm::default().request(&settings.uid, ".", Some("?"), "mp3", Some(false));
     let request = settings.api.post_json(Action::Speech, &body).ok()?.with_retry(RetryPolicy::never());
     let refusal = upstream.send(&request).await.err()?;
     debug!(reason = refusal.log_summary(), "queried the server for its speakers");
     let names = named(&refusal.message);
-    (!names.is_empty()).then(|| names.into_iter().map(|value| Speaker { value, languages: &[] }).collect())
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    (!names.is_empty()).then(|| speakers(&names, &[]))
 }
 
 /// Extracts the speakers from an error: `…, available speakers: {'EN-US': 0, …}` or `Supported speakers are: a, b`.
@@ -101,18 +100,6 @@ fn named(message: &str) -> Vec<String> {
     names.into_iter().map(plain).filter(|name| !name.is_empty() && name.chars().count() <= 64).collect()
 }
 
-/// Returns the voices for a language, or all voices if none supports it.
-pub(super) fn speaker_voices(speakers: &[Speaker], language: Option<&str>) -> Vec<Voice> {
-    let speaks = |speaker: &&Speaker| {
-        language.is_none_or(|language| speaker.languages.is_empty() || speaker.languages.contains(&language))
-    };
-    let mut chosen: Vec<&Speaker> = speakers.iter().filter(speaks).collect();
-    if chosen.is_empty() {
-        chosen = speakers.iter().collect();
-    }
-    chosen.into_iter().map(|speaker| Voice::new(&speaker.value, &speaker.value)).collect()
-}
-
 /// Returns the model properties of the schema.
 pub(super) fn properties(settings: &Settings, description: &ModelInfo, audio_type: &str) -> Value {
     const LANGUAGES: [&str; 6] = ["en-US", "zh-Hans", "ja-JP", "ko-KR", "fr-FR", "es-ES"];
@@ -120,17 +107,20 @@ pub(super) fn properties(settings: &Settings, description: &ModelInfo, audio_typ
     let voices: Vec<Value> = speakers
         .iter()
         .map(|speaker| {
-            let languages = if speaker.languages.is_empty() { &LANGUAGES } else { speaker.languages };
-            json!({"mode": speaker.value, "name": speaker.value, "language": languages})
+            let languages = match speaker.languages.as_slice() {
+                [] => json!(LANGUAGES),
+                own => json!(own),
+            };
+            json!({"mode": speaker.voice.value, "name": speaker.voice.name, "language": languages})
         })
         .collect();
-    let first = speakers.first().map_or(DEFAULT, |speaker| &speaker.value);
+    let first = speakers.first().map_or(DEFAULT, |speaker| &speaker.voice.value);
     json!({
         "default_voice": first,
         "voices": voices,
         "audio_type": audio_type,
         "word_limit": super::schema::WORD_LIMIT,
-        "max_workers": super::MAX_CONCURRENT_SPEECH,
+        "max_workers": super::models::MAX_CONCURRENT_SPEECH,
     })
 }
 
@@ -148,14 +138,5 @@ mod tests {
         for (message, expected) in cases {
             assert_eq!(named(message), expected, "{message}");
         }
-    }
-
-    #[test]
-    fn lists_voices_by_language_and_never_none() {
-        let all = [speakers(&["a"], &["en-US"]), speakers(&["b"], &["zh-Hans"]), speakers(&["c"], &[])].concat();
-        let names = |language| speaker_voices(&all, language).into_iter().map(|voice| voice.value).collect::<Vec<_>>();
-        assert_eq!(names(None), ["a", "b", "c"]);
-        assert_eq!(names(Some("zh-Hans")), ["b", "c"]);
-        assert_eq!(speaker_voices(&all[..1], Some("ja-JP")).len(), 1);
     }
 }
