@@ -1,4 +1,4 @@
-//! Complete responses, not streams: agent tasks, audio, transcripts, vectors, rankings, errors of every upstream.
+//! Complete responses, not streams: agent tasks, audio, transcripts, vectors, rankings, verdicts, errors of every upstream.
 #![no_main]
 
 use dify_plugin::declare::price;
@@ -9,7 +9,8 @@ use dify_plugin::upstream::status;
 use dify_plugin_runtime::dialect::gemini::{embedding, errors as gemini_errors, interactions::Interaction, speech};
 use dify_plugin_runtime::dialect::openai::embeddings::EmbeddingResponse;
 use dify_plugin_runtime::dialect::openai::errors as openai_errors;
-use dify_plugin_runtime::dialect::openai::rerank::{RerankResponse, ScoreForm};
+use dify_plugin_runtime::dialect::openai::moderation::{Flag, ModerationForm};
+use dify_plugin_runtime::dialect::openai::rerank::{RerankForm, RerankResponse, ScoreForm};
 use dify_plugin_runtime::dialect::wav;
 use dify_plugin_runtime_fuzz::pricing;
 use libfuzzer_sys::fuzz_target;
@@ -48,7 +49,7 @@ fn refusal(code: u8, body: &[u8]) {
 fuzz_target!(|data: &[u8]| {
     let [kind, number, body @ ..] = data else { return };
     let count = usize::from(number % 4);
-    match kind % 7 {
+    match kind % 8 {
         0 => {
             let Ok(task) = serde_json::from_slice::<Interaction>(body) else { return };
             task.state();
@@ -68,10 +69,17 @@ fuzz_target!(|data: &[u8]| {
             vectors(count, answer.into_vectors(count));
         }
         4 => {
-            let Ok(answer) = RerankResponse::read(&String::from_utf8_lossy(body)) else { return };
-            let form = if number & 8 == 0 { ScoreForm::Raw } else { ScoreForm::Sigmoid };
+            let mut form = RerankForm::default();
+            if number & 8 != 0 {
+                form.scores = ScoreForm::Sigmoid;
+            }
+            if number & 16 != 0 {
+                (form.results, form.score) = (Some("a.b".to_owned()), Some("logit".to_owned()));
+                form.first_index = 1;
+            }
+            let Ok(answer) = RerankResponse::read(&String::from_utf8_lossy(body), &form) else { return };
             let texts = ["a", "b", "c", "d"].map(str::to_owned);
-            match answer.into_documents(&texts, form, Some(0.1), Some(count as u64)) {
+            match answer.into_documents(&texts, &form, Some(0.1), Some(count as u64)) {
                 Ok(documents) => assert!(documents.len() <= count && documents.is_sorted_by(|a, b| a.score >= b.score)),
                 Err(error) => check_message(&error),
             }
@@ -79,6 +87,11 @@ fuzz_target!(|data: &[u8]| {
         5 => {
             let _ = wav::samples(body);
         }
-        _ => refusal(*number, body),
+        6 => refusal(*number, body),
+        _ => {
+            let flag = if number & 8 == 0 { Flag::Flagged } else { Flag::Categories };
+            let form = ModerationForm { flag, ..ModerationForm::default() };
+            let _ = form.read(&String::from_utf8_lossy(body), count).map_err(|error| check_message(&error));
+        }
     }
 });

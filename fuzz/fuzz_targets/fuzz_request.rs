@@ -18,7 +18,8 @@ use dify_plugin_runtime::dialect::gemini::request::Conversation;
 use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;
 use dify_plugin_runtime::dialect::names::FunctionNames;
 use dify_plugin_runtime::dialect::openai::profile::{
-    AudioForm, DocumentForm, Mode, StructuredForm, ThinkingForm, ToolForm, VideoForm,
+    AudioForm, DocumentForm, History, Mode, ReasoningBack, StructuredForm, SystemForm, ThinkingForm, ToolForm, UserForm,
+    VideoForm,
 };
 use dify_plugin_runtime::dialect::openai::{Profile, chat_request};
 use dify_plugin_runtime::dialect::tokens::estimate_prompt;
@@ -42,9 +43,10 @@ static PROFILES: LazyLock<[Profile; 3]> = LazyLock::new(|| {
         tools: ToolForm::ToolCall,
         thinking: ThinkingForm { template_kwargs: true, top_level: true, object: true },
         prefer_inline: true,
-        system_first: true,
+        history: History { merge: Some("\n\n".to_owned()), drops_empty: true, system: SystemForm::First },
+        reasoning_back: ReasoningBack::Always,
         include_usage: true,
-        send_user: true,
+        user: Some(UserForm::default()),
         ..Profile::default()
     };
     let older = Profile { tools: ToolForm::FunctionCall, structured: StructuredForm::NativeAndPrompt, ..full.clone() };
