@@ -53,6 +53,18 @@ impl<T: DeserializeOwned + Default> Block<T> {
         })
     }
 
+    /// Returns the block in every variant that can be checked without credentials.
+    pub fn each(&self) -> Vec<Arc<T>> {
+        match (&self.fixed, &self.dynamic) {
+            (Some(fixed), _) => vec![fixed.clone()],
+            (None, Some(dynamic)) => {
+                let variants = dynamic.variants().into_iter();
+                variants.filter_map(|value| serde_json::from_value(value).ok().map(Arc::new)).collect()
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
     /// Returns the paths and names of the credentials on which the block depends.
     pub fn names(&self) -> Vec<(String, &str)> {
         self.dynamic.iter().flat_map(Dynamic::names).collect()

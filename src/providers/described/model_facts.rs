@@ -55,6 +55,10 @@ impl ModelTable {
                 Err(what) => wrong.push((model_type, model.to_owned(), what)),
             }
         }
+        // Only blocks of patterns are merged later.
+        if table.blocks.is_empty() {
+            table.base = Map::new();
+        }
         if wrong.is_empty() { Ok(table) } else { Err(wrong) }
     }
 

@@ -8,7 +8,7 @@ use super::block::place_in;
 use super::facts::{self, Facts, ModelBlocks};
 use super::merge::matches;
 use super::model_facts::ModelTable;
-use super::problems::{Declared, problems, type_of};
+use super::problems::{Declared, block_problems, problems, type_of};
 use super::provider::Described;
 use super::unknown_keys::{take_unknown_keys, take_unknown_model_keys};
 use crate::providers::compatible::provider::Compatible;
@@ -50,7 +50,13 @@ fn make(declared: &DeclaredProvider<'_>) -> Result<Served, Vec<FactProblem>> {
     let blocks = read.as_ref().map(|facts| facts.models.clone()).unwrap_or_default();
     let models = model_table(&map, &blocks, declared, &mut found);
     if let Some(facts) = &read {
-        found.extend(problems(facts, Declared { declaration: declared.declaration, models: declared.models }));
+        let about = Declared { declaration: declared.declaration, models: declared.models };
+        found.extend(problems(facts, about));
+        for model in declared.models {
+            if let Some(Value::Object(block)) = model.extra.get(KEY) {
+                found.extend(block_problems(block, facts, about).into_iter().map(|problem| problem.of_model(model)));
+            }
+        }
     }
     let is_error = |problem: &FactProblem| problem.severity == Severity::Error;
     match (read, models) {

@@ -9,7 +9,7 @@ use url::Url;
 use super::connection::{base_url, endpoint, wire_name};
 use super::custom_schema::{self, mode, voices, yes};
 use super::errors::ErrorTable;
-use super::facts::{ErrorClass, Facts, ModelFacts};
+use super::facts::{ErrorClass, Facts, ModelBlocks, ModelFacts};
 use super::model_facts::ModelTable;
 use super::validation;
 use super::values::CallValues;
@@ -34,7 +34,9 @@ pub struct Described {
 
 impl Described {
     /// Creates the source of a provider.
-    pub fn new(name: impl Into<String>, facts: Facts, models: ModelTable) -> Self {
+    pub fn new(name: impl Into<String>, mut facts: Facts, models: ModelTable) -> Self {
+        // They are in the table.
+        facts.models = ModelBlocks::default();
         let errors: Vec<(String, ErrorClass)> =
             facts.errors.iter().map(|(word, class)| (word.clone(), *class)).collect();
         Self { name: name.into(), facts, models, errors: ErrorTable::new(&errors) }

@@ -2,6 +2,10 @@
 //! match nothing, combinations that cannot work. What it is not: unknown keys and types, which are found when the facts are
 //! read.
 
+mod chat;
+mod names;
+
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::connection::WHOLE_PATH;
@@ -61,12 +65,20 @@ pub fn problems(facts: &Facts, declared: Declared<'_>) -> Vec<FactProblem> {
     found.provider();
     found.base_url();
     found.auth("auth", &facts.auth.resolve("auth", &|_: &str| None).unwrap_or_default());
-    found.headers();
+    found.names("", facts);
+    found.chat("", facts);
     found.paths();
     found.models();
     found.validate();
     found.custom();
     found.left_out();
+    found.problems
+}
+
+/// Finds what is wrong with the names in a model's own block.
+pub fn block_problems(block: &Map<String, Value>, facts: &Facts, declared: Declared<'_>) -> Vec<FactProblem> {
+    let mut found = Found { problems: Vec::new(), facts, declared };
+    found.block("", block);
     found.problems
 }
 
@@ -120,34 +132,10 @@ impl Found<'_> {
         }
     }
 
-    fn url(&mut self, path: &str, template: &Template) {
-        self.template(path, template);
-        // What a credential contains is checked when it is used.
-        let filled = template.fill(&|_: &str| None);
-        if let Ok(text) = filled
-            && let Some(what) = not_a_url(&text)
-        {
-            self.error(path, format!("`{text}` {what}"));
-        }
-    }
-
     fn base_url(&mut self) {
         let facts = self.facts;
-        match &facts.base_url {
-            None => self.error("base_url", "is missing; it is the root of the API, as https://api.example.com/v1"),
-            Some(BaseUrl::Template(template)) => self.url("base_url", template),
-            Some(BaseUrl::Choice(choice)) => {
-                self.field("base_url.by", &choice.by);
-                for (value, template) in &choice.when {
-                    self.url(&format!("base_url.when.{value}"), template);
-                }
-                if let Some(other) = &choice.other {
-                    self.url("base_url.else", other);
-                }
-                if choice.when.is_empty() {
-                    self.error("base_url.when", "has no value");
-                }
-            }
+        if facts.base_url.is_none() {
+            self.error("base_url", "is missing; it is the root of the API, as https://api.example.com/v1");
         }
         for (index, tail) in facts.base_strip.iter().enumerate() {
             if tail.trim_matches('/').is_empty() || (tail.contains('*') && tail != WHOLE_PATH) {
@@ -222,53 +210,14 @@ impl Found<'_> {
         }
     }
 
-    fn headers(&mut self) {
-        let facts = self.facts;
-        for (name, template) in &facts.headers {
-            let path = format!("headers.{name}");
-            self.template(&path, template);
-            if http::HeaderName::try_from(name.trim()).is_err() {
-                self.error(&path, "is not a valid header name");
-            }
-            if template.as_text().is_some_and(|text| http::HeaderValue::from_str(text).is_err()) {
-                self.error(&path, "contains characters that are not allowed in a header");
-            }
-        }
-        for (name, template) in &facts.query {
-            self.template(&format!("query.{name}"), template);
-        }
-        if let Some(WireName::Template(template)) = &facts.model {
-            self.template("model", template);
-        }
-        let blocks = [
-            ("chat", facts.chat.names()),
-            ("embedding", facts.embedding.names()),
-            ("rerank", facts.rerank.names()),
-            ("tts", facts.tts.names()),
-            ("speech2text", facts.speech2text.names()),
-            ("moderation", facts.moderation.names()),
-            ("auth", facts.auth.names()),
-            ("custom", facts.custom.names()),
-        ];
-        for (block, names) in blocks {
-            for (path, name) in names {
-                self.field(&format!("{block}.{path}"), name);
-            }
-        }
-    }
-
     fn supports(&self, model_type: ModelType) -> bool {
         self.declared.declaration.supported_model_types.contains(&model_type)
     }
 
     fn paths(&mut self) {
         let facts = self.facts;
-        for (key, template) in facts.paths.given() {
+        for (key, _) in facts.paths.given() {
             let path = format!("paths.{key}");
-            self.template(&path, template);
-            if template.as_text().is_some_and(|text| text.contains("://") && not_a_url(text).is_some()) {
-                self.error(&path, "is not a valid URL");
-            }
             if let Some(model_type) = type_of(key)
                 && !self.supports(model_type)
             {
@@ -293,7 +242,9 @@ impl Found<'_> {
 
     fn models(&mut self) {
         let facts = self.facts;
-        for (pattern, _) in &facts.models.0 {
+        for (pattern, block) in &facts.models.0 {
+            let path = format!("models.{pattern}");
+            self.block(&path, block);
             let matches_any = self.declared.models.iter().any(|model| matches(pattern, &model.model));
             if matches_any || self.declared.has(ConfigurateMethod::CustomizableModel) {
                 continue;
@@ -301,7 +252,7 @@ impl Found<'_> {
             let what = if is_exact(pattern) { "is no model" } else { "matches no model" };
             let meant = similar(pattern, self.declared.models.iter().map(|model| model.model.as_str()));
             let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-            self.error(format!("models.{pattern}"), format!("{what} of this provider{meant}"));
+            self.error(path, format!("{what} of this provider{meant}"));
         }
         if let Some(WireName::Map(names)) = &facts.model
             && !self.declared.has(ConfigurateMethod::CustomizableModel)
@@ -318,6 +269,9 @@ impl Found<'_> {
         let facts = self.facts;
         let has_form = self.declared.declaration.provider_credential_schema.is_some();
         let Validate::Call(call) = &facts.validate else {
+            if facts.validate == Validate::None && self.declared.has(ConfigurateMethod::PredefinedModel) {
+                self.warning("validate", "is `none`: wrong credentials are accepted and fail at the first call");
+            }
             return;
         };
         let given: Vec<(&str, Option<ModelType>, &Template)> = [
