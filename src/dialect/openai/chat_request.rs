@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::messages::{Message, messages, prompt_text};
-use super::options::parameters::{apply_rules, switched};
+use super::options::parameters::{Conversion, apply_rules, switched};
 use super::profile::{Mode, Profile, StopForm, StreamForm, ToolForm};
 use super::structured::{JSON_INSTRUCTION, structured};
 use crate::dialect::names::{FunctionNames, NameRule, distinct};
@@ -17,8 +17,9 @@ use dify_plugin::protocol::{Content, ContentPart, LlmRequest, Tool, ToolChoice, 
 /// Function names that OpenAI accepts: `^[a-zA-Z0-9_-]{1,64}$`.
 pub const NAMES: NameRule = NameRule { punctuation: "-", begins_with_any: true };
 
-/// Parameters with which users switch thinking on and off; the second is that of the official Xinference plugin.
-const THINKING_SWITCHES: [&str; 2] = ["enable_thinking", "think"];
+/// Parameters with which users switch thinking on and off. The second is that of the official Xinference plugin; the third
+/// may also be the object that a server expects, which is sent as it is.
+const THINKING_SWITCHES: [&str; 3] = ["enable_thinking", "think", "thinking"];
 
 /// Parameters for the amount of thinking; they are not sent when thinking is off.
 const THINKING_MEASURES: [&str; 2] = ["reasoning_effort", "thinking_budget"];
@@ -57,6 +58,11 @@ pub fn chat_request(
         rest.remove(name);
     }
     profile.parameters.fill(&mut rest);
+    if thinks_not(&rest, profile) {
+        THINKING_MEASURES.iter().for_each(|measure| {
+            rest.remove(*measure);
+        });
+    }
     apply_rules(&profile.rules, &mut rest);
     let structured = structured(&mut rest, request.json_schema.as_ref(), profile.structured)?;
     let stop = stops(&request.stop, profile.stop);
@@ -75,7 +81,7 @@ pub fn chat_request(
         rest.insert("response_format".to_owned(), format);
     }
     offer_tools(&mut rest, request, profile, names)?;
-    rest.extend(profile.extra_body.clone());
+    merge(&mut rest, &profile.extra_body);
     for own in ["model", "messages", "prompt", "stream", "stream_options", "stop", "user"] {
         rest.remove(own);
     }
@@ -118,22 +124,18 @@ pub fn thinks_not(parameters: &Map<String, Value>, profile: &Profile) -> bool {
         || profile.parameters.0.iter().any(|(name, conversion)| conversion.is_switch() && is_off(name))
 }
 
-/// Moves the thinking switch to where the upstream expects it, unless the profile converts it.
+/// Moves the thinking switch to where the upstream expects it, unless a conversion of the profile says how it is sent.
 fn thinking(rest: &mut Map<String, Value>, profile: &Profile) {
-    if THINKING_SWITCHES.iter().any(|name| profile.parameters.get(name).is_some()) && !profile.thinking.is_switchable()
-    {
-        return;
-    }
-    let switch = thinking_switch(rest);
+    let form = profile.thinking;
+    let mut switch = None;
     for name in THINKING_SWITCHES {
+        let is_sent = name == "thinking" && (!form.is_switchable() || rest.get(name).is_some_and(Value::is_object));
+        if is_sent || profile.parameters.get(name).is_some_and(Conversion::says_how) {
+            continue;
+        }
+        switch = switch.or_else(|| rest.get(name).and_then(switched));
         rest.remove(name);
     }
-    if switch == Some(false) {
-        for name in THINKING_MEASURES {
-            rest.remove(name);
-        }
-    }
-    let form = profile.thinking;
     let mut template = Map::new();
     if let Some(on) = switch {
         if form.template_kwargs {
@@ -172,6 +174,18 @@ fn stops(request: &[String], form: StopForm) -> Vec<String> {
     stops
 }
 
+/// Adds members; objects are merged, other members replaced.
+fn merge(members: &mut Map<String, Value>, more: &Map<String, Value>) {
+    for (name, value) in more {
+        match (members.get_mut(name), value) {
+            (Some(Value::Object(own)), Value::Object(more)) => merge(own, more),
+            _ => {
+                members.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
 /// Adds tools of the server, such as a web search, to those that the body already has.
 fn add_tools(rest: &mut Map<String, Value>, own: Vec<Value>) {
     if own.is_empty() {
@@ -201,7 +215,9 @@ fn guided(rest: &mut Map<String, Value>) -> Result<(), InvokeError> {
 
 fn rename(rest: &mut Map<String, Value>, model: &str, profile: &Profile) {
     let limit = profile.max_tokens.for_model(model);
+    let is_converted = profile.parameters.get("max_tokens").is_some_and(Conversion::says_how);
     if limit != "max_tokens"
+        && !is_converted
         && let Some(value) = rest.remove("max_tokens")
     {
         rest.insert(limit.to_owned(), value);

@@ -2,10 +2,11 @@
 //!
 //! | status | kind | retried |
 //! |---|---|---|
-//! | 400, 404, 405, 409, 413, 422 and other 4xx | bad request | no |
-//! | 401, 403 | authorization (403 about a quota: rate limit) | no |
+//! | 400, 404, 405, 409, 413, 422 and other 4xx | bad request (400 about a balance: rate limit) | no |
+//! | 401, 403 | authorization (403 about a quota or a balance: rate limit) | no |
+//! | 402 | rate limit: Dify goes on with another key of the user | no |
 //! | 408 | connection | yes |
-//! | 429 | rate limit (a client address that is banned for failed logins: authorization) | yes (banned or quota exhausted: no) |
+//! | 429 | rate limit (a client address that is banned for failed logins: authorization) | yes (banned, or quota or balance exhausted: no) |
 //! | 500 and other 5xx | server unavailable (a schema validation error, an input that is too long: bad request) | no |
 //! | 502, 503, 504 | server unavailable | yes |
 //!
@@ -51,8 +52,9 @@ fn refine(error: &mut InvokeError) {
                     .to_owned(),
             );
         }
-        Some(429) if is_quota_exhausted(&text, error.code.as_deref()) => error.retryable = false,
+        Some(429) if is_quota_exhausted(&text, error.code.as_deref()) || is_unpaid(&text) => error.retryable = false,
         Some(403) if text.contains("quota") => error.kind = ErrorKind::RateLimit,
+        Some(400 | 403) if is_unpaid(&text) => error.kind = ErrorKind::RateLimit,
         Some(500) if text.contains("validation error") || reports_long_input(&text) => {
             error.kind = ErrorKind::BadRequest
         }
@@ -79,6 +81,19 @@ fn is_quota_exhausted(text: &str, code: Option<&str>) -> bool {
     code == Some("insufficient_quota")
         || text.contains("insufficient_quota")
         || text.contains("exceeded your current quota")
+}
+
+/// Whether the message reports that the balance of the account is used up, for which servers use several statuses.
+fn is_unpaid(text: &str) -> bool {
+    const PHRASES: [&str; 6] = [
+        "insufficient balance",
+        "insufficient_balance",
+        "insufficient account balance",
+        "balance is insufficient",
+        "credit balance is too low",
+        "余额不足",
+    ];
+    PHRASES.iter().any(|phrase| text.contains(phrase))
 }
 
 fn hint_of(response: &ErrorResponse, error: &InvokeError) -> Option<String> {
@@ -278,6 +293,29 @@ mod tests {
                 "API key does not have access",
             ),
             (403, "Request denied by ai quota check, No quota left", RateLimit, false, "No quota left"),
+            (
+                402,
+                r#"{"error":{"message":"Insufficient Balance","type":"unknown_error"}}"#,
+                RateLimit,
+                false,
+                "HTTP 402",
+            ),
+            (402, "", RateLimit, false, "HTTP 402"),
+            (
+                403,
+                r#"{"code":30001,"message":"Sorry, your account balance is insufficient"}"#,
+                RateLimit,
+                false,
+                "Sorry",
+            ),
+            (400, r#"{"error":{"message":"Your credit balance is too low"}}"#, RateLimit, false, "too low"),
+            (
+                429,
+                r#"{"error":{"code":"1113","message":"余额不足或无可用资源包,请充值。"}}"#,
+                RateLimit,
+                false,
+                "余额不足",
+            ),
             (404, r#"{"detail":"Not Found"}"#, BadRequest, false, "Not Found"),
             (404, "", BadRequest, false, "HTTP 404"),
             (404, "<html><head><title>Xinference</title></head></html>", BadRequest, false, "Xinference"),
@@ -338,6 +376,7 @@ mod tests {
             (json!({"message": "too long", "code": "context_length_exceeded"}), BadRequest, "too long"),
             (json!({"object": "error", "message": "no", "code": 400}), BadRequest, "no"),
             (json!({"error": {"message": "late", "code": "429"}}), RateLimit, "late"),
+            (json!({"error": {"message": "empty", "code": 402}}), RateLimit, "empty"),
             (json!({"code": "InvalidParameter", "msg": "bad"}), BadRequest, "bad"),
             (json!({"base_resp": {"status_code": 1002, "status_msg": "of the account"}}), RateLimit, "of the account"),
             (json!({"errors": [{"message": "no such route", "code": 7003}]}), ServerUnavailable, "no such route"),

@@ -242,9 +242,7 @@ impl ChatMapper {
         }
         for thoughts in thoughts.into_iter().filter(|thoughts| !thoughts.is_empty()) {
             self.output.push(thoughts);
-            if self.options.keeps_thoughts && self.thoughts.len() + thoughts.len() <= MAX_KEPT_THOUGHTS {
-                self.thoughts.push_str(thoughts);
-            }
+            self.keep_thoughts(thoughts);
             self.say(text, |think, sink| think.thought(thoughts, sink));
         }
         self.kept.take(&delta.kept, &mut self.kept_bytes);
@@ -264,6 +262,20 @@ impl ChatMapper {
             self.say(text, |think, sink| think.close(sink));
         }
         Ok(())
+    }
+
+    /// Collects thoughts for the private JSON; too many are not kept at all, because a server
+    /// expects all of them or none.
+    fn keep_thoughts(&mut self, thoughts: &str) {
+        if !self.options.keeps_thoughts {
+            return;
+        }
+        if self.thoughts.len() + thoughts.len() > MAX_KEPT_THOUGHTS {
+            self.thoughts = String::new();
+            self.options.keeps_thoughts = false;
+            return;
+        }
+        self.thoughts.push_str(thoughts);
     }
 
     fn say(&mut self, text: &mut String, what: impl FnOnce(&mut ThinkWriter, &mut Filter<'_>)) {

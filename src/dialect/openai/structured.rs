@@ -1,4 +1,8 @@
 //! Structured output: `response_format` in the upstream's format, or the schema in the system message.
+//!
+//! `text` is the default of every server, so it is not sent; some servers reject the member. `JSON` and `XML` are the
+//! options of Dify's template of the parameter: the first counts as `json_object`, the second is an instruction in the
+//! system message, because no server has a format for it.
 
 use serde_json::{Map, Value, json};
 
@@ -7,6 +11,10 @@ use dify_plugin::error::InvokeError;
 
 /// Instruction for a model that must respond in JSON.
 pub const JSON_INSTRUCTION: &str = "Answer with one valid JSON object and nothing else.";
+
+/// Instruction for a model that must respond in XML.
+const XML_INSTRUCTION: &str =
+    "Answer with one well-formed XML document and nothing else: no explanation, no code fence.";
 
 /// How a request asks for structured output.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +45,7 @@ pub fn structured(
     match kind.as_str() {
         "" | "text" => Ok(Structured::default()),
         "json" | "json_object" => Ok(json_object(form)),
+        "xml" => Ok(Structured { response_format: None, instruction: Some(XML_INSTRUCTION.to_owned()) }),
         "json_schema" => {
             let schema = match schema {
                 Some(schema) => schema.clone(),
@@ -45,7 +54,7 @@ pub fn structured(
             Ok(json_schema(schema, form))
         }
         other => Err(InvokeError::bad_request(format!(
-            "parameter `response_format` must be text, json_object or json_schema, found `{other}`"
+            "parameter `response_format` must be text, json_object, json_schema or XML, found `{other}`"
         ))),
     }
 }
@@ -139,6 +148,9 @@ mod tests {
             (json!({"response_format": "text", "json_schema": "{}"}), None, Native, Value::Null, false),
             (json!({"response_format": "json_object", "json_schema": "x"}), None, Native, object.clone(), false),
             (json!({"response_format": "JSON"}), None, NativeAndPrompt, object.clone(), true),
+            (json!({"response_format": "JSON"}), None, Prompt, Value::Null, true),
+            (json!({"response_format": "XML"}), None, Native, Value::Null, true),
+            (json!({"response_format": "XML"}), Some(bare.clone()), Native, native.clone(), false),
             (
                 json!({"response_format": "json_schema", "json_schema": bare.to_string()}),
                 None,

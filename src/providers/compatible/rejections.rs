@@ -16,7 +16,7 @@ use super::{Action, Endpoint};
 use crate::dialect::openai::Profile;
 use crate::dialect::openai::profile::{MaxTokensName, ReasoningBack, SignatureForm};
 use dify_plugin::error::{ErrorKind, InvokeError};
-use dify_plugin::protocol::LlmRequest;
+use dify_plugin::protocol::{LlmRequest, ToolChoiceMode};
 
 /// How long a lesson is remembered.
 const REJECTION_TTL: Duration = Duration::from_secs(10 * 60);
@@ -47,11 +47,15 @@ pub(super) struct Lessons {
     signatures: bool,
     /// Every call of this request gets the placeholder.
     no_signatures: bool,
+    /// The ID of the end user is rejected.
+    without_user: bool,
+    /// `tool_choice` is rejected, although it only asks for the default.
+    without_choice: bool,
 }
 
 impl Lessons {
     /// Maximum number of lessons for one request.
-    pub(super) const MAX_PER_REQUEST: usize = 7;
+    pub(super) const MAX_PER_REQUEST: usize = 9;
 
     fn and(self, other: Self) -> Self {
         Self {
@@ -62,6 +66,8 @@ impl Lessons {
             thoughts: self.thoughts || other.thoughts,
             signatures: self.signatures || other.signatures,
             no_signatures: self.no_signatures || other.no_signatures,
+            without_user: self.without_user || other.without_user,
+            without_choice: self.without_choice || other.without_choice,
         }
     }
 
@@ -78,6 +84,16 @@ impl Lessons {
         };
         if self.completion_tokens {
             profile.max_tokens = MaxTokensName::MaxCompletionTokens;
+        }
+        if self.without_user {
+            profile.user = None;
+        }
+        if self.without_choice {
+            profile.always_chooses = false;
+            request.tool_choice.take_if(|choice| choice.mode == ToolChoiceMode::Auto);
+            if request.model_parameters.get("tool_choice") == Some(&"auto".into()) {
+                request.model_parameters.remove("tool_choice");
+            }
         }
         request.stream = (asked || self.streams_only) && !self.whole_only;
     }
@@ -100,6 +116,10 @@ impl Lessons {
             // First replace missing signatures, then rejected ones.
             let no_signatures = self.signatures || !calls_in(request);
             Self { signatures: true, no_signatures, ..self }
+        } else if names_user(request, profile).is_some_and(|field| reported.rejects_member(field)) {
+            Self { without_user: true, ..self }
+        } else if chooses_freely(request, profile) && reported.rejects_member("tool_choice") {
+            Self { without_choice: true, ..self }
         } else if self.streams_only || self.whole_only {
             // The server accepts neither streaming nor non-streaming requests.
             self
@@ -123,6 +143,23 @@ fn is_signed(request: &LlmRequest) -> bool {
     calls_in(request) || request.prompt_messages.iter().any(|message| message.opaque_body.is_some())
 }
 
+/// Returns the member in which a request names the end user.
+fn names_user<'p>(request: &LlmRequest, profile: &'p Profile) -> Option<&'p str> {
+    let form = profile.user.as_ref().filter(|_| !request.target.user_id.is_empty())?;
+    Some(&form.field)
+}
+
+/// Whether a request contains a `tool_choice` that only asks for the default.
+fn chooses_freely(request: &LlmRequest, profile: &Profile) -> bool {
+    match &request.tool_choice {
+        Some(choice) => choice.mode == ToolChoiceMode::Auto,
+        None => {
+            (profile.always_chooses && !request.tools.is_empty())
+                || request.model_parameters.get("tool_choice") == Some(&"auto".into())
+        }
+    }
+}
+
 /// The text of a rejection in lower case.
 struct RejectionText {
     text: String,
@@ -137,6 +174,26 @@ impl RejectionText {
     fn has(&self, words: &[&str]) -> bool {
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         self.text.split(|letter| !is_part(letter)).any(|word| words.contains(&word))
+    }
+
+    /// Whether it says that the server does not take a member of the request, or its value. Texts about a role or a message mean
+    /// something else by `user`.
+    fn rejects_member(&self, member: &str) -> bool {
+        const UNKNOWN: [&str; 10] = [
+            "unrecognized",
+            "unknown",
+            "unexpected",
+            "extra input",
+            "extra field",
+            "extra_forbidden",
+            "not permitted",
+            "additional properties",
+            "too long",
+            "maximum length",
+        ];
+        let is_other = member != "tool_choice" && self.has(&["role", "roles", "message", "messages", "conversation"]);
+        let is_rejected = self.is_unsupported() || UNKNOWN.iter().any(|word| self.text.contains(word));
+        !is_other && is_rejected && self.has(&[member])
     }
 
     fn is_unsupported(&self) -> bool {

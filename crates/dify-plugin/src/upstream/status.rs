@@ -38,7 +38,8 @@ pub fn kind_of(status: StatusCode) -> ErrorKind {
     match status.as_u16() {
         401 | 403 => ErrorKind::Authorization,
         408 => ErrorKind::Connection,
-        429 => ErrorKind::RateLimit,
+        // 402: the balance is used up. Dify goes on with another key after this error, if the user has one.
+        402 | 429 => ErrorKind::RateLimit,
         400..=499 => ErrorKind::BadRequest,
         500..=599 => ErrorKind::ServerUnavailable,
         _ => ErrorKind::Connection,

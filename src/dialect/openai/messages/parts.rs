@@ -44,14 +44,14 @@ pub(super) enum Media<'a> {
     Bare(&'a str),
 }
 
-/// Whether a model with this profile supports a part.
+/// Whether a model with this profile gets a part itself, not a text about it.
 pub fn is_readable(part: &ContentPart, profile: &Profile) -> bool {
     match part {
         ContentPart::Text(_) => true,
-        ContentPart::Image(_) => profile.image != ImageForm::Unsupported,
-        ContentPart::Video(_) => profile.video != VideoForm::Unsupported,
-        ContentPart::Audio(_) => profile.audio != AudioForm::Unsupported,
-        ContentPart::Document(_) => profile.document != DocumentForm::Unsupported,
+        ContentPart::Image(_) => !matches!(profile.image, ImageForm::Unsupported | ImageForm::Text),
+        ContentPart::Video(_) => !matches!(profile.video, VideoForm::Unsupported | VideoForm::Text),
+        ContentPart::Audio(_) => !matches!(profile.audio, AudioForm::Unsupported | AudioForm::Text),
+        ContentPart::Document(_) => !matches!(profile.document, DocumentForm::Unsupported | DocumentForm::Text),
         _ => false,
     }
 }

@@ -33,8 +33,9 @@ pub struct ChatOptions {
     /// How structured output is requested. Default: `native` if the model has a parameter `json_schema`, `json_object` if its
     /// `response_format` offers only that, otherwise `prompt`.
     pub structured: Option<StructuredForm>,
-    /// Where the parameters `enable_thinking` and `think` are sent: any of `top_level` (`enable_thinking`), `template_kwargs`
-    /// (`chat_template_kwargs`) and `object` (`thinking: {type}`). Default: nowhere.
+    /// Where the parameters `enable_thinking`, `think` and `thinking` are sent: any of `top_level` (`enable_thinking`),
+    /// `template_kwargs` (`chat_template_kwargs`) and `object` (`thinking: {type}`). A conversion with `values`, `as` or `to`
+    /// replaces this for its parameter. Default: nowhere; `thinking` is sent as it is.
     pub thinking: Vec<ThinkingPlace>,
     /// Whether thoughts appear in the response, as a think block. Default: `show`.
     pub thoughts: ThoughtsOption,

@@ -7,3 +7,6 @@ pub mod parameters;
 
 pub use chat::ChatOptions;
 pub use parameters::{Conversion, Conversions, ParameterRule};
+
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,11 @@ impl Conversion {
         self.form == Some(ValueForm::Switch)
     }
 
+    /// Whether it says how the parameter is sent, not only which values it has.
+    pub fn says_how(&self) -> bool {
+        self.form.is_some() || self.to != Target::Own || !self.values.is_empty()
+    }
+
     fn convert(&self, name: &str, value: Value, tools: &mut Vec<Value>) -> Result<Option<Value>, InvokeError> {
         if self.only.as_ref().is_some_and(|only| !only.iter().any(|allowed| is_same(allowed, &value))) {
             return Ok(None);

@@ -3,10 +3,12 @@
 use serde_json::json;
 
 use super::*;
+use crate::dialect::openai::profile::UserForm;
 
 fn request(stream: bool) -> LlmRequest {
     serde_json::from_value(json!({
-        "provider": "p", "model": "m", "model_parameters": {"max_tokens": 5}, "stream": stream,
+        "provider": "p", "model": "m", "user_id": "u", "model_parameters": {"max_tokens": 5}, "stream": stream,
+        "tools": [{"name": "f", "parameters": {}}], "tool_choice": {"mode": "auto"},
         "prompt_messages": [{"role": "assistant", "content": "", "tool_calls": [
             {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}],
     }))
@@ -22,7 +24,19 @@ fn learns_one_thing_from_each_rejection() {
     let whole = Lessons { whole_only: true, ..none };
     let thoughts = Lessons { thoughts: true, ..none };
     let signatures = Lessons { signatures: true, ..none };
+    let user = Lessons { without_user: true, ..none };
+    let choice = Lessons { without_choice: true, ..none };
     let cases = [
+        (400, true, "Unrecognized request argument supplied: user", user),
+        (422, true, "body.user: Extra inputs are not permitted", user),
+        (400, false, "Unsupported parameter: 'user'", user),
+        (400, false, "property 'user' is unsupported", user),
+        (400, true, "Invalid 'user': string too long. Expected a string with maximum length 64", user),
+        (400, true, "tool_choice is not supported by this model", choice),
+        (422, true, "body.tool_choice: Extra inputs are not permitted", choice),
+        (400, true, "roles must alternate; role `user` is not allowed here", none),
+        (400, true, "the last message must have the role user: unexpected assistant", none),
+        (400, true, "unknown users are not allowed", none),
         (400, true, "Function call is missing a thought_signature in functionCall parts.", signatures),
         (400, true, "Unknown field stream_options", usage),
         (422, true, "body.stream_options: Extra inputs are not permitted", usage),
@@ -54,12 +68,15 @@ fn learns_one_thing_from_each_rejection() {
         (429, false, "too many streams", none),
         (500, true, "stream_options", none),
     ];
-    let profile = Profile { include_usage: true, ..Profile::default() };
+    let profile = Profile { include_usage: true, user: Some(UserForm::default()), ..Profile::default() };
     for (status, stream, message, expected) in cases {
         let error = InvokeError::bad_request(message).with_status(status);
         let learnt = none.learn(&error, &profile, &request(stream));
         assert_eq!(learnt.unwrap_or_default(), expected, "{status} {stream} {message}");
-        let then = expected.learn(&error, &profile, &request(stream));
+        let (mut profile, mut request) = (profile.clone(), request(stream));
+        expected.apply(&mut profile, &mut request, stream);
+        request.stream = stream;
+        let then = expected.learn(&error, &profile, &request);
         if expected == signatures {
             assert_eq!(then, Some(Lessons { no_signatures: true, ..signatures }), "known signatures may be wrong");
         } else {
@@ -86,5 +103,19 @@ fn raises_limits_that_are_too_low() {
     ] {
         let error = InvokeError::bad_request(message).with_status(status);
         assert_eq!(min_limit(&error, 10), expected, "{message}");
+    }
+}
+
+#[test]
+fn leaves_out_only_what_is_the_default() {
+    let lessons = Lessons { without_user: true, without_choice: true, ..Lessons::default() };
+    for (choice, left) in [("auto", None), ("required", Some("required")), ("none", Some("none"))] {
+        let mut asked = request(true);
+        asked.tool_choice = Some(serde_json::from_value(json!({"mode": choice})).unwrap());
+        let mut profile = Profile { always_chooses: true, user: Some(UserForm::default()), ..Profile::default() };
+        lessons.apply(&mut profile, &mut asked, true);
+        let mode = asked.tool_choice.map(|choice| serde_json::to_value(choice).unwrap()["mode"].clone());
+        assert_eq!(mode, left.map(Into::into), "{choice}");
+        assert!(profile.user.is_none() && !profile.always_chooses);
     }
 }
