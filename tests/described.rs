@@ -340,6 +340,28 @@ async fn models_of_users_follow_their_form() {
     assert_eq!(upstream.one().target, "POST /v1/completions");
 }
 
+/// The form of a model that a user added decides about tools, and about what is not served.
+#[tokio::test]
+async fn forms_select_tools_and_are_rejected() {
+    let upstream = Upstream::start().await;
+    let facts =
+        json!({"base_url": format!("{}/v1", upstream.url), "refuse": {"protocol": {"other": "has an API of its own"}}});
+    let fields = [("api_key", "secret-input"), ("function_calling_type", "text-input"), ("protocol", "text-input")];
+    let yaml = Yaml { methods: &["customizable-model"], facts, fields: &fields, models: Vec::new(), ..Yaml::default() };
+    let host = serve(&yaml);
+    let tools = json!({"tools": [{"name": "f", "description": "d", "parameters": {}}]});
+    for (calls, member) in [("tool_call", Some("tools")), ("function_call", Some("functions")), ("no_call", None)] {
+        let request = with(asked(true), &tools);
+        call(&host, "invoke_llm", &json!({"function_calling_type": calls}), request).await.unwrap();
+        let body = upstream.one().body;
+        let found = ["tools", "functions"].into_iter().find(|name| body.get(name).is_some());
+        assert_eq!(found, member, "{calls}: {body}");
+    }
+    let refused = call(&host, "invoke_llm", &json!({"protocol": "other"}), asked(true)).await.unwrap_err();
+    assert!(refused.1.contains("has an API of its own"), "{refused:?}");
+    assert!(upstream.take().is_empty());
+}
+
 #[tokio::test]
 async fn facts_about_some_models_win() {
     let upstream = Upstream::start().await;
@@ -452,6 +474,8 @@ fn names_what_is_wrong_with_facts() {
         ),
         (json!({"models": {"m-*": {"headers": {"X": "{regoin}"}}}}), "models.m-*.headers.X", "did you mean `region`?"),
         (json!({"validate": "none"}), "validate", "wrong credentials are accepted"),
+        (json!({"refuse": {"regoin": {"x": "y"}}}), "refuse.regoin", "did you mean `region`?"),
+        (json!({"refuse": {"region": {"x": ""}}}), "refuse.region.x", "needs a reason"),
         (json!({"errors": {"402": "money"}}), "errors.402", "unknown variant"),
         (json!({"left_out": {"x": "because"}}), "left_out.x", "neither a model type nor a model"),
         (json!({"left_out": {"m-chat": ""}}), "left_out.m-chat", "needs a reason"),

@@ -13,6 +13,8 @@ use super::facts::{ErrorClass, Facts, ModelBlocks, ModelFacts};
 use super::model_facts::ModelTable;
 use super::validation;
 use super::values::CallValues;
+use crate::dialect::openai::options::chat::ToolsOption;
+use crate::dialect::openai::profile::{Mode, ToolForm};
 use crate::providers::compatible::audio::{SpeechCall, TranscriptionCall};
 use crate::providers::compatible::embeddings::EmbeddingCall;
 use crate::providers::compatible::model::{ChatForm, Form, LanguageVoice, Model, Source};
@@ -53,6 +55,13 @@ impl Described {
         if is_custom {
             let custom = self.facts.custom.resolve("custom", &values)?;
             values.add_custom(&custom);
+        }
+        for (field, refused) in &self.facts.refuse {
+            if let Some(value) = values.credentials.get(field)
+                && let Some(reason) = refused.get(value)
+            {
+                return Err(InvokeError::credentials(format!("credential `{field}` is `{value}`: {reason}")));
+            }
         }
         Ok(values)
     }
@@ -150,7 +159,15 @@ fn chat(
     let mut profile = options.profile(schema);
     let completion = text(Some(schema), "mode").as_deref() == Some("completion");
     if completion || is_custom && mode(credentials) == "completion" {
-        profile.mode = crate::dialect::openai::profile::Mode::Completion;
+        profile.mode = Mode::Completion;
+    }
+    if is_custom && options.tools == ToolsOption::ByFeature {
+        // The form decides about the format of tools, too, which features cannot express.
+        profile.tools = match credentials.get("function_calling_type") {
+            Some("function_call") => ToolForm::FunctionCall,
+            Some("no_call") => ToolForm::None,
+            _ => profile.tools,
+        };
     }
     Ok(ChatForm { profile, file_url: file_url(credentials)?, retries: options.retries })
 }

@@ -16,6 +16,7 @@ use crate::providers::compatible::model::Source;
 use crate::providers::compatible::provider::Compatible;
 use crate::providers::compatible::smallest::{self, Smallest};
 use crate::providers::compatible::{Action, Endpoint, document, refuse_page};
+use dify_plugin::declare::{FetchFrom, ModelSchema};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::{CallContext, Validated};
 use dify_plugin::protocol::{Credentials, ModelRequest, ModelType, Target, ValidateProviderRequest};
@@ -41,8 +42,10 @@ pub(super) async fn validate_model(
     request: ModelRequest,
 ) -> Result<Validated, InvokeError> {
     if context.model.is_none() {
-        let schema = source.clone().schema(context.clone(), request.clone()).await?;
-        context.model = Some(Arc::new(schema));
+        context.model = Some(match declared(&context, request.model_type, &request.target.model) {
+            Some(schema) => schema,
+            None => Arc::new(source.clone().schema(context.clone(), request.clone()).await?),
+        });
     }
     let how = smallest(&request.target.credentials, None, false)?;
     smallest::call(&provider, context, request.target, request.model_type, how).await.map_err(explained)?;
@@ -83,6 +86,11 @@ pub(super) async fn validate_provider(
     Err(explained(error))
 }
 
+/// Returns a declared model.
+fn declared(context: &CallContext, model_type: ModelType, name: &str) -> Option<Arc<ModelSchema>> {
+    context.models.iter().find(|model| model.model_type == model_type && model.model == name).cloned()
+}
+
 /// Returns the blank credential of the base URL, if addresses are tried for it.
 fn field_to_try(source: &Described, facts: &ModelFacts, values: &CallValues<'_>) -> Option<String> {
     if source.facts.base_try.is_empty() {
@@ -101,15 +109,12 @@ async fn try_once(
 ) -> Result<(), InvokeError> {
     match &source.facts.validate {
         Validate::None => Ok(()),
-        Validate::Models => {
-            let (endpoint, _) = of_provider(source, credentials)?;
-            list_models(&context.upstream, &endpoint).await
-        }
+        Validate::Models => list_models(&context.upstream, &of_provider(source, credentials)?).await,
         Validate::Call(call) => match &call.get {
             Some(path) => {
-                let (endpoint, url) = of_provider(source, credentials)?;
+                let endpoint = of_provider(source, credentials)?;
                 let values = source.values(credentials, "", false)?;
-                let url = address(&endpoint.base, path, &values).unwrap_or(url);
+                let url = address(&endpoint.base, path, &values)?;
                 get(&context.upstream, &endpoint, url).await.map(drop)
             }
             None => by_model(source, context, credentials, call).await,
@@ -117,13 +122,11 @@ async fn try_once(
     }
 }
 
-/// Returns the endpoint for requests that concern no model, and the URL of the list of models.
-fn of_provider(source: &Described, credentials: &Credentials) -> Result<(Endpoint, Url), InvokeError> {
+/// Returns the endpoint for requests that concern no model.
+fn of_provider(source: &Described, credentials: &Credentials) -> Result<Endpoint, InvokeError> {
     let facts = source.facts_of(ModelType::Llm, "")?;
     let values = source.values(credentials, "", false)?;
-    let endpoint = endpoint(&facts, &values)?;
-    let url = endpoint.url(Action::Models);
-    Ok((endpoint, url))
+    endpoint(&facts, &values)
 }
 
 async fn get(upstream: &Upstream, endpoint: &Endpoint, url: Url) -> Result<bytes::Bytes, InvokeError> {
@@ -175,13 +178,12 @@ async fn by_model(
             .map_err(|field| InvokeError::credentials(format!("credential `{field}` is required")))?,
     };
     let mut context = context.clone();
-    let declared = context.models.iter().find(|declared| declared.model_type == model_type && declared.model == model);
     // A model that no file declares is called without rules and features.
-    context.model = Some(match declared {
-        Some(declared) => declared.clone(),
+    context.model = Some(match declared(&context, model_type, &model) {
+        Some(declared) => declared,
         None => {
-            let mut schema = dify_plugin::declare::ModelSchema::customizable(&model, model_type);
-            schema.fetch_from = dify_plugin::declare::FetchFrom::PredefinedModel;
+            let mut schema = ModelSchema::customizable(&model, model_type);
+            schema.fetch_from = FetchFrom::PredefinedModel;
             Arc::new(schema)
         }
     });

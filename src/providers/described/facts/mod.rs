@@ -83,6 +83,8 @@ facts! {
         pub models: ModelBlocks,
         /// What is not served, by a pattern for names of models or by a model type, with the reason.
         pub left_out: Ordered<String>,
+        /// Values of credentials that are not served, by credential and value, with the reason. A form that selects one is rejected.
+        pub refuse: BTreeMap<String, BTreeMap<String, String>>,
         /// Former names of credentials: from the old name to the one that is read. A stored form may have either.
         pub former_fields: BTreeMap<String, String>,
     }
@@ -185,8 +187,8 @@ impl JsonSchema for ModelBlocks {
 }
 
 /// Keys of the provider's facts that a model's block cannot have.
-pub const PROVIDER_KEYS: [&str; 8] =
-    ["provider", "base_try", "validate", "custom", "errors", "models", "left_out", "former_fields"];
+pub const PROVIDER_KEYS: [&str; 9] =
+    ["provider", "base_try", "validate", "custom", "errors", "models", "left_out", "refuse", "former_fields"];
 
 /// Returns the JSON Schema of the facts.
 pub fn schema() -> Value {

@@ -335,6 +335,12 @@ impl Found<'_> {
 
     fn left_out(&mut self) {
         let facts = self.facts;
+        for (field, refused) in &facts.refuse {
+            self.field(&format!("refuse.{field}"), field);
+            for (value, reason) in refused.iter().filter(|(_, reason)| reason.trim().is_empty()) {
+                self.error(format!("refuse.{field}.{value}"), format!("needs a reason{reason}"));
+            }
+        }
         for (pattern, reason) in &facts.left_out.0 {
             let path = format!("left_out.{pattern}");
             let is_used = type_of(pattern).is_some_and(|model_type| self.supports(model_type))
