@@ -170,7 +170,7 @@ fn registers_under_own_ids_unless_real_ids_are_requested() {
 fn registers_providers_for_newer_versions_of_dify_by_name_only() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (more, expected) in [
-        (&[][..], &["ai-gateway-debug", "gemini-debug", "xinference-debug"][..]),
+        (&[][..], &["ai-gateway-debug", "gemini-debug", "openai_api_compatible-debug", "xinference-debug"][..]),
         (&["--provider", "gemini-agents"], &["gemini-agents-debug"]),
         (&["--provider", "xinference", "--provider", "google"], &["gemini-debug", "xinference-debug"]),
     ] {
@@ -190,7 +190,7 @@ fn registers_providers_for_newer_versions_of_dify_by_name_only() {
         );
     }
     let unknown = Plugin::start(root, &["debug", "--url", "127.0.0.1:1", "--key", "k", "--provider", "unknown"], &[]);
-    unknown.wait_for("unknown provider `unknown`; the manifest lists google, gemini-agents, ai-gateway, xinference");
+    unknown.wait_for("unknown provider `unknown`; the manifest lists google, gemini-agents, ai-gateway, xinference, openai_api_compatible");
 }
 
 #[test]

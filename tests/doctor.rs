@@ -89,7 +89,7 @@ fn prints_one_line_per_finding_and_a_summary() {
     let output = run(&[], &[("SSL_CERT_FILE", "/nowhere.pem")]);
     let text = String::from_utf8(output.stdout).unwrap();
     for expected in [
-        "ok       declarations  ai-gateway, gemini-agents, google, xinference with",
+        "ok       declarations  ai-gateway, gemini-agents, google, openai_api_compatible, xinference with",
         "ok       environment   transport local, at most 1000 concurrent sessions",
         "error    certificates  certificate store (SSL_CERT_FILE /nowhere.pem) is empty",
         " → Point SSL_CERT_FILE to a PEM file",

@@ -43,7 +43,7 @@ fn directory() -> tempfile::TempDir {
         copy(&root.join(path), &directory.path().join(path));
     }
     let manifest = std::fs::read_to_string(root.join("manifest.yaml")).unwrap();
-    let only = ["aigateway", "xinference", "gemini-agents"]
+    let only = ["aigateway", "xinference", "gemini-agents", "openai_api_compatible"]
         .iter()
         .fold(manifest, |text, name| text.replace(&format!("    - provider/{name}.yaml\n"), ""));
     std::fs::write(directory.path().join("manifest.yaml"), only).unwrap();

@@ -90,7 +90,7 @@ fn builds_one_reproducible_package_per_provider() {
         names.push(manifest.text("name").to_owned());
     }
     names.sort();
-    assert_eq!(names, ["ai-gateway", "gemini", "gemini-agents", "xinference"]);
+    assert_eq!(names, ["ai-gateway", "gemini", "gemini-agents", "openai_api_compatible", "xinference"]);
 }
 
 #[test]
@@ -153,6 +153,7 @@ fn packages_contain_only_what_their_minimum_dify_version_can_read() {
         ("gemini-agents", "1.15.0", true),
         ("ai-gateway", "1.3.0", false),
         ("xinference", "1.3.0", false),
+        ("openai_api_compatible", "1.3.0", false),
     ] {
         let file = fixture.path("all").join(format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION")));
         let manifest = inspect::read(&file).unwrap().manifest().unwrap();
@@ -171,7 +172,7 @@ fn packages_for_an_older_dify_omit_unsupported_features() {
     assert!(text_of(&output).contains("gemini-agents skipped"), "{}", text_of(&output));
     let package = |name: &str| fixture.path("old").join(format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION")));
     assert!(!package("gemini-agents").exists());
-    for name in ["gemini", "ai-gateway", "xinference"] {
+    for name in ["gemini", "ai-gateway", "xinference", "openai_api_compatible"] {
         let manifest = inspect::read(&package(name)).unwrap().manifest().unwrap();
         assert_eq!(manifest.0["meta"]["minimum_dify_version"], "1.0.0", "{name}");
         let models = files(&package(name)).into_iter().filter(|(path, _)| path.starts_with("models/"));
@@ -246,7 +247,7 @@ fn reports_what_cannot_be_packaged_with_a_fix() {
         (one("linux-amd64"), "expected TARGET=PATH"),
         (
             fixture.package("rejected", &["--provider", "unknown"]),
-            "unknown provider `unknown`; the manifest lists google, gemini-agents, ai-gateway, xinference",
+            "unknown provider `unknown`; the manifest lists google, gemini-agents, ai-gateway, xinference, openai_api_compatible",
         ),
         (fixture.run(&["package", "--target", "windows-amd64"]), "expected one of linux-amd64, linux-arm64"),
     ];
@@ -331,7 +332,7 @@ fn reports_a_required_file_that_is_ignored() {
         std::fs::copy(root.join(path), target).unwrap();
     }
     let manifest = std::fs::read_to_string(copy.join("manifest.yaml")).unwrap();
-    let only = ["gemini", "aigateway", "gemini-agents"]
+    let only = ["gemini", "aigateway", "gemini-agents", "openai_api_compatible"]
         .iter()
         .fold(manifest, |text, name| text.replace(&format!("    - provider/{name}.yaml\n"), ""));
     std::fs::write(copy.join("manifest.yaml"), only).unwrap();
@@ -465,6 +466,7 @@ fn each_package_has_its_own_readme_pages() {
         ("gemini-agents", "# Gemini Agents\n"),
         ("ai-gateway", "# AI Gateway\n"),
         ("xinference", "# Xinference\n"),
+        ("openai_api_compatible", "# OpenAI-API-compatible\n"),
     ] {
         let file = format!("{name}-{}.difypkg", env!("CARGO_PKG_VERSION"));
         let mut found = files(&fixture.path("all").join(file));

@@ -77,7 +77,7 @@ fn reports_errors_and_exits_with_1() {
         (
             &["try", "hi", "--provider", "unknown"],
             "",
-            "the manifest lists ai-gateway, gemini-agents, google, xinference",
+            "the manifest lists ai-gateway, gemini-agents, google, openai_api_compatible, xinference",
         ),
         (
             &["try", "hi", "--param", "temperature=9", "--model", "gemini-3.5-flash"],
