@@ -7,6 +7,8 @@ mod harness;
 mod schema_rules;
 #[path = "support/source_names.rs"]
 mod source_names;
+#[path = "support/untranslated.rs"]
+mod untranslated;
 #[path = "support/xinference.rs"]
 mod xinference;
 
@@ -20,6 +22,7 @@ use dify_plugin_runtime::providers;
 use harness::Plugin;
 use serde_json::{Value, json};
 use source_names::Code;
+use untranslated::untranslated;
 
 fn declarations() -> Declarations {
     declare::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -47,32 +50,6 @@ fn every_declared_model_keeps_the_rules_of_all_models() {
     let declarations = declarations();
     let models = declarations.providers.iter().flat_map(|loaded| &loaded.models);
     check(&models.flat_map(schema_rules::broken).collect::<Vec<_>>());
-}
-
-/// Keys whose texts a page shows.
-const SHOWN: [&str; 5] = ["label", "help", "placeholder", "title", "description"];
-
-fn untranslated(value: &Value, path: &str, wrong: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => {
-            for (key, member) in map {
-                let path = format!("{path}.{key}");
-                if SHOWN.contains(&key.as_str()) && member.get("url").is_none() {
-                    let blank = |language: &&&str| {
-                        member.get(**language).and_then(Value::as_str).is_none_or(|text| text.trim().is_empty())
-                    };
-                    wrong.extend(
-                        ["en_US", "zh_Hans"].iter().filter(blank).map(|language| format!("{path}: {language}")),
-                    );
-                }
-                untranslated(member, &path, wrong);
-            }
-        }
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, item)| untranslated(item, &format!("{path}[{index}]"), wrong));
-        }
-        _ => {}
-    }
 }
 
 #[test]

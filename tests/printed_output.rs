@@ -46,7 +46,9 @@ impl Provider for Printing {
 
 fn models(_: MachineAccess) -> Vec<Arc<dyn Provider>> {
     print("start");
-    ["google", "gemini-agents", "ai-gateway", "xinference", "openai_api_compatible"].map(|name| Arc::new(Printing(name)) as _).into()
+    ["google", "gemini-agents", "ai-gateway", "xinference", "openai_api_compatible"]
+        .map(|name| Arc::new(Printing(name)) as _)
+        .into()
 }
 
 fn main() -> ExitCode {
