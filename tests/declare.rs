@@ -234,6 +234,24 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "input: cheap",
         "models/llm/acme-1.yaml: pricing.input: must be a decimal number",
     ),
+    (
+        "models/llm/acme-1.yaml",
+        "input: \"0.1\"",
+        "input: \"0.1\"\n  cached: cheap",
+        "models/llm/acme-1.yaml: pricing.cached: must be a decimal number, found \"cheap\"",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "input: \"0.1\"",
+        "input: \"0.1\"\n  tiered_pricing: [{max_tokens: 9, input: 1}, {max_tokens: 9.5, input: x}]",
+        "models/llm/acme-1.yaml: pricing.tiered_pricing[1].input: must be a decimal number, found \"x\"",
+    ),
+    (
+        "models/llm/acme-1.yaml",
+        "input: \"0.1\"",
+        "input: \"0.1\"\n  tiered_pricing: [{max_tokens: many, input: 1}]",
+        "models/llm/acme-1.yaml: pricing.tiered_pricing[0].max_tokens: must be a number of tokens, found \"many\"",
+    ),
     ("models/llm/acme-1.yaml", "model: acme-1\n", "", "models/llm/acme-1.yaml: model: is required but missing"),
     ("models/llm/acme-1.yaml", "label:\n", "label: [\n", "models/llm/acme-1.yaml: is not YAML"),
     (
@@ -391,6 +409,28 @@ fn what_dify_forgives_is_a_warning() {
         let found = problems(&[(file, from, to)]);
         assert!(found.iter().all(|problem| problem.severity == Severity::Warning), "{found:?}");
         assert!(found.iter().any(|problem| problem.message.contains(expected)), "{found:?}");
+    }
+}
+
+#[test]
+fn prices_by_length_that_are_never_used_are_a_warning() {
+    for (tiers, expected) in [
+        (
+            "[{max_tokens: 9, input: 1}, {max_tokens: 9, input: 2}]",
+            "[1].max_tokens: must be larger than that of the one before",
+        ),
+        ("[{input: 1}, {max_tokens: 9, input: 2}]", "[1]: is never used: the one before has no max_tokens"),
+        ("[{max_tokens: 9, input: 1}, {input: 2}]", ""),
+    ] {
+        let to = format!("input: \"0.1\"\n  tiered_pricing: {tiers}");
+        let found = problems(&[("models/llm/acme-1.yaml", "input: \"0.1\"", &to)]);
+        let expected = format!("warning: models/llm/acme-1.yaml: pricing.tiered_pricing{expected}");
+        let is_named = found.iter().any(|problem| problem.to_string().starts_with(&expected));
+        assert_eq!(
+            (is_named, found.len()),
+            (!expected.ends_with("pricing"), usize::from(is_named)),
+            "{tiers}: {found:?}"
+        );
     }
 }
 

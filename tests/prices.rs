@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use dify_plugin::declare::Pricing;
-use dify_plugin::declare::price::{amount, embedding_usage, llm_usage};
+use dify_plugin::declare::price::{amount, cached_llm_usage, embedding_usage, llm_usage};
 use dify_plugin_runtime::dialect::gemini::price::{PriceDetails, PriceList};
 use dify_plugin_runtime::dialect::gemini::wire::UsageMetadata;
 use proptest::prelude::*;
@@ -47,6 +47,24 @@ fn tokens() -> impl Strategy<Value = u64> {
     prop_oneof![0..10_u64, 0..100_000_u64, 0..2_000_000_000_u64]
 }
 
+/// Dify knows one price for input and one for output.
+#[test]
+fn prices_that_dify_does_not_know_are_not_sent() {
+    let known = json!({"input": "1", "output": "2", "unit": "0.000001", "currency": "USD"});
+    let mut declared = known.clone();
+    declared["cached"] = "0.1".into();
+    declared["tiered_pricing"] = json!([{"max_tokens": 5, "input": "3"}]);
+    let pricing: Pricing = serde_json::from_value(declared.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&pricing).unwrap(), known);
+    // The last limit holds for longer inputs, and a tier without a price for output has the general one.
+    let usage = cached_llm_usage(Some(&pricing), 10, 10, 10);
+    assert_eq!((usage.prompt_price.0.as_str(), usage.completion_price.0.as_str()), ("0.0000300", "0.0000200"));
+    declared["tiered_pricing"] = serde_json::Value::Null;
+    let pricing: Pricing = serde_json::from_value(declared).unwrap();
+    assert_eq!(cached_llm_usage(Some(&pricing), 10, 5, 0).total_price.0, "0.0000055");
+    assert_eq!(llm_usage(Some(&pricing), 10, 0).total_price.0, "0.0000100");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
@@ -78,6 +96,37 @@ proptest! {
         prop_assert_eq!(price_of(&usage.total_price.0), asked + answered);
         prop_assert_eq!(usage.total_tokens, prompt + completion);
         prop_assert_eq!(price_of(&embedding_usage(Some(&pricing), prompt).total_price.0), asked);
+    }
+
+    /// Cached input at a price of its own, by the length of the input: exact, and rounded once.
+    #[test]
+    fn cached_and_tiered_prices_are_exact(
+        prompt in 0..200_000_u64, of_cache in 0..300_000_u64, completion in tokens(),
+        prices in prop::array::uniform6(0..1_000_000_u128), places in 0..=6_u32, unit in unit(),
+    ) {
+        let [input, output, cached, long_input, long_output, long_cached] = prices;
+        let text = |digits: u128| decimal((digits, places)).to_string();
+        let pricing: Pricing = serde_json::from_value(json!({
+            "input": "99", "output": "99", "cached": "99", "unit": decimal(unit).to_string(), "currency": "RMB",
+            "tiered_pricing": [
+                {"max_tokens": 100_000, "input": text(input), "output": text(output), "cached": text(cached)},
+                {"input": text(long_input), "output": text(long_output), "cached": text(long_cached)},
+            ],
+        })).unwrap();
+        let long = prompt > 100_000;
+        let rates = if long { (long_input, long_output, long_cached) } else { (input, output, cached) };
+        let of_cache_counted = of_cache.min(prompt);
+        let exact = |terms: &[(u64, u128)]| {
+            let sum: u128 = terms.iter().map(|(count, price)| u128::from(*count) * price).sum();
+            rounded(sum * unit.0, places + unit.1)
+        };
+        let asked = exact(&[(prompt - of_cache_counted, rates.0), (of_cache_counted, rates.2)]);
+        let answered = exact(&[(completion, rates.1)]);
+        let usage = cached_llm_usage(Some(&pricing), prompt, of_cache, completion);
+        prop_assert_eq!(price_of(&usage.prompt_price.0), asked);
+        prop_assert_eq!(price_of(&usage.total_price.0), asked + answered);
+        prop_assert_eq!(&usage.prompt_unit_price.0, &dify_plugin::declare::price::text(decimal((rates.0, places))).0);
+        prop_assert_eq!(usage.prompt_tokens, prompt);
     }
 
     /// Cached, spoken, drawn and thought tokens at prices of their own, by tier, in a short or long prompt.

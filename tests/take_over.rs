@@ -267,8 +267,8 @@ fn check_names_what_is_wrong_with_facts() {
 
 fn facts_serve_a_declaration() {
     let directory = published(&[], &[GOOD]);
-    let said = output(directory.path(), &["try", "hi", "--credential", "api_key=good"]);
-    assert!(said.starts_with("acme-chat: hello"), "{said}");
+    let printed = output(directory.path(), &["try", "hi", "--credential", "api_key=good"]);
+    assert!(printed.starts_with("acme-chat: hello"), "{printed}");
     // A corrected field goes back, and only that; without a correction there is no member for it.
     for (key, expected) in [
         ("good", json!({"result": true})),
@@ -276,9 +276,9 @@ fn facts_serve_a_declaration() {
     ] {
         let fields = json!({"provider": "acme", "credentials": {"api_key": key}}).to_string();
         std::fs::write(directory.path().join("call.json"), fields).unwrap();
-        let said = output(directory.path(), &["invoke", "validate_provider_credentials", "call.json"]);
-        let item: Value = said.lines().filter_map(|line| serde_json::from_str(line).ok()).next().unwrap();
-        assert_eq!(item, expected, "{said}");
+        let printed = output(directory.path(), &["invoke", "validate_provider_credentials", "call.json"]);
+        let item: Value = printed.lines().filter_map(|line| serde_json::from_str(line).ok()).next().unwrap();
+        assert_eq!(item, expected, "{printed}");
     }
 }
 
@@ -291,8 +291,8 @@ fn a_start_with_wrong_facts_says_what_to_do() {
         (&[][..], "add one (see docs/provider-file.md)"),
     ] {
         let directory = published(&[], more);
-        let said = failure(directory.path(), &[]);
-        assert!(said.contains(expected), "{said}");
+        let printed = failure(directory.path(), &[]);
+        assert!(printed.contains(expected), "{printed}");
     }
 }
 
@@ -334,7 +334,7 @@ fn check_from_reports_what_is_served() {
     let directory = published(&[], &[]);
     let path = directory.path().to_str().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
-    let said = output(elsewhere.path(), &["check", "--from", path]);
+    let printed = output(elsewhere.path(), &["check", "--from", path]);
     for line in [
         "acme: maker/published 0.0.7",
         "  facts: the table of this executable (`facts published` prints them)",
@@ -343,16 +343,19 @@ fn check_from_reports_what_is_served() {
         "  not served: llm acme-draw: it draws",
         "all of the plugin but what is named above (2 declared models) is served natively",
     ] {
-        assert!(said.lines().any(|said| said == line), "`{line}` is missing:\n{said}");
+        assert!(printed.lines().any(|printed| printed == line), "`{line}` is missing:\n{printed}");
     }
     // The directory has facts of its own, and an option has others.
     std::fs::write(directory.path().join(GOOD.0), GOOD.1).unwrap();
-    let said = output(elsewhere.path(), &["check", "--from", path]);
-    assert!(said.contains("facts: provider/acme.echo.yaml") && said.contains("the whole plugin is served"), "{said}");
+    let printed = output(elsewhere.path(), &["check", "--from", path]);
+    assert!(
+        printed.contains("facts: provider/acme.echo.yaml") && printed.contains("the whole plugin is served"),
+        "{printed}"
+    );
     std::fs::write(elsewhere.path().join("f.yaml"), "echo:\n  url: https://b.test\n  left_out: {llm: no, tts: no}\n")
         .unwrap();
-    let said = failure(elsewhere.path(), &["check", "--from", path, "--facts", "f.yaml"]);
-    assert!(said.contains("facts: f.yaml") && said.contains("not served: llm: no"), "{said}");
+    let printed = failure(elsewhere.path(), &["check", "--from", path, "--facts", "f.yaml"]);
+    assert!(printed.contains("facts: f.yaml") && printed.contains("not served: llm: no"), "{printed}");
 }
 
 fn contradictions_are_named_before_anything_is_written() {
@@ -393,9 +396,9 @@ fn contradictions_are_named_before_anything_is_written() {
             options.extend(["--facts", "f.yaml"]);
         }
         for command in [&["check"][..], &["package", "--out", "out"], &["try", "hi"]] {
-            let said = failure(scratch.path(), &[command, &options].concat());
+            let printed = failure(scratch.path(), &[command, &options].concat());
             for expected in *expected {
-                assert!(said.contains(expected), "{name} {command:?}: `{expected}` is missing:\n{said}");
+                assert!(printed.contains(expected), "{name} {command:?}: `{expected}` is missing:\n{printed}");
             }
             assert!(!scratch.path().join("out").exists(), "{name} {command:?}");
         }
@@ -463,8 +466,9 @@ fn package_from_writes_a_native_package() {
         (&["--name", "own"][..], "the package has the ID maker/own instead of maker/published"),
         (&["--author", "not valid!"][..], "author"),
     ] {
-        let said = run(elsewhere.path(), &[&["package", "--target", "linux-amd64", "--from", path][..], more].concat());
-        assert!(text(&said.stderr).contains(expected), "`{expected}` is missing:\n{}", text(&said.stderr));
+        let printed =
+            run(elsewhere.path(), &[&["package", "--target", "linux-amd64", "--from", path][..], more].concat());
+        assert!(text(&printed.stderr).contains(expected), "`{expected}` is missing:\n{}", text(&printed.stderr));
     }
 }
 
@@ -478,8 +482,8 @@ fn try_from_calls_a_model() {
     let directory = published(&[], &[]);
     let path = directory.path().to_str().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
-    let said = output(elsewhere.path(), &["try", "hi", "--from", path, "--credential", "api_key=good"]);
-    assert!(said.starts_with("acme-chat: from the table"), "{said}");
+    let printed = output(elsewhere.path(), &["try", "hi", "--from", path, "--credential", "api_key=good"]);
+    assert!(printed.starts_with("acme-chat: from the table"), "{printed}");
 }
 
 fn debug_from_registers_all_plugins_of_one_process() {

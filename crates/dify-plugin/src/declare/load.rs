@@ -26,7 +26,7 @@ use crate::protocol::ModelType;
 pub(crate) use lines::fill as fill_lines;
 #[cfg(feature = "commands")]
 pub(crate) use sidecars::sidecar_file;
-pub(crate) use sidecars::stray;
+pub(crate) use sidecars::unowned;
 
 /// Everything a plugin declares.
 #[derive(Clone, Debug, PartialEq)]

@@ -48,7 +48,7 @@ pub use kinds::KindDeclarations;
 #[cfg(feature = "commands")]
 pub(crate) use load::sidecar_file;
 pub use load::{Declarations, check, load};
-pub(crate) use load::{fill_lines, inspect, stray};
+pub(crate) use load::{fill_lines, inspect, unowned};
 pub use manifest::Manifest;
 pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType};
 pub use price::Pricing;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::declare::{Declarations, LoadedProvider, Problem, Problems, Severity, fill_lines, stray};
+use crate::declare::{Declarations, LoadedProvider, Problem, Problems, Severity, fill_lines, unowned};
 use crate::model::{DeclaredProvider, Dialect, FactProblem, LeftOut, Provider, Served};
 use crate::protocol::ModelType;
 
@@ -47,7 +47,7 @@ pub fn providers(declarations: &Declarations, code: &[Arc<dyn Provider>], dialec
         }
     }
     let keys: Vec<&str> = dialects.iter().map(|dialect| dialect.key()).collect();
-    problems.extend(stray(declarations, &keys));
+    problems.extend(unowned(declarations, &keys));
     fill_lines(&declarations.directory, &mut problems);
     all.problems = Problems(problems);
     all

@@ -140,3 +140,78 @@ fn is_shown(conditions: &[ShowOn], model_type: Option<ModelType>, credentials: &
         name => credentials.get(name) == Some(condition.value.as_str()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A field for each of two model types, one whose options depend on the type, and one without conditions.
+    fn declaration() -> ProviderDeclaration {
+        let on = |model_type: &str| json!([{"variable": "__model_type", "value": model_type}]);
+        let option = |value: &str, shown: Value| json!({"label": {"en_US": value}, "value": value, "show_on": shown});
+        let text = |variable: &str, model_type: &str, default: Value, required: bool| {
+            json!({"variable": variable, "label": {"en_US": "L"}, "type": "text-input", "required": required,
+                "default": default, "show_on": on(model_type)})
+        };
+        serde_json::from_value(json!({
+            "provider": "p", "label": {"en_US": "P"}, "supported_model_types": ["llm", "rerank"],
+            "configurate_methods": ["customizable-model"],
+            "model_credential_schema": {"model": {"label": {"en_US": "Model"}}, "credential_form_schemas": [
+                text("context_size", "llm", json!("4096"), true),
+                text("context_size", "rerank", json!("512"), true),
+                text("jwt", "rerank", Value::Null, true),
+                {"variable": "base", "label": {"en_US": "B"}, "type": "select", "required": false, "options": [
+                    option("chat-1", on("llm")), option("rank-1", on("rerank")), option("both", json!([])),
+                ]},
+                {"variable": "kind", "label": {"en_US": "K"}, "type": "select", "required": false, "show_on": on("llm"),
+                    "options": [option("a", json!([]))]},
+                {"variable": "kind", "label": {"en_US": "K"}, "type": "select", "required": false, "show_on": on("rerank"),
+                    "options": [option("b", json!([{"variable": "jwt", "value": "secret"}])), option("c", json!([]))]},
+            ]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn fields_and_options_count_for_their_model_type() {
+        let declaration = declaration();
+        let (llm, rerank) = (Some(ModelType::Llm), Some(ModelType::Rerank));
+        type Fields<'a> = &'a [(&'a str, &'a str)];
+        let cases: &[(Option<ModelType>, Fields<'_>, Result<Fields<'_>, &str>)] = &[
+            (llm, &[], Ok(&[("context_size", "4096")])),
+            (rerank, &[("jwt", "j")], Ok(&[("context_size", "512"), ("jwt", "j")])),
+            (rerank, &[], Err("`jwt` is required")),
+            // No model: nothing that depends on the type of one.
+            (None, &[], Ok(&[])),
+            (llm, &[("context_size", "8")], Ok(&[("context_size", "8")])),
+            (llm, &[("base", "chat-1")], Ok(&[("base", "chat-1")])),
+            (llm, &[("base", "both")], Ok(&[("base", "both")])),
+            (llm, &[("base", "rank-1")], Err("`base` must be one of: chat-1, both")),
+            (rerank, &[("jwt", "j"), ("base", "rank-1")], Ok(&[("base", "rank-1")])),
+            (llm, &[("kind", "a")], Ok(&[("kind", "a")])),
+            (llm, &[("kind", "b")], Err("`kind` must be one of: a")),
+            (rerank, &[("jwt", "j"), ("kind", "b")], Err("`kind` must be one of: c")),
+            (rerank, &[("jwt", "secret"), ("kind", "b")], Ok(&[("kind", "b")])),
+            // A stored field that is not shown is read as well.
+            (None, &[("kind", "c")], Ok(&[("kind", "c")])),
+            (None, &[("kind", "z")], Err("`kind` must be one of")),
+        ];
+        for (model_type, given, expected) in cases {
+            let mut credentials = Credentials::from_pairs(given.iter().copied());
+            let outcome = complete(&declaration, Form::Model, *model_type, &mut credentials);
+            match (outcome, expected) {
+                (Ok(()), Ok(fields)) => {
+                    for (name, value) in *fields {
+                        assert_eq!(credentials.get(name), Some(*value), "{model_type:?} {given:?} {name}");
+                    }
+                    let has_size = credentials.get("context_size").is_some();
+                    assert_eq!(has_size, model_type.is_some(), "{model_type:?} {given:?}");
+                }
+                (Err(error), Err(part)) => assert!(error.message.contains(part), "{model_type:?} {given:?}: {error}"),
+                (outcome, _) => panic!("{model_type:?} {given:?}: {outcome:?}"),
+            }
+        }
+    }
+}

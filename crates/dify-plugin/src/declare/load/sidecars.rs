@@ -34,7 +34,7 @@ impl Loader<'_> {
 }
 
 /// Names the sidecars of these keys that are beside no provider's file.
-pub(crate) fn stray(declarations: &Declarations, keys: &[&str]) -> Vec<Problem> {
+pub(crate) fn unowned(declarations: &Declarations, keys: &[&str]) -> Vec<Problem> {
     let listed = declarations.manifest.provider_files();
     let mut found: Vec<(String, String)> = Vec::new();
     for file in &listed {
