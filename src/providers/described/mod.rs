@@ -4,8 +4,10 @@
 //! 2. [`template`], [`dynamic`], [`block`]: values that depend on credentials.
 //! 3. [`merge`]: facts about some models only.
 //! 4. [`unknown_keys`]: what is wrong with facts.
+//! 5. [`official`]: facts about plugins that others publish.
 //!
-//! The requests are made by [`super::compatible`]; no vendor is named in this module.
+//! The requests are made by [`super::compatible`]; no vendor is named in this module, but for the list
+//! of files in [`official`].
 
 pub mod block;
 mod connection;
@@ -15,6 +17,7 @@ mod errors;
 pub mod facts;
 pub mod merge;
 mod model_facts;
+mod official;
 mod openai;
 mod problems;
 mod provider;

@@ -8,12 +8,13 @@ use super::block::place_in;
 use super::facts::{self, Facts, ModelBlocks};
 use super::merge::matches;
 use super::model_facts::ModelTable;
+use super::official;
 use super::problems::{Declared, block_problems, problems, type_of};
 use super::provider::Described;
 use super::unknown_keys::{take_unknown_keys, take_unknown_model_keys};
 use crate::providers::compatible::provider::Compatible;
 use dify_plugin::declare::{ModelSchema, Severity};
-use dify_plugin::model::{DeclaredProvider, Dialect, FactProblem, LeftOut, Served};
+use dify_plugin::model::{DeclaredProvider, Dialect, FactProblem, KnownPlugin, LeftOut, Served};
 
 /// Key of the facts, and of a model's own block.
 const KEY: &str = "openai";
@@ -32,6 +33,10 @@ impl Dialect for OpenAi {
 
     fn schema(&self) -> Value {
         facts::schema()
+    }
+
+    fn known(&self) -> &'static [KnownPlugin] {
+        official::known()
     }
 }
 

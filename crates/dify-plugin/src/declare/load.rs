@@ -19,7 +19,7 @@ use super::problem::{Problem, Problems, Severity};
 use super::provider::ProviderDeclaration;
 use super::rules::Rules;
 use super::shared::{Scope, Shared};
-use super::versions::Minimum;
+use super::versions::{DifyVersion, Minimum};
 use super::{KindDeclarations, LoadedProvider, Sidecar, files, glob, template, yaml};
 use crate::protocol::ModelType;
 
@@ -58,8 +58,19 @@ pub fn check(directory: &Path) -> Vec<Problem> {
 
 /// Returns the declarations of a plugin directory, unless Dify would reject them, and all problems.
 pub(crate) fn inspect(directory: &Path) -> (Option<Declarations>, Problems) {
+    inspect_for(directory, DifyVersion::OLDEST)
+}
+
+/// Loads declarations that others wrote, which may need a newer Dify than they name.
+#[cfg(feature = "commands")]
+pub(crate) fn inspect_published(directory: &Path) -> (Option<Declarations>, Problems) {
+    inspect_for(directory, DifyVersion::NEWEST)
+}
+
+fn inspect_for(directory: &Path, oldest: DifyVersion) -> (Option<Declarations>, Problems) {
     let mut loader = Loader {
         directory,
+        oldest,
         minimum: Minimum::of_manifest(&Map::new()),
         problems: Vec::new(),
         shared: Shared::default(),
@@ -85,6 +96,8 @@ struct Models {
 
 struct Loader<'a> {
     directory: &'a Path,
+    /// A version that reads the declarations even if they name an older one.
+    oldest: DifyVersion,
     /// The Dify version that must be able to read the package of the current files.
     minimum: Minimum,
     problems: Vec<Problem>,
@@ -98,7 +111,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn load(&mut self) -> Option<Declarations> {
         let manifest = self.object("manifest.yaml")?;
-        self.minimum = Minimum::of_manifest(&manifest);
+        self.minimum = Minimum::of_manifest(&manifest).at_least(self.oldest);
         self.rules("manifest.yaml", |rules| rules.manifest(&manifest));
         for key in ["icon", "icon_dark"] {
             if let Some(icon) = manifest.get(key).and_then(Value::as_str) {
@@ -121,7 +134,7 @@ impl Loader<'_> {
         }
         let unused = self.shared.unused(&scopes);
         self.add_once(unused);
-        self.minimum = Minimum::of_manifest(&manifest.0);
+        self.minimum = Minimum::of_manifest(&manifest.0).at_least(self.oldest);
         let kinds = self.kinds(&manifest);
         Some(Declarations { directory: self.directory.to_owned(), manifest, providers, kinds })
     }
@@ -132,7 +145,7 @@ impl Loader<'_> {
         let scope = self.scope(file, provider.shift_remove("shared"));
         scopes.push(scope.clone());
         let (mut provider, places) = self.expand(file, provider, &scope)?;
-        self.minimum = Minimum::of_package(manifest, &provider, file);
+        self.minimum = Minimum::of_package(manifest, &provider, file).at_least(self.oldest);
         let start = self.problems.len();
         self.rules(file, |rules| rules.provider(&provider));
         for key in ["icon_small", "icon_large", "icon_small_dark", "icon_large_dark"] {

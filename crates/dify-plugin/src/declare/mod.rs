@@ -45,10 +45,10 @@ use serde_json::Value;
 pub use i18n::I18n;
 pub use kind::PluginKind;
 pub use kinds::KindDeclarations;
-#[cfg(feature = "commands")]
-pub(crate) use load::sidecar_file;
 pub use load::{Declarations, check, load};
 pub(crate) use load::{fill_lines, inspect, unowned};
+#[cfg(feature = "commands")]
+pub(crate) use load::{inspect_published, sidecar_file};
 pub use manifest::Manifest;
 pub use model::{FetchFrom, ModelFeature, ModelSchema, ParameterRule, ParameterType};
 pub use price::Pricing;
@@ -80,7 +80,7 @@ pub struct LoadedProvider {
 impl LoadedProvider {
     /// A provider that no files declare, for every Dify version.
     pub fn new(declaration: ProviderDeclaration, models: Vec<ModelSchema>) -> Self {
-        let minimum = versions::DifyVersion([u16::MAX; 3]);
+        let minimum = versions::DifyVersion::NEWEST;
         let (file, model_files, sources, sidecars, expanded) = Default::default();
         Self { declaration, models, file, model_files, sources, sidecars, expanded, minimum }
     }

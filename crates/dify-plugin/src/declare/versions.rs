@@ -22,6 +22,9 @@ pub struct DifyVersion(
 impl DifyVersion {
     /// The first version that runs plugins.
     pub const OLDEST: Self = Self([1, 0, 0]);
+
+    /// A version that reads everything.
+    pub const NEWEST: Self = Self([u16::MAX; 3]);
 }
 
 impl fmt::Display for DifyVersion {
@@ -448,6 +451,12 @@ impl Minimum {
             Some(own) => Self::new(Some(own), file, "package.minimum_dify_version"),
             None => Self::of_manifest(&manifest.0),
         }
+    }
+
+    /// Raises the version, so that nothing is too new for the package.
+    #[must_use]
+    pub fn at_least(self, version: DifyVersion) -> Self {
+        Self { version: self.version.max(version), ..self }
     }
 
     /// An invalid version is reported by the rules and ignored here.

@@ -150,6 +150,10 @@ pub struct KnownPlugin {
     pub plugin: &'static str,
     /// The `provider` of its declaration.
     pub provider: &'static str,
+    /// Its displayed name; empty if it is that of the plugin.
+    pub title: &'static str,
+    /// Its models in words, as `llm 3, tts 1`; empty if they are unknown.
+    pub models: &'static str,
     /// The facts as YAML, or the reason why the dialect cannot serve it.
     pub facts: Result<&'static str, &'static str>,
 }
@@ -157,11 +161,17 @@ pub struct KnownPlugin {
 impl KnownPlugin {
     /// A plugin that the dialect serves with these facts.
     pub const fn served(plugin: &'static str, provider: &'static str, facts: &'static str) -> Self {
-        Self { plugin, provider, facts: Ok(facts) }
+        Self { plugin, provider, title: "", models: "", facts: Ok(facts) }
     }
 
     /// A plugin that the dialect cannot serve.
     pub const fn unserved(plugin: &'static str, provider: &'static str, reason: &'static str) -> Self {
-        Self { plugin, provider, facts: Err(reason) }
+        Self { plugin, provider, title: "", models: "", facts: Err(reason) }
+    }
+
+    /// Adds what lists show: its displayed name, and its models in words.
+    #[must_use]
+    pub const fn about(self, title: &'static str, models: &'static str) -> Self {
+        Self { title, models, ..self }
     }
 }

@@ -144,7 +144,7 @@ pub(super) fn take(
     if !directory.join("manifest.yaml").is_file() {
         bail!("{} is not a plugin's directory: it has no manifest.yaml", directory.display());
     }
-    let (declarations, problems) = declare::inspect(directory);
+    let (declarations, problems) = declare::inspect_published(directory);
     let Some(declarations) = declarations else {
         bail!("the declarations of {} contain errors:\n{}", directory.display(), errors(problems));
     };

@@ -1,5 +1,6 @@
 //! The licence of what was taken over, and the statement of changes that it requires.
 
+use super::rewrite::newer_dify;
 use super::scratch::Scratch;
 use super::{Report, TakenProvider};
 use crate::declare::Declarations;
@@ -39,6 +40,11 @@ pub(super) fn write<'a>(
         env!("CARGO_PKG_NAME"),
         env!("CARGO_PKG_VERSION"),
     );
+    if let Some(version) = newer_dify(declarations, providers.iter().copied()) {
+        text.push_str(&format!(
+            "- `manifest.yaml` names Dify {version} as the oldest version, which the models need.\n"
+        ));
+    }
     for provider in providers {
         for line in Report::of(provider).left_out_lines() {
             text.push_str(&format!("- Removed from provider `{}`: {line}\n", provider.loaded.declaration.provider));

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::scratch::Scratch;
 use super::{Identity, TakenProvider, notice};
 use crate::declare::load::privacy_file;
+use crate::declare::versions::{DifyVersion, Minimum};
 use crate::declare::{Declarations, LoadedProvider, files, sidecar_file, yaml};
 use crate::model::LeftOut;
 use crate::protocol::ModelType;
@@ -29,7 +30,7 @@ pub(super) fn write(
     providers: &[(TakenProvider, String, String)],
     identity: &Identity,
 ) -> anyhow::Result<()> {
-    let manifest = manifest(declarations, identity);
+    let manifest = manifest(declarations, providers.iter().map(|(provider, ..)| provider), identity);
     scratch.write("manifest.yaml", yaml::write(&Value::Object(manifest)).as_bytes())?;
     let mut copied = BTreeSet::new();
     for key in ["icon", "icon_dark"] {
@@ -54,7 +55,11 @@ pub(super) fn write(
 }
 
 /// The manifest in its native form. The packager adds the architectures.
-fn manifest(declarations: &Declarations, identity: &Identity) -> Map<String, Value> {
+fn manifest<'p>(
+    declarations: &Declarations,
+    providers: impl Iterator<Item = &'p TakenProvider>,
+    identity: &Identity,
+) -> Map<String, Value> {
     let mut manifest = declarations.manifest.0.clone();
     for (key, replaced) in [("author", &identity.author), ("name", &identity.name)] {
         if let Some(replaced) = replaced {
@@ -64,8 +69,24 @@ fn manifest(declarations: &Declarations, identity: &Identity) -> Map<String, Val
     if let Some(meta) = manifest.get_mut("meta").and_then(Value::as_object_mut) {
         // The daemon starts the launcher of the package with Python, which starts the executable.
         meta.insert("runner".to_owned(), json!({"language": "python", "version": "3.12", "entrypoint": "main"}));
+        if let Some(version) = newer_dify(declarations, providers) {
+            meta.insert("minimum_dify_version".to_owned(), version.to_string().into());
+        }
     }
     manifest
+}
+
+/// The Dify version that the served models need, if it is newer than the one that the manifest names.
+pub(super) fn newer_dify<'p>(
+    declarations: &Declarations,
+    providers: impl Iterator<Item = &'p TakenProvider>,
+) -> Option<DifyVersion> {
+    let served = providers.flat_map(|TakenProvider { loaded, left_out, .. }| {
+        let models = loaded.models.iter();
+        models.filter(|model| !is_left_out(left_out, model.model_type, Some(&model.model)))
+    });
+    let needed = served.flat_map(|model| &model.features).map(|feature| feature.since()).max()?;
+    (needed > Minimum::of_manifest(&declarations.manifest.0).version).then_some(needed)
 }
 
 /// Copies a provider's file. It changes only if a whole model type is left out, or if it has facts of its own.
