@@ -56,7 +56,7 @@ pub async fn texts(
 ) -> Result<Embedded, InvokeError> {
     let texts: Vec<String> = texts.into_iter().map(|text| call.prepared(text)).collect();
     let estimate = texts.iter().map(|text| estimate_text(text)).sum();
-    let (vectors, counted) = list(upstream, endpoint, call, texts.into_iter().map(Value::from).collect()).await?;
+    let (vectors, counted) = list(upstream, endpoint, call, call.form.inputs(texts)).await?;
     Ok(Embedded { vectors, counted, estimate })
 }
 
@@ -83,8 +83,8 @@ pub async fn contents(
         Some(MultimodalInput::Messages) => {
             let places: Vec<bool> = contents.iter().map(is_image).collect();
             let (images, texts): (Vec<_>, Vec<_>) = contents.into_iter().partition(is_image);
-            let texts = texts.into_iter().map(|content| as_text(content).into()).collect();
-            let (text_vectors, text_tokens) = list(upstream, endpoint, call, texts).await?;
+            let texts = texts.into_iter().map(as_text).collect();
+            let (text_vectors, text_tokens) = list(upstream, endpoint, call, call.form.inputs(texts)).await?;
             let images = images.into_iter().map(|image| image.content).collect();
             let (image_vectors, image_tokens) = one_by_one(upstream, endpoint, call, images).await?;
             let (mut text_vectors, mut image_vectors) = (text_vectors.into_iter(), image_vectors.into_iter());

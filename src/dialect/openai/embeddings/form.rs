@@ -34,7 +34,8 @@ pub struct EmbeddingForm {
     pub prefix: Prefix,
     /// More members of the body. Default: none.
     pub body: Map<String, Value>,
-    /// `list`: `input` is a list of texts; `single`: one text, with a request for each. Default: `list`.
+    /// `list`: `input` is a list of texts; `objects`: a list of `{"text"}`; `single`: one text, with a request for each.
+    /// Default: `list`.
     pub input: InputForm,
     /// Whether texts are truncated to `context_size` of the model. Default: true.
     pub cut: Option<bool>,
@@ -86,6 +87,8 @@ pub enum InputForm {
     /// A list of texts.
     #[default]
     List,
+    /// A list of `{"text"}`.
+    Objects,
     /// One text.
     Single,
 }
@@ -105,7 +108,9 @@ impl EmbeddingForm {
     pub fn batch_size(&self, max_chunks: Option<usize>) -> usize {
         match self.input {
             InputForm::Single => 1,
-            InputForm::List => self.batch.map(NonZeroUsize::get).or(max_chunks).unwrap_or(DEFAULT_BATCH).max(1),
+            InputForm::List | InputForm::Objects => {
+                self.batch.map(NonZeroUsize::get).or(max_chunks).unwrap_or(DEFAULT_BATCH).max(1)
+            }
         }
     }
 
@@ -123,6 +128,14 @@ impl EmbeddingForm {
         match prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
             Some(prefix) => format!("{prefix} {text}"),
             None => text,
+        }
+    }
+
+    /// Returns texts as they are sent.
+    pub fn inputs(&self, texts: Vec<String>) -> Vec<Value> {
+        match self.input {
+            InputForm::Objects => texts.into_iter().map(|text| json!({"text": text})).collect(),
+            InputForm::List | InputForm::Single => texts.into_iter().map(Value::from).collect(),
         }
     }
 

@@ -98,6 +98,11 @@ fn requests_follow_the_form() {
     let body = single.request("m", vec!["a".into()], Some(""), Document);
     assert_eq!(Value::Object(body), json!({"model": "m", "input": "a"}));
     assert_eq!(single.batch_size(Some(8)), 1);
+    let objects = form(json!({"input": "objects"}));
+    let body = objects.request("m", objects.inputs(vec!["a".to_owned(), "b".to_owned()]), None, Document);
+    assert_eq!(Value::Object(body), json!({"model": "m", "input": [{"text": "a"}, {"text": "b"}]}));
+    assert_eq!(objects.batch_size(Some(8)), 8);
+    assert_eq!(single.inputs(vec!["a".to_owned()]), ["a"]);
 }
 
 #[test]
