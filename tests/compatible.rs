@@ -10,7 +10,7 @@ use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::LlmRequest;
 use dify_plugin::upstream::auth::HeaderAuthorization;
 use dify_plugin::upstream::{NetworkSettings, RetryPolicy, Upstream};
-use dify_plugin_runtime::dialect::openai::profile::{ImageForm, ToolForm};
+use dify_plugin_runtime::dialect::openai::profile::{ImageForm, StreamForm, ToolForm, UserForm};
 use dify_plugin_runtime::dialect::openai::{BaseUrl, MapperOptions, Profile};
 use dify_plugin_runtime::providers::compatible::{Endpoint, chat, files};
 use futures_util::StreamExt;
@@ -90,30 +90,51 @@ async fn needs_only_a_profile_and_an_endpoint() {
 
 #[tokio::test]
 async fn leaves_out_and_remembers_what_a_server_rejects() {
-    let profile = Profile { include_usage: true, ..Profile::default() };
-    /// Expected members of a body: stream, stream_options, max_tokens, max_completion_tokens.
-    fn shape(body: &Value) -> (bool, bool, bool, bool) {
-        let has = |name: &str| body.get(name).is_some();
-        (body["stream"] == true, has("stream_options"), has("max_tokens"), has("max_completion_tokens"))
+    let profile = Profile {
+        include_usage: true,
+        user: Some(UserForm::default()),
+        tools: ToolForm::ToolCall,
+        always_chooses: true,
+        ..Profile::default()
+    };
+    const MEMBERS: [&str; 5] = ["stream_options", "max_tokens", "max_completion_tokens", "user", "tool_choice"];
+    /// Whether a body streams, and which of the members it has.
+    fn shape(body: &Value) -> (bool, Vec<&'static str>) {
+        (body["stream"] == true, MEMBERS.into_iter().filter(|name| body.get(*name).is_some()).collect())
     }
-    let full = (true, true, true, false);
+    let full = (true, vec!["stream_options", "max_tokens", "user", "tool_choice"]);
     let cases = [
-        ("Unrecognized request argument: stream_options", stream(), (true, false, true, false)),
+        ("Unrecognized request argument: stream_options", stream(), (true, vec!["max_tokens", "user", "tool_choice"])),
         (
             "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
             stream(),
-            (true, true, false, true),
+            (true, vec!["stream_options", "max_completion_tokens", "user", "tool_choice"]),
         ),
-        ("Streaming is not supported by this model", document(), (false, false, true, false)),
+        ("Streaming is not supported by this model", document(), (false, vec!["max_tokens", "user", "tool_choice"])),
+        (
+            "body.user: Extra inputs are not permitted",
+            stream(),
+            (true, vec!["stream_options", "max_tokens", "tool_choice"]),
+        ),
+        ("tool_choice is not supported", stream(), (true, vec!["stream_options", "max_tokens", "user"])),
     ];
+    let fields = json!({"user_id": "u", "tools": [{"name": "f", "parameters": {}}]});
     for (message, then, reduced) in cases {
         let server = Scripted::start(vec![refusal(message), then]).await;
         for _ in 0..2 {
-            assert_eq!(ask(&server, &profile, request(json!({}))).await.unwrap(), "Hello", "{message}");
+            assert_eq!(ask(&server, &profile, request(fields.clone())).await.unwrap(), "Hello", "{message}");
         }
         let shapes: Vec<_> = bodies(&server).iter().map(shape).collect();
-        assert_eq!(shapes, [full, reduced, reduced], "{message}");
+        assert_eq!(shapes, [full.clone(), reduced.clone(), reduced], "{message}");
     }
+}
+
+#[tokio::test]
+async fn does_not_stream_if_the_profile_says_so() {
+    let server = Scripted::start(vec![document()]).await;
+    let profile = Profile { stream: StreamForm::Never, ..Profile::default() };
+    assert_eq!(ask(&server, &profile, request(json!({"stream": true}))).await.unwrap(), "Hello");
+    assert_eq!(streams(&server), [false]);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Removes texts from a response, even if they are split over its pieces. It holds back at most what may be the start of such a
 //! text.
 
+use dify_plugin::steps;
+
 /// The texts, and the end of the response that may be the start of one.
 #[derive(Debug, Default)]
 pub(super) struct Strip {
@@ -20,11 +22,17 @@ impl Strip {
         }
         self.held.push_str(&piece);
         let mut certain = String::with_capacity(self.held.len());
-        let mut rest = self.held.as_str();
-        while let Some((at, text)) = self.first_in(rest) {
-            certain.push_str(&rest[..at]);
-            rest = &rest[at + text.len()..];
+        let mut from = 0;
+        let mut next: Vec<Option<usize>> = self.texts.iter().map(|text| find(&self.held, 0, text)).collect();
+        while let Some((at, text)) = next.iter().zip(&self.texts).filter_map(|(at, text)| Some(((*at)?, text))).min() {
+            certain.push_str(&self.held[from..at]);
+            from = at + text.len();
+            // Only what was passed is searched for again, so that every text is searched for once.
+            for (at, text) in next.iter_mut().zip(&self.texts).filter(|(at, _)| at.is_some_and(|at| at < from)) {
+                *at = find(&self.held, from, text);
+            }
         }
+        let rest = &self.held[from..];
         let kept = self.texts.iter().map(|text| partial(rest, text)).max().unwrap_or_default();
         let (sure, open) = rest.split_at(rest.len() - kept);
         certain.push_str(sure);
@@ -41,10 +49,13 @@ impl Strip {
     pub(super) fn held(&self) -> usize {
         self.held.len()
     }
+}
 
-    fn first_in(&self, text: &str) -> Option<(usize, &str)> {
-        self.texts.iter().filter_map(|removed| Some((text.find(removed.as_str())?, removed.as_str()))).min()
-    }
+/// Returns where a text is next.
+fn find(held: &str, from: usize, text: &str) -> Option<usize> {
+    let found = held[from..].find(text).map(|at| from + at);
+    steps::count(found.map_or(held.len(), |at| at + text.len()) - from);
+    found
 }
 
 /// Returns the length of the longest proper beginning of `removed` at the end of a text.
@@ -91,6 +102,19 @@ mod tests {
             cuts.sort_unstable();
             let pieces: Vec<&str> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
             prop_assert_eq!(run(&pieces), run(&[&text]));
+        }
+    }
+
+    #[test]
+    fn takes_linear_time() {
+        for piece in ["<|box|>", "<|bo", "<é>x"] {
+            steps::assert_linear(
+                piece,
+                |size| piece.repeat(size),
+                |text| {
+                    run(&[text.as_str()]);
+                },
+            );
         }
     }
 }
