@@ -136,11 +136,11 @@ fn facts_about_another_form_are_rejected() {
 }
 
 #[test]
-fn the_page_is_the_output_of_the_command() {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime")).args(["facts", "--markdown"]).output().unwrap();
-    let output = String::from_utf8(output.stdout).unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
-    let page = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(page == output, "docs/providers.md is not the output of `facts --markdown`");
+fn the_pages_are_the_output_of_the_command() {
+    for (option, page) in [("--markdown", "docs/providers.md"), ("--keys", "docs/provider-file.md")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime")).args(["facts", option]).output().unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let written = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap_or_default();
+        assert!(written == output, "{page} is not the output of `facts {option}`");
+    }
 }
