@@ -1,7 +1,8 @@
 //! The daemon's side: starts a plugin, writes requests, and looks at the lines that come back as little as it can.
 
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,10 @@ pub const SILENCE: Duration = Duration::from_secs(60);
 
 /// A running plugin.
 pub struct Plugin {
-    child: Child,
-    input: ChildStdin,
+    /// The process, unless another value owns it.
+    child: Option<Child>,
+    id: u32,
+    input: Box<dyn Write + Send>,
     /// What each read returned, and when.
     output: Receiver<(Instant, Vec<u8>)>,
     /// The beginning of a line whose end has not come.
@@ -141,25 +144,48 @@ impl Plugin {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let input = child.stdin.take().unwrap();
-        let mut stdout = child.stdout.take().unwrap();
+        let input = Box::new(child.stdin.take().unwrap());
+        let stdout = child.stdout.take().unwrap();
+        let id = child.id();
+        let mut plugin = Self::over(stdout, input, id);
+        plugin.child = Some(child);
+        plugin.ready(started, b"heartbeat");
+        plugin
+    }
+
+    /// The connection of a process to the debugging port; with what it registered.
+    pub fn connected(stream: TcpStream, id: u32, started: Instant) -> (Self, String) {
+        let mut plugin = Self::over(stream.try_clone().unwrap(), Box::new(stream), id);
+        let registration = plugin.ready(started, b"\"type\":\"end\"");
+        (plugin, registration)
+    }
+
+    fn over(mut from: impl Read + Send + 'static, input: Box<dyn Write + Send>, id: u32) -> Self {
         let (sender, output) = channel();
         std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 20];
             loop {
-                match stdout.read(&mut buffer) {
+                match from.read(&mut buffer) {
                     Ok(count) if count > 0 => drop(sender.send((Instant::now(), buffer[..count].to_vec()))),
                     _ => return,
                 }
             }
         });
-        let mut plugin = Self { child, input, output, rest: Vec::new(), cold_start_ms: f64::NAN, sessions: 0 };
-        while plugin.cold_start_ms.is_nan() {
-            let ready = plugin.read(SILENCE, |at, line| memchr::memmem::find(line, b"heartbeat").map(|_| at));
+        Self { child: None, id, input, output, rest: Vec::new(), cold_start_ms: f64::NAN, sessions: 0 }
+    }
+
+    /// Waits for the first line with this text; the lines until then.
+    fn ready(&mut self, started: Instant, text: &[u8]) -> String {
+        let mut before = String::new();
+        while self.cold_start_ms.is_nan() {
+            let ready = self.read(SILENCE, |at, line| {
+                before.push_str(&String::from_utf8_lossy(line));
+                memchr::memmem::find(line, text).map(|_| at)
+            });
             let first = ready.expect("no first line").into_iter().flatten().next();
-            plugin.cold_start_ms = first.map_or(f64::NAN, |at| milliseconds(at, started));
+            self.cold_start_ms = first.map_or(f64::NAN, |at| milliseconds(at, started));
         }
-        plugin
+        before
     }
 
     /// Passes the complete lines of the next read to `take`; `None` if the plugin is silent for this time.
@@ -174,7 +200,7 @@ impl Plugin {
 
     /// Resident memory now and at its peak, in MB.
     pub fn memory(&self) -> (f64, f64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).unwrap();
         let field = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name)).unwrap();
             line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
@@ -182,9 +208,14 @@ impl Plugin {
         (field("VmRSS"), field("VmHWM"))
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
     /// CPU time so far of the live threads, in ms.
     pub fn cpu_ms(&self) -> f64 {
-        cpu_ms(self.child.id())
+        cpu_ms(self.id)
     }
 
     pub fn run(&mut self, run: &Run<'_>) -> Outcome {
@@ -213,7 +244,7 @@ impl Plugin {
                 format!("{{\"session_id\":\"{session}\",\"event\":\"request\",\"data\":{data}}}\n")
             })
             .collect();
-        let (cpu, driver_cpu) = (cpu_ms(self.child.id()), cpu_ms(std::process::id()));
+        let (cpu, driver_cpu) = (cpu_ms(self.id), cpu_ms(std::process::id()));
         let started = Instant::now();
         let mut asked = Vec::with_capacity(sessions);
         for line in &lines {
@@ -259,7 +290,7 @@ impl Plugin {
             ended_ms,
             wall_ms: milliseconds(last, started),
             chunks: sessions * chunks,
-            cpu_ms: cpu_ms(self.child.id()) - cpu,
+            cpu_ms: cpu_ms(self.id) - cpu,
             driver_cpu_ms: cpu_ms(std::process::id()) - driver_cpu,
         }
     }
@@ -288,13 +319,15 @@ fn milliseconds(later: Instant, earlier: Instant) -> f64 {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
 /// CPU time so far of the live threads of a process, in ms; the kernel reports nanoseconds.
-fn cpu_ms(process: u32) -> f64 {
+pub fn cpu_ms(process: u32) -> f64 {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let spent = tasks.filter_map(|task| {
         let schedstat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;

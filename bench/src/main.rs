@@ -4,14 +4,16 @@
 //! `bench relay` is the floor itself: raw sockets, no TLS, no typed decoding. `bench echo` calls no upstream and responds by
 //! itself: what it reaches is what the driver can measure at most. `bench kinds` measures tools, endpoints and agents; its
 //! floor is `bench answer`. `bench agent` and `bench endpoint` measure the plugins `agent` and `openai-endpoint` beside the
-//! Python plugins that they replace.
+//! Python plugins that they replace; `bench providers` measures twenty model plugins that were taken over.
 
 mod agent;
 mod answer;
 mod calls;
+mod debug_port;
 mod driver;
 mod endpoint;
 mod kinds;
+mod providers;
 mod relay;
 mod table;
 mod upstream;
@@ -44,6 +46,7 @@ fn main() {
         Some("kinds") => return kinds::run(),
         Some("agent") => return agent::run(),
         Some("endpoint") => return endpoint::run(),
+        Some("providers") => return providers::run(),
         _ => {}
     }
     let subjects = subjects();
