@@ -259,6 +259,9 @@ const STATE: &[(&str, &str, Kept)] = {
     &[
         ("main.rs", "ALLOCATOR", TenantFree("the allocator")),
         ("steps.rs", "STEPS", TenantFree("a count for tests")),
+        ("cli/take_over/scratch.rs", "COUNT", TenantFree("numbers directories of the command line")),
+        ("providers/described/official.rs", "KNOWN", TenantFree("facts that ship with the executable")),
+        ("providers/described/unknown_keys.rs", "SCHEMA", TenantFree("the schema of facts")),
         ("protocol/credentials.rs", "STATE", TenantFree("the key of the fingerprint's hash")),
         ("upstream/pool.rs", "BUNDLE", TenantFree("the operator's certificates")),
         ("upstream/pool.rs", "clients", TenantFree("connections by proxy, its password and certificates; no answers")),

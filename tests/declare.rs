@@ -533,5 +533,5 @@ fn our_own_declarations_have_no_errors_and_one_version() {
         assert!(registration.assets.iter().all(|(_, bytes)| !bytes.is_empty()));
     }
     names.dedup();
-    assert_eq!(names.len(), 4);
+    assert_eq!(names.len(), 5);
 }

@@ -21,7 +21,7 @@ use super::traffic::TrafficArgs;
 use super::watch;
 use crate::config::operator::Operator;
 use crate::config::{Config, InstallMethod};
-use crate::declare::{Declarations, Severity};
+use crate::declare::{Declarations, Problems, Severity};
 use crate::protocol::registration::Registration;
 use crate::runtime::remote::{self, RemoteError, RemoteOptions, State};
 use crate::runtime::{Registry, ServeOptions, local};
@@ -129,7 +129,14 @@ fn prepare(
     real_ids: bool,
 ) -> anyhow::Result<(Vec<Registration>, Arc<Registry>)> {
     let (declarations, problems) = program.plugin.inspect(directory);
-    let Some(declarations) = declarations else { return Err(problems.into()) };
+    let Some(declarations) = declarations else {
+        let (errors, warnings): (Vec<_>, _) =
+            problems.0.into_iter().partition(|problem| problem.severity == Severity::Error);
+        for warning in warnings {
+            say(&warning.to_string());
+        }
+        return Err(Problems(errors).into());
+    };
     let facts = program.described(&declarations).problems.0.into_iter();
     let warnings = facts.filter(|problem| problem.severity == Severity::Warning);
     for problem in problems.0.into_iter().chain(warnings) {

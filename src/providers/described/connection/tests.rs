@@ -1,3 +1,5 @@
+//! Tests of connections: facts and credentials, and the URL, headers and credential that follow from them.
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Tests of the schemas of models that users add: a form, facts, and what Dify gets.
+
 use std::collections::BTreeMap;
 
 use super::*;
