@@ -268,6 +268,19 @@ async fn validation_is_not_deceived() {
     }
 }
 
+/// A value for a parameter that the user did not set belongs to calls, not to the validation.
+#[tokio::test]
+async fn validation_sends_no_values_of_unset_parameters() {
+    let upstream = Upstream::start().await;
+    let chat_facts = json!({"parameters": {"thinking": {"unset": true, "as": "switch"}}});
+    let facts = json!({"base_url": upstream.url, "validate": {"llm": "m-chat"}, "chat": chat_facts});
+    let host = serve(&Yaml { facts, ..Yaml::default() });
+    call(&host, "validate_provider_credentials", &json!({}), json!({})).await.unwrap();
+    assert_eq!(upstream.one().body.get("thinking"), None);
+    chat(&host, &json!({})).await.unwrap();
+    assert_eq!(upstream.one().body["thinking"], json!({"type": "enabled"}));
+}
+
 #[tokio::test]
 async fn hands_back_the_address_that_works() {
     let upstream = Upstream::start().await;

@@ -24,6 +24,15 @@ use dify_plugin::protocol::{
 /// A provider whose models come from a source.
 pub struct Compatible<S>(Arc<S>);
 
+/// Which parameters a request to a language model has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parameters {
+    /// Those of the request, and the values for those that the user did not set.
+    Completed,
+    /// Those of the request only, so that a validation depends on as little as possible.
+    AsGiven,
+}
+
 impl<S> Clone for Compatible<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -45,6 +54,37 @@ impl<S: Source> Compatible<S> {
     /// Creates the provider of a shared source.
     pub fn of(source: Arc<S>) -> Self {
         Self(source)
+    }
+
+    /// Calls a language model.
+    pub(super) fn chat(
+        &self,
+        context: CallContext,
+        mut request: LlmRequest,
+        parameters: Parameters,
+    ) -> Chunks<LlmDelta> {
+        let this = self.clone();
+        try_stream! {
+            let model = this.model(&context, &request.target, ModelType::Llm).await?;
+            let form = model.chat()?;
+            let mut profile = form.profile.clone();
+            if parameters == Parameters::AsGiven {
+                profile.parameters.0.iter_mut().for_each(|(_, conversion)| conversion.unset = None);
+            }
+            let (network, messages) = (&model.endpoint.network, &mut request.prompt_messages);
+            files::gather(&context.upstream, network, form.file_url.as_deref(), &profile, messages).await?;
+            model.hooks.prepare(&mut request)?;
+            let mut options = MapperOptions::of(&request, &profile, context.pricing());
+            model.hooks.options(&request, &mut options);
+            let names = options.names.clone();
+            let mapper = model.hooks.mapper(&request, ChatMapper::new(options));
+            let (endpoint, name) = (model.endpoint.clone(), model.name.clone());
+            let mut deltas = chat::invoke_mapped(context.upstream, endpoint, name, profile, names, mapper, request);
+            while let Some(delta) = deltas.next().await {
+                yield delta.or_else(|error| model.hooks.answered(error))?;
+            }
+        }
+        .boxed()
     }
 
     async fn model(&self, context: &CallContext, target: &Target, model_type: ModelType) -> Result<Model, InvokeError> {
@@ -77,25 +117,8 @@ impl<S: Source> Provider for Compatible<S> {
         self.0.name()
     }
 
-    fn invoke_llm(&self, context: CallContext, mut request: LlmRequest) -> Chunks<LlmDelta> {
-        let this = self.clone();
-        try_stream! {
-            let model = this.model(&context, &request.target, ModelType::Llm).await?;
-            let form = model.chat()?;
-            let (network, messages) = (&model.endpoint.network, &mut request.prompt_messages);
-            files::gather(&context.upstream, network, form.file_url.as_deref(), &form.profile, messages).await?;
-            model.hooks.prepare(&mut request)?;
-            let mut options = MapperOptions::of(&request, &form.profile, context.pricing());
-            model.hooks.options(&request, &mut options);
-            let names = options.names.clone();
-            let mapper = model.hooks.mapper(&request, ChatMapper::new(options));
-            let (endpoint, name, profile) = (model.endpoint.clone(), model.name.clone(), form.profile.clone());
-            let mut deltas = chat::invoke_mapped(context.upstream, endpoint, name, profile, names, mapper, request);
-            while let Some(delta) = deltas.next().await {
-                yield delta.or_else(|error| model.hooks.answered(error))?;
-            }
-        }
-        .boxed()
+    fn invoke_llm(&self, context: CallContext, request: LlmRequest) -> Chunks<LlmDelta> {
+        self.chat(context, request, Parameters::Completed)
     }
 
     fn llm_num_tokens(&self, _context: CallContext, request: LlmNumTokensRequest) -> ResultFuture<u64> {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::chat::try_model;
 use super::model::Source;
-use super::provider::Compatible;
+use super::provider::{Compatible, Parameters};
 use crate::dialect::wav::silence;
 use dify_plugin::error::InvokeError;
 use dify_plugin::model::{CallContext, Provider};
@@ -76,7 +76,7 @@ async fn ask<S: Source>(
             request.model_parameters.insert("enable_thinking".to_owned(), json!(false));
         }
         request.stream = how.stream;
-        Ok(provider.invoke_llm(context.clone(), request))
+        Ok(provider.chat(context.clone(), request, Parameters::AsGiven))
     })
     .await
 }
