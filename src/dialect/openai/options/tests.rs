@@ -214,7 +214,7 @@ fn messages(chat: Value, history: Value) -> Vec<(String, Value, Value)> {
 #[test]
 fn histories_are_arranged() {
     let say = |role: &str, content: &str| json!({"role": role, "content": content});
-    let picture =
+    let image =
         json!({"role": "user", "content": [{"type": "image", "url": "https://h/a.png", "mime_type": "image/png"}]});
     let call = json!({"role": "assistant", "content": "", "tool_calls": [
         {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]});
@@ -250,9 +250,9 @@ fn histories_are_arranged() {
     );
     assert_eq!(roles(json!({"system": "drop"})).len(), 9);
     assert_eq!(roles(json!({"system": "first", "merge_roles": "\n"}))[1], r#"user "a\nb""#);
-    // Pictures are kept when texts are merged with them.
+    // Images are kept when texts are merged with them.
     let merged =
-        messages(json!({"merge_roles": "\n", "images": "url_without_detail"}), json!([say("user", "a"), picture]));
+        messages(json!({"merge_roles": "\n", "images": "url_without_detail"}), json!([say("user", "a"), image]));
     let expected =
         json!([{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://h/a.png"}}]);
     assert_eq!(merged, [("user".to_owned(), expected, none)]);

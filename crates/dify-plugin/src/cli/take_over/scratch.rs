@@ -14,7 +14,7 @@ use crate::atomic_file;
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Creates it. A directory that exists is not used, so that nobody else can prepare one.
+    /// Creates it. A directory that exists is not used, so that no one else can prepare one.
     pub fn new() -> anyhow::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
