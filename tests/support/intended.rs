@@ -89,11 +89,11 @@ fn at(difference: &Difference, form: &str) -> bool {
     rest.is_empty() || form.ends_with('*')
 }
 
-fn recorded<'d>(difference: &'d Difference) -> Option<&'d str> {
+fn recorded(difference: &Difference) -> Option<&str> {
     difference.recorded.as_ref().and_then(Value::as_str)
 }
 
-fn ours<'d>(difference: &'d Difference) -> Option<&'d str> {
+fn ours(difference: &Difference) -> Option<&str> {
     difference.ours.as_ref().and_then(Value::as_str)
 }
 
