@@ -136,6 +136,7 @@ fn once(subject: &Subject) -> Vec<Cell> {
     std::thread::sleep(Duration::from_secs(3));
     add("start, all at once: CPU", "ms", fleet.cpu_ms());
     add("memory, idle", "MB", fleet.memory());
+    add("memory, idle, without pages of files", "MB", memory(&fleet.processes, "Pss_Anon:"));
 
     fleet.ask(subject, 1);
     std::thread::sleep(Duration::from_secs(3));
@@ -148,6 +149,7 @@ fn once(subject: &Subject) -> Vec<Cell> {
     add("ten streams of each: CPU", "ms", outcome.cpu_ms);
     std::thread::sleep(Duration::from_secs(15));
     add("memory 15 s after", "MB", fleet.memory());
+    add("memory 15 s after, without pages of files", "MB", memory(&fleet.processes, "Pss_Anon:"));
     cells
 }
 
@@ -169,7 +171,7 @@ impl Fleet {
                 .collect();
             let mut peak = 0_f64;
             while asked.iter().any(|asked| !asked.is_finished()) {
-                peak = peak.max(memory(&processes));
+                peak = peak.max(memory(&processes, "Pss:"));
                 std::thread::sleep(Duration::from_millis(250));
             }
             (merged(asked.into_iter().map(|asked| asked.join().unwrap())), peak)
@@ -182,15 +184,15 @@ impl Fleet {
     }
 
     fn memory(&self) -> f64 {
-        memory(&self.processes)
+        memory(&self.processes, "Pss:")
     }
 }
 
-/// Proportional set size of processes together, in MB.
-fn memory(processes: &[u32]) -> f64 {
+/// A field of the proportional set sizes of processes, added up in MB.
+fn memory(processes: &[u32], field: &str) -> f64 {
     let kilobytes = processes.iter().map(|process| {
         let rollup = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
-        let line = rollup.lines().find(|line| line.starts_with("Pss:")).unwrap();
+        let line = rollup.lines().find(|line| line.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap()
     });
     kilobytes.sum::<f64>() / 1024.0
