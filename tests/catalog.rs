@@ -80,7 +80,8 @@ fn incomplete(model: &ModelSchema, text: &str) -> Vec<String> {
         ("no voices", model.model_type == ModelType::Tts && !model.model_properties.contains_key("voices")),
     ]
     .into_iter()
-    .filter_map(|(what, is_wrong)| is_wrong.then(|| what.to_owned()))
+    .filter(|(_, is_wrong)| *is_wrong)
+    .map(|(what, _)| what.to_owned())
     .collect()
 }
 
