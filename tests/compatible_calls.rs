@@ -117,7 +117,7 @@ async fn texts_are_cut_and_sent_as_the_form_says() {
             vec![json!(["one two three four five six"]), json!(["."]), json!(["c"])],
         ),
     ] {
-        let server = Scripted::start(responses(&[one.clone()])).await;
+        let server = Scripted::start(responses(std::slice::from_ref(&one))).await;
         let call = EmbeddingCall {
             form: form(of.clone()),
             max_chunks: Some(8),
