@@ -224,7 +224,7 @@ mod tests {
         let page = page("openai", &schema);
         for line in [
             "| `base_url` | text or [Url choice](#url-choice-of-openai) |  | Root \\| of the API. |",
-            "| `chat` | [Chat](#chat-of-openai) |  | Language models. |",
+            "| `chat` | [Chat](#chat-of-openai) |  |  |",
             "| `models` | map to [Chat](#chat-of-openai) |  |  |",
             "| `tries` | whole number | `3` |  |",
             "## Url choice of `openai`",
