@@ -85,6 +85,7 @@ pub struct Identity {
 }
 
 /// A plugin that was taken over. Its directory is removed with this value.
+#[cfg_attr(not(feature = "package"), allow(dead_code, reason = "only packages need its directory and identity"))]
 pub struct Taken {
     scratch: Scratch,
     /// The declarations in that directory.
@@ -107,6 +108,7 @@ pub struct TakenProvider {
     left_out: Vec<LeftOut>,
 }
 
+#[cfg_attr(not(feature = "package"), allow(dead_code, reason = "only packages need its directory and identity"))]
 impl Taken {
     /// The directory of the native plugin.
     pub fn directory(&self) -> &Path {
