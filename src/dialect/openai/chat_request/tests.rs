@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::profile::{
-    AudioForm, DocumentForm, History, ImageForm, MaxTokensName, Mode, Profile, StructuredForm, SystemForm,
-    ThinkingForm, ToolForm, UserForm, VideoForm,
+    AudioForm, DocumentForm, History, MaxTokensName, Mode, Profile, StructuredForm, SystemForm, ThinkingForm, ToolForm,
+    UserForm, VideoForm,
 };
 use super::*;
 
