@@ -4,10 +4,10 @@
 //! 2. [`template`], [`dynamic`], [`block`]: values that depend on credentials.
 //! 3. [`merge`]: facts about some models only.
 //! 4. [`unknown_keys`]: what is wrong with facts.
-//! 5. [`official`]: facts about plugins that others publish.
+//! 5. `official`: facts about plugins that others publish.
 //!
 //! The requests are made by [`super::compatible`]; no vendor is named in this module, but for the list
-//! of files in [`official`].
+//! of files in `official`.
 
 pub mod block;
 mod connection;
