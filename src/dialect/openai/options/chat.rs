@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 use super::parameters::{Conversions, ParameterRule};
+use crate::dialect::openai::form_values::TextOrFalse;
 use crate::dialect::openai::profile::{
     AudioForm, DocumentForm, History, ImageForm, MaxTokensName, Mode, Profile, ReasoningBack, StopForm, StreamForm,
     StructuredForm, SystemForm, ThinkingForm, ToolForm, UserForm, VideoForm,
@@ -203,19 +204,11 @@ fn structured_by_rules(model: &ModelSchema) -> StructuredForm {
     }
 }
 
-/// A text, or `false`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum TextOrFalse {
-    Flag(bool),
-    Text(String),
-}
-
 fn text_or_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    match TextOrFalse::deserialize(deserializer).map_err(|_| de::Error::custom("must be a text or `false`"))? {
-        TextOrFalse::Flag(false) => Ok(None),
-        TextOrFalse::Flag(true) => Err(de::Error::custom("must be the text between merged messages, or `false`")),
-        TextOrFalse::Text(text) => Ok(Some(text)),
+    match TextOrFalse::deserialize(deserializer) {
+        Ok(TextOrFalse::False) => Ok(None),
+        Ok(TextOrFalse::Text(text)) => Ok(Some(text)),
+        Err(_) => Err(de::Error::custom("must be the text between merged messages, or `false`")),
     }
 }
 

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value, json};
 
+use crate::dialect::openai::form_values;
 use dify_plugin::error::InvokeError;
 
 /// Conversion of one parameter. The keys are applied in the order in which they are listed.
@@ -50,8 +51,8 @@ pub enum Target {
     /// Under its own name.
     #[default]
     Own,
-    /// At a path of names.
-    Path(Vec<String>),
+    /// At a path of names, separated by dots.
+    Path(String),
     /// Nowhere.
     Nowhere,
 }
@@ -162,24 +163,8 @@ impl Conversion {
             Target::Own => {
                 parameters.insert(name.to_owned(), value);
             }
-            Target::Path(path) => insert_at(parameters, path, value),
+            Target::Path(path) => form_values::insert(parameters, path, value),
         }
-    }
-}
-
-/// Sets a value at a path; what is not an object on its path is replaced.
-fn insert_at(map: &mut Map<String, Value>, path: &[String], value: Value) {
-    let Some((name, rest)) = path.split_first() else { return };
-    if rest.is_empty() {
-        map.insert(name.clone(), value);
-        return;
-    }
-    let inner = map.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
-    if !inner.is_object() {
-        *inner = Value::Object(Map::new());
-    }
-    if let Value::Object(inner) = inner {
-        insert_at(inner, rest, value);
     }
 }
 
@@ -243,9 +228,7 @@ impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::Bool(false) => Ok(Self::Nowhere),
-            Value::String(path) if path.split('.').all(|name| !name.is_empty()) => {
-                Ok(Self::Path(path.split('.').map(str::to_owned).collect()))
-            }
+            Value::String(path) if path.split('.').all(|name| !name.is_empty()) => Ok(Self::Path(path)),
             _ => Err(de::Error::custom("must be a name, a path of names such as `reasoning.effort`, or false")),
         }
     }
