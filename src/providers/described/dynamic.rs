@@ -48,15 +48,7 @@ impl Dynamic {
 
     /// Resolves the value; `None` if all of it is absent.
     pub fn resolve(&self, values: &dyn Values) -> Option<Value> {
-        self.0.resolve(&|node| match node {
-            Node::Text { template, is_typed } => template.fill(values).ok().map(|text| typed(text, *is_typed)),
-            Node::Choice { by, when, other } => {
-                let value = values.value(by);
-                let chosen = value.as_deref().and_then(|value| find(when, value));
-                chosen.or(other.as_deref()).and_then(|node| Self(node.clone()).resolve(values))
-            }
-            _ => None,
-        })
+        self.0.resolve(values)
     }
 
     /// Returns the value in every variant that can be checked without credentials: the first branch of each choice, and each
@@ -99,15 +91,19 @@ fn typed(text: String, is_typed: bool) -> Value {
 }
 
 impl Node {
-    /// Resolves fixed parts, and everything else by `dynamic`.
-    fn resolve(&self, dynamic: &dyn Fn(&Self) -> Option<Value>) -> Option<Value> {
+    fn resolve(&self, values: &dyn Values) -> Option<Value> {
         match self {
             Self::Fixed(value) => Some(value.clone()),
+            Self::Text { template, is_typed } => template.fill(values).ok().map(|text| typed(text, *is_typed)),
+            Self::Choice { by, when, other } => {
+                let value = values.value(by);
+                let chosen = value.as_deref().and_then(|value| find(when, value));
+                chosen.or(other.as_deref())?.resolve(values)
+            }
             Self::Map(entries) => Some(Value::Object(
-                entries.iter().filter_map(|(key, node)| Some((key.clone(), node.resolve(dynamic)?))).collect(),
+                entries.iter().filter_map(|(key, node)| Some((key.clone(), node.resolve(values)?))).collect(),
             )),
-            Self::List(items) => Some(items.iter().filter_map(|node| node.resolve(dynamic)).collect()),
-            other => dynamic(other),
+            Self::List(items) => Some(items.iter().filter_map(|node| node.resolve(values)).collect()),
         }
     }
 
