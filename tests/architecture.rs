@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("protocol", 0),
     ("steps", 0),
     ("atomic_file", 0),
+    ("names", 0),
     ("codec", 1),
     ("declare", 1),
     ("upstream", 2),

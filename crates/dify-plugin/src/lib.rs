@@ -164,6 +164,8 @@ pub mod declare;
 mod entry;
 pub mod error;
 pub mod model;
+#[cfg(feature = "commands")]
+pub mod names;
 #[cfg(feature = "package")]
 #[doc(hidden)]
 pub mod package;

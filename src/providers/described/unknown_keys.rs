@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value};
 
 use super::facts;
+use dify_plugin::names::similar;
 
 /// A key that is unknown: the path of the map that contains it, its name, and the keys that the map can have.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,14 +154,6 @@ pub fn unknown(name: &str, known: &[&str]) -> String {
             format!("unknown key `{name}`; expected one of {}", known.join(", "))
         }
     }
-}
-
-/// Returns the known name that is close to a typed one.
-pub fn similar<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed = typed.to_lowercase();
-    let distance = |name: &str| strsim::damerau_levenshtein(&typed, &name.to_lowercase());
-    let (distance, name) = known.into_iter().map(|name| (distance(name), name)).min()?;
-    (distance <= name.chars().count().div_ceil(3)).then_some(name)
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::credentials::{read_object, split_pair};
-use super::names::did_you_mean;
 use super::terminal::say;
 use crate::daemon::{Invoke, MISSING_KEY, Replies};
 use crate::error::clip;
+use crate::names::did_you_mean;
 use crate::protocol::backwards::InvokeType;
 
 /// Maximum size in bytes of a call that is shown before it is answered at the terminal.

@@ -18,7 +18,6 @@ mod executables;
 mod facts;
 mod form_fields;
 mod invoke;
-mod names;
 #[cfg(feature = "new")]
 mod new;
 #[cfg(feature = "package")]

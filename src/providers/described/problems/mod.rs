@@ -13,10 +13,10 @@ use super::custom_schema::{is_well_known, read_rule};
 use super::facts::{Auth, AuthPlace, BaseUrl, Facts, Validate, WireName};
 use super::merge::{is_exact, matches};
 use super::template::{MODEL, Template};
-use super::unknown_keys::similar;
 use dify_plugin::declare::provider::ConfigurateMethod;
 use dify_plugin::declare::{ModelSchema, ProviderDeclaration};
 use dify_plugin::model::FactProblem;
+use dify_plugin::names::similar;
 use dify_plugin::protocol::ModelType;
 
 /// Fields of forms of other versions, and of this package's own forms, which stored credentials may hold.

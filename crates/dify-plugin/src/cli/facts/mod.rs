@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use super::names::did_you_mean;
 use super::program::Program;
 use super::terminal::{print_line, print_part, print_raw};
 use crate::model::KnownPlugin;
+use crate::names::did_you_mean;
 
 /// List the published plugins that this executable serves natively with --from, print the facts about one, or describe the keys
 #[derive(Debug, Args)]

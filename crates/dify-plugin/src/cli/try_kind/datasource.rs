@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::messages::Printer;
 use super::{Trial, parts};
-use crate::cli::names::did_you_mean;
 use crate::cli::terminal::{print_line, print_part, say};
 use crate::declare::KindDeclarations;
 use crate::declare::datasource::{DatasourceDeclaration, DatasourceType};
+use crate::names::did_you_mean;
 
 /// Options of datasources.
 #[derive(Debug, Default, Args)]

@@ -8,9 +8,9 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::cli::credentials::{read_object, split_pair};
-use crate::cli::names::did_you_mean;
 use crate::cli::terminal::say;
 use crate::declare::parameter::{Parameter, ParameterKind};
+use crate::names::did_you_mean;
 use crate::plugin::cast_parameters;
 
 /// Values of parameters.

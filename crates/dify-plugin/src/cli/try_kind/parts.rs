@@ -3,7 +3,6 @@
 
 use anyhow::{anyhow, bail};
 
-use crate::cli::names::did_you_mean;
 use crate::declare::KindDeclarations;
 use crate::declare::agent::AgentStrategyDeclaration;
 use crate::declare::config::{ConfigField, OAuthSchema};
@@ -11,6 +10,7 @@ use crate::declare::datasource::DatasourceDeclaration;
 use crate::declare::parameter::Parameter;
 use crate::declare::tool::ToolDeclaration;
 use crate::declare::trigger::EventDeclaration;
+use crate::names::did_you_mean;
 
 /// Something that `try` can call by its name.
 #[derive(Clone, Copy, Debug)]

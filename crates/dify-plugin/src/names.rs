@@ -1,19 +1,19 @@
-//! Names that a user typed: the one that was probably meant.
+//! Names that a user typed: the one that was probably meant. For the command line, and for dialects that check facts.
 
 /// Longest distance of a name that is suggested, as a share of its length.
 const MAX_DISTANCE_SHARE: usize = 3;
 
-/// Returns ` (did you mean X?)` if a known name is close to the one that was typed, or else nothing.
-pub(super) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+/// Returns the known name that is close to the one that was typed, if there is one.
+pub fn similar<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&typed, &name.to_lowercase());
-    let close = known.into_iter().map(|name| (distance(name), name)).min();
-    match close {
-        Some((distance, name)) if distance <= name.chars().count().div_ceil(MAX_DISTANCE_SHARE) => {
-            format!(" (did you mean `{name}`?)")
-        }
-        _ => String::new(),
-    }
+    let (distance, name) = known.into_iter().map(|name| (distance(name), name)).min()?;
+    (distance <= name.chars().count().div_ceil(MAX_DISTANCE_SHARE)).then_some(name)
+}
+
+/// Returns ` (did you mean X?)` if a known name is close to the one that was typed, or else nothing.
+pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    similar(typed, known).map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }
 
 #[cfg(test)]
