@@ -2,6 +2,9 @@
 //! behind it, or as scripted by a test. All requests are recorded.
 #![allow(dead_code)]
 
+#[path = "loopback.rs"]
+mod loopback;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -61,13 +64,7 @@ impl Gateway {
     pub async fn start(protection: Protection) -> Self {
         let inner =
             Arc::new(Inner { protection, nonces: Mutex::default(), replies: Mutex::default(), seen: Mutex::default() });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = axum::Router::new()
-            .fallback(handle)
-            .layer(axum::extract::DefaultBodyLimit::disable())
-            .with_state(inner.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let url = loopback::serve(axum::Router::new().fallback(handle).with_state(inner.clone())).await;
         Self { url, inner }
     }
 

@@ -3,6 +3,9 @@
 //! host forbid, and records every request.
 #![allow(dead_code)]
 
+#[path = "loopback.rs"]
+mod loopback;
+
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
@@ -53,10 +56,7 @@ impl Server {
     /// Starts a server with rules by host, and hosts that reject the key.
     pub async fn start(rules: Vec<(&'static str, Rule)>, foreign: &'static [&'static str]) -> Self {
         let inner = Arc::new(Inner { rules, foreign, seen: Mutex::default() });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = axum::Router::new().fallback(handle).with_state(inner.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let url = loopback::serve(axum::Router::new().fallback(handle).with_state(inner.clone())).await;
         Self { url, inner }
     }
 

@@ -2,6 +2,9 @@
 //! that breaks a rule gets a 400 with the rule, so that a test that ignores requests fails too.
 #![allow(dead_code)]
 
+#[path = "loopback.rs"]
+mod loopback;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
@@ -38,10 +41,7 @@ impl Upstream {
     /// Starts it.
     pub async fn start() -> Self {
         let inner = Arc::new(Inner::default());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = axum::Router::new().fallback(handle).with_state(inner.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let url = loopback::serve(axum::Router::new().fallback(handle).with_state(inner.clone())).await;
         Self { url, inner }
     }
 

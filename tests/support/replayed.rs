@@ -2,6 +2,9 @@
 //! sent in the form of the recordings. It checks nothing.
 #![allow(dead_code)]
 
+#[path = "loopback.rs"]
+mod loopback;
+
 use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, Bytes};
@@ -38,13 +41,7 @@ impl Replayed {
     /// Starts it without responses.
     pub async fn start() -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = axum::Router::new()
-            .fallback(handle)
-            .layer(axum::extract::DefaultBodyLimit::disable())
-            .with_state(inner.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let url = loopback::serve(axum::Router::new().fallback(handle).with_state(inner.clone())).await;
         Self { url, inner }
     }
 
