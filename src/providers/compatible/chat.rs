@@ -74,7 +74,7 @@ pub async fn try_model(
 }
 
 /// Waits for the end of a response.
-pub async fn drain<T>(mut chunks: Chunks<T>) -> Result<(), InvokeError> {
+async fn drain<T>(mut chunks: Chunks<T>) -> Result<(), InvokeError> {
     while let Some(chunk) = chunks.next().await {
         chunk?;
     }
@@ -87,7 +87,7 @@ async fn send(
     upstream: &Upstream,
     endpoint: &Endpoint,
     model: &str,
-    mut profile: Profile,
+    profile: Profile,
     names: Arc<FunctionNames>,
     mut request: LlmRequest,
 ) -> Result<UpstreamResponse, InvokeError> {
@@ -97,9 +97,9 @@ async fn send(
     Owner::new(endpoint.credentials, model).restore(&mut request.prompt_messages);
     let known = place.recall();
     let mut lessons = known;
-    let mut request = Arc::new(request);
+    let (mut request, mut profile) = (Arc::new(request), Arc::new(profile));
     for _ in 0..=Lessons::MAX_PER_REQUEST {
-        lessons.apply(&mut profile, Arc::make_mut(&mut request), asked);
+        lessons.apply(Arc::make_mut(&mut profile), Arc::make_mut(&mut request), asked);
         let body = chat_request(model, &request, &profile, &names)?;
         let (name, again, form, names) = (model.to_owned(), request.clone(), profile.clone(), names.clone());
         // The same input was serialized successfully before.

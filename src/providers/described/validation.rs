@@ -20,7 +20,7 @@ use dify_plugin::declare::{FetchFrom, ModelSchema};
 use dify_plugin::error::{ErrorKind, InvokeError};
 use dify_plugin::model::{CallContext, Validated};
 use dify_plugin::protocol::{Credentials, ModelRequest, ModelType, Target, ValidateProviderRequest};
-use dify_plugin::upstream::{Upstream, UpstreamRequest};
+use dify_plugin::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 
 /// Output limit of the chat request, in tokens.
 const MAX_TOKENS: u64 = 5;
@@ -115,7 +115,7 @@ async fn try_once(
                 let endpoint = of_provider(source, credentials)?;
                 let values = source.values(credentials, "", false)?;
                 let url = address(&endpoint.base, path, &values)?;
-                get(&context.upstream, &endpoint, url).await.map(drop)
+                get(&context.upstream, &endpoint, url).await?.bytes(MAX_LIST_BYTES).await.map(drop)
             }
             None => by_model(source, context, credentials, call).await,
         },
@@ -129,17 +129,14 @@ fn of_provider(source: &Described, credentials: &Credentials) -> Result<Endpoint
     endpoint(&facts, &values)
 }
 
-async fn get(upstream: &Upstream, endpoint: &Endpoint, url: Url) -> Result<bytes::Bytes, InvokeError> {
+async fn get(upstream: &Upstream, endpoint: &Endpoint, url: Url) -> Result<UpstreamResponse, InvokeError> {
     let request = endpoint.prepared(UpstreamRequest::new(Method::GET, url));
-    let response = refuse_page(upstream.send(&request).await?, &request.url).await?;
-    response.bytes(MAX_LIST_BYTES).await
+    refuse_page(upstream.send(&request).await?, &request.url).await
 }
 
 /// Requests the list of models, which must be one: a server that answers any path with success proves nothing.
 async fn list_models(upstream: &Upstream, endpoint: &Endpoint) -> Result<(), InvokeError> {
-    let url = endpoint.url(Action::Models);
-    let request = endpoint.prepared(UpstreamRequest::new(Method::GET, url));
-    let response = refuse_page(upstream.send(&request).await?, &request.url).await?;
+    let response = get(upstream, endpoint, endpoint.url(Action::Models)).await?;
     document(response, MAX_LIST_BYTES, |text| {
         let value: Value = serde_json::from_str(text).map_err(|error| {
             InvokeError::server_unavailable(format!("the list of models is not valid JSON: {error}"))
