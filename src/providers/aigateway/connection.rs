@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
-use url::Url;
 
 use super::errors::Method;
 use super::hmac::HmacAuthorization;
@@ -105,16 +104,6 @@ fn custom_path(credentials: &Credentials) -> Result<Option<String>, InvokeError>
         ));
     }
     Ok(Some(text.trim_matches('/').to_owned()).filter(|path| !path.is_empty()))
-}
-
-/// Returns the URL of Dify's files, if the form contains one.
-pub(super) fn file_url(credentials: &Credentials) -> Result<Option<&str>, InvokeError> {
-    const FIELD: &str = "file_url";
-    let Some(text) = credentials.get(FIELD) else { return Ok(None) };
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(text)),
-        _ => Err(wrong(FIELD, "must be a URL that starts with http:// or https://")),
-    }
 }
 
 /// Returns the credential of the requests, and the header that it occupies.

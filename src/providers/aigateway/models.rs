@@ -1,14 +1,15 @@
 //! The model that a credential form describes: the format of its requests, by model type.
 
 use super::Gateway;
-use super::connection::{connect, file_url};
+use super::connection::connect;
 use super::llm::{self, GatewayHooks, Thinking};
-use super::schema::{context_size, count, max_chunks};
+use super::schema::{context_size, max_chunks};
 use super::speech;
 use crate::dialect::openai::embeddings::{EmbeddingForm, EncodingFormat, Prefix};
 use crate::dialect::openai::form_values::TextOrFalse;
 use crate::dialect::openai::rerank::{RerankForm, ReturnDocuments};
 use crate::providers::compatible::embeddings::EmbeddingCall;
+use crate::providers::compatible::form_fields::{count, file_url};
 use crate::providers::compatible::model::{ChatForm, Form, Model};
 use crate::providers::compatible::rerank::RerankCall;
 use crate::providers::compatible::{Action, Endpoint};

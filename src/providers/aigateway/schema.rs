@@ -4,16 +4,14 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::llm::Thinking;
-use super::{connection, speech};
+use super::speech;
+use crate::providers::compatible::form_fields::{FILE_EXTENSIONS, count, file_url};
 use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Credentials, ModelRequest, ModelType};
 
 /// Default context size in tokens.
 const DEFAULT_CONTEXT: u64 = 4096;
-
-/// Maximum value of a count field.
-const MAX_COUNT: u64 = 1_000_000_000;
 
 /// Maximum price per unit of tokens.
 const HIGHEST_PRICE: u64 = 1_000_000_000;
@@ -35,7 +33,7 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
     schema.pricing = pricing(credentials)?;
     let properties = match request.model_type {
         ModelType::Llm => {
-            connection::file_url(credentials)?;
+            file_url(credentials)?;
             schema.features = features(credentials);
             schema.parameter_rules = rules(credentials)?;
             json!({"mode": credentials.get("mode").unwrap_or("chat"), "context_size": context_size(credentials)?})
@@ -47,7 +45,7 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
         ModelType::Rerank => json!({"context_size": context_size(credentials)?}),
         ModelType::Speech2text => json!({
             "file_upload_limit": speech::upload_limit(credentials)?,
-            "supported_file_extensions": speech::FILE_EXTENSIONS,
+            "supported_file_extensions": FILE_EXTENSIONS,
         }),
         ModelType::Tts => speech::properties(credentials)?,
         other => return Err(unsupported(other)),
@@ -71,15 +69,6 @@ pub(super) fn call_schema(request: &ModelRequest) -> Result<ModelSchema, InvokeE
         schema.parameter_rules.extend(format_rules(true));
     }
     Ok(schema)
-}
-
-/// Reads an integer of at least 1.
-pub(super) fn count(credentials: &Credentials, field: &str, default: u64) -> Result<u64, InvokeError> {
-    let wrong = || InvokeError::credentials(format!("credential `{field}` must be an integer from 1 to {MAX_COUNT}"));
-    match credentials.get(field) {
-        None => Ok(default),
-        Some(text) => text.parse().ok().filter(|number| (1..=MAX_COUNT).contains(number)).ok_or_else(wrong),
-    }
 }
 
 /// Returns the context size in tokens.

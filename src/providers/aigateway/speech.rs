@@ -2,15 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::schema::count;
 use crate::dialect::openai::speech::{TranscriptFormat, TranscriptionForm, mime_type};
 use crate::providers::compatible::audio::{SpeechCall, TranscriptionCall};
+use crate::providers::compatible::form_fields::{self, count};
 use crate::providers::compatible::model::LanguageVoice;
 use dify_plugin::error::InvokeError;
-use dify_plugin::protocol::{Credentials, Voice};
-
-/// File extensions that transcription services accept.
-pub(super) const FILE_EXTENSIONS: &str = "flac,mp3,mp4,mpeg,mpga,m4a,ogg,wav,webm";
+use dify_plugin::protocol::Credentials;
 
 /// Default maximum size of an audio file in MiB; OpenAI's own limit.
 const DEFAULT_UPLOAD: u64 = 25;
@@ -23,16 +20,9 @@ pub(super) fn upload_limit(credentials: &Credentials) -> Result<u64, InvokeError
     count(credentials, "file_upload_limit", DEFAULT_UPLOAD)
 }
 
-/// Returns the voices of the form: IDs separated by commas or lines, with an optional `name=` before each.
+/// Returns the voices of the form.
 pub(super) fn voices(credentials: &Credentials) -> Vec<LanguageVoice> {
-    let listed = credentials.get("voices").unwrap_or("alloy");
-    let voice = |item: &str| {
-        let (name, value) = item.split_once('=').map_or((item, item), |(name, value)| (name.trim(), value.trim()));
-        LanguageVoice { voice: Voice::new(name, value), languages: Vec::new() }
-    };
-    let items = listed.split([',', '，', '\n']).map(str::trim).filter(|item| !item.is_empty());
-    let is_complete = |voice: &Voice| !voice.name.is_empty() && !voice.value.is_empty();
-    items.map(voice).filter(|listed| is_complete(&listed.voice)).collect()
+    form_fields::voices(credentials.get("voices").unwrap_or("alloy"))
 }
 
 fn format(credentials: &Credentials) -> Result<&str, InvokeError> {

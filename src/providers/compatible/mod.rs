@@ -8,6 +8,7 @@ pub mod audio;
 pub mod chat;
 pub mod embeddings;
 pub mod files;
+pub mod form_fields;
 pub mod model;
 pub mod moderation;
 pub mod provider;

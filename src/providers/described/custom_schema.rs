@@ -7,9 +7,11 @@ use serde_json::{Map, Value, json};
 use super::facts::Custom;
 use super::values::CallValues;
 use crate::dialect::openai::speech::mime_type;
+use crate::providers::compatible::form_fields::{self, FILE_EXTENSIONS, count};
+use crate::providers::compatible::model::LanguageVoice;
 use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing, template};
 use dify_plugin::error::InvokeError;
-use dify_plugin::protocol::{Credentials, ModelType, Voice};
+use dify_plugin::protocol::{Credentials, ModelType};
 
 /// Default context sizes in tokens.
 const DEFAULT_CONTEXT: u64 = 4096;
@@ -30,11 +32,8 @@ const DEFAULT_OUTPUT: u64 = 512;
 /// Default characters per moderation text.
 const DEFAULT_MODERATION_CHARACTERS: u64 = 2000;
 
-/// Maximum value of a count, and maximum price.
-const MAX_COUNT: u64 = 1_000_000_000;
-
-/// File extensions that transcription services accept.
-const FILE_EXTENSIONS: &str = "flac,mp3,mp4,mpeg,mpga,m4a,ogg,wav,webm";
+/// Maximum price per unit of tokens.
+const MAX_PRICE: u64 = 1_000_000_000;
 
 /// Returns the schema of a model.
 pub fn schema(
@@ -138,15 +137,6 @@ fn features(credentials: &Credentials, custom: &Custom) -> Vec<ModelFeature> {
     features
 }
 
-/// Reads an integer of at least 1.
-fn count(credentials: &Credentials, field: &str, default: u64) -> Result<u64, InvokeError> {
-    let wrong = || InvokeError::credentials(format!("credential `{field}` must be an integer from 1 to {MAX_COUNT}"));
-    match credentials.get(field) {
-        None => Ok(default),
-        Some(text) => text.parse().ok().filter(|number| (1..=MAX_COUNT).contains(number)).ok_or_else(wrong),
-    }
-}
-
 /// Returns the bound of the output limit, from either of the fields that forms have for it.
 fn max_output(credentials: &Credentials) -> Result<u64, InvokeError> {
     let field = if credentials.get("max_tokens").is_some() { "max_tokens" } else { "max_tokens_to_sample" };
@@ -211,7 +201,7 @@ fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
         Some(text) => text
             .parse::<Decimal>()
             .ok()
-            .filter(|price| *price >= Decimal::ZERO && *price <= Decimal::from(MAX_COUNT))
+            .filter(|price| *price >= Decimal::ZERO && *price <= Decimal::from(MAX_PRICE))
             .map(Some)
             .ok_or_else(|| {
                 InvokeError::credentials(format!("credential `{field}` must be a decimal number of at least 0"))
@@ -227,15 +217,9 @@ fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
     Ok(Some(pricing))
 }
 
-/// Returns the voices of the form: IDs separated by commas or lines, with an optional `name=` before each.
-pub fn voices(credentials: &Credentials) -> Vec<Voice> {
-    let voice = |item: &str| {
-        let (name, value) = item.split_once('=').map_or((item, item), |(name, value)| (name.trim(), value.trim()));
-        Voice::new(name, value)
-    };
-    let listed = credentials.get("voices").unwrap_or_default();
-    let items = listed.split([',', '，', '\n']).map(str::trim).filter(|item| !item.is_empty());
-    items.map(voice).filter(|voice| !voice.name.is_empty() && !voice.value.is_empty()).collect()
+/// Returns the voices of the form.
+pub fn voices(credentials: &Credentials) -> Vec<LanguageVoice> {
+    form_fields::voices(credentials.get("voices").unwrap_or_default())
 }
 
 fn speech(credentials: &Credentials) -> Result<Value, InvokeError> {
@@ -247,12 +231,12 @@ fn speech(credentials: &Credentials) -> Result<Value, InvokeError> {
     }
     let voices = voices(credentials);
     // Dify lists a model only with a voice; `alloy` is the first one of the original API.
-    let voices = if voices.is_empty() { vec![Voice::new("alloy", "alloy")] } else { voices };
-    let default = voices.first().map(|voice| voice.value.clone());
+    let voices = if voices.is_empty() { form_fields::voices("alloy") } else { voices };
+    let default = voices.first().map(|first| first.voice.value.clone());
     let languages = ["en-US", "zh-Hans", "ja-JP", "ko-KR", "fr-FR", "de-DE", "es-ES", "pt-BR", "ru-RU", "it-IT"];
     let listed: Vec<Value> = voices
         .into_iter()
-        .map(|voice| json!({"mode": voice.value, "name": voice.name, "language": languages}))
+        .map(|listed| json!({"mode": listed.voice.value, "name": listed.voice.name, "language": languages}))
         .collect();
     Ok(json!({
         "default_voice": default,

@@ -17,6 +17,7 @@ use crate::dialect::openai::options::chat::ToolsOption;
 use crate::dialect::openai::profile::{Mode, ToolForm};
 use crate::providers::compatible::audio::{SpeechCall, TranscriptionCall};
 use crate::providers::compatible::embeddings::EmbeddingCall;
+use crate::providers::compatible::form_fields::file_url;
 use crate::providers::compatible::model::{ChatForm, Form, LanguageVoice, Model, Source};
 use crate::providers::compatible::moderation::ModerationCall;
 use crate::providers::compatible::provider::Compatible;
@@ -157,8 +158,7 @@ fn chat(
         }
     };
     let mut profile = options.profile(schema);
-    let completion = text(Some(schema), "mode").as_deref() == Some("completion");
-    if completion || is_custom && mode(credentials) == "completion" {
+    if is_custom && mode(credentials) == "completion" {
         profile.mode = Mode::Completion;
     }
     if is_custom && options.tools == ToolsOption::ByFeature {
@@ -169,19 +169,7 @@ fn chat(
             _ => profile.tools,
         };
     }
-    Ok(ChatForm { profile, file_url: file_url(credentials)?, retries: options.retries })
-}
-
-/// Returns the URL of Dify's files, if the form contains one.
-fn file_url(credentials: &Credentials) -> Result<Option<String>, InvokeError> {
-    const FIELD: &str = "file_url";
-    let Some(text) = credentials.get(FIELD) else { return Ok(None) };
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(text.to_owned())),
-        _ => Err(InvokeError::credentials(format!(
-            "credential `{FIELD}` must be a URL that starts with http:// or https://"
-        ))),
-    }
+    Ok(ChatForm { profile, file_url: file_url(credentials)?.map(str::to_owned), retries: options.retries })
 }
 
 /// Returns the declared voices of a model with their languages, the default one first; else those of the form.
@@ -200,8 +188,7 @@ fn voices_of(schema: Option<&ModelSchema>, values: &CallValues<'_>) -> Vec<Langu
         })
         .collect();
     if declared.is_empty() {
-        let of_form = voices(&values.credentials).into_iter();
-        return of_form.map(|voice| LanguageVoice { voice, languages: Vec::new() }).collect();
+        return voices(&values.credentials);
     }
     let default = properties.and_then(|properties| properties.get("default_voice")?.as_str());
     if let Some(at) = declared.iter().position(|voice| Some(voice.voice.value.as_str()) == default) {

@@ -9,6 +9,7 @@ use url::Url;
 use super::login::{Login, Tokens};
 use crate::dialect::openai::{BaseUrl, errors};
 use crate::providers::compatible::Endpoint;
+use crate::providers::compatible::form_fields::file_url;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Credentials, ModelType, Target};
 use dify_plugin::upstream::auth::HeaderAuthorization;
@@ -149,15 +150,7 @@ fn authorization(
 /// Rejects invalid values in fields that a request would read late or never.
 pub(super) fn check(credentials: &Credentials, model_type: ModelType) -> Result<(), InvokeError> {
     match model_type {
-        ModelType::Llm => {
-            let is_address = |text: &str| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-            match credentials.get("file_url") {
-                Some(text) if !is_address(text) => Err(InvokeError::credentials(
-                    "credential `file_url` must be a URL that starts with http:// or https://",
-                )),
-                _ => Ok(()),
-            }
-        }
+        ModelType::Llm => file_url(credentials).map(drop),
         ModelType::TextEmbedding => positive_integer(credentials, "max_chunks").map(drop),
         ModelType::Rerank => positive_integer(credentials, "rerank_batch_size").map(drop),
         ModelType::Tts => match credentials.get("voices") {
