@@ -1,8 +1,7 @@
 //! Alibaba Cloud AI Gateway and Higress: the OpenAI-compatible dialect behind three authentication methods.
 //!
 //! There are only customizable models, which are described by their forms. This module contains what the gateway adds
-//! to the
-//! dialect: signatures and tokens (`hmac`, `jwt`), its errors (`errors`) and its content moderation (`moderation`,
+//! to the dialect: signatures and tokens (`hmac`, `jwt`), its errors (`errors`) and its content moderation (`moderation`,
 //! `moderated_stream`).
 
 mod connection;
@@ -68,6 +67,10 @@ impl Source for Gateway {
 
     fn validate_model(self: Arc<Self>, context: CallContext, request: ModelRequest) -> ResultFuture<Validated> {
         Box::pin(validate::validate(self, context, request))
+    }
+
+    fn is_multimodal(&self) -> bool {
+        false
     }
 
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {

@@ -158,6 +158,11 @@ pub trait Source: Send + Sync + 'static {
     /// Returns where requests with these credentials go.
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError>;
 
+    /// Whether models may read images for embedding and rerank. Otherwise such calls are rejected, even with texts only.
+    fn is_multimodal(&self) -> bool {
+        true
+    }
+
     /// Returns the environment variables that supply credential fields.
     fn variables(&self) -> Variables {
         &[]

@@ -87,6 +87,15 @@ impl<S: Source> Compatible<S> {
         .boxed()
     }
 
+    /// Rejects a multimodal call where the source's models read texts only.
+    fn check_multimodal(&self, context: &CallContext, kind: &str) -> Result<(), InvokeError> {
+        if self.0.is_multimodal() {
+            return Ok(());
+        }
+        let provider = &context.declaration.provider;
+        Err(InvokeError::bad_request(format!("provider `{provider}` has no multimodal {kind} models")))
+    }
+
     async fn model(&self, context: &CallContext, target: &Target, model_type: ModelType) -> Result<Model, InvokeError> {
         self.0.model(context, target, model_type).await
     }
@@ -143,6 +152,7 @@ impl<S: Source> Provider for Compatible<S> {
     ) -> ResultFuture<EmbeddingResult> {
         let this = self.clone();
         Box::pin(async move {
+            this.check_multimodal(&context, "embedding")?;
             let model = this.model(&context, &request.target, ModelType::TextEmbedding).await?;
             let call = model.embedding(&request.target.user_id, request.input_type)?;
             let is_whole = request.documents.len() <= call.form.batch_size(call.max_chunks);
@@ -172,6 +182,7 @@ impl<S: Source> Provider for Compatible<S> {
     fn multimodal_rerank(&self, context: CallContext, request: MultimodalRerankRequest) -> ResultFuture<RerankResult> {
         let this = self.clone();
         Box::pin(async move {
+            this.check_multimodal(&context, "rerank")?;
             let model = this.model(&context, &request.target, ModelType::Rerank).await?;
             let call = model.rerank(request.score_threshold, request.top_n)?;
             let ranked = rerank::contents(&context.upstream, &model.endpoint, &call, request.query, request.docs).await;
