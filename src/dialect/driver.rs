@@ -8,7 +8,7 @@
 //! | an event over the limit, a response that buffers too much until its end, too much buffered for all sessions | server error |
 //! | the connection breaks | deltas so far, then a connection error; after a finish reason, the response ends |
 //! | the mapper rejects an event | deltas so far, then its error |
-//! | the mapper is done | the upstream call is closed |
+//! | the mapper is done | the rest of the body is read for a moment, so that the connection is used again; then the call is closed |
 //! | the stream ends | the mapper's `finish` decides whether the answer was complete |
 
 use std::time::Duration;
@@ -20,8 +20,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{Flow, StreamMapper};
 use dify_plugin::codec::events::EventDecoder;
 use dify_plugin::error::InvokeError;
-use dify_plugin::upstream::UpstreamResponse;
 use dify_plugin::upstream::share::Share;
+use dify_plugin::upstream::{UpstreamResponse, read_rest};
 
 /// Maximum size of an event in bytes. Inline images and audio take up to about 20 MB.
 pub const MAX_EVENT_BYTES: usize = 48 * 1024 * 1024;
@@ -83,7 +83,7 @@ where
         let mut decoder = EventDecoder::new(MAX_EVENT_BYTES);
         let mut events = Vec::new();
         let mut out = Vec::new();
-        let (mut begun, mut over, mut taken) = (false, false, 0);
+        let (mut begun, mut over, mut has_ended, mut taken) = (false, false, false, 0);
         let mut deadline = Instant::now() + waits.first;
         'response: loop {
             let chunk = match timeout_at(deadline, body.next()).await {
@@ -131,6 +131,7 @@ where
                 return;
             }
             if ended {
+                has_ended = true;
                 break;
             }
             let grew = decoder.taken() != std::mem::replace(&mut taken, decoder.taken());
@@ -152,6 +153,8 @@ where
         }
         if let Err(error) = finished {
             yield Err(error);
+        } else if !has_ended {
+            read_rest(body).await;
         }
     }
 }

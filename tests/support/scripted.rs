@@ -36,39 +36,61 @@ pub struct Scripted {
     pub url: String,
     requests: Arc<Mutex<Vec<String>>>,
     open: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl Scripted {
     /// Answers the n-th connection with the n-th script; the last script serves all further ones.
     pub async fn start(scripts: Vec<Vec<Step>>) -> Self {
+        Self::serve(scripts, false).await
+    }
+
+    /// Answers every request with this script, any number of them on one connection.
+    pub async fn keep_alive(script: Vec<Step>) -> Self {
+        Self::serve(vec![script], true).await
+    }
+
+    async fn serve(scripts: Vec<Vec<Step>>, keep_alive: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let open = Arc::new(AtomicUsize::new(0));
         let (seen, count) = (requests.clone(), open.clone());
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let all = accepted.clone();
         tokio::spawn(async move {
             let mut number = 0;
             loop {
                 let Ok((mut socket, _)) = listener.accept().await else { return };
+                socket.set_nodelay(true).unwrap();
                 let script = scripts[number.min(scripts.len() - 1)].clone();
                 number += 1;
+                all.fetch_add(1, Ordering::SeqCst);
                 let (seen, count) = (seen.clone(), count.clone());
                 tokio::spawn(async move {
                     count.fetch_add(1, Ordering::SeqCst);
-                    if let Some(request) = read_request(&mut socket).await {
+                    while let Some(request) = read_request(&mut socket).await {
                         seen.lock().unwrap().push(request);
-                        run(&mut socket, script).await;
+                        run(&mut socket, script.clone()).await;
+                        if !keep_alive {
+                            break;
+                        }
                     }
                     count.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { url, requests, open }
+        Self { url, requests, open, accepted }
     }
 
     /// The requests so far, head and body.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// Connections so far.
+    pub fn accepted_connections(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     /// Connections that are open now.

@@ -30,5 +30,5 @@ pub use auth::{AuthOutcome, Authorize, NoAuthorization};
 pub use client::Upstream;
 pub use network::NetworkSettings;
 pub use request::{Timeouts, UpstreamRequest};
-pub use response::{ErrorResponse, UpstreamResponse};
+pub use response::{ErrorResponse, UpstreamResponse, read_rest};
 pub use retry::RetryPolicy;

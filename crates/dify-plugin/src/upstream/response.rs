@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -92,6 +92,31 @@ impl UpstreamResponse {
             failure.request_id = id;
             redactor.redact_error(failure)
         })
+    }
+}
+
+/// Reads the rest of a body whose content is complete, so that its connection can be used again: a server that writes its last
+/// piece late would otherwise cost the next call a new connection. The caller waits for a moment only, so that a call that
+/// follows at once finds the connection; after that a task reads on, up to a limit. Source: HTTP/1.1 requires the complete body
+/// to be read before the next request (RFC 9112, section 9.3).
+pub async fn read_rest(mut body: impl Stream<Item = Result<Bytes, InvokeError>> + Send + Unpin + 'static) {
+    /// How long the caller waits.
+    const AT_ONCE: Duration = Duration::from_millis(5);
+    /// How long the rest may take.
+    const LATER: Duration = Duration::from_secs(1);
+    /// Maximum size of the rest, in bytes.
+    const MAX_BYTES: usize = 64 * 1024;
+    let mut read = Box::pin(async move {
+        let mut length = 0;
+        while let Some(Ok(chunk)) = body.next().await {
+            length += chunk.len();
+            if length > MAX_BYTES {
+                return;
+            }
+        }
+    });
+    if tokio::time::timeout(AT_ONCE, &mut read).await.is_err() {
+        tokio::spawn(tokio::time::timeout(LATER, read));
     }
 }
 
