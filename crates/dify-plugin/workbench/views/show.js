@@ -26,7 +26,7 @@ export function Show({ plugin }) {
   const [chosenKind, chosenName, chosenSection, chosenItem] = last.current;
   const language = useLanguage();
   const pane = useRef(null);
-  useScrollToSection(pane, view === "drawn" ? chosenSection : undefined, `${chosenKind}/${chosenName}/${chosenSection}`);
+  useScrollToSection(pane, chosenSection, chosenItem, `${chosenKind}/${chosenName}/${chosenSection}/${chosenItem}`);
 
   if (plugin.state === "loading") return html`<${Empty} title="Reading the declarations…" />`;
   if (!plugin.view) return html`<${Undrawable} plugin=${plugin} />`;
@@ -44,16 +44,20 @@ export function Show({ plugin }) {
   </div>`;
 }
 
-/** Brings a section into sight when it is chosen, not when the declarations are drawn again. */
-function useScrollToSection(pane, section, place) {
+/** Brings what is chosen into sight when it is chosen, not when the declarations are drawn again. */
+function useScrollToSection(pane, section, item, place) {
   const before = useRef(null);
   useLayoutEffect(() => {
-    if (before.current === place) return;
+    if (!pane.current || before.current === place) return;
     const first = before.current === null;
     before.current = place;
-    const target = section && pane.current?.querySelector(`[data-section="${CSS.escape(section)}"]`);
-    if (target) target.scrollIntoView({ block: "start" });
-    else if (!first) scrollTo({ top: 0 });
+    const within = (selector) => pane.current.querySelector(selector);
+    const target = (item && within(`.row[data-model="${CSS.escape(item)}"], .row[data-value="${CSS.escape(item)}"]`))
+      || (section && within(`[data-section="${CSS.escape(section)}"]`));
+    // A row that was opened by a click is in sight already.
+    const { top } = target?.getBoundingClientRect() ?? { top: 0 };
+    if (target && !(target.matches(".row") && top > 60 && top < innerHeight - 200)) target.scrollIntoView({ block: "start" });
+    else if (!target && !first) scrollTo({ top: 0 });
   });
 }
 

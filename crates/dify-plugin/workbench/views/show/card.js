@@ -35,7 +35,7 @@ export function CardPage({ view, plugin, language }) {
 
 function PluginCard({ card, theme, language }) {
   const icon = theme === "dark" && card.icon_dark ? card.icon_dark : card.icon;
-  return html`<div class="plugin-card" data-card=${theme}>
+  return html`<div class="plugin-card" data-part="card" data-card=${theme}>
     <span class="corner">${CATEGORIES[card.category] ?? card.category}</span>
     <div class="plugin-head">
       <${Icon} path=${icon} size=${40} />

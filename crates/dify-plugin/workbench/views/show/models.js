@@ -26,7 +26,7 @@ function Row({ provider, model, language, open }) {
   const label = inLanguage(model.label, language) || model.name;
   const notes = (model.notes?.length ?? 0) + (model.parameters?.fields ?? []).reduce((sum, field) => sum + (field.notes?.length ?? 0), 0);
   return html`<div class="row-group" data-model-group=${model.name}>
-    <a class="row" data-row="model" data-model=${model.name} data-type=${model.type} data-state=${model.deprecated ? "deprecated" : "ready"}
+    <a class="row" data-row="model" data-action="parameters" data-model=${model.name} data-type=${model.type} data-state=${model.deprecated ? "deprecated" : "ready"}
         href=${open ? address("drawn", "model", provider.name, "models") : address("drawn", "model", provider.name, "models", model.name)} aria-expanded=${open ? "true" : "false"} role="button"
         onKeyDown=${(event) => { if (event.key === " ") { event.preventDefault(); event.currentTarget.click(); } }}
         title=${model.deprecated ? "This model has been deprecated" : undefined}>
@@ -51,7 +51,7 @@ function Row({ provider, model, language, open }) {
 function Details({ provider, model, language }) {
   const facts = { ...(model.properties ?? {}) };
   if (model.pricing) facts.pricing = model.pricing;
-  return html`<div class="details" data-model=${model.name} data-part-name=${model.name}>
+  return html`<div class="details" data-model=${model.name} data-panel=${model.name}>
     <p class="quiet small-text"><code>${model.name}</code> · ${model.file}${model.line ? `:${model.line}` : ""}
       ${model.in_picker === false && " · left out of every picker"}
       ${(model.all_features ?? []).length > 0 && html` · declares ${model.all_features.join(", ")}`}</p>

@@ -29,7 +29,7 @@ export function PartsPage({ provider, language, item, section }) {
       <div class="rows">${provider.parts.map((part) => {
         const open = (section === "parts" && item === part.name) || (provider.parts.length === 1 && section !== "closed");
         return html`<div key=${part.name} class="row-group">
-          <a class="row" data-row="part" data-value=${part.name} role="button" aria-expanded=${open ? "true" : "false"}
+          <a class="row" data-row="part" data-action="part" data-value=${part.name} role="button" aria-expanded=${open ? "true" : "false"}
               href=${open ? address("drawn", provider.kind, provider.name, provider.parts.length === 1 ? "closed" : "parts") : address("drawn", provider.kind, provider.name, "parts", part.name)}
               onKeyDown=${(event) => { if (event.key === " ") { event.preventDefault(); event.currentTarget.click(); } }}>
             <span class="row-name"><span data-part="label">${inLanguage(part.label, language) || part.name}</span>
