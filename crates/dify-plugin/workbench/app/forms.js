@@ -64,7 +64,7 @@ function refusal(field, value) {
  * The API's filter for credentials of models: hidden fields go, defaults are filled in, every value is a text.
  * @param {import("./types.js").Form} form
  * @param {Record<string, any>} sent
- * @returns {{values: Record<string, any>, errors: {variable: string, message: string}[]}}
+ * @returns {{values: Record<string, any>, errors: {variable: string, message: string, missing?: boolean}[]}}
  */
 export function passFilter(form, sent) {
   const values = {};
@@ -73,7 +73,7 @@ export function passFilter(form, sent) {
     if (OWN.test(field.variable) || !holds(field.show_on, sent)) continue;
     const value = sent[field.variable];
     if (isEmpty(value)) {
-      if (field.required) errors.push({ variable: field.variable, message: `Variable ${field.variable} is required` });
+      if (field.required) errors.push({ variable: field.variable, message: `Variable ${field.variable} is required`, missing: true });
       else if (!isEmpty(field.default)) values[field.variable] = field.default;
       continue;
     }
@@ -93,7 +93,7 @@ export function passPlain(form, sent) {
     if (OWN.test(field.variable) || !holds(field.show_on, sent)) continue;
     const value = sent[field.variable];
     if (!isEmpty(value)) values[field.variable] = value;
-    else if (field.required) errors.push({ variable: field.variable, message: `${field.variable} is required` });
+    else if (field.required) errors.push({ variable: field.variable, message: `${field.variable} is required`, missing: true });
   }
   return { values, errors };
 }

@@ -35,7 +35,8 @@ export function Shell() {
     ${known.connection === "lost" && html`<${Banner} kind="warning">
       The workbench does not answer; trying again. Is its process still running?<//>`}
     ${known.state === "error" && html`<${Banner} kind="error" hint=${known.error?.hint}>${known.error?.message}<//>`}
-    <main ref=${main} tabindex="-1" data-view=${view} data-state=${known.state}>
+    <main id="main" ref=${main} tabindex="-1" data-view=${view} data-state=${known.state}>
+      <h1 class="unseen">${TITLES[view]}</h1>
       ${Object.keys(COMPONENTS).filter((name) => name === view || seen.has(name)).map((name) => html`
         <section key=${name} id=${`view-${name}`} hidden=${name !== view} aria-label=${TITLES[name]}>
           <${Guarded} title=${TITLES[name]} view=${COMPONENTS[name]} known=${known} active=${name === view} />

@@ -25,7 +25,7 @@ export function Code({ text, label, copy = true, wrap = false }) {
   const cut = !all && text.length > MAX_SHOWN_CHARACTERS;
   return html`<figure class="code">
     ${(label || copy) && html`<figcaption><span>${label}</span>${copy && html`<${Copy} text=${text} />`}</figcaption>`}
-    <pre class=${wrap ? "wrap" : ""} tabindex="0" aria-label=${label ?? "Code"} role="region"><code>${cut ? text.slice(0, MAX_SHOWN_CHARACTERS) : text}</code></pre>
+    <pre class=${wrap ? "wrap" : ""} tabindex="0" aria-label=${label ?? "Code"} role="group"><code>${cut ? text.slice(0, MAX_SHOWN_CHARACTERS) : text}</code></pre>
     ${cut && html`<button type="button" class="plain small" data-action="show-all" onClick=${() => showAll(true)}>
       Show all ${text.length.toLocaleString("en")} characters</button>`}
   </figure>`;

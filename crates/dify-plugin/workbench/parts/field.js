@@ -37,7 +37,7 @@ export function FieldRow({ field, drawn = field, engine, values, onInput, langua
   const { variable } = field;
   const set = values[variable] !== undefined;
   const auto = engine === "reasoning" && !set;
-  const value = set ? values[variable] : (engine === "parameter" ? draft ?? defaultOf(drawn) : undefined);
+  const value = set ? values[variable] : unsetValue(drawn, engine, draft);
   // A value that is typed while the switch is off is shown and not sent.
   const input = (next) => (field.switch && !set ? keep(next) : onInput(variable, next));
   const toggle = () => {
@@ -75,6 +75,13 @@ export function FieldRow({ field, drawn = field, engine, values, onInput, langua
     ${error && html`<div class="field-error" id=${`${id}-error`} data-part="error">${error}</div>`}
     ${notes && html`<${Notes} notes=${field.notes} />`}
   </div>`;
+}
+
+/** What an empty field shows: parameters and the sliders of agent strategies show a default that is not sent. */
+function unsetValue(field, engine, draft) {
+  if (engine === "parameter") return draft ?? defaultOf(field);
+  if (engine === "agent" && field.control === "slider") return Number.parseInt(field.default ?? 1, 10);
+  return undefined;
 }
 
 /** Dify's info icon: the text on hover and on focus. */

@@ -44,9 +44,11 @@ function Invisible({ field }) {
  */
 export function Gets({ form, values, filter = "plain", result }) {
   const { values: got, errors } = result ?? (filter === "model" ? passFilter(form, values) : passPlain(form, values));
-  return html`<section class="gets" data-part="gets" data-state=${errors.length ? "error" : "ready"} aria-label="What your plugin gets">
+  const missing = errors.filter((error) => error.missing).map((error) => error.variable);
+  return html`<div class="gets" data-part="gets" data-state=${errors.length ? "error" : "ready"} role="group" aria-label="What your plugin gets">
     <h4>What your plugin gets</h4>
-    ${errors.map((error, index) => html`<p key=${index} class="field-error">Refused at Save: ${error.message}</p>`)}
-    <${JsonTree} value=${got} label="What your plugin gets" />
-  </section>`;
+    ${errors.filter((error) => !error.missing).map((error, index) => html`<p key=${index} class="field-error">Refused at Save: ${error.message}</p>`)}
+    ${missing.length > 0 && html`<p class="quiet small-text" data-part="missing">Still required: ${[...new Set(missing)].join(", ")}</p>`}
+    <${JsonTree} value=${got} label="Values" />
+  </div>`;
 }

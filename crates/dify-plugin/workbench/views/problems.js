@@ -25,7 +25,7 @@ export function Problems({ plugin }) {
   const errors = plugin.problems.filter((problem) => problem.severity === "error").length;
   const all = plugin.problems.length;
   return html`<div class="problems">
-    <h1>Problems</h1>
+    <h2>Problems</h2>
     <div class="filter">
       <label class="grow"><span class="unseen">Filter</span>
         <input type="search" data-action="filter" placeholder="Filter by code, file, variable or text" value=${filter}
@@ -50,6 +50,6 @@ function Problem({ problem }) {
     </header>
     <p>${problem.message}</p>
     ${problem.help && html`<p class="quiet">Help: ${problem.help}</p>`}
-    ${problem.rendered && html`<pre tabindex="0" role="region" aria-label=${`Excerpt of ${problem.file}`}>${problem.rendered}</pre>`}
+    ${problem.rendered && html`<pre tabindex="0" role="group" aria-label=${`Excerpt of ${problem.file}`}>${problem.rendered}</pre>`}
   </article>`;
 }

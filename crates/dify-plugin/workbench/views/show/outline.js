@@ -46,11 +46,11 @@ export function Outline({ view, kind, name, section, item, language }) {
         return html`<div key=${`${provider.kind}/${own}`} class="outline-group">
           <a class="outline-provider" href=${address("drawn", provider.kind, own)} data-action="provider" data-value=${own} data-kind=${provider.kind}
             aria-current=${here && !section ? "page" : undefined}>
-            <${Icon} path=${provider.icon} size=${18} />
+            <${Icon} path=${provider.icon ?? (provider.kind === "endpoint" ? view.card.icon : null)} size=${18} />
             <span class="grow-text">${inLanguage(provider.label, language) || provider.name || KIND_TITLES[provider.kind]}</span>
             ${notes > 0 && html`<span class="count" data-severity="warning" title=${`${notes} notes`}>${notes}<span class="unseen"> notes</span></span>`}
           </a>
-          <div class="outline-kind">${KIND_TITLES[provider.kind] ?? provider.kind}</div>
+          ${provider.name && html`<div class="outline-kind">${KIND_TITLES[provider.kind] ?? provider.kind}</div>`}
           <ul>${sectionsOf(provider).map(([id, title, , part]) => html`<li key=${`${id} ${part ?? ""}`}>
             <a href=${address("drawn", provider.kind, own, id, ...(part ? [part] : []))} data-action="section" data-value=${part ?? id}
               aria-current=${here && section === id && (!part || part === item) ? "page" : undefined}>${inLanguage(title, language) || part}</a></li>`)}</ul>

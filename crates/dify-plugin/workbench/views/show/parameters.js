@@ -30,10 +30,10 @@ export function ParameterPanel({ provider, model, language }) {
       </header>
       <div class="frame-body"><${FormFields} form=${form} name="parameters" values=${values} onInput=${set} language=${language} /></div>
     </div>
-    <section class="gets" data-part="gets" data-state="ready" aria-label="What your plugin gets">
+    <div class="gets" data-part="gets" data-state="ready" role="group" aria-label="What your plugin gets">
       <h4>What your plugin gets</h4>
       <p class="quiet small-text">Only what is switched on, or touched when it is required.</p>
-      <${JsonTree} value=${sent} label="What your plugin gets" />
-    </section>
+      <${JsonTree} value=${sent} label="Values" />
+    </div>
   </div>`;
 }
