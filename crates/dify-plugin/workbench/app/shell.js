@@ -17,7 +17,6 @@ export function Shell() {
   const known = usePlugin();
   const { view } = useRoute();
   const [seen, see] = useState(new Set([view]));
-  const main = useRef(null);
   const first = useRef(true);
   useEffect(() => {
     document.documentElement.dataset.state = known.state;
@@ -27,21 +26,20 @@ export function Shell() {
     if (!seen.has(view)) see(new Set([...seen, view]));
     document.title = `${TITLES[view]} – Workbench`;
     if (first.current) first.current = false;
-    else main.current?.focus({ preventScroll: true });
+    else document.getElementById("main")?.focus({ preventScroll: true });
   }, [view]);
   return html`
-    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); main.current?.focus(); }}>Skip to the content</a>
+    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to the content</a>
     <${Top} known=${known} view=${view} />
     ${known.connection === "lost" && html`<${Banner} kind="warning">
       The workbench does not answer; trying again. Is its process still running?<//>`}
     ${known.state === "error" && html`<${Banner} kind="error" hint=${known.error?.hint}>${known.error?.message}<//>`}
-    <main id="main" ref=${main} tabindex="-1" data-view=${view} data-state=${known.state}>
-      <h1 class="unseen">${TITLES[view]}</h1>
-      ${Object.keys(COMPONENTS).filter((name) => name === view || seen.has(name)).map((name) => html`
-        <section key=${name} id=${`view-${name}`} hidden=${name !== view} aria-label=${TITLES[name]}>
-          <${Guarded} title=${TITLES[name]} view=${COMPONENTS[name]} known=${known} active=${name === view} />
-        </section>`)}
-    </main>
+    ${Object.keys(COMPONENTS).filter((name) => name === view || seen.has(name)).map((name) => html`
+      <main key=${name} id=${name === view ? "main" : undefined} tabindex="-1" hidden=${name !== view}
+          data-view=${name} data-state=${known.state}>
+        <h1 class="unseen">${TITLES[name]}</h1>
+        <${Guarded} title=${TITLES[name]} view=${COMPONENTS[name]} known=${known} active=${name === view} />
+      </main>`)}
     <${Foot} known=${known} />`;
 }
 
