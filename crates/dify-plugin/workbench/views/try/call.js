@@ -1,0 +1,117 @@
+// One call at a time: start, events, stop. Events are taken in as they arrive and drawn once per animation frame, so that a fast
+// stream does not draw more often than the screen shows. What a call means is for its view.
+import { useCallback, useEffect, useReducer, useRef } from "../../app/dom.js";
+import { postJson } from "../../app/api.js";
+import { postStream } from "../../app/stream.js";
+
+/** Items beyond this are counted and not kept; "See what happened" has them all. */
+const MAX_KEPT_ITEMS = 2000;
+
+/**
+ * @template T
+ * @typedef {object} Run
+ * @property {"idle"|"running"|"ended"|"failed"|"cancelled"} state
+ * @property {string|null} session
+ * @property {T} result        what the items were folded into
+ * @property {{at: number, item: any}[]} items
+ * @property {number} count    of all items
+ * @property {{call: string, type: string, request: any, at: number, state: "open"|"answered"|"scripted", error: string|null}[]} callbacks
+ * @property {{kind: string, message: string, hint?: string|null}|null} error
+ * @property {number} milliseconds
+ */
+
+const newRun = (result, state = "idle") => ({
+  state, session: null, result, items: [], count: 0, callbacks: [], error: null, milliseconds: 0,
+});
+
+/** Calls `draw` once in the next frame; a hidden tab has no frames, so a timer does it there. */
+function nextFrame(draw) {
+  if (document.hidden) setTimeout(draw, 100);
+  else requestAnimationFrame(draw);
+}
+
+/**
+ * @template T
+ * @param {() => T} begin                                 what items are folded into
+ * @param {(result: T, item: any, at: number) => unknown} take  changes it in place
+ */
+export function useCall(begin, take) {
+  const [, redraw] = useReducer((count) => count + 1, 0);
+  const run = useRef(/** @type {Run<T>} */ (null));
+  run.current ??= newRun(begin());
+  const abort = useRef(/** @type {AbortController|null} */ (null));
+  const waiting = useRef(false);
+  const draw = useCallback(() => {
+    if (waiting.current) return;
+    waiting.current = true;
+    nextFrame(() => {
+      waiting.current = false;
+      redraw();
+    });
+  }, []);
+  useEffect(() => () => abort.current?.abort(), []);
+
+  const start = useCallback(async (call) => {
+    abort.current?.abort();
+    const controller = new AbortController();
+    const started = performance.now();
+    const own = newRun(begin(), "running");
+    abort.current = controller;
+    run.current = own;
+    redraw();
+    const typed = call.answers === "typed";
+    try {
+      await postStream("/api/calls", call, (event, data) => {
+        receive(own, event, data, take, typed);
+        draw();
+      }, controller.signal);
+      if (own.state === "running") fail(own, { kind: "Workbench", message: "The stream ended before the call did.", hint: "Is the workbench still running?" });
+    } catch (error) {
+      if (controller.signal.aborted) own.state = "cancelled";
+      else fail(own, { kind: "Workbench", message: error?.message ?? String(error), hint: error?.hint });
+    }
+    own.milliseconds = performance.now() - started;
+    redraw();
+    return own;
+  }, []);
+
+  const stop = useCallback(() => abort.current?.abort(), []);
+
+  const answer = useCallback(async (id, events) => {
+    const own = run.current;
+    const callback = own.callbacks.find((one) => one.call === id);
+    if (!callback || !own.session) return;
+    callback.state = "answered";
+    redraw();
+    try {
+      await postJson(`/api/sessions/${encodeURIComponent(own.session)}/answers`, { call: id, events });
+    } catch (error) {
+      Object.assign(callback, { state: "open", error: error?.message ?? String(error) });
+    }
+    redraw();
+  }, []);
+
+  return { run: run.current, start, stop, answer };
+}
+
+function fail(run, error) {
+  run.state = "failed";
+  run.error = error;
+}
+
+function receive(run, event, data, take, typed) {
+  switch (event) {
+    case "begun": run.session = data.session; break;
+    case "item":
+      run.count += 1;
+      if (run.items.length < MAX_KEPT_ITEMS) run.items.push(data);
+      take(run.result, data.item, data.at);
+      break;
+    case "callback":
+      run.callbacks.push({ call: data.call, type: data.type, request: data.request, at: data.at, state: typed ? "open" : "scripted", error: null });
+      break;
+    case "failed": fail(run, { kind: data.kind, message: data.message }); break;
+    case "ended": run.state = "ended"; break;
+    default: break;
+  }
+}
