@@ -33,6 +33,8 @@ export function Shell() {
     <${Top} known=${known} view=${view} />
     ${known.connection === "lost" && html`<${Banner} kind="warning">
       The workbench does not answer; trying again. Is its process still running?<//>`}
+    ${known.target?.state === "failed" && html`<${Banner} kind="warning">
+      ${known.target.kind === "command" ? "The command does not run" : "The plugin does not start"}: ${known.target.message ?? "no reason is known"}<//>`}
     ${known.state === "error" && html`<${Banner} kind="error" hint=${known.error?.hint}>${known.error?.message}<//>`}
     ${Object.keys(COMPONENTS).filter((name) => name === view || seen.has(name)).map((name) => html`
       <main key=${name} id=${name === view ? "main" : undefined} tabindex="-1" hidden=${name !== view}

@@ -1,11 +1,28 @@
 // Markdown from anyone, as Preact nodes: marked splits it into tokens, and this file draws them. Raw HTML is text, images are
-// links, and a link leads to http or https only. Nothing here goes through innerHTML.
+// links, and a link leads to http or https only. Text never becomes markup.
 import { html, useMemo } from "../app/dom.js";
-import { lexer } from "../vendor/marked.js";
+import { getDefaults, Lexer } from "../vendor/marked.js";
 
 /** Beyond this the text is shown as it is: hostile input must not keep the browser busy. */
-const MAX_PARSED_CHARACTERS = 200_000;
+const MAX_PARSED_CHARACTERS = 100_000;
 const MAX_DEPTH = 40;
+/** A paragraph beyond these is text: the search for the ends of emphasis grows with the square of the marks. */
+const MAX_INLINE_CHARACTERS = 20_000;
+const MAX_INLINE_MARKS = 400;
+const MAX_PARSE_MILLISECONDS = 100;
+
+/** The tokens of a text: blocks first, then the inside of each, as long as that is cheap. @param {string} text */
+export function tokensOf(text) {
+  const lexer = new Lexer({ ...getDefaults(), gfm: true });
+  lexer.blockTokens(text.replace(/\r\n|\r/g, "\n"), lexer.tokens);
+  const end = performance.now() + MAX_PARSE_MILLISECONDS;
+  for (const { src, tokens } of lexer.inlineQueue) {
+    const cheap = src.length <= MAX_INLINE_CHARACTERS && (src.match(/[*_~`[\]<]/g)?.length ?? 0) <= MAX_INLINE_MARKS;
+    if (cheap && performance.now() < end) lexer.inlineTokens(src, tokens);
+    else tokens.push({ type: "escape", raw: src, text: src });
+  }
+  return lexer.tokens;
+}
 
 /** @param {string|null|undefined} href @returns {string|null} the address when it may be followed */
 export function safeAddress(href) {
@@ -84,7 +101,7 @@ export function Markdown({ text }) {
   const drawn = useMemo(() => {
     if (text.length > MAX_PARSED_CHARACTERS) return html`<pre class="wrap" tabindex="0">${text}</pre>`;
     try {
-      return blocks(lexer(text, { gfm: true, breaks: false }), 0);
+      return blocks(tokensOf(text), 0);
     } catch {
       return html`<pre class="wrap" tabindex="0">${text}</pre>`;
     }
