@@ -1,5 +1,5 @@
 // The list of everything that the plugin declares, as links. On narrow screens it folds.
-import { html } from "../../app/dom.js";
+import { html, useEffect, useRef } from "../../app/dom.js";
 import { address } from "../../app/route.js";
 import { inLanguage } from "../../app/text.js";
 import { Icon } from "../../parts/icon.js";
@@ -34,8 +34,16 @@ function notesWithin(value) {
 }
 
 export function Outline({ view, kind, name, section, item, language }) {
-  const narrow = matchMedia("(max-width: 900px)").matches;
-  return html`<details class="outline" open=${!narrow}>
+  const element = useRef(null);
+  // Beside the page it is open; above it, it closes once something is chosen.
+  useEffect(() => {
+    const narrow = matchMedia("(max-width: 900px)");
+    const fit = () => { element.current.open = !narrow.matches; };
+    fit();
+    narrow.addEventListener("change", fit);
+    return () => narrow.removeEventListener("change", fit);
+  }, [kind, name, section, item]);
+  return html`<details class="outline" ref=${element}>
     <summary>What is declared</summary>
     <nav aria-label="What is declared">
       <a class="outline-provider" href=${address("drawn", "card")} aria-current=${!kind || kind === "card" ? "page" : undefined} data-action="provider" data-value="card">Plugin card</a>
