@@ -21,6 +21,7 @@ pub mod options;
 pub mod registration;
 pub mod request;
 pub mod response;
+pub mod text_line;
 pub mod tool;
 pub mod tool_message;
 pub mod trigger;

@@ -11,7 +11,8 @@ use super::logs;
 use super::responder::{RAISE_THE_LIMIT, Responder, Unsent};
 use super::session_log::SessionLog;
 use crate::error::{InvokeError, MAX_FIELD_BYTES};
-use crate::protocol::{FinishReason, LlmChunk, LlmDelta};
+use crate::protocol::text_line::TextLine;
+use crate::protocol::{Content, FinishReason, LlmChunk, LlmDelta};
 
 /// Maximum size in bytes of text that is joined while the daemon does not read. Then the upstream has to wait too.
 const MAX_JOINED_BYTES: usize = 64 * 1024;
@@ -23,6 +24,7 @@ pub(super) struct LlmResponse<'a> {
     log: &'a mut SessionLog,
     model: String,
     started: Instant,
+    text_line: TextLine,
     index: u64,
     buffered: Option<fit::Joined>,
     /// Why a part of the response was not delivered; reported after everything else.
@@ -32,7 +34,8 @@ pub(super) struct LlmResponse<'a> {
 impl<'a> LlmResponse<'a> {
     /// Starts an empty response.
     pub fn new(responder: &'a mut Responder, log: &'a mut SessionLog, model: String, started: Instant) -> Self {
-        Self { responder, log, model, started, index: 0, buffered: None, lost: None }
+        let text_line = TextLine::new(responder.session_id(), &model);
+        Self { responder, log, model, started, text_line, index: 0, buffered: None, lost: None }
     }
 
     /// Whether there is buffered output.
@@ -50,6 +53,9 @@ impl<'a> LlmResponse<'a> {
             self.release()?;
         }
         let must_wait = self.responder.is_lagging() && fit::is_plain_text(&delta);
+        if self.buffered.is_none() && !must_wait {
+            return self.write(delta);
+        }
         self.buffered.get_or_insert_default().add(delta);
         if must_wait { Ok(()) } else { self.release() }
     }
@@ -136,7 +142,12 @@ impl<'a> LlmResponse<'a> {
 
     fn push(&mut self, delta: &LlmDelta) -> Result<(), Unsent> {
         let chunk = LlmChunk::of(&self.model, self.index, delta);
-        self.responder.push(&chunk)?;
+        match &delta.content {
+            Content::Text(text) if fit::is_plain_text(delta) && delta.system_fingerprint.is_none() => {
+                self.responder.push_text(&self.text_line, self.index, text)?;
+            }
+            _ => self.responder.push(&chunk)?,
+        }
         self.index += 1;
         self.log.count_chunk();
         logs::item(&chunk);

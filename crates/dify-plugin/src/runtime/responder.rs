@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{InvokeError, MAX_FIELD_BYTES, clip};
 use crate::protocol::envelope::{ErrorNames, ErrorPayload, write_end, write_error, write_stream};
+use crate::protocol::text_line::TextLine;
 use crate::transport::line_queue::{Closed, LineSender, Room, Space};
 
 /// Hint for a line that is too long. The setting belongs to the daemon; the plugin reads it too.
@@ -142,11 +143,24 @@ impl Responder {
 
     /// Collects a result item. An item that does not fit into a line is not collected.
     pub fn push<T: Serialize>(&mut self, item: &T) -> Result<(), Unsent> {
-        let limit = self.max_line_bytes();
-        let start = self.lines.len();
         self.lines.reserve(USUAL_LINES_BYTES);
-        write_stream(&mut self.lines, &self.ending.0.session_id, item)
-            .map_err(|error| Unsent::Unserializable(error.to_string()))?;
+        self.push_line(|lines, session_id| write_stream(lines, session_id, item))
+    }
+
+    /// Collects a text delta.
+    pub fn push_text(&mut self, line: &TextLine, index: u64, text: &str) -> Result<(), Unsent> {
+        self.push_line(|lines, _| {
+            line.write(lines, index, text);
+            Ok(())
+        })
+    }
+
+    fn push_line(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>, &str) -> Result<(), serde_json::Error>,
+    ) -> Result<(), Unsent> {
+        let (limit, start) = (self.max_line_bytes(), self.lines.len());
+        write(&mut self.lines, &self.ending.0.session_id).map_err(|error| Unsent::Unserializable(error.to_string()))?;
         let length = self.lines.len() - start;
         if length > limit {
             self.lines.truncate(start);
