@@ -120,6 +120,22 @@ async fn sends_a_heartbeat_first_over_pipes_and_exits_at_the_end_of_input() {
 }
 
 #[tokio::test]
+async fn sends_a_heartbeat_before_it_reads_its_declarations() {
+    let without_any = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
+        .current_dir(without_any.path())
+        .env("INSTALL_METHOD", "local")
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let heartbeat = json!({"event": "heartbeat", "session_id": null, "data": {}});
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), heartbeat);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && errors.contains("manifest.yaml"), "{errors}");
+}
+
+#[tokio::test]
 async fn exits_quietly_when_the_daemon_closes_the_output() {
     let upstream = Scripted::start(vec![vec![
         event_stream(),

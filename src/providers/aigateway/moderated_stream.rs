@@ -93,7 +93,7 @@ impl StreamMapper for ModeratedStream {
             }
         }
         out.push(LlmDelta::text(block.explanation()));
-        let usage = usage.unwrap_or_else(|| price::llm_usage(self.pricing.as_ref(), 0, 0));
+        let usage = usage.unwrap_or_else(|| price::llm_usage(self.pricing.as_ref(), 0, 0).into());
         out.push(LlmDelta::end(FinishReason::ContentFilter, usage));
         Ok(())
     }

@@ -24,28 +24,66 @@ use crate::runtime::remote::{self, RemoteOptions, State};
 use crate::runtime::{BackwardsOptions, Registry, ServeOptions, local, logs, serverless};
 use crate::transport::line_queue;
 use crate::transport::stdio::Output;
+use crate::upstream::Upstream;
 
 /// Number of threads that run sessions. Streams mostly wait.
 const WORKERS: usize = 2;
 
+/// Directory of the plugin.
+const DIRECTORY: &str = ".";
+
 /// Serves until the plugin daemon disconnects.
 pub(crate) fn run(program: &Program) -> anyhow::Result<ExitCode> {
     let output = Output::claim()?;
-    let directory = Path::new(".");
-    let config = Config::read(directory)?;
+    let config = Config::read(Path::new(DIRECTORY))?;
     let default =
         if config.install_method == InstallMethod::Local { logs::DEFAULT_FILTER } else { logs::DEFAULT_FILTER_INFO };
     logs::start(&config.log, default, &program.plugin.crates());
-    let declarations = declare::load(directory)?;
-    let registrations = match config.install_method {
-        InstallMethod::Remote => registrations(&declarations, &[], config.real_ids)?,
-        InstallMethod::Local | InstallMethod::Serverless => Vec::new(),
-    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let outcome = runtime.block_on(serve(program, &config, output));
+    // Standard input is read on a thread that cannot be interrupted; the process does not wait for it.
+    runtime.shutdown_background();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(program: &Program, config: &Config, output: Output) -> anyhow::Result<()> {
+    let upstream = traffic::upstream(config.traffic.as_ref())?;
+    match config.install_method {
+        InstallMethod::Local => {
+            // Requests wait in the pipe until the declarations are read.
+            let ready = local::Ready::report(output)?;
+            let (registry, options) = load(program, config, declare::load(Path::new(DIRECTORY))?, upstream)?;
+            Ok(ready.serve(registry, options).await?)
+        }
+        InstallMethod::Serverless => {
+            let (registry, options) = load(program, config, declare::load(Path::new(DIRECTORY))?, upstream)?;
+            Ok(serverless::serve(config, options, registry, output).await?)
+        }
+        InstallMethod::Remote => {
+            let declarations = declare::load(Path::new(DIRECTORY))?;
+            let registrations = registrations(&declarations, &[], config.real_ids)?;
+            let (registry, options) = load(program, config, declarations, upstream)?;
+            let key = config
+                .remote_key
+                .clone()
+                .context("REMOTE_INSTALL_KEY is not set; copy the key from Plugins → Debug in Dify")?;
+            let options = RemoteOptions::new(config.remote_host.clone(), config.remote_port, key, options);
+            serve_remote(options, registrations, registry).await
+        }
+    }
+}
+
+/// Joins declarations with the code that serves them, and the settings with what the operator allows.
+fn load(
+    program: &Program,
+    config: &Config,
+    declarations: Declarations,
+    upstream: Upstream,
+) -> anyhow::Result<(Arc<Registry>, ServeOptions)> {
     let operator = Operator::read();
     operator.problems.iter().for_each(|problem| tracing::warn!(problem, "operator setting ignored"));
     let line_limit = operator.line_limit.or(config.line_limit);
-    let registry = program.registry(declarations, operator.access)?;
-    let registry = Arc::new(registry.with_upstream(traffic::upstream(config.traffic.as_ref())?));
+    let registry = program.registry(declarations, operator.access)?.with_upstream(upstream);
     let options = ServeOptions {
         heartbeat: config.heartbeat_interval,
         max_sessions: config.max_worker,
@@ -53,25 +91,8 @@ pub(crate) fn run(program: &Program) -> anyhow::Result<ExitCode> {
         backwards: BackwardsOptions { timeout: config.invocation_timeout, ..BackwardsOptions::default() },
         ..ServeOptions::default()
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-    let outcome = runtime.block_on(async move {
-        tokio::spawn(purge::purge_loop(WORKERS));
-        match config.install_method {
-            InstallMethod::Local => Ok(local::serve(registry, options, output).await?),
-            InstallMethod::Serverless => Ok(serverless::serve(&config, options, registry, output).await?),
-            InstallMethod::Remote => {
-                let key = config
-                    .remote_key
-                    .clone()
-                    .context("REMOTE_INSTALL_KEY is not set; copy the key from Plugins → Debug in Dify")?;
-                let options = RemoteOptions::new(config.remote_host.clone(), config.remote_port, key, options);
-                serve_remote(options, registrations, registry).await
-            }
-        }
-    });
-    // Standard input is read on a thread that cannot be interrupted; the process does not wait for it.
-    runtime.shutdown_background();
-    outcome.map(|()| ExitCode::SUCCESS)
+    tokio::spawn(purge::purge_loop(WORKERS));
+    Ok((Arc::new(registry), options))
 }
 
 /// Returns the registrations for debugging and prints their IDs. Without names, it registers all providers that the

@@ -20,8 +20,8 @@ pub struct LlmDelta {
     pub opaque_body: Option<Value>,
     /// Why the response ended; last step only.
     pub finish_reason: Option<FinishReason>,
-    /// Usage and price; once, last step only.
-    pub usage: Option<LlmUsage>,
+    /// Usage and price; once, last step only. In a box, because most steps have none.
+    pub usage: Option<Box<LlmUsage>>,
     /// The server's fingerprint of the model build.
     pub system_fingerprint: Option<String>,
 }
@@ -43,8 +43,8 @@ impl LlmDelta {
     }
 
     /// Creates the last step, without content.
-    pub fn end(finish_reason: FinishReason, usage: LlmUsage) -> Self {
-        Self { finish_reason: Some(finish_reason), usage: Some(usage), ..Self::default() }
+    pub fn end(finish_reason: FinishReason, usage: impl Into<Box<LlmUsage>>) -> Self {
+        Self { finish_reason: Some(finish_reason), usage: Some(usage.into()), ..Self::default() }
     }
 
     /// Sets the content.
@@ -229,7 +229,7 @@ impl<'a> LlmChunk<'a> {
             delta: LlmChunkDelta {
                 index,
                 message: AssistantMessage::of(delta),
-                usage: delta.usage.as_ref(),
+                usage: delta.usage.as_deref(),
                 finish_reason: delta.finish_reason.as_ref(),
             },
         }

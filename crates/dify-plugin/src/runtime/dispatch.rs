@@ -18,7 +18,7 @@ use super::logs;
 use super::registry::{Entry, Registry};
 use super::responder::{Disconnected, Responder};
 use super::session_log::SessionLog;
-use crate::declare::parameters;
+use crate::declare::{parameters, price};
 use crate::error::{InvokeError, MAX_MESSAGE_BYTES, clip};
 use crate::model::{CallContext, Chunks, Validated};
 use crate::plugin::dify::Backwards;
@@ -398,11 +398,11 @@ impl Call<'_> {
                 })
             }
             PollingResponse::Succeeded(mut delta) => {
-                let mut usage = delta.usage.take().unwrap_or_else(|| crate::declare::price::llm_usage(None, 0, 0));
+                let mut usage = delta.usage.take().unwrap_or_else(|| price::llm_usage(None, 0, 0).into());
                 if usage.latency == 0.0 {
                     usage.latency = self.latency();
                 }
-                self.log.set_usage(&usage);
+                self.log.set_usage(&*usage);
                 let item = |delta: &LlmDelta| {
                     json!({
                         "status": "succeeded", "plugin_state": null, "error": null,

@@ -42,14 +42,22 @@ pub fn complete(
         }
     }
     for field in fields {
-        let value = credentials.get(&field.variable);
-        if field.required && value.is_none() && is_shown(&field.show_on, model_type, credentials) {
-            return Err(InvokeError::credentials(format!("credential `{}` is required but missing", field.variable)));
+        match credentials.get(&field.variable) {
+            Some(_) if field.options.is_empty() => {}
+            Some(value) => {
+                one_of(&field.variable, value, &allowed(fields, &field.variable, model_type, credentials))?;
+            }
+            None if field.required && is_shown(&field.show_on, model_type, credentials) => {
+                let message = format!("credential `{}` is required but missing", field.variable);
+                return Err(InvokeError::credentials(message));
+            }
+            None => {}
         }
-        one_of(&field.variable, value, &allowed(fields, &field.variable, model_type, credentials))?;
     }
     for name in declaration.settings() {
-        one_of(name, credentials.get(name), &declaration.setting(name).unwrap_or_default())?;
+        if let Some(value) = credentials.get(name) {
+            one_of(name, value, &declaration.setting(name).unwrap_or_default())?;
+        }
     }
     Ok(())
 }
@@ -82,13 +90,11 @@ fn allowed<'a>(
 }
 
 /// Rejects a value that is not allowed. An empty list allows any value.
-fn one_of(name: &str, value: Option<&str>, allowed: &[&str]) -> Result<(), InvokeError> {
-    match value {
-        Some(value) if !allowed.is_empty() && !allowed.contains(&value) => {
-            Err(InvokeError::credentials(format!("credential `{name}` must be one of: {}", allowed.join(", "))))
-        }
-        _ => Ok(()),
+fn one_of(name: &str, value: &str, allowed: &[&str]) -> Result<(), InvokeError> {
+    if allowed.is_empty() || allowed.contains(&value) {
+        return Ok(());
     }
+    Err(InvokeError::credentials(format!("credential `{name}` must be one of: {}", allowed.join(", "))))
 }
 
 /// Expands the JSON object of further settings into separate credentials.

@@ -104,7 +104,7 @@ impl<'a> LlmResponse<'a> {
             if usage.latency == 0.0 {
                 usage.latency = super::dispatch::seconds_since(self.started);
             }
-            self.log.set_usage(&*usage);
+            self.log.set_usage(&**usage);
         }
         match self.push(&delta) {
             Ok(()) => Ok(()),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -19,25 +19,40 @@ pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval between two checks of the parent process.
 const PARENT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Serves until standard input ends, the daemon closes the plugin's output, the parent exits, or SIGTERM.
-pub async fn serve(registry: Arc<Registry>, options: ServeOptions, output: Output) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut connection = Connection::open(move || Ok(stdio::open(output)), registry, options, logging())?;
-    let outcome = tokio::select! {
-        outcome = connection.ended() => outcome,
-        () = parent_exited() => {
-            info!("parent process exited");
-            Ok(())
+/// A process that has told the daemon that it is ready, though it may still be starting.
+pub struct Ready {
+    output: Output,
+    terminate: Signal,
+}
+
+impl Ready {
+    /// Tells the daemon. From now on SIGTERM is an orderly end.
+    pub fn report(mut output: Output) -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        output.write_heartbeat();
+        Ok(Self { output, terminate })
+    }
+
+    /// Serves until standard input ends, the daemon closes the plugin's output, the parent exits, or SIGTERM.
+    pub async fn serve(self, registry: Arc<Registry>, options: ServeOptions) -> io::Result<()> {
+        let Self { output, mut terminate } = self;
+        let mut connection = Connection::open(move || Ok(stdio::open(output)), registry, options, logging())?;
+        let outcome = tokio::select! {
+            outcome = connection.ended() => outcome,
+            () = parent_exited() => {
+                info!("parent process exited");
+                Ok(())
+            }
+            _ = terminate.recv() => {
+                info!("SIGTERM received; waiting up to {} s for open sessions", SHUTDOWN_TIMEOUT.as_secs());
+                connection.shutdown(Instant::now() + SHUTDOWN_TIMEOUT).await
+            }
+        };
+        match outcome {
+            // The daemon closed the pipe, so nothing can be sent any more.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            outcome => outcome,
         }
-        _ = terminate.recv() => {
-            info!("SIGTERM received; waiting up to {} s for open sessions", SHUTDOWN_TIMEOUT.as_secs());
-            connection.shutdown(Instant::now() + SHUTDOWN_TIMEOUT).await
-        }
-    };
-    match outcome {
-        // The daemon closed the pipe, so nothing can be sent any more.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome,
     }
 }
 

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::pipe;
 
+use crate::protocol::envelope::write_heartbeat;
+
 /// The standard output that the process was started with. It belongs to the protocol: nothing else can write to it.
 pub struct Output(pub(super) File);
 
@@ -26,6 +28,15 @@ impl Output {
         let protocol = io::stdout().as_fd().try_clone_to_owned()?;
         rustix::stdio::dup2_stdout(io::stderr())?;
         Ok(Self(File::from(protocol)))
+    }
+
+    /// Writes a heartbeat at once, while the process is still starting: the first one tells the daemon that the plugin is ready.
+    /// Source: `dify-plugin-daemon: internal/core/local_runtime/`.
+    pub fn write_heartbeat(&mut self) {
+        let mut line = Vec::new();
+        write_heartbeat(&mut line);
+        // A daemon that is gone is found when the connection is served.
+        let _ = self.0.write_all(&line);
     }
 }
 

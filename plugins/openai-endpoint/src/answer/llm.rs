@@ -33,7 +33,7 @@ impl LlmMapper {
         out.extend(delta.tool_calls.into_iter().map(|call| Piece::Call(self.calls.push(call))));
         self.structured = structured_output.or(self.structured.take());
         self.finish_reason = delta.finish_reason.or(self.finish_reason.take());
-        self.usage = delta.usage.or(self.usage.take());
+        self.usage = delta.usage.map(|usage| *usage).or(self.usage.take());
         self.fingerprint = delta.system_fingerprint.or(self.fingerprint.take());
     }
 

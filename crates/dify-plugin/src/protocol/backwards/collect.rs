@@ -55,7 +55,7 @@ impl LlmCollector {
         for call in delta.tool_calls {
             join_call(&mut result.tool_calls, call);
         }
-        result.usage = delta.usage.or(result.usage.take());
+        result.usage = delta.usage.map(|usage| *usage).or(result.usage.take());
         result.finish_reason = delta.finish_reason.or(result.finish_reason.take());
         result.structured_output = structured_output.or(result.structured_output.take());
     }

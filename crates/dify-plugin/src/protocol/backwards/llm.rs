@@ -177,7 +177,7 @@ impl From<WireChunk> for LlmChunk {
                 tool_calls: message.tool_calls,
                 opaque_body: message.opaque_body,
                 finish_reason: finish_reason.filter(not_empty).map(FinishReason::from),
-                usage,
+                usage: usage.map(Box::new),
                 system_fingerprint: system_fingerprint.filter(not_empty),
             },
         }

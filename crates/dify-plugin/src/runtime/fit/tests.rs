@@ -44,7 +44,8 @@ fn split_deltas_fit_and_can_be_joined_again() {
         call(&"{\"a\": \"\u{1}ä\"}".repeat(300)),
         LlmDelta { content: Content::Text("b".repeat(990)), ..call(&"c".repeat(990)) },
     ] {
-        let delta = LlmDelta { usage: Some(usage.clone()), finish_reason: Some(FinishReason::Stop), ..content };
+        let delta =
+            LlmDelta { usage: Some(Box::new(usage.clone())), finish_reason: Some(FinishReason::Stop), ..content };
         let Fitted { deltas, too_large } = fit(delta.clone(), ROOM);
         assert_eq!(too_large, None);
         assert!(deltas.len() > 1 && deltas.iter().all(|delta| bytes_of(delta) <= ROOM + 4 * OVERHEAD), "{deltas:?}");
@@ -94,7 +95,7 @@ fn drops_only_private_data() {
                 ContentPart::text("t".repeat(900)),
             ]),
             opaque_body: secret(bytes),
-            usage: Some(LlmUsage::default()),
+            usage: Some(Box::default()),
             ..LlmDelta::default()
         };
         let Fitted { deltas, too_large } = fit(delta, ROOM);
