@@ -5,9 +5,13 @@ import { JsonTree } from "../../parts/json.js";
 import { Markdown } from "../../parts/markdown.js";
 import { blocks, segments } from "./think.js";
 import { tokensPerSecond } from "./collect.js";
-import { Media } from "./media_drawn.js";
+import { isCut, whole } from "./long_text.js";
+import { Media, SaveText } from "./media_drawn.js";
 
 /** @typedef {import("./collect.js").Answer} Answer */
+
+/** JSON beyond this is shown as text, and cut. */
+const MAX_PARSED_CHARACTERS = 200_000;
 
 /**
  * Text with thinking. While it streams, only the last block is parsed again.
@@ -19,6 +23,14 @@ export function StreamedText({ text, running, thinking }) {
     : html`<div key=${index} class="answer-text">${running
       ? blocks(segment.text).map((block, at) => html`<${Markdown} key=${at} text=${block} />`)
       : html`<${Markdown} text=${segment.text} />`}</div>`));
+}
+
+/** A long text: its beginning, and all of it to save. @param {{text: import("./long_text.js").LongText, running: boolean, thinking?: any}} props */
+export function Long({ text, running, thinking }) {
+  if (!isCut(text)) return html`<${StreamedText} text=${text.shown} running=${running} thinking=${thinking} />`;
+  return html`<pre class="wrap long" tabindex="0">${text.shown}</pre>
+    <p class="field-error" data-part="cut">${text.length.toLocaleString("en")} characters; the first ${text.shown.length.toLocaleString("en")} are shown, as they are.
+      ${!running && html` <${SaveText} name="answer.txt" text=${() => whole(text)} />`}</p>`;
 }
 
 /** Open while the model thinks, as in Dify, with the seconds of the stream. */
@@ -45,7 +57,7 @@ function Thinking({ text, running, thinking }) {
 export function AnswerBody({ answer, running }) {
   return html`
     ${answer.parts.map((part, index) => (part.type === "text"
-      ? html`<${StreamedText} key=${index} text=${part.data} running=${running && index === answer.parts.length - 1} thinking=${answer.thinking} />`
+      ? html`<${Long} key=${index} text=${part.text} running=${running && index === answer.parts.length - 1} thinking=${answer.thinking} />`
       : html`<${Media} key=${index} part=${part} />`))}
     ${answer.toolCalls.map((call) => html`<${ToolCall} key=${call.id} call=${call} />`)}
     ${answer.problems.map((problem) => html`<p key=${problem} class="field-error">${problem}</p>`)}`;
@@ -53,19 +65,22 @@ export function AnswerBody({ answer, running }) {
 
 /** A tool call with its arguments as JSON, or as text while they are not whole. @param {{call: any}} props */
 export function ToolCall({ call }) {
+  const text = call.function.arguments;
   const args = useMemo(() => {
-    try { return { value: JSON.parse(call.function.arguments || "{}") }; } catch { return null; }
-  }, [call.function.arguments]);
+    if (text.length > MAX_PARSED_CHARACTERS) return null;
+    try { return { value: JSON.parse(text || "{}") }; } catch { return null; }
+  }, [text]);
   return html`<div class="tool-call" data-tool-call=${call.id}>
     <div><span class="badge" data-kind="accent">tool call</span> <code>${call.function.name}</code> <span class="quiet">${call.id}</span></div>
     ${args ? html`<${JsonTree} value=${args.value} label=${`Arguments of ${call.function.name}`} copy=${false} />`
-      : html`<pre class="wrap" tabindex="0">${call.function.arguments}</pre>`}
+      : html`<pre class="wrap" tabindex="0">${text.slice(0, MAX_PARSED_CHARACTERS)}</pre>`}
   </div>`;
 }
 
 /** An object that was asked for by a schema, when the text is one. @param {{text: string}} props */
 export function StructuredOutput({ text }) {
   const value = useMemo(() => {
+    if (text.length > MAX_PARSED_CHARACTERS) return undefined;
     const bare = text.replace(/<think>[\s\S]*?<\/think>/g, "").trim().replace(/^```(?:json)?\s*|\s*```$/g, "");
     try { return JSON.parse(bare); } catch { return undefined; }
   }, [text]);

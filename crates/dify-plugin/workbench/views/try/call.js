@@ -1,11 +1,12 @@
 // One call at a time: start, events, stop. Events are taken in as they arrive and drawn once per animation frame, so that a fast
 // stream does not draw more often than the screen shows. What a call means is for its view.
 import { useCallback, useEffect, useReducer, useRef } from "../../app/dom.js";
-import { postJson } from "../../app/api.js";
-import { postStream } from "../../app/stream.js";
+import { postJson, request } from "../../app/api.js";
+import { eventsOf } from "../../app/stream.js";
 
-/** Items beyond this are counted and not kept; "See what happened" has them all. */
+/** Items beyond these are counted and not kept; "See what happened" has them. */
 const MAX_KEPT_ITEMS = 2000;
+const MAX_KEPT_CHARACTERS = 4_000_000;
 
 /**
  * @template T
@@ -15,13 +16,14 @@ const MAX_KEPT_ITEMS = 2000;
  * @property {T} result        what the items were folded into
  * @property {{at: number, item: any}[]} items
  * @property {number} count    of all items
+ * @property {number} characters  of all events
  * @property {{call: string, type: string, request: any, at: number, state: "open"|"answered"|"scripted", error: string|null}[]} callbacks
  * @property {{kind: string, message: string, hint?: string|null}|null} error
  * @property {number} milliseconds
  */
 
 const newRun = (result, state = "idle") => ({
-  state, session: null, result, items: [], count: 0, callbacks: [], error: null, milliseconds: 0,
+  state, session: null, result, items: [], count: 0, characters: 0, callbacks: [], error: null, milliseconds: 0,
 });
 
 /** Calls `draw` once in the next frame; a hidden tab has no frames, so a timer does it there. */
@@ -61,10 +63,12 @@ export function useCall(begin, take) {
     redraw();
     const typed = call.answers === "typed";
     try {
-      await postStream("/api/calls", call, (event, data) => {
-        receive(own, event, data, take, typed);
+      const response = await request("/api/calls", { method: "POST", body: call, signal: controller.signal, accept: "text/event-stream" });
+      for await (const { event, data } of eventsOf(response)) {
+        own.characters += data.length;
+        receive(own, event, JSON.parse(data), take, typed);
         draw();
-      }, controller.signal);
+      }
       if (own.state === "running") fail(own, { kind: "Workbench", message: "The stream ended before the call did.", hint: "Is the workbench still running?" });
     } catch (error) {
       if (controller.signal.aborted) own.state = "cancelled";
@@ -104,7 +108,7 @@ function receive(run, event, data, take, typed) {
     case "begun": run.session = data.session; break;
     case "item":
       run.count += 1;
-      if (run.items.length < MAX_KEPT_ITEMS) run.items.push(data);
+      if (run.items.length < MAX_KEPT_ITEMS && run.characters < MAX_KEPT_CHARACTERS) run.items.push(data);
       take(run.result, data.item, data.at);
       break;
     case "callback":

@@ -2,7 +2,7 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../app/dom.js";
 import { counted } from "../../app/text.js";
 import { UsageLine } from "./answer.js";
-import { holdsMedia, newAnswer, takeChunk } from "./collect.js";
+import { contentOf, holdsMedia, newAnswer, takeChunk, textOf } from "./collect.js";
 import { promptMessages } from "./messages.js";
 import { ModelPicker, modelProviders } from "./model_picker.js";
 import { OwnCredentials, ParameterPanel, ProviderCredentials, useParameters } from "./model_setup.js";
@@ -64,7 +64,7 @@ export function Column({ number, view, main, chosen, onChoose, asked, stopped, c
     const answer = done.result;
     if (answer.chunks === 0) return;
     setConversation([...before, {
-      id: turnId(), role: "assistant", text: answer.text, parts: holdsMedia(answer) ? answer.parts : null, toolCalls: answer.toolCalls,
+      id: turnId(), role: "assistant", text: textOf(answer), parts: holdsMedia(answer) ? contentOf(answer) : null, toolCalls: answer.toolCalls,
       opaque: answer.opaque, answer, state: done.state, run: done, structured: Boolean(setup.schema),
     }]);
   };

@@ -1,10 +1,12 @@
 // The chunks of a language model joined to one answer, by the rules of the Dify API: texts in order, fragments of tool calls by
 // their id, the last usage. Times of chunks are kept for the charts. Nothing here draws.
 
+import { append, newText, whole } from "./long_text.js";
+
 /**
  * @typedef {object} Answer
- * @property {string} text                 all text, in order
- * @property {({type: "text", data: string}|any)[]} parts  text and media, in order
+ * @property {({type: "text", text: import("./long_text.js").LongText}|any)[]} parts  text and media, in order
+ * @property {string} tail                 the end of the text, for marks in pieces
  * @property {any[]} toolCalls
  * @property {any} usage
  * @property {string|null} finishReason
@@ -18,7 +20,7 @@
 
 /** @returns {Answer} */
 export const newAnswer = () => ({
-  text: "", parts: [], toolCalls: [], usage: null, finishReason: null, opaque: null, chunks: 0, firstToken: null, lastAt: null,
+  parts: [], tail: "", toolCalls: [], usage: null, finishReason: null, opaque: null, chunks: 0, firstToken: null, lastAt: null,
   thinking: { from: null, to: null }, problems: [],
 });
 
@@ -33,49 +35,54 @@ export function takeChunk(answer, item, at) {
   const message = delta?.message;
   answer.chunks += 1;
   answer.lastAt = at;
-  const before = answer.text.length;
-  const had = before + answer.parts.length + answer.toolCalls.length;
-  takeContent(answer, message?.content);
+  const isContent = takeContent(answer, message?.content) || (message?.tool_calls?.length ?? 0) > 0;
   for (const call of Array.isArray(message?.tool_calls) ? message.tool_calls : []) takeCall(answer, call);
   if (message?.opaque_body !== undefined && message.opaque_body !== null) answer.opaque = message.opaque_body;
-  takeThinking(answer, before, at);
   if (delta?.usage) answer.usage = delta.usage;
   if (delta?.finish_reason) answer.finishReason = String(delta.finish_reason);
-  if (answer.firstToken === null && answer.text.length + answer.parts.length + answer.toolCalls.length > had) answer.firstToken = at;
+  if (answer.firstToken === null && isContent) answer.firstToken = at;
   return answer;
 }
 
-/** Only the end of the text is searched: what came before has no new mark. */
-function takeThinking(answer, before, at) {
-  const { thinking } = answer;
-  if (thinking.to !== null) return;
-  const end = answer.text.slice(Math.max(before - 8, 0));
-  if (thinking.from === null && end.includes("<think>")) thinking.from = at;
-  if (thinking.from !== null && end.includes("</think>")) thinking.to = at;
-}
-
+/** Whether there was any. @returns {boolean} */
 function takeContent(answer, content) {
-  if (typeof content === "string") return appendText(answer, content);
-  if (!Array.isArray(content)) return undefined;
+  if (typeof content === "string") return takeText(answer, content);
+  if (!Array.isArray(content)) return false;
+  let found = false;
   for (const part of content) {
     if (part?.type === "text") {
-      appendText(answer, String(part.data ?? ""));
+      found = takeText(answer, String(part.data ?? "")) || found;
     } else if (part?.type) {
+      found = true;
       answer.parts.push(part);
       if (part.type === "image" && part.detail !== "low" && part.detail !== "high") {
         problem(answer, "An image part without `detail` (`low` or `high`) is refused by the Dify API.");
       }
     }
   }
-  return undefined;
+  return found;
 }
 
-function appendText(answer, text) {
-  if (!text) return;
-  answer.text += text;
-  const last = answer.parts.at(-1);
-  if (last?.type === "text") last.data += text;
-  else answer.parts.push({ type: "text", data: text });
+function takeText(answer, text) {
+  if (!text) return false;
+  let last = answer.parts.at(-1);
+  if (last?.type !== "text") {
+    last = { type: "text", text: newText() };
+    answer.parts.push(last);
+  }
+  append(last.text, text);
+  takeThinking(answer, text);
+  return true;
+}
+
+/** The times of the first block of thinking, by marks that may come in pieces. */
+function takeThinking(answer, text) {
+  const { thinking, lastAt } = answer;
+  if (thinking.to !== null) return;
+  const end = answer.tail + text;
+  if (thinking.from === null && end.includes("<think>")) thinking.from = lastAt;
+  if (thinking.from !== null && end.includes("</think>")) thinking.to = lastAt;
+  answer.tail = end.slice(-8);
 }
 
 /** A new id starts a call; the same or no id continues one; no id with a name starts a call that gets an id here. */
@@ -98,6 +105,12 @@ function takeCall(answer, call) {
 function problem(answer, text) {
   if (!answer.problems.includes(text)) answer.problems.push(text);
 }
+
+/** All text of the answer. @param {Answer} answer */
+export const textOf = (answer) => answer.parts.map((part) => (part.type === "text" ? whole(part.text) : "")).join("");
+
+/** The parts as a message has them. @param {Answer} answer */
+export const contentOf = (answer) => answer.parts.map((part) => (part.type === "text" ? { type: "text", data: whole(part.text) } : part));
 
 /** Whether the answer holds anything but text. @param {Answer} answer */
 export const holdsMedia = (answer) => answer.parts.some((part) => part.type !== "text");

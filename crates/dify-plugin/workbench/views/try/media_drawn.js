@@ -25,6 +25,16 @@ export function Download({ bytes, name, label }) {
   return html`<a class="download" href=${address} download=${name} data-part="download">${label ?? name} (${bytesText(bytes.length)})</a>`;
 }
 
+/** A button that saves a text; it is put together when it is asked for. @param {{text: () => string, name: string}} props */
+export function SaveText({ text, name }) {
+  const save = () => {
+    const address = URL.createObjectURL(new Blob([text()], { type: "application/octet-stream" }));
+    Object.assign(document.createElement("a"), { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  };
+  return html`<button type="button" class="plain small" data-action="save-text" onClick=${save}>Save all of it</button>`;
+}
+
 /** @param {{bytes: Uint8Array, name?: string, mimeType?: string}} props */
 export function Bytes({ bytes, name = "file", mimeType = "" }) {
   const image = useMemo(() => imageOf(bytes), [bytes]);

@@ -3,7 +3,7 @@
 import { html } from "../../app/dom.js";
 import { JsonTree } from "../../parts/json.js";
 import { Link } from "../../parts/markdown.js";
-import { StreamedText } from "./answer.js";
+import { Long } from "./answer.js";
 import { Bytes } from "./media_drawn.js";
 
 /** @param {{messages: import("./tool_messages.js").Messages, running: boolean}} props */
@@ -17,7 +17,7 @@ export function ToolMessages({ messages, running }) {
 
 function Entry({ entry, running }) {
   switch (entry.kind) {
-    case "text": return html`<${StreamedText} text=${entry.text} running=${running} />`;
+    case "text": return html`<${Long} text=${entry.text} running=${running} />`;
     case "link": return html`<p data-message=${entry.type}><span class="badge">${entry.type}</span> <${Link} href=${entry.address}>${entry.address}<//></p>`;
     case "file": {
       const mimeType = entry.meta?.mime_type ?? "application/octet-stream";

@@ -1,6 +1,7 @@
 // The messages of tools, agent strategies and datasources, joined: texts in order, chunks of files by their id, outputs by name,
 // and the log as a tree. What the types mean is Dify's; drawing is in messages_drawn.js.
 import { concatenated, fromBase64 } from "./bytes.js";
+import { append, newText } from "./long_text.js";
 
 /**
  * @typedef {object} Messages
@@ -18,8 +19,9 @@ export function takeMessage(all, item) {
   switch (type) {
     case "text": {
       const last = all.entries.at(-1);
-      if (last?.kind === "text") last.text += message?.text ?? "";
-      else all.entries.push({ kind: "text", text: message?.text ?? "" });
+      const entry = last?.kind === "text" ? last : { kind: "text", text: newText() };
+      if (entry !== last) all.entries.push(entry);
+      append(entry.text, String(message?.text ?? ""));
       break;
     }
     case "link": case "image": case "image_link": case "binary_link":
