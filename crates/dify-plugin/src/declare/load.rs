@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::codes::Code;
 use super::manifest::Manifest;
 use super::model::ModelSchema;
 use super::problem::{Problem, Problems, Severity};
@@ -128,7 +127,7 @@ impl Loader<'_> {
             let name = &loaded.declaration.provider;
             if let Some(first) = providers.iter().find(|known| known.declaration.provider == *name) {
                 let message = format!("{file} declares provider `{name}`, which {} declares already", first.file);
-                self.problem(Code::RepeatedProvider, "manifest.yaml", &format!("plugins.models[{index}]"), message);
+                self.problem(Severity::Error, "manifest.yaml", &format!("plugins.models[{index}]"), message);
             } else {
                 providers.push(loaded);
             }
@@ -169,7 +168,7 @@ impl Loader<'_> {
             if !declaration.supported_model_types.contains(&model.model_type) {
                 let message =
                     format!("does not list `{}`, but model `{}` has this type", model.model_type.as_str(), model.model);
-                self.problem(Code::UnlistedType, file, "supported_model_types", message);
+                self.problem(Severity::Warning, file, "supported_model_types", message);
             }
         }
         let expanded = std::mem::take(&mut self.expanded);
@@ -186,7 +185,7 @@ impl Loader<'_> {
             Some(other) => {
                 let found = crate::protocol::lenient::kind_of(other);
                 self.problem(
-                    Code::WrongType,
+                    Severity::Error,
                     file,
                     "models",
                     format!("must be an object of model types, found {found}"),
@@ -199,7 +198,7 @@ impl Loader<'_> {
                 let known: Vec<_> = ModelType::ALL.iter().map(|kind| kind.yaml_key()).collect();
                 let message =
                     format!("is not a known model type and would be ignored; expected one of {}", known.join(", "));
-                self.problem(Code::UnreadModels, file, &format!("models.{key}"), message);
+                self.problem(Severity::Error, file, &format!("models.{key}"), message);
                 continue;
             }
             let mut found = Vec::new();
@@ -207,7 +206,7 @@ impl Loader<'_> {
             for (index, glob) in globs.enumerate() {
                 let path = format!("models.{key}.predefined[{index}]");
                 let Some(glob) = glob.as_str() else {
-                    self.problem(Code::WrongType, file, &path, format!("must be a path, found {glob}"));
+                    self.problem(Severity::Error, file, &path, format!("must be a path, found {glob}"));
                     continue;
                 };
                 for model_file in self.glob(file, &path, glob, scope, sidecars) {
@@ -227,7 +226,7 @@ impl Loader<'_> {
                 if loaded.models.iter().any(|known| known.model == model.model && known.model_type == model.model_type)
                 {
                     self.problem(
-                        Code::RepeatedName,
+                        Severity::Warning,
                         &model_file,
                         "model",
                         format!("`{}` is declared more than once", model.model),
@@ -244,7 +243,7 @@ impl Loader<'_> {
     fn positions(&mut self, file: &str, key: &str, group: &Value, found: &[(String, ModelSchema)]) -> Vec<String> {
         let Some(position) = group.get("position").and_then(Value::as_str) else { return Vec::new() };
         if let Err(why) = files::find(self.directory, position) {
-            self.problem(Code::MissingFile, file, &format!("models.{key}.position"), format!("{position} {why}"));
+            self.problem(Severity::Error, file, &format!("models.{key}.position"), format!("{position} {why}"));
             return Vec::new();
         }
         let names: Vec<String> = match self.yaml(position) {
@@ -253,14 +252,14 @@ impl Loader<'_> {
             }
             Some(Value::Null) | None => Vec::new(),
             Some(_) => {
-                self.problem(Code::WrongType, position, "", "must be a list of model IDs".to_owned());
+                self.problem(Severity::Error, position, "", "must be a list of model IDs".to_owned());
                 Vec::new()
             }
         };
         for (index, name) in names.iter().enumerate() {
             if !found.iter().any(|(_, model)| model.model == *name) {
                 self.problem(
-                    Code::NoSuchModel,
+                    Severity::Warning,
                     position,
                     &format!("[{index}]"),
                     format!("no model `{name}` is declared"),
@@ -305,13 +304,13 @@ impl Loader<'_> {
         let mut files = match glob::model_files(self.directory, glob) {
             Ok(files) => files,
             Err(why) => {
-                self.problem(Code::Pattern, file, path, why);
+                self.problem(Severity::Error, file, path, why);
                 return Vec::new();
             }
         };
         files.retain(|file| !scope.has_file(file) && !sidecars.iter().any(|sidecar| sidecar.file == *file));
         if files.is_empty() {
-            self.problem(Code::NoModelFiles, file, path, format!("`{glob}` matches no model files"));
+            self.problem(Severity::Warning, file, path, format!("`{glob}` matches no model files"));
         }
         files
     }
@@ -319,7 +318,7 @@ impl Loader<'_> {
     fn asset(&mut self, file: &str, path: &str, name: &str) {
         let asset = format!("_assets/{name}");
         if let Err(why) = files::find(self.directory, &asset) {
-            self.problem(Code::MissingFile, file, path, format!("{asset} {why}"));
+            self.problem(Severity::Error, file, path, format!("{asset} {why}"));
         }
     }
 
@@ -329,8 +328,8 @@ impl Loader<'_> {
             && let Err(why) = files::find(self.directory, privacy)
         {
             let missing = files::is_plain(privacy) && !self.directory.join(privacy).exists();
-            let code = if missing { Code::NeededForPackage } else { Code::MissingFile };
-            self.problem(code, file, path, format!("{privacy} {why}"));
+            let severity = if missing { Severity::Warning } else { Severity::Error };
+            self.problem(severity, file, path, format!("{privacy} {why}"));
         }
     }
 
@@ -340,7 +339,7 @@ impl Loader<'_> {
         if let Some(pages) = pages.filter(|_| manifest.provider_files().len() > 1) {
             let page = format!("{pages}/README.md");
             if let Err(why) = files::find(self.directory, &page) {
-                self.problem(Code::NeededForPackage, file, "package.readme", format!("{page} {why}"));
+                self.problem(Severity::Warning, file, "package.readme", format!("{page} {why}"));
             }
         }
     }
@@ -354,7 +353,7 @@ impl Loader<'_> {
             Value::Object(map) => Some(map),
             other => {
                 let found = crate::protocol::lenient::kind_of(&other);
-                self.problem(Code::WrongType, file, "", format!("must be an object, found {found}"));
+                self.problem(Severity::Error, file, "", format!("must be an object, found {found}"));
                 None
             }
         }
@@ -364,11 +363,10 @@ impl Loader<'_> {
     fn yaml(&mut self, file: &str) -> Option<Value> {
         let read = files::read(self.directory, file, yaml::MAX_YAML_BYTES);
         let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()));
-        let text = text.map_err(|why| (Code::Unreadable, why));
-        match text.and_then(|text| yaml::parse(&text).map_err(|error| (error.code(), error.to_string()))) {
+        match text.and_then(|text| yaml::parse(&text).map_err(|error| error.to_string())) {
             Ok(value) => Some(value),
-            Err((code, why)) => {
-                self.problem(code, file, "", why);
+            Err(why) => {
+                self.problem(Severity::Error, file, "", why);
                 None
             }
         }
@@ -381,15 +379,15 @@ impl Loader<'_> {
             Err((path, message)) => {
                 if !self.problems.iter().any(|problem| problem.file == file && problem.severity == Severity::Error) {
                     // A dot is the complete file.
-                    self.problem(Code::WrongType, file, path.trim_matches('.'), message);
+                    self.problem(Severity::Error, file, path.trim_matches('.'), message);
                 }
                 None
             }
         }
     }
 
-    fn problem(&mut self, code: Code, file: &str, path: &str, message: String) {
-        self.problems.push(Problem::new(code, file, path, message));
+    fn problem(&mut self, severity: Severity, file: &str, path: &str, message: String) {
+        self.problems.push(Problem::new(severity, file, path, message));
     }
 }
 

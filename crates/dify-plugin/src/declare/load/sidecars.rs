@@ -6,9 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Loader;
-use crate::declare::codes::Code;
 use crate::declare::manifest::Manifest;
-use crate::declare::problem::Problem;
+use crate::declare::problem::{Problem, Severity};
 use crate::declare::shared::Scope;
 use crate::declare::{Declarations, Sidecar, files};
 
@@ -54,7 +53,7 @@ pub(crate) fn unowned(declarations: &Declarations, keys: &[&str]) -> Vec<Problem
              has the name of the provider's file, one of {}",
             listed.join(", ")
         );
-        Problem::new(Code::UnownedFacts, &path, "", message)
+        Problem::new(Severity::Error, &path, "", message)
     };
     found.into_iter().map(problem).collect()
 }

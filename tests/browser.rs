@@ -1,0 +1,75 @@
+//! The workbench's page in a real browser: Debian's Chromium, driven over WebDriver. What the server answers without a browser
+//! is tested elsewhere. Without a chromedriver on the PATH it is skipped, unless `DIFY_BROWSER_TESTS=required`.
+//!
+//! Arguments select the cases whose names contain one of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs, unreachable_pub)]
+
+#[path = "browser/attacks.rs"]
+mod attacks;
+#[path = "browser/calls.rs"]
+mod calls;
+#[path = "browser/drawn.rs"]
+mod drawn;
+#[path = "browser/driver.rs"]
+mod driver;
+#[path = "browser/files.rs"]
+mod files;
+#[path = "browser/hostile.rs"]
+mod hostile;
+#[path = "browser/looks.rs"]
+mod looks;
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "browser/page.rs"]
+mod page;
+#[path = "browser/upstream.rs"]
+mod upstream;
+#[path = "browser/workbench.rs"]
+mod workbench;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use driver::Driver;
+use page::Tester;
+
+/// A case, and what it does with the browser that all share.
+type Case = (&'static str, fn(&Tester));
+
+const CASES: &[&[Case]] = &[drawn::CASES, files::CASES, calls::CASES, hostile::CASES, attacks::CASES, looks::CASES];
+
+fn main() -> ExitCode {
+    let installed = match driver::installed() {
+        _ if !workbench::built() => return skipped("the executable is built without the feature workbench"),
+        None => return skipped("no chromedriver"),
+        Some(installed) => installed,
+    };
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let tester = Tester { driver: Driver::start(runtime.handle(), installed), runtime: runtime.handle().clone() };
+    let mut failed = Vec::new();
+    for (name, case) in CASES.iter().copied().flatten() {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| name.contains(wanted)) {
+            continue;
+        }
+        let started = Instant::now();
+        let passed = catch_unwind(AssertUnwindSafe(|| case(&tester))).is_ok();
+        tester.reset();
+        println!("test {name} ... {} ({:.1} s)", if passed { "ok" } else { "FAILED" }, started.elapsed().as_secs_f64());
+        if !passed {
+            failed.push(name);
+        }
+    }
+    println!("{} failed: {failed:?}", failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn skipped(reason: &str) -> ExitCode {
+    if std::env::var("DIFY_BROWSER_TESTS").is_ok_and(|value| value == "required") {
+        println!("the browser's tests are required: {reason}");
+        return ExitCode::FAILURE;
+    }
+    println!("skipped: {reason}");
+    ExitCode::SUCCESS
+}
