@@ -56,14 +56,17 @@ function Video({ bytes, mimeType, name }) {
     <figcaption><${Download} bytes=${bytes} name=${name} /></figcaption></figure>`;
 }
 
-/** Plays audio, names container and codec, and warns of what Dify would not play. @param {{bytes: Uint8Array, name: string}} props */
-export function Player({ bytes, name }) {
+/**
+ * Plays audio, names container and codec, and warns of what Dify would not play.
+ * @param {{bytes: Uint8Array, name: string, warns?: boolean}} props  `warns`: the audio is an answer
+ */
+export function Player({ bytes, name, warns = true }) {
   const audio = useMemo(() => audioOf(bytes), [bytes]);
   const address = useBlobAddress(bytes, audio.mimeType);
   return html`<figure class="media" data-part="audio" data-container=${audio.container}>
     ${address && html`<audio controls src=${address} aria-label=${name}></audio>`}
     <figcaption>${audio.container} · ${audio.codec} · <${Download} bytes=${bytes} name=${name} />
-      ${!audio.playsInDify && html`<div class="field-error" data-part="audio-warning">Dify plays speech as MP3 only: this stays silent in its client.</div>`}
+      ${warns && !audio.playsInDify && html`<div class="field-error" data-part="audio-warning">Dify plays speech as MP3 only: this stays silent in its client.</div>`}
     </figcaption></figure>`;
 }
 

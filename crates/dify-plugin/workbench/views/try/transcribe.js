@@ -56,7 +56,7 @@ export function Transcribe({ chosen }) {
     ${problem && html`<p class="field-error" role="alert">${problem}</p>`}
     ${audio && html`<div data-part="recorded" data-container=${found.container}>
       <p>${audio.name} <span class="quiet">${bytesText(audio.bytes.length)}</span></p>
-      <${Player} bytes=${audio.bytes} name=${audio.name} />
+      <${Player} bytes=${audio.bytes} name=${audio.name} warns=${false} />
       ${found.container !== "MP3" && html`<p class="quiet">Dify's dictation sends MP3 (16 kHz, 128 kbit/s): try an MP3 file as well.</p>`}
     </div>`}
     <${Outcome} run=${run}>${run.result.text && html`<div class="pre">${run.result.text}</div>`}<//>`;
