@@ -142,6 +142,7 @@
 //! | `models` | no | prices of models in exact decimals, for model providers; needs `client` |
 //! | `testing` | no | Dify in process, for tests |
 //! | `new` | no | the command `new`; needs `commands` |
+//! | `workbench` | no | the command `workbench`; needs `commands` and `client` |
 //!
 //! Minimum supported Rust version: 1.95. What a version number promises is in `VERSIONING.md` of the repository.
 //!
@@ -185,6 +186,8 @@ pub mod testing;
 pub mod transport;
 #[cfg_attr(not(feature = "client"), path = "upstream/without_client.rs")]
 pub mod upstream;
+#[cfg(feature = "workbench")]
+mod workbench;
 
 // Types of these crates are in the public API: authors use the same versions.
 pub use {bytes, http, schemars, serde_json};

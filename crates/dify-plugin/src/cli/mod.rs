@@ -28,7 +28,9 @@ mod traffic;
 mod try_command;
 mod try_kind;
 mod try_prompt;
-mod watch;
+pub(crate) mod watch;
+#[cfg(feature = "workbench")]
+mod workbench;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -61,6 +63,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Debug(debug::DebugArgs),
     Dev(dev::DevArgs),
+    #[cfg(feature = "workbench")]
+    Workbench(workbench::WorkbenchArgs),
     #[cfg(feature = "package")]
     #[command(flatten)]
     Package(package::PackageCommand),
@@ -99,6 +103,8 @@ impl Cli {
             Some(Command::Invoke(args)) => at_terminal(program, args.run(program)),
             Some(Command::Debug(args)) => at_terminal(program, args.run(program)),
             Some(Command::Dev(args)) => at_terminal(program, args.run()),
+            #[cfg(feature = "workbench")]
+            Some(Command::Workbench(args)) => at_terminal(program, args.run(program)),
             Some(Command::Facts(args)) => args.run(program),
             Some(Command::Completions(args)) => args.run(command(program)),
             #[cfg(feature = "client")]

@@ -14,7 +14,7 @@ use crate::declare::kind::PluginKind;
 use crate::declare::{Manifest, files, yaml};
 
 /// Interval between two checks for changed files.
-pub(super) const INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Maximum size of a manifest or provider file that is searched for the names of others.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -23,11 +23,11 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 const MAX_DEPTH: usize = 6;
 
 /// Modification time and length of each file.
-pub(super) type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
+pub(crate) type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
 
 /// The directories of a plugin's declarations. They are remembered while a file that names them cannot be read.
 #[derive(Debug)]
-pub(super) struct Declarations {
+pub(crate) struct Declarations {
     directory: PathBuf,
     /// Names directly below the plugin's directory.
     names: BTreeSet<String>,

@@ -19,7 +19,7 @@ pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval between two checks of the parent process.
 const PARENT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A process that has told the daemon that it is ready, though it may still be starting.
+/// A process that has reported to the daemon that it is ready, though it may still be starting.
 pub struct Ready {
     output: Output,
     terminate: Signal,

@@ -1,0 +1,156 @@
+//! The credentials that were typed into the page. They stay in the memory of this process; the page gets them back as Dify's does:
+//! secrets as a mask. They are added to calls by the server, so that the page never has to keep one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Json;
+use axum::extract::{Path, State};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::state::Workbench;
+
+/// What the page sends for a secret that was not touched. Source: `langgenius/dify: api/constants/__init__.py`.
+const HIDDEN: &str = "[__HIDDEN__]";
+
+/// Maximum number of forms whose values are kept.
+const MAX_FORMS: usize = 256;
+
+/// Values by form. A key names the form: `model/PROVIDER`, `model/PROVIDER/TYPE/MODEL`, `tool/PROVIDER`, `endpoint`, ….
+#[derive(Default)]
+pub(super) struct Stored(Mutex<BTreeMap<String, BTreeMap<String, SecretString>>>);
+
+impl Stored {
+    /// The values of a form, for a call.
+    pub(super) fn values(&self, key: &str) -> Map<String, Value> {
+        let forms = self.locked();
+        let values = forms.get(key).into_iter().flatten();
+        values.map(|(name, value)| (name.clone(), value.expose_secret().into())).collect()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<String, SecretString>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, key: &str, values: Map<String, Value>) -> Result<(), ApiError> {
+        let mut forms = self.locked();
+        if forms.len() >= MAX_FORMS && !forms.contains_key(key) {
+            return Err(
+                ApiError::bad_request("the workbench keeps no more credentials").with_hint("Remove others first.")
+            );
+        }
+        let mut former = forms.remove(key).unwrap_or_default();
+        let mut kept = BTreeMap::new();
+        for (name, value) in values {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            let value = if text == HIDDEN { former.remove(&name) } else { Some(text.into()) };
+            kept.extend(value.map(|value| (name, value)));
+        }
+        forms.insert(key.to_owned(), kept);
+        Ok(())
+    }
+}
+
+/// Dify's mask of a secret. Source: `langgenius/dify: api/core/helper/encrypter.py`.
+fn masked(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    match characters.len() {
+        ..=8 => "*".repeat(20),
+        length => {
+            let end: String = characters[length - 2..].iter().collect();
+            format!("{}{}{end}", characters[..6].iter().collect::<String>(), "*".repeat(12))
+        }
+    }
+}
+
+/// Whether a field of a form holds a secret; one that no form declares does.
+fn is_secret(workbench: &Workbench, key: &str, name: &str) -> bool {
+    let read = workbench.read();
+    let Some(declarations) = &read.declarations else { return true };
+    let mut parts = key.split('/');
+    match (parts.next(), parts.next()) {
+        (Some("model"), Some(provider)) => {
+            let mut providers = declarations.providers.iter().map(|loaded| &loaded.declaration);
+            let declaration = providers.find(|declaration| declaration.provider == provider);
+            declaration.is_none_or(|declaration| !declaration.takes(name) || declaration.is_secret(name))
+        }
+        _ => true,
+    }
+}
+
+fn shown(workbench: &Workbench) -> Value {
+    let keys: Vec<String> = workbench.credentials.locked().keys().cloned().collect();
+    let forms = keys.into_iter().map(|key| {
+        let values = workbench.credentials.values(&key).into_iter().map(|(name, value)| {
+            let text = value.as_str().unwrap_or_default();
+            let shown = if is_secret(workbench, &key, &name) { masked(text) } else { text.to_owned() };
+            (name, Value::String(shown))
+        });
+        let values: Map<String, Value> = values.collect();
+        (key, json!({ "values": values }))
+    });
+    Value::Object(forms.collect())
+}
+
+/// `GET /api/credentials`: by key, secrets masked.
+pub(super) async fn list(State(workbench): State<Arc<Workbench>>) -> Json<Value> {
+    Json(shown(&workbench))
+}
+
+/// The values of a form.
+#[derive(Deserialize)]
+pub(super) struct Given {
+    values: Map<String, Value>,
+}
+
+/// `PUT /api/credentials/KEY`
+pub(super) async fn put(
+    State(workbench): State<Arc<Workbench>>,
+    Path(key): Path<String>,
+    Json(given): Json<Given>,
+) -> Result<Json<Value>, ApiError> {
+    workbench.credentials.put(&key, given.values)?;
+    Ok(Json(shown(&workbench)[&key].clone()))
+}
+
+/// `DELETE /api/credentials/KEY`
+pub(super) async fn delete(State(workbench): State<Arc<Workbench>>, Path(key): Path<String>) -> Json<Value> {
+    workbench.credentials.locked().remove(&key);
+    Json(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_as_dify_does() {
+        for (text, expected) in [
+            ("", "********************"),
+            ("12345678", "********************"),
+            ("123456789", "123456************89"),
+            ("sk-ünïcödé-key", "sk-ünï************ey"),
+        ] {
+            assert_eq!(masked(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_untouched_secret_stays() {
+        let stored = Stored::default();
+        let object = |value: Value| value.as_object().cloned().unwrap();
+        stored.put("tool/a", object(json!({"key": "one", "url": "u", "empty": null}))).unwrap();
+        stored.put("tool/a", object(json!({"key": HIDDEN, "url": "v", "other": HIDDEN}))).unwrap();
+        assert_eq!(Value::Object(stored.values("tool/a")), json!({"key": "one", "url": "v"}));
+        stored.put("tool/a", object(json!({"url": "v"}))).unwrap();
+        assert_eq!(Value::Object(stored.values("tool/a")), json!({"url": "v"}));
+        assert!(stored.values("tool/b").is_empty());
+    }
+}

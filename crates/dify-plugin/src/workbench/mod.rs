@@ -1,0 +1,83 @@
+//! The workbench: a local page that shows a plugin as Dify shows it, calls it, and shows what happened. For authors; no package
+//! contains it.
+//!
+//! It listens on loopback only. What it serves without the token is the page itself, which contains nothing of the plugin. The page
+//! is in `workbench/` of this crate; what Dify draws is decided in [`declare`](crate::declare), and not here.
+
+mod assets;
+mod credentials;
+mod error;
+mod events;
+mod plugin;
+mod router;
+mod safety;
+mod state;
+mod token;
+mod watching;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use self::safety::Safety;
+use self::state::Workbench;
+use self::token::Token;
+use crate::process::program::Program;
+use crate::process::terminal::{print_line, say};
+
+/// What is to be served, and where.
+pub(crate) struct Options {
+    /// Directory with `manifest.yaml`.
+    pub directory: PathBuf,
+    /// Address to listen on.
+    pub address: IpAddr,
+    /// Port; 0 is any that is free.
+    pub port: u16,
+    /// Whether a browser is opened.
+    pub opens_browser: bool,
+    /// The command of another plugin, which speaks the protocol over standard input and output. Empty is this program.
+    pub command: Vec<String>,
+}
+
+/// Serves the workbench until the process is interrupted.
+pub(crate) async fn run(program: Program, options: Options) -> anyhow::Result<()> {
+    if !options.address.is_loopback() {
+        say(
+            "warning: other machines can reach the workbench; with its link they can call the plugin with your credentials",
+        );
+    }
+    let place = SocketAddr::new(options.address, options.port);
+    let listener = TcpListener::bind(place).await.with_context(|| format!("cannot listen on {place}"))?;
+    let address = listener.local_addr()?;
+    let token = Token::generate();
+    let link = format!("http://{address}/#token={}", token.reveal());
+    let safety = Arc::new(Safety::new(address, token));
+    let workbench = Arc::new(Workbench::new(program, options.directory, options.command));
+    let watching = tokio::spawn(watching::watch(workbench.clone()));
+    print_line(&format!("workbench: {link}"))?;
+    if options.opens_browser {
+        open_browser(&link);
+    }
+    let served = tokio::select! {
+        served = async { axum::serve(listener, router::router(workbench, safety)).await } => served,
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    };
+    watching.abort();
+    Ok(served?)
+}
+
+/// Opens the page, where there is a screen. The printed link is enough everywhere else.
+fn open_browser(link: &str) {
+    let has_screen =
+        cfg!(target_os = "macos") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    if !has_screen {
+        return;
+    }
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let quiet = std::process::Stdio::null;
+    // The program may be missing; the link was printed.
+    drop(tokio::process::Command::new(opener).arg(link).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn());
+}

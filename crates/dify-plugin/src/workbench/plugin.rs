@@ -1,0 +1,75 @@
+//! The plugin as the page shows it: the view, its problems, its icons.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::safety::SANDBOX;
+use super::state::Workbench;
+use crate::declare::{Problem, Severity, files};
+
+/// Maximum size of an icon in bytes.
+const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// `GET /api/plugin`
+pub(super) async fn show(State(workbench): State<Arc<Workbench>>) -> Json<Value> {
+    let read = workbench.read();
+    let problems: Vec<Value> = read.problems.0.iter().map(problem).collect();
+    let kind = if workbench.command.is_empty() { "program" } else { "command" };
+    Json(json!({
+        "revision": read.revision,
+        "view": Value::Null,
+        "problems": problems,
+        "target": {
+            "kind": kind,
+            "command": Some(&workbench.command).filter(|command| !command.is_empty()),
+            "directory": workbench.directory.display().to_string(),
+            "state": if read.declarations.is_some() { "ready" } else { "failed" },
+            "message": Value::Null,
+        },
+    }))
+}
+
+fn problem(problem: &Problem) -> Value {
+    json!({
+        "severity": if problem.severity == Severity::Error { "error" } else { "warning" },
+        "file": problem.file, "path": problem.path, "message": problem.message, "line": problem.line,
+        "rendered": problem.to_string(),
+    })
+}
+
+/// `GET /api/files/PATH`: an icon of the plugin. Only what is below `_assets` is served, and never as a page.
+pub(super) async fn file(
+    State(workbench): State<Arc<Workbench>>,
+    Path(path): Path<String>,
+) -> Result<Response, ApiError> {
+    let missing = || ApiError::not_found("the plugin has no such file");
+    if !path.starts_with("_assets/") || !files::is_plain(&path) {
+        return Err(missing());
+    }
+    let media_type = media_type(&path).ok_or_else(missing)?;
+    let bytes = files::read(&workbench.directory, &path, MAX_FILE_BYTES).map_err(|_| missing())?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
+    Ok((headers, bytes).into_response())
+}
+
+/// The type of a file that is an image.
+fn media_type(path: &str) -> Option<&'static str> {
+    let (_, extension) = path.rsplit_once('.')?;
+    Some(match extension.to_ascii_lowercase().as_str() {
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        _ => return None,
+    })
+}

@@ -1,0 +1,37 @@
+//! The routes of the workbench. What a route does is in the module of its subject.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::routing::get;
+
+use super::error::ApiError;
+use super::safety::{self, Safety};
+use super::state::Workbench;
+use super::{assets, credentials, events, plugin};
+
+/// Maximum size of a request body in bytes: files are sent in requests.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+
+/// Builds the routes behind the checks of [`safety`].
+pub(super) fn router(workbench: Arc<Workbench>, safety: Arc<Safety>) -> Router {
+    let api = Router::new()
+        .route("/plugin", get(plugin::show))
+        .route("/files/{*path}", get(plugin::file))
+        .route("/events", get(events::stream))
+        .route("/credentials", get(credentials::list))
+        .route("/credentials/{*key}", axum::routing::put(credentials::put).delete(credentials::delete))
+        .fallback(async || ApiError::not_found("the workbench has no such route"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this route has no such method")
+        });
+    Router::new()
+        .nest("/api", api)
+        .fallback(assets::serve)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(safety, safety::guard))
+        .with_state(workbench)
+}
