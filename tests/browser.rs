@@ -20,6 +20,8 @@ mod hostile;
 mod looks;
 #[path = "support/loopback.rs"]
 mod loopback;
+#[path = "browser/modules.rs"]
+mod modules;
 #[path = "browser/page.rs"]
 mod page;
 #[path = "browser/upstream.rs"]
@@ -37,7 +39,8 @@ use page::Tester;
 /// A case, and what it does with the browser that all share.
 type Case = (&'static str, fn(&Tester));
 
-const CASES: &[&[Case]] = &[drawn::CASES, files::CASES, calls::CASES, hostile::CASES, attacks::CASES, looks::CASES];
+const CASES: &[&[Case]] =
+    &[modules::CASES, drawn::CASES, files::CASES, calls::CASES, hostile::CASES, attacks::CASES, looks::CASES];
 
 fn main() -> ExitCode {
     let installed = match driver::installed() {

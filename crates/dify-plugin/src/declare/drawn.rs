@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value};
 
+use super::codes::Code;
+
 /// Languages of a text.
 const LANGUAGES: [&str; 4] = ["en_US", "zh_Hans", "pt_BR", "ja_JP"];
 
@@ -14,23 +16,32 @@ const NOT_SHOWN: [&str; 3] = ["help", "url", "tooltip"];
 
 /// Warns about fields that are not displayed as written. `all` are the fields of the form, `is_model` says that it is
 /// the form of customizable models.
-pub(super) fn notes(field: &Map<String, Value>, all: &[Value], index: usize, is_model: bool) -> Vec<(String, String)> {
+pub(super) fn notes(
+    field: &Map<String, Value>,
+    all: &[Value],
+    index: usize,
+    is_model: bool,
+) -> Vec<(Code, String, String)> {
     let mut notes = Vec::new();
-    let mut note = |place: &str, message: String| notes.push((place.to_owned(), message));
+    let mut note = |code: Code, place: &str, message: String| notes.push((code, place.to_owned(), message));
     let text = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or_default();
     let variable = text("variable");
     if all[..index].iter().any(|other| other.get("variable").and_then(Value::as_str) == Some(variable)) {
         let message =
             "appears twice in this form; Dify draws each with the label, placeholder and options of the first";
-        note("variable", format!("`{variable}` {message}"));
+        note(Code::SameVariable, "variable", format!("`{variable}` {message}"));
     }
     for key in NOT_SHOWN.into_iter().filter(|key| field.get(*key).is_some_and(|value| !value.is_null())) {
-        note(key, "is not shown by Dify; say it in `label`, `placeholder` or an option".to_owned());
+        note(Code::HiddenHelp, key, "is not shown by Dify; say it in `label`, `placeholder` or an option".to_owned());
     }
     match text("type") {
-        "switch" => note("type", "is drawn by Dify without a control; use select".to_owned()),
+        "switch" => note(Code::Switch, "type", "is drawn by Dify without a control; use select".to_owned()),
         "secret-input" if !text("default").is_empty() => {
-            note("default", "of a secret may be stored by Dify as `[__HIDDEN__]`; leave it out".to_owned());
+            note(
+                Code::SecretDefault,
+                "default",
+                "of a secret may be stored by Dify as `[__HIDDEN__]`; leave it out".to_owned(),
+            );
         }
         _ => {}
     }
@@ -48,10 +59,14 @@ pub(super) fn notes(field: &Map<String, Value>, all: &[Value], index: usize, is_
 }
 
 /// A comma in a line of YAML such as `{en_US: a, b}` makes a language of the text after it.
-fn unknown_languages(texts: Option<&Value>, place: &str, note: &mut impl FnMut(&str, String)) {
+fn unknown_languages(texts: Option<&Value>, place: &str, note: &mut impl FnMut(Code, &str, String)) {
     for key in texts.and_then(Value::as_object).into_iter().flat_map(Map::keys) {
         if !LANGUAGES.contains(&key.as_str()) {
-            note(&format!("{place}.{key}"), format!("is not a language; expected one of {}", LANGUAGES.join(", ")));
+            note(
+                Code::UnknownLanguage,
+                &format!("{place}.{key}"),
+                format!("is not a language; expected one of {}", LANGUAGES.join(", ")),
+            );
         }
     }
 }
@@ -62,7 +77,7 @@ fn conditions(
     prefix: &str,
     all: &[Value],
     is_model: bool,
-    note: &mut impl FnMut(&str, String),
+    note: &mut impl FnMut(Code, &str, String),
 ) {
     for (number, condition) in owner.get("show_on").and_then(Value::as_array).into_iter().flatten().enumerate() {
         let member = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -75,11 +90,11 @@ fn conditions(
             continue;
         }
         if others.next().is_none() {
-            note(&place, format!("never holds: this form has no field `{variable}`"));
+            note(Code::NeverShown, &place, format!("never holds: this form has no field `{variable}`"));
         } else if !choices.is_empty()
             && !choices.iter().any(|choice| choice.get("value").and_then(Value::as_str) == Some(value))
         {
-            note(&place, format!("never holds: `{value}` is not an option of `{variable}`"));
+            note(Code::NeverShown, &place, format!("never holds: `{value}` is not an option of `{variable}`"));
         }
     }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::codes::Code;
 use super::manifest::Manifest;
 use super::model::ModelSchema;
 use super::problem::{Problem, Problems, Severity};
@@ -127,7 +128,7 @@ impl Loader<'_> {
             let name = &loaded.declaration.provider;
             if let Some(first) = providers.iter().find(|known| known.declaration.provider == *name) {
                 let message = format!("{file} declares provider `{name}`, which {} declares already", first.file);
-                self.problem(Severity::Error, "manifest.yaml", &format!("plugins.models[{index}]"), message);
+                self.problem(Code::RepeatedProvider, "manifest.yaml", &format!("plugins.models[{index}]"), message);
             } else {
                 providers.push(loaded);
             }
@@ -168,7 +169,7 @@ impl Loader<'_> {
             if !declaration.supported_model_types.contains(&model.model_type) {
                 let message =
                     format!("does not list `{}`, but model `{}` has this type", model.model_type.as_str(), model.model);
-                self.problem(Severity::Warning, file, "supported_model_types", message);
+                self.problem(Code::UnlistedType, file, "supported_model_types", message);
             }
         }
         let expanded = std::mem::take(&mut self.expanded);
@@ -185,7 +186,7 @@ impl Loader<'_> {
             Some(other) => {
                 let found = crate::protocol::lenient::kind_of(other);
                 self.problem(
-                    Severity::Error,
+                    Code::WrongType,
                     file,
                     "models",
                     format!("must be an object of model types, found {found}"),
@@ -198,7 +199,7 @@ impl Loader<'_> {
                 let known: Vec<_> = ModelType::ALL.iter().map(|kind| kind.yaml_key()).collect();
                 let message =
                     format!("is not a known model type and would be ignored; expected one of {}", known.join(", "));
-                self.problem(Severity::Error, file, &format!("models.{key}"), message);
+                self.problem(Code::UnreadModels, file, &format!("models.{key}"), message);
                 continue;
             }
             let mut found = Vec::new();
@@ -206,7 +207,7 @@ impl Loader<'_> {
             for (index, glob) in globs.enumerate() {
                 let path = format!("models.{key}.predefined[{index}]");
                 let Some(glob) = glob.as_str() else {
-                    self.problem(Severity::Error, file, &path, format!("must be a path, found {glob}"));
+                    self.problem(Code::WrongType, file, &path, format!("must be a path, found {glob}"));
                     continue;
                 };
                 for model_file in self.glob(file, &path, glob, scope, sidecars) {
@@ -226,7 +227,7 @@ impl Loader<'_> {
                 if loaded.models.iter().any(|known| known.model == model.model && known.model_type == model.model_type)
                 {
                     self.problem(
-                        Severity::Warning,
+                        Code::RepeatedName,
                         &model_file,
                         "model",
                         format!("`{}` is declared more than once", model.model),
@@ -243,7 +244,7 @@ impl Loader<'_> {
     fn positions(&mut self, file: &str, key: &str, group: &Value, found: &[(String, ModelSchema)]) -> Vec<String> {
         let Some(position) = group.get("position").and_then(Value::as_str) else { return Vec::new() };
         if let Err(why) = files::find(self.directory, position) {
-            self.problem(Severity::Error, file, &format!("models.{key}.position"), format!("{position} {why}"));
+            self.problem(Code::MissingFile, file, &format!("models.{key}.position"), format!("{position} {why}"));
             return Vec::new();
         }
         let names: Vec<String> = match self.yaml(position) {
@@ -252,14 +253,14 @@ impl Loader<'_> {
             }
             Some(Value::Null) | None => Vec::new(),
             Some(_) => {
-                self.problem(Severity::Error, position, "", "must be a list of model IDs".to_owned());
+                self.problem(Code::WrongType, position, "", "must be a list of model IDs".to_owned());
                 Vec::new()
             }
         };
         for (index, name) in names.iter().enumerate() {
             if !found.iter().any(|(_, model)| model.model == *name) {
                 self.problem(
-                    Severity::Warning,
+                    Code::NoSuchModel,
                     position,
                     &format!("[{index}]"),
                     format!("no model `{name}` is declared"),
@@ -304,13 +305,13 @@ impl Loader<'_> {
         let mut files = match glob::model_files(self.directory, glob) {
             Ok(files) => files,
             Err(why) => {
-                self.problem(Severity::Error, file, path, why);
+                self.problem(Code::Pattern, file, path, why);
                 return Vec::new();
             }
         };
         files.retain(|file| !scope.has_file(file) && !sidecars.iter().any(|sidecar| sidecar.file == *file));
         if files.is_empty() {
-            self.problem(Severity::Warning, file, path, format!("`{glob}` matches no model files"));
+            self.problem(Code::NoModelFiles, file, path, format!("`{glob}` matches no model files"));
         }
         files
     }
@@ -318,7 +319,7 @@ impl Loader<'_> {
     fn asset(&mut self, file: &str, path: &str, name: &str) {
         let asset = format!("_assets/{name}");
         if let Err(why) = files::find(self.directory, &asset) {
-            self.problem(Severity::Error, file, path, format!("{asset} {why}"));
+            self.problem(Code::MissingFile, file, path, format!("{asset} {why}"));
         }
     }
 
@@ -328,8 +329,8 @@ impl Loader<'_> {
             && let Err(why) = files::find(self.directory, privacy)
         {
             let missing = files::is_plain(privacy) && !self.directory.join(privacy).exists();
-            let severity = if missing { Severity::Warning } else { Severity::Error };
-            self.problem(severity, file, path, format!("{privacy} {why}"));
+            let code = if missing { Code::NeededForPackage } else { Code::MissingFile };
+            self.problem(code, file, path, format!("{privacy} {why}"));
         }
     }
 
@@ -339,7 +340,7 @@ impl Loader<'_> {
         if let Some(pages) = pages.filter(|_| manifest.provider_files().len() > 1) {
             let page = format!("{pages}/README.md");
             if let Err(why) = files::find(self.directory, &page) {
-                self.problem(Severity::Warning, file, "package.readme", format!("{page} {why}"));
+                self.problem(Code::NeededForPackage, file, "package.readme", format!("{page} {why}"));
             }
         }
     }
@@ -353,7 +354,7 @@ impl Loader<'_> {
             Value::Object(map) => Some(map),
             other => {
                 let found = crate::protocol::lenient::kind_of(&other);
-                self.problem(Severity::Error, file, "", format!("must be an object, found {found}"));
+                self.problem(Code::WrongType, file, "", format!("must be an object, found {found}"));
                 None
             }
         }
@@ -363,10 +364,11 @@ impl Loader<'_> {
     fn yaml(&mut self, file: &str) -> Option<Value> {
         let read = files::read(self.directory, file, yaml::MAX_YAML_BYTES);
         let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()));
-        match text.and_then(|text| yaml::parse(&text).map_err(|error| error.to_string())) {
+        let text = text.map_err(|why| (Code::Unreadable, why));
+        match text.and_then(|text| yaml::parse(&text).map_err(|error| (error.code(), error.to_string()))) {
             Ok(value) => Some(value),
-            Err(why) => {
-                self.problem(Severity::Error, file, "", why);
+            Err((code, why)) => {
+                self.problem(code, file, "", why);
                 None
             }
         }
@@ -379,15 +381,15 @@ impl Loader<'_> {
             Err((path, message)) => {
                 if !self.problems.iter().any(|problem| problem.file == file && problem.severity == Severity::Error) {
                     // A dot is the complete file.
-                    self.problem(Severity::Error, file, path.trim_matches('.'), message);
+                    self.problem(Code::WrongType, file, path.trim_matches('.'), message);
                 }
                 None
             }
         }
     }
 
-    fn problem(&mut self, severity: Severity, file: &str, path: &str, message: String) {
-        self.problems.push(Problem::new(severity, file, path, message));
+    fn problem(&mut self, code: Code, file: &str, path: &str, message: String) {
+        self.problems.push(Problem::new(code, file, path, message));
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod code;
+pub mod codes;
 pub mod config;
 pub mod datasource;
 mod drawn;
@@ -42,6 +43,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use codes::Code;
 pub use i18n::I18n;
 pub use kind::PluginKind;
 pub use kinds::KindDeclarations;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::codes::Code;
+
 /// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -16,6 +18,8 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
+    /// The rule that is broken.
+    pub code: Code,
     /// Severity.
     pub severity: Severity,
     /// Path of the file in the package.
@@ -30,8 +34,9 @@ pub struct Problem {
 
 impl Problem {
     /// Creates a problem of a field.
-    pub fn new(severity: Severity, file: &str, path: &str, message: String) -> Self {
-        Self { severity, file: file.to_owned(), path: path.to_owned(), message, line: None }
+    pub fn new(code: Code, file: &str, path: &str, message: String) -> Self {
+        let severity = code.severity();
+        Self { code, severity, file: file.to_owned(), path: path.to_owned(), message, line: None }
     }
 }
 

@@ -15,10 +15,11 @@ pub(super) use parameter::{explanation_key, parameter_types};
 
 use serde_json::{Map, Value};
 
+use super::codes::Code;
 use super::drawn;
 use super::kind::PluginKind;
 use super::price::is_decimal;
-use super::problem::{Problem, Severity};
+use super::problem::Problem;
 use super::versions::{self, DifyVersion, Kind, Minimum};
 use crate::protocol::lenient::kind_of;
 
@@ -39,17 +40,8 @@ impl<'a> Rules<'a> {
     }
 
     /// Adds a problem.
-    pub fn error(&mut self, path: &str, message: impl Into<String>) {
-        self.add(Severity::Error, path, message.into());
-    }
-
-    /// Adds a warning.
-    pub fn warning(&mut self, path: &str, message: impl Into<String>) {
-        self.add(Severity::Warning, path, message.into());
-    }
-
-    fn add(&mut self, severity: Severity, path: &str, message: String) {
-        self.problems.push(Problem::new(severity, self.file, path, message));
+    pub fn report(&mut self, code: Code, path: &str, message: impl Into<String>) {
+        self.problems.push(Problem::new(code, self.file, path, message.into()));
     }
 
     /// Checks `manifest.yaml`.
@@ -57,7 +49,7 @@ impl<'a> Rules<'a> {
         self.version(manifest, "", "version");
         match manifest.get("type") {
             Some(Value::String(kind)) if kind == "plugin" => {}
-            found => self.error("type", format!("must be one of plugin, found {}", show(found))),
+            found => self.report(Code::NotAllowed, "type", format!("must be one of plugin, found {}", show(found))),
         }
         self.identifier(manifest, "author", 64);
         self.identifier(manifest, "name", 128);
@@ -70,7 +62,7 @@ impl<'a> Rules<'a> {
         if let Some(resource) = self.object(manifest, "", "resource", true) {
             match resource.get("memory").and_then(Value::as_i64) {
                 Some(memory) if memory != 0 => {}
-                _ => self.error("resource.memory", "must be a nonzero number of bytes"),
+                _ => self.report(Code::Memory, "resource.memory", "must be a nonzero number of bytes"),
             }
             self.permission(&resource);
         }
@@ -88,7 +80,7 @@ impl<'a> Rules<'a> {
         if let Some(repo) = manifest.get("repo").filter(|repo| !repo.is_null())
             && repo.as_str().and_then(|repo| url::Url::parse(repo).ok()).is_none()
         {
-            self.error("repo", format!("must be a URL such as https://…, or be omitted; found {repo}"));
+            self.report(Code::Address, "repo", format!("must be a URL such as https://…, or be omitted; found {repo}"));
         }
     }
 
@@ -100,9 +92,11 @@ impl<'a> Rules<'a> {
             for (index, path) in paths.iter().enumerate() {
                 match path.as_str() {
                     Some(path) if path.len() <= 128 => {}
-                    _ => {
-                        self.error(&format!("plugins.{extension}[{index}]"), "must be a path of at most 128 characters")
-                    }
+                    _ => self.report(
+                        Code::Length,
+                        &format!("plugins.{extension}[{index}]"),
+                        "must be a path of at most 128 characters",
+                    ),
                 }
             }
             if !paths.is_empty() {
@@ -111,7 +105,11 @@ impl<'a> Rules<'a> {
             }
         }
         if present.is_empty() {
-            self.error("plugins", format!("must not be empty; expected any of {}", listed(Kind::Extension)));
+            self.report(
+                Code::Together,
+                "plugins",
+                format!("must not be empty; expected any of {}", listed(Kind::Extension)),
+            );
         }
         let kinds: Vec<PluginKind> = present.iter().filter_map(|key| PluginKind::of_manifest_key(key)).collect();
         let is_alone = |kind: &&PluginKind| kinds.iter().any(|other| !kind.may_share_with(*other));
@@ -123,7 +121,7 @@ impl<'a> Rules<'a> {
                     kind.manifest_key()
                 ),
             };
-            self.error("plugins", format!("{held}; found {}", present.join(", ")));
+            self.report(Code::Together, "plugins", format!("{held}; found {}", present.join(", ")));
         }
     }
 
@@ -163,7 +161,7 @@ impl<'a> Rules<'a> {
                 "has {} entries; remote debugging takes {MAX_REMOTE_FORM_FIELDS} and leaves the last optional ones out",
                 fields.len()
             );
-            self.warning(&format!("{prefix}credential_form_schemas"), message);
+            self.report(Code::RemoteLimit, &format!("{prefix}credential_form_schemas"), message);
         }
         for (index, field) in fields.iter().enumerate() {
             let path = format!("{prefix}credential_form_schemas[{index}].");
@@ -176,19 +174,27 @@ impl<'a> Rules<'a> {
             if let Some(default) = field.get("default").filter(|default| !default.is_null()) {
                 match default {
                     Value::String(text) if text.len() < 256 => {}
-                    Value::String(_) => self.error(&format!("{path}default"), "must be shorter than 256 characters"),
-                    other => {
-                        self.warning(&format!("{path}default"), format!("should be a string, found {}", kind_of(other)))
+                    Value::String(_) => {
+                        self.report(Code::Length, &format!("{path}default"), "must be shorter than 256 characters")
                     }
+                    other => self.report(
+                        Code::Unquoted,
+                        &format!("{path}default"),
+                        format!("should be a string, found {}", kind_of(other)),
+                    ),
                 }
             }
-            for (place, message) in drawn::notes(&field, &fields, index, prefix.starts_with("model_")) {
-                self.warning(&format!("{path}{place}"), message);
+            for (code, place, message) in drawn::notes(&field, &fields, index, prefix.starts_with("model_")) {
+                self.report(code, &format!("{path}{place}"), message);
             }
             let options = self.list(&field, &path, "options", 128);
             let needs_options = matches!(field.get("type").and_then(Value::as_str), Some("select" | "radio"));
             if needs_options && options.is_empty() {
-                self.error(&format!("{path}options"), "a select or radio field needs at least one option");
+                self.report(
+                    Code::NoOptions,
+                    &format!("{path}options"),
+                    "a select or radio field needs at least one option",
+                );
             }
             for (index, option) in options.iter().enumerate() {
                 let path = format!("{path}options[{index}].");
@@ -197,9 +203,9 @@ impl<'a> Rules<'a> {
                 match option.get("value") {
                     Some(Value::String(text)) if !text.is_empty() && text.len() < 256 => {}
                     Some(Value::Bool(_) | Value::Number(_)) => {
-                        self.warning(&format!("{path}value"), "should be a quoted string")
+                        self.report(Code::Unquoted, &format!("{path}value"), "should be a quoted string")
                     }
-                    _ => self.error(&format!("{path}value"), "must be a string of 1 to 255 characters"),
+                    _ => self.report(Code::Length, &format!("{path}value"), "must be a string of 1 to 255 characters"),
                 }
                 self.conditions(&option, &path);
             }
@@ -213,7 +219,7 @@ impl<'a> Rules<'a> {
             let Some(condition) = self.item(condition, &path) else { continue };
             self.text(&condition, &path, "variable", 255, true);
             if !condition.get("value").is_some_and(Value::is_string) {
-                self.warning(&format!("{path}value"), "should be a quoted string");
+                self.report(Code::Unquoted, &format!("{path}value"), "should be a quoted string");
             }
         }
     }
@@ -231,7 +237,11 @@ impl<'a> Rules<'a> {
                 if versions::since(Kind::Property, key).is_some() {
                     self.readable(key, &path, Kind::Property);
                 } else {
-                    self.error(&path, format!("is unknown; expected one of {}", listed(Kind::Property)));
+                    self.report(
+                        Code::NotAllowed,
+                        &path,
+                        format!("is unknown; expected one of {}", listed(Kind::Property)),
+                    );
                 }
             }
         }
@@ -242,7 +252,11 @@ impl<'a> Rules<'a> {
             self.rule(&rule, &path);
             if let Some(name) = rule.get("name").and_then(Value::as_str) {
                 if seen.iter().any(|known| known == name) {
-                    self.warning(&format!("{path}name"), format!("parameter `{name}` is declared more than once"));
+                    self.report(
+                        Code::RepeatedName,
+                        &format!("{path}name"),
+                        format!("parameter `{name}` is declared more than once"),
+                    );
                 }
                 seen.push(name.to_owned());
             }
@@ -260,9 +274,11 @@ impl<'a> Rules<'a> {
                 None | Some(Value::Null) if !required => {}
                 Some(Value::Number(_)) => {}
                 Some(Value::String(text)) if is_decimal(text.trim()) => {}
-                found => {
-                    self.error(&format!("{path}{key}"), format!("must be a decimal number, found {}", show(found)))
-                }
+                found => self.report(
+                    Code::Decimal,
+                    &format!("{path}{key}"),
+                    format!("must be a decimal number, found {}", show(found)),
+                ),
             }
         }
     }
@@ -278,12 +294,24 @@ impl<'a> Rules<'a> {
             let limit = tier.get("max_tokens").filter(|limit| !limit.is_null());
             let number = limit.and_then(Value::as_u64);
             if limit.is_some() && number.is_none() {
-                self.error(&format!("{path}max_tokens"), format!("must be a number of tokens, found {}", show(limit)));
+                self.report(
+                    Code::Decimal,
+                    &format!("{path}max_tokens"),
+                    format!("must be a number of tokens, found {}", show(limit)),
+                );
             }
             match before {
-                None => self.warning(&path[..path.len() - 1], "is never used: the one before has no max_tokens"),
+                None => self.report(
+                    Code::PriceTier,
+                    &path[..path.len() - 1],
+                    "is never used: the one before has no max_tokens",
+                ),
                 Some(before) if number.is_some_and(|number| number <= before) => {
-                    self.warning(&format!("{path}max_tokens"), "must be larger than that of the one before");
+                    self.report(
+                        Code::PriceTier,
+                        &format!("{path}max_tokens"),
+                        "must be larger than that of the one before",
+                    );
                 }
                 Some(_) => {}
             }
@@ -301,32 +329,38 @@ impl<'a> Rules<'a> {
         }
         self.one_of(rule, path, "type", Kind::ParameterType, template.is_none());
         if template.is_none() && !rule.contains_key("label") {
-            self.warning(&format!("{path}label"), "is missing; Dify shows the parameter name instead");
+            self.report(Code::NoLabel, &format!("{path}label"), "is missing; Dify shows the parameter name instead");
         }
         if let Some(default @ (Value::Array(_) | Value::Object(_))) = rule.get("default") {
-            self.error(
+            self.report(
+                Code::PlainDefault,
                 &format!("{path}default"),
                 format!("must be a number, a string or a boolean; found {}", kind_of(default)),
             );
         }
         for key in ["min", "max", "precision"] {
             if let Some(value) = rule.get(key).filter(|value| !value.is_null() && !value.is_number()) {
-                self.error(&format!("{path}{key}"), format!("must be a number, found {}", kind_of(value)));
+                self.report(
+                    Code::WrongType,
+                    &format!("{path}{key}"),
+                    format!("must be a number, found {}", kind_of(value)),
+                );
             }
         }
         if let (Some(min), Some(max)) =
             (rule.get("min").and_then(Value::as_f64), rule.get("max").and_then(Value::as_f64))
             && min > max
         {
-            self.error(&format!("{path}min"), format!("{min} is greater than max {max}"));
+            self.report(Code::Range, &format!("{path}min"), format!("{min} is greater than max {max}"));
         }
         for (index, option) in self.list(rule, path, "options", 128).iter().enumerate() {
             match option {
                 Value::String(text) if text.len() < 256 => {}
                 Value::String(_) => {
-                    self.error(&format!("{path}options[{index}]"), "must be shorter than 256 characters")
+                    self.report(Code::Length, &format!("{path}options[{index}]"), "must be shorter than 256 characters")
                 }
-                other => self.warning(
+                other => self.report(
+                    Code::Unquoted,
                     &format!("{path}options[{index}]"),
                     format!("should be a string, found {}", kind_of(other)),
                 ),
@@ -339,7 +373,11 @@ impl<'a> Rules<'a> {
         match value {
             Value::Object(map) => Some(map.clone()),
             other => {
-                self.error(path.trim_end_matches('.'), format!("must be an object, found {}", kind_of(other)));
+                self.report(
+                    Code::WrongType,
+                    path.trim_end_matches('.'),
+                    format!("must be an object, found {}", kind_of(other)),
+                );
                 None
             }
         }
@@ -356,11 +394,15 @@ impl<'a> Rules<'a> {
             Some(Value::Object(map)) => Some(map.clone()),
             None | Some(Value::Null) if !required => None,
             None | Some(Value::Null) => {
-                self.error(&format!("{prefix}{key}"), "is required but missing");
+                self.report(Code::Missing, &format!("{prefix}{key}"), "is required but missing");
                 None
             }
             Some(other) => {
-                self.error(&format!("{prefix}{key}"), format!("must be an object, found {}", kind_of(other)));
+                self.report(
+                    Code::WrongType,
+                    &format!("{prefix}{key}"),
+                    format!("must be an object, found {}", kind_of(other)),
+                );
                 None
             }
         }
@@ -371,7 +413,8 @@ impl<'a> Rules<'a> {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(items)) => {
                 if items.len() > most {
-                    self.error(
+                    self.report(
+                        Code::TooMany,
                         &format!("{prefix}{key}"),
                         format!("has {} entries; at most {most} are allowed", items.len()),
                     );
@@ -379,7 +422,11 @@ impl<'a> Rules<'a> {
                 items.clone()
             }
             Some(other) => {
-                self.error(&format!("{prefix}{key}"), format!("must be a list, found {}", kind_of(other)));
+                self.report(
+                    Code::WrongType,
+                    &format!("{prefix}{key}"),
+                    format!("must be a list, found {}", kind_of(other)),
+                );
                 Vec::new()
             }
         }
@@ -389,13 +436,19 @@ impl<'a> Rules<'a> {
         let path = format!("{prefix}{key}");
         match owner.get(key) {
             None | Some(Value::Null) if !required => {}
-            None | Some(Value::Null) => self.error(&path, "is required but missing"),
-            Some(Value::String(text)) if text.is_empty() && required => self.error(&path, "must not be empty"),
+            None | Some(Value::Null) => self.report(Code::Missing, &path, "is required but missing"),
+            Some(Value::String(text)) if text.is_empty() && required => {
+                self.report(Code::Length, &path, "must not be empty")
+            }
             Some(Value::String(text)) if text.chars().count() > longest => {
-                self.error(&path, format!("has {} characters, at most {longest} are allowed", text.chars().count()));
+                self.report(
+                    Code::Length,
+                    &path,
+                    format!("has {} characters, at most {longest} are allowed", text.chars().count()),
+                );
             }
             Some(Value::String(_)) => {}
-            Some(other) => self.error(&path, format!("must be a string, found {}", kind_of(other))),
+            Some(other) => self.report(Code::WrongType, &path, format!("must be a string, found {}", kind_of(other))),
         }
     }
 
@@ -404,16 +457,16 @@ impl<'a> Rules<'a> {
         match texts.get("en_US") {
             Some(Value::String(text)) if !text.is_empty() && text.chars().count() < 1024 => {}
             found => {
-                let severity = if required { Severity::Error } else { Severity::Warning };
+                let code = if required { Code::English } else { Code::OptionalEnglish };
                 let message = format!("must be a string of 1 to 1023 characters, found {}", show(found));
-                self.add(severity, &format!("{prefix}{key}.en_US"), message);
+                self.report(code, &format!("{prefix}{key}.en_US"), message);
             }
         }
         for language in ["zh_Hans", "ja_JP", "pt_BR"] {
             if let Some(text) = texts.get(language).and_then(Value::as_str)
                 && text.chars().count() >= 1024
             {
-                self.error(&format!("{prefix}{key}.{language}"), "must be shorter than 1024 characters");
+                self.report(Code::Length, &format!("{prefix}{key}.{language}"), "must be shorter than 1024 characters");
             }
         }
     }
@@ -423,14 +476,16 @@ impl<'a> Rules<'a> {
         match owner.get(key) {
             None | Some(Value::Null | Value::Bool(_)) => {}
             Some(Value::String(text)) if as_flag(text).is_some() => {}
-            Some(other) => self.error(&format!("{prefix}{key}"), format!("must be true or false, found {other}")),
+            Some(other) => {
+                self.report(Code::WrongType, &format!("{prefix}{key}"), format!("must be true or false, found {other}"))
+            }
         }
     }
 
     /// Warns about a member that an older Dify ignores: the package works there with fewer features.
     fn used_from(&mut self, field: &str, path: &str) {
         if let Some(why) = self.minimum.ignores(field) {
-            self.warning(path, why);
+            self.report(Code::OldDifyIgnores, path, why);
         }
     }
 
@@ -439,7 +494,7 @@ impl<'a> Rules<'a> {
         match owner.get(key) {
             None | Some(Value::Null) if !required => {}
             None | Some(Value::Null) => {
-                self.error(&path, format!("is required but missing; expected one of {}", listed(kind)))
+                self.report(Code::Missing, &path, format!("is required but missing; expected one of {}", listed(kind)))
             }
             Some(value) => self.name(value, &path, kind),
         }
@@ -456,13 +511,13 @@ impl<'a> Rules<'a> {
     fn name(&mut self, value: &Value, path: &str, kind: Kind) {
         match value.as_str().filter(|name| versions::since(kind, name).is_some()) {
             Some(name) => self.readable(name, path, kind),
-            None => self.error(path, format!("must be one of {}, found {value}", listed(kind))),
+            None => self.report(Code::NotAllowed, path, format!("must be one of {}, found {value}", listed(kind))),
         }
     }
 
     fn readable(&mut self, name: &str, path: &str, kind: Kind) {
         if let Some(why) = self.minimum.refuses(kind, name) {
-            self.error(path, why);
+            self.report(Code::OldDify, path, why);
         }
     }
 
@@ -470,10 +525,17 @@ impl<'a> Rules<'a> {
         let path = format!("{prefix}minimum_dify_version");
         let Some(value) = owner.get("minimum_dify_version").filter(|value| !value.is_null()) else { return };
         match value.as_str().map(str::parse::<DifyVersion>) {
-            Some(Ok(version)) if version < DifyVersion::OLDEST => self
-                .warning(&path, format!("{version} runs no plugins; the first that does is {}", DifyVersion::OLDEST)),
+            Some(Ok(version)) if version < DifyVersion::OLDEST => self.report(
+                Code::TooOld,
+                &path,
+                format!("{version} runs no plugins; the first that does is {}", DifyVersion::OLDEST),
+            ),
             Some(Ok(_)) => {}
-            _ => self.error(&path, format!("must be a version of Dify like 1.3.0, as text, found {value}")),
+            _ => self.report(
+                Code::Version,
+                &path,
+                format!("must be a version of Dify like 1.3.0, as text, found {value}"),
+            ),
         }
     }
 
@@ -481,7 +543,8 @@ impl<'a> Rules<'a> {
         let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
         match owner.get(key) {
             Some(Value::String(text)) if !text.is_empty() && text.len() <= longest && text.bytes().all(legal) => {}
-            found => self.error(
+            found => self.report(
+                Code::Identifier,
                 key,
                 format!("must consist of 1 to {longest} characters from a-z, 0-9, `_` and `-`; found {}", show(found)),
             ),
@@ -502,7 +565,8 @@ impl<'a> Rules<'a> {
             parts.len() == 3 && parts.iter().all(number) && suffix.is_none_or(word)
         });
         if !legal {
-            self.error(
+            self.report(
+                Code::Version,
                 &format!("{prefix}{key}"),
                 format!("must be a version such as 1.2.3, found {}", show(owner.get(key))),
             );
@@ -516,7 +580,8 @@ impl<'a> Rules<'a> {
             text.parse::<jiff::Timestamp>().is_ok() || text.parse::<jiff::civil::Date>().is_ok() && !text.contains('T')
         });
         if !legal {
-            self.error(
+            self.report(
+                Code::Timestamp,
                 "created_at",
                 format!("must be a timestamp with a time zone, such as 2026-01-31T00:00:00Z, found {}", show(value)),
             );

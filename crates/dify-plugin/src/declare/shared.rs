@@ -16,7 +16,8 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::problem::{Problem, Severity};
+use super::codes::Code;
+use super::problem::Problem;
 use crate::protocol::lenient::kind_of;
 
 pub(super) use places::Places;
@@ -89,7 +90,7 @@ impl Shared {
                 blocks.push(Rc::new(Block { file: file.to_owned(), name, value, used: Cell::new(false) }));
             } else {
                 let message = format!("must be an object or a list, found {}", kind_of(&value));
-                problems.push(problem(Severity::Error, file, &clip(&name), message));
+                problems.push(problem(Code::BlockForm, file, &clip(&name), message));
             }
         }
         self.files.insert(file.to_owned(), blocks);
@@ -108,7 +109,7 @@ impl Shared {
             for block in &self.files[file] {
                 if let Some(first) = scope.blocks.get(&block.name) {
                     let message = format!("block `{}` is defined in {} already", clip(&block.name), first.file);
-                    problems.push(problem(Severity::Error, file, &clip(&block.name), message));
+                    problems.push(problem(Code::RepeatedBlock, file, &clip(&block.name), message));
                 } else {
                     scope.blocks.insert(block.name.clone(), block.clone());
                 }
@@ -122,7 +123,7 @@ impl Shared {
         let mut expander = Expander::new(self, scope, file, true);
         let value = expander.value(value, &Step::Root(""));
         if let Some(limit) = expander.limit.take_if(|_| !expander.failed) {
-            expander.error(&Step::Root(""), limit);
+            expander.error(Code::BlockLimits, &Step::Root(""), limit);
         }
         Expanded { value, problems: expander.problems, places: expander.places }
     }
@@ -133,7 +134,7 @@ impl Shared {
         for (file, blocks) in &self.files {
             let Some(scope) = scopes.iter().find(|scope| scope.has_file(file)) else { continue };
             for block in blocks.iter().filter(|block| !block.used.get()) {
-                problems.push(problem(Severity::Warning, file, &clip(&block.name), "is used nowhere".to_owned()));
+                problems.push(problem(Code::UnusedBlock, file, &clip(&block.name), "is used nowhere".to_owned()));
                 let mut expander = Expander::new(self, scope, file, false);
                 expander.stack.push(block.clone());
                 expander.value(&block.value, &Step::Root(&block.name));
@@ -267,18 +268,30 @@ impl<'a> Expander<'a> {
     fn reference(&mut self, name: &Value, map: &Map<String, Value>, at: &Step<'_>) -> Value {
         let place = Step::Key(at, KEY);
         let Some(name) = name.as_str() else {
-            return self.error(&place, format!("must be the name of a shared block, found {}", kind_of(name)));
+            return self.error(
+                Code::BlockForm,
+                &place,
+                format!("must be the name of a shared block, found {}", kind_of(name)),
+            );
         };
         let Some(block) = self.scope.blocks.get(name).cloned() else {
             let message = match self.scope.files.as_slice() {
                 [] => "this provider names no shared files (`shared:` in its file)".to_owned(),
                 files => format!("there is none in {}", files.join(", ")),
             };
-            return self.error(&place, format!("shared block `{}` is unknown: {message}", clip(name)));
+            return self.error(
+                Code::UnknownBlock,
+                &place,
+                format!("shared block `{}` is unknown: {message}", clip(name)),
+            );
         };
         if let Some(from) = self.stack.iter().position(|known| Rc::ptr_eq(known, &block)) {
             let circle = self.stack[from..].iter().chain([&block]).map(|block| clip(&block.name)).collect::<Vec<_>>();
-            return self.error(&place, format!("blocks refer to each other in a circle: {}", circle.join(" → ")));
+            return self.error(
+                Code::BlockLimits,
+                &place,
+                format!("blocks refer to each other in a circle: {}", circle.join(" → ")),
+            );
         }
         if self.stack.len() >= MAX_NESTED_BLOCKS {
             self.limit = Some(format!("puts more than {MAX_NESTED_BLOCKS} blocks inside one another"));
@@ -293,7 +306,7 @@ impl<'a> Expander<'a> {
         if self.stack.is_empty() {
             if let Some(limit) = &self.limit {
                 let message = format!("shared block `{}`: {limit}", clip(name));
-                return self.error(&place, message);
+                return self.error(Code::BlockLimits, &place, message);
             }
             let own = map.keys().filter(|key| *key != KEY).cloned().collect();
             self.places.references.insert(at.to_string(), Reference { block: block.clone(), own });
@@ -310,8 +323,11 @@ impl<'a> Expander<'a> {
                 self.merge(&mut base, members, &block, at);
                 Value::Object(in_place(base, map))
             }
-            Value::Array(_) => self
-                .error(&place, format!("shared block `{}` is a list: nothing can be changed in it here", clip(name))),
+            Value::Array(_) => self.error(
+                Code::BlockForm,
+                &place,
+                format!("shared block `{}` is a list: nothing can be changed in it here", clip(name)),
+            ),
             // The block itself was invalid.
             _ => Value::Null,
         }
@@ -327,28 +343,28 @@ impl<'a> Expander<'a> {
                 }
                 (Some(old), value) if *old == value => {
                     let message = format!("changes nothing: shared block `{}` has the same value", clip(&block.name));
-                    self.add(Severity::Warning, &at, message);
+                    self.add(Code::SameAsBlock, &at, message);
                 }
                 (Some(_), Value::Null) => drop(base.shift_remove(&key)),
                 (Some(old), value) => *old = value,
                 (None, Value::Null) => {
                     let message = format!("changes nothing: shared block `{}` has no such member", clip(&block.name));
-                    self.add(Severity::Warning, &at, message);
+                    self.add(Code::SameAsBlock, &at, message);
                 }
                 (None, value) => drop(base.insert(key.clone(), value)),
             }
         }
     }
 
-    fn error(&mut self, at: &Step<'_>, message: String) -> Value {
+    fn error(&mut self, code: Code, at: &Step<'_>, message: String) -> Value {
         self.failed = true;
-        self.add(Severity::Error, at, message);
+        self.add(code, at, message);
         Value::Null
     }
 
-    fn add(&mut self, severity: Severity, at: &Step<'_>, message: String) {
+    fn add(&mut self, code: Code, at: &Step<'_>, message: String) {
         let file = self.stack.last().map_or(self.file, |block| &block.file);
-        let problem = problem(severity, file, &at.to_string(), message);
+        let problem = problem(code, file, &at.to_string(), message);
         // A block is expanded many times.
         if self.known.insert((problem.file.clone(), problem.path.clone())) {
             self.problems.push(problem);
@@ -356,8 +372,8 @@ impl<'a> Expander<'a> {
     }
 }
 
-fn problem(severity: Severity, file: &str, path: &str, message: String) -> Problem {
-    Problem::new(severity, file, path, message)
+fn problem(code: Code, file: &str, path: &str, message: String) -> Problem {
+    Problem::new(code, file, path, message)
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::codes::Code;
+
 pub use edit::{Document, NotEditable};
 pub use locate::line_of;
 pub use write::{write, write_plain};
@@ -34,6 +36,9 @@ pub fn parse(text: &str) -> Result<Value, Error> {
     AnyValue { place: Place::Root }.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(Error::Syntax)
 }
 
+/// The message about a key that its mapping has already.
+const SECOND: &str = "is here a second time";
+
 /// Why a text is not parsed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +52,17 @@ pub enum Error {
     /// It is not valid YAML.
     #[error("is not YAML: {0}")]
     Syntax(serde_yaml::Error),
+}
+
+impl Error {
+    /// The code of its problem.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::TooLarge | Self::TooDeep(_) => Code::Limits,
+            Self::Syntax(error) if error.to_string().contains(SECOND) => Code::RepeatedKey,
+            Self::Syntax(_) => Code::NotYaml,
+        }
+    }
 }
 
 /// Deserializes a value without duplicate keys.
@@ -166,7 +182,7 @@ impl<'de> Visitor<'de> for NewKey<'_> {
 
     fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<String, E> {
         match self.map.contains_key(key) && !self.is_lenient {
-            true => Err(E::custom(format!("key `{}` is here a second time", key.escape_debug()))),
+            true => Err(E::custom(format!("key `{}` {SECOND}", key.escape_debug()))),
             false => Ok(key.to_owned()),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::declare::{Declarations, LoadedProvider, Problem, Problems, Severity, fill_lines, unowned};
+use crate::declare::{Code, Declarations, LoadedProvider, Problem, Problems, Severity, fill_lines, unowned};
 use crate::model::{DeclaredProvider, Dialect, FactProblem, LeftOut, Provider, Served};
 use crate::protocol::ModelType;
 
@@ -36,7 +36,7 @@ pub fn providers(declarations: &Declarations, code: &[Arc<dyn Provider>], dialec
         let has_code = code.iter().any(|provider| provider.name() == name);
         match find(loaded, dialects, &mut problems) {
             Some(facts) if has_code => problems.push(Problem::new(
-                Severity::Warning,
+                Code::UnusedFacts,
                 facts.file,
                 facts.path,
                 format!("is not used, because provider `{name}` has code in this executable"),
@@ -78,7 +78,7 @@ fn find<'a>(loaded: &'a LoadedProvider, dialects: Dialects<'_>, problems: &mut V
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let message =
                 format!("is read by nothing: this executable has no dialect `{}`; it has: {known}", sidecar.key);
-            problems.push(Problem::new(Severity::Warning, &sidecar.file, "", message));
+            problems.push(Problem::new(Code::UnusedFacts, &sidecar.file, "", message));
         }
     }
     let mut found: Option<Facts<'a>> = None;
@@ -93,12 +93,12 @@ fn find<'a>(loaded: &'a LoadedProvider, dialects: Dialects<'_>, problems: &mut V
         };
         if let (Some(sidecar), Some(_)) = (sidecar, block) {
             let message = format!("is not used, because {} is used instead", sidecar.file);
-            problems.push(Problem::new(Severity::Warning, &loaded.file, key, message));
+            problems.push(Problem::new(Code::UnusedFacts, &loaded.file, key, message));
         }
         match &found {
             Some(first) => {
                 let message = format!("is not used, because the facts for `{}` come first", first.dialect.key());
-                problems.push(Problem::new(Severity::Warning, facts.file, facts.path, message));
+                problems.push(Problem::new(Code::UnusedFacts, facts.file, facts.path, message));
             }
             None => found = Some(facts),
         }
@@ -119,7 +119,7 @@ fn make(loaded: &LoadedProvider, facts: &Facts<'_>, problems: &mut Vec<Problem>)
             problems.extend(found.into_iter().map(|found| placed(loaded, facts, found)));
             if !problems[start..].iter().any(|problem| problem.severity == Severity::Error) {
                 let message = format!("cannot be used by the dialect `{}`", facts.dialect.key());
-                problems.push(Problem::new(Severity::Error, facts.file, facts.path, message));
+                problems.push(Problem::new(Code::WrongFacts, facts.file, facts.path, message));
             }
             None
         }
@@ -142,7 +142,8 @@ fn placed(loaded: &LoadedProvider, facts: &Facts<'_>, found: FactProblem) -> Pro
         (prefix, path) if path.starts_with('[') => format!("{prefix}{path}"),
         (prefix, path) => format!("{prefix}.{path}"),
     };
-    Problem::new(found.severity, file, &path, found.message)
+    let code = if found.severity == Severity::Error { Code::WrongFacts } else { Code::OddFacts };
+    Problem::new(code, file, &path, found.message)
 }
 
 /// A declaration that nothing serves.
@@ -155,5 +156,5 @@ fn no_facts(loaded: &LoadedProvider, dialects: Dialects<'_>) -> Problem {
          served)",
         blocks.join(" or ")
     );
-    Problem::new(Severity::Error, &loaded.file, "provider", message)
+    Problem::new(Code::Unserved, &loaded.file, "provider", message)
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Difference, Fix};
-use crate::declare::problem::{Problem, Problems, Severity};
+use crate::declare::codes::Code;
+use crate::declare::problem::{Problem, Problems};
 use crate::declare::yaml::{self, Document, NotEditable, write_plain};
 
 /// The order in which members of a declaration are written.
@@ -94,7 +95,7 @@ impl<'a> Files<'a> {
 
     /// The first file that cannot be read is an error: what it declares is not known.
     pub(super) fn check_readable(&self) -> Result<(), Problems> {
-        let problem = |file: &str, reason: &str| Problem::new(Severity::Error, file, "", reason.to_owned());
+        let problem = |file: &str, reason: &str| Problem::new(Code::Unreadable, file, "", reason.to_owned());
         let problems = self.files.iter().filter_map(|(name, file)| match file {
             File::Unreadable(reason) => Some(problem(name, reason)),
             File::Missing if name == "manifest.yaml" => Some(problem(name, "does not exist")),

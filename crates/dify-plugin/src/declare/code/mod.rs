@@ -10,6 +10,7 @@ mod texts;
 
 use std::path::Path;
 
+use super::codes;
 use super::datasource::DatasourceType;
 use super::kind::PluginKind;
 use super::permission::Permission;
@@ -65,6 +66,12 @@ struct Difference {
     fix: Fix,
 }
 
+impl Difference {
+    fn code(&self) -> codes::Code {
+        if self.severity == Severity::Error { codes::Code::Difference } else { codes::Code::OddDifference }
+    }
+}
+
 /// How a difference is removed.
 #[derive(Clone, Debug, PartialEq)]
 enum Fix {
@@ -87,7 +94,7 @@ pub fn check(directory: &Path, code: &Code) -> Vec<Problem> {
     let problems = differences.filter(|difference| difference.path != package::VERSION).map(|difference| {
         let hint = if difference.fix == Fix::None { "" } else { "; run `declare`" };
         let message = format!("{}{hint}", difference.message);
-        let mut problem = Problem::new(difference.severity, &difference.file, &difference.path, message);
+        let mut problem = Problem::new(difference.code(), &difference.file, &difference.path, message);
         problem.line = files.line(&difference.file, &difference.path);
         problem
     });
@@ -108,14 +115,14 @@ pub fn update(directory: &Path, code: &Code, keep: bool) -> Result<Vec<FileChang
         let Some(next) = differences.iter().find(|difference| difference.fix != Fix::None) else {
             let left = differences.into_iter().filter(|difference| difference.severity == Severity::Error);
             let left: Vec<Problem> =
-                left.map(|left| Problem::new(Severity::Error, &left.file, &left.path, left.message)).collect();
+                left.map(|left| Problem::new(codes::Code::Difference, &left.file, &left.path, left.message)).collect();
             return if left.is_empty() { Ok(files.changes()) } else { Err(Problems(left)) };
         };
         files.apply(next).map_err(|error| {
             let message = format!("{error}: {}; change it by hand", next.message);
-            Problems(vec![Problem::new(Severity::Error, &next.file, &next.path, message)])
+            Problems(vec![Problem::new(codes::Code::NotEditable, &next.file, &next.path, message)])
         })?;
     }
     let message = "the files still differ from the code after many changes".to_owned();
-    Err(Problems(vec![Problem::new(Severity::Error, "manifest.yaml", "", message)]))
+    Err(Problems(vec![Problem::new(codes::Code::Difference, "manifest.yaml", "", message)]))
 }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::Loader;
+use crate::declare::codes::Code;
 use crate::declare::files;
 use crate::declare::problem::{Problem, Severity};
 use crate::declare::shared::{self, Places, Scope};
@@ -16,7 +17,7 @@ impl Loader<'_> {
             Some(Value::Array(listed)) => listed,
             Some(other) => {
                 let found = crate::protocol::lenient::kind_of(&other);
-                self.problem(Severity::Error, file, "shared", format!("must be a list of files, found {found}"));
+                self.problem(Code::BlockForm, file, "shared", format!("must be a list of files, found {found}"));
                 return Scope::default();
             }
         };
@@ -26,11 +27,11 @@ impl Loader<'_> {
         for (index, name) in listed.iter().enumerate() {
             let path = format!("shared[{index}]");
             let Some(name) = name.as_str() else {
-                self.problem(Severity::Error, file, &path, format!("must be a path, found {name}"));
+                self.problem(Code::BlockForm, file, &path, format!("must be a path, found {name}"));
                 continue;
             };
             if let Err(why) = files::find(self.directory, name) {
-                self.problem(Severity::Error, file, &path, format!("{name} {why}"));
+                self.problem(Code::MissingFile, file, &path, format!("{name} {why}"));
                 continue;
             }
             if !self.shared.has(name) {
@@ -70,7 +71,7 @@ impl Loader<'_> {
         match value {
             Value::Object(map) => Some((map, places)),
             _ => {
-                self.problem(Severity::Error, file, "use", "must be a shared block that is an object".to_owned());
+                self.problem(Code::BlockForm, file, "use", "must be a shared block that is an object".to_owned());
                 None
             }
         }

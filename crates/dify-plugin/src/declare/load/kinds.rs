@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Loader;
 use crate::declare::KindDeclarations;
+use crate::declare::codes::Code;
 use crate::declare::files;
 use crate::declare::kind::PluginKind;
 use crate::declare::manifest::Manifest;
@@ -22,7 +23,7 @@ impl Loader<'_> {
             if files.len() > 1 {
                 let path = format!("plugins.{}", kind.manifest_key());
                 let message = format!("lists {} files; Dify uses the last of them only, so name one", files.len());
-                self.problem(Severity::Error, "manifest.yaml", &path, message);
+                self.problem(Code::SeveralFiles, "manifest.yaml", &path, message);
             }
             for file in files {
                 self.kind(kind, &file, manifest, &mut kinds);
@@ -75,7 +76,7 @@ impl Loader<'_> {
             let (part_file, prefix, mut part) = match item {
                 Value::String(path) => {
                     if let Err(why) = files::find(self.directory, &path) {
-                        self.problem(Severity::Error, file, &place, format!("{path} {why}"));
+                        self.problem(Code::MissingFile, file, &place, format!("{path} {why}"));
                         continue;
                     }
                     let Some(part) = self.object(&path) else { continue };
@@ -85,13 +86,13 @@ impl Loader<'_> {
                 Value::Object(part) => {
                     if kind != PluginKind::Endpoint {
                         let message = "is written out here; the Python SDK takes only the path of a file".to_owned();
-                        self.problem(Severity::Warning, file, &place, message);
+                        self.problem(Code::PythonSdk, file, &place, message);
                     }
                     (file.to_owned(), format!("{place}."), part)
                 }
                 other => {
                     let message = format!("must be the path of a file, found {other}");
-                    self.problem(Severity::Error, file, &place, message);
+                    self.problem(Code::WrongType, file, &place, message);
                     continue;
                 }
             };
@@ -104,7 +105,7 @@ impl Loader<'_> {
                 .filter(|name| parts.iter().filter_map(Value::as_object).any(|known| part_name(known) == Some(name)))
             {
                 let message = format!("`{name}` is declared more than once");
-                self.problem(Severity::Warning, &part_file, &format!("{prefix}identity.name"), message);
+                self.problem(Code::RepeatedName, &part_file, &format!("{prefix}identity.name"), message);
             }
             fill_part(&mut part);
             parts.push(Value::Object(part));

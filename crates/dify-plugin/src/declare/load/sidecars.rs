@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Loader;
+use crate::declare::codes::Code;
 use crate::declare::manifest::Manifest;
-use crate::declare::problem::{Problem, Severity};
+use crate::declare::problem::Problem;
 use crate::declare::shared::Scope;
 use crate::declare::{Declarations, Sidecar, files};
 
@@ -53,7 +54,7 @@ pub(crate) fn unowned(declarations: &Declarations, keys: &[&str]) -> Vec<Problem
              has the name of the provider's file, one of {}",
             listed.join(", ")
         );
-        Problem::new(Severity::Error, &path, "", message)
+        Problem::new(Code::UnownedFacts, &path, "", message)
     };
     found.into_iter().map(problem).collect()
 }

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{Rules, show};
+use crate::declare::codes::Code;
 use crate::declare::versions::Kind;
 use crate::protocol::lenient::kind_of;
 
@@ -20,7 +21,11 @@ impl Rules<'_> {
                 for (name, field) in fields {
                     let path = format!("{prefix}{key}.{name}.");
                     if name.is_empty() || name.chars().count() > 1023 {
-                        self.error(path.trim_end_matches('.'), "must have a name of 1 to 1023 characters");
+                        self.report(
+                            Code::Length,
+                            path.trim_end_matches('.'),
+                            "must have a name of 1 to 1023 characters",
+                        );
                     }
                     self.field(field, &path);
                 }
@@ -38,7 +43,7 @@ impl Rules<'_> {
                 self.text(map, &path, "name", 1023, true);
                 if let Some(name) = map.get("name").and_then(Value::as_str) {
                     if seen.iter().any(|known| known == name) {
-                        self.warning(&format!("{path}name"), format!("`{name}` appears twice"));
+                        self.report(Code::RepeatedName, &format!("{path}name"), format!("`{name}` appears twice"));
                     }
                     seen.push(name.to_owned());
                 }
@@ -61,7 +66,7 @@ impl Rules<'_> {
         let options = self.list(&field, path, "options", 127);
         let is_select = field.get("type").and_then(Value::as_str) == Some("select");
         if is_select && options.is_empty() {
-            self.error(&format!("{path}options"), "a select field needs at least one option");
+            self.report(Code::NoOptions, &format!("{path}options"), "a select field needs at least one option");
         }
         for (index, option) in options.iter().enumerate() {
             let path = format!("{path}options[{index}].");
@@ -70,9 +75,10 @@ impl Rules<'_> {
             match option.get("value") {
                 Some(Value::String(text)) if !text.is_empty() && text.chars().count() < 128 => {}
                 Some(Value::Bool(_) | Value::Number(_)) => {
-                    self.warning(&format!("{path}value"), "should be a quoted string");
+                    self.report(Code::Unquoted, &format!("{path}value"), "should be a quoted string");
                 }
-                found => self.error(
+                found => self.report(
+                    Code::Length,
                     &format!("{path}value"),
                     format!("must be a string of 1 to 127 characters, found {}", show(found)),
                 ),
@@ -85,7 +91,7 @@ impl Rules<'_> {
             && !values.contains(&default)
         {
             let message = format!("`{default}` is none of the options {}", values.join(", "));
-            self.warning(&format!("{path}default"), message);
+            self.report(Code::DefaultNoOption, &format!("{path}default"), message);
         }
     }
 
@@ -96,7 +102,7 @@ impl Rules<'_> {
         match field.get("type").and_then(Value::as_str) {
             Some("app-selector") => self.name(scope, &path, Kind::AppScope),
             Some("model-selector") => self.name(scope, &path, Kind::ModelScope),
-            _ => self.error(&path, "is allowed for app-selector and model-selector only"),
+            _ => self.report(Code::Scope, &path, "is allowed for app-selector and model-selector only"),
         }
     }
 
@@ -104,7 +110,7 @@ impl Rules<'_> {
     pub(super) fn basic_default(&mut self, owner: &Map<String, Value>, path: &str) {
         if let Some(default @ (Value::Array(_) | Value::Object(_))) = owner.get("default") {
             let message = format!("must be a string, a number or a boolean; found {}", kind_of(default));
-            self.error(&format!("{path}default"), message);
+            self.report(Code::PlainDefault, &format!("{path}default"), message);
         }
     }
 
@@ -121,7 +127,7 @@ impl Rules<'_> {
         let is_secret = |field: &Value| field.get("type").and_then(Value::as_str) == Some("secret-input");
         if !credentials.is_empty() && !credentials.iter().any(is_secret) {
             let message = "names no secret-input; Dify stores credentials that are none as plain text";
-            self.warning(&format!("{path}credentials_schema"), message);
+            self.report(Code::OpenOauth, &format!("{path}credentials_schema"), message);
         }
         self.used_from("oauth_schema", path.trim_end_matches('.'));
     }
@@ -131,7 +137,7 @@ impl Rules<'_> {
         if owner.get(key).is_none_or(Value::is_null) {
             let message =
                 "is required but missing; without it the Dify API refuses the plugin. An empty list is enough";
-            self.error(&format!("{prefix}{key}"), message);
+            self.report(Code::NeededList, &format!("{prefix}{key}"), message);
         }
     }
 
@@ -142,7 +148,7 @@ impl Rules<'_> {
         let count = group.get("settings").and_then(Value::as_array).map_or(0, Vec::len);
         if count > MAX_SETTINGS {
             let message = format!("holds {count} entries; the daemon takes {MAX_SETTINGS} when an endpoint is set up");
-            self.warning("settings", message);
+            self.report(Code::RemoteLimit, "settings", message);
         }
     }
 }

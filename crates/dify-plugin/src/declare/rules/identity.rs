@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{Rules, show};
+use crate::declare::codes::Code;
 use crate::declare::kind::PluginKind;
 use crate::declare::versions::{self, Kind};
 
@@ -25,7 +26,8 @@ impl Rules<'_> {
         self.names(&identity, prefix, "tags", set, usize::MAX);
         let has_tags = identity.get("tags").and_then(Value::as_array).is_some_and(|tags| !tags.is_empty());
         if kind == PluginKind::Trigger && has_tags {
-            self.warning(
+            self.report(
+                Code::PythonSdk,
                 "identity.tags",
                 "is refused by the Python SDK for triggers; the manifest's tags are used without it",
             );
@@ -37,7 +39,8 @@ impl Rules<'_> {
         let is_legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
         match identity.get("name") {
             Some(Value::String(name)) if !name.is_empty() && name.bytes().all(is_legal) => {}
-            found => self.error(
+            found => self.report(
+                Code::ProviderName,
                 &format!("{prefix}name"),
                 format!("must be of the characters a-z, 0-9, `_` and `-`, found {}", show(found)),
             ),
@@ -54,10 +57,12 @@ impl Rules<'_> {
             Some(Value::String(name)) if !name.is_empty() => {
                 if kind != PluginKind::Datasource && !name.bytes().all(is_legal) {
                     let message = format!("must be of the characters a-z, A-Z, 0-9, `_` and `-`, found `{name}`");
-                    self.error(&format!("{prefix}name"), message);
+                    self.report(Code::Identifier, &format!("{prefix}name"), message);
                 }
             }
-            found => self.error(&format!("{prefix}name"), format!("must be a name, found {}", show(found))),
+            found => {
+                self.report(Code::Missing, &format!("{prefix}name"), format!("must be a name, found {}", show(found)))
+            }
         }
         self.i18n(&identity, prefix, "label", true);
         if kind == PluginKind::Datasource {
@@ -74,7 +79,7 @@ impl Rules<'_> {
                     "`{name}` is taken over by the provider, where the Dify API refuses it and shows no tools at all; give \
                      the provider `identity.tags` of its own"
                 );
-                self.error(&format!("tags[{index}]"), message);
+                self.report(Code::InheritedTag, &format!("tags[{index}]"), message);
             }
         }
     }

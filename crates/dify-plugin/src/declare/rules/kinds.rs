@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::{Rules, show};
+use crate::declare::codes::Code;
 use crate::declare::endpoint::EndpointMethod;
 use crate::declare::kind::PluginKind;
 use crate::declare::versions::Kind;
@@ -31,10 +32,10 @@ impl Rules<'_> {
         }
         let parts = kind.parts_key();
         match provider.get(parts) {
-            None | Some(Value::Null) => self.warning(parts, "lists nothing"),
-            Some(Value::Array(items)) if items.is_empty() => self.warning(parts, "lists nothing"),
+            None | Some(Value::Null) => self.report(Code::Nothing, parts, "lists nothing"),
+            Some(Value::Array(items)) if items.is_empty() => self.report(Code::Nothing, parts, "lists nothing"),
             Some(Value::Array(_)) => {}
-            found => self.error(parts, format!("must be a list of paths, found {}", show(found))),
+            found => self.report(Code::WrongType, parts, format!("must be a list of paths, found {}", show(found))),
         }
     }
 
@@ -49,7 +50,7 @@ impl Rules<'_> {
         };
         let [own, other] = ["credentials_schema", "credentials_for_provider"];
         if !is_empty(own) && !is_empty(other) {
-            self.warning(other, format!("has no effect beside {own}"));
+            self.report(Code::NoEffect, other, format!("has no effect beside {own}"));
         }
         self.fields(provider, "", own);
         self.fields(provider, "", other);
@@ -60,12 +61,12 @@ impl Rules<'_> {
         self.fields(provider, "", "subscription_schema");
         for key in ["credentials_schema", "oauth_schema"] {
             if provider.get(key).is_some_and(|value| !value.is_null()) {
-                self.warning(key, "has no effect here; write it into `subscription_constructor`");
+                self.report(Code::NoEffect, key, "has no effect here; write it into `subscription_constructor`");
             }
         }
         let Some(constructor) = self.object(provider, "", "subscription_constructor", false) else {
             let message = "is missing; Dify 1.10.0 then shows no button to subscribe. An empty object is enough";
-            return self.warning("subscription_constructor", message);
+            return self.report(Code::NoSubscription, "subscription_constructor", message);
         };
         let prefix = "subscription_constructor.";
         self.parameters(&constructor, prefix, PluginKind::Trigger);
@@ -101,7 +102,11 @@ impl Rules<'_> {
     pub fn agent_meta(&mut self, manifest: &Map<String, Value>) {
         let version = manifest.get("meta").and_then(|meta| meta.get("version")).and_then(Value::as_str);
         if version == Some("0.0.1") {
-            self.warning("meta.version", "should be 0.0.2: Dify gives strategies of 0.0.1 no tools of MCP servers");
+            self.report(
+                Code::OldMeta,
+                "meta.version",
+                "should be 0.0.2: Dify gives strategies of 0.0.1 no tools of MCP servers",
+            );
         }
     }
 
@@ -113,7 +118,7 @@ impl Rules<'_> {
             if text("type") == "array[tools]" && text("name") != "tools" {
                 let message =
                     "should be `tools`: Dify sends the credentials of the tools in a parameter of this name only";
-                self.warning(&format!("{prefix}parameters[{index}].name"), message);
+                self.report(Code::ToolsName, &format!("{prefix}parameters[{index}].name"), message);
             }
         }
     }
@@ -121,13 +126,18 @@ impl Rules<'_> {
     fn endpoint(&mut self, endpoint: &Map<String, Value>, prefix: &str) {
         self.text(endpoint, prefix, "path", usize::MAX, true);
         if endpoint.get("path").and_then(Value::as_str).is_some_and(|path| !path.is_empty() && !path.starts_with('/')) {
-            self.warning(&format!("{prefix}path"), "should start with `/`; the Python SDK refuses it without");
+            self.report(
+                Code::PythonSdk,
+                &format!("{prefix}path"),
+                "should start with `/`; the Python SDK refuses it without",
+            );
         }
         match endpoint.get("method").and_then(Value::as_str) {
             Some(method) if EndpointMethod::NAMES.contains(&method) => {}
             _ => {
                 let names = EndpointMethod::NAMES.join(", ");
-                self.error(
+                self.report(
+                    Code::NotAllowed,
                     &format!("{prefix}method"),
                     format!("must be one of {names}, found {}", show(endpoint.get("method"))),
                 );

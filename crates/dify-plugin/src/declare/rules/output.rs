@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::Rules;
+use crate::declare::codes::Code;
 use crate::declare::kind::PluginKind;
 
 /// Outputs that every tool has; a variable of this name is refused.
@@ -27,20 +28,28 @@ impl Rules<'_> {
         let Some(schema) = self.object(part, prefix, "output_schema", false) else { return };
         let path = format!("{prefix}output_schema");
         if !schema.is_empty() && schema.get("type").and_then(Value::as_str) != Some("object") {
-            self.warning(&format!("{path}.type"), "should be object; Dify shows the `properties` of an object");
+            self.report(
+                Code::OutputSchema,
+                &format!("{path}.type"),
+                "should be object; Dify shows the `properties` of an object",
+            );
         }
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
             let path = format!("{path}.properties.{name}");
             if kind == PluginKind::Tool && RESERVED.contains(&name.as_str()) {
-                self.warning(&path, "is an output that every tool has; a variable of this name is refused");
+                self.report(
+                    Code::OutputSchema,
+                    &path,
+                    "is an output that every tool has; a variable of this name is refused",
+                );
             }
             if let Some(reference) = property.get("$ref").and_then(Value::as_str)
                 && let Some(name) = reference.strip_prefix(SCHEMAS)
                 && !name.strip_suffix(".json").is_some_and(|name| SCHEMA_NAMES.contains(&name))
             {
                 let message = format!("`{reference}` is none of Dify's schemas {}", SCHEMA_NAMES.join(", "));
-                self.warning(&format!("{path}.$ref"), message);
+                self.report(Code::OutputSchema, &format!("{path}.$ref"), message);
             }
         }
     }

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::{Rules, show};
+use crate::declare::codes::Code;
 use crate::declare::kind::PluginKind;
 use crate::declare::versions::{self, Kind};
 use crate::protocol::lenient::kind_of;
@@ -78,7 +79,7 @@ impl Rules<'_> {
             let Some(parameter) = self.item(parameter, &path) else { continue };
             if let Some(name) = parameter.get("name").and_then(Value::as_str) {
                 if seen.iter().any(|known| known == name) {
-                    self.warning(&format!("{path}name"), format!("`{name}` appears twice"));
+                    self.report(Code::RepeatedName, &format!("{path}name"), format!("`{name}` appears twice"));
                 }
                 seen.push(name.to_owned());
             }
@@ -109,24 +110,28 @@ impl Rules<'_> {
         self.multiple(parameter, path, kind);
         self.default(parameter, path, kind);
         for key in form.dropped.iter().filter(|key| parameter.get(**key).is_some_and(|value| !value.is_null())) {
-            self.warning(&format!("{path}{key}"), "is left out by the daemon, so it has no effect");
+            self.report(Code::NoEffect, &format!("{path}{key}"), "is left out by the daemon, so it has no effect");
         }
     }
 
     fn range(&mut self, parameter: &Map<String, Value>, path: &str) {
         for key in ["min", "max"] {
             if let Some(value) = parameter.get(key).filter(|value| !value.is_null() && !value.is_number()) {
-                self.error(&format!("{path}{key}"), format!("must be a number, found {}", kind_of(value)));
+                self.report(
+                    Code::WrongType,
+                    &format!("{path}{key}"),
+                    format!("must be a number, found {}", kind_of(value)),
+                );
             }
         }
         if let Some(value) = parameter.get("precision").filter(|value| !value.is_null() && value.as_i64().is_none()) {
-            self.error(&format!("{path}precision"), format!("must be an integer, found {value}"));
+            self.report(Code::WrongType, &format!("{path}precision"), format!("must be an integer, found {value}"));
         }
         let number = |key: &str| parameter.get(key).and_then(Value::as_f64);
         if let (Some(min), Some(max)) = (number("min"), number("max"))
             && min > max
         {
-            self.error(&format!("{path}min"), format!("{min} is greater than max {max}"));
+            self.report(Code::Range, &format!("{path}min"), format!("{min} is greater than max {max}"));
         }
     }
 
@@ -141,10 +146,10 @@ impl Rules<'_> {
                 [] => "is not allowed for datasources".to_owned(),
                 scoped => format!("is allowed for {} only", scoped.join(", ")),
             };
-            return self.error(&path, allowed);
+            return self.report(Code::Scope, &path, allowed);
         }
         let Some(scope) = scope.as_str().filter(|scope| scope.chars().count() <= 1024) else {
-            return self.error(&path, "must be text of at most 1024 characters");
+            return self.report(Code::Length, &path, "must be text of at most 1024 characters");
         };
         let set = match kind {
             "app-selector" => Kind::AppScope,
@@ -155,8 +160,8 @@ impl Rules<'_> {
         let (known, unknown): (Vec<&str>, Vec<&str>) = parts.partition(|part| versions::since(set, part).is_some());
         let message = format!("must be one of {}, joined by `&`; found `{scope}`", super::listed(set));
         match (known.is_empty(), unknown.is_empty()) {
-            (true, _) => self.error(&path, message),
-            (false, false) => self.warning(&path, message),
+            (true, _) => self.report(Code::NotAllowed, &path, message),
+            (false, false) => self.report(Code::UnknownScope, &path, message),
             (false, true) => {}
         }
     }
@@ -165,7 +170,11 @@ impl Rules<'_> {
         let options = self.list(parameter, path, "options", usize::MAX);
         let kind = parameter.get("type").and_then(Value::as_str).unwrap_or_default();
         if kind == "select" && options.is_empty() {
-            self.warning(&format!("{path}options"), "a select parameter without options has nothing to choose");
+            self.report(
+                Code::Nothing,
+                &format!("{path}options"),
+                "a select parameter without options has nothing to choose",
+            );
         }
         for (index, option) in options.iter().enumerate() {
             let path = format!("{path}options[{index}].");
@@ -175,11 +184,17 @@ impl Rules<'_> {
             let path = format!("{path}value");
             match option.get("value") {
                 Some(Value::String(text)) if text.is_empty() => {
-                    self.warning(&path, "is empty; remote debugging refuses that and leaves the option out");
+                    self.report(
+                        Code::RemoteLimit,
+                        &path,
+                        "is empty; remote debugging refuses that and leaves the option out",
+                    );
                 }
                 Some(Value::String(_)) => {}
-                Some(Value::Bool(_) | Value::Number(_)) => self.warning(&path, "should be a quoted string"),
-                found => self.error(&path, format!("must be a string, found {}", show(found))),
+                Some(Value::Bool(_) | Value::Number(_)) => {
+                    self.report(Code::Unquoted, &path, "should be a quoted string")
+                }
+                found => self.report(Code::WrongType, &path, format!("must be a string, found {}", show(found))),
             }
         }
     }
@@ -193,17 +208,17 @@ impl Rules<'_> {
         match (kind, parameter.get("type").and_then(Value::as_str).unwrap_or_default()) {
             (_, name) if MULTIPLE.contains(&name) => {}
             (PluginKind::Tool, "checkbox") => {
-                self.warning(&path, "is refused by the Python SDK for checkbox; the Dify API takes it");
+                self.report(Code::PythonSdk, &path, "is refused by the Python SDK for checkbox; the Dify API takes it");
             }
             (PluginKind::Tool, name) => {
                 let message = format!(
                     "is allowed for select, dynamic-select and checkbox only, found {name}; with it the Dify API shows no \
                      tools at all"
                 );
-                self.error(&path, message);
+                self.report(Code::SeveralValues, &path, message);
             }
             (PluginKind::Trigger, "checkbox") => {}
-            (_, name) => self.warning(&path, format!("has no effect for {name}")),
+            (_, name) => self.report(Code::NoEffect, &path, format!("has no effect for {name}")),
         }
     }
 
@@ -213,12 +228,16 @@ impl Rules<'_> {
         match (kind, default) {
             (PluginKind::Tool, _) => {}
             (PluginKind::Trigger, Value::Object(_)) => {
-                return self.error(path, "must be text, a number, true, false or a list; found an object");
+                return self.report(
+                    Code::PlainDefault,
+                    path,
+                    "must be text, a number, true, false or a list; found an object",
+                );
             }
             (PluginKind::Trigger, _) => {}
             (_, default @ (Value::Array(_) | Value::Object(_))) => {
                 let message = format!("must be a string, a number or a boolean; found {}", kind_of(default));
-                return self.error(path, message);
+                return self.report(Code::PlainDefault, path, message);
             }
             _ => {}
         }
@@ -229,7 +248,7 @@ impl Rules<'_> {
                 true => "should be a list, because several values can be chosen; the Python SDK refuses others",
                 false => "should not be a list, because one value can be chosen; the Python SDK refuses it",
             };
-            self.warning(path, message);
+            self.report(Code::PythonSdk, path, message);
         }
         let options = parameter.get("options").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let values: Vec<String> = options.iter().filter_map(|option| option.get("value")).map(plain).collect();
@@ -238,7 +257,7 @@ impl Rules<'_> {
             && name == "select"
             && !values.is_empty()
         {
-            self.warning(path, format!("`{wrong}` is none of the options {}", values.join(", ")));
+            self.report(Code::DefaultNoOption, path, format!("`{wrong}` is none of the options {}", values.join(", ")));
         }
     }
 }

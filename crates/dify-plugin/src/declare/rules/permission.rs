@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::Rules;
+use crate::declare::codes::Code;
 use crate::declare::permission::Permission;
 
 impl Rules<'_> {
@@ -18,7 +19,11 @@ impl Rules<'_> {
             if known.is_empty() {
                 let mut names: Vec<&str> = Permission::ALL.iter().map(|one| one.keys().0).collect();
                 names.dedup();
-                self.warning(&path, format!("is unknown and gives nothing; allowed are {}", names.join(", ")));
+                self.report(
+                    Code::UnknownPermission,
+                    &path,
+                    format!("is unknown and gives nothing; allowed are {}", names.join(", ")),
+                );
                 continue;
             }
             let keys: Vec<&str> = known.into_iter().filter_map(|keys| keys.1).collect();
@@ -28,7 +33,9 @@ impl Rules<'_> {
             for key in block.keys().filter(|key| *key != "enabled" && (name != "storage" || *key != "size")) {
                 match keys.contains(&key.as_str()) {
                     true => self.flag(&block, &prefix, key),
-                    false => self.warning(&format!("{prefix}{key}"), "is unknown and gives nothing"),
+                    false => {
+                        self.report(Code::UnknownPermission, &format!("{prefix}{key}"), "is unknown and gives nothing")
+                    }
                 }
             }
             let is_true = |key: &str| block.get(key) == Some(&Value::Bool(true));
@@ -37,12 +44,16 @@ impl Rules<'_> {
                     true => format!("names no type of model, so it gives nothing; add one of {}", keys.join(", ")),
                     false => "gives nothing without `enabled: true`".to_owned(),
                 };
-                self.warning(&path, message);
+                self.report(Code::UnknownPermission, &path, message);
             }
             if name == "storage" {
                 let size = block.get("size").and_then(Value::as_u64).unwrap_or_default();
                 if !(1024..=1_073_741_824).contains(&size) {
-                    self.error(&format!("{prefix}size"), format!("must be 1024 to 1073741824 bytes, found {size}"));
+                    self.report(
+                        Code::Memory,
+                        &format!("{prefix}size"),
+                        format!("must be 1024 to 1073741824 bytes, found {size}"),
+                    );
                 }
             }
         }
@@ -51,6 +62,6 @@ impl Rules<'_> {
     /// Without this permission Dify refuses to set an endpoint up.
     pub fn endpoint_permission(&mut self) {
         let message = "must be true for a plugin with endpoints: without it Dify refuses to set one up";
-        self.error("resource.permission.endpoint.enabled", message);
+        self.report(Code::EndpointPermission, "resource.permission.endpoint.enabled", message);
     }
 }

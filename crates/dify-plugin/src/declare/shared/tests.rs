@@ -178,7 +178,7 @@ fn a_problem_is_traced_to_what_was_written() {
         ("", "f: x (shared block `model` of s)"),
         ("[", "f: [: x (shared block `model` of s)"),
     ] {
-        let mut problem = problem(Severity::Error, "f", path, "x".to_owned());
+        let mut problem = problem(Code::BlockForm, "f", path, "x".to_owned());
         places.trace(&mut problem);
         assert_eq!(problem.to_string(), expected);
     }

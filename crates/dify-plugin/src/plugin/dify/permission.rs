@@ -1,7 +1,7 @@
 //! What each call needs of the manifest, and what a plugin says that it needs.
 
 use crate::declare::permission::{Permission, Permissions};
-use crate::declare::{Problem, Severity};
+use crate::declare::{Code, Problem};
 use crate::protocol::backwards::{DifyError, DifyErrorKind, InvokeType};
 
 /// What the manifest must grant for a call; an upload needs nothing.
@@ -35,10 +35,10 @@ pub(super) fn denied(permission: Permission) -> DifyError {
 /// Compares what a plugin says that it needs with its manifest: what is missing is an error, and what is requested without
 /// need is a warning, because users see it before they install the plugin. A plugin that says nothing is not compared.
 pub fn compare(needs: &[Permission], granted: &Permissions) -> Vec<Problem> {
-    let problem = |severity, permission: Permission, message| {
+    let problem = |code, permission: Permission, message| {
         let (block, key) = permission.keys();
         let path = format!("resource.permission.{block}.{}", key.unwrap_or("enabled"));
-        Problem::new(severity, "manifest.yaml", &path, message)
+        Problem::new(code, "manifest.yaml", &path, message)
     };
     let missing = |permission: &Permission| needs.contains(permission) && !granted.has(*permission);
     // Endpoints are declared, not called.
@@ -56,10 +56,10 @@ pub fn compare(needs: &[Permission], granted: &Permissions) -> Vec<Problem> {
              `resource.permission`",
             permission.members().join(", ")
         );
-        problem(Severity::Error, permission, message)
+        problem(Code::NeededPermission, permission, message)
     });
     let spare = Permission::ALL.into_iter().filter(spare).map(|permission| {
-        problem(Severity::Warning, permission, "the plugin does not say that it needs this permission".to_owned())
+        problem(Code::SparePermission, permission, "the plugin does not say that it needs this permission".to_owned())
     });
     missing.chain(spare).collect()
 }

@@ -2,6 +2,7 @@
 import { html, useEffect, useMemo, useState } from "../../app/dom.js";
 import { Banner } from "../../parts/status.js";
 import { Column, turnId } from "./chat_column.js";
+import { Comparison } from "./comparison.js";
 import { ChatSetup } from "./chat_setup.js";
 import { FileButton, FileList, attached } from "./files.js";
 import { responseSchema, toolDefinitions } from "./messages.js";
@@ -31,6 +32,7 @@ export function Chat({ view, chosen, onChoose, language }) {
   const [stopped, setStopped] = useState({ n: 0 });
   const [cleared, setCleared] = useState({ n: 0 });
   const [busy, setBusy] = useState({});
+  const [done, setDone] = useState({});
   const tools = useMemo(() => toolDefinitions(setup.tools), [setup.tools]);
   const schema = useMemo(() => responseSchema(setup.schema), [setup.schema]);
   const sent = useMemo(() => ({ system: setup.system, stop: setup.stop, tools: tools.tools, schema: schema.schema }), [setup, tools, schema]);
@@ -38,7 +40,8 @@ export function Chat({ view, chosen, onChoose, language }) {
   const running = columns.some((_, index) => busy[index + 1]);
   const ready = (prompt.trim() !== "" || files.length > 0) && !tools.error && !schema.error && columns.every((column) => column.chosen.model);
   const onRunning = (number, is) => setBusy((before) => ({ ...before, [number]: is }));
-  useEffect(() => { if (!second) setBusy((before) => ({ ...before, 2: false })); }, [second]);
+  const onDone = (number, one) => setDone((before) => ({ ...before, [number]: one }));
+  useEffect(() => { if (!second) { setBusy((before) => ({ ...before, 2: false })); setDone({}); } }, [second]);
 
   const run = () => {
     if (!ready || running) return;
@@ -62,8 +65,9 @@ export function Chat({ view, chosen, onChoose, language }) {
   return html`<div class="chat" data-columns=${columns.length} data-state=${running ? "running" : "idle"}>
     <${ChatSetup} setup=${setup} onChange=${setSetup} toolsError=${tools.error} schemaError=${schema.error} />
     <div class="columns">${columns.map((column, index) => html`<${Column} key=${index} number=${index + 1} view=${view} main=${chosen.provider} chosen=${column.chosen} onChoose=${column.onChoose}
-      asked=${asked} stopped=${stopped} cleared=${cleared} setup=${sent} onRunning=${onRunning} language=${language}
+      asked=${asked} stopped=${stopped} cleared=${cleared} setup=${sent} onRunning=${onRunning} onDone=${onDone} language=${language}
       onRemove=${index === 1 ? () => setSecond(null) : undefined} />`)}</div>
+    ${second && !running && html`<${Comparison} done=${[done[1], done[2]].filter(Boolean)} />`}
     <div class="composer" onDragOver=${(event) => event.preventDefault()} onDrop=${(event) => { event.preventDefault(); attach([...event.dataTransfer.files]); }}>
       ${problem && html`<${Banner} kind="error">${problem}<//>`}
       ${warnings.length > 0 && html`<p class="field-error" data-part="file-warning">${warnings.join("; ")}: Dify would not offer to send such a file.</p>`}

@@ -40,10 +40,11 @@ function useFollow(running) {
  * @param {{n: number}} props.cleared
  * @param {{system: string, stop: string[], tools: any[], schema: object|null}} props.setup
  * @param {(number: number, running: boolean) => void} props.onRunning
+ * @param {(number: number, done: import("./comparison.js").Done|null) => void} props.onDone
  * @param {string} props.language
  * @param {() => void} [props.onRemove]
  */
-export function Column({ number, view, main, chosen, onChoose, asked, stopped, cleared, setup, onRunning, language, onRemove }) {
+export function Column({ number, view, main, chosen, onChoose, asked, stopped, cleared, setup, onRunning, onDone, language, onRemove }) {
   const [conversation, setConversation] = useState([]);
   const parameters = useParameters(chosen, number);
   const { run, start, stop } = useCall(newAnswer, takeChunk);
@@ -62,6 +63,7 @@ export function Column({ number, view, main, chosen, onChoose, asked, stopped, c
     }));
     onRunning(number, false);
     const answer = done.result;
+    onDone(number, answer.chunks && done.state === "ended" ? { label: chosen.model, milliseconds: done.milliseconds, answer } : null);
     if (answer.chunks === 0) return;
     setConversation([...before, {
       id: turnId(), role: "assistant", text: textOf(answer), parts: holdsMedia(answer) ? contentOf(answer) : null, toolCalls: answer.toolCalls,

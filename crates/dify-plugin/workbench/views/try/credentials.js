@@ -21,8 +21,9 @@ async function read() {
   stored.patch({ state: "loading" });
   try {
     const answer = await getJson("/api/credentials");
-    const list = answer?.credentials ?? answer ?? {};
-    stored.set({ state: "ready", byKey: Object.fromEntries(Object.entries(list).map(([key, entry]) => [key, entry?.values ?? entry])) });
+    const found = answer?.credentials ?? answer ?? {};
+    const entries = Array.isArray(found) ? found.map((entry) => [entry.key, entry]) : Object.entries(found);
+    stored.set({ state: "ready", byKey: Object.fromEntries(entries.map(([key, entry]) => [key, entry?.values ?? entry])) });
   } catch {
     stored.patch({ state: "idle" });
   }
@@ -105,7 +106,8 @@ export function Credentials({ storeKey, form: declared, name, filter = "plain", 
     setSaving("loading");
     try {
       const answer = await putJson(pathOf("/api/credentials/", storeKey), { values: valuesToStore(form, values, touched, kept) });
-      stored.patch({ state: "ready", byKey: { ...stored.get().byKey, [storeKey]: answer?.values ?? answer ?? {} } });
+      if (answer) stored.patch({ byKey: { ...stored.get().byKey, [storeKey]: answer.values ?? answer } });
+      else await readAgain();
       setTouched({});
       setProblem(null);
       setSaving("ready");

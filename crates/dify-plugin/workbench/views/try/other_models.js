@@ -4,10 +4,11 @@ import { html, useId, useMemo, useState } from "../../app/dom.js";
 import { Table } from "../../parts/table.js";
 import { concatenated, fromHex } from "./bytes.js";
 import { useCall } from "./call.js";
-import { VectorBars } from "./vectors.js";
+import { FileButton, FileList, attached } from "./files.js";
 import { Player } from "./media_drawn.js";
 import { Outcome, RunButtons } from "./outcome.js";
 import { model as requests } from "./requests.js";
+import { VectorBars } from "./vectors.js";
 
 /** @typedef {{chosen: import("./model_picker.js").Chosen}} Props */
 
@@ -22,18 +23,41 @@ function TextArea({ label, value, onInput, part, rows = 3 }) {
 /** The single result of an action. */
 const keepLast = () => [() => ({ last: null }), (result, item) => { result.last = item; }];
 
+const content = (texts, images) => [
+  ...texts.map((text) => ({ content: text, content_type: "text" })),
+  ...images.map((image) => ({ content: image.base64, content_type: "image" })),
+];
+
+/** Images beside texts: with them, the multimodal action is called. */
+function useImages() {
+  const [images, setImages] = useState([]);
+  const [problem, setProblem] = useState(null);
+  const add = async (files) => {
+    const read = await attached(files);
+    setImages((before) => [...before, ...read.files]);
+    setProblem(read.error);
+  };
+  const view = html`<${FileList} files=${images} onRemove=${(index) => setImages(images.filter((_, at) => at !== index))} />
+    ${problem && html`<p class="field-error" role="alert">${problem}</p>`}`;
+  return { images, view, button: html`<${FileButton} label="Add images" accept="image/*" multiple=${true} onFiles=${add} />` };
+}
+
 /** @param {Props} props */
 export function Embedding({ chosen }) {
   const [text, setText] = useState("The capital of France is Paris.\nParis lies on the Seine.\nBread is baked in an oven.");
   const [inputType, setInputType] = useState("document");
   const { run, start, stop } = useCall(...keepLast());
   const tokens = useCall(...keepLast());
+  const { images, view, button } = useImages();
   const texts = lines(text);
+  const embed = () => start(images.length ? requests.embedMultimodal(chosen, content(texts, images), inputType) : requests.embed(chosen, texts, inputType));
   const embeddings = run.result.last?.embeddings ?? [];
   return html`
     <${TextArea} label="Texts, one a line: each becomes a vector" value=${text} onInput=${setText} part="prompt" rows=${5} />
+    ${view}
     <div class="actions">
-      <${RunButtons} run=${run} onRun=${() => start(requests.embed(chosen, texts, inputType))} onStop=${stop} disabled=${!texts.length || !chosen.model} label="Embed" />
+      <${RunButtons} run=${run} onRun=${embed} onStop=${stop} disabled=${!(texts.length + images.length) || !chosen.model} label="Embed" />
+      ${button}
       <label class="inline">Purpose <select data-action="input-type" value=${inputType} onChange=${(event) => setInputType(event.currentTarget.value)}>
         <option value="document">document</option><option value="query">query</option></select></label>
       <button type="button" class="plain" data-action="count-tokens" disabled=${!chosen.model} onClick=${() => tokens.start(requests.embedTokens(chosen, texts))}>Count tokens</button>
@@ -41,7 +65,7 @@ export function Embedding({ chosen }) {
       ${tokens.run.error && html`<span class="field-error">${tokens.run.error.message}</span>`}
     </div>
     <${Outcome} run=${run} line=${run.result.last?.usage && html`<span>${run.result.last.usage.total_tokens} tokens</span>`}>
-      ${embeddings.length > 0 && html`<${VectorBars} vectors=${embeddings} texts=${texts} />`}
+      ${embeddings.length > 0 && html`<${VectorBars} vectors=${embeddings} texts=${[...texts, ...images.map((image) => image.name)]} />`}
     <//>`;
 }
 
@@ -52,14 +76,20 @@ export function Rerank({ chosen }) {
   const [top, setTop] = useState("");
   const [threshold, setThreshold] = useState("");
   const { run, start, stop } = useCall(...keepLast());
+  const { images, view, button } = useImages();
   const docs = run.result.last?.docs ?? [];
+  const rank = () => start(images.length
+    ? requests.rerankMultimodal(chosen, { content: query, content_type: "text" }, content(lines(text), images), Number(threshold) || 0, Number(top) || 0)
+    : requests.rerank(chosen, query, lines(text), Number(threshold) || 0, Number(top) || 0));
   const id = useId();
   return html`
     <div class="field"><label for=${id}>Query</label><input id=${id} data-part="prompt" value=${query} onInput=${(event) => setQuery(event.currentTarget.value)} /></div>
     <${TextArea} label="Documents, one a line" value=${text} onInput=${setText} part="documents" rows=${5} />
+    ${view}
     <div class="actions">
-      <${RunButtons} run=${run} onRun=${() => start(requests.rerank(chosen, query, lines(text), Number(threshold) || 0, Number(top) || 0))} onStop=${stop}
-        disabled=${!query.trim() || !lines(text).length || !chosen.model} label="Rank" />
+      <${RunButtons} run=${run} onRun=${rank} onStop=${stop}
+        disabled=${!query.trim() || !(lines(text).length + images.length) || !chosen.model} label="Rank" />
+      ${button}
       <label class="inline">At most <input type="number" min="1" data-part="top" value=${top} onInput=${(event) => setTop(event.currentTarget.value)} /></label>
       <label class="inline">Score from <input type="number" step="0.05" data-part="threshold" value=${threshold} onInput=${(event) => setThreshold(event.currentTarget.value)} /></label>
     </div>
