@@ -5,6 +5,9 @@
 
 mod written;
 
+#[cfg(feature = "workbench")]
+pub(crate) use written::responses;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -143,7 +146,7 @@ impl Answers {
         }
     }
 
-    fn stored(&mut self, request: &Map<String, Value>) -> Result<Value, String> {
+    pub(crate) fn stored(&mut self, request: &Map<String, Value>) -> Result<Value, String> {
         let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
         let key = text("key").to_owned();
         Ok(match text("opt") {

@@ -2,7 +2,7 @@
 //!
 //! Apart from the transports, only this module writes to standard output. It does not know any provider's wire format.
 
-mod answers;
+pub(crate) mod answers;
 mod call_args;
 mod check;
 mod completions;
@@ -22,7 +22,7 @@ mod invoke;
 mod new;
 #[cfg(feature = "package")]
 mod package;
-mod session_client;
+pub(crate) mod session_client;
 mod take_over;
 mod traffic;
 mod try_command;

@@ -73,6 +73,12 @@ impl Upstream {
         Ok(Self { traffic_store: Some(Arc::new(TrafficStore::open(traffic)?)), ..Self::default() })
     }
 
+    /// Creates a handle that hands every exchange to an observer.
+    #[cfg(feature = "workbench")]
+    pub(crate) fn observed(observer: super::recording::Observer) -> Self {
+        Self { traffic_store: Some(Arc::new(TrafficStore::observe(observer))), ..Self::default() }
+    }
+
     /// Returns a handle to the same clients for one session: its calls are counted and its secrets registered
     /// separately, and its traffic is recorded under its session ID.
     #[must_use]

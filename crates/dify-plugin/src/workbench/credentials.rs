@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::state::Workbench;
+use crate::declare::config::ConfigField;
 
 /// What the page sends for a secret that was not touched. Source: `langgenius/dify: api/constants/__init__.py`.
 const HIDDEN: &str = "[__HIDDEN__]";
@@ -59,7 +60,7 @@ impl Stored {
 }
 
 /// Dify's mask of a secret. Source: `langgenius/dify: api/core/helper/encrypter.py`.
-fn masked(text: &str) -> String {
+pub(super) fn masked(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     match characters.len() {
         ..=8 => "*".repeat(20),
@@ -71,7 +72,7 @@ fn masked(text: &str) -> String {
 }
 
 /// Whether a field of a form holds a secret; one that no form declares does.
-fn is_secret(workbench: &Workbench, key: &str, name: &str) -> bool {
+pub(super) fn is_secret(workbench: &Workbench, key: &str, name: &str) -> bool {
     let read = workbench.read();
     let Some(declarations) = &read.declarations else { return true };
     let mut parts = key.split('/');
@@ -81,7 +82,19 @@ fn is_secret(workbench: &Workbench, key: &str, name: &str) -> bool {
             let declaration = providers.find(|declaration| declaration.provider == provider);
             declaration.is_none_or(|declaration| !declaration.takes(name) || declaration.is_secret(name))
         }
-        _ => true,
+        _ => {
+            let kinds = &declarations.kinds;
+            let constructor = kinds.trigger.as_ref().and_then(|provider| provider.subscription_constructor.as_ref());
+            let fields = match key.split('/').next() {
+                Some("tool") => kinds.tool.as_ref().map(|provider| &provider.credentials_schema),
+                Some("datasource") => kinds.datasource.as_ref().map(|provider| &provider.credentials_schema),
+                Some("trigger") => constructor.map(|constructor| &constructor.credentials_schema),
+                Some("endpoint") => kinds.endpoint.as_ref().map(|group| &group.settings),
+                _ => None,
+            };
+            let field = fields.into_iter().flatten().find(|field| field.name == name);
+            field.is_none_or(ConfigField::is_secret)
+        }
     }
 }
 

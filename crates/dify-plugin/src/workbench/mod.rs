@@ -11,7 +11,9 @@ mod events;
 mod plugin;
 mod router;
 mod safety;
+mod sessions;
 mod state;
+mod target;
 mod token;
 mod watching;
 

@@ -7,6 +7,8 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::credentials::Stored;
+use super::sessions::Sessions;
+use super::target::Target;
 use crate::declare::{Declarations, Problems};
 use crate::process::program::Program;
 
@@ -28,6 +30,8 @@ pub(super) struct Workbench {
     pub(super) directory: PathBuf,
     pub(super) command: Vec<String>,
     pub(super) credentials: Stored,
+    pub(super) sessions: Sessions,
+    pub(super) target: Target,
     read: Mutex<Arc<Read>>,
     notices: broadcast::Sender<Notice>,
 }
@@ -48,7 +52,16 @@ impl Workbench {
         let (declarations, problems) = inspect(&program, &directory, &command);
         let read = Mutex::new(Arc::new(Read { revision: 1, declarations, problems }));
         let notices = broadcast::channel(MAX_NOTICES).0;
-        Self { program, directory, command, credentials: Stored::default(), read, notices }
+        Self {
+            program,
+            directory,
+            command,
+            credentials: Stored::default(),
+            sessions: Sessions::default(),
+            target: Target::default(),
+            read,
+            notices,
+        }
     }
 
     /// The plugin as it was read last.

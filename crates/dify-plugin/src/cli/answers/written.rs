@@ -7,7 +7,7 @@ use crate::protocol::LlmUsage;
 use crate::protocol::backwards::InvokeType;
 
 /// Returns the responses to a call, or the error that the answer asks for with `{"error": "…"}`.
-pub(super) fn responses(
+pub(crate) fn responses(
     invoke_type: InvokeType,
     answer: Value,
     request: &Map<String, Value>,

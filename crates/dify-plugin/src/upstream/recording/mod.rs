@@ -9,6 +9,8 @@ mod exchange;
 mod recorder;
 mod replayer;
 mod sanitize;
+#[cfg(feature = "workbench")]
+mod scrubber;
 
 use std::io;
 use std::path::Path;
@@ -20,7 +22,11 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use self::recorder::Recorder;
+#[cfg(feature = "workbench")]
+pub(crate) use self::recorder::{Observed, Observer};
 use self::replayer::Replayer;
+#[cfg(feature = "workbench")]
+pub(crate) use self::scrubber::Scrubber;
 use super::request::UpstreamRequest;
 pub use super::traffic::{Case, TrafficMode};
 use crate::error::InvokeError;
@@ -64,6 +70,12 @@ impl TrafficStore {
             }
             TrafficMode::Replay { directory, timed } => Ok(Self::Replay(Replayer::open(directory, *timed)?)),
         }
+    }
+
+    /// Hands every exchange to an observer.
+    #[cfg(feature = "workbench")]
+    pub(super) fn observe(observer: Observer) -> Self {
+        Self::Record(Recorder::observe(observer))
     }
 
     /// Registers the secrets of a new session, and records its request.

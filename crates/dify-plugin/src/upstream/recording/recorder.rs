@@ -1,4 +1,5 @@
-//! Writes exchanges when they end. Recording errors are logged and do not affect the session.
+//! Writes exchanges to files when they end, or hands them to an observer in the same form. Recording errors are logged and do not
+//! affect the session.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -29,12 +30,37 @@ const MAX_FILES: u32 = 9_999;
 /// Maximum number of bytes that are recorded of one body.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
+/// Maximum number of bytes of one body that an observer gets.
+const MAX_OBSERVED_BYTES: usize = 4 * 1024 * 1024;
+
 /// A recording that is being written.
 pub(in crate::upstream) struct Recorder {
-    directory: PathBuf,
+    sink: Sink,
     shorten_files: bool,
     secrets: Secrets,
-    next: AtomicU32,
+}
+
+/// Where what is recorded goes.
+enum Sink {
+    /// To files of this directory, numbered from here on.
+    Directory(PathBuf, AtomicU32),
+    /// To this function.
+    Observer(Observer),
+}
+
+/// Takes each exchange when it has ended. It must not block.
+pub(crate) type Observer = Box<dyn Fn(Observed) + Send + Sync>;
+
+/// An exchange that has ended.
+pub(crate) struct Observed {
+    /// The session that it belongs to.
+    pub session_id: Option<String>,
+    /// When the request was sent.
+    pub started: Instant,
+    /// The exchange as in a recording.
+    pub exchange: Value,
+    /// The length of the response's body, and whether all of it is in the exchange.
+    pub length: (usize, bool),
 }
 
 impl Recorder {
@@ -45,7 +71,14 @@ impl Recorder {
         let number = |name: &str| name.split('-').next().and_then(|number| number.parse::<u32>().ok());
         let last = names.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max().unwrap_or(0);
         let next = AtomicU32::new(last + 1);
-        Ok(Arc::new(Self { directory: directory.to_owned(), shorten_files, secrets: Secrets::default(), next }))
+        let sink = Sink::Directory(directory.to_owned(), next);
+        Ok(Arc::new(Self { sink, shorten_files, secrets: Secrets::default() }))
+    }
+
+    /// Hands everything to an observer; nothing is written.
+    #[cfg(feature = "workbench")]
+    pub(super) fn observe(observer: Observer) -> Arc<Self> {
+        Arc::new(Self { sink: Sink::Observer(observer), shorten_files: false, secrets: Secrets::default() })
     }
 
     /// Writes a session's request in the format of `invoke`, with its credentials redacted.
@@ -54,6 +87,9 @@ impl Recorder {
         if let Some(Value::Object(credentials)) = data.remove("credentials") {
             let shown = self.secrets.register_credentials(credentials, case.is_secret);
             data.insert("credentials".to_owned(), shown.into());
+        }
+        if let Sink::Observer(_) = self.sink {
+            return;
         }
         let data = if self.shorten_files { shortened(data.into()) } else { data.into() };
         let text = self.secrets.sanitizer(&HeaderMap::new()).text(&data.to_string());
@@ -85,19 +121,32 @@ impl Recorder {
         }
     }
 
+    /// The number of the next file.
     fn number(&self) -> u32 {
-        self.next.fetch_add(1, Ordering::Relaxed)
+        match &self.sink {
+            Sink::Directory(_, next) => next.fetch_add(1, Ordering::Relaxed),
+            Sink::Observer(_) => 0,
+        }
+    }
+
+    /// The most that is kept of one body, in bytes.
+    fn max_body_bytes(&self) -> usize {
+        match self.sink {
+            Sink::Directory(..) => MAX_BODY_BYTES,
+            Sink::Observer(_) => MAX_OBSERVED_BYTES,
+        }
     }
 
     /// Writes a file that only its owner can read, because it contains prompts and responses.
     fn write<T: Serialize>(&self, number: u32, name: &str, content: &T) {
+        let Sink::Directory(directory, _) = &self.sink else { return };
         if number > MAX_FILES {
             if number == MAX_FILES + 1 {
                 warn!(files = MAX_FILES, "recording limit reached; recording stopped");
             }
             return;
         }
-        let path = self.directory.join(format!("{number:04}-{name}.json"));
+        let path = directory.join(format!("{number:04}-{name}.json"));
         let written = serde_json::to_vec_pretty(content).map_err(io::Error::other).and_then(|mut bytes| {
             bytes.push(b'\n');
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(&bytes)
@@ -118,6 +167,8 @@ struct Open {
     started: Instant,
     exchange: Exchange,
     body: BytesMut,
+    /// Length of the body in bytes, kept or not.
+    length: usize,
     /// End of each chunk in the body, and when it arrived.
     chunks: Vec<(usize, u64)>,
 }
@@ -147,6 +198,7 @@ impl Open {
             started: Instant::now(),
             exchange,
             body: BytesMut::new(),
+            length: 0,
             chunks: Vec::new(),
             recorder,
         }
@@ -170,7 +222,8 @@ impl Open {
     }
 
     fn add_chunk(&mut self, bytes: &[u8]) {
-        if self.body.len() + bytes.len() <= MAX_BODY_BYTES {
+        self.length += bytes.len();
+        if self.body.len() + bytes.len() <= self.recorder.max_body_bytes() {
             self.body.extend_from_slice(bytes);
             self.chunks.push((self.body.len(), self.elapsed()));
         }
@@ -197,6 +250,13 @@ impl Drop for Open {
                 response.chunks.push(Chunk { at_ms: *at_ms, data: Data::of(&shown) });
                 start = *end;
             }
+        }
+        if let Sink::Observer(observer) = &self.recorder.sink
+            && let Ok(exchange) = serde_json::to_value(&self.exchange)
+        {
+            let session_id = self.exchange.session_id.take();
+            let length = (self.length, self.length == self.body.len());
+            return observer(Observed { session_id, started: self.started, exchange, length });
         }
         self.recorder.write(self.number, &self.host, &self.exchange);
     }

@@ -36,7 +36,7 @@ export function previewOf({ text, truncated, kind }) {
   if (truncated || kind !== "item" || text.length > 20_000) return plain;
   try {
     const item = JSON.parse(text);
-    const delta = (item.data ?? item).delta;
+    const delta = (item.data?.data ?? item.data ?? item).delta;
     const content = delta?.message?.content;
     if (typeof content === "string" && content) return JSON.stringify(content).slice(0, MAX_PREVIEW_CHARACTERS);
     if (Array.isArray(content) && content.length) return content.map((part) => part.type).join(", ");

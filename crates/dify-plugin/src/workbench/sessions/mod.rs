@@ -1,0 +1,119 @@
+//! The sessions of a run: those that are open, and what is remembered of all, within a limit of memory.
+
+mod answers;
+mod calls;
+mod copy;
+mod opened;
+mod record;
+mod routes;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use self::answers::Script;
+use self::record::Record;
+pub(super) use self::routes::routes;
+use crate::daemon::{Invoke, Replies};
+use crate::upstream::recording::Observed;
+
+/// Maximum number of sessions that are remembered.
+const MAX_RECORDS: usize = 500;
+
+/// Maximum size of all that is remembered, in bytes.
+const MAX_BYTES: usize = 128 * 1024 * 1024;
+
+/// The sessions.
+#[derive(Default)]
+pub(super) struct Sessions {
+    next: AtomicU64,
+    live: Mutex<HashMap<String, Live>>,
+    /// The newest last.
+    records: Mutex<VecDeque<Arc<Mutex<Record>>>>,
+    /// Answers of the script, and what plugins have stored.
+    script: Mutex<Script>,
+}
+
+/// A session that is open.
+struct Live {
+    record: Arc<Mutex<Record>>,
+    calls: mpsc::UnboundedSender<(Invoke, Replies)>,
+    /// Calls that wait for an answer by hand.
+    waiting: HashMap<String, Replies>,
+}
+
+impl Sessions {
+    /// A call back of a session.
+    pub(super) fn call_back(&self, session_id: &str, call: Invoke, replies: Replies) {
+        match self.live().get(session_id) {
+            Some(live) => drop(live.calls.send((call, replies))),
+            None => {
+                replies.error("the session is over");
+                replies.end();
+            }
+        }
+    }
+
+    /// A line of a session, before it is read.
+    pub(super) fn line_from_plugin(&self, line: &str) {
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(borrow)]
+            session_id: Option<std::borrow::Cow<'a, str>>,
+        }
+        let Ok(Head { session_id: Some(session_id) }) = serde_json::from_str(line) else { return };
+        let record = self.live().get(&*session_id).map(|live| live.record.clone());
+        if let Some(record) = record {
+            locked(&record).line_from_plugin(line);
+        }
+    }
+
+    /// An exchange with an upstream that has ended, also when its session has.
+    pub(super) fn exchange(&self, observed: Observed) {
+        let Some(session_id) = &observed.session_id else { return };
+        if let Some(record) = self.record(session_id) {
+            locked(&record).exchange(&observed);
+        }
+    }
+
+    fn new_id(&self) -> String {
+        format!("workbench-{}", self.next.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Remembers a session, and forgets the oldest where there are too many.
+    fn remember(&self, record: Record) -> Arc<Mutex<Record>> {
+        let record = Arc::new(Mutex::new(record));
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.push_back(record.clone());
+        let mut bytes: usize = records.iter().map(|record| locked(record).bytes()).sum();
+        while records.len() > MAX_RECORDS || (bytes > MAX_BYTES && records.len() > 1) {
+            let Some(oldest) = records.pop_front() else { break };
+            bytes -= locked(&oldest).bytes();
+        }
+        record
+    }
+
+    fn record(&self, id: &str) -> Option<Arc<Mutex<Record>>> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().rev().find(|record| locked(record).id == id).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Mutex<Record>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<String, Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn locked(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
+}

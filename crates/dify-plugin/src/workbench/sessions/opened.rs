@@ -1,0 +1,243 @@
+//! Sessions that were recorded elsewhere: a document that the page saved, the files of `--record`, a line of the daemon's log. What
+//! is not there is left empty; a document is never trusted.
+
+use serde_json::{Map, Value, json};
+
+use super::copy::pairs;
+use super::record::{MAX_TEXT_BYTES, Record};
+
+/// Format marker of a saved session.
+pub(super) const FORMAT: &str = "dify-plugin workbench session 1";
+
+/// What recordings have in place of a secret.
+pub(super) const HIDDEN: &str = "***";
+
+/// Maximum number of frames and exchanges that are read.
+const MAX_ROWS: usize = 100_000;
+
+/// Opens what the page sends.
+pub(super) fn open(id: String, given: Value) -> Result<Record, &'static str> {
+    let Value::Object(mut given) = given else { return Err("a recording is a JSON object") };
+    if let Some(line) = given.get("line").and_then(Value::as_str) {
+        return of_line(id, line);
+    }
+    if let Some(Value::Object(files)) = given.remove("files") {
+        return of_files(id, &files);
+    }
+    of_document(id, given)
+}
+
+fn of_document(id: String, mut document: Map<String, Value>) -> Result<Record, &'static str> {
+    if document.get("format").and_then(Value::as_str) != Some(FORMAT) {
+        return Err("the file is not a session that the workbench saved");
+    }
+    let mut request = document.remove("request").filter(Value::is_object).unwrap_or_else(|| json!({}));
+    for (name, own) in [("action", "action"), ("type", "type"), ("provider", "provider"), ("model", "model")] {
+        if request.get(name).is_none()
+            && let Some(value) = document.get(own).filter(|value| value.is_string())
+        {
+            request[name] = value.clone();
+        }
+    }
+    let rows = |value: Option<Value>| match value {
+        Some(Value::Array(rows)) => rows.into_iter().take(MAX_ROWS),
+        _ => Vec::new().into_iter().take(MAX_ROWS),
+    };
+    let frames = rows(document.remove("frames")).map(|frame| self::frame(&frame)).collect();
+    let exchanges = rows(document.remove("exchanges")).filter(Value::is_object).collect();
+    let usage = document.remove("usage").filter(Value::is_object);
+    let items = document.get("items").and_then(Value::as_u64).unwrap_or_default() as usize;
+    let mut record = Record::new(id, request, None);
+    record.restore(frames, exchanges, usage, items);
+    let started = document.get("started").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    record.started_at = started.unwrap_or(record.started_at);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let error = document.get("error").filter(|error| error.is_object());
+    record.end("opened", error.map(|error| (text(&error["kind"]), text(&error["message"]))));
+    record.milliseconds = document.get("milliseconds").and_then(Value::as_f64);
+    Ok(record)
+}
+
+/// A frame with the members that the page reads.
+fn frame(given: &Value) -> Value {
+    let text = given["text"].as_str().unwrap_or_default();
+    json!({
+        "at": given["at"].as_f64().unwrap_or_default(),
+        "direction": if given["direction"] == "in" { "in" } else { "out" },
+        "kind": given["kind"].as_str().unwrap_or("item"),
+        "bytes": given["bytes"].as_u64().unwrap_or(text.len() as u64),
+        "redacted": given["redacted"].as_bool().unwrap_or_default(),
+        "text": &text[..text.floor_char_boundary(MAX_TEXT_BYTES)],
+        "truncated": given["truncated"].as_bool().unwrap_or_default(),
+    })
+}
+
+/// The files of a recording: `NNNN-request.json` and one for each exchange.
+fn of_files(id: String, files: &Map<String, Value>) -> Result<Record, &'static str> {
+    let mut names: Vec<&String> = files.keys().collect();
+    names.sort();
+    let read = |name: &str| files.get(name).and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
+    let mut request = json!({});
+    let mut found: Vec<Value> = Vec::new();
+    for name in names {
+        let Some(value) = read(name).filter(Value::is_object) else { continue };
+        match name.ends_with("-request.json") {
+            true if request.as_object().is_some_and(Map::is_empty) => request = value,
+            true => {}
+            false if value["request"]["url"].is_string() => found.push(value),
+            false => {}
+        }
+    }
+    if found.is_empty() && request.as_object().is_some_and(Map::is_empty) {
+        return Err("none of the files belongs to a recording");
+    }
+    let time =
+        |exchange: &Value| exchange["recorded_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let first = found.iter().filter_map(time).min();
+    let mut record = Record::new(id.clone(), request.clone(), None);
+    record.started_at = first.unwrap_or(record.started_at);
+    let exchanges = found.iter().take(MAX_ROWS).enumerate().map(|(index, recorded)| {
+        let at = time(recorded).zip(first).map_or(0.0, |(time, first)| time.duration_since(first).as_secs_f64() * 1e3);
+        exchange(recorded, at, &format!("{id}-{}", index + 1))
+    });
+    let exchanges: Vec<Value> = exchanges.collect();
+    let end = exchanges.iter().filter_map(|exchange| exchange["phases"]["ended"].as_f64()).fold(0.0, f64::max);
+    let text = request.to_string();
+    let frames = vec![json!({"at": 0.0, "direction": "in", "kind": "request", "bytes": text.len(), "redacted": true,
+        "text": &text[..text.floor_char_boundary(MAX_TEXT_BYTES)], "truncated": text.len() > MAX_TEXT_BYTES})];
+    record.restore(frames, exchanges, None, 0);
+    record.end("opened", None);
+    record.milliseconds = Some(end);
+    Ok(record)
+}
+
+/// A line of a log in which an envelope or the data of a request is.
+fn of_line(id: String, line: &str) -> Result<Record, &'static str> {
+    let found = line.char_indices().filter(|(_, character)| *character == '{').take(64).find_map(|(at, _)| {
+        let mut values = serde_json::Deserializer::from_str(&line[at..]).into_iter::<Value>();
+        let value = values.next()?.ok()?;
+        let is_envelope = value["data"].is_object() || value["action"].is_string() || value["event"].is_string();
+        is_envelope.then_some(value)
+    });
+    let envelope = found.ok_or("the line contains no message of the plugin protocol")?;
+    let mut request = if envelope["data"].is_object() { envelope["data"].clone() } else { envelope.clone() };
+    let mut is_redacted = false;
+    for member in ["credentials", "settings", "system_credentials"] {
+        for value in request.get_mut(member).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+            // A log may contain what no page should show.
+            is_redacted = true;
+            *value = HIDDEN.into();
+        }
+    }
+    let mut record = Record::new(id, request.clone(), None);
+    let mut shown = envelope;
+    match shown["data"].is_object() {
+        true => shown["data"] = request,
+        false => shown = request,
+    }
+    let text = shown.to_string();
+    let frame = json!({"at": 0.0, "direction": if shown["event"] == "session" { "out" } else { "in" },
+        "kind": if shown["event"] == "session" { "item" } else { "request" }, "bytes": line.len(), "redacted": is_redacted,
+        "text": &text[..text.floor_char_boundary(MAX_TEXT_BYTES)], "truncated": text.len() > MAX_TEXT_BYTES});
+    record.restore(vec![frame], Vec::new(), None, 0);
+    record.end("opened", None);
+    record.milliseconds = Some(0.0);
+    Ok(record)
+}
+
+/// A recorded exchange as the page shows it: times in milliseconds from the beginning of its session.
+pub(super) fn exchange(recorded: &Value, at: f64, id: &str) -> Value {
+    let (request, response, failure) = (&recorded["request"], &recorded["response"], &recorded["failure"]);
+    let body = text_of(&request["body"]);
+    let chunks: Vec<(f64, String)> = response["chunks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|chunk| (at + chunk["at_ms"].as_f64().unwrap_or_default(), text_of(chunk)))
+        .collect();
+    let headers_at = response["after_ms"].as_f64().map(|after| at + after);
+    let failed_at = failure["after_ms"].as_f64().map(|after| at + after);
+    let ended = chunks.last().map(|(at, _)| *at).or(headers_at).or(failed_at);
+    let whole: String = chunks.iter().map(|(_, text)| text.as_str()).collect();
+    let interrupted = response["end"]["truncated"].as_str().or_else(|| failure["message"].as_str());
+    json!({
+        "id": id, "attempt": 1, "method": request["method"], "url": request["url"], "status": response["status"], "at": at,
+        // The HTTP client does not report when it took a connection.
+        "phases": {"queued": null, "connected": null, "first_byte": headers_at, "ended": ended},
+        "request": {"headers": pairs(&request["headers"]), "body": body, "bytes": body.len()},
+        "response": if response.is_object() {
+            json!({"headers": pairs(&response["headers"]), "body": whole, "bytes": whole.len(),
+                "chunks": chunks.iter().map(|(at, text)| json!([at, text.len()])).collect::<Vec<_>>()})
+        } else {
+            Value::Null
+        },
+        "error": interrupted,
+        "redacted": recorded.to_string().contains(HIDDEN),
+    })
+}
+
+/// The content of a body or a chunk: text, or what stands for it.
+fn text_of(data: &Value) -> String {
+    match (&data["json"], &data["text"], &data["base64"], &data["omitted"]) {
+        (Value::Object(json), ..) => Value::Object(json.clone()).to_string(),
+        (_, Value::String(text), ..) => text.clone(),
+        (_, _, Value::String(base64), _) => format!("({} characters of Base64) {base64}", base64.len()),
+        (.., Value::String(what)) => format!("({what})"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_session_opens_as_it_was() {
+        let mut document = json!({
+            "format": FORMAT, "action": "invoke_llm", "type": "model", "provider": "p", "model": "m", "state": "failed",
+            "started": "2026-11-27T10:00:00Z", "milliseconds": 12.5, "error": {"kind": "E", "message": "m"},
+            "usage": {"total_tokens": 3}, "items": 2, "request": {"type": "model", "action": "invoke_llm", "provider": "p", "model": "m"},
+            "frames": [{"at": 1.5, "direction": "out", "kind": "item", "bytes": 9, "redacted": true, "text": "{}", "truncated": false}],
+            "exchanges": [{"id": "x", "request": {"body": "b"}, "response": null}], "dropped": {"frames": 0, "exchanges": 0},
+        });
+        let record = open("new".to_owned(), document.clone()).unwrap();
+        let mut whole = record.whole();
+        for (name, value) in [("id", json!("new")), ("state", json!("opened"))] {
+            assert_eq!(whole[name].take(), value);
+            document[name] = Value::Null;
+        }
+        whole["format"] = FORMAT.into();
+        assert_eq!(whole, document);
+    }
+
+    #[test]
+    fn a_line_of_a_log_hides_its_credentials() {
+        let envelope = r#"{"session_id":"s","event":"request","data":{"type":"model","action":"invoke_llm","credentials":{"k":"sk-secret"}}}"#;
+        for line in [envelope.to_owned(), format!("2026-11-27 INFO {{x}} received {envelope} [tail]")] {
+            let record = open("id".to_owned(), json!({ "line": line })).unwrap();
+            let whole = record.whole().to_string();
+            assert!(!whole.contains("sk-secret") && whole.contains("invoke_llm"), "{whole}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused() {
+        for given in [
+            json!([]),
+            json!({}),
+            json!({"format": "other"}),
+            json!({"line": "no message"}),
+            json!({"line": "{\"a\":1}"}),
+            json!({"files": {}}),
+            json!({"files": {"a.json": "[]", "b.json": "{", "c.json": 1}}),
+        ] {
+            assert!(open("id".to_owned(), given.clone()).is_err(), "{given}");
+        }
+        // Odd members cost nothing.
+        for odd in [json!(1), json!("x"), json!([[], {}, 3]), json!({"a": []}), Value::Null] {
+            for member in ["frames", "exchanges", "usage", "items", "request", "started", "error", "milliseconds"] {
+                assert!(open("id".to_owned(), json!({"format": FORMAT, member: odd})).is_ok(), "{member}: {odd}");
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What is remembered of one session: its frames in both directions and its exchanges with upstreams, on one time axis, without
+//! secrets and within a limit.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::upstream::recording::{Observed, Scrubber};
+
+/// Maximum size of the text of a frame, in bytes.
+pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
+
+/// How much of a longer text is read, so that a secret at the cut is found whole.
+const MAX_READ_BYTES: usize = MAX_TEXT_BYTES + 16 * 1024;
+
+/// Maximum size of what is kept of one session, in bytes.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// A session.
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) action: String,
+    pub(super) access_type: String,
+    pub(super) provider: String,
+    pub(super) model: Option<String>,
+    /// `running`, `ended`, `failed`, `cancelled` or `opened`.
+    pub(super) state: &'static str,
+    /// Type and message.
+    pub(super) error: Option<(String, String)>,
+    pub(super) started_at: jiff::Timestamp,
+    started: Instant,
+    /// Duration in milliseconds, once it has ended.
+    pub(super) milliseconds: Option<f64>,
+    usage: Option<Value>,
+    items: usize,
+    /// The request as it may be shown.
+    pub(super) request: Value,
+    frames: Vec<Value>,
+    exchanges: Vec<Value>,
+    bytes: usize,
+    dropped: (usize, usize),
+    /// Absent in a session that was opened from a recording, which has no secrets.
+    scrubber: Option<Scrubber>,
+}
+
+impl Record {
+    /// Begins with a request as it may be shown.
+    pub(super) fn new(id: String, request: Value, scrubber: Option<Scrubber>) -> Self {
+        let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let part = ["model", "tool", "agent_strategy", "datasource", "event"].into_iter().map(text);
+        let provider = ["provider", "agent_strategy_provider"].into_iter().map(text);
+        Self {
+            id,
+            action: text("action"),
+            access_type: text("type"),
+            provider: provider.into_iter().find(|name| !name.is_empty()).unwrap_or_default(),
+            model: part.into_iter().find(|name| !name.is_empty()),
+            state: "running",
+            error: None,
+            started_at: jiff::Timestamp::now(),
+            started: Instant::now(),
+            milliseconds: None,
+            usage: None,
+            items: 0,
+            request,
+            frames: Vec::new(),
+            exchanges: Vec::new(),
+            bytes: 0,
+            dropped: (0, 0),
+            scrubber,
+        }
+    }
+
+    /// Milliseconds since the beginning.
+    pub(super) fn now(&self) -> f64 {
+        milliseconds(self.started.elapsed())
+    }
+
+    /// Size of what is kept, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A text without the session's secrets.
+    pub(super) fn shown(&self, text: &str) -> String {
+        self.scrubber.as_ref().map_or_else(|| text.to_owned(), |scrubber| scrubber.text(text))
+    }
+
+    /// A line from the plugin.
+    pub(super) fn line_from_plugin(&mut self, line: &str) {
+        let message: Value = serde_json::from_str(line).unwrap_or_default();
+        let kind = match message["data"]["type"].as_str() {
+            Some("stream") => {
+                self.items += 1;
+                let data = &message["data"]["data"];
+                let usage = [&data["delta"]["usage"], &data["usage"]].into_iter().find(|usage| usage.is_object());
+                self.usage = usage.cloned().or(self.usage.take());
+                "item"
+            }
+            Some("invoke") => "callback",
+            Some("error") => "error",
+            _ => "end",
+        };
+        self.frame("out", kind, line);
+    }
+
+    /// A line in a direction: `in` is to the plugin.
+    pub(super) fn frame(&mut self, direction: &str, kind: &str, line: &str) {
+        let at = self.now();
+        if self.bytes >= MAX_BYTES {
+            self.dropped.0 += 1;
+            return;
+        }
+        let read = &line[..line.floor_char_boundary(MAX_READ_BYTES)];
+        let shown = self.shown(read);
+        let is_redacted = shown != read;
+        let text = &shown[..shown.floor_char_boundary(MAX_TEXT_BYTES)];
+        self.bytes += text.len() + 128;
+        self.frames.push(json!({
+            "at": at, "direction": direction, "kind": kind, "bytes": line.len(), "redacted": is_redacted,
+            "text": text, "truncated": text.len() < shown.len() || read.len() < line.len(),
+        }));
+    }
+
+    /// An exchange with an upstream. Recordings have removed its secrets.
+    pub(super) fn exchange(&mut self, observed: &Observed) {
+        let at = milliseconds(observed.started.saturating_duration_since(self.started));
+        let id = format!("{}-{}", self.id, self.exchanges.len() + self.dropped.1 + 1);
+        let mut shown = super::opened::exchange(&observed.exchange, at, &id);
+        let (length, is_whole) = observed.length;
+        if let Some(response) = shown.get_mut("response").filter(|response| response.is_object()) {
+            response["bytes"] = length.into();
+            response["truncated"] = (!is_whole).into();
+        }
+        // One that ended after its session is known only now.
+        self.add_exchange(shown);
+    }
+
+    /// Adds an exchange in the form of the page.
+    pub(super) fn add_exchange(&mut self, exchange: Value) {
+        let size = |part: &str| exchange[part]["body"].as_str().map_or(0, str::len);
+        let bytes = size("request") + size("response") + 512;
+        if self.bytes + bytes > MAX_BYTES {
+            self.dropped.1 += 1;
+            return;
+        }
+        self.bytes += bytes;
+        self.exchanges.push(exchange);
+    }
+
+    /// Ends it, once.
+    pub(super) fn end(&mut self, state: &'static str, error: Option<(String, String)>) {
+        if self.state == "running" {
+            self.state = state;
+            self.error = error.map(|(kind, message)| (kind, self.shown(&message)));
+            self.milliseconds = Some(self.now());
+        }
+    }
+
+    /// What lists show.
+    pub(super) fn summary(&self) -> Value {
+        json!({
+            "id": self.id, "action": self.action, "type": self.access_type, "provider": self.provider, "model": self.model,
+            "state": self.state, "started": self.started_at.to_string(),
+            "milliseconds": self.milliseconds.unwrap_or_else(|| self.now()),
+            "error": self.error.as_ref().map(|(kind, message)| json!({"kind": kind, "message": message})),
+            "usage": self.usage, "items": self.items,
+        })
+    }
+
+    /// All of it.
+    pub(super) fn whole(&self) -> Value {
+        let mut whole = self.summary();
+        whole["request"] = self.request.clone();
+        whole["frames"] = self.frames.clone().into();
+        whole["exchanges"] = self.exchanges.clone().into();
+        whole["dropped"] = json!({"frames": self.dropped.0, "exchanges": self.dropped.1});
+        whole
+    }
+
+    /// Exchanges in the form of the page.
+    pub(super) fn exchanges(&self) -> &[Value] {
+        &self.exchanges
+    }
+
+    /// Restores what a recording holds.
+    pub(super) fn restore(&mut self, frames: Vec<Value>, exchanges: Vec<Value>, usage: Option<Value>, items: usize) {
+        frames.into_iter().for_each(|frame| {
+            let size = frame["text"].as_str().map_or(0, str::len) + 128;
+            match self.bytes + size > MAX_BYTES {
+                true => self.dropped.0 += 1,
+                false => {
+                    self.bytes += size;
+                    self.frames.push(frame);
+                }
+            }
+        });
+        exchanges.into_iter().for_each(|exchange| self.add_exchange(exchange));
+        (self.usage, self.items) = (usage, items);
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
