@@ -61,6 +61,12 @@ impl CredentialArgs {
 }
 
 impl Given {
+    /// Fields that the user gave.
+    #[cfg(feature = "workbench")]
+    pub fn of(fields: Map<String, Value>) -> Self {
+        Self { fields, variable: None }
+    }
+
     /// Rejects a key from the environment if the directory's forms would send it elsewhere. The directory may be
     /// untrusted, and its form defaults may set a URL, a proxy or a certificate. `fields` are all fields that the user
     /// gave.

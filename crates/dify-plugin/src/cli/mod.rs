@@ -12,7 +12,7 @@ mod debug_args;
 mod declare;
 mod dev;
 #[cfg(feature = "client")]
-mod doctor;
+pub(crate) mod doctor;
 #[cfg(feature = "package")]
 mod executables;
 mod facts;

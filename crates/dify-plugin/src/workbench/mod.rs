@@ -6,6 +6,7 @@
 
 mod assets;
 mod credentials;
+mod doctor;
 mod error;
 mod events;
 mod plugin;

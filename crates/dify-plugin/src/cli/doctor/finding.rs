@@ -1,4 +1,4 @@
-//! Findings of `doctor`: one line per finding, as text or as JSON.
+//! Findings of `doctor`: one line per finding, as text or as JSON, or kept for the workbench.
 
 use std::fmt;
 
@@ -50,17 +50,40 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Prints findings immediately, and counts them.
+/// Prints findings immediately, or keeps them, and counts them.
 pub struct Report {
-    json: bool,
+    output: Output,
     /// Number of findings by level.
     counts: [usize; 3],
+}
+
+/// Where findings go.
+enum Output {
+    Lines,
+    Json,
+    #[cfg(feature = "workbench")]
+    Kept(Vec<Finding>),
 }
 
 impl Report {
     /// Returns an empty report. With `json`, each finding is printed as a JSON object.
     pub fn new(json: bool) -> Self {
-        Self { json, counts: [0; 3] }
+        Self { output: if json { Output::Json } else { Output::Lines }, counts: [0; 3] }
+    }
+
+    /// Returns an empty report that prints nothing.
+    #[cfg(feature = "workbench")]
+    pub fn kept() -> Self {
+        Self { output: Output::Kept(Vec::new()), counts: [0; 3] }
+    }
+
+    /// Returns the findings of a report that prints nothing.
+    #[cfg(feature = "workbench")]
+    pub fn into_findings(self) -> Vec<Finding> {
+        match self.output {
+            Output::Kept(findings) => findings,
+            Output::Lines | Output::Json => Vec::new(),
+        }
     }
 
     /// Adds a successful check.
@@ -86,7 +109,15 @@ impl Report {
     fn add(&mut self, level: Level, check: &str, found: String, hint: Option<String>) -> anyhow::Result<()> {
         self.counts[level as usize] += 1;
         let finding = Finding { level, check: check.to_owned(), found, hint };
-        if self.json { print_json(&serde_json::to_value(&finding)?) } else { print_line(&finding.to_string()) }
+        match &mut self.output {
+            Output::Json => print_json(&serde_json::to_value(&finding)?),
+            Output::Lines => print_line(&finding.to_string()),
+            #[cfg(feature = "workbench")]
+            Output::Kept(findings) => {
+                findings.push(finding);
+                Ok(())
+            }
+        }
     }
 
     /// Whether there are errors.

@@ -11,17 +11,25 @@ mod environment;
 mod finding;
 mod operator;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+#[cfg(feature = "workbench")]
+use serde_json::{Map, Value};
 
+#[cfg(feature = "workbench")]
+use self::finding::Finding;
 use self::finding::Report;
 use super::credentials::CredentialArgs;
+#[cfg(feature = "workbench")]
+use super::credentials::Given;
 use super::debug_args::DifyArgs;
 use super::program::Program;
 use super::session_client;
 use super::terminal::say;
+#[cfg(feature = "workbench")]
+use crate::config::Config;
 use crate::declare::{self, Severity};
 use crate::protocol::{Credentials, ModelType};
 use crate::upstream::Upstream;
@@ -59,7 +67,7 @@ impl DoctorArgs {
     pub async fn run(self, program: &Program) -> anyhow::Result<ExitCode> {
         let mut report = Report::new(self.json);
         let mut unchecked = Vec::new();
-        self.declarations(program, &mut report)?;
+        declarations(program, &self.dir, &mut report)?;
         let settings = self.dify.settings();
         environment::check(&mut report, &settings, &self.dify.env_file)?;
         let outcome = self.provider.as_deref().map(|name| self.credentials.read(program, name)).transpose();
@@ -95,33 +103,58 @@ impl DoctorArgs {
         }
         Ok(if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
 
-    fn declarations(&self, program: &Program, report: &mut Report) -> anyhow::Result<()> {
-        const CHECK: &str = "declarations";
-        if !self.dir.join("manifest.yaml").is_file() {
-            let found = format!("no manifest.yaml in {}", self.dir.display());
-            return report.error(CHECK, found, "Run the command in the plugin directory, or pass --dir.");
-        }
-        for problem in declare::check(&self.dir) {
-            let place = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
-            let found = format!("{}{place}: {}", problem.file, problem.message);
-            match problem.severity {
-                Severity::Warning => {
-                    report.warning(CHECK, found, "Dify accepts this, but does not treat it as intended.")?
-                }
-                Severity::Error => report.error(CHECK, found, "Dify would reject the plugin; fix this file.")?,
+fn declarations(program: &Program, directory: &Path, report: &mut Report) -> anyhow::Result<()> {
+    const CHECK: &str = "declarations";
+    if !directory.join("manifest.yaml").is_file() {
+        let found = format!("no manifest.yaml in {}", directory.display());
+        return report.error(CHECK, found, "Run the command in the plugin directory, or pass --dir.");
+    }
+    for problem in declare::check(directory) {
+        let place = if problem.path.is_empty() { String::new() } else { format!(": {}", problem.path) };
+        let found = format!("{}{place}: {}", problem.file, problem.message);
+        match problem.severity {
+            Severity::Warning => {
+                report.warning(CHECK, found, "Dify accepts this, but does not treat it as intended.")?
             }
-        }
-        if report.has_errors() {
-            return Ok(());
-        }
-        match session_client::load(program, &self.dir, Upstream::new()) {
-            Ok(session_client::Loaded { registry, .. }) => {
-                let names = registry.names();
-                let models: usize = names.iter().map(|name| registry.models(name).len()).sum();
-                report.ok(CHECK, format!("{} with {models} models", names.join(", ")))
-            }
-            Err(error) => report.error(CHECK, format!("{error:#}"), "Remove it from the manifest."),
+            Severity::Error => report.error(CHECK, found, "Dify would reject the plugin; fix this file.")?,
         }
     }
+    if report.has_errors() {
+        return Ok(());
+    }
+    match session_client::load(program, directory, Upstream::new()) {
+        Ok(session_client::Loaded { registry, .. }) => {
+            let names = registry.names();
+            let models: usize = names.iter().map(|name| registry.models(name).len()).sum();
+            report.ok(CHECK, format!("{} with {models} models", names.join(", ")))
+        }
+        Err(error) => report.error(CHECK, format!("{error:#}"), "Remove it from the manifest."),
+    }
+}
+
+/// What the workbench shows: the checks of the machine and the declarations and, with the credentials of a provider, of its endpoint.
+#[cfg(feature = "workbench")]
+pub(crate) async fn findings(
+    program: &Program,
+    directory: &Path,
+    provider: Option<&str>,
+    fields: Map<String, Value>,
+) -> anyhow::Result<Vec<Finding>> {
+    let mut report = Report::kept();
+    declarations(program, directory, &mut report)?;
+    let file = Path::new(".env");
+    let settings = Config::settings(file);
+    environment::check(&mut report, &settings, file)?;
+    let credentials: Credentials = serde_json::from_value(fields.clone().into())?;
+    certificates::check(&mut report, &credentials)?;
+    environment::proxies(&mut report, &settings)?;
+    operator::check(&mut report, &settings, file)?;
+    if let Some(provider) = provider {
+        let given = Given::of(fields);
+        let target = endpoint::DoctorTarget { provider, model: None, model_type: ModelType::Llm, given };
+        endpoint::check(program, &mut report, directory, &target, &credentials).await?;
+    }
+    Ok(report.into_findings())
 }
