@@ -62,7 +62,7 @@ fn an_answer_is_streamed(tester: &Tester) {
     assert_eq!(upstream.bodies().len(), 1);
     // Tokens as the upstream counted them.
     let view = page.driver.text("main[data-view=try]");
-    assert!(view.contains("46"), "no usage: {view}");
+    assert!(view.contains("12 + 34 tokens"), "no usage: {view}");
     // A second message brings the first ones with it.
     chat(&page, "again", "ended");
     page.driver.until("document.querySelectorAll('[data-turn=assistant]').length === 2", json!([]));
@@ -194,6 +194,10 @@ fn a_recording_is_saved_and_opened(tester: &Tester) {
 }
 
 fn a_tool_of_any_command_runs(tester: &Tester) {
+    if !conformance().is_file() {
+        println!("skipped: no example (cargo build --example conformance)");
+        return;
+    }
     let page = tester.open_command(&root().join("tests/conformance/plugins/tools"), &conformance());
     page.driver.element("[data-target=command][data-state=ready]");
     page.store_credentials("tool/conformance_tools", &json!({"api_key": "right", "region": "eu"}));

@@ -248,6 +248,8 @@ def parameter(rule):
     if default is None:
         default = {"int": low or 0, "float": low or 0, "boolean": False, "tag": None}.get(kind, "")
     drawn = row(rule["name"], control, text(rule.get("label")), switch=not rule.get("required") and rule["name"] != "stop", help=text(rule.get("help")))
+    if rule.get("use_template") and not rule.get("help"):
+        drawn["any_help"] = True
     if control == "slider":
         step = 0.1 if kind == "float" else 1 if high < 100 else 10 if high < 1000 else 100
         drawn.update(min=low, max=high, step=step)

@@ -4,7 +4,25 @@
 //! Source: `langgenius/dify: web/app/components/base/form/components/base/`,
 //! `langgenius/graphon: src/graphon/model_runtime/entities/provider_entities.py`.
 
+#[cfg(feature = "workbench")]
+mod credentials;
+#[cfg(feature = "workbench")]
+mod field;
+#[cfg(feature = "workbench")]
+mod models;
+#[cfg(feature = "workbench")]
+mod parameters;
+#[cfg(feature = "workbench")]
+mod parts;
+#[cfg(feature = "workbench")]
+mod place;
+#[cfg(feature = "workbench")]
+mod view;
+
 use serde_json::{Map, Value};
+
+#[cfg(feature = "workbench")]
+pub(crate) use view::view;
 
 use super::codes::Code;
 

@@ -44,6 +44,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use codes::Code;
+#[cfg(feature = "workbench")]
+pub(crate) use drawn::view;
 pub use i18n::I18n;
 pub use kind::PluginKind;
 pub use kinds::KindDeclarations;

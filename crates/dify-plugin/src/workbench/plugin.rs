@@ -23,7 +23,7 @@ pub(super) async fn show(State(workbench): State<Arc<Workbench>>) -> Json<Value>
     let kind = if workbench.command.is_empty() { "program" } else { "command" };
     Json(json!({
         "revision": read.revision,
-        "view": Value::Null,
+        "view": read.view,
         "problems": problems,
         "target": {
             "kind": kind,

@@ -44,13 +44,29 @@ pub(super) struct Read {
     pub declarations: Option<Declarations>,
     /// What is wrong with them.
     pub problems: Problems,
+    /// What Dify shows of them; nothing if it would reject them.
+    pub view: Value,
+}
+
+impl Read {
+    /// Another command has code of its own, which the declarations are not compared with.
+    fn new(revision: u64, program: &Program, directory: &Path, command: &[String]) -> Self {
+        let (declarations, problems) = match command {
+            [] => program.inspect(directory),
+            _ => crate::declare::inspect(directory),
+        };
+        // What this executable cannot serve is drawn all the same.
+        let unserved = if declarations.is_none() { crate::declare::inspect(directory).0 } else { None };
+        let drawn = declarations.as_ref().or(unserved.as_ref());
+        let view = drawn.map_or(Value::Null, |declarations| crate::declare::view(declarations, &problems.0));
+        Self { revision, declarations, problems, view }
+    }
 }
 
 impl Workbench {
     /// Reads the plugin for the first time.
     pub(super) fn new(program: Program, directory: PathBuf, command: Vec<String>) -> Self {
-        let (declarations, problems) = inspect(&program, &directory, &command);
-        let read = Mutex::new(Arc::new(Read { revision: 1, declarations, problems }));
+        let read = Mutex::new(Arc::new(Read::new(1, &program, &directory, &command)));
         let notices = broadcast::channel(MAX_NOTICES).0;
         Self {
             program,
@@ -71,13 +87,8 @@ impl Workbench {
 
     /// Reads the plugin again, after a change of its files.
     pub(super) fn reread(&self) {
-        let (declarations, problems) = inspect(&self.program, &self.directory, &self.command);
-        let revision = {
-            let mut read = self.locked();
-            let revision = read.revision + 1;
-            *read = Arc::new(Read { revision, declarations, problems });
-            revision
-        };
+        let revision = self.read().revision + 1;
+        *self.locked() = Arc::new(Read::new(revision, &self.program, &self.directory, &self.command));
         self.notify(Notice { event: "plugin", data: serde_json::json!({ "revision": revision }) });
     }
 
@@ -94,13 +105,5 @@ impl Workbench {
 
     fn locked(&self) -> MutexGuard<'_, Arc<Read>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Another command has code of its own, which the declarations are not compared with.
-fn inspect(program: &Program, directory: &Path, command: &[String]) -> (Option<Declarations>, Problems) {
-    match command {
-        [] => program.inspect(directory),
-        _ => crate::declare::inspect(directory),
     }
 }

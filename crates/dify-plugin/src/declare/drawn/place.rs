@@ -1,0 +1,58 @@
+//! Where a declaration was written: the notes of `check` about it, and their lines.
+
+use std::path::Path;
+
+use super::field::{Field, Note};
+use crate::declare::codes::Code;
+use crate::declare::load::fill_lines;
+use crate::declare::problem::Problem;
+
+/// A file of the plugin, with what `check` found in all of them.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'p> {
+    pub directory: &'p Path,
+    pub file: &'p str,
+    pub problems: &'p [Problem],
+    /// Whether shared blocks were expanded in the file, so that paths do not lead to lines.
+    pub expanded: bool,
+}
+
+impl Place<'_> {
+    /// Gives a field its path and its notes: those of `check`, and those that were found while it was drawn.
+    pub fn fill(&self, field: &mut Field, path: &str) {
+        path.clone_into(&mut field.path);
+        let found = std::mem::take(&mut field.found);
+        field.notes = self.notes(path, found);
+    }
+
+    /// The notes on a part of the file. A code is not repeated.
+    pub fn notes(&self, path: &str, found: Vec<(Code, String)>) -> Vec<Note> {
+        let own = self.problems.iter().filter(|problem| problem.file == self.file && is_within(&problem.path, path));
+        let mut notes: Vec<Note> = own.map(note).collect();
+        let mut more: Vec<Problem> = found
+            .into_iter()
+            .filter(|(code, _)| notes.iter().all(|note| note.code != code.text()))
+            .map(|(code, message)| Problem::new(code, self.file, path, message))
+            .collect();
+        if !self.expanded {
+            fill_lines(self.directory, &mut more);
+        }
+        notes.extend(more.iter().map(note));
+        notes
+    }
+}
+
+/// Whether a path is that of a part, or of something in it.
+fn is_within(path: &str, part: &str) -> bool {
+    path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn note(problem: &Problem) -> Note {
+    Note {
+        code: problem.code.text(),
+        message: problem.message.clone(),
+        file: problem.file.clone(),
+        line: problem.line,
+        path: problem.path.clone(),
+    }
+}
