@@ -40,6 +40,7 @@ fn a_feature_adds_the_crates_that_it_needs_and_no_others() {
         (&[NONE, "--features", "package"], &["zip", "pkcs8", "clap"], &["reqwest", "axum", "rust_decimal"]),
         (&[NONE, "--features", "models"], &["reqwest", "rust_decimal"], &["axum", "zip", "jsonwebtoken", "rsa"]),
         (&[NONE, "--features", "testing,new"], &["tokio"], &["reqwest", "axum", "zip", "rust_decimal"]),
+        (&[NONE, "--features", "workbench"], &["reqwest", "axum", "clap"], &["zip", "pkcs8", "rust_decimal"]),
         (&["--all-features"], &["reqwest", "rust_decimal"], &["jsonwebtoken", "rsa"]),
     ];
     for (arguments, needed, unneeded) in rows {

@@ -47,7 +47,13 @@ fn contains_the_executables_that_were_built() {
         ("one", &[(AMD64, 62)], &[], false, "warning: the package does not run on linux-arm64: no executable"),
         ("none", &[], &[], true, "no executable for linux-amd64"),
         ("named", &[(AMD64, 62)], &["--target", "linux-amd64"], false, ""),
-        ("missing", &[(AMD64, 62)], &["--target", "linux-arm64"], true, "cargo zigbuild --release --target aarch64"),
+        (
+            "missing",
+            &[(AMD64, 62)],
+            &["--target", "linux-arm64"],
+            true,
+            "cargo zigbuild --release --no-default-features --target aarch64",
+        ),
         ("two", &[(AMD64, 62)], &["--target", "linux-amd64,linux-arm64"], true, "no executable for linux-arm64"),
     ] {
         let (target, out) = (scratch.path().join(name), scratch.path().join(format!("{name}-out")));
@@ -65,6 +71,30 @@ fn contains_the_executables_that_were_built() {
             let manifest = inspect::read(&package).unwrap().manifest().unwrap();
             assert_eq!(manifest.0["meta"]["arch"].as_array().unwrap().len(), built.len(), "{name}");
         }
+    }
+}
+
+/// By this text an executable with the workbench is known.
+const WORKBENCH: &[u8] = b"dify-plugin-workbench and what is in no package";
+
+#[test]
+fn an_executable_with_the_workbench_is_refused() {
+    let own = std::fs::read(env!("CARGO_BIN_EXE_dify-plugin-runtime")).unwrap();
+    assert!(own.windows(WORKBENCH.len()).any(|part| part == WORKBENCH), "the text is not in this executable");
+    let scratch = TempDir::new().unwrap();
+    for (name, place) in [("start", 4096), ("end", 9000)] {
+        let target = scratch.path().join(name);
+        let path = build(&target, AMD64, 62);
+        let mut bytes = elf(62, false);
+        bytes.resize(place, 0);
+        bytes.extend_from_slice(WORKBENCH);
+        std::fs::write(&path, bytes).unwrap();
+        let out = scratch.path().join("out");
+        let output = package(&target, &out, &[]);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && errors.contains("contains the workbench"), "{errors}");
+        assert!(errors.contains("--no-default-features") && errors.contains(path.to_str().unwrap()), "{errors}");
+        assert!(!out.join(format!("gemini-{}.difypkg", env!("CARGO_PKG_VERSION"))).exists());
     }
 }
 

@@ -50,7 +50,7 @@ def executables():
     for target, triple in TRIPLES.items():
         call("rustup", "target", "add", triple, cwd=ROOT)
         profile = ["--release"] if PROFILE == "release" else []
-        call("cargo", "zigbuild", "--locked", "--bin", "dify-plugin-runtime", "--target", triple, *profile, cwd=ROOT)
+        call("cargo", "zigbuild", "--locked", "--bin", "dify-plugin-runtime", "--no-default-features", "--target", triple, *profile, cwd=ROOT)
         found[target] = ROOT / "target" / triple / PROFILE / "dify-plugin-runtime"
     return found
 

@@ -1,11 +1,14 @@
-//! Checks in the ELF header of an executable that it is static and for the right CPU.
+//! Checks of an executable that it is static, for the right CPU, and without what only authors need.
 
 use super::{PackageError, Target};
 
 /// Program header type of an interpreter, which means that the file needs a dynamic loader.
 const INTERPRETER: u32 = 3;
 
-/// Checks that the file is a static executable for the target.
+/// What an executable with the workbench contains, backwards: an executable with this code must not contain it, too.
+const WORKBENCH_BACKWARDS: &[u8] = b"egakcap on ni si tahw dna hcnebkrow-nigulp-yfid";
+
+/// Checks that the file is a static executable for the target, and holds no workbench.
 pub fn check(file: &str, bytes: &[u8], target: Target) -> Result<(), PackageError> {
     let invalid =
         |what: String| PackageError::Wrong(format!("{file}: {what}; build it with `{}`", target.build_command()));
@@ -28,6 +31,10 @@ pub fn check(file: &str, bytes: &[u8], target: Target) -> Result<(), PackageErro
         if header_type == Some(INTERPRETER) {
             return Err(invalid("is dynamically linked; a static executable is required".to_owned()));
         }
+    }
+    let workbench: Vec<u8> = WORKBENCH_BACKWARDS.iter().rev().copied().collect();
+    if memchr::memmem::find(bytes, &workbench).is_some() {
+        return Err(invalid("contains the workbench, which is for authors only".to_owned()));
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ impl Target {
 
     /// Returns the command that builds the executable.
     pub fn build_command(self) -> String {
-        format!("rustup target add {0} && cargo zigbuild --release --target {0}", self.triple())
+        format!("rustup target add {0} && cargo zigbuild --release --no-default-features --target {0}", self.triple())
     }
 }
 

@@ -31,6 +31,10 @@ use self::token::Token;
 use crate::process::program::Program;
 use crate::process::terminal::{print_line, say};
 
+/// By this text `package` finds an executable that contains the workbench, and refuses it. It is a header of every response, so that
+/// no build leaves it out.
+const MARKER: &str = "dify-plugin-workbench and what is in no package";
+
 /// What is to be served, and where.
 pub(crate) struct Options {
     /// Directory with `manifest.yaml`.

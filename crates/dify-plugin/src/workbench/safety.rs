@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::MARKER;
 use super::error::ApiError;
 use super::token::Token;
 
@@ -103,6 +104,7 @@ pub(super) async fn guard(State(safety): State<Arc<Safety>>, request: Request, n
     };
     let headers = response.headers_mut();
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+    headers.insert(header::SERVER, HeaderValue::from_static(MARKER));
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
