@@ -205,7 +205,7 @@ fn a_tool_of_any_command_runs(tester: &Tester) {
     page.unfold("try");
     page.driver.fill(
         "[data-view=try] [data-form=inputs] [data-variable=steps] textarea",
-        r#"[{"type": "text", "text": "a text of the tool"}]"#,
+        r#"[{"do": "text", "text": "a text of the tool"}]"#,
     );
     page.driver.click("[data-view=try] [data-action=run]");
     page.driver

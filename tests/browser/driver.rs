@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 /// Maximum time for any condition that a test waits for.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// WebDriver's name of the member that holds an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -90,7 +90,7 @@ impl Driver {
         ];
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
-            "timeouts": {"script": TIMEOUT.as_millis() as u64 * 2, "pageLoad": 60_000},
+            "timeouts": {"script": 900_000, "pageLoad": 60_000},
             "unhandledPromptBehavior": "dismiss and notify",
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
             "goog:chromeOptions": {"binary": chrome, "args": arguments},
@@ -159,6 +159,11 @@ impl Driver {
 
     /// Waits until an expression is true; `args` are its arguments. Each change of the document is a new chance.
     pub fn until(&self, expression: &str, arguments: Value) {
+        self.until_within(TIMEOUT, expression, arguments);
+    }
+
+    /// As [`Self::until`], for what takes long.
+    pub fn until_within(&self, timeout: Duration, expression: &str, arguments: Value) {
         let body = format!(
             "const args = [...arguments].slice(0, -1), holds = () => {{ try {{ return {expression}; }} catch {{ return false; }} }};
             if (holds()) return done(true);
@@ -167,7 +172,7 @@ impl Driver {
             const end = setTimeout(() => finish(false), {});
             const finish = value => {{ observer.disconnect(); clearInterval(timer); clearTimeout(end); done(value); }};
             observer.observe(document, {{subtree: true, childList: true, attributes: true, characterData: true}});",
-            TIMEOUT.as_millis()
+            timeout.as_millis()
         );
         if self.script_later(&body, arguments.clone()) != true {
             self.fail(&format!("never true: {expression} with {arguments}"));

@@ -126,7 +126,8 @@ async fn answer(sender: &mpsc::Sender<Bytes>, body: &Value) -> Option<()> {
         }
         "huge" => {
             let part = "<b>0123456789</b>".repeat(64 * 1024 / 17);
-            for _ in 0..(50 * 1024 * 1024 / part.len()) {
+            let bytes = asked.split_whitespace().nth(1)?.parse::<usize>().ok()?;
+            for _ in 0..(bytes / part.len()) {
                 send(text(&part)).await?;
             }
             send(text("end of the huge answer")).await?;
