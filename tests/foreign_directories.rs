@@ -299,7 +299,7 @@ fn reports_invalid_or_duplicate_declarations() {
     copy(&twice.path().join("provider/gemini.yaml"), &twice.path().join("provider/again.yaml"));
     for (directory, expected) in [
         (twice, "provider/again.yaml declares provider `google`, which provider/gemini.yaml declares already"),
-        (manifest("  tools:\n    - provider/gemini.yaml"), "provider/gemini.yaml: identity: is required but missing"),
+        (manifest("  tools:\n    - provider/gemini.yaml"), "is required but missing"),
         (
             manifest("  endpoints: [a.yaml]\n  triggers: [b.yaml]"),
             "plugins: endpoints can be in no package with others",

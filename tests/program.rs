@@ -173,7 +173,18 @@ fn declare_updates_the_files() {
     let (code, printed, _) = run(&["check"]);
     let problem = "tools/forecast.yaml: parameters[1].type: parameter `days`: the code reads type `number`, found `string`; \
                    run `declare` (line 14)";
-    assert_eq!((code, printed.trim_end()), (Some(1), problem));
+    let expected = "\
+error[R020]: type: parameter `days`: the code reads type `number`, found `string`; run `declare`
+  --> tools/forecast.yaml:14:11
+   |
+14 |     type: string
+   |           ^^^^^^
+   |
+   = note: parameters[1].type of `days`
+
+1 error, 0 warnings; for more about a code, run `check --explain R020`
+";
+    assert_eq!((code, printed.as_str()), (Some(1), expected));
     let (code, _, error) = run(&["package"]);
     assert!(code == Some(1) && error.contains("do not match the code") && error.contains(problem), "{error}");
     let (code, printed, _) = run(&["declare", "--check"]);

@@ -213,7 +213,7 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
         "models/llm/_shared.yaml",
         "temperature:\n",
         "chat: {}\ntemperature:\n",
-        &["models/llm/_shared.yaml: is not YAML: key `chat` is here a second time at line 4 column 1"],
+        &["models/llm/_shared.yaml: chat: is here a second time; the daemon refuses the file"],
     ),
     (
         "models/llm/_shared.yaml",

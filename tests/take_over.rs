@@ -137,6 +137,18 @@ fn run(directory: &Path, arguments: &[&str]) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
 }
 
+/// Problems as one line each.
+fn lines(json: &str) -> String {
+    let line = |line: &str| {
+        let problem: Value = serde_json::from_str(line).unwrap();
+        let part = |key: &str| problem[key].as_str().unwrap();
+        let warning = if part("severity") == "warning" { "warning: " } else { "" };
+        let path = if part("path").is_empty() { String::new() } else { format!("{}: ", part("path")) };
+        format!("{warning}{}: {path}{} (line {})\n", part("file"), part("message"), problem["line"])
+    };
+    json.lines().map(line).collect()
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -256,8 +268,9 @@ fn check_names_what_is_wrong_with_facts() {
     ];
     for (name, changes, more, succeeds, expected) in cases {
         let directory = published(changes, more);
-        let output = run(directory.path(), &["check"]);
-        let text = text(&output.stdout) + &text(&output.stderr);
+        let output = run(directory.path(), &["check", "--format", "json"]);
+        let summary = run(directory.path(), &["check"]);
+        let text = lines(&text(&output.stdout)) + &text(&output.stderr) + &text(&summary.stdout);
         assert_eq!(output.status.success(), *succeeds, "{name}: {text}");
         for expected in *expected {
             assert!(text.contains(expected), "{name}: `{expected}` is missing:\n{text}");

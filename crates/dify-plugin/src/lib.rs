@@ -186,6 +186,7 @@ pub mod testing;
 pub mod transport;
 #[cfg_attr(not(feature = "client"), path = "upstream/without_client.rs")]
 pub mod upstream;
+mod visible;
 #[cfg(feature = "workbench")]
 mod workbench;
 

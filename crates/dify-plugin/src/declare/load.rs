@@ -20,11 +20,12 @@ use super::problem::{Problem, Problems, Severity};
 use super::provider::ProviderDeclaration;
 use super::rules::Rules;
 use super::shared::{Scope, Shared};
+use super::source::Source;
 use super::versions::{DifyVersion, Minimum};
 use super::{KindDeclarations, LoadedProvider, Sidecar, files, glob, template, yaml};
 use crate::protocol::ModelType;
 
-pub(crate) use lines::fill as fill_lines;
+pub(crate) use lines::{fill as fill_lines, source_of};
 #[cfg(feature = "commands")]
 pub(crate) use sidecars::sidecar_file;
 pub(crate) use sidecars::unowned;
@@ -45,11 +46,13 @@ pub struct Declarations {
 
 /// Loads a plugin directory; warnings do not make it fail.
 pub fn load(directory: &Path) -> Result<Declarations, Problems> {
-    let (declarations, problems) = inspect(directory);
-    match declarations {
-        Some(declarations) => Ok(declarations),
-        None => Err(Problems(problems.0.into_iter().filter(|problem| problem.severity == Severity::Error).collect())),
-    }
+    // Lines are for problems that are shown.
+    let (declarations, Problems(mut problems)) = inspect_for(directory, DifyVersion::OLDEST);
+    declarations.ok_or_else(|| {
+        problems.retain(|problem| problem.severity == Severity::Error);
+        lines::fill(directory, &mut problems);
+        Problems(problems)
+    })
 }
 
 /// Returns all problems of a plugin directory.
@@ -59,13 +62,17 @@ pub fn check(directory: &Path) -> Vec<Problem> {
 
 /// Returns the declarations of a plugin directory, unless Dify would reject them, and all problems.
 pub(crate) fn inspect(directory: &Path) -> (Option<Declarations>, Problems) {
-    inspect_for(directory, DifyVersion::OLDEST)
+    let (declarations, mut problems) = inspect_for(directory, DifyVersion::OLDEST);
+    lines::fill(directory, &mut problems.0);
+    (declarations, problems)
 }
 
 /// Loads declarations that others wrote, which may need a newer Dify than they name.
 #[cfg(feature = "commands")]
 pub(crate) fn inspect_published(directory: &Path) -> (Option<Declarations>, Problems) {
-    inspect_for(directory, DifyVersion::NEWEST)
+    let (declarations, mut problems) = inspect_for(directory, DifyVersion::NEWEST);
+    lines::fill(directory, &mut problems.0);
+    (declarations, problems)
 }
 
 fn inspect_for(directory: &Path, oldest: DifyVersion) -> (Option<Declarations>, Problems) {
@@ -79,9 +86,7 @@ fn inspect_for(directory: &Path, oldest: DifyVersion) -> (Option<Declarations>, 
         traced: HashSet::new(),
     };
     let declarations = loader.load();
-    let mut problems = loader.problems;
-    lines::fill(directory, &mut problems);
-    let problems = Problems(problems);
+    let problems = Problems(loader.problems);
     (declarations.filter(|_| !problems.has_errors()), problems)
 }
 
@@ -200,6 +205,7 @@ impl Loader<'_> {
                 let message =
                     format!("is not a known model type and would be ignored; expected one of {}", known.join(", "));
                 self.problem(Code::UnreadModels, file, &format!("models.{key}"), message);
+                self.allow(known);
                 continue;
             }
             let mut found = Vec::new();
@@ -265,6 +271,7 @@ impl Loader<'_> {
                     &format!("[{index}]"),
                     format!("no model `{name}` is declared"),
                 );
+                self.allow(found.iter().map(|(_, model)| model.model.as_str()));
             }
         }
         names
@@ -364,13 +371,36 @@ impl Loader<'_> {
     fn yaml(&mut self, file: &str) -> Option<Value> {
         let read = files::read(self.directory, file, yaml::MAX_YAML_BYTES);
         let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()));
-        let text = text.map_err(|why| (Code::Unreadable, why));
-        match text.and_then(|text| yaml::parse(&text).map_err(|error| (error.code(), error.to_string()))) {
+        let text = match text {
+            Ok(text) => text,
+            Err(why) => {
+                self.problem(Code::Unreadable, file, "", why);
+                return None;
+            }
+        };
+        match yaml::parse(&text) {
             Ok(value) => Some(value),
-            Err((code, why)) => {
-                self.problem(code, file, "", why);
+            Err(error) => {
+                self.not_parsed(file, &text, &error);
                 None
             }
+        }
+    }
+
+    /// A text that is not YAML, or that has keys twice: each of them is a problem.
+    fn not_parsed(&mut self, file: &str, text: &str, error: &yaml::Error) {
+        let code = error.code();
+        if code != Code::RepeatedKey {
+            return self.problem(code, file, "", error.to_string());
+        }
+        let source = Source::new(text);
+        let mut paths: Vec<&str> = source.repeated_keys().iter().map(|key| key.path.as_str()).collect();
+        paths.dedup();
+        if paths.is_empty() {
+            self.problem(code, file, "", error.to_string());
+        }
+        for path in paths {
+            self.problem(code, file, path, "is here a second time; the daemon refuses the file".to_owned());
         }
     }
 
@@ -385,6 +415,13 @@ impl Loader<'_> {
                 }
                 None
             }
+        }
+    }
+
+    /// Adds what is allowed to the last problem.
+    fn allow<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        if let Some(problem) = self.problems.last_mut() {
+            problem.allow(names);
         }
     }
 

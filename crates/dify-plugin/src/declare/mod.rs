@@ -9,6 +9,8 @@ pub mod code;
 pub mod codes;
 pub mod config;
 pub mod datasource;
+#[cfg(feature = "commands")]
+pub mod diagnostic;
 mod drawn;
 pub mod endpoint;
 pub mod files;
@@ -33,6 +35,7 @@ pub mod rules;
 pub mod settings;
 pub mod shape;
 mod shared;
+pub mod source;
 pub mod template;
 pub mod tool;
 pub mod trigger;

@@ -14,6 +14,9 @@ pub enum Severity {
     Error,
 }
 
+/// Names of a closed set that a problem lists.
+const MAX_ALLOWED: usize = 200;
+
 /// A problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,13 +33,41 @@ pub struct Problem {
     pub message: String,
     /// Line of the field, or of the object that should contain it, if known.
     pub line: Option<usize>,
+    /// The names that are allowed there, if it is a closed set.
+    pub allowed: Vec<String>,
+    /// Other places that belong to it.
+    pub related: Vec<Related>,
+}
+
+/// A place that belongs to a problem: the first of two, or what a condition names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Related {
+    /// Path of the file in the package.
+    pub file: String,
+    /// The field.
+    pub path: String,
+    /// What is there.
+    pub message: String,
 }
 
 impl Problem {
     /// Creates a problem of a field.
     pub fn new(code: Code, file: &str, path: &str, message: String) -> Self {
-        let severity = code.severity();
-        Self { code, severity, file: file.to_owned(), path: path.to_owned(), message, line: None }
+        let (severity, allowed, related) = (code.severity(), Vec::new(), Vec::new());
+        Self { code, severity, file: file.to_owned(), path: path.to_owned(), message, line: None, allowed, related }
+    }
+
+    /// Adds the names that are allowed.
+    pub fn allow<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.allowed.extend(names.into_iter().take(MAX_ALLOWED).map(str::to_owned));
+    }
+
+    /// Adds a place that belongs to it.
+    #[must_use]
+    pub fn with_related(mut self, file: &str, path: &str, message: impl Into<String>) -> Self {
+        self.related.push(Related { file: file.to_owned(), path: path.to_owned(), message: message.into() });
+        self
     }
 }
 

@@ -13,6 +13,8 @@ mod permission;
 
 pub(super) use parameter::{explanation_key, parameter_types};
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::codes::Code;
@@ -44,12 +46,47 @@ impl<'a> Rules<'a> {
         self.problems.push(Problem::new(code, self.file, path, message.into()));
     }
 
+    /// Adds what is allowed to the last problem.
+    fn allow<'b>(&mut self, names: impl IntoIterator<Item = &'b str>) {
+        if let Some(problem) = self.problems.last_mut() {
+            problem.allow(names);
+        }
+    }
+
+    /// Warns about a name that an earlier item of a list has.
+    fn repeated_name(
+        &mut self,
+        seen: &mut HashMap<String, usize>,
+        list: &str,
+        index: usize,
+        item: &Map<String, Value>,
+    ) {
+        let Some(name) = item.get("name").and_then(Value::as_str) else { return };
+        if let Some(first) = seen.get(name) {
+            let message = format!("`{name}` is declared more than once");
+            self.report(Code::RepeatedName, &format!("{list}[{index}].name"), message);
+            self.relate(&format!("{list}[{first}].name"), "the first one");
+        } else {
+            seen.insert(name.to_owned(), index);
+        }
+    }
+
+    /// Adds another place of the file to the last problem.
+    fn relate(&mut self, path: &str, message: &str) {
+        if let Some(problem) = self.problems.pop() {
+            self.problems.push(problem.with_related(self.file, path, message));
+        }
+    }
+
     /// Checks `manifest.yaml`.
     pub fn manifest(&mut self, manifest: &Map<String, Value>) {
         self.version(manifest, "", "version");
         match manifest.get("type") {
             Some(Value::String(kind)) if kind == "plugin" => {}
-            found => self.report(Code::NotAllowed, "type", format!("must be one of plugin, found {}", show(found))),
+            found => {
+                self.report(Code::NotAllowed, "type", format!("must be one of plugin, found {}", show(found)));
+                self.allow(["plugin"]);
+            }
         }
         self.identifier(manifest, "author", 64);
         self.identifier(manifest, "name", 128);
@@ -242,24 +279,16 @@ impl<'a> Rules<'a> {
                         &path,
                         format!("is unknown; expected one of {}", listed(Kind::Property)),
                     );
+                    self.allow(versions::names(Kind::Property));
                 }
             }
         }
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen = HashMap::new();
         for (index, rule) in self.list(model, "", "parameter_rules", 128).iter().enumerate() {
             let path = format!("parameter_rules[{index}].");
             let Some(rule) = self.item(rule, &path) else { continue };
             self.rule(&rule, &path);
-            if let Some(name) = rule.get("name").and_then(Value::as_str) {
-                if seen.iter().any(|known| known == name) {
-                    self.report(
-                        Code::RepeatedName,
-                        &format!("{path}name"),
-                        format!("parameter `{name}` is declared more than once"),
-                    );
-                }
-                seen.push(name.to_owned());
-            }
+            self.repeated_name(&mut seen, "parameter_rules", index, &rule);
         }
         if let Some(pricing) = self.object(model, "", "pricing", false) {
             self.prices(&pricing, "pricing.", &[("input", true), ("output", false), ("unit", true), ("cached", false)]);
@@ -511,7 +540,10 @@ impl<'a> Rules<'a> {
     fn name(&mut self, value: &Value, path: &str, kind: Kind) {
         match value.as_str().filter(|name| versions::since(kind, name).is_some()) {
             Some(name) => self.readable(name, path, kind),
-            None => self.report(Code::NotAllowed, path, format!("must be one of {}, found {value}", listed(kind))),
+            None => {
+                self.report(Code::NotAllowed, path, format!("must be one of {}, found {value}", listed(kind)));
+                self.allow(versions::names(kind));
+            }
         }
     }
 

@@ -279,11 +279,12 @@ impl<'a> Expander<'a> {
                 [] => "this provider names no shared files (`shared:` in its file)".to_owned(),
                 files => format!("there is none in {}", files.join(", ")),
             };
-            return self.error(
-                Code::UnknownBlock,
-                &place,
-                format!("shared block `{}` is unknown: {message}", clip(name)),
-            );
+            let message = format!("shared block `{}` is unknown: {message}", clip(name));
+            let unknown = self.error(Code::UnknownBlock, &place, message);
+            if let Some(problem) = self.problems.last_mut().filter(|problem| problem.code == Code::UnknownBlock) {
+                problem.allow(self.scope.blocks.keys().map(String::as_str));
+            }
+            return unknown;
         };
         if let Some(from) = self.stack.iter().position(|known| Rc::ptr_eq(known, &block)) {
             let circle = self.stack[from..].iter().chain([&block]).map(|block| clip(&block.name)).collect::<Vec<_>>();

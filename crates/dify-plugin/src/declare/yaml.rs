@@ -2,8 +2,8 @@
 //! checked first.
 
 mod edit;
-mod locate;
-mod nodes;
+pub(super) mod nodes;
+mod path;
 mod write;
 
 use std::fmt;
@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 use super::codes::Code;
 
 pub use edit::{Document, NotEditable};
-pub use locate::line_of;
 pub use write::{write, write_plain};
 
 /// Maximum size of a text that is parsed, in bytes. The largest declarations have some thirty kilobytes.

@@ -8,35 +8,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-/// Whether a character controls the terminal or changes how other characters are displayed.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fff9}'..='\u{fffb}')
-}
-
-/// Escapes the unsafe characters of a text, except those in `kept`.
-fn escaped<'a>(text: &'a str, kept: &[char], escape: impl Fn(&mut String, char)) -> Cow<'a, str> {
-    let is_escaped = |character: char| is_unsafe(character) && !kept.contains(&character);
-    if !text.contains(is_escaped) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if is_escaped(character) { escape(&mut shown, character) } else { shown.push(character) }
-    }
-    Cow::Owned(shown)
-}
-
-/// Escapes a character as in Rust source: `\n`, `\u{1b}`.
-fn escape_as_rust(shown: &mut String, character: char) {
-    shown.extend(character.escape_default());
-}
-
-/// Escapes a text for a single line.
-fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, &[], escape_as_rust)
-}
+use crate::visible::{escape_as_rust, escaped, line};
 
 /// Escapes a text of several lines.
 fn lines(text: &str) -> Cow<'_, str> {
@@ -72,6 +44,19 @@ pub(crate) fn print_part(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether standard output is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    io::IsTerminal::is_terminal(&io::stdout())
+}
+
+/// Prints a control sequence of the program itself.
+pub(crate) fn print_control(sequence: &'static str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(sequence.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
 /// Prints a line unchanged, for programs.
 pub(crate) fn print_raw(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
@@ -85,6 +70,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::visible::is_unsafe;
 
     #[test]
     fn escapes_control_and_bidirectional_characters() {

@@ -170,7 +170,8 @@ pub(super) fn check(
         Source::Table(_) | Source::Own(_) => None,
     } {
         let own = problems.iter_mut().filter(|problem| problem.file == label && !problem.path.is_empty());
-        own.for_each(|problem| problem.line = yaml::line_of(&text, &problem.path));
+        let source = crate::declare::source::Source::new(&text);
+        own.for_each(|problem| problem.line = source.line_of(&problem.path));
     }
     match described {
         Some(described) if problems.is_empty() => Ok(described.left_out),

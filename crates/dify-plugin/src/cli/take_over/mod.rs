@@ -33,6 +33,11 @@ pub struct FromArgs {
 }
 
 impl FromArgs {
+    /// The directory, if the option is given.
+    pub fn directory(&self) -> Option<&Path> {
+        self.from.as_deref()
+    }
+
     /// Takes the plugin over, if the option is given.
     pub fn take(&self, program: &Program) -> anyhow::Result<Option<Taken>> {
         self.take_as(program, &Identity::default())

@@ -85,14 +85,6 @@ impl<'a> Files<'a> {
         self.files.entry(name.to_owned()).or_insert_with(|| read(directory, name))
     }
 
-    /// The line of a path.
-    pub(super) fn line(&self, file: &str, path: &str) -> Option<usize> {
-        match self.files.get(file)? {
-            File::Read { document, .. } if !path.is_empty() => yaml::line_of(document.text(), path),
-            _ => None,
-        }
-    }
-
     /// The first file that cannot be read is an error: what it declares is not known.
     pub(super) fn check_readable(&self) -> Result<(), Problems> {
         let problem = |file: &str, reason: &str| Problem::new(Code::Unreadable, file, "", reason.to_owned());

@@ -94,11 +94,11 @@ pub fn check(directory: &Path, code: &Code) -> Vec<Problem> {
     let problems = differences.filter(|difference| difference.path != package::VERSION).map(|difference| {
         let hint = if difference.fix == Fix::None { "" } else { "; run `declare`" };
         let message = format!("{}{hint}", difference.message);
-        let mut problem = Problem::new(difference.code(), &difference.file, &difference.path, message);
-        problem.line = files.line(&difference.file, &difference.path);
-        problem
+        Problem::new(difference.code(), &difference.file, &difference.path, message)
     });
-    problems.collect()
+    let mut problems: Vec<Problem> = problems.collect();
+    super::fill_lines(directory, &mut problems);
+    problems
 }
 
 /// The changes that remove the differences. With `keep`, parameters and parts that the code does not have stay.

@@ -1,31 +1,26 @@
-//! Gives problems the lines of their fields. A file is read once more for each, so there is an end to that.
+//! Gives problems the lines of their fields. Each file is read once more for that.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::declare::problem::Problem;
+use crate::declare::source::Source;
 use crate::declare::{files, yaml};
-
-/// Bytes that are read again for all problems of a directory.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Fills the lines in.
 pub(crate) fn fill(directory: &Path, problems: &mut [Problem]) {
-    let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
-    let mut left = MAX_BYTES;
-    for problem in problems.iter_mut().filter(|problem| !problem.path.is_empty() && problem.line.is_none()) {
-        let text = texts.entry(problem.file.clone()).or_insert_with(|| text_of(directory, &problem.file));
-        let Some(text) = text else { continue };
-        // Each part of a path may need a reading of its own.
-        let cost = text.len() * (1 + problem.path.matches(['.', '[']).count());
-        let Some(rest) = left.checked_sub(cost) else { return };
-        left = rest;
-        problem.line = yaml::line_of(text, &problem.path);
+    let needs_line = |problem: &&mut Problem| !problem.path.is_empty() && problem.line.is_none();
+    let mut left: Vec<&mut Problem> = problems.iter_mut().filter(needs_line).collect();
+    left.sort_by(|one, other| one.file.cmp(&other.file));
+    for of_file in left.chunk_by_mut(|one, other| one.file == other.file) {
+        let Some(source) = of_file.first().and_then(|problem| source_of(directory, &problem.file)) else { continue };
+        for problem in of_file {
+            problem.line = source.line_of(&problem.path);
+        }
     }
 }
 
-/// A file that was parsed before without an error.
-fn text_of(directory: &Path, file: &str) -> Option<String> {
-    let text = String::from_utf8(files::read(directory, file, yaml::MAX_YAML_BYTES).ok()?).ok()?;
-    yaml::parse(&text).is_ok().then_some(text)
+/// The places of a file that can be read.
+pub(crate) fn source_of(directory: &Path, file: &str) -> Option<Source> {
+    let bytes = files::read(directory, file, yaml::MAX_YAML_BYTES).ok()?;
+    Some(Source::new(&String::from_utf8(bytes).ok()?))
 }

@@ -3,6 +3,8 @@
 //! Source: `dify-plugin-daemon: pkg/entities/plugin_entities/config.go`, `oauth.go`,
 //! `langgenius/dify: api/core/entities/provider_entities.py`.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::{Rules, show};
@@ -36,17 +38,13 @@ impl Rules<'_> {
 
     /// Fields where the daemon reads a list only.
     pub(super) fn field_list(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str) {
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen = HashMap::new();
+        let list_path = format!("{prefix}{key}");
         for (index, field) in self.list(owner, prefix, key, usize::MAX).iter().enumerate() {
             let path = format!("{prefix}{key}[{index}].");
             if let Some(map) = field.as_object() {
                 self.text(map, &path, "name", 1023, true);
-                if let Some(name) = map.get("name").and_then(Value::as_str) {
-                    if seen.iter().any(|known| known == name) {
-                        self.report(Code::RepeatedName, &format!("{path}name"), format!("`{name}` appears twice"));
-                    }
-                    seen.push(name.to_owned());
-                }
+                self.repeated_name(&mut seen, &list_path, index, map);
             }
             self.field(field, &path);
         }
@@ -92,6 +90,7 @@ impl Rules<'_> {
         {
             let message = format!("`{default}` is none of the options {}", values.join(", "));
             self.report(Code::DefaultNoOption, &format!("{path}default"), message);
+            self.allow(values);
         }
     }
 

@@ -141,6 +141,7 @@ impl Rules<'_> {
                     &format!("{prefix}method"),
                     format!("must be one of {names}, found {}", show(endpoint.get("method"))),
                 );
+                self.allow(EndpointMethod::NAMES);
             }
         }
         self.flag(endpoint, prefix, "hidden");

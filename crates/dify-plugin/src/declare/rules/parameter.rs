@@ -5,6 +5,8 @@
 //! `datasource_declaration.go`, `trigger_declaration.go`, `config.go` (`isScope`);
 //! `langgenius/dify: api/core/plugin/entities/parameters.py`; `dify-plugin-sdks: src/dify_plugin/entities/tool.py`.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::{Rules, show};
@@ -73,16 +75,12 @@ impl Rules<'_> {
     /// The parameters of a part of a plugin.
     pub(super) fn parameters(&mut self, owner: &Map<String, Value>, prefix: &str, kind: PluginKind) {
         let form = form(kind);
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen = HashMap::new();
+        let list = format!("{prefix}parameters");
         for (index, parameter) in self.list(owner, prefix, "parameters", usize::MAX).iter().enumerate() {
             let path = format!("{prefix}parameters[{index}].");
             let Some(parameter) = self.item(parameter, &path) else { continue };
-            if let Some(name) = parameter.get("name").and_then(Value::as_str) {
-                if seen.iter().any(|known| known == name) {
-                    self.report(Code::RepeatedName, &format!("{path}name"), format!("`{name}` appears twice"));
-                }
-                seen.push(name.to_owned());
-            }
+            self.repeated_name(&mut seen, &list, index, &parameter);
             self.parameter(&parameter, &path, kind, &form);
         }
     }
@@ -160,7 +158,10 @@ impl Rules<'_> {
         let (known, unknown): (Vec<&str>, Vec<&str>) = parts.partition(|part| versions::since(set, part).is_some());
         let message = format!("must be one of {}, joined by `&`; found `{scope}`", super::listed(set));
         match (known.is_empty(), unknown.is_empty()) {
-            (true, _) => self.report(Code::NotAllowed, &path, message),
+            (true, _) => {
+                self.report(Code::NotAllowed, &path, message);
+                self.allow(versions::names(set));
+            }
             (false, false) => self.report(Code::UnknownScope, &path, message),
             (false, true) => {}
         }
@@ -258,6 +259,7 @@ impl Rules<'_> {
             && !values.is_empty()
         {
             self.report(Code::DefaultNoOption, path, format!("`{wrong}` is none of the options {}", values.join(", ")));
+            self.allow(values.iter().map(String::as_str));
         }
     }
 }

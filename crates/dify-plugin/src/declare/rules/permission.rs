@@ -24,6 +24,7 @@ impl Rules<'_> {
                     &path,
                     format!("is unknown and gives nothing; allowed are {}", names.join(", ")),
                 );
+                self.allow(names);
                 continue;
             }
             let keys: Vec<&str> = known.into_iter().filter_map(|keys| keys.1).collect();
@@ -34,7 +35,8 @@ impl Rules<'_> {
                 match keys.contains(&key.as_str()) {
                     true => self.flag(&block, &prefix, key),
                     false => {
-                        self.report(Code::UnknownPermission, &format!("{prefix}{key}"), "is unknown and gives nothing")
+                        self.report(Code::UnknownPermission, &format!("{prefix}{key}"), "is unknown and gives nothing");
+                        self.allow(keys.iter().copied().chain(["enabled"]));
                     }
                 }
             }

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::locate::{Step, steps};
 use super::nodes::{Content, Entry, Node, after_colon, read};
+use super::path::{Step, steps};
 use super::write::{block, inline};
 use super::{Error, parse};
 
