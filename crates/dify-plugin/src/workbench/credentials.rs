@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::body::Body;
 use super::error::ApiError;
 use super::state::Workbench;
 use crate::declare::config::ConfigField;
@@ -127,7 +128,7 @@ pub(super) struct Given {
 pub(super) async fn put(
     State(workbench): State<Arc<Workbench>>,
     Path(key): Path<String>,
-    Json(given): Json<Given>,
+    Body(given): Body<Given>,
 ) -> Result<Json<Value>, ApiError> {
     workbench.credentials.put(&key, given.values)?;
     Ok(Json(shown(&workbench)[&key].clone()))

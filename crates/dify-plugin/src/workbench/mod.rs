@@ -5,6 +5,7 @@
 //! is in `workbench/` of this crate; what Dify draws is decided in [`declare`](crate::declare), and not here.
 
 mod assets;
+mod body;
 mod credentials;
 mod doctor;
 mod error;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::opened::HIDDEN;
 use crate::upstream::recording::{Observed, Scrubber};
 
 /// Maximum size of the text of a frame, in bytes.
@@ -113,7 +114,8 @@ impl Record {
         }
         let read = &line[..line.floor_char_boundary(MAX_READ_BYTES)];
         let shown = self.shown(read);
-        let is_redacted = shown != read;
+        // The secrets of a request were removed before.
+        let is_redacted = shown != read || (kind == "request" && read.contains(HIDDEN));
         let text = &shown[..shown.floor_char_boundary(MAX_TEXT_BYTES)];
         self.bytes += text.len() + 128;
         self.frames.push(json!({

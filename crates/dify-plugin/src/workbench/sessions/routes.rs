@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::calls::{self, Call, Typed};
 use super::{copy, locked, opened};
+use crate::workbench::body::Body;
 use crate::workbench::error::ApiError;
 use crate::workbench::state::{Notice, Workbench};
 
@@ -26,7 +27,7 @@ pub(in crate::workbench) fn routes() -> Router<Arc<Workbench>> {
         .route("/recordings", post(open))
 }
 
-async fn start(State(workbench): State<Arc<Workbench>>, Json(call): Json<Call>) -> Result<Response, ApiError> {
+async fn start(State(workbench): State<Arc<Workbench>>, Body(call): Body<Call>) -> Result<Response, ApiError> {
     Ok(calls::start(workbench, call)?.into_response())
 }
 
@@ -51,7 +52,7 @@ async fn show(State(workbench): State<Arc<Workbench>>, Path(id): Path<String>) -
 async fn answer(
     State(workbench): State<Arc<Workbench>>,
     Path(id): Path<String>,
-    Json(typed): Json<Typed>,
+    Body(typed): Body<Typed>,
 ) -> Result<Json<Value>, ApiError> {
     calls::give_typed(&workbench, &id, &typed)?;
     Ok(Json(Value::Null))
@@ -72,7 +73,7 @@ async fn recording(State(workbench): State<Arc<Workbench>>, Path(id): Path<Strin
     Ok(([(header::CONTENT_DISPOSITION, attachment)], Json(document)).into_response())
 }
 
-async fn open(State(workbench): State<Arc<Workbench>>, Json(given): Json<Value>) -> Result<Json<Value>, ApiError> {
+async fn open(State(workbench): State<Arc<Workbench>>, Body(given): Body<Value>) -> Result<Json<Value>, ApiError> {
     let record = opened::open(workbench.sessions.new_id(), given).map_err(|problem| {
         ApiError::bad_request(problem)
             .with_hint("Choose a saved session, the files of a recording, or one line of a log.")
