@@ -507,7 +507,7 @@ async fn a_command_that_ends_is_reported_and_started_again() {
     }
     assert_eq!(workbench.call(&tool("noise", "scripted")).await.last().unwrap().0, "ended");
     assert_eq!(std::fs::read_to_string(directory.path().join("starts")).unwrap().lines().count(), 3);
-    // What cannot be started is said, and costs nothing else.
+    // What cannot be started is reported, and costs nothing else.
     let other = Workbench::start(directory.path(), &["/none/such"]).await;
     let (status, failure) = other.send(Method::POST, "/api/calls", &tool("t", "scripted")).await;
     assert_eq!(status, StatusCode::CONFLICT);

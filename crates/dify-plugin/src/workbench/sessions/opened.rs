@@ -176,7 +176,7 @@ pub(super) fn exchange(recorded: &Value, at: f64, id: &str) -> Value {
     })
 }
 
-/// The content of a body or a chunk: text, or what stands for it.
+/// The content of a body or a chunk: text, or what is for it.
 fn text_of(data: &Value) -> String {
     match (&data["json"], &data["text"], &data["base64"], &data["omitted"]) {
         (Value::Object(json), ..) => Value::Object(json.clone()).to_string(),
