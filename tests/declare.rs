@@ -389,7 +389,7 @@ fn what_dify_draws_otherwise_is_a_warning() {
         (
             "      type: secret-input\n",
             &member("      show_on: [{variable: __model_type, value: llm}]\n"),
-            "[0].show_on[0]: never holds: this form has no field `__model_type`",
+            "[0].show_on[0]: never holds: only `model_credential_schema` has a model",
         ),
         (
             "        - value: eu\n",

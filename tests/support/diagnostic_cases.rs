@@ -24,25 +24,6 @@ pub struct Case {
     pub changes: &'static [Change<'static>],
 }
 
-/// Codes that no part of the library reports yet.
-pub const PENDING: &[Code] = &[
-    Code::SameVariableDefaults,
-    Code::LengthAfterSave,
-    Code::ModelTypeCondition,
-    Code::HiddenRequired,
-    Code::NotDrawn,
-    Code::NoDarkIcon,
-    Code::PrecisionIgnored,
-    Code::NarrowSlider,
-    Code::NoSlider,
-    Code::RawOptions,
-    Code::OpenSecret,
-    Code::RangeIgnored,
-    Code::UnsavableEndpoint,
-    Code::NoControl,
-    Code::LostText,
-];
-
 const MODEL: &str = "models/llm/acme-1.yaml";
 const PROVIDER: &str = "provider/acme.yaml";
 const MANIFEST: &str = "manifest.yaml";
@@ -119,6 +100,24 @@ cases! {
     SecretDefault "models": (PROVIDER, "type: secret-input", "type: secret-input\n      default: none");
     HiddenHelp "models": (PROVIDER, "type: secret-input", "type: secret-input\n      help: {en_US: Ask}");
     NeverShown "models": (PROVIDER, "      required: true", "      required: true\n      show_on: [{variable: region, value: ue}]");
+    SameVariableDefaults "models":
+        (PROVIDER, "    - variable: api_key", "    - {variable: region, label: {en_US: R}, type: text-input, default: us}\n    - variable: api_key"),
+        (PROVIDER, "      required: false", "      required: false\n      default: eu");
+    LengthAfterSave "models": (PROVIDER, "type: secret-input", "type: secret-input\n      max_length: 9");
+    ModelTypeCondition "models": (PROVIDER, "      required: true", "      required: true\n      show_on: [{variable: __model_type, value: llm}]");
+    HiddenRequired "models": (PROVIDER, "      required: true", "      required: true\n      show_on: [{variable: region, value: eu}]");
+    NotDrawn "models": (PROVIDER, "label:", "background: '#fff'\nlabel:");
+    NoDarkIcon "models": (MANIFEST, "author: acme", "author: acme");
+    PrecisionIgnored "models": (MODEL, "type: string", "type: float\n    min: 0\n    max: 2\n    precision: 2");
+    NarrowSlider "models": (MODEL, "type: string", "type: float\n    min: 0\n    max: 0.05");
+    NoSlider "models": (MODEL, "type: string", "type: int\n    min: 0");
+    RawOptions "models": (MODEL, "      - a", "      - v1");
+    OpenSecret "tools": (FORECAST, "    type: string\n", "    type: secret-input\n");
+    RangeIgnored "tools": (FORECAST, "max: 10", "max: 11");
+    UnsavableEndpoint "tools":
+        ("endpoints/acme.yaml", "    type: app-selector\n    scope: chat\n", "    type: boolean\n    required: true\n");
+    NoControl "agent_strategies": ("strategies/plan.yaml", "type: any\n    scope: array[object]", "type: files");
+    LostText "models": (PROVIDER, "        en_US: Key", "        en_US: Key\n        ja_JP: Key");
     OptionalEnglish "models": (PROVIDER, "      required: true", "      required: true\n      placeholder: {zh_Hans: x}");
     Unquoted "models": (PROVIDER, "- value: eu", "- value: 1.0");
     RepeatedName "models": (MODEL, "  - name: style", "  - name: temperature");

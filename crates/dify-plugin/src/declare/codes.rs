@@ -162,6 +162,22 @@ impl Code {
         if self.text().starts_with('W') { Severity::Warning } else { Severity::Error }
     }
 
+    /// Whether it asks for no change: Dify does something that an author should know, and that no declaration avoids.
+    pub fn is_advice(self) -> bool {
+        matches!(
+            self,
+            Self::LengthAfterSave
+                | Self::HiddenRequired
+                | Self::NotDrawn
+                | Self::NoDarkIcon
+                | Self::PrecisionIgnored
+                | Self::NoSlider
+                | Self::RawOptions
+                | Self::RangeIgnored
+                | Self::LostText
+        )
+    }
+
     /// What is known about it.
     pub fn explanation(self) -> Option<&'static Explanation> {
         TABLES.into_iter().flatten().find(|explanation| explanation.code == self)

@@ -4,25 +4,27 @@
 //! Source: `langgenius/dify: web/app/components/base/form/components/base/`,
 //! `langgenius/graphon: src/graphon/model_runtime/entities/provider_entities.py`.
 
-#[cfg(feature = "workbench")]
+#[cfg(feature = "commands")]
 mod credentials;
-#[cfg(feature = "workbench")]
+#[cfg(feature = "commands")]
 mod field;
-#[cfg(feature = "workbench")]
+#[cfg(feature = "commands")]
 mod models;
-#[cfg(feature = "workbench")]
+#[cfg(feature = "commands")]
 mod parameters;
-#[cfg(feature = "workbench")]
+#[cfg(feature = "commands")]
 mod parts;
-#[cfg(feature = "workbench")]
+#[cfg(feature = "commands")]
 mod place;
-#[cfg(feature = "workbench")]
+#[cfg(feature = "commands")]
 mod view;
 
 use serde_json::{Map, Value};
 
 #[cfg(feature = "workbench")]
 pub(crate) use view::view;
+#[cfg(feature = "commands")]
+pub(crate) use view::warnings;
 
 use super::codes::Code;
 
@@ -79,7 +81,10 @@ pub(super) fn notes(
 /// A comma in a line of YAML such as `{en_US: a, b}` makes a language of the text after it.
 fn unknown_languages(texts: Option<&Value>, place: &str, note: &mut impl FnMut(Code, &str, String)) {
     for key in texts.and_then(Value::as_object).into_iter().flat_map(Map::keys) {
-        if !LANGUAGES.contains(&key.as_str()) {
+        if ["pt_BR", "ja_JP"].contains(&key.as_str()) {
+            let message = "is never shown: the texts of model providers reach the page in English and Chinese only";
+            note(Code::LostText, &format!("{place}.{key}"), message.to_owned());
+        } else if !LANGUAGES.contains(&key.as_str()) {
             note(
                 Code::UnknownLanguage,
                 &format!("{place}.{key}"),
@@ -107,7 +112,13 @@ fn conditions(
         if matches!(variable, "__model_type" | "__model_name") && is_model {
             continue;
         }
-        if others.next().is_none() {
+        if matches!(variable, "__model_type" | "__model_name") {
+            note(
+                Code::ModelTypeCondition,
+                &place,
+                "never holds: only `model_credential_schema` has a model".to_owned(),
+            );
+        } else if others.next().is_none() {
             note(Code::NeverShown, &place, format!("never holds: this form has no field `{variable}`"));
         } else if !choices.is_empty()
             && !choices.iter().any(|choice| choice.get("value").and_then(Value::as_str) == Some(value))

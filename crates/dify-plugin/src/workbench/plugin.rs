@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::safety::SANDBOX;
 use super::state::Workbench;
-use crate::declare::{Problem, Severity, files};
+use crate::declare::files;
 
 /// Maximum size of an icon in bytes.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -19,12 +19,11 @@ const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 /// `GET /api/plugin`
 pub(super) async fn show(State(workbench): State<Arc<Workbench>>) -> Json<Value> {
     let read = workbench.read();
-    let problems: Vec<Value> = read.problems.0.iter().map(problem).collect();
     let kind = if workbench.command.is_empty() { "program" } else { "command" };
     Json(json!({
         "revision": read.revision,
         "view": read.view,
-        "problems": problems,
+        "problems": read.diagnostics,
         "target": {
             "kind": kind,
             "command": Some(&workbench.command).filter(|command| !command.is_empty()),
@@ -33,14 +32,6 @@ pub(super) async fn show(State(workbench): State<Arc<Workbench>>) -> Json<Value>
             "message": Value::Null,
         },
     }))
-}
-
-fn problem(problem: &Problem) -> Value {
-    json!({
-        "severity": if problem.severity == Severity::Error { "error" } else { "warning" },
-        "file": problem.file, "path": problem.path, "message": problem.message, "line": problem.line,
-        "rendered": problem.to_string(),
-    })
 }
 
 /// `GET /api/files/PATH`: an icon of the plugin. Only what is below `_assets` is served, and never as a page.

@@ -9,7 +9,8 @@ use tokio::sync::broadcast;
 use super::credentials::Stored;
 use super::sessions::Sessions;
 use super::target::Target;
-use crate::declare::{Declarations, Problems};
+use crate::declare::Declarations;
+use crate::declare::diagnostic::{self, Diagnostic};
 use crate::process::program::Program;
 
 /// Maximum number of notices that a slow page may be behind; it then reads everything again.
@@ -42,8 +43,8 @@ pub(super) struct Read {
     pub revision: u64,
     /// Its declarations, unless Dify would reject them.
     pub declarations: Option<Declarations>,
-    /// What is wrong with them.
-    pub problems: Problems,
+    /// What is wrong with them, and what Dify shows differently, with the places.
+    pub diagnostics: Vec<Diagnostic>,
     /// What Dify shows of them; nothing if it would reject them.
     pub view: Value,
 }
@@ -59,7 +60,10 @@ impl Read {
         let unserved = if declarations.is_none() { crate::declare::inspect(directory).0 } else { None };
         let drawn = declarations.as_ref().or(unserved.as_ref());
         let view = drawn.map_or(Value::Null, |declarations| crate::declare::view(declarations, &problems.0));
-        Self { revision, declarations, problems, view }
+        let mut shown = problems.0.clone();
+        shown.extend(drawn.map(|drawn| crate::declare::shown_differently(drawn, &problems.0)).unwrap_or_default());
+        let diagnostics = diagnostic::of(directory, &shown);
+        Self { revision, declarations, diagnostics, view }
     }
 }
 

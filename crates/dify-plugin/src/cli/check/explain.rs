@@ -51,7 +51,10 @@ fn page() -> String {
         page.push_str(&format!("\n## {heading}\n"));
         for code in Code::ALL.iter().filter(|code| code.text().starts_with(*letter)) {
             let Some(Explanation { title, text, example, source, .. }) = code.explanation() else { continue };
-            page.push_str(&format!("\n### {code}: {title}\n\n{text}\n\n```yaml\n{example}\n```\n\nSource: {source}\n"));
+            let advice = if code.is_advice() { "\n\nReported with `--all`." } else { "" };
+            page.push_str(&format!(
+                "\n### {code}: {title}\n\n{text}{advice}\n\n```yaml\n{example}\n```\n\nSource: {source}\n"
+            ));
         }
     }
     page
@@ -96,5 +99,6 @@ with errors, and 2 if the command cannot be run as it is written. `--deny warnin
 again after each change of a file.
 
 A key that is in a mapping twice, an unknown name or a missing member is an error, because the daemon or the Dify API refuses the
-package for it. What they accept and Dify's page then shows differently is a warning.
+package for it. What they accept and Dify's page then shows differently is a warning. Some of these ask for no change, because no
+declaration avoids them; they are marked below, and `check` reports them with `--all`.
 ";

@@ -47,6 +47,9 @@ pub struct CheckArgs {
     /// Fail upon warnings, too
     #[arg(long, value_enum, value_name = "WHAT")]
     deny: Option<Deny>,
+    /// Report also what Dify shows differently and no declaration avoids, such as ranges that its page does not enforce
+    #[arg(long)]
+    all: bool,
     /// Check again whenever a file changes, until interrupted
     #[arg(long, conflicts_with = "from")]
     watch: bool,
@@ -91,7 +94,11 @@ impl CheckArgs {
     }
 
     fn once(&self, program: &Program) -> anyhow::Result<ExitCode> {
-        let (declarations, problems) = program.inspect(&self.dir);
+        let (declarations, mut problems) = program.inspect(&self.dir);
+        if let Some(declarations) = &declarations {
+            problems.0.extend(declare::shown_differently(declarations, &problems.0));
+        }
+        problems.0.retain(|problem| self.all || !problem.code.is_advice());
         let diagnostics = diagnostic::of(&self.dir, &problems.0);
         self.printer(program, &self.dir).print(&diagnostics)?;
         if self.format == Format::Human {

@@ -158,7 +158,7 @@ pub(super) fn take(
     if declarations.providers.is_empty() {
         bail!("{} has no model providers; only model plugins can be taken over", directory.display());
     }
-    let warnings = problems.0.len();
+    let warnings = problems.0.iter().filter(|problem| !problem.code.is_advice()).count();
     let found = facts::find(program, &declarations, facts)?;
     let mut providers = Vec::new();
     for (loaded, Found { key, value, text, source }) in declarations.providers.iter().zip(found) {

@@ -42,6 +42,40 @@ pub(crate) fn view(declarations: &Declarations, problems: &[Problem]) -> Value {
     })
 }
 
+/// What Dify shows differently than declared, beyond the problems that are known.
+pub(crate) fn warnings(declarations: &Declarations, problems: &[Problem]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    collect(&view(declarations, problems), &mut found);
+    let key = |problem: &Problem| (problem.code, problem.file.clone(), problem.path.clone());
+    let mut known: std::collections::HashSet<_> = problems.iter().map(key).collect();
+    found.retain(|problem| known.insert(key(problem)));
+    found
+}
+
+/// The notes of a part of the view.
+fn collect(value: &Value, found: &mut Vec<Problem>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::Array(notes) if name == "notes" => found.extend(notes.iter().filter_map(problem_of)),
+                    value => collect(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        _ => {}
+    }
+}
+
+fn problem_of(note: &Value) -> Option<Problem> {
+    let text = |key: &str| note.get(key).and_then(Value::as_str);
+    let mut problem =
+        Problem::new(Code::named(text("code")?)?, text("file")?, text("path")?, text("message")?.to_owned());
+    problem.line = note.get("line").and_then(Value::as_u64).and_then(|line| usize::try_from(line).ok());
+    Some(problem)
+}
+
 /// The word for a kind in the view.
 pub(super) fn word(kind: PluginKind) -> &'static str {
     match kind {
