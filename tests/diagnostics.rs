@@ -261,6 +261,19 @@ fn advice_is_given_upon_request() {
     assert!(denied.status.success());
 }
 
+/// A published plugin: its report for people, its problems for programs.
+#[test]
+fn formats_for_the_directory_of_a_published_plugin() {
+    let directory = mistakes();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let people = run(elsewhere.path(), &["--from", path]);
+    assert!(people.status.code() == Some(1) && String::from_utf8_lossy(&people.stderr).contains("contain errors"));
+    let programs = run(elsewhere.path(), &["--from", path, "--format", "json"]);
+    assert_eq!(programs.status.code(), Some(1));
+    assert!(stdout(&programs).lines().any(|line| line.contains("\"D003\"")), "{}", stdout(&programs));
+}
+
 #[test]
 fn colours_are_for_terminals_only() {
     let directory = mistakes();

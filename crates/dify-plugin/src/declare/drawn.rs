@@ -78,6 +78,27 @@ pub(super) fn notes(
     notes
 }
 
+/// The field that a note is about, too: the first one of the variable, or the one that a condition names.
+pub(super) fn related(field: &Map<String, Value>, all: &[Value], code: Code, place: &str) -> Option<(usize, String)> {
+    let (variable, what) = match code {
+        Code::SameVariable => (field.get("variable")?.as_str()?, "the first field of"),
+        Code::NeverShown => {
+            let start = place.rfind("show_on[")?;
+            let condition: usize = place[start..].strip_prefix("show_on[")?.strip_suffix(']')?.parse().ok()?;
+            let options =
+                |rest: &str| -> Option<usize> { rest.strip_prefix("options[")?.split_once(']')?.0.parse().ok() };
+            let owner = match options(place) {
+                Some(option) => field.get("options")?.get(option)?.get("show_on")?,
+                None => field.get("show_on")?,
+            };
+            (owner.get(condition)?.get("variable")?.as_str()?, "the field of")
+        }
+        _ => return None,
+    };
+    let is_it = |other: &Value| other.get("variable").and_then(Value::as_str) == Some(variable);
+    Some((all.iter().position(is_it)?, format!("{what} `{variable}`")))
+}
+
 /// A comma in a line of YAML such as `{en_US: a, b}` makes a language of the text after it.
 fn unknown_languages(texts: Option<&Value>, place: &str, note: &mut impl FnMut(Code, &str, String)) {
     for key in texts.and_then(Value::as_object).into_iter().flat_map(Map::keys) {

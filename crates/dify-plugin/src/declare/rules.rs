@@ -223,6 +223,9 @@ impl<'a> Rules<'a> {
             }
             for (code, place, message) in drawn::notes(&field, &fields, index, prefix.starts_with("model_")) {
                 self.report(code, &format!("{path}{place}"), message);
+                if let Some((other, what)) = drawn::related(&field, &fields, code, &place) {
+                    self.relate(&format!("{prefix}credential_form_schemas[{other}].variable"), &what);
+                }
             }
             let options = self.list(&field, &path, "options", 128);
             let needs_options = matches!(field.get("type").and_then(Value::as_str), Some("select" | "radio"));

@@ -128,9 +128,7 @@ fn syntax(problem: &Problem, files: &mut Sources<'_>, found: &mut Diagnostic) {
     let Some(source) = files.get(&problem.file) else { return };
     let line = source.text().get(source.line_range(position.line)).unwrap_or_default();
     // Of a tab only the parser that refuses the file names the place.
-    let has_tab =
-        line.trim_start_matches(' ').starts_with('\t') || line.get(..).is_some_and(|line| line.contains('\t'));
-    let better = if has_tab { None } else { source.mistake() };
+    let better = if line.contains('\t') { None } else { source.mistake() };
     let (byte, label) = match better {
         Some((byte, why)) => (byte, Some(shown(&why, MAX_MESSAGE))),
         None => (source.byte(position), None),
