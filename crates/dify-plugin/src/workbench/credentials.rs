@@ -23,17 +23,30 @@ const MAX_FORMS: usize = 256;
 
 /// Values by form. A key names the form: `model/PROVIDER`, `model/PROVIDER/TYPE/MODEL`, `tool/PROVIDER`, `endpoint`, ….
 #[derive(Default)]
-pub(super) struct Stored(Mutex<BTreeMap<String, BTreeMap<String, SecretString>>>);
+pub(super) struct Stored(Mutex<BTreeMap<String, BTreeMap<String, Kept>>>);
+
+/// A value as JSON: settings of endpoints and tools may be objects, numbers or booleans.
+struct Kept(SecretString);
+
+impl Kept {
+    fn new(value: &Value) -> Self {
+        Self(value.to_string().into())
+    }
+
+    fn value(&self) -> Value {
+        serde_json::from_str(self.0.expose_secret()).unwrap_or_default()
+    }
+}
 
 impl Stored {
     /// The values of a form, for a call.
     pub(super) fn values(&self, key: &str) -> Map<String, Value> {
         let forms = self.locked();
         let values = forms.get(key).into_iter().flatten();
-        values.map(|(name, value)| (name.clone(), value.expose_secret().into())).collect()
+        values.map(|(name, kept)| (name.clone(), kept.value())).collect()
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<String, SecretString>>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<String, Kept>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -47,12 +60,11 @@ impl Stored {
         let mut former = forms.remove(key).unwrap_or_default();
         let mut kept = BTreeMap::new();
         for (name, value) in values {
-            let text = match value {
+            let value = match value {
                 Value::Null => continue,
-                Value::String(text) => text,
-                other => other.to_string(),
+                value if value == HIDDEN => former.remove(&name),
+                value => Some(Kept::new(&value)),
             };
-            let value = if text == HIDDEN { former.remove(&name) } else { Some(text.into()) };
             kept.extend(value.map(|value| (name, value)));
         }
         forms.insert(key.to_owned(), kept);
@@ -103,9 +115,11 @@ fn shown(workbench: &Workbench) -> Value {
     let keys: Vec<String> = workbench.credentials.locked().keys().cloned().collect();
     let forms = keys.into_iter().map(|key| {
         let values = workbench.credentials.values(&key).into_iter().map(|(name, value)| {
-            let text = value.as_str().unwrap_or_default();
-            let shown = if is_secret(workbench, &key, &name) { masked(text) } else { text.to_owned() };
-            (name, Value::String(shown))
+            let shown = match value.as_str() {
+                Some(text) if is_secret(workbench, &key, &name) => masked(text).into(),
+                _ => value,
+            };
+            (name, shown)
         });
         let values: Map<String, Value> = values.collect();
         (key, json!({ "values": values }))

@@ -10,6 +10,7 @@ mod credentials;
 mod doctor;
 mod error;
 mod events;
+mod filter;
 mod plugin;
 mod router;
 mod safety;

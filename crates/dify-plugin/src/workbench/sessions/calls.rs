@@ -19,6 +19,7 @@ use crate::daemon::{Invoke, Link, Replies, SessionEvent, SessionEvents};
 use crate::upstream::recording::Scrubber;
 use crate::workbench::credentials;
 use crate::workbench::error::ApiError;
+use crate::workbench::filter;
 use crate::workbench::state::{Notice, Workbench};
 
 /// How long a call back waits for an answer by hand: as long as the daemon waits for Dify.
@@ -131,6 +132,8 @@ fn open(workbench: Arc<Workbench>, call: Call) -> Result<Running, ApiError> {
     let Call { action, access_type, mut data, credentials: key, answers: answering } = call;
     let key = key.unwrap_or_default();
     let stored = workbench.credentials.values(&key);
+    let stored = filter::passed(&workbench.read().view, &key, stored)
+        .map_err(|why| ApiError::bad_request(why).with_hint("Dify refuses these credentials when they are saved."))?;
     data.insert("type".to_owned(), access_type.clone().into());
     data.insert("action".to_owned(), action.into());
     data.entry("user_id").or_insert_with(|| "workbench".into());
