@@ -20,7 +20,7 @@ pub const CASES: &[crate::Case] = &[
 ];
 
 const PROVIDER: &str = "openai_api_compatible";
-pub const MODEL: &str = "fake";
+pub const MODEL: &str = "small-chat";
 
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
@@ -30,7 +30,7 @@ pub fn chat_page(tester: &Tester) -> (Page<'_>, Upstream) {
     let page = tester.open(root());
     let credentials = json!({
         "endpoint_url": upstream.url, "api_key": KEY, "vision_support": "support", "function_calling_type": "tool_call",
-        "stream_function_calling": "supported", "context_size": "200000",
+        "stream_function_calling": "supported", "agent_thought_support": "supported", "context_size": "200000",
     });
     page.store_credentials(&format!("model/{PROVIDER}/llm/{MODEL}"), &credentials);
     page.try_model(PROVIDER, "llm", MODEL);

@@ -19,6 +19,7 @@ pub const CASES: &[crate::Case] = &[
     ("draws_online_documents", |tester| compare(tester, "conformance-documents")),
     ("draws_an_online_drive", |tester| compare(tester, "conformance-drive")),
     ("draws_a_trigger", |tester| compare(tester, "conformance-trigger")),
+    ("marks_what_dify_shows_otherwise", marks_what_dify_shows_otherwise),
 ];
 
 const READ_FORM: &str = include_str!("read_form.js");
@@ -269,5 +270,32 @@ fn row_of(
         && let (Some(expected), Ok(found)) = (expected["initial"].as_f64(), member("value").parse::<f64>())
     {
         differ("first value", &expected.to_string(), &found.to_string());
+    }
+}
+
+/// The notes of a page: field and code, each with its file and, where it is known, its line.
+fn marks_what_dify_shows_otherwise(tester: &Tester) {
+    let file = root().join("tests/data/workbench/notes.json");
+    let cases: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    for case in cases.as_array().unwrap() {
+        let page = tester.open(&root().join(case["directory"].as_str().unwrap()));
+        for place in case["places"].as_array().unwrap() {
+            let address = place["address"].as_str().unwrap();
+            let parts: Vec<&str> = address.split('/').collect();
+            page.go(&parts);
+            let css = format!("main[data-view=drawn] [data-kind='{}'][data-provider='{}']", parts[1], parts[2]);
+            page.driver.element(&css);
+            if let Some(open) = parts.get(4) {
+                page.driver.element(&format!("{css} [data-part-name='{open}'], {css} .details[data-model='{open}']"));
+            }
+            page.driver.script_later(READ_FORM, json!([css, "credentials", place["chosen"], null]));
+            let read = "return [...document.querySelectorAll('main[data-view=drawn] [data-provider] [data-code]')].map(note => {
+                const field = note.closest('[data-variable], [data-invisible]');
+                return [field?.dataset.variable ?? field?.dataset.invisible ?? '', note.dataset.code, /\\.yaml:\\d+/.test(note.innerText)];
+            }).sort().map(([field, code, line]) => `${field} ${code}${line ? '' : ' without a line'}`)";
+            let found = page.driver.script(read, json!([]));
+            assert_eq!(found, place["notes"], "{address} of {}", case["directory"]);
+        }
+        page.end();
     }
 }

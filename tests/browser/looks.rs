@@ -1,7 +1,7 @@
 //! Use without a mouse, on a narrow screen, in both themes, by people who do not see it (axe-core), and under a fast stream. With
 //! `WORKBENCH_SCREENSHOTS=DIRECTORY`, the case of that name writes images of the main views there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -240,23 +240,34 @@ fn three_hundred_chunks_a_second_are_drawn(tester: &Tester) {
 /// Writes images of the main views; does nothing unless it is asked.
 fn screenshots(tester: &Tester) {
     let Some(directory) = std::env::var_os("WORKBENCH_SCREENSHOTS") else { return };
-    let directory = Path::new(&directory);
-    std::fs::create_dir_all(directory).unwrap();
+    let directory = root().join(directory);
+    std::fs::create_dir_all(&directory).unwrap();
     let (page, _upstream) = chat_page(tester);
     page.driver.size(1180, 760);
-    chat(&page, "hello", "ended");
-    for (theme, view) in [("light", "drawn"), ("dark", "drawn"), ("light", "try"), ("dark", "happened")] {
-        page.select("[data-action=theme]", theme);
-        page.view(view);
-        if view == "drawn" {
-            page.open_provider("model", "google");
-        }
-        if view == "happened" {
-            page.driver.click("[data-session]");
-            page.driver.element("[data-lane=frames] [data-frame]");
-        }
-        page.driver.script("window.scrollTo(0, 0); document.activeElement.blur()", json!([]));
-        std::fs::write(directory.join(format!("workbench-{view}-{theme}.webp")), page.driver.image("webp")).unwrap();
+    chat(&page, "Which rivers flow through Riga and Vilnius?", "ended");
+    page.driver.script(
+        "document.querySelectorAll('[data-view=try] details').forEach(details => { details.open = false; })",
+        json!([]),
+    );
+    let save = |name: &str| {
+        page.driver.script("document.activeElement.blur()", json!([]));
+        // Two frames later everything is where it stays.
+        page.driver.script_later("requestAnimationFrame(() => requestAnimationFrame(done))", json!([]));
+        std::fs::write(directory.join(format!("workbench-{name}.webp")), page.driver.image("webp")).unwrap();
+    };
+    for theme in THEMES {
+        choose_theme(&page, theme);
+        page.open_provider("model", "google");
+        page.driver.script("window.scrollTo(0, 0)", json!([]));
+        save(&format!("drawn-{theme}"));
+        page.view("try");
+        page.driver.script("document.querySelector('[data-turn=user]').scrollIntoView({block: 'center'})", json!([]));
+        save(&format!("try-{theme}"));
+        page.view("happened");
+        page.driver.click("[data-session]");
+        page.driver.click("[data-lane=exchanges] [data-exchange]");
+        page.driver.script("window.scrollTo(0, 0)", json!([]));
+        save(&format!("happened-{theme}"));
     }
     page.end();
 }

@@ -27,6 +27,11 @@ pub const HOSTILE: &str = concat!(
     "```html\n<script>window.hurt = 'code'</script>\n```\n\n| a | b |\n|---|---|\n| <b onclick=\"hurt=1\">x</b> | ![t](//tracker.example/t.gif) |\n\nend of hostile text"
 );
 
+/// An answer for images of the page.
+const RIVERS: &str = "<think>The user asks for rivers of two cities. A small table shows them best.</think>**Two cities, two rivers:**\n\n\
+| City | River | Length |\n|---|---|---|\n| Riga | Daugava | 1,020 km |\n| Vilnius | Neris | 510 km |\n\n\
+Both flow to the *Baltic Sea*, the Neris through the Nemunas. In code: `len(rivers) == 2`.";
+
 #[derive(Default)]
 struct Seen {
     bodies: Mutex<Vec<Value>>,
@@ -147,6 +152,12 @@ async fn answer(sender: &mpsc::Sender<Bytes>, body: &Value) -> Option<()> {
             let call = json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function",
                 "function": {"name": body["tools"][0]["function"]["name"], "arguments": "{\"city\": \"Riga\"}"}}]});
             send(chunk(&call, None)).await?;
+        }
+        "Which" => {
+            for part in RIVERS.split_inclusive(' ') {
+                send(text(part)).await?;
+                tokio::time::sleep(Duration::from_millis(8)).await;
+            }
         }
         _ => {
             send(text("# Hello\n\n")).await?;

@@ -72,6 +72,7 @@ export function FieldRow({ field, drawn = field, engine, values, onInput, langua
       onInput=${input} options=${options} placeholder=${placeholder} say=${say} disabled=${disabled} required=${drawn.required} loadOptions=${loadOptions} />`}
     ${drawn.help_drawn_as === "link" && html`<div class="field-help" data-part="help">
       <${Link} href=${say(drawn.url)}>${help || "How to get"}<//></div>`}
+    ${drawn.help_drawn_as === "icon" && drawn.url && html`<div class="field-help" data-part="link"><${Link} href=${say(drawn.url)}>How to get<//></div>`}
     ${error && html`<div class="field-error" id=${`${id}-error`} data-part="error">${error}</div>`}
     ${notes && html`<${Notes} notes=${field.notes} />`}
   </div>`;

@@ -13,7 +13,7 @@ pub(super) struct Place<'p> {
     pub directory: &'p Path,
     pub file: &'p str,
     pub problems: &'p [Problem],
-    /// Whether shared blocks were expanded in the file, so that paths do not lead to lines.
+    /// Whether shared blocks were expanded in the file, so that indexes do not lead to lines.
     pub expanded: bool,
 }
 
@@ -34,7 +34,8 @@ impl Place<'_> {
             .filter(|(code, _)| notes.iter().all(|note| note.code != code.text()))
             .map(|(code, message)| Problem::new(code, self.file, path, message))
             .collect();
-        if !self.expanded {
+        // An index counts what shared blocks have put in.
+        if !self.expanded || !path.contains('[') {
             fill_lines(self.directory, &mut more);
         }
         notes.extend(more.iter().map(note));
