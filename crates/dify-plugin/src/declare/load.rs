@@ -25,7 +25,9 @@ use super::versions::{DifyVersion, Minimum};
 use super::{KindDeclarations, LoadedProvider, Sidecar, files, glob, template, yaml};
 use crate::protocol::ModelType;
 
-pub(crate) use lines::{fill as fill_lines, source_of};
+pub(crate) use lines::fill as fill_lines;
+#[cfg(feature = "commands")]
+pub(crate) use lines::source_of;
 #[cfg(feature = "commands")]
 pub(crate) use sidecars::sidecar_file;
 pub(crate) use sidecars::unowned;
