@@ -139,7 +139,7 @@ fn prepare(
     };
     let facts = program.described(&declarations).problems.0.into_iter();
     let warnings = facts.filter(|problem| problem.severity == Severity::Warning);
-    for problem in problems.0.into_iter().chain(warnings) {
+    for problem in problems.0.into_iter().chain(warnings).filter(|problem| !problem.code.is_advice()) {
         say(&problem.to_string());
     }
     let registrations = registrations(&declarations, providers, real_ids)?;
