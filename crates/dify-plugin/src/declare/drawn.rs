@@ -16,6 +16,8 @@ mod parameters;
 mod parts;
 #[cfg(feature = "commands")]
 mod place;
+#[cfg(all(test, feature = "workbench"))]
+mod tests;
 #[cfg(feature = "commands")]
 mod view;
 
