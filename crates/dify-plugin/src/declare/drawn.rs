@@ -16,7 +16,8 @@ mod parameters;
 mod parts;
 #[cfg(feature = "commands")]
 mod place;
-#[cfg(all(test, feature = "workbench"))]
+#[cfg(test)]
+#[cfg(feature = "workbench")]
 mod tests;
 #[cfg(feature = "commands")]
 mod view;

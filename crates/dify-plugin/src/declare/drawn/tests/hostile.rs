@@ -147,3 +147,40 @@ fn nothing_declared_is_drawn_as_nothing() {
     assert_eq!(view["providers"], json!([]));
     assert_eq!(view["card"]["category"], "extension");
 }
+
+#[test]
+fn no_value_in_any_place_of_tools_and_endpoints_makes_the_view_fail() {
+    let text = json!({"en_US": "T", "ja_JP": "字"});
+    let identity = json!({"author": "a", "name": "p", "label": text, "description": text, "icon": "i.svg"});
+    let setting = json!({"name": "v", "label": text, "type": "select", "required": true, "default": "a", "help": text,
+        "url": "https://a.example", "options": [{"value": "a", "label": text}]});
+    let parameter = json!({"name": "v", "label": text, "type": "number", "form": "llm", "min": 0, "max": 1, "default": 1,
+        "human_description": text, "options": [{"value": "a", "label": text}]});
+    let tool = json!({"identity": identity, "description": {"human": text, "llm": "D"}, "parameters": [parameter],
+        "output_schema": {"properties": {"a": {"type": "string"}}}});
+    let strategy = json!({"identity": identity, "description": text, "parameters": [parameter], "output_schema": {"properties": {}}});
+    let whole = json!({
+        "tool": {"identity": identity, "credentials_schema": [setting], "oauth_schema": {"client_schema": [setting]}, "tools": [tool]},
+        "endpoint": {"settings": [setting], "endpoints": [{"path": "/a", "method": "GET"}]},
+        "agent": {"identity": identity, "strategies": [strategy]},
+    });
+    let mut all = Vec::new();
+    places(&whole, "", &mut all);
+    let mut drawn = 0;
+    for place in all {
+        for value in hostile() {
+            let mut mutated = whole.clone();
+            *mutated.pointer_mut(&place).unwrap() = value;
+            let read = |key: &str| mutated.get(key).cloned().unwrap_or_default();
+            let kinds = KindDeclarations {
+                tool: serde_json::from_value(read("tool")).unwrap_or_default(),
+                endpoint: serde_json::from_value(read("endpoint")).unwrap_or_default(),
+                agent_strategy: serde_json::from_value(read("agent")).unwrap_or_default(),
+                ..KindDeclarations::default()
+            };
+            let view = super::super::view(&declarations(&whole, kinds), &[]);
+            drawn += view["providers"].as_array().unwrap().len();
+        }
+    }
+    assert!(drawn > 1000, "{drawn}");
+}
