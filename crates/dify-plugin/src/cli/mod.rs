@@ -18,10 +18,12 @@ mod executables;
 mod facts;
 mod form_fields;
 mod invoke;
+mod man;
 #[cfg(feature = "new")]
 mod new;
 #[cfg(feature = "package")]
 mod package;
+mod schema;
 pub(crate) mod session_client;
 mod take_over;
 mod traffic;
@@ -69,7 +71,9 @@ enum Command {
     #[command(flatten)]
     Package(package::PackageCommand),
     Facts(facts::FactsArgs),
+    Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Serves without arguments, otherwise runs the command that they name, and gives the exit code of the process.
@@ -106,7 +110,9 @@ impl Cli {
             #[cfg(feature = "workbench")]
             Some(Command::Workbench(args)) => at_terminal(program, args.run(program)),
             Some(Command::Facts(args)) => args.run(program),
+            Some(Command::Schema(args)) => args.run(program),
             Some(Command::Completions(args)) => args.run(command(program)),
+            Some(Command::Man(args)) => args.run(command(program)),
             #[cfg(feature = "client")]
             // An invalid setting is reported as a finding.
             Some(Command::Doctor(args)) => block_on(program, log_settings().unwrap_or_default(), args.run(program)),

@@ -32,6 +32,8 @@ pub mod problem;
 pub mod provider;
 pub mod remote;
 pub mod rules;
+#[cfg(feature = "commands")]
+pub mod schema;
 pub mod settings;
 pub mod shape;
 mod shared;

@@ -24,7 +24,7 @@ pub(super) use places::Places;
 use places::{Reference, Step, clip};
 
 /// The key of a reference.
-const KEY: &str = "use";
+pub(super) const KEY: &str = "use";
 
 /// Approximate maximum number of bytes that blocks may add to one file, and to all files together. The largest
 /// declarations have some thirty kilobytes.

@@ -17,7 +17,9 @@ use clap::Args;
 use self::library::Library;
 use self::name::PluginName;
 use self::template::{DatasourceType, Kind, Template};
+use super::schema as schema_command;
 use super::terminal::print_line;
+use crate::declare::schema::{self, Schema};
 
 /// Write the crate of a new plugin in Rust
 #[derive(Debug, Args)]
@@ -56,6 +58,7 @@ impl NewArgs {
         for (path, text) in template.files(&name, &author, &library) {
             write(&directory.join(path), &text)?;
         }
+        for_editors(&directory)?;
         print_line(&format!("created {} `{}` in {}", template.title(), name.as_str(), directory.display()))?;
         for line in next_steps(&directory, template) {
             print_line(&line)?;
@@ -89,6 +92,28 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
     };
     create().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes the schemas of the YAML files, and their names into the first line of each: most editors read it.
+fn for_editors(directory: &Path) -> anyhow::Result<()> {
+    for file in schema::files_of(directory) {
+        let path = directory.join(&file.path);
+        let name = file.schema.name;
+        let to_root = "../".repeat(Path::new(&file.path).components().count() - 1);
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let line = format!("# yaml-language-server: $schema={to_root}{}/{name}.json\n", schema_command::DIRECTORY);
+        fs::write(&path, line + &text).with_context(|| format!("cannot write {}", path.display()))?;
+        write_schema(directory, file.schema)?;
+    }
+    Ok(())
+}
+
+fn write_schema(directory: &Path, schema: &Schema) -> anyhow::Result<()> {
+    let path = directory.join(schema_command::DIRECTORY).join(schema.name).with_extension("json");
+    match path.exists() {
+        true => Ok(()),
+        false => write(&path, &schema_command::text(&[], schema)?),
+    }
 }
 
 /// The commands that come next, as they are typed.

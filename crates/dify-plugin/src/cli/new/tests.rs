@@ -23,6 +23,16 @@ fn writes_a_crate_and_overwrites_nothing() {
     let error = args("weather", Some(directory.clone())).run().unwrap_err().to_string();
     assert!(error.contains("is not empty; nothing was written"), "{error}");
     assert_eq!(fs::read_to_string(directory.join("README.md")).unwrap(), "mine");
+    // Editors find the schema of each file.
+    for (file, schema) in
+        [("manifest.yaml", "manifest"), ("provider/weather.yaml", "tool-provider"), ("tools/forecast.yaml", "tool")]
+    {
+        let text = fs::read_to_string(directory.join(file)).unwrap();
+        let path = text.lines().next().unwrap().strip_prefix("# yaml-language-server: $schema=").unwrap();
+        let path = directory.join(file).parent().unwrap().join(path);
+        assert!(path.ends_with(format!(".dify/schemas/{schema}.json")), "{file}: {}", path.display());
+        assert!(serde_json::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap()).is_ok());
+    }
 
     let empty = scratch.path().join("empty");
     fs::create_dir(&empty).unwrap();
