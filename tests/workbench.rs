@@ -229,6 +229,9 @@ async fn failures_are_read_by_the_page() {
         (Method::POST, "/api/calls", "[]", 422),
         (Method::PUT, "/api/credentials/endpoint", "{}", 422),
         (Method::GET, "/api/sessions/none", "", 404),
+        (Method::GET, "/api/sessions/%ff", "", 400),
+        (Method::GET, "/api/files/_assets/%ff.svg", "", 400),
+        (Method::DELETE, "/api/credentials/%ff", "", 400),
         (Method::POST, "/api/sessions/none/answers", "{\"call\": \"c\", \"events\": []}", 404),
         (Method::POST, "/api/recordings", "{}", 400),
         (Method::GET, "/none.js", "", 404),
@@ -423,12 +426,15 @@ async fn a_failed_call_names_its_error_without_the_key() {
 const SCRIPT: &str = r#"
 echo '{"event":"heartbeat","session_id":null,"data":{}}'
 echo started >> starts
+sleep 1000 >/dev/null 2>&1 & echo $! >> descendants
 while read -r line; do
   id=$(printf '%s' "$line" | sed 's/.*"session_id":"\([^"]*\)".*/\1/')
   say() { printf '{"event":"session","session_id":"%s","data":{"type":"%s","data":%s}}\n' "$id" "$1" "$2"; }
   case "$line" in
     *'"event":"cancel"'*) say end '{}' ;;
     *'"tool":"die"'*) echo 'no more' >&2; exit 3 ;;
+    *'"tool":"leak"'*) echo "$line" >&2; exit 3 ;;
+    *'"tool":"long"'*) head -c 20000000 /dev/zero | tr '\\0' x >&2; say end '{}' ;;
     *'"tool":"noise"'*) i=0; while [ $i -lt 20000 ]; do echo "noise $i" >&2; i=$((i+1)); done; say stream '{"noise":1}'; say end '{}' ;;
     *'"event":"request"'*) say invoke '{"type":"llm","backwards_request_id":"c1","request":{"prompt_messages":[{"role":"user","content":"hi"}],"model":"m"}}' ;;
     *'"event":"end"'*) say stream "{\"heard\":$heard}"; say end '{}' ;;
@@ -504,14 +510,78 @@ async fn a_command_that_ends_is_reported_and_started_again() {
         let events = workbench.call(&tool("die", "scripted")).await;
         assert_eq!(names(&events), ["begun", "failed"]);
         assert!(events[1].1["message"].as_str().unwrap().contains("closed its output"), "{events:?}");
+        let target = workbench.get("/api/plugin").await["target"].clone();
+        assert_eq!(target["state"], "failed");
     }
+    let reason = async || workbench.get("/api/plugin").await["target"]["message"].clone();
+    soon(async {
+        while !reason().await.as_str().is_some_and(|reason| reason.ends_with("standard error is: no more")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     assert_eq!(workbench.call(&tool("noise", "scripted")).await.last().unwrap().0, "ended");
     assert_eq!(std::fs::read_to_string(directory.path().join("starts")).unwrap().lines().count(), 3);
+    assert_eq!(workbench.get("/api/plugin").await["target"]["state"], "ready");
+    // A line without an end is not kept.
+    assert_eq!(workbench.call(&tool("long", "scripted")).await.last().unwrap().0, "ended");
+    // A changed source starts it again.
+    let revision = workbench.get("/api/plugin").await["revision"].clone();
+    std::fs::write(&path, format!("{SCRIPT}# changed\n")).unwrap();
+    soon(async {
+        while workbench.get("/api/plugin").await["revision"] == revision {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(workbench.call(&tool("noise", "scripted")).await.last().unwrap().0, "ended");
+    assert_eq!(std::fs::read_to_string(directory.path().join("starts")).unwrap().lines().count(), 4);
     // What cannot be started is reported, and costs nothing else.
     let other = Workbench::start(directory.path(), &["/none/such"]).await;
     let (status, failure) = other.send(Method::POST, "/api/calls", &tool("t", "scripted")).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(failure["error"]["message"].as_str().unwrap().contains("cannot start `/none/such`"), "{failure}");
+    let target = other.get("/api/plugin").await["target"].clone();
+    assert_eq!(target["state"], "failed");
+    assert!(target["message"].as_str().unwrap().contains("cannot start `/none/such`"), "{target}");
+}
+
+#[tokio::test]
+async fn what_a_command_writes_to_its_errors_is_shown_without_its_credentials() {
+    let (directory, path) = script();
+    let workbench = Workbench::start(directory.path(), &["sh", path.to_str().unwrap()]).await;
+    let values = json!({"values": {"api_key": CANARY}});
+    assert_eq!(workbench.send(Method::PUT, "/api/credentials/tool/p", &values).await.0, StatusCode::OK);
+    let mut notices = workbench.own(Method::GET, "/api/events").send().await.unwrap();
+    let mut call = tool("leak", "scripted");
+    call["credentials"] = "tool/p".into();
+    assert_eq!(workbench.call(&call).await.last().unwrap().0, "failed");
+    let mut text = String::new();
+    while !text.contains("event: log") || !text.contains("\"tool\\\":\\\"leak") {
+        text += &String::from_utf8_lossy(&soon(notices.chunk()).await.unwrap().unwrap());
+    }
+    let plugin = workbench.get("/api/plugin").await;
+    assert!(plugin["target"]["message"].as_str().unwrap().contains("api_key"), "{plugin}");
+    assert!(!text.contains(CANARY) && !plugin.to_string().contains(CANARY), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_command_and_its_descendants_end_with_the_workbench() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let (directory, path) = script();
+        let mut workbench = Workbench::start(directory.path(), &["sh", path.to_str().unwrap()]).await;
+        assert_eq!(workbench.call(&tool("noise", "scripted")).await.last().unwrap().0, "ended");
+        let descendant = std::fs::read_to_string(directory.path().join("descendants")).unwrap().trim().to_owned();
+        // One that has ended may be there as a zombie until its new parent waits for it.
+        let runs =
+            || std::fs::read_to_string(format!("/proc/{descendant}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        assert!(runs(), "{signal}");
+        let id = workbench.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().await.unwrap().success());
+        assert!(soon(workbench.child.wait()).await.unwrap().success(), "{signal}");
+        until(|| !runs()).await;
+    }
 }
 
 #[tokio::test]

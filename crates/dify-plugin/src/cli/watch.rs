@@ -110,6 +110,28 @@ pub(super) fn sources(crate_directory: &Path, found: &mut Files) {
     }
 }
 
+/// Extensions of the sources of a plugin that is run by a command.
+#[cfg(feature = "workbench")]
+const SOURCES: [&str; 10] = ["py", "js", "mjs", "ts", "rs", "go", "rb", "sh", "toml", "json"];
+
+/// Maximum number of sources of a command that are watched.
+#[cfg(feature = "workbench")]
+const MAX_SOURCES: usize = 2000;
+
+/// The sources of a plugin in any language: what its directory contains, but for what is hidden, ignored or installed.
+#[cfg(feature = "workbench")]
+pub(crate) fn sources_of_command(directory: &Path, found: &mut Files) {
+    let installed = ["target", "node_modules", "venv", "__pycache__", "site-packages"];
+    let mut walk = ignore::WalkBuilder::new(directory);
+    walk.require_git(false).max_depth(Some(MAX_DEPTH));
+    walk.filter_entry(move |entry| !installed.iter().any(|name| entry.file_name() == *name));
+    let is_source = |path: &Path| path.extension().is_some_and(|found| SOURCES.iter().any(|known| found == *known));
+    let files = walk.build().flatten().filter(|entry| is_source(entry.path()) && entry.path().is_file());
+    for entry in files.take(MAX_SOURCES) {
+        add(entry.path(), found);
+    }
+}
+
 /// Adds a file, if it exists.
 pub(super) fn add(file: &Path, found: &mut Files) {
     if let Ok(metadata) = std::fs::metadata(file)

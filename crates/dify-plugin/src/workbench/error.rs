@@ -1,7 +1,7 @@
 //! Failures of the workbench's own API, as its page reads them: a status, a message, and what to do.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -41,4 +41,14 @@ impl IntoResponse for ApiError {
         let body = json!({"error": {"message": self.message, "hint": self.hint}});
         (self.status, Json(body)).into_response()
     }
+}
+
+/// A failure that the server's own code reports, such as a path that is no text, as the page reads failures.
+pub(super) async fn as_json(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|found| found == "application/json");
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    ApiError::new(status, "the request cannot be read").into_response()
 }

@@ -11,6 +11,7 @@ mod doctor;
 mod error;
 mod events;
 mod filter;
+mod group;
 mod plugin;
 mod router;
 mod safety;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::safety::Safety;
 use self::state::Workbench;
@@ -65,16 +67,20 @@ pub(crate) async fn run(program: Program, options: Options) -> anyhow::Result<()
     let link = format!("http://{address}/#token={}", token.reveal());
     let safety = Arc::new(Safety::new(address, token));
     let workbench = Arc::new(Workbench::new(program, options.directory, options.command));
+    let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let watching = tokio::spawn(watching::watch(workbench.clone()));
     print_line(&format!("workbench: {link}"))?;
     if options.opens_browser {
         open_browser(&link);
     }
     let served = tokio::select! {
-        served = async { axum::serve(listener, router::router(workbench, safety)).await } => served,
+        served = async { axum::serve(listener, router::router(workbench.clone(), safety)).await } => served,
         interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
     };
     watching.abort();
+    workbench.target.close();
     Ok(served?)
 }
 

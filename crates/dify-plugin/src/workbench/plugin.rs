@@ -19,17 +19,19 @@ const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 /// `GET /api/plugin`
 pub(super) async fn show(State(workbench): State<Arc<Workbench>>) -> Json<Value> {
     let read = workbench.read();
-    let kind = if workbench.command.is_empty() { "program" } else { "command" };
+    let is_program = workbench.command.is_empty();
+    let declared = (is_program && read.declarations.is_none()).then(|| "its declarations have errors".to_owned());
+    let failure = declared.or_else(|| workbench.target.failure());
     Json(json!({
         "revision": read.revision,
         "view": read.view,
         "problems": read.diagnostics,
         "target": {
-            "kind": kind,
+            "kind": if is_program { "program" } else { "command" },
             "command": Some(&workbench.command).filter(|command| !command.is_empty()),
             "directory": workbench.directory.display().to_string(),
-            "state": if read.declarations.is_some() { "ready" } else { "failed" },
-            "message": Value::Null,
+            "state": if failure.is_none() { "ready" } else { "failed" },
+            "message": failure,
         },
     }))
 }

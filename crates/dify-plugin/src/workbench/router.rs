@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::get;
 
-use super::error::ApiError;
+use super::error::{self, ApiError};
 use super::safety::{self, Safety};
 use super::state::Workbench;
 use super::{assets, credentials, doctor, events, plugin, sessions};
@@ -29,7 +29,8 @@ pub(super) fn router(workbench: Arc<Workbench>, safety: Arc<Safety>) -> Router {
         .fallback(async || ApiError::not_found("the workbench has no such route"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this route has no such method")
-        });
+        })
+        .layer(middleware::map_response(error::as_json));
     Router::new()
         .nest("/api", api)
         .fallback(assets::serve)

@@ -26,6 +26,9 @@ const MAX_RECORDS: usize = 500;
 /// Maximum size of all that is remembered, in bytes.
 const MAX_BYTES: usize = 128 * 1024 * 1024;
 
+/// Number of sessions whose secrets are looked for in what a command writes to its standard error.
+const MAX_SECRETS: usize = 64;
+
 /// The sessions.
 #[derive(Default)]
 pub(super) struct Sessions {
@@ -77,6 +80,12 @@ impl Sessions {
         if let Some(record) = self.record(session_id) {
             locked(&record).exchange(&observed);
         }
+    }
+
+    /// A text of the plugin that belongs to no session, without the secrets of the newest sessions.
+    pub(super) fn shown(&self, text: &str) -> String {
+        let newest = self.all().into_iter().take(MAX_SECRETS);
+        newest.fold(text.to_owned(), |text, record| locked(&record).shown(&text))
     }
 
     fn new_id(&self) -> String {
