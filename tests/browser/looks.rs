@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::calls::{chat, chat_page};
 use crate::driver::{ENTER, TAB};
 use crate::page::{Page, Tester};
-use crate::workbench::root;
+use crate::workbench::{Workbench, copied, root};
 
 pub const CASES: &[crate::Case] = &[
     ("axe_finds_nothing_serious_in_forms", axe_finds_nothing_serious_in_forms),
@@ -255,19 +255,33 @@ fn screenshots(tester: &Tester) {
         page.driver.script_later("requestAnimationFrame(() => requestAnimationFrame(done))", json!([]));
         std::fs::write(directory.join(format!("workbench-{name}.webp")), page.driver.image("webp")).unwrap();
     };
-    for theme in THEMES {
-        choose_theme(&page, theme);
-        page.open_provider("model", "google");
-        page.driver.script("window.scrollTo(0, 0)", json!([]));
-        save(&format!("drawn-{theme}"));
-        page.view("try");
-        page.driver.script("document.querySelector('[data-turn=user]').scrollIntoView({block: 'center'})", json!([]));
-        save(&format!("try-{theme}"));
-        page.view("happened");
-        page.driver.click("[data-session]");
-        page.driver.click("[data-lane=exchanges] [data-exchange]");
-        page.driver.script("window.scrollTo(0, 0)", json!([]));
-        save(&format!("happened-{theme}"));
-    }
+    choose_theme(&page, "light");
+    page.view("try");
+    page.driver.script("document.querySelector('[data-turn=user]').scrollIntoView({block: 'center'})", json!([]));
+    save("try");
+    page.open_provider("model", "ai-gateway");
+    page.driver.script("document.querySelector('[data-form=model_credentials]').scrollIntoView({block: 'start'}); window.scrollBy(0, -330)", json!([]));
+    save("drawn");
+    choose_theme(&page, "dark");
+    page.view("happened");
+    page.driver.click("[data-session]");
+    page.driver.click("[data-lane=exchanges] [data-exchange]");
+    page.driver.script("window.scrollTo(0, 0)", json!([]));
+    save("happened");
+    page.end();
+
+    // A plugin with mistakes.
+    let plugin = copied(&root().join("tests/data/workbench/every-setting"));
+    let file = plugin.path().join("endpoints/settings.yaml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let settings =
+        settings.replace("type: select\n", "type: selekt\n").replace("label: {en_US: Flag}", "labl: {en_US: Flag}");
+    std::fs::write(&file, settings).unwrap();
+    let page = tester.show(Workbench::start(&tester.runtime, plugin.path()));
+    choose_theme(&page, "light");
+    page.view("problems");
+    page.driver.element("[data-problem]");
+    let image = page.driver.image("webp");
+    std::fs::write(directory.join("workbench-problems.webp"), image).unwrap();
     page.end();
 }
