@@ -46,6 +46,18 @@ impl Stored {
         values.map(|(name, kept)| (name.clone(), kept.value())).collect()
     }
 
+    /// Keeps credentials that a plugin returned, beside those that are there.
+    pub(super) fn keep(&self, key: &str, fields: &Map<String, Value>) {
+        let mut forms = self.locked();
+        if forms.len() >= MAX_FORMS && !forms.contains_key(key) {
+            return;
+        }
+        let known = forms.entry(key.to_owned()).or_default();
+        for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+            known.insert(name.clone(), Kept::new(value));
+        }
+    }
+
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<String, Kept>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

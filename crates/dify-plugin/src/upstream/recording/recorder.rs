@@ -33,6 +33,9 @@ const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum number of bytes of one body that an observer gets.
 const MAX_OBSERVED_BYTES: usize = 4 * 1024 * 1024;
 
+/// Maximum number of chunks of one body that an observer gets; the last one has the rest.
+const MAX_OBSERVED_CHUNKS: usize = 20_000;
+
 /// A recording that is being written.
 pub(in crate::upstream) struct Recorder {
     sink: Sink,
@@ -137,6 +140,14 @@ impl Recorder {
         }
     }
 
+    /// The most chunks that are told apart.
+    fn max_chunks(&self) -> usize {
+        match self.sink {
+            Sink::Directory(..) => usize::MAX,
+            Sink::Observer(_) => MAX_OBSERVED_CHUNKS,
+        }
+    }
+
     /// Writes a file that only its owner can read, because it contains prompts and responses.
     fn write<T: Serialize>(&self, number: u32, name: &str, content: &T) {
         let Sink::Directory(directory, _) = &self.sink else { return };
@@ -222,10 +233,17 @@ impl Open {
     }
 
     fn add_chunk(&mut self, bytes: &[u8]) {
+        // After a chunk that is left out, none is kept: the body has no hole.
+        let is_whole = self.length == self.body.len();
         self.length += bytes.len();
-        if self.body.len() + bytes.len() <= self.recorder.max_body_bytes() {
+        if is_whole && self.length <= self.recorder.max_body_bytes() {
             self.body.extend_from_slice(bytes);
-            self.chunks.push((self.body.len(), self.elapsed()));
+            let (end, at_ms) = (self.body.len(), self.elapsed());
+            let has_room = self.chunks.len() < self.recorder.max_chunks();
+            match self.chunks.last_mut().filter(|_| !has_room) {
+                Some(last) => last.0 = end,
+                None => self.chunks.push((end, at_ms)),
+            }
         }
     }
 

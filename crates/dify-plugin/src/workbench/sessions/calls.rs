@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::record::Record;
+use super::record::{Record, mask};
 use super::{Live, answers, locked};
 use crate::daemon::{Invoke, Link, Replies, SessionEvent, SessionEvents};
 use crate::upstream::recording::Scrubber;
@@ -106,10 +106,12 @@ pub(super) fn start(
                         }
                         SessionEvent::Failed(error) => {
                             let message = locked(&running.record).shown(&error.message);
-                            running.end("failed", Some((error.kind.clone(), message.clone())));
-                            ("failed", json!({"at": at, "kind": error.kind, "message": message}))
+                            let kind = locked(&running.record).shown(&error.kind);
+                            running.end("failed", Some((kind.clone(), message.clone())));
+                            ("failed", json!({"at": at, "kind": kind, "message": message}))
                         }
                         SessionEvent::Closed(reason) => {
+                            let reason = locked(&running.record).shown(&reason);
                             running.end("failed", Some(("PluginClosed".to_owned(), reason.clone())));
                             ("failed", json!({"at": at, "kind": "PluginClosed", "message": reason}))
                         }
@@ -154,7 +156,7 @@ fn open(workbench: Arc<Workbench>, call: Call) -> Result<Running, ApiError> {
     }
     let envelope = json!({"session_id": id, "event": "request", "data": data});
     // A prompt may repeat a secret.
-    let request = scrubbed(Value::Object(request), |text| scrubber.text(text));
+    let request: Value = serde_json::from_str(&scrubber.text(&Value::Object(request).to_string())).unwrap_or_default();
     let mut record = Record::new(id.clone(), request.clone(), Some(scrubber));
     record.frame("in", "request", &json!({"session_id": id, "event": "request", "data": request}).to_string());
     let record = workbench.sessions.remember(record);
@@ -175,26 +177,19 @@ fn open(workbench: Arc<Workbench>, call: Call) -> Result<Running, ApiError> {
     }
 }
 
-/// Tokens that a sign-in returns are not for the page.
+/// Credentials that a plugin returns, such as the tokens of a sign-in, are kept for its calls, and are not for the page.
 fn shown_item(running: &Running, mut item: Value) -> Value {
-    let (access_type, action) = {
-        let record = locked(&running.record);
-        (record.access_type.clone(), record.action.clone())
-    };
-    let returns_tokens = access_type == "oauth" || action.starts_with("validate_") || action.ends_with("_trigger");
-    if let Some(fields) = item.get_mut("credentials").and_then(Value::as_object_mut).filter(|_| returns_tokens) {
-        for value in fields.values_mut().filter(|value| value.is_string()) {
-            *value = credentials::masked(value.as_str().unwrap_or_default()).into();
+    let record = locked(&running.record);
+    if record.returns_credentials() {
+        let returned = item.get("credentials").and_then(Value::as_object);
+        if let Some(fields) = returned.filter(|_| record.access_type == "oauth") {
+            for kind in ["tool", "datasource", "trigger"] {
+                running.workbench.credentials.keep(&format!("{kind}/{}", record.provider), fields);
+            }
         }
+        mask(&mut item);
     }
-    scrubbed(item, |text| locked(&running.record).shown(text))
-}
-
-/// A value without secrets.
-fn scrubbed(value: Value, shown: impl FnOnce(&str) -> String) -> Value {
-    let text = value.to_string();
-    let shown = shown(&text);
-    if shown == text { value } else { serde_json::from_str(&shown).unwrap_or_default() }
+    record.without_secrets(item)
 }
 
 /// Reports a call back to the page, and has it answered.
@@ -210,18 +205,22 @@ fn call_back(running: &Running, call: &Invoke, replies: Replies) -> Result<Event
             answer(record, &call.request_id, &replies, &events);
         }
         Answering::Typed => {
+            let over = replies.session().clone();
             if let Some(live) = sessions.live().get_mut(&running.id) {
                 live.waiting.insert(call.request_id.clone(), replies);
             }
             let (workbench, session, id) = (running.workbench.clone(), running.id.clone(), call.request_id.clone());
             tokio::spawn(async move {
-                tokio::time::sleep(ANSWER_TIMEOUT).await;
+                tokio::select! {
+                    () = over.cancelled() => return,
+                    () = tokio::time::sleep(ANSWER_TIMEOUT) => {}
+                }
                 let message = format!("no answer was typed within {} s", ANSWER_TIMEOUT.as_secs());
                 let _ = give(&workbench, &session, &id, &[answers::TypedEvent::Error { message }]);
             });
         }
     }
-    let request = scrubbed(Value::Object(call.request.clone()), |text| locked(record).shown(text));
+    let request = locked(record).without_secrets(Value::Object(call.request.clone()));
     let data = json!({"at": at, "call": call.request_id, "type": call.invoke_type, "request": request});
     event("callback", &data)
 }

@@ -7,7 +7,7 @@ use super::opened::HIDDEN;
 /// The command `invoke` that makes the same call.
 pub(super) fn invoke(program: &str, action: &str, request: &Value) -> String {
     let mut request = request.as_object().cloned().unwrap_or_default();
-    let mut options = String::new();
+    let (mut options, mut settings) = (String::new(), Vec::new());
     for member in ["credentials", "settings"] {
         let Some(Value::Object(fields)) = request.get_mut(member) else { continue };
         let hidden: Vec<String> = fields
@@ -21,47 +21,66 @@ pub(super) fn invoke(program: &str, action: &str, request: &Value) -> String {
                     fields.remove(&name);
                     options += &format!(" --credential {}=\"${}\"", quoted(&name), variable(&name));
                 }
-                _ => drop(fields.insert(name.clone(), format!("${}", variable(&name)).into())),
+                _ => {
+                    let place = format!("{HIDDEN}{}{HIDDEN}", variable(&name));
+                    settings.push((place.clone(), format!("${{{}}}", variable(&name))));
+                    fields.insert(name, place.into());
+                }
             }
         }
     }
     request.remove("action");
-    let body = serde_json::to_string_pretty(&Value::Object(request)).unwrap_or_default();
-    format!("{program} invoke {}{options} - <<'JSON'\n{body}\nJSON", quoted(action))
+    let mut body = serde_json::to_string_pretty(&Value::Object(request)).unwrap_or_default();
+    let mut mark = "'JSON'";
+    if !settings.is_empty() {
+        // The shell fills in variables, and nothing else.
+        body = settings.iter().fold(escaped(&body, "\\$`"), |body, (place, variable)| body.replace(place, variable));
+        mark = "JSON";
+    }
+    format!("{program} invoke{options} -- {} - <<{mark}\n{body}\nJSON", quoted(action))
 }
 
 /// The same request to the upstream with curl.
 pub(super) fn curl(exchange: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut command =
-        format!("curl -sS -N -X {} {}", quoted(&text(&exchange["method"])), quoted(&text(&exchange["url"])));
+    let word = |text: &str| match text.contains(HIDDEN) {
+        true => format!("\"{}\"", with_variable(text, "SECRET")),
+        false => quoted(text),
+    };
+    let (method, url) = (quoted(&text(&exchange["method"])), word(&text(&exchange["url"])));
+    let mut command = format!("curl -sS -N --request={method} --url={url}");
     for header in exchange["request"]["headers"].as_array().into_iter().flatten() {
         let (name, value) = (text(&header[0]), text(&header[1]));
         if matches!(name.as_str(), "content-length" | "host" | "accept-encoding") {
             continue;
         }
         let value = match value.contains(HIDDEN) {
-            true => format!("\"{}: {}\"", escaped(&name), with_variable(&value, &variable(&name))),
+            true => format!("\"{}: {}\"", escaped(&name, DOUBLE_QUOTED), with_variable(&value, &variable(&name))),
             false => quoted(&format!("{name}: {value}")),
         };
-        command += &format!(" \\\n  -H {value}");
+        command += &format!(" \\\n  --header={value}");
     }
     let body = text(&exchange["request"]["body"]);
     if !body.is_empty() {
-        command += &format!(" \\\n  --data-binary {}", quoted(&body));
+        // Unlike other options for data, this one reads no file that the text names.
+        command += &format!(" \\\n  --data-raw={}", word(&body));
     }
     command
 }
 
 /// A value in double quotes, with the variable where the secret was.
 fn with_variable(value: &str, variable: &str) -> String {
-    value.split(HIDDEN).map(escaped).collect::<Vec<_>>().join(&format!("${variable}"))
+    let parts = value.split(HIDDEN).map(|part| escaped(part, DOUBLE_QUOTED));
+    parts.collect::<Vec<_>>().join(&format!("${{{variable}}}"))
 }
 
-/// A text within double quotes.
-fn escaped(text: &str) -> String {
+/// What a shell reads within double quotes.
+const DOUBLE_QUOTED: &str = "\"\\$`";
+
+/// A text with a backslash before each of these characters.
+fn escaped(text: &str, special: &str) -> String {
     text.chars().fold(String::new(), |mut whole, character| {
-        if matches!(character, '"' | '\\' | '$' | '`') {
+        if special.contains(character) {
             whole.push('\\');
         }
         whole.push(character);
@@ -71,7 +90,7 @@ fn escaped(text: &str) -> String {
 
 /// A word of a shell, whatever it contains.
 fn quoted(text: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=@%+,".contains(character);
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=%+,".contains(character);
     match !text.is_empty() && text.chars().all(is_plain) {
         true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
@@ -108,20 +127,40 @@ mod tests {
             "prompt_messages": [{"role": "user", "content": "it's $HOME `x`"}]});
         let command = invoke("runtime", "invoke_llm", &request);
         assert!(
-            command.starts_with("runtime invoke invoke_llm --credential api_key=\"$API_KEY\" - <<'JSON'\n{"),
+            command.starts_with("runtime invoke --credential api_key=\"$API_KEY\" -- invoke_llm - <<'JSON'\n{"),
             "{command}"
         );
         assert!(
             command.contains("it's $HOME `x`") && command.ends_with("}\nJSON") && !command.contains("***"),
             "{command}"
         );
+        // In settings the shell fills in the variable, and nothing else.
+        let request = json!({"type": "endpoint", "settings": {"api key": "***", "other": "$HOME"}, "text": "`x`"});
+        let command = invoke("runtime", "invoke_endpoint", &request);
+        assert!(command.contains("<<JSON\n") && command.contains("\"api key\": \"${API_KEY}\""), "{command}");
+        assert!(command.contains("\\$HOME") && command.contains("\\`x\\`") && !command.contains("***"), "{command}");
         let exchange = json!({"method": "POST", "url": "http://h/v1?a=1&b='", "request": {"body": "{\"a\":\"'\"}", "headers": [
             ["authorization", "Bearer ***"], ["content-type", "application/json"], ["content-length", "3"], ["x-$a", "b"]]}});
         let command = curl(&exchange);
         assert_eq!(
             command,
-            "curl -sS -N -X POST 'http://h/v1?a=1&b='\\''' \\\n  -H \"authorization: Bearer $AUTHORIZATION\" \\\n  \
-             -H 'content-type: application/json' \\\n  -H 'x-$a: b' \\\n  --data-binary '{\"a\":\"'\\''\"}'"
+            "curl -sS -N --request=POST --url='http://h/v1?a=1&b='\\''' \\\n  --header=\"authorization: Bearer ${AUTHORIZATION}\" \\\n  \
+             --header='content-type: application/json' \\\n  --header='x-$a: b' \\\n  --data-raw='{\"a\":\"'\\''\"}'"
         );
+    }
+
+    #[test]
+    fn a_hostile_recording_names_no_file_and_no_option() {
+        let exchange = json!({"method": "-K/tmp/x", "url": "-K/tmp/x",
+            "request": {"body": "@/etc/passwd", "headers": [["@/tmp/h", "v"]]}});
+        let command = curl(&exchange);
+        for part in ["--request=-K/tmp/x", "--url=-K/tmp/x", "--data-raw='@/etc/passwd'", "--header='@/tmp/h: v'"] {
+            assert!(command.contains(part), "{part}: {command}");
+        }
+        let secret =
+            json!({"method": "GET", "url": "http://h/?key=***&x=`id`", "request": {"body": "***$(id)", "headers": []}});
+        let command = curl(&secret);
+        assert!(command.contains("key=${SECRET}&x=\\`id\\`") && command.contains("\"${SECRET}\\$(id)\""), "{command}");
+        assert!(invoke("runtime", "--help", &json!({})).starts_with("runtime invoke -- --help - <<'JSON'"));
     }
 }

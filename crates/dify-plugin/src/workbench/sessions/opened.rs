@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::copy::pairs;
 use super::record::{MAX_TEXT_BYTES, Record};
+use crate::upstream::recording::Scrubber;
 
 /// Format marker of a saved session.
 pub(super) const FORMAT: &str = "dify-plugin workbench session 1";
@@ -120,22 +121,17 @@ fn of_line(id: String, line: &str) -> Result<Record, &'static str> {
         is_envelope.then_some(value)
     });
     let envelope = found.ok_or("the line contains no message of the plugin protocol")?;
-    let mut request = if envelope["data"].is_object() { envelope["data"].clone() } else { envelope.clone() };
-    let mut is_redacted = false;
-    for member in ["credentials", "settings", "system_credentials"] {
-        for value in request.get_mut(member).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
-            // A log may contain what no page should show.
-            is_redacted = true;
-            *value = HIDDEN.into();
-        }
-    }
-    let mut record = Record::new(id, request.clone(), None);
-    let mut shown = envelope;
-    match shown["data"].is_object() {
-        true => shown["data"] = request,
-        false => shown = request,
-    }
-    let text = shown.to_string();
+    // A log may contain what no page should show.
+    let mut secrets = Vec::new();
+    collect(&envelope, &mut secrets, 0);
+    let (scrubber, _) = Scrubber::of(&secrets, &|_| true);
+    let mut shown = envelope.clone();
+    hide(&mut shown, 0);
+    let text = scrubber.text(&shown.to_string());
+    let shown: Value = serde_json::from_str(&text).unwrap_or_default();
+    let is_redacted = text.contains(HIDDEN);
+    let request = if shown["data"].is_object() { shown["data"].clone() } else { shown.clone() };
+    let mut record = Record::new(id, request, None);
     let frame = json!({"at": 0.0, "direction": if shown["event"] == "session" { "out" } else { "in" },
         "kind": if shown["event"] == "session" { "item" } else { "request" }, "bytes": line.len(), "redacted": is_redacted,
         "text": &text[..text.floor_char_boundary(MAX_TEXT_BYTES)], "truncated": text.len() > MAX_TEXT_BYTES});
@@ -143,6 +139,35 @@ fn of_line(id: String, line: &str) -> Result<Record, &'static str> {
     record.end("opened", None);
     record.milliseconds = Some(0.0);
     Ok(record)
+}
+
+/// Members whose values are secret, wherever they are.
+const SECRET_MEMBERS: [&str; 3] = ["credentials", "settings", "system_credentials"];
+
+/// Maximum depth in which they are searched.
+const MAX_DEPTH: usize = 16;
+
+/// The secret members of a message.
+fn collect<'v>(value: &'v Value, found: &mut Vec<&'v Map<String, Value>>, depth: usize) {
+    let members = value.as_object().into_iter().flatten().filter(|_| depth < MAX_DEPTH);
+    for (name, member) in members {
+        match member {
+            Value::Object(fields) if SECRET_MEMBERS.contains(&name.as_str()) => found.push(fields),
+            member => collect(member, found, depth + 1),
+        }
+    }
+}
+
+/// Hides the values of the secret members.
+fn hide(value: &mut Value, depth: usize) {
+    for (name, member) in value.as_object_mut().into_iter().flatten().filter(|_| depth < MAX_DEPTH) {
+        match member {
+            Value::Object(fields) if SECRET_MEMBERS.contains(&name.as_str()) => {
+                fields.values_mut().for_each(|value| *value = HIDDEN.into());
+            }
+            member => hide(member, depth + 1),
+        }
+    }
 }
 
 /// A recorded exchange as the page shows it: times in milliseconds from the beginning of its session.
@@ -153,6 +178,7 @@ pub(super) fn exchange(recorded: &Value, at: f64, id: &str) -> Value {
         .as_array()
         .into_iter()
         .flatten()
+        .take(MAX_ROWS)
         .map(|chunk| (at + chunk["at_ms"].as_f64().unwrap_or_default(), text_of(chunk)))
         .collect();
     let headers_at = response["after_ms"].as_f64().map(|after| at + after);
@@ -213,7 +239,16 @@ mod tests {
     #[test]
     fn a_line_of_a_log_hides_its_credentials() {
         let envelope = r#"{"session_id":"s","event":"request","data":{"type":"model","action":"invoke_llm","credentials":{"k":"sk-secret"}}}"#;
-        for line in [envelope.to_owned(), format!("2026-11-27 INFO {{x}} received {envelope} [tail]")] {
+        let item = r#"{"event":"session","session_id":"s","data":{"type":"stream","data":{"action":"invoke_llm","credentials":{"bot":"sk-secret"},"access_token":"sk-secret-2"}}}"#;
+        let repeated = envelope
+            .replace("sk-secret", "sk-secret-long")
+            .replace("\"type\"", "\"text\":\"it is sk-secret-long\",\"type\"");
+        for line in [
+            item.to_owned(),
+            repeated,
+            envelope.to_owned(),
+            format!("2026-11-27 INFO {{x}} received {envelope} [tail]"),
+        ] {
             let record = open("id".to_owned(), json!({ "line": line })).unwrap();
             let whole = record.whole().to_string();
             assert!(!whole.contains("sk-secret") && whole.contains("invoke_llm"), "{whole}");

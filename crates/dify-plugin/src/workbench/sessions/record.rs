@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::opened::HIDDEN;
 use crate::upstream::recording::{Observed, Scrubber};
+use crate::workbench::credentials::masked;
 
 /// Maximum size of the text of a frame, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -63,10 +64,10 @@ impl Record {
             milliseconds: None,
             usage: None,
             items: 0,
+            bytes: request.to_string().len(),
             request,
             frames: Vec::new(),
             exchanges: Vec::new(),
-            bytes: 0,
             dropped: (0, 0),
             scrubber,
         }
@@ -89,20 +90,37 @@ impl Record {
 
     /// A line from the plugin.
     pub(super) fn line_from_plugin(&mut self, line: &str) {
-        let message: Value = serde_json::from_str(line).unwrap_or_default();
+        let mut message: Value = serde_json::from_str(line).unwrap_or_default();
+        let mut hidden = None;
         let kind = match message["data"]["type"].as_str() {
             Some("stream") => {
                 self.items += 1;
-                let data = &message["data"]["data"];
+                let data = &mut message["data"]["data"];
                 let usage = [&data["delta"]["usage"], &data["usage"]].into_iter().find(|usage| usage.is_object());
-                self.usage = usage.cloned().or(self.usage.take());
+                let usage = usage.map(|usage| self.without_secrets(usage.clone()));
+                self.usage = usage.or(self.usage.take());
+                if self.returns_credentials() && mask(data) {
+                    hidden = Some(message.to_string());
+                }
                 "item"
             }
             Some("invoke") => "callback",
             Some("error") => "error",
             _ => "end",
         };
-        self.frame("out", kind, line);
+        self.frame("out", kind, hidden.as_deref().unwrap_or(line));
+    }
+
+    /// Whether an item may be new credentials, such as the tokens of a sign-in.
+    pub(super) fn returns_credentials(&self) -> bool {
+        self.access_type == "oauth" || self.action.starts_with("validate_") || self.action.ends_with("_trigger")
+    }
+
+    /// A value without the session's secrets.
+    pub(super) fn without_secrets(&self, value: Value) -> Value {
+        let text = value.to_string();
+        let shown = self.shown(&text);
+        if shown == text { value } else { serde_json::from_str(&shown).unwrap_or_default() }
     }
 
     /// A line in a direction: `in` is to the plugin.
@@ -128,7 +146,9 @@ impl Record {
     pub(super) fn exchange(&mut self, observed: &Observed) {
         let at = milliseconds(observed.started.saturating_duration_since(self.started));
         let id = format!("{}-{}", self.id, self.exchanges.len() + self.dropped.1 + 1);
-        let mut shown = super::opened::exchange(&observed.exchange, at, &id);
+        // What is secret in this session only, such as a setting, is not known to the recorder.
+        let exchange = self.without_secrets(observed.exchange.clone());
+        let mut shown = super::opened::exchange(&exchange, at, &id);
         let (length, is_whole) = observed.length;
         if let Some(response) = shown.get_mut("response").filter(|response| response.is_object()) {
             response["bytes"] = length.into();
@@ -141,7 +161,8 @@ impl Record {
     /// Adds an exchange in the form of the page.
     pub(super) fn add_exchange(&mut self, exchange: Value) {
         let size = |part: &str| exchange[part]["body"].as_str().map_or(0, str::len);
-        let bytes = size("request") + size("response") + 512;
+        let chunks = exchange["response"]["chunks"].as_array().map_or(0, Vec::len);
+        let bytes = size("request") + size("response") + chunks * 64 + 4096;
         if self.bytes + bytes > MAX_BYTES {
             self.dropped.1 += 1;
             return;
@@ -154,7 +175,7 @@ impl Record {
     pub(super) fn end(&mut self, state: &'static str, error: Option<(String, String)>) {
         if self.state == "running" {
             self.state = state;
-            self.error = error.map(|(kind, message)| (kind, self.shown(&message)));
+            self.error = error.map(|(kind, message)| (self.shown(&kind), self.shown(&message)));
             self.milliseconds = Some(self.now());
         }
     }
@@ -200,6 +221,16 @@ impl Record {
         exchanges.into_iter().for_each(|exchange| self.add_exchange(exchange));
         (self.usage, self.items) = (usage, items);
     }
+}
+
+/// Masks the credentials of an item. Returns whether there are some.
+pub(super) fn mask(item: &mut Value) -> bool {
+    let Some(fields) = item.get_mut("credentials").and_then(Value::as_object_mut) else { return false };
+    for value in fields.values_mut().filter(|value| !value.is_null()) {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        *value = masked(&text).into();
+    }
+    true
 }
 
 fn milliseconds(duration: std::time::Duration) -> f64 {
