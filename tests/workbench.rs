@@ -634,3 +634,105 @@ async fn many_sessions_run_at_once() {
     }
     assert_eq!(workbench.get("/api/sessions").await.as_array().unwrap().len(), 20);
 }
+
+/// A text that no mask shows whole.
+fn canary(name: &str) -> String {
+    format!("secret-CANARY-{name}-secret")
+}
+
+/// Credentials of every provider, and what must not be seen of them.
+fn credentials_of_every_provider(upstream: &str) -> Vec<(&'static str, Value, Vec<String>)> {
+    let vectors: Value = serde_json::from_str(include_str!("data/aigateway/jwt.json")).unwrap();
+    let key = vectors["keys"]["rsa_private_pem_pkcs8"].as_str().unwrap();
+    let account = json!({"type": "service_account", "project_id": "my-project", "private_key_id": "key-1",
+        "private_key": key, "client_email": "dify@my-project.iam.gserviceaccount.com", "client_id": "1",
+        "token_uri": format!("{upstream}/token")});
+    let jwk = json!({"kty": "oct", "k": canary("jwt-of-as-many-bits-as-the-algorithm-asks-for-"), "alg": "HS256"});
+    vec![
+        (
+            "ai-gateway",
+            json!({"auth_method": "api_key", "api_key": canary("api"), "endpoint_url": upstream, "advanced": "on",
+                "extra_headers": json!({"x-extra": canary("header")}).to_string()}),
+            vec![canary("api"), canary("header")],
+        ),
+        (
+            "ai-gateway",
+            json!({"auth_method": "jwt", "jwt_jwks": jwk.to_string(), "jwt_consumer_id": "c", "endpoint_url": upstream}),
+            vec![canary("jwt-of-as-many-bits-as-the-algorithm-asks-for-")],
+        ),
+        (
+            "ai-gateway",
+            json!({"auth_method": "hmac", "hmac_access_key": "a", "hmac_secret_key": canary("hmac"), "endpoint_url": upstream}),
+            vec![canary("hmac")],
+        ),
+        (
+            "google",
+            json!({"auth_method": "api_key", "google_api_key": canary("api"), "google_base_url": upstream}),
+            vec![canary("api")],
+        ),
+        (
+            "google",
+            json!({"auth_method": "service_account", "google_service_account_json": account.to_string(),
+                "google_base_url": upstream}),
+            vec![key.to_owned()],
+        ),
+        (
+            "xinference",
+            json!({"server_url": upstream, "model_uid": "m", "api_key": canary("api"), "advanced": "on",
+                "username": "u", "password": canary("password")}),
+            vec![canary("api"), canary("password")],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn secrets_of_every_provider_are_shown_nowhere() {
+    for command in [&[][..], &[env!("CARGO_BIN_EXE_dify-plugin-runtime")]] {
+        for number in 0..credentials_of_every_provider("").len() {
+            let (_, _, secrets) = credentials_of_every_provider("").swap_remove(number);
+            // An upstream that repeats what it gets.
+            let body = json!({"error": {"message": format!("refused: {}", secrets.join(" "))}}).to_string();
+            let answer = scripted::answer("401 Unauthorized", "content-type: application/json\r\n", &body);
+            let upstream = Scripted::start(vec![answer]).await;
+            let (provider, values, _) = credentials_of_every_provider(&upstream.url).swap_remove(number);
+            let mut workbench = Workbench::start(root(), command).await;
+            let mut notices = workbench.own(Method::GET, "/api/events").send().await.unwrap();
+            let key = format!("model/{provider}/llm/m");
+            let (status, masked) =
+                workbench.send(Method::PUT, &format!("/api/credentials/{key}"), &json!({"values": values})).await;
+            assert_eq!(status, StatusCode::OK, "{masked}");
+            let mut call = chat(&format!("hi {}", secrets[0]));
+            call["credentials"] = key.into();
+            call["data"]["provider"] = provider.into();
+            let events = workbench.call(&call).await;
+            assert_eq!(events.last().unwrap().0, "failed", "{events:?}");
+            assert!(!upstream.requests().is_empty(), "{provider} {number}: {events:?}");
+            let mut heard = String::new();
+            while !heard.contains("\"state\":\"failed\"") {
+                heard += &String::from_utf8_lossy(&soon(notices.chunk()).await.unwrap().unwrap());
+            }
+            let mut seen = vec![masked.to_string(), format!("{events:?}"), heard];
+            for path in [
+                "/api/sessions",
+                "/api/sessions/workbench-1",
+                "/api/sessions/workbench-1/copy",
+                "/api/sessions/workbench-1/recording",
+                "/api/credentials",
+                "/api/plugin",
+                &format!("/api/doctor?provider={provider}"),
+            ] {
+                seen.push(workbench.get(path).await.to_string());
+            }
+            workbench.child.start_kill().unwrap();
+            let output = workbench.child.wait_with_output().await.unwrap();
+            seen.push(String::from_utf8_lossy(&output.stderr).into_owned());
+            for secret in &secrets {
+                // Of a key in PEM form, a line of the key itself.
+                let secret = secret.lines().nth(1).unwrap_or(secret);
+                for text in &seen {
+                    assert!(!text.contains(secret), "{provider} {number} {command:?}: `{secret}` in {text}");
+                }
+            }
+        }
+    }
+}

@@ -21,6 +21,9 @@ use crate::upstream::secret_encodings::{self, MIN_SECRET_BYTES, REDACTED};
 /// Maximum number of secrets that are kept.
 const MAX_SECRETS: usize = 10_000;
 
+/// Minimum length in bytes of a line that is hidden by itself.
+const MIN_LINE_BYTES: usize = 32;
+
 /// Suffixes of the names of headers that contain secrets.
 const HEADERS: &[&str] =
     &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "-key", "signature"];
@@ -89,6 +92,17 @@ impl Secrets {
     /// Registers a value, so that it is removed from everything recorded from now on.
     pub(super) fn register(&self, value: &str) {
         let value = value.trim();
+        // A key in PEM form may be shown a line at a time, or with spaces between its lines.
+        if value.contains('\n') {
+            let lines = value.lines().map(str::trim);
+            lines
+                .filter(|line| line.len() >= MIN_LINE_BYTES && !line.starts_with("-----"))
+                .for_each(|line| self.add(line));
+        }
+        self.add(value);
+    }
+
+    fn add(&self, value: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = known.iter().any(|secret| secret.expose_secret() == value);
         if value.len() >= MIN_SECRET_BYTES && value != REDACTED && !is_known && known.len() < MAX_SECRETS {
