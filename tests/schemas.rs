@@ -27,6 +27,41 @@ fn run(directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The files of a plugin that end in `.yaml`; directories that begin with a dot are for tools.
+fn yaml_files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true if path.file_name().unwrap().to_string_lossy().starts_with('.') => {}
+            true => yaml_files(&path, found),
+            false if path.extension().is_some_and(|extension| extension == "yaml") => found.push(path),
+            false => {}
+        }
+    }
+}
+
+#[test]
+fn new_names_the_schema_in_every_yaml_file() {
+    let scratch = TempDir::new().unwrap();
+    let mut names = BTreeSet::new();
+    for directory in written(scratch.path()) {
+        let mut files = Vec::new();
+        yaml_files(&directory, &mut files);
+        assert!(files.len() >= 3, "{files:?}");
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let first = text.lines().next().unwrap().strip_prefix("# yaml-language-server: $schema=");
+            let first = first.unwrap_or_else(|| panic!("{}: no schema", file.display()));
+            let schema = file.parent().unwrap().join(first).canonicalize();
+            let schema = schema.unwrap_or_else(|error| panic!("{}: {first}: {error}", file.display()));
+            assert_eq!(schema.parent().unwrap(), directory.canonicalize().unwrap().join(".dify/schemas"));
+            names.insert(schema.file_stem().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    let all: BTreeSet<String> = SCHEMAS.iter().map(|schema| schema.name.to_owned()).collect();
+    assert_eq!(all.difference(&names).collect::<Vec<_>>(), ["position"]);
+}
+
 fn validators() -> BTreeMap<&'static str, Validator> {
     let validator = |schema: &Schema| (schema.name, jsonschema::draft7::new(&schema.build()).unwrap());
     SCHEMAS.iter().map(validator).collect()
@@ -53,27 +88,15 @@ fn the_committed_schemas_are_those_of_the_command() {
     }
 }
 
-/// The files that a path or a pattern of a plugin names.
-fn expand(directory: &Path, pattern: &str) -> Vec<PathBuf> {
-    let Some((parent, _)) = pattern.rsplit_once('/').filter(|_| pattern.contains('*')) else {
-        return vec![directory.join(pattern)];
-    };
-    let entries = std::fs::read_dir(directory.join(parent)).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
-}
-
 fn yaml(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_yaml::from_str(text.trim_start_matches('\u{feff}'))
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every plugin of the repository, and one of each kind that `new` writes.
-fn plugins(scratch: &Path) -> Vec<PathBuf> {
-    let mut found = vec![root().to_owned()];
-    for parent in ["catalog", "plugins"] {
-        found.extend(std::fs::read_dir(root().join(parent)).unwrap().map(|entry| entry.unwrap().path()));
-    }
+/// A plugin of each kind, written by `new`.
+fn written(scratch: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     for (kind, more) in [
         ("tool", &[][..]),
         ("endpoint", &[]),
@@ -88,6 +111,16 @@ fn plugins(scratch: &Path) -> Vec<PathBuf> {
         run(scratch, &[&["new", &name, "--kind", kind, "--author", "someone"], more].concat());
         found.push(scratch.join(name));
     }
+    found
+}
+
+/// Every plugin of the repository, and one of each kind that `new` writes.
+fn plugins(scratch: &Path) -> Vec<PathBuf> {
+    let mut found = vec![root().to_owned()];
+    for parent in ["catalog", "plugins"] {
+        found.extend(std::fs::read_dir(root().join(parent)).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    found.extend(written(scratch));
     found.retain(|directory| directory.join("manifest.yaml").is_file());
     found
 }
@@ -98,14 +131,12 @@ fn every_file_of_the_repository_is_valid() {
     let mut seen = BTreeSet::new();
     for directory in plugins(scratch.path()) {
         for file in files_of(&directory) {
-            for path in expand(&directory, &file.path) {
-                let name = file.schema.name;
-                let schema = if path.ends_with("_position.yaml") { "position" } else { name };
+            for path in file.paths(&directory) {
+                let (schema, path) = (file.schema.name, directory.join(path));
                 let value = yaml(&path);
                 let problems: Vec<String> = validators[schema]
                     .iter_errors(&value)
                     .map(|error| format!("{}: {error}", error.instance_path))
-                    .filter(|problem| !problem.contains("$ref"))
                     .collect();
                 assert!(problems.is_empty(), "{} as {schema}:\n{}", path.display(), problems.join("\n"));
                 seen.insert(schema);
@@ -136,6 +167,15 @@ fn install_adds_the_plugin_to_the_settings_of_an_editor() {
         assert_eq!(serde_json::from_str::<Value>(&std::fs::read_to_string(&settings).unwrap()).unwrap(), expected);
     }
     assert!(plugin.join(".dify/schemas/manifest.json").is_file());
+    // The order of models is no model, although the pattern of models matches it.
+    run(scratch.path(), &["new", "chats", "--kind", "model", "--author", "someone"]);
+    run(scratch.path(), &["schema", "--install", "chats"]);
+    let of_models = std::fs::read_to_string(scratch.path().join("chats/.vscode/settings.json")).unwrap();
+    let of_models: Value = serde_json::from_str(&of_models).unwrap();
+    assert_eq!(
+        of_models["yaml.schemas"]["./.dify/schemas/model.json"],
+        json!(["models/llm/*.yaml", "!_position.yaml"])
+    );
     // Nothing of the user's is lost.
     for kept in ["// mine\n{}", "[]", "{\"yaml.schemas\": []}"] {
         std::fs::write(&settings, kept).unwrap();
@@ -238,7 +278,6 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "Scope",
     "SeveralValues",
     "EndpointPermission",
-    "TooOld",
     "Together",
 ];
 
@@ -248,9 +287,9 @@ fn schemas_and_check_agree_about_changed_files() {
     let mut documents: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for directory in plugins(scratch.path()) {
         for file in files_of(&directory) {
-            for path in expand(&directory, &file.path) {
+            for path in file.paths(&directory) {
                 let of_name = documents.entry(file.schema.name).or_default();
-                let value = yaml(&path);
+                let value = yaml(&directory.join(path));
                 if value.is_object() && of_name.len() < 4 && !value.to_string().contains("\"use\"") {
                     of_name.push(value);
                 }
@@ -263,6 +302,7 @@ fn schemas_and_check_agree_about_changed_files() {
         json!(true),
         json!(""),
         json!("unknown"),
+        json!("0.15.0"),
         json!("x".repeat(2000)),
         json!([]),
         json!([7]),

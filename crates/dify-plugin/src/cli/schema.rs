@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::program::Program;
 use super::terminal::{print_line, say};
+use crate::atomic_file::write_whole;
 use crate::declare::schema::{SCHEMAS, Schema, files_of};
 use crate::model::Dialect;
 use crate::names::did_you_mean;
@@ -116,8 +117,12 @@ fn install(program: &Program, plugin: &Path) -> anyhow::Result<()> {
     };
     let found = files_of(plugin);
     for schema in SCHEMAS {
-        let files: Vec<&str> =
+        let mut files: Vec<&str> =
             found.iter().filter(|file| file.schema.name == schema.name).map(|file| file.path.as_str()).collect();
+        // A pattern of models also matches their order, which is no model.
+        if schema.name == "model" && !files.is_empty() {
+            files.push("!_position.yaml");
+        }
         let key = format!("./{DIRECTORY}/{}.json", schema.name);
         match files.is_empty() {
             true => drop(associations.remove(&key)),
@@ -126,7 +131,7 @@ fn install(program: &Program, plugin: &Path) -> anyhow::Result<()> {
     }
     let within = || format!("cannot write {}", path.display());
     path.parent().map(std::fs::create_dir_all).transpose().with_context(within)?;
-    std::fs::write(&path, serde_json::to_string_pretty(&settings)? + "\n").with_context(within)?;
+    write_whole(&path, (serde_json::to_string_pretty(&settings)? + "\n").as_bytes()).with_context(within)?;
     say(&format!("{} files of the plugin have a schema in {}", found.len(), path.display()));
     Ok(())
 }

@@ -97,13 +97,15 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 /// Writes the schemas of the YAML files, and their names into the first line of each: most editors read it.
 fn for_editors(directory: &Path) -> anyhow::Result<()> {
     for file in schema::files_of(directory) {
-        let path = directory.join(&file.path);
-        let name = file.schema.name;
-        let to_root = "../".repeat(Path::new(&file.path).components().count() - 1);
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        let line = format!("# yaml-language-server: $schema={to_root}{}/{name}.json\n", schema_command::DIRECTORY);
-        fs::write(&path, line + &text).with_context(|| format!("cannot write {}", path.display()))?;
-        write_schema(directory, file.schema)?;
+        for relative in file.paths(directory) {
+            let path = directory.join(&relative);
+            let name = file.schema.name;
+            let to_root = "../".repeat(relative.matches('/').count());
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let line = format!("# yaml-language-server: $schema={to_root}{}/{name}.json\n", schema_command::DIRECTORY);
+            fs::write(&path, line + &text).with_context(|| format!("cannot write {}", path.display()))?;
+            write_schema(directory, file.schema)?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Schema;
 use crate::declare::kind::PluginKind;
-use crate::declare::{Manifest, files, yaml};
+use crate::declare::{Manifest, files, glob, yaml};
 
 /// Maximum size of a file that is searched for the names of others.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -17,6 +17,16 @@ pub struct SchemaFile {
     pub path: String,
     /// Name of the schema.
     pub schema: &'static Schema,
+}
+
+impl SchemaFile {
+    /// Returns the files of a plugin that it is for: those that a pattern of models matches, or the file itself.
+    pub fn paths(&self, directory: &Path) -> Vec<String> {
+        match self.schema.name {
+            "model" => glob::model_files(directory, &self.path).unwrap_or_default(),
+            _ => vec![self.path.clone()],
+        }
+    }
 }
 
 /// Returns the files of a plugin with their schemas. What cannot be read names nothing.

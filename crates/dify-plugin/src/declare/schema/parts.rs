@@ -144,7 +144,7 @@ pub(super) fn version() -> Value {
 
 /// A version of Dify.
 pub(super) fn dify_version() -> Value {
-    let version = json!({"type": "string", "pattern": "^[1-9][0-9]*\\.[0-9]+\\.[0-9]+(-.*)?$"});
+    let version = json!({"type": "string", "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+(-.*)?$"});
     about(
         version,
         "the first version of Dify that can use it; it prevents no installation, but `check` names what is newer",
