@@ -48,6 +48,7 @@ enum Sink {
     /// To files of this directory, numbered from here on.
     Directory(PathBuf, AtomicU32),
     /// To this function.
+    #[cfg_attr(not(feature = "workbench"), allow(dead_code, reason = "only the workbench observes"))]
     Observer(Observer),
 }
 
@@ -55,6 +56,7 @@ enum Sink {
 pub(crate) type Observer = Box<dyn Fn(Observed) + Send + Sync>;
 
 /// An exchange that has ended.
+#[cfg_attr(not(feature = "workbench"), allow(dead_code, reason = "only the workbench observes"))]
 pub(crate) struct Observed {
     /// The session that it belongs to.
     pub session_id: Option<String>,
@@ -140,7 +142,7 @@ impl Recorder {
         }
     }
 
-    /// The most chunks that are told apart.
+    /// The most chunks that are kept apart.
     fn max_chunks(&self) -> usize {
         match self.sink {
             Sink::Directory(..) => usize::MAX,
