@@ -37,6 +37,9 @@ const LANGUAGES: [&str; 4] = ["en_US", "zh_Hans", "pt_BR", "ja_JP"];
 /// Members of a field that no page of a model provider shows.
 const NOT_SHOWN: [&str; 3] = ["help", "url", "tooltip"];
 
+/// What a field that repeats a variable takes from the first one.
+const DRAWN_FROM_FIRST: [&str; 5] = ["label", "placeholder", "options", "type", "required"];
+
 /// Warns about fields that are not displayed as written. `all` are the fields of the form, `is_model` says that it is
 /// the form of customizable models.
 pub(super) fn notes(
@@ -49,7 +52,9 @@ pub(super) fn notes(
     let mut note = |code: Code, place: &str, message: String| notes.push((code, place.to_owned(), message));
     let text = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or_default();
     let variable = text("variable");
-    if all[..index].iter().any(|other| other.get("variable").and_then(Value::as_str) == Some(variable)) {
+    let first = all[..index].iter().find(|other| other.get("variable").and_then(Value::as_str) == Some(variable));
+    let differs = |first: &Value| DRAWN_FROM_FIRST.iter().any(|key| first.get(*key) != field.get(*key));
+    if first.is_some_and(differs) {
         let message =
             "appears twice in this form; Dify draws each with the label, placeholder and options of the first";
         note(Code::SameVariable, "variable", format!("`{variable}` {message}"));
