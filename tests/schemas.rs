@@ -127,7 +127,25 @@ fn plugins(scratch: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_file_of_the_repository_is_valid() {
-    let (scratch, validators) = (TempDir::new().unwrap(), validators());
+    let (scratch, mut validators) = (TempDir::new().unwrap(), validators());
+    // With the block of the dialect.
+    let text = std::fs::read_to_string(root().join("schemas/model-provider.json")).unwrap();
+    let provider = jsonschema::draft7::new(&serde_json::from_str(&text).unwrap()).unwrap();
+    for (block, is_valid) in [
+        (json!({"chat": {"user": true}}), true),
+        (json!({"chat": {"user": {"by": "key", "when": {"a": false}}}}), true),
+        (json!({"chat": {"max_tokens": "{name|auto}"}}), true),
+        (json!({"chat": {"max_tokens": "unknown"}}), false),
+        (json!({"chat": {"user": 7}}), false),
+        (json!({"chta": {}}), false),
+        (json!({"custom": {"rules": [{"use": "rule"}]}}), true),
+        (json!({"custom": {"rules": [{}]}}), false),
+    ] {
+        let document = json!({"provider": "a", "label": {"en_US": "A"}, "openai": block});
+        let errors: Vec<String> = provider.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert_eq!(errors.is_empty(), is_valid, "{document}: {errors:?}");
+    }
+    validators.insert("model-provider", provider);
     let mut seen = BTreeSet::new();
     for directory in plugins(scratch.path()) {
         for file in files_of(&directory) {

@@ -13,6 +13,7 @@ pub mod block;
 mod connection;
 mod custom_schema;
 pub mod dynamic;
+mod editor_schema;
 mod errors;
 pub mod facts;
 pub mod merge;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::block::place_in;
+use super::editor_schema::editor_schema;
 use super::facts::{self, Facts, ModelBlocks};
 use super::merge::matches;
 use super::model_facts::ModelTable;
@@ -33,6 +34,10 @@ impl Dialect for OpenAi {
 
     fn schema(&self) -> Value {
         facts::schema()
+    }
+
+    fn editor_schema(&self) -> Value {
+        editor_schema()
     }
 
     fn known(&self) -> &'static [KnownPlugin] {

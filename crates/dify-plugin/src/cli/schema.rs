@@ -70,7 +70,7 @@ pub(super) fn text(dialects: &[&dyn Dialect], schema: &Schema) -> anyhow::Result
     let mut built = schema.build();
     if schema.name == "model-provider" {
         for dialect in dialects {
-            let mut facts = dialect.schema();
+            let mut facts = dialect.editor_schema();
             // The definitions of the facts are found from the root of the schema.
             let definitions =
                 ["$defs", "definitions"].map(|name| facts.as_object_mut().and_then(|facts| facts.remove(name)));

@@ -27,6 +27,11 @@ pub trait Dialect: Send + Sync + 'static {
         Value::Null
     }
 
+    /// The JSON Schema of the block as it is written, for editors.
+    fn editor_schema(&self) -> Value {
+        self.schema()
+    }
+
     /// Plugins that others publish, each with the facts that let this dialect serve its declarations unchanged, or the reason
     /// why it cannot.
     fn known(&self) -> &'static [KnownPlugin] {
