@@ -343,6 +343,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ("plugin/blob.rs", "NEXT", TenantFree("a number that tells files of the process apart")),
         ("runtime/logs.rs", "SHOWS_CONTENT", TenantFree("the operator's choice of logs")),
         ("runtime/log_filter.rs", "RAISED", TenantFree("a count of sessions")),
+        ("declare/drawn/place.rs", "source", Owned),
         ("declare/source.rs", "repeated", Owned),
         ("runtime/responder.rs", "state", Owned),
         ("runtime/backwards/duplex.rs", "table", Owned),

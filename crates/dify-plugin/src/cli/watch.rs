@@ -8,16 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-
-use crate::declare::kind::PluginKind;
-use crate::declare::{Manifest, files, yaml};
+use crate::declare::schema::files_of;
 
 /// Interval between two checks for changed files.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
-
-/// Maximum size of a manifest or provider file that is searched for the names of others.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Maximum number of nested directories.
 const MAX_DEPTH: usize = 6;
@@ -42,7 +36,7 @@ impl Declarations {
 
     /// The files as they are now.
     pub fn files(&mut self) -> Files {
-        self.names.extend(named_directories(&self.directory));
+        self.names.extend(files_of(&self.directory).iter().filter_map(|file| first_component(&file.path)));
         let mut found = Files::new();
         let names = self.names.clone();
         let mut walk = ignore::WalkBuilder::new(&self.directory);
@@ -64,34 +58,7 @@ impl Declarations {
     }
 }
 
-/// The first components of all paths that the manifest and its providers name.
-fn named_directories(directory: &Path) -> BTreeSet<String> {
-    let manifest = match read(directory, "manifest.yaml") {
-        Some(Value::Object(manifest)) => Manifest(manifest),
-        _ => return BTreeSet::new(),
-    };
-    let mut found = BTreeSet::new();
-    for kind in PluginKind::ALL {
-        for file in manifest.files_of(kind) {
-            found.extend(first_component(&file));
-            let Some(provider) = read(directory, &file) else { continue };
-            // Models are found by patterns, one list for each type of model.
-            let lists: Vec<&Value> = match (kind, &provider[kind.parts_key()]) {
-                (PluginKind::Model, Value::Object(types)) => types.values().map(|group| &group["predefined"]).collect(),
-                (_, list) => vec![list],
-            };
-            let paths = lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
-            found.extend(paths.filter_map(first_component));
-        }
-    }
-    found
-}
-
-fn read(directory: &Path, file: &str) -> Option<Value> {
-    let bytes = files::read(directory, file, MAX_FILE_BYTES).ok()?;
-    yaml::parse(&String::from_utf8_lossy(&bytes)).ok()
-}
-
+/// The first component of a path that the manifest or a provider names.
 fn first_component(path: &str) -> Option<String> {
     let (first, _) = path.split_once('/')?;
     Some(first).filter(|first| !first.is_empty() && !first.contains("..")).map(str::to_owned)

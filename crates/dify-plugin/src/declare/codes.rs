@@ -30,6 +30,17 @@ pub struct Explanation {
     pub source: &'static str,
 }
 
+/// An entry of a table.
+const fn new(
+    code: Code,
+    title: &'static str,
+    text: &'static str,
+    example: &'static str,
+    source: &'static str,
+) -> Explanation {
+    Explanation { code, title, text, example, source }
+}
+
 macro_rules! codes {
     ($($name:ident = $text:literal: $doc:literal,)*) => {
         /// The code of a problem.

@@ -24,10 +24,8 @@ mod view;
 
 use serde_json::{Map, Value};
 
-#[cfg(feature = "workbench")]
-pub(crate) use view::view;
 #[cfg(feature = "commands")]
-pub(crate) use view::warnings;
+pub(crate) use view::{view, warnings};
 
 use super::codes::Code;
 

@@ -49,10 +49,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use codes::Code;
-#[cfg(feature = "workbench")]
-pub(crate) use drawn::view;
 #[cfg(feature = "commands")]
-pub(crate) use drawn::warnings as shown_differently;
+pub(crate) use drawn::{view, warnings as shown_differently};
 pub use i18n::I18n;
 pub use kind::PluginKind;
 pub use kinds::KindDeclarations;

@@ -123,25 +123,26 @@ pub(super) fn is_secret(workbench: &Workbench, key: &str, name: &str) -> bool {
     }
 }
 
-fn shown(workbench: &Workbench) -> Value {
-    let keys: Vec<String> = workbench.credentials.locked().keys().cloned().collect();
-    let forms = keys.into_iter().map(|key| {
-        let values = workbench.credentials.values(&key).into_iter().map(|(name, value)| {
-            let shown = match value.as_str() {
-                Some(text) if is_secret(workbench, &key, &name) => masked(text).into(),
-                _ => value,
-            };
-            (name, shown)
-        });
-        let values: Map<String, Value> = values.collect();
-        (key, json!({ "values": values }))
+/// A form as the page gets it: secrets masked.
+fn shown(workbench: &Workbench, key: &str) -> Value {
+    let values = workbench.credentials.values(key).into_iter().map(|(name, value)| {
+        let shown = match value.as_str() {
+            Some(text) if is_secret(workbench, key, &name) => masked(text).into(),
+            _ => value,
+        };
+        (name, shown)
     });
-    Value::Object(forms.collect())
+    json!({ "values": values.collect::<Map<_, _>>() })
 }
 
-/// `GET /api/credentials`: by key, secrets masked.
+/// `GET /api/credentials`: the forms by key.
 pub(super) async fn list(State(workbench): State<Arc<Workbench>>) -> Json<Value> {
-    Json(shown(&workbench))
+    let keys: Vec<String> = workbench.credentials.locked().keys().cloned().collect();
+    let forms = keys.into_iter().map(|key| {
+        let form = shown(&workbench, &key);
+        (key, form)
+    });
+    Json(Value::Object(forms.collect()))
 }
 
 /// The values of a form.
@@ -157,7 +158,7 @@ pub(super) async fn put(
     Body(given): Body<Given>,
 ) -> Result<Json<Value>, ApiError> {
     workbench.credentials.put(&key, given.values)?;
-    Ok(Json(shown(&workbench)[&key].clone()))
+    Ok(Json(shown(&workbench, &key)))
 }
 
 /// `DELETE /api/credentials/KEY`

@@ -61,7 +61,7 @@ impl Read {
         let drawn = declarations.as_ref().or(unserved.as_ref());
         let view = drawn.map_or(Value::Null, |declarations| crate::declare::view(declarations, &problems.0));
         let mut shown = problems.0.clone();
-        shown.extend(drawn.map(|drawn| crate::declare::shown_differently(drawn, &problems.0)).unwrap_or_default());
+        shown.extend(crate::declare::shown_differently(&view, &problems.0));
         let diagnostics = diagnostic::of(directory, &shown);
         Self { revision, declarations, diagnostics, view }
     }

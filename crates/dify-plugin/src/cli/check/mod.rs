@@ -96,7 +96,8 @@ impl CheckArgs {
     fn once(&self, program: &Program) -> anyhow::Result<ExitCode> {
         let (declarations, mut problems) = program.inspect(&self.dir);
         if let Some(declarations) = &declarations {
-            problems.0.extend(declare::shown_differently(declarations, &problems.0));
+            let view = declare::view(declarations, &problems.0);
+            problems.0.extend(declare::shown_differently(&view, &problems.0));
         }
         problems.0.retain(|problem| self.all || !problem.code.is_advice());
         let diagnostics = diagnostic::of(&self.dir, &problems.0);

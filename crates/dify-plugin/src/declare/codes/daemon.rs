@@ -1,22 +1,12 @@
 //! What the plugin daemon refuses: explanations of the codes with `D`. A package with such a problem cannot be uploaded.
 
-use super::{Code, Explanation};
+use super::{Code, Explanation, new};
 
 /// Where the daemon declares what it reads.
 const ENTITIES: &str = "dify-plugin-daemon: pkg/entities/plugin_entities/*_declaration.go";
 const MANIFEST: &str = "dify-plugin-daemon: pkg/entities/plugin_entities/plugin_declaration.go";
 const MODEL: &str = "dify-plugin-daemon: pkg/entities/plugin_entities/model_declaration.go";
 const READER: &str = "dify-plugin-daemon: pkg/plugin_packager/decoder/helper.go";
-
-const fn new(
-    code: Code,
-    title: &'static str,
-    text: &'static str,
-    example: &'static str,
-    source: &'static str,
-) -> Explanation {
-    Explanation { code, title, text, example, source }
-}
 
 pub(super) const TABLE: &[Explanation] = &[
     new(

@@ -1,18 +1,8 @@
 //! What this runtime refuses, because it could not serve it as written: explanations of the codes with `R`.
 
-use super::{Code, Explanation};
+use super::{Code, Explanation, new};
 
 const SHARED: &str = "docs/shared-blocks.md: the rules of blocks";
-
-const fn new(
-    code: Code,
-    title: &'static str,
-    text: &'static str,
-    example: &'static str,
-    source: &'static str,
-) -> Explanation {
-    Explanation { code, title, text, example, source }
-}
 
 pub(super) const TABLE: &[Explanation] = &[
     new(

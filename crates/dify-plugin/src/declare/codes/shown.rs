@@ -2,21 +2,11 @@
 //!
 //! The places where they apply are found in [`crate::declare::drawn`].
 
-use super::{Code, Explanation};
+use super::{Code, Explanation, new};
 
 const FIELD: &str = "langgenius/dify: web/app/components/base/form/components/base/base-field.tsx";
 const FORM: &str = "langgenius/dify: web/app/components/base/form/components/base/base-form.tsx";
 const PARAMETER: &str = "langgenius/dify: web/app/components/header/account-setting/model-provider-page/model-parameter-modal/parameter-item.tsx";
-
-const fn new(
-    code: Code,
-    title: &'static str,
-    text: &'static str,
-    example: &'static str,
-    source: &'static str,
-) -> Explanation {
-    Explanation { code, title, text, example, source }
-}
 
 pub(super) const TABLE: &[Explanation] = &[
     new(

@@ -1,20 +1,10 @@
 //! What Dify or this runtime reads over, or what another side would refuse: explanations of the codes from `W030` on.
 
-use super::{Code, Explanation};
+use super::{Code, Explanation, new};
 
 const ENTITIES: &str = "dify-plugin-daemon: pkg/entities/plugin_entities/*_declaration.go";
 const SDK: &str = "langgenius/dify-plugin-sdks: python/dify_plugin/entities/";
 const SHARED: &str = "docs/shared-blocks.md: the rules of blocks";
-
-const fn new(
-    code: Code,
-    title: &'static str,
-    text: &'static str,
-    example: &'static str,
-    source: &'static str,
-) -> Explanation {
-    Explanation { code, title, text, example, source }
-}
 
 pub(super) const TABLE: &[Explanation] = &[
     new(

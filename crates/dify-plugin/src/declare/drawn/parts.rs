@@ -31,7 +31,7 @@ impl<'s> Source<'s> {
     }
 
     fn place<'f>(&'f self, file: &'f str) -> Place<'f> {
-        Place { directory: &self.declarations.directory, file, problems: self.problems, expanded: false }
+        Place::new(&self.declarations.directory, file, self.problems, false)
     }
 
     /// The paths of settings, which are a list, or an object by name.

@@ -1,23 +1,31 @@
 //! Where a declaration was written: the notes of `check` about it, and their lines.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use super::field::{Field, Note};
 use crate::declare::codes::Code;
-use crate::declare::load::fill_lines;
+use crate::declare::load::source_of;
 use crate::declare::problem::Problem;
+use crate::declare::source::Source;
 
 /// A file of the plugin, with what `check` found in all of them.
-#[derive(Clone, Copy)]
 pub(super) struct Place<'p> {
-    pub directory: &'p Path,
+    directory: &'p Path,
     pub file: &'p str,
-    pub problems: &'p [Problem],
+    problems: &'p [Problem],
     /// Whether shared blocks were expanded in the file, so that indexes do not lead to lines.
-    pub expanded: bool,
+    expanded: bool,
+    /// The lines of the file, once they are needed; none if it cannot be read.
+    source: OnceCell<Option<Source>>,
 }
 
-impl Place<'_> {
+impl<'p> Place<'p> {
+    /// A file, which is read when a note needs its line.
+    pub fn new(directory: &'p Path, file: &'p str, problems: &'p [Problem], expanded: bool) -> Self {
+        Self { directory, file, problems, expanded, source: OnceCell::new() }
+    }
+
     /// Gives a field its path and its notes: those of `check`, and those that were found while it was drawn.
     pub fn fill(&self, field: &mut Field, path: &str) {
         path.clone_into(&mut field.path);
@@ -34,12 +42,20 @@ impl Place<'_> {
             .filter(|(code, _)| notes.iter().all(|note| note.code != code.text()))
             .map(|(code, message)| Problem::new(code, self.file, path, message))
             .collect();
-        // An index counts what shared blocks have put in.
-        if !self.expanded || !path.contains('[') {
-            fill_lines(self.directory, &mut more);
+        if !more.is_empty() {
+            let line = self.line_of(path);
+            more.iter_mut().for_each(|problem| problem.line = line);
         }
         notes.extend(more.iter().map(note));
         notes
+    }
+
+    fn line_of(&self, path: &str) -> Option<usize> {
+        // An index counts what shared blocks have put in.
+        if path.is_empty() || self.expanded && path.contains('[') {
+            return None;
+        }
+        self.source.get_or_init(|| source_of(self.directory, self.file)).as_ref()?.line_of(path)
     }
 }
 

@@ -42,10 +42,10 @@ pub(crate) fn view(declarations: &Declarations, problems: &[Problem]) -> Value {
     })
 }
 
-/// What Dify shows differently than declared, beyond the problems that are known.
-pub(crate) fn warnings(declarations: &Declarations, problems: &[Problem]) -> Vec<Problem> {
+/// What Dify shows differently than declared, by the notes of a view, beyond the problems that are known.
+pub(crate) fn warnings(view: &Value, problems: &[Problem]) -> Vec<Problem> {
     let mut found = Vec::new();
-    collect(&view(declarations, problems), &mut found);
+    collect(view, &mut found);
     let key = |problem: &Problem| (problem.code, problem.file.clone(), problem.path.clone());
     let mut known: std::collections::HashSet<_> = problems.iter().map(key).collect();
     found.retain(|problem| known.insert(key(problem)));
@@ -97,7 +97,7 @@ fn card(declarations: &Declarations, problems: &[Problem], kinds: &[&str]) -> Va
     let manifest = &declarations.manifest;
     let text = |key: &str| manifest.0.get(key).cloned().unwrap_or_default();
     let category = kinds.iter().copied().find(|kind| *kind != "endpoint").unwrap_or("extension");
-    let place = Place { directory: &declarations.directory, file: "manifest.yaml", problems, expanded: false };
+    let place = Place::new(&declarations.directory, "manifest.yaml", problems, false);
     let mut found = Vec::new();
     if manifest.text("icon_dark").is_empty() {
         found.push((Code::NoDarkIcon, "the light icon is shown on a dark card: there is no `icon_dark`".to_owned()));
@@ -119,13 +119,8 @@ fn card(declarations: &Declarations, problems: &[Problem], kinds: &[&str]) -> Va
 
 fn model_provider(declarations: &Declarations, provider: &LoadedProvider, problems: &[Problem]) -> Value {
     let declared = &provider.declaration;
-    let place_of = |file: &'_ str| provider.expanded.contains_key(file);
-    let place = Place {
-        directory: &declarations.directory,
-        file: &provider.file,
-        problems,
-        expanded: place_of(&provider.file),
-    };
+    let place_of = |file| Place::new(&declarations.directory, file, problems, provider.expanded.contains_key(file));
+    let place = place_of(&provider.file);
     let raw =
         provider.expanded.get(&provider.file).cloned().unwrap_or_else(|| parts::read(declarations, &provider.file));
     let has = |method| declared.configurate_methods.contains(&method);
@@ -148,8 +143,7 @@ fn model_provider(declarations: &Declarations, provider: &LoadedProvider, proble
         .into_iter()
         .map(|index| {
             let file = provider.sources.get(index).map_or("", String::as_str);
-            let place = Place { file, expanded: place_of(file), ..place };
-            models::model(&provider.models[index], presets, &place)
+            models::model(&provider.models[index], presets, &place_of(file))
         })
         .collect();
     let small = |icon: &Option<I18n>| icon.as_ref().map(|icon| icon.en_us.clone());

@@ -75,5 +75,5 @@ pub(super) fn names(kind: PluginKind) -> (&'static str, &'static str) {
 
 fn read(directory: &Path, path: &str) -> Option<Value> {
     let bytes = files::read(directory, path, MAX_FILE_BYTES).ok()?;
-    yaml::parse(std::str::from_utf8(&bytes).ok()?).ok()
+    yaml::parse(&String::from_utf8_lossy(&bytes)).ok()
 }

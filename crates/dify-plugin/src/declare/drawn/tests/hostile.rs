@@ -85,7 +85,8 @@ fn draw(all: &Value) -> Value {
     provider.expanded.insert(provider.file.clone(), all["provider"].clone());
     let mut declarations = declarations(&all["manifest"], KindDeclarations::default());
     declarations.providers.push(provider);
-    super::super::view(&declarations, &super::super::warnings(&declarations, &[]))
+    let view = super::super::view(&declarations, &[]);
+    super::super::view(&declarations, &super::super::warnings(&view, &[]))
 }
 
 #[test]
