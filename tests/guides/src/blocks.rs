@@ -28,7 +28,7 @@ pub struct Block {
     /// `rust`, `yaml`, `console` …
     pub language: String,
     /// What follows the language: the file that the block is a part of, with the template if it is another one
-    /// (`datasource-online-drive src/files.rs`).
+    /// (`datasource-online-drive src/files.rs`); the template of a `console` block, or the mistake that it shows.
     pub info: String,
     /// The code.
     pub text: String,
@@ -57,6 +57,14 @@ impl Block {
             .lines()
             .filter_map(|line| line.strip_prefix("async fn ").or(line.strip_prefix("fn "))?.split('(').next());
         names.into_iter().next()
+    }
+
+    /// Returns the file, the text in it and the text to replace that with, of a block that shows what a mistake looks like
+    /// (`mistake in tools/forecast.yaml: type: string → type: strng`).
+    pub fn mistake(&self) -> Option<(&str, &str, &str)> {
+        let (file, change) = self.info.strip_prefix("mistake in ")?.split_once(": ")?;
+        let (right, wrong) = change.split_once(" → ")?;
+        Some((file, right, wrong))
     }
 
     /// Returns the template and the YAML file that the block is to be added to.

@@ -44,17 +44,31 @@ fn main() -> ExitCode {
         if block.language != "console" {
             continue;
         }
-        let template = if block.info.is_empty() { blocks::template_of(&block.guide) } else { &*block.info };
+        let mistake = block.mistake();
+        let is_of_guide = block.info.is_empty() || mistake.is_some();
+        let template = if is_of_guide { blocks::template_of(&block.guide) } else { &*block.info };
         let directory = directories.entry((block.guide.clone(), template.to_owned())).or_insert_with(|| {
             let directory = tempfile::tempdir().unwrap();
             templates::write(directory.path(), &plugins[template]).unwrap();
             directory
         });
+        let replace = |file: &str, from: &str, to: &str| {
+            let path = directory.path().join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(from), "{}: no `{from}` in {file}", block.place());
+            std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+        };
+        if let Some((file, right, wrong)) = mistake {
+            replace(file, right, wrong);
+        }
         for session in sessions(&block) {
             shown += usize::from(!session.output.is_empty());
             if let Err(reason) = session.check(template, directory.path()) {
                 wrong.push(format!("{}: $ {}\n{reason}", block.place(), session.command));
             }
+        }
+        if let Some((file, right, wrong)) = mistake {
+            replace(file, wrong, right);
         }
     }
     assert!(wrong.is_empty() && shown > 10, "{shown} outputs\n{}", wrong.join("\n\n"));
