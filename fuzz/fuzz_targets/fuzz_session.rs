@@ -6,6 +6,7 @@
 #[path = "../../tests/conformance/plugins/agent.rs"]
 mod agent;
 #[path = "../../tests/support/backwards_calls.rs"]
+#[allow(dead_code)]
 mod calls;
 #[path = "../../tests/conformance/plugins/datasources.rs"]
 mod datasources;

@@ -148,8 +148,8 @@ def main():
     parser.add_argument("--binary", type=Path, help="an executable that is built already")
     options = parser.parse_args()
     if options.binary is None:
-        subprocess.run(["cargo", "build", "--locked", "--release", "--quiet"], cwd=ROOT, check=True)
-        options.binary = ROOT / "target/release/dify-plugin-runtime"
+        subprocess.run(["cargo", "build", "--locked", "--profile", "dist", "--quiet"], cwd=ROOT, check=True)
+        options.binary = ROOT / "target/dist/dify-plugin-runtime"
     options.binary = options.binary.resolve()
     soak = Soak(options)
     asyncio.run(soak.run())

@@ -1,9 +1,5 @@
 //! A mock gateway on loopback: it checks the credential of every request by the rules, then responds like the services
 //! behind it, or as scripted by a test. All requests are recorded.
-#![allow(dead_code)]
-
-#[path = "loopback.rs"]
-mod loopback;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -14,7 +10,10 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::rules::{HmacRules, JwtRules, KeyRules, Raw, Verdict, deny, hmac_verdict, jwt_verdict, key_verdict, pass};
+use super::aigateway_rules::{
+    HmacRules, JwtRules, KeyRules, Raw, Verdict, deny, hmac_verdict, jwt_verdict, key_verdict, pass,
+};
+use super::loopback;
 
 /// Protection of the route.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! The gateway's side of each authentication method, written from its rules and not from the plugin's signer: pure
 //! functions
 //! from a raw request to a verdict. The vector files verify them before anything else relies on them.
-#![allow(dead_code)]
 
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
 use base64::Engine;

@@ -1,5 +1,4 @@
 //! Shared by the AI Gateway tests: every authentication method, and a plugin with its form for a mock gateway.
-#![allow(dead_code)]
 
 use std::sync::Arc;
 
@@ -8,9 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dify_plugin_runtime::providers::aigateway::AiGateway;
 use serde_json::{Map, Value, json};
 
-use super::gateway::{Gateway, Protection};
+use super::aigateway::{Gateway, Protection};
+use super::aigateway_rules::{HmacRules, JwtRules, KeyPlace, KeyRules};
 use super::harness::{Outcome, Plugin};
-use super::rules::{HmacRules, JwtRules, KeyPlace, KeyRules};
 
 pub const HMAC_SECRET: &str = "CANARY-HMAC-SECRET-7f3c9b2e";
 pub const API_KEY: &str = "CANARY-API-KEY-55ab";

@@ -1,5 +1,4 @@
 //! Writes ZIP archives byte by byte, so that any part of them can be inconsistent.
-#![allow(dead_code)]
 
 /// An entry whose headers can differ from its contents.
 #[derive(Clone)]

@@ -1,5 +1,4 @@
 //! A private authority and the certificates that it signs.
-#![allow(dead_code)]
 
 use std::sync::Arc;
 

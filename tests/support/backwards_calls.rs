@@ -1,5 +1,4 @@
 //! One call back into Dify of every type, by the name of its vector in `tests/data/backwards/sdk_calls.json`.
-#![allow(dead_code)]
 
 use dify_plugin::plugin::dify::{Dify, DifyError};
 use dify_plugin::protocol::backwards::{

@@ -1,5 +1,4 @@
 //! Secrets of every kind, the form that each is filled into, and the search for them in whatever was written.
-#![allow(dead_code)]
 
 use std::collections::HashMap;
 

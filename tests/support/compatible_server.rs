@@ -1,10 +1,6 @@
 //! A mock of any OpenAI-compatible API on loopback: the host of the real URL is the first part of the path
 //! (`/_host/api.example.com/v1/chat/completions`). It accepts one key, rejects what no such API takes and what the rules of a
 //! host forbid, and records every request.
-#![allow(dead_code)]
-
-#[path = "loopback.rs"]
-mod loopback;
 
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +8,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
+
+use super::loopback;
 
 /// The key that the server accepts.
 pub const KEY: &str = "good-key";

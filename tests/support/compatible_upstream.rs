@@ -1,9 +1,5 @@
 //! An OpenAI-compatible upstream that judges each request by the rules of its action, and answers like the real API. A request
 //! that breaks a rule gets a 400 with the rule, so that a test that ignores requests fails too.
-#![allow(dead_code)]
-
-#[path = "loopback.rs"]
-mod loopback;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -12,6 +8,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
+
+use super::loopback;
 
 /// A request that was received.
 #[derive(Clone, Debug)]

@@ -3,7 +3,6 @@
 //!
 //! The plugin's sessions run on a separate runtime, so that they can block all of its threads without blocking the
 //! daemon.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

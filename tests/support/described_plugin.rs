@@ -1,5 +1,4 @@
 //! A plugin directory of YAML only, and the plugin that serves it: no code of a provider is involved.
-#![allow(dead_code)]
 
 use std::path::Path;
 use std::sync::Arc;

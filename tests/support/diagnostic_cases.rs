@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{kind_packages, model_package};
+use super::{kind_packages, model_package};
 
 /// File, a text in it, and the replacement of its first occurrence; without a text, a new file.
 pub type Change<'a> = (&'a str, &'a str, &'a str);

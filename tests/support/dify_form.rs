@@ -3,7 +3,6 @@
 //!
 //! Source: `langgenius/dify: web/app/components/base/form/components/base/base-form.tsx`,
 //! `langgenius/graphon: src/graphon/model_runtime/schema_validators/common_validator.py`.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 

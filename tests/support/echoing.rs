@@ -1,7 +1,6 @@
 //! An upstream, token endpoint and proxy in one that repeats whatever it was sent, in every place an answer has.
 //!
 //! It gives tokens and model descriptions as the real ones do, until a fault is played.
-#![allow(dead_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

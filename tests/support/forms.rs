@@ -1,5 +1,4 @@
 //! The providers of this repository as they are declared, with the blocks that their files share; read once.
-#![allow(dead_code)]
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -1,7 +1,6 @@
 //! A strict mock of the Gemini API: it rejects what the real service rejects, responds by script, and fails on request.
 //!
-//! The rules for requests are in [`super::rules`].
-#![allow(dead_code)]
+//! The rules for requests are in [`super::gemini_rules`].
 
 #[path = "gemini_caches.rs"]
 mod caches;
@@ -17,7 +16,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::rules;
+use super::gemini_rules as rules;
 use caches::Caches;
 
 /// The key that the mock accepts.

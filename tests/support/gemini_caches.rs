@@ -1,5 +1,4 @@
 //! Context caches of the strict Gemini mock: created, extended, dropped, and inserted before the contents of a request.
-#![allow(dead_code)]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,7 +3,6 @@
 //! Fields of the other surface are unknown.
 //!
 //! Source: Gemini API and Vertex AI references; `googleapis/python-genai: google/genai/types.py`.
-#![allow(dead_code)]
 
 use std::fmt;
 

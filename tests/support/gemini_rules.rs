@@ -1,5 +1,4 @@
 //! What the Gemini API rejects in a request, by model. Errors name the problem.
-#![allow(dead_code)]
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,4 @@
 //! Shared code of tests with the strict Gemini mock: the declared provider in a plugin, and requests for it.
-#![allow(dead_code)]
 
 use std::path::Path;
 
@@ -7,8 +6,8 @@ use dify_plugin::declare::{self, LoadedProvider};
 use dify_plugin_runtime::providers;
 use serde_json::{Value, json};
 
+use super::gemini::{Gemini, KEY, Reply, end, text};
 use super::harness::{Outcome, Plugin};
-use super::upstream::{Gemini, KEY, Reply, end, text};
 
 /// Returns the provider as declared in the repository.
 pub fn declared() -> LoadedProvider {

@@ -2,7 +2,6 @@
 //! and the API.
 //!
 //! Credentials are checked as Google checks them, and all requests are recorded.
-#![allow(dead_code)]
 #![allow(clippy::result_large_err)] // the error is the answer to send
 
 use std::collections::{HashSet, VecDeque};
@@ -19,7 +18,7 @@ use axum::routing::{get, post};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 
-use super::api;
+use super::google_api as api;
 
 pub const API_KEY: &str = "AIza-CANARY-KEY";
 /// The key of another project.

@@ -1,10 +1,7 @@
 //! Responses of the mock Google API by method.
-#![allow(dead_code)]
 
 #[path = "google_files.rs"]
 pub mod files;
-#[path = "gemini_rules.rs"]
-pub mod rules;
 #[path = "google_tools.rs"]
 pub mod tools;
 
@@ -15,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use dify_plugin_gemini::wav;
 use serde_json::{Value, json};
 
+use super::gemini_rules as rules;
 use super::google::{Seen, Shared, json_answer, refusal};
 
 pub fn answer(state: &Shared, seen: &Seen) -> Response {

@@ -1,6 +1,5 @@
 //! The Files API of the mock: resumable uploads that are checked step by step, files that are polled until they are
 //! ready, and file references that only the owner can use before they expire.
-#![allow(dead_code)]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

@@ -1,5 +1,4 @@
 //! Shared code of the Gemini tests: the declared providers in a plugin, and requests to a mock of Google.
-#![allow(dead_code)]
 
 use std::path::Path;
 

@@ -1,6 +1,5 @@
 //! What the mock answers to requests of tools: images, searches with sources, pages, media. Returns none for a request of
 //! another kind.
-#![allow(dead_code)]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

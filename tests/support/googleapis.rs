@@ -1,7 +1,6 @@
 //! A local stand-in for the hosts below googleapis.com: a proxy that terminates their TLS with certificates of its own
 //! authority and forwards the requests to a mock. Set in the environment it represents the operator's network, set in a
 //! form it represents an attack.
-#![allow(dead_code)]
 
 use std::sync::{Arc, Mutex};
 

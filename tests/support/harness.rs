@@ -6,7 +6,6 @@
 //! assert_eq!(outcome.text(), "Hello");
 //! ```
 //! Everything between the bytes is the real thing: framer, dispatcher, provider, upstream client, writer.
-#![allow(dead_code)]
 
 use std::sync::Arc;
 use std::time::Duration;

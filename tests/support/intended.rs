@@ -1,6 +1,5 @@
 //! The differences that are intended: where ours does not do what the code of others does, and why. Everything else must be equal.
 //! What is listed here is what was decided, not what happens to be; each entry is as narrow as it can be.
-#![allow(dead_code)]
 
 #[path = "intended_everywhere.rs"]
 mod everywhere;
@@ -58,6 +57,7 @@ pub struct Intended {
     /// Its name.
     pub name: &'static str,
     /// Number of the fault of the reference, if it is one that is known.
+    #[allow(dead_code)] // for readers
     pub fault: Option<u8>,
     /// Why ours differs.
     pub reason: &'static str,

@@ -1,5 +1,4 @@
 //! A right package of every kind of plugin but models, written for the tests: files and their texts.
-#![allow(dead_code)]
 
 pub type File = (&'static str, &'static str);
 

@@ -1,5 +1,4 @@
 //! A right package of one model provider, written for the tests: files and their texts.
-#![allow(dead_code)]
 
 pub const MANIFEST: &str = r#"version: 0.1.0
 type: plugin

@@ -1,6 +1,5 @@
 //! The normal form in which recorded requests and answers are compared with ours, and the differences between two of them. Which
 //! differences are intended is not decided here.
-#![allow(dead_code)]
 
 use serde_json::{Value, json};
 

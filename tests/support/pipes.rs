@@ -1,5 +1,4 @@
 //! Runs the built executable over real pipes: request lines in, frames and log out, collected as text.
-#![allow(dead_code)]
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,9 +1,5 @@
 //! An upstream on loopback that responds with recorded responses in order, the last one again and again, and keeps what it was
 //! sent in the form of the recordings. It checks nothing.
-#![allow(dead_code)]
-
-#[path = "loopback.rs"]
-mod loopback;
 
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +7,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, State};
 use axum::http::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
+
+use super::loopback;
 
 #[derive(Default)]
 struct Inner {

@@ -1,5 +1,4 @@
 //! Plugins of every kind but models, with code that shows what each hook gets.
-#![allow(dead_code)]
 
 use bytes::Bytes;
 use dify_plugin::plugin::{

@@ -1,5 +1,4 @@
 //! What every model's declaration keeps, whether a file or a provider's code makes it: one table of rules.
-#![allow(dead_code)]
 
 use dify_plugin::declare::{ModelFeature, ModelSchema, ParameterRule, ParameterType};
 use dify_plugin::protocol::ModelType;

@@ -4,8 +4,6 @@
 //! It records the requests it was sent. It is not an HTTP server: the script writes status line, headers and body
 //! itself.
 
-#![allow(dead_code)]
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! Recorded calls of the plugins that others publish: what Dify asked, what the upstream responded, what was sent to it and what
 //! Dify got. `tests/data/compatible/README.md` describes the files. It compares nothing.
-#![allow(dead_code)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! Waits for events in tests, however slow the machine is. Nothing is measured; only an event that takes longer than
 //! [`TIMEOUT`] counts as stalled.
-#![allow(dead_code)]
 
 use std::time::{Duration, Instant};
 

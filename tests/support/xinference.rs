@@ -1,5 +1,4 @@
 //! A mock Xinference server with recorded responses: it validates requests like the real one, and fails on request.
-#![allow(dead_code)]
 #![allow(clippy::result_large_err)] // the error is the response to send
 
 use std::collections::{BTreeMap, VecDeque};

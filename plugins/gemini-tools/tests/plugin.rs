@@ -1,10 +1,15 @@
 //! Calls the plugin as Dify does, with a mock of Google that checks every request.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "../../../tests/support/google_api.rs"]
-mod api;
+#[path = "../../../tests/support/gemini_rules.rs"]
+#[allow(dead_code)]
+mod gemini_rules;
 #[path = "../../../tests/support/google.rs"]
+#[allow(dead_code)]
 mod google;
+#[path = "../../../tests/support/google_api.rs"]
+#[allow(dead_code)]
+mod google_api;
 
 #[path = "plugin/answers.rs"]
 mod answers;

@@ -4,6 +4,7 @@
 
 mod agent;
 #[path = "../../support/backwards_calls.rs"]
+#[allow(dead_code)]
 mod calls;
 mod datasources;
 mod oauth;

@@ -29,9 +29,9 @@ pub(super) fn read(
         let given = given.iter().find(|(known, _)| *known == target).map(|(_, path)| path.clone());
         let paths = match &given {
             Some(path) => vec![path.clone()],
-            None => searched.iter().map(|found| built(found, target, executable)).collect(),
+            None => searched.iter().flat_map(|found| built(found, target, executable)).collect(),
         };
-        let Some(path) = paths.iter().find(|path| path.is_file()) else {
+        let Some(path) = newest(&paths) else {
             if let Some(binary) = running.as_deref().filter(|_| given.is_none()).and_then(|path| itself(path, target)) {
                 say(&format!("for {target}, the package contains the running executable, {}", binary.path));
                 binaries.push(binary);
@@ -63,8 +63,16 @@ pub(super) fn parse_pair(pair: &str) -> anyhow::Result<(Target, PathBuf)> {
     Ok((target.parse().map_err(anyhow::Error::msg)?, PathBuf::from(path)))
 }
 
-fn built(target_directory: &Path, target: Target, executable: &str) -> PathBuf {
-    target_directory.join(target.triple()).join("release").join(executable)
+/// Where Cargo puts an executable that is built to be distributed: the profile `release`, or one of that purpose.
+fn built(target_directory: &Path, target: Target, executable: &str) -> [PathBuf; 2] {
+    ["release", "dist"].map(|profile| target_directory.join(target.triple()).join(profile).join(executable))
+}
+
+/// Returns the executable that was built last; of those of one time, the first.
+fn newest(paths: &[PathBuf]) -> Option<&PathBuf> {
+    let changed = |path: &Path| path.metadata().ok().filter(|metadata| metadata.is_file())?.modified().ok();
+    let found = paths.iter().filter_map(|path| Some((changed(path)?, path)));
+    found.reduce(|newest, next| if next.0 > newest.0 { next } else { newest }).map(|(_, path)| path)
 }
 
 /// The running executable, if it can be packaged for a target: one that was installed and not built here.
@@ -145,5 +153,22 @@ mod tests {
         let found: Vec<_> = found.into_iter().filter(|directory| directory.starts_with(scratch.path())).collect();
         assert_eq!(found, [below("workspace/plugins/weather/target"), below("workspace/target")]);
         assert_eq!(target_directories(&package, Some(below("named")), None), [below("named")]);
+    }
+
+    #[test]
+    fn the_executable_that_was_built_last_is_packaged() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [release, dist] = built(scratch.path(), Target::LinuxAmd64, "weather");
+        let build = |path: &Path, at: u64| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at);
+            std::fs::File::create(path).unwrap().set_modified(time).unwrap();
+        };
+        let paths = [release.clone(), dist.clone()];
+        assert_eq!(newest(&paths), None);
+        for (path, at) in [(&dist, 5), (&release, 9), (&dist, 12)] {
+            build(path, at);
+            assert_eq!(newest(&paths), Some(path), "{at}");
+        }
     }
 }

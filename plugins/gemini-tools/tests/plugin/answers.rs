@@ -2,8 +2,8 @@
 
 use dify_plugin::serde_json::json;
 
-use crate::api::tools::SUGGESTIONS;
 use crate::google::Google;
+use crate::google_api::tools::SUGGESTIONS;
 use crate::setup::{host, tool};
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use dify_plugin::serde_json::json;
 
-use crate::api::tools::IMAGE;
 use crate::google::Google;
+use crate::google_api::tools::IMAGE;
 use crate::setup::{Files, host, tool};
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use dify_plugin::serde_json::json;
 use dify_plugin_gemini::wav;
 
-use crate::api::{spoken, spoken_as_mp3};
 use crate::google::Google;
+use crate::google_api::{spoken, spoken_as_mp3};
 use crate::setup::{host, tool};
 
 #[tokio::test]

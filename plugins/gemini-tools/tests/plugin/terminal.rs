@@ -6,8 +6,8 @@ use dify_plugin::serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::api::tools::IMAGE;
 use crate::google::{API_KEY, Google};
+use crate::google_api::tools::IMAGE;
 
 /// Runs the executable with an input. Nothing of the environment reaches it.
 async fn run(arguments: &[&str], input: &str) -> Output {

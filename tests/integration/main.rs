@@ -1,0 +1,83 @@
+//! The tests of the library and the providers through their public interfaces, as one executable: a module for each subject. What
+//! has to be the plugin itself is in `tests/processes`, what needs a browser in `tests/browser.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod aigateway;
+mod architecture;
+mod backwards_calls;
+mod backwards_lines;
+mod backwards_sessions;
+mod backwards_uploads;
+mod catalog;
+mod compatible;
+mod compatible_calls;
+mod connection;
+mod connection_reuse;
+mod debugging;
+mod declare;
+mod declare_kinds;
+mod declared;
+mod delivery;
+mod described;
+mod diagnostics;
+mod differential;
+mod docs;
+mod doctor;
+mod faults;
+mod features;
+mod foreign_directories;
+mod forms;
+mod gemini;
+mod gemini_auth;
+mod gemini_bad_input;
+mod gemini_caching;
+mod gemini_embedding;
+mod gemini_errors;
+mod gemini_files;
+mod gemini_history;
+mod gemini_media;
+mod gemini_models;
+mod gemini_requests;
+mod gemini_responses;
+mod gemini_secrets;
+mod gemini_served;
+mod golden;
+mod host;
+mod host_faults;
+mod kinds;
+mod kinds_protocol;
+#[cfg(debug_assertions)] // steps are not counted otherwise
+mod linear;
+mod logs;
+mod losses;
+mod machine_identity;
+mod oauth_renewal;
+mod official;
+mod package;
+mod package_executables;
+mod parameters;
+mod prices;
+mod properties;
+mod protocol;
+mod recording;
+mod response_limits;
+mod schemas;
+mod security;
+mod security_files;
+mod security_packages;
+mod security_terminal;
+mod serverless;
+mod sessions;
+mod shared_blocks;
+mod terminal;
+mod transports;
+mod upstream;
+mod user_agent;
+mod vocabulary;
+mod workbench;
+mod workbench_page;
+mod workflows;
+mod xinference;
