@@ -321,7 +321,7 @@ fn package(directory: &Path, arguments: &[&str]) -> BTreeMap<String, String> {
     let written: Vec<_> = std::fs::read_dir(&target).unwrap().flatten().collect();
     assert_eq!(written.len(), 1);
     let mut archive = zip::ZipArchive::new(std::fs::File::open(written[0].path()).unwrap()).unwrap();
-    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
     let mut files = BTreeMap::new();
     for name in names {
         let mut bytes = Vec::new();

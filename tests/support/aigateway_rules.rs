@@ -120,7 +120,7 @@ fn in_time(raw: &Raw, now_ms: i64, window: u64) -> bool {
         ]
         .iter()
         .find_map(|form| jiff::civil::DateTime::strptime(form, date).ok())
-        .map(|time| time.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second())
+        .map(|time| jiff::tz::Offset::UTC.to_timestamp(time).unwrap().as_second())
     } else {
         stamp.parse::<i64>().ok().map(|number| if stamp.len() < 13 { number } else { number / 1000 })
     };

@@ -378,8 +378,8 @@ impl Candidate {
 
 /// Returns the modulus of an RSA key in PKCS#8 or PKCS#1, whatever its length.
 fn rsa_modulus(der: &[u8]) -> Option<Vec<u8>> {
-    let inner = pkcs8::PrivateKeyInfo::try_from(der).map_or(der, |info| info.private_key);
-    let key = pkcs1::RsaPrivateKey::try_from(inner).ok()?;
+    let inner = pkcs8::PrivateKeyInfoRef::try_from(der).map_or(der, |info| info.private_key.as_bytes());
+    let key = pkcs1::RsaPrivateKeyRef::try_from(inner).ok()?;
     Some(key.modulus.as_bytes().to_vec())
 }
 

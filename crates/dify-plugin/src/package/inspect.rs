@@ -63,16 +63,17 @@ pub fn read_bytes(bytes: Vec<u8>) -> Result<Contents, PackageError> {
     let names = archive_check::names(&bytes).map_err(wrong)?;
     let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice())).map_err(|error| wrong(error.to_string()))?;
     // The reader prefers the Unicode name if an entry has two.
-    if archive.file_names().ne(names.iter().map(String::as_str)) {
+    let is_same = archive.len() == names.len()
+        && archive.file_names().zip(&names).all(|(read, name)| read.is_ok_and(|read| read == name.as_str()));
+    if !is_same {
         return Err(wrong("an entry has two different names".to_owned()));
     }
     let comment = Some(String::from_utf8_lossy(archive.comment()).into_owned()).filter(|comment| !comment.is_empty());
     let mut contents = Contents { entries: Vec::new(), comment, warnings: Vec::new(), packed };
     let mut room = MAX_UNPACKED_BYTES;
     let mut seen = BTreeSet::new();
-    for index in 0..archive.len() {
+    for (index, path) in names.into_iter().enumerate() {
         let mut file = archive.by_index(index).map_err(|error| wrong(format!("entry {index}: {error}")))?;
-        let path = file.name().to_owned();
         match file.unix_mode().unwrap_or_default() & FILE_TYPE {
             0 => {}
             REGULAR if file.is_file() => {}

@@ -7,7 +7,7 @@
 mod generator;
 
 use pem::{EncodeConfig, LineEnding, Pem};
-use pkcs8::PrivateKeyInfo;
+use pkcs8::PrivateKeyInfoRef;
 
 use super::PackageError;
 
@@ -28,13 +28,13 @@ struct Pair {
 /// Generates a key pair.
 pub fn generate() -> Result<Keys, PackageError> {
     let Pair { private_pkcs8, public_pkcs1 } = generator::generate().map_err(PackageError::Wrong)?;
-    let private = PrivateKeyInfo::try_from(private_pkcs8.as_slice())
+    let private = PrivateKeyInfoRef::try_from(private_pkcs8.as_slice())
         .map_err(|_| PackageError::Wrong("cannot encode the key".to_owned()))?;
     let encode = |tag: &str, der: &[u8]| {
         pem::encode_config(&Pem::new(tag, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
     };
     Ok(Keys {
-        private: encode("RSA PRIVATE KEY", private.private_key),
+        private: encode("RSA PRIVATE KEY", private.private_key.as_bytes()),
         public: encode("RSA PUBLIC KEY", &public_pkcs1),
     })
 }

@@ -31,15 +31,15 @@ pub fn certificates(text: &str) -> Vec<Result<CertificateFacts, String>> {
 fn facts(block: &pem::Block) -> Result<CertificateFacts, String> {
     let der = block.der().ok_or("invalid Base64")?;
     let certificate = Certificate::from_der(&der).map_err(|error| format!("not an X.509 certificate: {error}"))?;
-    let body = certificate.tbs_certificate;
+    let body = certificate.tbs_certificate();
     let time = |time: x509_cert::time::Time| {
         let seconds = i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
         Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
     };
     Ok(CertificateFacts {
-        subject: body.subject.to_string(),
-        from: time(body.validity.not_before),
-        until: time(body.validity.not_after),
+        subject: body.subject().to_string(),
+        from: time(body.validity().not_before),
+        until: time(body.validity().not_after),
     })
 }
 
