@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use dify_plugin::declare::{self, parameters, price, remote, yaml};
 use dify_plugin_runtime::dialect::gemini::embedding::EmbeddingProfile;
-use dify_plugin_runtime::dialect::gemini::profile::ModelProfile;
+use dify_plugin_runtime::dialect::gemini::models::profile::ModelProfile;
 use libfuzzer_sys::fuzz_target;
 
 /// Between two files of an input: manifest, provider, model, positions, shared blocks, and a part of the provider, such as a tool.

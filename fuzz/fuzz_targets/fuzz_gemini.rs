@@ -4,8 +4,8 @@
 
 use dify_plugin::protocol::{Content, ContentPart, LlmDelta, PromptMessage};
 use dify_plugin_runtime::dialect::gemini::grounding::Citations;
-use dify_plugin_runtime::dialect::gemini::price::PriceList;
-use dify_plugin_runtime::dialect::gemini::profile::{ModelProfile, Surface};
+use dify_plugin_runtime::dialect::gemini::response::price::PriceList;
+use dify_plugin_runtime::dialect::gemini::models::profile::{ModelProfile, Surface};
 use dify_plugin_runtime::dialect::gemini::request::Conversation;
 use dify_plugin_runtime::dialect::gemini::response::{GeminiResponse, NextStep, ResponseOptions};
 use dify_plugin_runtime::dialect::gemini::wire::GenerateContentRequest;

@@ -285,7 +285,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ("upstream/auth/fetched.rs", "TokenCell", Owned),
         ("upstream/recording/replayer.rs", "exchanges", TenantFree("a recording that the operator replays")),
         ("upstream/recording/sanitize.rs", "Secrets", TenantFree("what no recording may show, of any tenant")),
-        ("dialect/gemini/mapper.rs", "SharedResponse", Owned),
+        ("dialect/gemini/response/mapper.rs", "SharedResponse", Owned),
         (
             "dialect/gemini/thought_signatures.rs",
             "SignatureStore",

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::{harness, schema_rules, source_names, untranslated, xinference};
 use dify_plugin::declare::{self, Declarations, LoadedProvider, ModelFeature, yaml};
 use dify_plugin::protocol::ModelType;
-use dify_plugin_runtime::dialect::gemini::profile::{ModelProfile, Thinking};
+use dify_plugin_runtime::dialect::gemini::models::profile::{ModelProfile, Thinking};
 use dify_plugin_runtime::providers;
 use harness::Plugin;
 use serde_json::{Value, json};

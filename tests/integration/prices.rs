@@ -2,7 +2,7 @@
 
 use dify_plugin::declare::Pricing;
 use dify_plugin::declare::price::{amount, cached_llm_usage, embedding_usage, llm_usage};
-use dify_plugin_runtime::dialect::gemini::price::{PriceDetails, PriceList};
+use dify_plugin_runtime::dialect::gemini::response::price::{PriceDetails, PriceList};
 use dify_plugin_runtime::dialect::gemini::wire::UsageMetadata;
 use proptest::prelude::*;
 use rust_decimal::Decimal;

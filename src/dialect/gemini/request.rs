@@ -1,16 +1,21 @@
 //! Converts Dify's conversation to Gemini's contents: joins system messages, merges turns, keeps the rounds of tool
 //! calls together, and restores signatures byte for byte.
 
+pub mod cache_prefix;
+pub mod functions;
+pub mod json_schema;
 mod media;
+pub mod parameters;
+mod plugin_text;
 mod step;
+pub mod tools;
 
 use serde_json::Value;
 
+use self::functions::Functions;
 use self::media::{clip_videos, media_of, sent_parts};
-use super::functions::Functions;
-use super::plugin_text;
-use super::profile::{ModelProfile, Surface};
 use super::wire::{Content, GenerateContentRequest, Part};
+use crate::dialect::gemini::models::profile::{ModelProfile, Surface};
 use crate::dialect::names::FunctionNames;
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{PromptMessage, Role, Tool, ToolCall, ToolChoice};

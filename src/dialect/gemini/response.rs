@@ -5,18 +5,25 @@
 //! requests. All state belongs to one response. Source: Gemini API, "Long decode", "Thought signatures";
 //! `googleapis/python-genai: google/genai/models.py`.
 
+mod calls;
 mod conclusion;
 mod content;
+mod ending;
+pub mod mapper;
+pub mod media;
+mod partial_args;
+pub mod price;
+pub mod served;
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::calls::Calls;
+use self::calls::Calls;
+use self::price::PriceList;
+use self::served::Served;
 use super::errors;
 use super::grounding::{Citations, Grounding};
-use super::price::PriceList;
-use super::served::Served;
 use super::thought_signatures::Key;
 use super::wire::{
     Candidate, GenerateContentResponse, GroundingMetadata, Part, PromptFeedback, SafetyRating, UsageMetadata,
@@ -80,12 +87,12 @@ enum Held {
 
 /// A response while it arrives.
 pub struct GeminiResponse {
-    pub(super) options: ResponseOptions,
+    options: ResponseOptions,
     think: ThinkWriter,
     /// Text without thoughts, if markers will be inserted into it.
     text: String,
     /// Length of the text without thoughts, in bytes.
-    pub(super) text_length: usize,
+    text_length: usize,
     /// Number of bytes that are buffered until the end of the response.
     kept: usize,
     /// The model's parts in the form that is sent back with the next request.
@@ -93,7 +100,7 @@ pub struct GeminiResponse {
     /// Number of bytes of text that were emitted.
     shown: usize,
     held: Vec<Held>,
-    pub(super) calls: Calls,
+    calls: Calls,
     /// Index of each call among the parts.
     call_parts: Vec<usize>,
     /// Signatures of images.
@@ -103,18 +110,18 @@ pub struct GeminiResponse {
     has_text: bool,
     has_images: bool,
     /// Whether output other than whitespace was emitted: the response cannot be restarted.
-    pub(super) emitted: bool,
-    pub(super) grounding: Grounding,
-    pub(super) spent: Vec<UsageMetadata>,
-    pub(super) requests: u32,
+    emitted: bool,
+    grounding: Grounding,
+    spent: Vec<UsageMetadata>,
+    requests: u32,
     /// Number of consecutive retries without new output.
-    pub(super) resumed: u32,
+    resumed: u32,
     /// The request was sent again because of the model's output.
-    pub(super) retried_for_content: bool,
+    retried_for_content: bool,
     /// The response was continued with another request.
-    pub(super) continued: bool,
+    continued: bool,
     /// State of the current request.
-    pub(super) now: Request,
+    now: Request,
 }
 
 /// State of one request, other than content.
@@ -242,12 +249,12 @@ impl GeminiResponse {
     }
 
     /// Whether the model produced any text or call.
-    pub(super) fn has_output(&self) -> bool {
+    fn has_output(&self) -> bool {
         self.has_text || !self.calls.is_empty()
     }
 
     /// Discards the output, so that the request can be retried before any output was emitted. The usage is kept.
-    pub(super) fn restart(&mut self) {
+    fn restart(&mut self) {
         *self = Self {
             spent: std::mem::take(&mut self.spent),
             requests: self.requests,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::media::{Delivery, Media};
 use super::{Gemini, Shared};
-use crate::dialect::gemini::interactions::{self, Interaction, TaskState};
+use crate::dialect::gemini::agents::interactions::{self, Interaction, TaskState};
 use crate::dialect::gemini::{Surface, errors};
 use dify_plugin::codec::json::Named;
 use dify_plugin::declare::{ModelFeature, price};

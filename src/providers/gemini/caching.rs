@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::dialect::gemini::cache_prefix::{CachedContent, Prefix};
-use crate::dialect::gemini::parameters::Parameters;
-use crate::dialect::gemini::price::{PriceList, Stored};
+use crate::dialect::gemini::request::cache_prefix::{CachedContent, Prefix};
+use crate::dialect::gemini::request::parameters::Parameters;
+use crate::dialect::gemini::response::price::{PriceList, Stored};
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use dify_plugin::error::InvokeError;
 use dify_plugin::upstream::{RetryPolicy, Upstream, UpstreamRequest};

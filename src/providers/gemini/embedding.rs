@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Shared, schema};
 use crate::dialect::gemini::Surface;
-use crate::dialect::gemini::catalog::Catalog;
 use crate::dialect::gemini::embedding::{
     EmbeddingProfile, EmbeddingResponse, FULL_LENGTH, Form, Options, mean, normalize,
 };
-use crate::dialect::gemini::served::Served;
+use crate::dialect::gemini::models::catalog::Catalog;
+use crate::dialect::gemini::response::served::Served;
 use crate::dialect::gemini::wire::Part;
 use crate::dialect::tokens::estimate_text;
 use crate::providers::common::batches::in_batches;

@@ -14,13 +14,13 @@ use super::caching::{CacheRequest, Used};
 use super::media::{Delivery, Media, Prepared, json_length};
 use super::{Chunks, Shared, agents, response_timeout, schema};
 use crate::dialect::driver::drive;
-use crate::dialect::gemini::catalog::Catalog;
-use crate::dialect::gemini::functions::NAMES;
-use crate::dialect::gemini::parameters::{self, Parameters};
-use crate::dialect::gemini::price::PriceList;
+use crate::dialect::gemini::models::catalog::Catalog;
 use crate::dialect::gemini::request::Conversation;
-use crate::dialect::gemini::served::Served;
-use crate::dialect::gemini::tools;
+use crate::dialect::gemini::request::functions::NAMES;
+use crate::dialect::gemini::request::parameters::{self, Parameters};
+use crate::dialect::gemini::request::tools;
+use crate::dialect::gemini::response::price::PriceList;
+use crate::dialect::gemini::response::served::Served;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::gemini::{
     GeminiResponse, GenerateMapper, ModelProfile, NextStep, ResponseOptions, SharedResponse, errors,
@@ -304,7 +304,7 @@ impl Call {
                 if self.cache.is_some() {
                     self.rebuild(shared)?;
                 }
-                crate::dialect::gemini::functions::require_valid_calls(&mut self.body);
+                crate::dialect::gemini::request::functions::require_valid_calls(&mut self.body);
             }
         }
         Ok(true)

@@ -24,8 +24,8 @@ use limits::LimitsCache;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::dialect::gemini::catalog::Catalog;
-use crate::dialect::gemini::interactions::is_agent;
+use crate::dialect::gemini::agents::interactions::is_agent;
+use crate::dialect::gemini::models::catalog::Catalog;
 use crate::dialect::gemini::thought_signatures::{SignatureStore, of_call};
 use crate::dialect::tokens;
 use dify_plugin::config::machine::MachineAccess;

@@ -7,8 +7,8 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
 use super::limits::Limits;
-use crate::dialect::gemini::catalog::{Catalog, Resemblance};
-use crate::dialect::gemini::interactions::is_agent;
+use crate::dialect::gemini::agents::interactions::is_agent;
+use crate::dialect::gemini::models::catalog::{Catalog, Resemblance};
 use dify_plugin::declare::{FetchFrom, I18n, ModelFeature, ModelSchema, Pricing};
 use dify_plugin::error::InvokeError;
 use dify_plugin::model::CallContext;

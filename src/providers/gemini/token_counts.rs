@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::media::{Delivery, Media};
 use super::{Shared, llm};
-use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::request::Conversation;
+use crate::dialect::gemini::request::functions::NAMES;
 use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::names::FunctionNames;
 use dify_plugin::error::InvokeError;

@@ -2,7 +2,7 @@
 //! a request, see [`dify_plugin_gemini::validate`].
 
 use super::embedding;
-use crate::dialect::gemini::parameters::{self, Parameters};
+use crate::dialect::gemini::request::parameters::{self, Parameters};
 use crate::dialect::gemini::speech_options::SpeechOptions;
 use crate::providers::common::download;
 use dify_plugin::error::InvokeError;

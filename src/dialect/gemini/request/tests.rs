@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::dialect::gemini::catalog::Catalog;
-use crate::dialect::gemini::functions::NAMES;
-use crate::dialect::gemini::parameters::{self, Parameters};
+use crate::dialect::gemini::models::catalog::Catalog;
+use crate::dialect::gemini::request::functions::NAMES;
+use crate::dialect::gemini::request::parameters::{self, Parameters};
 use dify_plugin::protocol::{Content as MessageContent, ContentPart, LlmRequest, ModelType};
 
 /// The declared models.

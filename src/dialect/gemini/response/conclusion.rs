@@ -3,8 +3,8 @@
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use super::calls;
 use super::{GeminiResponse, Held};
-use crate::dialect::gemini::calls;
 use crate::dialect::gemini::finish;
 use crate::dialect::gemini::grounding::{Citations, Grounding};
 use crate::dialect::gemini::request::OPAQUE_KEY;

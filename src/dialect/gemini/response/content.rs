@@ -1,8 +1,8 @@
 //! The parts of a response as they arrive: what of each is emitted, and what is stored for the next request.
 
+use super::media::{linked, media};
 use super::{ENTRY_BYTES, GeminiResponse, Held};
 use crate::dialect::gemini::grounding::Citations;
-use crate::dialect::gemini::media::{linked, media};
 use crate::dialect::gemini::thought_signatures::of_content;
 use crate::dialect::gemini::wire::{Blob, FunctionCall, Part};
 use dify_plugin::protocol::{ContentPart, LlmDelta};

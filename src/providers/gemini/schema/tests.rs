@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::dialect::gemini::price::PriceDetails;
+use crate::dialect::gemini::response::price::PriceDetails;
 use crate::dialect::gemini::{ModelProfile, Thinking};
 
 fn declared() -> Vec<Arc<ModelSchema>> {

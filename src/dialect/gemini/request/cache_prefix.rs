@@ -8,7 +8,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::wire::{Content, GenerateContentRequest, Part};
+use crate::dialect::gemini::wire::{Content, GenerateContentRequest, Part};
 use crate::dialect::tokens;
 
 /// Minimum number of tokens that make a text part worth caching.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::catalog::Catalog;
-use super::wire::ModelStatus;
+use crate::dialect::gemini::models::catalog::Catalog;
+use crate::dialect::gemini::wire::ModelStatus;
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::error::{MAX_FIELD_BYTES, clip};
 

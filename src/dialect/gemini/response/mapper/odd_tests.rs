@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::*;
-use crate::dialect::gemini::functions::NAMES;
 use crate::dialect::gemini::grounding::Citations;
+use crate::dialect::gemini::request::functions::NAMES;
 use crate::dialect::gemini::response::{NextStep, ResponseOptions};
 use crate::dialect::names::FunctionNames;
 use dify_plugin::codec::events::EventDecoder;

@@ -7,10 +7,10 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
-use super::grounding::Citations;
 use super::parameters::Parameters;
-use super::profile::Surface;
-use super::wire::GenerateContentRequest;
+use crate::dialect::gemini::grounding::Citations;
+use crate::dialect::gemini::models::profile::Surface;
+use crate::dialect::gemini::wire::GenerateContentRequest;
 use dify_plugin::error::InvokeError;
 
 /// Maximum number of names in a list.

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::grounding::Grounding;
 use super::interactions::Interaction;
-use super::media::media;
-use super::wire::{Blob, GroundingChunk, GroundingMetadata, GroundingSupport, Segment, WebSource};
+use crate::dialect::gemini::grounding::Grounding;
+use crate::dialect::gemini::response::media::media;
+use crate::dialect::gemini::wire::{Blob, GroundingChunk, GroundingMetadata, GroundingSupport, Segment, WebSource};
 use dify_plugin::protocol::{Content, ContentPart};
 
 /// An item of a report.

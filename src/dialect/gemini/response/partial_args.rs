@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::wire::PartialArg;
+use crate::dialect::gemini::wire::PartialArg;
 
 /// Maximum depth of a path that fragments may build.
 const MAX_PATH_DEPTH: usize = 64;

@@ -6,10 +6,10 @@
 
 use serde_json::{Map, Number, Value, json};
 
-use super::profile::{ModelProfile, Surface, Thinking};
-use super::schema::{self, Budget};
+use super::json_schema::{self, Budget};
 use super::tools;
-use super::wire::{GenerateContentRequest, SafetySetting};
+use crate::dialect::gemini::models::profile::{ModelProfile, Surface, Thinking};
+use crate::dialect::gemini::wire::{GenerateContentRequest, SafetySetting};
 use dify_plugin::error::InvokeError;
 pub use dify_plugin_gemini::safety::{SAFETY, THRESHOLDS};
 
@@ -153,8 +153,8 @@ fn response_format(
 ) -> Result<(), InvokeError> {
     let format = parameters.text("response_format").map(str::to_ascii_lowercase);
     let schema = match (switch, parameters.text("json_schema")) {
-        (Some(schema), _) => Some(schema::unwrap(schema.clone())),
-        (None, Some(text)) if format.as_deref() != Some("text") => schema::from_text(text)?,
+        (Some(schema), _) => Some(json_schema::unwrap(schema.clone())),
+        (None, Some(text)) if format.as_deref() != Some("text") => json_schema::from_text(text)?,
         (None, _) => None,
     };
     let config = &mut request.generation_config;
@@ -162,12 +162,12 @@ fn response_format(
         config.insert("responseMimeType".to_owned(), "application/json".into());
     }
     if let Some(schema) = schema.filter(|schema| !schema.is_empty()) {
-        schema::check(&schema)?;
+        json_schema::check(&schema)?;
         let mut budget = Budget::default();
         let (key, mut value) = if profile.full_schemas {
-            ("responseJsonSchema", schema::full(&schema, &mut budget))
+            ("responseJsonSchema", json_schema::full(&schema, &mut budget))
         } else {
-            let subset = schema::subset(&schema, &mut budget).map_err(|error| error.of("the response"))?;
+            let subset = json_schema::subset(&schema, &mut budget).map_err(|error| error.of("the response"))?;
             ("responseSchema", subset)
         };
         // Dify sends booleans as strings for models with such names.

@@ -56,7 +56,7 @@ pub struct ModelProfile {
     /// Minimum number of tokens in an explicit cache; `None` if the model does not support caches.
     pub cache_minimum: Option<u64>,
     /// Prices in addition to the input and output prices.
-    pub price: super::price::PriceDetails,
+    pub price: crate::dialect::gemini::response::price::PriceDetails,
     /// Error message that replaces requests to a retired model.
     pub retired: Option<String>,
 }
@@ -79,7 +79,7 @@ impl Default for ModelProfile {
             long_decode: false,
             office_files: false,
             cache_minimum: None,
-            price: super::price::PriceDetails::default(),
+            price: crate::dialect::gemini::response::price::PriceDetails::default(),
             retired: None,
         }
     }

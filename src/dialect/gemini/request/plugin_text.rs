@@ -2,7 +2,7 @@
 //! and the list of sources at the end.
 //!
 //! It recognizes the formats that this plugin writes ([`ThinkWriter`](crate::dialect::think::ThinkWriter),
-//! [`Grounding`](super::grounding::Grounding)), and a thinking block at the start of a response from any source. A tag
+//! [`Grounding`](crate::dialect::gemini::grounding::Grounding)), and a thinking block at the start of a response from any source. A tag
 //! that the model wrote in a sentence or code block is kept.
 
 use std::borrow::Cow;

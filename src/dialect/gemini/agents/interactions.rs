@@ -5,8 +5,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::media_types::{self, media_type};
 use super::research_report::Report;
+use crate::dialect::gemini::media_types::{self, media_type};
 use dify_plugin::codec::json::{list, or_default};
 use dify_plugin::error::{InvokeError, MAX_FIELD_BYTES, MAX_MESSAGE_BYTES, clip};
 use dify_plugin::protocol::{Content, ContentPart, PromptMessage, Role, lenient};

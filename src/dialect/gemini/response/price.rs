@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 pub use self::data::{CachedPrices, Change, Factor, LongContext, PriceDetails, SearchPrice, Tier};
-use super::wire::{ModalityTokens, UsageMetadata};
+use crate::dialect::gemini::wire::{ModalityTokens, UsageMetadata};
 use dify_plugin::declare::{ModelSchema, Pricing, price};
 use dify_plugin::protocol::LlmUsage;
 

@@ -4,15 +4,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::request::OPAQUE_KEY;
-use super::speech::sample_rate;
-use super::wire::{Blob, FileData};
 use crate::dialect::file_type::by_bytes;
+use crate::dialect::gemini::request::OPAQUE_KEY;
+use crate::dialect::gemini::speech::sample_rate;
+use crate::dialect::gemini::wire::{Blob, FileData};
 use crate::dialect::wav::wav;
 use dify_plugin::protocol::{ContentPart, MediaPart};
 
 /// Converts inline data; raw PCM becomes a WAV file.
-pub(super) fn media(blob: Blob, signature: Option<&str>) -> ContentPart {
+pub(in crate::dialect::gemini) fn media(blob: Blob, signature: Option<&str>) -> ContentPart {
     let mut mime_type = blob.mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let mut data = blob.data;
     if mime_type.starts_with("audio/l16")
@@ -31,7 +31,7 @@ pub(super) fn media(blob: Blob, signature: Option<&str>) -> ContentPart {
 }
 
 /// Converts a file that is referenced by URL.
-pub(super) fn linked(file: &FileData, signature: Option<&str>) -> ContentPart {
+pub(in crate::dialect::gemini) fn linked(file: &FileData, signature: Option<&str>) -> ContentPart {
     let mime_type = file.mime_type.as_deref().unwrap_or("application/octet-stream").to_ascii_lowercase();
     part(mime_type, MediaPart::link(&file.file_uri), signature)
 }

@@ -3,8 +3,8 @@
 //! This module knows what can be done safely (nothing emitted yet, a checkpoint available) and how the model's own
 //! failures are handled. How often and when a failed request is retried is decided by `upstream::retry`.
 
-use super::finish;
-use super::response::{GeminiResponse, NextStep, Request};
+use super::{GeminiResponse, NextStep, Request};
+use crate::dialect::gemini::finish;
 use dify_plugin::error::{ErrorKind, InvokeError};
 
 /// Maximum number of requests for one response.

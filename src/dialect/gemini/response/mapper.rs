@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::errors;
-use super::response::GeminiResponse;
-use super::wire::GenerateContentResponse;
+use super::GeminiResponse;
+use crate::dialect::gemini::errors;
+use crate::dialect::gemini::wire::GenerateContentResponse;
 use crate::dialect::{Flow, StreamMapper};
 use dify_plugin::codec::events::Event;
 use dify_plugin::codec::json;

@@ -366,5 +366,5 @@ fn find<'a>(root: &'a Map<String, Value>, path: &str) -> Option<&'a Map<String, 
 }
 
 #[cfg(test)]
-#[path = "schema/tests.rs"]
+#[path = "json_schema/tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::dialect::driver::MAX_RESPONSE_BYTES;
 use crate::dialect::gemini::grounding::Citations;
-use crate::dialect::gemini::price::{PriceDetails, PriceList};
+use crate::dialect::gemini::response::price::{PriceDetails, PriceList};
 use crate::dialect::gemini::response::{NextStep, ResponseOptions};
 use dify_plugin::codec::events::EventDecoder;
 use dify_plugin::error::ErrorKind;

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::interactions::is_agent;
+use crate::dialect::gemini::agents::interactions::is_agent;
 use dify_plugin::declare::ModelSchema;
 use dify_plugin::protocol::ModelType;
 

@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::profile::{ModelProfile, Surface};
-use super::schema::{self, Budget};
-use super::wire::GenerateContentRequest;
+use super::json_schema::{self, Budget};
+use crate::dialect::gemini::models::profile::{ModelProfile, Surface};
+use crate::dialect::gemini::wire::GenerateContentRequest;
 use crate::dialect::names::{FunctionNames, NameRule, distinct};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{Tool, ToolChoice, ToolChoiceMode};
@@ -85,7 +85,7 @@ impl Functions<'_> {
         if !description.is_empty() {
             declaration["description"] = description.clone().into();
         }
-        if schema::is_empty(&tool.parameters) {
+        if json_schema::is_empty(&tool.parameters) {
             return Ok(declaration);
         }
         let kind = tool.parameters.get("type").unwrap_or(&Value::Null);
@@ -97,9 +97,9 @@ impl Functions<'_> {
             )));
         }
         if self.profile.full_schemas {
-            declaration["parametersJsonSchema"] = schema::full(&tool.parameters, budget);
+            declaration["parametersJsonSchema"] = json_schema::full(&tool.parameters, budget);
         } else {
-            declaration["parameters"] = schema::subset(&tool.parameters, budget)
+            declaration["parameters"] = json_schema::subset(&tool.parameters, budget)
                 .map_err(|error| error.of(&format!("function `{}`", tool.name)))?;
         }
         Ok(declaration)

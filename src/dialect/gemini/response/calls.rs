@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::partial_args;
-use super::wire::{FunctionCall, PartialArg};
+use crate::dialect::gemini::wire::{FunctionCall, PartialArg};
 use dify_plugin::steps;
 
 /// Prefixes that Gemini sometimes writes before a function name, as in `print(default_api.look(…))`.
