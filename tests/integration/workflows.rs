@@ -81,4 +81,22 @@ fn tests_a_release_and_verifies_its_tools_by_hash() {
     for tool in tools.lines().filter(|line| !line.starts_with('#')) {
         assert!(tool.contains("==") && tool.contains(" --hash=sha256:"), "{tool}");
     }
+    for install in release.to_string().split("cargo install").skip(1) {
+        assert!(install.starts_with(" --locked") && install.split('\\').next().unwrap().contains('@'), "{install}");
+    }
+}
+
+#[test]
+fn a_release_says_what_it_is_made_of_and_by_which_workflow() {
+    let workflows = workflows();
+    let (_, release) = workflows.iter().find(|(name, _)| name == "release").unwrap();
+    let commands: Vec<&str> = steps(&release["jobs"]["build"]).iter().filter_map(|step| step["run"].as_str()).collect();
+    let bills = commands.iter().position(|command| command.contains("cargo cyclonedx")).unwrap();
+    let packages = commands.iter().position(|command| command.contains(" package ")).unwrap();
+    assert!(bills > packages && commands[bills].contains("dist/"), "{}", commands[bills]);
+    // Of the executables in packages, which are built without default features.
+    assert!(commands[bills].contains("--no-default-features") && commands[bills].contains("--target"));
+    let publish = steps(&release["jobs"]["publish"]);
+    let is_attested = |step: &Value| step["uses"].as_str().is_some_and(|uses| uses.contains("attest-build-provenance"));
+    assert!(publish.iter().any(|step| is_attested(step) && step["with"]["subject-path"] == "dist/*"));
 }
