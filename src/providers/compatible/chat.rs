@@ -24,20 +24,20 @@ use dify_plugin::upstream::{Upstream, UpstreamResponse};
 /// `model` is the wire name. Dropping the stream cancels the request.
 pub fn invoke(
     upstream: Upstream,
-    endpoint: Endpoint,
+    endpoint: impl Into<Arc<Endpoint>>,
     model: String,
     profile: Profile,
     options: MapperOptions,
     request: LlmRequest,
 ) -> Chunks<LlmDelta> {
     let names = options.names.clone();
-    invoke_mapped(upstream, endpoint, model, profile, names, ChatMapper::new(options), request)
+    invoke_mapped(upstream, endpoint.into(), model, profile, names, ChatMapper::new(options), request)
 }
 
 /// Like [`invoke`], with a mapper of the provider; `names` are those of [`MapperOptions`].
 pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
     upstream: Upstream,
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     model: String,
     profile: Profile,
     names: Arc<FunctionNames>,

@@ -96,7 +96,12 @@ impl<S: Source> Compatible<S> {
         Err(InvokeError::bad_request(format!("provider `{provider}` has no multimodal {kind} models")))
     }
 
-    async fn model(&self, context: &CallContext, target: &Target, model_type: ModelType) -> Result<Model, InvokeError> {
+    async fn model(
+        &self,
+        context: &CallContext,
+        target: &Target,
+        model_type: ModelType,
+    ) -> Result<Arc<Model>, InvokeError> {
         self.0.model(context, target, model_type).await
     }
 }
@@ -253,6 +258,10 @@ impl<S: Source> Provider for Compatible<S> {
 
     fn call_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         self.0.clone().call_schema(context, request)
+    }
+
+    fn schemas_follow_from_credentials(&self) -> bool {
+        self.0.schemas_follow_from_credentials()
     }
 
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {

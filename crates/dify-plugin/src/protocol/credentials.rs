@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serializer};
@@ -12,9 +13,9 @@ use serde_json::Value;
 
 use crate::error::InvokeError;
 
-/// Form values by variable name. Empty and null values count as absent.
+/// Form values by variable name. Empty and null values count as absent. Clones share them until one is changed.
 #[derive(Clone, Default)]
-pub struct Credentials(BTreeMap<String, SecretString>);
+pub struct Credentials(Arc<BTreeMap<String, SecretString>>);
 
 impl Credentials {
     /// Builds credentials from pairs; for tests and the command line.
@@ -24,7 +25,8 @@ impl Credentials {
         K: Into<String>,
         V: Into<String>,
     {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), SecretString::from(value.into()))).collect())
+        let pairs = pairs.into_iter().map(|(name, value)| (name.into(), SecretString::from(value.into())));
+        Self(Arc::new(pairs.collect()))
     }
 
     /// Returns the trimmed value of a field, or `None` if it is absent or blank.
@@ -66,7 +68,20 @@ impl Credentials {
 
     /// Sets a field; an empty value removes it.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), SecretString::from(value.into()));
+        Arc::make_mut(&mut self.0).insert(name.into(), SecretString::from(value.into()));
+    }
+
+    /// Whether both have the same fields with the same values.
+    pub fn matches(&self, other: &Self) -> bool {
+        let same = |((name, value), (other, found)): ((&String, &SecretString), (&String, &SecretString))| {
+            name == other && value.expose_secret() == found.expose_secret()
+        };
+        Arc::ptr_eq(&self.0, &other.0) || self.0.len() == other.0.len() && self.0.iter().zip(&*other.0).all(same)
+    }
+
+    /// Returns the length of all names and values in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.expose_secret().len()).sum()
     }
 
     /// Returns a per-process hash of the credentials, for use as a cache key. It must not leave the process.
@@ -75,7 +90,7 @@ impl Credentials {
         use std::sync::OnceLock;
         static STATE: OnceLock<std::collections::hash_map::RandomState> = OnceLock::new();
         let mut hasher = STATE.get_or_init(Default::default).build_hasher();
-        for (name, value) in &self.0 {
+        for (name, value) in &*self.0 {
             name.hash(&mut hasher);
             value.expose_secret().hash(&mut hasher);
         }
@@ -97,18 +112,14 @@ impl fmt::Debug for Credentials {
 impl<'de> Deserialize<'de> for Credentials {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = Option::<BTreeMap<String, Value>>::deserialize(deserializer)?.unwrap_or_default();
-        Ok(Self(
-            fields
-                .into_iter()
-                .filter_map(|(name, value)| {
-                    let text = match value {
-                        Value::Null => return None,
-                        Value::String(text) => text,
-                        other => other.to_string(),
-                    };
-                    Some((name, SecretString::from(text)))
-                })
-                .collect(),
-        ))
+        let texts = fields.into_iter().filter_map(|(name, value)| {
+            let text = match value {
+                Value::Null => return None,
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            Some((name, SecretString::from(text)))
+        });
+        Ok(Self(Arc::new(texts.collect())))
     }
 }
