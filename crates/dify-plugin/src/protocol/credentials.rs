@@ -8,6 +8,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
 use serde_json::Value;
 
@@ -111,15 +113,157 @@ impl fmt::Debug for Credentials {
 
 impl<'de> Deserialize<'de> for Credentials {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = Option::<BTreeMap<String, Value>>::deserialize(deserializer)?.unwrap_or_default();
-        let texts = fields.into_iter().filter_map(|(name, value)| {
-            let text = match value {
-                Value::Null => return None,
-                Value::String(text) => text,
-                other => other.to_string(),
+        deserializer.deserialize_option(Fields)
+    }
+}
+
+/// Reads the form, or null.
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Credentials;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Credentials, E> {
+        Ok(Credentials::default())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Credentials, E> {
+        Ok(Credentials::default())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Credentials, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Credentials, A::Error> {
+        let mut read = BTreeMap::new();
+        while let Some(name) = fields.next_key()? {
+            match fields.next_value::<FieldValue>()?.0 {
+                Some(text) => read.insert(name, text),
+                // The last one counts.
+                None => read.remove(&name),
             };
-            Some((name, SecretString::from(text)))
+        }
+        Ok(Credentials(Arc::new(read)))
+    }
+}
+
+/// A value of the form: text, or the JSON of anything else; null is absent.
+struct FieldValue(Option<SecretString>);
+
+impl<'de> Deserialize<'de> for FieldValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Text).map(Self)
+    }
+}
+
+struct Text;
+
+fn json(value: impl Into<Value>) -> Option<SecretString> {
+    Some(SecretString::from(value.into().to_string()))
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Option<SecretString>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any valid JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(SecretString::from(text)))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Self::Value, E> {
+        Ok(Some(SecretString::from(text)))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(json(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(json(number))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(json(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(json(number))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Self::Value, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(values)).map(json)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        Value::deserialize(MapAccessDeserializer::new(members)).map(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the form was before it was read without an intermediate value.
+    fn by_value(json: &str) -> Option<BTreeMap<String, String>> {
+        let fields: Option<BTreeMap<String, Value>> = serde_json::from_str(json).ok()?;
+        let texts = fields.unwrap_or_default().into_iter().filter_map(|(name, value)| match value {
+            Value::Null => None,
+            Value::String(text) => Some((name, text)),
+            other => Some((name, other.to_string())),
         });
-        Ok(Self(Arc::new(texts.collect())))
+        Some(texts.collect())
+    }
+
+    #[test]
+    fn values_are_texts_or_the_json_of_anything_else() {
+        for json in [
+            r#"{"a":"text","b":"\u00e9 \n","c":null,"d":true,"e":-1,"f":18446744073709551615,"g":1.50,"h":1e300}"#,
+            r#"{"a":{"z":[1,{"b":null}],"a":"\""},"b":[],"c":[[1.0]],"d":{}}"#,
+            r#"{"a":"1","a":null}"#,
+            r#"{"a":null,"a":"2"}"#,
+            "{}",
+            "null",
+            "[]",
+            "\"text\"",
+            "5",
+            r#"{"a":}"#,
+        ] {
+            let read = serde_json::from_str::<Credentials>(json).ok().map(|read| {
+                read.0.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
+            });
+            assert_eq!(read, by_value(json), "{json}");
+            let from_value = serde_json::from_str::<Value>(json).ok().map(serde_json::from_value::<Credentials>);
+            assert_eq!(from_value.is_some_and(|read| read.is_ok()), read.is_some(), "{json}");
+        }
+    }
+
+    #[test]
+    fn credentials_match_if_every_field_does() {
+        let one = Credentials::from_pairs([("a", "1"), ("b", "2")]);
+        assert!(one.matches(&one.clone()) && one.matches(&Credentials::from_pairs([("b", "2"), ("a", "1")])));
+        for other in [
+            &[("a", "1")][..],
+            &[("a", "1"), ("b", "3")],
+            &[("a", "1"), ("c", "2")],
+            &[("a", "1"), ("b", "2"), ("c", "3")],
+        ] {
+            let other = Credentials::from_pairs(other.iter().copied());
+            assert!(!one.matches(&other) && !other.matches(&one), "{other:?}");
+        }
+        let mut changed = one.clone();
+        changed.set("a", "4");
+        assert_eq!((one.get("a"), changed.get("a")), (Some("1"), Some("4")), "a clone is changed alone");
     }
 }
