@@ -294,6 +294,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ),
         ("providers/aigateway/jwt.rs", "TokenCache", ByCredentials("providers/aigateway/jwt.rs", "settings.digest()")),
         ("providers/aigateway/jwt.rs", "token", Owned),
+        ("providers/aigateway/moderated_stream.rs", "MARKERS", TenantFree("words that events are searched for")),
         (
             "providers/compatible/rejections.rs",
             "KEPT",
