@@ -11,11 +11,14 @@
 //! | the mapper is done | the rest of the body is read for a moment, so that the connection is used again; then the call is closed |
 //! | the stream ends | the mapper's `finish` decides whether the answer was complete |
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Flow, StreamMapper};
 use dify_plugin::codec::events::EventDecoder;
@@ -57,6 +60,47 @@ fn timeout_error(waits: Waits, begun: bool) -> InvokeError {
     })
 }
 
+/// The time that a stream has for its next piece. It has one timer, which is set again only when it fires or would fire too
+/// late: to set one for each piece costs more than to read most pieces.
+struct Deadline {
+    at: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// There was no piece in time.
+struct Late;
+
+impl Deadline {
+    fn after(wait: Duration) -> Self {
+        let at = Instant::now() + wait;
+        Self { at, timer: Box::pin(sleep_until(at)) }
+    }
+
+    fn set_after(&mut self, wait: Duration) {
+        self.at = Instant::now() + wait;
+        if self.at < self.timer.deadline() {
+            self.timer.as_mut().reset(self.at);
+        }
+    }
+
+    /// Returns the next piece of a stream.
+    async fn next<S: Stream + Unpin>(&mut self, stream: &mut S) -> Result<Option<S::Item>, Late> {
+        poll_fn(|context| {
+            if let Poll::Ready(piece) = stream.poll_next_unpin(context) {
+                return Poll::Ready(Ok(piece));
+            }
+            while self.timer.as_mut().poll(context).is_ready() {
+                if self.timer.deadline() >= self.at {
+                    return Poll::Ready(Err(Late));
+                }
+                self.timer.as_mut().reset(self.at);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
 /// Drives a mapper over a response body.
 pub fn drive<M: StreamMapper>(
     response: UpstreamResponse,
@@ -84,12 +128,12 @@ where
         let mut events = Vec::new();
         let mut out = Vec::new();
         let (mut begun, mut over, mut has_ended, mut taken) = (false, false, false, 0);
-        let mut deadline = Instant::now() + waits.first;
+        let mut deadline = Deadline::after(waits.first);
         'response: loop {
-            let chunk = match timeout_at(deadline, body.next()).await {
+            let chunk = match deadline.next(&mut body).await {
                 Ok(chunk) => chunk,
-                Err(_) if over => break,
-                Err(_) => {
+                Err(Late) if over => break,
+                Err(Late) => {
                     yield Err(timeout_error(waits, begun));
                     return;
                 }
@@ -140,11 +184,11 @@ where
             // Counted from here, so that the time a slow daemon takes for the items does not count as the server's
             // silence.
             if over && has_events {
-                deadline = Instant::now() + TRAILING_USAGE_TIMEOUT;
+                deadline.set_after(TRAILING_USAGE_TIMEOUT);
             } else if !begun {
-                deadline = Instant::now() + waits.first;
+                deadline.set_after(waits.first);
             } else if !over && (has_events || grew) {
-                deadline = Instant::now() + waits.idle;
+                deadline.set_after(waits.idle);
             }
         }
         let finished = mapper.finish(&mut out);

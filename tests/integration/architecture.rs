@@ -293,6 +293,7 @@ const STATE: &[(&str, &str, Kept)] = {
         ),
         ("providers/aigateway/jwt.rs", "TokenCache", ByCredentials("providers/aigateway/jwt.rs", "settings.digest()")),
         ("providers/aigateway/jwt.rs", "token", Owned),
+        ("providers/aigateway/moderated_stream.rs", "MARKERS", TenantFree("words that events are searched for")),
         (
             "providers/compatible/rejections.rs",
             "KEPT",
@@ -345,6 +346,12 @@ const STATE: &[(&str, &str, Kept)] = {
         ("declare/drawn/place.rs", "source", Owned),
         ("declare/source.rs", "repeated", Owned),
         ("runtime/responder.rs", "state", Owned),
+        ("model/kept.rs", "value", Owned),
+        (
+            "runtime/completed_forms.rs",
+            "forms",
+            ByCredentials("runtime/completed_forms.rs", "form.given.matches(&target.credentials)"),
+        ),
         ("runtime/backwards/duplex.rs", "table", Owned),
         ("runtime/places.rs", "overdraft", TenantFree("a count of sessions")),
         ("plugin/renewals.rs", "recent", ByCredentials("plugin/renewals.rs", "request.credentials.fingerprint()")),

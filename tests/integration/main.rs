@@ -14,6 +14,7 @@ mod backwards_uploads;
 mod catalog;
 mod compatible;
 mod compatible_calls;
+mod completed_forms;
 mod connection;
 mod connection_reuse;
 mod debugging;

@@ -4,6 +4,7 @@
 //! [`InvokeError`]s. Dropping a future or stream cancels the upstream request.
 
 mod dialect;
+mod kept;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::protocol::{
 use crate::upstream::Upstream;
 
 pub use dialect::{DeclaredProvider, Dialect, FactProblem, KnownPlugin, LeftOut, Served};
+pub use kept::Kept;
 
 /// Result of an action with a single result.
 pub type ResultFuture<T> = BoxFuture<'static, Result<T, InvokeError>>;
@@ -73,6 +75,8 @@ pub struct CallContext {
     pub models: Arc<[Arc<ModelSchema>]>,
     /// HTTP client for upstream requests.
     pub upstream: Upstream,
+    /// A place for what follows from the credentials, for later calls with the same ones.
+    pub kept: Kept,
 }
 
 impl CallContext {
@@ -182,10 +186,16 @@ pub trait Provider: Send + Sync {
     }
 
     /// Returns the schema against which requests to such a model are checked. It is called before each request, so it
-    /// must be
-    /// cheap or cached. It is not stored; rules that are only assumed must not reject anything.
+    /// must be cheap or cached, unless [`Provider::schemas_follow_from_credentials`]. Dify does not store it; rules that are only
+    /// assumed must not reject anything.
     fn call_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         self.model_schema(context, request)
+    }
+
+    /// Whether [`Provider::call_schema`] follows from the declaration and the request's credentials alone. Then its result is
+    /// used for some minutes, instead of being asked for before each request.
+    fn schemas_follow_from_credentials(&self) -> bool {
+        false
     }
 
     /// Returns where requests with these credentials go: the API first, then the token endpoint. For diagnosis.

@@ -98,9 +98,25 @@ pub fn chat_request(
         stop,
         rest,
     };
-    serde_json::to_vec(&body)
-        .map(Bytes::from)
-        .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))
+    let mut json = Vec::with_capacity(usual_bytes(request));
+    serde_json::to_writer(&mut json, &body)
+        .map_err(|error| InvokeError::internal(format!("cannot write the upstream request: {error}")))?;
+    Ok(json.into())
+}
+
+/// Returns the length of most bodies, so that a long one is not copied while it is written: its texts and files, some escapes,
+/// and the rest.
+fn usual_bytes(request: &LlmRequest) -> usize {
+    let part = |part: &ContentPart| match part {
+        ContentPart::Text(text) => text.data.len(),
+        other => other.media().and_then(|media| media.base64_data.as_ref()).map_or(0, String::len),
+    };
+    let contents = request.prompt_messages.iter().map(|message| match &message.content {
+        Content::Text(text) => text.len(),
+        Content::Parts(parts) => parts.iter().map(part).sum(),
+    });
+    let bytes: usize = contents.sum();
+    bytes + bytes / 16 + 1024
 }
 
 /// Whether the prompt contains the word JSON, in any case.

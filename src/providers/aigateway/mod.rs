@@ -53,8 +53,9 @@ impl Source for Gateway {
         context: &'a CallContext,
         target: &'a Target,
         model_type: ModelType,
-    ) -> BoxFuture<'a, Result<Model, InvokeError>> {
-        Box::pin(std::future::ready(models::model(self, context, target, model_type)))
+    ) -> BoxFuture<'a, Result<Arc<Model>, InvokeError>> {
+        let make = || models::model(self, context, target, model_type);
+        Box::pin(std::future::ready(context.kept.get_or_make(target, model_type, make)))
     }
 
     fn schema(self: Arc<Self>, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {

@@ -3,6 +3,9 @@
 //! A block may be the whole response or follow text that was already delivered. In both cases, the response ends with the
 //! reason as text and the finish reason `content_filter`. All other events are passed to the dialect's mapper.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use super::moderation::{self, ModerationBlock};
@@ -13,8 +16,10 @@ use dify_plugin::declare::{Pricing, price};
 use dify_plugin::error::InvokeError;
 use dify_plugin::protocol::{FinishReason, LlmDelta};
 
-/// Substrings that occur only in content moderation events. Other events are not parsed here.
-const MARKERS: [&str; 3] = [moderation::MODEL, "enyMessage", "lockedDetails"];
+/// Substrings that occur only in content moderation events. Other events are not parsed here. The searches are prepared,
+/// because every event is searched.
+static MARKERS: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| [moderation::MODEL, "enyMessage", "lockedDetails"].map(Finder::new));
 
 /// Stream mapper that recognizes moderation blocks.
 pub struct ModeratedStream {
@@ -39,7 +44,7 @@ impl ModeratedStream {
 
     /// Stores an event of the content moderation; `false` for any other event.
     fn store(&mut self, data: &str) -> bool {
-        if !MARKERS.iter().any(|marker| data.contains(marker)) {
+        if !MARKERS.iter().any(|marker| marker.find(data.as_bytes()).is_some()) {
             return false;
         }
         let Ok(value) = serde_json::from_str::<Value>(data) else { return false };

@@ -1,6 +1,7 @@
 //! Speech to text and text to speech.
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_stream::try_stream;
@@ -114,7 +115,13 @@ fn can_be_concatenated(format: &str) -> bool {
 }
 
 /// Generates speech in chunks as they arrive. Concatenated, they are one file.
-pub fn speak(upstream: Upstream, endpoint: Endpoint, call: SpeechCall, text: String) -> Chunks<AudioChunk> {
+pub fn speak(
+    upstream: Upstream,
+    endpoint: impl Into<Arc<Endpoint>>,
+    call: SpeechCall,
+    text: String,
+) -> Chunks<AudioChunk> {
+    let endpoint = endpoint.into();
     try_stream! {
         if text.trim().is_empty() {
             Err(InvokeError::bad_request("there is no text to speak"))?;

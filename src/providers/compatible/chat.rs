@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use async_stream::try_stream;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use tracing::{debug, info};
 
 use super::rejections::{Lessons, Place, min_limit};
@@ -24,20 +23,20 @@ use dify_plugin::upstream::{Upstream, UpstreamResponse};
 /// `model` is the wire name. Dropping the stream cancels the request.
 pub fn invoke(
     upstream: Upstream,
-    endpoint: Endpoint,
+    endpoint: impl Into<Arc<Endpoint>>,
     model: String,
     profile: Profile,
     options: MapperOptions,
     request: LlmRequest,
 ) -> Chunks<LlmDelta> {
     let names = options.names.clone();
-    invoke_mapped(upstream, endpoint, model, profile, names, ChatMapper::new(options), request)
+    invoke_mapped(upstream, endpoint.into(), model, profile, names, ChatMapper::new(options), request)
 }
 
 /// Like [`invoke`], with a mapper of the provider; `names` are those of [`MapperOptions`].
 pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
     upstream: Upstream,
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     model: String,
     profile: Profile,
     names: Arc<FunctionNames>,
@@ -45,16 +44,16 @@ pub fn invoke_mapped<M: StreamMapper<Item = LlmDelta>>(
     request: LlmRequest,
 ) -> Chunks<LlmDelta> {
     let owner = Owner::new(endpoint.credentials, &model);
-    try_stream! {
+    // In a box of its own, which is freed once there is a response: an open stream does not hold its request.
+    let deltas = Box::pin(async move {
         let response = send(&upstream, &endpoint, &model, profile, names, request).await?;
-        let mut deltas = drive(response, mapper);
-        while let Some(delta) = deltas.next().await {
-            let mut delta = delta?;
+        let keep = move |mut delta: LlmDelta| {
             owner.keep(&mut delta);
-            yield delta;
-        }
-    }
-    .boxed()
+            delta
+        };
+        Ok(drive(response, mapper).map_ok(keep))
+    });
+    deltas.try_flatten_stream().boxed()
 }
 
 /// Validates a model with a request for a few tokens, and waits for the end of the response. If the server reports a

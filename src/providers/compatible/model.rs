@@ -25,7 +25,7 @@ use dify_plugin::protocol::{
 #[derive(Clone)]
 pub struct Model {
     /// URL and credential.
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
     /// Name of the model in requests.
     pub name: String,
     /// What calls of its type need.
@@ -117,13 +117,14 @@ pub trait Source: Send + Sync + 'static {
     /// The `provider` of the declaration.
     fn name(&self) -> &str;
 
-    /// Reads the credentials of a target and returns the model that they name.
+    /// Reads the credentials of a target and returns the model that they name. Where it follows from them alone, it is kept in
+    /// [`CallContext::kept`].
     fn model<'a>(
         &'a self,
         context: &'a CallContext,
         target: &'a Target,
         model_type: ModelType,
-    ) -> BoxFuture<'a, Result<Model, InvokeError>>;
+    ) -> BoxFuture<'a, Result<Arc<Model>, InvokeError>>;
 
     /// Returns the schema of a model that no file declares.
     fn schema(self: Arc<Self>, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema>;
@@ -131,6 +132,11 @@ pub trait Source: Send + Sync + 'static {
     /// Returns the schema against which a call is checked.
     fn call_schema(self: Arc<Self>, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         self.schema(context, request)
+    }
+
+    /// Whether the schemas of calls follow from the credentials alone, and not from a server.
+    fn schemas_follow_from_credentials(&self) -> bool {
+        true
     }
 
     /// Returns the voices of a model, where the server has to be asked; `None` are those of its form.
@@ -172,7 +178,7 @@ pub trait Source: Send + Sync + 'static {
 impl Model {
     /// Makes a model without hooks.
     pub fn new(endpoint: Endpoint, name: impl Into<String>, form: Form) -> Self {
-        Self { endpoint, name: name.into(), form, hooks: Arc::new(NoHooks) }
+        Self { endpoint: Arc::new(endpoint), name: name.into(), form, hooks: Arc::new(NoHooks) }
     }
 
     /// Sets the hooks.

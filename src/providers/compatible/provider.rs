@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_stream::try_stream;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryFutureExt};
 use url::Url;
 
 use super::model::{LanguageVoice, Model, Source};
@@ -64,7 +64,8 @@ impl<S: Source> Compatible<S> {
         parameters: Parameters,
     ) -> Chunks<LlmDelta> {
         let this = self.clone();
-        try_stream! {
+        // In a box of its own, which is freed once the request is made.
+        let deltas = Box::pin(async move {
             let model = this.model(&context, &request.target, ModelType::Llm).await?;
             let form = model.chat()?;
             let mut profile = form.profile.clone();
@@ -79,12 +80,10 @@ impl<S: Source> Compatible<S> {
             let names = options.names.clone();
             let mapper = model.hooks.mapper(&request, ChatMapper::new(options));
             let (endpoint, name) = (model.endpoint.clone(), model.name.clone());
-            let mut deltas = chat::invoke_mapped(context.upstream, endpoint, name, profile, names, mapper, request);
-            while let Some(delta) = deltas.next().await {
-                yield delta.or_else(|error| model.hooks.answered(error))?;
-            }
-        }
-        .boxed()
+            let deltas = chat::invoke_mapped(context.upstream, endpoint, name, profile, names, mapper, request);
+            Ok(deltas.map(move |delta| delta.or_else(|error| model.hooks.answered(error))))
+        });
+        deltas.try_flatten_stream().boxed()
     }
 
     /// Rejects a multimodal call where the source's models read texts only.
@@ -96,7 +95,12 @@ impl<S: Source> Compatible<S> {
         Err(InvokeError::bad_request(format!("provider `{provider}` has no multimodal {kind} models")))
     }
 
-    async fn model(&self, context: &CallContext, target: &Target, model_type: ModelType) -> Result<Model, InvokeError> {
+    async fn model(
+        &self,
+        context: &CallContext,
+        target: &Target,
+        model_type: ModelType,
+    ) -> Result<Arc<Model>, InvokeError> {
         self.0.model(context, target, model_type).await
     }
 }
@@ -253,6 +257,10 @@ impl<S: Source> Provider for Compatible<S> {
 
     fn call_schema(&self, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         self.0.clone().call_schema(context, request)
+    }
+
+    fn schemas_follow_from_credentials(&self) -> bool {
+        self.0.schemas_follow_from_credentials()
     }
 
     fn endpoints(&self, credentials: &Credentials) -> Result<Vec<Url>, InvokeError> {

@@ -208,8 +208,9 @@ impl Source for Described {
         context: &'a CallContext,
         target: &'a Target,
         model_type: ModelType,
-    ) -> BoxFuture<'a, Result<Model, InvokeError>> {
-        Box::pin(std::future::ready(self.make(context, target, model_type)))
+    ) -> BoxFuture<'a, Result<Arc<Model>, InvokeError>> {
+        let make = || self.make(context, target, model_type);
+        Box::pin(std::future::ready(context.kept.get_or_make(target, model_type, make)))
     }
 
     fn schema(self: Arc<Self>, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {

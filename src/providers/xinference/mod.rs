@@ -73,10 +73,11 @@ impl Source for Server {
         context: &'a CallContext,
         target: &'a Target,
         model_type: ModelType,
-    ) -> BoxFuture<'a, Result<Model, InvokeError>> {
+    ) -> BoxFuture<'a, Result<Arc<Model>, InvokeError>> {
         Box::pin(async move {
             let found = self.find(&context.upstream, target, model_type).await?;
-            models::model(found, self.catalog.clone(), &target.credentials, model_type)
+            // Not kept: the server may describe its model differently after a minute.
+            models::model(found, self.catalog.clone(), &target.credentials, model_type).map(Arc::new)
         })
     }
 
@@ -101,6 +102,10 @@ impl Source for Server {
             schema::admit_unknown(&mut schema, &found.settings, &found.description);
             Ok(schema)
         })
+    }
+
+    fn schemas_follow_from_credentials(&self) -> bool {
+        false
     }
 
     fn voices<'a>(

@@ -189,9 +189,7 @@ mod tests {
     use super::*;
 
     fn read(credentials: Value) -> Result<Settings, InvokeError> {
-        let target: Target =
-            serde_json::from_value(json!({"provider": "xinference", "model": "m", "credentials": credentials}))
-                .unwrap();
+        let target = Target::new("xinference", "m", serde_json::from_value(credentials).unwrap());
         Settings::read(&target, &Upstream::new(), &Arc::default())
     }
 

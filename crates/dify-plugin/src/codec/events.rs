@@ -278,7 +278,8 @@ impl EventDecoder {
         let data = if self.data.capacity() > MAX_REUSED_BUFFER_BYTES {
             text_of(std::mem::take(&mut self.data))
         } else {
-            String::from_utf8_lossy(&self.data).into_owned()
+            // Its check for UTF-8 takes words, not bytes.
+            text_of(self.data.clone())
         };
         self.data.clear();
         self.words = None;

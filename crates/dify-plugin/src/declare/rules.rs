@@ -101,17 +101,17 @@ impl<'a> Rules<'a> {
                 Some(memory) if memory != 0 => {}
                 _ => self.report(Code::Memory, "resource.memory", "must be a nonzero number of bytes"),
             }
-            self.permission(&resource);
+            self.permission(resource);
         }
         self.plugins(manifest);
         if let Some(meta) = self.object(manifest, "", "meta", true) {
-            self.version(&meta, "meta.", "version");
-            self.minimum_dify_version(&meta, "meta.");
-            self.names(&meta, "meta.", "arch", Kind::Arch, 8);
-            if let Some(runner) = self.object(&meta, "meta.", "runner", true) {
-                self.one_of(&runner, "meta.runner.", "language", Kind::Language, true);
-                self.text(&runner, "meta.runner.", "version", 128, true);
-                self.text(&runner, "meta.runner.", "entrypoint", 256, true);
+            self.version(meta, "meta.", "version");
+            self.minimum_dify_version(meta, "meta.");
+            self.names(meta, "meta.", "arch", Kind::Arch, 8);
+            if let Some(runner) = self.object(meta, "meta.", "runner", true) {
+                self.one_of(runner, "meta.runner.", "language", Kind::Language, true);
+                self.text(runner, "meta.runner.", "version", 128, true);
+                self.text(runner, "meta.runner.", "entrypoint", 256, true);
             }
         }
         if let Some(repo) = manifest.get("repo").filter(|repo| !repo.is_null())
@@ -125,7 +125,7 @@ impl<'a> Rules<'a> {
         let Some(plugins) = self.object(manifest, "", "plugins", true) else { return };
         let mut present = Vec::new();
         for extension in versions::names(Kind::Extension) {
-            let paths = self.list(&plugins, "plugins.", extension, usize::MAX);
+            let paths = self.list(plugins, "plugins.", extension, usize::MAX);
             for (index, path) in paths.iter().enumerate() {
                 match path.as_str() {
                     Some(path) if path.len() <= 128 => {}
@@ -170,24 +170,24 @@ impl<'a> Rules<'a> {
             self.i18n(provider, "", key, false);
         }
         if let Some(help) = self.object(provider, "", "help", false) {
-            self.i18n(&help, "help.", "title", true);
-            self.i18n(&help, "help.", "url", true);
+            self.i18n(help, "help.", "title", true);
+            self.i18n(help, "help.", "url", true);
         }
         self.names(provider, "", "supported_model_types", Kind::ModelType, 16);
         self.names(provider, "", "configurate_methods", Kind::Method, 16);
         if let Some(package) = self.object(provider, "", "package", false) {
-            self.names(&package, "package.", "tags", Kind::Tag, 64);
-            self.minimum_dify_version(&package, "package.");
+            self.names(package, "package.", "tags", Kind::Tag, 64);
+            self.minimum_dify_version(package, "package.");
         }
         if let Some(form) = self.object(provider, "", "provider_credential_schema", false) {
-            self.form(&form, "provider_credential_schema.");
+            self.form(form, "provider_credential_schema.");
         }
         if let Some(form) = self.object(provider, "", "model_credential_schema", false) {
-            if let Some(model) = self.object(&form, "model_credential_schema.", "model", true) {
-                self.i18n(&model, "model_credential_schema.model.", "label", true);
-                self.i18n(&model, "model_credential_schema.model.", "placeholder", false);
+            if let Some(model) = self.object(form, "model_credential_schema.", "model", true) {
+                self.i18n(model, "model_credential_schema.model.", "label", true);
+                self.i18n(model, "model_credential_schema.model.", "placeholder", false);
             }
-            self.form(&form, "model_credential_schema.");
+            self.form(form, "model_credential_schema.");
         }
     }
 
@@ -203,11 +203,11 @@ impl<'a> Rules<'a> {
         for (index, field) in fields.iter().enumerate() {
             let path = format!("{prefix}credential_form_schemas[{index}].");
             let Some(field) = self.item(field, &path) else { continue };
-            self.text(&field, &path, "variable", 255, true);
-            self.i18n(&field, &path, "label", true);
-            self.i18n(&field, &path, "placeholder", false);
-            self.i18n(&field, &path, "help", false);
-            self.one_of(&field, &path, "type", Kind::FieldType, true);
+            self.text(field, &path, "variable", 255, true);
+            self.i18n(field, &path, "label", true);
+            self.i18n(field, &path, "placeholder", false);
+            self.i18n(field, &path, "help", false);
+            self.one_of(field, &path, "type", Kind::FieldType, true);
             if let Some(default) = field.get("default").filter(|default| !default.is_null()) {
                 match default {
                     Value::String(text) if text.len() < 256 => {}
@@ -221,13 +221,13 @@ impl<'a> Rules<'a> {
                     ),
                 }
             }
-            for (code, place, message) in drawn::notes(&field, &fields, index, prefix.starts_with("model_")) {
+            for (code, place, message) in drawn::notes(field, fields, index, prefix.starts_with("model_")) {
                 self.report(code, &format!("{path}{place}"), message);
-                if let Some((other, what)) = drawn::related(&field, &fields, code, &place) {
+                if let Some((other, what)) = drawn::related(field, fields, code, &place) {
                     self.relate(&format!("{prefix}credential_form_schemas[{other}].variable"), &what);
                 }
             }
-            let options = self.list(&field, &path, "options", 128);
+            let options = self.list(field, &path, "options", 128);
             let needs_options = matches!(field.get("type").and_then(Value::as_str), Some("select" | "radio"));
             if needs_options && options.is_empty() {
                 self.report(
@@ -239,7 +239,7 @@ impl<'a> Rules<'a> {
             for (index, option) in options.iter().enumerate() {
                 let path = format!("{path}options[{index}].");
                 let Some(option) = self.item(option, &path) else { continue };
-                self.i18n(&option, &path, "label", true);
+                self.i18n(option, &path, "label", true);
                 match option.get("value") {
                     Some(Value::String(text)) if !text.is_empty() && text.len() < 256 => {}
                     Some(Value::Bool(_) | Value::Number(_)) => {
@@ -247,9 +247,9 @@ impl<'a> Rules<'a> {
                     }
                     _ => self.report(Code::Length, &format!("{path}value"), "must be a string of 1 to 255 characters"),
                 }
-                self.conditions(&option, &path);
+                self.conditions(option, &path);
             }
-            self.conditions(&field, &path);
+            self.conditions(field, &path);
         }
     }
 
@@ -257,7 +257,7 @@ impl<'a> Rules<'a> {
         for (index, condition) in self.list(owner, prefix, "show_on", 16).iter().enumerate() {
             let path = format!("{prefix}show_on[{index}].");
             let Some(condition) = self.item(condition, &path) else { continue };
-            self.text(&condition, &path, "variable", 255, true);
+            self.text(condition, &path, "variable", 255, true);
             if !condition.get("value").is_some_and(Value::is_string) {
                 self.report(Code::Unquoted, &format!("{path}value"), "should be a quoted string");
             }
@@ -290,13 +290,13 @@ impl<'a> Rules<'a> {
         for (index, rule) in self.list(model, "", "parameter_rules", 128).iter().enumerate() {
             let path = format!("parameter_rules[{index}].");
             let Some(rule) = self.item(rule, &path) else { continue };
-            self.rule(&rule, &path);
-            self.repeated_name(&mut seen, "parameter_rules", index, &rule);
+            self.rule(rule, &path);
+            self.repeated_name(&mut seen, "parameter_rules", index, rule);
         }
         if let Some(pricing) = self.object(model, "", "pricing", false) {
-            self.prices(&pricing, "pricing.", &[("input", true), ("output", false), ("unit", true), ("cached", false)]);
-            self.text(&pricing, "pricing.", "currency", 255, true);
-            self.price_tiers(&pricing);
+            self.prices(pricing, "pricing.", &[("input", true), ("output", false), ("unit", true), ("cached", false)]);
+            self.text(pricing, "pricing.", "currency", 255, true);
+            self.price_tiers(pricing);
         }
     }
 
@@ -322,7 +322,7 @@ impl<'a> Rules<'a> {
         for (index, tier) in tiers.iter().enumerate() {
             let path = format!("pricing.tiered_pricing[{index}].");
             let Some(tier) = self.item(tier, &path) else { continue };
-            self.prices(&tier, &path, &[("input", true), ("output", false), ("cached", false)]);
+            self.prices(tier, &path, &[("input", true), ("output", false), ("cached", false)]);
             let limit = tier.get("max_tokens").filter(|limit| !limit.is_null());
             let number = limit.and_then(Value::as_u64);
             if limit.is_some() && number.is_none() {
@@ -401,9 +401,9 @@ impl<'a> Rules<'a> {
     }
 
     /// Returns an object of an array.
-    fn item(&mut self, value: &Value, path: &str) -> Option<Map<String, Value>> {
+    fn item<'v>(&mut self, value: &'v Value, path: &str) -> Option<&'v Map<String, Value>> {
         match value {
-            Value::Object(map) => Some(map.clone()),
+            Value::Object(map) => Some(map),
             other => {
                 self.report(
                     Code::WrongType,
@@ -415,15 +415,15 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn object(
+    fn object<'v>(
         &mut self,
-        owner: &Map<String, Value>,
+        owner: &'v Map<String, Value>,
         prefix: &str,
         key: &str,
         required: bool,
-    ) -> Option<Map<String, Value>> {
+    ) -> Option<&'v Map<String, Value>> {
         match owner.get(key) {
-            Some(Value::Object(map)) => Some(map.clone()),
+            Some(Value::Object(map)) => Some(map),
             None | Some(Value::Null) if !required => None,
             None | Some(Value::Null) => {
                 self.report(Code::Missing, &format!("{prefix}{key}"), "is required but missing");
@@ -440,9 +440,9 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn list(&mut self, owner: &Map<String, Value>, prefix: &str, key: &str, most: usize) -> Vec<Value> {
+    fn list<'v>(&mut self, owner: &'v Map<String, Value>, prefix: &str, key: &str, most: usize) -> &'v [Value] {
         match owner.get(key) {
-            None | Some(Value::Null) => Vec::new(),
+            None | Some(Value::Null) => &[],
             Some(Value::Array(items)) => {
                 if items.len() > most {
                     self.report(
@@ -451,7 +451,7 @@ impl<'a> Rules<'a> {
                         format!("has {} entries; at most {most} are allowed", items.len()),
                     );
                 }
-                items.clone()
+                items
             }
             Some(other) => {
                 self.report(
@@ -459,7 +459,7 @@ impl<'a> Rules<'a> {
                     &format!("{prefix}{key}"),
                     format!("must be a list, found {}", kind_of(other)),
                 );
-                Vec::new()
+                &[]
             }
         }
     }

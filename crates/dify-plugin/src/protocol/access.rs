@@ -4,22 +4,18 @@
 use serde::{Deserialize, Deserializer};
 
 use super::credentials::Credentials;
-use super::lenient::{lenient, null_default};
 
 /// Provider, credentials and user of a request.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Access {
     /// Short name of the provider's declaration.
     pub provider: String,
     /// What the user filled in, decrypted; empty for a provider without credentials.
-    #[serde(default, deserialize_with = "null_default")]
     pub credentials: Credentials,
     /// How the credentials were obtained; some actions do not name it.
-    #[serde(default, deserialize_with = "lenient")]
     pub credential_type: Option<CredentialType>,
     /// An account or an end user of an app, or `system`; may be empty.
-    #[serde(default, deserialize_with = "lenient")]
     pub user_id: String,
 }
 

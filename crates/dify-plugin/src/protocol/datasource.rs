@@ -8,43 +8,34 @@ use serde_json::{Map, Value};
 
 use super::access::Access;
 use super::envelope::ErrorNames;
+use super::flat::with_access;
 use super::invocation::actions;
 use super::lenient::{lenient, null_default};
 
-/// `validate_datasource_credentials`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct ValidateDatasourceCredentialsRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
+with_access! {
+    /// `validate_datasource_credentials`.
+    pub struct ValidateDatasourceCredentialsRequest {}
 }
 
-/// `invoke_website_datasource_get_crawl` and `invoke_online_document_datasource_get_pages`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct DatasourceParametersRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// Name of the datasource's declaration.
-    pub datasource: String,
-    /// Values by parameter name.
-    #[serde(default, deserialize_with = "null_default")]
-    pub datasource_parameters: Map<String, Value>,
+with_access! {
+    /// `invoke_website_datasource_get_crawl` and `invoke_online_document_datasource_get_pages`.
+    pub struct DatasourceParametersRequest {
+        /// Name of the datasource's declaration.
+        pub datasource: String,
+        /// Values by parameter name.
+        #[serde(default, deserialize_with = "null_default")]
+        pub datasource_parameters: Map<String, Value>,
+    }
 }
 
-/// `invoke_online_document_datasource_get_page_content`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct PageContentRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// Name of the datasource's declaration.
-    pub datasource: String,
-    /// Which page.
-    pub page: PageRef,
+with_access! {
+    /// `invoke_online_document_datasource_get_page_content`.
+    pub struct PageContentRequest {
+        /// Name of the datasource's declaration.
+        pub datasource: String,
+        /// Which page.
+        pub page: PageRef,
+    }
 }
 
 /// One page of an online document.
@@ -63,17 +54,14 @@ pub struct PageRef {
     pub page_type: String,
 }
 
-/// `invoke_online_drive_browse_files`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct BrowseFilesRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// Name of the datasource's declaration.
-    pub datasource: String,
-    /// What to list.
-    pub request: Browse,
+with_access! {
+    /// `invoke_online_drive_browse_files`.
+    pub struct BrowseFilesRequest {
+        /// Name of the datasource's declaration.
+        pub datasource: String,
+        /// What to list.
+        pub request: Browse,
+    }
 }
 
 /// A listing of an online drive.
@@ -101,17 +89,14 @@ impl Default for Browse {
     }
 }
 
-/// `invoke_online_drive_download_file`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct DownloadFileRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// Name of the datasource's declaration.
-    pub datasource: String,
-    /// Which file.
-    pub request: DriveFileRef,
+with_access! {
+    /// `invoke_online_drive_download_file`.
+    pub struct DownloadFileRequest {
+        /// Name of the datasource's declaration.
+        pub datasource: String,
+        /// Which file.
+        pub request: DriveFileRef,
+    }
 }
 
 /// One file of an online drive.

@@ -13,6 +13,7 @@ pub mod datasource;
 mod decimal;
 pub mod endpoint;
 pub mod envelope;
+mod flat;
 pub mod invocation;
 pub mod lenient;
 pub mod message;

@@ -7,57 +7,45 @@ use serde_json::{Map, Value};
 
 use super::credentials::Credentials;
 use super::envelope::ErrorNames;
+use super::flat::with_oauth_access;
 use super::invocation::actions;
-use super::lenient::{hex_bytes, lenient, null_default};
+use super::lenient::{hex_bytes, null_default};
 
 /// What all actions have in common.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct OAuthAccess {
     /// Short name of the provider's declaration.
     pub provider: String,
     /// The callback URL, to be passed on unchanged.
-    #[serde(default, deserialize_with = "null_default")]
     pub redirect_uri: String,
     /// What the administrator filled in: the client's ID and secret.
-    #[serde(default, deserialize_with = "null_default")]
     pub system_credentials: Credentials,
     /// An account of the workspace; may be empty.
-    #[serde(default, deserialize_with = "lenient")]
     pub user_id: String,
 }
 
-/// `get_authorization_url`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct AuthorizationUrlRequest {
-    /// What all actions have in common.
-    #[serde(flatten)]
-    pub access: OAuthAccess,
+with_oauth_access! {
+    /// `get_authorization_url`.
+    pub struct AuthorizationUrlRequest {}
 }
 
-/// `get_credentials`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct OAuthCredentialsRequest {
-    /// What all actions have in common.
-    #[serde(flatten)]
-    pub access: OAuthAccess,
-    /// The request to the callback URL, with `code` and `state`; hexadecimal on the wire, bytes here.
-    #[serde(deserialize_with = "hex_bytes")]
-    pub raw_http_request: Vec<u8>,
+with_oauth_access! {
+    /// `get_credentials`.
+    pub struct OAuthCredentialsRequest {
+        /// The request to the callback URL, with `code` and `state`; hexadecimal on the wire, bytes here.
+        #[serde(deserialize_with = "hex_bytes")]
+        pub raw_http_request: Vec<u8>,
+    }
 }
 
-/// `refresh_credentials`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct RefreshCredentialsRequest {
-    /// What all actions have in common.
-    #[serde(flatten)]
-    pub access: OAuthAccess,
-    /// What `get_credentials` or the last refresh returned.
-    #[serde(default, deserialize_with = "null_default")]
-    pub credentials: Credentials,
+with_oauth_access! {
+    /// `refresh_credentials`.
+    pub struct RefreshCredentialsRequest {
+        /// What `get_credentials` or the last refresh returned.
+        #[serde(default, deserialize_with = "null_default")]
+        pub credentials: Credentials,
+    }
 }
 
 /// Every action of OAuth.

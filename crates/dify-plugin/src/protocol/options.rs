@@ -7,19 +7,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
+use super::flat::with_access;
 use super::invocation::actions;
 
-/// `fetch_parameter_options`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct FetchOptionsRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// Name of a tool or an event, or `provider` for the parameters of a subscription.
-    pub provider_action: String,
-    /// Name of the parameter.
-    pub parameter: String,
+with_access! {
+    /// `fetch_parameter_options`.
+    pub struct FetchOptionsRequest {
+        /// Name of a tool or an event, or `provider` for the parameters of a subscription.
+        pub provider_action: String,
+        /// Name of the parameter.
+        pub parameter: String,
+    }
 }
 
 /// Every action of dynamic options.

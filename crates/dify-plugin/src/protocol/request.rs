@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::credentials::Credentials;
+use super::flat::with_target;
 use super::invocation::{Invocation, actions};
 use super::lenient::{
     empty_string_as_none, hex_bytes, null_default, object_or_json_text, seconds, zero_as_none, zero_float_as_none,
@@ -61,7 +62,7 @@ impl ModelType {
 }
 
 /// Provider, model and credentials of a request. Every request except the provider's validation has them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Target {
     /// Short provider name in the declaration (`google`).
@@ -69,10 +70,8 @@ pub struct Target {
     /// Model ID.
     pub model: String,
     /// Credentials of the user.
-    #[serde(default, deserialize_with = "null_default")]
     pub credentials: Credentials,
     /// End user of the app; may be empty.
-    #[serde(default, deserialize_with = "null_default")]
     pub user_id: String,
 }
 
@@ -83,37 +82,34 @@ impl Target {
     }
 }
 
-/// `invoke_llm` and `start_polling`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct LlmRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Parameters by rule name. After dispatch: validated and completed by the model's rules.
-    #[serde(default, deserialize_with = "null_default")]
-    pub model_parameters: Map<String, Value>,
-    /// The conversation.
-    #[serde(default, deserialize_with = "null_default")]
-    pub prompt_messages: Vec<PromptMessage>,
-    /// Functions that the model may call.
-    #[serde(default, deserialize_with = "null_default")]
-    pub tools: Vec<Tool>,
-    /// Whether and which tool must be called.
-    #[serde(default)]
-    pub tool_choice: Option<ToolChoice>,
-    /// Stop sequences.
-    #[serde(default, deserialize_with = "null_default")]
-    pub stop: Vec<String>,
-    /// JSON Schema of the response, from Dify's structured output.
-    #[serde(default, deserialize_with = "object_or_json_text")]
-    pub json_schema: Option<Map<String, Value>>,
-    /// Whether the caller wants a stream. The response is always a stream on the wire.
-    #[serde(default = "yes", deserialize_with = "stream_flag")]
-    pub stream: bool,
-    /// Maximum time until the first text, thought or tool call of a stream.
-    #[serde(default, deserialize_with = "seconds")]
-    pub first_token_timeout: Option<Duration>,
+with_target! {
+    /// `invoke_llm` and `start_polling`.
+    pub struct LlmRequest {
+        /// Parameters by rule name. After dispatch: validated and completed by the model's rules.
+        #[serde(default, deserialize_with = "null_default")]
+        pub model_parameters: Map<String, Value>,
+        /// The conversation.
+        #[serde(default, deserialize_with = "null_default")]
+        pub prompt_messages: Vec<PromptMessage>,
+        /// Functions that the model may call.
+        #[serde(default, deserialize_with = "null_default")]
+        pub tools: Vec<Tool>,
+        /// Whether and which tool must be called.
+        #[serde(default)]
+        pub tool_choice: Option<ToolChoice>,
+        /// Stop sequences.
+        #[serde(default, deserialize_with = "null_default")]
+        pub stop: Vec<String>,
+        /// JSON Schema of the response, from Dify's structured output.
+        #[serde(default, deserialize_with = "object_or_json_text")]
+        pub json_schema: Option<Map<String, Value>>,
+        /// Whether the caller wants a stream. The response is always a stream on the wire.
+        #[serde(default = "yes", deserialize_with = "stream_flag")]
+        pub stream: bool,
+        /// Maximum time until the first text, thought or tool call of a stream.
+        #[serde(default, deserialize_with = "seconds")]
+        pub first_token_timeout: Option<Duration>,
+    }
 }
 
 impl LlmRequest {
@@ -141,19 +137,16 @@ fn stream_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
     Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or(true))
 }
 
-/// `get_llm_num_tokens`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct LlmNumTokensRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// The conversation.
-    #[serde(default, deserialize_with = "null_default")]
-    pub prompt_messages: Vec<PromptMessage>,
-    /// Functions that the model may call.
-    #[serde(default, deserialize_with = "null_default")]
-    pub tools: Vec<Tool>,
+with_target! {
+    /// `get_llm_num_tokens`.
+    pub struct LlmNumTokensRequest {
+        /// The conversation.
+        #[serde(default, deserialize_with = "null_default")]
+        pub prompt_messages: Vec<PromptMessage>,
+        /// Functions that the model may call.
+        #[serde(default, deserialize_with = "null_default")]
+        pub tools: Vec<Tool>,
+    }
 }
 
 /// Purpose of an embedding.
@@ -169,19 +162,16 @@ pub enum EmbeddingInputType {
     Query,
 }
 
-/// `invoke_text_embedding`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct TextEmbeddingRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Texts; each becomes one vector.
-    #[serde(default, deserialize_with = "null_default")]
-    pub texts: Vec<String>,
-    /// Documents or queries.
-    #[serde(default, deserialize_with = "null_default")]
-    pub input_type: EmbeddingInputType,
+with_target! {
+    /// `invoke_text_embedding`.
+    pub struct TextEmbeddingRequest {
+        /// Texts; each becomes one vector.
+        #[serde(default, deserialize_with = "null_default")]
+        pub texts: Vec<String>,
+        /// Documents or queries.
+        #[serde(default, deserialize_with = "null_default")]
+        pub input_type: EmbeddingInputType,
+    }
 }
 
 impl TextEmbeddingRequest {
@@ -191,16 +181,13 @@ impl TextEmbeddingRequest {
     }
 }
 
-/// `get_text_embedding_num_tokens`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct TextEmbeddingNumTokensRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Texts; each gets one count.
-    #[serde(default, deserialize_with = "null_default")]
-    pub texts: Vec<String>,
+with_target! {
+    /// `get_text_embedding_num_tokens`.
+    pub struct TextEmbeddingNumTokensRequest {
+        /// Texts; each gets one count.
+        #[serde(default, deserialize_with = "null_default")]
+        pub texts: Vec<String>,
+    }
 }
 
 /// A text or image of a multimodal embedding or rerank request.
@@ -240,40 +227,34 @@ pub enum MultimodalContentType {
     Image,
 }
 
-/// `invoke_multimodal_embedding`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct MultimodalEmbeddingRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Contents; each becomes one vector.
-    #[serde(default, deserialize_with = "null_default")]
-    pub documents: Vec<MultimodalContent>,
-    /// Documents or queries.
-    #[serde(default, deserialize_with = "null_default")]
-    pub input_type: EmbeddingInputType,
+with_target! {
+    /// `invoke_multimodal_embedding`.
+    pub struct MultimodalEmbeddingRequest {
+        /// Contents; each becomes one vector.
+        #[serde(default, deserialize_with = "null_default")]
+        pub documents: Vec<MultimodalContent>,
+        /// Documents or queries.
+        #[serde(default, deserialize_with = "null_default")]
+        pub input_type: EmbeddingInputType,
+    }
 }
 
-/// `invoke_rerank`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct RerankRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Query.
-    #[serde(default, deserialize_with = "null_default")]
-    pub query: String,
-    /// Texts to rank.
-    #[serde(default, deserialize_with = "null_default")]
-    pub docs: Vec<String>,
-    /// Minimum score; the daemon's 0 means "none".
-    #[serde(default, deserialize_with = "zero_float_as_none")]
-    pub score_threshold: Option<f64>,
-    /// Maximum number of results; the daemon's 0 means "all".
-    #[serde(default, deserialize_with = "zero_as_none")]
-    pub top_n: Option<u64>,
+with_target! {
+    /// `invoke_rerank`.
+    pub struct RerankRequest {
+        /// Query.
+        #[serde(default, deserialize_with = "null_default")]
+        pub query: String,
+        /// Texts to rank.
+        #[serde(default, deserialize_with = "null_default")]
+        pub docs: Vec<String>,
+        /// Minimum score; the daemon's 0 means "none".
+        #[serde(default, deserialize_with = "zero_float_as_none")]
+        pub score_threshold: Option<f64>,
+        /// Maximum number of results; the daemon's 0 means "all".
+        #[serde(default, deserialize_with = "zero_as_none")]
+        pub top_n: Option<u64>,
+    }
 }
 
 impl RerankRequest {
@@ -283,39 +264,33 @@ impl RerankRequest {
     }
 }
 
-/// `invoke_multimodal_rerank`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct MultimodalRerankRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Query.
-    pub query: MultimodalContent,
-    /// Texts or images to rank.
-    #[serde(default, deserialize_with = "null_default")]
-    pub docs: Vec<MultimodalContent>,
-    /// Minimum score; the daemon's 0 means "none".
-    #[serde(default, deserialize_with = "zero_float_as_none")]
-    pub score_threshold: Option<f64>,
-    /// Maximum number of results; the daemon's 0 means "all".
-    #[serde(default, deserialize_with = "zero_as_none")]
-    pub top_n: Option<u64>,
+with_target! {
+    /// `invoke_multimodal_rerank`.
+    pub struct MultimodalRerankRequest {
+        /// Query.
+        pub query: MultimodalContent,
+        /// Texts or images to rank.
+        #[serde(default, deserialize_with = "null_default")]
+        pub docs: Vec<MultimodalContent>,
+        /// Minimum score; the daemon's 0 means "none".
+        #[serde(default, deserialize_with = "zero_float_as_none")]
+        pub score_threshold: Option<f64>,
+        /// Maximum number of results; the daemon's 0 means "all".
+        #[serde(default, deserialize_with = "zero_as_none")]
+        pub top_n: Option<u64>,
+    }
 }
 
-/// `invoke_tts`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct TtsRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Text to speak.
-    #[serde(default, deserialize_with = "null_default")]
-    pub content_text: String,
-    /// The voice's `value`.
-    #[serde(default, deserialize_with = "empty_string_as_none")]
-    pub voice: Option<String>,
+with_target! {
+    /// `invoke_tts`.
+    pub struct TtsRequest {
+        /// Text to speak.
+        #[serde(default, deserialize_with = "null_default")]
+        pub content_text: String,
+        /// The voice's `value`.
+        #[serde(default, deserialize_with = "empty_string_as_none")]
+        pub voice: Option<String>,
+    }
 }
 
 impl TtsRequest {
@@ -325,28 +300,22 @@ impl TtsRequest {
     }
 }
 
-/// `get_tts_model_voices`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct TtsVoicesRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Only voices of this language (`en-US`).
-    #[serde(default, deserialize_with = "empty_string_as_none")]
-    pub language: Option<String>,
+with_target! {
+    /// `get_tts_model_voices`.
+    pub struct TtsVoicesRequest {
+        /// Only voices of this language (`en-US`).
+        #[serde(default, deserialize_with = "empty_string_as_none")]
+        pub language: Option<String>,
+    }
 }
 
-/// `invoke_speech2text`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct Speech2TextRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Audio file; hexadecimal on the wire, bytes here.
-    #[serde(deserialize_with = "hex_bytes")]
-    pub file: Vec<u8>,
+with_target! {
+    /// `invoke_speech2text`.
+    pub struct Speech2TextRequest {
+        /// Audio file; hexadecimal on the wire, bytes here.
+        #[serde(deserialize_with = "hex_bytes")]
+        pub file: Vec<u8>,
+    }
 }
 
 impl Speech2TextRequest {
@@ -356,16 +325,13 @@ impl Speech2TextRequest {
     }
 }
 
-/// `invoke_moderation`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct ModerationRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Text to check.
-    #[serde(default, deserialize_with = "null_default")]
-    pub text: String,
+with_target! {
+    /// `invoke_moderation`.
+    pub struct ModerationRequest {
+        /// Text to check.
+        #[serde(default, deserialize_with = "null_default")]
+        pub text: String,
+    }
 }
 
 impl ModerationRequest {
@@ -386,15 +352,12 @@ pub struct ValidateProviderRequest {
     pub credentials: Credentials,
 }
 
-/// `validate_model_credentials` and `get_ai_model_schemas`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct ModelRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// Model type.
-    pub model_type: ModelType,
+with_target! {
+    /// `validate_model_credentials` and `get_ai_model_schemas`.
+    pub struct ModelRequest {
+        /// Model type.
+        pub model_type: ModelType,
+    }
 }
 
 impl ModelRequest {
@@ -404,16 +367,13 @@ impl ModelRequest {
     }
 }
 
-/// `check_polling`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct CheckPollingRequest {
-    /// Model and credentials.
-    #[serde(flatten)]
-    pub target: Target,
-    /// State returned by the last response.
-    #[serde(default, deserialize_with = "null_default")]
-    pub plugin_state: Map<String, Value>,
+with_target! {
+    /// `check_polling`.
+    pub struct CheckPollingRequest {
+        /// State returned by the last response.
+        #[serde(default, deserialize_with = "null_default")]
+        pub plugin_state: Map<String, Value>,
+    }
 }
 
 /// Every action of a model plugin.

@@ -3,68 +3,37 @@
 //!
 //! Source: `dify-plugin-daemon: pkg/entities/requests/tool.go`, `pkg/entities/tool_entities/`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::access::{Access, CredentialType};
-use super::credentials::Credentials;
+use super::access::Access;
 use super::envelope::ErrorNames;
+use super::flat::with_access;
 use super::invocation::actions;
-use super::lenient::{lenient, null_default};
+use super::lenient::null_default;
 
-/// `invoke_tool`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(from = "InvokeToolFields")]
-#[non_exhaustive]
-pub struct InvokeToolRequest {
-    /// Provider, credentials and user.
-    pub access: Access,
-    /// Name of the tool's declaration.
-    pub tool: String,
-    /// Values by parameter name; a parameter that was not filled in is absent.
-    pub tool_parameters: Map<String, Value>,
-}
-
-/// The same as it is on the wire. To flatten [`Access`] instead, all values would be read twice.
-#[derive(Deserialize)]
-struct InvokeToolFields {
-    provider: String,
-    #[serde(default, deserialize_with = "null_default")]
-    credentials: Credentials,
-    #[serde(default, deserialize_with = "lenient")]
-    credential_type: Option<CredentialType>,
-    #[serde(default, deserialize_with = "lenient")]
-    user_id: String,
-    tool: String,
-    #[serde(default, deserialize_with = "null_default")]
-    tool_parameters: Map<String, Value>,
-}
-
-impl From<InvokeToolFields> for InvokeToolRequest {
-    fn from(fields: InvokeToolFields) -> Self {
-        let InvokeToolFields { provider, credentials, credential_type, user_id, tool, tool_parameters } = fields;
-        Self { access: Access { provider, credentials, credential_type, user_id }, tool, tool_parameters }
+with_access! {
+    /// `invoke_tool`.
+    pub struct InvokeToolRequest {
+        /// Name of the tool's declaration.
+        pub tool: String,
+        /// Values by parameter name; a parameter that was not filled in is absent.
+        #[serde(default, deserialize_with = "null_default")]
+        pub tool_parameters: Map<String, Value>,
     }
 }
 
-/// `validate_tool_credentials`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct ValidateToolCredentialsRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
+with_access! {
+    /// `validate_tool_credentials`.
+    pub struct ValidateToolCredentialsRequest {}
 }
 
-/// `get_tool_runtime_parameters`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct ToolRuntimeParametersRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// Name of the tool's declaration.
-    pub tool: String,
+with_access! {
+    /// `get_tool_runtime_parameters`.
+    pub struct ToolRuntimeParametersRequest {
+        /// Name of the tool's declaration.
+        pub tool: String,
+    }
 }
 
 /// Every action of a tool provider.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::access::Access;
 use super::envelope::ErrorNames;
+use super::flat::with_access;
 use super::invocation::actions;
 use super::lenient::{hex_bytes, lenient, null_default};
 
@@ -70,74 +71,58 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// `validate_trigger_credentials`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct ValidateTriggerCredentialsRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
+with_access! {
+    /// `validate_trigger_credentials`.
+    pub struct ValidateTriggerCredentialsRequest {}
 }
 
-/// `subscribe_trigger`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct SubscribeRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// The URL that the other service is to call.
-    pub endpoint: String,
-    /// Values by parameter name of `subscription_constructor.parameters`.
-    #[serde(default, deserialize_with = "null_default")]
-    pub parameters: Map<String, Value>,
+with_access! {
+    /// `subscribe_trigger`.
+    pub struct SubscribeRequest {
+        /// The URL that the other service is to call.
+        pub endpoint: String,
+        /// Values by parameter name of `subscription_constructor.parameters`.
+        #[serde(default, deserialize_with = "null_default")]
+        pub parameters: Map<String, Value>,
+    }
 }
 
-/// `unsubscribe_trigger` and `refresh_trigger`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct SubscriptionRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// Which subscription.
-    pub subscription: Subscription,
+with_access! {
+    /// `unsubscribe_trigger` and `refresh_trigger`.
+    pub struct SubscriptionRequest {
+        /// Which subscription.
+        pub subscription: Subscription,
+    }
 }
 
-/// `dispatch_trigger_event`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct DispatchRequest {
-    /// Provider and credentials.
-    #[serde(flatten)]
-    pub access: Access,
-    /// The subscription whose URL was called; while it is being set up it may have no properties yet.
-    pub subscription: Subscription,
-    /// An HTTP/1.1 request as it is on a connection; hexadecimal on the wire, bytes here.
-    #[serde(deserialize_with = "hex_bytes")]
-    pub raw_http_request: Vec<u8>,
+with_access! {
+    /// `dispatch_trigger_event`.
+    pub struct DispatchRequest {
+        /// The subscription whose URL was called; while it is being set up it may have no properties yet.
+        pub subscription: Subscription,
+        /// An HTTP/1.1 request as it is on a connection; hexadecimal on the wire, bytes here.
+        #[serde(deserialize_with = "hex_bytes")]
+        pub raw_http_request: Vec<u8>,
+    }
 }
 
-/// `invoke_trigger_event`.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct InvokeEventRequest {
-    /// Provider, credentials and user.
-    #[serde(flatten)]
-    pub access: Access,
-    /// Name of the event's declaration.
-    pub event: String,
-    /// The request that was dispatched; hexadecimal on the wire, bytes here.
-    #[serde(deserialize_with = "hex_bytes")]
-    pub raw_http_request: Vec<u8>,
-    /// Values by parameter name, of one trigger node.
-    #[serde(default, deserialize_with = "null_default")]
-    pub parameters: Map<String, Value>,
-    /// The subscription.
-    pub subscription: Subscription,
-    /// What the dispatch returned.
-    #[serde(default, deserialize_with = "null_default")]
-    pub payload: Map<String, Value>,
+with_access! {
+    /// `invoke_trigger_event`.
+    pub struct InvokeEventRequest {
+        /// Name of the event's declaration.
+        pub event: String,
+        /// The request that was dispatched; hexadecimal on the wire, bytes here.
+        #[serde(deserialize_with = "hex_bytes")]
+        pub raw_http_request: Vec<u8>,
+        /// Values by parameter name, of one trigger node.
+        #[serde(default, deserialize_with = "null_default")]
+        pub parameters: Map<String, Value>,
+        /// The subscription.
+        pub subscription: Subscription,
+        /// What the dispatch returned.
+        #[serde(default, deserialize_with = "null_default")]
+        pub payload: Map<String, Value>,
+    }
 }
 
 /// Every action of a trigger provider.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use tracing::debug;
 
+use super::completed_forms::CompletedForm;
 use super::first_token::FirstToken;
 use super::fit;
 use super::form::{self, Form};
@@ -20,7 +21,7 @@ use super::responder::{Disconnected, Responder};
 use super::session_log::SessionLog;
 use crate::declare::{parameters, price};
 use crate::error::{InvokeError, MAX_MESSAGE_BYTES, clip};
-use crate::model::{CallContext, Chunks, Validated};
+use crate::model::{CallContext, Chunks, Kept, Validated};
 use crate::plugin::dify::Backwards;
 use crate::protocol::{
     AudioChunk, Credentials, EmbeddingResult, Invocation, LlmDelta, LlmRequest, ModelRequest, ModelType,
@@ -149,6 +150,7 @@ async fn run(
         declaration: entry.declaration.clone(),
         models: entry.models.clone(),
         upstream,
+        kept: Kept::default(),
     };
     let validates = matches!(request, Request::ValidateProvider(_) | Request::ValidateModel(_));
     let mut call = Call { entry, context, responder, arrived: received.arrived, started: Instant::now(), log };
@@ -301,16 +303,37 @@ impl Call<'_> {
         form::complete(&self.entry.declaration, form, Some(model_type), credentials)
     }
 
-    /// Checks the form and finds the model's schema, declared or from the provider.
+    /// Checks the form and finds the model's schema, declared or from the provider; or uses what an earlier call with the
+    /// same credentials has found.
     async fn prepare(&mut self, target: &mut Target, model_type: ModelType) -> Result<(), InvokeError> {
-        self.complete_form(&mut target.credentials, model_type, &target.model)?;
-        let schema = match self.entry.model(model_type, &target.model) {
+        let known = self.entry.forms.find(target, model_type);
+        let is_known = known.is_some();
+        let given = target.clone();
+        let declared = match known {
+            Some(CompletedForm { credentials, schema, kept }) => {
+                (target.credentials, self.context.kept) = (credentials, kept);
+                schema
+            }
+            None => {
+                self.complete_form(&mut target.credentials, model_type, &target.model)?;
+                self.context.kept = Kept::of(target, model_type);
+                self.entry.model(model_type, &target.model)
+            }
+        };
+        let is_declared = declared.is_some();
+        let schema = match declared {
             Some(schema) => schema,
             None => {
                 let request = ModelRequest { target: target.clone(), model_type };
                 Arc::new(self.entry.provider.call_schema(self.context.clone(), request).await?)
             }
         };
+        if !is_known {
+            let is_fixed = is_declared || self.entry.provider.schemas_follow_from_credentials();
+            let schema = is_fixed.then(|| schema.clone());
+            let (credentials, kept) = (target.credentials.clone(), self.context.kept.clone());
+            self.entry.forms.keep(&given, model_type, CompletedForm { credentials, schema, kept });
+        }
         self.context.model = Some(schema);
         Ok(())
     }

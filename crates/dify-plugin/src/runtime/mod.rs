@@ -1,6 +1,7 @@
 //! Sessions and dispatch: where transports and providers meet.
 
 mod backwards;
+mod completed_forms;
 pub mod connection;
 pub mod described;
 pub mod dispatch;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::completed_forms::CompletedForms;
 use crate::declare::permission::Permissions;
 use crate::declare::versions::DifyVersion;
 use crate::declare::{KindDeclarations, LoadedProvider, ModelSchema, ProviderDeclaration};
@@ -33,6 +34,8 @@ pub struct Entry {
     /// Minimum Dify version that must be able to read the provider's model schemas.
     pub minimum: DifyVersion,
     by_name: HashMap<(ModelType, String), Arc<ModelSchema>>,
+    /// What was worked out for credentials of earlier calls.
+    pub(super) forms: CompletedForms,
 }
 
 /// A declaration without an implementation.
@@ -63,7 +66,10 @@ impl Registry {
             let models: Arc<[_]> = loaded.models.into_iter().map(Arc::new).collect();
             let by_name = models.iter().map(|model| ((model.model_type, model.model.clone()), model.clone())).collect();
             let (declaration, minimum) = (Arc::new(loaded.declaration), loaded.minimum);
-            providers.insert(name, Entry { declaration, provider, models, minimum, by_name });
+            providers.insert(
+                name,
+                Entry { declaration, provider, models, minimum, by_name, forms: CompletedForms::default() },
+            );
         }
         Ok(Self { providers, ..Self::default() })
     }

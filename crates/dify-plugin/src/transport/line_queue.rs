@@ -127,6 +127,9 @@ impl LineSender {
 
     /// Waits for space for a batch of `length` bytes.
     pub async fn reserve(&self, length: usize) -> Result<Room<'_>, Closed> {
+        if let Some(room) = self.try_reserve(length) {
+            return if self.0.batches.is_closed() { Err(Closed) } else { Ok(room) };
+        }
         let mut space = self.reserve_last(length).await?;
         self.0.limits.slots.acquire().await.map_err(|_| Closed)?.forget();
         space.has_slot = true;
@@ -158,6 +161,9 @@ impl LineSender {
 
     /// Waits until there is space for a batch of the usual size.
     pub async fn room(&self) -> Result<(), Closed> {
+        if !self.is_full() {
+            return if self.0.batches.is_closed() { Err(Closed) } else { Ok(()) };
+        }
         self.reserve(USUAL_BATCH as usize).await.map(drop)
     }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::profile::{
-    AudioForm, DocumentForm, History, MaxTokensName, Mode, Profile, StructuredForm, SystemForm, ThinkingForm, ToolForm,
-    UserForm, VideoForm,
+    AudioForm, DocumentForm, History, ImageForm, MaxTokensName, Mode, Profile, StructuredForm, SystemForm,
+    ThinkingForm, ToolForm, UserForm, VideoForm,
 };
 use super::*;
 
@@ -326,5 +326,19 @@ fn names_the_output_limit_by_model() {
         ("gpt-50", "max_tokens"),
     ] {
         assert_eq!(MaxTokensName::Auto.for_model(model), expected, "{model}");
+    }
+}
+
+#[test]
+fn a_long_body_fits_into_the_room_that_is_made_for_it() {
+    let text = "A line of a long conversation, with some \"words\" in quotes.\n".repeat(2000);
+    let file = "QUJD".repeat(50_000);
+    let parts = json!([{"type": "text", "data": text}, {"type": "image", "format": "png", "mime_type": "image/png",
+        "url": "", "base64_data": file}]);
+    for content in [json!(text), parts] {
+        let request = request(json!({"prompt_messages": [{"role": "user", "content": content}]}));
+        let profile = Profile { image: ImageForm::ImageUrl, ..Profile::default() };
+        let (body, room) = (written("m", &request, &profile).unwrap().len(), usual_bytes(&request));
+        assert!(body > text.len() && body <= room && room < body + body / 8 + 2048, "{body} in {room}");
     }
 }

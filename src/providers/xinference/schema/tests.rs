@@ -10,8 +10,7 @@ use dify_plugin::upstream::Upstream;
 fn schema_of(model_type: &str, credentials: Value, description: Value) -> ModelSchema {
     let mut all = json!({"server_url": "http://host", "model_uid": "m"});
     all.as_object_mut().unwrap().extend(credentials.as_object().unwrap().clone());
-    let target: Target =
-        serde_json::from_value(json!({"provider": "xinference", "model": "mine", "credentials": all})).unwrap();
+    let target = Target::new("xinference", "mine", serde_json::from_value(all).unwrap());
     let settings = Settings::read(&target, &Upstream::new(), &Default::default()).unwrap();
     let model_type = serde_json::from_value(json!(model_type)).unwrap();
     let description: ModelInfo = serde_json::from_value(description).unwrap();

@@ -52,16 +52,16 @@ impl Rules<'_> {
 
     fn field(&mut self, field: &Value, path: &str) {
         let Some(field) = self.item(field, path) else { return };
-        self.one_of(&field, path, "type", Kind::ConfigFieldType, true);
-        self.i18n(&field, path, "label", true);
-        self.i18n(&field, path, "help", false);
-        self.i18n(&field, path, "placeholder", false);
-        self.text(&field, path, "url", usize::MAX, false);
-        self.flag(&field, path, "required");
-        self.flag(&field, path, "multiple");
-        self.basic_default(&field, path);
-        self.field_scope(&field, path);
-        let options = self.list(&field, path, "options", 127);
+        self.one_of(field, path, "type", Kind::ConfigFieldType, true);
+        self.i18n(field, path, "label", true);
+        self.i18n(field, path, "help", false);
+        self.i18n(field, path, "placeholder", false);
+        self.text(field, path, "url", usize::MAX, false);
+        self.flag(field, path, "required");
+        self.flag(field, path, "multiple");
+        self.basic_default(field, path);
+        self.field_scope(field, path);
+        let options = self.list(field, path, "options", 127);
         let is_select = field.get("type").and_then(Value::as_str) == Some("select");
         if is_select && options.is_empty() {
             self.report(Code::NoOptions, &format!("{path}options"), "a select field needs at least one option");
@@ -69,7 +69,7 @@ impl Rules<'_> {
         for (index, option) in options.iter().enumerate() {
             let path = format!("{path}options[{index}].");
             let Some(option) = self.item(option, &path) else { continue };
-            self.i18n(&option, &path, "label", true);
+            self.i18n(option, &path, "label", true);
             match option.get("value") {
                 Some(Value::String(text)) if !text.is_empty() && text.chars().count() < 128 => {}
                 Some(Value::Bool(_) | Value::Number(_)) => {
@@ -118,8 +118,8 @@ impl Rules<'_> {
         let Some(oauth) = self.object(owner, prefix, "oauth_schema", false) else { return };
         let path = format!("{prefix}oauth_schema.");
         for key in ["client_schema", "credentials_schema"] {
-            self.needed_list(&oauth, &path, key);
-            self.field_list(&oauth, &path, key);
+            self.needed_list(oauth, &path, key);
+            self.field_list(oauth, &path, key);
         }
         let credentials =
             oauth.get("credentials_schema").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

@@ -15,15 +15,15 @@ impl Rules<'_> {
     pub(super) fn provider_identity(&mut self, provider: &Map<String, Value>, kind: PluginKind) {
         let Some(identity) = self.object(provider, "", "identity", true) else { return };
         let prefix = "identity.";
-        self.text(&identity, prefix, "author", usize::MAX, true);
-        self.provider_name(&identity, prefix);
-        self.i18n(&identity, prefix, "label", true);
+        self.text(identity, prefix, "author", usize::MAX, true);
+        self.provider_name(identity, prefix);
+        self.i18n(identity, prefix, "label", true);
         let takes_manifest = matches!(kind, PluginKind::Tool | PluginKind::Trigger);
-        self.i18n(&identity, prefix, "description", !takes_manifest);
-        self.text(&identity, prefix, "icon", usize::MAX, true);
-        self.text(&identity, prefix, "icon_dark", usize::MAX, false);
+        self.i18n(identity, prefix, "description", !takes_manifest);
+        self.text(identity, prefix, "icon", usize::MAX, true);
+        self.text(identity, prefix, "icon_dark", usize::MAX, false);
         let set = if kind == PluginKind::Trigger { Kind::Tag } else { Kind::ProviderTag };
-        self.names(&identity, prefix, "tags", set, usize::MAX);
+        self.names(identity, prefix, "tags", set, usize::MAX);
         let has_tags = identity.get("tags").and_then(Value::as_array).is_some_and(|tags| !tags.is_empty());
         if kind == PluginKind::Trigger && has_tags {
             self.report(
@@ -51,7 +51,7 @@ impl Rules<'_> {
     pub(super) fn part_identity(&mut self, part: &Map<String, Value>, prefix: &str, kind: PluginKind) {
         let Some(identity) = self.object(part, prefix, "identity", true) else { return };
         let prefix = &format!("{prefix}identity.");
-        self.text(&identity, prefix, "author", usize::MAX, true);
+        self.text(identity, prefix, "author", usize::MAX, true);
         let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         match identity.get("name") {
             Some(Value::String(name)) if !name.is_empty() => {
@@ -64,9 +64,9 @@ impl Rules<'_> {
                 self.report(Code::Missing, &format!("{prefix}name"), format!("must be a name, found {}", show(found)))
             }
         }
-        self.i18n(&identity, prefix, "label", true);
+        self.i18n(identity, prefix, "label", true);
         if kind == PluginKind::Datasource {
-            self.text(&identity, prefix, "icon", usize::MAX, false);
+            self.text(identity, prefix, "icon", usize::MAX, false);
         }
     }
 

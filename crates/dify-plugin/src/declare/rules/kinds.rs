@@ -69,9 +69,9 @@ impl Rules<'_> {
             return self.report(Code::NoSubscription, "subscription_constructor", message);
         };
         let prefix = "subscription_constructor.";
-        self.parameters(&constructor, prefix, PluginKind::Trigger);
-        self.fields(&constructor, prefix, "credentials_schema");
-        self.oauth(&constructor, prefix);
+        self.parameters(constructor, prefix, PluginKind::Trigger);
+        self.fields(constructor, prefix, "credentials_schema");
+        self.oauth(constructor, prefix);
     }
 
     /// The rules of a part: a tool, an endpoint, a strategy, a datasource, an event.
@@ -83,8 +83,8 @@ impl Rules<'_> {
         if kind == PluginKind::Tool {
             if let Some(description) = self.object(part, prefix, "description", true) {
                 let path = format!("{prefix}description.");
-                self.i18n(&description, &path, "human", true);
-                self.text(&description, &path, "llm", usize::MAX, true);
+                self.i18n(description, &path, "human", true);
+                self.text(description, &path, "llm", usize::MAX, true);
             }
             self.flag(part, prefix, "has_runtime_parameters");
         } else {

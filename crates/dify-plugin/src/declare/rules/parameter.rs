@@ -80,8 +80,8 @@ impl Rules<'_> {
         for (index, parameter) in self.list(owner, prefix, "parameters", usize::MAX).iter().enumerate() {
             let path = format!("{prefix}parameters[{index}].");
             let Some(parameter) = self.item(parameter, &path) else { continue };
-            self.repeated_name(&mut seen, &list, index, &parameter);
-            self.parameter(&parameter, &path, kind, &form);
+            self.repeated_name(&mut seen, &list, index, parameter);
+            self.parameter(parameter, &path, kind, &form);
         }
     }
 
@@ -98,10 +98,10 @@ impl Rules<'_> {
         self.flag(parameter, path, "required");
         self.range(parameter, path);
         if let Some(generate) = self.object(parameter, path, "auto_generate", false) {
-            self.one_of(&generate, &format!("{path}auto_generate."), "type", Kind::AutoGenerate, true);
+            self.one_of(generate, &format!("{path}auto_generate."), "type", Kind::AutoGenerate, true);
         }
         if let Some(template) = self.object(parameter, path, "template", false) {
-            self.flag(&template, &format!("{path}template."), "enabled");
+            self.flag(template, &format!("{path}template."), "enabled");
         }
         self.parameter_scope(parameter, path, form);
         self.options(parameter, path);
@@ -180,8 +180,8 @@ impl Rules<'_> {
         for (index, option) in options.iter().enumerate() {
             let path = format!("{path}options[{index}].");
             let Some(option) = self.item(option, &path) else { continue };
-            self.i18n(&option, &path, "label", true);
-            self.text(&option, &path, "icon", usize::MAX, false);
+            self.i18n(option, &path, "label", true);
+            self.text(option, &path, "icon", usize::MAX, false);
             let path = format!("{path}value");
             match option.get("value") {
                 Some(Value::String(text)) if text.is_empty() => {

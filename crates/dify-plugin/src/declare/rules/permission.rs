@@ -28,12 +28,12 @@ impl Rules<'_> {
                 continue;
             }
             let keys: Vec<&str> = known.into_iter().filter_map(|keys| keys.1).collect();
-            let Some(block) = self.object(&blocks, "resource.permission.", name, false) else { continue };
+            let Some(block) = self.object(blocks, "resource.permission.", name, false) else { continue };
             let prefix = format!("{path}.");
-            self.flag(&block, &prefix, "enabled");
+            self.flag(block, &prefix, "enabled");
             for key in block.keys().filter(|key| *key != "enabled" && (name != "storage" || *key != "size")) {
                 match keys.contains(&key.as_str()) {
-                    true => self.flag(&block, &prefix, key),
+                    true => self.flag(block, &prefix, key),
                     false => {
                         self.report(Code::UnknownPermission, &format!("{prefix}{key}"), "is unknown and gives nothing");
                         self.allow(keys.iter().copied().chain(["enabled"]));
