@@ -316,13 +316,19 @@ async fn only_icons_of_the_plugin_are_served() {
 
 /// Starts a workbench with the credentials of a model behind an upstream.
 async fn with_model(script: Vec<Step>) -> (Workbench, Scripted) {
-    let (workbench, upstream) = (Workbench::start(root(), &[]).await, Scripted::start(vec![script]).await);
-    let values = json!({"auth_method": "api_key", "api_key": CANARY, "endpoint_url": format!("{}/v1", upstream.url)});
+    let upstream = Scripted::start(vec![script]).await;
+    (with_model_at(&upstream.url).await, upstream)
+}
+
+/// Starts a workbench with the credentials of a model behind this URL.
+async fn with_model_at(upstream: &str) -> Workbench {
+    let workbench = Workbench::start(root(), &[]).await;
+    let values = json!({"auth_method": "api_key", "api_key": CANARY, "endpoint_url": format!("{upstream}/v1")});
     let (status, shown) =
         workbench.send(Method::PUT, &format!("/api/credentials/{KEY}"), &json!({"values": values})).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(shown["values"]["api_key"], "canary************ey");
-    (workbench, upstream)
+    workbench
 }
 
 const CANARY: &str = "canary-9f3c-api-key";
@@ -391,6 +397,81 @@ async fn a_call_is_a_session_whose_secrets_are_hidden_everywhere() {
     workbench.child.start_kill().unwrap();
     let output = workbench.child.wait_with_output().await.unwrap();
     assert!(!String::from_utf8_lossy(&output.stderr).contains(CANARY));
+}
+
+#[tokio::test]
+async fn the_phases_of_an_exchange_are_known() {
+    let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {}\r\n\r\n", body.len());
+    let upstream = Scripted::keep_alive(vec![Step::Send(format!("{head}{body}").into_bytes())]).await;
+    let workbench = with_model_at(&upstream.url).await;
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        let events = workbench.call(&chat("hi")).await;
+        assert_eq!(events.last().unwrap().0, "ended", "{events:?}");
+        let session = workbench.get(&format!("/api/sessions/{}", events[0].1["session"].as_str().unwrap())).await;
+        found.push(session["exchanges"][0].clone());
+    }
+    assert_eq!(upstream.accepted_connections(), 1, "the second call uses the connection of the first");
+    let time = |exchange: &Value, phase: &str| {
+        exchange["phases"][phase].as_f64().unwrap_or_else(|| panic!("{phase}: {exchange}"))
+    };
+    let at = |exchange: &Value| exchange["at"].as_f64().unwrap();
+    let (first, second) = (&found[0], &found[1]);
+    assert_eq!((&first["reused"], &second["reused"]), (&json!(false), &json!(true)));
+    let times = [at(first), time(first, "queued"), time(first, "connected"), time(first, "first_byte")];
+    assert!(times.is_sorted(), "{times:?}");
+    let times = [at(second), time(second, "queued"), time(second, "first_byte")];
+    assert!(times.is_sorted() && second["phases"]["connected"].is_null(), "{second}");
+    // A connection that cannot be opened.
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let workbench = with_model_at(&format!("http://{closed}")).await;
+    let events = workbench.call(&chat("hi")).await;
+    assert_eq!(events.last().unwrap().0, "failed");
+    let exchange = workbench.get("/api/sessions/workbench-1").await["exchanges"][0].clone();
+    assert_eq!((&exchange["reused"], &exchange["phases"]["connected"]), (&json!(false), &Value::Null), "{exchange}");
+    assert!(time(&exchange, "queued") >= at(&exchange) && exchange["error"].is_string(), "{exchange}");
+}
+
+#[tokio::test]
+async fn an_exchange_appears_when_it_begins_and_grows() {
+    // What the upstream sends before it says nothing more, and what is seen of the exchange then: its status, and whether there are chunks.
+    for (script, status, has_chunks) in [
+        (vec![], Value::Null, false),
+        (vec![event_stream()], json!(200), false),
+        (vec![event_stream(), delta("Hello"), delta("World")], json!(200), true),
+    ] {
+        let (workbench, _upstream) = with_model([script, vec![Step::Hang]].concat()).await;
+        let response = with_json(workbench.own(Method::POST, "/api/calls"), &chat("hi")).send().await.unwrap();
+        let news = async || workbench.get("/api/sessions/workbench-1?frames=0&change=0").await;
+        let exchange = async |fits: &dyn Fn(&Value) -> bool| loop {
+            let exchange = news().await["exchanges"].get(0).cloned().unwrap_or_default();
+            if fits(&exchange) {
+                break exchange;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let chunks = |exchange: &Value| exchange["response"]["chunks"].as_array().map_or(0, Vec::len);
+        let begun = soon(exchange(&|exchange| {
+            exchange.is_object() && exchange["status"] == status && (chunks(exchange) > 0) == has_chunks
+        }))
+        .await;
+        assert_eq!(begun["open"], true, "{begun}");
+        assert!(begun["request"]["body"].as_str().unwrap().contains("hi"), "{begun}");
+        assert!(!begun.to_string().contains(CANARY) && !begun.to_string().contains("Hello"), "{begun}");
+        // What was read is not read again.
+        let change = news().await["change"].as_u64().unwrap();
+        let rest = workbench.get(&format!("/api/sessions/workbench-1?frames=1000&change={change}")).await;
+        assert_eq!((&rest["frames"], &rest["exchanges"], &rest["grown"]), (&json!([]), &json!([]), &json!([])));
+        drop(response);
+        let ended = soon(exchange(&|exchange| exchange["open"].is_null())).await;
+        assert_eq!((&ended["id"], &ended["status"]), (&begun["id"], &status));
+        assert_eq!(
+            ended["response"]["body"].as_str().is_some_and(|body| body.contains("Hello")),
+            has_chunks,
+            "{ended}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod copy;
+mod exchanges;
 mod opened;
 mod record;
 mod routes;
@@ -74,11 +75,12 @@ impl Sessions {
         }
     }
 
-    /// An exchange with an upstream that has ended, also when its session has.
-    pub(super) fn exchange(&self, observed: Observed) {
-        let Some(session_id) = &observed.session_id else { return };
-        if let Some(record) = self.record(session_id) {
-            locked(&record).exchange(&observed);
+    /// A step of an exchange with an upstream, also when its session has ended.
+    pub(super) fn exchange(&self, observed: Observed<'_>) {
+        let Some(session_id) = observed.session_id else { return };
+        let live = self.live().get(session_id).map(|live| live.record.clone());
+        if let Some(record) = live.or_else(|| self.record(session_id)) {
+            locked(&record).exchange(observed);
         }
     }
 
