@@ -279,17 +279,26 @@ fn plugin() -> TempDir {
 }
 
 #[tokio::test]
-async fn only_icons_of_the_plugin_are_served() {
+async fn only_declared_icons_are_served() {
     let directory = plugin();
     let secret = directory.path().join("secret.svg");
     std::fs::write(&secret, "<svg/>").unwrap();
     std::os::unix::fs::symlink("/etc/hostname", directory.path().join("_assets/host.svg")).unwrap();
     std::fs::write(directory.path().join("_assets/page.html"), "<script>1</script>").unwrap();
     std::fs::write(directory.path().join("_assets/bad.svg"), "<svg><script>1</script></svg>").unwrap();
+    std::fs::write(directory.path().join("_assets/other.svg"), "<svg/>").unwrap();
+    let manifest = std::fs::read_to_string(directory.path().join("manifest.yaml")).unwrap();
+    let dark = manifest.replace("\nicon: icon.svg\n", "\nicon: icon.svg\nicon_dark: bad.svg\n");
+    assert_ne!(dark, manifest);
+    std::fs::write(directory.path().join("manifest.yaml"), dark).unwrap();
     let workbench = Workbench::start(directory.path(), &[]).await;
     for (path, expected) in [
         ("_assets/icon.svg", 200),
         ("_assets/bad.svg", 200),
+        ("_assets/gemini-small.svg", 200),
+        ("_assets/xinference-large.svg", 200),
+        // An image that no declaration names.
+        ("_assets/other.svg", 404),
         ("_assets/none.svg", 404),
         ("_assets/page.html", 404),
         ("_assets/host.svg", 404),
@@ -514,6 +523,7 @@ while read -r line; do
   case "$line" in
     *'"event":"cancel"'*) say end '{}' ;;
     *'"tool":"die"'*) echo 'no more' >&2; exit 3 ;;
+    *'"tool":"orphan"'*) say stream '{"last":1}'; sleep 1000 & echo $! >> descendants; exit 3 ;;
     *'"tool":"leak"'*) echo "$line" >&2; exit 3 ;;
     *'"tool":"long"'*) head -c 20000000 /dev/zero | tr '\\0' x >&2; say end '{}' ;;
     *'"tool":"noise"'*) i=0; while [ $i -lt 20000 ]; do echo "noise $i" >&2; i=$((i+1)); done; say stream '{"noise":1}'; say end '{}' ;;
@@ -625,6 +635,19 @@ async fn a_command_that_ends_is_reported_and_started_again() {
     let target = other.get("/api/plugin").await["target"].clone();
     assert_eq!(target["state"], "failed");
     assert!(target["message"].as_str().unwrap().contains("cannot start `/none/such`"), "{target}");
+}
+
+#[tokio::test]
+async fn a_command_that_ends_is_noticed_although_a_descendant_holds_its_output() {
+    let (directory, path) = script();
+    let workbench = Workbench::start(directory.path(), &["sh", path.to_str().unwrap()]).await;
+    let events = workbench.call(&tool("orphan", "scripted")).await;
+    assert_eq!(names(&events), ["begun", "item", "failed"], "what it wrote before its end is read");
+    assert!(events[2].1["message"].as_str().unwrap().contains("the plugin's process has ended"), "{events:?}");
+    assert_eq!(workbench.get("/api/plugin").await["target"]["state"], "failed");
+    // The next call starts it again, and ends what it has left behind.
+    assert_eq!(workbench.call(&tool("noise", "scripted")).await.last().unwrap().0, "ended");
+    assert_eq!(std::fs::read_to_string(directory.path().join("starts")).unwrap().lines().count(), 2);
 }
 
 #[tokio::test]
