@@ -74,7 +74,10 @@ fn an_answer_is_streamed(tester: &Tester) {
     page.driver.until("document.querySelectorAll('[data-session]').length >= 2", json!([]));
     page.driver.click("[data-session]");
     page.driver.element("[data-lane=frames] [data-frame]");
-    page.driver.element("[data-lane=exchanges] [data-exchange]");
+    page.driver.element("[data-part=timeline] [data-part=first-token]");
+    // The newest one has used the connection of the one before.
+    page.driver.click("[data-lane=exchanges] [data-exchange]");
+    page.driver.element("[data-part=exchange-detail] [data-part=reused]");
     let whole = page.driver.script("return document.documentElement.innerHTML", json!([]));
     assert!(!whole.as_str().unwrap().contains(KEY), "the key is on the page");
     page.end();
@@ -87,6 +90,10 @@ fn a_stop_reaches_the_upstream(tester: &Tester) {
         "[...document.querySelectorAll('[data-part=answer]')].at(-1).innerText.includes('one moment')",
         json!([]),
     );
+    // The exchange is there while it goes on.
+    page.view("happened");
+    page.driver.element("[data-lane=exchanges] [data-exchange][data-open=true]");
+    page.view("try");
     page.driver.click("[data-view=try] [data-action=stop]");
     page.driver.element("[data-view=try] [data-call][data-state=cancelled]");
     let start = Instant::now();

@@ -280,6 +280,8 @@ const STATE: &[(&str, &str, Kept)] = {
         ("workbench/sessions/calls.rs", "record", TenantFree("one of these")),
         ("upstream/pool.rs", "BUNDLE", TenantFree("the operator's certificates")),
         ("upstream/pool.rs", "clients", TenantFree("connections by proxy, its password and certificates; no answers")),
+        ("upstream/connect_times.rs", "CURRENT", Owned),
+        ("upstream/connect_times.rs", "ConnectTimes", Owned),
         ("upstream/stats.rs", "CallStats", Owned),
         ("upstream/redact.rs", "Redactor", Owned),
         ("upstream/auth/fetched.rs", "TokenCell", Owned),

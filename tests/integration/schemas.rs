@@ -72,11 +72,12 @@ fn the_committed_schemas_are_those_of_the_command() {
     for entry in std::fs::read_dir(root().join("schemas")).unwrap() {
         committed.insert(entry.unwrap().file_name().to_string_lossy().into_owned());
     }
-    assert_eq!(committed, SCHEMAS.iter().map(|schema| format!("{}.json", schema.name)).collect());
+    let names: Vec<&str> = SCHEMAS.iter().map(|schema| schema.name).chain(["openai"]).collect();
+    assert_eq!(committed, names.iter().map(|name| format!("{name}.json")).collect());
     let out = TempDir::new().unwrap();
     run(root(), &["schema", "--out", out.path().to_str().unwrap()]);
     let list = run(root(), &["schema"]);
-    for Schema { name, .. } in SCHEMAS {
+    for name in names {
         let text = std::fs::read_to_string(root().join(format!("schemas/{name}.json"))).unwrap();
         assert_eq!(run(root(), &["schema", name]), text, "{name}: run `schema --out schemas`");
         assert_eq!(std::fs::read_to_string(out.path().join(format!("{name}.json"))).unwrap(), text);
@@ -163,6 +164,42 @@ fn every_file_of_the_repository_is_valid() {
     for Schema { name, .. } in SCHEMAS {
         assert!(seen.contains(name), "no file is a {name}");
     }
+}
+
+#[test]
+fn facts_beside_a_provider_have_the_schema_of_the_block() {
+    let read = |name: &str| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(root().join(format!("schemas/{name}.json"))).unwrap()).unwrap()
+    };
+    let (facts, provider) = (read("openai"), read("model-provider"));
+    assert_eq!(facts["properties"], provider["properties"]["openai"]["properties"]);
+    let validator = jsonschema::draft7::new(&facts).unwrap();
+    let mut files = Vec::new();
+    yaml_files(&root().join("src/providers/described/official"), &mut files);
+    assert!(files.len() > 40, "{files:?}");
+    for file in files {
+        let errors: Vec<String> = validator.iter_errors(&yaml(&file)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", file.display());
+    }
+    for (document, is_valid) in [
+        (json!({"base_url": "https://api.acme.com/v1", "chat": {"user": true}}), true),
+        (json!({"bas_url": "https://api.acme.com/v1"}), false),
+        (json!({"chat": {"user": 7}}), false),
+        (json!([]), false),
+    ] {
+        assert_eq!(validator.is_valid(&document), is_valid, "{document}");
+    }
+    // An editor uses it for the file beside the provider's file.
+    let scratch = TempDir::new().unwrap();
+    run(scratch.path(), &["new", "chats", "--kind", "model", "--author", "someone"]);
+    std::fs::write(scratch.path().join("chats/provider/chats.openai.yaml"), "base_url: https://api.acme.com/v1\n")
+        .unwrap();
+    std::fs::write(scratch.path().join("chats/provider/other.openai.yaml"), "").unwrap();
+    run(scratch.path(), &["schema", "--install", "chats"]);
+    let settings = std::fs::read_to_string(scratch.path().join("chats/.vscode/settings.json")).unwrap();
+    let settings: Value = serde_json::from_str(&settings).unwrap();
+    assert_eq!(settings["yaml.schemas"]["./.dify/schemas/openai.json"], json!(["provider/chats.openai.yaml"]));
+    assert!(scratch.path().join("chats/.dify/schemas/openai.json").is_file());
 }
 
 #[test]

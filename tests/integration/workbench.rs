@@ -268,17 +268,26 @@ fn plugin() -> TempDir {
 }
 
 #[tokio::test]
-async fn only_icons_of_the_plugin_are_served() {
+async fn only_declared_icons_are_served() {
     let directory = plugin();
     let secret = directory.path().join("secret.svg");
     std::fs::write(&secret, "<svg/>").unwrap();
     std::os::unix::fs::symlink("/etc/hostname", directory.path().join("_assets/host.svg")).unwrap();
     std::fs::write(directory.path().join("_assets/page.html"), "<script>1</script>").unwrap();
     std::fs::write(directory.path().join("_assets/bad.svg"), "<svg><script>1</script></svg>").unwrap();
+    std::fs::write(directory.path().join("_assets/other.svg"), "<svg/>").unwrap();
+    let manifest = std::fs::read_to_string(directory.path().join("manifest.yaml")).unwrap();
+    let dark = manifest.replace("\nicon: icon.svg\n", "\nicon: icon.svg\nicon_dark: bad.svg\n");
+    assert_ne!(dark, manifest);
+    std::fs::write(directory.path().join("manifest.yaml"), dark).unwrap();
     let workbench = Workbench::start(directory.path(), &[]).await;
     for (path, expected) in [
         ("_assets/icon.svg", 200),
         ("_assets/bad.svg", 200),
+        ("_assets/gemini-small.svg", 200),
+        ("_assets/xinference-large.svg", 200),
+        // An image that no declaration names.
+        ("_assets/other.svg", 404),
         ("_assets/none.svg", 404),
         ("_assets/page.html", 404),
         ("_assets/host.svg", 404),
@@ -305,13 +314,19 @@ async fn only_icons_of_the_plugin_are_served() {
 
 /// Starts a workbench with the credentials of a model behind an upstream.
 async fn with_model(script: Vec<Step>) -> (Workbench, Scripted) {
-    let (workbench, upstream) = (Workbench::start(root(), &[]).await, Scripted::start(vec![script]).await);
-    let values = json!({"auth_method": "api_key", "api_key": CANARY, "endpoint_url": format!("{}/v1", upstream.url)});
+    let upstream = Scripted::start(vec![script]).await;
+    (with_model_at(&upstream.url).await, upstream)
+}
+
+/// Starts a workbench with the credentials of a model behind this URL.
+async fn with_model_at(upstream: &str) -> Workbench {
+    let workbench = Workbench::start(root(), &[]).await;
+    let values = json!({"auth_method": "api_key", "api_key": CANARY, "endpoint_url": format!("{upstream}/v1")});
     let (status, shown) =
         workbench.send(Method::PUT, &format!("/api/credentials/{KEY}"), &json!({"values": values})).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(shown["values"]["api_key"], "canary************ey");
-    (workbench, upstream)
+    workbench
 }
 
 const CANARY: &str = "canary-9f3c-api-key";
@@ -383,6 +398,81 @@ async fn a_call_is_a_session_whose_secrets_are_hidden_everywhere() {
 }
 
 #[tokio::test]
+async fn the_phases_of_an_exchange_are_known() {
+    let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {}\r\n\r\n", body.len());
+    let upstream = Scripted::keep_alive(vec![Step::Send(format!("{head}{body}").into_bytes())]).await;
+    let workbench = with_model_at(&upstream.url).await;
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        let events = workbench.call(&chat("hi")).await;
+        assert_eq!(events.last().unwrap().0, "ended", "{events:?}");
+        let session = workbench.get(&format!("/api/sessions/{}", events[0].1["session"].as_str().unwrap())).await;
+        found.push(session["exchanges"][0].clone());
+    }
+    assert_eq!(upstream.accepted_connections(), 1, "the second call uses the connection of the first");
+    let time = |exchange: &Value, phase: &str| {
+        exchange["phases"][phase].as_f64().unwrap_or_else(|| panic!("{phase}: {exchange}"))
+    };
+    let at = |exchange: &Value| exchange["at"].as_f64().unwrap();
+    let (first, second) = (&found[0], &found[1]);
+    assert_eq!((&first["reused"], &second["reused"]), (&json!(false), &json!(true)));
+    let times = [at(first), time(first, "queued"), time(first, "connected"), time(first, "first_byte")];
+    assert!(times.is_sorted(), "{times:?}");
+    let times = [at(second), time(second, "queued"), time(second, "first_byte")];
+    assert!(times.is_sorted() && second["phases"]["connected"].is_null(), "{second}");
+    // A connection that cannot be opened.
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let workbench = with_model_at(&format!("http://{closed}")).await;
+    let events = workbench.call(&chat("hi")).await;
+    assert_eq!(events.last().unwrap().0, "failed");
+    let exchange = workbench.get("/api/sessions/workbench-1").await["exchanges"][0].clone();
+    assert_eq!((&exchange["reused"], &exchange["phases"]["connected"]), (&json!(false), &Value::Null), "{exchange}");
+    assert!(time(&exchange, "queued") >= at(&exchange) && exchange["error"].is_string(), "{exchange}");
+}
+
+#[tokio::test]
+async fn an_exchange_appears_when_it_begins_and_grows() {
+    // What the upstream sends before it says nothing more, and what is seen of the exchange then: its status, and whether there are chunks.
+    for (script, status, has_chunks) in [
+        (vec![], Value::Null, false),
+        (vec![event_stream()], json!(200), false),
+        (vec![event_stream(), delta("Hello"), delta("World")], json!(200), true),
+    ] {
+        let (workbench, _upstream) = with_model([script, vec![Step::Hang]].concat()).await;
+        let response = with_json(workbench.own(Method::POST, "/api/calls"), &chat("hi")).send().await.unwrap();
+        let news = async || workbench.get("/api/sessions/workbench-1?frames=0&change=0").await;
+        let exchange = async |fits: &dyn Fn(&Value) -> bool| loop {
+            let exchange = news().await["exchanges"].get(0).cloned().unwrap_or_default();
+            if fits(&exchange) {
+                break exchange;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let chunks = |exchange: &Value| exchange["response"]["chunks"].as_array().map_or(0, Vec::len);
+        let begun = soon(exchange(&|exchange| {
+            exchange.is_object() && exchange["status"] == status && (chunks(exchange) > 0) == has_chunks
+        }))
+        .await;
+        assert_eq!(begun["open"], true, "{begun}");
+        assert!(begun["request"]["body"].as_str().unwrap().contains("hi"), "{begun}");
+        assert!(!begun.to_string().contains(CANARY) && !begun.to_string().contains("Hello"), "{begun}");
+        // What was read is not read again.
+        let change = news().await["change"].as_u64().unwrap();
+        let rest = workbench.get(&format!("/api/sessions/workbench-1?frames=1000&change={change}")).await;
+        assert_eq!((&rest["frames"], &rest["exchanges"], &rest["grown"]), (&json!([]), &json!([]), &json!([])));
+        drop(response);
+        let ended = soon(exchange(&|exchange| exchange["open"].is_null())).await;
+        assert_eq!((&ended["id"], &ended["status"]), (&begun["id"], &status));
+        assert_eq!(
+            ended["response"]["body"].as_str().is_some_and(|body| body.contains("Hello")),
+            has_chunks,
+            "{ended}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_leaves_cancels_its_call() {
     let (workbench, upstream) = with_model(vec![event_stream(), delta("Hello"), Step::Hang]).await;
     let mut response = with_json(workbench.own(Method::POST, "/api/calls"), &chat("hi")).send().await.unwrap();
@@ -422,6 +512,7 @@ while read -r line; do
   case "$line" in
     *'"event":"cancel"'*) say end '{}' ;;
     *'"tool":"die"'*) echo 'no more' >&2; exit 3 ;;
+    *'"tool":"orphan"'*) say stream '{"last":1}'; sleep 1000 & echo $! >> descendants; exit 3 ;;
     *'"tool":"leak"'*) echo "$line" >&2; exit 3 ;;
     *'"tool":"long"'*) head -c 20000000 /dev/zero | tr '\\0' x >&2; say end '{}' ;;
     *'"tool":"noise"'*) i=0; while [ $i -lt 20000 ]; do echo "noise $i" >&2; i=$((i+1)); done; say stream '{"noise":1}'; say end '{}' ;;
@@ -533,6 +624,19 @@ async fn a_command_that_ends_is_reported_and_started_again() {
     let target = other.get("/api/plugin").await["target"].clone();
     assert_eq!(target["state"], "failed");
     assert!(target["message"].as_str().unwrap().contains("cannot start `/none/such`"), "{target}");
+}
+
+#[tokio::test]
+async fn a_command_that_ends_is_noticed_although_a_descendant_holds_its_output() {
+    let (directory, path) = script();
+    let workbench = Workbench::start(directory.path(), &["sh", path.to_str().unwrap()]).await;
+    let events = workbench.call(&tool("orphan", "scripted")).await;
+    assert_eq!(names(&events), ["begun", "item", "failed"], "what it wrote before its end is read");
+    assert!(events[2].1["message"].as_str().unwrap().contains("the plugin's process has ended"), "{events:?}");
+    assert_eq!(workbench.get("/api/plugin").await["target"]["state"], "failed");
+    // The next call starts it again, and ends what it has left behind.
+    assert_eq!(workbench.call(&tool("noise", "scripted")).await.last().unwrap().0, "ended");
+    assert_eq!(std::fs::read_to_string(directory.path().join("starts")).unwrap().lines().count(), 2);
 }
 
 #[tokio::test]

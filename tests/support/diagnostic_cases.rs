@@ -55,9 +55,12 @@ cases! {
     Missing "models": (MODEL, "model: acme-1\n", "");
     Missing "models": (PROVIDER, "      label:\n        en_US: Key\n", "");
     Missing "models": (MANIFEST, "    language: python\n", "");
+    Missing "tools": (FORECAST, "parameters:\n", "x: &at {name: at, type: string, form: llm, label: {en_US: At}}\nparameters:\n  - *at\n");
     WrongType "models": (PROVIDER, "label:\n  en_US: Acme\n", "label: Acme\n");
     NotAllowed "models": (PROVIDER, "type: secret-input", "type: secret_input");
     NotAllowed "models": (MODEL, "context_size:", "contextSize:");
+    NotAllowed "tools": (FORECAST, "parameters:\n",
+        "x: &at\n  name: at\n  type: strong\n  form: llm\n  label: {en_US: At}\n  human_description: {en_US: At}\nparameters:\n  - *at\n");
     NotAllowed "models": (MODEL, "  - vision", "  - 顶\n  - \"visoin\"");
     Length "models": (MODEL, "model: acme-1", "model: ''");
     TooMany "models": (PROVIDER, "      required: true",
@@ -98,6 +101,12 @@ cases! {
     Switch "models": (PROVIDER, "type: secret-input", "type: switch");
     SameVariable "models": (PROVIDER, "variable: region", "variable: api_key");
     SecretDefault "models": (PROVIDER, "type: secret-input", "type: secret-input\n      default: none");
+    HiddenHelp "tools": (FORECAST, "    form: llm\n", "    form: llm\n    help: {en_US: Where}\n");
+    HiddenHelp "agent_strategies": ("strategies/plan.yaml", "name: tools\n", "name: tools\n    tooltip: {en_US: Which}\n");
+    HiddenHelp "triggers": (PROVIDER, "      label: {en_US: Repository}\n",
+        "      label: {en_US: Repository}\n      description: {en_US: Which one}\n");
+    HiddenHelp "tools": (PROVIDER, "    url: https://acme.example/keys\n", "");
+    HiddenHelp "tools": ("endpoints/acme.yaml", "    scope: chat\n", "    scope: chat\n    tooltip: {en_US: Which one}\n");
     HiddenHelp "models": (PROVIDER, "type: secret-input", "type: secret-input\n      help: {en_US: Ask}");
     NeverShown "models": (PROVIDER, "      required: true", "      required: true\n      show_on: [{variable: region, value: ue}]");
     SameVariableDefaults "models":
@@ -118,6 +127,12 @@ cases! {
         ("endpoints/acme.yaml", "    type: app-selector\n    scope: chat\n", "    type: boolean\n    required: true\n");
     NoControl "agent_strategies": ("strategies/plan.yaml", "type: any\n    scope: array[object]", "type: files");
     LostText "models": (PROVIDER, "        en_US: Key", "        en_US: Key\n        ja_JP: Key");
+    LostText "models": (MODEL, "      en_US: Style", "      en_US: Style\n      pt_BR: Estilo");
+    LostText "tools": (FORECAST, "label: {en_US: Forecast, zh_Hans: 预报}", "label: {en_US: Forecast}"),
+        (FORECAST, "  human: {en_US: Tells the weather}", "  human: {en_US: Tells the weather, zh_Hans: 天气}"),
+        (FORECAST, "label: {en_US: Place}", "label: {en_US: Place, zh_Hans: 地点}");
+    LostText "tools": ("endpoints/acme.yaml", "label: {en_US: Key}", "label: {en_US: Key, ja_JP: 鍵}"),
+        (FORECAST, "zh_Hans: 预报", "zh_Hans: ''");
     OptionalEnglish "models": (PROVIDER, "      required: true", "      required: true\n      placeholder: {zh_Hans: x}");
     Unquoted "models": (PROVIDER, "- value: eu", "- value: 1.0");
     RepeatedName "models": (MODEL, "  - name: style", "  - name: temperature");

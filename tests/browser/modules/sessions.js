@@ -1,24 +1,28 @@
 // Cases for "See what happened": the lanes and what belongs together in them, filters, numbers, recordings. Run by ../modules.rs.
 const { axisTicks, counterpart, duration, endOf, nearest, phasesOf, strokes } = await import("/views/happened/timeline.js");
+const { goesOn, pathOfNews, withNews } = await import("/views/happened/growth.js");
 const { frameValues, parseFilter, passes } = await import("/views/happened/filter.js");
 const { gapBins, seriesOf, sessionNumbers, short, speed } = await import("/views/happened/numbers.js");
 const { lineOf, recordingName, recordingOf } = await import("/views/happened/recording.js");
 const { previewOf } = await import("/views/happened/frames.js");
 
 const frame = (at, direction, kind, text = "{}") => ({ at, direction, kind, bytes: text.length, redacted: false, text, truncated: false });
-const exchange = (id, at, phases, chunks = []) => ({
+const exchange = (id, at, phases, chunks = [], rest = {}) => ({
   id, attempt: 1, method: "POST", url: "https://x/", status: 200, at, phases: { queued: null, connected: null, first_byte: null, ended: null, ...phases },
-  request: {}, response: { chunks }, error: null, redacted: false,
+  request: {}, response: { chunks }, error: null, redacted: false, ...rest,
 });
 
 for (const [name, one, expected] of [
   ["all phases", exchange("e", 10, { queued: 12, connected: 20, first_byte: 50, ended: 90 }), ["queue 10-12", "connect 12-20", "wait 20-50", "receive 50-90"]],
   ["a connection that was open", exchange("e", 10, { queued: 10, connected: 10, first_byte: 50, ended: 60 }), ["wait 10-50", "receive 50-60"]],
-  ["no connect time", exchange("e", 10, { queued: 11, first_byte: 50, ended: 60 }), ["queue 10-11", "wait 11-50", "receive 50-60"]],
+  ["a connection that is used again", exchange("e", 10, { queued: 11, first_byte: 50, ended: 60 }, [], { reused: true }), ["queue 10-11", "wait 11-50", "receive 50-60"]],
+  ["a connection that failed", exchange("e", 0, { queued: 1, ended: 100 }, [], { reused: false }), ["queue 0-1", "connect 1-100"]],
+  ["an open connection without an answer", exchange("e", 0, { queued: 1, ended: 100 }, [], { reused: true }), ["queue 0-1", "wait 1-100"]],
   ["still receiving", exchange("e", 0, { first_byte: 5 }, [[6, 1], [30, 1]]), ["wait 0-5", "receive 5-30"]],
-  ["never answered", exchange("e", 0, { queued: 1, connected: 4, ended: 100 }), ["queue 0-1", "connect 1-4", "receive 4-100"]],
+  ["never answered", exchange("e", 0, { queued: 1, connected: 4, ended: 100 }), ["queue 0-1", "connect 1-4", "wait 4-100"]],
   ["nothing known", exchange("e", 7, {}), []],
 ]) same(`phases: ${name}`, phasesOf(one).map((phase) => `${phase.name} ${phase.from}-${phase.to}`), expected);
+same("one that goes on lasts until now", phasesOf(exchange("e", 5, {}, [], { open: true }), 40), [{ name: "wait", from: 5, to: 40 }]);
 same("the end of an exchange", endOf(exchange("e", 1, { first_byte: 3 }, [[4, 1], [9, 1]])), 9);
 
 const session = {
@@ -34,6 +38,15 @@ for (const [selection, expected] of [
   [{ exchange: "b" }, { frame: 4 }], [{ exchange: "b", chunk: 0 }, { frame: 5 }], [{ exchange: "gone" }, null], [{ frame: 99 }, null], [null, null],
 ]) same(`counterpart of ${JSON.stringify(selection)}`, counterpart(session, selection), expected);
 same("no upstream, no counterpart", counterpart({ frames: session.frames, exchanges: [] }, { frame: 1 }), null);
+
+const read = withNews(null, { id: "s", state: "running", change: 2, frames: [1], exchanges: [exchange("a", 0, {}, [], { open: true })] });
+same("what is asked for next", [pathOfNews("s", null), pathOfNews("s", read)], ["/api/sessions/s?frames=0&change=0", "/api/sessions/s?frames=1&change=2"]);
+const more = withNews(read, { id: "s", state: "ended", change: 4, frames: [2, 3], exchanges: [exchange("b", 9, {})], grown: [{ id: "a", bytes: 3, chunks: [[1, 3]] }] });
+same("what is new is added", [more.frames, more.exchanges.map((one) => one.id), more.exchanges[0].response, more.change, more.grown], [[1, 2, 3], ["a", "b"], { chunks: [[1, 3]], bytes: 3 }, 4, undefined]);
+same("what was read stays as it was", [read.frames, read.exchanges[0].response.chunks], [[1], []]);
+const last = withNews(more, { id: "s", state: "ended", change: 5, frames: [], exchanges: [exchange("a", 0, { ended: 2 })], grown: [] });
+same("an exchange that ended is replaced", [last.exchanges.map((one) => one.phases.ended), last.frames === more.frames], [[2, null], true]);
+same("until when more may come", [goesOn(read), goesOn(more), goesOn(last)], [true, true, false]);
 
 for (const [length, most, last] of [[100, 8, 100], [3580, 8, 3500], [1, 4, 1], [90_000, 5, 80_000]]) {
   const ticks = axisTicks(length, most);

@@ -82,6 +82,7 @@ pub async fn answered(
     let options = LinkOptions {
         max_line_bytes: MAX_DAEMON_LINE_BYTES,
         idle_timeout: None,
+        process_ended: None,
         // Answers are given in the order of the calls, and may have to be typed.
         answering: Box::new(move |_, call, replies| drop(call_sender.send((call, replies)))),
         watching: raw.then(|| Box::new(|line: &str| print_raw(line).map_err(|error| error.to_string())) as Watching),

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::frame::{Frame, Invoke, SessionMessage};
@@ -26,6 +27,15 @@ use crate::runtime::{Registry, ServeOptions};
 
 /// Buffer size of the pipe to a plugin of this process, in bytes.
 const PIPE_BYTES: usize = 64 * 1024;
+
+/// How long output is awaited that a process has written before its end.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// How long output is read after the end of a process, when what it has started goes on to write.
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Why a connection is closed whose process has ended while its output is held open.
+const PROCESS_ENDED: &str = "the plugin's process has ended; a process that it started still holds its output";
 
 /// Answers a call back of a session. It must not block; what takes time goes to a task of its own.
 pub(crate) type Answering = Box<dyn Fn(&str, Invoke, Replies) + Send>;
@@ -39,6 +49,8 @@ pub(crate) struct LinkOptions {
     pub max_line_bytes: usize,
     /// How long a plugin may write nothing.
     pub idle_timeout: Option<Duration>,
+    /// Completes when the plugin's process has ended. Its output may stay open: a process that it started may hold it.
+    pub process_ended: Option<BoxFuture<'static, ()>>,
     /// Answers calls back.
     pub answering: Answering,
     /// Sees the lines of sessions.
@@ -154,9 +166,15 @@ impl Reading {
     async fn run<R: AsyncRead + Unpin>(mut self, mut reader: R, mut opened: mpsc::UnboundedReceiver<Open>) {
         let mut decoder = LineDecoder::new(self.options.max_line_bytes);
         let mut buffer = BytesMut::with_capacity(PIPE_BYTES);
+        let mut process_ended = self.options.process_ended.take().unwrap_or_else(|| Box::pin(std::future::pending()));
+        let mut drained: Option<Instant> = None;
         let reason = loop {
+            let limit = match drained {
+                Some(deadline) => Some(DRAIN_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()))),
+                None => self.options.idle_timeout,
+            };
             let idle = async {
-                match self.options.idle_timeout {
+                match limit {
                     Some(limit) => tokio::time::sleep(limit).await,
                     None => std::future::pending().await,
                 }
@@ -167,8 +185,15 @@ impl Reading {
                     self.insert(open);
                     continue;
                 }
+                () = &mut process_ended, if drained.is_none() => {
+                    drained = Some(Instant::now() + MAX_DRAIN_TIME);
+                    continue;
+                }
                 read = reader.read_buf(&mut buffer) => read,
-                () = idle => break "the plugin wrote no heartbeat for too long, and the plugin daemon ends it".to_owned(),
+                () = idle => break match drained {
+                    Some(_) => PROCESS_ENDED.to_owned(),
+                    None => "the plugin wrote no heartbeat for too long, and the plugin daemon ends it".to_owned(),
+                },
             };
             let mut lines = Vec::new();
             let is_over = match read {
@@ -193,7 +218,8 @@ impl Reading {
                     break;
                 }
             }
-            if let Some(reason) = killed.or(is_over) {
+            let late = drained.filter(|deadline| *deadline <= Instant::now()).map(|_| PROCESS_ENDED.to_owned());
+            if let Some(reason) = killed.or(is_over).or(late) {
                 break reason;
             }
         };
@@ -242,10 +268,13 @@ impl Reading {
             SessionMessage::Item(_) | SessionMessage::Error(_) if entry.error.is_some() => {
                 SessionEvent::Closed("the plugin sent a message after the error of the session".to_owned())
             }
-            SessionMessage::Item(item) => {
-                entry.push(item).await;
-                return Ok(());
-            }
+            SessionMessage::Item(item) => match entry.push(item, line.len()).await {
+                None => return Ok(()),
+                Some(reason) => {
+                    send(&self.lines, &json!({"session_id": session_id, "event": "cancel"}));
+                    SessionEvent::Closed(reason)
+                }
+            },
             SessionMessage::Error(error) => {
                 entry.error = Some(error);
                 return Ok(());
@@ -267,3 +296,6 @@ impl Reading {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,9 @@ pub(super) type Lines = mpsc::UnboundedSender<Option<Bytes>>;
 pub(crate) enum Queue {
     /// It keeps them all, which no daemon does.
     Unlimited,
+    /// It keeps so many bytes of them, and then ends the session.
+    #[cfg_attr(not(feature = "workbench"), allow(dead_code, reason = "only the workbench limits them in bytes"))]
+    Bytes(usize),
     /// It keeps so many, and then reads nothing from the plugin until one is read.
     Blocking(usize),
     /// It keeps so many, and drops the rest.
@@ -37,7 +40,8 @@ pub(super) struct Entry {
 }
 
 enum Items {
-    Unlimited(mpsc::UnboundedSender<Value>),
+    /// With the size of what is not read, and its limit.
+    Bytes(mpsc::UnboundedSender<(Value, usize)>, Arc<AtomicUsize>, usize),
     Blocking(mpsc::Sender<Value>),
     Dropping(mpsc::Sender<Value>),
 }
@@ -68,7 +72,7 @@ pub(crate) struct SessionEvents {
 }
 
 enum Waiting {
-    Unlimited(mpsc::UnboundedReceiver<Value>),
+    Bytes(mpsc::UnboundedReceiver<(Value, usize)>, Arc<AtomicUsize>),
     Limited(mpsc::Receiver<Value>),
 }
 
@@ -83,11 +87,13 @@ pub(crate) struct Replies {
 
 /// The two sides of a session.
 pub(super) fn pair(session_id: &str, queue: Queue, lines: &Lines, observed: &Observed) -> (Entry, SessionEvents) {
+    let in_bytes = |most| {
+        let ((items, waiting), unread) = (mpsc::unbounded_channel(), Arc::<AtomicUsize>::default());
+        (Items::Bytes(items, unread.clone(), most), Waiting::Bytes(waiting, unread))
+    };
     let (items, waiting) = match queue {
-        Queue::Unlimited => {
-            let (items, waiting) = mpsc::unbounded_channel();
-            (Items::Unlimited(items), Waiting::Unlimited(waiting))
-        }
+        Queue::Unlimited => in_bytes(usize::MAX),
+        Queue::Bytes(most) => in_bytes(most),
         Queue::Blocking(length) => {
             let (items, waiting) = mpsc::channel(length);
             (Items::Blocking(items), Waiting::Limited(waiting))
@@ -108,7 +114,10 @@ impl SessionEvents {
     /// The next event; nothing follows one that is not an item.
     pub(crate) async fn next(&mut self) -> SessionEvent {
         let item = match &mut self.items {
-            Waiting::Unlimited(items) => items.recv().await,
+            Waiting::Bytes(items, unread) => items.recv().await.map(|(item, bytes)| {
+                unread.fetch_sub(bytes, Ordering::Relaxed);
+                item
+            }),
             Waiting::Limited(items) => items.recv().await,
         };
         if let Some(item) = item {
@@ -200,10 +209,17 @@ pub(super) fn send(lines: &Lines, line: &Value) {
 }
 
 impl Entry {
-    /// Queues an item. Without a receiver it is dropped: the caller has gone, and the plugin is not notified.
-    pub(super) async fn push(&mut self, item: Value) {
+    /// Queues an item of a line of so many bytes. Without a receiver it is dropped: the caller has gone, and the plugin is not
+    /// notified. Returns why the session ends, if its caller reads too slowly.
+    pub(super) async fn push(&mut self, item: Value, bytes: usize) -> Option<String> {
         match &self.items {
-            Items::Unlimited(items) => _ = items.send(item),
+            Items::Bytes(items, unread, most) => {
+                if unread.load(Ordering::Relaxed).saturating_add(bytes) > *most {
+                    return Some(format!("more than {most} bytes of its events were not read"));
+                }
+                unread.fetch_add(bytes, Ordering::Relaxed);
+                _ = items.send((item, bytes));
+            }
             Items::Blocking(items) => _ = items.send(item).await,
             Items::Dropping(items) => {
                 if let Err(mpsc::error::TrySendError::Full(_)) = items.try_send(item) {
@@ -211,6 +227,7 @@ impl Entry {
                 }
             }
         }
+        None
     }
 
     pub(super) fn close(self, ending: SessionEvent) {

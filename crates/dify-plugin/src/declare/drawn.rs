@@ -19,6 +19,7 @@ mod place;
 #[cfg(test)]
 #[cfg(feature = "workbench")]
 mod tests;
+pub(super) mod texts;
 #[cfg(feature = "commands")]
 mod view;
 
@@ -108,10 +109,7 @@ pub(super) fn related(field: &Map<String, Value>, all: &[Value], code: Code, pla
 /// A comma in a line of YAML such as `{en_US: a, b}` makes a language of the text after it.
 fn unknown_languages(texts: Option<&Value>, place: &str, note: &mut impl FnMut(Code, &str, String)) {
     for key in texts.and_then(Value::as_object).into_iter().flat_map(Map::keys) {
-        if ["pt_BR", "ja_JP"].contains(&key.as_str()) {
-            let message = "is never shown: the texts of model providers reach the page in English and Chinese only";
-            note(Code::LostText, &format!("{place}.{key}"), message.to_owned());
-        } else if !LANGUAGES.contains(&key.as_str()) {
+        if !LANGUAGES.contains(&key.as_str()) {
             note(
                 Code::UnknownLanguage,
                 &format!("{place}.{key}"),

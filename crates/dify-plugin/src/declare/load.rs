@@ -46,6 +46,17 @@ pub struct Declarations {
     pub kinds: KindDeclarations,
 }
 
+#[cfg(feature = "workbench")]
+impl Declarations {
+    /// Returns the files that they name as icons, of the manifest and of every provider, in any size, language and theme.
+    pub(crate) fn icons(&self) -> std::collections::BTreeSet<&str> {
+        let manifest = ["icon", "icon_dark"].map(|key| self.manifest.text(key));
+        let providers = self.providers.iter().flat_map(|provider| provider.declaration.icons());
+        let named = manifest.into_iter().chain(providers).chain(self.kinds.icons());
+        named.filter(|icon| !icon.is_empty()).collect()
+    }
+}
+
 /// Loads a plugin directory; warnings do not make it fail.
 pub fn load(directory: &Path) -> Result<Declarations, Problems> {
     // Lines are for problems that are shown.

@@ -162,8 +162,17 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// Names the texts of a model provider that are never shown.
+    fn lost_texts(&mut self, document: &Map<String, Value>) {
+        for path in drawn::texts::never_shown(document) {
+            let message = "is never shown: the texts of model providers reach the page in English and Chinese only";
+            self.report(Code::LostText, &path, message);
+        }
+    }
+
     /// Checks a provider file.
     pub fn provider(&mut self, provider: &Map<String, Value>) {
+        self.lost_texts(provider);
         self.text(provider, "", "provider", 255, true);
         self.i18n(provider, "", "label", true);
         for key in ["description", "icon_small", "icon_large", "icon_small_dark", "icon_large_dark"] {
@@ -266,6 +275,7 @@ impl<'a> Rules<'a> {
 
     /// Checks a model file, with or without templates filled in.
     pub fn model(&mut self, model: &Map<String, Value>) {
+        self.lost_texts(model);
         self.text(model, "", "model", 255, true);
         self.i18n(model, "", "label", false);
         self.one_of(model, "", "model_type", Kind::ModelType, true);

@@ -6,13 +6,16 @@
 use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 
-use super::yaml::nodes::{self, Content, Entry, Node};
+use super::yaml::nodes::{self, Anchors, Content, Entry, Node};
 
 /// Bytes between two known columns.
 const STRIDE: usize = 4096;
 
 /// Entries of mappings that are compared for all paths of a file, more than any declaration needs.
 const MAX_COMPARED: usize = 4_000_000;
+
+/// Maximum number of aliases that are followed to one value.
+const MAX_ALIASES: usize = 16;
 
 /// Repeated keys of a file that are named.
 const MAX_REPEATED: usize = 50;
@@ -46,6 +49,8 @@ pub struct Place {
     pub is_exact: bool,
     /// The `variable` or `name` of the list item that it belongs to.
     pub variable: Option<String>,
+    /// Where it is written, if this is an alias (`*name`): below the anchor, or the nearest part of it that is there.
+    pub written: Option<Box<Place>>,
 }
 
 impl Place {
@@ -80,6 +85,7 @@ pub struct RepeatedKey {
 pub struct Source {
     text: String,
     root: Option<Node>,
+    anchors: Anchors,
     lines: Vec<usize>,
     /// The number of characters before each [`STRIDE`] bytes; empty if each is one byte.
     columns: Vec<usize>,
@@ -91,7 +97,8 @@ impl Source {
     /// Reads the places of a text. One that is not YAML has none.
     pub fn new(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        let root = nodes::read(&text);
+        let (root, anchors) = nodes::read_with_anchors(&text).unzip();
+        let anchors = anchors.unwrap_or_default();
         let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1)).collect();
         let mut columns = Vec::new();
         if !text.is_ascii() {
@@ -101,7 +108,7 @@ impl Source {
                 count += characters(part);
             }
         }
-        Self { text, root, lines, columns, compared: Cell::new(0), repeated: OnceCell::new() }
+        Self { text, root, anchors, lines, columns, compared: Cell::new(0), repeated: OnceCell::new() }
     }
 
     /// The text, without a mark of its byte order.
@@ -149,8 +156,32 @@ impl Source {
 
     /// Where a path is, or the nearest part of it that is there: below an alias, the alias. `None` for the whole file.
     pub fn locate(&self, path: &str) -> Option<Place> {
-        let mut node = self.root.as_ref()?;
-        let (mut rest, mut key, mut variable) = (path, None, None);
+        let root = self.root.as_ref()?;
+        let (node, place, rest) = self.descend(root, path);
+        if std::ptr::eq(node, root) {
+            return None;
+        }
+        let mut place = place;
+        place.written = self.written(node, rest);
+        Some(place)
+    }
+
+    /// Where what is left of a path is, from an alias on. The last alias leads there.
+    fn written(&self, alias: &Node, path: &str) -> Option<Box<Place>> {
+        let (mut alias, mut rest, mut found) = (alias, path, None);
+        for _ in 0..MAX_ALIASES {
+            let Content::Alias(anchor) = &alias.content else { break };
+            let (start, end) = self.anchors.get(anchor)?;
+            let place;
+            (alias, place, rest) = self.descend(self.root.as_ref()?.at(*start, *end)?, rest);
+            found = Some(Box::new(place));
+        }
+        found
+    }
+
+    /// The part of a value that a path leads to, or the nearest one that is there, with its place, and what is left of the path.
+    fn descend<'n, 'p>(&self, from: &'n Node, path: &'p str) -> (&'n Node, Place, &'p str) {
+        let (mut node, mut rest, mut key, mut variable) = (from, path, None, None);
         while !rest.is_empty() {
             let found = match &node.content {
                 Content::Mapping { entries, .. } => self.member(entries, rest).map(|(entry, rest)| {
@@ -168,12 +199,10 @@ impl Source {
             let Some((next, after)) = found else { break };
             (node, rest) = (next, after.strip_prefix('.').unwrap_or(after));
         }
-        if std::ptr::eq(node, self.root.as_ref()?) {
-            return None;
-        }
-        let is_scalar = matches!(node.content, Content::Scalar | Content::Alias)
+        let is_scalar = matches!(node.content, Content::Scalar | Content::Alias(_))
             && !self.text.get(node.start..node.end).is_some_and(|text| text.contains('\n'));
-        Some(Place { key, value: node.start..node.end, is_scalar, is_exact: rest.is_empty(), variable })
+        let value = node.start..node.end;
+        (node, Place { key, value, is_scalar, is_exact: rest.is_empty(), variable, written: None }, rest)
     }
 
     /// The line of a path, or of the nearest part of it that is there.

@@ -348,6 +348,7 @@ impl Host {
         let options = LinkOptions {
             max_line_bytes: self.settings.max_line_bytes,
             idle_timeout: Some(HEARTBEAT_TIMEOUT),
+            process_ended: None,
             answering: Box::new(move |session_id, invoke, replies| backwards.take(session_id, invoke, replies)),
             watching: None,
         };

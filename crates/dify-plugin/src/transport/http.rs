@@ -1,7 +1,7 @@
 //! HTTP server for Dify's serverless platform: each request is a session, and its lines are the response body.
 //!
-//! Any client that reaches the port can connect, so connections, headers, bodies and the shutdown are limited. This
-//! module does not parse requests.
+//! Any client that reaches the port can connect, so what it may cost is limited (`http_server`), and so is the shutdown. This module
+//! does not parse requests.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -10,46 +10,20 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::warn;
 
+use super::http_server::{self, HttpLimits};
 use super::line_queue::{self, LineReceiver, LineSender};
 use super::stdio::Output;
-use super::tcp;
 use super::token::Token;
 
 /// Maximum number of batches that are queued for the reader of a response, and their maximum total size in bytes.
 const QUEUE: (usize, u32) = (32, 1024 * 1024);
-
-/// Maximum size of a request body in bytes, above the limit of the platform.
-const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
-
-/// Timeout for the headers of a request, including the next one on a keep-alive connection.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Timeout for the body of a request.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a client may leave a response unread before its connection counts as lost.
-const UNREAD_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// Maximum number of concurrent connections. It is lower if the process may open few files, which upstream requests
-/// need too.
-const MAX_CONNECTIONS: usize = 1024;
-
-/// Delay after a connection that could not be accepted.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Timeout for closing the connections after all responses.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -94,31 +68,9 @@ pub fn lines() -> (LineSender, LineReceiver) {
 impl Call {
     /// Reads the body.
     pub async fn body(self) -> Result<Vec<u8>, HttpResponse> {
-        timeout(BODY_TIMEOUT, read_body(self.body)).await.unwrap_or_else(|_| {
-            Err(HttpResponse::Rejected(
-                StatusCode::REQUEST_TIMEOUT,
-                format!("the request body did not arrive within {} s", BODY_TIMEOUT.as_secs()),
-            ))
-        })
+        let read = http_server::read_body(self.body, HttpLimits::default()).await;
+        read.map_err(|(status, reason)| HttpResponse::Rejected(status, reason))
     }
-}
-
-async fn read_body(body: Body) -> Result<Vec<u8>, HttpResponse> {
-    let mut bytes = Vec::new();
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| {
-            HttpResponse::Rejected(StatusCode::BAD_REQUEST, format!("cannot read the request body: {error}"))
-        })?;
-        if bytes.len() + chunk.len() > MAX_REQUEST_BYTES {
-            return Err(HttpResponse::Rejected(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the request is larger than {MAX_REQUEST_BYTES} bytes"),
-            ));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }
 
 /// Serves until `stop` is cancelled, and then until all open requests are complete. If that takes longer than the grace
@@ -133,32 +85,11 @@ pub async fn serve(
     announce(&listener, options.output)?;
     let open = TaskTracker::new();
     let server = Arc::new(Server { on_request, token: options.token, open: open.clone() });
-    let places = Arc::new(Semaphore::new(max_connections()));
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = async {
-                let Ok(place) = places.clone().acquire_owned().await else { std::future::pending().await };
-                listener.accept().await.map(|(stream, _)| (stream, place))
-            } => accepted,
-        };
-        match accepted {
-            Ok((stream, place)) => {
-                let serving = connection(stream, server.clone(), stop.clone());
-                connections.spawn(async move {
-                    serving.await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-            }
-        }
-    }
-    drop(listener);
+    let respond = move |request| {
+        let server = server.clone();
+        async move { server.respond(request).await }
+    };
+    let mut connections = http_server::serve(listener, HttpLimits::default(), stop, respond).await;
     open.close();
     let deadline = Instant::now() + options.grace;
     if timeout_at(deadline, open.wait()).await.is_err() {
@@ -175,31 +106,6 @@ struct Server {
     token: Option<Token>,
     /// Requests without a complete response.
     open: TaskTracker,
-}
-
-async fn connection(stream: TcpStream, server: Arc<Server>, stop: CancellationToken) {
-    // A failure to set the option must not fail the request.
-    let _ = tcp::detect_loss(&stream, UNREAD_TIMEOUT);
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let server = server.clone();
-        async move { Ok::<_, Infallible>(server.respond(request).await) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    let mut stopped = false;
-    loop {
-        tokio::select! {
-            // Errors of the client's connection are ignored.
-            _ = &mut serving => return,
-            () = stop.cancelled(), if !stopped => {
-                stopped = true;
-                serving.as_mut().graceful_shutdown();
-            }
-        }
-    }
 }
 
 impl Server {
@@ -266,12 +172,4 @@ fn plain(status: StatusCode, text: String) -> Response<Body> {
 fn announce(listener: &TcpListener, mut output: Output) -> io::Result<()> {
     writeln!(output.0, " * Serving Flask app 'dify-plugin' on http://{}", listener.local_addr()?)?;
     output.0.flush()
-}
-
-/// Returns half of the number of files that the process may open, at most [`MAX_CONNECTIONS`].
-fn max_connections() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let files =
-        limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
-    files.map_or(MAX_CONNECTIONS, |files: usize| (files / 2).clamp(1, MAX_CONNECTIONS))
 }

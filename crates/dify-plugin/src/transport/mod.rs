@@ -2,6 +2,8 @@
 
 #[cfg(feature = "serverless")]
 pub mod http;
+#[cfg(any(feature = "serverless", feature = "workbench"))]
+pub mod http_server;
 pub mod line_queue;
 pub mod stdio;
 pub mod tcp;

@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 use super::auth::{Attempt, AuthOutcome, Sent};
+use super::connect_times::ConnectTimes;
 use super::instance;
 use super::pool::Pool;
 use super::recording::{Case, Incoming, TrafficMode, TrafficStore};
@@ -65,18 +66,23 @@ impl Upstream {
     #[must_use]
     pub fn with_user_agent(self, user_agent: &str) -> Self {
         let user_agent: String = user_agent.chars().filter(|character| matches!(character, ' '..='~')).collect();
-        Self { pool: Arc::new(Pool::of(user_agent.into())), ..self }
+        Self { pool: Arc::new(self.pool.with_user_agent(user_agent.into())), ..self }
     }
 
     /// Creates a handle that records or replays all traffic.
     pub fn recorded(traffic: &TrafficMode) -> io::Result<Self> {
-        Ok(Self { traffic_store: Some(Arc::new(TrafficStore::open(traffic)?)), ..Self::default() })
+        Ok(Self::through(TrafficStore::open(traffic)?))
     }
 
     /// Creates a handle that hands every exchange to an observer.
     #[cfg(feature = "workbench")]
     pub(crate) fn observed(observer: super::recording::Observer) -> Self {
-        Self { traffic_store: Some(Arc::new(TrafficStore::observe(observer))), ..Self::default() }
+        Self::through(TrafficStore::observe(observer))
+    }
+
+    fn through(traffic_store: TrafficStore) -> Self {
+        let pool = Arc::new(Pool::observed());
+        Self { traffic_store: Some(Arc::new(traffic_store)), pool, ..Self::default() }
     }
 
     /// Returns a handle to the same clients for one session: its calls are counted and its secrets registered
@@ -255,22 +261,30 @@ enum Outcome {
 }
 
 /// A body that is released as soon as it is sent.
-struct Once(Option<Bytes>);
+struct Once {
+    bytes: Option<Bytes>,
+    /// Notes when it is sent.
+    times: Option<Arc<ConnectTimes>>,
+}
 
 impl Body for Once {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+        let bytes = self.bytes.take();
+        if let Some(times) = self.times.take_if(|_| bytes.is_some()) {
+            times.sent();
+        }
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        self.bytes.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
 
@@ -286,9 +300,12 @@ async fn over_network(
     let mut headers = headers.clone();
     unpack::accept(&mut headers);
     let mut call = client.request(request.method.clone(), url.clone()).headers(headers);
+    let times = ConnectTimes::current();
     if !body.is_empty() {
-        // A body given as bytes would be kept until the response headers arrive.
-        call = call.body(if request.makes_body() { reqwest::Body::wrap(Once(Some(body))) } else { body.into() });
+        // A body given as bytes would be kept until the response headers arrive, and does not show when it is sent.
+        let is_followed = request.makes_body() || times.is_some();
+        let once = |bytes| reqwest::Body::wrap(Once { bytes: Some(bytes), times: times.clone() });
+        call = call.body(if is_followed { once(body) } else { body.into() });
     }
     let wait = request.timeouts.first_byte;
     let response = tokio::time::timeout(wait, call.send()).await.map_err(|_| {
@@ -296,6 +313,9 @@ async fn over_network(
             .with_hint("Raise the timeout in the credentials if the model is slow to start.")
     })?;
     let response = response.map_err(|error| transport_error(&error, request))?;
+    if let Some(times) = times {
+        times.responded();
+    }
     let (host, status, mut headers) = (address(request), response.status(), response.headers().clone());
     let error_host = host.clone();
     let body = response.bytes_stream().map(move |chunk| chunk.map_err(|error| body_error(&error, &error_host))).boxed();

@@ -13,7 +13,6 @@ use url::Url;
 
 use super::Upstream;
 use super::instance;
-use super::pool::build;
 use super::recording::{Incoming, Outgoing};
 use super::request::UpstreamRequest;
 use super::response::UpstreamResponse;
@@ -53,7 +52,7 @@ impl Upstream {
     ) -> Result<UpstreamResponse, InvokeError> {
         let host = request.url.host_str().unwrap_or_default();
         instance::check_addresses(host, addresses).map_err(forbidden_error)?;
-        let client = build(self.pool.user_agent(), &request.network, Duration::from_secs(10), Some((host, addresses)))?;
+        let client = self.pool.pinned(&request.network, Duration::from_secs(10), host, addresses)?;
         let response = self.exchange(&client, request, &request.url, &request.headers, request.bytes()).await?;
         let Incoming { status, headers, body } = response;
         let (first, idle) = (request.timeouts.first(), request.timeouts.idle);

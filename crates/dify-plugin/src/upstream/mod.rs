@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod certificates;
 pub mod client;
+mod connect_times;
 mod dns;
 pub mod fields;
 mod instance;

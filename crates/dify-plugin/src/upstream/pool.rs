@@ -13,6 +13,7 @@ use secrecy::ExposeSecret;
 use tracing::warn;
 
 use super::certificates;
+use super::connect_times::ConnectLayer;
 use super::instance::Resolver;
 use super::network::{DIRECT, NetworkKey, NetworkSettings};
 use super::transport_error::causes;
@@ -46,6 +47,8 @@ const DEFAULT_USER_AGENT: &str = concat!("dify-plugin/", env!("CARGO_PKG_VERSION
 pub(super) struct Pool {
     clients: Mutex<Clients>,
     user_agent: Option<Arc<str>>,
+    /// Whether the clients note when they open connections.
+    pub(super) is_observed: bool,
 }
 
 #[derive(Default)]
@@ -56,14 +59,30 @@ struct Clients {
 }
 
 impl Pool {
-    /// An empty pool, whose clients name this user agent.
-    pub(super) fn of(user_agent: Arc<str>) -> Self {
-        Self { clients: Mutex::default(), user_agent: Some(user_agent) }
+    /// An empty pool, whose clients note when they open connections.
+    pub(super) fn observed() -> Self {
+        Self { is_observed: true, ..Self::default() }
+    }
+
+    /// An empty pool like this one, whose clients name this user agent.
+    pub(super) fn with_user_agent(&self, user_agent: Arc<str>) -> Self {
+        Self { clients: Mutex::default(), user_agent: Some(user_agent), is_observed: self.is_observed }
     }
 
     /// Returns the user agent of the clients.
     pub(super) fn user_agent(&self) -> &str {
         self.user_agent.as_deref().unwrap_or(DEFAULT_USER_AGENT)
+    }
+
+    /// Builds a client that is not pooled, which connects to these addresses of the host.
+    pub(super) fn pinned(
+        &self,
+        network: &NetworkSettings,
+        connect: Duration,
+        host: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<reqwest::Client, InvokeError> {
+        self.build(network, connect, Some((host, addresses)))
     }
 
     /// Returns the pooled client for these settings.
@@ -75,7 +94,7 @@ impl Pool {
             *used = clients.uses;
             return Ok(client.clone());
         }
-        let client = build(self.user_agent(), network, connect, None)?;
+        let client = self.build(network, connect, None)?;
         if clients.by_key.len() >= MAX_CLIENTS
             && let Some(oldest) = clients.by_key.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
         {
@@ -84,73 +103,77 @@ impl Pool {
         clients.by_key.insert(key, (client.clone(), clients.uses));
         Ok(client)
     }
-}
 
-/// Builds a client with the system's root certificates, or with the bundled ones if the system has none.
-#[allow(clippy::disallowed_methods)] // the only allowed use
-pub(super) fn build(
-    user_agent: &str,
-    network: &NetworkSettings,
-    connect: Duration,
-    pinned: Option<(&str, &[SocketAddr])>,
-) -> Result<reqwest::Client, InvokeError> {
-    let mut extra = BUNDLE.clone();
-    if let Some(pem) = &network.extra_ca {
-        let given = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
-        extra.extend(
-            given.map_err(|error| InvokeError::credentials(format!("cannot parse credential `tls_ca`: {error}")))?,
-        );
+    /// Builds a client with the system's root certificates, or with the bundled ones if the system has none.
+    #[allow(clippy::disallowed_methods)] // the only allowed use
+    fn build(
+        &self,
+        network: &NetworkSettings,
+        connect: Duration,
+        pinned: Option<(&str, &[SocketAddr])>,
+    ) -> Result<reqwest::Client, InvokeError> {
+        let mut extra = BUNDLE.clone();
+        if let Some(pem) = &network.extra_ca {
+            let given = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
+            extra.extend(
+                given
+                    .map_err(|error| InvokeError::credentials(format!("cannot parse credential `tls_ca`: {error}")))?,
+            );
+        }
+        let builder = || -> Result<reqwest::ClientBuilder, InvokeError> {
+            let mut builder = reqwest::Client::builder()
+                .user_agent(self.user_agent())
+                .connect_timeout(connect)
+                .pool_idle_timeout(Duration::from_secs(60))
+                .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+                .tcp_keepalive(Duration::from_secs(30))
+                .tcp_nodelay(true)
+                .redirect(redirect::Policy::none())
+                // Decompressed by `unpack`, which measures the size.
+                .no_gzip()
+                .no_brotli();
+            #[cfg(feature = "http2")]
+            {
+                builder = builder
+                    .http2_keep_alive_interval(Duration::from_secs(30))
+                    .http2_keep_alive_timeout(Duration::from_secs(20))
+                    .http2_adaptive_window(true);
+            }
+            if self.is_observed {
+                builder = builder.connector_layer(ConnectLayer);
+            }
+            if !network.is_of_machine() {
+                builder = builder.dns_resolver(Resolver);
+            }
+            if let Some((host, addresses)) = pinned {
+                builder = builder.resolve_to_addrs(host, addresses);
+            }
+            if let Some(proxy) = &network.proxy {
+                let address = proxy.expose_secret();
+                builder = match address {
+                    DIRECT => builder.no_proxy(),
+                    _ => builder.proxy(reqwest::Proxy::all(address).map_err(|_| {
+                        InvokeError::credentials(
+                            "credential `proxy_url` must be an http://, https:// or socks5:// URL, or `direct`",
+                        )
+                    })?),
+                };
+            }
+            Ok(builder)
+        };
+        use_backend();
+        let system = builder()?.tls_certs_merge(extra.iter().cloned()).build();
+        system.or_else(|error| {
+            warn!(reason = %error, "no usable system certificate store; using the bundled root certificates");
+            let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+                .iter()
+                .filter_map(|root| reqwest::Certificate::from_der(root).ok());
+            builder()
+                .map(|builder| builder.tls_certs_only(bundled.chain(extra.iter().cloned())))?
+                .build()
+                .map_err(|error| InvokeError::internal(format!("cannot set up the HTTP client: {}", causes(&error))))
+        })
     }
-    let builder = || -> Result<reqwest::ClientBuilder, InvokeError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(user_agent)
-            .connect_timeout(connect)
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-            .tcp_keepalive(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .redirect(redirect::Policy::none())
-            // Decompressed by `unpack`, which measures the size.
-            .no_gzip()
-            .no_brotli();
-        #[cfg(feature = "http2")]
-        {
-            builder = builder
-                .http2_keep_alive_interval(Duration::from_secs(30))
-                .http2_keep_alive_timeout(Duration::from_secs(20))
-                .http2_adaptive_window(true);
-        }
-        if !network.is_of_machine() {
-            builder = builder.dns_resolver(Resolver);
-        }
-        if let Some((host, addresses)) = pinned {
-            builder = builder.resolve_to_addrs(host, addresses);
-        }
-        if let Some(proxy) = &network.proxy {
-            let address = proxy.expose_secret();
-            builder = match address {
-                DIRECT => builder.no_proxy(),
-                _ => builder.proxy(reqwest::Proxy::all(address).map_err(|_| {
-                    InvokeError::credentials(
-                        "credential `proxy_url` must be an http://, https:// or socks5:// URL, or `direct`",
-                    )
-                })?),
-            };
-        }
-        Ok(builder)
-    };
-    use_backend();
-    let system = builder()?.tls_certs_merge(extra.iter().cloned()).build();
-    system.or_else(|error| {
-        warn!(reason = %error, "no usable system certificate store; using the bundled root certificates");
-        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|root| reqwest::Certificate::from_der(root).ok());
-        builder()
-            .map(|builder| builder.tls_certs_only(bundled.chain(extra.iter().cloned())))?
-            .build()
-            .map_err(|error| InvokeError::internal(format!("cannot set up the HTTP client: {}", causes(&error))))
-    })
 }
 
 /// Makes the backend of this build the process's default, unless the process has chosen one.

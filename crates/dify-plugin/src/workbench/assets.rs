@@ -66,6 +66,7 @@ const ASSETS: &[Asset] = &assets![
     "views/happened/exchanges.js",
     "views/happened/filter.js",
     "views/happened/frames.js",
+    "views/happened/growth.js",
     "views/happened/lanes.js",
     "views/happened/numbers.js",
     "views/happened/open_recording.js",

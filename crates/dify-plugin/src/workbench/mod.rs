@@ -12,9 +12,11 @@ mod error;
 mod events;
 mod filter;
 mod group;
+mod limits;
 mod plugin;
 mod router;
 mod safety;
+mod server;
 mod sessions;
 mod state;
 mod target;
@@ -29,6 +31,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::limits::Limits;
 use self::safety::Safety;
 use self::state::Workbench;
 use self::token::Token;
@@ -66,7 +69,8 @@ pub(crate) async fn run(program: Program, options: Options) -> anyhow::Result<()
     let token = Token::generate();
     let link = format!("http://{address}/#token={}", token.reveal());
     let safety = Arc::new(Safety::new(address, token));
-    let workbench = Arc::new(Workbench::new(program, options.directory, options.command));
+    let limits = Limits::default();
+    let workbench = Arc::new(Workbench::new(program, options.directory, options.command, limits));
     let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let watching = tokio::spawn(watching::watch(workbench.clone()));
     print_line(&format!("workbench: {link}"))?;
@@ -74,7 +78,7 @@ pub(crate) async fn run(program: Program, options: Options) -> anyhow::Result<()
         open_browser(&link);
     }
     let served = tokio::select! {
-        served = async { axum::serve(listener, router::router(workbench.clone(), safety)).await } => served,
+        () = server::serve(listener, router::router(workbench.clone(), safety), limits) => Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted,
         _ = terminate.recv() => Ok(()),
         _ = hangup.recv() => Ok(()),

@@ -36,13 +36,13 @@ pub(super) async fn show(State(workbench): State<Arc<Workbench>>) -> Json<Value>
     }))
 }
 
-/// `GET /api/files/PATH`: an icon of the plugin. Only what is below `_assets` is served, and never as a page.
+/// `GET /api/files/PATH`: an icon of the plugin. Only what a declaration names is served, and never as a page.
 pub(super) async fn file(
     State(workbench): State<Arc<Workbench>>,
     Path(path): Path<String>,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("the plugin has no such file");
-    if !path.starts_with("_assets/") || !files::is_plain(&path) {
+    if !path.strip_prefix("_assets/").is_some_and(|name| workbench.read().icons.contains(name)) {
         return Err(missing());
     }
     let media_type = media_type(&path).ok_or_else(missing)?;

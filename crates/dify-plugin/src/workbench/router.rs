@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::get;
@@ -12,9 +11,6 @@ use super::error::{self, ApiError};
 use super::safety::{self, Safety};
 use super::state::Workbench;
 use super::{assets, credentials, doctor, events, plugin, sessions};
-
-/// Maximum size of a request body in bytes: files are sent in requests.
-const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Builds the routes behind the checks of [`safety`].
 pub(super) fn router(workbench: Arc<Workbench>, safety: Arc<Safety>) -> Router {
@@ -34,7 +30,6 @@ pub(super) fn router(workbench: Arc<Workbench>, safety: Arc<Safety>) -> Router {
     Router::new()
         .nest("/api", api)
         .fallback(assets::serve)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(safety, safety::guard))
         .with_state(workbench)
 }

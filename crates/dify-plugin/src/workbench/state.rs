@@ -1,5 +1,6 @@
 //! What the workbench knows while it runs: the plugin as its files are now, and who wants to hear of changes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,14 +8,12 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::credentials::Stored;
+use super::limits::Limits;
 use super::sessions::Sessions;
 use super::target::Target;
 use crate::declare::Declarations;
 use crate::declare::diagnostic::{self, Diagnostic};
 use crate::process::program::Program;
-
-/// Maximum number of notices that a slow page may be behind; it then reads everything again.
-const MAX_NOTICES: usize = 256;
 
 /// A notice for the page.
 #[derive(Clone, Debug)]
@@ -30,6 +29,7 @@ pub(super) struct Workbench {
     pub(super) program: Program,
     pub(super) directory: PathBuf,
     pub(super) command: Vec<String>,
+    pub(super) limits: Limits,
     pub(super) credentials: Stored,
     pub(super) sessions: Sessions,
     pub(super) target: Target,
@@ -47,6 +47,8 @@ pub(super) struct Read {
     pub diagnostics: Vec<Diagnostic>,
     /// What Dify shows of them; nothing if it would reject them.
     pub view: Value,
+    /// The files in `_assets` that they name.
+    pub icons: BTreeSet<String>,
 }
 
 impl Read {
@@ -60,22 +62,24 @@ impl Read {
         let unserved = if declarations.is_none() { crate::declare::inspect(directory).0 } else { None };
         let drawn = declarations.as_ref().or(unserved.as_ref());
         let view = drawn.map_or(Value::Null, |declarations| crate::declare::view(declarations, &problems.0));
+        let icons = drawn.map(|declarations| declarations.icons().into_iter().map(str::to_owned).collect());
         let mut shown = problems.0.clone();
         shown.extend(crate::declare::shown_differently(&view, &problems.0));
         let diagnostics = diagnostic::of(directory, &shown);
-        Self { revision, declarations, diagnostics, view }
+        Self { revision, declarations, diagnostics, view, icons: icons.unwrap_or_default() }
     }
 }
 
 impl Workbench {
     /// Reads the plugin for the first time.
-    pub(super) fn new(program: Program, directory: PathBuf, command: Vec<String>) -> Self {
+    pub(super) fn new(program: Program, directory: PathBuf, command: Vec<String>, limits: Limits) -> Self {
         let read = Mutex::new(Arc::new(Read::new(1, &program, &directory, &command)));
-        let notices = broadcast::channel(MAX_NOTICES).0;
+        let notices = broadcast::channel(limits.notices).0;
         Self {
             program,
             directory,
             command,
+            limits,
             credentials: Stored::default(),
             sessions: Sessions::default(),
             target: Target::default(),

@@ -63,7 +63,7 @@ impl Target {
             last.connected = Some(connected?);
         }
         let Some(known) = &last.connected else { anyhow::bail!("the plugin is not connected") };
-        let events = known.link.open(session_id, envelope, Queue::Unlimited);
+        let events = known.link.open(session_id, envelope, Queue::Bytes(workbench.limits.unread_bytes));
         Ok((known.link.clone(), events))
     }
 
@@ -92,9 +92,10 @@ impl Target {
 
 fn connect(workbench: &Arc<Workbench>, revision: u64) -> anyhow::Result<Connected> {
     let (answering, watching) = (Arc::downgrade(workbench), Arc::downgrade(workbench));
-    let options = LinkOptions {
+    let mut options = LinkOptions {
         max_line_bytes: MAX_DAEMON_LINE_BYTES,
         idle_timeout: (!workbench.command.is_empty()).then_some(IDLE_TIMEOUT),
+        process_ended: None,
         answering: Box::new(move |session_id, call, replies| {
             if let Some(workbench) = answering.upgrade() {
                 workbench.sessions.call_back(session_id, call, replies);
@@ -125,8 +126,10 @@ fn connect(workbench: &Arc<Workbench>, revision: u64) -> anyhow::Result<Connecte
         if let Some(errors) = child.stderr.take() {
             tokio::spawn(show_errors(Arc::downgrade(workbench), errors, last_error.clone()));
         }
+        let group = Group(child);
+        options.process_ended = group.ended()?;
         let link = Arc::new(Link::over(output, input, options));
-        return Ok(Connected { revision, link, last_error, _group: Some(Group(child)) });
+        return Ok(Connected { revision, link, last_error, _group: Some(group) });
     }
     let observing = Arc::downgrade(workbench);
     let upstream = Upstream::observed(Box::new(move |observed| {

@@ -14,7 +14,10 @@ export const plugin = store({
 
 const sessionListeners = new Set();
 
-/** Calls `listener` with the summary of each session that begins or ends; returns how to stop. @param {(summary: any) => void} listener */
+/**
+ * Calls `listener` with the summary of each session that begins or ends, and with `null` when some were missed; returns how to stop.
+ * @param {(summary: any) => void} listener
+ */
 export function onSession(listener) {
   sessionListeners.add(listener);
   return () => sessionListeners.delete(listener);
@@ -33,11 +36,14 @@ export async function refresh() {
 export function start() {
   refresh();
   let lost = false;
+  const tell = (summary) => { for (const listener of [...sessionListeners]) listener(summary); };
+  const readAgain = () => { refresh(); tell(null); };
   follow("/api/events", (event, data) => {
     if (event === "plugin") refresh();
-    if (event === "session") for (const listener of [...sessionListeners]) listener(data);
+    if (event === "session") tell(data);
+    if (event === "behind") readAgain();
   }, (state) => {
-    if (state === "open" && lost) refresh();
+    if (state === "open" && lost) readAgain();
     lost = state !== "open";
     if (state !== "refused") plugin.patch({ connection: state });
   });

@@ -21,11 +21,12 @@ function useSummaries() {
       ? before.summaries.map((one) => (one.id === summary.id ? summary : one)) : [summary, ...before.summaries],
   })), []);
   useEffect(() => {
-    const stop = onSession(take);
-    getJson("/api/sessions").then(
+    const read = () => getJson("/api/sessions").then(
       (answer) => set({ state: "ready", summaries: (Array.isArray(answer) ? answer : answer?.sessions) ?? [], error: null }),
       (error) => set({ state: "error", summaries: [], error }),
     );
+    const stop = onSession((summary) => (summary ? take(summary) : read()));
+    read();
     return stop;
   }, []);
   return { ...found, take };

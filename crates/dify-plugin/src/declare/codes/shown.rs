@@ -45,7 +45,8 @@ pub(super) const TABLE: &[Explanation] = &[
         Code::HiddenHelp,
         "a help, URL or tooltip that is not shown",
         "The Dify API drops `help`, `url` and `tooltip` of the fields of a model provider. For tools and others, `help` is shown \
-         together with `url` only, as the text of the link. Say it in the placeholder, the label or an option.",
+         together with `url` only, as the text of the link. Of a parameter the daemon reads one explanation: `human_description` of a tool's, `help` of an \
+         agent strategy's, `description` of others; the dialog of a subscription shows none. Say it in the placeholder, the label or an option.",
         "variable: api_key\ntype: secret-input\nhelp: {en_US: Create one in your account}   # placeholder",
         "langgenius/graphon: src/graphon/model_runtime/entities/provider_entities.py",
     ),
@@ -157,8 +158,8 @@ pub(super) const TABLE: &[Explanation] = &[
     new(
         Code::LostText,
         "a text that users of a language do not see",
-        "Texts of models and their parameters reach the page in English and Chinese only; a language without a text gets the English \
-         one; and a long label is cut.",
+        "Texts of model providers, their models and parameters reach the page in English and Chinese only. A text that is missing in \
+         a language is shown in English; a text without a language that others of its file have is probably forgotten.",
         "label:\n  en_US: Temperature\n  pt_BR: Temperatura   # not shown for a model",
         "langgenius/graphon: src/graphon/model_runtime/entities/common_entities.py",
     ),

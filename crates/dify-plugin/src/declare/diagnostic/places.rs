@@ -72,6 +72,14 @@ fn field(problem: &Problem, files: &mut Sources<'_>, found: &mut Diagnostic) {
         _ => meant(problem, source, &place, &range, is_key, found).map(|name| format!("did you mean `{name}`?")),
     };
     mark(source, range, label, found);
+    if let Some(written) = &place.written {
+        let (range, message) = match (written.is_exact, problem.code) {
+            (false, Code::Missing | Code::NeededList) => (written.of_key(), "the alias takes over this"),
+            _ => (marked(problem, source, written), "it is written here"),
+        };
+        let place = related_place(source, &problem.file, Some(range), message);
+        found.related.push(place);
+    }
 }
 
 /// What is marked.

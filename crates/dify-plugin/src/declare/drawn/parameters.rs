@@ -114,6 +114,9 @@ fn field(parameter: &Parameter, engine: Engine) -> Field {
         ..Field::default()
     };
     if engine == Engine::New {
+        if !field.help.is_null() {
+            field.note(Code::HiddenHelp, "its explanation is not shown in the dialog of a subscription");
+        }
         field.help = Value::Null;
         field.help_drawn_as = None;
     }

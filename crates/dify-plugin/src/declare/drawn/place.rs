@@ -64,7 +64,8 @@ fn is_within(path: &str, part: &str) -> bool {
     path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-fn note(problem: &Problem) -> Note {
+/// A problem as a note.
+pub(super) fn note(problem: &Problem) -> Note {
     Note {
         code: problem.code.text(),
         message: problem.message.clone(),

@@ -9,7 +9,8 @@ use super::credentials;
 use super::field::{maybe, two};
 use super::models;
 use super::parts;
-use super::place::Place;
+use super::place::{Place, note};
+use super::texts;
 use crate::declare::codes::Code;
 use crate::declare::i18n::I18n;
 use crate::declare::problem::Problem;
@@ -24,6 +25,8 @@ const PRESETS: [&str; 2] = ["openai", "azure_openai"];
 
 /// The view of a plugin, with the notes among its problems.
 pub(crate) fn view(declarations: &Declarations, problems: &[Problem]) -> Value {
+    let texts = texts::problems(declarations);
+    let problems = &[problems, texts.as_slice()].concat();
     let mut kinds: Vec<&str> = declarations.kinds.kinds().map(word).collect();
     if !declarations.providers.is_empty() {
         kinds.insert(0, "model");
@@ -39,6 +42,8 @@ pub(crate) fn view(declarations: &Declarations, problems: &[Problem]) -> Value {
         "languages": languages,
         "card": card(declarations, problems, &kinds),
         "providers": providers,
+        // Some are in no part that is drawn.
+        "texts": {"notes": texts.iter().map(note).collect::<Vec<_>>()},
     })
 }
 

@@ -71,6 +71,9 @@ fn form(kind: PluginKind) -> Form {
 /// Types of which several values can be chosen.
 const MULTIPLE: [&str; 2] = ["select", "dynamic-select"];
 
+/// Members with which authors explain a field; those that are not the explanation of their kind are not shown.
+const EXPLANATIONS: [&str; 3] = ["help", "url", "tooltip"];
+
 impl Rules<'_> {
     /// The parameters of a part of a plugin.
     pub(super) fn parameters(&mut self, owner: &Map<String, Value>, prefix: &str, kind: PluginKind) {
@@ -109,6 +112,13 @@ impl Rules<'_> {
         self.default(parameter, path, kind);
         for key in form.dropped.iter().filter(|key| parameter.get(**key).is_some_and(|value| !value.is_null())) {
             self.report(Code::NoEffect, &format!("{path}{key}"), "is left out by the daemon, so it has no effect");
+        }
+        let is_lost = |key: &&str| *key != explanation && !form.dropped.contains(key);
+        for key in EXPLANATIONS.into_iter().filter(is_lost) {
+            if parameter.get(key).is_some_and(|value| !value.is_null()) {
+                let message = format!("is left out by the daemon; say it in `{explanation}`");
+                self.report(Code::HiddenHelp, &format!("{path}{key}"), message);
+            }
         }
     }
 

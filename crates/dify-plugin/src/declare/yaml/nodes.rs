@@ -1,6 +1,8 @@
 //! Where each value of a YAML text is, in bytes: a tree of positions for [`super::edit`]. Values themselves are read by
 //! [`super::parse`], whose limits apply before this.
 
+use std::collections::HashMap;
+
 use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput, StructureStyle};
 
 /// A value and its position. Comments, anchors and tags are not part of it.
@@ -21,8 +23,8 @@ pub(in crate::declare) enum Content {
     Scalar,
     /// A literal or folded block.
     Block,
-    /// A reference to an anchor.
-    Alias,
+    /// A reference to the anchor of this number.
+    Alias(usize),
     /// A list.
     Sequence { items: Vec<Node>, is_flow: bool },
     /// A mapping; its entries are in order.
@@ -56,14 +58,46 @@ fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
     Parser::new_from_str_with_options(text, options)
 }
 
+/// The values that have an anchor, by its number: where each starts and ends.
+pub(in crate::declare) type Anchors = HashMap<usize, (usize, usize)>;
+
 /// Reads the positions of a text; `None` if it has no single document.
 pub(in crate::declare) fn read(text: &str) -> Option<Node> {
-    let mut reader = Reader { text, parser: parser(text) };
+    read_with_anchors(text).map(|(node, _)| node)
+}
+
+/// Reads the positions of a text, and the places of its anchors.
+pub(in crate::declare) fn read_with_anchors(text: &str) -> Option<(Node, Anchors)> {
+    let mut reader = Reader { text, parser: parser(text), anchors: Anchors::new() };
     loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(..), ..) => {}
-            (event, start, end) => return reader.node(event, start, end).map(|(_, node)| node),
+            (event, start, end) => {
+                let (_, node) = reader.node(event, start, end)?;
+                return Some((node, reader.anchors));
+            }
         }
+    }
+}
+
+impl Node {
+    /// The value within this one that starts and ends there. Values are in the order of the text.
+    pub(in crate::declare) fn at(&self, start: usize, end: usize) -> Option<&Node> {
+        let mut node = self;
+        while (node.start, node.end) != (start, end) {
+            node = match &node.content {
+                Content::Sequence { items, .. } => {
+                    items.get(items.partition_point(|item| item.start <= start).checked_sub(1)?)?
+                }
+                Content::Mapping { entries, .. } => {
+                    let entry =
+                        entries.get(entries.partition_point(|entry| entry.key.start <= start).checked_sub(1)?)?;
+                    if entry.value.start <= start && entry.value.end >= end { &entry.value } else { &entry.key }
+                }
+                _ => return None,
+            };
+        }
+        Some(node)
     }
 }
 
@@ -76,6 +110,7 @@ pub(in crate::declare) fn mistake(text: &str) -> Option<(usize, String)> {
 struct Reader<'a> {
     text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
+    anchors: Anchors,
 }
 
 impl<'a> Reader<'a> {
@@ -87,6 +122,21 @@ impl<'a> Reader<'a> {
 
     /// The node that an event starts, with its text if it is a scalar.
     fn node(&mut self, event: Event<'a>, start: usize, end: usize) -> Option<(String, Node)> {
+        let anchor = match &event {
+            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(_, anchor, _) | Event::MappingStart(_, anchor, _) => {
+                *anchor
+            }
+            _ => 0,
+        };
+        let (text, node) = self.content(event, start, end)?;
+        // Zero is none.
+        if anchor != 0 {
+            self.anchors.insert(anchor, (node.start, node.end));
+        }
+        Some((text, node))
+    }
+
+    fn content(&mut self, event: Event<'a>, start: usize, end: usize) -> Option<(String, Node)> {
         match event {
             Event::Scalar(text, style, ..) => {
                 let (end, content) = match style {
@@ -98,7 +148,7 @@ impl<'a> Reader<'a> {
                 };
                 Some((text.into_owned(), Node { start: start.min(end), end, content }))
             }
-            Event::Alias(_) => Some((String::new(), Node { start, end, content: Content::Alias })),
+            Event::Alias(anchor) => Some((String::new(), Node { start, end, content: Content::Alias(anchor) })),
             Event::SequenceStart(style, ..) => {
                 let is_flow = style == StructureStyle::Flow;
                 let mut items = Vec::new();

@@ -3,6 +3,7 @@
 //! Bodies are JSON if serializing the parsed JSON again returns the same bytes, otherwise text, otherwise Base64.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::Outgoing;
 use super::sanitize::{BodyPolicy, Sanitizer, multipart_boundary};
 use crate::error::InvokeError;
+use crate::upstream::connect_times::Connection;
 
 /// Format marker in every file.
 pub(super) const FORMAT: &str = "dify-plugin-runtime exchange 1";
@@ -37,6 +39,9 @@ pub(super) struct Exchange {
     pub session_id: Option<String>,
     /// Request.
     pub request: Request,
+    /// Connection; absent if none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<RecordedConnection>,
     /// Response; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<RecordedResponse>,
@@ -57,6 +62,37 @@ pub(super) struct Request {
     /// Body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Data>,
+}
+
+/// The connection of a request. Times are in milliseconds since the request was handed to the HTTP client; until the first of them it
+/// was in the client's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RecordedConnection {
+    /// Whether a connection was used again that was open before.
+    pub reused: bool,
+    /// When the client began to open the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_ms: Option<f64>,
+    /// When it was open: host name, TCP, proxy and TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_ms: Option<f64>,
+    /// When a connection that is used again took the request's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_ms: Option<f64>,
+}
+
+impl RecordedConnection {
+    pub(super) fn of(connection: Connection, started: Instant) -> Self {
+        let after = |at: Instant| (at.saturating_duration_since(started).as_secs_f64() * 1e6).round() / 1e3;
+        match connection {
+            Connection::New { began, open } => {
+                Self { reused: false, began_ms: Some(after(began)), open_ms: open.map(after), sent_ms: None }
+            }
+            Connection::Reused { sent } => {
+                Self { reused: true, began_ms: None, open_ms: None, sent_ms: sent.map(after) }
+            }
+        }
+    }
 }
 
 /// A response.

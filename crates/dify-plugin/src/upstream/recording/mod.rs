@@ -23,7 +23,7 @@ use url::Url;
 
 use self::recorder::Recorder;
 #[cfg(feature = "workbench")]
-pub(crate) use self::recorder::{Observed, Observer};
+pub(crate) use self::recorder::{Observed, Observer, Step};
 use self::replayer::Replayer;
 #[cfg(feature = "workbench")]
 pub(crate) use self::scrubber::Scrubber;

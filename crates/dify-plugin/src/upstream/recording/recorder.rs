@@ -1,5 +1,5 @@
-//! Writes exchanges to files when they end, or hands them to an observer in the same form. Recording errors are logged and do not
-//! affect the session.
+//! Writes exchanges to files when they end, or hands them to an observer in the same form as they go on. Recording errors are logged
+//! and do not affect the session.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -16,13 +16,16 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use http::HeaderMap;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tracing::warn;
 
-use super::exchange::{Chunk, Data, End, Exchange, FORMAT, Failure, RecordedResponse, Request, shortened};
+use super::exchange::{
+    Chunk, Data, End, Exchange, FORMAT, Failure, RecordedConnection, RecordedResponse, Request, shortened,
+};
 use super::sanitize::{BodyPolicy, Secrets, clip};
 use super::{Case, Incoming, Outgoing, at};
 use crate::error::InvokeError;
+use crate::upstream::connect_times::ConnectTimes;
 
 /// Maximum number of files, so that a forgotten recording does not fill the disk.
 const MAX_FILES: u32 = 9_999;
@@ -39,33 +42,58 @@ const MAX_OBSERVED_CHUNKS: usize = 20_000;
 /// A recording that is being written.
 pub(in crate::upstream) struct Recorder {
     sink: Sink,
+    /// Number of the next exchange, and of its file.
+    next: AtomicU32,
     shorten_files: bool,
     secrets: Secrets,
 }
 
 /// Where what is recorded goes.
 enum Sink {
-    /// To files of this directory, numbered from here on.
-    Directory(PathBuf, AtomicU32),
+    /// To numbered files of this directory.
+    Directory(PathBuf),
     /// To this function.
     #[cfg_attr(not(feature = "workbench"), allow(dead_code, reason = "only the workbench observes"))]
     Observer(Observer),
 }
 
-/// Takes each exchange when it has ended. It must not block.
-pub(crate) type Observer = Box<dyn Fn(Observed) + Send + Sync>;
+/// Takes what is new of each exchange. It must not block.
+pub(crate) type Observer = Box<dyn Fn(Observed<'_>) + Send + Sync>;
 
-/// An exchange that has ended.
+/// What is new of an exchange.
 #[cfg_attr(not(feature = "workbench"), allow(dead_code, reason = "only the workbench observes"))]
-pub(crate) struct Observed {
+pub(crate) struct Observed<'a> {
+    /// Number of the exchange.
+    pub number: u32,
     /// The session that it belongs to.
-    pub session_id: Option<String>,
-    /// When the request was sent.
+    pub session_id: Option<&'a str>,
+    /// When the request was handed to the HTTP client.
     pub started: Instant,
-    /// The exchange as in a recording.
-    pub exchange: Value,
-    /// The length of the response's body, and whether all of it is in the exchange.
-    pub length: (usize, bool),
+    /// What happened.
+    pub step: Step,
+}
+
+/// A step of an exchange. The text of a body comes with the last one: what is secret is found in a whole body only.
+#[cfg_attr(not(feature = "workbench"), allow(dead_code, reason = "only the workbench observes"))]
+pub(crate) enum Step {
+    /// The request, in the form of an exchange of a recording.
+    Begun(Value),
+    /// The connection and the head of the response, in that form.
+    Responded(Value),
+    /// A chunk of the response's body.
+    Chunk {
+        /// Milliseconds since the request.
+        at_ms: u64,
+        /// Length in bytes.
+        bytes: usize,
+    },
+    /// The exchange has ended.
+    Ended {
+        /// All of it, as in a recording.
+        exchange: Value,
+        /// The length of the response's body, and whether all of it is in the exchange.
+        length: (usize, bool),
+    },
 }
 
 impl Recorder {
@@ -76,14 +104,15 @@ impl Recorder {
         let number = |name: &str| name.split('-').next().and_then(|number| number.parse::<u32>().ok());
         let last = names.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max().unwrap_or(0);
         let next = AtomicU32::new(last + 1);
-        let sink = Sink::Directory(directory.to_owned(), next);
-        Ok(Arc::new(Self { sink, shorten_files, secrets: Secrets::default() }))
+        let sink = Sink::Directory(directory.to_owned());
+        Ok(Arc::new(Self { sink, next, shorten_files, secrets: Secrets::default() }))
     }
 
     /// Hands everything to an observer; nothing is written.
     #[cfg(feature = "workbench")]
     pub(super) fn observe(observer: Observer) -> Arc<Self> {
-        Arc::new(Self { sink: Sink::Observer(observer), shorten_files: false, secrets: Secrets::default() })
+        let (sink, next) = (Sink::Observer(observer), AtomicU32::new(1));
+        Arc::new(Self { sink, next, shorten_files: false, secrets: Secrets::default() })
     }
 
     /// Writes a session's request in the format of `invoke`, with its credentials redacted.
@@ -110,8 +139,9 @@ impl Recorder {
         outgoing: &Outgoing<'_>,
         network: impl Future<Output = Result<Incoming, InvokeError>>,
     ) -> Result<Incoming, InvokeError> {
-        let mut open = Open::new(self.clone(), outgoing);
-        let outcome = network.await;
+        let times = Arc::<ConnectTimes>::default();
+        let mut open = Open::new(self.clone(), outgoing, times.clone());
+        let outcome = times.observe(network).await;
         match outcome {
             Ok(incoming) => {
                 let Incoming { status, headers, body } = incoming;
@@ -126,18 +156,15 @@ impl Recorder {
         }
     }
 
-    /// The number of the next file.
+    /// The number of the next exchange or file.
     fn number(&self) -> u32 {
-        match &self.sink {
-            Sink::Directory(_, next) => next.fetch_add(1, Ordering::Relaxed),
-            Sink::Observer(_) => 0,
-        }
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The most that is kept of one body, in bytes.
     fn max_body_bytes(&self) -> usize {
         match self.sink {
-            Sink::Directory(..) => MAX_BODY_BYTES,
+            Sink::Directory(_) => MAX_BODY_BYTES,
             Sink::Observer(_) => MAX_OBSERVED_BYTES,
         }
     }
@@ -145,14 +172,14 @@ impl Recorder {
     /// The most chunks that are kept apart.
     fn max_chunks(&self) -> usize {
         match self.sink {
-            Sink::Directory(..) => usize::MAX,
+            Sink::Directory(_) => usize::MAX,
             Sink::Observer(_) => MAX_OBSERVED_CHUNKS,
         }
     }
 
     /// Writes a file that only its owner can read, because it contains prompts and responses.
     fn write<T: Serialize>(&self, number: u32, name: &str, content: &T) {
-        let Sink::Directory(directory, _) = &self.sink else { return };
+        let Sink::Directory(directory) = &self.sink else { return };
         if number > MAX_FILES {
             if number == MAX_FILES + 1 {
                 warn!(files = MAX_FILES, "recording limit reached; recording stopped");
@@ -178,6 +205,7 @@ struct Open {
     policy: BodyPolicy,
     sent: HeaderMap,
     started: Instant,
+    times: Arc<ConnectTimes>,
     exchange: Exchange,
     body: BytesMut,
     /// Length of the body in bytes, kept or not.
@@ -187,7 +215,7 @@ struct Open {
 }
 
 impl Open {
-    fn new(recorder: Arc<Recorder>, outgoing: &Outgoing<'_>) -> Self {
+    fn new(recorder: Arc<Recorder>, outgoing: &Outgoing<'_>, times: Arc<ConnectTimes>) -> Self {
         let sanitizer = recorder.secrets.sanitizer(outgoing.headers);
         let request = outgoing.request;
         let policy = if request.is_confidential { BodyPolicy::Confidential } else { BodyPolicy::Open };
@@ -199,21 +227,34 @@ impl Open {
             recorded_at: jiff::Timestamp::now(),
             session_id: outgoing.session_id.map(str::to_owned),
             request: Request::of(outgoing, &sanitizer, recorder.shorten_files),
+            connection: None,
             response: None,
             failure: None,
         };
         let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-');
-        Self {
+        let open = Self {
             number: recorder.number(),
             host: request.url.host_str().unwrap_or_default().chars().filter(is_plain).collect(),
             policy,
             sent: outgoing.headers.clone(),
             started: Instant::now(),
+            times,
             exchange,
             body: BytesMut::new(),
             length: 0,
             chunks: Vec::new(),
             recorder,
+        };
+        open.observe(|open| serde_json::to_value(&open.exchange).ok().map(Step::Begun));
+        open
+    }
+
+    /// Tells the observer, if there is one.
+    fn observe(&self, step: impl FnOnce(&Self) -> Option<Step>) {
+        let Sink::Observer(observer) = &self.recorder.sink else { return };
+        if let Some(step) = step(self) {
+            let session_id = self.exchange.session_id.as_deref();
+            observer(Observed { number: self.number, session_id, started: self.started, step });
         }
     }
 
@@ -226,6 +267,14 @@ impl Open {
         let after_ms = self.elapsed();
         self.exchange.response =
             Some(RecordedResponse { after_ms, status, headers, chunks: Vec::new(), end: End::NotConsumed });
+        self.set_connection();
+        let head = |open: &Self| json!({"connection": open.exchange.connection, "response": open.exchange.response});
+        self.observe(|open| Some(Step::Responded(head(open))));
+    }
+
+    fn set_connection(&mut self) {
+        let connection = self.times.connection();
+        self.exchange.connection = connection.map(|connection| RecordedConnection::of(connection, self.started));
     }
 
     fn set_failure(&mut self, error: &InvokeError) {
@@ -244,7 +293,10 @@ impl Open {
             let has_room = self.chunks.len() < self.recorder.max_chunks();
             match self.chunks.last_mut().filter(|_| !has_room) {
                 Some(last) => last.0 = end,
-                None => self.chunks.push((end, at_ms)),
+                None => {
+                    self.chunks.push((end, at_ms));
+                    self.observe(|_| Some(Step::Chunk { at_ms, bytes: bytes.len() }));
+                }
             }
         }
     }
@@ -258,6 +310,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.set_connection();
         let secrets = &self.recorder.secrets;
         let ranges = secrets.sanitizer(&self.sent).ranges(&self.body, self.policy);
         if self.policy == BodyPolicy::Confidential {
@@ -271,13 +324,10 @@ impl Drop for Open {
                 start = *end;
             }
         }
-        if let Sink::Observer(observer) = &self.recorder.sink
-            && let Ok(exchange) = serde_json::to_value(&self.exchange)
-        {
-            let session_id = self.exchange.session_id.take();
-            let length = (self.length, self.length == self.body.len());
-            return observer(Observed { session_id, started: self.started, exchange, length });
-        }
+        self.observe(|open| {
+            let length = (open.length, open.length == open.body.len());
+            serde_json::to_value(&open.exchange).ok().map(|exchange| Step::Ended { exchange, length })
+        });
         self.recorder.write(self.number, &self.host, &self.exchange);
     }
 }

@@ -57,7 +57,7 @@ struct Running {
     record: Arc<Mutex<Record>>,
     id: String,
     events: SessionEvents,
-    calls: mpsc::UnboundedReceiver<(Invoke, Replies)>,
+    calls: mpsc::Receiver<(Invoke, Replies)>,
     answering: Answering,
     _link: Arc<Link>,
 }
@@ -160,7 +160,7 @@ fn open(workbench: Arc<Workbench>, call: Call) -> Result<Running, ApiError> {
     let mut record = Record::new(id.clone(), request.clone(), Some(scrubber));
     record.frame("in", "request", &json!({"session_id": id, "event": "request", "data": request}).to_string());
     let record = workbench.sessions.remember(record);
-    let (sender, calls) = mpsc::unbounded_channel();
+    let (sender, calls) = mpsc::channel(workbench.limits.unread_calls);
     let live = Live { record: record.clone(), calls: sender, waiting: HashMap::new() };
     workbench.sessions.live().insert(id.clone(), live);
     match workbench.target.open(&workbench, &id, &envelope) {

@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod copy;
+mod exchanges;
 mod opened;
 mod record;
 mod routes;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use self::answers::Script;
 use self::record::Record;
@@ -43,7 +45,7 @@ pub(super) struct Sessions {
 /// A session that is open.
 struct Live {
     record: Arc<Mutex<Record>>,
-    calls: mpsc::UnboundedSender<(Invoke, Replies)>,
+    calls: mpsc::Sender<(Invoke, Replies)>,
     /// Calls that wait for an answer by hand.
     waiting: HashMap<String, Replies>,
 }
@@ -52,11 +54,12 @@ impl Sessions {
     /// A call back of a session.
     pub(super) fn call_back(&self, session_id: &str, call: Invoke, replies: Replies) {
         match self.live().get(session_id) {
-            Some(live) => drop(live.calls.send((call, replies))),
-            None => {
-                replies.error("the session is over");
-                replies.end();
+            Some(live) => {
+                if let Err(TrySendError::Full((_, replies))) = live.calls.try_send((call, replies)) {
+                    refuse(&replies, "too many calls back of this session wait for the page");
+                }
             }
+            None => refuse(&replies, "the session is over"),
         }
     }
 
@@ -74,11 +77,12 @@ impl Sessions {
         }
     }
 
-    /// An exchange with an upstream that has ended, also when its session has.
-    pub(super) fn exchange(&self, observed: Observed) {
-        let Some(session_id) = &observed.session_id else { return };
-        if let Some(record) = self.record(session_id) {
-            locked(&record).exchange(&observed);
+    /// A step of an exchange with an upstream, also when its session has ended.
+    pub(super) fn exchange(&self, observed: Observed<'_>) {
+        let Some(session_id) = observed.session_id else { return };
+        let live = self.live().get(session_id).map(|live| live.record.clone());
+        if let Some(record) = live.or_else(|| self.record(session_id)) {
+            locked(&record).exchange(observed);
         }
     }
 
@@ -123,6 +127,51 @@ impl Sessions {
     }
 }
 
+fn refuse(replies: &Replies, reason: &str) {
+    replies.error(reason);
+    replies.end();
+}
+
 fn locked(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+    use super::*;
+    use crate::daemon::{Link, LinkOptions, Queue};
+
+    #[tokio::test]
+    async fn calls_back_that_are_not_read_fail() {
+        let sessions = Arc::new(Sessions::default());
+        let (calls, mut unread) = mpsc::channel(2);
+        let record = sessions.remember(Record::new("s".to_owned(), json!({}), None));
+        sessions.live().insert("s".to_owned(), Live { record, calls, waiting: HashMap::new() });
+        let (plugin, daemon) = tokio::io::duplex(1 << 16);
+        let (reader, writer) = tokio::io::split(daemon);
+        let answering = sessions.clone();
+        let options = LinkOptions {
+            max_line_bytes: 1 << 16,
+            idle_timeout: None,
+            process_ended: None,
+            answering: Box::new(move |session, call, replies| answering.call_back(session, call, replies)),
+            watching: None,
+        };
+        let link = Link::over(reader, writer, options);
+        let _events = link.open("s", &json!({}), Queue::Unlimited);
+        let (reader, mut writer) = tokio::io::split(plugin);
+        for number in 1..=3 {
+            let call = json!({"type": "llm", "backwards_request_id": format!("c{number}"), "request": {}});
+            let call = json!({"event": "session", "session_id": "s", "data": {"type": "invoke", "data": call}});
+            writer.write_all(format!("{call}\n").as_bytes()).await.unwrap();
+        }
+        let mut lines = BufReader::new(reader).lines();
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "{}", "the request");
+        let refused = lines.next_line().await.unwrap().unwrap();
+        assert!(refused.contains("c3") && refused.contains("too many calls back"), "{refused}");
+        assert_eq!(unread.recv().await.unwrap().0.request_id, "c1");
+    }
 }

@@ -45,7 +45,7 @@ fn of_document(id: String, mut document: Map<String, Value>) -> Result<Record, &
         _ => Vec::new().into_iter().take(MAX_ROWS),
     };
     let frames = rows(document.remove("frames")).map(|frame| self::frame(&frame)).collect();
-    let exchanges = rows(document.remove("exchanges")).filter(Value::is_object).collect();
+    let exchanges = rows(document.remove("exchanges")).filter(Value::is_object).map(ended).collect();
     let usage = document.remove("usage").filter(Value::is_object);
     let items = document.get("items").and_then(Value::as_u64).unwrap_or_default() as usize;
     let mut record = Record::new(id, request, None);
@@ -57,6 +57,12 @@ fn of_document(id: String, mut document: Map<String, Value>) -> Result<Record, &
     record.end("opened", error.map(|error| (text(&error["kind"]), text(&error["message"]))));
     record.milliseconds = document.get("milliseconds").and_then(Value::as_f64);
     Ok(record)
+}
+
+/// An exchange that went on when its session was saved: nothing more comes.
+fn ended(mut exchange: Value) -> Value {
+    exchange.as_object_mut().into_iter().for_each(|members| drop(members.shift_remove("open")));
+    exchange
 }
 
 /// A frame with the members that the page reads.
@@ -172,34 +178,49 @@ fn hide(value: &mut Value, depth: usize) {
 
 /// A recorded exchange as the page shows it: times in milliseconds from the beginning of its session.
 pub(super) fn exchange(recorded: &Value, at: f64, id: &str) -> Value {
-    let (request, response, failure) = (&recorded["request"], &recorded["response"], &recorded["failure"]);
+    let (request, failure) = (&recorded["request"], &recorded["failure"]);
     let body = text_of(&request["body"]);
-    let chunks: Vec<(f64, String)> = response["chunks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .take(MAX_ROWS)
-        .map(|chunk| (at + chunk["at_ms"].as_f64().unwrap_or_default(), text_of(chunk)))
-        .collect();
-    let headers_at = response["after_ms"].as_f64().map(|after| at + after);
-    let failed_at = failure["after_ms"].as_f64().map(|after| at + after);
-    let ended = chunks.last().map(|(at, _)| *at).or(headers_at).or(failed_at);
-    let whole: String = chunks.iter().map(|(_, text)| text.as_str()).collect();
-    let interrupted = response["end"]["truncated"].as_str().or_else(|| failure["message"].as_str());
-    json!({
-        "id": id, "attempt": 1, "method": request["method"], "url": request["url"], "status": response["status"], "at": at,
-        // The HTTP client does not report when it took a connection.
-        "phases": {"queued": null, "connected": null, "first_byte": headers_at, "ended": ended},
+    let mut shown = json!({
+        "id": id, "attempt": 1, "method": request["method"], "url": request["url"], "status": null, "at": at,
+        "phases": {"queued": null, "connected": null, "first_byte": null, "ended": null}, "reused": null,
         "request": {"headers": pairs(&request["headers"]), "body": body, "bytes": body.len()},
-        "response": if response.is_object() {
-            json!({"headers": pairs(&response["headers"]), "body": whole, "bytes": whole.len(),
-                "chunks": chunks.iter().map(|(at, text)| json!([at, text.len()])).collect::<Vec<_>>()})
-        } else {
-            Value::Null
-        },
-        "error": interrupted,
-        "redacted": recorded.to_string().contains(HIDDEN),
-    })
+        "response": null, "error": failure["message"].as_str(), "redacted": recorded.to_string().contains(HIDDEN),
+    });
+    add_response(&mut shown, recorded, at);
+    let chunks = shown["response"]["chunks"].as_array();
+    let last = chunks.and_then(|chunks| chunks.last()).and_then(|chunk| chunk[0].as_f64());
+    let failed = failure["after_ms"].as_f64().map(|after| at + after);
+    shown["phases"]["ended"] = last.or(shown["phases"]["first_byte"].as_f64()).or(failed).into();
+    shown
+}
+
+/// Adds the connection and the response of a recorded exchange.
+pub(super) fn add_response(shown: &mut Value, recorded: &Value, at: f64) {
+    let (connection, response) = (&recorded["connection"], &recorded["response"]);
+    let after = |value: &Value| value.as_f64().map(|after| at + after);
+    let queued = after(&connection["began_ms"]).or(after(&connection["sent_ms"]));
+    let connected = after(&connection["open_ms"]);
+    // Whole milliseconds may be less than the exact time of a step before.
+    let first_byte = after(&response["after_ms"]).map(|time| time.max(connected.or(queued).unwrap_or(time)));
+    (shown["phases"]["queued"], shown["phases"]["connected"]) = (queued.into(), connected.into());
+    (shown["phases"]["first_byte"], shown["reused"]) = (first_byte.into(), connection["reused"].as_bool().into());
+    if !response.is_object() {
+        return;
+    }
+    let chunks = response["chunks"].as_array().into_iter().flatten().take(MAX_ROWS);
+    let chunks: Vec<(f64, String)> =
+        chunks.map(|chunk| (at + chunk["at_ms"].as_f64().unwrap_or_default(), text_of(chunk))).collect();
+    let whole: String = chunks.iter().map(|(_, text)| text.as_str()).collect();
+    let chunks: Vec<Value> = chunks.iter().map(|(at, text)| json!([at, text.len()])).collect();
+    shown["status"] = response["status"].clone();
+    shown["response"] =
+        json!({"headers": pairs(&response["headers"]), "body": whole, "bytes": whole.len(), "chunks": chunks});
+    if let Some(reason) = response["end"]["truncated"].as_str() {
+        shown["error"] = reason.into();
+    }
+    if recorded.to_string().contains(HIDDEN) {
+        shown["redacted"] = true.into();
+    }
 }
 
 /// The content of a body or a chunk: text, or what is for it.
@@ -234,6 +255,9 @@ mod tests {
         }
         whole["format"] = FORMAT.into();
         assert_eq!(whole, document);
+        // Of one that went on nothing more comes.
+        document["exchanges"][0]["open"] = true.into();
+        assert_eq!(open("new".to_owned(), document).unwrap().whole()["exchanges"], whole["exchanges"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::exchanges::Exchanges;
 use super::opened::HIDDEN;
 use crate::upstream::recording::{Observed, Scrubber};
 use crate::workbench::credentials::masked;
@@ -38,9 +39,11 @@ pub(super) struct Record {
     /// The request as it may be shown.
     pub(super) request: Value,
     frames: Vec<Value>,
-    exchanges: Vec<Value>,
+    exchanges: Exchanges,
+    /// Of the request and the frames.
     bytes: usize,
-    dropped: (usize, usize),
+    /// Frames that did not fit.
+    dropped: usize,
     /// Absent in a session that was opened from a recording, which has no secrets.
     scrubber: Option<Scrubber>,
 }
@@ -67,8 +70,8 @@ impl Record {
             bytes: request.to_string().len(),
             request,
             frames: Vec::new(),
-            exchanges: Vec::new(),
-            dropped: (0, 0),
+            exchanges: Exchanges::default(),
+            dropped: 0,
             scrubber,
         }
     }
@@ -80,7 +83,7 @@ impl Record {
 
     /// Size of what is kept, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.exchanges.bytes()
     }
 
     /// A text without the session's secrets.
@@ -126,8 +129,8 @@ impl Record {
     /// A line in a direction: `in` is to the plugin.
     pub(super) fn frame(&mut self, direction: &str, kind: &str, line: &str) {
         let at = self.now();
-        if self.bytes >= MAX_BYTES {
-            self.dropped.0 += 1;
+        if self.bytes() >= MAX_BYTES {
+            self.dropped += 1;
             return;
         }
         let read = &line[..line.floor_char_boundary(MAX_READ_BYTES)];
@@ -142,33 +145,14 @@ impl Record {
         }));
     }
 
-    /// An exchange with an upstream. Recordings have removed its secrets.
-    pub(super) fn exchange(&mut self, observed: &Observed) {
+    /// A step of an exchange with an upstream. Recordings have removed its secrets.
+    pub(super) fn exchange(&mut self, observed: Observed<'_>) {
         let at = milliseconds(observed.started.saturating_duration_since(self.started));
-        let id = format!("{}-{}", self.id, self.exchanges.len() + self.dropped.1 + 1);
+        let room = MAX_BYTES.saturating_sub(self.bytes);
+        let mut exchanges = std::mem::take(&mut self.exchanges);
         // What is secret in this session only, such as a setting, is not known to the recorder.
-        let exchange = self.without_secrets(observed.exchange.clone());
-        let mut shown = super::opened::exchange(&exchange, at, &id);
-        let (length, is_whole) = observed.length;
-        if let Some(response) = shown.get_mut("response").filter(|response| response.is_object()) {
-            response["bytes"] = length.into();
-            response["truncated"] = (!is_whole).into();
-        }
-        // One that ended after its session is known only now.
-        self.add_exchange(shown);
-    }
-
-    /// Adds an exchange in the form of the page.
-    pub(super) fn add_exchange(&mut self, exchange: Value) {
-        let size = |part: &str| exchange[part]["body"].as_str().map_or(0, str::len);
-        let chunks = exchange["response"]["chunks"].as_array().map_or(0, Vec::len);
-        let bytes = size("request") + size("response") + chunks * 64 + 4096;
-        if self.bytes + bytes > MAX_BYTES {
-            self.dropped.1 += 1;
-            return;
-        }
-        self.bytes += bytes;
-        self.exchanges.push(exchange);
+        exchanges.take(observed.number, observed.step, at, &self.id, room, |value| self.without_secrets(value));
+        self.exchanges = exchanges;
     }
 
     /// Ends it, once.
@@ -196,29 +180,46 @@ impl Record {
         let mut whole = self.summary();
         whole["request"] = self.request.clone();
         whole["frames"] = self.frames.clone().into();
-        whole["exchanges"] = self.exchanges.clone().into();
-        whole["dropped"] = json!({"frames": self.dropped.0, "exchanges": self.dropped.1});
+        whole["exchanges"] = self.exchanges.values().cloned().collect();
+        whole["dropped"] = self.dropped();
         whole
     }
 
+    /// What is new since a page has read so many frames and this change of the exchanges.
+    pub(super) fn since(&self, frames: usize, change: u64) -> Value {
+        let mut new = self.summary();
+        let (exchanges, grown) = self.exchanges.since(change);
+        new["frames"] = self.frames.get(frames..).unwrap_or_default().into();
+        (new["exchanges"], new["grown"]) = (exchanges.into(), grown.into());
+        (new["change"], new["dropped"]) = (self.exchanges.version().into(), self.dropped());
+        new
+    }
+
+    fn dropped(&self) -> Value {
+        json!({"frames": self.dropped, "exchanges": self.exchanges.dropped()})
+    }
+
     /// Exchanges in the form of the page.
-    pub(super) fn exchanges(&self) -> &[Value] {
-        &self.exchanges
+    pub(super) fn exchanges(&self) -> impl Iterator<Item = &Value> {
+        self.exchanges.values()
     }
 
     /// Restores what a recording holds.
     pub(super) fn restore(&mut self, frames: Vec<Value>, exchanges: Vec<Value>, usage: Option<Value>, items: usize) {
         frames.into_iter().for_each(|frame| {
             let size = frame["text"].as_str().map_or(0, str::len) + 128;
-            match self.bytes + size > MAX_BYTES {
-                true => self.dropped.0 += 1,
+            match self.bytes() + size > MAX_BYTES {
+                true => self.dropped += 1,
                 false => {
                     self.bytes += size;
                     self.frames.push(frame);
                 }
             }
         });
-        exchanges.into_iter().for_each(|exchange| self.add_exchange(exchange));
+        let room = MAX_BYTES.saturating_sub(self.bytes);
+        for exchange in exchanges {
+            self.exchanges.add(exchange, room);
+        }
         (self.usage, self.items) = (usage, items);
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use super::calls::{self, Call, Typed};
 use super::{copy, locked, opened};
@@ -45,8 +46,21 @@ fn missing() -> ApiError {
     ApiError::not_found("the workbench does not remember this session")
 }
 
-async fn show(State(workbench): State<Arc<Workbench>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    whole(&workbench, &id).map(Json)
+/// All of a session, or with `?frames=COUNT&change=NUMBER` what is new since a page has read so much of it.
+async fn show(
+    State(workbench): State<Arc<Workbench>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, ApiError> {
+    let Some(query) = query else { return whole(&workbench, &id).map(Json) };
+    let member = |name: &str| {
+        let found = form_urlencoded::parse(query.as_bytes()).find(|(member, _)| member == name);
+        found.and_then(|(_, value)| value.parse::<u64>().ok()).unwrap_or_default()
+    };
+    let record = workbench.sessions.record(&id).ok_or_else(missing)?;
+    let frames = usize::try_from(member("frames")).unwrap_or(usize::MAX);
+    let new = locked(&record).since(frames, member("change"));
+    Ok(Json(new))
 }
 
 async fn answer(
@@ -61,7 +75,7 @@ async fn answer(
 async fn copies(State(workbench): State<Arc<Workbench>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     let record = workbench.sessions.record(&id).ok_or_else(missing)?;
     let record = locked(&record);
-    let curl: Vec<String> = record.exchanges().iter().map(copy::curl).collect();
+    let curl: Vec<String> = record.exchanges().map(copy::curl).collect();
     let invoke = copy::invoke(workbench.program.name, &record.action, &record.request);
     Ok(Json(json!({"invoke": invoke, "curl": curl, "request": record.request})))
 }

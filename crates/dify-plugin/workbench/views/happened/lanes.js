@@ -2,6 +2,7 @@
 // what is nearest; the lists below are the same for the keyboard.
 import { html, useEffect, useMemo, useRef, useState } from "../../app/dom.js";
 import { millisecondsText } from "../../app/text.js";
+import { sessionNumbers } from "./numbers.js";
 import { axisTicks, duration, nearest, phasesOf, strokes } from "./timeline.js";
 
 const LEFT = 84;
@@ -29,6 +30,7 @@ function useWidth() {
 export function Lanes({ session, selection, linked, onSelect }) {
   const [zoom, setZoom] = useState(1);
   const length = useMemo(() => duration(session), [session]);
+  const firstToken = useMemo(() => sessionNumbers(session).firstToken, [session.frames]);
   const [element, shown] = useWidth();
   const width = shown * zoom;
   const scale = (width - LEFT - RIGHT) / length;
@@ -55,9 +57,11 @@ export function Lanes({ session, selection, linked, onSelect }) {
         <${Axis} length=${length} x=${x} height=${height} most=${Math.max(Math.floor(width / 110), 3)} />
         <text x="4" y=${FRAMES.top + 18} class="lane-name">in</text><text x="4" y=${FRAMES.top + 38} class="lane-name">out</text>
         <${FrameMarks} frames=${session.frames} x=${x} width=${width} />
-        ${session.exchanges.map((exchange, index) => html`<${ExchangeRow} key=${exchange.id} exchange=${exchange} y=${bottom + 14 + index * ROW} x=${x} width=${width}
+        ${session.exchanges.map((exchange, index) => html`<${ExchangeRow} key=${exchange.id} exchange=${exchange} now=${length} y=${bottom + 14 + index * ROW} x=${x} width=${width}
           chosen=${selection?.exchange === exchange.id} linked=${linked?.exchange === exchange.id} pick=${(event) => onSelect(pickOf(exchange, at(event)))} />`)}
         ${session.exchanges.length === 0 && html`<text x="4" y=${bottom + 30} class="lane-name">no upstream exchange</text>`}
+        ${firstToken !== null && html`<g class="first-token" data-part="first-token"><line x1=${x(firstToken)} x2=${x(firstToken)} y1=${FRAMES.top} y2=${height} />
+          <text x=${x(firstToken)} y=${bottom + 11} text-anchor=${firstToken > length * 0.8 ? "end" : "start"}>first token</text></g>`}
         <${Marker} session=${session} of=${selection} x=${x} kind="chosen" bottom=${bottom} />
         <${Marker} session=${session} of=${linked} x=${x} kind="linked" bottom=${bottom} />
         <rect class="target" x=${LEFT} y=${FRAMES.top} width=${width - LEFT - RIGHT} height=${FRAMES.height} onClick=${pickFrame} />
@@ -95,14 +99,14 @@ function FrameMarks({ frames, x, width }) {
   return paths.map(({ key, kind, path }) => html`<path key=${key} d=${path} class="frames" data-kind=${kind} />`);
 }
 
-function ExchangeRow({ exchange, y, x, width, chosen, linked, pick }) {
+function ExchangeRow({ exchange, now, y, x, width, chosen, linked, pick }) {
   const chunks = exchange.response?.chunks ?? [];
   const path = useMemo(() => strokes(chunks.map(([at]) => at), x, y + 4, y + ROW - 6), [chunks, y, width]);
   const failed = exchange.error || (exchange.status ?? 0) >= 400;
-  return html`<g class="exchange" data-chosen=${chosen || linked ? "true" : "false"}>
+  return html`<g class="exchange" data-chosen=${chosen || linked ? "true" : "false"} data-open=${exchange.open ? "true" : "false"}>
     <text x="4" y=${y + 14} class="lane-name" data-failed=${failed ? "true" : "false"}>${exchange.status ?? "–"} #${exchange.attempt}</text>
-    ${phasesOf(exchange).map((phase) => html`<rect key=${phase.name} data-phase=${phase.name} x=${x(phase.from)} y=${y + 2} height=${ROW - 6} width=${Math.max(x(phase.to) - x(phase.from), 1)} rx="2">
-      <title>${phase.name}: ${millisecondsText(phase.to - phase.from)}</title></rect>`)}
+    ${phasesOf(exchange, now).map((phase) => html`<rect key=${phase.name} data-phase=${phase.name} x=${x(phase.from)} y=${y + 2} height=${ROW - 6} width=${Math.max(x(phase.to) - x(phase.from), 1)} rx="2">
+      <title>${phase.name}: ${millisecondsText(phase.to - phase.from)}${exchange.reused ? ", connection used again" : ""}</title></rect>`)}
     <path d=${path} class="chunks" />
     <rect class="target" x=${LEFT} y=${y} width=${width - LEFT - RIGHT} height=${ROW} onClick=${pick} />
   </g>`;

@@ -1,5 +1,5 @@
 // One session: its numbers, its lanes, and what is selected in them.
-import { html, useEffect, useMemo, useState } from "../../app/dom.js";
+import { html, useEffect, useMemo, useRef, useState } from "../../app/dom.js";
 import { getJson } from "../../app/api.js";
 import { millisecondsText } from "../../app/text.js";
 import { Banner, Empty } from "../../parts/status.js";
@@ -7,23 +7,27 @@ import { SessionNumbers } from "./charts.js";
 import { CopyAs, SaveRecording } from "./copy_as.js";
 import { ExchangeDetail, Exchanges } from "./exchanges.js";
 import { FrameDetail, Frames } from "./frames.js";
+import { goesOn, pathOfNews, withNews } from "./growth.js";
 import { Lanes } from "./lanes.js";
 import { counterpart } from "./timeline.js";
 
-const REFRESH_MS = 1000;
+const REFRESH_MS = 400;
 
-/** The session in full, fetched again while it runs. @param {string} id @param {string} state  by the list */
+/** The session, of which what is new is fetched while it goes on. @param {string} id @param {string} state  by the list */
 function useSession(id, state) {
   const [found, set] = useState({ state: "loading", session: null, error: null });
+  const known = useRef(null);
   useEffect(() => {
     let current = true;
     let timer;
+    if (known.current?.id !== id) known.current = null;
     const read = async () => {
       try {
-        const session = await getJson(`/api/sessions/${encodeURIComponent(id)}`);
+        const news = await getJson(pathOfNews(id, known.current));
         if (!current) return;
-        set({ state: "ready", session: { frames: [], exchanges: [], ...session }, error: null });
-        if (session.state === "running") timer = setTimeout(read, REFRESH_MS);
+        known.current = withNews(known.current, news);
+        set({ state: "ready", session: known.current, error: null });
+        if (goesOn(known.current)) timer = setTimeout(read, REFRESH_MS);
       } catch (error) {
         if (current) set({ state: "error", session: null, error });
       }

@@ -5,7 +5,7 @@
 /**
  * @typedef {{id: string, attempt: number, method: string, url: string, status: number|null, at: number,
  *   phases: {queued: number|null, connected: number|null, first_byte: number|null, ended: number|null},
- *   request: any, response: any, error: string|null, redacted: boolean}} Exchange
+ *   request: any, response: any, error: string|null, redacted: boolean, reused?: boolean|null, open?: boolean}} Exchange
  */
 /** What is selected: a frame, an exchange, or one of its chunks. @typedef {{frame?: number, exchange?: string, chunk?: number}} Selection */
 
@@ -25,14 +25,15 @@ export function duration(session) {
   return end;
 }
 
-const PHASES = [["queue", "queued"], ["connect", "connected"], ["wait", "first_byte"], ["receive", "ended"]];
+const PHASES = [["queue", "queued"], ["connect", "connected"], ["wait", "first_byte"]];
 
 /**
- * The phases of an exchange one after the other; a phase without a time is part of the next one.
+ * The phases of an exchange one after the other; a phase without a time is part of the next one. The last one lasts to the end.
  * @param {Exchange} exchange
+ * @param {number} [now]  where one that goes on ends for the time being
  * @returns {{name: string, from: number, to: number}[]}
  */
-export function phasesOf(exchange) {
+export function phasesOf(exchange, now = 0) {
   const found = [];
   let from = exchange.at;
   for (const [name, key] of PHASES) {
@@ -41,9 +42,15 @@ export function phasesOf(exchange) {
     if (to > from) found.push({ name, from, to });
     from = Math.max(from, to);
   }
-  const end = endOf(exchange);
-  if (end > from) found.push({ name: exchange.phases?.first_byte == null ? "wait" : "receive", from, to: end });
+  const end = Math.max(endOf(exchange), exchange.open ? now : 0);
+  if (end > from) found.push({ name: lastPhaseOf(exchange), from, to: end });
   return found;
+}
+
+function lastPhaseOf({ phases, reused }) {
+  if (phases?.first_byte != null) return "receive";
+  const wasConnecting = reused === false && phases?.queued != null && phases.connected == null;
+  return wasConnecting ? "connect" : "wait";
 }
 
 /** Round times for the labels of an axis: at most `most` of them. @param {number} length @param {number} most */
