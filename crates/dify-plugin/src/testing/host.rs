@@ -350,6 +350,7 @@ impl Host {
             idle_timeout: Some(HEARTBEAT_TIMEOUT),
             answering: Box::new(move |session_id, invoke, replies| backwards.take(session_id, invoke, replies)),
             watching: None,
+            logging: None,
         };
         let link = match &self.source {
             Source::InProcess(registry) => Link::in_process(registry.clone(), self.settings.serving, options),

@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod filter;
 mod group;
+mod logs;
 mod plugin;
 mod router;
 mod safety;

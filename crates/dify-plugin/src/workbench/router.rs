@@ -11,7 +11,7 @@ use axum::routing::get;
 use super::error::{self, ApiError};
 use super::safety::{self, Safety};
 use super::state::Workbench;
-use super::{assets, credentials, doctor, events, plugin, sessions};
+use super::{assets, credentials, doctor, events, logs, plugin, sessions};
 
 /// Maximum size of a request body in bytes: files are sent in requests.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -24,6 +24,7 @@ pub(super) fn router(workbench: Arc<Workbench>, safety: Arc<Safety>) -> Router {
         .route("/events", get(events::stream))
         .route("/credentials", get(credentials::list))
         .route("/credentials/{*key}", axum::routing::put(credentials::put).delete(credentials::delete))
+        .route("/logs", get(logs::list))
         .route("/doctor", get(doctor::findings))
         .merge(sessions::routes())
         .fallback(async || ApiError::not_found("the workbench has no such route"))

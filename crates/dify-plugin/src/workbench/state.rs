@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::credentials::Stored;
+use super::logs::Logs;
 use super::sessions::Sessions;
 use super::target::Target;
 use crate::declare::Declarations;
@@ -32,6 +33,7 @@ pub(super) struct Workbench {
     pub(super) command: Vec<String>,
     pub(super) credentials: Stored,
     pub(super) sessions: Sessions,
+    pub(super) logs: Logs,
     pub(super) target: Target,
     read: Mutex<Arc<Read>>,
     notices: broadcast::Sender<Notice>,
@@ -78,6 +80,7 @@ impl Workbench {
             command,
             credentials: Stored::default(),
             sessions: Sessions::default(),
+            logs: Logs::default(),
             target: Target::default(),
             read,
             notices,

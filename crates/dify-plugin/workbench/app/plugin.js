@@ -12,13 +12,19 @@ export const plugin = store({
   state: "loading", error: null, connection: "open", revision: 0, view: null, problems: [], target: null,
 });
 
-const sessionListeners = new Set();
+/** Who hears of what the server reports, by event. */
+const listeners = { session: new Set(), log: new Set() };
+
+function listen(event, listener) {
+  listeners[event].add(listener);
+  return () => listeners[event].delete(listener);
+}
 
 /** Calls `listener` with the summary of each session that begins or ends; returns how to stop. @param {(summary: any) => void} listener */
-export function onSession(listener) {
-  sessionListeners.add(listener);
-  return () => sessionListeners.delete(listener);
-}
+export const onSession = (listener) => listen("session", listener);
+
+/** Calls `listener` with each line that the plugin logs; returns how to stop. @param {(line: import("./logs.js").LogLine) => void} listener */
+export const onLog = (listener) => listen("log", listener);
 
 /** Fetches the plugin again. What is typed on the page is kept: forms hold their values by the name of the form. */
 export async function refresh() {
@@ -35,7 +41,7 @@ export function start() {
   let lost = false;
   follow("/api/events", (event, data) => {
     if (event === "plugin") refresh();
-    if (event === "session") for (const listener of [...sessionListeners]) listener(data);
+    for (const listener of [...(listeners[event] ?? [])]) listener(data);
   }, (state) => {
     if (state === "open" && lost) refresh();
     lost = state !== "open";

@@ -7,6 +7,7 @@ import { SessionNumbers } from "./charts.js";
 import { CopyAs, SaveRecording } from "./copy_as.js";
 import { ExchangeDetail, Exchanges } from "./exchanges.js";
 import { FrameDetail, Frames } from "./frames.js";
+import { SessionLog } from "./log.js";
 import { Lanes } from "./lanes.js";
 import { counterpart } from "./timeline.js";
 
@@ -59,6 +60,7 @@ export function SessionDetail({ id, state }) {
       <${Detail} session=${session} of=${selection?.frame !== undefined ? selection : linked} kind="frame" onSelect=${select} />
       <${Detail} session=${session} of=${selection?.exchange !== undefined ? selection : linked} kind="exchange" onSelect=${select} />
     </div>
+    <${SessionLog} session=${session.id} />
     <${CopyAs} key=${session.id} session=${session} />
   </article>`;
 }
