@@ -23,7 +23,15 @@ const MAX_FORMS: usize = 256;
 
 /// Values by form. A key names the form: `model/PROVIDER`, `model/PROVIDER/TYPE/MODEL`, `tool/PROVIDER`, `endpoint`, ….
 #[derive(Default)]
-pub(super) struct Stored(Mutex<BTreeMap<String, BTreeMap<String, Kept>>>);
+pub(super) struct Stored(Mutex<BTreeMap<String, Fields>>);
+
+/// The values of a form.
+#[derive(Default)]
+pub(super) struct Fields {
+    values: BTreeMap<String, Kept>,
+    /// Whether they are those of an OAuth sign-in, which is a credential of its own in Dify.
+    of_sign_in: bool,
+}
 
 /// A value as JSON: settings of endpoints and tools may be objects, numbers or booleans.
 struct Kept(SecretString);
@@ -42,23 +50,27 @@ impl Stored {
     /// The values of a form, for a call.
     pub(super) fn values(&self, key: &str) -> Map<String, Value> {
         let forms = self.locked();
-        let values = forms.get(key).into_iter().flatten();
+        let values = forms.get(key).into_iter().flat_map(|fields| &fields.values);
         values.map(|(name, kept)| (name.clone(), kept.value())).collect()
     }
 
-    /// Keeps credentials that a plugin returned, beside those that are there.
-    pub(super) fn keep(&self, key: &str, fields: &Map<String, Value>) {
+    /// Whether the values of a form are those of an OAuth sign-in.
+    pub(super) fn is_of_sign_in(&self, key: &str) -> bool {
+        self.locked().get(key).is_some_and(|fields| fields.of_sign_in)
+    }
+
+    /// Keeps the credentials that a plugin returned from an OAuth sign-in, in place of those that were typed.
+    pub(super) fn keep_sign_in(&self, key: &str, fields: &Map<String, Value>) {
         let mut forms = self.locked();
         if forms.len() >= MAX_FORMS && !forms.contains_key(key) {
             return;
         }
-        let known = forms.entry(key.to_owned()).or_default();
-        for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            known.insert(name.clone(), Kept::new(value));
-        }
+        let values = fields.iter().filter(|(_, value)| !value.is_null());
+        let values = values.map(|(name, value)| (name.clone(), Kept::new(value))).collect();
+        forms.insert(key.to_owned(), Fields { values, of_sign_in: true });
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<String, Kept>>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Fields>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,7 +81,7 @@ impl Stored {
                 ApiError::bad_request("the workbench keeps no more credentials").with_hint("Remove others first.")
             );
         }
-        let mut former = forms.remove(key).unwrap_or_default();
+        let mut former = forms.remove(key).unwrap_or_default().values;
         let mut kept = BTreeMap::new();
         for (name, value) in values {
             let value = match value {
@@ -79,7 +91,7 @@ impl Stored {
             };
             kept.extend(value.map(|value| (name, value)));
         }
-        forms.insert(key.to_owned(), kept);
+        forms.insert(key.to_owned(), Fields { values: kept, of_sign_in: false });
         Ok(())
     }
 }
@@ -117,10 +129,27 @@ pub(super) fn is_secret(workbench: &Workbench, key: &str, name: &str) -> bool {
                 Some("endpoint") => kinds.endpoint.as_ref().map(|group| &group.settings),
                 _ => None,
             };
-            let field = fields.into_iter().flatten().find(|field| field.name == name);
+            // The properties of a subscription travel beside the credentials.
+            let properties = kinds.trigger.as_ref().map(|provider| &provider.subscription_schema);
+            let properties = properties.filter(|_| key.starts_with("trigger/"));
+            let field = fields.into_iter().chain(properties).flatten().find(|field| field.name == name);
             field.is_none_or(ConfigField::is_secret)
         }
     }
+}
+
+/// Whether a field of an OAuth client holds a secret; none if no provider declares it. The address to authorize at names the client.
+pub(super) fn is_client_secret(workbench: &Workbench, name: &str) -> Option<bool> {
+    let read = workbench.read();
+    let kinds = &read.declarations.as_ref()?.kinds;
+    let constructor = kinds.trigger.as_ref().and_then(|provider| provider.subscription_constructor.as_ref());
+    let schemas = [
+        kinds.tool.as_ref().and_then(|provider| provider.oauth_schema.as_ref()),
+        kinds.datasource.as_ref().and_then(|provider| provider.oauth_schema.as_ref()),
+        constructor.and_then(|constructor| constructor.oauth_schema.as_ref()),
+    ];
+    let mut fields = schemas.into_iter().flatten().flat_map(|schema| &schema.client_schema);
+    fields.find(|field| field.name == name).map(ConfigField::is_secret)
 }
 
 /// A form as the page gets it: secrets masked.
