@@ -8,22 +8,40 @@
 mod attacks;
 #[path = "browser/calls.rs"]
 mod calls;
+#[path = "browser/calls_back.rs"]
+mod calls_back;
+#[path = "browser/comparing.rs"]
+mod comparing;
+#[path = "support/compatible_upstream.rs"]
+mod compatible_upstream;
+#[path = "support/described_plugin.rs"]
+mod described_plugin;
 #[path = "browser/drawn.rs"]
 mod drawn;
 #[path = "browser/driver.rs"]
 mod driver;
 #[path = "browser/files.rs"]
 mod files;
+#[path = "browser/gemini.rs"]
+mod gemini;
 #[path = "browser/hostile.rs"]
 mod hostile;
+#[path = "browser/logs.rs"]
+mod logs;
 #[path = "browser/looks.rs"]
 mod looks;
-#[path = "support/loopback.rs"]
-mod loopback;
+#[path = "browser/media.rs"]
+mod media;
+#[path = "browser/models.rs"]
+mod models;
 #[path = "browser/modules.rs"]
 mod modules;
+#[path = "browser/oauth.rs"]
+mod oauth;
 #[path = "browser/page.rs"]
 mod page;
+#[path = "browser/triggers.rs"]
+mod triggers;
 #[path = "browser/upstream.rs"]
 mod upstream;
 #[path = "browser/workbench.rs"]
@@ -33,14 +51,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use compatible_upstream::loopback;
 use driver::Driver;
 use page::Tester;
 
 /// A case, and what it does with the browser that all share.
 type Case = (&'static str, fn(&Tester));
 
-const CASES: &[&[Case]] =
-    &[modules::CASES, drawn::CASES, files::CASES, calls::CASES, hostile::CASES, attacks::CASES, looks::CASES];
+const CASES: &[&[Case]] = &[
+    modules::CASES,
+    drawn::CASES,
+    files::CASES,
+    calls::CASES,
+    models::CASES,
+    comparing::CASES,
+    media::CASES,
+    calls_back::CASES,
+    oauth::CASES,
+    triggers::CASES,
+    logs::CASES,
+    hostile::CASES,
+    attacks::CASES,
+    looks::CASES,
+];
 
 fn main() -> ExitCode {
     let installed = match driver::installed() {

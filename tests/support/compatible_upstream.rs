@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 #[path = "loopback.rs"]
-mod loopback;
+pub mod loopback;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
