@@ -159,10 +159,16 @@ fn calls_back(tester: &Tester, caller: &Caller) {
     page.end();
 }
 
-fn a_stop_leaves_no_call_back_open(tester: &Tester) {
-    let Some(page) = open(tester, &TOOL) else { return };
-    run(&page, &TOOL, "typed");
+/// A page on which a call back waits for its answer.
+pub fn waiting(tester: &Tester) -> Option<Page<'_>> {
+    let page = open(tester, &TRIGGER)?;
+    run(&page, &TRIGGER, "typed");
     page.driver.element("[data-view=try] [data-callback][data-state=open] [data-action=answer]");
+    Some(page)
+}
+
+fn a_stop_leaves_no_call_back_open(tester: &Tester) {
+    let Some(page) = waiting(tester) else { return };
     page.driver.click("[data-view=try] [data-action=stop]");
     page.driver.element("[data-view=try] [data-callback][data-state=ended]");
     assert!(!page.driver.has("[data-view=try] [data-action=answer]"));

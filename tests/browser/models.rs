@@ -13,9 +13,11 @@ use crate::compatible_upstream::Upstream;
 use crate::described_plugin::{Yaml, directory, model};
 use crate::gemini::{Gemini, KEY};
 use crate::page::{Page, Tester};
-use crate::workbench::root;
+use crate::workbench::{Workbench, root};
 
 pub const CASES: &[crate::Case] = &[
+    ("credentials_of_a_file_are_used_and_masked", credentials_of_a_file_are_used_and_masked),
+    ("thinking_is_folded_when_it_ends", thinking_is_folded_when_it_ends),
     ("embeddings_are_drawn_and_tokens_counted", embeddings_are_drawn_and_tokens_counted),
     ("documents_are_ranked", documents_are_ranked),
     ("a_text_is_moderated", a_text_is_moderated),
@@ -40,6 +42,13 @@ pub struct Described<'t> {
 
 impl<'t> Described<'t> {
     pub fn open(tester: &'t Tester) -> Self {
+        let described = Self::open_with(tester, &[]);
+        described.page.store_credentials("model/described", &json!({"api_key": "k-0123456789"}));
+        described
+    }
+
+    /// Without credentials, but for those of the command line.
+    fn open_with(tester: &'t Tester, options: &[&str]) -> Self {
         let upstream = tester.runtime.block_on(Upstream::start());
         let types = ["llm", "text-embedding", "rerank", "tts", "speech2text", "moderation"];
         let rules = json!({"parameter_rules": [{"name": "temperature", "use_template": "temperature"}]});
@@ -53,8 +62,7 @@ impl<'t> Described<'t> {
         models.push(("llm", model("llm", "m-other", rules.clone())));
         let facts = json!({"base_url": format!("{}/v1", upstream.url)});
         let plugin = directory(&Yaml { types: &types, facts, models, ..Yaml::default() });
-        let page = tester.open(plugin.path());
-        page.store_credentials("model/described", &json!({"api_key": "k-0123456789"}));
+        let page = tester.show(Workbench::start_with(&tester.runtime, plugin.path(), options, &[]));
         Self { page, upstream, _plugin: plugin }
     }
 
@@ -82,6 +90,43 @@ fn rows(page: &Page<'_>) -> Value {
     let read = "return [...document.querySelectorAll('[data-view=try] [data-part=answer] tbody tr')]
         .map(row => [...row.cells].map(cell => cell.innerText.trim()))";
     page.driver.script(read, json!([]))
+}
+
+fn credentials_of_a_file_are_used_and_masked(tester: &Tester) {
+    const SECRET: &str = "the-key-of-the-file-0123456789";
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    std::fs::write(file.path(), json!({"api_key": SECRET}).to_string()).unwrap();
+    let options = ["--credentials", file.path().to_str().unwrap(), "--provider", "described"];
+    let described = Described::open_with(tester, &options);
+    let page = &described.page;
+    described.choose("moderation");
+    page.unfold("try");
+    let field =
+        "return document.querySelector('[data-view=try] [data-form=credentials] [data-variable=api_key] input').value";
+    assert_eq!(page.driver.script(field, json!([])), "the-ke************89");
+    described.run();
+    let seen = described.upstream.take();
+    assert_eq!(seen[0].headers["authorization"], format!("Bearer {SECRET}"));
+    page.view("happened");
+    page.driver.click("[data-session]");
+    page.driver.element("[data-lane=exchanges] [data-exchange]");
+    let whole = page.driver.script("return document.documentElement.outerHTML", json!([]));
+    assert!(!whole.as_str().unwrap().contains(SECRET), "the key is on the page");
+    described.page.end();
+}
+
+fn thinking_is_folded_when_it_ends(tester: &Tester) {
+    let (page, _upstream) = chat_page(tester);
+    page.driver.fill("[data-view=try] [data-part=prompt]", "Which rivers?");
+    page.driver.click("[data-view=try] [data-action=run]");
+    // Open only while the model thinks, so that there may be no time to find it again.
+    page.driver.until("document.querySelector('details[data-part=thinking][data-state=running][open]')", json!([]));
+    page.driver.element("[data-view=try] [data-call][data-state=ended]");
+    page.driver.element("[data-view=try] details[data-part=thinking][data-state=ended]:not([open])");
+    let shown = page.driver.text("[data-view=try] [data-turn=assistant] [data-part=answer]");
+    assert!(shown.starts_with("Thought(") && shown.contains("Two cities, two rivers"), "{shown}");
+    assert!(!shown.contains("The user asks") && !shown.contains("think>"), "{shown}");
+    page.end();
 }
 
 fn embeddings_are_drawn_and_tokens_counted(tester: &Tester) {

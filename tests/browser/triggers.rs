@@ -9,7 +9,8 @@ use crate::workbench::{conformance, root};
 pub const CASES: &[crate::Case] =
     &[("a_subscription_is_created_and_an_event_arrives", a_subscription_is_created_and_an_event_arrives)];
 
-const SECRET: &str = "the-secret-of-the-hook-0123456789";
+/// The secret that is typed, and that of the subscription that the plugin created.
+const SECRETS: [&str; 2] = ["the-secret-of-the-hook-0123456789", "secret of the hook 7"];
 
 fn a_subscription_is_created_and_an_event_arrives(tester: &Tester) {
     if !conformance().is_file() {
@@ -29,10 +30,18 @@ fn a_subscription_is_created_and_an_event_arrives(tester: &Tester) {
     page.driver.element(&format!("{panel} [data-call][data-state=ended]"));
     let shown = page.driver.text(panel);
     assert!(shown.contains("hook_id") && shown.contains("1900000000"), "{shown}");
-    page.driver.fill(&format!("{panel} [data-form=subscription] [data-variable=secret] input"), SECRET);
+    assert!(shown.contains("********") && !shown.contains(SECRETS[1]), "{shown}");
+    // The plugin gets the secret that it has made itself, then the one that is typed.
     page.driver.fill("[data-view=try] [data-form=request] [data-part=prompt]", "pushed");
-    page.driver.click("[data-view=try] [data-action=run]");
-    assert_eq!(page.driver.text("[data-view=try] [data-part=events]"), "Events: push");
+    for secret in [None, Some(SECRETS[0])] {
+        if let Some(secret) = secret {
+            page.driver.fill(&format!("{panel} [data-form=subscription] [data-variable=secret] input"), secret);
+        }
+        page.driver.click("[data-view=try] .part > .actions [data-action=run]");
+        assert_eq!(page.driver.text("[data-view=try] [data-part=events]"), "Events: push");
+    }
+    page.driver.click(&format!("{panel} [data-action=refresh]"));
+    page.driver.until("document.querySelector(args[0]).innerText.includes('1950000000')", json!([panel]));
     assert!(page.driver.text("[data-view=try] [data-part=response]").contains("202"));
     page.driver.click("[data-view=try] [data-part-name=push][data-named=true] [data-action=run-event]");
     page.driver.element("[data-view=try] [data-part-name=push] [data-call][data-state=ended]");
@@ -42,7 +51,7 @@ fn a_subscription_is_created_and_an_event_arrives(tester: &Tester) {
         let id = session["id"].as_str().unwrap();
         for part in ["", "/copy", "/recording"] {
             let whole = page.workbench.api("GET", &format!("/api/sessions/{id}{part}"), None).to_string();
-            assert!(!whole.contains(SECRET), "{id}{part}: {whole}");
+            assert!(SECRETS.iter().all(|secret| !whole.contains(secret)), "{id}{part}: {whole}");
         }
     }
     page.end();

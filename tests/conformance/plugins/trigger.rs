@@ -54,7 +54,8 @@ impl TriggerProvider for Forge {
         if !parameters.contains_key("repository") {
             return Err(script::failure("bad_request", "parameter `repository` is required"));
         }
-        let properties = Map::from_iter([("hook_id".to_owned(), json!("7"))]);
+        let properties = [("hook_id", "7"), ("secret", "secret of the hook 7")];
+        let properties = properties.map(|(name, value)| (name.to_owned(), json!(value))).into_iter().collect();
         let mut subscription = Subscription::new(endpoint, properties);
         subscription.expires_at = 1_900_000_000;
         subscription.parameters = Some(parameters);

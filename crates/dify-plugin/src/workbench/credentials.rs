@@ -70,6 +70,14 @@ impl Stored {
         forms.insert(key.to_owned(), Fields { values, of_sign_in: true });
     }
 
+    /// Puts the secrets of a subscription that were kept in their places.
+    pub(super) fn fill_properties(&self, provider: &str, properties: &mut Map<String, Value>) {
+        let kept = self.values(&subscription_key(provider));
+        for (name, value) in properties.iter_mut().filter(|(_, value)| **value == HIDDEN) {
+            *value = kept.get(name).cloned().unwrap_or_default();
+        }
+    }
+
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Fields>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,6 +160,57 @@ pub(super) fn is_client_secret(workbench: &Workbench, name: &str) -> Option<bool
     fields.find(|field| field.name == name).map(ConfigField::is_secret)
 }
 
+/// Keeps credentials that are given on the command line, as if they were typed into the form of the provider.
+pub(super) fn keep_given(
+    workbench: &Workbench,
+    provider: Option<&str>,
+    given: Map<String, Value>,
+) -> anyhow::Result<()> {
+    let read = workbench.read();
+    let known = read.view["providers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // Endpoints have no name; they are one provider.
+    let name = |provider: &Value| provider["name"].as_str().or(provider["kind"].as_str()).map(str::to_owned);
+    let form = |provider: &Value| {
+        if provider["kind"] == "endpoint" { &provider["settings"] } else { &provider["credentials"] }.clone()
+    };
+    let found = known.iter().find(|one| match provider {
+        Some(wanted) => name(one).as_deref() == Some(wanted),
+        None => !form(one).is_null(),
+    });
+    let Some(found) = found else {
+        let names: Vec<String> = known.iter().filter_map(name).collect();
+        let what = provider
+            .map_or_else(|| "no provider takes credentials".to_owned(), |name| format!("unknown provider `{name}`"));
+        anyhow::bail!("{what}; the manifest lists {}", names.join(", "));
+    };
+    let name = name(found).unwrap_or_default();
+    if form(found).is_null() {
+        anyhow::bail!("each model of `{name}` has credentials of its own; type them into the page");
+    }
+    let kind = found["kind"].as_str().unwrap_or_default();
+    let key = if kind == "endpoint" { kind.to_owned() } else { format!("{kind}/{name}") };
+    workbench.credentials.put(&key, given).map_err(|_| anyhow::anyhow!("the credentials of `{name}` cannot be kept"))
+}
+
+/// Where the secrets of a subscription are kept that a plugin has created.
+fn subscription_key(provider: &str) -> String {
+    format!("subscription/{provider}")
+}
+
+/// Keeps the secrets among the properties of a subscription; the page gets what it sends for a secret that was not touched.
+pub(super) fn keep_properties(workbench: &Workbench, provider: &str, properties: &mut Value) {
+    let Some(properties) = properties.as_object_mut() else { return };
+    let key = format!("trigger/{provider}");
+    let mut secrets = Map::new();
+    for (name, value) in properties.iter_mut().filter(|(_, value)| !value.is_null()) {
+        if is_secret(workbench, &key, name) {
+            secrets.insert(name.clone(), std::mem::replace(value, HIDDEN.into()));
+        }
+    }
+    // With too many forms, the secrets are lost; the page says so when it uses them.
+    let _ = workbench.credentials.put(&subscription_key(provider), secrets);
+}
+
 /// A form as the page gets it: secrets masked.
 fn shown(workbench: &Workbench, key: &str) -> Value {
     let values = workbench.credentials.values(key).into_iter().map(|(name, value)| {
@@ -222,5 +281,32 @@ mod tests {
         stored.put("tool/a", object(json!({"url": "v"}))).unwrap();
         assert_eq!(Value::Object(stored.values("tool/a")), json!({"url": "v"}));
         assert!(stored.values("tool/b").is_empty());
+    }
+
+    #[test]
+    fn a_sign_in_takes_the_place_of_what_was_typed_and_the_other_way_round() {
+        let stored = Stored::default();
+        let object = |value: Value| value.as_object().cloned().unwrap();
+        stored.put("tool/a", object(json!({"key": "one"}))).unwrap();
+        assert!(!stored.is_of_sign_in("tool/a") && !stored.is_of_sign_in("tool/b"));
+        stored.keep_sign_in("tool/a", &object(json!({"access_token": "t", "refresh_token": null})));
+        assert!(stored.is_of_sign_in("tool/a"));
+        assert_eq!(Value::Object(stored.values("tool/a")), json!({"access_token": "t"}));
+        stored.put("tool/a", object(json!({"key": "two"}))).unwrap();
+        assert!(!stored.is_of_sign_in("tool/a"));
+        assert_eq!(Value::Object(stored.values("tool/a")), json!({"key": "two"}));
+    }
+
+    #[test]
+    fn the_secrets_of_a_subscription_come_back_where_they_were() {
+        let stored = Stored::default();
+        let object = |value: Value| value.as_object().cloned().unwrap();
+        stored.put(&subscription_key("p"), object(json!({"secret": "s", "number": 7}))).unwrap();
+        let mut properties = object(json!({"secret": HIDDEN, "number": HIDDEN, "hook_id": "1", "lost": HIDDEN}));
+        stored.fill_properties("p", &mut properties);
+        assert_eq!(Value::Object(properties), json!({"secret": "s", "number": 7, "hook_id": "1", "lost": null}));
+        let mut typed = object(json!({"secret": "typed"}));
+        stored.fill_properties("p", &mut typed);
+        assert_eq!(typed["secret"], "typed");
     }
 }

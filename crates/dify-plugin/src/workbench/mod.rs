@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,6 +53,10 @@ pub(crate) struct Options {
     pub opens_browser: bool,
     /// The command of another plugin, which speaks the protocol over standard input and output. Empty is this program.
     pub command: Vec<String>,
+    /// Credential fields that are given on the command line.
+    pub given: Map<String, Value>,
+    /// Provider that they are for. By default it is the first one that has a form for them.
+    pub provider: Option<String>,
 }
 
 /// Serves the workbench until the process is interrupted.
@@ -68,6 +73,9 @@ pub(crate) async fn run(program: Program, options: Options) -> anyhow::Result<()
     let link = format!("http://{address}/#token={}", token.reveal());
     let safety = Arc::new(Safety::new(address, token));
     let workbench = Arc::new(Workbench::new(program, options.directory, options.command));
+    if !options.given.is_empty() {
+        credentials::keep_given(&workbench, options.provider.as_deref(), options.given)?;
+    }
     let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let watching = tokio::spawn(watching::watch(workbench.clone()));
     print_line(&format!("workbench: {link}"))?;

@@ -26,7 +26,11 @@ use crate::workbench::state::{Notice, Workbench};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Members of a request whose fields may be secrets.
-const SECRET_MEMBERS: [&str; 4] = ["/credentials", "/settings", "/system_credentials", "/subscription/properties"];
+const SECRET_MEMBERS: [&str; 4] = ["/credentials", "/settings", "/system_credentials", PROPERTIES];
+
+/// What a plugin knows of a subscription, in requests and in items.
+const SUBSCRIPTION: &str = "subscription";
+const PROPERTIES: &str = "/subscription/properties";
 
 /// What the page asks for.
 #[derive(Deserialize)]
@@ -147,6 +151,11 @@ fn open(workbench: Arc<Workbench>, call: Call) -> Result<Running, ApiError> {
     if needs || !stored.is_empty() {
         data.insert(place.to_owned(), Value::Object(stored));
     }
+    let properties = data.get_mut(SUBSCRIPTION).and_then(|subscription| subscription.get_mut("properties"));
+    if let Some(properties) = properties.and_then(Value::as_object_mut) {
+        let provider = key.strip_prefix("trigger/").unwrap_or_default();
+        workbench.credentials.fill_properties(provider, properties);
+    }
     let id = workbench.sessions.new_id();
     if data.contains_key("credential_type") && workbench.credentials.is_of_sign_in(&key) {
         data.insert("credential_type".to_owned(), "oauth2".into());
@@ -199,7 +208,13 @@ fn shown_item(running: &Running, mut item: Value) -> Value {
                 running.workbench.credentials.keep_sign_in(&format!("{kind}/{}", record.provider), fields);
             }
         }
+        // The page sends the properties of a subscription with its next calls: those that are no secrets as they are.
+        let properties = item.pointer_mut(PROPERTIES).map(Value::take);
         mask(&mut item);
+        if let Some(mut properties) = properties {
+            credentials::keep_properties(&running.workbench, &record.provider, &mut properties);
+            item[SUBSCRIPTION]["properties"] = properties;
+        }
     }
     record.without_secrets(item)
 }

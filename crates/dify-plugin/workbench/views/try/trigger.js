@@ -24,10 +24,13 @@ export function TriggerCredentials({ provider, language }) {
 const ADDRESS = "https://example.com/triggers/plugin/workbench";
 const NO_FORM = { engine: "new", fields: [] };
 
+/** What the server gives for a secret that it keeps, and puts in its place. */
+const HIDDEN = "[__HIDDEN__]";
+
 /** Hides the secret properties of a subscription where it is shown. @param {any} subscription @param {any} form */
 function masked(subscription, form) {
   const secret = new Set((form?.fields ?? []).filter((field) => field.type === "secret-input").map((field) => field.variable));
-  const properties = Object.fromEntries(Object.entries(subscription?.properties ?? {}).map(([name, value]) => [name, secret.has(name) && value ? "********" : value]));
+  const properties = Object.fromEntries(Object.entries(subscription?.properties ?? {}).map(([name, value]) => [name, value === HIDDEN || (secret.has(name) && value) ? "********" : value]));
   return { ...subscription, properties };
 }
 
