@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_in_takes_the_place_of_what_was_typed_and_the_other_way_round() {
+    fn a_sign_in_and_typed_credentials_replace_each_other() {
         let stored = Stored::default();
         let object = |value: Value| value.as_object().cloned().unwrap();
         stored.put("tool/a", object(json!({"key": "one"}))).unwrap();
