@@ -189,7 +189,8 @@ fn played(page: &Page<'_>, css: &str) -> f64 {
         audio.muted = true;
         audio.onended = () => done(audio.duration);
         audio.onerror = () => done(`error ${audio.error?.code}`);
-        audio.play().catch(error => done(String(error)));";
+        audio.play().catch(error => done(String(error)));
+        setTimeout(() => done('it does not end'), 20000);";
     let found = page.driver.script_later(play, json!([css]));
     found.as_f64().unwrap_or_else(|| panic!("the audio does not play: {found}"))
 }
