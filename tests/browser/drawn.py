@@ -332,10 +332,14 @@ def model_provider(directory, path):
 
 
 def named(fields):
-    """Credentials are a list with names or an object by name."""
+    """Credentials are a list with names or an object by name. The daemon leaves out conditions of fields and options."""
     if isinstance(fields, dict):
-        return [{"name": name, **field} for name, field in fields.items()]
-    return fields or []
+        fields = [{"name": name, **field} for name, field in fields.items()]
+    return [without_conditions({**field, "options": [without_conditions(option) for option in field.get("options") or []]}) for field in fields or []]
+
+
+def without_conditions(declared):
+    return {key: value for key, value in declared.items() if key != "show_on"}
 
 
 TOOL_CONTROLS = {
@@ -384,6 +388,19 @@ def oauth(provider, schema, forms):
         forms["oauth"] = form
 
 
+# A subscription's form knows the types of credentials; the constructor's parameters have the names of tool parameters.
+NEW_TYPES = {"string": "text-input", "number": "number-input"}
+
+
+def subscription(raw, forms):
+    """Subscriptions that the plugin creates, and those that the user creates at the service."""
+    parameters = (raw.get("subscription_constructor") or {}).get("parameters") or []
+    for name, fields in (("subscription_parameters", parameters), ("subscription", named(raw.get("subscription_schema")))):
+        if fields:
+            rows = [new_row({**field, "type": NEW_TYPES.get(field["type"], field["type"])}, with_help=False) for field in fields]
+            forms[name] = {"rows": rows, "situations": [{"chosen": {}, "drawn": [row["variable"] for row in rows]}]}
+
+
 def tool_like(directory, path, kind):
     raw = read(directory, path)
     identity = raw["identity"]
@@ -393,6 +410,7 @@ def tool_like(directory, path, kind):
     if credentials:
         provider["forms"]["credentials"] = credential_form(credentials, "__name__", with_help=True)
     oauth(provider, raw.get("oauth_schema") or constructor.get("oauth_schema"), provider["forms"])
+    subscription(raw, provider["forms"])
     for file in raw.get("tools") or raw.get("datasources") or raw.get("events") or []:
         part = read(directory, file)
         fields = part.get("parameters") or []

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::calls::{chat, chat_page};
+use crate::calls_back;
 use crate::driver::{ENTER, TAB};
 use crate::page::{Page, Tester};
 use crate::workbench::{Workbench, copied, root};
@@ -13,6 +14,7 @@ use crate::workbench::{Workbench, copied, root};
 pub const CASES: &[crate::Case] = &[
     ("axe_finds_nothing_serious_in_forms", axe_finds_nothing_serious_in_forms),
     ("axe_finds_nothing_serious_in_calls", axe_finds_nothing_serious_in_calls),
+    ("axe_finds_nothing_serious_in_calls_back_and_the_log", axe_finds_nothing_serious_in_calls_back_and_the_log),
     ("all_is_done_by_keyboard", all_is_done_by_keyboard),
     ("no_form_scrolls_sideways_at_360_pixels", no_form_scrolls_sideways_at_360_pixels),
     ("no_call_scrolls_sideways_at_360_pixels", no_call_scrolls_sideways_at_360_pixels),
@@ -92,6 +94,27 @@ fn axe_finds_nothing_serious_in_calls(tester: &Tester) {
     }
     page.end();
     assert!(found.is_empty(), "{} findings:\n{}", found.len(), found.join("\n"));
+}
+
+/// A trigger whose event waits for an answer, and what the command has logged; at the width of a telephone, too.
+fn axe_finds_nothing_serious_in_calls_back_and_the_log(tester: &Tester) {
+    let Some(axe) = axe_or_skipped() else { return };
+    let Some(page) = calls_back::waiting(tester) else { return };
+    page.driver.script(&axe, json!([]));
+    let (mut found, mut too_wide) = (Vec::new(), Vec::new());
+    for theme in THEMES {
+        choose_theme(&page, theme);
+        for address in [["try", "trigger"], ["happened", "log"]] {
+            page.go(&address);
+            page.driver.element(&format!("main[data-view={}]", address[0]));
+            axe_of(&page, &format!("{theme} {address:?}"), &mut found);
+            page.driver.size(360, 740);
+            wide(&page, address[1], &mut too_wide);
+            page.driver.size(1280, 900);
+        }
+    }
+    page.end();
+    assert!(found.is_empty() && too_wide.is_empty(), "{}\n{}", found.join("\n"), too_wide.join("\n"));
 }
 
 /// A chat, and the first session opened.

@@ -11,6 +11,7 @@ pub const CASES: &[crate::Case] = &[("modules_do_what_their_cases_expect", modul
 const MODULES: &[(&str, &str)] = &[
     ("answers", include_str!("modules/answers.js")),
     ("requests", include_str!("modules/requests.js")),
+    ("polling", include_str!("modules/polling.js")),
     ("answers_back", include_str!("modules/answers_back.js")),
     ("sessions", include_str!("modules/sessions.js")),
 ];

@@ -22,7 +22,7 @@ impl Tester {
 
     /// Opens the page on a plugin that is a command.
     pub fn open_command(&self, directory: &Path, command: &Path) -> Page<'_> {
-        self.show(Workbench::start_with(&self.runtime, directory, &[command]))
+        self.show(Workbench::start_with(&self.runtime, directory, &[], &[command]))
     }
 
     /// Opens the page of a workbench that runs.

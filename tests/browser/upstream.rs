@@ -153,6 +153,11 @@ async fn answer(sender: &mpsc::Sender<Bytes>, body: &Value) -> Option<()> {
                 "function": {"name": body["tools"][0]["function"]["name"], "arguments": "{\"city\": \"Riga\"}"}}]});
             send(chunk(&call, None)).await?;
         }
+        "structured" => {
+            for part in ["{\"year_of", "_birth\":", " 1984}"] {
+                send(text(part)).await?;
+            }
+        }
         "Which" => {
             for part in RIVERS.split_inclusive(' ') {
                 send(text(part)).await?;

@@ -42,13 +42,13 @@ pub fn built() -> bool {
 impl Workbench {
     /// On a plugin of the executable itself.
     pub fn start(runtime: &Handle, directory: &Path) -> Self {
-        Self::start_with(runtime, directory, &[])
+        Self::start_with(runtime, directory, &[], &[])
     }
 
-    /// On a plugin that is any command.
-    pub fn start_with(runtime: &Handle, directory: &Path, command: &[&Path]) -> Self {
+    /// With options of the command line, or on a plugin that is any command.
+    pub fn start_with(runtime: &Handle, directory: &Path, options: &[&str], command: &[&Path]) -> Self {
         let mut workbench = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"));
-        workbench.arg("workbench").arg(directory).args(["--port", "0", "--no-open"]);
+        workbench.arg("workbench").arg(directory).args(["--port", "0", "--no-open"]).args(options);
         if !command.is_empty() {
             workbench.arg("--").args(command);
         }

@@ -270,6 +270,7 @@ const STATE: &[(&str, &str, Kept)] = {
             "Stored",
             TenantFree("those of one author, in a local process that only the author may ask"),
         ),
+        ("workbench/logs.rs", "Logs", TenantFree("what one author's plugin logs, without secrets")),
         ("workbench/state.rs", "read", TenantFree("declarations")),
         ("workbench/target.rs", "Target", TenantFree("the plugin that one author calls")),
         ("workbench/target.rs", "last_error", TenantFree("a line without secrets")),

@@ -667,6 +667,20 @@ const ODD: &[(&str, &str, &str, &str, &str)] = &[
     (
         "tools",
         "provider/acme.yaml",
+        "{value: eu",
+        "{show_on: [{variable: api_key, value: a}], value: eu",
+        "provider/acme.yaml: credentials_for_provider.region.options[0].show_on: is left out by the daemon",
+    ),
+    (
+        "tools",
+        "provider/acme.yaml",
+        "default: eu",
+        "default: eu\n    show_on: [{variable: api_key, value: a}]",
+        "provider/acme.yaml: credentials_for_provider.region.show_on: is left out by the daemon",
+    ),
+    (
+        "tools",
+        "provider/acme.yaml",
         "default: eu",
         "default: asia",
         "provider/acme.yaml: credentials_for_provider.region.default: `asia` is none of the options eu, us",
@@ -791,6 +805,20 @@ const ODD: &[(&str, &str, &str, &str, &str)] = &[
         "subscription_constructor:",
         "oauth_schema: {}\nsubscription_constructor:",
         "provider/acme.yaml: oauth_schema: has no effect here",
+    ),
+    (
+        "tools",
+        "tools/forecast.yaml",
+        "{value: metric",
+        "{show_on: [{variable: model, value: a}], value: metric",
+        "tools/forecast.yaml: parameters[2].options[0].show_on: is left out by the daemon, so it has no effect",
+    ),
+    (
+        "triggers",
+        "events/push.yaml",
+        "type: select",
+        "type: select\n    show_on: [{variable: draft, value: a}]",
+        "events/push.yaml: parameters[0].show_on: is left out by the daemon, so it has no effect",
     ),
     (
         "triggers",

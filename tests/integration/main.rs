@@ -1,5 +1,5 @@
 //! The tests of the library and the providers through their public interfaces, as one executable: a module for each subject. What
-//! has to be the plugin itself is in `tests/processes`, what needs a browser in `tests/browser.rs`.
+//! has to be the plugin itself is in `tests/processes`, what needs a browser in `tests/browser`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "../support/mod.rs"]

@@ -8,10 +8,11 @@ use dify_plugin::plugin::{
 use serde_json::{Map, Value, json};
 
 use super::oauth::Authorization;
-use super::{script, tools};
+use super::{calls, script, tools};
+use dify_plugin::declare::permission::Permission;
 
 pub fn crawl() -> Plugin {
-    Plugin::new().datasource_provider(CrawlProvider)
+    Plugin::new().datasource_provider(CrawlProvider).needs(Permission::Llm)
 }
 
 pub fn documents() -> Plugin {
@@ -42,16 +43,21 @@ impl WebsiteCrawl for Site {
     const NAME: &'static str = "site";
     type Parameters = Map<String, Value>;
 
-    async fn crawl(&self, _: Call, parameters: Map<String, Value>, out: &mut Crawl) -> Result<(), PluginError> {
+    async fn crawl(&self, call: Call, parameters: Map<String, Value>, out: &mut Crawl) -> Result<(), PluginError> {
         let url = parameters.get("url").and_then(Value::as_str).unwrap_or_default();
         if url.is_empty() {
             return Err(script::failure("bad_request", "parameter `url` is empty"));
         }
+        // What is called back is the content of the pages.
+        let called = match url.strip_prefix("call:") {
+            Some(name) => Some(calls::make(name, &call.dify).await?.to_string()),
+            None => None,
+        };
         out.report(0, 2).await?;
         for number in 0..2 {
             let mut page = CrawledPage::default();
             page.source_url = format!("{url}/{number}");
-            page.content = format!("# Page {number}");
+            page.content = called.clone().unwrap_or_else(|| format!("# Page {number}"));
             page.title = format!("Page {number}");
             page.description = "A page".to_owned();
             out.page(page);

@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::oauth::Authorization;
-use super::script;
+use super::{calls, script};
 
 /// Most events of a stream, and milliseconds between two.
 const MAX_EVENTS: u64 = 1000;
@@ -122,6 +122,13 @@ impl Endpoint for Hook {
             ("GET", "/empty") => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;
+                Ok(response)
+            }
+            ("GET", "/call") => {
+                let name = request.uri().query().and_then(|query| query.strip_prefix("name=")).unwrap_or_default();
+                let result = calls::make(name, &call.dify).await?;
+                let mut response = Response::new(Body::from(result.to_string()));
+                response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
                 Ok(response)
             }
             ("GET", "/binary") => Ok(Response::new(Body::from((0..=255).collect::<Vec<u8>>()))),

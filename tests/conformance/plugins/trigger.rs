@@ -1,6 +1,7 @@
 //! A trigger with subscriptions and an event.
 
 use bytes::Bytes;
+use dify_plugin::declare::permission::Permission;
 use dify_plugin::plugin::{
     Call, Choice, Dispatch, Event, EventOutcome, Events, Incoming, Plugin, PluginError, Subscription, TriggerProvider,
 };
@@ -8,10 +9,10 @@ use http::{Request, Response};
 use serde_json::{Map, Value, json};
 
 use super::oauth::Authorization;
-use super::{script, tools};
+use super::{calls, script, tools};
 
 pub fn plugin() -> Plugin {
-    Plugin::new().trigger_provider(Forge).oauth(Authorization)
+    Plugin::new().trigger_provider(Forge).oauth(Authorization).needs(Permission::Llm)
 }
 
 struct Forge;
@@ -53,7 +54,8 @@ impl TriggerProvider for Forge {
         if !parameters.contains_key("repository") {
             return Err(script::failure("bad_request", "parameter `repository` is required"));
         }
-        let properties = Map::from_iter([("hook_id".to_owned(), json!("7"))]);
+        let properties = [("hook_id", "7"), ("secret", "secret of the hook 7")];
+        let properties = properties.map(|(name, value)| (name.to_owned(), json!(value))).into_iter().collect();
         let mut subscription = Subscription::new(endpoint, properties);
         subscription.expires_at = 1_900_000_000;
         subscription.parameters = Some(parameters);
@@ -83,10 +85,14 @@ impl Event for Push {
     const NAME: &'static str = "push";
     type Parameters = Map<String, Value>;
 
-    async fn on_event(&self, _: Call, incoming: Incoming<Map<String, Value>>) -> Result<EventOutcome, PluginError> {
+    async fn on_event(&self, call: Call, incoming: Incoming<Map<String, Value>>) -> Result<EventOutcome, PluginError> {
         match incoming.parameters.get("branch").and_then(Value::as_str) {
             Some("other") => Ok(EventOutcome::Ignore),
             Some("broken") => Err(script::failure("bad_request", "the payload has no branch")),
+            Some(branch) if branch.starts_with("call:") => {
+                let result = calls::make(&branch["call:".len()..], &call.dify).await?;
+                EventOutcome::start(json!({"text": result.to_string(), "length": 0}))
+            }
             _ => EventOutcome::start(json!({
                 "text": incoming.payload.get("text"), "length": incoming.request.body().len(),
             })),

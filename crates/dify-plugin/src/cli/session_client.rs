@@ -86,6 +86,7 @@ pub async fn answered(
         // Answers are given in the order of the calls, and may have to be typed.
         answering: Box::new(move |_, call, replies| drop(call_sender.send((call, replies)))),
         watching: raw.then(|| Box::new(|line: &str| print_raw(line).map_err(|error| error.to_string())) as Watching),
+        logging: None,
     };
     let link = Link::in_process(registry, ServeOptions::default(), options);
     let mut events = link.open(SESSION, &envelope, Queue::Unlimited);

@@ -43,6 +43,9 @@ pub(crate) type Answering = Box<dyn Fn(&str, Invoke, Replies) + Send>;
 /// Sees every line of a session before it is read. A failure closes the connection.
 pub(crate) type Watching = Box<dyn FnMut(&str) -> Result<(), String> + Send>;
 
+/// Sees every `log` line.
+pub(crate) type Logging = Box<dyn Fn(&str) + Send>;
+
 /// How a connection is read.
 pub(crate) struct LinkOptions {
     /// Longest line that does not end the plugin.
@@ -55,6 +58,8 @@ pub(crate) struct LinkOptions {
     pub answering: Answering,
     /// Sees the lines of sessions.
     pub watching: Option<Watching>,
+    /// Sees the `log` lines.
+    pub logging: Option<Logging>,
 }
 
 /// A connection. Dropping it closes it.
@@ -250,7 +255,12 @@ impl Reading {
                 self.observed.note(|seen| seen.heartbeats += 1);
                 return Ok(());
             }
-            Frame::Log => return Ok(()),
+            Frame::Log => {
+                if let Some(logging) = &self.options.logging {
+                    logging(&text);
+                }
+                return Ok(());
+            }
             Frame::Unreadable(why) => {
                 self.observed.drop_line(&text, &why);
                 return Ok(());

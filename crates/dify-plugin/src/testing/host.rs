@@ -351,6 +351,7 @@ impl Host {
             process_ended: None,
             answering: Box::new(move |session_id, invoke, replies| backwards.take(session_id, invoke, replies)),
             watching: None,
+            logging: None,
         };
         let link = match &self.source {
             Source::InProcess(registry) => Link::in_process(registry.clone(), self.settings.serving, options),

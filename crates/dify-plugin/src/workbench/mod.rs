@@ -13,6 +13,7 @@ mod events;
 mod filter;
 mod group;
 mod limits;
+mod logs;
 mod plugin;
 mod router;
 mod safety;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -54,6 +56,10 @@ pub(crate) struct Options {
     pub opens_browser: bool,
     /// The command of another plugin, which speaks the protocol over standard input and output. Empty is this program.
     pub command: Vec<String>,
+    /// Credential fields that are given on the command line.
+    pub given: Map<String, Value>,
+    /// Provider that they are for. By default it is the first one that has a form for them.
+    pub provider: Option<String>,
 }
 
 /// Serves the workbench until the process is interrupted.
@@ -71,6 +77,9 @@ pub(crate) async fn run(program: Program, options: Options) -> anyhow::Result<()
     let safety = Arc::new(Safety::new(address, token));
     let limits = Limits::default();
     let workbench = Arc::new(Workbench::new(program, options.directory, options.command, limits));
+    if !options.given.is_empty() {
+        credentials::keep_given(&workbench, options.provider.as_deref(), options.given)?;
+    }
     let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let watching = tokio::spawn(watching::watch(workbench.clone()));
     print_line(&format!("workbench: {link}"))?;

@@ -10,7 +10,7 @@ use axum::routing::get;
 use super::error::{self, ApiError};
 use super::safety::{self, Safety};
 use super::state::Workbench;
-use super::{assets, credentials, doctor, events, plugin, sessions};
+use super::{assets, credentials, doctor, events, logs, plugin, sessions};
 
 /// Builds the routes behind the checks of [`safety`].
 pub(super) fn router(workbench: Arc<Workbench>, safety: Arc<Safety>) -> Router {
@@ -20,6 +20,7 @@ pub(super) fn router(workbench: Arc<Workbench>, safety: Arc<Safety>) -> Router {
         .route("/events", get(events::stream))
         .route("/credentials", get(credentials::list))
         .route("/credentials/{*key}", axum::routing::put(credentials::put).delete(credentials::delete))
+        .route("/logs", get(logs::list))
         .route("/doctor", get(doctor::findings))
         .merge(sessions::routes())
         .fallback(async || ApiError::not_found("the workbench has no such route"))

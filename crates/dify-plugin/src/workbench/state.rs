@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 
 use super::credentials::Stored;
 use super::limits::Limits;
+use super::logs::Logs;
 use super::sessions::Sessions;
 use super::target::Target;
 use crate::declare::Declarations;
@@ -32,6 +33,7 @@ pub(super) struct Workbench {
     pub(super) limits: Limits,
     pub(super) credentials: Stored,
     pub(super) sessions: Sessions,
+    pub(super) logs: Logs,
     pub(super) target: Target,
     read: Mutex<Arc<Read>>,
     notices: broadcast::Sender<Notice>,
@@ -82,6 +84,7 @@ impl Workbench {
             limits,
             credentials: Stored::default(),
             sessions: Sessions::default(),
+            logs: Logs::default(),
             target: Target::default(),
             read,
             notices,

@@ -5,12 +5,13 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStderr, Command};
 
 use super::group::Group;
-use super::state::{Notice, Workbench};
+use super::logs::{self, MAX_TEXT_BYTES};
+use super::state::Workbench;
 use crate::cli::session_client;
 use crate::daemon::{Link, LinkOptions, MAX_DAEMON_LINE_BYTES, Queue, SessionEvents};
 use crate::runtime::ServeOptions;
@@ -18,9 +19,6 @@ use crate::upstream::Upstream;
 
 /// How long a child process may write nothing, as in the daemon.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Longest line of a child's standard error that is shown, in bytes.
-const MAX_LOG_BYTES: usize = 4096;
 
 /// The connection to the plugin, if there is one.
 #[derive(Default)]
@@ -91,7 +89,7 @@ impl Target {
 }
 
 fn connect(workbench: &Arc<Workbench>, revision: u64) -> anyhow::Result<Connected> {
-    let (answering, watching) = (Arc::downgrade(workbench), Arc::downgrade(workbench));
+    let [answering, watching, logging] = std::array::from_fn(|_| Arc::downgrade(workbench));
     let mut options = LinkOptions {
         max_line_bytes: MAX_DAEMON_LINE_BYTES,
         idle_timeout: (!workbench.command.is_empty()).then_some(IDLE_TIMEOUT),
@@ -106,6 +104,11 @@ fn connect(workbench: &Arc<Workbench>, revision: u64) -> anyhow::Result<Connecte
                 workbench.sessions.line_from_plugin(line);
             }
             Ok(())
+        })),
+        logging: Some(Box::new(move |line| {
+            if let Some(workbench) = logging.upgrade() {
+                logs::take_line(&workbench, line);
+            }
         })),
     };
     if let Some((program, arguments)) = workbench.command.split_first() {
@@ -149,7 +152,7 @@ async fn show_errors(workbench: Weak<Workbench>, errors: ChildStderr, last: Arc<
         let Ok(bytes) = errors.fill_buf().await else { return };
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = &bytes[..end.unwrap_or(bytes.len())];
-        line.extend_from_slice(&part[..part.len().min(MAX_LOG_BYTES - line.len())]);
+        line.extend_from_slice(&part[..part.len().min(MAX_TEXT_BYTES - line.len())]);
         let (read, is_over) = (end.map_or(bytes.len(), |end| end + 1), bytes.is_empty());
         errors.consume(read);
         if (end.is_some() || is_over) && !line.is_empty() {
@@ -157,7 +160,7 @@ async fn show_errors(workbench: Weak<Workbench>, errors: ChildStderr, last: Arc<
             let text = workbench.sessions.shown(&String::from_utf8_lossy(&line));
             line.clear();
             text.clone_into(&mut last.lock().unwrap_or_else(PoisonError::into_inner));
-            workbench.notify(Notice { event: "log", data: json!({ "text": text }) });
+            logs::take_error(&workbench, &text);
         }
         if is_over {
             return;

@@ -12,16 +12,25 @@ export const plugin = store({
   state: "loading", error: null, connection: "open", revision: 0, view: null, problems: [], target: null,
 });
 
-const sessionListeners = new Set();
+/** Who hears of what the server reports, by event. */
+const listeners = { session: new Set(), log: new Set() };
+
+function listen(event, listener) {
+  listeners[event].add(listener);
+  return () => listeners[event].delete(listener);
+}
 
 /**
  * Calls `listener` with the summary of each session that begins or ends, and with `null` when some were missed; returns how to stop.
  * @param {(summary: any) => void} listener
  */
-export function onSession(listener) {
-  sessionListeners.add(listener);
-  return () => sessionListeners.delete(listener);
-}
+export const onSession = (listener) => listen("session", listener);
+
+/**
+ * Calls `listener` with each line that the plugin logs, and with `null` when some were missed; returns how to stop.
+ * @param {(line: import("./logs.js").LogLine|null) => void} listener
+ */
+export const onLog = (listener) => listen("log", listener);
 
 /** Fetches the plugin again. What is typed on the page is kept: forms hold their values by the name of the form. */
 export async function refresh() {
@@ -36,12 +45,12 @@ export async function refresh() {
 export function start() {
   refresh();
   let lost = false;
-  const tell = (summary) => { for (const listener of [...sessionListeners]) listener(summary); };
-  const readAgain = () => { refresh(); tell(null); };
+  const tell = (event, data) => { for (const listener of [...(listeners[event] ?? [])]) listener(data); };
+  const readAgain = () => { refresh(); tell("session", null); tell("log", null); };
   follow("/api/events", (event, data) => {
     if (event === "plugin") refresh();
-    if (event === "session") tell(data);
     if (event === "behind") readAgain();
+    tell(event, data);
   }, (state) => {
     if (state === "open" && lost) readAgain();
     lost = state !== "open";

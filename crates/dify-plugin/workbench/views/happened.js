@@ -8,6 +8,7 @@ import { Banner, Empty } from "../parts/status.js";
 import { Tabs } from "../parts/tabs.js";
 import { SessionCharts } from "./happened/charts.js";
 import { Doctor } from "./happened/doctor.js";
+import { Log } from "./happened/log.js";
 import { OpenRecording } from "./happened/open_recording.js";
 import { SessionDetail } from "./happened/session_detail.js";
 import { SessionList } from "./happened/session_list.js";
@@ -38,15 +39,15 @@ export function Happened({ plugin }) {
   const { state, summaries, error, take } = useSummaries();
   const [wanted, setWanted] = useState(view === "happened" ? parts[0] ?? null : null);
   useEffect(() => { if (view === "happened" && parts[0]) setWanted(parts[0]); }, [view, parts[0]]);
-  const tab = wanted === "doctor" ? "doctor" : "sessions";
-  const chosen = tab === "doctor" ? null : wanted ?? summaries[0]?.id ?? null;
+  const tab = ["doctor", "log"].includes(wanted) ? wanted : "sessions";
+  const chosen = tab !== "sessions" ? null : wanted ?? summaries[0]?.id ?? null;
   const choose = (id) => { setWanted(id); go("happened", id); };
   const opened = (summary) => { take(summary); choose(summary.id); };
   return html`<div class="happened" data-state=${state}>
     ${error && html`<${Banner} kind="error" hint=${error.hint}>${error.message}<//>`}
-    <${Tabs} label="What happened" tabs=${[{ id: "sessions", title: "Sessions" }, { id: "doctor", title: "Doctor" }]} chosen=${tab}
-      onChoose=${(id) => (id === "doctor" ? choose("doctor") : choose(summaries[0]?.id ?? ""))}>
-      ${tab === "doctor" ? html`<${Doctor} view=${plugin.view} />` : html`
+    <${Tabs} label="What happened" tabs=${[{ id: "sessions", title: "Sessions" }, { id: "log", title: "Log" }, { id: "doctor", title: "Doctor" }]} chosen=${tab}
+      onChoose=${(id) => choose(id === "sessions" ? summaries[0]?.id ?? "" : id)}>
+      ${tab === "doctor" ? html`<${Doctor} view=${plugin.view} />` : tab === "log" ? html`<${Log} />` : html`
         ${summaries.length > 1 && html`<${SessionCharts} summaries=${summaries} chosen=${chosen} onChoose=${choose} />`}
         <div class="happened-columns">
           <div class="happened-side">

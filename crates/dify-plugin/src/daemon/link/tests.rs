@@ -6,7 +6,14 @@ use super::*;
 
 fn options() -> LinkOptions {
     let answering: Answering = Box::new(|_, _, _| {});
-    LinkOptions { max_line_bytes: 1 << 20, idle_timeout: None, process_ended: None, answering, watching: None }
+    LinkOptions {
+        max_line_bytes: 1 << 20,
+        idle_timeout: None,
+        process_ended: None,
+        answering,
+        watching: None,
+        logging: None,
+    }
 }
 
 /// A connection, and the plugin's side of it.

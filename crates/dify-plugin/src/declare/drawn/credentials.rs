@@ -181,6 +181,7 @@ fn config_field(declared: &ConfigField) -> Field {
                 value: option.value.clone(),
                 label: four(&option.label),
                 icon: None,
+                // Dify's page would heed a condition, but the daemon leaves it out.
                 show_on: Vec::new(),
             })
             .collect(),

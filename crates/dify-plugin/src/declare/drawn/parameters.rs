@@ -101,6 +101,7 @@ fn field(parameter: &Parameter, engine: Engine) -> Field {
                 value: option.value.clone(),
                 label: four(&option.label),
                 icon: option.icon.clone(),
+                // Dify's page would heed a condition, but the daemon leaves it out.
                 show_on: Vec::new(),
             })
             .collect(),

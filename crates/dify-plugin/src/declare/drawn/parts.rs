@@ -71,6 +71,7 @@ impl<'s> Source<'s> {
             "credentials": null,
             "oauth": null,
             "subscription": null,
+            "subscription_parameters": null,
             "parts": parts,
             "notes": self.place(&self.file).notes("identity", Vec::new()),
         });
@@ -214,10 +215,10 @@ fn triggers(declarations: &Declarations, problems: &[Problem]) -> Option<Value> 
             let place = source.place(&source.file);
             let parameters = constructor.parameters.iter().enumerate();
             let path = format!("{path}.parameters");
-            provider["subscription"] = json!(form(parameters, Engine::New, &place, &path, &Value::Null));
+            provider["subscription_parameters"] = json!(form(parameters, Engine::New, &place, &path, &Value::Null));
         }
     }
-    if provider["subscription"].is_null() && !declared.subscription_schema.is_empty() {
+    if !declared.subscription_schema.is_empty() {
         let paths = source.paths("subscription_schema", &declared.subscription_schema);
         let place = source.place(&source.file);
         provider["subscription"] = json!(credentials::of_others(&declared.subscription_schema, false, &place, &paths));

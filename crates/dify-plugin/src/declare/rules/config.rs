@@ -64,6 +64,7 @@ impl Rules<'_> {
         self.flag(field, path, "multiple");
         self.basic_default(field, path);
         self.field_scope(field, path);
+        self.dropped(field, path, &["show_on"]);
         let options = self.list(field, path, "options", 127);
         let is_select = field.get("type").and_then(Value::as_str) == Some("select");
         if is_select && options.is_empty() {
@@ -73,6 +74,7 @@ impl Rules<'_> {
             let path = format!("{path}options[{index}].");
             let Some(option) = self.item(option, &path) else { continue };
             self.i18n(option, &path, "label", true);
+            self.dropped(option, &path, &["show_on"]);
             match option.get("value") {
                 Some(Value::String(text)) if !text.is_empty() && text.chars().count() < 128 => {}
                 Some(Value::Bool(_) | Value::Number(_)) => {

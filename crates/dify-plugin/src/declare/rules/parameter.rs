@@ -51,13 +51,13 @@ fn form(kind: PluginKind) -> Form {
             types: Kind::DatasourceParameterType,
             explanation: ("description", true),
             scoped: Some(&[]),
-            dropped: &["placeholder", "multiple", "form"],
+            dropped: &["placeholder", "multiple", "form", "show_on"],
         },
         PluginKind::Trigger => Form {
             types: Kind::EventParameterType,
             explanation: ("description", false),
             scoped: None,
-            dropped: &["placeholder", "help", "url"],
+            dropped: &["placeholder", "help", "url", "show_on"],
         },
         _ => Form {
             types: Kind::ToolParameterType,
@@ -110,15 +110,20 @@ impl Rules<'_> {
         self.options(parameter, path);
         self.multiple(parameter, path, kind);
         self.default(parameter, path, kind);
-        for key in form.dropped.iter().filter(|key| parameter.get(**key).is_some_and(|value| !value.is_null())) {
-            self.report(Code::NoEffect, &format!("{path}{key}"), "is left out by the daemon, so it has no effect");
-        }
+        self.dropped(parameter, path, form.dropped);
         let is_lost = |key: &&str| *key != explanation && !form.dropped.contains(key);
         for key in EXPLANATIONS.into_iter().filter(is_lost) {
             if parameter.get(key).is_some_and(|value| !value.is_null()) {
                 let message = format!("is left out by the daemon; say it in `{explanation}`");
                 self.report(Code::HiddenHelp, &format!("{path}{key}"), message);
             }
+        }
+    }
+
+    /// Members that Dify's page knows, and that the daemon leaves out.
+    pub(super) fn dropped(&mut self, owner: &Map<String, Value>, path: &str, members: &[&str]) {
+        for key in members.iter().filter(|key| owner.get(**key).is_some_and(|value| !value.is_null())) {
+            self.report(Code::NoEffect, &format!("{path}{key}"), "is left out by the daemon, so it has no effect");
         }
     }
 
@@ -192,6 +197,7 @@ impl Rules<'_> {
             let Some(option) = self.item(option, &path) else { continue };
             self.i18n(option, &path, "label", true);
             self.text(option, &path, "icon", usize::MAX, false);
+            self.dropped(option, &path, &["show_on"]);
             let path = format!("{path}value");
             match option.get("value") {
                 Some(Value::String(text)) if text.is_empty() => {

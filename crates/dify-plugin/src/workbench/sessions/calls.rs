@@ -25,6 +25,13 @@ use crate::workbench::state::{Notice, Workbench};
 /// How long a call back waits for an answer by hand: as long as the daemon waits for Dify.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(240);
 
+/// Members of a request whose fields may be secrets.
+const SECRET_MEMBERS: [&str; 4] = ["/credentials", "/settings", "/system_credentials", PROPERTIES];
+
+/// What a plugin knows of a subscription, in requests and in items.
+const SUBSCRIPTION: &str = "subscription";
+const PROPERTIES: &str = "/subscription/properties";
+
 /// What the page asks for.
 #[derive(Deserialize)]
 pub(super) struct Call {
@@ -144,19 +151,33 @@ fn open(workbench: Arc<Workbench>, call: Call) -> Result<Running, ApiError> {
     if needs || !stored.is_empty() {
         data.insert(place.to_owned(), Value::Object(stored));
     }
+    let properties = data.get_mut(SUBSCRIPTION).and_then(|subscription| subscription.get_mut("properties"));
+    if let Some(properties) = properties.and_then(Value::as_object_mut) {
+        let provider = key.strip_prefix("trigger/").unwrap_or_default();
+        workbench.credentials.fill_properties(provider, properties);
+    }
     let id = workbench.sessions.new_id();
-    let secret_members = ["credentials", "settings", "system_credentials"];
-    let fields: Vec<(&str, Map<String, Value>)> =
-        secret_members.into_iter().filter_map(|name| Some((name, data.get(name)?.as_object()?.clone()))).collect();
-    let is_secret = |name: &str| credentials::is_secret(&workbench, &key, name);
+    if data.contains_key("credential_type") && workbench.credentials.is_of_sign_in(&key) {
+        data.insert("credential_type".to_owned(), "oauth2".into());
+    }
+    let mut request = Value::Object(data.clone());
+    let fields: Vec<(&str, Map<String, Value>)> = SECRET_MEMBERS
+        .into_iter()
+        .filter_map(|member| Some((member, request.pointer(member)?.as_object()?.clone())))
+        .collect();
+    let is_secret = |name: &str| {
+        let of_client = (access_type == "oauth").then(|| credentials::is_client_secret(&workbench, name)).flatten();
+        of_client.unwrap_or_else(|| credentials::is_secret(&workbench, &key, name))
+    };
     let (scrubber, shown) = Scrubber::of(&fields.iter().map(|(_, fields)| fields).collect::<Vec<_>>(), &is_secret);
-    let mut request = data.clone();
-    for ((name, _), shown) in fields.iter().zip(shown) {
-        request.insert((*name).to_owned(), shown.into());
+    for ((member, _), shown) in fields.iter().zip(shown) {
+        if let Some(member) = request.pointer_mut(member) {
+            *member = shown.into();
+        }
     }
     let envelope = json!({"session_id": id, "event": "request", "data": data});
     // A prompt may repeat a secret.
-    let request: Value = serde_json::from_str(&scrubber.text(&Value::Object(request).to_string())).unwrap_or_default();
+    let request: Value = serde_json::from_str(&scrubber.text(&request.to_string())).unwrap_or_default();
     let mut record = Record::new(id.clone(), request.clone(), Some(scrubber));
     record.frame("in", "request", &json!({"session_id": id, "event": "request", "data": request}).to_string());
     let record = workbench.sessions.remember(record);
@@ -184,10 +205,16 @@ fn shown_item(running: &Running, mut item: Value) -> Value {
         let returned = item.get("credentials").and_then(Value::as_object);
         if let Some(fields) = returned.filter(|_| record.access_type == "oauth") {
             for kind in ["tool", "datasource", "trigger"] {
-                running.workbench.credentials.keep(&format!("{kind}/{}", record.provider), fields);
+                running.workbench.credentials.keep_sign_in(&format!("{kind}/{}", record.provider), fields);
             }
         }
+        // The page sends the properties of a subscription with its next calls: those that are no secrets as they are.
+        let properties = item.pointer_mut(PROPERTIES).map(Value::take);
         mask(&mut item);
+        if let Some(mut properties) = properties {
+            credentials::keep_properties(&running.workbench, &record.provider, &mut properties);
+            item[SUBSCRIPTION]["properties"] = properties;
+        }
     }
     record.without_secrets(item)
 }

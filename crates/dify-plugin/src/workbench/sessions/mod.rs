@@ -31,6 +31,9 @@ const MAX_BYTES: usize = 128 * 1024 * 1024;
 /// Number of sessions whose secrets are looked for in what a command writes to its standard error.
 const MAX_SECRETS: usize = 64;
 
+/// Maximum time from the end of a session to a line of its plugin that belongs to it, in milliseconds.
+const MAX_DELAY_MILLISECONDS: f64 = 300.0;
+
 /// The sessions.
 #[derive(Default)]
 pub(super) struct Sessions {
@@ -90,6 +93,16 @@ impl Sessions {
     pub(super) fn shown(&self, text: &str) -> String {
         let newest = self.all().into_iter().take(MAX_SECRETS);
         newest.fold(text.to_owned(), |text, record| locked(&record).shown(&text))
+    }
+
+    /// The sessions that run, and those that have ended so shortly ago that a line of the plugin may still be on its path.
+    pub(super) fn present(&self) -> Vec<String> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = records.iter().map(|record| locked(record)).filter(|record| {
+            let is_over = |ended: f64| record.state == "opened" || record.now() - ended > MAX_DELAY_MILLISECONDS;
+            !record.milliseconds.is_some_and(is_over)
+        });
+        present.map(|record| record.id.clone()).collect()
     }
 
     fn new_id(&self) -> String {
@@ -159,6 +172,7 @@ mod tests {
             process_ended: None,
             answering: Box::new(move |session, call, replies| answering.call_back(session, call, replies)),
             watching: None,
+            logging: None,
         };
         let link = Link::over(reader, writer, options);
         let _events = link.open("s", &json!({}), Queue::Unlimited);

@@ -224,14 +224,21 @@ impl Record {
     }
 }
 
+/// Members of an item that are new credentials, or the properties of a new subscription.
+const RETURNED: [&str; 2] = ["/credentials", "/subscription/properties"];
+
 /// Masks the credentials of an item. Returns whether there are some.
 pub(super) fn mask(item: &mut Value) -> bool {
-    let Some(fields) = item.get_mut("credentials").and_then(Value::as_object_mut) else { return false };
-    for value in fields.values_mut().filter(|value| !value.is_null()) {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        *value = masked(&text).into();
+    let mut is_masked = false;
+    for member in RETURNED {
+        let Some(fields) = item.pointer_mut(member).and_then(Value::as_object_mut) else { continue };
+        for value in fields.values_mut().filter(|value| !value.is_null()) {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            *value = masked(&text).into();
+        }
+        is_masked = true;
     }
-    true
+    is_masked
 }
 
 fn milliseconds(duration: std::time::Duration) -> f64 {

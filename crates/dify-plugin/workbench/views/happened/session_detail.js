@@ -8,6 +8,7 @@ import { CopyAs, SaveRecording } from "./copy_as.js";
 import { ExchangeDetail, Exchanges } from "./exchanges.js";
 import { FrameDetail, Frames } from "./frames.js";
 import { goesOn, pathOfNews, withNews } from "./growth.js";
+import { SessionLog } from "./log.js";
 import { Lanes } from "./lanes.js";
 import { counterpart } from "./timeline.js";
 
@@ -63,6 +64,7 @@ export function SessionDetail({ id, state }) {
       <${Detail} session=${session} of=${selection?.frame !== undefined ? selection : linked} kind="frame" onSelect=${select} />
       <${Detail} session=${session} of=${selection?.exchange !== undefined ? selection : linked} kind="exchange" onSelect=${select} />
     </div>
+    <${SessionLog} session=${session.id} />
     <${CopyAs} key=${session.id} session=${session} />
   </article>`;
 }

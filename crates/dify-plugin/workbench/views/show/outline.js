@@ -21,7 +21,8 @@ export function sectionsOf(provider) {
   if (provider.kind === "endpoint") return [["settings", "Settings"], ["routes", "Routes"]];
   return [
     ["credentials", "Authorization", provider.credentials], ["oauth", "OAuth client", provider.oauth],
-    ["subscription", "Subscription", provider.subscription],
+    ["subscription-parameters", "Subscription", provider.subscription_parameters],
+    ["subscription", "Manual subscription", provider.subscription],
     ...(provider.parts ?? []).map((part) => ["parts", part.label, true, part.name]),
   ].filter(([, , there]) => there);
 }

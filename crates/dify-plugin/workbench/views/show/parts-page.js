@@ -23,8 +23,10 @@ export function PartsPage({ provider, language, item, section }) {
       <${FormFrame} ...${frame} name=${`${provider.name}/credentials`} formName="credentials" form=${provider.credentials} title="API Key Authorization" /><//>`}
     ${provider.oauth && html`<${Section} id="oauth" title="OAuth client" remark="The settings of the client behind a second button.">
       <${FormFrame} ...${frame} name=${`${provider.name}/oauth`} formName="oauth" form=${provider.oauth} title="OAuth Client Settings" save="Save and Authorize" /><//>`}
-    ${provider.subscription && html`<${Section} id="subscription" title="Subscription" remark="What a subscription to this trigger asks for.">
-      <${FormFrame} ...${frame} name=${`${provider.name}/subscription`} formName="subscription" form=${provider.subscription} title="New subscription" save="Create" /><//>`}
+    ${provider.subscription_parameters && html`<${Section} id="subscription-parameters" title="Subscription" remark="What a subscription with an authorization asks for: the plugin creates it.">
+      <${FormFrame} ...${frame} name=${`${provider.name}/subscription_parameters`} formName="subscription_parameters" form=${provider.subscription_parameters} title="New subscription" save="Create" /><//>`}
+    ${provider.subscription && html`<${Section} id="subscription" title="Manual subscription" remark="What a subscription asks for that the user creates at the service.">
+      <${FormFrame} ...${frame} name=${`${provider.name}/subscription`} formName="subscription" form=${provider.subscription} title="Manual setup" save="Create" /><//>`}
     ${provider.parts?.length > 0 && html`<${Section} id="parts" title=${PART_TITLES[provider.kind] ?? "Parts"}>
       <div class="rows">${provider.parts.map((part) => {
         const open = (section === "parts" && item === part.name) || (provider.parts.length === 1 && section !== "closed");

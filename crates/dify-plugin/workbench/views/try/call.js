@@ -22,7 +22,8 @@ const MAX_KEPT_CHARACTERS = 4_000_000;
  * @property {number} milliseconds
  */
 
-const newRun = (result, state = "idle") => ({
+/** @template T @param {T} result @param {Run<T>["state"]} [state] @returns {Run<T>} */
+export const newRun = (result, state = "idle") => ({
   state, session: null, result, items: [], count: 0, characters: 0, callbacks: [], error: null, milliseconds: 0,
 });
 
@@ -56,25 +57,11 @@ export function useCall(begin, take) {
   const start = useCallback(async (call) => {
     abort.current?.abort();
     const controller = new AbortController();
-    const started = performance.now();
     const own = newRun(begin(), "running");
     abort.current = controller;
     run.current = own;
     redraw();
-    const typed = call.answers === "typed";
-    try {
-      const response = await request("/api/calls", { method: "POST", body: call, signal: controller.signal, accept: "text/event-stream" });
-      for await (const { event, data } of eventsOf(response)) {
-        own.characters += data.length;
-        receive(own, event, JSON.parse(data), take, typed);
-        draw();
-      }
-      if (own.state === "running") fail(own, { kind: "Workbench", message: "The stream ended before the call did.", hint: "Is the workbench still running?" });
-    } catch (error) {
-      if (controller.signal.aborted) own.state = "cancelled";
-      else fail(own, { kind: "Workbench", message: error?.message ?? String(error), hint: error?.hint });
-    }
-    own.milliseconds = performance.now() - started;
+    await perform(call, own, take, controller.signal, draw);
     redraw();
     return own;
   }, []);
@@ -98,7 +85,33 @@ export function useCall(begin, take) {
   return { run: run.current, start, stop, answer };
 }
 
-function fail(run, error) {
+/**
+ * Makes a call and takes its events into `run`, until it is over.
+ * @param {any} call
+ * @param {Run<any>} run       whose state is `running`
+ * @param {(result: any, item: any, at: number) => unknown} take
+ * @param {AbortSignal} signal  aborting it cancels the call
+ * @param {() => void} draw     called after each event
+ */
+export async function perform(call, run, take, signal, draw) {
+  const started = performance.now();
+  const typed = call.answers === "typed";
+  try {
+    const response = await request("/api/calls", { method: "POST", body: call, signal, accept: "text/event-stream" });
+    for await (const { event, data } of eventsOf(response)) {
+      run.characters += data.length;
+      receive(run, event, JSON.parse(data), take, typed);
+      draw();
+    }
+    if (run.state === "running") fail(run, { kind: "Workbench", message: "The stream ended before the call did.", hint: "Is the workbench still running?" });
+  } catch (error) {
+    if (signal.aborted) run.state = "cancelled";
+    else fail(run, { kind: "Workbench", message: error?.message ?? String(error), hint: error?.hint });
+  }
+  run.milliseconds = performance.now() - started;
+}
+
+export function fail(run, error) {
   run.state = "failed";
   run.error = error;
 }

@@ -10,6 +10,8 @@ import { Outcome } from "./outcome.js";
 import { model as requests } from "./requests.js";
 import { RunningTurn, ToolResults, TurnRow } from "./chat_turns.js";
 import { useCall } from "./call.js";
+import { usePolling } from "./polling.js";
+import { PollingChoice, PollingLine } from "./polling_line.js";
 import { modelParameters } from "./values.js";
 
 let turns = 0;
@@ -26,6 +28,17 @@ function useFollow(running) {
   }, []);
   useLayoutEffect(() => { if (running && atEnd.current) scrollTo(0, document.documentElement.scrollHeight); });
   return () => { atEnd.current = true; };
+}
+
+/** Models that declare it, and models that no file declares. @param {import("./model_picker.js").Chosen} chosen */
+const mayPoll = ({ declared }) => !declared || declaresPolling(declared);
+const declaresPolling = (declared) => (declared?.all_features ?? declared?.features ?? []).includes("polling");
+
+/** Whether the model is polled, as Dify decides by its declaration until the user does. */
+function usePolls(chosen) {
+  const [own, set] = useState(null);
+  useEffect(() => set(null), [chosen.provider, chosen.model]);
+  return [own ?? declaresPolling(chosen.declared), set];
 }
 
 /**
@@ -47,7 +60,11 @@ function useFollow(running) {
 export function Column({ number, view, main, chosen, onChoose, asked, stopped, cleared, setup, onRunning, onDone, language, onRemove }) {
   const [conversation, setConversation] = useState([]);
   const parameters = useParameters(chosen, number);
-  const { run, start, stop } = useCall(newAnswer, takeChunk);
+  const streamed = useCall(newAnswer, takeChunk);
+  const polled = usePolling();
+  const [polls, setPolls] = usePolls(chosen);
+  const [latestIsPolled, setLatestIsPolled] = useState(false);
+  const { run, stop } = latestIsPolled ? polled : streamed;
   const tokens = useCall(() => ({ count: null }), (result, item) => { result.count = item?.num_tokens ?? null; });
   const running = run.state === "running";
   const latest = useRef(conversation);
@@ -58,9 +75,13 @@ export function Column({ number, view, main, chosen, onChoose, asked, stopped, c
     setConversation(before);
     follow();
     onRunning(number, true);
-    const done = await start(requests.chat(chosen, {
+    const prompt = {
       messages: promptMessages(before, setup.system), parameters: modelParameters(parameters.values), tools: setup.tools, stop: setup.stop, schema: setup.schema,
-    }));
+    };
+    setLatestIsPolled(polls);
+    const done = await (polls
+      ? polled.start(requests.startPolling(chosen, prompt), (state) => requests.checkPolling(chosen, state))
+      : streamed.start(requests.chat(chosen, prompt)));
     onRunning(number, false);
     const answer = done.result;
     onDone(number, answer.chunks && done.state === "ended" ? { label: chosen.model, milliseconds: done.milliseconds, answer } : null);
@@ -91,9 +112,10 @@ export function Column({ number, view, main, chosen, onChoose, asked, stopped, c
     ${number > 1 && provider && chosen.provider !== main && html`<${ProviderCredentials} key=${chosen.provider} provider=${provider} language=${language} />`}
     <${OwnCredentials} provider=${provider} chosen=${chosen} language=${language} />
     <${ParameterPanel} parameters=${parameters} chosen=${chosen} language=${language} />
+    ${(polls || mayPoll(chosen)) && html`<${PollingChoice} value=${polls} onChange=${setPolls} disabled=${running} />`}
     <div class="turns">${earlier.map((turn, index) => row(turn, index))}</div>
     <${Outcome} run=${run} plain=${true} line=${running ? html`<span>${counted(run.result.chunks, "chunk")}</span><${UsageLine} answer=${run.result} />` : null}>
-      ${running ? html`<${RunningTurn} run=${run} />` : ofRun && row(last, conversation.length - 1)}
+      ${running && run.polling ? html`<${PollingLine} polling=${run.polling} onCheck=${polled.checkNow} />` : running ? html`<${RunningTurn} run=${run} />` : ofRun && row(last, conversation.length - 1)}
     <//>
     ${pending && html`<${ToolResults} key=${last.id} calls=${last.toolCalls} tools=${setup.tools} disabled=${running}
       onResults=${(results) => send([...conversation, ...results])} />`}

@@ -6,7 +6,7 @@ import { Table } from "../../parts/table.js";
 import { Credentials } from "./credentials.js";
 import { ToolMessages } from "./messages_drawn.js";
 import { OAuth } from "./oauth.js";
-import { Outcome, RunButtons } from "./outcome.js";
+import { Outcome, RunButtons, useAnswers } from "./outcome.js";
 import { PartForms, PartPicker, useMessages, usePart, usePartValues, useSingle } from "./parts.js";
 import { datasource as requests } from "./requests.js";
 import { useCall } from "./call.js";
@@ -42,13 +42,14 @@ function useForms(provider, part) {
 
 function Website({ provider, part, language }) {
   const { values, tried, check } = useForms(provider, part);
-  const { run, start, stop } = useSingle();
+  const { run, start, stop, answer } = useSingle();
+  const { answers, choice } = useAnswers();
   const state = run.result.last?.result;
   return html`
     <${PartForms} of=${values} language=${language} showErrors=${tried} />
     <div class="actions"><${RunButtons} run=${run} onStop=${stop} label="Crawl"
-      onRun=${() => check() && start(requests.crawl(provider.name, part.name, values.sent.values))} /></div>
-    <${Outcome} run=${run} line=${state && html`<span>${state.status}: ${state.completed} of ${state.total} pages</span>`}>
+      onRun=${() => check() && start({ ...requests.crawl(provider.name, part.name, values.sent.values), answers })} />${choice}</div>
+    <${Outcome} run=${run} onAnswer=${answer} line=${state && html`<span>${state.status}: ${state.completed} of ${state.total} pages</span>`}>
       ${state && html`<progress max=${Math.max(state.total, 1)} value=${state.completed} aria-label="Pages"></progress>`}
       ${state?.web_info_list?.slice(0, 50).map((page, index) => html`<details key=${index} class="page-row"><summary>${page.title || page.source_url} <span class="quiet">${page.source_url}</span></summary>
         <p class="quiet">${page.description}</p><${Markdown} text=${page.content ?? ""} /></details>`)}
@@ -59,20 +60,22 @@ function Documents({ provider, part, language }) {
   const { values, tried, check } = useForms(provider, part);
   const list = useCall(() => ({ workspaces: [] }), (result, item) => { result.workspaces.push(...(item?.result ?? [])); });
   const content = useMessages();
-  const read = (workspace, page) => content.start(requests.content(provider.name, part.name,
-    { workspace_id: workspace.workspace_id, page_id: page.page_id, type: page.type }));
+  const { answers, choice } = useAnswers();
+  const read = (workspace, page) => content.start({
+    ...requests.content(provider.name, part.name, { workspace_id: workspace.workspace_id, page_id: page.page_id, type: page.type }), answers,
+  });
   return html`
     <${PartForms} of=${values} language=${language} showErrors=${tried} />
     <div class="actions"><${RunButtons} run=${list.run} onStop=${list.stop} label="List the pages"
-      onRun=${() => check() && list.start(requests.pages(provider.name, part.name, values.sent.values))} /></div>
-    <${Outcome} run=${list.run}>
+      onRun=${() => check() && list.start({ ...requests.pages(provider.name, part.name, values.sent.values), answers })} />${choice}</div>
+    <${Outcome} run=${list.run} onAnswer=${list.answer}>
       ${list.run.result.workspaces.map((workspace) => html`<section key=${workspace.workspace_id} aria-label=${workspace.workspace_name}>
         <h3>${workspace.workspace_name} <span class="quiet">${workspace.total} pages</span></h3>
         <ul class="rows">${(workspace.pages ?? []).slice(0, 200).map((page) => html`<li key=${page.page_id} data-page=${page.page_id}>
           <span>${page.page_name}</span> <span class="quiet">${page.type}</span>
           <button type="button" class="small" data-action="read-page" onClick=${() => read(workspace, page)}>Read</button></li>`)}</ul></section>`)}
     <//>
-    <${Outcome} run=${content.run}><${ToolMessages} messages=${content.run.result} running=${content.run.state === "running"} /><//>`;
+    <${Outcome} run=${content.run} onAnswer=${content.answer}><${ToolMessages} messages=${content.run.result} running=${content.run.state === "running"} /><//>`;
 }
 
 function Drive({ provider, part }) {
@@ -81,11 +84,12 @@ function Drive({ provider, part }) {
   const [prefix, setPrefix] = useState("");
   const list = useCall(() => ({ listings: [] }), (result, item) => { result.listings.push(...(item?.result ?? [])); });
   const file = useMessages();
-  const browse = (where, next = null) => list.start(requests.browse(provider.name, part.name, {
-    bucket: where.bucket || null, prefix: where.prefix, max_keys: 20, next_page_parameters: next,
-  }));
+  const { answers, choice } = useAnswers();
+  const browse = (where, next = null) => list.start({
+    ...requests.browse(provider.name, part.name, { bucket: where.bucket || null, prefix: where.prefix, max_keys: 20, next_page_parameters: next }), answers,
+  });
   const open = (listing, entry) => {
-    if (entry.type !== "folder") return file.start(requests.download(provider.name, part.name, { bucket: listing.bucket ?? null, id: entry.id }));
+    if (entry.type !== "folder") return file.start({ ...requests.download(provider.name, part.name, { bucket: listing.bucket ?? null, id: entry.id }), answers });
     setPrefix(entry.id);
     return browse({ bucket: listing.bucket ?? bucket, prefix: entry.id });
   };
@@ -95,8 +99,8 @@ function Drive({ provider, part }) {
       <label for=${`${id}-bucket`}>Bucket <input id=${`${id}-bucket`} data-part="bucket" value=${bucket} onInput=${(event) => setBucket(event.currentTarget.value)} /></label>
       <label for=${`${id}-prefix`} class="grow">Within <input id=${`${id}-prefix`} data-part="prefix" value=${prefix} onInput=${(event) => setPrefix(event.currentTarget.value)} /></label>
     </div>
-    <div class="actions"><${RunButtons} run=${list.run} onStop=${list.stop} label="List the files" onRun=${() => browse({ bucket, prefix })} /></div>
-    <${Outcome} run=${list.run}>
+    <div class="actions"><${RunButtons} run=${list.run} onStop=${list.stop} label="List the files" onRun=${() => browse({ bucket, prefix })} />${choice}</div>
+    <${Outcome} run=${list.run} onAnswer=${list.answer}>
       ${list.run.result.listings.map((listing, index) => html`<div key=${index}>
         ${listing.bucket && html`<h3>${listing.bucket}</h3>`}
         <${Table} caption="Files" columns=${columns} rows=${(listing.files ?? []).slice(0, 200).map((entry) => ({
@@ -107,5 +111,5 @@ function Drive({ provider, part }) {
         ${listing.is_truncated && html`<button type="button" data-action="next-page" onClick=${() => browse({ bucket, prefix }, listing.next_page_parameters)}>Next page</button>`}
       </div>`)}
     <//>
-    <${Outcome} run=${file.run}><${ToolMessages} messages=${file.run.result} running=${file.run.state === "running"} /><//>`;
+    <${Outcome} run=${file.run} onAnswer=${file.answer}><${ToolMessages} messages=${file.run.result} running=${file.run.state === "running"} /><//>`;
 }

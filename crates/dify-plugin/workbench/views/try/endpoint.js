@@ -1,10 +1,10 @@
 // The endpoints of a plugin: their settings, a request, the answer.
-import { html, useMemo, useState } from "../../app/dom.js";
+import { html, useMemo } from "../../app/dom.js";
 import { concatenated, fromHex } from "./bytes.js";
 import { useCall } from "./call.js";
 import { Credentials } from "./credentials.js";
 import { HttpForm, HttpResponse, useHttpRequest } from "./http_form.js";
-import { AnswersChoice, Outcome, RunButtons } from "./outcome.js";
+import { Outcome, RunButtons, useAnswers } from "./outcome.js";
 import { endpoint as request } from "./requests.js";
 
 /** The settings without the name that Dify's dialog asks for first. @param {any} form */
@@ -24,7 +24,7 @@ const sampleRoute = ({ method, path }) => ({ method: String(method).toUpperCase(
 export function Endpoint({ provider }) {
   const routes = useMemo(() => (provider.routes ?? []).map(sampleRoute), [provider]);
   const http = useHttpRequest(routes[0]);
-  const [answers, setAnswers] = useState("scripted");
+  const { answers, choice } = useAnswers();
   const { run, start, stop, answer } = useCall(() => ({ status: null, headers: [], parts: [] }), (result, item) => {
     if (item?.status !== undefined) result.status = item.status;
     if (item?.headers) result.headers = Object.entries(item.headers);
@@ -35,7 +35,7 @@ export function Endpoint({ provider }) {
     <${HttpForm} request=${http} routes=${routes} />
     <div class="actions">
       <${RunButtons} run=${run} onRun=${() => start({ ...request(http.hex), answers })} onStop=${stop} disabled=${!!http.error} label="Send" />
-      <${AnswersChoice} value=${answers} onChange=${setAnswers} />
+      ${choice}
     </div>
     <${Outcome} run=${run} onAnswer=${answer}>
       ${run.count > 0 && html`<${HttpResponse} status=${run.result.status} headers=${run.result.headers} body=${concatenated(run.result.parts)} />`}

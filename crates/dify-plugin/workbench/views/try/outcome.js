@@ -67,8 +67,14 @@ export function Items({ run }) {
   </details>`;
 }
 
+/** Who answers the calls back of a run, and the control that chooses it. */
+export function useAnswers() {
+  const [answers, choose] = useState(/** @type {"scripted"|"typed"} */ ("scripted"));
+  return { answers, choice: html`<${AnswersChoice} value=${answers} onChange=${choose} />` };
+}
+
 /** What kind of answer calls back get. @param {{value: "scripted"|"typed", onChange: (value: any) => void}} props */
-export function AnswersChoice({ value, onChange }) {
+function AnswersChoice({ value, onChange }) {
   return html`<label class="inline">Calls back into Dify are answered
     <select data-action="answers" value=${value} onChange=${(event) => onChange(event.currentTarget.value)}>
       <option value="scripted" selected=${value === "scripted"}>by a script</option>

@@ -21,6 +21,12 @@ export const model = {
   chat: (one, { messages, parameters, tools, stop, schema }) => ofModel(one, "invoke_llm", {
     model_parameters: parameters, prompt_messages: messages, tools: tools.length ? tools : null, stop: stop.length ? stop : null, json_schema: schema, stream: true,
   }),
+  /** Takes what `chat` takes. @param {Model} one */
+  startPolling: (one, prompt) => {
+    const whole = model.chat(one, prompt);
+    return { ...whole, action: "start_polling", data: { ...whole.data, stream: false } };
+  },
+  checkPolling: (one, state) => ofModel(one, "check_polling", { plugin_state: state }),
   chatTokens: (one, { messages, tools }) => ofModel(one, "get_llm_num_tokens", { prompt_messages: messages, tools: tools.length ? tools : null }),
   embed: (one, texts, inputType) => ofModel(one, "invoke_text_embedding", { texts, input_type: inputType }),
   embedMultimodal: (one, documents, inputType) => ofModel(one, "invoke_multimodal_embedding", { documents, input_type: inputType }),

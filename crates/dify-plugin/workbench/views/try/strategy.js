@@ -1,7 +1,7 @@
 // An agent strategy: its parameters, with a scripted model and a tool to begin from, and the messages of its run.
 import { html, useState } from "../../app/dom.js";
 import { ToolMessages } from "./messages_drawn.js";
-import { AnswersChoice, Outcome, RunButtons } from "./outcome.js";
+import { Outcome, RunButtons, useAnswers } from "./outcome.js";
 import { PartForms, PartPicker, useMessages, usePart, usePartValues } from "./parts.js";
 import { strategy as request } from "./requests.js";
 
@@ -21,7 +21,7 @@ const withForm = (part) => ({ ...part, inputs: part.inputs?.fields?.length ? par
 function Run({ provider, part, language }) {
   const [own] = useState(() => withForm(part));
   const values = usePartValues(`${provider.name}/${part.name}`, own);
-  const [answers, setAnswers] = useState("scripted");
+  const { answers, choice } = useAnswers();
   const [tried, setTried] = useState(false);
   const { run, start, stop, answer } = useMessages();
   const onRun = () => {
@@ -32,6 +32,6 @@ function Run({ provider, part, language }) {
     <p class="quiet">Models, tools and apps are JSON here, as the strategy receives them: the workbench has no workspace to pick from. The
       calls of the strategy are answered by a script, or by you.</p>
     <${PartForms} of=${values} language=${language} showErrors=${tried} />
-    <div class="actions"><${RunButtons} run=${run} onRun=${onRun} onStop=${stop} /><${AnswersChoice} value=${answers} onChange=${setAnswers} /></div>
+    <div class="actions"><${RunButtons} run=${run} onRun=${onRun} onStop=${stop} />${choice}</div>
     <${Outcome} run=${run} onAnswer=${answer}><${ToolMessages} messages=${run.result} running=${run.state === "running"} /><//>`;
 }

@@ -3,7 +3,7 @@ import { html, useCallback, useState } from "../../app/dom.js";
 import { Credentials } from "./credentials.js";
 import { ToolMessages } from "./messages_drawn.js";
 import { OAuth } from "./oauth.js";
-import { AnswersChoice, Outcome, RunButtons } from "./outcome.js";
+import { Outcome, RunButtons, useAnswers } from "./outcome.js";
 import { PartForms, PartPicker, optionsBy, useMessages, usePart, usePartValues, useSingle } from "./parts.js";
 import { options, tool as requests } from "./requests.js";
 import { JsonTree } from "../../parts/json.js";
@@ -28,7 +28,7 @@ export function Tool({ provider, wanted, language }) {
 
 function Run({ provider, part, language }) {
   const values = usePartValues(`${provider.name}/${part.name}`, part);
-  const [answers, setAnswers] = useState("scripted");
+  const { answers, choice } = useAnswers();
   const [tried, setTried] = useState(false);
   const { run, start, stop, answer } = useMessages();
   const declared = useSingle();
@@ -41,7 +41,7 @@ function Run({ provider, part, language }) {
     <${PartForms} of=${values} language=${language} loadOptions=${loadOptions} showErrors=${tried} />
     <div class="actions">
       <${RunButtons} run=${run} onRun=${onRun} onStop=${stop} />
-      <${AnswersChoice} value=${answers} onChange=${setAnswers} />
+      ${choice}
       <button type="button" class="plain" data-action="runtime-parameters" onClick=${() => declared.start(requests.parameters(provider.name, part.name))}>Ask for runtime parameters</button>
     </div>
     <${Outcome} run=${declared.run}>${declared.run.result.last && html`<${JsonTree} value=${declared.run.result.last} label="Runtime parameters" />`}<//>

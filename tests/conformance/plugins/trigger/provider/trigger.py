@@ -31,7 +31,8 @@ class Subscriptions(TriggerSubscriptionConstructor):
     def _create_subscription(self, endpoint, parameters, credentials, credential_type):
         if not parameters.get("repository"):
             raise SubscriptionError("parameter `repository` is required")
-        return Subscription(expires_at=1_900_000_000, endpoint=endpoint, parameters=parameters, properties={"hook_id": "7"})
+        properties = {"hook_id": "7", "secret": "secret of the hook 7"}
+        return Subscription(expires_at=1_900_000_000, endpoint=endpoint, parameters=parameters, properties=properties)
 
     def _delete_subscription(self, subscription, credentials, credential_type):
         if not subscription.properties.get("hook_id"):

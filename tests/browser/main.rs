@@ -4,29 +4,32 @@
 //! Arguments select the cases whose names contain one of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs, unreachable_pub)]
 
-#[path = "browser/attacks.rs"]
 mod attacks;
-#[path = "browser/calls.rs"]
 mod calls;
-#[path = "browser/drawn.rs"]
+mod calls_back;
+mod comparing;
+#[path = "../support/compatible_upstream.rs"]
+#[allow(dead_code)]
+mod compatible_upstream;
+#[path = "../support/described_plugin.rs"]
+#[allow(dead_code)]
+mod described_plugin;
 mod drawn;
-#[path = "browser/driver.rs"]
 mod driver;
-#[path = "browser/files.rs"]
 mod files;
-#[path = "browser/hostile.rs"]
+mod gemini;
 mod hostile;
-#[path = "browser/looks.rs"]
+mod logs;
 mod looks;
-#[path = "support/loopback.rs"]
+#[path = "../support/loopback.rs"]
 mod loopback;
-#[path = "browser/modules.rs"]
+mod media;
+mod models;
 mod modules;
-#[path = "browser/page.rs"]
+mod oauth;
 mod page;
-#[path = "browser/upstream.rs"]
+mod triggers;
 mod upstream;
-#[path = "browser/workbench.rs"]
 mod workbench;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,8 +42,22 @@ use page::Tester;
 /// A case, and what it does with the browser that all share.
 type Case = (&'static str, fn(&Tester));
 
-const CASES: &[&[Case]] =
-    &[modules::CASES, drawn::CASES, files::CASES, calls::CASES, hostile::CASES, attacks::CASES, looks::CASES];
+const CASES: &[&[Case]] = &[
+    modules::CASES,
+    drawn::CASES,
+    files::CASES,
+    calls::CASES,
+    models::CASES,
+    comparing::CASES,
+    media::CASES,
+    calls_back::CASES,
+    oauth::CASES,
+    triggers::CASES,
+    logs::CASES,
+    hostile::CASES,
+    attacks::CASES,
+    looks::CASES,
+];
 
 fn main() -> ExitCode {
     let installed = match driver::installed() {
