@@ -120,7 +120,7 @@ fn hostile_packages_are_refused_with_their_reason() {
             "the unpacked size exceeds",
         ),
         ("a size that is not there", with(|entry| (entry.packed, entry.unpacked) = (u32::MAX - 1, u32::MAX - 1)), ""),
-        ("more than it says", with(|entry| entry.unpacked = 1), "declares 1"),
+        ("more than it says", with(|entry| entry.unpacked = 1), "declared uncompressed size"),
         ("less than it says", with(|entry| entry.unpacked = 1 << 30), "declares"),
         ("entries within each other", archive(vec![outer, inner]).bytes(), "overlap"),
         ("too many", archive(many).bytes(), "too many entries: 10001"),

@@ -323,8 +323,13 @@ async fn a_long_waiting_request_is_in_memory_only_once() {
         let (url, taken) = silent(answers).await;
         let mut plugin = Local::start();
         plugin.next().await.unwrap();
-        let idle = resident(&plugin.child);
         let mut request = llm("a", &url);
+        // What declarations take is there once the first request has ended.
+        let mut unknown = request.clone();
+        unknown["data"]["action"] = json!("unknown");
+        plugin.send(&unknown).await;
+        while plugin.next().await.unwrap()["data"]["type"] != "end" {}
+        let idle = resident(&plugin.child);
         if title == "AI Gateway" {
             (request["data"]["provider"], request["data"]["model"]) = (json!("ai-gateway"), json!("m"));
             request["data"]["credentials"] = json!({"auth_method": "api_key", "api_key": "k", "mode": "chat",
