@@ -11,10 +11,7 @@ use crate::workbench::{conformance, root};
 pub const CASES: &[crate::Case] = &[("what_a_command_logs_is_drawn", what_a_command_logs_is_drawn)];
 
 fn what_a_command_logs_is_drawn(tester: &Tester) {
-    if !conformance().is_file() {
-        println!("skipped: no example (cargo build --example conformance)");
-        return;
-    }
+    let Some(example) = conformance() else { return };
     let directory = tempfile::tempdir().unwrap();
     let script = directory.path().join("plugin.sh");
     let text = format!(
@@ -22,7 +19,7 @@ fn what_a_command_logs_is_drawn(tester: &Tester) {
          echo '<b>written</b> to standard error' >&2\n\
          echo '{{\"event\":\"log\",\"session_id\":null,\"data\":{{\"level\":\"ERROR\",\"message\":\"a line of the protocol\",\"timestamp\":1}}}}'\n\
          exec {}\n",
-        conformance().display()
+        example.display()
     );
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();

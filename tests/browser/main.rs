@@ -60,10 +60,12 @@ const CASES: &[&[Case]] = &[
 ];
 
 fn main() -> ExitCode {
-    let installed = match driver::installed() {
-        _ if !workbench::built() => return skipped("the executable is built without the feature workbench"),
-        None => return skipped("no chromedriver"),
-        Some(installed) => installed,
+    if !workbench::found(workbench::built(), "the executable is built without the feature workbench") {
+        return ExitCode::SUCCESS;
+    }
+    let Some(installed) = driver::installed() else {
+        workbench::found(false, "no chromedriver");
+        return ExitCode::SUCCESS;
     };
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -83,13 +85,4 @@ fn main() -> ExitCode {
     }
     println!("{} failed: {failed:?}", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn skipped(reason: &str) -> ExitCode {
-    if std::env::var("DIFY_BROWSER_TESTS").is_ok_and(|value| value == "required") {
-        println!("the browser's tests are required: {reason}");
-        return ExitCode::FAILURE;
-    }
-    println!("skipped: {reason}");
-    ExitCode::SUCCESS
 }

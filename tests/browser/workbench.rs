@@ -28,9 +28,20 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The example that is one plugin of each kind, which Cargo builds for tests.
-pub fn conformance() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_dify-plugin-runtime")).with_file_name("examples").join("conformance")
+/// The example that is one plugin of each kind, which Cargo builds for all tests; none, with a reason, when only some are built.
+pub fn conformance() -> Option<PathBuf> {
+    let example = Path::new(env!("CARGO_BIN_EXE_dify-plugin-runtime")).with_file_name("examples").join("conformance");
+    found(example.is_file(), "no example (cargo build --example conformance)").then_some(example)
+}
+
+/// Returns whether something that cases need is there. It must be when the browser's tests are required.
+pub fn found(found: bool, reason: &str) -> bool {
+    let is_required = std::env::var("DIFY_BROWSER_TESTS").is_ok_and(|value| value == "required");
+    assert!(found || !is_required, "the browser's tests are required: {reason}");
+    if !found {
+        println!("skipped: {reason}");
+    }
+    found
 }
 
 /// Whether the executable has the command: it is a feature.

@@ -20,7 +20,7 @@ pub mod multimodal;
 pub mod options;
 pub mod profile;
 pub mod rerank;
-pub mod speech;
+pub mod speech_responses;
 pub mod structured;
 pub mod text_tool_calls;
 pub mod tool_calls;

@@ -16,8 +16,8 @@ mod llm;
 mod models;
 mod moderated_stream;
 mod moderation;
-mod schema;
-mod speech;
+mod schema_from_form;
+mod speech_from_form;
 mod validate;
 
 use std::sync::Arc;
@@ -59,11 +59,11 @@ impl Source for Gateway {
     }
 
     fn schema(self: Arc<Self>, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
-        Box::pin(std::future::ready(schema::schema(&request)))
+        Box::pin(std::future::ready(schema_from_form::schema(&request)))
     }
 
     fn call_schema(self: Arc<Self>, _context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
-        Box::pin(std::future::ready(schema::call_schema(&request)))
+        Box::pin(std::future::ready(schema_from_form::call_schema(&request)))
     }
 
     fn validate_model(self: Arc<Self>, context: CallContext, request: ModelRequest) -> ResultFuture<Validated> {

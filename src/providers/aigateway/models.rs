@@ -3,8 +3,8 @@
 use super::Gateway;
 use super::connection::connect;
 use super::llm::{self, GatewayHooks, Thinking};
-use super::schema::{context_size, max_chunks};
-use super::speech;
+use super::schema_from_form::{context_size, max_chunks};
+use super::speech_from_form;
 use crate::dialect::openai::embeddings::{EmbeddingForm, EncodingFormat, Prefix};
 use crate::dialect::openai::form_values::TextOrFalse;
 use crate::dialect::openai::rerank::{RerankForm, ReturnDocuments};
@@ -44,9 +44,11 @@ pub(super) fn model(
             endpoint = at(endpoint, path);
             Form::Rerank(Box::new(RerankCall { form, ..RerankCall::default() }))
         }
-        ModelType::Tts => Form::Speech(Box::new(speech::speech(credentials)?), speech::voices(credentials)),
-        ModelType::Speech2text => Form::Transcription(Box::new(speech::transcription(credentials)?)),
-        other => return Err(super::schema::unsupported(other)),
+        ModelType::Tts => {
+            Form::Speech(Box::new(speech_from_form::speech(credentials)?), speech_from_form::voices(credentials))
+        }
+        ModelType::Speech2text => Form::Transcription(Box::new(speech_from_form::transcription(credentials)?)),
+        other => return Err(super::schema_from_form::unsupported(other)),
     };
     let hooks = GatewayHooks { thinking: Thinking::of(credentials), pricing: context.pricing().cloned() };
     Ok(Model::new(endpoint, name, form).with_hooks(std::sync::Arc::new(hooks)))

@@ -21,7 +21,7 @@ pub(super) async fn validate(
     mut context: CallContext,
     request: ModelRequest,
 ) -> Result<Validated, InvokeError> {
-    let schema = super::schema::schema(&request)?;
+    let schema = super::schema_from_form::schema(&request)?;
     context.model = Some(schema.into());
     // A model that only streams is validated again with a stream; an earlier form could select a stream directly.
     let stream = request.target.credentials.get("stream_mode_auth") == Some("use");

@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::{Action, Endpoint, refuse_page};
 use crate::dialect::driver::{MAX_RESPONSE_BYTES, too_long};
-use crate::dialect::openai::speech::{
+use crate::dialect::openai::speech_responses::{
     BEGINNING, Pings, SpeechForm, TranscriptionForm, audio_in_json, is_text, mime_type, transcript,
 };
 use crate::providers::common::{audio, text_split};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::Custom;
 use super::values::CallValues;
-use crate::dialect::openai::speech::mime_type;
+use crate::dialect::openai::speech_responses::mime_type;
 use crate::providers::compatible::form_fields::{self, FILE_EXTENSIONS, count};
 use crate::providers::compatible::model::LanguageVoice;
 use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing, template};

@@ -165,7 +165,7 @@ impl<'a> Call<'a> {
             limit: declared.unwrap_or(DEFAULT_LIMIT) * 9 / 10,
             model,
             served: Served::new(model, Catalog::new(context.models.clone())),
-            has_prices: schema::has_prices(context, &target.credentials),
+            has_prices: schema_from_resemblance::has_prices(context, &target.credentials),
         })
     }
 

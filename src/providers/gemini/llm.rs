@@ -138,7 +138,7 @@ impl Call {
             details: profile.price.clone(),
             service_tier: body.service_tier.clone(),
             day: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
-            fixed: schema::has_prices(&context, credentials),
+            fixed: schema_from_resemblance::has_prices(&context, credentials),
             ..PriceList::default()
         };
         let parameters = Parameters(&request.model_parameters);

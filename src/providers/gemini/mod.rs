@@ -9,8 +9,8 @@ mod llm;
 mod media;
 mod mock_upstream;
 mod response_timeout;
-mod schema;
-mod speech;
+mod schema_from_resemblance;
+mod speech_calls;
 mod token_counts;
 mod validate;
 
@@ -156,16 +156,16 @@ impl Provider for Gemini {
     }
 
     fn tts(&self, context: CallContext, request: TtsRequest) -> Chunks<AudioChunk> {
-        speech::speak(self.shared.clone(), context, request)
+        speech_calls::speak(self.shared.clone(), context, request)
     }
 
     fn tts_voices(&self, _context: CallContext, _request: TtsVoicesRequest) -> ResultFuture<Vec<Voice>> {
-        Box::pin(std::future::ready(Ok(speech::voices())))
+        Box::pin(std::future::ready(Ok(speech_calls::voices())))
     }
 
     fn speech2text(&self, context: CallContext, request: Speech2TextRequest) -> ResultFuture<String> {
         let shared = self.shared.clone();
-        Box::pin(async move { speech::transcribe(&shared, &context, &request).await })
+        Box::pin(async move { speech_calls::transcribe(&shared, &context, &request).await })
     }
 
     fn start_polling(&self, context: CallContext, request: LlmRequest) -> ResultFuture<PollingResponse> {
@@ -196,8 +196,8 @@ impl Provider for Gemini {
         Box::pin(async move {
             validate::fields(&request.target.credentials)?;
             agents::check_provider(&request.target.model, &context.declaration.provider)?;
-            let like = schema::like(&request, &Catalog::new(context.models.clone()))?;
-            let schema = schema::customizable(&request, like.as_ref(), limits::Limits::default())?;
+            let like = schema_from_resemblance::like(&request, &Catalog::new(context.models.clone()))?;
+            let schema = schema_from_resemblance::customizable(&request, like.as_ref(), limits::Limits::default())?;
             if request.model_type == ModelType::TextEmbedding {
                 let mut context = context;
                 context.model = Some(Arc::new(schema));
@@ -217,14 +217,14 @@ impl Provider for Gemini {
                 agents::check_provider(&request.target.model, Self::AGENTS)?;
             }
             let connection = shared.connect(&request.target.credentials, &context)?;
-            let like = schema::like(&request, &Catalog::new(context.models.clone()))?;
+            let like = schema_from_resemblance::like(&request, &Catalog::new(context.models.clone()))?;
             let limits = match &like {
                 Some(like) if like.is_named => limits::Limits::default(),
                 // Google reports no limits for agents.
                 _ if is_agent(&request.target.model) => limits::Limits::default(),
                 _ => shared.limits.get(&connection, &context.upstream, &request.target).await,
             };
-            schema::customizable(&request, like.as_ref(), limits)
+            schema_from_resemblance::customizable(&request, like.as_ref(), limits)
         })
     }
 

@@ -9,7 +9,7 @@ mod login;
 mod model_cache;
 mod model_info;
 mod models;
-mod schema;
+mod schema_from_server;
 mod settings;
 mod thoughts;
 mod validate;
@@ -85,7 +85,7 @@ impl Source for Server {
         Box::pin(async move {
             let found = self.find(&context.upstream, &request.target, request.model_type).await?;
             match found.assumed_because {
-                None => schema::schema(&request, &found.settings, &found.description),
+                None => schema_from_server::schema(&request, &found.settings, &found.description),
                 Some(error) => {
                     let message =
                         format!("the abilities of model `{}` are unknown: {}", found.settings.uid, error.message);
@@ -98,8 +98,8 @@ impl Source for Server {
     fn call_schema(self: Arc<Self>, context: CallContext, request: ModelRequest) -> ResultFuture<ModelSchema> {
         Box::pin(async move {
             let found = self.find(&context.upstream, &request.target, request.model_type).await?;
-            let mut schema = schema::schema(&request, &found.settings, &found.description)?;
-            schema::admit_unknown(&mut schema, &found.settings, &found.description);
+            let mut schema = schema_from_server::schema(&request, &found.settings, &found.description)?;
+            schema_from_server::admit_unknown(&mut schema, &found.settings, &found.description);
             Ok(schema)
         })
     }

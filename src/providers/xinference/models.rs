@@ -16,7 +16,7 @@ use crate::dialect::StreamMapper;
 use crate::dialect::openai::chat_request::thinking_switch;
 use crate::dialect::openai::embeddings::{EmbeddingForm, InputTypeMember, MultimodalInput};
 use crate::dialect::openai::rerank::{MultimodalDocuments, RerankForm, ReturnDocuments, ScoreForm};
-use crate::dialect::openai::speech::{SpeechForm, TranscriptFormat, TranscriptionForm};
+use crate::dialect::openai::speech_responses::{SpeechForm, TranscriptFormat, TranscriptionForm};
 use crate::dialect::openai::{ChatMapper, MapperOptions};
 use crate::dialect::think::ThinkPolicy;
 use crate::providers::compatible::audio::{SpeechCall, TranscriptionCall};
@@ -39,7 +39,7 @@ pub(super) fn model(
     let Found { settings, description, .. } = found;
     let form = match model_type {
         ModelType::Llm => Form::Chat(Box::new(ChatForm {
-            profile: schema::profile(&description, &settings),
+            profile: schema_from_server::profile(&description, &settings),
             file_url: settings.file_url.clone(),
             ..ChatForm::default()
         })),
@@ -60,7 +60,8 @@ fn embedding(
     description: &ModelInfo,
     credentials: &Credentials,
 ) -> Result<EmbeddingCall, InvokeError> {
-    let limit = settings.context_length.or(description.max_tokens).unwrap_or(schema::DEFAULT_EMBEDDING_CONTEXT);
+    let limit =
+        settings.context_length.or(description.max_tokens).unwrap_or(schema_from_server::DEFAULT_EMBEDDING_CONTEXT);
     let mut form = EmbeddingForm { multimodal: Some(MultimodalInput::Objects), ..EmbeddingForm::default() };
     // Version 4 of Jina's model requires a task.
     let name = description.model_name.as_deref().unwrap_or_default();
@@ -74,7 +75,7 @@ fn embedding(
     }
     Ok(EmbeddingCall {
         form,
-        max_chunks: Some(schema::max_chunks(credentials)?),
+        max_chunks: Some(schema_from_server::max_chunks(credentials)?),
         context_size: Some(limit),
         ..EmbeddingCall::default()
     })
@@ -99,8 +100,8 @@ fn speech(description: &ModelInfo, credentials: &Credentials) -> SpeechCall {
             parallel: NonZeroUsize::new(MAX_CONCURRENT_SPEECH),
             ..SpeechForm::default()
         },
-        audio_type: Some(schema::audio_type(credentials).to_owned()),
-        word_limit: usize::try_from(schema::WORD_LIMIT).ok(),
+        audio_type: Some(schema_from_server::audio_type(credentials).to_owned()),
+        word_limit: usize::try_from(schema_from_server::WORD_LIMIT).ok(),
         ..SpeechCall::default()
     }
 }

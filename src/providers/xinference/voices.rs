@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::model_info::ModelInfo;
 use super::settings::Settings;
-use crate::dialect::openai::speech::SpeechForm;
+use crate::dialect::openai::speech_responses::SpeechForm;
 use crate::providers::compatible::Action;
 use crate::providers::compatible::model::LanguageVoice;
 use dify_plugin::protocol::Voice;
@@ -119,7 +119,7 @@ pub(super) fn properties(settings: &Settings, description: &ModelInfo, audio_typ
         "default_voice": first,
         "voices": voices,
         "audio_type": audio_type,
-        "word_limit": super::schema::WORD_LIMIT,
+        "word_limit": super::schema_from_server::WORD_LIMIT,
         "max_workers": super::models::MAX_CONCURRENT_SPEECH,
     })
 }

@@ -18,7 +18,7 @@ use crate::dialect::openai::embeddings::EmbeddingForm;
 use crate::dialect::openai::moderation::ModerationForm;
 use crate::dialect::openai::options::ChatOptions;
 use crate::dialect::openai::rerank::RerankForm;
-use crate::dialect::openai::speech::{SpeechForm, TranscriptionForm};
+use crate::dialect::openai::speech_responses::{SpeechForm, TranscriptionForm};
 
 pub use connection::{Auth, AuthPlace, BaseUrl, Paths, WireName};
 pub use custom::{Custom, CustomRule, OneOrMany};

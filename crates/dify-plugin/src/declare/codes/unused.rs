@@ -32,7 +32,8 @@ pub(super) const TABLE: &[Explanation] = &[
     new(
         Code::NoEffect,
         "a member without effect",
-        "The daemon leaves this member out, or another member makes it void.",
+        "The daemon leaves this member out, so that Dify never gets it, or another member makes it void. A condition (`show_on`) is left \
+         out of parameters, settings and their options; only fields of credentials of model providers have it.",
         "parameters:\n  - name: query\n    placeholder: {en_US: Words}   # left out for tools",
         ENTITIES,
     ),

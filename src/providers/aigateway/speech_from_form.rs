@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::dialect::openai::speech::{TranscriptFormat, TranscriptionForm, mime_type};
+use crate::dialect::openai::speech_responses::{TranscriptFormat, TranscriptionForm, mime_type};
 use crate::providers::compatible::audio::{SpeechCall, TranscriptionCall};
 use crate::providers::compatible::form_fields::{self, count};
 use crate::providers::compatible::model::LanguageVoice;

@@ -143,5 +143,5 @@ fn pricing(credentials: &Credentials) -> Result<Option<Pricing>, InvokeError> {
 }
 
 #[cfg(test)]
-#[path = "schema/tests.rs"]
+#[path = "schema_from_resemblance/tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::llm::Thinking;
-use super::speech;
+use super::speech_from_form;
 use crate::providers::compatible::form_fields::{FILE_EXTENSIONS, count, file_url};
 use dify_plugin::declare::{I18n, ModelFeature, ModelSchema, ParameterRule, ParameterType, Pricing};
 use dify_plugin::error::InvokeError;
@@ -44,10 +44,10 @@ pub(super) fn schema(request: &ModelRequest) -> Result<ModelSchema, InvokeError>
         }
         ModelType::Rerank => json!({"context_size": context_size(credentials)?}),
         ModelType::Speech2text => json!({
-            "file_upload_limit": speech::upload_limit(credentials)?,
+            "file_upload_limit": speech_from_form::upload_limit(credentials)?,
             "supported_file_extensions": FILE_EXTENSIONS,
         }),
-        ModelType::Tts => speech::properties(credentials)?,
+        ModelType::Tts => speech_from_form::properties(credentials)?,
         other => return Err(unsupported(other)),
     };
     if let Value::Object(properties) = properties {
