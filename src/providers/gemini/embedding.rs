@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Shared, schema};
+use super::{Shared, schema_from_resemblance};
 use crate::dialect::gemini::Surface;
 use crate::dialect::gemini::embedding::{
     EmbeddingProfile, EmbeddingResponse, FULL_LENGTH, Form, Options, mean, normalize,

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::caching::{CacheRequest, Used};
 use super::media::{Delivery, Media, Prepared, json_length};
-use super::{Chunks, Shared, agents, response_timeout, schema};
+use super::{Chunks, Shared, agents, response_timeout, schema_from_resemblance};
 use crate::dialect::driver::drive;
 use crate::dialect::gemini::models::catalog::Catalog;
 use crate::dialect::gemini::request::Conversation;

@@ -11,7 +11,7 @@ use super::model_cache::Catalog;
 use super::model_info::ModelInfo;
 use super::settings::{Settings, positive_integer};
 use super::thoughts::{self, Watched};
-use super::{schema, voices};
+use super::{schema_from_server, voices};
 use crate::dialect::StreamMapper;
 use crate::dialect::openai::chat_request::thinking_switch;
 use crate::dialect::openai::embeddings::{EmbeddingForm, InputTypeMember, MultimodalInput};
