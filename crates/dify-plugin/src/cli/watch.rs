@@ -13,6 +13,9 @@ use crate::declare::schema::files_of;
 /// Interval between two checks for changed files.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long files stay as they are once they are written.
+pub(super) const SETTLED: Duration = Duration::from_millis(50);
+
 /// Maximum number of nested directories.
 const MAX_DEPTH: usize = 6;
 

@@ -122,8 +122,19 @@ impl CheckArgs {
                 print_control(CLEAR)?;
             }
             self.once(program)?;
-            while declarations.files() == seen {
+            let mut now = declarations.files();
+            while now == seen {
                 std::thread::sleep(watch::INTERVAL);
+                now = declarations.files();
+            }
+            // A file that is being written is checked once it is complete.
+            loop {
+                std::thread::sleep(watch::SETTLED);
+                let next = declarations.files();
+                if next == now {
+                    break;
+                }
+                now = next;
             }
         }
     }
