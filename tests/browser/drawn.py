@@ -379,6 +379,39 @@ def parameters_form(fields):
     return {"rows": rows, "situations": [{"chosen": {}, "drawn": [row["variable"] for row in rows]}]}
 
 
+def in_agent_node(fields):
+    """The model fills in each parameter, until a switch opens its field; a dynamic select has none."""
+    form = parameters_form(fields)
+    for drawn in form["rows"]:
+        drawn.pop("options", None)
+        if drawn.get("control") == "dynamic-select":
+            drawn["control"] = "none"
+    return form
+
+
+# In an agent app settings are drawn by the form of endpoints. Types of tools have other names there.
+APP_TYPES = {"string": "text-input", "tools-selector": "", "any": ""}
+
+
+def in_agent_app(fields):
+    rows = []
+    for field in fields:
+        control = OLD_CONTROLS.get(APP_TYPES.get(field["type"], field["type"]), "none")
+        if control == "none":
+            rows.append({"variable": field["name"], "invisible": True})
+            continue
+        drawn = row(field["name"], control, text(field.get("label")) or text(field["name"]), star=bool(field.get("required")))
+        if control in ("text", "password", "number", "select") and field.get("placeholder"):
+            drawn["placeholder"] = text(field["placeholder"])
+        if control == "select":
+            drawn["options"] = options(field)
+        described = field.get("human_description") or field.get("description")
+        if described:
+            drawn["help"] = text(described)
+        rows.append(drawn)
+    return {"rows": rows, "situations": [{"chosen": {}, "drawn": [row["variable"] for row in rows]}]}
+
+
 def oauth(provider, schema, forms):
     if schema and schema.get("client_schema"):
         form = credential_form(named(schema["client_schema"]), "__oauth_client__")
@@ -420,8 +453,10 @@ def tool_like(directory, path, kind):
         if kind == "tool":
             if inputs:
                 entry["forms"]["inputs"] = parameters_form(inputs)
+                entry["forms"]["agent:inputs"] = in_agent_node(inputs)
             if settings:
                 entry["forms"]["settings"] = parameters_form(settings)
+                entry["forms"]["app:agent_form"] = in_agent_app(settings)
         elif fields:
             entry["forms"]["any"] = parameters_form(fields)
         provider["parts"].append(entry)

@@ -81,16 +81,21 @@ fn provider_of(page: &Page<'_>, provider: &Value, language: &str, differences: &
         let part_name = part["name"].as_str().unwrap();
         let css = page.open_part(kind, name, part_name);
         for (form, table) in part["forms"].as_object().unwrap() {
+            // A tool is drawn in three places, each behind a tab.
+            let (tab, form) = form.split_once(':').unwrap_or(("node", form));
+            if kind == "tool" {
+                page.driver.click(&format!("{css} [data-tab={tab}]"));
+            }
             // Agents, datasources and events have one form, whatever it is called.
             let found = if form == "any" {
                 let first = "const form = document.querySelector(arguments[0] + ' [data-form]'); return form && form.dataset.form";
                 page.driver.element(&format!("{css} [data-form]"));
                 page.driver.script(first, json!([css])).as_str().unwrap().to_owned()
             } else {
-                form.clone()
+                form.to_owned()
             };
             let place = Place {
-                title: format!("{name} {part_name} {form} {language}"),
+                title: format!("{name} {part_name} {tab} {form} {language}"),
                 css: css.clone(),
                 form: &found,
                 any_case,
