@@ -37,11 +37,14 @@ pub fn chat_page(tester: &Tester) -> (Page<'_>, Upstream) {
     (page, upstream)
 }
 
-/// Asks the model, and waits for the state of the call.
+/// Asks the model, and waits for the state of this call.
 pub fn chat(page: &Page<'_>, prompt: &str, state: &str) {
+    let turns = "document.querySelectorAll('[data-view=try] [data-turn=assistant]').length";
+    let before = page.driver.script(&format!("return {turns}"), json!([]));
     page.driver.fill("[data-view=try] [data-part=prompt]", prompt);
     page.driver.click("[data-view=try] [data-action=run]");
-    page.driver.element(&format!("[data-view=try] [data-call][data-state={state}]"));
+    let last = "[...document.querySelectorAll('[data-view=try] [data-call]')].at(-1)?.dataset.state";
+    page.driver.until(&format!("{turns} > args[0] && {last} === args[1]"), json!([before, state]));
 }
 
 fn an_answer_is_streamed(tester: &Tester) {

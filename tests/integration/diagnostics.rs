@@ -124,6 +124,7 @@ provider/acme.yaml:15:13: error[D012]: `type` must be one of text-input, secret-
     assert_eq!(
         keys,
         [
+            "advice",
             "code",
             "column",
             "end_column",

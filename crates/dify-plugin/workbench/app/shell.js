@@ -76,9 +76,11 @@ function Top({ known, view }) {
 }
 
 function Count({ problems }) {
-  const errors = problems.filter((problem) => problem.severity === "error").length;
-  const title = errors ? counted(errors, "error") : counted(problems.length, "warning");
-  return html` <span class="count" data-severity=${errors ? "error" : "warning"} title=${title}>${problems.length}<span class="unseen"> (${title})</span></span>`;
+  const asked = problems.filter((problem) => !problem.advice);
+  if (asked.length === 0) return null;
+  const errors = asked.filter((problem) => problem.severity === "error").length;
+  const title = errors ? counted(errors, "error") : counted(asked.length, "warning");
+  return html` <span class="count" data-severity=${errors ? "error" : "warning"} title=${title}>${asked.length}<span class="unseen"> (${title})</span></span>`;
 }
 
 function TargetState({ target }) {

@@ -49,6 +49,7 @@
  * @property {number} line
  * @property {number} column
  * @property {string|null} help
+ * @property {boolean} advice  nothing has to be changed
  * @property {string} rendered
  */
 

@@ -9,20 +9,27 @@ function matches(problem, words) {
   return words.every((word) => text.includes(word));
 }
 
+/** Which problems are listed. What asks for no change is listed when it is wanted. */
+const SHOWN = {
+  asked: { title: "Errors and warnings", holds: (problem) => !problem.advice },
+  error: { title: "Errors", holds: (problem) => problem.severity === "error" },
+  advice: { title: "Nothing to change", holds: (problem) => problem.advice },
+  all: { title: "All", holds: () => true },
+};
+
 /** @param {{plugin: import("../app/plugin.js").Known}} props */
 export function Problems({ plugin }) {
   const [filter, setFilter] = useState("");
-  const [severity, setSeverity] = useState("all");
+  const [severity, setSeverity] = useState("asked");
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const found = useMemo(
-    () => plugin.problems.filter((problem) => (severity === "all" || problem.severity === severity) && matches(problem, words)),
+    () => plugin.problems.filter((problem) => SHOWN[severity].holds(problem) && matches(problem, words)),
     [plugin.problems, severity, filter],
   );
   if (plugin.state !== "ready" && plugin.problems.length === 0) return html`<${Empty} title="Checking the declarations…" />`;
   if (plugin.problems.length === 0) {
     return html`<${Empty} title="No problems">Everything is drawn by Dify as it is declared. Files are watched: this list follows.<//>`;
   }
-  const errors = plugin.problems.filter((problem) => problem.severity === "error").length;
   const all = plugin.problems.length;
   return html`<div class="problems">
     <h2>Problems</h2>
@@ -32,8 +39,8 @@ export function Problems({ plugin }) {
           onInput=${(event) => setFilter(event.currentTarget.value)} /></label>
       <label><span class="unseen">Severity</span>
         <select data-action="severity" value=${severity} onChange=${(event) => setSeverity(event.currentTarget.value)}>
-          <option value="all">All (${all})</option><option value="error">Errors (${errors})</option>
-          <option value="warning">Warnings (${all - errors})</option></select></label>
+          ${Object.entries(SHOWN).map(([id, { title, holds }]) => html`<option key=${id} value=${id}>${title} (${plugin.problems.filter(holds).length})</option>`)}
+        </select></label>
     </div>
     <${Status}>${counted(found.length, "problem")}${found.length === all ? "" : ` of ${all}`}<//>
     ${found.map((problem, index) => html`<${Problem} key=${`${problem.code} ${problem.file} ${problem.path} ${index}`} problem=${problem} />`)}

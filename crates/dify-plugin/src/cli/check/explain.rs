@@ -90,7 +90,7 @@ error[D012]: `type` must be one of secret-input, text-input, select, radio, swit
 |---|---|
 | `human` | people; one mistake in many places is printed once, with the other places. Colours only in a terminal, and not with `NO_COLOR`; `--color always` or `never` overrides that |
 | `short` | editors: `file:line:column: error[CODE]: message`, one per line |
-| `json` | programs: one object per line with code, severity, message, file, path, line, column, end_line, end_column, help, suggestion, related and the text for people as `rendered`. Members are only ever added |
+| `json` | programs: one object per line with code, severity, message, file, path, line, column, end_line, end_column, help, suggestion, related, advice (nothing has to be changed) and the text for people as `rendered`. Members are only ever added |
 | `github` | GitHub Actions: annotations at the lines of a pull request |
 | `sarif` | code scanning: one document of SARIF 2.1.0 |
 

@@ -35,6 +35,7 @@ impl Serialize for Diagnostic {
         map.serialize_entry("help", &self.help)?;
         map.serialize_entry("suggestion", &suggestion)?;
         map.serialize_entry("related", &self.related)?;
+        map.serialize_entry("advice", &self.code.is_advice())?;
         map.serialize_entry("rendered", &render(self, &[], Style::Plain))?;
         map.end()
     }
