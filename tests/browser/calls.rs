@@ -39,7 +39,9 @@ pub fn chat_page(tester: &Tester) -> (Page<'_>, Upstream) {
 
 /// Asks the model, and waits for the state of this call.
 pub fn chat(page: &Page<'_>, prompt: &str, state: &str) {
-    let turns = "document.querySelectorAll('[data-view=try] [data-turn=assistant]').length";
+    // A model that is polled has no answer while it runs.
+    let turn = if state == "running" { "user" } else { "assistant" };
+    let turns = format!("document.querySelectorAll('[data-view=try] [data-turn={turn}]').length");
     let before = page.driver.script(&format!("return {turns}"), json!([]));
     page.driver.fill("[data-view=try] [data-part=prompt]", prompt);
     page.driver.click("[data-view=try] [data-action=run]");
