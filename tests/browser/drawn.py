@@ -396,19 +396,9 @@ APP_TYPES = {"string": "text-input", "tools-selector": "", "any": ""}
 def in_agent_app(fields):
     rows = []
     for field in fields:
-        control = OLD_CONTROLS.get(APP_TYPES.get(field["type"], field["type"]), "none")
-        if control == "none":
-            rows.append({"variable": field["name"], "invisible": True})
-            continue
-        drawn = row(field["name"], control, text(field.get("label")) or text(field["name"]), star=bool(field.get("required")))
-        if control in ("text", "password", "number", "select") and field.get("placeholder"):
-            drawn["placeholder"] = text(field["placeholder"])
-        if control == "select":
-            drawn["options"] = options(field)
         described = field.get("human_description") or field.get("description")
-        if described:
-            drawn["help"] = text(described)
-        rows.append(drawn)
+        drawn = old_row({**field, "type": APP_TYPES.get(field["type"], field["type"])}, described)
+        rows.append({"variable": field["name"], "invisible": True} if drawn["control"] == "none" else drawn)
     return {"rows": rows, "situations": [{"chosen": {}, "drawn": [row["variable"] for row in rows]}]}
 
 
@@ -520,22 +510,26 @@ OLD_CONTROLS = {
 }
 
 
+def old_row(field, described):
+    control = OLD_CONTROLS.get(field["type"], "none")
+    drawn = row(field["name"], control, text(field.get("label")) or text(field["name"]), star=bool(field.get("required")))
+    if control in ("text", "password", "number", "select") and field.get("placeholder"):
+        drawn["placeholder"] = text(field["placeholder"])
+    if control == "select":
+        drawn["options"] = options(field)
+    if described:
+        drawn["help"] = text(described)
+    return drawn
+
+
 def endpoint(directory, path):
     raw = read(directory, path)
     name = {"en_US": "Endpoint Name", "zh_Hans": "端点名称"}
     rows, initial = [row("name", "text", name, star=True, placeholder=name)], {}
     for field in named(raw.get("settings")):
-        control = OLD_CONTROLS.get(field["type"], "none")
-        drawn = row(field["name"], control, text(field.get("label")) or text(field["name"]), star=bool(field.get("required")))
-        if control in ("text", "password", "number", "select") and field.get("placeholder"):
-            drawn["placeholder"] = text(field["placeholder"])
-        if control == "select":
-            drawn["options"] = options(field)
-        if field.get("help"):
-            drawn["help"] = text(field["help"])
         if field.get("default") is not None:
             initial[field["name"]] = plain(field["default"])
-        rows.append(drawn)
+        rows.append(old_row(field, field.get("help")))
     routes = []
     for entry in raw.get("endpoints") or []:
         entry = read(directory, entry) if isinstance(entry, str) else entry

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::executable::run;
 use crate::support::{
     aigateway as gateway, aigateway_rules as rules, aigateway_setup as gateway_setup, google, google_setup as setup,
     googleapis, scripted, xinference as server,
@@ -29,21 +30,6 @@ struct CommandResult {
     success: bool,
     items: Vec<Value>,
     errors: Vec<String>,
-}
-
-fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_dify-plugin-runtime"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_clear()
-        .envs(environment.iter().copied())
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
 }
 
 /// Runs `invoke` with a request on standard input. How long a call took is not compared.

@@ -18,6 +18,7 @@ pub mod dify_form;
 pub mod directories;
 pub mod echoing;
 pub mod elf;
+pub mod executable;
 pub mod forms;
 pub mod gemini;
 pub mod gemini_rules;

@@ -275,12 +275,9 @@ impl EventDecoder {
         if !std::mem::take(&mut self.has_data) {
             return;
         }
-        let data = if self.data.capacity() > MAX_REUSED_BUFFER_BYTES {
-            text_of(std::mem::take(&mut self.data))
-        } else {
-            // Its check for UTF-8 takes words, not bytes.
-            text_of(self.data.clone())
-        };
+        let is_reused = self.data.capacity() <= MAX_REUSED_BUFFER_BYTES;
+        // Its check for UTF-8 takes words, not bytes.
+        let data = text_of(if is_reused { self.data.clone() } else { std::mem::take(&mut self.data) });
         self.data.clear();
         self.words = None;
         events.push(Event { name, data, bare: false });

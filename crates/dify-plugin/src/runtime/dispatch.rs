@@ -307,8 +307,7 @@ impl Call<'_> {
     /// same credentials has found.
     async fn prepare(&mut self, target: &mut Target, model_type: ModelType) -> Result<(), InvokeError> {
         let known = self.entry.forms.find(target, model_type);
-        let is_known = known.is_some();
-        let given = target.clone();
+        let given = known.is_none().then(|| target.clone());
         let declared = match known {
             Some(CompletedForm { credentials, schema, kept }) => {
                 (target.credentials, self.context.kept) = (credentials, kept);
@@ -328,7 +327,7 @@ impl Call<'_> {
                 Arc::new(self.entry.provider.call_schema(self.context.clone(), request).await?)
             }
         };
-        if !is_known {
+        if let Some(given) = given {
             let is_fixed = is_declared || self.entry.provider.schemas_follow_from_credentials();
             let schema = is_fixed.then(|| schema.clone());
             let (credentials, kept) = (target.credentials.clone(), self.context.kept.clone());

@@ -57,9 +57,7 @@ impl Rules<'_> {
         self.i18n(field, path, "help", false);
         self.i18n(field, path, "placeholder", false);
         self.text(field, path, "url", usize::MAX, false);
-        if field.get("tooltip").is_some_and(|tooltip| !tooltip.is_null()) {
-            self.report(Code::HiddenHelp, &format!("{path}tooltip"), "is left out by the daemon; say it in `help`");
-        }
+        self.hidden_help(field, path, &["tooltip"], "help");
         self.flag(field, path, "required");
         self.flag(field, path, "multiple");
         self.basic_default(field, path);

@@ -112,18 +112,24 @@ impl Rules<'_> {
         self.default(parameter, path, kind);
         self.dropped(parameter, path, form.dropped);
         let is_lost = |key: &&str| *key != explanation && !form.dropped.contains(key);
-        for key in EXPLANATIONS.into_iter().filter(is_lost) {
-            if parameter.get(key).is_some_and(|value| !value.is_null()) {
-                let message = format!("is left out by the daemon; say it in `{explanation}`");
-                self.report(Code::HiddenHelp, &format!("{path}{key}"), message);
-            }
-        }
+        let lost: Vec<&str> = EXPLANATIONS.into_iter().filter(is_lost).collect();
+        self.hidden_help(parameter, path, &lost, explanation);
     }
 
     /// Members that Dify's page knows, and that the daemon leaves out.
     pub(super) fn dropped(&mut self, owner: &Map<String, Value>, path: &str, members: &[&str]) {
+        self.left_out(owner, path, members, Code::NoEffect, "is left out by the daemon, so it has no effect");
+    }
+
+    /// Explanations that the daemon leaves out, beside the member that it takes.
+    pub(super) fn hidden_help(&mut self, owner: &Map<String, Value>, path: &str, members: &[&str], taken: &str) {
+        let message = format!("is left out by the daemon; say it in `{taken}`");
+        self.left_out(owner, path, members, Code::HiddenHelp, &message);
+    }
+
+    fn left_out(&mut self, owner: &Map<String, Value>, path: &str, members: &[&str], code: Code, message: &str) {
         for key in members.iter().filter(|key| owner.get(**key).is_some_and(|value| !value.is_null())) {
-            self.report(Code::NoEffect, &format!("{path}{key}"), "is left out by the daemon, so it has no effect");
+            self.report(code, &format!("{path}{key}"), message);
         }
     }
 
